@@ -1,0 +1,31 @@
+import type { Carve } from "../net/carve.ts";
+
+/** How an agent runs: its flags, parsed. */
+export interface AgentConfig {
+  /** Name of this node. */
+  readonly node: string;
+  /** Networks to create the cluster with. Empty: those that it has, or the default. */
+  readonly networks: readonly Carve[];
+  /** Folder of the state; made when it is missing. */
+  readonly stateDir: string;
+  /** Path of the unix socket. */
+  readonly socketPath: string;
+  /** TCP addresses to listen on. Empty: the socket alone. */
+  readonly listen: readonly ListenAddress[];
+  /** Where cluster and node state are kept. */
+  readonly store: StoreChoice;
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** How long the history is kept, in ms. */
+  readonly keepHistoryMs: number;
+}
+
+/** A TCP address. Port 0 takes a free one. */
+export interface ListenAddress {
+  /** An IPv4 or IPv6 address, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** `file`: Deno KV in the state folder. `memory`: Deno KV in memory, lost at the end. */
+export type StoreChoice = "file" | "memory";
