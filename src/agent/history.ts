@@ -1,0 +1,141 @@
+import type { Allocation, Owner } from "../ipam/allocation.ts";
+import { formatAddress } from "../net/address.ts";
+import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import { ownerTuple, readOwner, readRecord } from "./ip_records.ts";
+
+/** Who held an address, from when to when. */
+export interface HistoryRecord {
+  readonly node: string;
+  readonly address: string;
+  readonly owner: Owner;
+  readonly allocatedAtMs: number;
+  /** Absent while it is held. */
+  readonly releasedAtMs?: number;
+  /** Why it was released; empty while it is held. */
+  readonly reason: string;
+}
+
+/** Selects records of one node. */
+export interface HistoryQuery {
+  readonly node: string;
+  /** Only this address, in canonical form. */
+  readonly address?: string;
+  readonly containerId?: string;
+  /** Only what was released at or after this time. */
+  readonly sinceMs?: number;
+  /** At most so many. */
+  readonly limit: number;
+}
+
+/** How many records one commit of {@linkcode pruneHistory} removes at most. */
+const PRUNE_BATCH = 400;
+
+/**
+ * The writes that record a release. Each record is stored twice: in order of
+ * time, for pruning and for the latest, and by address, for the question that
+ * is asked at night.
+ *
+ * @param sequence tells the releases of one millisecond apart
+ */
+export function historyPuts(
+  node: string,
+  release: {
+    readonly allocation: Allocation;
+    readonly releasedAtMs: number;
+    readonly reason: string;
+    readonly sequence: number;
+  },
+): { key: Key; value: JsonValue }[] {
+  const { allocation, releasedAtMs, reason, sequence } = release;
+  return allocation.addresses.flatMap(({ address }) => {
+    const text = formatAddress(address);
+    const value: JsonValue = {
+      owner: ownerTuple(allocation.owner),
+      allocatedAtMs: allocation.allocatedAtMs,
+      reason,
+    };
+    return [
+      { key: ["history", "time", releasedAtMs, sequence, node, text], value },
+      { key: ["history", "ip", node, text, releasedAtMs, sequence], value },
+    ];
+  });
+}
+
+/** Reads what was released, the latest first. */
+export async function listHistory(
+  store: Store,
+  query: HistoryQuery,
+): Promise<HistoryRecord[]> {
+  const prefix = query.address === undefined
+    ? ["history", "time"]
+    : ["history", "ip", query.node, query.address];
+  const records: HistoryRecord[] = [];
+  for await (const entry of store.list(prefix, { reverse: true })) {
+    const record = readHistory(entry);
+    if (record.releasedAtMs! < (query.sinceMs ?? 0)) break;
+    if (!matches(record, query)) continue;
+    records.push(record);
+    if (records.length === query.limit) break;
+  }
+  return records;
+}
+
+/** Whether a record is what a query asks for; the time apart. */
+export function matches(record: HistoryRecord, query: HistoryQuery): boolean {
+  return record.node === query.node &&
+    (query.address === undefined || record.address === query.address) &&
+    (query.containerId === undefined ||
+      record.owner.containerId === query.containerId);
+}
+
+/** Removes what was released before a time, and returns how many records that were. */
+export async function pruneHistory(
+  store: Store,
+  beforeMs: number,
+): Promise<number> {
+  let removed = 0;
+  while (true) {
+    const deletes: Key[] = [];
+    const limit = Math.min(
+      PRUNE_BATCH,
+      Math.floor(store.limits.maxMutations / 2),
+    );
+    for await (const { key } of store.list(["history", "time"], { limit })) {
+      const [, , releasedAtMs, sequence, node, address] = key;
+      if (Number(releasedAtMs) >= beforeMs) break;
+      deletes.push(key, [
+        "history",
+        "ip",
+        node!,
+        address!,
+        releasedAtMs!,
+        sequence!,
+      ]);
+    }
+    if (deletes.length === 0) return removed;
+    await store.commit({ deletes });
+    removed += deletes.length / 2;
+  }
+}
+
+function readHistory(entry: Entry): HistoryRecord {
+  return readRecord(entry, () => {
+    const [, index, ...rest] = entry.key;
+    const [releasedAtMs, , node, address] = index === "time"
+      ? rest
+      : [rest[2], rest[3], rest[0], rest[1]];
+    const value = entry.value as {
+      owner: unknown;
+      allocatedAtMs: number;
+      reason: string;
+    };
+    return {
+      node: String(node),
+      address: String(address),
+      owner: readOwner(value.owner),
+      allocatedAtMs: value.allocatedAtMs,
+      releasedAtMs: Number(releasedAtMs),
+      reason: value.reason,
+    };
+  });
+}

@@ -1,0 +1,164 @@
+import { NetError } from "../error.ts";
+import type { Allocation, Owner } from "../ipam/allocation.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
+import type { Entry, JsonValue, Key } from "../store/store.ts";
+
+/** How the addresses of a node are stored: keys, and values as JSON. */
+
+type OwnerTuple = readonly [string, string, string];
+
+/** Under {@linkcode poolKey}: what the node allocates from. Every commit rewrites it. */
+export interface PoolRecord {
+  /** The node's subnets, one of each network. */
+  readonly subnets: readonly string[];
+  /** The address of each subnet that was given last; missing before the first. */
+  readonly cursors: readonly string[];
+}
+
+/** Under {@linkcode addressKey}: who holds an address. */
+export interface AddressRecord {
+  readonly owner: OwnerTuple;
+  readonly subnet: string;
+  readonly allocatedAtMs: number;
+  readonly requested: boolean;
+  readonly netns?: string;
+  readonly bootId?: string;
+}
+
+/** Key of what a node allocates from. */
+export function poolKey(node: string): Key {
+  return ["ip", node, "pool"];
+}
+
+/** Key of a held address. Without an address: the prefix of all. */
+export function addressKey(node: string, address?: Address): Key {
+  return address
+    ? ["ip", node, "address", formatAddress(address)]
+    : ["ip", node, "address"];
+}
+
+/** Key of the addresses that an owner holds. */
+export function ownerRecordKey(node: string, owner: Owner): Key {
+  return ["ip", node, "owner", ...ownerTuple(owner)];
+}
+
+/** Key of the time of release of a cooling address. Without an address: the prefix of all. */
+export function releasedKey(node: string, address?: Address): Key {
+  return address
+    ? ["ip", node, "released", formatAddress(address)]
+    : ["ip", node, "released"];
+}
+
+/** The records of one allocation: one an address, and one for its owner. */
+export function allocationPuts(
+  node: string,
+  allocation: Allocation,
+): { key: Key; value: JsonValue }[] {
+  const { owner, attachment } = allocation;
+  const puts = allocation.addresses.map(({ address, subnet }) => ({
+    key: addressKey(node, address),
+    value: {
+      owner: ownerTuple(owner),
+      subnet: formatPrefix(subnet),
+      allocatedAtMs: allocation.allocatedAtMs,
+      requested: allocation.requested,
+      ...(attachment && {
+        netns: attachment.netns,
+        bootId: attachment.bootId,
+      }),
+    } satisfies AddressRecord as JsonValue,
+  }));
+  return [...puts, {
+    key: ownerRecordKey(node, owner),
+    value: {
+      addresses: allocation.addresses.map((a) => formatAddress(a.address)),
+    },
+  }];
+}
+
+/** The keys that {@linkcode allocationPuts} wrote. */
+export function allocationKeys(node: string, allocation: Allocation): Key[] {
+  return [
+    ...allocation.addresses.map((a) => addressKey(node, a.address)),
+    ownerRecordKey(node, allocation.owner),
+  ];
+}
+
+/** An address record, read. */
+export interface HeldAddress extends Omit<Allocation, "addresses"> {
+  readonly address: Address;
+  readonly subnet: Prefix;
+}
+
+/** Reads an address record. @throws {NetError} `failed_precondition` when it is damaged */
+export function readAddress(entry: Entry): HeldAddress {
+  return readRecord(entry, () => {
+    const record = entry.value as unknown as AddressRecord;
+    if (!Number.isFinite(record.allocatedAtMs)) throw new TypeError("no time");
+    return {
+      address: parseAddress(String(entry.key[3])),
+      subnet: parsePrefix(record.subnet),
+      owner: readOwner(record.owner),
+      allocatedAtMs: record.allocatedAtMs,
+      requested: record.requested === true,
+      ...(record.netns !== undefined && {
+        attachment: { netns: record.netns, bootId: record.bootId ?? "" },
+      }),
+    };
+  });
+}
+
+/** Reads the record of a cooling address. @throws {NetError} `failed_precondition` when it is damaged */
+export function readReleased(
+  entry: Entry,
+): { readonly address: Address; readonly releasedAtMs: number } {
+  return readRecord(entry, () => {
+    const { releasedAtMs } = entry.value as { releasedAtMs: number };
+    if (!Number.isFinite(releasedAtMs)) throw new TypeError("no time");
+    return { address: parseAddress(String(entry.key[3])), releasedAtMs };
+  });
+}
+
+/** Reads a pool record. @throws {NetError} `failed_precondition` when it is damaged */
+export function readPool(
+  entry: Entry,
+): { readonly subnet: Prefix; readonly cursor: Address | undefined }[] {
+  return readRecord(entry, () => {
+    const { subnets, cursors } = entry.value as unknown as PoolRecord;
+    return subnets.map((cidr, i) => ({
+      subnet: parsePrefix(cidr),
+      cursor: cursors[i] === undefined ? undefined : parseAddress(cursors[i]),
+    }));
+  });
+}
+
+/** An owner as it is stored. */
+export function ownerTuple(owner: Owner): OwnerTuple {
+  return [owner.network, owner.containerId, owner.interfaceName];
+}
+
+/** Reads a stored owner. @throws {TypeError} when it is damaged */
+export function readOwner(value: unknown): Owner {
+  if (
+    !Array.isArray(value) || value.length !== 3 ||
+    !value.every((part) => typeof part === "string" && part !== "")
+  ) throw new TypeError("no owner");
+  const [network, containerId, interfaceName] = value as unknown as OwnerTuple;
+  return { network, containerId, interfaceName };
+}
+
+/** Reads a stored value, and names its key when it is damaged. */
+export function readRecord<T>(entry: Entry, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new NetError(
+      "failed_precondition",
+      `Cannot read ${
+        JSON.stringify(entry.key)
+      } from the store: its value is damaged; restore the state from a backup`,
+      { cause },
+    );
+  }
+}

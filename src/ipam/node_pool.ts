@@ -1,0 +1,71 @@
+import type { Address } from "../net/address.ts";
+import { containsAddress } from "../net/prefix.ts";
+import { type Allocation, type Owner, ownerKey } from "./allocation.ts";
+import type { PoolChange } from "./plan.ts";
+import type { SubnetPool } from "./subnet_pool.ts";
+
+/** All addresses of one node: a pool for each of its subnets, and who holds what. */
+export class NodePool {
+  readonly subnets: readonly SubnetPool[];
+  readonly #allocations = new Map<string, Allocation>();
+
+  /** @param subnets one of each network, in the order of the networks */
+  constructor(subnets: readonly SubnetPool[]) {
+    this.subnets = subnets;
+  }
+
+  /** How many owners hold something. */
+  get size(): number {
+    return this.#allocations.size;
+  }
+
+  /** What an owner holds, undefined when it holds nothing. */
+  get(owner: Owner): Allocation | undefined {
+    return this.#allocations.get(ownerKey(owner));
+  }
+
+  /**
+   * What is held, in order of address in the first network, from behind an
+   * address on. A page costs what is in it, not what is held.
+   */
+  *allocations(behind?: Address): IterableIterator<Allocation> {
+    const pool = this.subnets[0];
+    if (!pool) return;
+    let address: Address | undefined = behind ?? pool.subnet;
+    while ((address = pool.heldBehind(address))) {
+      const allocation = this.get(pool.holderOf(address)!);
+      if (allocation) yield allocation;
+    }
+  }
+
+  /** The pool that an address belongs to, undefined when it is in none. */
+  poolOf(address: Address): SubnetPool | undefined {
+    return this.subnets.find((pool) => containsAddress(pool.subnet, address));
+  }
+
+  /** Carries a planned change out. */
+  apply(change: PoolChange): void {
+    switch (change.kind) {
+      case "hold":
+        this.#allocations.set(
+          ownerKey(change.allocation.owner),
+          change.allocation,
+        );
+        for (const { address } of change.allocation.addresses) {
+          const pool = this.poolOf(address);
+          pool?.hold(address, change.allocation.owner);
+          pool?.moveCursor(address);
+        }
+        break;
+      case "release":
+        this.#allocations.delete(ownerKey(change.allocation.owner));
+        for (const { address } of change.allocation.addresses) {
+          this.poolOf(address)?.cool(address, change.releasedAtMs);
+        }
+        break;
+      case "thaw":
+        this.poolOf(change.address)?.thaw(change.address);
+        break;
+    }
+  }
+}
