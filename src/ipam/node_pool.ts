@@ -28,7 +28,7 @@ export class NodePool {
    * What is held, in order of address in the first network, from behind an
    * address on. A page costs what is in it, not what is held.
    */
-  *allocations(behind?: Address): IterableIterator<Allocation> {
+  *allocations(behind?: Address): Generator<Allocation> {
     const pool = this.subnets[0];
     if (!pool) return;
     let address: Address | undefined = behind ?? pool.subnet;
@@ -43,18 +43,21 @@ export class NodePool {
     return this.subnets.find((pool) => containsAddress(pool.subnet, address));
   }
 
+  /** Takes an allocation in that was read from the store. */
+  restore(allocation: Allocation): void {
+    this.#allocations.set(ownerKey(allocation.owner), allocation);
+    for (const { address } of allocation.addresses) {
+      this.poolOf(address)?.hold(address, allocation.owner);
+    }
+  }
+
   /** Carries a planned change out. */
   apply(change: PoolChange): void {
     switch (change.kind) {
       case "hold":
-        this.#allocations.set(
-          ownerKey(change.allocation.owner),
-          change.allocation,
-        );
+        this.restore(change.allocation);
         for (const { address } of change.allocation.addresses) {
-          const pool = this.poolOf(address);
-          pool?.hold(address, change.allocation.owner);
-          pool?.moveCursor(address);
+          this.poolOf(address)?.moveCursor(address);
         }
         break;
       case "release":

@@ -1,0 +1,241 @@
+import { type Allocation, type Owner } from "../ipam/allocation.ts";
+import { NodePool } from "../ipam/node_pool.ts";
+import {
+  type AllocationPlan,
+  type AllocationRequest,
+  planAllocation,
+  planRelease,
+  planThaw,
+  type PoolChange,
+} from "../ipam/plan.ts";
+import { SubnetPool } from "../ipam/subnet_pool.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import { NetError, type Refusal, refuse } from "../error.ts";
+import { historyPuts } from "./history.ts";
+import {
+  addressKey,
+  allocationKeys,
+  allocationPuts,
+  type HeldAddress,
+  poolKey,
+  readAddress,
+  readPool,
+  readReleased,
+  releasedKey,
+} from "./ip_records.ts";
+import { Ledger, type LedgerModel, type Writes } from "./ledger.ts";
+
+/** Options of an allocator. */
+export interface AllocatorOptions {
+  readonly store: Store;
+  /** Name of the node whose addresses it hands out. */
+  readonly node: string;
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** How full a subnet is. */
+export interface SubnetUsage {
+  readonly subnet: Prefix;
+  readonly capacity: bigint;
+  readonly held: number;
+  readonly cooling: number;
+}
+
+/** Hands out the addresses of one node. */
+export class Allocator {
+  readonly #ledger: Ledger<NodePool, PoolChange>;
+  readonly #node: string;
+  readonly #coolDownMs: number;
+
+  constructor(options: AllocatorOptions) {
+    this.#node = options.node;
+    this.#coolDownMs = options.coolDownMs;
+    this.#ledger = new Ledger(new AddressModel(options.node), options);
+  }
+
+  /**
+   * Gives an owner one address of each of the node's subnets, or what it holds.
+   *
+   * @throws {NetError} `not_found` when the node has no subnet, `exhausted`,
+   * `already_exists` when a requested address is held by another,
+   * `invalid_argument` when it is none that is given out
+   */
+  async allocate(
+    request: AllocationRequest,
+    signal?: AbortSignal,
+  ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
+    const plan = await this.#ledger.submit((pool, nowMs) => {
+      const thaw = planThaw(pool, nowMs, this.#coolDownMs);
+      for (const change of thaw) pool.apply(change);
+      const answer = pool.subnets.length === 0
+        ? refuseNoSubnet(this.#node)
+        : planAllocation(pool, request, nowMs);
+      return {
+        kind: "planned",
+        answer,
+        changes: answer.kind === "refused"
+          ? thaw
+          : [...thaw, ...answer.changes],
+      };
+    }, signal);
+    if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+    return plan;
+  }
+
+  /** Takes back what an owner holds, and returns it; undefined when it held nothing. */
+  release(owner: Owner, reason: string): Promise<Allocation | undefined> {
+    return this.#ledger.submit((pool, nowMs) => ({
+      kind: "planned",
+      answer: pool.get(owner),
+      changes: planRelease(pool, owner, { nowMs, reason }),
+    }));
+  }
+
+  /** What an owner holds, undefined when it holds nothing. */
+  get(owner: Owner): Promise<Allocation | undefined> {
+    return this.#ledger.read((pool) => pool.get(owner));
+  }
+
+  /** What is held, in order of address in the first network, from behind an address on. */
+  list(
+    page: { readonly behind?: Address; readonly limit: number },
+  ): Promise<Allocation[]> {
+    return this.#ledger.read((pool) =>
+      pool.allocations(page.behind).take(page.limit).toArray()
+    );
+  }
+
+  /** How full the node's subnets are; empty when it has none. */
+  usage(): Promise<SubnetUsage[]> {
+    return this.#ledger.read((pool) =>
+      pool.subnets.map((subnetPool) => ({
+        subnet: subnetPool.subnet,
+        capacity: subnetPool.capacity,
+        held: subnetPool.heldCount,
+        cooling: subnetPool.coolingCount,
+      }))
+    );
+  }
+
+  /**
+   * Runs a function while nothing is given out. It gets how many allocations
+   * there are, and the version of the node's pool to check in its own commit.
+   */
+  exclusive<T>(
+    run: (held: number, version: Version | null) => Promise<T>,
+  ): Promise<T> {
+    return this.#ledger.exclusive((pool, version) => run(pool.size, version));
+  }
+}
+
+function refuseNoSubnet(node: string): Refusal {
+  return refuse(
+    "not_found",
+    `subnet not found: node "${node}" has none; allocate a subnet to it first`,
+  );
+}
+
+/** How the addresses of a node are kept in memory and in the store. */
+class AddressModel implements LedgerModel<NodePool, PoolChange> {
+  readonly guard: Key;
+  readonly #node: string;
+  #sequence = 0;
+
+  constructor(node: string) {
+    this.#node = node;
+    this.guard = poolKey(node);
+  }
+
+  guardValue(pool: NodePool): JsonValue {
+    return {
+      subnets: pool.subnets.map((p) => formatPrefix(p.subnet)),
+      cursors: pool.subnets.map((p) => formatAddress(p.cursor)),
+    };
+  }
+
+  writes(pool: NodePool, change: PoolChange): Writes {
+    const node = this.#node;
+    switch (change.kind) {
+      case "hold":
+        return {
+          puts: allocationPuts(node, change.allocation),
+          deletes: change.allocation.addresses
+            .filter((a) => pool.poolOf(a.address)?.isCooling(a.address))
+            .map((a) => releasedKey(node, a.address)),
+        };
+      case "release":
+        return {
+          deletes: allocationKeys(node, change.allocation),
+          puts: [
+            ...change.allocation.addresses.map(({ address }) => ({
+              key: releasedKey(node, address),
+              value: { releasedAtMs: change.releasedAtMs },
+            })),
+            ...historyPuts(node, { ...change, sequence: this.#sequence++ }),
+          ],
+        };
+      case "thaw":
+        return { deletes: [releasedKey(node, change.address)] };
+    }
+  }
+
+  apply(pool: NodePool, change: PoolChange): void {
+    pool.apply(change);
+  }
+
+  async load(
+    store: Store,
+  ): Promise<{ state: NodePool; version: Version | null }> {
+    const node = this.#node;
+    const guard = await store.get(this.guard);
+    if (!guard) return { state: new NodePool([]), version: null };
+    const pool = new NodePool(
+      readPool(guard).map(({ subnet, cursor }) =>
+        new SubnetPool(subnet, cursor)
+      ),
+    );
+    const held = new Map<string, HeldAddress[]>();
+    for await (const entry of store.list(addressKey(node))) {
+      const address = readAddress(entry);
+      const key = JSON.stringify([address.owner]);
+      const addresses = held.get(key);
+      if (addresses) addresses.push(address);
+      else held.set(key, [address]);
+    }
+    for (const addresses of held.values()) {
+      pool.restore(toAllocation(pool, addresses));
+    }
+    const released = [];
+    for await (const entry of store.list(releasedKey(node))) {
+      released.push(readReleased(entry));
+    }
+    released.sort((a, b) => a.releasedAtMs - b.releasedAtMs);
+    for (const { address, releasedAtMs } of released) {
+      const subnetPool = pool.poolOf(address);
+      if (!subnetPool?.holderOf(address)) {
+        subnetPool?.cool(address, releasedAtMs);
+      }
+    }
+    return { state: pool, version: guard.version };
+  }
+}
+
+/** Puts the addresses of one owner together again, in the order of the node's subnets. */
+function toAllocation(
+  pool: NodePool,
+  held: readonly HeldAddress[],
+): Allocation {
+  const { address: _, subnet: __, ...shared } = held[0]!;
+  const order = (h: HeldAddress) =>
+    pool.subnets.findIndex((p) => p === pool.poolOf(h.address));
+  return {
+    ...shared,
+    addresses: held.toSorted((a, b) => order(a) - order(b))
+      .map(({ address, subnet }) => ({ address, subnet })),
+  };
+}

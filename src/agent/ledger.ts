@@ -1,0 +1,270 @@
+import { NetError, type Refusal } from "../error.ts";
+import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
+
+/** Writes of a commit. */
+export interface Writes {
+  readonly puts?: readonly { readonly key: Key; readonly value: JsonValue }[];
+  readonly deletes?: readonly Key[];
+}
+
+/** What a plan answers, and the changes that make it true. No changes: nothing is written. */
+export interface Planned<T, Change> {
+  readonly kind: "planned";
+  readonly answer: T;
+  readonly changes: readonly Change[];
+}
+
+/** How the state of a ledger is kept: in memory, and in the store. */
+export interface LedgerModel<State, Change> {
+  /** Key that every commit rewrites: its version tells whether others wrote. */
+  readonly guard: Key;
+  /** The value of the guard. */
+  guardValue(state: State): JsonValue;
+  /** Reads the state. `version` is the guard's, null when it does not exist. */
+  load(store: Store): Promise<{ state: State; version: Version | null }>;
+  /** The writes of a change; called before it is applied. */
+  writes(state: State, change: Change): Writes;
+  /** Carries a change out in memory. */
+  apply(state: State, change: Change): void;
+}
+
+/** Options of a ledger. */
+export interface LedgerOptions {
+  readonly store: Store;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** A job in the queue: planned with others, or alone. */
+interface Job<State, Change> {
+  readonly plan:
+    | ((state: State, nowMs: number) => Planned<unknown, Change> | Refusal)
+    | undefined;
+  readonly alone:
+    | ((state: State, version: Version | null) => Promise<unknown>)
+    | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const MAX_BATCH = 128;
+const MAX_QUEUE = 16_384;
+const MAX_ATTEMPTS = 8;
+
+/**
+ * A state in memory whose every change is durable before it is answered.
+ *
+ * Requests are planned one after the other on the state, and those that came
+ * while the last commit was under way share the next one (group commit). A
+ * commit checks the version of the guard: where somebody else wrote to the
+ * store, the state is read again and the requests are planned again, a bounded
+ * number of times. Nothing is answered from a state that is not committed.
+ */
+export class Ledger<State, Change> {
+  readonly #model: LedgerModel<State, Change>;
+  readonly #store: Store;
+  readonly #now: () => number;
+  readonly #queue: Job<State, Change>[] = [];
+  #loaded: { state: State; version: Version | null } | undefined;
+  #running = false;
+
+  constructor(model: LedgerModel<State, Change>, options: LedgerOptions) {
+    this.#model = model;
+    this.#store = options.store;
+    this.#now = options.now;
+  }
+
+  /**
+   * Plans a request and answers once its changes are durable.
+   *
+   * @param signal drops the request if it was not planned yet
+   * @throws {NetError} the plan's refusal, `unavailable`, or `cancelled`
+   */
+  submit<T>(
+    plan: (state: State, nowMs: number) => Planned<T, Change> | Refusal,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#enqueue<T>({ plan, alone: undefined, signal });
+  }
+
+  /** Answers from the state, after everything that was submitted before. */
+  read<T>(view: (state: State) => T): Promise<T> {
+    return this.submit((state) => ({
+      kind: "planned",
+      answer: view(state),
+      changes: [],
+    }));
+  }
+
+  /**
+   * Runs a function while nothing else is planned or committed. It gets the
+   * state to look at and the version of the guard to check in its own commit.
+   */
+  exclusive<T>(
+    run: (state: State, version: Version | null) => Promise<T>,
+  ): Promise<T> {
+    return this.#enqueue<T>({ plan: undefined, alone: run, signal: undefined });
+  }
+
+  #enqueue<T>(
+    job: Pick<Job<State, Change>, "plan" | "alone" | "signal">,
+  ): Promise<T> {
+    if (this.#queue.length >= MAX_QUEUE) {
+      return Promise.reject(
+        new NetError(
+          "unavailable",
+          `Cannot take the request: ${MAX_QUEUE} others are waiting; try again`,
+        ),
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#queue.push({ ...job, resolve, reject });
+    if (!this.#running) this.#run();
+    return promise as Promise<T>;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    // What arrives in the same turn shares a commit.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const alone = this.#queue[0]!.alone !== undefined;
+      const next = this.#queue.findIndex((job) => job.alone !== undefined);
+      const size = alone ? 1 : next === -1 ? this.#queue.length : next;
+      const jobs = this.#queue.splice(0, Math.min(size, MAX_BATCH));
+      try {
+        await (alone ? this.#runAlone(jobs[0]!) : this.#runBatch(jobs));
+      } catch (error) {
+        // What the commit did is not known: the store tells.
+        this.#loaded = undefined;
+        for (const job of jobs) job.reject(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #runAlone(job: Job<State, Change>): Promise<void> {
+    const { state, version } = await this.#load();
+    try {
+      job.resolve(await job.alone!(state, version));
+    } finally {
+      this.#loaded = undefined;
+    }
+  }
+
+  async #runBatch(jobs: Job<State, Change>[]): Promise<void> {
+    let waiting = jobs;
+    let attempts = 0;
+    while (waiting.length > 0) {
+      const loaded = await this.#load();
+      const batch = new Batch(this.#store);
+      const answers: (() => void)[] = [];
+      const nowMs = this.#now();
+      for (const job of waiting) {
+        if (batch.isFull) break;
+        answers.push(this.#plan(job, { loaded, batch, nowMs }));
+      }
+      if (await this.#commit(loaded, batch)) {
+        for (const answer of answers) answer();
+        waiting = waiting.slice(answers.length);
+        attempts = 0;
+      } else if (++attempts === MAX_ATTEMPTS) {
+        throw new NetError(
+          "unavailable",
+          "Cannot commit the change: others keep writing the same state; try again",
+        );
+      }
+    }
+  }
+
+  /** Plans one job on the state, and returns how to answer it after the commit. */
+  #plan(
+    job: Job<State, Change>,
+    context: { loaded: { state: State }; batch: Batch; nowMs: number },
+  ): () => void {
+    if (job.signal?.aborted) {
+      return () =>
+        job.reject(
+          new NetError("cancelled", "The request was given up by its caller"),
+        );
+    }
+    const { loaded: { state }, batch, nowMs } = context;
+    try {
+      const planned = job.plan!(state, nowMs);
+      if (planned.kind === "refused") {
+        return () => job.reject(new NetError(planned.code, planned.message));
+      }
+      for (const change of planned.changes) {
+        batch.add(this.#model.writes(state, change));
+        this.#model.apply(state, change);
+      }
+      return () => job.resolve(planned.answer);
+    } catch (error) {
+      return () => job.reject(error);
+    }
+  }
+
+  /** Whether the batch is durable now; false when somebody else wrote meanwhile. */
+  async #commit(
+    loaded: { state: State; version: Version | null },
+    batch: Batch,
+  ): Promise<boolean> {
+    if (batch.isEmpty) return true;
+    const { guard } = this.#model;
+    batch.add({
+      puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
+    });
+    const checks: Check[] = [{ key: guard, version: loaded.version }];
+    const result = await this.#store.commit({ checks, ...batch.writes() });
+    if (result.committed) loaded.version = result.version;
+    else this.#loaded = undefined;
+    return result.committed;
+  }
+
+  async #load(): Promise<{ state: State; version: Version | null }> {
+    // Without a guard nothing is known that could go stale unnoticed.
+    if (!this.#loaded || this.#loaded.version === null) {
+      this.#loaded = await this.#model.load(this.#store);
+    }
+    return this.#loaded;
+  }
+}
+
+/** The writes of one commit: of several to one key, the last. */
+class Batch {
+  readonly #writes = new Map<string, { key: Key; value?: JsonValue }>();
+  readonly #maxMutations: number;
+
+  constructor(store: Store) {
+    this.#maxMutations = store.limits.maxMutations;
+  }
+
+  get isEmpty(): boolean {
+    return this.#writes.size === 0;
+  }
+
+  /** Whether another request might not fit. */
+  get isFull(): boolean {
+    return this.#writes.size > this.#maxMutations / 2;
+  }
+
+  add(writes: Writes): void {
+    for (const key of writes.deletes ?? []) {
+      this.#writes.set(JSON.stringify(key), { key });
+    }
+    for (const { key, value } of writes.puts ?? []) {
+      this.#writes.set(JSON.stringify(key), { key, value });
+    }
+  }
+
+  writes(): Required<Writes> {
+    const puts: { key: Key; value: JsonValue }[] = [];
+    const deletes: Key[] = [];
+    for (const { key, value } of this.#writes.values()) {
+      if (value === undefined) deletes.push(key);
+      else puts.push({ key, value });
+    }
+    return { puts, deletes };
+  }
+}
