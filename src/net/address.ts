@@ -14,9 +14,12 @@ export interface Address {
   readonly value: bigint;
 }
 
-const DOTTED_QUAD = /^(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})$/;
-const COLON_HEX = /^[0-9a-fA-F:]+(?:(?:\d{1,3}\.){3}\d{1,3})?$/;
-const MAPPED_PREFIX = 0xffffn << 32n;
+const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const DOTTED_QUAD = new RegExp(`^(?:${OCTET}\\.){3}${OCTET}$`);
+const COLON_HEX = /^[0-9a-fA-F:]+$/;
+/** Length of the longest text form: six groups of hex, then a dotted quad. */
+const MAX_TEXT_LENGTH = 45;
+const MAPPED_PREFIX = 0xffffn;
 
 /** Number of bits in an address: 32 or 128. */
 export function addressBits(family: Family): number {
@@ -34,27 +37,31 @@ export function addressBits(family: Family): number {
  * @throws {RangeError} naming the text and what is wrong with it
  */
 export function parseAddress(text: string): Address {
-  if (DOTTED_QUAD.test(text) && ipaddr.IPv4.isValid(text)) {
-    return { family: 4, value: toValue(ipaddr.IPv4.parse(text).octets) };
+  const address = text.length > MAX_TEXT_LENGTH
+    ? undefined
+    : text.includes(":")
+    ? parseIPv6(text)
+    : parseIPv4(text);
+  if (!address) {
+    throw new RangeError(`${quote(text)} is not an IP address${hint(text)}`);
   }
-  if (text.includes(":") && COLON_HEX.test(text) && ipaddr.IPv6.isValid(text)) {
-    const value = toValue(ipaddr.IPv6.parse(text).toByteArray());
-    if (value >> 32n === MAPPED_PREFIX >> 32n) {
-      const inner = formatAddress({ family: 4, value: value & 0xffffffffn });
-      throw new RangeError(
-        `"${text}" is an IPv4-mapped address: write it as "${inner}"`,
-      );
-    }
-    return { family: 6, value };
+  if (address.family === 6 && address.value >> 32n === MAPPED_PREFIX) {
+    const inner = formatAddress({
+      family: 4,
+      value: address.value & 0xffffffffn,
+    });
+    throw new RangeError(
+      `"${text}" is an IPv4-mapped address: write it as "${inner}"`,
+    );
   }
-  throw new RangeError(`${quote(text)} is not an IP address${hint(text)}`);
+  return address;
 }
 
 /** Formats an address canonically: dotted decimal, or RFC 5952. */
 export function formatAddress(address: Address): string {
   return address.family === 4
-    ? new ipaddr.IPv4(toBytes(address.value, 4)).toString()
-    : new ipaddr.IPv6(toBytes(address.value, 16)).toRFC5952String();
+    ? new ipaddr.IPv4(toParts(address.value, 4, 8n)).toString()
+    : new ipaddr.IPv6(toParts(address.value, 8, 16n)).toRFC5952String();
 }
 
 /** Orders addresses: IPv4 before IPv6, then by value. */
@@ -66,7 +73,37 @@ export function compareAddresses(a: Address, b: Address): number {
 /** Quotes a text of unknown origin for a message: short, and without control characters. */
 export function quote(text: string): string {
   const short = text.length > 80 ? text.slice(0, 77) + "..." : text;
-  return JSON.stringify(short);
+  // JSON leaves DEL and the C1 controls as they are; terminals act on them.
+  return JSON.stringify(short).replace(
+    /[\x7f-\x9f]/g,
+    (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"),
+  );
+}
+
+// ipaddr.js reads octal, hexadecimal and short forms too: it sees only texts
+// that have passed DOTTED_QUAD.
+function parseIPv4(text: string): Address | undefined {
+  if (!DOTTED_QUAD.test(text)) return undefined;
+  return { family: 4, value: toValue(ipaddr.IPv4.parse(text).octets, 8n) };
+}
+
+// ipaddr.js takes the "::192.0.2.1" of RFC 4291 section 2.2 for an IPv4-mapped
+// address and lets leading zeros through: it sees groups of hex alone.
+function parseIPv6(text: string): Address | undefined {
+  let groups = text;
+  if (text.includes(".")) {
+    const tailAt = text.lastIndexOf(":") + 1;
+    const tail = parseIPv4(text.slice(tailAt));
+    if (!tail) return undefined;
+    groups = text.slice(0, tailAt) + (tail.value >> 16n).toString(16) + ":" +
+      (tail.value & 0xffffn).toString(16);
+  }
+  if (!COLON_HEX.test(groups)) return undefined;
+  try {
+    return { family: 6, value: toValue(ipaddr.IPv6.parse(groups).parts, 16n) };
+  } catch {
+    return undefined;
+  }
 }
 
 function hint(text: string): string {
@@ -80,17 +117,22 @@ function hint(text: string): string {
   return "";
 }
 
-function toValue(bytes: readonly number[]): bigint {
+function toValue(parts: readonly number[], bitsPerPart: bigint): bigint {
   let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  for (const part of parts) value = (value << bitsPerPart) | BigInt(part);
   return value;
 }
 
-function toBytes(value: bigint, length: number): number[] {
-  const bytes = new Array<number>(length);
-  for (let i = length - 1; i >= 0; i--) {
-    bytes[i] = Number(value & 0xffn);
-    value >>= 8n;
+function toParts(
+  value: bigint,
+  count: number,
+  bitsPerPart: bigint,
+): number[] {
+  const mask = (1n << bitsPerPart) - 1n;
+  const parts = new Array<number>(count);
+  for (let i = count - 1; i >= 0; i--) {
+    parts[i] = Number(value & mask);
+    value >>= bitsPerPart;
   }
-  return bytes;
+  return parts;
 }

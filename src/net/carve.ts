@@ -39,16 +39,17 @@ export function createCarve(
     !Number.isInteger(length) || length < network.length || length > longest ||
     (subnetPrefixLength === undefined && length === network.length)
   ) {
-    const usual = Math.min(
-      longest,
-      network.length + Math.ceil((longest - network.length) / 2),
-    );
+    const shortest = subnetPrefixLength === undefined
+      ? Math.min(longest, network.length + 1)
+      : network.length;
+    const usual = shortest + Math.floor((longest - shortest) / 2);
+    const count = 2n ** BigInt(usual - network.length);
     throw new RangeError(
       `"${text}" cannot be divided into subnets of /${length}: ` +
-        `the subnet prefix has to be ${network.length} to ${longest}, ` +
-        `"--subnet-prefix ${usual}" would give ${
-          1n << BigInt(usual - network.length)
-        } subnets of /${usual}`,
+        `the subnet prefix has to be ${shortest} to ${longest}, ` +
+        `"--subnet-prefix ${usual}" would give ${count} ${
+          count === 1n ? "subnet" : "subnets"
+        } of /${usual}`,
     );
   }
   return { network, subnetPrefixLength: length };

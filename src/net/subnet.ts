@@ -1,5 +1,10 @@
-import { type Address, formatAddress } from "./address.ts";
-import { containsAddress, lastAddress, type Prefix } from "./prefix.ts";
+import type { Address } from "./address.ts";
+import {
+  containsAddress,
+  formatPrefix,
+  lastAddress,
+  type Prefix,
+} from "./prefix.ts";
 
 /**
  * Offsets from the first address of a subnet that containers can get, first
@@ -32,10 +37,10 @@ export function usableRange(subnet: Prefix): UsableRange {
   return { first: 2n, last: subnet.family === 4 ? size - 1n : size };
 }
 
-/** How many addresses of a subnet containers can get: 1,021 of a `/22`. */
+/** How many addresses of a subnet containers can get: 1,021 of a `/22`, 0 where it is too small. */
 export function capacityOf(subnet: Prefix): bigint {
   const { first, last } = usableRange(subnet);
-  return last - first + 1n;
+  return last < first ? 0n : last - first + 1n;
 }
 
 /** Why an address of a subnet is never given out, or undefined when it may be. */
@@ -56,11 +61,17 @@ export function exclusionOf(
   return undefined;
 }
 
-/** The address at an offset from the first address of a subnet. */
+/**
+ * The address at an offset from the first address of a subnet.
+ *
+ * @throws {RangeError} when the subnet has no such address
+ */
 export function addressAt(subnet: Prefix, offset: bigint): Address {
   const address = { family: subnet.family, value: subnet.value + offset };
   if (!containsAddress(subnet, address)) {
-    throw new RangeError(`"${formatAddress(address)}" is outside its subnet`);
+    throw new RangeError(
+      `"${formatPrefix(subnet)}" has no address at offset ${offset}`,
+    );
   }
   return address;
 }

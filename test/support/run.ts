@@ -1,0 +1,78 @@
+/** What a command did: its exit code, 128 and the signal's number if one ended it. */
+export interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether `env` is the whole environment. Default false. */
+  readonly clearEnv?: boolean;
+  readonly cwd?: string;
+  /** What the command reads; nothing by default. */
+  readonly stdin?: string;
+  /** Default 60,000. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Runs a command to its end and collects what it wrote. An exit code other
+ * than 0 is no error.
+ *
+ * @throws {Error} when the command cannot be started, or is not done in time;
+ * then it has been killed
+ */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const { env = {}, clearEnv = false, cwd, stdin = "", timeoutMs = 60_000 } =
+    options;
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env: { ...env },
+    clearEnv,
+    ...(cwd === undefined ? {} : { cwd }),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, timeoutMs);
+  try {
+    const [output] = await Promise.all([child.output(), feed(child, stdin)]);
+    const decoder = new TextDecoder();
+    const result = {
+      code: output.code,
+      stdout: decoder.decode(output.stdout),
+      stderr: decoder.decode(output.stderr),
+    };
+    if (late) {
+      throw new Error(
+        `Cannot run ${
+          [command, ...args].join(" ")
+        }: it was not done within ${timeoutMs} ms\n${result.stdout}${result.stderr}`,
+      );
+    }
+    return result;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Writes a command's standard input. One that ends without reading it all is no error. */
+async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
+  try {
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
