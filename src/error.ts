@@ -34,15 +34,3 @@ export class NetError extends Error {
     this.code = code;
   }
 }
-
-/** A refusal as a value: what a plan returns instead of throwing. */
-export interface Refusal {
-  readonly kind: "refused";
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
-/** Makes a refusal. */
-export function refuse(code: ErrorCode, message: string): Refusal {
-  return { kind: "refused", code, message };
-}

@@ -12,7 +12,8 @@ import { SubnetPool } from "../ipam/subnet_pool.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { JsonValue, Key, Store, Version } from "../store/store.ts";
-import { NetError, type Refusal, refuse } from "../error.ts";
+import { NetError } from "../error.ts";
+import { type Refusal, refuse } from "../plan.ts";
 import { historyPuts } from "./history.ts";
 import {
   addressKey,

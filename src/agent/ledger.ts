@@ -1,17 +1,19 @@
-import { NetError, type Refusal } from "../error.ts";
-import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
+import { NetError } from "../error.ts";
+import type { Planned, Refusal } from "../plan.ts";
+import type {
+  Check,
+  Commit,
+  JsonValue,
+  Key,
+  Store,
+  Version,
+} from "../store/store.ts";
 
-/** Writes of a commit. */
+/** Writes of a commit, and what else has to hold for it. */
 export interface Writes {
+  readonly checks?: readonly Check[];
   readonly puts?: readonly { readonly key: Key; readonly value: JsonValue }[];
   readonly deletes?: readonly Key[];
-}
-
-/** What a plan answers, and the changes that make it true. No changes: nothing is written. */
-export interface Planned<T, Change> {
-  readonly kind: "planned";
-  readonly answer: T;
-  readonly changes: readonly Change[];
 }
 
 /** How the state of a ledger is kept: in memory, and in the store. */
@@ -215,8 +217,8 @@ export class Ledger<State, Change> {
     batch.add({
       puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
     });
-    const checks: Check[] = [{ key: guard, version: loaded.version }];
-    const result = await this.#store.commit({ checks, ...batch.writes() });
+    batch.add({ checks: [{ key: guard, version: loaded.version }] });
+    const result = await this.#store.commit(batch.commit());
     if (result.committed) loaded.version = result.version;
     else this.#loaded = undefined;
     return result.committed;
@@ -234,6 +236,7 @@ export class Ledger<State, Change> {
 /** The writes of one commit: of several to one key, the last. */
 class Batch {
   readonly #writes = new Map<string, { key: Key; value?: JsonValue }>();
+  readonly #checks: Check[] = [];
   readonly #maxMutations: number;
 
   constructor(store: Store) {
@@ -250,6 +253,7 @@ class Batch {
   }
 
   add(writes: Writes): void {
+    this.#checks.push(...writes.checks ?? []);
     for (const key of writes.deletes ?? []) {
       this.#writes.set(JSON.stringify(key), { key });
     }
@@ -258,13 +262,13 @@ class Batch {
     }
   }
 
-  writes(): Required<Writes> {
+  commit(): Commit {
     const puts: { key: Key; value: JsonValue }[] = [];
     const deletes: Key[] = [];
     for (const { key, value } of this.#writes.values()) {
       if (value === undefined) deletes.push(key);
       else puts.push({ key, value });
     }
-    return { puts, deletes };
+    return { checks: this.#checks, puts, deletes };
   }
 }

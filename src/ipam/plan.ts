@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from "../error.ts";
+import { type Refusal, refuse } from "../plan.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { exclusionOf } from "../net/subnet.ts";

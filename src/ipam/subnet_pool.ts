@@ -8,7 +8,7 @@ import {
   usableRange,
 } from "../net/subnet.ts";
 import type { Owner } from "./allocation.ts";
-import { OffsetSet } from "./offset_set.ts";
+import { OffsetSet } from "../net/offset_set.ts";
 
 /**
  * The addresses of one subnet: which are held, which are cooling, and where the

@@ -1,0 +1,284 @@
+import { listSubnets, type SubnetListing } from "../cluster/listing.ts";
+import {
+  type ClusterPlan,
+  planAddRoute,
+  planClaim,
+  planCreate,
+  planDeleteRoute,
+  planRelease,
+  planReport,
+  planReserve,
+  planUnreserve,
+} from "../cluster/plan.ts";
+import {
+  type ClusterChange,
+  type ClusterConfig,
+  ClusterState,
+  type LocalPrefix,
+  type RouteRecord,
+} from "../cluster/state.ts";
+import type { Address } from "../net/address.ts";
+import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
+import { type Planned, type Refusal, refuse } from "../plan.ts";
+import type { JsonValue, Store, Version } from "../store/store.ts";
+import {
+  CLUSTER_PREFIX,
+  clusterWrites,
+  readClusterEntry,
+  REVISION_KEY,
+} from "./cluster_records.ts";
+import { poolKey } from "./ip_records.ts";
+import {
+  Ledger,
+  type LedgerModel,
+  type LedgerOptions,
+  type Writes,
+} from "./ledger.ts";
+
+/** A change of the registry: of the cluster, or of the pool that a node allocates from. */
+type RegistryChange =
+  | ClusterChange
+  | {
+    readonly kind: "open pool";
+    readonly node: string;
+    readonly subnets: readonly Prefix[];
+  }
+  | {
+    readonly kind: "close pool";
+    readonly node: string;
+    /** The pool as it was when it held nothing. */
+    readonly version: Version | null;
+  };
+
+/** What the release of a node's subnets is bound to: nothing is held on it. */
+export interface ReleaseCondition {
+  /** How many allocations the node has. */
+  readonly held: number;
+  /** Version of the node's pool for which that is true. */
+  readonly version: Version | null;
+}
+
+/**
+ * The cluster's one record of networks, nodes, subnets and extra routes.
+ *
+ * Every change is one atomic commit: two claims at once never get one subnet.
+ */
+export class Registry {
+  readonly #ledger: Ledger<ClusterState, RegistryChange>;
+
+  constructor(options: LedgerOptions) {
+    this.#ledger = new Ledger(new ClusterModel(), options);
+  }
+
+  /**
+   * Creates the cluster, or checks that it has these networks.
+   *
+   * @throws {NetError} `failed_precondition` when it has others
+   */
+  create(wanted: ClusterConfig): Promise<ClusterConfig> {
+    return this.#ledger.submit((state) => planCreate(state, wanted));
+  }
+
+  /** What the cluster was created with, undefined when it was not yet. */
+  config(): Promise<ClusterConfig | undefined> {
+    return this.#ledger.read((state) => state.config);
+  }
+
+  /**
+   * Gives a node one subnet of each network, or those that it has.
+   *
+   * @throws {NetError} `exhausted` when a network has none left
+   */
+  claim(node: string): Promise<readonly Prefix[]> {
+    return this.#ledger.submit((state, nowMs) => {
+      const plan = planClaim(state, node, nowMs);
+      return plan.kind === "refused" || plan.changes.length === 0
+        ? plan
+        : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
+    });
+  }
+
+  /**
+   * Takes a node's subnets back.
+   *
+   * @param subnet one that the node has to own; undefined for whichever it owns
+   * @throws {NetError} `not_found` when it owns none or not this one,
+   * `failed_precondition` while it holds addresses
+   */
+  release(
+    owned: { readonly node: string; readonly subnet: Prefix | undefined },
+    condition: ReleaseCondition,
+  ): Promise<readonly Prefix[]> {
+    const { node, subnet } = owned;
+    return this.#ledger.submit((state, nowMs) => {
+      const plan = planRelease(state, node, nowMs);
+      if (plan.kind === "refused") return plan;
+      const has = plan.answer.map(formatPrefix);
+      if (subnet && !has.includes(formatPrefix(subnet))) {
+        return refuse(
+          "not_found",
+          `subnet not found: node "${node}" owns ${has.join(" and ")}, not "${
+            formatPrefix(subnet)
+          }"`,
+        );
+      }
+      if (condition.held > 0) {
+        return refuse(
+          "failed_precondition",
+          `Cannot release ${
+            has.join(" and ")
+          } of node "${node}": ${condition.held} ${
+            condition.held === 1 ? "address is" : "addresses are"
+          } held; release ${condition.held === 1 ? "it" : "them"} first`,
+        );
+      }
+      const { version } = condition;
+      return withChange(plan, { kind: "close pool", node, version });
+    });
+  }
+
+  /** The subnets of a node, empty when it has none. */
+  subnetsOf(node: string): Promise<readonly Prefix[]> {
+    return this.#ledger.read((state) => state.nodes.get(node)?.subnets ?? []);
+  }
+
+  /** The node that owns a subnet, undefined when none does. */
+  ownerOf(subnet: Prefix): Promise<string | undefined> {
+    return this.#ledger.read((state) => {
+      const place = state.locate(subnet);
+      const record = place?.slices.get(place.index);
+      return record?.state === "owned" ? record.node : undefined;
+    });
+  }
+
+  /** All subnets that are not plainly free, in order of address. */
+  subnets(): Promise<SubnetListing[]> {
+    return this.#ledger.read(listSubnets);
+  }
+
+  /** Keeps a subnet from being handed out, or keeps it for one node. */
+  reserve(
+    wanted: {
+      readonly subnet: Prefix;
+      readonly node: string;
+      readonly reason: string;
+    },
+  ): Promise<SubnetListing> {
+    return this.#ledger.submit((state, nowMs) => {
+      const plan: ClusterPlan<Prefix> = planReserve(state, wanted, nowMs);
+      return plan.kind === "refused" ? plan : {
+        ...plan,
+        answer: { ...wanted, state: "reserved" as const, sinceMs: nowMs },
+      };
+    });
+  }
+
+  /** Ends a reservation. */
+  unreserve(subnet: Prefix): Promise<void> {
+    return this.#ledger.submit((state) => planUnreserve(state, subnet));
+  }
+
+  /** Takes in which prefixes a node's host uses itself. */
+  report(node: string, prefixes: readonly LocalPrefix[]): Promise<void> {
+    return this.#ledger.submit((state, nowMs) =>
+      planReport(state, { node, prefixes }, nowMs)
+    );
+  }
+
+  /** The extra routes in order of destination. */
+  routes(): Promise<RouteRecord[]> {
+    return this.#ledger.read((state) =>
+      [...state.routes.values()]
+        .sort((a, b) => comparePrefixes(a.destination, b.destination))
+    );
+  }
+
+  /** Adds an extra route. The same again succeeds. */
+  addRoute(
+    route: { readonly destination: Prefix; readonly target: Address },
+  ): Promise<void> {
+    return this.#ledger.submit((state, nowMs) =>
+      planAddRoute(state, route, nowMs)
+    );
+  }
+
+  /** Removes an extra route. Removing what is not there succeeds. */
+  deleteRoute(
+    route: {
+      readonly destination: Prefix;
+      readonly target: Address | undefined;
+    },
+  ): Promise<void> {
+    return this.#ledger.submit((state) => planDeleteRoute(state, route));
+  }
+
+  /** How many nodes own a subnet, and how many extra routes there are. */
+  counts(): Promise<{ readonly nodes: number; readonly routes: number }> {
+    return this.#ledger.read((state) => ({
+      nodes: [...state.nodes.values()].filter((n) => n.subnets.length > 0)
+        .length,
+      routes: state.routes.size,
+    }));
+  }
+}
+
+function withChange<T>(
+  plan: Planned<T, ClusterChange>,
+  change: RegistryChange,
+): Planned<T, RegistryChange> | Refusal {
+  return { ...plan, changes: [...plan.changes, change] };
+}
+
+/** How the cluster is kept in memory and in the store. */
+class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
+  readonly guard = REVISION_KEY;
+  #revision = 0;
+
+  guardValue(): JsonValue {
+    return ++this.#revision;
+  }
+
+  writes(_state: ClusterState, change: RegistryChange): Writes {
+    switch (change.kind) {
+      case "open pool":
+        return {
+          puts: [{
+            key: poolKey(change.node),
+            value: { subnets: change.subnets.map(formatPrefix), cursors: [] },
+          }],
+        };
+      case "close pool":
+        return {
+          checks: [{ key: poolKey(change.node), version: change.version }],
+          deletes: [poolKey(change.node)],
+        };
+      default:
+        return clusterWrites(change);
+    }
+  }
+
+  apply(state: ClusterState, change: RegistryChange): void {
+    if (change.kind !== "open pool" && change.kind !== "close pool") {
+      state.apply(change);
+    }
+  }
+
+  async load(
+    store: Store,
+  ): Promise<{ state: ClusterState; version: Version | null }> {
+    const guard = await store.get(this.guard);
+    this.#revision = Number(guard?.value ?? 0);
+    const state = new ClusterState();
+    const changes: ClusterChange[] = [];
+    for await (const entry of store.list(CLUSTER_PREFIX)) {
+      const change = readClusterEntry(entry);
+      if (change) changes.push(change);
+    }
+    // The networks come first: everything else is placed in them.
+    changes.sort((a, b) =>
+      Number(b.kind === "config") - Number(a.kind === "config")
+    );
+    for (const change of changes) state.apply(change);
+    return { state, version: guard?.version ?? null };
+  }
+}

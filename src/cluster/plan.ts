@@ -1,0 +1,282 @@
+import { type Address, formatAddress } from "../net/address.ts";
+import { type Carve, sliceAt, sliceCount } from "../net/carve.ts";
+import {
+  containsPrefix,
+  formatPrefix,
+  overlaps,
+  type Prefix,
+} from "../net/prefix.ts";
+import { type Planned, type Refusal, refuse } from "../plan.ts";
+import type {
+  ClusterChange,
+  ClusterConfig,
+  ClusterState,
+  LocalPrefix,
+  NetworkSlices,
+  NodeRecord,
+} from "./state.ts";
+
+/** The outcome of a plan for the cluster. */
+export type ClusterPlan<T> = Planned<T, ClusterChange> | Refusal;
+
+/**
+ * Plans the cluster's creation. Where it exists already it keeps its networks,
+ * and others are refused.
+ */
+export function planCreate(
+  state: ClusterState,
+  wanted: ClusterConfig,
+): ClusterPlan<ClusterConfig> {
+  const { config } = state;
+  if (!config) {
+    return planned(wanted, [{ kind: "config", config: wanted }]);
+  }
+  const has = formatNetworks(config.networks);
+  const wants = formatNetworks(wanted.networks);
+  return has === wants ? planned(config, []) : refuse(
+    "failed_precondition",
+    `Cannot use the networks ${wants}: the cluster in this state was created ` +
+      `with ${has}; start with those, without --network, or with another --state`,
+  );
+}
+
+/** Names networks with the length of their subnets, such as `172.16.0.0/12 (subnets /22)`. */
+export function formatNetworks(networks: readonly Carve[]): string {
+  return networks
+    .map((c) => `${formatPrefix(c.network)} (subnets /${c.subnetPrefixLength})`)
+    .join(", ");
+}
+
+/**
+ * Plans a node's claim: one subnet of each network, all or none.
+ *
+ * Order of choice: what it owns, what it owned before and nobody took, what is
+ * reserved for it, what was never used, what was released the longest ago.
+ * Slices in conflict with a host are never chosen.
+ */
+export function planClaim(
+  state: ClusterState,
+  node: string,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const record = state.nodes.get(node);
+  const subnets: Prefix[] = [];
+  const changes: ClusterChange[] = [];
+  for (const slices of state.networks) {
+    const owned = record?.subnets.find((s) =>
+      containsPrefix(slices.carve.network, s)
+    );
+    const subnet = owned ?? chooseSlice(state, slices, node);
+    if (!subnet) return refuseNoSubnets(state, slices);
+    subnets.push(subnet);
+    if (!owned) {
+      changes.push({
+        kind: "subnet",
+        subnet,
+        record: { state: "owned", node, sinceMs: nowMs },
+      });
+    }
+  }
+  if (changes.length > 0) {
+    changes.push({
+      kind: "node",
+      record: { ...record ?? createNode(node, nowMs), subnets },
+    });
+  }
+  return planned(subnets, changes);
+}
+
+/** Plans the release of a node's subnets. Whether addresses are held is the caller's to check. */
+export function planRelease(
+  state: ClusterState,
+  node: string,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const record = state.nodes.get(node);
+  if (!record || record.subnets.length === 0) {
+    return refuse("not_found", `subnet not found: node "${node}" has none`);
+  }
+  return planned(record.subnets, [
+    ...record.subnets.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "released", node, sinceMs: nowMs },
+    })),
+    { kind: "node", record: { ...record, subnets: [] } },
+  ]);
+}
+
+/** Plans a reservation; one that exists is replaced. */
+export function planReserve(
+  state: ClusterState,
+  wanted: {
+    readonly subnet: Prefix;
+    readonly node: string;
+    readonly reason: string;
+  },
+  nowMs: number,
+): ClusterPlan<Prefix> {
+  const { subnet, node, reason } = wanted;
+  const place = state.locate(subnet);
+  if (!place) return refuseNoSlice(state, subnet);
+  const record = place.slices.get(place.index);
+  if (record?.state === "owned") {
+    return refuse(
+      "failed_precondition",
+      `Cannot reserve "${
+        formatPrefix(subnet)
+      }": node "${record.node}" owns it; release it first`,
+    );
+  }
+  return planned(subnet, [{
+    kind: "subnet",
+    subnet,
+    record: { state: "reserved", node, reason, sinceMs: nowMs },
+  }]);
+}
+
+/** Plans the end of a reservation. Ending what is not there succeeds. */
+export function planUnreserve(
+  state: ClusterState,
+  subnet: Prefix,
+): ClusterPlan<undefined> {
+  const place = state.locate(subnet);
+  if (!place) return refuseNoSlice(state, subnet);
+  const isReserved = place.slices.get(place.index)?.state === "reserved";
+  return planned(
+    undefined,
+    isReserved ? [{ kind: "subnet", subnet, record: undefined }] : [],
+  );
+}
+
+/**
+ * Plans what a node reports of its host's own prefixes: those that overlap a
+ * network are kept, except what lies in the node's own subnets.
+ */
+export function planReport(
+  state: ClusterState,
+  report: { readonly node: string; readonly prefixes: readonly LocalPrefix[] },
+  nowMs: number,
+): ClusterPlan<undefined> {
+  const record = state.nodes.get(report.node) ??
+    createNode(report.node, nowMs);
+  const localPrefixes = report.prefixes.filter(({ prefix }) =>
+    state.networks.some((n) => overlaps(n.carve.network, prefix)) &&
+    !record.subnets.some((subnet) => containsPrefix(subnet, prefix))
+  );
+  const isSame =
+    formatLocal(localPrefixes) === formatLocal(record.localPrefixes);
+  return planned(
+    undefined,
+    isSame ? [] : [{ kind: "node", record: { ...record, localPrefixes } }],
+  );
+}
+
+/** Plans an extra route. The same route again succeeds. */
+export function planAddRoute(
+  state: ClusterState,
+  route: { readonly destination: Prefix; readonly target: Address },
+  nowMs: number,
+): ClusterPlan<undefined> {
+  const { destination, target } = route;
+  const text = formatPrefix(destination);
+  if (destination.family !== target.family) {
+    return refuse(
+      "invalid_argument",
+      `Cannot add the route "${text}": its target "${
+        formatAddress(target)
+      }" is not an IPv${destination.family} address`,
+    );
+  }
+  const existing = state.routes.get(text);
+  if (!existing) {
+    const record = { destination, target, addedAtMs: nowMs };
+    return planned(undefined, [{ kind: "route", destination, record }]);
+  }
+  return formatAddress(existing.target) === formatAddress(target)
+    ? planned(undefined, [])
+    : refuse(
+      "already_exists",
+      `route exists in configuration: "${text}" has the target "${
+        formatAddress(existing.target)
+      }"; delete it first`,
+    );
+}
+
+/** Plans the removal of an extra route. Removing what is not there succeeds. */
+export function planDeleteRoute(
+  state: ClusterState,
+  route: { readonly destination: Prefix; readonly target: Address | undefined },
+): ClusterPlan<undefined> {
+  const { destination, target } = route;
+  const existing = state.routes.get(formatPrefix(destination));
+  if (!existing) return planned(undefined, []);
+  const has = formatAddress(existing.target);
+  return target && formatAddress(target) !== has
+    ? refuse(
+      "failed_precondition",
+      `Cannot delete the route "${formatPrefix(destination)}" by "${
+        formatAddress(target)
+      }": its target is "${has}"`,
+    )
+    : planned(undefined, [{ kind: "route", destination, record: undefined }]);
+}
+
+function planned<T>(
+  answer: T,
+  changes: readonly ClusterChange[],
+): Planned<T, ClusterChange> {
+  return { kind: "planned", answer, changes };
+}
+
+function createNode(name: string, nowMs: number): NodeRecord {
+  return { name, subnets: [], localPrefixes: [], joinedAtMs: nowMs };
+}
+
+function chooseSlice(
+  state: ClusterState,
+  slices: NetworkSlices,
+  node: string,
+): Prefix | undefined {
+  let reserved: Prefix | undefined;
+  let released: { subnet: Prefix; sinceMs: number } | undefined;
+  for (const [index, record] of slices.entries()) {
+    if (record.state === "owned") continue;
+    const subnet = sliceAt(slices.carve, index);
+    if (state.conflictWith(subnet)) continue;
+    if (record.state === "reserved") {
+      if (record.node === node) reserved ??= subnet;
+    } else if (record.node === node) return subnet;
+    else if (!released || record.sinceMs < released.sinceMs) {
+      released = { subnet, sinceMs: record.sinceMs };
+    }
+  }
+  return reserved ?? state.nextFree(slices) ?? released?.subnet;
+}
+
+function refuseNoSubnets(state: ClusterState, slices: NetworkSlices): Refusal {
+  const conflicts = [...state.conflicts()]
+    .filter((c) => overlaps(slices.carve.network, c.prefix))
+    .map((c) => `${formatPrefix(c.prefix)} on "${c.node}"`);
+  return refuse(
+    "exhausted",
+    `no available subnets in network configuration: the ${
+      sliceCount(slices.carve)
+    } subnets of ${formatPrefix(slices.carve.network)} are owned, reserved${
+      conflicts.length ? ` or in conflict with ${conflicts.join(", ")}` : ""
+    }`,
+  );
+}
+
+function refuseNoSlice(state: ClusterState, subnet: Prefix): Refusal {
+  return refuse(
+    "invalid_argument",
+    `"${formatPrefix(subnet)}" is no subnet of ${
+      formatNetworks(state.networks.map((n) => n.carve))
+    }`,
+  );
+}
+
+function formatLocal(prefixes: readonly LocalPrefix[]): string {
+  return prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`).join();
+}
