@@ -196,7 +196,7 @@ export class Registry {
   /** Adds an extra route. The same again succeeds. */
   addRoute(
     route: { readonly destination: Prefix; readonly target: Address },
-  ): Promise<void> {
+  ): Promise<RouteRecord> {
     return this.#ledger.submit((state, nowMs) =>
       planAddRoute(state, route, nowMs)
     );

@@ -14,6 +14,7 @@ import type {
   LocalPrefix,
   NetworkSlices,
   NodeRecord,
+  RouteRecord,
 } from "./state.ts";
 
 /** The outcome of a plan for the cluster. */
@@ -172,12 +173,12 @@ export function planReport(
   );
 }
 
-/** Plans an extra route. The same route again succeeds. */
+/** Plans an extra route. The same route again succeeds and stays as it is. */
 export function planAddRoute(
   state: ClusterState,
   route: { readonly destination: Prefix; readonly target: Address },
   nowMs: number,
-): ClusterPlan<undefined> {
+): ClusterPlan<RouteRecord> {
   const { destination, target } = route;
   const text = formatPrefix(destination);
   if (destination.family !== target.family) {
@@ -191,10 +192,10 @@ export function planAddRoute(
   const existing = state.routes.get(text);
   if (!existing) {
     const record = { destination, target, addedAtMs: nowMs };
-    return planned(undefined, [{ kind: "route", destination, record }]);
+    return planned(record, [{ kind: "route", destination, record }]);
   }
   return formatAddress(existing.target) === formatAddress(target)
-    ? planned(undefined, [])
+    ? planned(existing, [])
     : refuse(
       "already_exists",
       `route exists in configuration: "${text}" has the target "${

@@ -1,0 +1,117 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Agent } from "../../agent/agent.ts";
+import { NetError } from "../../error.ts";
+import type { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import { formatOwner } from "../../ipam/allocation.ts";
+import { parseContainerId, parseNodeName } from "../../names.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { allocationMessage, historyMessage } from "../convert.ts";
+import {
+  invalidField,
+  parseField,
+  parseOptional,
+  parseOwner,
+} from "../fields.ts";
+
+const MAX_PAGE = 1000;
+
+/** The native service of addresses. */
+export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
+  const parseNode = (node: string) =>
+    parseOptional("node", node, { parse: parseNodeName, empty: agent.node });
+  return {
+    async allocate(request, context) {
+      const node = parseNode(request.node);
+      const { allocation, created } = await agent.allocate(
+        node,
+        {
+          owner: parseOwner(request.owner),
+          addresses: request.addresses.map((text) =>
+            parseField("addresses", text, parseAddress)
+          ),
+        },
+        context.signal,
+      );
+      return { allocation: allocationMessage(node, allocation), created };
+    },
+
+    async release(request) {
+      const released = await agent.release(
+        parseNode(request.node),
+        parseOwner(request.owner),
+        "released over the API",
+      );
+      return {
+        addresses: released?.addresses.map((a) => formatAddress(a.address)) ??
+          [],
+      };
+    },
+
+    async getAllocation(request) {
+      const node = parseNode(request.node);
+      const owner = parseOwner(request.owner);
+      const allocation = await agent.get(node, owner);
+      if (!allocation) {
+        throw new NetError(
+          "not_found",
+          `Cannot get the allocation of ${
+            formatOwner(owner)
+          }: it holds nothing on node "${node}"`,
+        );
+      }
+      return { allocation: allocationMessage(node, allocation) };
+    },
+
+    async listAllocations(request) {
+      const node = parseNode(request.node);
+      const limit = parseLimit("page_size", request.pageSize);
+      const behind = parseOptional("page_token", request.pageToken, {
+        parse: parseAddress,
+        empty: undefined,
+      });
+      const allocations = await agent.list(node, {
+        limit: limit + 1,
+        ...(behind && { behind }),
+      });
+      const page = allocations.slice(0, limit);
+      return {
+        allocations: page.map((a) => allocationMessage(node, a)),
+        nextPageToken: allocations.length > limit
+          ? formatAddress(page.at(-1)!.addresses[0]!.address)
+          : "",
+      };
+    },
+
+    async listHistory(request) {
+      const limit = parseLimit("limit", request.limit);
+      const address = parseOptional("address", request.address, {
+        parse: parseAddress,
+        empty: undefined,
+      });
+      const containerId = parseOptional("container_id", request.containerId, {
+        parse: parseContainerId,
+        empty: undefined,
+      });
+      const records = await agent.history({
+        node: parseNode(request.node),
+        limit: limit + 1,
+        ...(address && { address: formatAddress(address) }),
+        ...(containerId !== undefined && { containerId }),
+        ...(request.since && { sinceMs: timestampMs(request.since) }),
+      });
+      return {
+        records: records.slice(0, limit).map(historyMessage),
+        truncated: records.length > limit,
+      };
+    },
+  };
+}
+
+function parseLimit(field: string, value: number): number {
+  if (value === 0) return MAX_PAGE;
+  if (value < 0 || value > MAX_PAGE) {
+    throw invalidField(field, `${value} is not 0 to ${MAX_PAGE}`);
+  }
+  return value;
+}
