@@ -1,0 +1,60 @@
+import { NetError } from "../error.ts";
+import type { Command, CommandOutput, CommandRunner } from "./command.ts";
+
+const TIMEOUT_MS = 10_000;
+
+/** Runs programs with `Deno.Command`. */
+export class DenoCommandRunner implements CommandRunner {
+  async run(command: Command): Promise<CommandOutput> {
+    const { program, args, stdin } = command;
+    const child = this.#spawn(command);
+    try {
+      if (stdin !== undefined) {
+        const writer = child.stdin.getWriter();
+        await writer.write(new TextEncoder().encode(stdin));
+        await writer.close();
+      }
+      const { code, signal, stdout, stderr } = await child.output();
+      if (signal !== null) {
+        throw new NetError(
+          "unavailable",
+          `Cannot run "${program} ${
+            args.join(" ")
+          }": it was ended by ${signal}`,
+        );
+      }
+      const decoder = new TextDecoder();
+      return {
+        code,
+        stdout: decoder.decode(stdout),
+        stderr: decoder.decode(stderr),
+      };
+    } catch (cause) {
+      if (cause instanceof NetError) throw cause;
+      throw new NetError("unavailable", `Cannot run "${program}"`, { cause });
+    }
+  }
+
+  #spawn({ program, args, stdin }: Command): Deno.ChildProcess {
+    try {
+      return new Deno.Command(program, {
+        args: [...args],
+        env: { LC_ALL: "C" },
+        stdin: stdin === undefined ? "null" : "piped",
+        stdout: "piped",
+        stderr: "piped",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      }).spawn();
+    } catch (cause) {
+      throw new NetError(
+        "unavailable",
+        `Cannot run "${program}": ${
+          cause instanceof Deno.errors.NotFound
+            ? "it is not installed"
+            : "it cannot be started"
+        }`,
+        { cause },
+      );
+    }
+  }
+}
