@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ROOT } from "./generate.ts";
+import { walkFiles } from "./support/files.ts";
+import {
+  covers,
+  type Edge,
+  forbids,
+  impureNames,
+  PURE_FILES,
+} from "./support/layers.ts";
+import { run } from "./support/run.ts";
+import { withTempDir } from "./support/temp_dir.ts";
+
+const MAX_LINES = 300;
+
+Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
+  const rows: readonly [from: string, to: string, why: RegExp | undefined][] = [
+    ["main.ts", "src/store/deno_kv.ts", undefined],
+    ["main.ts", "npm:commander", /builds adapters, nothing else/],
+    ["src/error.ts", "src/net/address.ts", /every layer stands on it/],
+    ["src/net/prefix.ts", "src/net/address.ts", undefined],
+    ["src/net/address.ts", "npm:ipaddr.js", undefined],
+    ["src/net/address.ts", "npm:ipaddr.js-fork", /it is arithmetic/],
+    ["src/net/address.ts", "src/error.ts", /it is arithmetic/],
+    ["src/net/address.ts", "src/network/x.ts", /it is arithmetic/],
+    ["src/net/address.ts", "node:net", /it is arithmetic/],
+    ["src/ipam/plan.ts", "src/error.ts", undefined],
+    ["src/ipam/plan.ts", "src/net/subnet.ts", undefined],
+    ["src/ipam/plan.ts", "src/cluster/plan.ts", /it is pure/],
+    ["src/ipam/plan.ts", "src/store/store.ts", /it is pure/],
+    ["src/cluster/plan.ts", "npm:@logtape/logtape", /it is pure/],
+    ["src/route/diff.ts", "node:child_process", /it is pure/],
+    ["src/cni/result.ts", "src/gen/x_pb.ts", /it is pure/],
+    ["src/store/store.ts", "src/store/deno_kv.ts", /none of its adapters/],
+    ["src/store/deno_kv.ts", "src/store/store.ts", undefined],
+    ["src/store/deno_kv.ts", "src/ipam/plan.ts", /not what is kept in it/],
+    ["src/host/routes.ts", "src/agent/agent.ts", /others have decided/],
+    ["src/agent/registry.ts", "src/cluster/plan.ts", undefined],
+    ["src/agent/registry.ts", "src/store/store.ts", undefined],
+    ["src/agent/registry.ts", "src/store/deno_kv.ts", /never an adapter/],
+    ["src/agent/registry.ts", "src/gen/x_pb.ts", /nothing of RPC/],
+    ["src/agent/registry.ts", "npm:@connectrpc/connect", /nothing of RPC/],
+    ["src/rpc/server.ts", "src/agent/agent.ts", undefined],
+    ["src/rpc/server.ts", "src/gen/a/b_pb.ts", undefined],
+    ["src/rpc/server.ts", "node:http2", undefined],
+    ["src/rpc/server.ts", "npm:@bufbuild/protobuf/wkt", undefined],
+    ["src/rpc/server.ts", "src/store/deno_kv.ts", /translates between/],
+    ["src/rpc/server.ts", "src/ipam/plan.ts", /translates between/],
+    ["src/rpc/server.ts", "src/cli/ip.ts", /translates between/],
+    ["src/cli/ip.ts", "src/cli/client.ts", undefined],
+    ["src/cli/ip.ts", "src/agent/config.ts", undefined],
+    ["src/cli/ip.ts", "src/agent/agent.ts", /its RPC client alone/],
+    ["src/cli/ip.ts", "src/gen/x_pb.ts", /its RPC client alone/],
+    ["src/cli/client.ts", "src/gen/x_pb.ts", undefined],
+    ["src/gen/x_pb.ts", "npm:@bufbuild/protobuf/codegenv2", undefined],
+    ["src/gen/x_pb.ts", "src/error.ts", /it is generated/],
+    ["src/other/x.ts", "src/error.ts", /is in no layer/],
+  ];
+  for (const [from, to, why] of rows) {
+    await t.step(`${from} imports ${to}: ${why ? "no" : "yes"}`, () => {
+      assert.match(forbids({ from, to }) ?? "allowed", why ?? /^allowed$/);
+    });
+  }
+});
+
+Deno.test("impureNames() finds what touches the world, and only that", async (t) => {
+  const rows: readonly [source: string, names: readonly string[]][] = [
+    ["await Deno.readFile(path)", ["Deno"]],
+    ["const { env } = Deno;", ["Deno"]],
+    ["fetch(url)", ["fetch"]],
+    ["const now = Date.now();", ["Date.now"]],
+    ["const now = new Date();", ["new Date()"]],
+    ["const now = new Date;", ["new Date"]],
+    ["console.log(1)", ["console"]],
+    ["Math.random()", ["Math.random"]],
+    ["crypto.randomUUID()", ["crypto"]],
+    ["performance.now()", ["performance"]],
+    ["setTimeout(f, 1); setInterval(f, 1)", ["setTimeout"]],
+    ["globalThis.x", ["globalThis"]],
+    ["process.env", ["process"]],
+    ["`${Deno.pid}`", ["Deno"]],
+    ['const a = "//"; Deno.exit();', ["Deno"]],
+    ["new Date(atMs).toISOString()", []],
+    ["// Deno.exit()", []],
+    ["/** Runs on Deno.\n * No console. */", []],
+    ['throw new RangeError("Cannot fetch(it) from the console")', []],
+    ["prefetch(x); processes; fetched", []],
+  ];
+  for (const [source, names] of rows) {
+    await t.step(source, () => assert.deepEqual(impureNames(source), names));
+  }
+});
+
+Deno.test("no module imports what its layer forbids", async () => {
+  const files = [...await sourceFiles(), "main.ts"];
+  const edges = await readEdges(files);
+  const importers = new Set(edges.map(({ from }) => from));
+  assert.ok(importers.has("main.ts") && importers.has("src/net/prefix.ts"));
+  assert.deepEqual(edges.flatMap((edge) => forbids(edge) ?? []), []);
+});
+
+Deno.test("no pure module touches the system, network, clock, console or randomness", async () => {
+  const pure = (await sourceFiles())
+    .filter((file) => PURE_FILES.some((at) => covers(at, file)));
+  assert.ok(pure.includes("src/net/address.ts"));
+  const found = await Promise.all(
+    pure.map(async (file) =>
+      impureNames(await Deno.readTextFile(join(ROOT, file)))
+        .map((name) => `${file} uses ${name}`)
+    ),
+  );
+  assert.deepEqual(found.flat(), []);
+});
+
+Deno.test(`no source file is longer than ${MAX_LINES} lines`, async () => {
+  const lengths = await Promise.all(
+    (await sourceFiles()).filter((file) => !covers("src/gen/", file))
+      .map(async (file) => {
+        const text = await Deno.readTextFile(join(ROOT, file));
+        return { file, lines: text.split("\n").length - 1 };
+      }),
+  );
+  assert.ok(lengths.length > 0);
+  assert.deepEqual(lengths.filter(({ lines }) => lines > MAX_LINES), []);
+});
+
+Deno.test("no source file is a barrel or a drawer of odds and ends", async () => {
+  const names = /(?:^|\/)(?:utils?|helpers?|common|misc|index|mod)\.ts$/;
+  assert.deepEqual(
+    (await sourceFiles()).filter((file) => names.test(file)),
+    [],
+  );
+});
+
+Deno.test("deno.lock names no registry host", async () => {
+  const text = await Deno.readTextFile(join(ROOT, "deno.lock"));
+  assert.doesNotMatch(text, /:\/\//);
+});
+
+/** All of `src/`, as paths from the root. */
+async function sourceFiles(): Promise<string[]> {
+  const files = await walkFiles(join(ROOT, "src"));
+  return files.map((file) => relative(ROOT, file));
+}
+
+/** The imports of files and of all that they import, read with `deno info`. */
+async function readEdges(files: readonly string[]): Promise<Edge[]> {
+  return await withTempDir(async (dir) => {
+    const entry = join(dir, "all.ts");
+    await Deno.writeTextFile(
+      entry,
+      files.map((file) => `import "${pathToFileURL(join(ROOT, file))}";\n`)
+        .join(""),
+    );
+    const config = join(ROOT, "deno.json");
+    const { code, stdout, stderr } = await run(
+      Deno.execPath(),
+      ["info", "--json", "--no-lock", "--config", config, entry],
+    );
+    assert.equal(code, 0, stderr);
+    const { modules }: { modules: readonly GraphModule[] } = JSON.parse(stdout);
+    return modules
+      .filter(({ specifier }) =>
+        specifier.startsWith(`${pathToFileURL(ROOT)}/`)
+      )
+      .flatMap(({ specifier, dependencies = [] }) =>
+        dependencies.flatMap(({ code, type }) =>
+          [code, type].flatMap((target) =>
+            target?.specifier === undefined ? [] : {
+              from: nameOf(specifier),
+              to: nameOf(target.specifier),
+            }
+          )
+        )
+      );
+  });
+}
+
+/** The part of `deno info --json` that is used. */
+interface GraphModule {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+/** A specifier as in the table of layers: without root and version. */
+function nameOf(specifier: string): string {
+  return specifier.startsWith("file:")
+    ? relative(ROOT, fileURLToPath(specifier))
+    : specifier.replace(/^npm:\/?(@[^/]+\/[^@/]+|[^@/]+)@[^/]+/, "npm:$1");
+}

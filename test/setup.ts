@@ -1,0 +1,53 @@
+/** What the tests run besides Deno: a file by which to know it, and its Debian package. */
+const NEEDED: readonly [file: string, debianPackage: string][] = [
+  ["/usr/bin/curl", "curl"],
+  ["/usr/bin/python3", "python3"],
+  ["/usr/bin/setpriv", "util-linux"],
+  ["/usr/bin/unshare", "util-linux"],
+  ["/usr/lib/cni/host-local", "containernetworking-plugins"],
+  ["/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"],
+  ["/usr/sbin/ip", "iproute2"],
+];
+
+const INSTALL = ["install", "-y", "--no-install-recommends"];
+
+async function missing(): Promise<string[]> {
+  const packages = new Set<string>();
+  for (const [file, debianPackage] of NEEDED) {
+    const found = await Deno.stat(file).then(() => true, () => false);
+    if (!found) packages.add(debianPackage);
+  }
+  return [...packages];
+}
+
+async function apt(args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await new Deno.Command("apt-get", {
+    args: ["-qq", ...args],
+    env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" },
+    stdin: "null",
+  }).output();
+  if (code === 0) return;
+  const decoder = new TextDecoder();
+  console.error(decoder.decode(stdout) + decoder.decode(stderr));
+}
+
+const packages = await missing();
+if (packages.length > 0) {
+  const command = `apt-get ${INSTALL.join(" ")} ${packages.join(" ")}`;
+  const debian = await Deno.stat("/etc/debian_version")
+    .then(() => true, () => false);
+  if (debian && Deno.uid() === 0) {
+    console.error(`The tests need ${packages.join(", ")}: ${command}`);
+    await apt(["update"]);
+    await apt([...INSTALL, ...packages]);
+  }
+  const still = await missing();
+  if (still.length > 0) {
+    console.error(
+      `Cannot run the tests: ${still.join(", ")} ${
+        still.length === 1 ? "is" : "are"
+      } missing. On Debian, as root: apt-get update && ${command}`,
+    );
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,173 @@
+/** Who may import what. Folders end with a slash and stand for all that is below them. */
+export interface Layer {
+  /** A file or folder; of several that fit, the longest decides. */
+  readonly at: string;
+  /** Files and folders of ours that it may import. A folder may import itself. */
+  readonly ours: readonly string[];
+  /** Packages that it may import; `node:` stands for all of Node's modules. */
+  readonly others: readonly string[];
+  /** Why nothing else. */
+  readonly why: string;
+}
+
+/** One module importing another: `to` is a path of ours, `npm:NAME` or `node:NAME`. */
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+}
+
+const SHARED = ["src/error.ts", "src/names.ts"];
+const PURE = [...SHARED, "src/net/", "src/plan.ts"];
+const PURE_WHY =
+  "it is pure: state, request and time come in as arguments, a plan goes out";
+
+export const LAYERS: readonly Layer[] = [
+  {
+    at: "main.ts",
+    ours: ["src/"],
+    others: ["node:", "npm:@connectrpc/connect", "npm:@connectrpc/connect-node"]
+      .concat("npm:@logtape/logtape"),
+    why: "it picks the face and builds adapters, nothing else",
+  },
+  {
+    at: "src/error.ts",
+    ours: [],
+    others: [],
+    why: "every layer stands on it",
+  },
+  {
+    at: "src/names.ts",
+    ours: ["src/error.ts", "src/net/"],
+    others: [],
+    why: "every layer stands on it",
+  },
+  {
+    at: "src/plan.ts",
+    ours: ["src/error.ts"],
+    others: [],
+    why: "the pure layers stand on it",
+  },
+  {
+    at: "src/gen/",
+    ours: [],
+    others: ["npm:@bufbuild/protobuf"],
+    why: "it is generated",
+  },
+  {
+    at: "src/net/",
+    ours: [],
+    others: ["npm:ipaddr.js"],
+    why:
+      "it is arithmetic: every layer stands on it, and it knows none of them",
+  },
+  { at: "src/ipam/", ours: PURE, others: [], why: PURE_WHY },
+  { at: "src/cluster/", ours: PURE, others: [], why: PURE_WHY },
+  { at: "src/route/", ours: PURE, others: [], why: PURE_WHY },
+  { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
+  {
+    at: "src/store/store.ts",
+    ours: ["src/error.ts"],
+    others: [],
+    why: "a port knows none of its adapters",
+  },
+  {
+    at: "src/store/",
+    ours: ["src/error.ts"],
+    others: ["node:"],
+    why: "an adapter knows its engine and the port, not what is kept in it",
+  },
+  {
+    at: "src/host/",
+    ours: [...SHARED, "src/net/", "src/route/"],
+    others: ["node:"],
+    why: "an adapter carries out what others have decided",
+  },
+  {
+    at: "src/agent/",
+    ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
+      .concat("src/store/store.ts"),
+    others: ["npm:@logtape/logtape"],
+    why: "the agent knows ports, never an adapter, and nothing of RPC",
+  },
+  {
+    at: "src/rpc/",
+    ours: [...SHARED, "src/net/", "src/agent/", "src/gen/"]
+      // The nouns that it translates; plans are the agent's.
+      .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
+      .concat("src/cluster/state.ts"),
+    others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
+      .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
+    why: "it translates between the wire and the agent",
+  },
+  {
+    at: "src/cli/client.ts",
+    ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
+    others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
+    why: "it is the RPC client of the command line",
+  },
+  {
+    at: "src/cli/",
+    ours: [...SHARED, "src/net/", "src/agent/config.ts"],
+    others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
+    why: "the command line reaches the agent through its RPC client alone",
+  },
+];
+
+/**
+ * Why one module may not import another, or undefined where it may. Modules
+ * of packages are not looked into.
+ */
+export function forbids(edge: Edge): string | undefined {
+  const { from, to } = edge;
+  const layer = LAYERS.filter(({ at }) => covers(at, from))
+    .sort((a, b) => b.at.length - a.at.length)[0];
+  if (!layer) return `${from} is in no layer: give it one in the table`;
+  const allowed = to.includes(":")
+    ? layer.others.some((name) => to === name || to.startsWith(withSlash(name)))
+    : [layer.at, ...layer.ours].some((at) => covers(at, to));
+  return allowed ? undefined : `${from} may not import ${to}: ${layer.why}`;
+}
+
+/** Folders of which the source must not touch the world: see IMPURE. */
+export const PURE_FILES: readonly string[] = [
+  ...PURE,
+  "src/ipam/",
+  "src/cluster/",
+  "src/route/",
+  "src/cni/",
+];
+
+/** What reaches the system, the network, the clock, the console or randomness. */
+const IMPURE: readonly RegExp[] = [
+  /\bDeno\b/,
+  /\bprocess\b/,
+  /\bglobalThis\b/,
+  /\bconsole\b/,
+  /\b(?:fetch|WebSocket|EventSource|Worker)\b(?=\s*\()/,
+  /\bDate\s*\.\s*now\b/,
+  /\bnew\s+Date\s*(?:\(\s*\)|(?!\s*\())/,
+  /\bTemporal\s*\.\s*Now\b/,
+  /\bperformance\b/,
+  /\bset(?:Timeout|Interval|Immediate)\b/,
+  /\bMath\s*\.\s*random\b/,
+  /\bcrypto\b/,
+  /\b(?:local|session)Storage\b/,
+];
+
+/** The impure names in a source text, comments and strings left out. */
+export function impureNames(source: string): string[] {
+  const code = source.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\/\/[^\n]*|\/\*[^]*?\*\//g,
+    " ",
+  );
+  return IMPURE.flatMap((pattern) => pattern.exec(code)?.[0] ?? []);
+}
+
+/** Whether a path is the file, or lies in the folder. */
+export function covers(at: string, path: string): boolean {
+  return at.endsWith("/") ? path.startsWith(at) : path === at;
+}
+
+function withSlash(name: string): string {
+  return name.endsWith(":") ? name : `${name}/`;
+}
