@@ -1,0 +1,100 @@
+import { getLogger } from "@logtape/logtape";
+import type { LocalPrefix } from "../cluster/state.ts";
+import { NetError } from "../error.ts";
+import type { Agent } from "./agent.ts";
+import type { AgentConfig, ListenAddress } from "./config.ts";
+
+const PRUNE_INTERVAL_MS = 3_600_000;
+const GRACE_MS = 10_000;
+
+const log = getLogger(["stellar-net", "agent"]);
+
+/** Serves an agent's API. */
+export interface ApiServer {
+  /** Serves on a TCP address, and returns it with the port that was taken. */
+  listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  /** Serves on a unix socket, mode 0600. */
+  listenUnix(path: string): Promise<void>;
+  /** Finishes what is under way, at most `graceMs` long. */
+  close(options: { readonly graceMs: number }): Promise<void>;
+}
+
+/** What a daemon works with. */
+export interface DaemonOptions {
+  readonly config: AgentConfig;
+  readonly agent: Agent;
+  readonly server: ApiServer;
+  /** Reads which prefixes this host uses itself. */
+  readonly readHostPrefixes: () => Promise<readonly LocalPrefix[]>;
+  /** Ends the daemon. */
+  readonly stop: AbortSignal;
+  /** Called once everything is served, with where. */
+  readonly onReady: (listeners: readonly string[]) => void;
+  /** Takes what an operator should know. */
+  readonly warn: (message: string) => void;
+}
+
+/** Runs an agent until it is told to stop, and finishes what is under way. */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { config, agent, server, stop } = options;
+  await reportPrefixes(options);
+  const timer = setInterval(() => void prune(agent), PRUNE_INTERVAL_MS);
+  try {
+    await prune(agent);
+    options.onReady(await listen(server, config));
+    await aborted(stop);
+    log.info("Stopping: finishing what is under way");
+  } finally {
+    clearInterval(timer);
+    await server.close({ graceMs: GRACE_MS });
+  }
+}
+
+async function listen(
+  server: ApiServer,
+  config: AgentConfig,
+): Promise<string[]> {
+  await server.listenUnix(config.socketPath);
+  const listeners = [config.socketPath];
+  for (const address of config.listen) {
+    const { hostname, port } = await server.listenTcp(address);
+    listeners.push(
+      hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`,
+    );
+  }
+  return listeners;
+}
+
+async function reportPrefixes(options: DaemonOptions): Promise<void> {
+  const { agent, readHostPrefixes, warn } = options;
+  let prefixes: readonly LocalPrefix[];
+  try {
+    prefixes = await readHostPrefixes();
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    log.warn("Cannot see what this host uses itself: {error}", { error });
+    warn(
+      `${error.message}; subnets that this host uses itself may be handed out: install iproute2`,
+    );
+    return;
+  }
+  await agent.reportPrefixes(prefixes);
+}
+
+async function prune(agent: Agent): Promise<void> {
+  try {
+    const removed = await agent.pruneHistory();
+    if (removed > 0) log.info("Removed {removed} old records", { removed });
+  } catch (error) {
+    log.warn("Cannot remove old records, trying again later: {error}", {
+      error,
+    });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

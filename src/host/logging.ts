@@ -1,0 +1,60 @@
+import {
+  configure,
+  getJsonLinesFormatter,
+  getTextFormatter,
+  type LogLevel,
+  type LogRecord,
+} from "@logtape/logtape";
+
+/** How to log. */
+export interface LoggingOptions {
+  /** `text` is for people, `json` for programs: an object a line. */
+  readonly format: "text" | "json";
+  /** The least severe level that is written. */
+  readonly level: Extract<LogLevel, "debug" | "info" | "warning" | "error">;
+  /** Takes a whole line, newline included. */
+  readonly write: (line: string) => void;
+}
+
+/** Sets up the process's log. */
+export async function configureLogging(options: LoggingOptions): Promise<void> {
+  const format = options.format === "json"
+    ? getJsonLinesFormatter({
+      categorySeparator: ".",
+      message: "template",
+      properties: "flatten",
+    })
+    : getTextFormatter({
+      timestamp: "rfc3339",
+      level: "FULL",
+      category: ".",
+      value: (value) => escapeControls(inspect(value)),
+    });
+  await configure({
+    sinks: { log: (record: LogRecord) => options.write(format(record)) },
+    loggers: [
+      {
+        category: ["stellar-net"],
+        lowestLevel: options.level,
+        sinks: ["log"],
+      },
+      { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["log"] },
+    ],
+  });
+}
+
+function inspect(value: unknown): string {
+  if (value instanceof Error) {
+    const cause = value.cause === undefined ? "" : `: ${inspect(value.cause)}`;
+    return `${value.message}${cause}`;
+  }
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Nothing that a client sent may move a terminal's cursor. */
+function escapeControls(text: string): string {
+  return text.replaceAll(
+    /\p{Cc}/gu,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
