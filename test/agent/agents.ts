@@ -1,0 +1,87 @@
+import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
+import type { AllocationRequest } from "../../src/ipam/plan.ts";
+import { formatAddress, parseAddress } from "../../src/net/address.ts";
+import { createCarve } from "../../src/net/carve.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
+import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
+import { owner } from "../ipam/pools.ts";
+
+/** An agent on a store in memory, with a clock that the test sets. */
+export interface TestAgent extends AsyncDisposable {
+  readonly agent: Agent;
+  readonly store: FaultyStore;
+  readonly clock: { nowMs: number };
+  /** Another agent on the same store, as after a restart. */
+  restart(options?: Partial<AgentOptions>): Promise<Agent>;
+}
+
+/** Starts an agent of the node "a". */
+export async function startAgent(
+  options: Partial<AgentOptions> = {},
+): Promise<TestAgent> {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const clock = { nowMs: 1_000_000 };
+  const start = (more: Partial<AgentOptions> = {}) =>
+    Agent.start({
+      node: "a",
+      store,
+      networks: [],
+      coolDownMs: 0,
+      keepHistoryMs: 1000,
+      now: () => clock.nowMs,
+      randomId: () => crypto.randomUUID(),
+      ...options,
+      ...more,
+    });
+  return {
+    agent: await start(),
+    store,
+    clock,
+    restart: start,
+    [Symbol.asyncDispose]: () => store.close(),
+  };
+}
+
+/** Networks as flags name them. */
+export function networks(...cidrs: [string, number][]) {
+  return cidrs.map(([cidr, length]) => createCarve(parsePrefix(cidr), length));
+}
+
+/** A request of a container. */
+export function request(
+  containerId: string,
+  ...addresses: string[]
+): AllocationRequest {
+  return {
+    owner: owner(containerId),
+    addresses: addresses.map(parseAddress),
+  };
+}
+
+/** Allocates, and returns the addresses as text. */
+export async function allocate(
+  agent: Agent,
+  containerId: string,
+  options: { node?: string; addresses?: string[] } = {},
+): Promise<string> {
+  const { allocation } = await agent.allocate(
+    options.node ?? "a",
+    request(containerId, ...options.addresses ?? []),
+  );
+  return allocation.addresses.map((a) => formatAddress(a.address)).join(" ");
+}
+
+/** What is held on a node: container id to addresses. */
+export async function held(
+  agent: Agent,
+  node = "a",
+): Promise<Record<string, string>> {
+  const allocations = await agent.list(node, { limit: Infinity });
+  return Object.fromEntries(
+    allocations.map((allocation) => [
+      allocation.owner.containerId,
+      allocation.addresses.map((a) => formatAddress(a.address)).join(" "),
+    ]),
+  );
+}

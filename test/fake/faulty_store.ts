@@ -1,0 +1,70 @@
+import { NetError } from "../../src/error.ts";
+import type {
+  Commit,
+  CommitResult,
+  Entry,
+  Key,
+  ListOptions,
+  Store,
+  WatchEvent,
+  WatchOptions,
+} from "../../src/store/store.ts";
+
+/** What goes wrong with a commit. */
+export type Fault = "refuse before" | "lose answer";
+
+/**
+ * A store whose commits fail on demand: before anything is written, or after
+ * all of it is and the answer is lost. Everything else is the real store's.
+ */
+export class FaultyStore implements Store {
+  readonly #store: Store;
+  readonly #faults: Fault[] = [];
+  commits = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  get url(): string {
+    return this.#store.url;
+  }
+
+  get limits(): Store["limits"] {
+    return this.#store.limits;
+  }
+
+  /** Lets the next commits fail, one a fault. */
+  fail(...faults: Fault[]): void {
+    this.#faults.push(...faults);
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    this.commits++;
+    const fault = this.#faults.shift();
+    if (fault === "refuse before") {
+      throw new NetError("unavailable", "disk full");
+    }
+    const result = await this.#store.commit(commit);
+    if (fault === "lose answer") {
+      throw new NetError("unavailable", "answer lost");
+    }
+    return result;
+  }
+
+  get(key: Key): Promise<Entry | null> {
+    return this.#store.get(key);
+  }
+
+  list(prefix: Key, options?: ListOptions): AsyncIterable<Entry> {
+    return this.#store.list(prefix, options);
+  }
+
+  watch(prefix: Key, options: WatchOptions): AsyncIterable<WatchEvent> {
+    return this.#store.watch(prefix, options);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}
