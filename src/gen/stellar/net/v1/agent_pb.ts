@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIrcCChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkyYAoMQWdlbnRTZXJ2aWNlElAKCUdldFN0YXR1cxIgLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDItcCChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBTJgCgxBZ2VudFNlcnZpY2USUAoJR2V0U3RhdHVzEiAuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
@@ -173,6 +173,20 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
    * @generated from field: repeated string warnings = 12;
    */
   warnings: string[];
+
+  /**
+   * How many releases are queued on disk and not applied yet.
+   *
+   * @generated from field: int32 queued = 13;
+   */
+  queued: number;
+
+  /**
+   * How many allocations seem to be leaked.
+   *
+   * @generated from field: int32 leaked = 14;
+   */
+  leaked: number;
 };
 
 /**

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/ipam.proto.
  */
 export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSIsCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIuoBCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50IogBCg9BbGxvY2F0ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWFkZHJlc3NlcxgDIAMoCRIuCgphdHRhY2htZW50GAQgASgLMhouc3RlbGxhci5uZXQudjEuQXR0YWNobWVudCJTChBBbGxvY2F0ZVJlc3BvbnNlEi4KCmFsbG9jYXRpb24YASABKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEg8KB2NyZWF0ZWQYAiABKAgiRAoOUmVsZWFzZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyIiQKD1JlbGVhc2VSZXNwb25zZRIRCglhZGRyZXNzZXMYASADKAkiSgoUR2V0QWxsb2NhdGlvblJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyIkcKFUdldEFsbG9jYXRpb25SZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbiJNChZMaXN0QWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiYwoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLHAQoNSGlzdG9yeVJlY29yZBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSJAoFb3duZXIYAyABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIwCgxhbGxvY2F0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlbGVhc2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkigwEKEkxpc3RIaXN0b3J5UmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgFIAEoBSJYChNMaXN0SGlzdG9yeVJlc3BvbnNlEi4KB3JlY29yZHMYASADKAsyHS5zdGVsbGFyLm5ldC52MS5IaXN0b3J5UmVjb3JkEhEKCXRydW5jYXRlZBgCIAEoCDLCAwoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlEkoKB1JlbGVhc2USHi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZRJcCg1HZXRBbGxvY2F0aW9uEiQuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVzcG9uc2USYgoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlElYKC0xpc3RIaXN0b3J5EiIuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSIsCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIvgBCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkiiAEKD0FsbG9jYXRlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAMgAygJEi4KCmF0dGFjaG1lbnQYBCABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50IlMKEEFsbG9jYXRlUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SDwoHY3JlYXRlZBgCIAEoCCJUCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJIiQKD1JlbGVhc2VSZXNwb25zZRIRCglhZGRyZXNzZXMYASADKAkiWgoUUmVsZWFzZU90aGVyc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgduZXR3b3JrGAIgASgJEiMKBGtlZXAYAyADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lciI+ChVSZWxlYXNlT3RoZXJzUmVzcG9uc2USJQoGb3duZXJzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuT3duZXIiIQoRQ2hlY2tSZWFkeVJlcXVlc3QSDAoEbm9kZRgBIAEoCSIUChJDaGVja1JlYWR5UmVzcG9uc2UiSgoUR2V0QWxsb2NhdGlvblJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyIkcKFUdldEFsbG9jYXRpb25SZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbiJdChZMaXN0QWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSDgoGbGVha2VkGAQgASgIImMKF0xpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlEi8KC2FsbG9jYXRpb25zGAEgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkixwEKDUhpc3RvcnlSZWNvcmQSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISMAoMYWxsb2NhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAYgASgJIoMBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYBSABKAUiWAoTTGlzdEhpc3RvcnlSZXNwb25zZRIuCgdyZWNvcmRzGAEgAygLMh0uc3RlbGxhci5uZXQudjEuSGlzdG9yeVJlY29yZBIRCgl0cnVuY2F0ZWQYAiABKAgy9QQKC0lwYW1TZXJ2aWNlEk0KCEFsbG9jYXRlEh8uc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXNwb25zZRJKCgdSZWxlYXNlEh4uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVzcG9uc2USXAoNUmVsZWFzZU90aGVycxIkLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VPdGhlcnNSZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1Jlc3BvbnNlElMKCkNoZWNrUmVhZHkSIS5zdGVsbGFyLm5ldC52MS5DaGVja1JlYWR5UmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXNwb25zZRJcCg1HZXRBbGxvY2F0aW9uEiQuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVzcG9uc2USYgoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlElYKC0xpc3RIaXN0b3J5EiIuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Owner says who holds an allocation. The three together are the key.
@@ -163,6 +163,14 @@ export type Allocation = Message<"stellar.net.v1.Allocation"> & {
    * @generated from field: stellar.net.v1.Attachment attachment = 6;
    */
   attachment?: Attachment | undefined;
+
+  /**
+   * Why it seems to be leaked, such as "its network namespace is gone". Empty:
+   * it does not.
+   *
+   * @generated from field: string leak = 7;
+   */
+  leak: string;
 };
 
 /**
@@ -262,6 +270,13 @@ export type ReleaseRequest = Message<"stellar.net.v1.ReleaseRequest"> & {
    * @generated from field: stellar.net.v1.Owner owner = 2;
    */
   owner?: Owner | undefined;
+
+  /**
+   * Why, for the history. Empty means "released over the API".
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
 };
 
 /**
@@ -293,6 +308,100 @@ export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 7);
 
 /**
+ * ReleaseOthersRequest names who keeps its addresses.
+ *
+ * @generated from message stellar.net.v1.ReleaseOthersRequest
+ */
+export type ReleaseOthersRequest = Message<"stellar.net.v1.ReleaseOthersRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Name of the container network, as in the CNI configuration. Empty is
+   * refused.
+   *
+   * @generated from field: string network = 2;
+   */
+  network: string;
+
+  /**
+   * The owners that keep their addresses; their network is ignored. Empty:
+   * none does.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner keep = 3;
+   */
+  keep: Owner[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ReleaseOthersRequest.
+ * Use `create(ReleaseOthersRequestSchema)` to create a new message.
+ */
+export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 8);
+
+/**
+ * ReleaseOthersResponse tells what was released.
+ *
+ * @generated from message stellar.net.v1.ReleaseOthersResponse
+ */
+export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersResponse"> & {
+  /**
+   * Who held it.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner owners = 1;
+   */
+  owners: Owner[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ReleaseOthersResponse.
+ * Use `create(ReleaseOthersResponseSchema)` to create a new message.
+ */
+export const ReleaseOthersResponseSchema: GenMessage<ReleaseOthersResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 9);
+
+/**
+ * CheckReadyRequest names a node.
+ *
+ * @generated from message stellar.net.v1.CheckReadyRequest
+ */
+export type CheckReadyRequest = Message<"stellar.net.v1.CheckReadyRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.CheckReadyRequest.
+ * Use `create(CheckReadyRequestSchema)` to create a new message.
+ */
+export const CheckReadyRequestSchema: GenMessage<CheckReadyRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 10);
+
+/**
+ * CheckReadyResponse has no fields.
+ *
+ * @generated from message stellar.net.v1.CheckReadyResponse
+ */
+export type CheckReadyResponse = Message<"stellar.net.v1.CheckReadyResponse"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.CheckReadyResponse.
+ * Use `create(CheckReadyResponseSchema)` to create a new message.
+ */
+export const CheckReadyResponseSchema: GenMessage<CheckReadyResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 11);
+
+/**
  * GetAllocationRequest names an owner.
  *
  * @generated from message stellar.net.v1.GetAllocationRequest
@@ -318,7 +427,7 @@ export type GetAllocationRequest = Message<"stellar.net.v1.GetAllocationRequest"
  * Use `create(GetAllocationRequestSchema)` to create a new message.
  */
 export const GetAllocationRequestSchema: GenMessage<GetAllocationRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 8);
+  messageDesc(file_stellar_net_v1_ipam, 12);
 
 /**
  * GetAllocationResponse is what the owner holds.
@@ -339,7 +448,7 @@ export type GetAllocationResponse = Message<"stellar.net.v1.GetAllocationRespons
  * Use `create(GetAllocationResponseSchema)` to create a new message.
  */
 export const GetAllocationResponseSchema: GenMessage<GetAllocationResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 9);
+  messageDesc(file_stellar_net_v1_ipam, 13);
 
 /**
  * ListAllocationsRequest names a node and a page.
@@ -367,6 +476,13 @@ export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequ
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * True: only what seems to be leaked.
+   *
+   * @generated from field: bool leaked = 4;
+   */
+  leaked: boolean;
 };
 
 /**
@@ -374,7 +490,7 @@ export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequ
  * Use `create(ListAllocationsRequestSchema)` to create a new message.
  */
 export const ListAllocationsRequestSchema: GenMessage<ListAllocationsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 10);
+  messageDesc(file_stellar_net_v1_ipam, 14);
 
 /**
  * ListAllocationsResponse is a page of allocations.
@@ -402,7 +518,7 @@ export type ListAllocationsResponse = Message<"stellar.net.v1.ListAllocationsRes
  * Use `create(ListAllocationsResponseSchema)` to create a new message.
  */
 export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 11);
+  messageDesc(file_stellar_net_v1_ipam, 15);
 
 /**
  * HistoryRecord tells who held an address, from when to when.
@@ -458,7 +574,7 @@ export type HistoryRecord = Message<"stellar.net.v1.HistoryRecord"> & {
  * Use `create(HistoryRecordSchema)` to create a new message.
  */
 export const HistoryRecordSchema: GenMessage<HistoryRecord> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 12);
+  messageDesc(file_stellar_net_v1_ipam, 16);
 
 /**
  * ListHistoryRequest selects records.
@@ -507,7 +623,7 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
  * Use `create(ListHistoryRequestSchema)` to create a new message.
  */
 export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 13);
+  messageDesc(file_stellar_net_v1_ipam, 17);
 
 /**
  * ListHistoryResponse lists records.
@@ -535,7 +651,7 @@ export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> 
  * Use `create(ListHistoryResponseSchema)` to create a new message.
  */
 export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 14);
+  messageDesc(file_stellar_net_v1_ipam, 18);
 
 /**
  * IpamService hands out and takes back the addresses of nodes.
@@ -569,6 +685,28 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseRequestSchema;
     output: typeof ReleaseResponseSchema;
+  },
+  /**
+   * ReleaseOthers takes back what a container network's other owners hold on a
+   * node, of what a CNI runtime asked for: the GC of the CNI specification.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.ReleaseOthers
+   */
+  releaseOthers: {
+    methodKind: "unary";
+    input: typeof ReleaseOthersRequestSchema;
+    output: typeof ReleaseOthersResponseSchema;
+  },
+  /**
+   * CheckReady succeeds when a node could give out an address now: the STATUS
+   * of the CNI specification. RESOURCE_EXHAUSTED when a subnet is full.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.CheckReady
+   */
+  checkReady: {
+    methodKind: "unary";
+    input: typeof CheckReadyRequestSchema;
+    output: typeof CheckReadyResponseSchema;
   },
   /**
    * GetAllocation returns what an owner holds. NOT_FOUND when it holds nothing.
