@@ -24,7 +24,7 @@ const PURE_WHY =
 export const LAYERS: readonly Layer[] = [
   {
     at: "main.ts",
-    ours: ["src/"],
+    ours: ["src/", "deno.json"],
     others: ["node:", "npm:@connectrpc/connect", "npm:@connectrpc/connect-node"]
       .concat("npm:@logtape/logtape"),
     why: "it picks the face and builds adapters, nothing else",
@@ -77,15 +77,21 @@ export const LAYERS: readonly Layer[] = [
     why: "an adapter knows its engine and the port, not what is kept in it",
   },
   {
+    at: "src/host/command.ts",
+    ours: ["src/error.ts"],
+    others: [],
+    why: "a port knows none of its adapters",
+  },
+  {
     at: "src/host/",
     ours: [...SHARED, "src/net/", "src/route/"],
-    others: ["node:"],
+    others: ["node:", "npm:@logtape/logtape"],
     why: "an adapter carries out what others have decided",
   },
   {
     at: "src/agent/",
     ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
-      .concat("src/store/store.ts"),
+      .concat("src/store/store.ts", "src/host/command.ts"),
     others: ["npm:@logtape/logtape"],
     why: "the agent knows ports, never an adapter, and nothing of RPC",
   },
@@ -104,6 +110,12 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
     others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
     why: "it is the RPC client of the command line",
+  },
+  {
+    at: "src/cli/failure.ts",
+    ours: [...SHARED, "src/cli/", "src/rpc/errors.ts"],
+    others: ["npm:@connectrpc/connect"],
+    why: "it puts RPC errors into words, and knows nothing else of RPC",
   },
   {
     at: "src/cli/",
