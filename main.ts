@@ -1,23 +1,45 @@
 /**
- * One executable, two faces: the agent and the command line. This file picks
- * the face and gives it its adapters.
+ * One executable, several faces. This file picks the face and gives it its
+ * adapters. Each face is imported when it is picked, so that none pays for what
+ * another needs.
  */
-import { hostname } from "node:os";
 import config from "./deno.json" with { type: "json" };
 import type { AgentConfig } from "./src/agent/config.ts";
 import type { LogOptions } from "./src/cli/io.ts";
-import { formatGreeting } from "./src/cli/greeting.ts";
-import { createClients } from "./src/cli/client.ts";
-import { runCli } from "./src/cli/program.ts";
-import { createRpcTransport } from "./src/rpc/client.ts";
 
 const VERSION = config.version;
+/** Changes with every boot of the host (random(4)). */
+const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 /** How a person calls this program. */
 const PROGRAM = Deno.build.standalone
   ? "stellar-net"
   : "npx -y deno@2.9.6 task stellar-net";
 
-/** Runs the agent: only here are its adapters loaded, the command line needs none of them. */
+/** Runs the command line. */
+async function runCommandLine(): Promise<number> {
+  const [{ hostname }, { createClients }, { runCli }, { createRpcTransport }] =
+    await Promise.all([
+      import("node:os"),
+      import("./src/cli/client.ts"),
+      import("./src/cli/program.ts"),
+      import("./src/rpc/client.ts"),
+    ]);
+  return await runCli(Deno.args, {
+    version: VERSION,
+    env: Deno.env.toObject(),
+    stdout: writeTo(Deno.stdout),
+    stderr: writeTo(Deno.stderr),
+    isTerminal: Deno.stderr.isTerminal(),
+    columns: columns(),
+    now: Date.now,
+    hostname,
+    connect: ({ socketPath }, { timeoutMs }) =>
+      createClients(createRpcTransport({ socketPath }, { timeoutMs })),
+    runAgent,
+  });
+}
+
+/** Runs the agent. */
 async function runAgent(
   config: AgentConfig,
   logOptions: LogOptions,
@@ -27,6 +49,7 @@ async function runAgent(
     { runDaemon },
     { DenoCommandRunner },
     { readHostPrefixes },
+    { formatGreeting },
     { configureLogging },
     { makeStateDir },
     { createRoutes },
@@ -37,6 +60,7 @@ async function runAgent(
     import("./src/agent/daemon.ts"),
     import("./src/host/deno_command.ts"),
     import("./src/host/host_prefixes.ts"),
+    import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
     import("./src/host/state_dir.ts"),
     import("./src/rpc/routes.ts"),
@@ -57,6 +81,7 @@ async function runAgent(
       ...config,
       store,
       now: Date.now,
+      bootId: Deno.readTextFileSync(BOOT_ID_PATH).trim(),
       randomId: () => crypto.randomUUID(),
     });
     const listeners: string[] = [];
@@ -110,18 +135,4 @@ function columns(): number | undefined {
   }
 }
 
-if (import.meta.main) {
-  Deno.exitCode = await runCli(Deno.args, {
-    version: VERSION,
-    env: Deno.env.toObject(),
-    stdout: writeTo(Deno.stdout),
-    stderr: writeTo(Deno.stderr),
-    isTerminal: Deno.stderr.isTerminal(),
-    columns: columns(),
-    now: Date.now,
-    hostname,
-    connect: ({ socketPath }, { timeoutMs }) =>
-      createClients(createRpcTransport({ socketPath }, { timeoutMs })),
-    runAgent,
-  });
-}
+if (import.meta.main) Deno.exitCode = await runCommandLine();

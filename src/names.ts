@@ -12,6 +12,8 @@ const INTERFACE = /^[^\s/:\p{C}]{1,15}$/u;
 
 /** Longest reason that is kept, in characters. */
 const MAX_TEXT = 1024;
+/** PATH_MAX of Linux, less the final NUL. */
+const MAX_PATH_BYTES = 4095;
 
 /** Checks the name of a node: a host name as in RFC 1123, with `_` allowed. @throws {RangeError} */
 export function parseNodeName(text: string): string {
@@ -58,6 +60,17 @@ export function parseText(text: string): string {
     text,
     isValid,
     `at most ${MAX_TEXT} characters on one line, without control characters`,
+  );
+}
+
+/** Checks the absolute path of a file: at most 4,095 bytes, without control characters. @throws {RangeError} */
+export function parsePath(text: string): string {
+  const isValid = text.startsWith("/") && !/\p{C}/u.test(text) &&
+    new TextEncoder().encode(text).length <= MAX_PATH_BYTES;
+  return check(
+    text,
+    isValid,
+    `an absolute path of at most ${MAX_PATH_BYTES} bytes without control characters`,
   );
 }
 

@@ -1,11 +1,11 @@
 import type { SubnetListing } from "../cluster/listing.ts";
 import type { ClusterConfig, LocalPrefix } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
-import type { Allocation, Owner } from "../ipam/allocation.ts";
+import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan, AllocationRequest } from "../ipam/plan.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
-import { parsePrefix, type Prefix } from "../net/prefix.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import { Allocator, type SubnetUsage } from "./allocator.ts";
 import {
@@ -34,6 +34,8 @@ export interface AgentOptions {
   readonly keepHistoryMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** Id of this boot of the host (`/proc/sys/kernel/random/boot_id`). */
+  readonly bootId: string;
   /** Makes a random id. */
   readonly randomId: () => string;
 }
@@ -102,7 +104,12 @@ export class Agent {
     return new Agent(options, { registry, cluster: created, instanceId });
   }
 
-  /** The cluster's networks in their order. */
+  /** Id of this boot of the host. */
+  get bootId(): string {
+    return this.#options.bootId;
+  }
+
+  /** What the cluster was created with. */
   get cluster(): ClusterConfig {
     return this.#cluster;
   }
@@ -134,6 +141,44 @@ export class Agent {
     reason: string,
   ): Promise<Allocation | undefined> {
     return (await this.#find(node))?.release(owner, reason);
+  }
+
+  /**
+   * Takes back what a container network's other owners hold on a node, of what
+   * a CNI runtime asked for (CNI specification, GC).
+   *
+   * @param keep the owners that keep their addresses
+   */
+  async releaseOthers(
+    node: string,
+    network: string,
+    keep: readonly Owner[],
+  ): Promise<Allocation[]> {
+    const kept = new Set(keep.map((owner) => ownerKey({ ...owner, network })));
+    const allocator = await this.#find(node);
+    return await allocator?.releaseAll(
+      ({ owner, attachment }) =>
+        attachment !== undefined && owner.network === network &&
+        !kept.has(ownerKey(owner)),
+      "CNI GC: its container is not attached",
+    ) ?? [];
+  }
+
+  /**
+   * Returns when a node could give out an address now.
+   *
+   * @throws {NetError} `exhausted` when all addresses of a subnet are held
+   */
+  async checkReady(node: string): Promise<void> {
+    const usage = await (await this.#find(node))?.usage() ?? [];
+    const full = usage.find((u) => BigInt(u.held) >= u.capacity);
+    if (!full) return;
+    throw new NetError(
+      "exhausted",
+      `IP allocation exhausted: all ${full.capacity} addresses of ${
+        formatPrefix(full.subnet)
+      } are held`,
+    );
   }
 
   /** What an owner holds on a node, undefined when it holds nothing. */

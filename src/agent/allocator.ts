@@ -47,6 +47,9 @@ export interface SubnetUsage {
   readonly cooling: number;
 }
 
+/** How many releases of a larger number are waited for at once. */
+const RELEASES_AT_ONCE = 256;
+
 /** Hands out the addresses of one node. */
 export class Allocator {
   readonly #ledger: Ledger<NodePool, PoolChange>;
@@ -88,13 +91,45 @@ export class Allocator {
     return plan;
   }
 
-  /** Takes back what an owner holds, and returns it; undefined when it held nothing. */
-  release(owner: Owner, reason: string): Promise<Allocation | undefined> {
-    return this.#ledger.submit((pool, nowMs) => ({
-      kind: "planned",
-      answer: pool.get(owner),
-      changes: planRelease(pool, owner, { nowMs, reason }),
-    }));
+  /**
+   * Takes back what an owner holds, and returns it; undefined when it held
+   * nothing.
+   *
+   * @param onlyIf decides on the allocation that is held at that moment
+   */
+  release(
+    owner: Owner,
+    reason: string,
+    onlyIf: (allocation: Allocation) => boolean = () => true,
+  ): Promise<Allocation | undefined> {
+    return this.#ledger.submit((pool, nowMs) => {
+      const held = pool.get(owner);
+      const answer = held && onlyIf(held) ? held : undefined;
+      return {
+        kind: "planned",
+        answer,
+        changes: answer ? planRelease(pool, owner, { nowMs, reason }) : [],
+      };
+    });
+  }
+
+  /** Takes back every allocation that is selected, and returns them. */
+  async releaseAll(
+    select: (allocation: Allocation) => boolean,
+    reason: string,
+  ): Promise<Allocation[]> {
+    const selected = await this.#ledger.read((pool) =>
+      pool.allocations().filter(select).toArray()
+    );
+    const released: Allocation[] = [];
+    for (let i = 0; i < selected.length; i += RELEASES_AT_ONCE) {
+      const answers = await Promise.all(
+        selected.slice(i, i + RELEASES_AT_ONCE)
+          .map(({ owner }) => this.release(owner, reason, select)),
+      );
+      released.push(...answers.filter((answer) => answer !== undefined));
+    }
+    return released;
   }
 
   /** What an owner holds, undefined when it holds nothing. */

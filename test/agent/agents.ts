@@ -29,6 +29,7 @@ export async function startAgent(
       networks: [],
       coolDownMs: 0,
       keepHistoryMs: 1000,
+      bootId: "boot-1",
       now: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
       ...options,

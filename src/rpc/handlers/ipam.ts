@@ -4,11 +4,17 @@ import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../error.ts";
 import type { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { formatOwner } from "../../ipam/allocation.ts";
-import { parseContainerId, parseNodeName } from "../../names.ts";
+import {
+  parseContainerId,
+  parseNetworkName,
+  parseNodeName,
+  parseText,
+} from "../../names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../convert.ts";
 import {
   invalidField,
+  parseAttachment,
   parseField,
   parseOptional,
   parseOwner,
@@ -30,6 +36,9 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
           addresses: request.addresses.map((text) =>
             parseField("addresses", text, parseAddress)
           ),
+          ...(request.attachment && {
+            attachment: parseAttachment(request.attachment, agent.bootId),
+          }),
         },
         context.signal,
       );
@@ -40,12 +49,29 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       const released = await agent.release(
         parseNode(request.node),
         parseOwner(request.owner),
-        "released over the API",
+        parseOptional("reason", request.reason, {
+          parse: parseText,
+          empty: "released over the API",
+        }),
       );
       return {
         addresses: released?.addresses.map((a) => formatAddress(a.address)) ??
           [],
       };
+    },
+
+    async releaseOthers(request) {
+      const released = await agent.releaseOthers(
+        parseNode(request.node),
+        parseField("network", request.network, parseNetworkName),
+        request.keep.map(parseOwner),
+      );
+      return { owners: released.map(({ owner }) => owner) };
+    },
+
+    async checkReady(request) {
+      await agent.checkReady(parseNode(request.node));
+      return {};
     },
 
     async getAllocation(request) {
