@@ -1,0 +1,122 @@
+import { type AgentClients, JSON_OUTPUT, SOCKET, TIMEOUT } from "./client.ts";
+import { UsageError } from "./exit.ts";
+import type { CliIo } from "./io.ts";
+import { environmentName, type Flag, type Operand } from "./spec.ts";
+import type { CommandSpec } from "./spec.ts";
+import { escapeText, formatJson } from "./text.ts";
+
+/** A command line after it was taken apart, before its values were read. */
+export interface CallInput {
+  readonly spec: CommandSpec;
+  /** The command as it is typed, such as `stellar-net ip list`. */
+  readonly path: string;
+  readonly operands: readonly string[];
+  /** Texts by name of flag, as given on the command line. A switch has one. */
+  readonly given: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A value of a flag, and where it came from. */
+interface Text {
+  readonly text: string;
+  readonly origin: string;
+}
+
+/** One run of a command: its values, read strictly, and its output. */
+export class Call {
+  readonly io: CliIo;
+  readonly #input: CallInput;
+
+  constructor(input: CallInput, io: CliIo) {
+    this.#input = input;
+    this.io = io;
+  }
+
+  /** The operands as they were given. */
+  get words(): readonly string[] {
+    return this.#input.operands;
+  }
+
+  /** The value of a flag: from the command line, else the environment, else the default. */
+  value<T>(flag: Flag<T> & { readonly default: string }): T;
+  value<T>(flag: Flag<T>): T | undefined;
+  value<T>(flag: Flag<T>): T | undefined {
+    const last = this.#texts(flag).at(-1);
+    return last && this.#parse(flag, last);
+  }
+
+  /** The values of a flag that may be given several times. */
+  values<T>(flag: Flag<T>): T[] {
+    return this.#texts(flag).map((text) => this.#parse(flag, text));
+  }
+
+  /** The value of an operand. */
+  operand<T>(operand: Operand<T> & { readonly optional: true }): T | undefined;
+  operand<T>(operand: Operand<T>): T;
+  operand<T>(operand: Operand<T>): T | undefined {
+    const at = this.#input.spec.operands?.indexOf(operand) ?? -1;
+    const text = this.#input.operands[at];
+    if (text === undefined) return undefined;
+    return this.#parse(operand, { text, origin: operand.name });
+  }
+
+  /** Where the value of a flag comes from: its name, or its twin's. */
+  originOf(flag: Flag<unknown>): string {
+    return this.#texts(flag).at(-1)?.origin ?? `--${flag.name}`;
+  }
+
+  /** An error that names this command. */
+  usage(problem: string): UsageError {
+    return new UsageError(this.#input.path, problem);
+  }
+
+  /** Clients of the agent that the flags name. */
+  clients(): AgentClients {
+    return this.io.connect({ socketPath: this.value(SOCKET) }, {
+      timeoutMs: this.value(TIMEOUT),
+    });
+  }
+
+  /** Writes the answer: the object with `--json`, the lines otherwise. */
+  answer(
+    body: Readonly<Record<string, unknown>>,
+    lines: readonly string[],
+  ): void {
+    const text = this.value(JSON_OUTPUT)
+      ? formatJson(body) + "\n"
+      : lines.map((line) => escapeText(line) + "\n").join("");
+    this.io.stdout(text);
+  }
+
+  /** Writes a line that is not part of the answer. */
+  note(line: string): void {
+    this.io.stderr(escapeText(line) + "\n");
+  }
+
+  #texts(flag: Flag<unknown>): readonly Text[] {
+    const given = this.#input.given.get(flag.name);
+    if (given) {
+      return given.map((text) => ({ text, origin: `--${flag.name}` }));
+    }
+    const variable = environmentName(flag);
+    const fromEnvironment = this.io.env[variable];
+    // An empty variable counts as unset, as shells and unit files leave them.
+    const [text, origin] = fromEnvironment
+      ? [fromEnvironment, variable]
+      : [flag.default, `--${flag.name}`];
+    if (text === undefined) return [];
+    const texts = flag.repeatable ? text.split(",") : [text];
+    return texts.map((text) => ({ text, origin }));
+  }
+
+  #parse<T>(
+    source: { readonly parse: (text: string) => T },
+    { text, origin }: Text,
+  ): T {
+    try {
+      return source.parse(text);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw this.usage(`${origin}: ${error.message}`);
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import { Command, type HelpContext, Option } from "commander";
+import { CLIENT_FLAGS, SOCKET } from "./client.ts";
+import { UsageError } from "./exit.ts";
+import type { CliIo } from "./io.ts";
+import {
+  type CommandSpec,
+  describeFlag,
+  type Flag,
+  type GroupSpec,
+} from "./spec.ts";
+
+/** A command line that names a command, taken apart. */
+export interface Dispatch {
+  readonly spec: CommandSpec;
+  readonly command: StellarCommand;
+  readonly operands: readonly string[];
+}
+
+/** Commander's command with our errors: what is wrong usage is thrown, and nothing printed. */
+export class StellarCommand extends Command {
+  override createCommand(name?: string): StellarCommand {
+    return new StellarCommand(name);
+  }
+
+  /** The command as it is typed, such as `stellar-net ip list`. */
+  path(): string {
+    const { parent } = this;
+    return parent instanceof StellarCommand
+      ? `${parent.path()} ${this.name()}`
+      : this.name();
+  }
+
+  override error(message: string): never {
+    const problem = message
+      .replace(/^error: /, "")
+      .replace(/\.$/, "")
+      .replaceAll(/'([^']*)'/g, '"$1"')
+      .replaceAll("\n", " ");
+    throw new UsageError(this.path(), problem);
+  }
+
+  // Commander calls this for a noun without a verb: that is wrong usage. The
+  // program without any command shows its help and is content.
+  override help(context?: HelpContext | ((text: string) => string)): never {
+    if (typeof context === "object" && context.error && this.parent) {
+      const names = this.commands.map((command) => command.name());
+      this.error(`it needs a command: ${names.join(", ")}`);
+    }
+    return super.help();
+  }
+}
+
+/** Makes the tree of commands; `run` is called with the one that was named. */
+export function createCommands(
+  specs: readonly (CommandSpec | GroupSpec)[],
+  io: CliIo,
+  run: (dispatch: Dispatch) => Promise<void>,
+): StellarCommand {
+  const root = new StellarCommand("stellar-net")
+    .description(
+      "Subnets, addresses and routes for the containers of a cluster.",
+    )
+    .version(`stellar-net ${io.version}`, "--version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureHelp({ subcommandTerm: formatTerm })
+    .configureOutput({
+      writeOut: io.stdout,
+      writeErr: io.stderr,
+      getOutHelpWidth: () => io.columns ?? 80,
+      getErrHelpWidth: () => io.columns ?? 80,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  addFlags(root, CLIENT_FLAGS);
+  addExamples(root, [
+    "stellar-net agent --listen 127.0.0.1:9000",
+    "stellar-net ip allocate web-1",
+    "stellar-net help ip allocate",
+  ]);
+  for (const spec of specs) {
+    if ("run" in spec) addCommand(root, spec, run);
+    else addGroup(root, spec, run);
+  }
+  return root;
+}
+
+/**
+ * What was given for each flag, by its name. Flags of a client may stand before
+ * the command too; nearer to its name counts.
+ */
+export function readGiven(
+  { command, spec }: Dispatch,
+): Map<string, readonly string[]> {
+  const given = new Map<string, readonly string[]>();
+  for (const level of lineage(command)) {
+    for (const option of level.options) {
+      const key = option.attributeName();
+      if (level.getOptionValueSource(key) !== "cli") continue;
+      const isKnown = spec.flags?.some((flag) => flag.name === option.name());
+      // Whoever names the socket for every command may do so for all of them.
+      if (!isKnown && option.name() !== SOCKET.name) {
+        command.error(`it has no flag --${option.name()}`);
+      }
+      const value: unknown = level.getOptionValue(key);
+      given.set(option.name(), Array.isArray(value) ? value : [String(value)]);
+    }
+  }
+  return given;
+}
+
+function addGroup(
+  root: StellarCommand,
+  spec: GroupSpec,
+  run: (dispatch: Dispatch) => Promise<void>,
+): void {
+  const group = root.command(spec.name).description(spec.summary);
+  addFlags(group, CLIENT_FLAGS);
+  addExamples(group, spec.examples);
+  for (const command of spec.commands) addCommand(group, command, run);
+}
+
+function addCommand(
+  parent: StellarCommand,
+  spec: CommandSpec,
+  run: (dispatch: Dispatch) => Promise<void>,
+): void {
+  const command = parent.command(spec.name).description(spec.summary);
+  for (const { name, description, optional } of spec.operands ?? []) {
+    command.argument(optional ? `[${name}]` : `<${name}>`, description);
+  }
+  addFlags(command, spec.flags ?? []);
+  addExamples(command, spec.examples);
+  command.action(() => run({ spec, command, operands: command.args }));
+}
+
+// Commander reads twins from the process, and takes any value of a switch's
+// twin for "on": here it only splits the line, and `Call` reads the values.
+function addFlags(
+  command: StellarCommand,
+  flags: readonly Flag<unknown>[],
+): void {
+  for (const flag of flags) {
+    const term = flag.value
+      ? `--${flag.name} <${flag.value}>`
+      : `--${flag.name}`;
+    const option = new Option(term, describeFlag(flag));
+    if (flag.value) {
+      option.argParser((text: string, earlier: readonly string[] = []) => [
+        ...earlier,
+        text,
+      ]);
+    }
+    command.addOption(option);
+  }
+}
+
+function addExamples(
+  command: StellarCommand,
+  examples: readonly string[],
+): void {
+  command.addHelpText("after", `\nExamples:\n  ${examples.join("\n  ")}`);
+}
+
+function formatTerm(command: Command): string {
+  const operands = command.registeredArguments.map((argument) => {
+    const name = argument.name() + (argument.variadic ? "..." : "");
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...operands].join(" ");
+}
+
+function lineage(command: StellarCommand): StellarCommand[] {
+  const { parent } = command;
+  return parent instanceof StellarCommand
+    ? [...lineage(parent), command]
+    : [command];
+}

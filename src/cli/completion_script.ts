@@ -1,0 +1,205 @@
+import type { Place } from "./completion.ts";
+
+type FlagOfPlace = Place["flags"][number];
+
+/** The completion script of bash. It needs nothing but bash 4. */
+export function formatBash(places: readonly Place[]): string {
+  const values = valueFlags(places);
+  return `# Completion of stellar-net for bash: source <(stellar-net completion bash)
+_stellar_net() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} at="" flag="" word words="" flags="" i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=\${COMP_WORDS[i]}
+    if [[ -n $flag ]]; then
+      # bash makes "=" a word of its own
+      [[ $word == "=" ]] || flag=""
+      continue
+    fi
+    case $word in
+      ${values.map(({ name }) => name).join(" | ")}) flag=$word ;;
+      -*) ;;
+      *)
+        case "$at $word" in
+          ${paths(places).map(bashQuote).join(" | ")}) at="$at $word" ;;
+        esac
+        ;;
+    esac
+  done
+  [[ $cur == "=" ]] && cur=""
+  case $flag in
+${values.map((flag) => `    ${flag.name}) ${bashValue(flag)} ;;`).join("\n")}
+  esac
+  if [[ -z $flag ]]; then
+    case $at in
+${
+    places.map(({ path, words, flags }) =>
+      `      ${bashQuote(path)}) words=${bashQuote(names(words))} flags=${
+        bashQuote(names(flags))
+      } ;;`
+    ).join("\n")
+  }
+    esac
+    [[ $cur == -* || -z $words ]] && words=$flags
+  fi
+  [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _stellar_net stellar-net
+`;
+}
+
+/** The completion script of zsh: to be sourced, or found in \`fpath\`. */
+export function formatZsh(places: readonly Place[]): string {
+  const values = valueFlags(places);
+  return `#compdef stellar-net
+# Completion of stellar-net for zsh: source <(stellar-net completion zsh)
+_stellar_net() {
+  local at="" flag="" word
+  local -a verbs flags
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    if [[ -n $flag ]]; then
+      flag=""
+      continue
+    fi
+    case $word in
+      ${values.map(({ name }) => name).join("|")}) flag=$word ;;
+      -*) ;;
+      *)
+        case "$at $word" in
+          ${paths(places).map(bashQuote).join("|")}) at="$at $word" ;;
+        esac
+        ;;
+    esac
+  done
+  case $flag in
+${
+    values.map((flag) => `    ${flag.name}) ${zshValue(flag)}; return ;;`)
+      .join("\n")
+  }
+  esac
+  case $at in
+${
+    places.map(({ path, words, flags }) =>
+      `    ${bashQuote(path)})
+      verbs=(${words.map(zshItem).join(" ")})
+      flags=(${flags.map(zshItem).join(" ")})
+      ;;`
+    ).join("\n")
+  }
+  esac
+  if [[ $PREFIX == -* ]] || (( ! $#verbs )); then
+    _describe -o flag flags
+  else
+    _describe command verbs
+  fi
+}
+if [[ $funcstack[1] == _stellar-net ]]; then
+  _stellar_net "$@"
+else
+  compdef _stellar_net stellar-net
+fi
+`;
+}
+
+/** The completion script of fish. */
+export function formatFish(places: readonly Place[]): string {
+  const lines = places.flatMap(({ path, words, flags }) => {
+    const start = `complete -c stellar-net -n ${
+      fishQuote(`__stellar_net_at ${fishQuote(path)}`)
+    }`;
+    return [
+      ...words.map(({ name, summary }) =>
+        `${start} -a ${name} -d ${fishQuote(summary)}`
+      ),
+      ...flags.map((flag) =>
+        `${start} -l ${flag.name.slice(2)} ${fishValue(flag)}-d ${
+          fishQuote(flag.summary)
+        }`
+      ),
+    ];
+  });
+  return `# Completion of stellar-net for fish: stellar-net completion fish | source
+function __stellar_net_at
+  set -l at ""
+  set -l flag ""
+  for word in (commandline -opc)[2..]
+    if test -n "$flag"
+      set flag ""
+      continue
+    end
+    switch $word
+      case ${valueFlags(places).map(({ name }) => name).join(" ")}
+        set flag $word
+      case "-*"
+      case "*"
+        switch "$at $word"
+          case ${paths(places).map(fishQuote).join(" ")}
+            set at "$at $word"
+        end
+    end
+  end
+  test "$at" = "$argv[1]"
+end
+complete -c stellar-net -f
+${lines.join("\n")}
+`;
+}
+
+/** Flags with a value, each once. */
+function valueFlags(places: readonly Place[]): FlagOfPlace[] {
+  const flags = new Map<string, FlagOfPlace>();
+  for (const flag of places.flatMap((place) => place.flags)) {
+    if (flag.takesValue) flags.set(flag.name, flag);
+  }
+  return [...flags.values()];
+}
+
+function paths(places: readonly Place[]): string[] {
+  return places.map(({ path }) => path).filter((path) => path !== "");
+}
+
+function names(items: readonly { readonly name: string }[]): string {
+  return items.map(({ name }) => name).join(" ");
+}
+
+function bashValue({ completion }: FlagOfPlace): string {
+  if (completion === undefined) return "return";
+  if (typeof completion !== "string") {
+    return `words=${bashQuote(completion.join(" "))}`;
+  }
+  return "compopt -o filenames 2> /dev/null; " +
+    `mapfile -t COMPREPLY < <(compgen ${
+      completion === "file" ? "-f" : "-d"
+    } -- "$cur"); return`;
+}
+
+function zshValue({ completion }: FlagOfPlace): string {
+  if (completion === undefined) return ":";
+  if (typeof completion !== "string") return `compadd ${completion.join(" ")}`;
+  return completion === "file" ? "_files" : "_files -/";
+}
+
+function fishValue({ takesValue, completion }: FlagOfPlace): string {
+  if (!takesValue) return "";
+  if (completion === "file") return "-r -F ";
+  if (completion === "directory") {
+    return `-x -a "(__fish_complete_directories)" `;
+  }
+  return completion === undefined
+    ? "-x "
+    : `-x -a ${fishQuote(completion.join(" "))} `;
+}
+
+function zshItem(
+  { name, summary }: { readonly name: string; readonly summary: string },
+): string {
+  return bashQuote(summary === "" ? name : `${name}:${summary}`);
+}
+
+function bashQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function fishQuote(text: string): string {
+  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
+}

@@ -1,0 +1,39 @@
+import type { AgentConfig } from "../agent/config.ts";
+import type { AgentClients } from "./client.ts";
+
+/** How severe a message of the log has to be, to be written. */
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+/** How the agent logs, to stderr. */
+export interface LogOptions {
+  /** `text` is for people, `json` for programs: an object a line. */
+  readonly format: "text" | "json";
+  readonly level: LogLevel;
+}
+
+/** Everything that the command line does to the world, and learns from it. */
+export interface CliIo {
+  /** Version of the program. */
+  readonly version: string;
+  /** The environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Writes a piece of the answer. */
+  readonly stdout: (text: string) => void;
+  /** Writes what is not the answer. */
+  readonly stderr: (text: string) => void;
+  /** Whether stderr is a terminal. */
+  readonly isTerminal: boolean;
+  /** Width of the terminal, for help. Default 80. */
+  readonly columns?: number | undefined;
+  /** The time, in ms since 1970. */
+  readonly now: () => number;
+  /** The host's name. */
+  readonly hostname: () => string;
+  /** Reaches for an agent; the connection is made with the first call. */
+  readonly connect: (
+    target: { readonly socketPath: string },
+    options: { readonly timeoutMs: number },
+  ) => AgentClients;
+  /** Runs an agent to its end. */
+  readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
+}

@@ -1,0 +1,92 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { parseContainerId } from "../names.ts";
+import { CLIENT_FLAGS } from "./client.ts";
+import { parseAddressText, parseDuration, parseInteger } from "./flags.ts";
+import { NODE } from "./ip_allocation.ts";
+import type { CommandSpec, Flag } from "./spec.ts";
+import { formatTable } from "./table.ts";
+import { formatUtc } from "./text.ts";
+import { viewHistory } from "./views.ts";
+
+/** The most that one answer of the agent holds. */
+const MAX_LIMIT = 1_000;
+
+const ADDRESS: Flag<string> = {
+  name: "address",
+  value: "ADDRESS",
+  description: "only this address",
+  parse: parseAddressText,
+};
+
+const CONTAINER: Flag<string> = {
+  name: "container",
+  value: "ID",
+  description: "only this container",
+  parse: parseContainerId,
+};
+
+const SINCE: Flag<number> = {
+  name: "since",
+  value: "DURATION",
+  description: "only what was held within this time before now, such as 24h",
+  parse: parseDuration,
+};
+
+const LIMIT: Flag<number> & { readonly default: string } = {
+  name: "limit",
+  value: "N",
+  description: `at most so many, 1 to ${MAX_LIMIT}`,
+  default: "50",
+  parse: parseInteger(1, MAX_LIMIT),
+};
+
+export const HISTORY: CommandSpec = {
+  name: "history",
+  summary: "Show who held which address, from when to when",
+  action: "list the history",
+  flags: [ADDRESS, CONTAINER, SINCE, LIMIT, NODE, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net ip history --address 172.16.0.2",
+    "stellar-net ip history --container web-1 --since 24h",
+  ],
+  run: async (call) => {
+    const sinceMs = call.value(SINCE);
+    const limit = call.value(LIMIT);
+    const request = {
+      node: call.value(NODE) ?? "",
+      address: call.value(ADDRESS) ?? "",
+      containerId: call.value(CONTAINER) ?? "",
+      limit,
+      ...sinceMs === undefined
+        ? {}
+        : { since: timestampFromMs(call.io.now() - sinceMs) },
+    };
+    const { records, truncated } = await call.clients().ipam.listHistory(
+      request,
+    );
+    const views = records.map(viewHistory);
+    const rows = views.map(({ owner, ...record }) => [
+      record.address,
+      owner.containerId,
+      owner.interfaceName,
+      record.node,
+      formatUtc(record.allocatedAt),
+      record.releasedAt === null ? "held" : formatUtc(record.releasedAt),
+      record.reason ?? "",
+    ]);
+    const header = [
+      "ADDRESS",
+      "CONTAINER",
+      "INTERFACE",
+      "NODE",
+      "FROM",
+      "TO",
+      "REASON",
+    ];
+    call.answer({ records: views, truncated }, formatTable(header, rows));
+    if (rows.length === 0) call.note("No record matches");
+    if (truncated) {
+      call.note(`Only the newest ${limit} are shown: --limit shows more`);
+    }
+  },
+};

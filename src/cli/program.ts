@@ -1,0 +1,93 @@
+import { CommanderError } from "commander";
+import { AGENT } from "./agent.ts";
+import { Call } from "./call.ts";
+import { SOCKET } from "./client.ts";
+import {
+  createCommands,
+  type Dispatch,
+  readGiven,
+  type StellarCommand,
+} from "./command.ts";
+import { createCompletion } from "./completion.ts";
+import { EXIT, exitCodeOf } from "./exit.ts";
+import { describeFailure } from "./failure.ts";
+import { createHelp } from "./help.ts";
+import type { CliIo } from "./io.ts";
+import { IP } from "./ip.ts";
+import { ROUTE } from "./route.ts";
+import type { CommandSpec, GroupSpec } from "./spec.ts";
+import { STATUS } from "./status.ts";
+import { SUBNET } from "./subnet.ts";
+import { escapeText } from "./text.ts";
+import { VERSION } from "./version.ts";
+
+/**
+ * Runs the command line. Without a command it shows its help.
+ *
+ * @param args without the program's name
+ * @returns the exit code; errors are written, not thrown
+ */
+export async function runCli(
+  args: readonly string[],
+  io: CliIo,
+): Promise<number> {
+  let context = { action: "run stellar-net", socketPath: SOCKET.default };
+  const root = createProgram(io, async (dispatch) => {
+    const { spec, command, operands } = dispatch;
+    context = { ...context, action: spec.action };
+    const given = readGiven(dispatch);
+    const call = new Call({ spec, path: command.path(), operands, given }, io);
+    if (spec.flags?.includes(SOCKET)) {
+      context = { ...context, socketPath: call.value(SOCKET) };
+    }
+    await spec.run(call);
+  });
+  try {
+    await root.parseAsync(args, { from: "user" });
+    return EXIT.done;
+  } catch (error) {
+    // Thrown once help or the version were printed; errors are not commander's.
+    if (error instanceof CommanderError) return EXIT.done;
+    io.stderr(`stellar-net: ${escapeText(describeFailure(error, context))}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+/** Makes the whole tree of commands. */
+export function createProgram(
+  io: CliIo,
+  run: (dispatch: Dispatch) => Promise<void>,
+): StellarCommand {
+  const specs: readonly (CommandSpec | GroupSpec)[] = [
+    AGENT,
+    STATUS,
+    IP,
+    SUBNET,
+    ROUTE,
+    VERSION,
+    createCompletion(() => specs),
+    createHelp((words) => findCommand(root, words).help()),
+  ];
+  const root = createCommands(specs, io, run);
+  return root;
+}
+
+function findCommand(
+  root: StellarCommand,
+  words: readonly string[],
+): StellarCommand {
+  let command = root;
+  for (const word of words) {
+    const names = command.commands.map((found) => found.name());
+    const found = command.commands[names.indexOf(word)];
+    if (!found) {
+      return command.error(
+        names.length === 0
+          ? `it has no command "${word}"`
+          : `it has no command "${word}": there are ${names.join(", ")}`,
+      );
+    }
+    command = found as StellarCommand;
+  }
+  return command;
+}

@@ -1,0 +1,98 @@
+import type { Call } from "./call.ts";
+import { CLIENT_FLAGS } from "./client.ts";
+import { parseAddressText, parsePrefixText } from "./flags.ts";
+import type { CommandSpec, GroupSpec, Operand } from "./spec.ts";
+import { formatTable } from "./table.ts";
+import { formatAge } from "./text.ts";
+import { type RouteView, viewRoute } from "./views.ts";
+
+const CIDR: Operand<string> = {
+  name: "CIDR",
+  description: "destination, such as 192.0.2.0/24",
+  parse: parsePrefixText,
+};
+
+const TARGET: Operand<string> = {
+  name: "TARGET",
+  description: "next hop: an address of the same family",
+  parse: parseAddressText,
+};
+
+const OPTIONAL_TARGET: Operand<string> & { readonly optional: true } = {
+  ...TARGET,
+  description: "delete it only if this is its next hop",
+  optional: true,
+};
+
+const LIST: CommandSpec = {
+  name: "list",
+  summary: "List the extra routes",
+  action: "list routes",
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net route list", "stellar-net route list --json"],
+  run: async (call) => {
+    const { routes } = await call.clients().registry.listRoutes({});
+    answerRoutes(call, routes.map(viewRoute));
+    if (routes.length === 0) {
+      call.note(
+        'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
+      );
+    }
+  },
+};
+
+const ADD: CommandSpec = {
+  name: "add",
+  summary: "Add an extra route for every node",
+  action: "add the route",
+  operands: [CIDR, TARGET],
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net route add 192.0.2.0/24 172.16.0.9"],
+  run: async (call) => {
+    const request = {
+      cidr: call.operand(CIDR),
+      target: call.operand(TARGET),
+    };
+    const { route } = await call.clients().registry.addRoute(request);
+    const views = route ? [viewRoute(route)] : [];
+    answerRoutes(call, views, { route: views[0] ?? null });
+  },
+};
+
+const DELETE: CommandSpec = {
+  name: "delete",
+  summary: "Delete an extra route; one that is not there is no error",
+  action: "delete the route",
+  operands: [CIDR, OPTIONAL_TARGET],
+  flags: CLIENT_FLAGS,
+  examples: [
+    "stellar-net route delete 192.0.2.0/24",
+    "stellar-net route delete 192.0.2.0/24 172.16.0.9",
+  ],
+  run: async (call) => {
+    const cidr = call.operand(CIDR);
+    const target = call.operand(OPTIONAL_TARGET) ?? "";
+    await call.clients().registry.deleteRoute({ cidr, target });
+    call.answer({ cidr }, [`Deleted ${cidr}`]);
+  },
+};
+
+export const ROUTE: GroupSpec = {
+  name: "route",
+  summary: "List, add and delete extra routes",
+  examples: ["stellar-net route list"],
+  commands: [LIST, ADD, DELETE],
+};
+
+function answerRoutes(
+  call: Call,
+  routes: readonly RouteView[],
+  body: Readonly<Record<string, unknown>> = { routes },
+): void {
+  const rows = routes.map(({ cidr, target, addedAt }) => [
+    cidr,
+    target,
+    formatAge(addedAt, call.io.now()),
+  ]);
+  call.answer(body, formatTable(["DESTINATION", "TARGET", "ADDED"], rows));
+}

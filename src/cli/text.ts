@@ -1,0 +1,62 @@
+// What comes from outside may hold escape sequences, line breaks, or marks that
+// turn the direction of text: none of them reaches a terminal.
+const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+const NEWLINE = 0x0a;
+
+/** Makes a text safe for one line of a terminal: `\u001b` in place of an escape. */
+export function escapeText(text: string): string {
+  return text.replace(UNSAFE, escapeUnit);
+}
+
+/** Formats an answer for programs: one JSON object, safe for a terminal as well. */
+export function formatJson(body: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify({ schemaVersion: 1, ...body }, undefined, 2);
+  return text.replace(
+    UNSAFE,
+    (char) => char.charCodeAt(0) === NEWLINE ? char : escapeUnit(char),
+  );
+}
+
+/** Formats a time for people: `2026-01-02 03:04:05Z`. Null gives `-`. */
+export function formatUtc(rfc3339: string | null): string {
+  if (rfc3339 === null) return "-";
+  return `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 19)}Z`;
+}
+
+/** Formats how long ago something was: `3m ago`. Null gives `-`. */
+export function formatAge(rfc3339: string | null, nowMs: number): string {
+  if (rfc3339 === null) return "-";
+  const [largest] = units(nowMs - Date.parse(rfc3339));
+  return largest === undefined ? "just now" : `${largest} ago`;
+}
+
+/** Formats a length of time by its two largest units: `3h 12m`. */
+export function formatSpan(ms: number): string {
+  const parts = units(ms).slice(0, 2);
+  return parts.length === 0 ? "0s" : parts.join(" ");
+}
+
+/** Formats a part of a whole, rounded down; what is more than nothing is never 0. */
+export function formatPercent(part: bigint, whole: bigint): string {
+  if (whole <= 0n) return "-";
+  const percent = part * 100n / whole;
+  return percent === 0n && part > 0n ? "<1%" : `${percent}%`;
+}
+
+function units(ms: number): string[] {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  const counts: readonly (readonly [number, string])[] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3_600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ];
+  const first = counts.findIndex(([count]) => count > 0);
+  return first < 0
+    ? []
+    : counts.slice(first).map(([count, unit]) => `${count}${unit}`);
+}
+
+function escapeUnit(char: string): string {
+  return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+}

@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import type { AgentConfig } from "../../src/agent/config.ts";
+import { NetError } from "../../src/error.ts";
+import { createCarve } from "../../src/net/carve.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
+import { type FakeIoOptions, runFake } from "./fake_io.ts";
+
+const DEFAULTS: AgentConfig = {
+  node: "host1",
+  networks: [],
+  stateDir: "/var/lib/stellar-net",
+  socketPath: "/run/stellar-net/agent.sock",
+  listen: [],
+  store: "file",
+  coolDownMs: 60_000,
+  keepHistoryMs: 2_592_000_000,
+};
+
+function carve(network: string, length?: number) {
+  return createCarve(parsePrefix(network), length);
+}
+
+Deno.test("agent runs with the defaults of DESIGN section 2", async () => {
+  const run = await runFake(["agent"]);
+  assert.equal(run.code, 0);
+  assert.equal(run.stdout + run.stderr, "");
+  assert.deepEqual(run.agents, [{
+    config: DEFAULTS,
+    log: { format: "json", level: "info" },
+  }]);
+});
+
+type Row = readonly [
+  flags: readonly (readonly [flag: string, value: string])[],
+  expected: Partial<AgentConfig>,
+];
+
+const CONFIGS: readonly Row[] = [
+  [[["node", "a.b-c_d"]], { node: "a.b-c_d" }],
+  [[["network", "10.0.0.0/8"]], { networks: [carve("10.0.0.0/8")] }],
+  [[["network", "10.0.0.0/8"], ["network", "fd00::/48"]], {
+    networks: [carve("10.0.0.0/8"), carve("fd00::/48")],
+  }],
+  [[["network", "10.0.0.0/8"], ["subnet-prefix", "20"]], {
+    networks: [carve("10.0.0.0/8", 20)],
+  }],
+  [
+    [
+      ["network", "10.0.0.0/8"],
+      ["network", "fd00::/48"],
+      ["subnet-prefix", "20"],
+    ],
+    { networks: [carve("10.0.0.0/8", 20), carve("fd00::/48")] },
+  ],
+  [[["subnet-prefix", "24"]], { networks: [carve("172.16.0.0/12", 24)] }],
+  // CASES 9: adjacent networks, and both families, do not overlap.
+  [[["network", "10.0.0.0/9"], ["network", "10.128.0.0/9"]], {
+    networks: [carve("10.0.0.0/9"), carve("10.128.0.0/9")],
+  }],
+  [[["state", ".state"]], { stateDir: ".state" }],
+  [[["socket", "a.sock"]], { socketPath: "a.sock" }],
+  [[["listen", "127.0.0.1:9000"], ["listen", "[::1]:9000"]], {
+    listen: [
+      { hostname: "127.0.0.1", port: 9000 },
+      { hostname: "::1", port: 9000 },
+    ],
+  }],
+  [[["listen", "127.0.0.1:0"], ["listen", "127.0.0.1:0"]], {
+    listen: [
+      { hostname: "127.0.0.1", port: 0 },
+      { hostname: "127.0.0.1", port: 0 },
+    ],
+  }],
+  [[["store", "kv::memory:"]], { store: "memory" }],
+  [[["cool-down", "0s"]], { coolDownMs: 0 }],
+  [[["keep-history", "7d"]], { keepHistoryMs: 604_800_000 }],
+];
+
+Deno.test("agent reads each flag and its environment twin alike", async (t) => {
+  for (const [flags, expected] of CONFIGS) {
+    const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
+    await t.step(args.join(" "), async () => {
+      const byFlag = await runFake(["agent", ...args]);
+      const byTwin = await runFake(["agent"], { env: twins(flags) });
+      for (const run of [byFlag, byTwin]) {
+        assert.equal(run.stderr, "");
+        assert.deepEqual(run.agents.map(({ config }) => config), [
+          { ...DEFAULTS, ...expected },
+        ]);
+      }
+    });
+  }
+});
+
+const REFUSED: readonly [
+  flags: readonly (readonly [flag: string, value: string])[],
+  named: readonly string[],
+][] = [
+  // CASES 8: host bits are set.
+  [[["network", "192.0.2.12/24"]], [
+    '"192.0.2.12/24" has host bits set: the prefix would be "192.0.2.0/24"',
+  ]],
+  [[["network", "192.168.127.0/23"]], ["192.168.126.0/23"]],
+  [[["network", "2001:db8:24:19ff::/63"]], ["2001:db8:24:19fe::/63"]],
+  // CASES 9: networks that overlap, either way round, or identical.
+  [[["network", "10.0.0.0/8"], ["network", "10.1.0.0/16"]], [
+    '"10.0.0.0/8" and "10.1.0.0/16" overlap',
+  ]],
+  [[["network", "10.1.0.0/16"], ["network", "10.0.0.0/8"]], [
+    '"10.1.0.0/16" and "10.0.0.0/8" overlap',
+  ]],
+  [[["network", "10.0.0.0/8"], ["network", "10.0.0.0/8"]], [
+    '"10.0.0.0/8" and "10.0.0.0/8" overlap',
+  ]],
+  // CASES 16: the slices would be too small; the message names a length.
+  [[["network", "192.168.0.0/24"]], ["/34", '"--subnet-prefix ']],
+  [[["network", "10.0.0.0/31"]], ["too small for a network"]],
+  [[["network", "10.0.0.0/8"], ["subnet-prefix", "7"]], ["/7", "8 to 30"]],
+  [[["network", "10.0.0.0/8"], ["subnet-prefix", "31"]], ["/31", "8 to 30"]],
+  [
+    [
+      ["network", "10.0.0.0/8"],
+      ["subnet-prefix", "20"],
+      ["subnet-prefix", "64"],
+    ],
+    ["2 values (20, 64) for 1 of --network (10.0.0.0/8)"],
+  ],
+  [[["subnet-prefix", "20"], ["subnet-prefix", "64"]], [
+    "2 values (20, 64) for 1 of --network (172.16.0.0/12)",
+  ]],
+  [[["listen", "0.0.0.0:9000"]], ['"0.0.0.0:9000"', "--insecure"]],
+  [[["listen", "[::]:9000"]], ['"[::]:9000"', "--insecure"]],
+  [[["listen", "127.0.0.1:1"], ["listen", "127.0.0.1:1"]], [
+    '"127.0.0.1:1" is given twice',
+  ]],
+];
+
+Deno.test("agent refuses flags that do not go together, by flag and by twin", async (t) => {
+  for (const [flags, named] of REFUSED) {
+    const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
+    await t.step(args.join(" "), async () => {
+      const byFlag = await runFake(["agent", ...args]);
+      const byTwin = await runFake(["agent"], { env: twins(flags) });
+      for (const run of [byFlag, byTwin]) {
+        assert.equal(run.code, 2);
+        assert.deepEqual(run.agents, []);
+        for (const part of named) assert.ok(run.stderr.includes(part), part);
+      }
+      assert.match(byFlag.stderr, /"stellar-net agent": --[a-z-]+/);
+      assert.match(byTwin.stderr, /"stellar-net agent": STELLAR_NET_[A-Z_]+/);
+    });
+  }
+});
+
+Deno.test("agent listens where others reach it with --insecure alone", async (t) => {
+  const args = ["agent", "--listen", "0.0.0.0:9000"];
+  const rows: readonly [
+    name: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    code: number,
+  ][] = [
+    ["flag", [...args, "--insecure"], {}, 0],
+    ["twin", args, { STELLAR_NET_INSECURE: "true" }, 0],
+    ["twin off", args, { STELLAR_NET_INSECURE: "0" }, 2],
+    ["neither", args, {}, 2],
+  ];
+  for (const [name, args, env, code] of rows) {
+    await t.step(name, async () => {
+      assert.equal((await runFake(args, { env })).code, code);
+    });
+  }
+});
+
+Deno.test("agent logs text on a terminal and JSON otherwise", async (t) => {
+  const rows: readonly [
+    name: string,
+    args: readonly string[],
+    options: FakeIoOptions,
+    log: { readonly format: string; readonly level: string },
+  ][] = [
+    ["terminal", [], { isTerminal: true }, { format: "text", level: "info" }],
+    ["no terminal", [], {}, { format: "json", level: "info" }],
+    ["flags", ["--log-format", "json", "--log-level", "debug"], {
+      isTerminal: true,
+    }, { format: "json", level: "debug" }],
+    ["twins", [], {
+      env: {
+        STELLAR_NET_LOG_FORMAT: "text",
+        STELLAR_NET_LOG_LEVEL: "error",
+      },
+    }, { format: "text", level: "error" }],
+  ];
+  for (const [name, args, options, log] of rows) {
+    await t.step(name, async () => {
+      const run = await runFake(["agent", ...args], options);
+      assert.deepEqual(run.agents.map((agent) => agent.log), [log]);
+    });
+  }
+});
+
+Deno.test("agent asks for --node where the host's name is no node name", async () => {
+  const run = await runFake(["agent"], { hostname: "my host" });
+  assert.equal(run.code, 2);
+  assert.match(run.stderr, /the host's name "my host" .*: set --node; see /);
+});
+
+Deno.test("agent says what stopped it, and exits with 1", async (t) => {
+  const rows: readonly [error: unknown, stderr: string][] = [
+    [
+      new NetError("unavailable", 'Cannot listen on "a": it is in use'),
+      'stellar-net: Cannot listen on "a": it is in use\n',
+    ],
+    [
+      new NetError("failed_precondition", "other networks"),
+      "stellar-net: Cannot run the agent: other networks\n",
+    ],
+    [
+      new TypeError("x is undefined"),
+      "stellar-net: Cannot run the agent: unexpected error: x is undefined\n",
+    ],
+  ];
+  for (const [agentError, stderr] of rows) {
+    await t.step(stderr, async () => {
+      const run = await runFake(["agent"], { agentError });
+      assert.equal(run.code, 1);
+      assert.equal(run.stderr, stderr);
+    });
+  }
+});
+
+/** The environment twins of flags; repeated ones are separated by commas. */
+function twins(
+  flags: readonly (readonly [flag: string, value: string])[],
+): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [flag, value] of flags) {
+    const name = `STELLAR_NET_${flag.replaceAll("-", "_").toUpperCase()}`;
+    env[name] = name in env ? `${env[name]},${value}` : value;
+  }
+  return env;
+}

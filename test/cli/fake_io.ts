@@ -1,0 +1,97 @@
+import { createRouterTransport } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { AgentConfig } from "../../src/agent/config.ts";
+import { createClients } from "../../src/cli/client.ts";
+import type { CliIo, LogOptions } from "../../src/cli/io.ts";
+import { runCli } from "../../src/cli/program.ts";
+import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
+import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
+import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
+
+/** The time in tests of the command line: 2026-01-02 03:04:05Z, in ms. */
+export const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+/** What an agent of a test answers; calls without a handler fail. */
+export interface Handlers {
+  readonly agent?: Partial<ServiceImpl<typeof AgentService>>;
+  readonly ipam?: Partial<ServiceImpl<typeof IpamService>>;
+  readonly registry?: Partial<ServiceImpl<typeof RegistryService>>;
+}
+
+/** What of the world differs from the usual. */
+export interface FakeIoOptions extends Handlers {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly hostname?: string;
+  readonly isTerminal?: boolean;
+  readonly columns?: number;
+  /** Thrown by the agent in place of running. */
+  readonly agentError?: unknown;
+}
+
+/** A run of the command line, in memory. */
+export interface CliRun {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** How agents were run. */
+  readonly agents: readonly {
+    readonly config: AgentConfig;
+    readonly log: LogOptions;
+  }[];
+  /** What was connected to. */
+  readonly targets: readonly {
+    readonly socketPath: string;
+    readonly timeoutMs: number;
+  }[];
+}
+
+/** Runs the command line against an agent of handlers. */
+export async function runFake(
+  args: readonly string[],
+  options: FakeIoOptions = {},
+): Promise<CliRun> {
+  const { io, take } = createFakeIo(options);
+  const code = await runCli(args, io);
+  return { code, ...take() };
+}
+
+/** Makes a world in memory; `take` tells what was done to it. */
+export function createFakeIo(options: FakeIoOptions = {}): {
+  readonly io: CliIo;
+  readonly take: () => Omit<CliRun, "code">;
+} {
+  const agents: CliRun["agents"][number][] = [];
+  const targets: CliRun["targets"][number][] = [];
+  let stdout = "";
+  let stderr = "";
+  const transport = createRouterTransport((router) => {
+    router.service(AgentService, options.agent ?? {});
+    router.service(IpamService, options.ipam ?? {});
+    router.service(RegistryService, options.registry ?? {});
+  });
+  const io: CliIo = {
+    version: "1.2.3",
+    env: options.env ?? {},
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    isTerminal: options.isTerminal ?? false,
+    columns: options.columns,
+    now: () => NOW_MS,
+    hostname: () => options.hostname ?? "host1",
+    connect: (target, { timeoutMs }) => {
+      targets.push({ ...target, timeoutMs });
+      return createClients(transport);
+    },
+    runAgent: (config, log) => {
+      agents.push({ config, log });
+      return "agentError" in options
+        ? Promise.reject(options.agentError)
+        : Promise.resolve();
+    },
+  };
+  return { io, take: () => ({ stdout, stderr, agents, targets }) };
+}
