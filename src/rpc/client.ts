@@ -1,0 +1,143 @@
+import { lstat } from "node:fs/promises";
+import { Agent } from "node:http";
+import type { Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { NetError } from "../error.ts";
+import { quote } from "../net/address.ts";
+import { fromConnectError } from "./errors.ts";
+
+/** Where an agent is: the path of its unix socket, or a URL such as "http://192.0.2.1:9000". */
+export type RpcTarget =
+  | { readonly socketPath: string }
+  | { readonly url: string };
+
+/** Options of a transport. */
+export interface RpcTransportOptions {
+  /** How long a call may take, in ms, where it does not say itself. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const START =
+  'start it with "stellar-net agent", or name its socket with --socket';
+
+/** What keeps a client from reaching an agent, by code of connect(2). */
+const OBSTACLES: Readonly<Record<string, string>> = {
+  ENOENT: `there is no such socket, so it is not running: ${START}`,
+  ENOTDIR: `there is no such socket, so it is not running: ${START}`,
+  ECONNREFUSED: `nothing listens there, so it is not running: ${START}`,
+  EINVAL: "this is no path of a socket: name the agent's with --socket",
+  ETIMEDOUT: "nothing answers there",
+  EHOSTUNREACH: "there is no way to that host",
+  ENETUNREACH: "there is no way to that network",
+  ENOTFOUND: "there is no host of that name",
+};
+
+/**
+ * Makes the transport to an agent: the Connect protocol over HTTP/1.1, the
+ * same for sockets and URLs. It opens connections as they are needed and keeps
+ * no process from ending.
+ *
+ * Whatever goes wrong is a NetError: `unavailable` when the agent cannot be
+ * reached, else with the code and the message that the agent gave.
+ */
+export function createRpcTransport(
+  target: RpcTarget,
+  options: RpcTransportOptions = {},
+): Transport {
+  const { timeoutMs } = options;
+  const inner = createConnectTransport({
+    httpVersion: "1.1",
+    baseUrl: "url" in target ? target.url : "http://localhost",
+    nodeOptions: {
+      agent: new Agent({ keepAlive: true }),
+      ...("url" in target ? {} : { socketPath: target.socketPath }),
+    },
+    ...(timeoutMs === undefined ? {} : { defaultTimeoutMs: timeoutMs }),
+  });
+  return {
+    async unary(...call) {
+      try {
+        return await inner.unary(...call);
+      } catch (error) {
+        throw await toNetError(error, target);
+      }
+    },
+    async stream(...call) {
+      try {
+        const response = await inner.stream(...call);
+        return { ...response, message: convert(response.message, target) };
+      } catch (error) {
+        throw await toNetError(error, target);
+      }
+    },
+  };
+}
+
+async function* convert<T>(
+  messages: AsyncIterable<T>,
+  target: RpcTarget,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw await toNetError(error, target);
+  }
+}
+
+async function toNetError(
+  error: unknown,
+  target: RpcTarget,
+): Promise<NetError> {
+  const code = connectCode(error);
+  if (code === undefined) return fromConnectError(error);
+  const where = quote("url" in target ? target.url : target.socketPath);
+  return new NetError(
+    "unavailable",
+    `Cannot reach the agent at ${where}: ${await describe(code, target)}`,
+    { cause: error },
+  );
+}
+
+/** The code of connect(2), found in the causes of an error: undefined where it is another's. */
+function connectCode(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (typeof code !== "string") continue;
+    if (syscall === "connect" || syscall === "getaddrinfo") return code;
+  }
+  return undefined;
+}
+
+async function describe(code: string, target: RpcTarget): Promise<string> {
+  if ("url" in target) {
+    return code === "ECONNREFUSED"
+      ? "nothing listens there"
+      : OBSTACLES[code] ?? code;
+  }
+  if (code === "EACCES" || code === "EPERM") {
+    return `no permission${await describeOwner(target.socketPath)}; ` +
+      "run this as the agent's user, usually root";
+  }
+  if (code === "ECONNREFUSED" && !await isSocket(target.socketPath)) {
+    return "this is not a socket: name the agent's with --socket";
+  }
+  return OBSTACLES[code] ?? code;
+}
+
+async function describeOwner(path: string): Promise<string> {
+  try {
+    const { uid } = await lstat(path);
+    return `, it belongs to ${uid === 0 ? "root" : `the user with id ${uid}`}`;
+  } catch {
+    // Its folder may not be looked into either.
+    return "";
+  }
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSocket();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo, ListenOptions, Socket } from "node:net";
+import { getLogger } from "@logtape/logtape";
+import type { RpcLimits } from "./limits.ts";
+
+/** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
+const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** Options of a listener. */
+export interface ListenerOptions {
+  readonly limits: RpcLimits;
+  /** Answers a request of HTTP/1.1. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Takes over a connection that speaks HTTP/2. */
+  readonly acceptHttp2: (socket: Socket) => void;
+}
+
+/**
+ * Accepts connections at one place and tells by their first bytes whether they
+ * speak HTTP/2 (prior knowledge) or HTTP/1.1.
+ */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #serveHttp1: (this: Server, socket: Socket) => void;
+  readonly #sockets = new Set<Socket>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ListenerOptions) {
+    const { limits } = options;
+    this.#options = options;
+    // The HTTP/1.1 server listens itself: its timeouts and its keep-alive work
+    // in no other way. Its own handling of connections comes behind ours.
+    this.#server = createServer({
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headerTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, limits.headerTimeoutMs),
+      noDelay: true,
+    }, options.handle);
+    this.#serveHttp1 = this.#server.listeners("connection")[0] as (
+      socket: Socket,
+    ) => void;
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket: Socket) => this.#accept(socket));
+    this.#server.on("clientError", (error, socket) => {
+      log.debug("Cannot read HTTP/1.1: {error}", { error });
+      if (socket.writable) socket.end(BAD_REQUEST);
+      else socket.destroy();
+    });
+  }
+
+  /** Starts to listen. The address has the port that was taken. */
+  listen(options: ListenOptions): Promise<AddressInfo | string | null> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(options, () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", (error) => {
+          log.warn("Cannot accept a connection: {error}", { error });
+        });
+        resolve(this.#server.address());
+      });
+    });
+  }
+
+  /** Stops to listen; connections go on, those without a request end. */
+  stop(): void {
+    this.#server.close();
+    for (const socket of this.#sniffing) socket.destroy();
+    this.#server.closeIdleConnections();
+  }
+
+  /** Resolves when the last connection has ended. */
+  empty(): Promise<void> {
+    if (this.#sockets.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty = resolve);
+  }
+
+  /** Ends all connections at once. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Connections that have not said yet what they speak. */
+  readonly #sniffing = new Set<Socket>();
+
+  #accept(socket: Socket): void {
+    // Without a listener an error of a connection would end the process.
+    socket.on("error", ignore);
+    if (this.#sockets.size >= this.#options.limits.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onEmpty?.();
+    });
+    this.#sniff(socket);
+  }
+
+  #sniff(socket: Socket): void {
+    let read: Uint8Array = new Uint8Array();
+    const stop = () => {
+      clearTimeout(timer);
+      this.#sniffing.delete(socket);
+      socket.off("readable", onReadable);
+      socket.off("close", stop);
+    };
+    const onReadable = () => {
+      const chunk: Uint8Array | null = socket.read();
+      if (chunk === null) return;
+      read = read.length === 0 ? chunk : concat(read, chunk);
+      const match = matchPreface(read);
+      if (match === "partial") return;
+      stop();
+      socket.unshift(read);
+      if (match === "whole") this.#options.acceptHttp2(socket);
+      else this.#serveHttp1.call(this.#server, socket);
+    };
+    const timer = setTimeout(
+      () => socket.destroy(),
+      this.#options.limits.headerTimeoutMs,
+    );
+    this.#sniffing.add(socket);
+    socket.on("readable", onReadable);
+    socket.on("close", stop);
+  }
+}
+
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+
+/** Whether bytes start with the preface, could become it, or differ. */
+export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
+  const length = Math.min(bytes.length, PREFACE.length);
+  for (let i = 0; i < length; i++) {
+    if (bytes[i] !== PREFACE[i]) return "none";
+  }
+  return length === PREFACE.length ? "whole" : "partial";
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
+
+function ignore(): void {}

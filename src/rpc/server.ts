@@ -1,0 +1,161 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createConnectRouter,
+} from "@connectrpc/connect";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { setImmediate } from "node:timers";
+import { getLogger } from "@logtape/logtape";
+import type { ListenAddress } from "../agent/config.ts";
+import type { ApiServer } from "../agent/daemon.ts";
+import { CallHandler } from "./call_handler.ts";
+import { errorInterceptor } from "./errors.ts";
+import { createHealth, type Health } from "./health.ts";
+import { Http2Sessions } from "./http2_sessions.ts";
+import { DEFAULT_LIMITS, type RpcLimits } from "./limits.ts";
+import { Listener } from "./listener.ts";
+import { createReflection } from "./reflection.ts";
+import { listenOnTcp } from "./tcp_socket.ts";
+import {
+  bindSocketFile,
+  removeSocketFile,
+  type SocketFile,
+} from "./unix_socket.ts";
+
+const GRACE_MS = 10_000;
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** What a server serves. */
+export interface RpcServerOptions {
+  /** Puts the services on a router. Health and reflection come with the server. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Where they differ from DEFAULT_LIMITS. */
+  readonly limits?: Partial<RpcLimits>;
+}
+
+/**
+ * Serves an API as gRPC, gRPC-Web and Connect over HTTP/2 (prior knowledge)
+ * and HTTP/1.1, all of them at each place that it listens at.
+ */
+export interface RpcServer extends ApiServer {
+  /** Tells clients which services are serving. All are, until the server closes. */
+  readonly health: Health;
+  /**
+   * Listens on a TCP address. The answer has the port that was taken.
+   *
+   * @throws {NetError} naming the address and what is in the way
+   */
+  listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  /**
+   * Listens on a unix socket that only its owner can use. A missing folder is
+   * made, a socket on which nothing listens is replaced.
+   *
+   * @throws {NetError} naming the path and what is in the way
+   */
+  listenUnix(path: string): Promise<void>;
+  /**
+   * Takes no more calls, ends streams, lets the other calls finish, and cuts
+   * off what is not done in `graceMs` (default 10,000). Closing again waits
+   * for the first.
+   */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/** Makes a server. It has to be closed, even if it never listened. */
+export function createRpcServer(options: RpcServerOptions): RpcServer {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const { router, health } = createRouter(options, limits);
+  const calls = new CallHandler(router, limits);
+  const http2 = new Http2Sessions(
+    (request, response) => calls.handle(request, response),
+    limits,
+  );
+  const listeners: Listener[] = [];
+  const files: SocketFile[] = [];
+  let closing: Promise<void> | undefined;
+
+  function createListener(): Listener {
+    return new Listener({
+      limits,
+      handle: (request, response) => calls.handle(request, response),
+      acceptHttp2: (socket) => http2.accept(socket),
+    });
+  }
+
+  async function close(graceMs: number): Promise<void> {
+    health.setAll(false);
+    for (const listener of listeners) listener.stop();
+    await Promise.all(files.map(removeSocketFile));
+    // Whoever watches the health is told before the streams end.
+    await new Promise((resolve) => setImmediate(resolve));
+    calls.endStreams(
+      new ConnectError("the agent is stopping", Code.Unavailable),
+    );
+    http2.closeGracefully();
+    const ended = Promise.all(listeners.map((listener) => listener.empty()));
+    if (!await isDoneWithin(graceMs, ended)) {
+      log.warn("Cutting off {count} calls that are not done in {graceMs} ms", {
+        count: calls.count,
+        graceMs,
+      });
+    }
+    http2.destroy();
+    for (const listener of listeners) listener.destroy();
+    calls.close();
+  }
+
+  return {
+    health,
+    async listenTcp(address) {
+      const listener = createListener();
+      const bound = await listenOnTcp(listener, address);
+      listeners.push(listener);
+      return bound;
+    },
+    async listenUnix(path) {
+      const listener = createListener();
+      try {
+        files.push(
+          await bindSocketFile(path, (path) => listener.listen({ path })),
+        );
+      } catch (error) {
+        listener.stop();
+        throw error;
+      }
+      listeners.push(listener);
+    },
+    close: ({ graceMs = GRACE_MS } = {}) => closing ??= close(graceMs),
+  };
+}
+
+function createRouter(
+  options: RpcServerOptions,
+  limits: RpcLimits,
+): { readonly router: ConnectRouter; readonly health: Health } {
+  const router = createConnectRouter({
+    interceptors: [errorInterceptor],
+    readMaxBytes: limits.maxMessageBytes,
+    acceptCompression: [compressionGzip, compressionBrotli],
+  });
+  options.routes(router);
+  const services = () => new Set(router.handlers.map(({ service }) => service));
+  const health = createHealth([...services()].map(({ typeName }) => typeName));
+  health.routes(router);
+  createReflection(services).routes(router);
+  return { router, health };
+}
+
+async function isDoneWithin(
+  ms: number,
+  work: Promise<unknown>,
+): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  try {
+    return await Promise.race([work.then(() => true), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
