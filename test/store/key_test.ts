@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import {
+  checkKey,
+  checkPrefix,
+  compareKeys,
+  formatKey,
+  isBelow,
+  keyText,
+} from "../../src/store/key.ts";
+import type { Key } from "../../src/store/store.ts";
+import { TRICKY_KEYS } from "../suite/store_suite_list.ts";
+import { byKey } from "../suite/store_suite_support.ts";
+
+Deno.test("checkKey() names what is wrong with a key", () => {
+  const steps: [Key, string][] = [
+    [[], "[] is not a key: it is empty"],
+    [["a", ""], '["a",""] is not a key: part 1 is empty'],
+    [["\ud800"], '["\\ud800"] is not a key: part 0 has a lone surrogate'],
+    [
+      [-1],
+      "[-1] is not a key: part 0 is neither a text nor a safe integer from 0",
+    ],
+    [
+      ["a", -0],
+      '["a",0] is not a key: part 1 is neither a text nor a safe integer from 0',
+    ],
+    [
+      [0.5],
+      "[0.5] is not a key: part 0 is neither a text nor a safe integer from 0",
+    ],
+    [
+      [2 ** 53],
+      "[9007199254740992] is not a key: part 0 is neither a text nor a safe integer from 0",
+    ],
+    [
+      [undefined as unknown as string],
+      "[null] is not a key: part 0 is neither a text nor a safe integer from 0",
+    ],
+  ];
+  for (const [key, message] of steps) {
+    assert.throws(() => checkKey(key), { name: "RangeError", message });
+  }
+  for (const key of TRICKY_KEYS) checkKey(key);
+});
+
+Deno.test("checkPrefix() takes an empty prefix", () => {
+  checkPrefix([]);
+  assert.throws(() => checkPrefix([""]), RangeError);
+});
+
+Deno.test("compareKeys() orders every pair as the port says", () => {
+  for (const a of TRICKY_KEYS) {
+    for (const b of TRICKY_KEYS) {
+      assert.equal(
+        Math.sign(compareKeys(a, b)),
+        Math.sign(byKey(a, b)),
+        `${keyText(a)} and ${keyText(b)}`,
+      );
+    }
+  }
+});
+
+Deno.test("isBelow() tells what is longer and begins the same", () => {
+  const steps: [Key, Key, boolean][] = [
+    [[], ["a"], true],
+    [[], [], false],
+    [["a"], ["a"], false],
+    [["a"], ["a", "b"], true],
+    [["a"], ["ab"], false],
+    [["a", "b"], ["a"], false],
+    [[1], ["1", "x"], false],
+    [["a", 1], ["a", 1, 2], true],
+  ];
+  for (const [prefix, key, expected] of steps) {
+    const name = `${keyText(key)} below ${keyText(prefix)}`;
+    assert.equal(isBelow(prefix, key), expected, name);
+  }
+});
+
+Deno.test("keyText() differs for different keys", () => {
+  assert.equal(new Set(TRICKY_KEYS.map(keyText)).size, TRICKY_KEYS.length);
+});
+
+Deno.test("formatKey() cuts a long key short", () => {
+  assert.equal(formatKey(["a", 1]), '["a",1]');
+  assert.equal(formatKey(["x".repeat(500)]).length, 200);
+});
