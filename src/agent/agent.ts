@@ -1,28 +1,28 @@
-import type { SubnetListing } from "../cluster/listing.ts";
 import type { ClusterConfig, LocalPrefix } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
-import type { AllocationPlan, AllocationRequest } from "../ipam/plan.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import type { AllocationPlan } from "../ipam/plan.ts";
+import type { Address } from "../net/address.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import { Allocator, type SubnetUsage } from "./allocator.ts";
+import type { SubnetUsage } from "./allocator.ts";
+import { Allocators } from "./allocators.ts";
+import { Containers, type ContainersOptions } from "./containers.ts";
 import {
   type HistoryQuery,
   type HistoryRecord,
-  listHistory,
-  matches,
   pruneHistory,
+  readHistory,
 } from "./history.ts";
-import { releasedKey } from "./ip_records.ts";
+import { readInstanceId } from "./instance.ts";
 import { Registry } from "./registry.ts";
 
 /** The network of a cluster that was created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
 
 /** Options of an agent. */
-export interface AgentOptions {
+export interface AgentOptions extends ContainersOptions {
   /** Name of this node. */
   readonly node: string;
   readonly store: Store;
@@ -32,10 +32,6 @@ export interface AgentOptions {
   readonly coolDownMs: number;
   /** How long the history is kept, in ms. */
   readonly keepHistoryMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-  /** Id of this boot of the host (`/proc/sys/kernel/random/boot_id`). */
-  readonly bootId: string;
   /** Makes a random id. */
   readonly randomId: () => string;
 }
@@ -50,7 +46,20 @@ export interface AgentStatus {
   readonly usage: readonly SubnetUsage[];
   readonly nodes: number;
   readonly routes: number;
+  /** How many releases are queued on disk. */
+  readonly queued: number;
+  /** How many allocations seem to be leaked. */
+  readonly leaked: number;
   readonly store: string;
+}
+
+/** What is asked for over the API or by a CNI runtime. */
+export interface AgentRequest {
+  readonly owner: Owner;
+  /** Addresses asked for by number, at most one of each network. */
+  readonly addresses: readonly Address[];
+  /** Path of the container's network namespace, empty when it is not known. Given: a CNI runtime asks. */
+  readonly netns?: string;
 }
 
 /** What one node does: it hands out addresses, and keeps the registry. */
@@ -62,8 +71,8 @@ export class Agent {
   readonly #cluster: ClusterConfig;
   readonly #instanceId: string;
   readonly #startedAtMs: number;
-  /** The nodes that are known to have subnets. */
-  readonly #allocators = new Map<string, Allocator>();
+  readonly #containers: Containers;
+  readonly #allocators: Allocators;
 
   private constructor(
     options: AgentOptions,
@@ -80,6 +89,11 @@ export class Agent {
     this.#cluster = started.cluster;
     this.#instanceId = started.instanceId;
     this.#startedAtMs = options.now();
+    this.#containers = new Containers(options);
+    this.#allocators = new Allocators({
+      ...options,
+      registry: started.registry,
+    });
   }
 
   /**
@@ -104,11 +118,6 @@ export class Agent {
     return new Agent(options, { registry, cluster: created, instanceId });
   }
 
-  /** Id of this boot of the host. */
-  get bootId(): string {
-    return this.#options.bootId;
-  }
-
   /** What the cluster was created with. */
   get cluster(): ClusterConfig {
     return this.#cluster;
@@ -125,13 +134,31 @@ export class Agent {
    */
   async allocate(
     node: string,
-    request: AllocationRequest,
+    request: AgentRequest,
     signal?: AbortSignal,
   ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
-    if (node === this.node && !this.#allocators.has(node)) {
+    if (node === this.node && !this.#allocators.knows(node)) {
       await this.registry.claim(node);
     }
-    return (await this.#allocator(node)).allocate(request, signal);
+    const allocator = await this.#allocators.get(node);
+    const { owner, addresses, netns } = request;
+    if (netns === undefined) {
+      return await allocator.allocate({ owner, addresses }, signal);
+    }
+    const attachment = await this.#containers.attach(netns);
+    const allocated = await allocator.allocate(
+      { owner, addresses, attachment },
+      signal,
+    );
+    if (!signal?.aborted || !allocated.created) return allocated;
+    // The runtime knows of no address, so it may never ask for its release.
+    await allocator.release(
+      owner,
+      "its CNI ADD was given up before it was answered",
+      ({ allocatedAtMs }) =>
+        allocatedAtMs === allocated.allocation.allocatedAtMs,
+    );
+    throw new NetError("cancelled", "The request was given up by its caller");
   }
 
   /** Takes back what an owner holds on a node, and returns it; undefined when it held nothing. */
@@ -140,7 +167,7 @@ export class Agent {
     owner: Owner,
     reason: string,
   ): Promise<Allocation | undefined> {
-    return (await this.#find(node))?.release(owner, reason);
+    return (await this.#allocators.find(node))?.release(owner, reason);
   }
 
   /**
@@ -155,7 +182,7 @@ export class Agent {
     keep: readonly Owner[],
   ): Promise<Allocation[]> {
     const kept = new Set(keep.map((owner) => ownerKey({ ...owner, network })));
-    const allocator = await this.#find(node);
+    const allocator = await this.#allocators.find(node);
     return await allocator?.releaseAll(
       ({ owner, attachment }) =>
         attachment !== undefined && owner.network === network &&
@@ -170,7 +197,7 @@ export class Agent {
    * @throws {NetError} `exhausted` when all addresses of a subnet are held
    */
   async checkReady(node: string): Promise<void> {
-    const usage = await (await this.#find(node))?.usage() ?? [];
+    const usage = await (await this.#allocators.find(node))?.usage() ?? [];
     const full = usage.find((u) => BigInt(u.held) >= u.capacity);
     if (!full) return;
     throw new NetError(
@@ -183,26 +210,49 @@ export class Agent {
 
   /** What an owner holds on a node, undefined when it holds nothing. */
   async get(node: string, owner: Owner): Promise<Allocation | undefined> {
-    return (await this.#find(node))?.get(owner);
+    return (await this.#allocators.find(node))?.get(owner);
   }
 
-  /** What is held on a node, in order of address, from behind an address on. */
+  /**
+   * What is held on a node, in order of address, from behind an address on.
+   *
+   * @param page `leaked`: only what seems to be leaked
+   */
   async list(
     node: string,
-    page: { readonly behind?: Address; readonly limit: number },
+    page: {
+      readonly behind?: Address;
+      readonly limit: number;
+      readonly leaked?: boolean;
+    },
   ): Promise<Allocation[]> {
-    return await (await this.#find(node))?.list(page) ?? [];
+    const allocator = await this.#allocators.find(node);
+    const isListed = page.leaked
+      ? (a: Allocation) => this.leakOf(node, a) !== ""
+      : undefined;
+    return await allocator?.list({ ...page, ...(isListed && { isListed }) }) ??
+      [];
+  }
+
+  /** Why an allocation of a node seems to be leaked; empty when it does not. */
+  leakOf(node: string, allocation: Allocation): string {
+    return node === this.node ? this.#containers.leakOf(allocation) : "";
+  }
+
+  /** Looks for leaked addresses, and releases those that were found before. */
+  async collectLeaks(): Promise<void> {
+    await this.#containers.collectLeaks(await this.#allocators.find(this.node));
+  }
+
+  /** Applies the releases that CNI plugins queued while the agent was down. */
+  async applyQueue(): Promise<void> {
+    await this.#containers.applyQueue(await this.#allocators.find(this.node));
   }
 
   /** Who held which address of a node, the latest event first. */
   async history(query: HistoryQuery): Promise<HistoryRecord[]> {
     const held = await this.list(query.node, { limit: Infinity });
-    const records = held
-      .flatMap((allocation) => heldRecords(query.node, allocation))
-      .filter((record) => matches(record, query))
-      .concat(await listHistory(this.#store, query));
-    const time = (r: HistoryRecord) => r.releasedAtMs ?? r.allocatedAtMs;
-    return records.sort((a, b) => time(b) - time(a)).slice(0, query.limit);
+    return await readHistory(this.#store, query, held);
   }
 
   /** Gives a node one subnet of each network, or those that it has. */
@@ -219,18 +269,12 @@ export class Agent {
     node: string,
     subnet?: Prefix,
   ): Promise<readonly Prefix[]> {
-    const allocator = await this.#allocator(node);
+    const allocator = await this.#allocators.get(node);
     const released = await allocator.exclusive((held, version) =>
       this.registry.release({ node, subnet }, { held, version })
     );
-    this.#allocators.delete(node);
-    await this.#forgetReleased(node);
+    await this.#allocators.drop(node);
     return released;
-  }
-
-  /** All subnets that are not plainly free. */
-  subnets(): Promise<SubnetListing[]> {
-    return this.registry.subnets();
   }
 
   /** Removes what is older than the history is kept, and returns how many records that were. */
@@ -246,65 +290,10 @@ export class Agent {
       instanceId: this.#instanceId,
       startedAtMs: this.#startedAtMs,
       cluster: this.#cluster,
-      usage: await (await this.#find(this.node))?.usage() ?? [],
+      usage: await (await this.#allocators.find(this.node))?.usage() ?? [],
       ...await this.registry.counts(),
+      ...await this.#containers.counts(),
       store: this.#store.url,
     };
   }
-
-  /** The allocator of a node that has subnets, undefined when it has none. */
-  async #find(node: string): Promise<Allocator | undefined> {
-    const known = this.#allocators.get(node);
-    if (known) return known;
-    if ((await this.registry.subnetsOf(node)).length === 0) return undefined;
-    const { now, coolDownMs } = this.#options;
-    const allocator = this.#allocators.get(node) ??
-      new Allocator({ store: this.#store, node, now, coolDownMs });
-    this.#allocators.set(node, allocator);
-    return allocator;
-  }
-
-  async #allocator(node: string): Promise<Allocator> {
-    const allocator = await this.#find(node);
-    if (allocator) return allocator;
-    throw new NetError(
-      "not_found",
-      `subnet not found: node "${node}" has none; allocate a subnet to it first`,
-    );
-  }
-
-  /** Removes the times of release that are left of a node without subnets. */
-  async #forgetReleased(node: string): Promise<void> {
-    const batch = Math.floor(this.#store.limits.maxMutations / 2);
-    while (true) {
-      const deletes = [];
-      const left = this.#store.list(releasedKey(node), { limit: batch });
-      for await (const { key } of left) deletes.push(key);
-      if (deletes.length === 0) return;
-      await this.#store.commit({ deletes });
-    }
-  }
-}
-
-function heldRecords(node: string, allocation: Allocation): HistoryRecord[] {
-  return allocation.addresses.map(({ address }) => ({
-    node,
-    address: formatAddress(address),
-    owner: allocation.owner,
-    allocatedAtMs: allocation.allocatedAtMs,
-    reason: "",
-  }));
-}
-
-/** The random id of a state: made once, kept with it. */
-async function readInstanceId(
-  store: Store,
-  randomId: () => string,
-): Promise<string> {
-  const key = ["agent", "instance"];
-  const entry = await store.get(key);
-  if (typeof entry?.value === "string") return entry.value;
-  const id = randomId();
-  await store.commit({ puts: [{ key, value: id }] });
-  return id;
 }

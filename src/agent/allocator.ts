@@ -137,12 +137,20 @@ export class Allocator {
     return this.#ledger.read((pool) => pool.get(owner));
   }
 
-  /** What is held, in order of address in the first network, from behind an address on. */
+  /**
+   * What is held, in order of address in the first network, from behind an
+   * address on.
+   */
   list(
-    page: { readonly behind?: Address; readonly limit: number },
+    page: {
+      readonly behind?: Address;
+      readonly limit: number;
+      readonly isListed?: (allocation: Allocation) => boolean;
+    },
   ): Promise<Allocation[]> {
+    const { behind, limit, isListed = () => true } = page;
     return this.#ledger.read((pool) =>
-      pool.allocations(page.behind).take(page.limit).toArray()
+      pool.allocations(behind).filter(isListed).take(limit).toArray()
     );
   }
 

@@ -61,8 +61,36 @@ export function historyPuts(
   });
 }
 
+/**
+ * Reads who held and who holds an address, the latest event first.
+ *
+ * @param held what is held now on the node
+ */
+export async function readHistory(
+  store: Store,
+  query: HistoryQuery,
+  held: readonly Allocation[],
+): Promise<HistoryRecord[]> {
+  const records = held
+    .flatMap((allocation) => heldRecords(query.node, allocation))
+    .filter((record) => matches(record, query))
+    .concat(await listReleased(store, query));
+  const time = (r: HistoryRecord) => r.releasedAtMs ?? r.allocatedAtMs;
+  return records.sort((a, b) => time(b) - time(a)).slice(0, query.limit);
+}
+
+function heldRecords(node: string, allocation: Allocation): HistoryRecord[] {
+  return allocation.addresses.map(({ address }) => ({
+    node,
+    address: formatAddress(address),
+    owner: allocation.owner,
+    allocatedAtMs: allocation.allocatedAtMs,
+    reason: "",
+  }));
+}
+
 /** Reads what was released, the latest first. */
-export async function listHistory(
+async function listReleased(
   store: Store,
   query: HistoryQuery,
 ): Promise<HistoryRecord[]> {
@@ -71,7 +99,7 @@ export async function listHistory(
     : ["history", "ip", query.node, query.address];
   const records: HistoryRecord[] = [];
   for await (const entry of store.list(prefix, { reverse: true })) {
-    const record = readHistory(entry);
+    const record = readReleasedRecord(entry);
     if (record.releasedAtMs! < (query.sinceMs ?? 0)) break;
     if (!matches(record, query)) continue;
     records.push(record);
@@ -81,7 +109,7 @@ export async function listHistory(
 }
 
 /** Whether a record is what a query asks for; the time apart. */
-export function matches(record: HistoryRecord, query: HistoryQuery): boolean {
+function matches(record: HistoryRecord, query: HistoryQuery): boolean {
   return record.node === query.node &&
     (query.address === undefined || record.address === query.address) &&
     (query.containerId === undefined ||
@@ -118,7 +146,7 @@ export async function pruneHistory(
   }
 }
 
-function readHistory(entry: Entry): HistoryRecord {
+function readReleasedRecord(entry: Entry): HistoryRecord {
   return readRecord(entry, () => {
     const [, index, ...rest] = entry.key;
     const [releasedAtMs, , node, address] = index === "time"

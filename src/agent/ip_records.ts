@@ -23,6 +23,7 @@ export interface AddressRecord {
   readonly allocatedAtMs: number;
   readonly requested: boolean;
   readonly netns?: string;
+  readonly netnsSeen?: boolean;
   readonly bootId?: string;
 }
 
@@ -65,6 +66,7 @@ export function allocationPuts(
       requested: allocation.requested,
       ...(attachment && {
         netns: attachment.netns,
+        netnsSeen: attachment.netnsSeen,
         bootId: attachment.bootId,
       }),
     } satisfies AddressRecord as JsonValue,
@@ -103,7 +105,11 @@ export function readAddress(entry: Entry): HeldAddress {
       allocatedAtMs: record.allocatedAtMs,
       requested: record.requested === true,
       ...(record.netns !== undefined && {
-        attachment: { netns: record.netns, bootId: record.bootId ?? "" },
+        attachment: {
+          netns: record.netns,
+          netnsSeen: record.netnsSeen === true,
+          bootId: record.bootId ?? "",
+        },
       }),
     };
   });

@@ -16,6 +16,8 @@ export interface Owner {
 export interface Attachment {
   /** Path of the network namespace; empty when it is not known. */
   readonly netns: string;
+  /** Whether the namespace was there at the time: only then can it vanish. */
+  readonly netnsSeen: boolean;
   /** Boot id of the host at the time. */
   readonly bootId: string;
 }

@@ -5,7 +5,9 @@ import type { HistoryRecord } from "../agent/history.ts";
 import type { SubnetListing } from "../cluster/listing.ts";
 import type { RouteRecord } from "../cluster/state.ts";
 import {
+  type Allocation as AllocationMessage,
   AllocationSchema,
+  type HistoryRecord as HistoryRecordMessage,
   HistoryRecordSchema,
 } from "../gen/stellar/net/v1/ipam_pb.ts";
 import type { SubnetUsageSchema } from "../gen/stellar/net/v1/agent_pb.ts";
@@ -30,8 +32,12 @@ const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   released: SubnetState.RELEASED,
 };
 
-/** A message of what one owner holds. */
-export function allocationMessage(node: string, allocation: Allocation) {
+/** A message of what one owner holds, and why it seems to be leaked; empty when it does not. */
+export function allocationMessage(
+  node: string,
+  allocation: Allocation,
+  leak: string,
+): AllocationMessage {
   const { attachment } = allocation;
   return create(AllocationSchema, {
     node,
@@ -43,12 +49,15 @@ export function allocationMessage(node: string, allocation: Allocation) {
     })),
     allocatedAt: timestampFromMs(allocation.allocatedAtMs),
     requested: allocation.requested,
-    ...(attachment && { attachment }),
+    ...(attachment && {
+      attachment: { netns: attachment.netns, bootId: attachment.bootId },
+    }),
+    leak,
   });
 }
 
 /** A message of who held an address. */
-export function historyMessage(record: HistoryRecord) {
+export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
   return create(HistoryRecordSchema, {
     node: record.node,
     address: record.address,

@@ -1,14 +1,10 @@
 import { NetError } from "../error.ts";
-import type {
-  Attachment as AttachmentMessage,
-  Owner as OwnerMessage,
-} from "../gen/stellar/net/v1/ipam_pb.ts";
-import type { Attachment, Owner } from "../ipam/allocation.ts";
+import type { Owner as OwnerMessage } from "../gen/stellar/net/v1/ipam_pb.ts";
+import type { Owner } from "../ipam/allocation.ts";
 import {
   parseContainerId,
   parseInterfaceName,
   parseNetworkName,
-  parsePath,
 } from "../names.ts";
 
 /** Network name of an owner that names none. */
@@ -73,16 +69,4 @@ export function parseOwner(owner: OwnerMessage | undefined): Owner {
       { parse: parseInterfaceName, empty: DEFAULT_OWNER_INTERFACE },
     ),
   };
-}
-
-/** Parses what a CNI runtime told. The boot id is the agent's to know. */
-export function parseAttachment(
-  attachment: AttachmentMessage,
-  bootId: string,
-): Attachment {
-  const netns = parseOptional("attachment.netns", attachment.netns, {
-    parse: parsePath,
-    empty: "",
-  });
-  return { netns, bootId };
 }

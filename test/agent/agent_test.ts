@@ -149,7 +149,7 @@ Deno.test("Agent.releaseSubnets() refuses while addresses are held, then frees t
   await assert.rejects(allocate(t.agent, "c3", { node: "b" }), {
     code: "not_found",
   });
-  assert.equal((await t.agent.subnets())[0]?.state, "released");
+  assert.equal((await t.agent.registry.subnets())[0]?.state, "released");
 });
 
 Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", async () => {

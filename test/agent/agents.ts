@@ -4,6 +4,8 @@ import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
+import type { NetnsState } from "../../src/host/netns.ts";
+import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { owner } from "../ipam/pools.ts";
 
@@ -12,6 +14,9 @@ export interface TestAgent extends AsyncDisposable {
   readonly agent: Agent;
   readonly store: FaultyStore;
   readonly clock: { nowMs: number };
+  /** What the host knows of namespaces; all others are gone. */
+  readonly netns: Map<string, NetnsState>;
+  readonly queue: FakeReleaseQueue;
   /** Another agent on the same store, as after a restart. */
   restart(options?: Partial<AgentOptions>): Promise<Agent>;
 }
@@ -22,6 +27,8 @@ export async function startAgent(
 ): Promise<TestAgent> {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   const clock = { nowMs: 1_000_000 };
+  const netns = new Map<string, NetnsState>();
+  const queue = new FakeReleaseQueue();
   const start = (more: Partial<AgentOptions> = {}) =>
     Agent.start({
       node: "a",
@@ -30,6 +37,9 @@ export async function startAgent(
       coolDownMs: 0,
       keepHistoryMs: 1000,
       bootId: "boot-1",
+      leakGraceMs: 100,
+      netns: { look: (path) => Promise.resolve(netns.get(path) ?? "gone") },
+      queue,
       now: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
       ...options,
@@ -39,6 +49,8 @@ export async function startAgent(
     agent: await start(),
     store,
     clock,
+    netns,
+    queue,
     restart: start,
     [Symbol.asyncDispose]: () => store.close(),
   };

@@ -34,6 +34,8 @@ export function createAgent(
         store: status.store,
         listeners: [...process.listeners()],
         warnings: [...process.warnings()],
+        queued: status.queued,
+        leaked: status.leaked,
       };
     },
   };

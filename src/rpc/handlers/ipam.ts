@@ -3,18 +3,18 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../error.ts";
 import type { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
-import { formatOwner } from "../../ipam/allocation.ts";
+import { type Allocation, formatOwner } from "../../ipam/allocation.ts";
 import {
   parseContainerId,
   parseNetworkName,
   parseNodeName,
+  parsePath,
   parseText,
 } from "../../names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../convert.ts";
 import {
   invalidField,
-  parseAttachment,
   parseField,
   parseOptional,
   parseOwner,
@@ -26,6 +26,8 @@ const MAX_PAGE = 1000;
 export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
   const parseNode = (node: string) =>
     parseOptional("node", node, { parse: parseNodeName, empty: agent.node });
+  const message = (node: string, allocation: Allocation) =>
+    allocationMessage(node, allocation, agent.leakOf(node, allocation));
   return {
     async allocate(request, context) {
       const node = parseNode(request.node);
@@ -37,12 +39,15 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
             parseField("addresses", text, parseAddress)
           ),
           ...(request.attachment && {
-            attachment: parseAttachment(request.attachment, agent.bootId),
+            netns: parseOptional("attachment.netns", request.attachment.netns, {
+              parse: parsePath,
+              empty: "",
+            }),
           }),
         },
         context.signal,
       );
-      return { allocation: allocationMessage(node, allocation), created };
+      return { allocation: message(node, allocation), created };
     },
 
     async release(request) {
@@ -86,7 +91,7 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
           }: it holds nothing on node "${node}"`,
         );
       }
-      return { allocation: allocationMessage(node, allocation) };
+      return { allocation: message(node, allocation) };
     },
 
     async listAllocations(request) {
@@ -98,11 +103,12 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       });
       const allocations = await agent.list(node, {
         limit: limit + 1,
+        leaked: request.leaked,
         ...(behind && { behind }),
       });
       const page = allocations.slice(0, limit);
       return {
-        allocations: page.map((a) => allocationMessage(node, a)),
+        allocations: page.map((a) => message(node, a)),
         nextPageToken: allocations.length > limit
           ? formatAddress(page.at(-1)!.addresses[0]!.address)
           : "",

@@ -1,0 +1,68 @@
+import { NetError } from "../error.ts";
+import type { Store } from "../store/store.ts";
+import { Allocator } from "./allocator.ts";
+import { releasedKey } from "./ip_records.ts";
+import type { Registry } from "./registry.ts";
+
+/** Options of the allocators. */
+export interface AllocatorsOptions {
+  readonly store: Store;
+  readonly registry: Registry;
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** The allocators of the nodes whose addresses are in a store. */
+export class Allocators {
+  readonly #options: AllocatorsOptions;
+  /** Those of nodes that are known to have subnets. */
+  readonly #known = new Map<string, Allocator>();
+
+  constructor(options: AllocatorsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a node is known to have subnets. */
+  knows(node: string): boolean {
+    return this.#known.has(node);
+  }
+
+  /** The allocator of a node, undefined when it has no subnet. */
+  async find(node: string): Promise<Allocator | undefined> {
+    const known = this.#known.get(node);
+    if (known) return known;
+    const { registry, store, now, coolDownMs } = this.#options;
+    if ((await registry.subnetsOf(node)).length === 0) return undefined;
+    const allocator = this.#known.get(node) ??
+      new Allocator({ store, node, now, coolDownMs });
+    this.#known.set(node, allocator);
+    return allocator;
+  }
+
+  /** The allocator of a node. @throws {NetError} `not_found` when it has no subnet */
+  async get(node: string): Promise<Allocator> {
+    const allocator = await this.find(node);
+    if (allocator) return allocator;
+    throw new NetError(
+      "not_found",
+      `subnet not found: node "${node}" has none; allocate a subnet to it first`,
+    );
+  }
+
+  /** Forgets a node whose subnets were released, and what still cooled there. */
+  async drop(node: string): Promise<void> {
+    const { store } = this.#options;
+    this.#known.delete(node);
+    const limit = Math.floor(store.limits.maxMutations / 2);
+    while (true) {
+      const deletes = [];
+      for await (const { key } of store.list(releasedKey(node), { limit })) {
+        deletes.push(key);
+      }
+      if (deletes.length === 0) return;
+      await store.commit({ deletes });
+    }
+  }
+}
