@@ -21,6 +21,8 @@ export class FaultyStore implements Store {
   readonly #store: Store;
   readonly #faults: Fault[] = [];
   commits = 0;
+  /** Called after each commit, before it is answered. */
+  onCommit: () => void = () => {};
 
   constructor(store: Store) {
     this.#store = store;
@@ -46,6 +48,7 @@ export class FaultyStore implements Store {
       throw new NetError("unavailable", "disk full");
     }
     const result = await this.#store.commit(commit);
+    this.onCommit();
     if (fault === "lose answer") {
       throw new NetError("unavailable", "answer lost");
     }
