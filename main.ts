@@ -48,6 +48,8 @@ async function runAgent(
     { Agent },
     { runDaemon },
     { DenoCommandRunner },
+    { DenoNetns },
+    { FileReleaseQueue },
     { readHostPrefixes },
     { formatGreeting },
     { configureLogging },
@@ -59,6 +61,8 @@ async function runAgent(
     import("./src/agent/agent.ts"),
     import("./src/agent/daemon.ts"),
     import("./src/host/deno_command.ts"),
+    import("./src/host/deno_netns.ts"),
+    import("./src/host/file_release_queue.ts"),
     import("./src/host/host_prefixes.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
@@ -72,15 +76,21 @@ async function runAgent(
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", onSignal);
-  if (config.store === "file") makeStateDir(config.stateDir);
+  makeStateDir(config.stateDir);
   const store = await openDenoKv({
     path: config.store === "file" ? `${config.stateDir}/state.db` : ":memory:",
   });
   try {
     const agent = await Agent.start({
       ...config,
+      leakGraceMs: 300_000,
       store,
       now: Date.now,
+      netns: new DenoNetns(),
+      queue: FileReleaseQueue.open({
+        path: `${config.stateDir}/queue`,
+        socketPath: config.socketPath,
+      }),
       bootId: Deno.readTextFileSync(BOOT_ID_PATH).trim(),
       randomId: () => crypto.randomUUID(),
     });

@@ -1,0 +1,96 @@
+import { getLogger } from "@logtape/logtape";
+import { parseQueueEntry } from "../cni/queue_entry.ts";
+import { NetError } from "../error.ts";
+import type { QueuedRelease, ReleaseQueue } from "./release_queue.ts";
+
+const log = getLogger(["stellar-net", "agent", "queue"]);
+
+/** Entries are named after their time; what is still being written is not. */
+const ENTRY_NAME = /^\d{13}-[0-9a-f-]{36}\.json$/;
+
+/** Where a queue is. */
+export interface FileReleaseQueueOptions {
+  /** Folder of the entries, one file each. */
+  readonly path: string;
+  /** Socket of the agent; beside it a link to the folder tells plugins where to queue. */
+  readonly socketPath: string;
+}
+
+/** Releases that CNI plugins wrote to a folder, one file each. */
+export class FileReleaseQueue implements ReleaseQueue {
+  readonly #path: string;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Makes the folder where it is missing, and the link to it.
+   *
+   * @throws {NetError} `unavailable` when that fails
+   */
+  static open(options: FileReleaseQueueOptions): FileReleaseQueue {
+    const { path, socketPath } = options;
+    const link = `${socketPath}.queue`;
+    try {
+      Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+      removeLink(link);
+      Deno.symlinkSync(Deno.realPathSync(path), link);
+    } catch (cause) {
+      throw new NetError(
+        "unavailable",
+        `Cannot make the queue of releases "${path}" with its link "${link}": ${
+          cause instanceof Error ? cause.message : cause
+        }`,
+        { cause },
+      );
+    }
+    return new FileReleaseQueue(path);
+  }
+
+  async size(): Promise<number> {
+    return (await this.#names()).length;
+  }
+
+  async list(): Promise<QueuedRelease[]> {
+    const releases: QueuedRelease[] = [];
+    for (const id of await this.#names()) {
+      const text = await Deno.readTextFile(this.#file(id));
+      try {
+        releases.push({ id, ...parseQueueEntry(text) });
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        log.error("Cannot read the queued release {id}, set aside: {error}", {
+          id,
+          error,
+        });
+        await Deno.rename(this.#file(id), `${this.#file(id)}.bad`);
+      }
+    }
+    return releases;
+  }
+
+  async remove(id: string): Promise<void> {
+    await Deno.remove(this.#file(id));
+  }
+
+  async #names(): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name } of Deno.readDir(this.#path)) {
+      if (ENTRY_NAME.test(name)) names.push(name);
+    }
+    return names.sort();
+  }
+
+  #file(id: string): string {
+    return `${this.#path}/${id}`;
+  }
+}
+
+function removeLink(path: string): void {
+  try {
+    if (Deno.lstatSync(path).isSymlink) Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
