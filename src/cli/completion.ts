@@ -89,6 +89,8 @@ export function listPlaces(
           placeOf(` ${spec.name}`, spec.commands, CLIENT_FLAGS),
           ...spec.commands.map((verb) => leafOf(` ${spec.name}`, verb)),
         ]
+        : spec.name === "help"
+        ? []
         : [leafOf("", spec)]
     ),
     // "help" takes the words of every command.

@@ -1,5 +1,5 @@
 import { createRouterTransport } from "@connectrpc/connect";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl, Transport } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/agent/config.ts";
 import { createClients } from "../../src/cli/client.ts";
 import type { CliIo, LogOptions } from "../../src/cli/io.ts";
@@ -7,6 +7,7 @@ import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
+import { fromConnectError } from "../../src/rpc/errors.ts";
 
 /** The time in tests of the command line: 2026-01-02 03:04:05Z, in ms. */
 export const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -64,11 +65,22 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const targets: CliRun["targets"][number][] = [];
   let stdout = "";
   let stderr = "";
-  const transport = createRouterTransport((router) => {
+  const inner = createRouterTransport((router) => {
     router.service(AgentService, options.agent ?? {});
     router.service(IpamService, options.ipam ?? {});
     router.service(RegistryService, options.registry ?? {});
   });
+  // As the RPC client does: whatever goes wrong is a NetError.
+  const transport: Transport = {
+    stream: (...call) => inner.stream(...call),
+    async unary(...call) {
+      try {
+        return await inner.unary(...call);
+      } catch (error) {
+        throw fromConnectError(error);
+      }
+    },
+  };
   const io: CliIo = {
     version: "1.2.3",
     env: options.env ?? {},

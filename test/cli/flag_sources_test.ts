@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { createProgram } from "../../src/cli/program.ts";
+import { createFakeIo, runFake } from "./fake_io.ts";
+
+// Every flag once, with a command that has it, a value that is wrong and what
+// is said about it. Of switches only the twin has a value.
+const ROWS: readonly [
+  flag: string,
+  command: string,
+  bad: string,
+  said: string,
+][] = [
+  ["node", "agent", "a b", '"a b" is not valid'],
+  ["node", "ip list", "-x", '"-x" is not valid'],
+  ["node", "subnet reserve 172.16.0.0/22", "a/b", '"a/b" is not valid'],
+  ["network", "agent", "10.0.0.0/33", '"10.0.0.0/33" is not a prefix'],
+  ["subnet-prefix", "agent", "129", '"129" is not a whole number'],
+  ["state", "agent", "a\0", '"a\\u0000" is not a path'],
+  ["socket", "agent", "a".repeat(108), "has 108 bytes"],
+  ["socket", "status", "a".repeat(108), "has 108 bytes"],
+  ["listen", "agent", "localhost:1", '"localhost" is not an IP address'],
+  ["store", "agent", "etcd://h:1/", '"etcd://h:1/" is not a store'],
+  ["cool-down", "agent", "60", '"60" is not a time'],
+  ["keep-history", "agent", "1y", '"1y" is not a time'],
+  ["log-format", "agent", "xml", '"xml" is not known: choose text, json'],
+  ["log-level", "agent", "trace", '"trace" is not known: choose debug'],
+  ["timeout", "ip list", "0s", '"0s" is not a time to wait'],
+  ["network-name", "ip get c1", "a/b", '"a/b" is not valid'],
+  ["interface", "ip get c1", "a:b", '"a:b" is not valid'],
+  ["address", "ip allocate c1", "1..2.3", '"1..2.3" is not an IP address'],
+  ["address", "ip history", "10.0.0.1/8", "remove the prefix length"],
+  ["container", "ip history", "a b", '"a b" is not valid'],
+  ["since", "ip history", "yesterday", '"yesterday" is not a time'],
+  ["limit", "ip history", "1001", '"1001" is not a whole number'],
+  ["reason", "subnet reserve 172.16.0.0/22", "a\nb", '"a\\nb" is not valid'],
+];
+
+const SWITCHES: readonly [
+  flag: string,
+  command: string,
+  bad: string,
+][] = [
+  ["insecure", "agent --listen 0.0.0.0:1", "yes"],
+  ["json", "version", "on"],
+];
+
+function twinOf(flag: string): string {
+  return `STELLAR_NET_${flag.replaceAll("-", "_").toUpperCase()}`;
+}
+
+Deno.test("every flag refuses a wrong value, naming itself and the value", async (t) => {
+  for (const [flag, command, bad, said] of ROWS) {
+    await t.step(`${command} --${flag}`, async () => {
+      const run = await runFake([...command.split(" "), `--${flag}`, bad]);
+      assert.equal(run.code, 2);
+      assert.equal(run.stdout, "");
+      assert.ok(run.stderr.includes(`: --${flag}: `), run.stderr);
+      assert.ok(run.stderr.includes(said), run.stderr);
+      assert.match(run.stderr, /^stellar-net: Cannot run "[^\n]+ --help"\n$/);
+      assert.deepEqual([...run.agents, ...run.targets], []);
+    });
+  }
+});
+
+Deno.test("every environment twin refuses a wrong value, naming itself and the value", async (t) => {
+  const rows = [
+    ...ROWS,
+    ...SWITCHES.map(([flag, command, bad]) =>
+      [flag, command, bad, `"${bad}" is neither on nor off`] as const
+    ),
+  ];
+  for (const [flag, command, bad, said] of rows) {
+    await t.step(`${twinOf(flag)} for ${command}`, async () => {
+      const env = { [twinOf(flag)]: bad };
+      const run = await runFake(command.split(" "), { env });
+      assert.equal(run.code, 2);
+      assert.equal(run.stdout, "");
+      assert.ok(run.stderr.includes(`: ${twinOf(flag)}: `), run.stderr);
+      assert.ok(run.stderr.includes(said), run.stderr);
+      assert.deepEqual([...run.agents, ...run.targets], []);
+    });
+  }
+});
+
+Deno.test("every flag refuses an empty value, and an empty twin counts as unset", async (t) => {
+  const registry = {
+    reserveSubnet: () => ({}),
+    listSubnets: () => ({}),
+  };
+  const ipam = {
+    listAllocations: () => ({}),
+    getAllocation: () => ({}),
+    allocate: () => ({}),
+    listHistory: () => ({}),
+  };
+  const agent = { getStatus: () => ({}) };
+  for (const [flag, command] of ROWS.filter(([flag]) => flag !== "reason")) {
+    await t.step(`${command} --${flag}`, async () => {
+      const given = await runFake([...command.split(" "), `--${flag}`, ""]);
+      assert.equal(given.code, 2);
+      assert.ok(given.stderr.includes(`: --${flag}: ""`), given.stderr);
+      const env = { [twinOf(flag)]: "" };
+      const options = { env, registry, ipam, agent };
+      const unset = await runFake(command.split(" "), options);
+      assert.equal(unset.code, 0, unset.stderr);
+    });
+  }
+});
+
+Deno.test("the tables above hold every flag that there is", () => {
+  const program = createProgram(createFakeIo().io, () => Promise.resolve());
+  const nouns = program.commands;
+  const flags = [program, ...nouns, ...nouns.flatMap((noun) => noun.commands)]
+    .flatMap((command) => command.options.map((option) => option.name()));
+  const tested = [...ROWS, ...SWITCHES].map(([flag]) => flag);
+  assert.deepEqual(
+    [...new Set(flags)].filter((flag) => flag !== "version").sort(),
+    [...new Set(tested)].sort(),
+  );
+});
+
+Deno.test("a flag goes before its twin, and the last of several counts", async (t) => {
+  const env = { STELLAR_NET_NODE: "twin", STELLAR_NET_COOL_DOWN: "wrong" };
+  const rows: readonly [args: readonly string[], node: string][] = [
+    [["--cool-down", "1s"], "twin"],
+    [["--cool-down", "1s", "--node", "flag"], "flag"],
+    [["--cool-down=1s", "--node=flag"], "flag"],
+    [["--cool-down", "1s", "--node", "first", "--node", "last"], "last"],
+  ];
+  for (const [args, node] of rows) {
+    await t.step(args.join(" "), async () => {
+      const run = await runFake(["agent", ...args], { env });
+      assert.deepEqual(run.agents.map(({ config }) => config.node), [node]);
+    });
+  }
+});
+
+Deno.test("--socket, --json and --timeout stand before or after noun and verb", async (t) => {
+  const ipam = { listAllocations: () => ({}) };
+  const target = { socketPath: "a.sock", timeoutMs: 1_000 };
+  const flags = ["--socket", "a.sock", "--json", "--timeout", "1s"];
+  const rows: readonly (readonly string[])[] = [
+    [...flags, "ip", "list"],
+    ["ip", ...flags, "list"],
+    ["ip", "list", ...flags],
+    ["--socket", "other.sock", "ip", "list", ...flags],
+    ["--json", "ip", "--timeout", "1s", "list", "--socket", "a.sock"],
+  ];
+  for (const args of rows) {
+    await t.step(args.join(" "), async () => {
+      const run = await runFake(args, { ipam });
+      assert.equal(run.code, 0);
+      assert.deepEqual(run.targets, [target]);
+      assert.deepEqual(JSON.parse(run.stdout), {
+        schemaVersion: 1,
+        allocations: [],
+      });
+    });
+  }
+});
+
+Deno.test("clients reach for the default socket and wait 10 s", async () => {
+  const run = await runFake(["ip", "list"], {
+    ipam: { listAllocations: () => ({}) },
+  });
+  assert.deepEqual(run.targets, [{
+    socketPath: "/run/stellar-net/agent.sock",
+    timeoutMs: 10_000,
+  }]);
+});
