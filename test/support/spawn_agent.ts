@@ -1,0 +1,190 @@
+import { request } from "node:http";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ROOT } from "../generate.ts";
+import { asNobody } from "./as_nobody.ts";
+import { freePort } from "./free_port.ts";
+
+export interface SpawnAgentOptions {
+  /** Flags after the usual ones. */
+  readonly args?: readonly string[];
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default `node1`. */
+  readonly node?: string;
+  /** Default: a folder of its own, removed at the end. */
+  readonly stateDir?: string;
+  /** Whether it runs as the user nobody. Default false. */
+  readonly asNobody?: boolean;
+  /** How long it may take until it serves. Default 20,000. */
+  readonly readyTimeoutMs?: number;
+}
+
+/** How long an agent that is asked to stop may take. */
+const STOP_TIMEOUT_MS = 20_000;
+
+/** Starts an agent from source as a process of its own, and waits until it serves. */
+export async function spawnAgent(
+  options: SpawnAgentOptions = {},
+): Promise<SpawnedAgent> {
+  const dir = await Deno.makeTempDir({ prefix: "stellar-net-" });
+  const agent = new SpawnedAgent(dir, options);
+  try {
+    await agent.start();
+    return agent;
+  } catch (error) {
+    await agent[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** An agent in a process of its own. Disposing of it ends it and removes its folder. */
+export class SpawnedAgent implements AsyncDisposable {
+  readonly stateDir: string;
+  readonly socketPath: string;
+  /** Its TCP port on 127.0.0.1, the same after a restart. */
+  readonly port: number = freePort();
+  /** What it has written so far, over all of its starts. */
+  stdout = "";
+  stderr = "";
+  readonly #dir: string;
+  readonly #options: SpawnAgentOptions;
+  #child: Deno.ChildProcess | undefined;
+  #ended: Promise<number> = Promise.resolve(0);
+
+  constructor(dir: string, options: SpawnAgentOptions) {
+    this.#dir = dir;
+    this.#options = options;
+    this.stateDir = options.stateDir ?? join(dir, "state");
+    this.socketPath = join(dir, "agent.sock");
+  }
+
+  /** Where it serves over TCP, such as `http://127.0.0.1:9000`. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** @throws {Error} when it is not running */
+  get pid(): number {
+    if (!this.#child) throw new Error("Cannot tell the pid: it is not running");
+    return this.#child.pid;
+  }
+
+  /**
+   * Starts it and waits until it serves.
+   *
+   * @throws {Error} with what it wrote, when it ends or is not ready in time
+   */
+  async start(): Promise<void> {
+    const { node = "node1", args = [], env = {} } = this.#options;
+    const denoArgs = ["run", "-A", "main.ts", "agent", "--node", node]
+      .concat("--state", this.stateDir, "--socket", this.socketPath)
+      .concat("--listen", `127.0.0.1:${this.port}`, args);
+    const line = this.#options.asNobody
+      ? await asNobody(this.#dir, denoArgs)
+      : { command: Deno.execPath(), args: denoArgs };
+    const child = new Deno.Command(line.command, {
+      args: [...line.args],
+      cwd: ROOT,
+      env: { ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#child = child;
+    this.#ended = Promise.all([
+      child.status,
+      collect(child.stdout, (text) => this.stdout += text),
+      collect(child.stderr, (text) => this.stderr += text),
+    ]).then(([{ code }]) => {
+      this.#child = undefined;
+      return code;
+    });
+    await this.#ready();
+  }
+
+  /** Sends a signal and waits for the end. Returns the exit code: 128 and the signal's number if that ended it. */
+  async kill(signal: Deno.Signal): Promise<number> {
+    this.#child?.kill(signal);
+    return await this.#ended;
+  }
+
+  /**
+   * Asks it to stop, and waits for the end. Returns the exit code.
+   *
+   * @throws {Error} with what it wrote, when it does not end in time
+   */
+  async stop(): Promise<number> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#child?.kill("SIGKILL");
+    }, STOP_TIMEOUT_MS);
+    try {
+      const code = await this.kill("SIGTERM");
+      if (late) throw this.#failure(`it was not done in ${STOP_TIMEOUT_MS} ms`);
+      return code;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Stops it if it is running, and starts it again with the same flags and state. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+
+  async #ready(): Promise<void> {
+    const { readyTimeoutMs = 20_000 } = this.#options;
+    const deadline = Date.now() + readyTimeoutMs;
+    // The socket may be there before it serves: only an answer tells.
+    while (!await isServing(this.socketPath)) {
+      if (!this.#child) {
+        throw this.#failure(`it ended with ${await this.#ended}`);
+      }
+      if (Date.now() > deadline) {
+        throw this.#failure(`it was not ready in ${readyTimeoutMs} ms`);
+      }
+      await delay(20);
+    }
+  }
+
+  #failure(why: string): Error {
+    return new Error(`Cannot run the agent: ${why}\n${this.stderr}`);
+  }
+}
+
+/** Asks for the agent's health over its socket. */
+function isServing(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const call = request({
+      socketPath,
+      method: "POST",
+      path: "/grpc.health.v1.Health/Check",
+      headers: { "content-type": "application/json" },
+      agent: false,
+    }, (response) => {
+      let body = "";
+      response.setEncoding("utf8")
+        .on("data", (text: string) => body += text)
+        .on("close", () => resolve(/"SERVING"/.test(body)));
+    });
+    // Nothing listens yet, or it ended in the midst of an answer.
+    call.on("error", () => resolve(false)).end("{}");
+  });
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  take: (text: string) => void,
+): Promise<void> {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    take(text);
+  }
+}
