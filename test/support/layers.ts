@@ -16,6 +16,8 @@ export interface Edge {
   readonly to: string;
 }
 
+const HOST_PORTS = ["command", "netns", "release_queue"]
+  .map((port) => `src/host/${port}.ts`);
 const SHARED = ["src/error.ts", "src/names.ts"];
 const PURE = [...SHARED, "src/net/", "src/plan.ts"];
 const PURE_WHY =
@@ -76,22 +78,22 @@ export const LAYERS: readonly Layer[] = [
     others: ["node:"],
     why: "an adapter knows its engine and the port, not what is kept in it",
   },
-  {
-    at: "src/host/command.ts",
-    ours: ["src/error.ts"],
+  ...HOST_PORTS.map((at): Layer => ({
+    at,
+    ours: ["src/error.ts", "src/ipam/allocation.ts"],
     others: [],
     why: "a port knows none of its adapters",
-  },
+  })),
   {
     at: "src/host/",
-    ours: [...SHARED, "src/net/", "src/route/"],
+    ours: [...SHARED, "src/net/", "src/route/", "src/cni/"],
     others: ["node:", "npm:@logtape/logtape"],
     why: "an adapter carries out what others have decided",
   },
   {
     at: "src/agent/",
     ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
-      .concat("src/store/store.ts", "src/host/command.ts"),
+      .concat("src/store/store.ts", HOST_PORTS),
     others: ["npm:@logtape/logtape"],
     why: "the agent knows ports, never an adapter, and nothing of RPC",
   },
@@ -110,12 +112,6 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
     others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
     why: "it is the RPC client of the command line",
-  },
-  {
-    at: "src/cli/failure.ts",
-    ours: [...SHARED, "src/cli/", "src/rpc/errors.ts"],
-    others: ["npm:@connectrpc/connect"],
-    why: "it puts RPC errors into words, and knows nothing else of RPC",
   },
   {
     at: "src/cli/",
