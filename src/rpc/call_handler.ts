@@ -1,48 +1,43 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import {
+  Code,
+  type ConnectError,
+  type ConnectRouter,
+} from "@connectrpc/connect";
 import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { getLogger } from "@logtape/logtape";
+import { quote } from "../net/address.ts";
 import { clampDeadline } from "./deadline.ts";
+import { encodeGrpcMessage } from "./grpc_status.ts";
 import type { RpcLimits } from "./limits.ts";
+import type { OpenCall, OpenCalls } from "./open_calls.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];
-type Request = IncomingMessage | Http2ServerRequest;
-type Response = ServerResponse | Http2ServerResponse;
-
-/** A call that is under way. */
-interface Call {
-  readonly request: Request;
-  readonly response: Response;
-  readonly handler: MethodHandler;
-  readonly startedAt: number;
-}
-
-const SWEEP_INTERVAL_MS = 1000;
-const TOO_LARGE_STATUS = 431;
+/** A request of HTTP/1.1 or HTTP/2. */
+type Request = Parameters<typeof universalRequestFromNodeRequest>[0];
+/** Its response. */
+type Response = Parameters<typeof universalResponseToNodeResponse>[1];
 
 const log = getLogger(["stellar-net", "rpc"]);
 
 /**
- * Answers HTTP requests with the handlers of a router, and knows which calls
- * are under way. Nothing that a client sends makes `handle` throw.
+ * Answers HTTP requests with the handlers of a router. Nothing that a client
+ * sends makes `handle` throw.
  */
 export class CallHandler {
   readonly #handlers: ReadonlyMap<string, MethodHandler>;
   readonly #limits: RpcLimits;
-  readonly #calls = new Set<Call>();
+  readonly #calls: OpenCalls;
   readonly #streamStop = new AbortController();
-  readonly #sweep: ReturnType<typeof setInterval>;
 
-  constructor(router: ConnectRouter, limits: RpcLimits) {
+  constructor(router: ConnectRouter, calls: OpenCalls, limits: RpcLimits) {
     this.#handlers = new Map(
       router.handlers.map((handler) => [handler.requestPath, handler]),
     );
     this.#limits = limits;
-    this.#sweep = setInterval(() => this.#cutSlow(), SWEEP_INTERVAL_MS);
+    this.#calls = calls;
   }
 
   /** Answers a request. */
@@ -50,19 +45,10 @@ export class CallHandler {
     // Without listeners an error of a connection would end the process.
     request.on("error", ignore);
     response.on("error", ignore);
-    if (headerBytes(request) > this.#limits.maxHeaderBytes) {
-      response.writeHead(TOO_LARGE_STATUS).end();
-      return;
-    }
     const path = (request.url ?? "").split("?", 1)[0]!;
     const handler = this.#handlers.get(path);
     if (handler) this.#call(handler, request, response);
     else refuseUnknown(path, request, response);
-  }
-
-  /** How many calls are under way. */
-  get count(): number {
-    return this.#calls.size;
   }
 
   /** Ends all streams, and those that are still to come, with an error. */
@@ -70,16 +56,19 @@ export class CallHandler {
     this.#streamStop.abort(reason);
   }
 
-  /** Stops the handler's timer. */
-  close(): void {
-    clearInterval(this.#sweep);
-  }
-
   #call(handler: MethodHandler, request: Request, response: Response): void {
-    const call = { request, response, handler, startedAt: Date.now() };
+    const kind = handler.method.methodKind;
+    const endless = kind === "bidi_streaming" || kind === "client_streaming";
+    const lateAt = Date.now() + this.#limits.requestTimeoutMs;
+    const call: OpenCall = {
+      check: (now) => {
+        if (now < lateAt || endless || request.complete) return;
+        response.destroy(new Error("the request does not come to its end"));
+      },
+    };
     this.#calls.add(call);
     response.once("close", () => this.#calls.delete(call));
-    const streaming = handler.method.methodKind !== "unary";
+    const streaming = kind !== "unary";
     let universal: ReturnType<typeof universalRequestFromNodeRequest>;
     try {
       universal = universalRequestFromNodeRequest(
@@ -90,7 +79,8 @@ export class CallHandler {
       );
     } catch (error) {
       log.debug("Cannot read a request: {error}", { error });
-      response.writeHead(400).end();
+      response.writeHead(400);
+      response.end();
       return;
     }
     clampDeadline(
@@ -114,24 +104,6 @@ export class CallHandler {
         response.destroy();
       });
   }
-
-  /** Cuts off requests that do not come to their end. */
-  #cutSlow(): void {
-    const since = Date.now() - this.#limits.requestTimeoutMs;
-    for (const { request, response, handler, startedAt } of this.#calls) {
-      const kind = handler.method.methodKind;
-      const endless = kind === "bidi_streaming" || kind === "client_streaming";
-      if (startedAt < since && !endless && !request.complete) {
-        response.destroy(new ConnectError("request timeout", Code.Canceled));
-      }
-    }
-  }
-}
-
-function headerBytes(request: Request): number {
-  let bytes = 0;
-  for (const text of request.rawHeaders) bytes += text.length;
-  return bytes;
 }
 
 /** Answers in the protocol of the request that there is no such call. */
@@ -140,16 +112,15 @@ function refuseUnknown(
   request: Request,
   response: Response,
 ): void {
-  const message = `Cannot call ${
-    JSON.stringify(path)
-  }: the agent has no such call`;
+  const message = `Cannot call ${quote(path)}: the agent has no such call`;
   request.resume();
   if (request.headers["content-type"]?.startsWith("application/grpc")) {
     response.writeHead(200, {
       "content-type": request.headers["content-type"],
       "grpc-status": String(Code.Unimplemented),
-      "grpc-message": encodeURIComponent(message),
-    }).end();
+      "grpc-message": encodeGrpcMessage(message),
+    });
+    response.end();
   } else {
     response.writeHead(404, { "content-type": "application/json" });
     response.end(JSON.stringify({ code: "unimplemented", message }));

@@ -4,14 +4,35 @@ import {
   type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
 import type { RpcLimits } from "./limits.ts";
 
+/** Request Header Fields Too Large (RFC 6585). */
+const TOO_LARGE_STATUS = 431;
+
 const log = getLogger(["stellar-net", "rpc"]);
+
+/** Options of HTTP/2 sessions. */
+export interface Http2SessionsOptions {
+  readonly limits: RpcLimits;
+  /** Answers a stream itself, if it returns true. */
+  readonly acceptStream: (
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+  ) => boolean;
+  /** Answers a request: a stream that was not accepted. */
+  readonly handle: (
+    request: Http2ServerRequest,
+    response: Http2ServerResponse,
+  ) => void;
+}
 
 /** Speaks HTTP/2 on connections that others have accepted. */
 export class Http2Sessions {
@@ -19,20 +40,29 @@ export class Http2Sessions {
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #limits: RpcLimits;
 
-  constructor(
-    handle: (
-      request: Http2ServerRequest,
-      response: Http2ServerResponse,
-    ) => void,
-    limits: RpcLimits,
-  ) {
+  constructor(options: Http2SessionsOptions) {
+    const { limits } = options;
     this.#limits = limits;
     this.#server = createServer({
       settings: {
         maxConcurrentStreams: limits.maxStreams,
         maxHeaderListSize: limits.maxHeaderBytes,
       },
-    }, handle);
+    }, options.handle);
+    // What makes requests of streams comes behind our look at them.
+    const [makeRequest] = this.#server.listeners("stream");
+    this.#server.removeAllListeners("stream");
+    this.#server.on("stream", (stream, headers, ...rest) => {
+      const typed = stream as ServerHttp2Stream;
+      // Without a listener an error of a connection would end the process.
+      typed.on("error", ignore);
+      if (headerBytes(headers) > limits.maxHeaderBytes) {
+        typed.respond({ ":status": TOO_LARGE_STATUS }, { endStream: true });
+        typed.close(constants.NGHTTP2_NO_ERROR);
+      } else if (!options.acceptStream(typed, headers)) {
+        makeRequest!.call(this.#server, stream, headers, ...rest);
+      }
+    });
     this.#server.on("session", (session) => this.#track(session));
     this.#server.on("sessionError", (error) => {
       log.debug("Cannot go on with an HTTP/2 connection: {error}", { error });
@@ -82,9 +112,21 @@ export class Http2Sessions {
  * dies (https://github.com/denoland/deno/issues/36788). Any client that hangs
  * up could do that to the agent.
  */
-function deferEnd(session: ServerHttp2Session): void {
+export function deferEnd(session: Http2Session): void {
   const close = session.close.bind(session);
   const destroy = session.destroy.bind(session);
   session.close = (...args) => void setImmediate(() => close(...args));
   session.destroy = (...args) => void setImmediate(() => destroy(...args));
 }
+
+/** Bytes of header fields as HTTP/2 counts them (RFC 9113 section 6.5.2). */
+function headerBytes(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const name in headers) {
+    if (!Object.hasOwn(headers, name)) continue;
+    bytes += name.length + String(headers[name]).length + 32;
+  }
+  return bytes;
+}
+
+function ignore(): void {}

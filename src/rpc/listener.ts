@@ -11,6 +11,12 @@ import type { RpcLimits } from "./limits.ts";
 /** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
+/** What is answered to a request that cannot be read, by code of the error. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
 const log = getLogger(["stellar-net", "rpc"]);
 
 /** Options of a listener. */
@@ -53,7 +59,7 @@ export class Listener {
     this.#server.on("connection", (socket: Socket) => this.#accept(socket));
     this.#server.on("clientError", (error, socket) => {
       log.debug("Cannot read HTTP/1.1: {error}", { error });
-      if (socket.writable) socket.end(BAD_REQUEST);
+      if (socket.writable) socket.end(formatRefusal(error));
       else socket.destroy();
     });
   }
@@ -137,8 +143,6 @@ export class Listener {
   }
 }
 
-const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-
 /** Whether bytes start with the preface, could become it, or differ. */
 export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
   const length = Math.min(bytes.length, PREFACE.length);
@@ -153,6 +157,11 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
   bytes.set(a);
   bytes.set(b, a.length);
   return bytes;
+}
+
+function formatRefusal(error: NodeJS.ErrnoException): string {
+  const status = REFUSALS[error.code ?? ""] ?? "400 Bad Request";
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`;
 }
 
 function ignore(): void {}

@@ -15,8 +15,10 @@ import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";
 import { DEFAULT_LIMITS, type RpcLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
+import { OpenCalls } from "./open_calls.ts";
 import { createReflection } from "./reflection.ts";
 import { listenOnTcp } from "./tcp_socket.ts";
+import { UnaryHandler } from "./unary_handler.ts";
 import {
   bindSocketFile,
   removeSocketFile,
@@ -66,12 +68,15 @@ export interface RpcServer extends ApiServer {
 /** Makes a server. It has to be closed, even if it never listened. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const { router, health } = createRouter(options, limits);
-  const calls = new CallHandler(router, limits);
-  const http2 = new Http2Sessions(
-    (request, response) => calls.handle(request, response),
+  const calls = new OpenCalls();
+  const unary = new UnaryHandler(calls, limits);
+  const { router, health } = createRouter(options, { limits, unary });
+  const handler = new CallHandler(router, calls, limits);
+  const http2 = new Http2Sessions({
     limits,
-  );
+    acceptStream: (stream, headers) => unary.accept(stream, headers),
+    handle: (request, response) => handler.handle(request, response),
+  });
   const listeners: Listener[] = [];
   const files: SocketFile[] = [];
   let closing: Promise<void> | undefined;
@@ -79,7 +84,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   function createListener(): Listener {
     return new Listener({
       limits,
-      handle: (request, response) => calls.handle(request, response),
+      handle: (request, response) => handler.handle(request, response),
       acceptHttp2: (socket) => http2.accept(socket),
     });
   }
@@ -90,7 +95,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     await Promise.all(files.map(removeSocketFile));
     // Whoever watches the health is told before the streams end.
     await new Promise((resolve) => setImmediate(resolve));
-    calls.endStreams(
+    handler.endStreams(
       new ConnectError("the agent is stopping", Code.Unavailable),
     );
     http2.closeGracefully();
@@ -132,17 +137,21 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
 function createRouter(
   options: RpcServerOptions,
-  limits: RpcLimits,
+  { limits, unary }: {
+    readonly limits: RpcLimits;
+    readonly unary: UnaryHandler;
+  },
 ): { readonly router: ConnectRouter; readonly health: Health } {
   const router = createConnectRouter({
     interceptors: [errorInterceptor],
     readMaxBytes: limits.maxMessageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
   });
-  options.routes(router);
+  const recorder = unary.record(router);
+  options.routes(recorder);
   const services = () => new Set(router.handlers.map(({ service }) => service));
   const health = createHealth([...services()].map(({ typeName }) => typeName));
-  health.routes(router);
+  health.routes(recorder);
   createReflection(services).routes(router);
   return { router, health };
 }

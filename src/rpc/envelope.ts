@@ -1,0 +1,75 @@
+import {
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+/** One byte of flags and four of length stand before a message. */
+const HEADER_BYTES = 5;
+
+/**
+ * Reads the one message of a unary request, which is not compressed
+ * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+ *
+ * @throws {ConnectError} telling what is wrong
+ */
+export function splitEnvelope<T extends DescMessage>(
+  schema: T,
+  chunks: readonly Uint8Array[],
+): MessageShape<T> {
+  const bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
+  if (bytes.length === 0) {
+    throw protocolError("missing input message for unary method");
+  }
+  if (bytes.length < HEADER_BYTES) throw protocolError("incomplete envelope");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  const length = view.getUint32(1);
+  const received = bytes.length - HEADER_BYTES;
+  if (view.getUint8(0) !== 0) {
+    throw protocolError("received compressed envelope without an encoding");
+  }
+  if (received < length) {
+    throw protocolError(`promised ${length} bytes, received ${received}`);
+  }
+  if (received > length) {
+    throw protocolError("received extra input message for unary method");
+  }
+  try {
+    return fromBinary(schema, bytes.subarray(HEADER_BYTES));
+  } catch (error) {
+    throw new ConnectError(
+      `Cannot read ${schema.typeName}: ${(error as Error).message}`,
+      Code.InvalidArgument,
+    );
+  }
+}
+
+/** Writes a message with its envelope. */
+export function joinEnvelope<T extends DescMessage>(
+  schema: T,
+  message: MessageShape<T>,
+): Uint8Array {
+  const bytes = toBinary(schema, message);
+  const envelope = new Uint8Array(HEADER_BYTES + bytes.length);
+  new DataView(envelope.buffer).setUint32(1, bytes.length);
+  envelope.set(bytes, HEADER_BYTES);
+  return envelope;
+}
+
+function protocolError(what: string): ConnectError {
+  return new ConnectError(`protocol error: ${what}`, Code.InvalidArgument);
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(
+    chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+  );
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}

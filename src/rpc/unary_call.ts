@@ -1,0 +1,234 @@
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { create, type DescMethod, type DescService } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type HandlerContext,
+  type MethodImplSpec,
+} from "@connectrpc/connect";
+import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
+import { joinEnvelope, splitEnvelope } from "./envelope.ts";
+import { toConnectError } from "./errors.ts";
+import { formatGrpcStatus } from "./grpc_status.ts";
+import type { RpcLimits } from "./limits.ts";
+import type { OpenCall } from "./open_calls.ts";
+
+/** A unary method and what implements it. */
+export type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
+
+/** Options of a call. */
+export interface UnaryCallOptions {
+  readonly method: UnaryMethod;
+  readonly headers: IncomingHttpHeaders;
+  readonly limits: RpcLimits;
+}
+
+const OK: Readonly<Record<string, string>> = { "grpc-status": "0" };
+const ENVELOPE_HEADER_BYTES = 5;
+
+/**
+ * One unary gRPC call on an HTTP/2 stream, and the context that its handler
+ * gets. What a handler seldom asks for is made when it does.
+ */
+export class UnaryCall implements HandlerContext, OpenCall {
+  readonly protocolName = "grpc";
+  readonly requestMethod = "POST";
+  readonly #stream: ServerHttp2Stream;
+  readonly #options: UnaryCallOptions;
+  readonly #startedAt = Date.now();
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #received = false;
+  #answered = false;
+  #deadline: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #abort: AbortController | undefined;
+  #abortReason: ConnectError | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #values: ContextValues | undefined;
+
+  constructor(stream: ServerHttp2Stream, options: UnaryCallOptions) {
+    this.#stream = stream;
+    this.#options = options;
+  }
+
+  /** Starts to read the request; the rest follows from what comes. */
+  start(): void {
+    const stream = this.#stream;
+    stream.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    stream.on("end", () => void this.#onEnd());
+    stream.on("close", () => this.#onClose());
+    const { timeoutMs, error } = parseTimeout(
+      this.#header("grpc-timeout"),
+      Infinity,
+    );
+    if (error) this.#fail(error);
+    else if (timeoutMs !== undefined) this.#startTimer(timeoutMs);
+  }
+
+  check(now: number): void {
+    const { limits } = this.#options;
+    const age = now - this.#startedAt;
+    if (age > limits.maxDeadlineMs) this.#expire();
+    else if (!this.#received && age > limits.requestTimeoutMs) this.#expire();
+  }
+
+  get method(): DescMethod {
+    return this.#options.method.method;
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get url(): string {
+    const { headers } = this.#options;
+    return `http://${headers[":authority"] ?? ""}${headers[":path"] ?? ""}`;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#abortReason) this.#abort.abort(this.#abortReason);
+    }
+    return this.#abort.signal;
+  }
+
+  get requestHeader(): Headers {
+    return this.#requestHeader ??= toHeaders(this.#options.headers);
+  }
+
+  get responseHeader(): Headers {
+    return this.#responseHeader ??= new Headers();
+  }
+
+  get responseTrailer(): Headers {
+    return this.#responseTrailer ??= new Headers();
+  }
+
+  get values(): ContextValues {
+    return this.#values ??= createContextValues();
+  }
+
+  readonly timeoutMs = (): number | undefined =>
+    this.#deadline === undefined ? undefined : this.#deadline - Date.now();
+
+  #header(name: string): string | null {
+    const value = this.#options.headers[name];
+    return typeof value === "string" ? value : null;
+  }
+
+  #startTimer(timeoutMs: number): void {
+    const ms = Math.min(timeoutMs, this.#options.limits.maxDeadlineMs);
+    this.#deadline = this.#startedAt + ms;
+    this.#timer = setTimeout(() => this.#expire(), ms);
+  }
+
+  #onData(chunk: Uint8Array): void {
+    const { maxMessageBytes } = this.#options.limits;
+    this.#bytes += chunk.length;
+    if (this.#bytes <= maxMessageBytes + ENVELOPE_HEADER_BYTES) {
+      this.#chunks.push(chunk);
+    } else {
+      this.#chunks.length = 0;
+      this.#fail(
+        new ConnectError(
+          `the message has more than ${maxMessageBytes} bytes`,
+          Code.ResourceExhausted,
+        ),
+      );
+    }
+  }
+
+  async #onEnd(): Promise<void> {
+    this.#received = true;
+    if (this.#answered) return;
+    const { method, impl } = this.#options.method;
+    try {
+      const request = splitEnvelope(method.input, this.#chunks);
+      const response = await impl(request, this);
+      if (this.#answered) return;
+      this.#answer(
+        joinEnvelope(method.output, create(method.output, response)),
+      );
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #answer(envelope: Uint8Array): void {
+    if (!this.#end()) return;
+    const stream = this.#stream;
+    stream.respond(this.#responseHeaders(), { waitForTrailers: true });
+    stream.on("wantTrailers", () => {
+      stream.sendTrailers({ ...OK, ...entries(this.#responseTrailer) });
+    });
+    stream.end(envelope);
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#answered) return;
+    const { service, method } = this;
+    const error = toConnectError(reason, `${service.typeName}/${method.name}`);
+    this.#abortReason = error;
+    if (!this.#end()) return;
+    this.#stream.respond({
+      ...this.#responseHeaders(),
+      ...entries(this.#responseTrailer),
+      ...formatGrpcStatus(error),
+    }, { endStream: true });
+    // What is still to come of the request is of no use.
+    if (!this.#received) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+  }
+
+  #expire(): void {
+    this.#fail(
+      new ConnectError("the operation timed out", Code.DeadlineExceeded),
+    );
+  }
+
+  #onClose(): void {
+    if (this.#answered) return;
+    this.#abortReason = new ConnectError("the caller has gone", Code.Canceled);
+    this.#end();
+  }
+
+  /** Ends the call. Returns whether the stream can still be answered. */
+  #end(): boolean {
+    this.#answered = true;
+    clearTimeout(this.#timer);
+    this.#abort?.abort(this.#abortReason);
+    return !this.#stream.destroyed && !this.#stream.closed;
+  }
+
+  #responseHeaders(): Record<string, string | number> {
+    return {
+      ":status": 200,
+      "content-type": "application/grpc+proto",
+      ...entries(this.#responseHeader),
+    };
+  }
+}
+
+function entries(headers: Headers | undefined): Record<string, string> {
+  return headers ? Object.fromEntries(headers) : {};
+}
+
+function toHeaders(headers: IncomingHttpHeaders): Headers {
+  const result = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":")) continue;
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined) result.append(name, item);
+    }
+  }
+  return result;
+}
