@@ -27,7 +27,7 @@ const CHECKS: readonly {
   {
     name: "proto format",
     run: () => runBuf(["format", "--diff", "--exit-code"]),
-    remedy: "cd proto && buf format -w",
+    remedy: "deno run -A npm:@bufbuild/buf@1.74.0 format --write proto",
   },
   {
     name: "generated code is up to date",
