@@ -1,49 +1,99 @@
-/** A release that waits on disk because the agent was down. */
+import { isObject } from "./json.ts";
+import {
+  checkContainerId,
+  checkInterfaceName,
+  checkNetworkName,
+  type CniOwner,
+} from "./owner.ts";
+
+/**
+ * A DEL that waits on disk for the agent: the format of its file. One file a
+ * release, written by the plugin under a name that starts with
+ * QUEUE_TEMPORARY_PREFIX and then renamed.
+ */
 export interface QueueEntry {
-  /** Name of the container network, id of the container, name of its interface. */
-  readonly owner: {
-    readonly network: string;
-    readonly containerId: string;
-    readonly interfaceName: string;
-  };
-  /** When it was asked for, in ms since 1970: what is allocated later is not meant. */
+  readonly owner: CniOwner;
+  /** When DEL was called: what its owner was given later is not meant. */
   readonly requestedAtMs: number;
 }
 
-/** Formats an entry as the text of its file. */
-export function formatQueueEntry(entry: QueueEntry): string {
-  return `${JSON.stringify({ version: 1, ...entry })}\n`;
+/** How many releases may wait. */
+export const QUEUE_LIMIT = 10_000;
+/** How the name of a file starts that is being written, or was when the plugin ended. */
+export const QUEUE_TEMPORARY_PREFIX = ".tmp-";
+
+const FORMAT = 1;
+const NAME = /^\d{13}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json$/;
+const MAX_BYTES = 4096;
+
+/** The name of an entry's file: names sort by time. @param id a UUID */
+export function queueFileName(requestedAtMs: number, id: string): string {
+  return `${String(requestedAtMs).padStart(13, "0")}-${id}.json`;
+}
+
+/** Whether a file of the queue's folder is an entry. */
+export function isQueueFileName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** The text of an entry's file. */
+export function encodeQueueEntry(entry: QueueEntry): string {
+  const { owner: { network, containerId, interfaceName }, requestedAtMs } =
+    entry;
+  return JSON.stringify({
+    version: FORMAT,
+    owner: { network, containerId, interfaceName },
+    requestedAtMs,
+  }) + "\n";
 }
 
 /**
  * Parses the text of an entry's file.
  *
- * @throws {SyntaxError} when it is none, or of a version that is not known
+ * @throws {RangeError} when it is not exactly what encodeQueueEntry makes
  */
-export function parseQueueEntry(text: string): QueueEntry {
-  const value: unknown = JSON.parse(text);
-  const { version, owner, requestedAtMs } = (value ?? {}) as {
-    version?: unknown;
-    owner?: Record<string, unknown>;
-    requestedAtMs?: unknown;
+export function decodeQueueEntry(text: string): QueueEntry {
+  const refuse = (what: string, cause?: unknown) =>
+    new RangeError(`Cannot read a queued release: ${what}`, { cause });
+  if (text.length > MAX_BYTES) throw refuse("it is too long");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw refuse("it is not JSON", cause);
+  }
+  if (!hasKeys(value, ["version", "owner", "requestedAtMs"])) {
+    throw refuse("its keys are not version, owner and requestedAtMs");
+  }
+  const { version, owner, requestedAtMs } = value;
+  if (version !== FORMAT) throw refuse(`its version is not ${FORMAT}`);
+  if (!hasKeys(owner, ["network", "containerId", "interfaceName"])) {
+    throw refuse("its owner is not network, containerId and interfaceName");
+  }
+  const parsed = {
+    network: readName(owner.network, checkNetworkName),
+    containerId: readName(owner.containerId, checkContainerId),
+    interfaceName: readName(owner.interfaceName, checkInterfaceName),
   };
-  if (version !== 1) throw new SyntaxError("not a queued release of version 1");
-  return {
-    owner: {
-      network: parseName("network", owner?.network),
-      containerId: parseName("containerId", owner?.containerId),
-      interfaceName: parseName("interfaceName", owner?.interfaceName),
-    },
-    requestedAtMs: parseTime(requestedAtMs),
-  };
+  if (!Number.isSafeInteger(requestedAtMs) || requestedAtMs as number < 0) {
+    throw refuse("requestedAtMs is not a time");
+  }
+  return { owner: parsed, requestedAtMs: requestedAtMs as number };
+
+  function readName(
+    name: unknown,
+    check: (text: string) => string | undefined,
+  ): string {
+    const problem = typeof name === "string" ? check(name) : "it is no text";
+    if (problem === undefined) return name as string;
+    throw refuse(`a name of its owner: ${problem}`);
+  }
 }
 
-function parseName(member: string, value: unknown): string {
-  if (typeof value === "string" && value !== "") return value;
-  throw new SyntaxError(`"owner.${member}" is no name`);
-}
-
-function parseTime(value: unknown): number {
-  if (Number.isSafeInteger(value)) return value as number;
-  throw new SyntaxError('"requestedAtMs" is no time');
+function hasKeys<K extends string>(
+  value: unknown,
+  keys: readonly K[],
+): value is Readonly<Record<K, unknown>> {
+  return isObject(value) && Object.keys(value).length === keys.length &&
+    keys.every((key) => Object.hasOwn(value, key));
 }

@@ -1,0 +1,119 @@
+import { CniError } from "./errors.ts";
+import { type AddressWithLength, parseCidr, parseIp } from "./ip_text.ts";
+import { describe, isObject, type JsonObject } from "./json.ts";
+import type { Attachment } from "./attachments.ts";
+import type { CniOwner } from "./owner.ts";
+import type { HeldAddress } from "./result.ts";
+
+// The messages of stellar.net.v1.IpamService (proto/stellar/net/v1/ipam.proto)
+// in the JSON of the Connect protocol. An empty node is the agent's own.
+
+/** A call of the service: the method's name and its message. */
+export interface AgentCall {
+  readonly method:
+    | "Allocate"
+    | "Release"
+    | "GetAllocation"
+    | "ReleaseOthers"
+    | "CheckReady";
+  readonly message: JsonObject;
+}
+
+/** What an owner holds. */
+export interface AgentAllocation {
+  readonly addresses: readonly HeldAddress[];
+  /** When it was given. */
+  readonly allocatedAtMs: number;
+}
+
+export function allocateCall(
+  owner: CniOwner,
+  options: { readonly addresses: readonly string[]; readonly netns: string },
+): AgentCall {
+  return {
+    method: "Allocate",
+    message: {
+      owner,
+      addresses: options.addresses,
+      attachment: { netns: options.netns },
+    },
+  };
+}
+
+export function releaseCall(owner: CniOwner, reason: string): AgentCall {
+  return { method: "Release", message: { owner, reason } };
+}
+
+export function getAllocationCall(owner: CniOwner): AgentCall {
+  return { method: "GetAllocation", message: { owner } };
+}
+
+export function releaseOthersCall(
+  network: string,
+  keep: readonly Attachment[],
+): AgentCall {
+  return { method: "ReleaseOthers", message: { network, keep } };
+}
+
+export function checkReadyCall(): AgentCall {
+  return { method: "CheckReady", message: {} };
+}
+
+/** Whether the agent made the allocation for this call. */
+export function parseCreated(answer: JsonObject): boolean {
+  // A field that is false is left out.
+  return answer.created === true;
+}
+
+/**
+ * Parses the `allocation` of an answer.
+ *
+ * @throws {CniError} `io_failure` when the answer is not understood
+ */
+export function parseAllocation(answer: JsonObject): AgentAllocation {
+  const { allocation } = answer;
+  if (!isObject(allocation)) throw invalidAnswer("it has no allocation");
+  const { addresses, allocatedAt } = allocation;
+  if (!Array.isArray(addresses) || addresses.length === 0) {
+    throw invalidAnswer("its allocation has no addresses");
+  }
+  const allocatedAtMs = typeof allocatedAt === "string"
+    ? Date.parse(allocatedAt)
+    : NaN;
+  if (Number.isNaN(allocatedAtMs)) {
+    throw invalidAnswer(`allocatedAt is ${describe(allocatedAt)}`);
+  }
+  return { addresses: addresses.map(parseHeldAddress), allocatedAtMs };
+}
+
+/** The text of a field of an answer. @throws {CniError} `io_failure` */
+export function parseHeldAddress(value: unknown): HeldAddress {
+  const { address, subnet, gateway } = isObject(value) ? value : {};
+  if (
+    typeof address !== "string" || typeof subnet !== "string" ||
+    typeof gateway !== "string" || !parseIp(gateway)
+  ) {
+    throw invalidAnswer("an address, its subnet or its gateway is missing");
+  }
+  const prefix = parseCidr(subnet);
+  if (!prefix) throw invalidAnswer(`${describe(subnet)} is no subnet`);
+  return { ...withLength(address, prefix), gateway };
+}
+
+/** An address with the prefix length of its subnet. @throws {CniError} `io_failure` */
+export function withLength(
+  address: string,
+  subnet: AddressWithLength,
+): { readonly text: string; readonly cidr: AddressWithLength } {
+  const text = `${address}/${subnet.length}`;
+  const cidr = parseCidr(text);
+  if (cidr && cidr.address.family === subnet.address.family) {
+    return { text, cidr };
+  }
+  throw invalidAnswer(`${describe(address)} is no address of its subnet`);
+}
+
+/** The error of an answer that is not understood. */
+export function invalidAnswer(what: string): CniError {
+  return new CniError("io_failure", `Cannot understand the answer: ${what}`);
+}

@@ -1,0 +1,101 @@
+import { CniError } from "./errors.ts";
+import { describe } from "./json.ts";
+import { checkContainerId, checkInterfaceName } from "./owner.ts";
+import type { CniVersion } from "./version.ts";
+
+/** Reads a variable of the environment. */
+export type ReadVariable = (name: string) => string | undefined;
+
+/** What a command needs. */
+interface VerbNeeds {
+  /** Variables that have to be there. Empty is as good as missing. */
+  readonly variables: readonly string[];
+  /** The first version of the specification that has it. */
+  readonly since: CniVersion;
+}
+
+const CONTAINER = ["CNI_CONTAINERID", "CNI_IFNAME"];
+
+/** The commands (CNI specification, section 2). CNI_PATH is for those that call other plugins. */
+export const VERBS = {
+  ADD: { variables: [...CONTAINER, "CNI_NETNS"], since: "0.1.0" },
+  DEL: { variables: CONTAINER, since: "0.1.0" },
+  CHECK: { variables: [...CONTAINER, "CNI_NETNS"], since: "0.4.0" },
+  GC: { variables: [], since: "1.1.0" },
+  STATUS: { variables: [], since: "1.1.0" },
+  VERSION: { variables: [], since: "0.1.0" },
+} as const satisfies Record<string, VerbNeeds>;
+
+/** A command of the CNI specification. */
+export type Verb = keyof typeof VERBS;
+
+/** The container's end of a call; what the command does not need may be empty. */
+export interface Invocation {
+  readonly verb: Verb;
+  readonly containerId: string;
+  readonly interfaceName: string;
+  /** Path of the network namespace. Empty: not told. */
+  readonly netns: string;
+  /** `CNI_ARGS`, not parsed. */
+  readonly args: string;
+}
+
+/**
+ * Parses the environment of a call.
+ *
+ * @throws {CniError} `invalid_environment` naming every variable that is missing
+ */
+export function parseInvocation(variable: ReadVariable): Invocation {
+  const read = (name: string) => {
+    try {
+      return variable(name) ?? "";
+    } catch (cause) {
+      throw new CniError(
+        "invalid_environment",
+        `Invalid variable ${name}: it is not UTF-8`,
+        { cause },
+      );
+    }
+  };
+  const verb = parseVerb(read("CNI_COMMAND"));
+  const { variables }: VerbNeeds = VERBS[verb];
+  const missing = variables.filter((name) => read(name) === "");
+  if (missing.length > 0) {
+    throw new CniError(
+      "invalid_environment",
+      `Cannot ${verb}: ${missing.join(", ")} ${
+        missing.length === 1 ? "is" : "are"
+      } missing or empty`,
+    );
+  }
+  const invocation = {
+    verb,
+    containerId: read("CNI_CONTAINERID"),
+    interfaceName: read("CNI_IFNAME"),
+    netns: read("CNI_NETNS"),
+    args: read("CNI_ARGS"),
+  };
+  if (variables.includes("CNI_CONTAINERID")) {
+    checkVariable("CNI_CONTAINERID", checkContainerId(invocation.containerId));
+    checkVariable("CNI_IFNAME", checkInterfaceName(invocation.interfaceName));
+  }
+  return invocation;
+}
+
+function parseVerb(text: string): Verb {
+  if (Object.hasOwn(VERBS, text)) return text as Verb;
+  throw new CniError(
+    "invalid_environment",
+    `Invalid variable CNI_COMMAND: ${describe(text)} is none of ${
+      Object.keys(VERBS).join(", ")
+    }`,
+  );
+}
+
+function checkVariable(name: string, problem: string | undefined): void {
+  if (problem === undefined) return;
+  throw new CniError(
+    "invalid_environment",
+    `Invalid variable ${name}: ${problem}`,
+  );
+}

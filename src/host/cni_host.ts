@@ -1,0 +1,118 @@
+import type {
+  CniIo,
+  QueueFile,
+  ReadStdinOptions,
+  StdinContent,
+} from "./cni_io.ts";
+
+/** The plugin's stdin, stdout, socket and disk; what is left out needs an RPC library. */
+export function createCniHost(): Omit<CniIo, "connectStellar"> {
+  return {
+    env: (name: string) => Deno.env.get(name),
+    readStdin,
+    stdout: (text: string) => writeAll(Deno.stdout, text),
+    stderr(text: string) {
+      try {
+        writeAll(Deno.stderr, text);
+      } catch {
+        // A note that nobody reads.
+      }
+    },
+    now: Date.now,
+    uptimeMs: () => performance.now(),
+    randomId: () => crypto.randomUUID(),
+    connect: (path: string) => Deno.connect({ transport: "unix", path }),
+    queue: { exists: isDirectory, write: writeQueueFile },
+  };
+}
+
+const READ_BYTES = 64 * 1024;
+
+async function readStdin(
+  options: ReadStdinOptions,
+): Promise<StdinContent> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<StdinContent>((resolve) => {
+    timer = setTimeout(() => resolve({ kind: "late" }), options.timeoutMs);
+  });
+  try {
+    return await Promise.race([readToEnd(options.maxBytes), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readToEnd(maxBytes: number): Promise<StdinContent> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = new Uint8Array(READ_BYTES);
+    const count = await Deno.stdin.read(chunk);
+    if (count === null) break;
+    length += count;
+    if (length > maxBytes) return { kind: "too long" };
+    chunks.push(chunk.subarray(0, count));
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return { kind: "read", bytes };
+}
+
+function writeAll(
+  stream: { writeSync(bytes: Uint8Array): number },
+  text: string,
+): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes a file under another name, then renames it; both reach the disk before this returns. */
+function writeQueueFile(
+  dir: string,
+  file: QueueFile,
+): "written" | "full" {
+  Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  let count = 0;
+  for (const entry of Deno.readDirSync(dir)) {
+    if (!entry.name.startsWith(".") && ++count >= file.limit) return "full";
+  }
+  const temporary = `${dir}/${file.temporaryName}`;
+  try {
+    {
+      using handle = Deno.openSync(temporary, {
+        write: true,
+        createNew: true,
+        mode: 0o600,
+      });
+      writeAll(handle, file.text);
+      handle.syncSync();
+    }
+    Deno.renameSync(temporary, `${dir}/${file.name}`);
+  } catch (error) {
+    removeQuietly(temporary);
+    throw error;
+  }
+  using folder = Deno.openSync(dir);
+  folder.syncSync();
+  return "written";
+}
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It was not made, or is renamed already.
+  }
+}
