@@ -83,7 +83,6 @@ async function runAgent(
   try {
     const agent = await Agent.start({
       ...config,
-      leakGraceMs: 300_000,
       store,
       now: Date.now,
       netns: new DenoNetns(),

@@ -18,6 +18,10 @@ export interface AgentConfig {
   readonly coolDownMs: number;
   /** How long the history is kept, in ms. */
   readonly keepHistoryMs: number;
+  /** How often leaked addresses are looked for, in ms. */
+  readonly leakIntervalMs: number;
+  /** How long an address that seems to be leaked is kept after the first look, in ms. */
+  readonly leakGraceMs: number;
 }
 
 /** A TCP address. Port 0 takes a free one. */

@@ -2,9 +2,11 @@ import { getLogger } from "@logtape/logtape";
 import type { LocalPrefix } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import type { Agent } from "./agent.ts";
+import { startChore } from "./chore.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
 
 const PRUNE_INTERVAL_MS = 3_600_000;
+const QUEUE_INTERVAL_MS = 5_000;
 const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
@@ -38,14 +40,28 @@ export interface DaemonOptions {
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { config, agent, server, stop } = options;
   await reportPrefixes(options);
-  const timer = setInterval(() => void prune(agent), PRUNE_INTERVAL_MS);
+  // Before anything is allocated: a queued release is older than what comes.
+  await agent.applyQueue();
+  const chores = [
+    startChore("apply queued releases", {
+      intervalMs: QUEUE_INTERVAL_MS,
+      run: () => agent.applyQueue(),
+    }),
+    startChore("look for leaked addresses", {
+      intervalMs: config.leakIntervalMs,
+      run: () => agent.collectLeaks(),
+    }),
+    startChore("remove old history", {
+      intervalMs: PRUNE_INTERVAL_MS,
+      run: () => agent.pruneHistory(),
+    }),
+  ];
   try {
-    await prune(agent);
     options.onReady(await listen(server, config));
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
   } finally {
-    clearInterval(timer);
+    await Promise.all(chores.map((chore) => chore.stop()));
     await server.close({ graceMs: GRACE_MS });
   }
 }
@@ -79,17 +95,6 @@ async function reportPrefixes(options: DaemonOptions): Promise<void> {
     return;
   }
   await agent.reportPrefixes(prefixes);
-}
-
-async function prune(agent: Agent): Promise<void> {
-  try {
-    const removed = await agent.pruneHistory();
-    if (removed > 0) log.info("Removed {removed} old records", { removed });
-  } catch (error) {
-    log.warn("Cannot remove old records, trying again later: {error}", {
-      error,
-    });
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

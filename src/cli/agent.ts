@@ -16,6 +16,7 @@ import {
   parsePath,
   parseStore,
   parseSwitch,
+  parseTimeout,
 } from "./flags.ts";
 import type { LogLevel, LogOptions } from "./io.ts";
 import type { CommandSpec, Flag } from "./spec.ts";
@@ -101,6 +102,22 @@ const KEEP_HISTORY: FlagWithDefault<number> = {
   parse: parseDuration,
 };
 
+const LEAK_INTERVAL: FlagWithDefault<number> = {
+  name: "leak-interval",
+  value: "DURATION",
+  description: "how often addresses of vanished containers are looked for",
+  default: "30s",
+  parse: parseTimeout,
+};
+
+const LEAK_GRACE: FlagWithDefault<number> = {
+  name: "leak-grace",
+  value: "DURATION",
+  description: "how long such an address is kept after it was found first",
+  default: "5m",
+  parse: parseDuration,
+};
+
 const LOG_FORMAT: Flag<LogOptions["format"]> = {
   name: "log-format",
   value: "FORMAT",
@@ -134,6 +151,8 @@ export const AGENT: CommandSpec = {
     STORE,
     COOL_DOWN,
     KEEP_HISTORY,
+    LEAK_INTERVAL,
+    LEAK_GRACE,
     LOG_FORMAT,
     LOG_LEVEL,
   ],
@@ -155,6 +174,8 @@ function readConfig(call: Call): AgentConfig {
     store: call.value(STORE),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),
+    leakIntervalMs: call.value(LEAK_INTERVAL),
+    leakGraceMs: call.value(LEAK_GRACE),
   };
 }
 

@@ -6,7 +6,7 @@ import {
 } from "../names.ts";
 import type { Call } from "./call.ts";
 import { type AgentClients, CLIENT_FLAGS } from "./client.ts";
-import { parseAddressText } from "./flags.ts";
+import { parseAddressText, parseSwitch } from "./flags.ts";
 import type { CommandSpec, Flag, Operand } from "./spec.ts";
 import { formatTable } from "./table.ts";
 import { formatAge } from "./text.ts";
@@ -49,6 +49,12 @@ const ADDRESS: Flag<string> = {
   description: "ask for this address, at most one of each network",
   repeatable: true,
   parse: parseAddressText,
+};
+
+const LEAKED: Flag<boolean> = {
+  name: "leaked",
+  description: "only those whose container seems to be gone, and why",
+  parse: parseSwitch,
 };
 
 const OWNER_FLAGS = [NODE, NETWORK_NAME, INTERFACE];
@@ -117,11 +123,12 @@ export const LIST: CommandSpec = {
   name: "list",
   summary: "List the addresses that are held on a node",
   action: "list addresses",
-  flags: [NODE, ...CLIENT_FLAGS],
-  examples: ["stellar-net ip list", "stellar-net ip list --node node1 --json"],
+  flags: [NODE, LEAKED, ...CLIENT_FLAGS],
+  examples: ["stellar-net ip list", "stellar-net ip list --leaked"],
   run: async (call) => {
-    const node = call.value(NODE) ?? "";
-    const allocations = await listAll(call.clients(), node);
+    const leaked = call.value(LEAKED) ?? false;
+    const selection = { node: call.value(NODE) ?? "", leaked };
+    const allocations = await listAll(call.clients(), selection);
     const rows = allocations.flatMap(({ addresses, owner, ...view }) =>
       addresses.map(({ address }) => [
         address,
@@ -130,6 +137,7 @@ export const LIST: CommandSpec = {
         owner.network,
         view.node,
         formatAge(view.allocatedAt, call.io.now()),
+        ...leaked ? [view.leak ?? ""] : [],
       ])
     );
     const header = [
@@ -139,24 +147,26 @@ export const LIST: CommandSpec = {
       "NETWORK",
       "NODE",
       "ALLOCATED",
+      ...leaked ? ["WHY"] : [],
     ];
     call.answer({ allocations }, formatTable(header, rows));
-    if (allocations.length === 0) {
-      call.note(
-        'No address is held: "stellar-net ip allocate CONTAINER_ID" gives one',
-      );
-    }
+    if (allocations.length > 0) return;
+    call.note(
+      leaked
+        ? "No address seems to be leaked"
+        : 'No address is held: "stellar-net ip allocate CONTAINER_ID" gives one',
+    );
   },
 };
 
 async function listAll(
   { ipam }: AgentClients,
-  node: string,
+  selection: { readonly node: string; readonly leaked: boolean },
 ): Promise<AllocationView[]> {
   const allocations: AllocationView[] = [];
   let pageToken = "";
   do {
-    const page = await ipam.listAllocations({ node, pageToken });
+    const page = await ipam.listAllocations({ ...selection, pageToken });
     allocations.push(...page.allocations.map(viewAllocation));
     if (page.nextPageToken !== "" && page.nextPageToken === pageToken) {
       throw new Error("the agent returned the same page token twice");

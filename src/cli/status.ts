@@ -33,6 +33,8 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
       ...others.map((other) => ["", other]),
       ["Nodes", `${status.nodes} with a subnet`],
       ["Routes", `${status.routes} extra`],
+      ["Queue", `${status.queued} releases wait`],
+      ["Leaks", `${status.leaked} suspected`],
     ]),
     "",
     ...formatTable(

@@ -32,6 +32,8 @@ export interface AllocationView {
   readonly attachment:
     | { readonly netns: string | null; readonly bootId: string | null }
     | null;
+  /** Why it seems to be leaked. */
+  readonly leak: string | null;
 }
 
 /** Who held an address, from when to when. */
@@ -87,6 +89,8 @@ export interface StatusView {
   readonly subnets: readonly UsageView[];
   readonly nodes: number;
   readonly routes: number;
+  readonly queued: number;
+  readonly leaked: number;
   readonly warnings: readonly string[];
 }
 
@@ -108,6 +112,7 @@ export function viewAllocation(message: Allocation): AllocationView {
         bootId: orNull(attachment.bootId),
       }
       : null,
+    leak: orNull(message.leak),
   };
 }
 
@@ -156,6 +161,8 @@ export function viewStatus(message: GetStatusResponse): StatusView {
     subnets: subnets.map(viewUsage),
     nodes: message.nodes,
     routes: message.routes,
+    queued: message.queued,
+    leaked: message.leaked,
     warnings: message.warnings,
   };
 }

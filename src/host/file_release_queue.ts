@@ -1,12 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { parseQueueEntry } from "../cni/queue_entry.ts";
+import { decodeQueueEntry, isQueueFileName } from "../cni/queue_entry.ts";
 import { NetError } from "../error.ts";
 import type { QueuedRelease, ReleaseQueue } from "./release_queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
-
-/** Entries are named after their time; what is still being written is not. */
-const ENTRY_NAME = /^\d{13}-[0-9a-f-]{36}\.json$/;
 
 /** Where a queue is. */
 export interface FileReleaseQueueOptions {
@@ -57,9 +54,9 @@ export class FileReleaseQueue implements ReleaseQueue {
     for (const id of await this.#names()) {
       const text = await Deno.readTextFile(this.#file(id));
       try {
-        releases.push({ id, ...parseQueueEntry(text) });
+        releases.push({ id, ...decodeQueueEntry(text) });
       } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error;
+        if (!(error instanceof RangeError)) throw error;
         log.error("Cannot read the queued release {id}, set aside: {error}", {
           id,
           error,
@@ -77,7 +74,7 @@ export class FileReleaseQueue implements ReleaseQueue {
   async #names(): Promise<string[]> {
     const names: string[] = [];
     for await (const { name } of Deno.readDir(this.#path)) {
-      if (ENTRY_NAME.test(name)) names.push(name);
+      if (isQueueFileName(name)) names.push(name);
     }
     return names.sort();
   }

@@ -14,6 +14,8 @@ const DEFAULTS: AgentConfig = {
   store: "file",
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,
+  leakIntervalMs: 30_000,
+  leakGraceMs: 300_000,
 };
 
 function carve(network: string, length?: number) {
@@ -74,6 +76,8 @@ const CONFIGS: readonly Row[] = [
   [[["store", "kv::memory:"]], { store: "memory" }],
   [[["cool-down", "0s"]], { coolDownMs: 0 }],
   [[["keep-history", "7d"]], { keepHistoryMs: 604_800_000 }],
+  [[["leak-interval", "1m"]], { leakIntervalMs: 60_000 }],
+  [[["leak-grace", "0s"]], { leakGraceMs: 0 }],
 ];
 
 Deno.test("agent reads each flag and its environment twin alike", async (t) => {

@@ -13,7 +13,7 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["--"], "--socket --json --timeout --help --version"],
   [["ip", ""], "allocate release get list history"],
   [["ip", "l"], "list"],
-  [["ip", "list", ""], `--node ${CLIENT}`],
+  [["ip", "list", ""], `--node --leaked ${CLIENT}`],
   [["--socket", "x", "ip", ""], "allocate release get list history"],
   [["ip", "--socket", "x", ""], "allocate release get list history"],
   [["--socket", "=", "x", "ip", "a"], "allocate"],

@@ -22,6 +22,8 @@ const ROWS: readonly [
   ["store", "agent", "etcd://h:1/", '"etcd://h:1/" is not a store'],
   ["cool-down", "agent", "60", '"60" is not a time'],
   ["keep-history", "agent", "1y", '"1y" is not a time'],
+  ["leak-interval", "agent", "0s", '"0s" is not a time to wait'],
+  ["leak-grace", "agent", "5", '"5" is not a time'],
   ["log-format", "agent", "xml", '"xml" is not known: choose text, json'],
   ["log-level", "agent", "trace", '"trace" is not known: choose debug'],
   ["timeout", "ip list", "0s", '"0s" is not a time to wait'],
@@ -41,6 +43,7 @@ const SWITCHES: readonly [
   bad: string,
 ][] = [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
+  ["leaked", "ip list", "perhaps"],
   ["json", "version", "on"],
 ];
 

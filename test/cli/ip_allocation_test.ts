@@ -41,7 +41,8 @@ const DUAL_STACK_JSON = `{
     ],
     "allocatedAt": "2026-01-02T03:01:05.000Z",
     "requested": false,
-    "attachment": null
+    "attachment": null,
+    "leak": null
   }`;
 
 const DUAL_STACK_TABLE = `\
@@ -196,6 +197,7 @@ Deno.test("ip get prints what a container holds", async (t) => {
         ...DUAL_STACK,
         requested: true,
         attachment: { netns: "/run/netns/a", bootId: "" },
+        leak: "its network namespace is gone",
       },
     }),
   };
@@ -210,12 +212,31 @@ Deno.test("ip get prints what a container holds", async (t) => {
       .replace(
         '"attachment": null',
         `"attachment": {\n      "netns": "/run/netns/a",\n      "bootId": null\n    }`,
-      );
+      )
+      .replace('"leak": null', '"leak": "its network namespace is gone"');
     assert.equal(
       run.stdout,
       `{\n  "schemaVersion": 1,\n  "allocation": ${json}\n}\n`,
     );
   });
+});
+
+Deno.test("ip list --leaked asks for what seems to be leaked, and says why", async () => {
+  const asked: unknown[] = [];
+  const ipam: Handlers["ipam"] = {
+    listAllocations: ({ leaked }) => {
+      asked.push(leaked);
+      return { allocations: [{ ...DUAL_STACK, leak: "it is gone" }] };
+    },
+  };
+  const run = await runFake(["ip", "list", "--leaked"], { ipam });
+  assert.match(run.stdout, /^ADDRESS .* WHY$/m);
+  assert.match(run.stdout, / it is gone$/m);
+  assert.deepEqual(asked, [true]);
+  const none = await runFake(["ip", "list", "--leaked"], {
+    ipam: { listAllocations: () => ({}) },
+  });
+  assert.equal(none.stderr, "No address seems to be leaked\n");
 });
 
 Deno.test("ip list pages through everything, a row an address", async (t) => {

@@ -33,6 +33,8 @@ const STATUS: Status = {
   ],
   nodes: 3,
   routes: 2,
+  queued: 3,
+  leaked: 1,
   store: "kv:/var/lib/stellar-net/state.db",
   listeners: ["/run/stellar-net/agent.sock", "127.0.0.1:9000"],
   warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],
@@ -60,6 +62,8 @@ Listening  /run/stellar-net/agent.sock
            127.0.0.1:9000
 Nodes      3 with a subnet
 Routes     2 extra
+Queue      3 releases wait
+Leaks      1 suspected
 
 NETWORK        SUBNET PREFIX
 172.16.0.0/12  /22
@@ -127,6 +131,8 @@ Deno.test("status --json has every field, and counts of any size", async () => {
     ],
     nodes: 3,
     routes: 2,
+    queued: 3,
+    leaked: 1,
     warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],
   });
 });

@@ -1,0 +1,47 @@
+import { getLogger } from "@logtape/logtape";
+
+const log = getLogger(["stellar-net", "agent"]);
+
+/** Something that is done again and again. */
+export interface Chore {
+  /** Ends it, once a run that is under way has finished. */
+  stop(): Promise<void>;
+}
+
+/** What a chore does. */
+export interface ChoreOptions {
+  /** Time from the end of a run to the start of the next, in ms. */
+  readonly intervalMs: number;
+  readonly run: () => Promise<unknown>;
+}
+
+/**
+ * Starts a chore: the first run is at once. A run that fails is logged, and the
+ * next one comes in its time.
+ *
+ * @param what for the log, such as "look for leaked addresses"
+ */
+export function startChore(what: string, options: ChoreOptions): Chore {
+  const { intervalMs, run } = options;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isStopped = false;
+  let running = runOnce();
+
+  async function runOnce(): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      log.warn("Cannot {what}, trying again later: {error}", { what, error });
+    }
+    if (isStopped) return;
+    timer = setTimeout(() => running = runOnce(), intervalMs);
+  }
+
+  return {
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      return running;
+    },
+  };
+}
