@@ -130,9 +130,10 @@ class Watcher {
 
   /**
    * A listing shows each key as of another moment, some of them ahead of what
-   * is published. So the changes published meanwhile are kept, the commits that
-   * may have been seen are awaited, and both are brought together: the result
-   * is the state after the last change published, and every later one is news.
+   * is published. So the commits that it may have seen are awaited, and the
+   * last change of each key that was published meanwhile is laid over it: the
+   * result is the state after the last commit published, and every later one
+   * is news.
    */
   async #collect(source: SnapshotSource): Promise<readonly Entry[] | null> {
     const latest = new Map<string, Change>();
@@ -156,8 +157,6 @@ function merge(
 ): readonly Entry[] {
   const merged = new Map(entries.map((entry) => [keyText(entry.key), entry]));
   for (const [text, { key, value, version }] of latest) {
-    const seen = merged.get(text);
-    if (seen !== undefined && seen.version >= version) continue;
     if (value === null) merged.delete(text);
     else merged.set(text, { key, value, version });
   }

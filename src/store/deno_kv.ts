@@ -151,7 +151,6 @@ class DenoKvStore implements Store {
     options: WatchOptions,
   ): AsyncGenerator<WatchEvent> {
     checkEnginePrefix(prefix);
-    this.#refuseWhenClosed("watch");
     yield* this.#feed.watch(prefix, options.signal);
   }
 
@@ -189,7 +188,12 @@ class DenoKvStore implements Store {
   }
 
   async #run<T>(verb: string, call: () => Promise<T>): Promise<T> {
-    this.#refuseWhenClosed(verb);
+    if (this.#closing !== null) {
+      throw new NetError(
+        "unavailable",
+        `Cannot ${this.#action(verb)}: it is closed`,
+      );
+    }
     const result = call();
     this.#pending.add(result);
     try {
@@ -199,14 +203,6 @@ class DenoKvStore implements Store {
     } finally {
       this.#pending.delete(result);
     }
-  }
-
-  #refuseWhenClosed(verb: string): void {
-    if (this.#closing === null) return;
-    throw new NetError(
-      "unavailable",
-      `Cannot ${this.#action(verb)}: it is closed`,
-    );
   }
 
   #action(verb: string): string {

@@ -12,7 +12,9 @@ testInFolder(
     for (let i = 0; i < 20; i++) await put(store, ["a", i], "x".repeat(4000));
     await store.close();
     const good = await Deno.readFile(path);
-    const noise = crypto.getRandomValues(new Uint8Array(40_000));
+    change(path, "v_encoding = 7", "true");
+    const unreadable = await Deno.readFile(path);
+    const noise = new Uint8Array(40_000).map((_, i) => i * 37 + 5);
     const steps: [string, Uint8Array][] = [
       ["noise", noise],
       ["a text", new TextEncoder().encode("not a state file\n")],
@@ -22,6 +24,7 @@ testInFolder(
       ["cut to a half", good.slice(0, good.length >> 1)],
       ["a header of noise", overwrite(good, 0, noise.slice(0, 100))],
       ["a schema of noise", overwrite(good, 100, noise.slice(0, 3996))],
+      ["entries that cannot be read", unreadable],
     ];
     for (const [name, bytes] of steps) {
       await Deno.writeFile(path, bytes);
@@ -138,11 +141,13 @@ function overwrite(
   return copy;
 }
 
-/** Changes the last row: the first one is read when a file is opened. */
-function change(path: string, assignment: string): void {
+/** Changes rows; by default the last: the first is read when a file is opened. */
+function change(
+  path: string,
+  assignment: string,
+  where = "k = (SELECT max(k) FROM kv)",
+): void {
   const database = new DatabaseSync(path);
-  database.exec(
-    `UPDATE kv SET ${assignment} WHERE k = (SELECT max(k) FROM kv)`,
-  );
+  database.exec(`UPDATE kv SET ${assignment} WHERE ${where}`);
   database.close();
 }

@@ -3,7 +3,11 @@ import { MAX_BACKLOG } from "../../src/store/change_feed.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import { testStore } from "../suite/store_suite.ts";
-import { put, type StoreSubject } from "../suite/store_suite_support.ts";
+import {
+  put,
+  type StoreSubject,
+  WatchReader,
+} from "../suite/store_suite_support.ts";
 
 async function openFile(folder: string): Promise<StoreSubject> {
   const path = `${folder}/state.db`;
@@ -120,6 +124,38 @@ testInFolder(
     await again.close();
   },
 );
+
+Deno.test("commit() says when its outcome is not known, and watchers look again", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const watch = new WatchReader(store, []);
+  await watch.next();
+  const waiting = watch.next();
+  const { commit } = Deno.AtomicOperation.prototype;
+  Deno.AtomicOperation.prototype.commit = async function () {
+    await commit.call(this);
+    throw new TypeError("disk I/O error");
+  };
+  try {
+    await assert.rejects(() => put(store, ["a"], 1), {
+      name: "NetError",
+      code: "unavailable",
+      message: "Cannot write to the store in memory: the disk reported an " +
+        "error or is full; look at free space and the kernel's log; " +
+        "whether the commit was written is not known",
+    });
+  } finally {
+    Deno.AtomicOperation.prototype.commit = commit;
+  }
+  const entry = await store.get(["a"]);
+  assert.equal(entry?.value, 1);
+  assert.deepEqual(await waiting, { kind: "snapshot", entries: [entry] });
+  const version = await put(store, ["b"], 2);
+  assert.deepEqual(await watch.next(), {
+    kind: "changes",
+    changes: [{ key: ["b"], value: 2, version }],
+  });
+  await store.close();
+});
 
 function testInFolder(
   name: string,
