@@ -1,4 +1,4 @@
-import { type Allocation, type Owner } from "../ipam/allocation.ts";
+import type { Allocation, Owner } from "../ipam/allocation.ts";
 import { NodePool } from "../ipam/node_pool.ts";
 import {
   type AllocationPlan,

@@ -3,6 +3,7 @@ import type { Carve } from "../net/carve.ts";
 import { createCarve } from "../net/carve.ts";
 import { formatPrefix, overlaps, parsePrefix } from "../net/prefix.ts";
 import type { Prefix } from "../net/prefix.ts";
+import { parseNetwork } from "../net/special.ts";
 import { parseNodeName } from "../names.ts";
 import type { Call } from "./call.ts";
 import { SOCKET } from "./client.ts";
@@ -42,7 +43,7 @@ const NETWORK: Flag<Prefix> = {
   description: "create the cluster with this network",
   defaultNote: `the cluster's, or ${DEFAULT_NETWORK}`,
   repeatable: true,
-  parse: parsePrefix,
+  parse: parseNetwork,
 };
 
 const SUBNET_PREFIX: Flag<number> = {

@@ -6,6 +6,7 @@ import {
   overlaps,
   type Prefix,
 } from "../net/prefix.ts";
+import { nextHopBlock, specialBlockOf } from "../net/special.ts";
 import { type Planned, type Refusal, refuse } from "../plan.ts";
 import type {
   ClusterChange,
@@ -187,6 +188,15 @@ export function planAddRoute(
       `Cannot add the route "${text}": its target "${
         formatAddress(target)
       }" is not an IPv${destination.family} address`,
+    );
+  }
+  const special = specialBlockOf(destination) ?? nextHopBlock(target);
+  if (special) {
+    return refuse(
+      "invalid_argument",
+      `Cannot add the route "${text}" with the target "${
+        formatAddress(target)
+      }": ${formatPrefix(special.prefix)} (${special.name}) cannot be routed`,
     );
   }
   const existing = state.routes.get(text);

@@ -1,7 +1,7 @@
 import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
 import type { AllocationRequest } from "../../src/ipam/plan.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
-import { createCarve } from "../../src/net/carve.ts";
+import { type Carve, createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
 import type { NetnsState } from "../../src/host/netns.ts";
@@ -57,7 +57,7 @@ export async function startAgent(
 }
 
 /** Networks as flags name them. */
-export function networks(...cidrs: [string, number][]) {
+export function networks(...cidrs: [string, number][]): Carve[] {
   return cidrs.map(([cidr, length]) => createCarve(parsePrefix(cidr), length));
 }
 

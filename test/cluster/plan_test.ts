@@ -170,6 +170,18 @@ Deno.test("planAddRoute() takes the same route again, and no other target", () =
     cluster.addRoute("2001:db8::/32", "198.18.0.2"),
     /^invalid_argument: .*not an IPv6 address/,
   );
+  for (
+    const [cidr, target] of [
+      ["192.0.3.0/24", "127.0.0.1"],
+      ["192.0.3.0/24", "0.0.0.0"],
+      ["224.0.0.0/8", "198.18.0.2"],
+    ] as const
+  ) {
+    assert.match(
+      cluster.addRoute(cidr, target),
+      /^invalid_argument: .*cannot be routed/,
+    );
+  }
 });
 
 Deno.test("planDeleteRoute() deletes by destination, and by target where one is given", () => {

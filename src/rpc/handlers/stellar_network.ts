@@ -2,7 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../error.ts";
 import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
-import { type Owner } from "../../ipam/allocation.ts";
+import type { Owner } from "../../ipam/allocation.ts";
 import { parseContainerId, parseNodeName } from "../../names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
