@@ -20,6 +20,14 @@ const MEANINGS: readonly Meaning[] = [
     says: "no space is left on the device; free some and try again",
   },
   {
+    // A write that fails before the commit, which the engine then takes back
+    // and tries to commit all the same.
+    pattern: /no transaction is active/,
+    code: "unavailable",
+    says: "the engine took it back, most likely because no space is left on " +
+      "the device; free some and try again",
+  },
+  {
     pattern:
       /malformed|not a database|column type|value encoding|deserialize|invalid utf8|invalid tag|end of file|returned no rows/,
     code: "failed_precondition",

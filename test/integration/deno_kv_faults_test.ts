@@ -14,8 +14,8 @@ const DENO_RUN = ["run", "--no-check", "--unstable-kv", "-A"];
 Deno.test("commit() on a full disk fails, writes nothing by half, and works again after", async () => {
   await withTempDir(async (folder) => {
     const script = `set -e
-      mount -t tmpfs -o size=8m none "$1"
-      head -c 5m /dev/zero > "$1/filler"
+      mount -t tmpfs -o size=24m none "$1"
+      head -c 21m /dev/zero > "$1/filler"
       folder=$1; shift
       exec "$@" "$folder" "$folder/filler"`;
     const writer = new URL("./full_disk_writer.ts", import.meta.url).pathname;
@@ -38,7 +38,14 @@ Deno.test("commit() on a full disk fails, writes nothing by half, and works agai
       opening:
         `unavailable: Cannot open the state file "${folder}/other.db": ${full}`,
       afterwards: 20,
+      large: report.large,
+      largeChanged: 0,
+      largeLater: true,
     });
+    assert.match(
+      report.large,
+      /^unavailable: Cannot write to the state file .* the engine took it back/,
+    );
   });
 });
 

@@ -19,6 +19,11 @@ export interface FullDiskReport {
   readonly opening: string;
   /** Groups acknowledged after space was freed. */
   readonly afterwards: number;
+  /** How a commit failed that is larger than the engine's cache and the space left. */
+  readonly large: string;
+  /** What it had changed, and whether it could be written later. */
+  readonly largeChanged: number;
+  readonly largeLater: boolean;
 }
 
 const GROUP = 5;
@@ -74,6 +79,49 @@ function describe(error: unknown): string {
     : String(error);
 }
 
+/**
+ * Changes entries that are spread over more pages than the engine's cache has
+ * (2 MB), with less space than that: it fails long before the commit.
+ */
+async function writeLarge(): Promise<[string, number, boolean]> {
+  const values = ["before", "after"].map((name) => name.padEnd(300, "x"));
+  const spread = (i: number) => ["spread", (i * 7919) % 1_000_003];
+  const putsOf = (from: number, to: number, value: string) =>
+    Array.from({ length: to - from }, (_, i) => ({
+      key: spread(from + i),
+      value,
+    }));
+  let store = await openDenoKv({ path });
+  for (let i = 0; i < 12_000; i += 500) {
+    await store.commit({ puts: putsOf(i, i + 500, values[0]!) });
+  }
+  await store.close();
+  store = await openDenoKv({ path });
+  await fillDisk(300_000);
+  const change = { puts: putsOf(0, 900, values[1]!) };
+  const failure = await store.commit(change).then(() => "committed", describe);
+  const entries = await collect(store.list(["spread"]));
+  const changed = entries.filter(({ value }) => value !== values[0]);
+  await Deno.remove(filler);
+  const later = await store.commit(change);
+  await store.close();
+  return [failure, changed.length, later.committed];
+}
+
+/** Fills the disk but for so many bytes. */
+async function fillDisk(left: number): Promise<void> {
+  const file = await Deno.open(filler, { create: true, write: true });
+  const block = new Uint8Array(65_536);
+  let size = 0;
+  try {
+    for (;;) size += await file.write(block);
+  } catch {
+    await file.truncate(size - left);
+  } finally {
+    file.close();
+  }
+}
+
 async function main(): Promise<FullDiskReport> {
   const store = await openDenoKv({ path });
   const replica = new Replica();
@@ -105,6 +153,7 @@ async function main(): Promise<FullDiskReport> {
   const again = await openDenoKv({ path });
   const reopened = await countBroken(again, all);
   await again.close();
+  const [large, largeChanged, largeLater] = await writeLarge();
   return {
     acknowledged,
     errors: [...errors],
@@ -113,6 +162,9 @@ async function main(): Promise<FullDiskReport> {
     read,
     opening,
     afterwards: more.size,
+    large,
+    largeChanged,
+    largeLater,
   };
 }
 

@@ -22,6 +22,13 @@ const STEPS: readonly [string, Error, ErrorCode, RegExp, boolean][] = [
     false,
   ],
   [
+    "a full disk, to a large commit",
+    new TypeError("cannot commit - no transaction is active"),
+    "unavailable",
+    /took it back.* no space is left/,
+    false,
+  ],
+  [
     "noise in place of the file",
     new Error("file is not a database"),
     "failed_precondition",
