@@ -17,13 +17,21 @@ const PROGRAM = Deno.build.standalone
 
 /** Runs the command line. */
 async function runCommandLine(): Promise<number> {
-  const [{ hostname }, { createClients }, { runCli }, { createRpcTransport }] =
-    await Promise.all([
-      import("node:os"),
-      import("./src/cli/client.ts"),
-      import("./src/cli/program.ts"),
-      import("./src/rpc/client.ts"),
-    ]);
+  const [
+    { hostname },
+    { createClients },
+    { runCli },
+    { formatLauncher, FileCniSetup },
+    { DenoCommandRunner },
+    { createRpcTransport },
+  ] = await Promise.all([
+    import("node:os"),
+    import("./src/cli/client.ts"),
+    import("./src/cli/program.ts"),
+    import("./src/host/file_cni_setup.ts"),
+    import("./src/host/deno_command.ts"),
+    import("./src/rpc/client.ts"),
+  ]);
   return await runCli(Deno.args, {
     version: VERSION,
     env: Deno.env.toObject(),
@@ -35,6 +43,19 @@ async function runCommandLine(): Promise<number> {
     hostname,
     connect: ({ socketPath }, { timeoutMs }) =>
       createClients(createRpcTransport({ socketPath }, { timeoutMs })),
+    cni: new FileCniSetup(
+      Deno.build.standalone ? { kind: "executable", path: Deno.execPath() } : {
+        kind: "launcher",
+        text: formatLauncher([
+          Deno.execPath(),
+          "run",
+          "--quiet",
+          "-A",
+          import.meta.filename!,
+        ]),
+      },
+      new DenoCommandRunner(),
+    ),
     runAgent,
   });
 }

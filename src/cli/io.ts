@@ -1,4 +1,5 @@
 import type { AgentConfig } from "../agent/config.ts";
+import type { CniSetup } from "../host/cni_setup.ts";
 import type { AgentClients } from "./client.ts";
 
 /** How severe a message of the log has to be, to be written. */
@@ -34,6 +35,8 @@ export interface CliIo {
     target: { readonly socketPath: string },
     options: { readonly timeoutMs: number },
   ) => AgentClients;
+  /** Sets the CNI plugin up. */
+  readonly cni: CniSetup;
   /** Runs an agent to its end. */
   readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { AGENT } from "./agent.ts";
 import { Call } from "./call.ts";
+import { CNI } from "./cni.ts";
 import { SOCKET } from "./client.ts";
 import {
   createCommands,
@@ -64,6 +65,7 @@ export function createProgram(
     IP,
     SUBNET,
     ROUTE,
+    CNI,
     VERSION,
     createCompletion(() => specs),
     createHelp((words) => findCommand(root, words).help()),

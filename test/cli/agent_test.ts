@@ -22,7 +22,7 @@ function carve(network: string, length?: number) {
   return createCarve(parsePrefix(network), length);
 }
 
-Deno.test("agent runs with the defaults of DESIGN section 2", async () => {
+Deno.test("agent runs with the defaults", async () => {
   const run = await runFake(["agent"]);
   assert.equal(run.code, 0);
   assert.equal(run.stdout + run.stderr, "");
@@ -55,7 +55,7 @@ const CONFIGS: readonly Row[] = [
     { networks: [carve("10.0.0.0/8", 20), carve("fd00::/48")] },
   ],
   [[["subnet-prefix", "24"]], { networks: [carve("172.16.0.0/12", 24)] }],
-  // CASES 9: adjacent networks, and both families, do not overlap.
+  // adjacent networks, and both families, do not overlap.
   [[["network", "10.0.0.0/9"], ["network", "10.128.0.0/9"]], {
     networks: [carve("10.0.0.0/9"), carve("10.128.0.0/9")],
   }],
@@ -100,13 +100,13 @@ const REFUSED: readonly [
   flags: readonly (readonly [flag: string, value: string])[],
   named: readonly string[],
 ][] = [
-  // CASES 8: host bits are set.
+  // host bits are set.
   [[["network", "192.0.2.12/24"]], [
     '"192.0.2.12/24" has host bits set: the prefix would be "192.0.2.0/24"',
   ]],
   [[["network", "192.168.127.0/23"]], ["192.168.126.0/23"]],
   [[["network", "2001:db8:24:19ff::/63"]], ["2001:db8:24:19fe::/63"]],
-  // CASES 9: networks that overlap, either way round, or identical.
+  // networks that overlap, either way round, or identical.
   [[["network", "10.0.0.0/8"], ["network", "10.1.0.0/16"]], [
     '"10.0.0.0/8" and "10.1.0.0/16" overlap',
   ]],
@@ -116,7 +116,7 @@ const REFUSED: readonly [
   [[["network", "10.0.0.0/8"], ["network", "10.0.0.0/8"]], [
     '"10.0.0.0/8" and "10.0.0.0/8" overlap',
   ]],
-  // CASES 16: the slices would be too small; the message names a length.
+  // the slices would be too small; the message names a length.
   [[["network", "192.168.0.0/24"]], ["/34", '"--subnet-prefix ']],
   [[["network", "10.0.0.0/31"]], ["too small for a network"]],
   [[["network", "10.0.0.0/8"], ["subnet-prefix", "7"]], ["/7", "8 to 30"]],

@@ -3,6 +3,7 @@ import type { ServiceImpl, Transport } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/agent/config.ts";
 import { createClients } from "../../src/cli/client.ts";
 import type { CliIo, LogOptions } from "../../src/cli/io.ts";
+import type { InstallOptions } from "../../src/host/cni_setup.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
@@ -25,6 +26,9 @@ export interface FakeIoOptions extends Handlers {
   readonly hostname?: string;
   readonly isTerminal?: boolean;
   readonly columns?: number;
+  /** Paths of the CNI plugins that are there. */
+  readonly plugins?: readonly string[];
+  readonly uplinkMtu?: number;
   /** Thrown by the agent in place of running. */
   readonly agentError?: unknown;
 }
@@ -39,6 +43,8 @@ export interface CliRun {
     readonly config: AgentConfig;
     readonly log: LogOptions;
   }[];
+  /** What was installed. */
+  readonly installs: readonly InstallOptions[];
   /** What was connected to. */
   readonly targets: readonly {
     readonly socketPath: string;
@@ -62,6 +68,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   readonly take: () => Omit<CliRun, "code">;
 } {
   const agents: CliRun["agents"][number][] = [];
+  const installs: InstallOptions[] = [];
   const targets: CliRun["targets"][number][] = [];
   let stdout = "";
   let stderr = "";
@@ -98,6 +105,16 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       targets.push({ ...target, timeoutMs });
       return createClients(transport);
     },
+    cni: {
+      findPluginDir: () => Promise.resolve("/usr/lib/cni"),
+      hasPlugin: (dir, plugin) =>
+        Promise.resolve((options.plugins ?? []).includes(`${dir}/${plugin}`)),
+      install: (install) => {
+        installs.push(install);
+        return Promise.resolve();
+      },
+      uplinkMtu: () => Promise.resolve(options.uplinkMtu),
+    },
     runAgent: (config, log) => {
       agents.push({ config, log });
       return "agentError" in options
@@ -105,5 +122,5 @@ export function createFakeIo(options: FakeIoOptions = {}): {
         : Promise.resolve();
     },
   };
-  return { io, take: () => ({ stdout, stderr, agents, targets }) };
+  return { io, take: () => ({ stdout, stderr, agents, targets, installs }) };
 }

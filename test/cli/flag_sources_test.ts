@@ -31,6 +31,9 @@ const ROWS: readonly [
   ["interface", "ip get c1", "a:b", '"a:b" is not valid'],
   ["address", "ip allocate c1", "1..2.3", '"1..2.3" is not an IP address'],
   ["address", "ip history", "10.0.0.1/8", "remove the prefix length"],
+  ["name", "cni config", "a/b", '"a/b" is not valid'],
+  ["bridge", "cni config", "a:b", '"a:b" is not valid'],
+  ["plugin-dir", "cni install", "a\0", '"a\\u0000" is not a path'],
   ["container", "ip history", "a b", '"a b" is not valid'],
   ["since", "ip history", "yesterday", '"yesterday" is not a time'],
   ["limit", "ip history", "1001", '"1001" is not a whole number'],
@@ -44,6 +47,7 @@ const SWITCHES: readonly [
 ][] = [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
   ["leaked", "ip list", "perhaps"],
+  ["link", "cni install", "perhaps"],
   ["json", "version", "on"],
 ];
 
@@ -88,6 +92,7 @@ Deno.test("every environment twin refuses a wrong value, naming itself and the v
 Deno.test("every flag refuses an empty value, and an empty twin counts as unset", async (t) => {
   const registry = {
     reserveSubnet: () => ({}),
+    listNetworks: () => ({}),
     listSubnets: () => ({}),
   };
   const ipam = {

@@ -16,7 +16,7 @@ export interface Edge {
   readonly to: string;
 }
 
-const HOST_PORTS = ["command", "netns", "release_queue"]
+const HOST_PORTS = ["cni_setup", "command", "netns", "release_queue"]
   .map((port) => `src/host/${port}.ts`);
 const SHARED = ["src/error.ts", "src/names.ts"];
 const PURE = [...SHARED, "src/net/", "src/plan.ts"];
@@ -115,7 +115,8 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/cli/",
-    ours: [...SHARED, "src/net/", "src/agent/config.ts"],
+    ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
+      .concat("src/host/cni_setup.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent through its RPC client alone",
   },

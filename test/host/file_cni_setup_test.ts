@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import type { CommandRunner } from "../../src/host/command.ts";
+import { FileCniSetup, formatLauncher } from "../../src/host/file_cni_setup.ts";
+import { run } from "../support/run.ts";
+import { withTempDir } from "../support/temp_dir.ts";
+
+const NAMES = ["stellar-net", "stellar-cni-ipam"];
+
+/** A host whose `ip` prints what is given, by its arguments. */
+function ip(answers: Readonly<Record<string, string>>): CommandRunner {
+  return {
+    run: ({ args }) => {
+      const stdout = answers[args.join(" ")];
+      return Promise.resolve({
+        code: stdout === undefined ? 1 : 0,
+        stdout: stdout ?? "",
+        stderr: "",
+      });
+    },
+  };
+}
+
+Deno.test("FileCniSetup.install() copies an executable, over an older one too", async () => {
+  await withTempDir(async (dir) => {
+    const path = `${dir}/program`;
+    await Deno.writeTextFile(path, "#!/bin/sh\necho new\n");
+    const setup = new FileCniSetup({ kind: "executable", path }, ip({}));
+    const plugins = `${dir}/not/there/yet`;
+    await setup.install({ dir: plugins, names: NAMES, link: false });
+    await Deno.writeTextFile(path, "#!/bin/sh\necho newer\n");
+    await setup.install({ dir: plugins, names: NAMES, link: false });
+    for (const name of NAMES) {
+      assert.equal((await run(`${plugins}/${name}`, [])).stdout, "newer\n");
+    }
+    const names = [...Deno.readDirSync(plugins)].map((entry) => entry.name);
+    assert.deepEqual(names.sort(), [...NAMES].sort());
+  });
+});
+
+Deno.test("FileCniSetup.install() links to an executable", async () => {
+  await withTempDir(async (dir) => {
+    const path = `${dir}/program`;
+    await Deno.writeTextFile(path, "#!/bin/sh\n");
+    const setup = new FileCniSetup({ kind: "executable", path }, ip({}));
+    await setup.install({ dir, names: NAMES, link: true });
+    assert.equal(await Deno.readLink(`${dir}/stellar-net`), path);
+  });
+});
+
+Deno.test("FileCniSetup.install() writes a launcher that passes arguments on", async () => {
+  await withTempDir(async (dir) => {
+    const text = formatLauncher(["printf", "%s.", "it's", "$HOME"]);
+    const setup = new FileCniSetup({ kind: "launcher", text }, ip({}));
+    await setup.install({ dir, names: NAMES, link: false });
+    const { stdout } = await run(`${dir}/stellar-net`, ["a b"]);
+    assert.equal(stdout, "it's.$HOME.a b.");
+    await assert.rejects(setup.install({ dir, names: NAMES, link: true }), {
+      code: "failed_precondition",
+    });
+  });
+});
+
+Deno.test("FileCniSetup.install() names a folder that it cannot write, and leaves nothing", async () => {
+  await withTempDir(async (dir) => {
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const setup = new FileCniSetup({ kind: "launcher", text: "" }, ip({}));
+    await assert.rejects(
+      setup.install({ dir: `${dir}/file`, names: NAMES, link: false }),
+      { code: "unavailable", message: /^Cannot use the folder ".*\/file": / },
+    );
+    await Deno.mkdir(`${dir}/plugins/stellar-cni-ipam/x`, { recursive: true });
+    await assert.rejects(
+      setup.install({ dir: `${dir}/plugins`, names: NAMES, link: false }),
+      { code: "unavailable" },
+    );
+    const names = [...Deno.readDirSync(`${dir}/plugins`)].map((e) => e.name);
+    assert.deepEqual(names.sort(), ["stellar-cni-ipam", "stellar-net"]);
+  });
+});
+
+Deno.test("FileCniSetup.uplinkMtu() is that of the default route's interface", async () => {
+  const program = { kind: "launcher", text: "" } as const;
+  const answers = {
+    "-json route show default": '[{"dst":"default","dev":"eth0"}]',
+    "-json link show dev eth0": '[{"ifname":"eth0","mtu":1400}]',
+  };
+  assert.equal(await new FileCniSetup(program, ip(answers)).uplinkMtu(), 1400);
+  const none = { "-json route show default": "[]" };
+  assert.equal(
+    await new FileCniSetup(program, ip(none)).uplinkMtu(),
+    undefined,
+  );
+});
