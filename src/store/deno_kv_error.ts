@@ -62,6 +62,11 @@ const MEANINGS: readonly Meaning[] = [
     says: "it cannot be a file; name a file in an existing folder",
   },
   {
+    pattern: /^ENOLCK|^ENOSYS|^ENOTSUP|^EOPNOTSUPP/,
+    code: "failed_precondition",
+    says: "its file system has no locks; choose a folder on a local disk",
+  },
+  {
     pattern: /disk I\/O error|^EIO/,
     code: "unavailable",
     says:

@@ -99,6 +99,13 @@ const STEPS: readonly [string, Error, ErrorCode, RegExp, boolean][] = [
     false,
   ],
   [
+    "a file system without locks",
+    withCode("ENOLCK", "No locks available (os error 37)"),
+    "failed_precondition",
+    /has no locks/,
+    false,
+  ],
+  [
     "a failing disk",
     new TypeError("disk I/O error"),
     "unavailable",
