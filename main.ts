@@ -3,11 +3,9 @@
  * adapters. Each face is imported when it is picked, so that none pays for what
  * another needs.
  */
-import config from "./deno.json" with { type: "json" };
 import type { AgentConfig } from "./src/agent/config.ts";
 import type { LogOptions } from "./src/cli/io.ts";
 
-const VERSION = config.version;
 /** Changes with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 /** How a person calls this program. */
@@ -15,9 +13,27 @@ const PROGRAM = Deno.build.standalone
   ? "stellar-net"
   : "npx -y deno@2.9.6 task stellar-net";
 
+/** Answers a container runtime that called this program as a CNI plugin. */
+async function runPlugin(): Promise<number> {
+  const [{ cniMain }, { createCniHost }] = await Promise.all([
+    import("./src/cli/cni_main.ts"),
+    import("./src/host/cni_host.ts"),
+  ]);
+  return await cniMain({
+    ...createCniHost(),
+    async connectStellar(peer) {
+      const { createStellarClient } = await import(
+        "./src/cli/cni_stellar_client.ts"
+      );
+      return createStellarClient(peer);
+    },
+  });
+}
+
 /** Runs the command line. */
 async function runCommandLine(): Promise<number> {
   const [
+    { default: { version } },
     { hostname },
     { createClients },
     { runCli },
@@ -25,6 +41,7 @@ async function runCommandLine(): Promise<number> {
     { DenoCommandRunner },
     { createRpcTransport },
   ] = await Promise.all([
+    import("./deno.json", { with: { type: "json" } }),
     import("node:os"),
     import("./src/cli/client.ts"),
     import("./src/cli/program.ts"),
@@ -33,7 +50,7 @@ async function runCommandLine(): Promise<number> {
     import("./src/rpc/client.ts"),
   ]);
   return await runCli(Deno.args, {
-    version: VERSION,
+    version,
     env: Deno.env.toObject(),
     stdout: writeTo(Deno.stdout),
     stderr: writeTo(Deno.stderr),
@@ -56,14 +73,14 @@ async function runCommandLine(): Promise<number> {
       },
       new DenoCommandRunner(),
     ),
-    runAgent,
+    runAgent: (config, log) => runAgent(config, { log, version }),
   });
 }
 
 /** Runs the agent. */
 async function runAgent(
   config: AgentConfig,
-  logOptions: LogOptions,
+  options: { readonly log: LogOptions; readonly version: string },
 ): Promise<void> {
   const [
     { Agent },
@@ -92,7 +109,7 @@ async function runAgent(
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
   ]);
-  await configureLogging({ ...logOptions, write: writeTo(Deno.stderr) });
+  await configureLogging({ ...options.log, write: writeTo(Deno.stderr) });
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
@@ -117,7 +134,7 @@ async function runAgent(
     const listeners: string[] = [];
     const warnings: string[] = [];
     const routes = createRoutes(agent, {
-      version: VERSION,
+      version: options.version,
       listeners: () => listeners,
       warnings: () => warnings,
     });
@@ -130,7 +147,7 @@ async function runAgent(
       warn: (message) => warnings.push(message),
       onReady(at) {
         listeners.push(...at);
-        if (logOptions.format === "json") return;
+        if (options.log.format === "json") return;
         writeTo(Deno.stderr)(formatGreeting({
           program: PROGRAM,
           node: config.node,
@@ -165,4 +182,8 @@ function columns(): number | undefined {
   }
 }
 
-if (import.meta.main) Deno.exitCode = await runCommandLine();
+if (import.meta.main) {
+  Deno.exitCode = Deno.env.get("CNI_COMMAND") === undefined
+    ? await runCommandLine()
+    : await runPlugin();
+}
