@@ -30,15 +30,16 @@ const HTTP_OK = 200;
 
 /** Calls the agent once, over a connection of its own. Never throws. */
 export async function callAgent(
-  io: Pick<CniIo, "connect">,
+  io: Pick<CniIo, "connect" | "startTimer">,
   call: AgentCall,
   options: { readonly socketPath: string; readonly timeoutMs: number },
 ): Promise<AgentOutcome> {
   const { socketPath, timeoutMs } = options;
+  const bound = { timeoutMs, startTimer: io.startTimer };
   const connecting = io.connect(socketPath);
   let connection: CniConnection;
   try {
-    connection = await within(connecting, timeoutMs);
+    connection = await within(connecting, bound);
   } catch (error) {
     connecting.then((late) => late.close(), () => {});
     return connectFailure(error, socketPath);
@@ -49,7 +50,7 @@ export async function callAgent(
       JSON.stringify(call.message),
       { timeoutMs },
     );
-    return await within(exchange(connection, request), timeoutMs);
+    return await within(exchange(connection, request), bound);
   } catch (error) {
     return { kind: "lost", why: `the agent did not answer: ${text(error)}` };
   } finally {

@@ -1,3 +1,5 @@
+import type { CniIo } from "../host/cni_io.ts";
+
 /** When a call has to be done. */
 export class Deadline {
   readonly #uptimeMs: () => number;
@@ -22,18 +24,18 @@ export class LateError extends Error {
 /** Waits for a promise, but no longer than a time. @throws {LateError} */
 export async function within<T>(
   promise: Promise<T>,
-  timeoutMs: number,
+  options: { readonly timeoutMs: number } & Pick<CniIo, "startTimer">,
 ): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new LateError(`no answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+  const { timeoutMs, startTimer } = options;
+  const timer = startTimer(timeoutMs);
+  const late = timer.expired.then((): never => {
+    throw new LateError(`no answer within ${timeoutMs} ms`);
   });
+  // Once the promise has won nobody waits for this one.
+  late.catch(() => {});
   try {
     return await Promise.race([promise, late]);
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
   }
 }

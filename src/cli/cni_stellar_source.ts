@@ -167,7 +167,10 @@ export class StellarSource implements AddressSource {
     );
     try {
       const client = await this.#io.connectStellar(this.#options.peer);
-      return await within(call(client, timeoutMs), timeoutMs);
+      return await within(call(client, timeoutMs), {
+        timeoutMs,
+        startTimer: this.#io.startTimer,
+      });
     } catch (error) {
       throw toCniError(error, { peer: this.#options.peer, condition });
     }

@@ -31,7 +31,6 @@ export class HttpSyntaxError extends Error {
 
 const MAX_HEAD_BYTES = 32_768;
 const CR_LF = 2;
-const HEAD_END = [13, 10, 13, 10];
 
 /** Reads an HTTP/1.1 response (RFC 9112) out of bytes as they come. */
 export class HttpResponseReader {
@@ -88,7 +87,7 @@ export class HttpResponseReader {
     }
     const body = this.#parseBody(
       parseHeaders(lines),
-      headEnd + HEAD_END.length,
+      headEnd + 2 * CR_LF,
       ended,
     );
     return body && { status: Number(status), body };
@@ -137,10 +136,12 @@ export class HttpResponseReader {
   }
 
   #findHeadEnd(): number | undefined {
-    const end = Math.min(this.#length, MAX_HEAD_BYTES);
-    for (let at = 0; at + HEAD_END.length <= end; at++) {
-      if (HEAD_END.every((byte, index) => this.#bytes[at + index] === byte)) {
-        return at;
+    for (let at = 0; at < MAX_HEAD_BYTES;) {
+      const lineEnd = this.#findLineEnd(at);
+      if (lineEnd === undefined) break;
+      at = lineEnd + CR_LF;
+      if (this.#bytes[at] === 13 && this.#findLineEnd(at) === at) {
+        return lineEnd;
       }
     }
     if (this.#length <= MAX_HEAD_BYTES) return undefined;
@@ -151,10 +152,12 @@ export class HttpResponseReader {
 
   /** Where the next CR LF from a place on is. */
   #findLineEnd(from: number): number | undefined {
-    for (let at = from; at + 1 < this.#length; at++) {
-      if (this.#bytes[at] === 13 && this.#bytes[at + 1] === 10) return at;
-    }
-    return undefined;
+    let at = from - 1;
+    do {
+      at = this.#bytes.indexOf(13, at + 1);
+      if (at < 0 || at + 1 >= this.#length) return undefined;
+    } while (this.#bytes[at + 1] !== 10);
+    return at;
   }
 
   #text(start: number, end: number): string {

@@ -12,6 +12,8 @@ export interface CniIo {
   readonly now: () => number;
   /** A time that only grows, in ms. */
   readonly uptimeMs: () => number;
+  /** Starts a timer. */
+  readonly startTimer: (ms: number) => CniTimer;
   /** A new UUID. */
   readonly randomId: () => string;
   /**
@@ -23,6 +25,13 @@ export interface CniIo {
   readonly queue: ReleaseQueueWriter;
   /** Reaches for a service that speaks Stellar's API at `host:port`. */
   readonly connectStellar: (peer: string) => Promise<StellarClient>;
+}
+
+/** A timer that keeps no process from ending. */
+export interface CniTimer {
+  /** Resolves when the time is over, or the timer was cancelled. */
+  readonly expired: Promise<void>;
+  cancel(): void;
 }
 
 /** Bounds of reading. */
