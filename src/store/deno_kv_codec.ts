@@ -163,7 +163,7 @@ function encodeCheck(
       }: "${version}" is no version of this store`,
     );
   }
-  return { key, versionstamp: version };
+  return { key: [...key], versionstamp: version };
 }
 
 function encodeValue(key: Key, value: JsonValue): Uint8Array {
