@@ -49,12 +49,21 @@ export function testStoreCommits(test: StoreTest): void {
   });
 
   test("commit() takes keys and values as they are when it is called", async (store) => {
+    await put(store, ["there"], 1);
+    const missing = ["missing"];
     const key = ["a", "b"];
     const value = { list: [1] };
-    const written = store.commit({ puts: [{ key, value }] });
+    // Behind another commit, so that it waits.
+    const first = put(store, ["first"], 1);
+    const written = store.commit({
+      checks: [{ key: missing, version: null }],
+      puts: [{ key, value }],
+    });
+    missing[0] = "there";
     key[1] = "c";
     value.list.push(2);
-    await written;
+    await first;
+    assert.ok((await written).committed);
     assert.deepEqual((await store.get(["a", "b"]))?.value, { list: [1] });
     assert.equal(await store.get(["a", "c"]), null);
   });
