@@ -6,6 +6,7 @@ import type {
   JsonValue,
   Key,
   Store,
+  StoreLimits,
   Version,
 } from "../store/store.ts";
 
@@ -160,7 +161,7 @@ export class Ledger<State, Change> {
     let attempts = 0;
     while (waiting.length > 0) {
       const loaded = await this.#load();
-      const batch = new Batch(this.#store);
+      const batch = new Batch(this.#store.limits);
       const answers: (() => void)[] = [];
       const nowMs = this.#now();
       for (const job of waiting) {
@@ -235,31 +236,35 @@ export class Ledger<State, Change> {
 
 /** The writes of one commit: of several to one key, the last. */
 class Batch {
+  readonly #limits: StoreLimits;
   readonly #writes = new Map<string, { key: Key; value?: JsonValue }>();
   readonly #checks: Check[] = [];
-  readonly #maxMutations: number;
+  /** What was added, in bytes of JSON: never less than what is committed. */
+  #keyBytes = 0;
+  #bytes = 0;
 
-  constructor(store: Store) {
-    this.#maxMutations = store.limits.maxMutations;
+  constructor(limits: StoreLimits) {
+    this.#limits = limits;
   }
 
   get isEmpty(): boolean {
     return this.#writes.size === 0;
   }
 
-  /** Whether another request might not fit. */
+  /** Whether a limit is half used: until then another request fits. */
   get isFull(): boolean {
-    return this.#writes.size > this.#maxMutations / 2;
+    const { maxMutations, maxChecks, maxPutKeyBytes, maxCommitBytes } =
+      this.#limits;
+    return this.#writes.size > maxMutations / 2 ||
+      this.#checks.length > maxChecks / 2 ||
+      this.#keyBytes > maxPutKeyBytes / 2 ||
+      this.#bytes > maxCommitBytes / 2;
   }
 
   add(writes: Writes): void {
     this.#checks.push(...writes.checks ?? []);
-    for (const key of writes.deletes ?? []) {
-      this.#writes.set(JSON.stringify(key), { key });
-    }
-    for (const { key, value } of writes.puts ?? []) {
-      this.#writes.set(JSON.stringify(key), { key, value });
-    }
+    for (const key of writes.deletes ?? []) this.#write({ key });
+    for (const put of writes.puts ?? []) this.#write(put);
   }
 
   commit(): Commit {
@@ -270,5 +275,12 @@ class Batch {
       else puts.push({ key, value });
     }
     return { checks: this.#checks, puts, deletes };
+  }
+
+  #write(write: { key: Key; value?: JsonValue }): void {
+    const key = JSON.stringify(write.key);
+    this.#writes.set(key, write);
+    this.#keyBytes += key.length;
+    this.#bytes += key.length + (JSON.stringify(write.value)?.length ?? 0);
   }
 }

@@ -20,14 +20,12 @@ export const DENO_KV_LIMITS: StoreLimits = {
   maxMutations: 1000,
   maxChecks: 100,
   maxValueBytes: 65_536,
+  maxPutKeyBytes: 81_920,
   maxCommitBytes: 819_200 - 81_920,
 };
 
 /** Bytes of one key as the engine encodes it. */
 export const MAX_KEY_BYTES = 2048;
-
-/** Bytes of the keys of all puts of a commit. */
-export const MAX_PUT_KEY_BYTES = 81_920;
 
 const VERSION = /^[0-9a-f]{20}$/;
 const encoder = new TextEncoder();
@@ -49,13 +47,14 @@ export interface EncodedCommit {
  */
 export function encodeCommit(commit: Commit): EncodedCommit {
   const { checks = [], puts = [], deletes = [] } = commit;
-  const { maxChecks, maxMutations, maxCommitBytes } = DENO_KV_LIMITS;
+  const { maxChecks, maxMutations, maxPutKeyBytes, maxCommitBytes } =
+    DENO_KV_LIMITS;
   limit("its checks", checks.length, maxChecks);
   limit("its puts and deletes", puts.length + deletes.length, maxMutations);
   const putKeyBytes = sum(puts.map((put) => keyBytes(put.key)));
   const otherKeyBytes = sum(checks.map((check) => keyBytes(check.key))) +
     sum(deletes.map(keyBytes));
-  limit("the bytes of the keys it puts", putKeyBytes, MAX_PUT_KEY_BYTES);
+  limit("the bytes of the keys it puts", putKeyBytes, maxPutKeyBytes);
   refuseRepeated([...puts.map((put) => put.key), ...deletes]);
   const encoded = {
     checks: checks.map(encodeCheck),

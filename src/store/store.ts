@@ -36,7 +36,10 @@ export interface Check {
   readonly version: Version | null;
 }
 
-/** All of this happens or none of it. A key is put or deleted at most once. */
+/**
+ * All of this happens or none of it. A key is put or deleted at most once. A
+ * null is not put: in a change it means a deletion.
+ */
 export interface Commit {
   readonly checks?: readonly Check[];
   readonly puts?: readonly { readonly key: Key; readonly value: JsonValue }[];
@@ -88,6 +91,8 @@ export interface StoreLimits {
   readonly maxChecks: number;
   /** Bytes of one value as JSON in UTF-8. */
   readonly maxValueBytes: number;
+  /** Bytes of the keys of all puts together. */
+  readonly maxPutKeyBytes: number;
   /** Bytes of all keys and values together. */
   readonly maxCommitBytes: number;
 }

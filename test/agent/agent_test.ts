@@ -52,6 +52,37 @@ Deno.test("Agent.allocate() shares commits among concurrent callers", async () =
   );
 });
 
+Deno.test("Agent takes 300 requests at once whose names are as long as they may be", async () => {
+  const node = "n".repeat(253);
+  await using t = await startAgent({
+    node,
+    networks: networks(["10.0.0.0/16", 22], ["fd00::/48", 64]),
+  });
+  const longOwner = (i: number) => ({
+    network: "w".repeat(253),
+    containerId: String(i).padStart(253, "c"),
+    interfaceName: "i".repeat(15),
+  });
+  const netns = `/${"p".repeat(4094)}`;
+  const owners = Array.from({ length: 300 }, (_, i) => longOwner(i));
+  await Promise.all(
+    owners.map((owner) =>
+      t.agent.allocate(node, { owner, addresses: [], netns })
+    ),
+  );
+  assert.equal((await t.agent.list(node, { limit: 999 })).length, 300);
+  await Promise.all(owners.map((owner) => t.agent.release(node, owner, "r")));
+  assert.equal((await t.agent.list(node, { limit: 999 })).length, 0);
+});
+
+Deno.test("Agent.releaseSubnets() takes back those of 300 nodes at once", async () => {
+  await using t = await startAgent();
+  const nodes = Array.from({ length: 300 }, (_, i) => `n${i}`);
+  await Promise.all(nodes.map((node) => t.agent.claim(node)));
+  await Promise.all(nodes.map((node) => t.agent.releaseSubnets(node)));
+  assert.equal((await t.agent.registry.counts()).nodes, 0);
+});
+
 Deno.test("Agent.allocate() holds nothing after a commit that failed", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");

@@ -3,7 +3,6 @@ import { openDenoKv } from "../../src/store/deno_kv.ts";
 import {
   DENO_KV_LIMITS,
   MAX_KEY_BYTES,
-  MAX_PUT_KEY_BYTES,
 } from "../../src/store/deno_kv_codec.ts";
 import type { JsonValue } from "../../src/store/store.ts";
 import { collect, put } from "../suite/store_suite_support.ts";
@@ -37,7 +36,7 @@ Deno.test("commit() takes keys as large as Deno KV does, and no larger", async (
 Deno.test("commit() takes keys and values exactly within its limits", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const { maxCommitBytes, maxValueBytes } = DENO_KV_LIMITS;
-  const count = MAX_PUT_KEY_BYTES / MAX_KEY_BYTES;
+  const count = DENO_KV_LIMITS.maxPutKeyBytes / MAX_KEY_BYTES;
   // Keys and values of as many bytes as there may be, the first value but for 30.
   const puts: { key: (string | number)[]; value: JsonValue }[] = Array.from(
     { length: count },
@@ -46,7 +45,10 @@ Deno.test("commit() takes keys and values exactly within its limits", async () =
       value: i >= 10 ? 1 : "x".repeat(maxValueBytes - (i === 0 ? 32 : 2)),
     }),
   );
-  assert.equal(maxCommitBytes, MAX_PUT_KEY_BYTES + 10 * maxValueBytes);
+  assert.equal(
+    maxCommitBytes,
+    DENO_KV_LIMITS.maxPutKeyBytes + 10 * maxValueBytes,
+  );
   assert.ok((await store.commit({ puts })).committed);
   assert.equal((await collect(store.list([]))).length, count);
 
