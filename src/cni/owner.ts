@@ -36,7 +36,7 @@ export function checkInterfaceName(text: string): string | undefined {
   return problem(
     text,
     isValid,
-    "1 to 15 bytes without spaces, slashes and colons, and not . or ..",
+    "1 to 15 bytes other than . and .., without spaces, slashes and colons",
   );
 }
 
