@@ -1,5 +1,5 @@
 import type { Allocation, Owner } from "../ipam/allocation.ts";
-import { NodePool } from "../ipam/node_pool.ts";
+import type { NodePool } from "../ipam/node_pool.ts";
 import {
   type AllocationPlan,
   type AllocationRequest,
@@ -8,25 +8,13 @@ import {
   planThaw,
   type PoolChange,
 } from "../ipam/plan.ts";
-import { SubnetPool } from "../ipam/subnet_pool.ts";
-import { type Address, formatAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import type { Address } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { Store, Version } from "../store/store.ts";
 import { NetError } from "../error.ts";
 import { type Refusal, refuse } from "../plan.ts";
-import { historyPuts } from "./history.ts";
-import {
-  addressKey,
-  allocationKeys,
-  allocationPuts,
-  type HeldAddress,
-  poolKey,
-  readAddress,
-  readPool,
-  readReleased,
-  releasedKey,
-} from "./ip_records.ts";
-import { Ledger, type LedgerModel, type Writes } from "./ledger.ts";
+import { AddressModel } from "./address_model.ts";
+import { Ledger } from "./ledger.ts";
 
 /** Options of an allocator. */
 export interface AllocatorOptions {
@@ -182,104 +170,4 @@ function refuseNoSubnet(node: string): Refusal {
     "not_found",
     `subnet not found: node "${node}" has none; allocate a subnet to it first`,
   );
-}
-
-/** How the addresses of a node are kept in memory and in the store. */
-class AddressModel implements LedgerModel<NodePool, PoolChange> {
-  readonly guard: Key;
-  readonly #node: string;
-  #sequence = 0;
-
-  constructor(node: string) {
-    this.#node = node;
-    this.guard = poolKey(node);
-  }
-
-  guardValue(pool: NodePool): JsonValue {
-    return {
-      subnets: pool.subnets.map((p) => formatPrefix(p.subnet)),
-      cursors: pool.subnets.map((p) => formatAddress(p.cursor)),
-    };
-  }
-
-  writes(pool: NodePool, change: PoolChange): Writes {
-    const node = this.#node;
-    switch (change.kind) {
-      case "hold":
-        return {
-          puts: allocationPuts(node, change.allocation),
-          deletes: change.allocation.addresses
-            .filter((a) => pool.poolOf(a.address)?.isCooling(a.address))
-            .map((a) => releasedKey(node, a.address)),
-        };
-      case "release":
-        return {
-          deletes: allocationKeys(node, change.allocation),
-          puts: [
-            ...change.allocation.addresses.map(({ address }) => ({
-              key: releasedKey(node, address),
-              value: { releasedAtMs: change.releasedAtMs },
-            })),
-            ...historyPuts(node, { ...change, sequence: this.#sequence++ }),
-          ],
-        };
-      case "thaw":
-        return { deletes: [releasedKey(node, change.address)] };
-    }
-  }
-
-  apply(pool: NodePool, change: PoolChange): void {
-    pool.apply(change);
-  }
-
-  async load(
-    store: Store,
-  ): Promise<{ state: NodePool; version: Version | null }> {
-    const node = this.#node;
-    const guard = await store.get(this.guard);
-    if (!guard) return { state: new NodePool([]), version: null };
-    const pool = new NodePool(
-      readPool(guard).map(({ subnet, cursor }) =>
-        new SubnetPool(subnet, cursor)
-      ),
-    );
-    const held = new Map<string, HeldAddress[]>();
-    for await (const entry of store.list(addressKey(node))) {
-      const address = readAddress(entry);
-      const key = JSON.stringify([address.owner]);
-      const addresses = held.get(key);
-      if (addresses) addresses.push(address);
-      else held.set(key, [address]);
-    }
-    for (const addresses of held.values()) {
-      pool.restore(toAllocation(pool, addresses));
-    }
-    const released = [];
-    for await (const entry of store.list(releasedKey(node))) {
-      released.push(readReleased(entry));
-    }
-    released.sort((a, b) => a.releasedAtMs - b.releasedAtMs);
-    for (const { address, releasedAtMs } of released) {
-      const subnetPool = pool.poolOf(address);
-      if (!subnetPool?.holderOf(address)) {
-        subnetPool?.cool(address, releasedAtMs);
-      }
-    }
-    return { state: pool, version: guard.version };
-  }
-}
-
-/** Puts the addresses of one owner together again, in the order of the node's subnets. */
-function toAllocation(
-  pool: NodePool,
-  held: readonly HeldAddress[],
-): Allocation {
-  const { address: _, subnet: __, ...shared } = held[0]!;
-  const order = (h: HeldAddress) =>
-    pool.subnets.findIndex((p) => p === pool.poolOf(h.address));
-  return {
-    ...shared,
-    addresses: held.toSorted((a, b) => order(a) - order(b))
-      .map(({ address, subnet }) => ({ address, subnet })),
-  };
 }

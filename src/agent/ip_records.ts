@@ -87,32 +87,43 @@ export function allocationKeys(node: string, allocation: Allocation): Key[] {
   ];
 }
 
-/** An address record, read. */
-export interface HeldAddress extends Omit<Allocation, "addresses"> {
-  readonly address: Address;
-  readonly subnet: Prefix;
-}
-
-/** Reads an address record. @throws {NetError} `failed_precondition` when it is damaged */
-export function readAddress(entry: Entry): HeldAddress {
-  return readRecord(entry, () => {
-    const record = entry.value as unknown as AddressRecord;
-    if (!Number.isFinite(record.allocatedAtMs)) throw new TypeError("no time");
-    return {
-      address: parseAddress(String(entry.key[3])),
-      subnet: parsePrefix(record.subnet),
-      owner: readOwner(record.owner),
-      allocatedAtMs: record.allocatedAtMs,
-      requested: record.requested === true,
-      ...(record.netns !== undefined && {
-        attachment: {
-          netns: record.netns,
-          netnsSeen: record.netnsSeen === true,
-          bootId: record.bootId ?? "",
-        },
-      }),
-    };
-  });
+/**
+ * Makes a reader of address records, each of which is read as an allocation of
+ * one address. A reader parses only once what many records share: an agent that
+ * starts has all of them to read.
+ *
+ * @throws {NetError} `failed_precondition` when a record is damaged
+ */
+export function createAllocationReader(): (entry: Entry) => Allocation {
+  const subnets = new Map<string, Prefix>();
+  function readSubnet(text: string): Prefix {
+    const known = subnets.get(text);
+    if (known) return known;
+    const subnet = parsePrefix(text);
+    subnets.set(text, subnet);
+    return subnet;
+  }
+  return (entry) =>
+    readRecord(entry, () => {
+      const record = entry.value as unknown as AddressRecord;
+      if (!Number.isFinite(record.allocatedAtMs)) {
+        throw new TypeError("no time");
+      }
+      const address = parseAddress(String(entry.key[3]));
+      return {
+        owner: readOwner(record.owner),
+        addresses: [{ address, subnet: readSubnet(record.subnet) }],
+        allocatedAtMs: record.allocatedAtMs,
+        requested: record.requested === true,
+        ...(record.netns !== undefined && {
+          attachment: {
+            netns: record.netns,
+            netnsSeen: record.netnsSeen === true,
+            bootId: record.bootId ?? "",
+          },
+        }),
+      };
+    });
 }
 
 /** Reads the record of a cooling address. @throws {NetError} `failed_precondition` when it is damaged */

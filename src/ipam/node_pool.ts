@@ -1,6 +1,11 @@
 import type { Address } from "../net/address.ts";
 import { containsAddress } from "../net/prefix.ts";
-import { type Allocation, type Owner, ownerKey } from "./allocation.ts";
+import {
+  type AllocatedAddress,
+  type Allocation,
+  type Owner,
+  ownerKey,
+} from "./allocation.ts";
 import type { PoolChange } from "./plan.ts";
 import type { SubnetPool } from "./subnet_pool.ts";
 
@@ -43,11 +48,16 @@ export class NodePool {
     return this.subnets.find((pool) => containsAddress(pool.subnet, address));
   }
 
-  /** Takes an allocation in that was read from the store. */
-  restore(allocation: Allocation): void {
-    this.#allocations.set(ownerKey(allocation.owner), allocation);
-    for (const { address } of allocation.addresses) {
-      this.poolOf(address)?.hold(address, allocation.owner);
+  /**
+   * Takes in an allocation, or addresses of one, that were read from the store:
+   * they join those that its owner holds.
+   */
+  restore(part: Allocation): void {
+    const key = ownerKey(part.owner);
+    const rest = this.#allocations.get(key);
+    this.#allocations.set(key, rest ? this.#join(rest, part) : part);
+    for (const { address } of part.addresses) {
+      this.poolOf(address)?.hold(address, part.owner);
     }
   }
 
@@ -70,5 +80,13 @@ export class NodePool {
         this.poolOf(change.address)?.thaw(change.address);
         break;
     }
+  }
+  /** Puts the addresses of one owner together, in the order of the subnets. */
+  #join(a: Allocation, b: Allocation): Allocation {
+    const order = ({ address }: AllocatedAddress) =>
+      this.subnets.findIndex((pool) => pool === this.poolOf(address));
+    const addresses = [...a.addresses, ...b.addresses]
+      .sort((x, y) => order(x) - order(y));
+    return { ...a, addresses };
   }
 }

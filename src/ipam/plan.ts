@@ -54,11 +54,12 @@ export function planAllocation(
   if (held) return planHeld(held, request);
   const chosen = assignRequested(pool, request.addresses);
   if (!(chosen instanceof Map)) return chosen;
-  const addresses: AllocatedAddress[] = [];
-  for (const subnetPool of pool.subnets) {
+  // Not pushed one by one: arrays that grow keep room for 17 elements.
+  const addresses = new Array<AllocatedAddress>(pool.subnets.length);
+  for (const [i, subnetPool] of pool.subnets.entries()) {
     const address = chosen.get(subnetPool) ?? subnetPool.next();
     if (!address) return refuseExhausted(subnetPool);
-    addresses.push({ address, subnet: subnetPool.subnet });
+    addresses[i] = { address, subnet: subnetPool.subnet };
   }
   const allocation: Allocation = {
     owner: request.owner,

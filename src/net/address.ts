@@ -60,8 +60,8 @@ export function parseAddress(text: string): Address {
 /** Formats an address canonically: dotted decimal, or RFC 5952. */
 export function formatAddress(address: Address): string {
   return address.family === 4
-    ? new ipaddr.IPv4(toParts(address.value, 4, 8n)).toString()
-    : new ipaddr.IPv6(toParts(address.value, 8, 16n)).toRFC5952String();
+    ? formatIPv4(Number(address.value))
+    : new ipaddr.IPv6(toGroups(address.value)).toRFC5952String();
 }
 
 /** Orders addresses: IPv4 before IPv6, then by value. */
@@ -80,11 +80,18 @@ export function quote(text: string): string {
   );
 }
 
-// ipaddr.js reads octal, hexadecimal and short forms too: it sees only texts
-// that have passed DOTTED_QUAD.
+// Not with ipaddr.js, which takes ten times as long: an agent that starts reads
+// every address that it has given out.
 function parseIPv4(text: string): Address | undefined {
   if (!DOTTED_QUAD.test(text)) return undefined;
-  return { family: 4, value: toValue(ipaddr.IPv4.parse(text).octets, 8n) };
+  let value = 0;
+  for (const octet of text.split(".")) value = value * 256 + Number(octet);
+  return { family: 4, value: BigInt(value) };
+}
+
+function formatIPv4(value: number): string {
+  const octets = [value >>> 24, value >>> 16, value >>> 8, value];
+  return octets.map((octet) => octet & 0xff).join(".");
 }
 
 // ipaddr.js takes the "::192.0.2.1" of RFC 4291 section 2.2 for an IPv4-mapped
@@ -100,7 +107,7 @@ function parseIPv6(text: string): Address | undefined {
   }
   if (!COLON_HEX.test(groups)) return undefined;
   try {
-    return { family: 6, value: toValue(ipaddr.IPv6.parse(groups).parts, 16n) };
+    return { family: 6, value: toValue(ipaddr.IPv6.parse(groups).parts) };
   } catch {
     return undefined;
   }
@@ -117,22 +124,17 @@ function hint(text: string): string {
   return "";
 }
 
-function toValue(parts: readonly number[], bitsPerPart: bigint): bigint {
+function toValue(groups: readonly number[]): bigint {
   let value = 0n;
-  for (const part of parts) value = (value << bitsPerPart) | BigInt(part);
+  for (const group of groups) value = (value << 16n) | BigInt(group);
   return value;
 }
 
-function toParts(
-  value: bigint,
-  count: number,
-  bitsPerPart: bigint,
-): number[] {
-  const mask = (1n << bitsPerPart) - 1n;
-  const parts = new Array<number>(count);
-  for (let i = count - 1; i >= 0; i--) {
-    parts[i] = Number(value & mask);
-    value >>= bitsPerPart;
+function toGroups(value: bigint): number[] {
+  const groups = new Array<number>(8);
+  for (let i = 7; i >= 0; i--) {
+    groups[i] = Number(value & 0xffffn);
+    value >>= 16n;
   }
-  return parts;
+  return groups;
 }

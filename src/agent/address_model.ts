@@ -1,0 +1,103 @@
+import { NodePool } from "../ipam/node_pool.ts";
+import type { PoolChange } from "../ipam/plan.ts";
+import { SubnetPool } from "../ipam/subnet_pool.ts";
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import { historyPuts } from "./history.ts";
+import {
+  addressKey,
+  allocationKeys,
+  allocationPuts,
+  createAllocationReader,
+  poolKey,
+  readPool,
+  readReleased,
+  releasedKey,
+} from "./ip_records.ts";
+import type { LedgerModel, Writes } from "./ledger.ts";
+
+/** How the addresses of a node are kept in memory and in the store. */
+export class AddressModel implements LedgerModel<NodePool, PoolChange> {
+  readonly guard: Key;
+  readonly #node: string;
+  #sequence = 0;
+
+  constructor(node: string) {
+    this.#node = node;
+    this.guard = poolKey(node);
+  }
+
+  guardValue(pool: NodePool): JsonValue {
+    return {
+      subnets: pool.subnets.map((p) => formatPrefix(p.subnet)),
+      cursors: pool.subnets.map((p) => formatAddress(p.cursor)),
+    };
+  }
+
+  writes(pool: NodePool, change: PoolChange): Writes {
+    const node = this.#node;
+    switch (change.kind) {
+      case "hold":
+        return {
+          puts: allocationPuts(node, change.allocation),
+          deletes: change.allocation.addresses
+            .filter((a) => pool.poolOf(a.address)?.isCooling(a.address))
+            .map((a) => releasedKey(node, a.address)),
+        };
+      case "release":
+        return {
+          deletes: allocationKeys(node, change.allocation),
+          puts: [
+            ...change.allocation.addresses.map(({ address }) => ({
+              key: releasedKey(node, address),
+              value: { releasedAtMs: change.releasedAtMs },
+            })),
+            ...historyPuts(node, { ...change, sequence: this.#sequence++ }),
+          ],
+        };
+      case "thaw":
+        return { deletes: [releasedKey(node, change.address)] };
+    }
+  }
+
+  apply(pool: NodePool, change: PoolChange): void {
+    pool.apply(change);
+  }
+
+  async load(
+    store: Store,
+  ): Promise<{ state: NodePool; version: Version | null }> {
+    const guard = await store.get(this.guard);
+    if (!guard) return { state: new NodePool([]), version: null };
+    const pool = new NodePool(
+      readPool(guard).map(({ subnet, cursor }) =>
+        new SubnetPool(subnet, cursor)
+      ),
+    );
+    await this.#loadHeld(store, pool);
+    await this.#loadReleased(store, pool);
+    return { state: pool, version: guard.version };
+  }
+
+  async #loadHeld(store: Store, pool: NodePool): Promise<void> {
+    const read = createAllocationReader();
+    for await (const entry of store.list(addressKey(this.#node))) {
+      pool.restore(read(entry));
+    }
+  }
+
+  async #loadReleased(store: Store, pool: NodePool): Promise<void> {
+    const released = [];
+    for await (const entry of store.list(releasedKey(this.#node))) {
+      released.push(readReleased(entry));
+    }
+    released.sort((a, b) => a.releasedAtMs - b.releasedAtMs);
+    for (const { address, releasedAtMs } of released) {
+      const subnetPool = pool.poolOf(address);
+      if (!subnetPool?.holderOf(address)) {
+        subnetPool?.cool(address, releasedAtMs);
+      }
+    }
+  }
+}
