@@ -1,4 +1,5 @@
 import type { AgentCall } from "../cni/agent_messages.ts";
+import { CniError } from "../cni/errors.ts";
 import {
   encodeRequest,
   HttpResponseReader,
@@ -16,11 +17,15 @@ import type { CniConnection, CniIo } from "../host/cni_io.ts";
  * - `denied`: this user may not use the socket
  * - `unreachable`: no agent there; nothing was sent
  * - `lost`: sent, at least in part, and not answered: it may have happened
+ * - `garbled`: answered with what is no answer: it may have happened
  */
 export type AgentOutcome =
   | { readonly kind: "answered"; readonly message: JsonObject }
   | { readonly kind: "refused"; readonly code: string; readonly why: string }
-  | { readonly kind: "denied" | "unreachable" | "lost"; readonly why: string };
+  | {
+    readonly kind: "denied" | "unreachable" | "lost" | "garbled";
+    readonly why: string;
+  };
 
 const SERVICE = "/stellar.net.v1.IpamService/";
 /** Room for the answer of a GC that released a whole `/16`. */
@@ -52,7 +57,9 @@ export async function callAgent(
     );
     return await within(exchange(connection, request), bound);
   } catch (error) {
-    return { kind: "lost", why: `the agent did not answer: ${text(error)}` };
+    return error instanceof HttpSyntaxError || error instanceof CniError
+      ? { kind: "garbled", why: `the agent's answer is none: ${text(error)}` }
+      : { kind: "lost", why: `the agent did not answer: ${text(error)}` };
   } finally {
     connection.close();
   }
@@ -72,7 +79,10 @@ async function exchange(
     const count = await connection.read(buffer);
     if (count !== null) reader.push(buffer.subarray(0, count));
     const response = reader.read({ ended: count === null });
-    if (!response) continue;
+    if (!response) {
+      if (count === null) throw new Error("it closed the connection");
+      continue;
+    }
     const message = decodeObject(response.body, "the agent's answer");
     return response.status === HTTP_OK
       ? { kind: "answered", message }

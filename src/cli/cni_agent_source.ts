@@ -72,7 +72,7 @@ export class AgentSource implements AddressSource {
         undo: () => isNew ? this.#undo(owner, startedAtMs) : Promise.resolve(),
       };
     } catch (error) {
-      const isUnclear = outcome.kind === "lost" || outcome.kind === "answered";
+      const isUnclear = ["lost", "garbled", "answered"].includes(outcome.kind);
       if (isUnclear) await this.#undo(owner, startedAtMs);
       throw error;
     }
@@ -81,7 +81,8 @@ export class AgentSource implements AddressSource {
   async release(owner: CniOwner): Promise<void> {
     const requestedAtMs = this.#io.now();
     const outcome = await this.#call(releaseCall(owner, RELEASE_REASON));
-    if (outcome.kind === "answered") return;
+    const isGone = outcome.kind === "refused" && outcome.code === "not_found";
+    if (outcome.kind === "answered" || isGone) return;
     const condition = conditionFor(outcome, conditionOf);
     if (condition !== "try_again") throw failure(outcome, "release", condition);
     queueRelease(this.#io, { owner, requestedAtMs }, {
@@ -169,6 +170,8 @@ function conditionFor(
       return condition(outcome.code);
     case "denied":
       return "refused";
+    case "garbled":
+      return "io_failure";
     case "unreachable":
     case "lost":
       return "try_again";

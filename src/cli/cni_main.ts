@@ -16,9 +16,9 @@ import {
 } from "../cni/result.ts";
 import { parseDns, parseRoutes } from "../cni/routes.ts";
 import {
-  CNI_VERSIONS,
   formatVersions,
   LATEST_VERSION,
+  parseVersion,
 } from "../cni/version.ts";
 import { AgentSource } from "./cni_agent_source.ts";
 import type { CniIo } from "../host/cni_io.ts";
@@ -72,10 +72,8 @@ async function run(
   onVersion: (version: string) => void,
 ): Promise<Output> {
   const raw = decodeObject(await readConfig(io), "the network configuration");
-  const known = CNI_VERSIONS.find((version) => version === raw.cniVersion);
-  if (known) onVersion(known);
+  onVersion(parseVersion(raw.cniVersion));
   const config = parseConfig(raw, invocation.verb);
-  onVersion(config.cniVersion);
   const call = { invocation, raw, config };
   switch (invocation.verb) {
     case "ADD":

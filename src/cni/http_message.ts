@@ -64,20 +64,12 @@ export class HttpResponseReader {
   }
 
   /**
-   * The response, or undefined when more bytes are needed.
+   * The response, or undefined where it is not whole.
    *
-   * @param options `ended`: no more come
-   * @throws {HttpSyntaxError} when this is no response, or ended too early
+   * @param options `ended`: no more bytes come
+   * @throws {HttpSyntaxError} when this is no response
    */
   read(options: { readonly ended: boolean }): HttpResponse | undefined {
-    const response = this.#parse(options.ended);
-    if (response || !options.ended) return response;
-    throw new HttpSyntaxError(
-      this.#length === 0 ? "the connection was closed" : "it ends too early",
-    );
-  }
-
-  #parse(ended: boolean): HttpResponse | undefined {
     const headEnd = this.#findHeadEnd();
     if (headEnd === undefined) return undefined;
     const [statusLine, ...lines] = this.#text(0, headEnd).split("\r\n");
@@ -88,7 +80,7 @@ export class HttpResponseReader {
     const body = this.#parseBody(
       parseHeaders(lines),
       headEnd + 2 * CR_LF,
-      ended,
+      options.ended,
     );
     return body && { status: Number(status), body };
   }
