@@ -73,10 +73,11 @@ export function compareAddresses(a: Address, b: Address): number {
 /** Quotes a text of unknown origin for a message: short, and without control characters. */
 export function quote(text: string): string {
   const short = text.length > 80 ? text.slice(0, 77) + "..." : text;
-  // JSON leaves DEL and the C1 controls as they are; terminals act on them.
+  // JSON leaves DEL, the C1 controls and what turns text round as they are;
+  // terminals act on them.
   return JSON.stringify(short).replace(
-    /[\x7f-\x9f]/g,
-    (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"),
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (char) => char.split("").map(escapeUnit).join(""),
   );
 }
 

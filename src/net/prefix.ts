@@ -49,7 +49,7 @@ export function parsePrefix(text: string): Prefix {
  * @throws {RangeError} when it is none
  */
 export function parseInterfaceAddress(text: string): InterfaceAddress {
-  const match = /^([^/]*)\/(0|[1-9]\d{0,2})$/.exec(text);
+  const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
   if (!match) {
     throw new RangeError(
       `${

@@ -51,20 +51,23 @@ export function invalidField(
   });
 }
 
-/** Parses an owner and fills in what it leaves out. */
-export function parseOwner(owner: OwnerMessage | undefined): Owner {
+/** Parses an owner and fills in what it leaves out. `field` is the one that it is in. */
+export function parseOwner(
+  owner: OwnerMessage | undefined,
+  field = "owner",
+): Owner {
   return {
-    network: parseOptional("owner.network", owner?.network ?? "", {
+    network: parseOptional(`${field}.network`, owner?.network ?? "", {
       parse: parseNetworkName,
       empty: DEFAULT_OWNER_NETWORK,
     }),
     containerId: parseField(
-      "owner.container_id",
+      `${field}.container_id`,
       owner?.containerId ?? "",
       parseContainerId,
     ),
     interfaceName: parseOptional(
-      "owner.interface_name",
+      `${field}.interface_name`,
       owner?.interfaceName ?? "",
       { parse: parseInterfaceName, empty: DEFAULT_OWNER_INTERFACE },
     ),

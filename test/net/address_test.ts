@@ -144,6 +144,10 @@ Deno.test("compareAddresses() puts IPv4 before IPv6, then the lower value first"
 Deno.test("quote() shortens, and escapes what a terminal would act on", () => {
   assert.equal(quote("a\u001b[2Jb"), '"a\\u001b[2Jb"');
   assert.equal(quote("\u007f\u009b1m"), '"\\u007f\\u009b1m"');
+  assert.equal(
+    quote("a\u202eb\u2028\u{e0001}"),
+    String.raw`"a\u202eb\u2028\udb40\udc01"`,
+  );
   assert.equal(quote('say "hi"'), '"say \\"hi\\""');
   assert.equal(quote("x".repeat(80)), `"${"x".repeat(80)}"`);
   assert.equal(quote("x".repeat(81)), `"${"x".repeat(77)}..."`);

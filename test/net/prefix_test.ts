@@ -63,7 +63,7 @@ Deno.test("parsePrefix() and parseInterfaceAddress() refuse what is no prefix", 
   const rows: readonly [text: string, message: RegExp][] = [
     ["", /^"" is not a prefix: write an address, "\/" and a prefix length/],
     ["/", /is not a prefix/],
-    ["/24", /^"" is not an IP address: it is empty/],
+    ["/24", /^"\/24" is not a prefix/],
     ["10.0.0.0", /is not a prefix/],
     ["10.0.0.0/", /is not a prefix/],
     ["10.0.0.0/24abc", /^"10\.0\.0\.0\/24abc" is not a prefix/],

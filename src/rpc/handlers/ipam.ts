@@ -69,7 +69,7 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       const released = await agent.releaseOthers(
         parseNode(request.node),
         parseField("network", request.network, parseNetworkName),
-        request.keep.map(parseOwner),
+        request.keep.map((owner) => parseOwner(owner, "keep")),
       );
       return { owners: released.map(({ owner }) => owner) };
     },
