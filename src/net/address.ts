@@ -81,6 +81,10 @@ export function quote(text: string): string {
   );
 }
 
+function escapeUnit(unit: string): string {
+  return "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
+}
+
 // Not with ipaddr.js, which takes ten times as long: an agent that starts reads
 // every address that it has given out.
 function parseIPv4(text: string): Address | undefined {
