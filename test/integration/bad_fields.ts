@@ -1,0 +1,181 @@
+/** Kinds of values of a field, and values of that kind that are wrong. */
+export type FieldKind =
+  | "node"
+  | "container id"
+  | "network name"
+  | "interface name"
+  | "address"
+  | "prefix"
+  | "path"
+  | "text"
+  | "limit";
+
+/** Longer than any name may be, by one character. */
+const LONG_NAME = "x".repeat(254);
+/** Ends a C string, moves a cursor, ends a line, turns a line round. */
+const CONTROLS = ["a\0b", "a\x1b[2Jb", "a\nb", "a\u202eb"];
+
+export const BAD_VALUES: Readonly<
+  Record<FieldKind, readonly (string | number)[]>
+> = {
+  "node": ["-a", "a-", ".", "a/b", "a b", "ä", LONG_NAME, ...CONTROLS],
+  "container id": ["a b", " ", "ä", LONG_NAME, ...CONTROLS],
+  "network name": ["-a", "..", "a/b", "ä", LONG_NAME, ...CONTROLS],
+  "interface name": [".", "..", "a/b", "a:b", "a b", "x".repeat(16)]
+    .concat("ä".repeat(8), CONTROLS),
+  // CASES 10.
+  "address": ["1..2.3", "...", " 1.2.3.4", "1.2.3.4 ", "01.2.3.4"]
+    .concat("0x10.0.0.1", "1e1.0.0.0", "1zz::1", "::1%eth0", "fe80::1/64")
+    .concat("256.0.0.1", "1.2.3", "::ffff:1.2.3.4", ":::", "host1")
+    .concat("1.2.3.4\0", "1".repeat(5000)),
+  // CASES 8 and 10.
+  "prefix": ["192.0.2.12/24", "192.168.127.0/23", "2001:db8:24:19ff::/63"]
+    .concat("10.0.0.0/24abc", "10.0.0.0/33", "::/129", "10.0.0.0", "/8")
+    .concat("10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", " 10.0.0.0/8")
+    .concat("010.0.0.0/8", "10.0.0.0/0x8", "1".repeat(5000)),
+  "path": ["a", "./a", "/a\0b", "/a\nb", `/${"x".repeat(4095)}`],
+  "text": [...CONTROLS, "x".repeat(1025)],
+  "limit": [-1, 1001, 2147483647, -2147483648],
+};
+
+/** Every call with a request that is right. */
+export const REQUESTS: Readonly<
+  Record<string, Readonly<Record<string, unknown>>>
+> = {
+  "stellar.services.network.v1.Network/AllocateSubnet": { node: "n" },
+  "stellar.services.network.v1.Network/GetSubnet": { node: "n" },
+  "stellar.services.network.v1.Network/DeallocateSubnet": { node: "n" },
+  "stellar.services.network.v1.Network/AllocateIP": { id: "c", node: "n" },
+  "stellar.services.network.v1.Network/GetIP": { id: "c", node: "n" },
+  "stellar.services.network.v1.Network/ReleaseIP": { id: "c", node: "n" },
+  "stellar.services.network.v1.Network/AddRoute": {
+    cidr: "10.0.0.0/8",
+    target: "192.0.2.1",
+  },
+  "stellar.services.network.v1.Network/DeleteRoute": {
+    cidr: "10.0.0.0/8",
+    target: "192.0.2.1",
+  },
+  "stellar.net.v1.IpamService/Allocate": { owner: { containerId: "c" } },
+  "stellar.net.v1.IpamService/Release": { owner: { containerId: "c" } },
+  "stellar.net.v1.IpamService/ReleaseOthers": {
+    network: "n",
+    keep: [{ containerId: "c" }],
+  },
+  "stellar.net.v1.IpamService/CheckReady": {},
+  "stellar.net.v1.IpamService/GetAllocation": { owner: { containerId: "c" } },
+  "stellar.net.v1.IpamService/ListAllocations": {},
+  "stellar.net.v1.IpamService/ListHistory": {},
+  "stellar.net.v1.RegistryService/ClaimSubnets": {},
+  "stellar.net.v1.RegistryService/ReleaseSubnets": { node: "n" },
+  "stellar.net.v1.RegistryService/ReserveSubnet": { cidr: "172.16.0.0/22" },
+  "stellar.net.v1.RegistryService/UnreserveSubnet": { cidr: "172.16.0.0/22" },
+  "stellar.net.v1.RegistryService/AddRoute": {
+    cidr: "10.0.0.0/8",
+    target: "192.0.2.1",
+  },
+  "stellar.net.v1.RegistryService/DeleteRoute": {
+    cidr: "10.0.0.0/8",
+    target: "192.0.2.1",
+  },
+};
+
+/** A field that must not be empty, of a kind, or one that may be. */
+export type FieldRow = readonly [
+  call: string,
+  field: string,
+  kind: FieldKind,
+  presence: "required" | "optional",
+];
+
+export const FIELDS: readonly FieldRow[] = [
+  ["Network/AllocateSubnet", "node", "node", "required"],
+  ["Network/GetSubnet", "node", "node", "required"],
+  ["Network/DeallocateSubnet", "node", "node", "optional"],
+  ["Network/DeallocateSubnet", "subnet_cidr", "prefix", "optional"],
+  ["Network/AllocateIP", "id", "container id", "required"],
+  ["Network/AllocateIP", "node", "node", "required"],
+  ["Network/AllocateIP", "subnet_cidr", "prefix", "optional"],
+  ["Network/GetIP", "id", "container id", "required"],
+  ["Network/GetIP", "node", "node", "required"],
+  ["Network/ReleaseIP", "id", "container id", "required"],
+  ["Network/ReleaseIP", "node", "node", "required"],
+  ["Network/AddRoute", "cidr", "prefix", "required"],
+  ["Network/AddRoute", "target", "address", "required"],
+  ["Network/DeleteRoute", "cidr", "prefix", "required"],
+  ["Network/DeleteRoute", "target", "address", "optional"],
+  ["IpamService/Allocate", "node", "node", "optional"],
+  ["IpamService/Allocate", "owner.network", "network name", "optional"],
+  ["IpamService/Allocate", "owner.container_id", "container id", "required"],
+  [
+    "IpamService/Allocate",
+    "owner.interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/Allocate", "addresses[]", "address", "required"],
+  ["IpamService/Allocate", "attachment.netns", "path", "optional"],
+  ["IpamService/Release", "node", "node", "optional"],
+  ["IpamService/Release", "owner.network", "network name", "optional"],
+  ["IpamService/Release", "owner.container_id", "container id", "required"],
+  ["IpamService/Release", "owner.interface_name", "interface name", "optional"],
+  ["IpamService/Release", "reason", "text", "optional"],
+  ["IpamService/ReleaseOthers", "node", "node", "optional"],
+  ["IpamService/ReleaseOthers", "network", "network name", "required"],
+  ["IpamService/ReleaseOthers", "keep[].network", "network name", "optional"],
+  [
+    "IpamService/ReleaseOthers",
+    "keep[].container_id",
+    "container id",
+    "required",
+  ],
+  [
+    "IpamService/ReleaseOthers",
+    "keep[].interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/CheckReady", "node", "node", "optional"],
+  ["IpamService/GetAllocation", "node", "node", "optional"],
+  ["IpamService/GetAllocation", "owner.network", "network name", "optional"],
+  [
+    "IpamService/GetAllocation",
+    "owner.container_id",
+    "container id",
+    "required",
+  ],
+  [
+    "IpamService/GetAllocation",
+    "owner.interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/ListAllocations", "node", "node", "optional"],
+  ["IpamService/ListAllocations", "page_size", "limit", "optional"],
+  ["IpamService/ListAllocations", "page_token", "address", "optional"],
+  ["IpamService/ListHistory", "node", "node", "optional"],
+  ["IpamService/ListHistory", "address", "address", "optional"],
+  ["IpamService/ListHistory", "container_id", "container id", "optional"],
+  ["IpamService/ListHistory", "limit", "limit", "optional"],
+  ["RegistryService/ClaimSubnets", "node", "node", "optional"],
+  ["RegistryService/ReleaseSubnets", "node", "node", "required"],
+  ["RegistryService/ReserveSubnet", "cidr", "prefix", "required"],
+  ["RegistryService/ReserveSubnet", "node", "node", "optional"],
+  ["RegistryService/ReserveSubnet", "reason", "text", "optional"],
+  ["RegistryService/UnreserveSubnet", "cidr", "prefix", "required"],
+  ["RegistryService/AddRoute", "cidr", "prefix", "required"],
+  ["RegistryService/AddRoute", "target", "address", "required"],
+  ["RegistryService/DeleteRoute", "cidr", "prefix", "required"],
+  ["RegistryService/DeleteRoute", "target", "address", "optional"],
+];
+
+/** Fields of requests that are not in the table, and why. */
+export const NOT_PARSED: Readonly<Record<string, string>> = {
+  "Network/ReleaseIP ip": "Stellar's clients send any text in it",
+  "Network/Configure subnet.cidr": "the call is refused whatever it says",
+  "Network/Configure subnet.gateway": "the call is refused whatever it says",
+  "IpamService/Allocate attachment.boot_id": "the agent fills it in",
+  "IpamService/ListAllocations leaked": "it is a boolean",
+  "IpamService/ListHistory since.seconds": "JSON has a text, tested apart",
+  "IpamService/ListHistory since.nanos": "JSON has a text, tested apart",
+};
