@@ -50,7 +50,7 @@ Deno.test("FileReleaseQueue sets aside what it cannot read", async () => {
 });
 
 Deno.test("FileReleaseQueue.open() can be repeated, and moves its link along", async () => {
-  await withTempDir(async (dir) => {
+  await withTempDir((dir) => {
     for (const name of ["one", "two", "two"]) {
       FileReleaseQueue.open({
         path: `${dir}/${name}`,
@@ -66,5 +66,6 @@ Deno.test("FileReleaseQueue.open() can be repeated, and moves its link along", a
       () => FileReleaseQueue.open({ path: dir, socketPath: `${dir}/b.sock` }),
       { code: "unavailable", message: /b\.sock\.queue/ },
     );
+    return Promise.resolve();
   });
 });

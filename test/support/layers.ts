@@ -16,8 +16,11 @@ export interface Edge {
   readonly to: string;
 }
 
-const HOST_PORTS = ["cni_setup", "command", "netns", "release_queue"]
+const HOST_PORTS = ["cni_io", "cni_setup", "command", "netns", "release_queue"]
   .map((port) => `src/host/${port}.ts`);
+const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
+  .concat("queue", "source", "stellar_source")
+  .map((part) => `src/cli/cni_${part}.ts`);
 const SHARED = ["src/error.ts", "src/names.ts"];
 const PURE = [...SHARED, "src/net/", "src/plan.ts"];
 const PURE_WHY =
@@ -112,6 +115,18 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
     others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
     why: "it is the RPC client of the command line",
+  },
+  ...PLUGIN_FILES.map((at): Layer => ({
+    at,
+    ours: [...PURE, "src/cni/", "src/host/cni_io.ts", ...PLUGIN_FILES],
+    others: [],
+    why: "the plugin starts fast: it loads no RPC library",
+  })),
+  {
+    at: "src/cli/cni_stellar_client.ts",
+    ours: ["src/host/cni_io.ts", "src/gen/"],
+    others: ["npm:@connectrpc/connect", "npm:@connectrpc/connect-node"],
+    why: "it is the gRPC client of a Stellar-compatible service",
   },
   {
     at: "src/cli/",
