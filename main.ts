@@ -119,15 +119,16 @@ async function runAgent(
     path: config.store === "file" ? `${config.stateDir}/state.db` : ":memory:",
   });
   try {
+    const queue = FileReleaseQueue.open({
+      path: `${config.stateDir}/queue`,
+      socketPath: config.socketPath,
+    });
     const agent = await Agent.start({
       ...config,
       store,
       now: Date.now,
       netns: new DenoNetns(),
-      queue: FileReleaseQueue.open({
-        path: `${config.stateDir}/queue`,
-        socketPath: config.socketPath,
-      }),
+      queue,
       bootId: Deno.readTextFileSync(BOOT_ID_PATH).trim(),
       randomId: () => crypto.randomUUID(),
     });
@@ -146,6 +147,7 @@ async function runAgent(
       stop: stop.signal,
       warn: (message) => warnings.push(message),
       onReady(at) {
+        queue.link();
         listeners.push(...at);
         if (options.log.format === "json") return;
         writeTo(Deno.stderr)(formatGreeting({

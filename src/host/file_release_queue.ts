@@ -16,33 +16,44 @@ export interface FileReleaseQueueOptions {
 /** Releases that CNI plugins wrote to a folder, one file each. */
 export class FileReleaseQueue implements ReleaseQueue {
   readonly #path: string;
+  readonly #link: string;
 
-  private constructor(path: string) {
+  private constructor({ path, socketPath }: FileReleaseQueueOptions) {
     this.#path = path;
+    this.#link = `${socketPath}.queue`;
   }
 
   /**
-   * Makes the folder where it is missing, and the link to it.
+   * Makes the folder where it is missing.
    *
    * @throws {NetError} `unavailable` when that fails
    */
   static open(options: FileReleaseQueueOptions): FileReleaseQueue {
-    const { path, socketPath } = options;
-    const link = `${socketPath}.queue`;
+    const { path } = options;
     try {
       Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-      removeLink(link);
-      Deno.symlinkSync(Deno.realPathSync(path), link);
     } catch (cause) {
-      throw new NetError(
-        "unavailable",
-        `Cannot make the queue of releases "${path}" with its link "${link}": ${
-          cause instanceof Error ? cause.message : cause
-        }`,
-        { cause },
+      throw unusable(`make the queue of releases "${path}"`, cause);
+    }
+    return new FileReleaseQueue(options);
+  }
+
+  /**
+   * Makes the link beside the socket, in place of one that is there. Whoever
+   * calls it has the socket: the link of another agent stays as it is.
+   *
+   * @throws {NetError} `unavailable` when that fails
+   */
+  link(): void {
+    try {
+      removeLink(this.#link);
+      Deno.symlinkSync(Deno.realPathSync(this.#path), this.#link);
+    } catch (cause) {
+      throw unusable(
+        `link the queue of releases "${this.#path}" as "${this.#link}"`,
+        cause,
       );
     }
-    return new FileReleaseQueue(path);
   }
 
   async size(): Promise<number> {
@@ -82,6 +93,11 @@ export class FileReleaseQueue implements ReleaseQueue {
   #file(id: string): string {
     return `${this.#path}/${id}`;
   }
+}
+
+function unusable(action: string, cause: unknown): NetError {
+  const what = cause instanceof Error ? cause.message : cause;
+  return new NetError("unavailable", `Cannot ${action}: ${what}`, { cause });
 }
 
 function removeLink(path: string): void {

@@ -14,6 +14,7 @@ Deno.test("FileReleaseQueue lists what waits, the oldest first, and removes it",
   await withTempDir(async (dir) => {
     const path = `${dir}/queue`;
     const queue = FileReleaseQueue.open({ path, socketPath: `${dir}/a.sock` });
+    queue.link();
     // Through the link beside the socket, as a plugin writes.
     write(`${dir}/a.sock.queue`, "late", 2);
     write(`${dir}/a.sock.queue`, "early", 1);
@@ -49,22 +50,24 @@ Deno.test("FileReleaseQueue sets aside what it cannot read", async () => {
   });
 });
 
-Deno.test("FileReleaseQueue.open() can be repeated, and moves its link along", async () => {
+Deno.test("FileReleaseQueue.link() moves its link along, and open() leaves it alone", async () => {
   await withTempDir((dir) => {
-    for (const name of ["one", "two", "two"]) {
+    const open = (name: string) =>
       FileReleaseQueue.open({
         path: `${dir}/${name}`,
         socketPath: `${dir}/a.sock`,
       });
-    }
+    for (const name of ["one", "two", "two"]) open(name).link();
+    open("three");
     assert.equal(
       Deno.readLinkSync(`${dir}/a.sock.queue`),
       Deno.realPathSync(`${dir}/two`),
     );
-    Deno.writeTextFileSync(`${dir}/b.sock.queue`, "");
+    Deno.removeSync(`${dir}/a.sock.queue`);
+    Deno.writeTextFileSync(`${dir}/a.sock.queue`, "");
     assert.throws(
-      () => FileReleaseQueue.open({ path: dir, socketPath: `${dir}/b.sock` }),
-      { code: "unavailable", message: /b\.sock\.queue/ },
+      () => open("two").link(),
+      { code: "unavailable", message: /a\.sock\.queue/ },
     );
     return Promise.resolve();
   });
