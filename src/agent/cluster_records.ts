@@ -26,12 +26,10 @@ export function clusterWrites(change: ClusterChange): Writes {
     case "config":
       return { puts: [{ key: CONFIG_KEY, value: configValue(change.config) }] };
     case "node":
-      return {
-        puts: [{
-          key: ["cluster", "node", change.record.name],
-          value: nodeValue(change.record),
-        }],
-      };
+      return putOrDelete(
+        ["cluster", "node", change.name],
+        change.record && nodeValue(change.record),
+      );
     case "subnet":
       return putOrDelete(
         ["cluster", "subnet", formatPrefix(change.subnet)],
@@ -63,7 +61,11 @@ export function readClusterEntry(entry: Entry): ClusterChange | undefined {
       case "config":
         return { kind, config: readConfig(entry.value) };
       case "node":
-        return { kind, record: readNode(String(name), entry.value) };
+        return {
+          kind,
+          name: String(name),
+          record: readNode(String(name), entry.value),
+        };
       case "subnet":
         return {
           kind,
@@ -120,6 +122,9 @@ function readConfig(value: JsonValue): ClusterConfig {
 }
 
 interface NodeValue {
+  readonly instanceId: string;
+  readonly advertised: readonly string[];
+  readonly apiUrl: string;
   readonly subnets: readonly string[];
   readonly localPrefixes: readonly {
     readonly cidr: string;
@@ -130,6 +135,9 @@ interface NodeValue {
 
 function nodeValue(node: NodeRecord): JsonValue {
   return {
+    instanceId: node.instanceId,
+    advertised: node.advertised.map(formatAddress),
+    apiUrl: node.apiUrl,
     subnets: node.subnets.map(formatPrefix),
     localPrefixes: node.localPrefixes.map((local) => ({
       cidr: formatPrefix(local.prefix),
@@ -140,9 +148,13 @@ function nodeValue(node: NodeRecord): JsonValue {
 }
 
 function readNode(name: string, value: JsonValue): NodeRecord {
-  const { subnets, localPrefixes, joinedAtMs } = value as unknown as NodeValue;
+  const { subnets, localPrefixes, joinedAtMs, ...rest } =
+    value as unknown as NodeValue;
   return {
     name,
+    instanceId: text(rest.instanceId),
+    advertised: rest.advertised.map(parseAddress),
+    apiUrl: text(rest.apiUrl),
     subnets: subnets.map((cidr): Prefix => parsePrefix(cidr)),
     localPrefixes: localPrefixes.map((local) => ({
       prefix: parsePrefix(local.cidr),

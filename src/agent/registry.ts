@@ -1,15 +1,14 @@
 import { listSubnets, type SubnetListing } from "../cluster/listing.ts";
 import {
   type ClusterPlan,
-  planAddRoute,
   planClaim,
   planCreate,
-  planDeleteRoute,
   planRelease,
   planReport,
   planReserve,
   planUnreserve,
 } from "../cluster/plan.ts";
+import { planAddRoute, planDeleteRoute } from "../cluster/route_plan.ts";
 import {
   type ClusterChange,
   type ClusterConfig,

@@ -1,4 +1,3 @@
-import { type Address, formatAddress } from "../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../net/carve.ts";
 import {
   containsPrefix,
@@ -6,7 +5,6 @@ import {
   overlaps,
   type Prefix,
 } from "../net/prefix.ts";
-import { nextHopBlock, specialBlockOf } from "../net/special.ts";
 import { type Planned, type Refusal, refuse } from "../plan.ts";
 import type {
   ClusterChange,
@@ -15,7 +13,6 @@ import type {
   LocalPrefix,
   NetworkSlices,
   NodeRecord,
-  RouteRecord,
 } from "./state.ts";
 
 /** The outcome of a plan for the cluster. */
@@ -61,11 +58,23 @@ export function planClaim(
   node: string,
   nowMs: number,
 ): ClusterPlan<readonly Prefix[]> {
-  const record = state.nodes.get(node);
+  return planClaimOf(
+    state,
+    state.nodes.get(node) ?? createNode(node, nowMs),
+    nowMs,
+  );
+}
+
+/** Plans the claim of a node whose record is about to become this. */
+export function planClaimOf(
+  state: ClusterState,
+  node: NodeRecord,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
   const subnets: Prefix[] = [];
   const changes: ClusterChange[] = [];
   for (const slices of state.networks) {
-    const owned = record?.subnets.find((s) =>
+    const owned = node.subnets.find((s) =>
       containsPrefix(slices.carve.network, s)
     );
     const subnet = owned ?? chooseSlice(state, slices, node);
@@ -75,16 +84,11 @@ export function planClaim(
       changes.push({
         kind: "subnet",
         subnet,
-        record: { state: "owned", node, sinceMs: nowMs },
+        record: { state: "owned", node: node.name, sinceMs: nowMs },
       });
     }
   }
-  if (changes.length > 0) {
-    changes.push({
-      kind: "node",
-      record: { ...record ?? createNode(node, nowMs), subnets },
-    });
-  }
+  if (changes.length > 0) changes.push(putNode({ ...node, subnets }));
   return planned(subnets, changes);
 }
 
@@ -104,7 +108,7 @@ export function planRelease(
       subnet,
       record: { state: "released", node, sinceMs: nowMs },
     })),
-    { kind: "node", record: { ...record, subnets: [] } },
+    putNode({ ...record, subnets: [] }),
   ]);
 }
 
@@ -162,107 +166,76 @@ export function planReport(
 ): ClusterPlan<undefined> {
   const record = state.nodes.get(report.node) ??
     createNode(report.node, nowMs);
-  const localPrefixes = report.prefixes.filter(({ prefix }) =>
-    state.networks.some((n) => overlaps(n.carve.network, prefix)) &&
-    !record.subnets.some((subnet) => containsPrefix(subnet, prefix))
-  );
+  const localPrefixes = relevantPrefixes(state, record, report.prefixes);
   const isSame =
     formatLocal(localPrefixes) === formatLocal(record.localPrefixes);
   return planned(
     undefined,
-    isSame ? [] : [{ kind: "node", record: { ...record, localPrefixes } }],
+    isSame ? [] : [putNode({ ...record, localPrefixes })],
   );
 }
 
-/** Plans an extra route. The same route again succeeds and stays as it is. */
-export function planAddRoute(
+/** Of what a host uses itself, what overlaps a network and is not the node's own subnet. */
+export function relevantPrefixes(
   state: ClusterState,
-  route: { readonly destination: Prefix; readonly target: Address },
-  nowMs: number,
-): ClusterPlan<RouteRecord> {
-  const { destination, target } = route;
-  const text = formatPrefix(destination);
-  if (destination.family !== target.family) {
-    return refuse(
-      "invalid_argument",
-      `Cannot add the route "${text}": its target "${
-        formatAddress(target)
-      }" is not an IPv${destination.family} address`,
-    );
-  }
-  const special = specialBlockOf(destination) ?? nextHopBlock(target);
-  if (special) {
-    return refuse(
-      "invalid_argument",
-      `Cannot add the route "${text}" with the target "${
-        formatAddress(target)
-      }": ${formatPrefix(special.prefix)} (${special.name}) cannot be routed`,
-    );
-  }
-  const existing = state.routes.get(text);
-  if (!existing) {
-    const record = { destination, target, addedAtMs: nowMs };
-    return planned(record, [{ kind: "route", destination, record }]);
-  }
-  return formatAddress(existing.target) === formatAddress(target)
-    ? planned(existing, [])
-    : refuse(
-      "already_exists",
-      `route exists in configuration: "${text}" has the target "${
-        formatAddress(existing.target)
-      }"; delete it first`,
-    );
+  node: Pick<NodeRecord, "subnets">,
+  prefixes: readonly LocalPrefix[],
+): LocalPrefix[] {
+  return prefixes.filter(({ prefix }) =>
+    state.networks.some((n) => overlaps(n.carve.network, prefix)) &&
+    !node.subnets.some((subnet) => containsPrefix(subnet, prefix))
+  );
 }
 
-/** Plans the removal of an extra route. Removing what is not there succeeds. */
-export function planDeleteRoute(
-  state: ClusterState,
-  route: { readonly destination: Prefix; readonly target: Address | undefined },
-): ClusterPlan<undefined> {
-  const { destination, target } = route;
-  const existing = state.routes.get(formatPrefix(destination));
-  if (!existing) return planned(undefined, []);
-  const has = formatAddress(existing.target);
-  return target && formatAddress(target) !== has
-    ? refuse(
-      "failed_precondition",
-      `Cannot delete the route "${formatPrefix(destination)}" by "${
-        formatAddress(target)
-      }": its target is "${has}"`,
-    )
-    : planned(undefined, [{ kind: "route", destination, record: undefined }]);
+/** The change that puts a node's record. */
+export function putNode(record: NodeRecord): ClusterChange {
+  return { kind: "node", name: record.name, record };
 }
 
-function planned<T>(
+/** The plan that answers and changes so much. */
+export function planned<T>(
   answer: T,
   changes: readonly ClusterChange[],
 ): Planned<T, ClusterChange> {
   return { kind: "planned", answer, changes };
 }
 
-function createNode(name: string, nowMs: number): NodeRecord {
-  return { name, subnets: [], localPrefixes: [], joinedAtMs: nowMs };
+/** The record of a node of which nothing but its name is known. */
+export function createNode(name: string, nowMs: number): NodeRecord {
+  return {
+    name,
+    instanceId: "",
+    advertised: [],
+    apiUrl: "",
+    subnets: [],
+    localPrefixes: [],
+    joinedAtMs: nowMs,
+  };
 }
 
 function chooseSlice(
   state: ClusterState,
   slices: NetworkSlices,
-  node: string,
+  node: NodeRecord,
 ): Prefix | undefined {
+  // Its own prefixes count, although nobody knows of them yet.
+  const findConflict = (slice: Prefix) =>
+    state.conflictWith(slice) ??
+      node.localPrefixes.find((local) => overlaps(local.prefix, slice));
   let reserved: Prefix | undefined;
   let released: { subnet: Prefix; sinceMs: number } | undefined;
   for (const [index, record] of slices.entries()) {
     if (record.state === "owned") continue;
     const subnet = sliceAt(slices.carve, index);
-    if (state.conflictWith(subnet)) continue;
+    if (findConflict(subnet)) continue;
     if (record.state === "reserved") {
-      if (record.node === node) reserved ??= subnet;
-    } else if (record.node === node) return subnet;
+      if (record.node === node.name) reserved ??= subnet;
+    } else if (record.node === node.name) return subnet;
     else if (!released || record.sinceMs < released.sinceMs) {
       released = { subnet, sinceMs: record.sinceMs };
     }
   }
-  return reserved ?? state.nextFree(slices) ?? released?.subnet;
+  return reserved ?? state.nextFree(slices, findConflict) ?? released?.subnet;
 }
 
 function refuseNoSubnets(state: ClusterState, slices: NetworkSlices): Refusal {

@@ -28,6 +28,12 @@ export interface LocalPrefix {
 /** A node that is known. */
 export interface NodeRecord {
   readonly name: string;
+  /** Random id of its state; empty when it was registered over the API and runs no agent. */
+  readonly instanceId: string;
+  /** The addresses that other hosts route through, at most one of each family. */
+  readonly advertised: readonly Address[];
+  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  readonly apiUrl: string;
   /** Its subnets, one of each network, or none. */
   readonly subnets: readonly Prefix[];
   /** The prefixes of its host that overlap a network. */
@@ -62,7 +68,11 @@ export interface RouteRecord {
 /** A change of the cluster's state. An undefined record is a removal. */
 export type ClusterChange =
   | { readonly kind: "config"; readonly config: ClusterConfig }
-  | { readonly kind: "node"; readonly record: NodeRecord }
+  | {
+    readonly kind: "node";
+    readonly name: string;
+    readonly record: NodeRecord | undefined;
+  }
   | {
     readonly kind: "subnet";
     readonly subnet: Prefix;
@@ -170,14 +180,22 @@ export class ClusterState {
   }
   readonly #conflicts = new Map<string, Conflict>();
 
-  /** The first slice that was never used and is free of conflicts, undefined when there is none. */
-  nextFree(slices: NetworkSlices): Prefix | undefined {
+  /**
+   * The first slice that was never used and is free of conflicts, undefined
+   * when there is none.
+   *
+   * @param findConflict what a host uses that overlaps a slice
+   */
+  nextFree(
+    slices: NetworkSlices,
+    findConflict: (slice: Prefix) => LocalPrefix | undefined,
+  ): Prefix | undefined {
     let from = 0n;
     while (true) {
       const index = slices.nextUnused(from);
       if (index === undefined) return undefined;
       const slice = sliceAt(slices.carve, index);
-      const conflict = this.conflictWith(slice);
+      const conflict = findConflict(slice);
       if (!conflict) return slice;
       from = slicesOverlapping(slices.carve, conflict.prefix)!.last + 1n;
     }
@@ -191,7 +209,8 @@ export class ClusterState {
         this.#slices = change.config.networks.map((c) => new NetworkSlices(c));
         break;
       case "node":
-        this.#nodes.set(change.record.name, change.record);
+        if (change.record) this.#nodes.set(change.name, change.record);
+        else this.#nodes.delete(change.name);
         this.#collectConflicts();
         break;
       case "subnet": {

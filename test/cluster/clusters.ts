@@ -1,14 +1,13 @@
 import { listSubnets } from "../../src/cluster/listing.ts";
 import {
   type ClusterPlan,
-  planAddRoute,
   planClaim,
-  planDeleteRoute,
   planRelease,
   planReport,
   planReserve,
   planUnreserve,
 } from "../../src/cluster/plan.ts";
+import { planAddRoute, planDeleteRoute } from "../../src/cluster/route_plan.ts";
 import { ClusterState } from "../../src/cluster/state.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { createCarve } from "../../src/net/carve.ts";

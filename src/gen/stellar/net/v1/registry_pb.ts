@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIVChNMaXN0TmV0d29ya3NSZXF1ZXN0IlUKFExpc3ROZXR3b3Jrc1Jlc3BvbnNlEikKCG5ldHdvcmtzGAEgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxISCgpjbHVzdGVyX2lkGAIgASgJIiMKE0NsYWltU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCSI/ChRDbGFpbVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IiUKFVJlbGVhc2VTdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCIUChJMaXN0U3VibmV0c1JlcXVlc3QiPgoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IkIKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiPwoVUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlEiYKBnN1Ym5ldBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCImChZVbnJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkiGQoXVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiEwoRTGlzdFJvdXRlc1JlcXVlc3QiOwoSTGlzdFJvdXRlc1Jlc3BvbnNlEiUKBnJvdXRlcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIi8KD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSI4ChBBZGRSb3V0ZVJlc3BvbnNlEiQKBXJvdXRlGAEgASgLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiMgoSRGVsZXRlUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIhUKE0RlbGV0ZVJvdXRlUmVzcG9uc2UqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEMr4GCg9SZWdpc3RyeVNlcnZpY2USWQoMTGlzdE5ldHdvcmtzEiMuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1Jlc3BvbnNlElkKDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZRJfCg5SZWxlYXNlU3VibmV0cxIlLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USVgoLTGlzdFN1Ym5ldHMSIi5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1Jlc3BvbnNlElwKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZRJiCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2USUwoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEk0KCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZRJWCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLQAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAioAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEjMKDmxvY2FsX3ByZWZpeGVzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuTG9jYWxQcmVmaXgSFAoMaGVsZF9zdWJuZXRzGAYgAygJIl4KDEpvaW5SZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEikKCG5ldHdvcmtzGAIgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxIPCgdzdWJuZXRzGAMgAygJIjUKEEhlYXJ0YmVhdFJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCSIoChFIZWFydGJlYXRSZXNwb25zZRITCgtpbnRlcnZhbF9tcxgBIAEoBSIOCgxXYXRjaFJlcXVlc3QirgEKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkiEgoQTGlzdE5vZGVzUmVxdWVzdCI4ChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUiRQoRUmVtb3ZlTm9kZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRINCgVmb3JjZRgCIAEoCBITCgtpbnN0YW5jZV9pZBgDIAEoCSIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSIVChNMaXN0TmV0d29ya3NSZXF1ZXN0IlUKFExpc3ROZXR3b3Jrc1Jlc3BvbnNlEikKCG5ldHdvcmtzGAEgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxISCgpjbHVzdGVyX2lkGAIgASgJIiMKE0NsYWltU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCSI/ChRDbGFpbVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IiUKFVJlbGVhc2VTdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCIUChJMaXN0U3VibmV0c1JlcXVlc3QiPgoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IkIKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiPwoVUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlEiYKBnN1Ym5ldBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCImChZVbnJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkiGQoXVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiEwoRTGlzdFJvdXRlc1JlcXVlc3QiOwoSTGlzdFJvdXRlc1Jlc3BvbnNlEiUKBnJvdXRlcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIi8KD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSI4ChBBZGRSb3V0ZVJlc3BvbnNlEiQKBXJvdXRlGAEgASgLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiMgoSRGVsZXRlUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIhUKE0RlbGV0ZVJvdXRlUmVzcG9uc2UqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEKnIKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQTk9ERV9TVEFURV9SRUFEWRABEhoKFk5PREVfU1RBVEVfVU5SRUFDSEFCTEUQAhIXChNOT0RFX1NUQVRFX05PX0FHRU5UEAMywgkKD1JlZ2lzdHJ5U2VydmljZRJZCgxMaXN0TmV0d29ya3MSIy5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVzcG9uc2USWQoMQ2xhaW1TdWJuZXRzEiMuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1Jlc3BvbnNlEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USUAoJSGVhcnRiZWF0EiAuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlc3BvbnNlEkYKBVdhdGNoEhwuc3RlbGxhci5uZXQudjEuV2F0Y2hSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuV2F0Y2hSZXNwb25zZTABElAKCUxpc3ROb2RlcxIgLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXNwb25zZRJTCgpSZW1vdmVOb2RlEiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVzcG9uc2USVgoLTGlzdFN1Ym5ldHMSIi5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1Jlc3BvbnNlElwKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZRJiCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2USUwoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEk0KCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZRJWCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -136,6 +136,402 @@ export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 2);
 
 /**
+ * LocalPrefix is a prefix that a host uses for something else.
+ *
+ * @generated from message stellar.net.v1.LocalPrefix
+ */
+export type LocalPrefix = Message<"stellar.net.v1.LocalPrefix"> & {
+  /**
+   * The prefix, such as "172.17.0.0/16".
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
+
+  /**
+   * The interface that it was seen on.
+   *
+   * @generated from field: string device = 2;
+   */
+  device: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.LocalPrefix.
+ * Use `create(LocalPrefixSchema)` to create a new message.
+ */
+export const LocalPrefixSchema: GenMessage<LocalPrefix> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 3);
+
+/**
+ * Node is a host of the cluster.
+ *
+ * @generated from message stellar.net.v1.Node
+ */
+export type Node = Message<"stellar.net.v1.Node"> & {
+  /**
+   * Its name, unique in the cluster.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its subnets, one of each network. Empty: it has none yet.
+   *
+   * @generated from field: repeated string subnets = 2;
+   */
+  subnets: string[];
+
+  /**
+   * Its addresses that other hosts route through, at most one of each family.
+   *
+   * @generated from field: repeated string advertised = 3;
+   */
+  advertised: string[];
+
+  /**
+   * URL of its agent's API. Empty: it is not reached from other hosts.
+   *
+   * @generated from field: string api_url = 4;
+   */
+  apiUrl: string;
+
+  /**
+   * Whether it is alive.
+   *
+   * @generated from field: stellar.net.v1.NodeState state = 5;
+   */
+  state: NodeState;
+
+  /**
+   * When it joined.
+   *
+   * @generated from field: google.protobuf.Timestamp joined_at = 6;
+   */
+  joinedAt?: Timestamp | undefined;
+
+  /**
+   * When it was heard of last. Unset: not since the registry started.
+   *
+   * @generated from field: google.protobuf.Timestamp seen_at = 7;
+   */
+  seenAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.Node.
+ * Use `create(NodeSchema)` to create a new message.
+ */
+export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 4);
+
+/**
+ * JoinRequest is what a node tells about itself.
+ *
+ * @generated from message stellar.net.v1.JoinRequest
+ */
+export type JoinRequest = Message<"stellar.net.v1.JoinRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Random id of its state: tells two hosts of one name apart.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+
+  /**
+   * Its addresses that other hosts route through, at most one of each family.
+   *
+   * @generated from field: repeated string advertised = 3;
+   */
+  advertised: string[];
+
+  /**
+   * URL of its agent's API. Empty: it is not reached from other hosts.
+   *
+   * @generated from field: string api_url = 4;
+   */
+  apiUrl: string;
+
+  /**
+   * The prefixes that its host uses itself.
+   *
+   * @generated from field: repeated stellar.net.v1.LocalPrefix local_prefixes = 5;
+   */
+  localPrefixes: LocalPrefix[];
+
+  /**
+   * The subnets that it hands out addresses of already. Empty: none.
+   *
+   * @generated from field: repeated string held_subnets = 6;
+   */
+  heldSubnets: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.JoinRequest.
+ * Use `create(JoinRequestSchema)` to create a new message.
+ */
+export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 5);
+
+/**
+ * JoinResponse is what a node needs to start.
+ *
+ * @generated from message stellar.net.v1.JoinResponse
+ */
+export type JoinResponse = Message<"stellar.net.v1.JoinResponse"> & {
+  /**
+   * Random id of the cluster.
+   *
+   * @generated from field: string cluster_id = 1;
+   */
+  clusterId: string;
+
+  /**
+   * The networks in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.Network networks = 2;
+   */
+  networks: Network[];
+
+  /**
+   * The node's subnets, one of each network, in the same order.
+   *
+   * @generated from field: repeated string subnets = 3;
+   */
+  subnets: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.JoinResponse.
+ * Use `create(JoinResponseSchema)` to create a new message.
+ */
+export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 6);
+
+/**
+ * HeartbeatRequest tells that a node is alive.
+ *
+ * @generated from message stellar.net.v1.HeartbeatRequest
+ */
+export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.HeartbeatRequest.
+ * Use `create(HeartbeatRequestSchema)` to create a new message.
+ */
+export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 7);
+
+/**
+ * HeartbeatResponse says when to come again.
+ *
+ * @generated from message stellar.net.v1.HeartbeatResponse
+ */
+export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
+  /**
+   * Milliseconds until the next heartbeat is due.
+   *
+   * @generated from field: int32 interval_ms = 1;
+   */
+  intervalMs: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.HeartbeatResponse.
+ * Use `create(HeartbeatResponseSchema)` to create a new message.
+ */
+export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 8);
+
+/**
+ * WatchRequest has no fields.
+ *
+ * @generated from message stellar.net.v1.WatchRequest
+ */
+export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 9);
+
+/**
+ * WatchResponse is a snapshot or a change.
+ *
+ * @generated from message stellar.net.v1.WatchResponse
+ */
+export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
+  /**
+   * Revision of the cluster's record after it.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * True: the nodes and routes here are all that there are. False: they are
+   * new or changed, and those below are gone.
+   *
+   * @generated from field: bool snapshot = 2;
+   */
+  snapshot: boolean;
+
+  /**
+   * Nodes.
+   *
+   * @generated from field: repeated stellar.net.v1.Node nodes = 3;
+   */
+  nodes: Node[];
+
+  /**
+   * Extra routes.
+   *
+   * @generated from field: repeated stellar.net.v1.Route routes = 4;
+   */
+  routes: Route[];
+
+  /**
+   * Names of nodes that are gone.
+   *
+   * @generated from field: repeated string removed_nodes = 5;
+   */
+  removedNodes: string[];
+
+  /**
+   * Destinations of extra routes that are gone.
+   *
+   * @generated from field: repeated string removed_routes = 6;
+   */
+  removedRoutes: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 10);
+
+/**
+ * ListNodesRequest has no fields.
+ *
+ * @generated from message stellar.net.v1.ListNodesRequest
+ */
+export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.ListNodesRequest.
+ * Use `create(ListNodesRequestSchema)` to create a new message.
+ */
+export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 11);
+
+/**
+ * ListNodesResponse lists nodes.
+ *
+ * @generated from message stellar.net.v1.ListNodesResponse
+ */
+export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated stellar.net.v1.Node nodes = 1;
+   */
+  nodes: Node[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ListNodesResponse.
+ * Use `create(ListNodesResponseSchema)` to create a new message.
+ */
+export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 12);
+
+/**
+ * RemoveNodeRequest names a node.
+ *
+ * @generated from message stellar.net.v1.RemoveNodeRequest
+ */
+export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * True: also when it is alive, or is asked for by another than itself.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Random id of the state of the node that leaves by itself. Empty: an
+   * operator removes it.
+   *
+   * @generated from field: string instance_id = 3;
+   */
+  instanceId: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.RemoveNodeRequest.
+ * Use `create(RemoveNodeRequestSchema)` to create a new message.
+ */
+export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 13);
+
+/**
+ * RemoveNodeResponse tells what was freed.
+ *
+ * @generated from message stellar.net.v1.RemoveNodeResponse
+ */
+export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & {
+  /**
+   * The subnets that it had.
+   *
+   * @generated from field: repeated string subnets = 1;
+   */
+  subnets: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.RemoveNodeResponse.
+ * Use `create(RemoveNodeResponseSchema)` to create a new message.
+ */
+export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 14);
+
+/**
  * ListNetworksRequest has no fields.
  *
  * @generated from message stellar.net.v1.ListNetworksRequest
@@ -148,7 +544,7 @@ export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> 
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
 export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 3);
+  messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
  * ListNetworksResponse lists networks.
@@ -176,7 +572,7 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
 export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 4);
+  messageDesc(file_stellar_net_v1_registry, 16);
 
 /**
  * ClaimSubnetsRequest names a node.
@@ -197,7 +593,7 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
 export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 5);
+  messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
  * ClaimSubnetsResponse lists the node's subnets.
@@ -218,7 +614,7 @@ export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
 export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 6);
+  messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
  * ReleaseSubnetsRequest names a node.
@@ -239,7 +635,7 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
 export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 7);
+  messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
  * ReleaseSubnetsResponse lists what was released.
@@ -260,7 +656,7 @@ export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsRespo
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
 export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 8);
+  messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
  * ListSubnetsRequest has no fields.
@@ -275,7 +671,7 @@ export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & 
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
 export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 9);
+  messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
  * ListSubnetsResponse lists subnets.
@@ -296,7 +692,7 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
 export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 10);
+  messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
  * ReserveSubnetRequest names a subnet.
@@ -331,7 +727,7 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
 export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 11);
+  messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
  * ReserveSubnetResponse is the subnet as it is now.
@@ -352,7 +748,7 @@ export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetRespons
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
 export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 12);
+  messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
  * UnreserveSubnetRequest names a subnet.
@@ -373,7 +769,7 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
 export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 13);
+  messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
  * UnreserveSubnetResponse has no fields.
@@ -388,7 +784,7 @@ export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetRes
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
 export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 14);
+  messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
  * ListRoutesRequest has no fields.
@@ -403,7 +799,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 15);
+  messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
  * ListRoutesResponse lists extra routes.
@@ -424,7 +820,7 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 16);
+  messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
  * AddRouteRequest is an extra route.
@@ -452,7 +848,7 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
  * Use `create(AddRouteRequestSchema)` to create a new message.
  */
 export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 17);
+  messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
  * AddRouteResponse is the route as it is now.
@@ -473,7 +869,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
 export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 18);
+  messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
  * DeleteRouteRequest names an extra route.
@@ -502,7 +898,7 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
 export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 19);
+  messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
  * DeleteRouteResponse has no fields.
@@ -517,7 +913,7 @@ export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> 
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
 export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 20);
+  messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
  * SubnetState says what a subnet is at the moment.
@@ -568,6 +964,47 @@ export const SubnetStateSchema: GenEnum<SubnetState> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_registry, 0);
 
 /**
+ * NodeState says whether a node is alive.
+ *
+ * @generated from enum stellar.net.v1.NodeState
+ */
+export enum NodeState {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: NODE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was heard of a short while ago.
+   *
+   * @generated from enum value: NODE_STATE_READY = 1;
+   */
+  READY = 1,
+
+  /**
+   * It was not heard of for a while. It keeps its subnets and its routes.
+   *
+   * @generated from enum value: NODE_STATE_UNREACHABLE = 2;
+   */
+  UNREACHABLE = 2,
+
+  /**
+   * It was registered over the API and runs no agent.
+   *
+   * @generated from enum value: NODE_STATE_NO_AGENT = 3;
+   */
+  NO_AGENT = 3,
+}
+
+/**
+ * Describes the enum stellar.net.v1.NodeState.
+ */
+export const NodeStateSchema: GenEnum<NodeState> = /*@__PURE__*/
+  enumDesc(file_stellar_net_v1_registry, 1);
+
+/**
  * RegistryService keeps the cluster's one record of networks, nodes, subnets
  * and extra routes.
  *
@@ -605,6 +1042,64 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseSubnetsRequestSchema;
     output: typeof ReleaseSubnetsResponseSchema;
+  },
+  /**
+   * Join makes a node known and gives it its subnets. A node that has joined
+   * before says which subnets it holds, and gets the same. ALREADY_EXISTS when
+   * another host has its name, FAILED_PRECONDITION when a subnet that it holds
+   * belongs to another node now, RESOURCE_EXHAUSTED when none is left.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.Join
+   */
+  join: {
+    methodKind: "unary";
+    input: typeof JoinRequestSchema;
+    output: typeof JoinResponseSchema;
+  },
+  /**
+   * Heartbeat tells that a node is alive. NOT_FOUND when it is not known (it
+   * joins again then), ALREADY_EXISTS when another host has its name.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.Heartbeat
+   */
+  heartbeat: {
+    methodKind: "unary";
+    input: typeof HeartbeatRequestSchema;
+    output: typeof HeartbeatResponseSchema;
+  },
+  /**
+   * Watch follows the nodes and the extra routes: a snapshot first, then what
+   * changes. A watcher that is too slow is ended with ABORTED, and watches
+   * again.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.Watch
+   */
+  watch: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
+  },
+  /**
+   * ListNodes lists the nodes that are known, by name.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.ListNodes
+   */
+  listNodes: {
+    methodKind: "unary";
+    input: typeof ListNodesRequestSchema;
+    output: typeof ListNodesResponseSchema;
+  },
+  /**
+   * RemoveNode forgets a node and frees its subnets, whatever is held there.
+   * NOT_FOUND when it is not known, FAILED_PRECONDITION when it is alive and
+   * the removal is not forced.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.RemoveNode
+   */
+  removeNode: {
+    methodKind: "unary";
+    input: typeof RemoveNodeRequestSchema;
+    output: typeof RemoveNodeResponseSchema;
   },
   /**
    * ListSubnets lists all subnets that are owned, reserved, conflicting or

@@ -1,0 +1,158 @@
+import type { Address } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { type Refusal, refuse } from "../plan.ts";
+import {
+  type ClusterPlan,
+  createNode,
+  planClaimOf,
+  planned,
+  putNode,
+  relevantPrefixes,
+} from "./plan.ts";
+import type {
+  ClusterChange,
+  ClusterState,
+  LocalPrefix,
+  NodeRecord,
+} from "./state.ts";
+
+/** What a node tells about itself when it joins. */
+export interface JoinRequest {
+  readonly node: string;
+  /** Random id of its state: tells two hosts of one name apart. */
+  readonly instanceId: string;
+  /** Its addresses that other hosts route through, at most one of each family. */
+  readonly advertised: readonly Address[];
+  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  readonly apiUrl: string;
+  /** The prefixes that its host uses itself. */
+  readonly localPrefixes: readonly LocalPrefix[];
+  /** The subnets that it hands out addresses of already; empty for none. */
+  readonly heldSubnets: readonly Prefix[];
+}
+
+/** Who asks for a node's removal. */
+export interface RemovalRequest {
+  readonly node: string;
+  /** The node itself, by the id of its state; empty: an operator. */
+  readonly instanceId: string;
+  /** Whether it is heard of. */
+  readonly isAlive: boolean;
+  /** Also when it is alive. */
+  readonly force: boolean;
+}
+
+/**
+ * Plans a node's join: its record, and one subnet of each network. What it
+ * holds already it keeps; where that belongs to another node now, it is
+ * refused (fenced).
+ */
+export function planJoin(
+  state: ClusterState,
+  request: JoinRequest,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const { node, instanceId, advertised, apiUrl, heldSubnets } = request;
+  const known = state.nodes.get(node);
+  const refusal = refuseOther(known, request) ?? refuseFenced(state, request);
+  if (refusal) return refusal;
+  const subnets = heldSubnets.length > 0 ? heldSubnets : known?.subnets ?? [];
+  const record: NodeRecord = {
+    ...known ?? createNode(node, nowMs),
+    instanceId,
+    advertised,
+    apiUrl,
+    subnets,
+    localPrefixes: relevantPrefixes(state, { subnets }, request.localPrefixes),
+  };
+  const claim = planClaimOf(state, record, nowMs);
+  if (claim.kind === "refused") return claim;
+  const kept = subnets.filter((s) => !isOwner(state, s, node));
+  return planned(claim.answer, [
+    ...kept.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "owned", node, sinceMs: nowMs },
+    })),
+    ...claim.changes,
+    putNode({ ...record, subnets: claim.answer }),
+  ]);
+}
+
+/** Plans that a node is forgotten and its subnets are free. */
+export function planRemoval(
+  state: ClusterState,
+  request: RemovalRequest,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const { node, instanceId, isAlive, force } = request;
+  const known = state.nodes.get(node);
+  if (!known) {
+    return refuse("not_found", `Cannot remove node "${node}": it is not known`);
+  }
+  if (instanceId !== "" && instanceId !== known.instanceId) {
+    return refuse(
+      "already_exists",
+      `Cannot remove node "${node}": another host has that name now`,
+    );
+  }
+  if (instanceId === "" && isAlive && !force) {
+    return refuse(
+      "failed_precondition",
+      `Cannot remove node "${node}": it is alive; run "stellar-net node leave" there, or force the removal`,
+    );
+  }
+  return planned(known.subnets, [
+    ...known.subnets.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "released", node, sinceMs: nowMs },
+    })),
+    { kind: "node", name: node, record: undefined },
+  ]);
+}
+
+function refuseOther(
+  known: NodeRecord | undefined,
+  { node, instanceId }: JoinRequest,
+): Refusal | undefined {
+  return !known || known.instanceId === "" || known.instanceId === instanceId
+    ? undefined
+    : refuse(
+      "already_exists",
+      `Cannot join as "${node}": another host with that name is known; ` +
+        `give this one another --node, or if that host is gone, take over with "stellar-net node remove ${node}"`,
+    );
+}
+
+function refuseFenced(
+  state: ClusterState,
+  { node, heldSubnets }: JoinRequest,
+): Refusal | undefined {
+  for (const subnet of heldSubnets) {
+    const text = formatPrefix(subnet);
+    const place = state.locate(subnet);
+    const record = place?.slices.get(place.index);
+    const what = !place
+      ? "it is no subnet of this cluster"
+      : record && record.state !== "released" && record.node !== node
+      ? record.state === "owned"
+        ? `it belongs to node "${record.node}" now`
+        : "it is reserved now"
+      : undefined;
+    if (what !== undefined) {
+      return refuse(
+        "failed_precondition",
+        `Cannot join with the subnet ${text}: ${what}; node "${node}" is fenced: ` +
+          `stop its containers, run "stellar-net node leave" there and start its agent again`,
+      );
+    }
+  }
+  return undefined;
+}
+
+function isOwner(state: ClusterState, subnet: Prefix, node: string): boolean {
+  const place = state.locate(subnet);
+  const record = place?.slices.get(place.index);
+  return record?.state === "owned" && record.node === node;
+}
