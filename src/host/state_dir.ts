@@ -23,11 +23,17 @@ export function makeStateDir(path: string): void {
   }
 }
 
+/** What keeps a folder from being used, by code of mkdir(2) and open(2). */
+const OBSTACLES: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EEXIST: "it is not a folder",
+  ENOTDIR: "it is not a folder",
+  EROFS: "it is on a read-only file system",
+  ENOSPC: "no space is left on the device",
+};
+
 function describe(cause: unknown): string {
-  if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (
-    cause instanceof Deno.errors.AlreadyExists ||
-    cause instanceof Deno.errors.NotADirectory
-  ) return "it is not a folder";
-  return cause instanceof Error ? cause.message : String(cause);
+  const { code = "", message } = cause as { code?: string; message?: string };
+  return OBSTACLES[code] ?? message ?? String(cause);
 }

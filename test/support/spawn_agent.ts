@@ -14,6 +14,8 @@ export interface SpawnAgentOptions {
   readonly node?: string;
   /** Default: a folder of its own, removed at the end. */
   readonly stateDir?: string;
+  /** Default: a path in a folder of its own. */
+  readonly socketPath?: string;
   /** Whether it runs as the user nobody. Default false. */
   readonly asNobody?: boolean;
   /** How long it may take until it serves. Default 20,000. */
@@ -56,7 +58,7 @@ export class SpawnedAgent implements AsyncDisposable {
     this.#dir = dir;
     this.#options = options;
     this.stateDir = options.stateDir ?? join(dir, "state");
-    this.socketPath = join(dir, "agent.sock");
+    this.socketPath = options.socketPath ?? join(dir, "agent.sock");
   }
 
   /** Where it serves over TCP, such as `http://127.0.0.1:9000`. */
