@@ -59,10 +59,12 @@ export class CallHandler {
   #call(handler: MethodHandler, request: Request, response: Response): void {
     const kind = handler.method.methodKind;
     const endless = kind === "bidi_streaming" || kind === "client_streaming";
+    const isHttp1 = request.httpVersionMajor === 1;
     const lateAt = Date.now() + this.#limits.requestTimeoutMs;
     const call: OpenCall = {
       check: (now) => {
-        if (now < lateAt || endless || request.complete) return;
+        // The HTTP/1.1 server sees to its requests itself.
+        if (now < lateAt || endless || request.complete || isHttp1) return;
         response.destroy(new Error("the request does not come to its end"));
       },
     };
@@ -94,7 +96,12 @@ export class CallHandler {
       ]);
     }
     handler(universal)
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .then((answer) => {
+        // A refused request is read to its end: some clients see an error in
+        // place of the answer when HTTP/2 tells them to send no more.
+        if (answer.status !== 200) request.resume();
+        return universalResponseToNodeResponse(answer, response);
+      })
       .catch((error) => {
         // Most often the client has gone.
         log.debug("Cannot send an answer of {call}: {error}", {

@@ -3,7 +3,6 @@ import { Agent } from "node:http";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { NetError } from "../error.ts";
-import { quote } from "../net/address.ts";
 import { fromConnectError } from "./errors.ts";
 
 /** Where an agent is: the path of its unix socket, or a URL such as "http://192.0.2.1:9000". */
@@ -90,7 +89,9 @@ async function toNetError(
 ): Promise<NetError> {
   const code = connectCode(error);
   if (code === undefined) return fromConnectError(error);
-  const where = quote("url" in target ? target.url : target.socketPath);
+  const where = JSON.stringify(
+    "url" in target ? target.url : target.socketPath,
+  );
   return new NetError(
     "unavailable",
     `Cannot reach the agent at ${where}: ${await describe(code, target)}`,

@@ -58,7 +58,7 @@ export class Http2Sessions {
       typed.on("error", ignore);
       if (headerBytes(headers) > limits.maxHeaderBytes) {
         typed.respond({ ":status": TOO_LARGE_STATUS }, { endStream: true });
-        typed.close(constants.NGHTTP2_NO_ERROR);
+        typed.resume();
       } else if (!options.acceptStream(typed, headers)) {
         makeRequest!.call(this.#server, stream, headers, ...rest);
       }

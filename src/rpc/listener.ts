@@ -46,7 +46,8 @@ export class Listener {
     // in no other way. Its own handling of connections comes behind ours.
     this.#server = createServer({
       maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: limits.headerTimeoutMs,
+      // The server wants it to be the smaller one.
+      headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headerTimeoutMs),
@@ -130,14 +131,21 @@ export class Listener {
       if (match === "partial") return;
       stop();
       socket.unshift(read);
-      if (match === "whole") this.#options.acceptHttp2(socket);
-      else this.#serveHttp1.call(this.#server, socket);
+      if (match === "whole") {
+        this.#options.acceptHttp2(socket);
+      } else {
+        socket.allowHalfOpen = true;
+        this.#serveHttp1.call(this.#server, socket);
+      }
     };
     const timer = setTimeout(
       () => socket.destroy(),
       this.#options.limits.headerTimeoutMs,
     );
     this.#sniffing.add(socket);
+    // HTTP/1.1 clients may say that they are done and wait for the answer. Of
+    // all others it is the end, which HTTP/2 would not see by itself.
+    socket.allowHalfOpen = false;
     socket.on("readable", onReadable);
     socket.on("close", stop);
   }

@@ -92,7 +92,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   async function close(graceMs: number): Promise<void> {
     health.setAll(false);
     for (const listener of listeners) listener.stop();
-    await Promise.all(files.map(removeSocketFile));
+    files.forEach(remove);
     // Whoever watches the health is told before the streams end.
     await new Promise((resolve) => setImmediate(resolve));
     handler.endStreams(
@@ -154,6 +154,14 @@ function createRouter(
   health.routes(recorder);
   createReflection(services).routes(router);
   return { router, health };
+}
+
+function remove(file: SocketFile): void {
+  try {
+    removeSocketFile(file);
+  } catch (error) {
+    log.warn("Cannot remove {path}: {error}", { path: file.path, error });
+  }
 }
 
 async function isDoneWithin(

@@ -1,12 +1,27 @@
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-import { NetError } from "../error.ts";
-import { quote } from "../net/address.ts";
+import { type ErrorCode, NetError } from "../error.ts";
 
 /** Bytes of a path in a socket's address, its closing zero left out (unix(7)). */
 const MAX_PATH_BYTES = 107;
 const OWNER_ONLY = 0o177;
 const TEMPORARY_NAME_LENGTH = 7;
+
+/** What keeps an agent from making a socket file, by code of the system call. */
+const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  EACCES: [
+    "permission_denied",
+    "no permission to make a socket there: run the agent as root",
+  ],
+  EPERM: [
+    "permission_denied",
+    "no permission to make a socket there: run the agent as root",
+  ],
+  EEXIST: ["failed_precondition", "its folder is a file"],
+  ENOTDIR: ["failed_precondition", "its folder is a file"],
+  EROFS: ["failed_precondition", "the file system is read-only"],
+  ENOSPC: ["failed_precondition", "no space is left on the device"],
+};
 
 /** Where a socket file was made: two of these differ when the files do. */
 export interface SocketFile {
@@ -33,11 +48,11 @@ export async function bindSocketFile(
   const temporary = join(dirname(path), temporaryName());
   try {
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    await removeStale(path);
     await listenOwnerOnly(temporary, listen);
     try {
-      // A link, unlike a rename, never replaces what another agent has made.
-      Deno.linkSync(temporary, path);
+      // Only now, so that the file that is made is never taken for the stale one.
+      await removeStale(path);
+      nameSocket(temporary, path);
     } finally {
       Deno.removeSync(temporary);
     }
@@ -48,11 +63,9 @@ export async function bindSocketFile(
   }
 }
 
-/** Removes a socket file, unless another has taken its place. */
-export async function removeSocketFile(file: SocketFile): Promise<void> {
-  const info = await lstat(file.path);
-  if (info?.dev !== file.device || info.ino !== file.inode) return;
-  await Deno.remove(file.path);
+/** Removes a socket file, unless another has taken its place or it is gone. */
+export function removeSocketFile(file: SocketFile): void {
+  removeIfSame(file.path, { dev: file.device, ino: file.inode });
 }
 
 function checkLength(path: string): void {
@@ -64,7 +77,7 @@ function checkLength(path: string): void {
   throw new NetError(
     "invalid_argument",
     `Cannot listen on ${
-      quote(path)
+      JSON.stringify(path)
     }: the path has ${bytes} bytes, a socket's ` +
       `has at most ${most}; name a shorter one with --socket`,
   );
@@ -76,19 +89,27 @@ async function removeStale(path: string): Promise<void> {
   if (!before.isSocket) {
     throw new NetError(
       "failed_precondition",
-      `Cannot listen on ${quote(path)}: it exists and is not a socket; ` +
+      `Cannot listen on ${
+        JSON.stringify(path)
+      }: it exists and is not a socket; ` +
         "move it away, or name another path with --socket",
     );
   }
-  if (await isServed(path)) {
-    throw new NetError(
-      "failed_precondition",
-      `Cannot listen: another agent listens on ${quote(path)}; ` +
-        "stop it, or name another path with --socket",
-    );
+  if (await isServed(path)) throw servedByAnother(path);
+  removeIfSame(path, before);
+}
+
+/** Removes a file, unless another process has replaced it. */
+function removeIfSame(
+  path: string,
+  before: Pick<Deno.FileInfo, "dev" | "ino">,
+): void {
+  try {
+    const now = Deno.lstatSync(path);
+    if (now.dev === before.dev && now.ino === before.ino) Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  const { dev, ino } = Deno.lstatSync(path);
-  if (dev === before.dev && ino === before.ino) Deno.removeSync(path);
 }
 
 function isServed(path: string): Promise<boolean> {
@@ -99,8 +120,9 @@ function isServed(path: string): Promise<boolean> {
       resolve(true);
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ECONNREFUSED") resolve(false);
-      // Its queue is full: it is there.
+      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") {
+        resolve(false);
+      } // Its queue is full: it is there.
       else if (error.code === "EAGAIN") resolve(true);
       else reject(error);
     });
@@ -120,6 +142,24 @@ function listenOwnerOnly(
   }
 }
 
+/** Gives a socket file its name: unlike a rename, without replacing another agent's. */
+function nameSocket(temporary: string, path: string): void {
+  try {
+    Deno.linkSync(temporary, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) throw servedByAnother(path);
+    throw error;
+  }
+}
+
+function servedByAnother(path: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot listen: another agent listens on ${JSON.stringify(path)}; ` +
+      "stop it, or name another path with --socket",
+  );
+}
+
 function temporaryName(): string {
   const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
   return `.${random}`;
@@ -134,28 +174,15 @@ async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-function toNetError(error: unknown, path: string): unknown {
+function toNetError(error: unknown, path: string): NetError {
   if (error instanceof NetError) return error;
-  const { code } = error as { readonly code?: unknown };
-  const start = `Cannot listen on ${quote(path)}: `;
-  switch (code) {
-    case "EACCES":
-    case "EPERM":
-      return new NetError(
-        "permission_denied",
-        start + "no permission to make a socket there; " +
-          "run the agent as root, or name another path with --socket",
-        { cause: error },
-      );
-    case "EROFS":
-    case "ENOSPC":
-    case "EEXIST":
-    case "ENOTDIR":
-    default:
-      return new NetError(
-        "failed_precondition",
-        start + `${(error as Error).message}; name another path with --socket`,
-        { cause: error },
-      );
-  }
+  const { code, message } = error as NodeJS.ErrnoException;
+  const [kind, what] = OBSTACLES[code ?? ""] ??
+    ["failed_precondition", message];
+  return new NetError(
+    kind,
+    `Cannot listen on ${JSON.stringify(path)}: ${what}; ` +
+      "name another path with --socket",
+    { cause: error },
+  );
 }

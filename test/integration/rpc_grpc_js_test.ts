@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { createGrpcJsClient, type GrpcJsClient } from "../support/grpc_js.ts";
 import { type RunningServer, withRpcServer } from "../support/rpc_server.ts";
@@ -183,45 +184,36 @@ Deno.test("grpc-js: compressed calls are understood", () =>
     },
   ));
 
-Deno.test({
-  name:
-    "close() lets unary calls finish, ends streams, and refuses what comes later",
-  // grpc-js leaves the timer of its next try to connect behind.
-  sanitizeOps: false,
-  fn: () =>
-    withClient("tcp", async ({ client, stub, server, authority }) => {
-      const health = createGrpcJsClient(authority, HEALTH);
-      const watch = (health.raw.Watch as unknown as (
-        request: unknown,
-      ) => grpc.ClientReadableStream<{ status: string }>).call(health.raw, {
-        service: "",
-      });
-      const states: string[] = [];
-      const ended = Promise.withResolvers<grpc.ServiceError>();
-      watch.on("data", ({ status }) => states.push(status)).on(
-        "error",
-        ended.resolve,
-      );
-      await once(watch, "data");
-      const slow = stub.slowCall();
-      const call = client.call("GetSubnet", { node: "n" });
-      await slow;
-      const closed = server.close();
-      const { code, details } = await ended.promise;
-      assert.deepEqual([code, details], [
-        grpc.status.UNAVAILABLE,
-        "the agent is stopping",
-      ]);
-      assert.deepEqual(states, ["SERVING", "NOT_SERVING"]);
-      await assert.rejects(health.call("Check", {}), {
-        code: grpc.status.UNAVAILABLE,
-      });
-      stub.release();
-      assert.deepEqual(await call, { subnetCidr: "n" });
-      await closed;
-      health.close();
-    }),
-});
+Deno.test("close() lets unary calls finish, ends streams, and refuses what comes later", () =>
+  withClient("tcp", async ({ client, stub, server, address, authority }) => {
+    const health = createGrpcJsClient(authority, HEALTH);
+    const watch = (health.raw.Watch as unknown as (
+      request: unknown,
+    ) => grpc.ClientReadableStream<{ status: string }>).call(health.raw, {
+      service: "",
+    });
+    const states: string[] = [];
+    const ended = Promise.withResolvers<grpc.ServiceError>();
+    watch.on("data", ({ status }) => states.push(status))
+      .on("error", ended.resolve);
+    await once(watch, "data");
+    const slow = stub.slowCall();
+    const call = client.call("GetSubnet", { node: "n" });
+    await slow;
+    const closed = server.close();
+    const { code, details } = await ended.promise;
+    assert.equal(code, grpc.status.UNAVAILABLE);
+    assert.equal(details, "the agent is stopping");
+    assert.deepEqual(states, ["SERVING", "NOT_SERVING"]);
+    await assert.rejects(
+      once(connect(address.port, address.hostname), "connect"),
+      { code: "ECONNREFUSED" },
+    );
+    stub.release();
+    assert.deepEqual(await call, { subnetCidr: "n" });
+    await closed;
+    health.close();
+  }));
 
 Deno.test("close() cuts off what is not done within the grace", () =>
   withClient("unix", async ({ client, stub, server }) => {

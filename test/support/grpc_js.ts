@@ -34,15 +34,18 @@ export interface GrpcJsOptions {
   /** Full name of a service in it. */
   readonly service: string;
   readonly channelOptions?: grpc.ChannelOptions;
+  /** Whether fields keep the names of the proto. Default false: camel case. */
+  readonly keepCase?: boolean;
 }
 
 /** Makes a client of a service. */
 export function createGrpcJsClient(
   target: string,
-  { file, service, channelOptions = {} }: GrpcJsOptions,
+  { file, service, channelOptions = {}, keepCase = false }: GrpcJsOptions,
 ): GrpcJsClient {
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIR],
+    keepCase,
     longs: String,
     enums: String,
     defaults: true,
