@@ -18,6 +18,8 @@ export interface SpawnAgentOptions {
   readonly socketPath?: string;
   /** Whether it runs as the user nobody. Default false. */
   readonly asNobody?: boolean;
+  /** A command that runs the one behind it in its own process, such as `["unshare", "--net"]`. */
+  readonly within?: readonly string[];
   /** How long it may take until it serves. Default 20,000. */
   readonly readyTimeoutMs?: number;
 }
@@ -78,15 +80,16 @@ export class SpawnedAgent implements AsyncDisposable {
    * @throws {Error} with what it wrote, when it ends or is not ready in time
    */
   async start(): Promise<void> {
-    const { node = "node1", args = [], env = {} } = this.#options;
+    const { node = "node1", args = [], env = {}, within = [] } = this.#options;
     const denoArgs = ["run", "-A", "main.ts", "agent", "--node", node]
       .concat("--state", this.stateDir, "--socket", this.socketPath)
       .concat("--listen", `127.0.0.1:${this.port}`, args);
     const line = this.#options.asNobody
       ? await asNobody(this.#dir, denoArgs)
       : { command: Deno.execPath(), args: denoArgs };
-    const child = new Deno.Command(line.command, {
-      args: [...line.args],
+    const [command, ...words] = [...within, line.command, ...line.args];
+    const child = new Deno.Command(command!, {
+      args: words,
       cwd: ROOT,
       env: { ...env },
       stdin: "null",
