@@ -10,6 +10,10 @@ const NETWORK = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$/;
 const CONTAINER = /^[!-~]{1,253}$/;
 const INTERFACE = /^[^\s/:\p{C}]{1,15}$/u;
 
+const ID = /^[A-Za-z0-9-]{1,64}$/;
+const API_URL =
+  /^https?:\/\/(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}$/;
+
 /** Longest reason that is kept, in characters. */
 const MAX_TEXT = 1024;
 /** PATH_MAX of Linux, less the final NUL. */
@@ -60,6 +64,24 @@ export function parseText(text: string): string {
     text,
     isValid,
     `at most ${MAX_TEXT} characters on one line, without control characters`,
+  );
+}
+
+/** Checks a random id, such as a UUID. @throws {RangeError} */
+export function parseId(text: string): string {
+  return check(
+    text,
+    ID.test(text),
+    "1 to 64 letters, digits and hyphens",
+  );
+}
+
+/** Checks the URL of an agent's API, without a path. @throws {RangeError} */
+export function parseApiUrl(text: string): string {
+  return check(
+    text,
+    API_URL.test(text) && URL.canParse(text),
+    'a URL such as "http://198.18.0.1:9000"',
   );
 }
 

@@ -15,7 +15,8 @@ import {
   readReleased,
   releasedKey,
 } from "./ip_records.ts";
-import type { LedgerModel, Writes } from "./ledger.ts";
+import type { Writes } from "./batch.ts";
+import type { LedgerModel } from "./ledger.ts";
 
 /** How the addresses of a node are kept in memory and in the store. */
 export class AddressModel implements LedgerModel<NodePool, PoolChange> {

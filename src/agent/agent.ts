@@ -1,14 +1,16 @@
+import type { JoinRequest } from "../cluster/join.ts";
 import type { ClusterConfig, LocalPrefix } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
 import type { Address } from "../net/address.ts";
-import { type Carve, createCarve } from "../net/carve.ts";
-import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
+import { type AgentOptions, DEFAULT_NETWORK } from "./agent_options.ts";
 import type { SubnetUsage } from "./allocator.ts";
 import { Allocators } from "./allocators.ts";
-import { Containers, type ContainersOptions } from "./containers.ts";
+import { createClusterLedger } from "./cluster_ledger.ts";
+import { Containers } from "./containers.ts";
 import {
   type HistoryQuery,
   type HistoryRecord,
@@ -16,25 +18,9 @@ import {
   readHistory,
 } from "./history.ts";
 import { readInstanceId } from "./instance.ts";
+import { Membership } from "./membership.ts";
+import { NodePools } from "./node_pools.ts";
 import { Registry } from "./registry.ts";
-
-/** The network of a cluster that was created without one. */
-export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
-
-/** Options of an agent. */
-export interface AgentOptions extends ContainersOptions {
-  /** Name of this node. */
-  readonly node: string;
-  readonly store: Store;
-  /** Networks to create the cluster with. Empty: those that it has, or {@linkcode DEFAULT_NETWORK}. */
-  readonly networks: readonly Carve[];
-  /** How long a released address is not given again while others are free, in ms. */
-  readonly coolDownMs: number;
-  /** How long the history is kept, in ms. */
-  readonly keepHistoryMs: number;
-  /** Makes a random id. */
-  readonly randomId: () => string;
-}
 
 /** What an agent tells about itself. */
 export interface AgentStatus {
@@ -66,6 +52,7 @@ export interface AgentRequest {
 export class Agent {
   readonly node: string;
   readonly registry: Registry;
+  readonly membership: Membership;
   readonly #options: AgentOptions;
   readonly #store: Store;
   readonly #cluster: ClusterConfig;
@@ -73,11 +60,13 @@ export class Agent {
   readonly #startedAtMs: number;
   readonly #containers: Containers;
   readonly #allocators: Allocators;
+  readonly #pools: NodePools;
 
   private constructor(
     options: AgentOptions,
     started: {
       readonly registry: Registry;
+      readonly membership: Membership;
       readonly cluster: ClusterConfig;
       readonly instanceId: string;
     },
@@ -85,6 +74,7 @@ export class Agent {
     this.#options = options;
     this.node = options.node;
     this.registry = started.registry;
+    this.membership = started.membership;
     this.#store = options.store;
     this.#cluster = started.cluster;
     this.#instanceId = started.instanceId;
@@ -92,7 +82,13 @@ export class Agent {
     this.#containers = new Containers(options);
     this.#allocators = new Allocators({
       ...options,
+      self: options.node,
       registry: started.registry,
+    });
+    this.#pools = new NodePools({
+      ...started,
+      self: options.node,
+      allocators: this.#allocators,
     });
   }
 
@@ -103,7 +99,13 @@ export class Agent {
    */
   static async start(options: AgentOptions): Promise<Agent> {
     const { store, now, randomId } = options;
-    const registry = new Registry({ store, now });
+    const ledger = createClusterLedger({
+      store,
+      now,
+      onCommitted: (_state, changes) => membership.onCommitted(changes),
+    });
+    const membership = new Membership(ledger, { self: options.node, now });
+    const registry = new Registry(ledger);
     const cluster = await registry.config();
     const created = cluster && options.networks.length === 0
       ? cluster
@@ -115,7 +117,12 @@ export class Agent {
         createdAtMs: now(),
       });
     const instanceId = await readInstanceId(store, randomId);
-    return new Agent(options, { registry, cluster: created, instanceId });
+    return new Agent(options, {
+      registry,
+      membership,
+      cluster: created,
+      instanceId,
+    });
   }
 
   /** What the cluster was created with. */
@@ -125,7 +132,11 @@ export class Agent {
 
   /** Takes in which prefixes this host uses itself. */
   reportPrefixes(prefixes: readonly LocalPrefix[]): Promise<void> {
-    return this.registry.report(this.node, prefixes);
+    return this.registry.report({
+      node: this.node,
+      instanceId: this.#instanceId,
+      prefixes,
+    });
   }
 
   /**
@@ -255,26 +266,14 @@ export class Agent {
     return await readHistory(this.#store, query, held);
   }
 
-  /** Gives a node one subnet of each network, or those that it has. */
-  claim(node: string): Promise<readonly Prefix[]> {
-    return this.registry.claim(node);
+  /** Takes in another host that joins: {@linkcode NodePools.join}. */
+  join(request: JoinRequest): Promise<readonly Prefix[]> {
+    return this.#pools.join(request);
   }
 
-  /**
-   * Takes a node's subnets back.
-   *
-   * @param subnet one that the node has to own; undefined for whichever it owns
-   */
-  async releaseSubnets(
-    node: string,
-    subnet?: Prefix,
-  ): Promise<readonly Prefix[]> {
-    const allocator = await this.#allocators.get(node);
-    const released = await allocator.exclusive((held, version) =>
-      this.registry.release({ node, subnet }, { held, version })
-    );
-    await this.#allocators.drop(node);
-    return released;
+  /** Takes a node's subnets back: {@linkcode NodePools.release}. */
+  releaseSubnets(node: string, subnet?: Prefix): Promise<readonly Prefix[]> {
+    return this.#pools.release(node, subnet);
   }
 
   /** Removes what is older than the history is kept, and returns how many records that were. */

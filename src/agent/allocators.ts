@@ -6,6 +6,8 @@ import type { Registry } from "./registry.ts";
 
 /** Options of the allocators. */
 export interface AllocatorsOptions {
+  /** The node of this agent. */
+  readonly self: string;
   readonly store: Store;
   readonly registry: Registry;
   /** How long a released address is not given again while others are free, in ms. */
@@ -29,12 +31,26 @@ export class Allocators {
     return this.#known.has(node);
   }
 
-  /** The allocator of a node, undefined when it has no subnet. */
+  /**
+   * The allocator of a node, undefined when it has no subnet.
+   *
+   * @throws {NetError} `failed_precondition` when the node's own agent hands
+   * its addresses out
+   */
   async find(node: string): Promise<Allocator | undefined> {
     const known = this.#known.get(node);
     if (known) return known;
-    const { registry, store, now, coolDownMs } = this.#options;
-    if ((await registry.subnetsOf(node)).length === 0) return undefined;
+    const { self, registry, store, now, coolDownMs } = this.#options;
+    const record = await registry.node(node);
+    if (!record || record.subnets.length === 0) return undefined;
+    if (node !== self && record.instanceId !== "") {
+      throw new NetError(
+        "failed_precondition",
+        `Cannot reach the addresses of node "${node}": its own agent hands them out${
+          record.apiUrl === "" ? "" : `, at ${record.apiUrl}`
+        }`,
+      );
+    }
     const allocator = this.#known.get(node) ??
       new Allocator({ store, node, now, coolDownMs });
     this.#known.set(node, allocator);

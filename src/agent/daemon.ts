@@ -7,6 +7,7 @@ import type { AgentConfig, ListenAddress } from "./config.ts";
 
 const PRUNE_INTERVAL_MS = 3_600_000;
 const QUEUE_INTERVAL_MS = 5_000;
+const LIVENESS_INTERVAL_MS = 1_000;
 const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
@@ -50,6 +51,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     startChore("look for leaked addresses", {
       intervalMs: config.leakIntervalMs,
       run: () => agent.collectLeaks(),
+    }),
+    startChore("look which nodes are alive", {
+      intervalMs: LIVENESS_INTERVAL_MS,
+      run: () => agent.membership.look(undefined),
     }),
     startChore("remove old history", {
       intervalMs: PRUNE_INTERVAL_MS,

@@ -1,21 +1,7 @@
 import { NetError } from "../error.ts";
 import type { Planned, Refusal } from "../plan.ts";
-import type {
-  Check,
-  Commit,
-  JsonValue,
-  Key,
-  Store,
-  StoreLimits,
-  Version,
-} from "../store/store.ts";
-
-/** Writes of a commit, and what else has to hold for it. */
-export interface Writes {
-  readonly checks?: readonly Check[];
-  readonly puts?: readonly { readonly key: Key; readonly value: JsonValue }[];
-  readonly deletes?: readonly Key[];
-}
+import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import { Batch, type Writes } from "./batch.ts";
 
 /** How the state of a ledger is kept: in memory, and in the store. */
 export interface LedgerModel<State, Change> {
@@ -32,10 +18,12 @@ export interface LedgerModel<State, Change> {
 }
 
 /** Options of a ledger. */
-export interface LedgerOptions {
+export interface LedgerOptions<State = unknown, Change = unknown> {
   readonly store: Store;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** Takes the changes of each commit, once it is durable. */
+  readonly onCommitted?: (state: State, changes: readonly Change[]) => void;
 }
 
 /** A job in the queue: planned with others, or alone. */
@@ -68,12 +56,17 @@ export class Ledger<State, Change> {
   readonly #model: LedgerModel<State, Change>;
   readonly #store: Store;
   readonly #now: () => number;
+  readonly #onCommitted: LedgerOptions<State, Change>["onCommitted"];
   readonly #queue: Job<State, Change>[] = [];
   #loaded: { state: State; version: Version | null } | undefined;
   #running = false;
 
-  constructor(model: LedgerModel<State, Change>, options: LedgerOptions) {
+  constructor(
+    model: LedgerModel<State, Change>,
+    options: LedgerOptions<State, Change>,
+  ) {
     this.#model = model;
+    this.#onCommitted = options.onCommitted;
     this.#store = options.store;
     this.#now = options.now;
   }
@@ -163,12 +156,14 @@ export class Ledger<State, Change> {
       const loaded = await this.#load();
       const batch = new Batch(this.#store.limits);
       const answers: (() => void)[] = [];
+      const changes: Change[] = [];
       const nowMs = this.#now();
       for (const job of waiting) {
         if (batch.isFull) break;
-        answers.push(this.#plan(job, { loaded, batch, nowMs }));
+        answers.push(this.#plan(job, { loaded, batch, changes, nowMs }));
       }
       if (await this.#commit(loaded, batch)) {
+        if (changes.length > 0) this.#onCommitted?.(loaded.state, changes);
         for (const answer of answers) answer();
         waiting = waiting.slice(answers.length);
         attempts = 0;
@@ -184,7 +179,12 @@ export class Ledger<State, Change> {
   /** Plans one job on the state, and returns how to answer it after the commit. */
   #plan(
     job: Job<State, Change>,
-    context: { loaded: { state: State }; batch: Batch; nowMs: number },
+    context: {
+      loaded: { state: State };
+      batch: Batch;
+      changes: Change[];
+      nowMs: number;
+    },
   ): () => void {
     if (job.signal?.aborted) {
       return () =>
@@ -192,7 +192,7 @@ export class Ledger<State, Change> {
           new NetError("cancelled", "The request was given up by its caller"),
         );
     }
-    const { loaded: { state }, batch, nowMs } = context;
+    const { loaded: { state }, batch, changes, nowMs } = context;
     try {
       const planned = job.plan!(state, nowMs);
       if (planned.kind === "refused") {
@@ -201,6 +201,7 @@ export class Ledger<State, Change> {
       for (const change of planned.changes) {
         batch.add(this.#model.writes(state, change));
         this.#model.apply(state, change);
+        changes.push(change);
       }
       return () => job.resolve(planned.answer);
     } catch (error) {
@@ -231,56 +232,5 @@ export class Ledger<State, Change> {
       this.#loaded = await this.#model.load(this.#store);
     }
     return this.#loaded;
-  }
-}
-
-/** The writes of one commit: of several to one key, the last. */
-class Batch {
-  readonly #limits: StoreLimits;
-  readonly #writes = new Map<string, { key: Key; value?: JsonValue }>();
-  readonly #checks: Check[] = [];
-  /** What was added, in bytes of JSON: never less than what is committed. */
-  #keyBytes = 0;
-  #bytes = 0;
-
-  constructor(limits: StoreLimits) {
-    this.#limits = limits;
-  }
-
-  get isEmpty(): boolean {
-    return this.#writes.size === 0;
-  }
-
-  /** Whether a limit is half used: until then another request fits. */
-  get isFull(): boolean {
-    const { maxMutations, maxChecks, maxPutKeyBytes, maxCommitBytes } =
-      this.#limits;
-    return this.#writes.size > maxMutations / 2 ||
-      this.#checks.length > maxChecks / 2 ||
-      this.#keyBytes > maxPutKeyBytes / 2 ||
-      this.#bytes > maxCommitBytes / 2;
-  }
-
-  add(writes: Writes): void {
-    this.#checks.push(...writes.checks ?? []);
-    for (const key of writes.deletes ?? []) this.#write({ key });
-    for (const put of writes.puts ?? []) this.#write(put);
-  }
-
-  commit(): Commit {
-    const puts: { key: Key; value: JsonValue }[] = [];
-    const deletes: Key[] = [];
-    for (const { key, value } of this.#writes.values()) {
-      if (value === undefined) deletes.push(key);
-      else puts.push({ key, value });
-    }
-    return { checks: this.#checks, puts, deletes };
-  }
-
-  #write(write: { key: Key; value?: JsonValue }): void {
-    const key = JSON.stringify(write.key);
-    this.#writes.set(key, write);
-    this.#keyBytes += key.length;
-    this.#bytes += key.length + (JSON.stringify(write.value)?.length ?? 0);
   }
 }

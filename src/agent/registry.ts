@@ -1,6 +1,7 @@
 import { listSubnets, type SubnetListing } from "../cluster/listing.ts";
 import {
   type ClusterPlan,
+  type HostReport,
   planClaim,
   planCreate,
   planRelease,
@@ -9,45 +10,17 @@ import {
   planUnreserve,
 } from "../cluster/plan.ts";
 import { planAddRoute, planDeleteRoute } from "../cluster/route_plan.ts";
-import {
-  type ClusterChange,
-  type ClusterConfig,
-  ClusterState,
-  type LocalPrefix,
-  type RouteRecord,
+import type {
+  ClusterChange,
+  ClusterConfig,
+  NodeRecord,
+  RouteRecord,
 } from "../cluster/state.ts";
 import type { Address } from "../net/address.ts";
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Planned, type Refusal, refuse } from "../plan.ts";
-import type { JsonValue, Store, Version } from "../store/store.ts";
-import {
-  CLUSTER_PREFIX,
-  clusterWrites,
-  readClusterEntry,
-  REVISION_KEY,
-} from "./cluster_records.ts";
-import { poolKey } from "./ip_records.ts";
-import {
-  Ledger,
-  type LedgerModel,
-  type LedgerOptions,
-  type Writes,
-} from "./ledger.ts";
-
-/** A change of the registry: of the cluster, or of the pool that a node allocates from. */
-type RegistryChange =
-  | ClusterChange
-  | {
-    readonly kind: "open pool";
-    readonly node: string;
-    readonly subnets: readonly Prefix[];
-  }
-  | {
-    readonly kind: "close pool";
-    readonly node: string;
-    /** The pool as it was when it held nothing. */
-    readonly version: Version | null;
-  };
+import type { Version } from "../store/store.ts";
+import type { ClusterLedger, RegistryChange } from "./cluster_ledger.ts";
 
 /** What the release of a node's subnets is bound to: nothing is held on it. */
 export interface ReleaseCondition {
@@ -63,10 +36,10 @@ export interface ReleaseCondition {
  * Every change is one atomic commit: two claims at once never get one subnet.
  */
 export class Registry {
-  readonly #ledger: Ledger<ClusterState, RegistryChange>;
+  readonly #ledger: ClusterLedger;
 
-  constructor(options: LedgerOptions) {
-    this.#ledger = new Ledger(new ClusterModel(), options);
+  constructor(ledger: ClusterLedger) {
+    this.#ledger = ledger;
   }
 
   /**
@@ -136,6 +109,11 @@ export class Registry {
     });
   }
 
+  /** What is known of a node, undefined when nothing is. */
+  node(node: string): Promise<NodeRecord | undefined> {
+    return this.#ledger.read((state) => state.nodes.get(node));
+  }
+
   /** The subnets of a node, empty when it has none. */
   subnetsOf(node: string): Promise<readonly Prefix[]> {
     return this.#ledger.read((state) => state.nodes.get(node)?.subnets ?? []);
@@ -178,9 +156,9 @@ export class Registry {
   }
 
   /** Takes in which prefixes a node's host uses itself. */
-  report(node: string, prefixes: readonly LocalPrefix[]): Promise<void> {
+  report(report: HostReport): Promise<void> {
     return this.#ledger.submit((state, nowMs) =>
-      planReport(state, { node, prefixes }, nowMs)
+      planReport(state, report, nowMs)
     );
   }
 
@@ -226,58 +204,4 @@ function withChange<T>(
   change: RegistryChange,
 ): Planned<T, RegistryChange> | Refusal {
   return { ...plan, changes: [...plan.changes, change] };
-}
-
-/** How the cluster is kept in memory and in the store. */
-class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
-  readonly guard = REVISION_KEY;
-  #revision = 0;
-
-  guardValue(): JsonValue {
-    return ++this.#revision;
-  }
-
-  writes(_state: ClusterState, change: RegistryChange): Writes {
-    switch (change.kind) {
-      case "open pool":
-        return {
-          puts: [{
-            key: poolKey(change.node),
-            value: { subnets: change.subnets.map(formatPrefix), cursors: [] },
-          }],
-        };
-      case "close pool":
-        return {
-          checks: [{ key: poolKey(change.node), version: change.version }],
-          deletes: [poolKey(change.node)],
-        };
-      default:
-        return clusterWrites(change);
-    }
-  }
-
-  apply(state: ClusterState, change: RegistryChange): void {
-    if (change.kind !== "open pool" && change.kind !== "close pool") {
-      state.apply(change);
-    }
-  }
-
-  async load(
-    store: Store,
-  ): Promise<{ state: ClusterState; version: Version | null }> {
-    const guard = await store.get(this.guard);
-    this.#revision = Number(guard?.value ?? 0);
-    const state = new ClusterState();
-    const changes: ClusterChange[] = [];
-    for await (const entry of store.list(CLUSTER_PREFIX)) {
-      const change = readClusterEntry(entry);
-      if (change) changes.push(change);
-    }
-    // The networks come first: everything else is placed in them.
-    changes.sort((a, b) =>
-      Number(b.kind === "config") - Number(a.kind === "config")
-    );
-    for (const change of changes) state.apply(change);
-    return { state, version: guard?.version ?? null };
-  }
 }

@@ -15,6 +15,15 @@ import type {
   NodeRecord,
 } from "./state.ts";
 
+/** What the agent of a node tells about its host. */
+export interface HostReport {
+  readonly node: string;
+  /** Random id of the node's state. */
+  readonly instanceId: string;
+  /** The prefixes that the host uses itself. */
+  readonly prefixes: readonly LocalPrefix[];
+}
+
 /** The outcome of a plan for the cluster. */
 export type ClusterPlan<T> = Planned<T, ClusterChange> | Refusal;
 
@@ -161,17 +170,18 @@ export function planUnreserve(
  */
 export function planReport(
   state: ClusterState,
-  report: { readonly node: string; readonly prefixes: readonly LocalPrefix[] },
+  report: HostReport,
   nowMs: number,
 ): ClusterPlan<undefined> {
   const record = state.nodes.get(report.node) ??
     createNode(report.node, nowMs);
   const localPrefixes = relevantPrefixes(state, record, report.prefixes);
-  const isSame =
+  const { instanceId } = report;
+  const isSame = instanceId === record.instanceId &&
     formatLocal(localPrefixes) === formatLocal(record.localPrefixes);
   return planned(
     undefined,
-    isSame ? [] : [putNode({ ...record, localPrefixes })],
+    isSame ? [] : [putNode({ ...record, instanceId, localPrefixes })],
   );
 }
 

@@ -130,6 +130,8 @@ export class NetworkSlices {
 
 /** The cluster as the registry knows it. */
 export class ClusterState {
+  /** Rises with every commit that changes something. */
+  revision = 0;
   #config: ClusterConfig | undefined;
   #slices: readonly NetworkSlices[] = [];
   readonly #nodes = new Map<string, NodeRecord>();

@@ -78,7 +78,7 @@ Deno.test("Agent takes 300 requests at once whose names are as long as they may 
 Deno.test("Agent.releaseSubnets() takes back those of 300 nodes at once", async () => {
   await using t = await startAgent();
   const nodes = Array.from({ length: 300 }, (_, i) => `n${i}`);
-  await Promise.all(nodes.map((node) => t.agent.claim(node)));
+  await Promise.all(nodes.map((node) => t.agent.registry.claim(node)));
   await Promise.all(nodes.map((node) => t.agent.releaseSubnets(node)));
   assert.equal((await t.agent.registry.counts()).nodes, 0);
 });
@@ -146,7 +146,7 @@ Deno.test("Agent keeps its cursor, its cool-down and both families over a restar
 
 Deno.test("Agent keeps apart the nodes `a` and `a.b`, and owners whose names run together", async () => {
   await using t = await startAgent(SMALL);
-  await t.agent.claim("a.b");
+  await t.agent.registry.claim("a.b");
   await allocate(t.agent, "b.c");
   await allocate(t.agent, "c", { node: "a.b" });
   assert.deepEqual(await held(t.agent, "a"), { "b.c": "10.0.0.18" });
@@ -164,7 +164,7 @@ Deno.test("Agent.allocate() gives another address to another interface", async (
 
 Deno.test("Agent.releaseSubnets() refuses while addresses are held, then frees the subnet", async () => {
   await using t = await startAgent(SMALL);
-  await t.agent.claim("b");
+  await t.agent.registry.claim("b");
   await allocate(t.agent, "c1", { node: "b" });
   await allocate(t.agent, "c2", { node: "b" });
   await assert.rejects(t.agent.releaseSubnets("b"), {
@@ -188,7 +188,7 @@ Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", as
   const other = await t.restart();
   for (let round = 0; round < 10; round++) {
     const node = `n${round}`;
-    await t.agent.claim(node);
+    await t.agent.registry.claim(node);
     const [allocated, released] = await Promise.allSettled([
       allocate(other, "c1", { node }),
       t.agent.releaseSubnets(node),
@@ -285,7 +285,7 @@ Deno.test("Registry.claim() gives fifty nodes that ask at once fifty subnets", a
   const claims = await Promise.all(
     Array.from(
       { length: 50 },
-      (_, i) => [t.agent, other][i % 2]!.claim(`n${i}`),
+      (_, i) => [t.agent, other][i % 2]!.registry.claim(`n${i}`),
     ),
   );
   assert.equal(new Set(claims.map(([s]) => s!.value)).size, 50);

@@ -1,4 +1,5 @@
-import { Agent, type AgentOptions } from "../../src/agent/agent.ts";
+import { Agent } from "../../src/agent/agent.ts";
+import type { AgentOptions } from "../../src/agent/agent_options.ts";
 import type { AllocationRequest } from "../../src/ipam/plan.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Carve, createCarve } from "../../src/net/carve.ts";

@@ -8,10 +8,20 @@ import {
   planUnreserve,
 } from "../../src/cluster/plan.ts";
 import { planAddRoute, planDeleteRoute } from "../../src/cluster/route_plan.ts";
-import { ClusterState } from "../../src/cluster/state.ts";
+import { planJoin, planRemoval } from "../../src/cluster/join.ts";
+import { ClusterState, type LocalPrefix } from "../../src/cluster/state.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { createCarve } from "../../src/net/carve.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+
+/** What a host tells when it joins; prefixes with their interface, such as `172.17.0.0/16 docker0`. */
+export interface JoinOptions {
+  readonly instanceId?: string;
+  readonly advertised?: readonly string[];
+  readonly apiUrl?: string;
+  readonly prefixes?: readonly string[];
+  readonly held?: readonly string[];
+}
 
 /** A cluster as a caller sees it: texts in, texts out; each call is a millisecond later. */
 export class Cluster {
@@ -40,6 +50,34 @@ export class Cluster {
     );
   }
 
+  /** Joins as a host whose state's id is `id of NODE`, if nothing else is said. */
+  join(node: string, options: JoinOptions = {}): string {
+    const request = {
+      node,
+      instanceId: options.instanceId ?? `id of ${node}`,
+      advertised: (options.advertised ?? []).map(parseAddress),
+      apiUrl: options.apiUrl ?? "",
+      localPrefixes: (options.prefixes ?? []).map(parseLocalPrefix),
+      heldSubnets: (options.held ?? []).map(parsePrefix),
+    };
+    return this.#run(
+      planJoin(this.state, request, ++this.#nowMs),
+      (subnets) => subnets.map(formatPrefix).join(" "),
+    );
+  }
+
+  remove(
+    node: string,
+    options: { instanceId?: string; isAlive?: boolean; force?: boolean } = {},
+  ): string {
+    const { instanceId = "", isAlive = false, force = false } = options;
+    const request = { node, instanceId, isAlive, force };
+    return this.#run(
+      planRemoval(this.state, request, ++this.#nowMs),
+      (subnets) => subnets.map(formatPrefix).join(" "),
+    );
+  }
+
   release(node: string): string {
     return this.#run(
       planRelease(this.state, node, ++this.#nowMs),
@@ -63,10 +101,8 @@ export class Cluster {
   report(node: string, ...prefixes: string[]): string {
     const report = {
       node,
-      prefixes: prefixes.map((text) => {
-        const [cidr, device] = text.split(" ");
-        return { prefix: parsePrefix(cidr!), device: device! };
-      }),
+      instanceId: `id of ${node}`,
+      prefixes: prefixes.map(parseLocalPrefix),
     };
     return this.#run(planReport(this.state, report, ++this.#nowMs), () => "ok");
   }
@@ -104,4 +140,9 @@ export class Cluster {
     for (const change of plan.changes) this.state.apply(change);
     return format(plan.answer);
   }
+}
+
+function parseLocalPrefix(text: string): LocalPrefix {
+  const [cidr, device] = text.split(" ");
+  return { prefix: parsePrefix(cidr!), device: device! };
 }

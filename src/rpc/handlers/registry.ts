@@ -1,17 +1,19 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
-import { parseNodeName, parseText } from "../../names.ts";
+import { HEARTBEAT_INTERVAL_MS } from "../../agent/liveness.ts";
+import { parseApiUrl, parseId, parseNodeName, parseText } from "../../names.ts";
 import { parseAddress } from "../../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import { networkMessage, routeMessage, subnetMessage } from "../convert.ts";
+import { nodeMessage, watchMessage } from "../convert_node.ts";
 import { parseField, parseOptional } from "../fields.ts";
 
 /** The native service of networks, subnets and extra routes. */
 export function createRegistry(
   agent: Agent,
 ): ServiceImpl<typeof RegistryService> {
-  const { registry } = agent;
+  const { registry, membership } = agent;
   /** The listed lines of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
     const lines = new Map(
@@ -30,12 +32,71 @@ export function createRegistry(
         parse: parseNodeName,
         empty: agent.node,
       });
-      return { subnets: await describe(await agent.claim(node)) };
+      return { subnets: await describe(await agent.registry.claim(node)) };
     },
 
     async releaseSubnets(request) {
       const node = parseField("node", request.node, parseNodeName);
       return { subnets: await describe(await agent.releaseSubnets(node)) };
+    },
+
+    async join(request) {
+      const subnets = await agent.join({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+        advertised: request.advertised.map((text) =>
+          parseField("advertised", text, parseAddress)
+        ),
+        apiUrl: parseOptional("api_url", request.apiUrl, {
+          parse: parseApiUrl,
+          empty: "",
+        }),
+        localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
+          prefix: parseField("local_prefixes.cidr", cidr, parsePrefix),
+          device: parseOptional("local_prefixes.device", device, {
+            parse: parseText,
+            empty: "",
+          }),
+        })),
+        heldSubnets: request.heldSubnets.map((text) =>
+          parseField("held_subnets", text, parsePrefix)
+        ),
+      });
+      return {
+        clusterId: agent.cluster.clusterId,
+        networks: agent.cluster.networks.map(networkMessage),
+        subnets: subnets.map(formatPrefix),
+      };
+    },
+
+    async heartbeat(request) {
+      await membership.heartbeat(
+        parseField("node", request.node, parseNodeName),
+        parseField("instance_id", request.instanceId, parseId),
+      );
+      return { intervalMs: HEARTBEAT_INTERVAL_MS };
+    },
+
+    async *watch(_request, context) {
+      for await (const event of membership.watch(context.signal)) {
+        yield watchMessage(event);
+      }
+    },
+
+    async listNodes() {
+      return { nodes: (await membership.nodes()).map(nodeMessage) };
+    },
+
+    async removeNode(request) {
+      const subnets = await membership.remove({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseOptional("instance_id", request.instanceId, {
+          parse: parseId,
+          empty: "",
+        }),
+        force: request.force,
+      });
+      return { subnets: subnets.map(formatPrefix) };
     },
 
     async listSubnets() {

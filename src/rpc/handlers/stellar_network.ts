@@ -33,7 +33,7 @@ export function createStellarNetwork(
 
     async allocateSubnet({ node: name }) {
       const node = parseField("node", name, parseNodeName);
-      const [subnet] = await agent.claim(node);
+      const [subnet] = await agent.registry.claim(node);
       return { subnetCidr: formatPrefix(subnet!), node };
     },
 
@@ -167,7 +167,7 @@ async function checkSubnet(
 ): Promise<void> {
   // A node that has none yet may be about to claim this one.
   const [owned] = await agent.registry.subnetsOf(node);
-  if (!owned && node === agent.node) await agent.claim(node);
+  if (!owned && node === agent.node) await agent.registry.claim(node);
   const has = formatPrefix(await subnetOf(agent, node));
   const asked = formatPrefix(subnet);
   if (has === asked) return;

@@ -1,0 +1,22 @@
+import { type Carve, createCarve } from "../net/carve.ts";
+import { parsePrefix } from "../net/prefix.ts";
+import type { Store } from "../store/store.ts";
+import type { ContainersOptions } from "./containers.ts";
+
+/** The network of a cluster that was created without one. */
+export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
+
+/** Options of an agent. */
+export interface AgentOptions extends ContainersOptions {
+  /** Name of this node. */
+  readonly node: string;
+  readonly store: Store;
+  /** Networks to create the cluster with. Empty: those that it has, or {@linkcode DEFAULT_NETWORK}. */
+  readonly networks: readonly Carve[];
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** How long the history is kept, in ms. */
+  readonly keepHistoryMs: number;
+  /** Makes a random id. */
+  readonly randomId: () => string;
+}

@@ -1,0 +1,89 @@
+import { type ClusterChange, ClusterState } from "../cluster/state.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { JsonValue, Store, Version } from "../store/store.ts";
+import {
+  CLUSTER_PREFIX,
+  clusterWrites,
+  readClusterEntry,
+  REVISION_KEY,
+} from "./cluster_records.ts";
+import { poolKey } from "./ip_records.ts";
+import type { Writes } from "./batch.ts";
+import { Ledger, type LedgerModel, type LedgerOptions } from "./ledger.ts";
+
+/** A change of the registry: of the cluster, or of the pool that a node allocates from. */
+export type RegistryChange =
+  | ClusterChange
+  | {
+    readonly kind: "open pool";
+    readonly node: string;
+    readonly subnets: readonly Prefix[];
+  }
+  | {
+    readonly kind: "close pool";
+    readonly node: string;
+    /** The pool as it was when it held nothing. */
+    readonly version: Version | null;
+  };
+
+/** The ledger of the cluster. */
+export type ClusterLedger = Ledger<ClusterState, RegistryChange>;
+
+/** Makes the ledger of the cluster whose state is in a store. */
+export function createClusterLedger(
+  options: LedgerOptions<ClusterState, RegistryChange>,
+): ClusterLedger {
+  return new Ledger(new ClusterModel(), options);
+}
+
+/** How the cluster is kept in memory and in the store. */
+class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
+  readonly guard = REVISION_KEY;
+  guardValue(state: ClusterState): JsonValue {
+    return ++state.revision;
+  }
+
+  writes(_state: ClusterState, change: RegistryChange): Writes {
+    switch (change.kind) {
+      case "open pool":
+        return {
+          puts: [{
+            key: poolKey(change.node),
+            value: { subnets: change.subnets.map(formatPrefix), cursors: [] },
+          }],
+        };
+      case "close pool":
+        return {
+          checks: [{ key: poolKey(change.node), version: change.version }],
+          deletes: [poolKey(change.node)],
+        };
+      default:
+        return clusterWrites(change);
+    }
+  }
+
+  apply(state: ClusterState, change: RegistryChange): void {
+    if (change.kind !== "open pool" && change.kind !== "close pool") {
+      state.apply(change);
+    }
+  }
+
+  async load(
+    store: Store,
+  ): Promise<{ state: ClusterState; version: Version | null }> {
+    const guard = await store.get(this.guard);
+    const state = new ClusterState();
+    state.revision = Number(guard?.value ?? 0);
+    const changes: ClusterChange[] = [];
+    for await (const entry of store.list(CLUSTER_PREFIX)) {
+      const change = readClusterEntry(entry);
+      if (change) changes.push(change);
+    }
+    // The networks come first: everything else is placed in them.
+    changes.sort((a, b) =>
+      Number(b.kind === "config") - Number(a.kind === "config")
+    );
+    for (const change of changes) state.apply(change);
+    return { state, version: guard?.version ?? null };
+  }
+}

@@ -1,0 +1,213 @@
+import { getLogger } from "@logtape/logtape";
+import { type JoinRequest, planJoin, planRemoval } from "../cluster/join.ts";
+import type { ClusterState, NodeRecord } from "../cluster/state.ts";
+import { NetError } from "../error.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { Version } from "../store/store.ts";
+import { ClusterFeed } from "./cluster_feed.ts";
+import type { ClusterLedger, RegistryChange } from "./cluster_ledger.ts";
+import type { ClusterEvent, ClusterNode } from "./cluster_view.ts";
+import { Liveness } from "./liveness.ts";
+
+const log = getLogger(["stellar-net", "agent", "nodes"]);
+
+/** Where the addresses of a node that joins are kept. */
+export type PoolPlace =
+  /** In the registry's own store: it is the node of this agent. */
+  | { readonly kind: "here" }
+  /** With the node's agent; what the registry's store has of it held nothing at this version. */
+  | { readonly kind: "there"; readonly version: Version | null };
+
+/** The nodes of the cluster: who joins, who is alive, and who follows. */
+export class Membership {
+  readonly #ledger: ClusterLedger;
+  readonly #feed: ClusterFeed;
+  readonly #liveness: Liveness;
+  /** The node of this agent, which is alive as long as it answers. */
+  readonly #self: string;
+
+  constructor(
+    ledger: ClusterLedger,
+    options: { readonly self: string; readonly now: () => number },
+  ) {
+    this.#ledger = ledger;
+    this.#self = options.self;
+    this.#liveness = new Liveness(options.now);
+    this.#feed = new ClusterFeed({
+      snapshot: (then) =>
+        this.#ledger.read((state) => then(this.#snapshot(state))),
+      changes: (dirty) =>
+        this.#ledger.read((state) => this.#changes(state, dirty)),
+    });
+  }
+
+  /** Takes in what was committed, for those who watch. */
+  onCommitted(changes: readonly RegistryChange[]): void {
+    for (const change of changes) {
+      if (change.kind === "node") this.#feed.touchNode(change.name);
+      if (change.kind === "route") {
+        this.#feed.touchRoute(formatPrefix(change.destination));
+      }
+    }
+  }
+
+  /**
+   * Makes a node known and gives it one subnet of each network, or those that
+   * it has.
+   *
+   * @throws {NetError} `already_exists` when another host has its name,
+   * `failed_precondition` when it is fenced, `exhausted` when none is left
+   */
+  async join(
+    request: JoinRequest,
+    pool: PoolPlace,
+  ): Promise<readonly Prefix[]> {
+    const subnets = await this.#ledger.submit((state, nowMs) => {
+      const plan = planJoin(state, request, nowMs);
+      if (plan.kind === "refused") return plan;
+      const { node } = request;
+      const change: RegistryChange[] = pool.kind === "here"
+        ? [{ kind: "open pool", node, subnets: plan.answer }]
+        : pool.version === null
+        ? []
+        : [{ kind: "close pool", node, version: pool.version }];
+      return { ...plan, changes: [...plan.changes, ...change] };
+    });
+    this.#hear(request.node);
+    log.info("Node {node} joined with {subnets}", {
+      node: request.node,
+      subnets: subnets.map(formatPrefix).join(" and "),
+    });
+    return subnets;
+  }
+
+  /**
+   * Takes in that a node is alive.
+   *
+   * @throws {NetError} `not_found` when it is not known, `already_exists` when
+   * another host has its name
+   */
+  async heartbeat(node: string, instanceId: string): Promise<void> {
+    const known = await this.#ledger.read((state) => state.nodes.get(node));
+    if (!known || known.instanceId === "") {
+      throw new NetError(
+        "not_found",
+        `Cannot take a heartbeat of node "${node}": it is not known; it has to join`,
+      );
+    }
+    if (known.instanceId !== instanceId) {
+      throw new NetError(
+        "already_exists",
+        `Cannot take a heartbeat of node "${node}": another host has that name now`,
+      );
+    }
+    this.#hear(node);
+  }
+
+  /**
+   * Forgets a node and frees its subnets.
+   *
+   * @throws {NetError} `not_found`, or `failed_precondition` when it is alive
+   * and the removal is not forced
+   */
+  async remove(
+    request: {
+      readonly node: string;
+      readonly instanceId: string;
+      readonly force: boolean;
+    },
+  ): Promise<readonly Prefix[]> {
+    const { node } = request;
+    const subnets = await this.#ledger.submit((state, nowMs) =>
+      planRemoval(state, {
+        ...request,
+        isAlive: this.#stateOf(state.nodes.get(node)) === "ready",
+      }, nowMs)
+    );
+    this.#liveness.forget(node);
+    log.info("Node {node} was removed", { node });
+    return subnets;
+  }
+
+  /** The nodes that are known, by name. */
+  nodes(): Promise<ClusterNode[]> {
+    return this.#ledger.read((state) => this.#view(state.nodes.values()));
+  }
+
+  /** Follows nodes and extra routes. */
+  watch(signal: AbortSignal): AsyncIterable<ClusterEvent> {
+    return this.#feed.watch(signal);
+  }
+
+  /** Looks which nodes have fallen silent, and removes those silent for too long. */
+  async look(reclaimAfterMs: number | undefined): Promise<void> {
+    const nodes = (await this.nodes()).filter((n) => n.state !== "no agent");
+    const names = nodes.map((n) => n.name).filter((n) => n !== this.#self);
+    for (const node of this.#liveness.takeSilent(names)) {
+      log.warn("Node {node} is not heard of any more", { node });
+      this.#feed.touchNode(node);
+    }
+    if (reclaimAfterMs === undefined) return;
+    for (const node of names) {
+      if (this.#liveness.silentForMs(node) < reclaimAfterMs) continue;
+      await this.remove({ node, instanceId: "", force: true });
+    }
+  }
+
+  #hear(node: string): void {
+    if (!this.#liveness.hear(node)) return;
+    log.info("Node {node} is heard of again", { node });
+    this.#feed.touchNode(node);
+  }
+
+  #stateOf(node: NodeRecord | undefined): ClusterNode["state"] {
+    if (!node || node.instanceId === "") return "no agent";
+    return node.name === this.#self || this.#liveness.isAlive(node.name)
+      ? "ready"
+      : "unreachable";
+  }
+
+  #view(nodes: Iterable<NodeRecord>): ClusterNode[] {
+    return [...nodes]
+      .map((node): ClusterNode => ({
+        name: node.name,
+        subnets: node.subnets,
+        advertised: node.advertised,
+        apiUrl: node.apiUrl,
+        state: this.#stateOf(node),
+        joinedAtMs: node.joinedAtMs,
+        seenAtMs: this.#liveness.seenAtMs(node.name),
+      }))
+      .sort((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  #snapshot(state: ClusterState): ClusterEvent {
+    return {
+      revision: state.revision,
+      isSnapshot: true,
+      nodes: this.#view(state.nodes.values()),
+      routes: [...state.routes.values()],
+      removedNodes: [],
+      removedRoutes: [],
+    };
+  }
+
+  #changes(
+    state: ClusterState,
+    dirty: {
+      readonly nodes: ReadonlySet<string>;
+      readonly routes: ReadonlySet<string>;
+    },
+  ): ClusterEvent {
+    const nodes = [...dirty.nodes];
+    const routes = [...dirty.routes];
+    return {
+      revision: state.revision,
+      isSnapshot: false,
+      nodes: this.#view(nodes.flatMap((n) => state.nodes.get(n) ?? [])),
+      routes: routes.flatMap((r) => state.routes.get(r) ?? []),
+      removedNodes: nodes.filter((n) => !state.nodes.has(n)),
+      removedRoutes: routes.filter((r) => !state.routes.has(r)),
+    };
+  }
+}

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import type { Agent } from "../../src/agent/agent.ts";
+import type { ClusterEvent } from "../../src/agent/cluster_view.ts";
+import { UNREACHABLE_AFTER_MS } from "../../src/agent/liveness.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { allocate, startAgent, type TestAgent } from "./agents.ts";
+
+/** Joins a host, as its agent does. */
+async function join(agent: Agent, node: string): Promise<string> {
+  const subnets = await agent.join({
+    node,
+    instanceId: `id-of-${node}`,
+    advertised: [parseAddress("198.18.0.2")],
+    apiUrl: "",
+    localPrefixes: [],
+    heldSubnets: [],
+  });
+  return subnets.map(formatPrefix).join(" ");
+}
+
+/** What a watcher is told, as texts. */
+function format(event: ClusterEvent): string[] {
+  return [
+    event.isSnapshot ? "snapshot" : "changes",
+    ...event.nodes.map((n) =>
+      `+${n.name} ${n.state} ${n.subnets.map(formatPrefix).join(" ")}`
+    ),
+    ...event.removedNodes.map((n) => `-${n}`),
+    ...event.routes.map((r) => `+${formatPrefix(r.destination)}`),
+    ...event.removedRoutes.map((r) => `-${r}`),
+  ];
+}
+
+/** Watches, does something after each event, and ends one event after the last. */
+async function watch(
+  t: TestAgent,
+  acts: readonly (() => Promise<void>)[],
+): Promise<string[][]> {
+  const events: string[][] = [];
+  const end = new AbortController();
+  for await (const event of t.agent.membership.watch(end.signal)) {
+    events.push(format(event));
+    const act = acts[events.length - 1];
+    if (act) await act();
+    else end.abort();
+  }
+  return events;
+}
+
+Deno.test("Agent.join() gives this node the first subnet and each host the next", async () => {
+  await using t = await startAgent();
+  const joined = await Promise.all(
+    ["b", "c", "d"].map((n) => join(t.agent, n)),
+  );
+  assert.deepEqual(joined.sort(), [
+    "172.16.12.0/22",
+    "172.16.4.0/22",
+    "172.16.8.0/22",
+  ]);
+  assert.equal(await allocate(t.agent, "c1"), "172.16.0.2");
+});
+
+Deno.test("Agent.join() refuses this node's own name, and one whose addresses are held", async () => {
+  await using t = await startAgent();
+  await assert.rejects(join(t.agent, "a"), { code: "already_exists" });
+  await t.agent.registry.claim("b");
+  await allocate(t.agent, "c1", { node: "b" });
+  await assert.rejects(join(t.agent, "b"), {
+    code: "failed_precondition",
+    message: /1 of its addresses/,
+  });
+});
+
+Deno.test("Agent.allocate() leaves the addresses of a host to its own agent", async () => {
+  await using t = await startAgent();
+  await t.agent.registry.claim("b");
+  await join(t.agent, "b");
+  await assert.rejects(allocate(t.agent, "c1", { node: "b" }), {
+    code: "failed_precondition",
+    message: /node "b": its own agent hands them out/,
+  });
+});
+
+Deno.test("Membership.watch() tells a snapshot, then what changes", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const events = await watch(t, [async () => {
+    await join(t.agent, "c");
+    await t.agent.membership.remove({
+      node: "b",
+      instanceId: "",
+      force: true,
+    });
+    await t.agent.registry.addRoute({
+      destination: parsePrefix("192.0.2.0/24"),
+      target: parseAddress("198.18.0.9"),
+    });
+  }]);
+  assert.deepEqual(events, [
+    ["snapshot", "+a no agent 172.16.0.0/22", "+b ready 172.16.4.0/22"],
+    ["changes", "+c ready 172.16.8.0/22", "-b", "+192.0.2.0/24"],
+  ]);
+});
+
+Deno.test("Membership.watch() ends at once when it is given up", async () => {
+  await using t = await startAgent();
+  const end = new AbortController();
+  const events = t.agent.membership.watch(end.signal)[Symbol.asyncIterator]();
+  await events.next();
+  const waiting = events.next();
+  end.abort();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+});
+
+Deno.test("Membership.look() tells who has fallen silent, and a heartbeat who is back", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const { membership } = t.agent;
+  const events = await watch(t, [
+    () => {
+      t.clock.nowMs += UNREACHABLE_AFTER_MS;
+      return membership.look(undefined);
+    },
+    () => membership.heartbeat("b", "id-of-b"),
+  ]);
+  assert.deepEqual(events.slice(1), [
+    ["changes", "+b unreachable 172.16.4.0/22"],
+    ["changes", "+b ready 172.16.4.0/22"],
+  ]);
+});
+
+Deno.test("Membership.look() removes a host that is silent for as long as is said", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  t.clock.nowMs += 59_999;
+  await t.agent.membership.look(60_000);
+  assert.equal((await t.agent.membership.nodes()).length, 2);
+  t.clock.nowMs += 1;
+  await t.agent.membership.look(60_000);
+  assert.deepEqual((await t.agent.membership.nodes()).map((n) => n.name), [
+    "a",
+  ]);
+});
+
+Deno.test("Membership.heartbeat() refuses who is not known, or is another", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const { membership } = t.agent;
+  await assert.rejects(membership.heartbeat("x", "y"), { code: "not_found" });
+  await assert.rejects(membership.heartbeat("b", "another"), {
+    code: "already_exists",
+  });
+});
