@@ -14,8 +14,8 @@ export type {
   Allocation,
   HistoryRecord,
 } from "../gen/stellar/net/v1/ipam_pb.ts";
-export type { Route, Subnet } from "../gen/stellar/net/v1/registry_pb.ts";
-export { SubnetState } from "../gen/stellar/net/v1/registry_pb.ts";
+export type { Node, Route, Subnet } from "../gen/stellar/net/v1/registry_pb.ts";
+export { NodeState, SubnetState } from "../gen/stellar/net/v1/registry_pb.ts";
 
 /** Clients of the services of an agent. */
 export interface AgentClients {

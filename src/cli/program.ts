@@ -15,6 +15,7 @@ import { describeFailure } from "./failure.ts";
 import { createHelp } from "./help.ts";
 import type { CliIo } from "./io.ts";
 import { IP } from "./ip.ts";
+import { NODE } from "./node.ts";
 import { ROUTE } from "./route.ts";
 import type { CommandSpec, GroupSpec } from "./spec.ts";
 import { STATUS } from "./status.ts";
@@ -64,6 +65,7 @@ export function createProgram(
     STATUS,
     IP,
     SUBNET,
+    NODE,
     ROUTE,
     CNI,
     VERSION,

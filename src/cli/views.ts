@@ -3,6 +3,8 @@ import {
   type Allocation,
   type GetStatusResponse,
   type HistoryRecord,
+  type Node,
+  NodeState,
   type Route,
   type Subnet,
   SubnetState,
@@ -54,6 +56,17 @@ export interface SubnetView {
   readonly gateway: string;
   readonly since: string | null;
   readonly reason: string | null;
+}
+
+/** A host of the cluster. */
+export interface NodeView {
+  readonly name: string;
+  readonly state: string;
+  readonly subnets: readonly string[];
+  readonly advertised: readonly string[];
+  readonly apiUrl: string | null;
+  readonly joinedAt: string | null;
+  readonly seenAt: string | null;
 }
 
 /** An extra route. */
@@ -136,6 +149,20 @@ export function viewSubnet(message: Subnet): SubnetView {
     gateway: message.gateway,
     since: viewTime(message.since),
     reason: orNull(message.reason),
+  };
+}
+
+export function viewNode(message: Node): NodeView {
+  return {
+    name: message.name,
+    // A newer agent may know states that this program does not.
+    state: (NodeState[message.state] ?? "unknown").toLowerCase()
+      .replaceAll("_", " "),
+    subnets: message.subnets,
+    advertised: message.advertised,
+    apiUrl: orNull(message.apiUrl),
+    joinedAt: viewTime(message.joinedAt),
+    seenAt: viewTime(message.seenAt),
   };
 }
 

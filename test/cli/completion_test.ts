@@ -3,7 +3,8 @@ import { createProgram } from "../../src/cli/program.ts";
 import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
-const COMMANDS = "agent status ip subnet route cni version completion help";
+const COMMANDS =
+  "agent status ip subnet node route cni version completion help";
 const CLIENT = "--socket --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".

@@ -48,6 +48,7 @@ const SWITCHES: readonly [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
   ["leaked", "ip list", "perhaps"],
   ["link", "cni install", "perhaps"],
+  ["force", "node remove n1", "perhaps"],
   ["json", "version", "on"],
 ];
 

@@ -15,6 +15,8 @@ const AGREEABLE: Handlers = {
   },
   registry: {
     listNetworks: () => ({}),
+    listNodes: () => ({}),
+    removeNode: () => ({}),
     listSubnets: () => ({}),
     reserveSubnet: () => ({}),
     unreserveSubnet: () => ({}),
@@ -53,6 +55,9 @@ Deno.test("these are the commands", () => {
     "stellar-net subnet list",
     "stellar-net subnet reserve",
     "stellar-net subnet unreserve",
+    "stellar-net node",
+    "stellar-net node list",
+    "stellar-net node remove",
     "stellar-net route",
     "stellar-net route list",
     "stellar-net route add",

@@ -1,0 +1,78 @@
+import { parseNodeName } from "../names.ts";
+import { CLIENT_FLAGS } from "./client.ts";
+import { parseSwitch } from "./flags.ts";
+import type { CommandSpec, Flag, GroupSpec, Operand } from "./spec.ts";
+import { formatTable } from "./table.ts";
+import { formatAge } from "./text.ts";
+import { viewNode } from "./views.ts";
+
+const NAME: Operand<string> = {
+  name: "NAME",
+  description: "name of the node",
+  parse: parseNodeName,
+};
+
+const FORCE: Flag<boolean> = {
+  name: "force",
+  description: "also when it is alive",
+  parse: parseSwitch,
+};
+
+const LIST: CommandSpec = {
+  name: "list",
+  summary: "List the nodes that are known, and whether they are alive",
+  action: "list nodes",
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net node list", "stellar-net node list --json"],
+  run: async (call) => {
+    const message = await call.clients().registry.listNodes({});
+    const nodes = message.nodes.map(viewNode);
+    const rows = nodes.map((node) => [
+      node.name,
+      node.state,
+      node.subnets.join(" ") || "-",
+      node.advertised.join(" ") || "-",
+      formatAge(node.joinedAt, call.io.now()),
+      node.seenAt === null ? "-" : formatAge(node.seenAt, call.io.now()),
+    ]);
+    const header = [
+      "NODE",
+      "STATE",
+      "SUBNETS",
+      "ADVERTISED",
+      "JOINED",
+      "SEEN",
+    ];
+    call.answer({ nodes }, formatTable(header, rows));
+    if (nodes.length === 0) call.note("No node is known yet");
+  },
+};
+
+const REMOVE: CommandSpec = {
+  name: "remove",
+  summary: "Forget a node that is gone, and free its subnets",
+  action: "remove the node",
+  operands: [NAME],
+  flags: [FORCE, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net node remove node3",
+    "stellar-net node remove node3 --force",
+  ],
+  run: async (call) => {
+    const node = call.operand(NAME);
+    const request = { node, force: call.value(FORCE) ?? false };
+    const { subnets } = await call.clients().registry.removeNode(request);
+    call.answer({ removed: node, subnets }, [
+      subnets.length === 0
+        ? `Removed ${node}`
+        : `Removed ${node}: ${subnets.join(" and ")} can be handed out again`,
+    ]);
+  },
+};
+
+export const NODE: GroupSpec = {
+  name: "node",
+  summary: "List the nodes of the cluster, and remove those that are gone",
+  examples: ["stellar-net node list", "stellar-net node remove node3"],
+  commands: [LIST, REMOVE],
+};
