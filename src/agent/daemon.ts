@@ -62,7 +62,15 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
   ];
   try {
-    options.onReady(await listen(server, config));
+    const listeners = await listen(server, config);
+    log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
+    for (const address of listeners.slice(1).filter((l) => !isLocal(l))) {
+      const warning =
+        `anyone who reaches ${address} can use it: it is plain text, and nobody is asked who they are`;
+      log.warn("{warning}", { warning });
+      options.warn(warning);
+    }
+    options.onReady(listeners);
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
   } finally {
@@ -100,6 +108,11 @@ async function reportPrefixes(options: DaemonOptions): Promise<void> {
     return;
   }
   await agent.reportPrefixes(prefixes);
+}
+
+/** Whether only this host reaches an address with a port. */
+function isLocal(listener: string): boolean {
+  return listener.startsWith("127.") || listener.startsWith("[::1]:");
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

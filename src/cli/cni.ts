@@ -85,7 +85,8 @@ const CONFIG: CommandSpec = {
     const options = {
       name: call.value(NAME),
       bridge: call.value(BRIDGE),
-      socketPath: call.value(SOCKET),
+      // A runtime calls the plugin from anywhere.
+      socketPath: cni.absolutePath(call.value(SOCKET)),
     };
     const dir = await pluginDir(call);
     stdout(formatConflist({

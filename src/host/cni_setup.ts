@@ -11,6 +11,8 @@ export interface CniSetup {
    * @throws {NetError} `unavailable` when it cannot be written
    */
   install(options: InstallOptions): Promise<void>;
+  /** A path that holds wherever a program runs. */
+  absolutePath(path: string): string;
   /** MTU of the interface that holds the default route, in bytes; undefined when there is none. */
   uplinkMtu(): Promise<number | undefined>;
 }

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { NetError } from "../error.ts";
 import type { CniSetup, InstallOptions } from "./cni_setup.ts";
 import type { CommandRunner } from "./command.ts";
@@ -44,6 +45,10 @@ export class FileCniSetup implements CniSetup {
     } catch (error) {
       throw error instanceof NetError ? error : writeError(dir, error);
     }
+  }
+
+  absolutePath(path: string): string {
+    return resolve(path);
   }
 
   async uplinkMtu(): Promise<number | undefined> {

@@ -63,6 +63,14 @@ Deno.test("cni config prints a list for this node", async () => {
   });
 });
 
+Deno.test("cni config names the socket by its absolute path", async () => {
+  const run = await runFake(["cni", "config", "--socket", "a.sock"], {
+    registry: registry(IPV4),
+  });
+  const { plugins } = JSON.parse(run.stdout);
+  assert.equal(plugins[0].ipam.socket, "/here/a.sock");
+});
+
 Deno.test("cni config leaves out what the host has not", async () => {
   const run = await runFake(
     ["cni", "config", "--name", "pods", "--bridge", "br1"],

@@ -106,6 +106,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       return createClients(transport);
     },
     cni: {
+      absolutePath: (path) => path.startsWith("/") ? path : `/here/${path}`,
       findPluginDir: () => Promise.resolve("/usr/lib/cni"),
       hasPlugin: (dir, plugin) =>
         Promise.resolve((options.plugins ?? []).includes(`${dir}/${plugin}`)),
