@@ -1,5 +1,5 @@
 import { CniError } from "./errors.ts";
-import { describe } from "./json.ts";
+import { describe, readString } from "./json.ts";
 
 /** The versions of the CNI specification that the plugin speaks, the oldest first. */
 export const CNI_VERSIONS = [
@@ -27,17 +27,19 @@ export function isAtLeast(version: CniVersion, other: CniVersion): boolean {
 }
 
 /**
- * Parses `cniVersion`; undefined and empty mean 0.1.0.
+ * Parses `cniVersion`; missing and empty mean 0.1.0.
  *
- * @throws {CniError} `incompatible_version` when it is none of ours
+ * @throws {CniError} `incompatible_version` when it is none of ours,
+ * `invalid_config` when it is no text
  */
 export function parseVersion(value: unknown): CniVersion {
-  if (value === undefined || value === "") return DEFAULT_VERSION;
-  const version = CNI_VERSIONS.find((known) => known === value);
+  const text = readString(value, "cniVersion") ?? "";
+  if (text === "") return DEFAULT_VERSION;
+  const version = CNI_VERSIONS.find((known) => known === text);
   if (version) return version;
   throw new CniError(
     "incompatible_version",
-    `Cannot use "cniVersion": ${describe(value)} is none of ${
+    `Cannot use "cniVersion": ${describe(text)} is none of ${
       CNI_VERSIONS.join(", ")
     }`,
   );

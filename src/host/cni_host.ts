@@ -101,19 +101,11 @@ function writeQueueFile(
     if (!entry.name.startsWith(".") && ++count >= file.limit) return "full";
   }
   const temporary = `${dir}/${file.temporaryName}`;
+  writeNewFile(temporary, file.text);
   try {
-    {
-      using handle = Deno.openSync(temporary, {
-        write: true,
-        createNew: true,
-        mode: 0o600,
-      });
-      writeAll(handle, file.text);
-      handle.syncSync();
-    }
     Deno.renameSync(temporary, `${dir}/${file.name}`);
   } catch (error) {
-    removeQuietly(temporary);
+    Deno.removeSync(temporary);
     throw error;
   }
   using folder = Deno.openSync(dir);
@@ -121,10 +113,17 @@ function writeQueueFile(
   return "written";
 }
 
-function removeQuietly(path: string): void {
+function writeNewFile(path: string, text: string): void {
+  using file = Deno.openSync(path, {
+    write: true,
+    createNew: true,
+    mode: 0o600,
+  });
   try {
+    writeAll(file, text);
+    file.syncSync();
+  } catch (error) {
     Deno.removeSync(path);
-  } catch {
-    // It was not made, or is renamed already.
+    throw error;
   }
 }

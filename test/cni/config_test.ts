@@ -60,7 +60,7 @@ Deno.test("parseConfig() takes every version, and 0.1.0 for none", async (t) => 
       assert.equal(parseConfig(config, "ADD").cniVersion, version);
     });
   }
-  for (const cniVersion of [undefined, ""]) {
+  for (const cniVersion of [undefined, null, ""]) {
     await t.step(String(cniVersion), () => {
       const config = { ...BASE, cniVersion };
       assert.equal(parseConfig(config, "DEL").cniVersion, "0.1.0");
@@ -73,8 +73,6 @@ Deno.test("parseConfig() refuses versions that are unknown, or older than the co
     ["ADD", "9.9.9", '"9.9.9" is none of 0.1.0, 0.2.0'],
     ["ADD", "1.0", '"1.0" is none of'],
     ["DEL", " 1.0.0", '" 1.0.0" is none of'],
-    ["ADD", 1, "1 is none of"],
-    ["ADD", null, "null is none of"],
     ["CHECK", "0.3.1", 'Cannot CHECK: "cniVersion" is "0.3.1", and 0.4.0'],
     ["CHECK", undefined, 'Cannot CHECK: "cniVersion" is "0.1.0"'],
     ["GC", "1.0.0", 'Cannot GC: "cniVersion" is "1.0.0", and 1.1.0'],
@@ -93,6 +91,7 @@ Deno.test("parseConfig() refuses versions that are unknown, or older than the co
 
 Deno.test("parseConfig() refuses keys that are missing or of the wrong type, naming key and value", async (t) => {
   const rows: readonly [change: Record<string, unknown>, text: string][] = [
+    [{ cniVersion: 1 }, '"cniVersion": 1 is not a string'],
     [{ name: undefined }, '"name": it is missing'],
     [{ name: "" }, '"name": "" is not 1 to 253'],
     [{ name: 7 }, '"name": 7 is not a string'],

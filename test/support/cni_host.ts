@@ -1,9 +1,6 @@
 import { join } from "node:path";
-import { ROOT } from "../generate.ts";
+import { DEBIAN_PLUGINS, installPlugin, must } from "./cni_plugin.ts";
 import { run, type RunResult } from "./run.ts";
-
-/** Where Debian puts the plugins of containernetworking-plugins. */
-export const DEBIAN_PLUGINS = "/usr/lib/cni";
 
 /** A call of a plugin for a container. */
 export interface ContainerCall {
@@ -41,10 +38,7 @@ export class CniHost implements AsyncDisposable {
     const dir = await Deno.makeTempDir({ prefix: "stellar-net-cni-" });
     const host = new CniHost(`stn-${random}`, dir);
     try {
-      await must(Deno.execPath(), [
-        ...["run", "-A", join(ROOT, "main.ts"), "cni", "install"],
-        ...["--plugin-dir", dir],
-      ]);
+      await installPlugin(dir);
       await host.#batch([`netns add ${host.netns}`]);
       await host.exec("ip", ["link", "set", "lo", "up"]);
       return host;
@@ -139,17 +133,4 @@ export class CniHost implements AsyncDisposable {
     if (lines.length === 0) return;
     await must("ip", ["-batch", "-"], `${lines.join("\n")}\n`);
   }
-}
-
-/** Runs a program that has to succeed. */
-export async function must(
-  program: string,
-  args: readonly string[],
-  stdin = "",
-): Promise<RunResult> {
-  const result = await run(program, args, { stdin });
-  if (result.code === 0) return result;
-  throw new Error(
-    `Cannot run ${[program, ...args].join(" ")}: ${result.stderr}`,
-  );
 }
