@@ -20,6 +20,8 @@ type Request = Parameters<typeof universalRequestFromNodeRequest>[0];
 /** Its response. */
 type Response = Parameters<typeof universalResponseToNodeResponse>[1];
 
+type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
+
 const log = getLogger(["stellar-net", "rpc"]);
 
 /**
@@ -57,43 +59,18 @@ export class CallHandler {
   }
 
   #call(handler: MethodHandler, request: Request, response: Response): void {
-    const kind = handler.method.methodKind;
-    const endless = kind === "bidi_streaming" || kind === "client_streaming";
-    const isHttp1 = request.httpVersionMajor === 1;
-    const lateAt = Date.now() + this.#limits.requestTimeoutMs;
-    const call: OpenCall = {
-      check: (now) => {
-        // The HTTP/1.1 server sees to its requests itself.
-        if (now < lateAt || endless || request.complete || isHttp1) return;
-        response.destroy(new Error("the request does not come to its end"));
-      },
-    };
-    this.#calls.add(call);
-    response.once("close", () => this.#calls.delete(call));
-    const streaming = kind !== "unary";
-    let universal: ReturnType<typeof universalRequestFromNodeRequest>;
+    const call = this.#open(handler, request, response);
+    let universal: UniversalRequest;
     try {
-      universal = universalRequestFromNodeRequest(
-        request,
-        response,
-        undefined,
-        undefined,
-      );
+      universal = this.#read(handler, request, response);
     } catch (error) {
       log.debug("Cannot read a request: {error}", { error });
       response.writeHead(400);
       response.end();
       return;
     }
-    clampDeadline(
-      universal.header,
-      streaming ? undefined : this.#limits.maxDeadlineMs,
-    );
-    if (streaming) {
-      universal.signal = AbortSignal.any([
-        universal.signal,
-        this.#streamStop.signal,
-      ]);
+    if (!isEndless(handler)) {
+      universal.body = this.#count(call, universal.body);
     }
     handler(universal)
       .then((answer) => {
@@ -111,6 +88,67 @@ export class CallHandler {
         response.destroy();
       });
   }
+
+  #open(
+    handler: MethodHandler,
+    request: Request,
+    response: Response,
+  ): OpenCall {
+    // The HTTP/1.1 server sees to slow requests itself.
+    const mayBeLate = request.httpVersionMajor === 2 && !isEndless(handler);
+    const lateAt = Date.now() + this.#limits.requestTimeoutMs;
+    const call: OpenCall = {
+      check: (now) => {
+        if (request.readableLength > this.#limits.maxMessageBytes) {
+          response.destroy(new Error("the client sends and does not read"));
+        } else if (mayBeLate && now > lateAt && !request.complete) {
+          response.destroy(new Error("the request does not come to its end"));
+        }
+      },
+    };
+    this.#calls.add(call);
+    response.once("close", () => this.#calls.delete(call));
+    return call;
+  }
+
+  #read(
+    handler: MethodHandler,
+    request: Request,
+    response: Response,
+  ): UniversalRequest {
+    const universal = universalRequestFromNodeRequest(
+      request,
+      response,
+      undefined,
+      undefined,
+    );
+    if (handler.method.methodKind === "unary") {
+      clampDeadline(universal.header, this.#limits.maxDeadlineMs);
+    } else {
+      clampDeadline(universal.header);
+      universal.signal = AbortSignal.any([
+        universal.signal,
+        this.#streamStop.signal,
+      ]);
+    }
+    return universal;
+  }
+
+  async *#count(
+    call: OpenCall,
+    body: UniversalRequest["body"],
+  ): AsyncIterable<Uint8Array> {
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      this.#calls.receive(call, chunk.length);
+      yield chunk;
+    }
+  }
+}
+
+/** Whether a request goes on as long as its client likes. */
+function isEndless({ method }: MethodHandler): boolean {
+  return method.methodKind === "bidi_streaming" ||
+    method.methodKind === "client_streaming";
 }
 
 /** Answers in the protocol of the request that there is no such call. */

@@ -2,6 +2,8 @@
 export interface RpcLimits {
   /** The largest message; a larger one is RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number;
+  /** Requests that are being received, all together; more is RESOURCE_EXHAUSTED. */
+  readonly maxReceivedBytes: number;
   /** All header fields of a request together; more is HTTP status 431. */
   readonly maxHeaderBytes: number;
   /** Calls at once on one HTTP/2 connection; clients queue what is above. */
@@ -21,6 +23,7 @@ export interface RpcLimits {
 /** What holds where nothing else is said. */
 export const DEFAULT_LIMITS: RpcLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
+  maxReceivedBytes: 64 * 1024 * 1024,
   maxHeaderBytes: 16 * 1024,
   maxStreams: 256,
   maxConnections: 1024,

@@ -68,7 +68,7 @@ export interface RpcServer extends ApiServer {
 /** Makes a server. It has to be closed, even if it never listened. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const calls = new OpenCalls();
+  const calls = new OpenCalls(limits.maxReceivedBytes);
   const unary = new UnaryHandler(calls, limits);
   const { router, health } = createRouter(options, { limits, unary });
   const handler = new CallHandler(router, calls, limits);

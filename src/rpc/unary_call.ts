@@ -17,7 +17,7 @@ import { joinEnvelope, splitEnvelope } from "./envelope.ts";
 import { toConnectError } from "./errors.ts";
 import { formatGrpcStatus } from "./grpc_status.ts";
 import type { RpcLimits } from "./limits.ts";
-import type { OpenCall } from "./open_calls.ts";
+import type { OpenCall, OpenCalls } from "./open_calls.ts";
 
 /** A unary method and what implements it. */
 export type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
@@ -27,6 +27,8 @@ export interface UnaryCallOptions {
   readonly method: UnaryMethod;
   readonly headers: IncomingHttpHeaders;
   readonly limits: RpcLimits;
+  /** Where the call is counted. */
+  readonly calls: OpenCalls;
 }
 
 const OK: Readonly<Record<string, string>> = { "grpc-status": "0" };
@@ -63,6 +65,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   /** Starts to read the request; the rest follows from what comes. */
   start(): void {
     const stream = this.#stream;
+    this.#options.calls.add(this);
     stream.on("data", (chunk: Uint8Array) => this.#onData(chunk));
     stream.on("end", () => void this.#onEnd());
     stream.on("close", () => this.#onClose());
@@ -133,19 +136,25 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   #onData(chunk: Uint8Array): void {
-    const { maxMessageBytes } = this.#options.limits;
+    if (this.#answered) return;
     this.#bytes += chunk.length;
-    if (this.#bytes <= maxMessageBytes + ENVELOPE_HEADER_BYTES) {
+    try {
+      this.#checkSize();
+      this.#options.calls.receive(this, chunk.length);
       this.#chunks.push(chunk);
-    } else {
+    } catch (error) {
       this.#chunks.length = 0;
-      this.#fail(
-        new ConnectError(
-          `the message has more than ${maxMessageBytes} bytes`,
-          Code.ResourceExhausted,
-        ),
-      );
+      this.#fail(error);
     }
+  }
+
+  #checkSize(): void {
+    const { maxMessageBytes } = this.#options.limits;
+    if (this.#bytes <= maxMessageBytes + ENVELOPE_HEADER_BYTES) return;
+    throw new ConnectError(
+      `the message has more than ${maxMessageBytes} bytes`,
+      Code.ResourceExhausted,
+    );
   }
 
   async #onEnd(): Promise<void> {
@@ -196,6 +205,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   #onClose(): void {
+    this.#options.calls.delete(this);
     if (this.#answered) return;
     this.#abortReason = new ConnectError("the caller has gone", Code.Canceled);
     this.#end();

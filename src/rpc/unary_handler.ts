@@ -50,14 +50,12 @@ export class UnaryHandler {
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
     const method = this.#methods.get(headers[":path"] ?? "");
     if (!method || !isPlainGrpc(headers)) return false;
-    const call = new UnaryCall(stream, {
+    new UnaryCall(stream, {
       method,
       headers,
       limits: this.#limits,
-    });
-    this.#calls.add(call);
-    stream.once("close", () => this.#calls.delete(call));
-    call.start();
+      calls: this.#calls,
+    }).start();
     return true;
   }
 

@@ -9,33 +9,18 @@ import { NetError } from "../../src/error.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { createRpcTransport } from "../../src/rpc/client.ts";
 import { deferEnd } from "../../src/rpc/http2_sessions.ts";
-import type { RpcLimits } from "../../src/rpc/limits.ts";
 import { createRpcServer } from "../../src/rpc/server.ts";
 import { ACK, connectRaw, frame, PREFACE } from "../support/raw_client.ts";
-import { type RunningServer, withRpcServer } from "../support/rpc_server.ts";
 import {
   createStubNetwork,
-  type StubNetwork,
+  http1Call,
+  STUB_PATH,
+  withStubServer,
 } from "../support/stub_network.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
-const SERVICE = "/stellar.services.network.v1.Network";
 /** An empty message in its envelope. */
 const EMPTY = new Uint8Array(5);
-
-function withStub(
-  limits: Partial<RpcLimits>,
-  use: (running: RunningServer & { stub: StubNetwork }) => Promise<void>,
-): Promise<void> {
-  const stub = createStubNetwork();
-  return withRpcServer({ routes: stub.routes, limits }, async (running) => {
-    try {
-      await use({ ...running, stub });
-    } finally {
-      stub.release();
-    }
-  });
-}
 
 /** Opens an HTTP/2 connection. */
 async function openHttp2(url: string) {
@@ -53,7 +38,7 @@ async function callGrpc(
 ): Promise<Record<string, unknown>> {
   const stream = session.request({
     ":method": "POST",
-    ":path": `${SERVICE}/${call}`,
+    ":path": `${STUB_PATH}/${call}`,
     "content-type": "application/grpc",
   });
   stream.resume().end(EMPTY);
@@ -147,11 +132,10 @@ Deno.test("close() leaves the socket of an agent that has taken its place", () =
   }));
 
 Deno.test("close() is not held up by connections without a call, and may be repeated", () =>
-  withStub({}, async ({ server, address, url }) => {
+  withStubServer({}, async ({ server, address, url }) => {
     const silent = await connectRaw(address);
     const http = await connectRaw(address);
-    http.send(`POST ${SERVICE}/Info HTTP/1.1\r\nHost: a\r\n`);
-    http.send("Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+    http.send(http1Call("Info"));
     await http.until(/"stellar/);
     const preface = await connectRaw(address);
     preface.send(PREFACE);
@@ -171,7 +155,7 @@ Deno.test("close() is not held up by connections without a call, and may be repe
   }));
 
 Deno.test("close() lets a call over HTTP/1.1 finish", () =>
-  withStub({}, async ({ server, url, stub }) => {
+  withStubServer({}, async ({ server, url, stub }) => {
     const transport = createConnectTransport({
       httpVersion: "1.1",
       baseUrl: url,
@@ -188,7 +172,7 @@ Deno.test("close() lets a call over HTTP/1.1 finish", () =>
   }));
 
 Deno.test("streams on a connection are announced and limited", () =>
-  withStub({ maxStreams: 2 }, async ({ url, stub }) => {
+  withStubServer({ maxStreams: 2 }, async ({ url, stub }) => {
     const session = await openHttp2(url);
     assert.equal(session.remoteSettings.maxConcurrentStreams, 2);
     for (let i = 0; i < 2; i++) {
@@ -212,7 +196,7 @@ Deno.test("streams on a connection are announced and limited", () =>
 
 Deno.test("a call without a deadline gets the longest, over every protocol", async (t) => {
   const limits = { maxDeadlineMs: 200 };
-  await withStub(limits, async ({ url, socketPath }) => {
+  await withStubServer(limits, async ({ url, socketPath }) => {
     await t.step("Connect", async () => {
       const client = createClient(Network, createRpcTransport({ socketPath }));
       await assert.rejects(client.getSubnet({}), {
@@ -233,7 +217,7 @@ Deno.test("a call without a deadline gets the longest, over every protocol", asy
 });
 
 Deno.test("a client of HTTP/1.1 that goes away aborts the handler's signal", () =>
-  withStub({}, async ({ socketPath, stub }) => {
+  withStubServer({}, async ({ socketPath, stub }) => {
     const client = createClient(Network, createRpcTransport({ socketPath }));
     const gone = new AbortController();
     const slow = stub.slowCall();
@@ -251,7 +235,7 @@ Deno.test("a client that hangs up after many calls does no harm", async (t) => {
   // Without deferEnd() this ends the whole process, more surely after a collection.
   v8.setFlagsFromString("--expose-gc");
   const gc: () => void = vm.runInNewContext("gc");
-  await withStub({}, async ({ url }) => {
+  await withStubServer({}, async ({ url }) => {
     const rows: readonly [name: string, codes: readonly number[]][] = [
       ["with one GOAWAY frame", [0]],
       ["with two", [0, 0]],

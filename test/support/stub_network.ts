@@ -1,6 +1,19 @@
+import assert from "node:assert/strict";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { NetError } from "../../src/error.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
+import type { RpcLimits } from "../../src/rpc/limits.ts";
+import {
+  connectRaw,
+  END_HEADERS,
+  frame,
+  hpack,
+  type RawTarget,
+} from "./raw_client.ts";
+import { type RunningServer, withRpcServer } from "./rpc_server.ts";
+
+/** Where the calls of the stub are. */
+export const STUB_PATH = `/${Network.typeName}`;
 
 /** What the stub has seen, and what holds its slow call. */
 export interface StubNetwork {
@@ -47,4 +60,50 @@ export function createStubNetwork(): StubNetwork {
       });
     },
   };
+}
+
+/** Calls a function with a server of a stub. What the stub holds is let go at the end. */
+export function withStubServer<T>(
+  limits: Partial<RpcLimits>,
+  use: (running: RunningServer & { readonly stub: StubNetwork }) => Promise<T>,
+): Promise<T> {
+  const stub = createStubNetwork();
+  return withRpcServer({ routes: stub.routes, limits }, async (running) => {
+    try {
+      return await use({ ...running, stub });
+    } finally {
+      stub.release();
+    }
+  });
+}
+
+/** A call of the stub as HTTP/1.1 with a body of JSON. */
+export function http1Call(call: string, body = "{}", headers = ""): string {
+  return `POST ${STUB_PATH}/${call} HTTP/1.1\r\nHost: a\r\n${headers}` +
+    `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+/** The HEADERS frame of a call of the stub as gRPC. */
+export function grpcHeaders(call: string, stream: number): Uint8Array {
+  return frame("headers", {
+    stream,
+    flags: END_HEADERS,
+    payload: hpack({
+      ":method": "POST",
+      ":scheme": "http",
+      ":authority": "a",
+      ":path": `${STUB_PATH}/${call}`,
+      "content-type": "application/grpc",
+    }),
+  });
+}
+
+/** Makes a call of the stub with a new client. */
+export async function assertServes(target: RawTarget): Promise<void> {
+  const client = await connectRaw(target);
+  client.send(http1Call("Info", "{}", "Connection: close\r\n"));
+  assert.match(
+    await client.closed,
+    /^HTTP\/1\.1 200 OK\r\n[^]*stellar\.services/,
+  );
 }
