@@ -1,7 +1,10 @@
 /** What the tests run besides Deno: a file by which to know it, and its Debian package. */
 const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/curl", "curl"],
+  ["/usr/bin/git", "git"],
+  ["/usr/bin/nsenter", "util-linux"],
   ["/usr/bin/python3", "python3"],
+  ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],
   ["/usr/bin/unshare", "util-linux"],
   ["/usr/lib/cni/host-local", "containernetworking-plugins"],

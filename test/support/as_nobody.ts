@@ -11,6 +11,11 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+export interface AsNobodyOptions {
+  /** The folder it runs in, with the source. Default: the root of the project. */
+  readonly source?: string;
+}
+
 // Deno, its cache and the checkout may lie where nobody cannot look. They are
 // shown in the folder by bind mounts, in a mount namespace of the command's own.
 const SCRIPT = `
@@ -28,8 +33,8 @@ exec setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups \\
 `;
 
 /**
- * The command that runs Deno in the root of the project as an ordinary user:
- * nobody, or whoever runs the tests when that is not root.
+ * The command that runs Deno on the source as an ordinary user: nobody, or
+ * whoever runs the tests when that is not root.
  *
  * @param dir a new folder that nobody can enter; it becomes nobody's
  * @param args what follows `deno`
@@ -37,6 +42,7 @@ exec setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups \\
 export async function asNobody(
   dir: string,
   args: readonly string[],
+  { source = ROOT }: AsNobodyOptions = {},
 ): Promise<CommandLine> {
   const deno = Deno.execPath();
   if (Deno.uid() !== 0) return { command: deno, args };
@@ -46,6 +52,6 @@ export async function asNobody(
   return {
     command: "unshare",
     args: ["--mount", "--propagation", "private", "bash", "-c", SCRIPT, "bash"]
-      .concat(dir, basename(deno), dirname(deno), denoDir, ROOT, args),
+      .concat(dir, basename(deno), dirname(deno), denoDir, source, args),
   };
 }

@@ -33,15 +33,13 @@ export async function createNamespace(
     stdin: "null",
     stdout: "piped",
   }).spawn();
+  const flags = IS_ROOT ? "" : "--user --preserve-credentials";
+  // Whoever enters a mount namespace stands in its root.
+  const enter = `exec nsenter --target ${child.pid} --${kind} ${flags} ` +
+    `bash -c 'cd "$0" && exec "$@"' "$PWD" "$@"`;
   const reader = child.stdout.getReader();
   const namespace: Namespace = {
-    within: [
-      ...["nsenter", "--target", `${child.pid}`],
-      ...IS_ROOT ? [] : ["--user", "--preserve-credentials"],
-      `--${kind}`,
-      // A new mount namespace starts in its root.
-      ...["bash", "-c", 'cd "$0" && exec "$@"', Deno.cwd()],
-    ],
+    within: ["bash", "-c", enter, "bash"],
     pathOf: (path) => `/proc/${child.pid}/root${path}`,
     async [Symbol.asyncDispose]() {
       await reader.cancel();
