@@ -1,0 +1,160 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { CniHost } from "./cni_host.ts";
+import { DEBIAN_PLUGINS, must } from "./cni_plugin.ts";
+import { run, type RunResult } from "./run.ts";
+
+const START_TIMEOUT_MS = 20_000;
+
+/** What containerd needs of the system, in a mount namespace of its own. */
+const SERVER = `set -eu
+mount --make-rprivate /
+mount -t tmpfs tmpfs /run
+exec containerd --config "$0/config.toml"`;
+
+/** The folders that ctr takes its networks and plugins from, laid over the system's. */
+const CLIENT = `set -eu
+mount --make-rprivate /
+mkdir -p "$0/etc"
+mount -t tmpfs tmpfs "$0/etc"
+mkdir "$0/etc/upper" "$0/etc/work"
+mount -t overlay overlay \
+  -o "lowerdir=/etc,upperdir=$0/etc/upper,workdir=$0/etc/work" /etc
+mkdir -p /etc/cni
+ln -s "$0/net.d" /etc/cni/net.d
+mount -t tmpfs tmpfs /opt
+mkdir /opt/cni
+ln -s "$0/plugins" /opt/cni/bin
+mount -t tmpfs tmpfs /var/lib
+exec "$@"`;
+
+/**
+ * A containerd with its own root, state and sockets, whose containers are
+ * attached in the network namespace of a host. The system's files are not
+ * touched. Disposing of it ends it and its containers.
+ */
+export class Containerd implements AsyncDisposable {
+  readonly #dir: string;
+  readonly #host: CniHost;
+  readonly #server: Deno.ChildProcess;
+
+  private constructor(dir: string, host: CniHost) {
+    this.#dir = dir;
+    this.#host = host;
+    this.#server = new Deno.Command("unshare", {
+      args: ["--mount", "sh", "-c", SERVER, dir],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** Starts one, with a list of network configurations. */
+  static async start(host: CniHost, conflist: string): Promise<Containerd> {
+    const dir = await Deno.makeTempDir({ prefix: "stellar-net-cd-" });
+    await prepare(dir, host, conflist);
+    const containerd = new Containerd(dir, host);
+    try {
+      const deadline = performance.now() + START_TIMEOUT_MS;
+      while ((await containerd.ctr(["version"])).code !== 0) {
+        if (performance.now() > deadline) {
+          throw new Error(`Cannot start containerd in ${START_TIMEOUT_MS} ms`);
+        }
+        await delay(50);
+      }
+      return containerd;
+    } catch (error) {
+      await containerd[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Runs ctr where its networks are those of the host. */
+  async ctr(args: readonly string[]): Promise<RunResult> {
+    return await run("unshare", [
+      ...["--mount", "sh", "-c", CLIENT, this.#dir],
+      ...["ip", "netns", "exec", this.#host.netns],
+      ...["ctr", "--address", this.#socket, ...args],
+    ], { timeoutMs: 120_000 });
+  }
+
+  /** Runs a container until it is killed: attaches it before, and detaches it after. */
+  runContainer(id: string): Promise<RunResult> {
+    const rootfs = join(this.#dir, "rootfs");
+    return this.ctr([
+      ...["run", "--rm", "--null-io", "--cni", "--rootfs", rootfs, id],
+      ...["/bin/busybox", "sleep", "600"],
+    ]);
+  }
+
+  /** Runs a program of busybox in a container. */
+  async exec(id: string, args: readonly string[]): Promise<RunResult> {
+    return await this.ctr([
+      ...["task", "exec", "--fifo-dir", join(this.#dir, "fifo")],
+      ...["--exec-id", crypto.randomUUID(), id, "/bin/busybox", ...args],
+    ]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { stdout } = await this.ctr(["task", "list", "--quiet"]);
+    for (const id of stdout.split("\n").filter((line) => line !== "")) {
+      await this.ctr(["task", "kill", "--signal", "SIGKILL", id]);
+    }
+    this.#server.kill("SIGTERM");
+    await this.#server.status;
+    await this.#endShims();
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+
+  get #socket(): string {
+    return join(this.#dir, "containerd.sock");
+  }
+
+  /** Shims outlive containerd. Those of this one have its socket in their arguments. */
+  async #endShims(): Promise<void> {
+    for await (const { name } of Deno.readDir("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      const line = await Deno.readTextFile(`/proc/${name}/cmdline`)
+        .catch(() => "");
+      if (line.includes("containerd-shim") && line.includes(this.#socket)) {
+        Deno.kill(Number(name), "SIGKILL");
+      }
+    }
+  }
+}
+
+async function prepare(
+  dir: string,
+  host: CniHost,
+  conflist: string,
+): Promise<void> {
+  const at = (path: string) => join(dir, path);
+  for (const path of ["net.d", "plugins", "fifo", "rootfs/bin"]) {
+    await Deno.mkdir(at(path), { recursive: true });
+  }
+  for (const path of ["proc", "sys", "dev", "etc", "tmp"]) {
+    await Deno.mkdir(at(`rootfs/${path}`));
+  }
+  await Deno.copyFile("/usr/bin/busybox", at("rootfs/bin/busybox"));
+  for (const folder of [DEBIAN_PLUGINS, host.pluginDir]) {
+    for await (const { name } of Deno.readDir(folder)) {
+      await Deno.symlink(join(folder, name), at(`plugins/${name}`));
+    }
+  }
+  await Deno.writeTextFile(at("net.d/10-test.conflist"), conflist);
+  await Deno.writeTextFile(
+    at("config.toml"),
+    [
+      "version = 2",
+      `root = "${at("root")}"`,
+      `state = "${at("state")}"`,
+      `disabled_plugins = ["io.containerd.grpc.v1.cri"]`,
+      "[grpc]",
+      `address = "${at("containerd.sock")}"`,
+      "[ttrpc]",
+      `address = "${at("containerd.sock.ttrpc")}"`,
+      "",
+    ].join("\n"),
+  );
+  await must("chmod", ["+x", at("rootfs/bin/busybox")]);
+}
