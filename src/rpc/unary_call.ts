@@ -13,6 +13,7 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
+import { getLogger } from "@logtape/logtape";
 import { joinEnvelope, splitEnvelope } from "./envelope.ts";
 import { toConnectError } from "./errors.ts";
 import { formatGrpcStatus } from "./grpc_status.ts";
@@ -30,6 +31,8 @@ export interface UnaryCallOptions {
   /** Where the call is counted. */
   readonly calls: OpenCalls;
 }
+
+const log = getLogger(["stellar-net", "rpc"]);
 
 const OK: Readonly<Record<string, string>> = { "grpc-status": "0" };
 const ENVELOPE_HEADER_BYTES = 5;
@@ -174,13 +177,13 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   #answer(envelope: Uint8Array): void {
-    if (!this.#end()) return;
-    const stream = this.#stream;
-    stream.respond(this.#responseHeaders(), { waitForTrailers: true });
-    stream.on("wantTrailers", () => {
-      stream.sendTrailers({ ...OK, ...entries(this.#responseTrailer) });
+    this.#send((stream) => {
+      stream.respond(this.#responseHeaders(), { waitForTrailers: true });
+      stream.on("wantTrailers", () => {
+        stream.sendTrailers({ ...OK, ...entries(this.#responseTrailer) });
+      });
+      stream.end(envelope);
     });
-    stream.end(envelope);
   }
 
   #fail(reason: unknown): void {
@@ -188,14 +191,32 @@ export class UnaryCall implements HandlerContext, OpenCall {
     const { service, method } = this;
     const error = toConnectError(reason, `${service.typeName}/${method.name}`);
     this.#abortReason = error;
-    if (!this.#end()) return;
-    this.#stream.respond({
-      ...this.#responseHeaders(),
-      ...entries(this.#responseTrailer),
-      ...formatGrpcStatus(error),
-    }, { endStream: true });
-    // What is still to come of the request is of no use.
-    if (!this.#received) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    this.#send((stream) => {
+      stream.respond({
+        ...this.#responseHeaders(),
+        ...entries(this.#responseTrailer),
+        ...formatGrpcStatus(error),
+      }, { endStream: true });
+      // What is still to come of the request is of no use.
+      if (!this.#received) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
+  }
+
+  /** Ends the call and sends its answer, if there is still someone to send it to. */
+  #send(write: (stream: ServerHttp2Stream) => void): void {
+    const stream = this.#stream;
+    this.#end();
+    if (stream.destroyed || stream.closed) return;
+    try {
+      write(stream);
+    } catch (error) {
+      // Such as a header field of a handler that HTTP/2 does not allow.
+      log.error("Cannot send an answer of {call}: {error}", {
+        call: this.method.name,
+        error,
+      });
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   }
 
   #expire(): void {
@@ -211,12 +232,10 @@ export class UnaryCall implements HandlerContext, OpenCall {
     this.#end();
   }
 
-  /** Ends the call. Returns whether the stream can still be answered. */
-  #end(): boolean {
+  #end(): void {
     this.#answered = true;
     clearTimeout(this.#timer);
     this.#abort?.abort(this.#abortReason);
-    return !this.#stream.destroyed && !this.#stream.closed;
   }
 
   #responseHeaders(): Record<string, string | number> {

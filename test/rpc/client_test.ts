@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { NetError } from "../../src/error.ts";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
@@ -166,23 +167,21 @@ Deno.test("a process that has made its calls ends at once", async () => {
   });
 });
 
-Deno.test("another user's agent cannot be reached, and the message names its owner", async () => {
+Deno.test("a socket that may not be used: the message names its owner", async () => {
   const { routes } = createStubNetwork();
   await withRpcServer({ routes }, async ({ socketPath }) => {
-    // The folder can be entered, the socket cannot be used.
-    await Deno.chmod(socketPath.slice(0, socketPath.lastIndexOf("/")), 0o755);
+    await Deno.chmod(socketPath, 0);
+    await Deno.chmod(dirname(socketPath), 0o755);
+    const uid = Deno.uid();
+    const owner = uid === 0 ? "root" : `the user with id ${uid}`;
     await withTempDir(async (dir) => {
-      const { command, args } = await asNobody(dir, [
-        "run",
-        "-A",
-        CLIENT,
-        socketPath,
-      ]);
-      const { stdout } = await run(command, args);
+      const args = ["run", "-A", CLIENT, socketPath];
+      const line = await asNobody(dir, args);
+      const { stdout } = await run(line.command, line.args);
       assert.equal(
         JSON.parse(stdout).error,
-        `Cannot reach the agent at "${socketPath}": no permission, it belongs to root; ` +
-          "run this as the agent's user, usually root",
+        `Cannot reach the agent at "${socketPath}": no permission, ` +
+          `it belongs to ${owner}; run this as the agent's user, usually root`,
       );
     });
   });
