@@ -106,9 +106,7 @@ export class Allocator {
     select: (allocation: Allocation) => boolean,
     reason: string,
   ): Promise<Allocation[]> {
-    const selected = await this.#ledger.read((pool) =>
-      pool.allocations().filter(select).toArray()
-    );
+    const selected = await this.select(select);
     const released: Allocation[] = [];
     for (let i = 0; i < selected.length; i += RELEASES_AT_ONCE) {
       const answers = await Promise.all(
@@ -139,6 +137,15 @@ export class Allocator {
     const { behind, limit, isListed = () => true } = page;
     return this.#ledger.read((pool) =>
       pool.allocations(behind).filter(isListed).take(limit).toArray()
+    );
+  }
+
+  /** All that is held and selected, in no order. */
+  select(
+    isSelected: (allocation: Allocation) => boolean,
+  ): Promise<Allocation[]> {
+    return this.#ledger.read((pool) =>
+      pool.values().filter(isSelected).toArray()
     );
   }
 

@@ -53,7 +53,7 @@ export class LeakCollector {
   /** Looks at every container, releases what is leaked, and returns how much that was. */
   async look(allocator: Allocator): Promise<number> {
     const { now, graceMs } = this.#options;
-    const held = await allocator.list({ limit: Infinity });
+    const held = await allocator.select((a) => a.attachment !== undefined);
     const evidence = await this.#collectEvidence(held);
     const plan = planLeaks(this.#candidates, evidence, {
       nowMs: now(),

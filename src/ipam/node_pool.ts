@@ -43,6 +43,11 @@ export class NodePool {
     }
   }
 
+  /** What is held, in no order. */
+  values(): IteratorObject<Allocation> {
+    return this.#allocations.values();
+  }
+
   /** The pool that an address belongs to, undefined when it is in none. */
   poolOf(address: Address): SubnetPool | undefined {
     return this.subnets.find((pool) => containsAddress(pool.subnet, address));

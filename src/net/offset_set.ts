@@ -39,16 +39,12 @@ export class OffsetSet {
 
   /** Adds an offset. Adding it again does nothing. */
   add(offset: bigint): void {
-    if (!this.has(offset)) {
-      setOffset(this.#root, this.#levels - 1, offset, true);
-    }
+    setOffset(this.#root, this.#levels - 1, offset, true);
   }
 
   /** Removes an offset. Removing what is not there does nothing. */
   delete(offset: bigint): void {
-    if (this.has(offset)) {
-      setOffset(this.#root, this.#levels - 1, offset, false);
-    }
+    setOffset(this.#root, this.#levels - 1, offset, false);
   }
 
   /** The smallest offset from `from` to `last` that is in the set, or undefined. */
@@ -89,8 +85,10 @@ function setOffset(
 ): void {
   const slot = slotOf(offset, level);
   const bit = 1 << slot;
+  const isPartial = (node.partial & bit) !== 0;
+  if (!isPartial && ((node.full & bit) !== 0) === isIn) return;
   if (level > 0) {
-    if (!(node.partial & bit)) {
+    if (!isPartial) {
       node.children[slot] = createNode(node.full & bit ? ALL : 0);
       node.partial |= bit;
       node.full &= ~bit;
