@@ -7,6 +7,8 @@ export type FieldKind =
   | "address"
   | "prefix"
   | "path"
+  | "id"
+  | "URL"
   | "text"
   | "limit";
 
@@ -34,6 +36,10 @@ export const BAD_VALUES: Readonly<
     .concat("10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", " 10.0.0.0/8")
     .concat("010.0.0.0/8", "10.0.0.0/0x8", "1".repeat(5000)),
   "path": ["a", "./a", "/a\0b", "/a\nb", `/${"x".repeat(4095)}`],
+  "id": ["a b", "a_b", "a/b", "x".repeat(65), ...CONTROLS],
+  "URL": ["198.18.0.1:9000", "ftp://h:1", "http://h", "http://h:1/path"]
+    .concat("http://u:p@h:1", "http://:1", "http://h:99999", "http://a b:1")
+    .concat("http://[::1%25eth0]:1", CONTROLS),
   "text": [...CONTROLS, "x".repeat(1025)],
   "limit": [-1, 1001, 2147483647, -2147483648],
 };
@@ -66,6 +72,13 @@ export const REQUESTS: Readonly<
   "stellar.net.v1.IpamService/GetAllocation": { owner: { containerId: "c" } },
   "stellar.net.v1.IpamService/ListAllocations": {},
   "stellar.net.v1.IpamService/ListHistory": {},
+  "stellar.net.v1.RegistryService/Join": {
+    node: "n",
+    instanceId: "i",
+    localPrefixes: [{ cidr: "172.17.0.0/16", device: "docker0" }],
+  },
+  "stellar.net.v1.RegistryService/Heartbeat": { node: "n", instanceId: "i" },
+  "stellar.net.v1.RegistryService/RemoveNode": { node: "n" },
   "stellar.net.v1.RegistryService/ClaimSubnets": {},
   "stellar.net.v1.RegistryService/ReleaseSubnets": { node: "n" },
   "stellar.net.v1.RegistryService/ReserveSubnet": { cidr: "172.16.0.0/22" },
@@ -157,6 +170,17 @@ export const FIELDS: readonly FieldRow[] = [
   ["IpamService/ListHistory", "address", "address", "optional"],
   ["IpamService/ListHistory", "container_id", "container id", "optional"],
   ["IpamService/ListHistory", "limit", "limit", "optional"],
+  ["RegistryService/Join", "node", "node", "required"],
+  ["RegistryService/Join", "instance_id", "id", "required"],
+  ["RegistryService/Join", "advertised[]", "address", "required"],
+  ["RegistryService/Join", "api_url", "URL", "optional"],
+  ["RegistryService/Join", "local_prefixes[].cidr", "prefix", "required"],
+  ["RegistryService/Join", "local_prefixes[].device", "text", "optional"],
+  ["RegistryService/Join", "held_subnets[]", "prefix", "required"],
+  ["RegistryService/Heartbeat", "node", "node", "required"],
+  ["RegistryService/Heartbeat", "instance_id", "id", "required"],
+  ["RegistryService/RemoveNode", "node", "node", "required"],
+  ["RegistryService/RemoveNode", "instance_id", "id", "optional"],
   ["RegistryService/ClaimSubnets", "node", "node", "optional"],
   ["RegistryService/ReleaseSubnets", "node", "node", "required"],
   ["RegistryService/ReserveSubnet", "cidr", "prefix", "required"],
@@ -172,6 +196,7 @@ export const FIELDS: readonly FieldRow[] = [
 /** Fields of requests that are not in the table, and why. */
 export const NOT_PARSED: Readonly<Record<string, string>> = {
   "Network/ReleaseIP ip": "Stellar's clients send any text in it",
+  "RegistryService/RemoveNode force": "both values are right",
   "Network/Configure subnet.cidr": "the call is refused whatever it says",
   "Network/Configure subnet.gateway": "the call is refused whatever it says",
   "IpamService/Allocate attachment.boot_id": "the agent fills it in",
