@@ -1,0 +1,188 @@
+import { join } from "node:path";
+import { formatLauncher } from "../../src/host/file_cni_setup.ts";
+import { ROOT } from "../generate.ts";
+import {
+  callPlugin,
+  DEBIAN_PLUGINS,
+  installPlugin,
+} from "../support/cni_plugin.ts";
+import type { SpawnedAgent } from "../support/spawn_agent.ts";
+import { withTempDir } from "../support/temp_dir.ts";
+import { startAgent } from "./agent.ts";
+import {
+  type BenchOptions,
+  type BenchReport,
+  formatNumber,
+  formatRatio,
+} from "./report.ts";
+
+/** How much longer than an empty script an ADD may take (DESIGN.md section 12). */
+const BUDGET_RATIO = 1.5;
+
+/** A process that is measured. */
+interface Subject {
+  readonly name: string;
+  /** Runs it once, for the container of a number. */
+  run(container: number): Promise<void>;
+}
+
+/** What several runs of one process took. */
+interface Cost {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly p95Ms: number;
+  readonly perSecond: number;
+}
+
+/** Measures ADD and DEL as whole processes, in turn and many at once. */
+export async function benchCni(
+  { quick }: BenchOptions,
+): Promise<readonly BenchReport[]> {
+  const rounds = quick ? 3 : 100;
+  const atOnce = quick ? 4 : 100;
+  await using agent = await startAgent(16);
+  return await withTempDir(async (dir) => {
+    const subjects = await createSubjects(dir, agent);
+    // The first run of each compiles what the others find in the cache.
+    for (const subject of subjects) await subject.run(0);
+    const inTurn = await measureInTurn(subjects, rounds);
+    const burst: Cost[] = [];
+    for (const subject of subjects) {
+      burst.push(await measureBurst(subject, atOnce));
+    }
+    const [empty, add] = inTurn;
+    const ratio = add!.medianMs / empty!.medianMs;
+    return [
+      report(`cni: one process at a time, ${rounds} of each in turn`, inTurn, [
+        `An ADD takes ${formatRatio(ratio)} of an empty script; the budget is ${
+          formatRatio(BUDGET_RATIO)
+        }.`,
+      ]),
+      report(`cni: ${atOnce} processes at once`, burst, [
+        "median and p95: until a process has ended, from the start of them all.",
+      ]),
+    ];
+  });
+}
+
+/** The empty script first, then this plugin, then host-local. */
+async function createSubjects(
+  dir: string,
+  agent: SpawnedAgent,
+): Promise<Subject[]> {
+  const plugin = await installPlugin(dir);
+  const empty = await installEmptyScript(dir);
+  const ours = { type: "stellar-net", socket: agent.socketPath };
+  const theirs = {
+    type: "host-local",
+    subnet: "10.0.0.0/16",
+    dataDir: join(dir, "host-local"),
+  };
+  const hostLocal = join(DEBIAN_PLUGINS, "host-local");
+  const subject = (
+    name: string,
+    { path, verb, ipam }: { path: string; verb: string; ipam: unknown },
+  ): Subject => ({ name, run: (n) => runPlugin(path, { verb, ipam, n }) });
+  return [
+    subject("empty script", { path: empty, verb: "ADD", ipam: ours }),
+    subject("ADD", { path: plugin, verb: "ADD", ipam: ours }),
+    subject("DEL", { path: plugin, verb: "DEL", ipam: ours }),
+    subject("host-local ADD", { path: hostLocal, verb: "ADD", ipam: theirs }),
+    subject("host-local DEL", { path: hostLocal, verb: "DEL", ipam: theirs }),
+  ];
+}
+
+/** Installs an empty script as the plugin is installed. Returns its path. */
+async function installEmptyScript(dir: string): Promise<string> {
+  const script = join(dir, "empty.ts");
+  const path = join(dir, "empty");
+  await Deno.writeTextFile(script, "export {};\n");
+  const command = [Deno.execPath(), "run", "--quiet", "-A"];
+  await Deno.writeTextFile(
+    path,
+    formatLauncher([...command, "--config", join(ROOT, "deno.json"), script]),
+    { mode: 0o755 },
+  );
+  return path;
+}
+
+async function runPlugin(
+  path: string,
+  call: {
+    readonly verb: string;
+    readonly ipam: unknown;
+    readonly n: number;
+  },
+): Promise<void> {
+  const { code, stdout } = await callPlugin(path, {
+    env: {
+      CNI_COMMAND: call.verb,
+      CNI_CONTAINERID: `container-${call.n}`,
+      CNI_IFNAME: "eth0",
+      CNI_NETNS: `/run/netns/container-${call.n}`,
+      CNI_PATH: DEBIAN_PLUGINS,
+    },
+    config: { cniVersion: "1.0.0", name: "bench", ipam: call.ipam },
+  });
+  if (code !== 0) throw new Error(`Cannot ${call.verb}: ${stdout}`);
+}
+
+async function measureInTurn(
+  subjects: readonly Subject[],
+  rounds: number,
+): Promise<Cost[]> {
+  const times = subjects.map((): number[] => []);
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, subject] of subjects.entries()) {
+      const start = performance.now();
+      await subject.run(round);
+      times[index]!.push(performance.now() - start);
+    }
+  }
+  return subjects.map(({ name }, index) => {
+    const seconds = times[index]!.reduce((sum, ms) => sum + ms, 0) / 1000;
+    return cost(name, times[index]!, seconds);
+  });
+}
+
+async function measureBurst(subject: Subject, count: number): Promise<Cost> {
+  const start = performance.now();
+  const times = await Promise.all(
+    Array.from({ length: count }, async (_, n) => {
+      await subject.run(n);
+      return performance.now() - start;
+    }),
+  );
+  return cost(subject.name, times, (performance.now() - start) / 1000);
+}
+
+function cost(name: string, times: readonly number[], seconds: number): Cost {
+  const sorted = [...times].sort((a, b) => a - b);
+  return {
+    name,
+    medianMs: sorted[Math.floor(sorted.length / 2)]!,
+    p95Ms: sorted[Math.floor(sorted.length * 0.95)]!,
+    perSecond: times.length / seconds,
+  };
+}
+
+function report(
+  title: string,
+  costs: readonly Cost[],
+  notes: readonly string[],
+): BenchReport {
+  const [empty] = costs;
+  return {
+    title,
+    columns: ["", "median ms", "of empty", "p95 ms", "of empty", "a second"],
+    rows: costs.map(({ name, medianMs, p95Ms, perSecond }) => [
+      name,
+      formatNumber(medianMs),
+      formatRatio(medianMs / empty!.medianMs),
+      formatNumber(p95Ms),
+      formatRatio(p95Ms / empty!.p95Ms),
+      formatNumber(perSecond),
+    ]),
+    notes,
+  };
+}
