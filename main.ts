@@ -37,7 +37,7 @@ async function runCommandLine(): Promise<number> {
     { hostname },
     { createClients },
     { runCli },
-    { formatLauncher, FileCniSetup },
+    { FileCniSetup },
     { DenoCommandRunner },
     { createRpcTransport },
   ] = await Promise.all([
@@ -62,14 +62,10 @@ async function runCommandLine(): Promise<number> {
       createClients(createRpcTransport({ socketPath }, { timeoutMs })),
     cni: new FileCniSetup(
       Deno.build.standalone ? { kind: "executable", path: Deno.execPath() } : {
-        kind: "launcher",
-        text: formatLauncher([
-          Deno.execPath(),
-          "run",
-          "--quiet",
-          "-A",
-          import.meta.filename!,
-        ]),
+        kind: "sources",
+        main: import.meta.filename!,
+        deno: Deno.execPath(),
+        config: `${import.meta.dirname}/deno.json`,
       },
       new DenoCommandRunner(),
     ),

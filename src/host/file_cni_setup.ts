@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { NetError } from "../error.ts";
 import type { CniSetup, InstallOptions } from "./cni_setup.ts";
 import type { CommandRunner } from "./command.ts";
@@ -9,8 +9,16 @@ const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];
 /** How this program is started again by a plugin's caller. */
 export type Program =
   | { readonly kind: "executable"; readonly path: string }
-  /** The text of a script that starts it. */
-  | { readonly kind: "launcher"; readonly text: string };
+  /** Its sources: the main module, and the runtime and configuration for it. */
+  | {
+    readonly kind: "sources";
+    readonly main: string;
+    readonly deno: string;
+    readonly config: string;
+  };
+
+/** Folders beside the plugin that hold the bundled sources. */
+const BUNDLE_PREFIX = ".stellar-net-";
 
 /** Sets the CNI plugin up in the file system. */
 export class FileCniSetup implements CniSetup {
@@ -39,9 +47,24 @@ export class FileCniSetup implements CniSetup {
   }
 
   async install({ dir, names, link }: InstallOptions): Promise<void> {
+    const program = this.#program;
     try {
       await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
-      for (const name of names) await this.#place(`${dir}/${name}`, link);
+      if (program.kind === "executable") {
+        const write = (path: string) =>
+          link
+            ? Deno.symlink(program.path, path)
+            : Deno.copyFile(program.path, path);
+        for (const name of names) await place(`${dir}/${name}`, write);
+        return;
+      }
+      if (link) throw notLinkable();
+      const bundle = `${dir}/${BUNDLE_PREFIX}${crypto.randomUUID()}`;
+      const text = await this.#bundle(program, bundle);
+      const write = (path: string) =>
+        Deno.writeTextFile(path, text, { mode: 0o755 });
+      for (const name of names) await place(`${dir}/${name}`, write);
+      await removeOtherBundles(dir, bundle);
     } catch (error) {
       throw error instanceof NetError ? error : writeError(dir, error);
     }
@@ -59,22 +82,31 @@ export class FileCniSetup implements CniSetup {
     return (link as { mtu?: number } | undefined)?.mtu;
   }
 
-  /** Writes beside the target and renames: a runtime sees the old file or the new one. */
-  async #place(target: string, link: boolean): Promise<void> {
-    const program = this.#program;
-    const temporary = `${target}.${crypto.randomUUID()}`;
-    try {
-      if (program.kind === "launcher") {
-        if (link) throw notLinkable();
-        await Deno.writeTextFile(temporary, program.text, { mode: 0o755 });
-      } else if (link) await Deno.symlink(program.path, temporary);
-      else await Deno.copyFile(program.path, temporary);
-      if (!link) await Deno.chmod(temporary, 0o755);
-      await Deno.rename(temporary, target);
-    } catch (error) {
-      await Deno.remove(temporary).catch(() => {});
-      throw error;
+  /**
+   * Bundles the sources into a folder, and returns the text of a script that
+   * starts them: a plugin is called for every container, and one file a face
+   * is read in half the time of many.
+   */
+  async #bundle(
+    program: Extract<Program, { kind: "sources" }>,
+    dir: string,
+  ): Promise<string> {
+    const { main, deno, config } = program;
+    const args = ["bundle", "--quiet", "--code-splitting", "--minify"]
+      .concat("--config", config, "--outdir", dir, main);
+    const { code, stderr } = await this.#runner.run({ program: deno, args });
+    if (code !== 0) {
+      await Deno.remove(dir, { recursive: true }).catch(() => {});
+      throw new NetError(
+        "unavailable",
+        `Cannot bundle the plugin with "${deno} bundle": ${stderr.trim()}`,
+      );
     }
+    const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
+    return formatLauncher([
+      ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
+      ...["--unstable-kv", entry],
+    ]);
   }
 
   async #ip(args: readonly string[]): Promise<unknown[]> {
@@ -83,6 +115,33 @@ export class FileCniSetup implements CniSetup {
       ? JSON.parse(stdout)
       : [];
     return Array.isArray(value) ? value : [];
+  }
+}
+
+/** Writes beside the target and renames: a runtime sees the old file or the new one. */
+async function place(
+  target: string,
+  write: (path: string) => Promise<void>,
+): Promise<void> {
+  const temporary = `${target}.${crypto.randomUUID()}`;
+  try {
+    await write(temporary);
+    if (!(await Deno.lstat(temporary)).isSymlink) {
+      await Deno.chmod(temporary, 0o755);
+    }
+    await Deno.rename(temporary, target);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+async function removeOtherBundles(dir: string, kept: string): Promise<void> {
+  for await (const { name } of Deno.readDir(dir)) {
+    const path = `${dir}/${name}`;
+    if (name.startsWith(BUNDLE_PREFIX) && path !== kept) {
+      await Deno.remove(path, { recursive: true });
+    }
   }
 }
 
@@ -95,7 +154,7 @@ export function formatLauncher(command: readonly string[]): string {
 function notLinkable(): NetError {
   return new NetError(
     "failed_precondition",
-    "Cannot link the plugin: this program runs from its sources, which need a launcher; leave --link out",
+    "Cannot link the plugin: this program runs from its sources, which are bundled; leave --link out",
   );
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { DenoCommandRunner } from "../../src/host/deno_command.ts";
 import type { CommandRunner } from "../../src/host/command.ts";
-import { FileCniSetup, formatLauncher } from "../../src/host/file_cni_setup.ts";
+import { FileCniSetup } from "../../src/host/file_cni_setup.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
@@ -47,23 +48,47 @@ Deno.test("FileCniSetup.install() links to an executable", async () => {
   });
 });
 
-Deno.test("FileCniSetup.install() writes a launcher that passes arguments on", async () => {
+Deno.test("FileCniSetup.install() bundles sources, of which it needs nothing then", async () => {
   await withTempDir(async (dir) => {
-    const text = formatLauncher(["printf", "%s.", "it's", "$HOME"]);
-    const setup = new FileCniSetup({ kind: "launcher", text }, ip({}));
-    await setup.install({ dir, names: NAMES, link: false });
-    const { stdout } = await run(`${dir}/stellar-net`, ["a b"]);
-    assert.equal(stdout, "it's.$HOME.a b.");
-    await assert.rejects(setup.install({ dir, names: NAMES, link: true }), {
+    const sources = `${dir}/it's`;
+    await Deno.mkdir(sources);
+    await Deno.writeTextFile(`${sources}/deno.json`, "{}");
+    const lazy = "export const text = Deno.args.join('.');\n";
+    await Deno.writeTextFile(`${sources}/lazy.ts`, lazy);
+    const main = "console.log((await import('./lazy.ts')).text);\n";
+    await Deno.writeTextFile(`${sources}/main.ts`, main);
+    const setup = new FileCniSetup({
+      kind: "sources",
+      main: `${sources}/main.ts`,
+      deno: Deno.execPath(),
+      config: `${sources}/deno.json`,
+    }, new DenoCommandRunner());
+    const plugins = `${dir}/plugins`;
+    const options = { dir: plugins, names: NAMES, link: false };
+    await setup.install(options);
+    await setup.install(options);
+    await assert.rejects(setup.install({ ...options, link: true }), {
       code: "failed_precondition",
     });
+    await Deno.remove(sources, { recursive: true });
+    const { stdout } = await run(`${plugins}/stellar-cni-ipam`, ["a b", "$c"]);
+    assert.equal(stdout, "a b.$c\n");
+    assert.equal([...Deno.readDirSync(plugins)].length, 3);
+    await assert.rejects(setup.install(options), {
+      code: "unavailable",
+      message: /^Cannot bundle the plugin with /,
+    });
+    assert.equal([...Deno.readDirSync(plugins)].length, 3);
   });
 });
 
 Deno.test("FileCniSetup.install() names a folder that it cannot write, and leaves nothing", async () => {
   await withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
-    const setup = new FileCniSetup({ kind: "launcher", text: "" }, ip({}));
+    const setup = new FileCniSetup(
+      { kind: "executable", path: "/bin/sh" },
+      ip({}),
+    );
     await assert.rejects(
       setup.install({ dir: `${dir}/file`, names: NAMES, link: false }),
       { code: "unavailable", message: /^Cannot use the folder ".*\/file": / },
@@ -79,7 +104,7 @@ Deno.test("FileCniSetup.install() names a folder that it cannot write, and leave
 });
 
 Deno.test("FileCniSetup.uplinkMtu() is that of the default route's interface", async () => {
-  const program = { kind: "launcher", text: "" } as const;
+  const program = { kind: "executable", path: "/bin/sh" } as const;
   const answers = {
     "-json route show default": '[{"dst":"default","dev":"eth0"}]',
     "-json link show dev eth0": '[{"ifname":"eth0","mtu":1400}]',
