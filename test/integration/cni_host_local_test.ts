@@ -339,13 +339,14 @@ const DIFFERENT: readonly [
 
 Deno.test("the plugin differs from host-local only where it is meant to, as docs/cni.md tells", async (t) => {
   const page = await Deno.readTextFile(join(ROOT, "docs/cni.md"));
+  const told = page.split("\n").map((line) => line.split(/\s*\|\s*/)[1]);
   await withBoth(async (callBoth) => {
     const added = await callBoth({ verb: "ADD" });
     assert.deepEqual(added.map(({ code }) => code), [0, 0]);
     for (const [words, call, theirs, ours] of DIFFERENT) {
       await t.step(words, async () => {
         assert.deepEqual((await callBoth(call)).map(endingOf), [theirs, ours]);
-        assert.ok(page.includes(`| ${words} |`), "docs/cni.md lacks it");
+        assert.ok(told.includes(words), "docs/cni.md lacks it");
       });
     }
     await t.step("the version that VERSION answers in", async () => {
@@ -355,7 +356,7 @@ Deno.test("the plugin differs from host-local only where it is meant to, as docs
       });
       const versions = answers.map((a) => JSON.parse(a.stdout).cniVersion);
       assert.deepEqual(versions, ["1.0.0", "0.4.0"]);
-      assert.ok(page.includes("| the version that VERSION answers in |"));
+      assert.ok(told.includes("the version that VERSION answers in"));
     });
   });
 });
