@@ -1,5 +1,4 @@
 import type { Address } from "../net/address.ts";
-import { containsAddress } from "../net/prefix.ts";
 import {
   type AllocatedAddress,
   type Allocation,
@@ -50,7 +49,7 @@ export class NodePool {
 
   /** The pool that an address belongs to, undefined when it is in none. */
   poolOf(address: Address): SubnetPool | undefined {
-    return this.subnets.find((pool) => containsAddress(pool.subnet, address));
+    return this.subnets.find((pool) => pool.contains(address));
   }
 
   /**

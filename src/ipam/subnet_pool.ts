@@ -1,6 +1,6 @@
 import type { Address } from "../net/address.ts";
 import { addressBits } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
+import { lastAddress, type Prefix } from "../net/prefix.ts";
 import {
   addressAt,
   capacityOf,
@@ -18,6 +18,7 @@ import { OffsetSet } from "../net/offset_set.ts";
 export class SubnetPool {
   readonly subnet: Prefix;
   readonly #range: UsableRange;
+  readonly #lastValue: bigint;
   readonly #holders = new Map<bigint, Owner>();
   /** Offset to the time of its release, in the order of release. */
   readonly #cooling = new Map<bigint, number>();
@@ -29,10 +30,17 @@ export class SubnetPool {
   constructor(subnet: Prefix, cursor?: Address) {
     this.subnet = subnet;
     this.#range = usableRange(subnet);
+    this.#lastValue = lastAddress(subnet).value;
     this.#taken = new OffsetSet(addressBits(subnet.family) - subnet.length);
     this.#cursor = cursor
       ? cursor.value - subnet.value
       : this.#range.first - 1n;
+  }
+
+  /** Whether an address belongs to this subnet. */
+  contains({ family, value }: Address): boolean {
+    return family === this.subnet.family && value >= this.subnet.value &&
+      value <= this.#lastValue;
   }
 
   /** How many addresses containers can get. */
