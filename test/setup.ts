@@ -3,6 +3,8 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/curl", "curl"],
   ["/usr/bin/git", "git"],
   ["/usr/bin/nsenter", "util-linux"],
+  ["/usr/bin/fping", "fping"],
+  ["/usr/bin/ping", "iputils-ping"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],
@@ -10,6 +12,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/lib/cni/host-local", "containernetworking-plugins"],
   ["/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"],
   ["/usr/sbin/ip", "iproute2"],
+  ["/usr/sbin/nft", "nftables"],
 ];
 
 const INSTALL = ["install", "-y", "--no-install-recommends"];

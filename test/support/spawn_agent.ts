@@ -166,7 +166,7 @@ export class SpawnedAgent implements AsyncDisposable {
 }
 
 /** Asks for the agent's health over its socket. */
-function isServing(socketPath: string): Promise<boolean> {
+export function isServing(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const call = request({
       socketPath,

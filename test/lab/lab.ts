@@ -1,0 +1,159 @@
+import { join } from "node:path";
+import { ROOT } from "../generate.ts";
+import { allDone } from "../support/all_done.ts";
+import { waitFor, type WaitOptions } from "../support/wait_for.ts";
+import { claimLab, labDir, labNetns, labPluginDir } from "./lab_folder.ts";
+import { removeLab, removeLeftovers } from "./lab_folder.ts";
+import { type AgentFlags, LabHost } from "./lab_host.ts";
+import { addNetns, ipBatch } from "./netns.ts";
+import { assertPossible } from "./requirements.ts";
+import { Station } from "./station.ts";
+
+export interface LabOptions {
+  /** How many hosts, at most 200. Default 2. */
+  readonly hosts?: number;
+  /** Flags of the agents, besides the node's name, the state and the socket. Default: standAlone. */
+  readonly agentFlags?: AgentFlags;
+  /** Whether the agents are started, all at once. Default true. */
+  readonly startAgents?: boolean;
+  /** Its id. Default: one that says which process it belongs to, and goes with that. */
+  readonly id?: string;
+}
+
+const MAX_HOSTS = 200;
+
+/** Where the switch hands frames from one port to another (nft(8)). */
+const FORWARD = "{ type filter hook forward priority 0; }";
+
+/** The flags of an agent that knows of no other: each host has a network of its own. */
+export function standAlone({ number, address }: LabHost): string[] {
+  const index = 4 * (number - 1);
+  const network = `172.${16 + (index >> 8)}.${index & 255}.0/22`;
+  return ["--listen", `${address}:9000`, "--insecure"]
+    .concat("--network", network, "--subnet-prefix", "22");
+}
+
+/**
+ * Hosts on one switch, all of them network namespaces of this machine, with an
+ * agent each. They reach each other and nothing else, and nothing reaches them:
+ * the machine's own network is not touched. Disposing of a lab removes it.
+ *
+ * What a process leaves behind when it is killed is removed by the next lab.
+ */
+export class Lab implements AsyncDisposable {
+  readonly id: string;
+  /** Folder of its files. */
+  readonly dir: string;
+  readonly hosts: readonly LabHost[];
+  readonly #switch: Station;
+
+  constructor(id: string, options: LabOptions = {}) {
+    const { hosts = 2, agentFlags = standAlone } = options;
+    if (!Number.isInteger(hosts) || hosts < 1 || hosts > MAX_HOSTS) {
+      throw new RangeError(
+        `Cannot build a lab of ${hosts} hosts: 1 to ${MAX_HOSTS} are possible`,
+      );
+    }
+    this.id = id;
+    this.dir = labDir(id);
+    this.#switch = new Station("switch", labNetns(id, "switch"));
+    this.hosts = Array.from(
+      { length: hosts },
+      (_, index) => new LabHost({ lab: id, number: index + 1, agentFlags }),
+    );
+  }
+
+  /**
+   * Builds a lab.
+   *
+   * @throws {Error} when this is not root's process, or a program is missing
+   * @throws {Deno.errors.AlreadyExists} when a lab of the given id is there
+   */
+  static async create(options: LabOptions = {}): Promise<Lab> {
+    await assertPossible();
+    await removeLeftovers();
+    const lab = new Lab(await claimLab(options.id), options);
+    try {
+      await lab.#build();
+      if (options.startAgents ?? true) {
+        await allDone(lab.hosts.map((host) => host.agent.start()));
+      }
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** @throws {RangeError} when there is no such host; the first has number 1 */
+  host(number: number): LabHost {
+    const host = this.hosts[number - 1];
+    if (host) return host;
+    throw new RangeError(
+      `"host${number}" is no host of this lab: it has host1 to host${this.hosts.length}`,
+    );
+  }
+
+  /** Drops what two hosts send each other, until it is healed. Both stay on the link. */
+  async partition(a: LabHost, b: LabHost): Promise<void> {
+    await this.drop(a, b);
+    await this.drop(b, a);
+  }
+
+  /** Drops what one host sends another, until it is healed. */
+  async drop(from: LabHost, to: LabHost): Promise<void> {
+    // Adding what is there is no error, but for rules. The switch's ports have
+    // the hosts' names.
+    await this.#nft([
+      ...["add table bridge lab", "add chain bridge lab forward " + FORWARD],
+      "add set bridge lab dropped { type ifname . ifname; }",
+      "flush chain bridge lab forward",
+      "add rule bridge lab forward iifname . oifname @dropped drop",
+      `add element bridge lab dropped { ${from.name} . ${to.name} }`,
+    ]);
+  }
+
+  /** Heals everything that drop() and partition() have broken. */
+  async heal(): Promise<void> {
+    await this.#nft(["add table bridge lab", "delete table bridge lab"]);
+  }
+
+  /** Looks again and again until a condition holds, and returns what it gave: see waitFor(). */
+  waitFor<T>(
+    what: string,
+    condition: () => T | Promise<T>,
+    options: WaitOptions = {},
+  ): Promise<T> {
+    return waitFor(what, condition, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await allDone(this.hosts.map(({ agent }) => agent.kill()));
+    await removeLab(this.id);
+  }
+
+  async #build(): Promise<void> {
+    const { netns } = this.#switch;
+    await addNetns(netns);
+    await ipBatch(netns, ["link add br0 type bridge", "link set br0 up"]);
+    await allDone([
+      this.#installPlugin(),
+      ...this.hosts.map((host) => host.build()),
+    ]);
+  }
+
+  /** Installs it as an operator would. It is done on the switch, so that it ends with the lab. */
+  async #installPlugin(): Promise<void> {
+    const main = join(ROOT, "main.ts");
+    await this.#switch.must(Deno.execPath(), [
+      ...["run", "-A", "--cached-only", main],
+      ...["cni", "install", "--plugin-dir", labPluginDir(this.id)],
+    ]);
+  }
+
+  /** Runs commands of nft on the switch: all of them or none. */
+  async #nft(lines: readonly string[]): Promise<void> {
+    const stdin = `${lines.join("\n")}\n`;
+    await this.#switch.must("nft", ["-f", "-"], { stdin });
+  }
+}
