@@ -1,0 +1,116 @@
+import type { ChainRule, PacketChain, Verdict } from "./packet_chain.ts";
+
+/**
+ * The chains in the output of `iptables -S` (iptables(8)), in the table that
+ * was asked for. The built-in chains have a base.
+ */
+export function parseIptablesRules(text: string): PacketChain[] {
+  const chains = new Map<string, { policy?: string; rules: ChainRule[] }>();
+  for (const line of text.split("\n")) {
+    const [command, name, ...words] = splitWords(line);
+    if (name === undefined) continue;
+    if (command === "-P") {
+      chains.set(name, { policy: words[0] ?? "", rules: [] });
+    }
+    if (command === "-N") chains.set(name, { rules: [] });
+    if (command === "-A") chains.get(name)?.rules.push(toRule(words));
+  }
+  return [...chains].map(([name, { policy, rules }]) => ({
+    name,
+    ...(policy !== undefined && {
+      base: {
+        type: "filter",
+        hook: name.toLowerCase(),
+        priority: 0,
+        policy: policy === "ACCEPT" ? "accept" : "drop",
+      },
+    }),
+    rules,
+  }));
+}
+
+/**
+ * The chains of a table that iptables-nft keeps, read through both programs:
+ * the verdicts as nft sees them (iptables prints a rule with conditions that it
+ * does not know as one without any), all else as iptables does (nft does not
+ * print its comments).
+ *
+ * @returns undefined when they do not see the same rules
+ */
+export function mergeRules(
+  byNft: readonly PacketChain[],
+  byIptables: readonly PacketChain[],
+): PacketChain[] | undefined {
+  const merged: PacketChain[] = [];
+  for (const chain of byNft) {
+    const twin = byIptables.find(({ name }) => name === chain.name);
+    if (twin?.rules.length !== chain.rules.length) return undefined;
+    const rules = twin.rules.map(({ id, text, comment }, i): ChainRule => {
+      const { verdict } = chain.rules[i]!;
+      return { id, text, comment, ...(verdict && { verdict }) };
+    });
+    merged.push({ ...chain, rules });
+  }
+  return merged;
+}
+
+/** Splits a line as iptables prints it: spaces part words, quotes keep them together. */
+export function splitWords(line: string): string[] {
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|[^\s"]+/g)].map((match) =>
+    match[1]?.replace(/\\(.)/g, "$1") ?? match[0]
+  );
+}
+
+/** Puts words together again, as iptables and a shell understand them. */
+export function joinWords(words: readonly string[]): string {
+  return words.map((word) =>
+    /^[\w.,:/@%+=!-]+$/.test(word)
+      ? word
+      : `"${word.replace(/["\\$`]/g, "\\$&")}"`
+  ).join(" ");
+}
+
+function toRule(words: readonly string[]): ChainRule {
+  const { comment, rest } = takeComment(words);
+  const verdict = verdictOf(rest);
+  return {
+    id: joinWords(words),
+    text: joinWords(rest),
+    comment,
+    ...(verdict && { verdict }),
+  };
+}
+
+function takeComment(
+  words: readonly string[],
+): { comment: string; rest: readonly string[] } {
+  const at = words.findIndex((word, i) =>
+    word === "-m" && words[i + 1] === "comment" &&
+    words[i + 2] === "--comment"
+  );
+  if (at < 0) return { comment: "", rest: words };
+  return {
+    comment: words[at + 3] ?? "",
+    rest: [...words.slice(0, at), ...words.slice(at + 4)],
+  };
+}
+
+function verdictOf(words: readonly string[]): Verdict | undefined {
+  const [option, target] = words;
+  if (target === undefined) return undefined;
+  if (option === "-j" && target === "REJECT") return { kind: "drop" };
+  if (words.length > 2) return undefined;
+  if (option === "-g") return { kind: "goto", target };
+  if (option !== "-j") return undefined;
+  switch (target) {
+    case "ACCEPT":
+      return { kind: "accept" };
+    case "DROP":
+      return { kind: "drop" };
+    case "RETURN":
+      return { kind: "return" };
+    // A target of the kernel's own is no chain: fateOf() finds none of its name.
+    default:
+      return { kind: "jump", target };
+  }
+}
