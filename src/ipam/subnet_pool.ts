@@ -99,7 +99,8 @@ export class SubnetPool {
   /** The smallest address behind another that is held, undefined at the end. */
   heldBehind(address: Address): Address | undefined {
     const { last } = this.#range;
-    let offset = address.value - this.subnet.value;
+    const from = address.value - this.subnet.value;
+    let offset = from < 0n ? 0n : from;
     do {
       const next = this.#taken.nextIn(offset + 1n, last);
       if (next === undefined) return undefined;

@@ -79,4 +79,7 @@ Deno.test("NodePool.allocations() goes on behind an address", () => {
     page.map((a) => formatAddress(a.addresses[0]!.address)).toArray(),
     ["10.0.0.4", "10.0.0.6"],
   );
+  const count = (behind: string) =>
+    addresses.pool.allocations(parseAddress(behind)).toArray().length;
+  assert.deepEqual([count("9.0.0.0"), count("11.0.0.0")], [5, 0]);
 });
