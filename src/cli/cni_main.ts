@@ -3,9 +3,12 @@ import {
   DEFAULT_SOCKET,
   type NetworkConfig,
   parseConfig,
-  parseSocketPath,
 } from "../cni/config.ts";
-import { type Invocation, parseInvocation } from "../cni/environment.ts";
+import {
+  type Invocation,
+  parseInvocation,
+  parseSocketVariable,
+} from "../cni/environment.ts";
 import { CniError, formatError } from "../cni/errors.ts";
 import { decodeObject, type JsonObject } from "../cni/json.ts";
 import { parseRequestedIps } from "../cni/requested_ips.ts";
@@ -129,11 +132,8 @@ async function add(io: CniIo, call: Call): Promise<Output> {
 
 function createSource(io: CniIo, { ipam }: NetworkConfig): AddressSource {
   if (ipam.kind === "stellar") return new StellarSource(io, ipam);
-  const fromEnvironment = io.env("STELLAR_NET_SOCKET");
   const socketPath = ipam.socketPath ??
-    (fromEnvironment === undefined || fromEnvironment === ""
-      ? DEFAULT_SOCKET
-      : parseSocketPath(fromEnvironment, "STELLAR_NET_SOCKET"));
+    parseSocketVariable(io.env, "STELLAR_NET_SOCKET") ?? DEFAULT_SOCKET;
   return new AgentSource(io, { ...ipam, socketPath });
 }
 

@@ -7,6 +7,7 @@ import {
   requireValue,
 } from "./json.ts";
 import { checkNetworkName } from "./owner.ts";
+import { checkSocketPath, isAbsolutePath } from "./paths.ts";
 import { type CniVersion, isAtLeast, parseVersion } from "./version.ts";
 import { type Verb, VERBS } from "./environment.ts";
 import { CniError } from "./errors.ts";
@@ -16,8 +17,6 @@ export const DEFAULT_SOCKET = "/run/stellar-net/agent.sock";
 /** How long a call may take unless the configuration says otherwise. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Bytes of a path in a socket's address, its closing zero left out (unix(7)). */
-const MAX_SOCKET_PATH_BYTES = 107;
 const MAX_TIMEOUT_MS = 3_600_000;
 const UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -72,18 +71,6 @@ export function parseConfig(config: JsonObject, verb: Verb): NetworkConfig {
   return { cniVersion, name, ipam: parseIpam(config.ipam) };
 }
 
-/** Parses the path of a unix socket. @throws {CniError} `invalid_config` */
-export function parseSocketPath(text: string, path: string): string {
-  const bytes = new TextEncoder().encode(text).length;
-  if (bytes <= MAX_SOCKET_PATH_BYTES && isAbsolutePath(text)) return text;
-  throw invalidKey(
-    path,
-    `${
-      describe(text)
-    } is not an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`,
-  );
-}
-
 function parseIpam(value: unknown): IpamConfig {
   const ipam = requireValue(readObject(value, "ipam"), "ipam");
   const type = requireValue(readString(ipam.type, "ipam.type"), "ipam.type");
@@ -91,6 +78,10 @@ function parseIpam(value: unknown): IpamConfig {
   switch (type) {
     case "stellar-net": {
       const socket = readString(ipam.socket, "ipam.socket");
+      const problem = socket === undefined
+        ? undefined
+        : checkSocketPath(socket);
+      if (problem !== undefined) throw invalidKey("ipam.socket", problem);
       const queueDir = readString(ipam.queue, "ipam.queue");
       if (queueDir !== undefined && !isAbsolutePath(queueDir)) {
         throw invalidKey(
@@ -98,14 +89,7 @@ function parseIpam(value: unknown): IpamConfig {
           `${describe(queueDir)} is not an absolute path`,
         );
       }
-      return {
-        kind: "agent",
-        socketPath: socket === undefined
-          ? undefined
-          : parseSocketPath(socket, "ipam.socket"),
-        queueDir,
-        timeoutMs,
-      };
+      return { kind: "agent", socketPath: socket, queueDir, timeoutMs };
     }
     case "stellar-cni-ipam":
       return { kind: "stellar", ...parsePeer(ipam), timeoutMs };
@@ -159,8 +143,4 @@ function parseTimeout(value: unknown): number {
       describe(text)
     } is not a time: write a whole number and a unit (ms, s or m), such as "10s"; the most is "60m"`,
   );
-}
-
-function isAbsolutePath(text: string): boolean {
-  return text.startsWith("/") && !text.includes("\0");
 }

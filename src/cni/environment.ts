@@ -1,6 +1,7 @@
 import { CniError } from "./errors.ts";
 import { describe } from "./json.ts";
 import { checkContainerId, checkInterfaceName } from "./owner.ts";
+import { checkSocketPath } from "./paths.ts";
 import type { CniVersion } from "./version.ts";
 
 /** Reads a variable of the environment. */
@@ -46,17 +47,7 @@ export interface Invocation {
  * @throws {CniError} `invalid_environment` naming every variable that is missing
  */
 export function parseInvocation(variable: ReadVariable): Invocation {
-  const read = (name: string) => {
-    try {
-      return variable(name) ?? "";
-    } catch (cause) {
-      throw new CniError(
-        "invalid_environment",
-        `Invalid variable ${name}: it is not UTF-8`,
-        { cause },
-      );
-    }
-  };
+  const read = (name: string) => readVariable(variable, name);
   const verb = parseVerb(read("CNI_COMMAND"));
   const { variables }: VerbNeeds = VERBS[verb];
   const missing = variables.filter((name) => read(name) === "");
@@ -80,6 +71,29 @@ export function parseInvocation(variable: ReadVariable): Invocation {
     checkVariable("CNI_IFNAME", checkInterfaceName(invocation.interfaceName));
   }
   return invocation;
+}
+
+/** The path of a socket in a variable; undefined when it is missing or empty. @throws {CniError} */
+export function parseSocketVariable(
+  variable: ReadVariable,
+  name: string,
+): string | undefined {
+  const text = readVariable(variable, name);
+  if (text === "") return undefined;
+  checkVariable(name, checkSocketPath(text));
+  return text;
+}
+
+function readVariable(variable: ReadVariable, name: string): string {
+  try {
+    return variable(name) ?? "";
+  } catch (cause) {
+    throw new CniError(
+      "invalid_environment",
+      `Invalid variable ${name}: it is not UTF-8`,
+      { cause },
+    );
+  }
 }
 
 function parseVerb(text: string): Verb {

@@ -1,6 +1,4 @@
 import { join } from "node:path";
-import { formatLauncher } from "../../src/host/file_cni_setup.ts";
-import { ROOT } from "../generate.ts";
 import {
   callPlugin,
   DEBIAN_PLUGINS,
@@ -71,7 +69,7 @@ async function createSubjects(
   agent: SpawnedAgent,
 ): Promise<Subject[]> {
   const plugin = await installPlugin(dir);
-  const empty = await installEmptyScript(dir);
+  const empty = await installEmptyScript(dir, plugin);
   const ours = { type: "stellar-net", socket: agent.socketPath };
   const theirs = {
     type: "host-local",
@@ -92,17 +90,20 @@ async function createSubjects(
   ];
 }
 
-/** Installs an empty script as the plugin is installed. Returns its path. */
-async function installEmptyScript(dir: string): Promise<string> {
-  const script = join(dir, "empty.ts");
+/** Installs an empty script that is started as the plugin is. Returns its path. */
+async function installEmptyScript(
+  dir: string,
+  plugin: string,
+): Promise<string> {
+  const script = join(dir, "empty.js");
   const path = join(dir, "empty");
   await Deno.writeTextFile(script, "export {};\n");
-  const command = [Deno.execPath(), "run", "--quiet", "-A"];
-  await Deno.writeTextFile(
-    path,
-    formatLauncher([...command, "--config", join(ROOT, "deno.json"), script]),
-    { mode: 0o755 },
-  );
+  const launcher = await Deno.readTextFile(plugin);
+  const changed = launcher.replace(/'[^']*\/main\.[jt]s'/, `'${script}'`);
+  if (changed === launcher) {
+    throw new Error(`Cannot make an empty script of "${plugin}": ${launcher}`);
+  }
+  await Deno.writeTextFile(path, changed, { mode: 0o755 });
   return path;
 }
 

@@ -266,16 +266,18 @@ Deno.test("cniMain() takes the socket of the configuration, else of the environm
       name: string,
       env: Record<string, string>,
       socket: string | undefined,
-      code: number,
+      code: number | undefined,
     ][] = [
-      ["environment", { STELLAR_NET_SOCKET: socketPath }, undefined, 0],
-      ["both", { STELLAR_NET_SOCKET: "/none.sock" }, socketPath, 0],
-      ["a relative path", { STELLAR_NET_SOCKET: "a.sock" }, undefined, 1],
+      ["environment", { STELLAR_NET_SOCKET: socketPath }, undefined, undefined],
+      ["both", { STELLAR_NET_SOCKET: "/none.sock" }, socketPath, undefined],
+      ["one where none is", { STELLAR_NET_SOCKET: "/none" }, undefined, 11],
+      ["a relative path", { STELLAR_NET_SOCKET: "a.sock" }, undefined, 4],
     ];
     for (const [name, env, socket, code] of rows) {
       await t.step(name, async () => {
         const config = { ipam: { ...ipam, ...(socket && { socket }) } };
-        assert.equal((await call("ADD", { env, config })).code, code);
+        const { output } = await call("ADD", { env, config });
+        assert.equal(output?.code, code);
       });
     }
   });

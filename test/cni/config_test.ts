@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseConfig, parseSocketPath } from "../../src/cni/config.ts";
+import { parseConfig } from "../../src/cni/config.ts";
 import type { Verb } from "../../src/cni/environment.ts";
 import { CNI_VERSIONS, formatVersions } from "../../src/cni/version.ts";
 import { assertRefuses } from "./refusals.ts";
@@ -143,16 +143,6 @@ Deno.test("parseConfig() refuses keys that are missing or of the wrong type, nam
       );
     });
   }
-});
-
-Deno.test("parseSocketPath() counts bytes, as the kernel does", () => {
-  const longest = `/${"é".repeat(53)}`;
-  assert.equal(parseSocketPath(longest, "x"), longest);
-  assertRefuses(
-    () => parseSocketPath(`${longest}a`, "STELLAR_NET_SOCKET"),
-    "invalid_config",
-    '"STELLAR_NET_SOCKET"',
-  );
 });
 
 Deno.test("formatVersions() answers in the version that was asked for, else in the latest", async (t) => {
