@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { ROOT } from "../generate.ts";
+import { run } from "../support/run.ts";
+import { formatReport } from "./report.ts";
+
+function bench(...args: readonly string[]): ReturnType<typeof run> {
+  return run(Deno.execPath(), ["run", "-A", "test/bench/main.ts", ...args], {
+    cwd: ROOT,
+    timeoutMs: 180_000,
+  });
+}
+
+/** The tables that are printed, and the first cells of their rows. */
+const TABLES: Readonly<Record<string, readonly string[]>> = {
+  "rpc: ": ["grpc-js", "grpc-js", "grpc-js", "2 of grpc-js", "fetch"],
+  "subnet: ": ["first", "last"],
+  "memory: ": ["idle", "/24 full", "/24 full, 400 requests", "started again"],
+  "restart: ": ["serves", "has answered for an address"],
+  "host-local: ": [
+    "agent over gRPC",
+    "host-local, nothing held",
+    "host-local, 500 held",
+    "a process that does nothing",
+  ],
+  "cni: one process": ["empty script", "ADD", "DEL"],
+  "cni: 4 processes": ["empty script", "ADD", "DEL"],
+};
+
+Deno.test("bench --quick measures everything and prints its tables", async () => {
+  const { code, stdout, stderr } = await bench("--quick");
+  assert.equal(code, 0, stderr);
+  const lines = stdout.split("\n");
+  for (const [title, rows] of Object.entries(TABLES)) {
+    // A title, an empty line, the names of the columns, and the rows.
+    const start = lines.findIndex((line) => line.startsWith(title)) + 3;
+    assert(start > 3, `${title} is missing:\n${stdout}`);
+    const table = lines.slice(start, start + rows.length);
+    for (const [i, row] of rows.entries()) {
+      assert.match(table[i]!, new RegExp(`^${row} .*\\d\\.\\d\\dx`), stdout);
+    }
+  }
+});
+
+Deno.test("bench runs the benchmarks that are named", async () => {
+  const { code, stdout, stderr } = await bench("--quick", "subnet");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^subnet: /m);
+  assert.doesNotMatch(stdout, /^(rpc|host-local|cni): /m);
+});
+
+Deno.test("bench refuses a name that it does not know", async () => {
+  const { code, stdout, stderr } = await bench("rcp");
+  assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+  assert.match(stderr, /^Cannot measure rcp: there are rpc, subnet, /);
+});
+
+Deno.test("formatReport() aligns the first column left and the others right", () => {
+  const report = {
+    title: "title",
+    columns: ["", "ms"],
+    rows: [["a", "1.00"], ["bcd", "10.0"]],
+    notes: ["note"],
+  };
+  assert.equal(
+    formatReport(report),
+    "title\n\n       ms\na    1.00\nbcd  10.0\n  note\n",
+  );
+});
