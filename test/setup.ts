@@ -1,9 +1,9 @@
 /** What the tests run besides Deno: a file by which to know it, and its Debian package. */
 const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/curl", "curl"],
+  ["/usr/bin/fping", "fping"],
   ["/usr/bin/git", "git"],
   ["/usr/bin/nsenter", "util-linux"],
-  ["/usr/bin/fping", "fping"],
   ["/usr/bin/ping", "iputils-ping"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/script", "bsdutils"],

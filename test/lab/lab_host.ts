@@ -14,8 +14,8 @@ const INTERFACE = "eth0";
 export type AgentFlags = (host: LabHost) => readonly string[];
 
 export interface AddContainerOptions {
-  /** `CNI_ARGS`, such as `IP=172.16.0.9`. Default: none. */
-  readonly args?: string;
+  /** Pairs for `CNI_ARGS`, such as `IP=172.16.0.9`. Default: none. */
+  readonly args?: readonly string[];
   /** What the plugins may be told, by capability. Default: nothing. */
   readonly runtimeConfig?: Readonly<Record<string, unknown>>;
 }
@@ -182,13 +182,14 @@ export class LabHost extends Station {
   }
 
   #attachment(label: string, options: AddContainerOptions): CniAttachment {
-    const { args = "", runtimeConfig = {} } = options;
+    const { args = [], runtimeConfig = {} } = options;
     const netns = this.#containerNetns(label);
     return {
       containerId: netns,
       netns: netnsPath(netns),
       interfaceName: "eth0",
-      args,
+      // As runtimes do: the bridge plugin knows none of the others.
+      args: ["IgnoreUnknown=1", ...args].join(";"),
       runtimeConfig,
     };
   }

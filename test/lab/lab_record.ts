@@ -48,7 +48,7 @@ export async function openLab(id: string): Promise<Lab | undefined> {
     record = JSON.parse(await Deno.readTextFile(recordPath(id)));
   } catch (cause) {
     throw new Error(
-      "Cannot use the lab: it is being built, or was not built to its end",
+      "Cannot use the lab: it is being built, or was not built to its end; take it down with `down`",
       { cause },
     );
   }
