@@ -63,8 +63,10 @@ Look around:
   ${PROGRAM} status
   ${PROGRAM} exec host1 stellar-net status
   ${PROGRAM} exec host1 ip route
-  ${PROGRAM} exec host1              (a shell on host1)
-  ${PROGRAM} ping host1/c1 host2/c1  (until Ctrl-C)
+  ${PROGRAM} exec host1               (a shell on host1)
+  ${PROGRAM} ping host1/c1 ${
+    hosts > 1 ? "host2/c1" : "host1   "
+  }  (until Ctrl-C)
 Take it down:
   ${PROGRAM} down`);
   return code;
