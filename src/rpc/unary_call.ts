@@ -36,6 +36,8 @@ const log = getLogger(["stellar-net", "rpc"]);
 
 const OK: Readonly<Record<string, string>> = { "grpc-status": "0" };
 const ENVELOPE_HEADER_BYTES = 5;
+/** Made once: without a reason, each signal would make an error with a stack. */
+const ANSWERED = new ConnectError("the call is answered", Code.Canceled);
 
 /**
  * One unary gRPC call on an HTTP/2 stream, and the context that its handler
@@ -235,7 +237,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   #end(): void {
     this.#answered = true;
     clearTimeout(this.#timer);
-    this.#abort?.abort(this.#abortReason);
+    this.#abort?.abort(this.#abortReason ?? ANSWERED);
   }
 
   #responseHeaders(): Record<string, string | number> {
