@@ -26,7 +26,7 @@ export function hostCommand(operation: HostOperation): HostCommand {
   switch (operation.kind) {
     case "create_bridge": {
       const { name, macAddress } = operation;
-      const mac = macAddress === undefined ? [] : ["address", macAddress];
+      const mac = ["address", macAddress];
       return ip("link", "add", "name", name, ...mac, "type", "bridge");
     }
     case "set_up":

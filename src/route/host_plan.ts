@@ -53,7 +53,7 @@ export type HostOperation =
   | {
     readonly kind: "create_bridge";
     readonly name: string;
-    readonly macAddress: string | undefined;
+    readonly macAddress: string;
   }
   | { readonly kind: "set_up"; readonly name: string }
   | {
@@ -166,7 +166,10 @@ function planBridge(
   const operations: HostOperation[] = [];
   const wanted = gatewayAddresses(subnets);
   if (!link) {
-    const macAddress = macAddressOf(wanted[0]?.address);
+    const [first] = wanted;
+    // Before it has a subnet, the node has no containers.
+    if (!first) return [];
+    const macAddress = macAddressOf(first.address);
     operations.push({ kind: "create_bridge", name, macAddress });
   }
   if (mtuBytes !== undefined && link?.mtuBytes !== mtuBytes) {
@@ -254,9 +257,7 @@ export function isSame(a: InterfaceAddress, b: InterfaceAddress): boolean {
  * a bridge takes its ports' in turn, and containers lose their gateway each
  * time; and one that is made again after a mishap has to have the former one.
  */
-function macAddressOf(gateway: Address | undefined): string | undefined {
-  if (!gateway) return undefined;
-  const { family, value } = gateway;
+function macAddressOf({ family, value }: Address): string {
   const bits = family === 4 ? value : (value >> 64n) & 0xffffffffn;
   const hex = (0x0253_0000_0000n | bits).toString(16).padStart(12, "0");
   return hex.match(/../g)!.join(":");

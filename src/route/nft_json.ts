@@ -1,8 +1,9 @@
+import { parsePrefix } from "../net/prefix.ts";
 import type {
+  AddressCondition,
   BaseChain,
   ChainRule,
   PacketChain,
-  Verdict,
 } from "./packet_chain.ts";
 
 /** A table of nftables, by family and name. */
@@ -99,12 +100,20 @@ function toBase(
 
 function toRule({ handle, comment, expr = [] }: JsonRule): ChainRule {
   const shown = expr.filter((part) => !isCounterOrComment(part));
-  const verdict = verdictOf(shown.filter((part) => !("log" in part)));
+  const parts = shown.filter((part) => !("log" in part));
+  const last = parts.at(-1);
+  const action = last && actionOf(last);
+  const before = action ? parts.slice(0, -1) : parts;
+  const conditions = before.flatMap((part) => toCondition(part) ?? []);
+  const isVerdict = action && action.kind !== "rewrite" && before.length === 0;
   return {
     id: String(handle),
     text: shown.map(formatExpression).join(" "),
     comment: comment ?? "",
-    ...(verdict && { verdict }),
+    ...(isVerdict && { verdict: action }),
+    ...(action && { action }),
+    ...(conditions.length > 0 && { conditions }),
+    ...(conditions.length < before.length && { hasOtherConditions: true }),
   };
 }
 
@@ -115,20 +124,40 @@ function isCounterOrComment(part: Expression): boolean {
   return xt?.type === "match" && xt.name === "comment";
 }
 
-/** The verdict of a rule that has nothing besides it. */
-function verdictOf(parts: readonly Expression[]): Verdict | undefined {
-  const [part] = parts;
-  if (!part || parts.length > 1) return undefined;
+/** What an expression does with a packet, or undefined when it only looks at it. */
+function actionOf(part: Expression): ChainRule["action"] {
   if ("accept" in part) return { kind: "accept" };
   if ("return" in part) return { kind: "return" };
   if ("drop" in part || "reject" in part) return { kind: "drop" };
+  if ("masquerade" in part || "snat" in part) return { kind: "rewrite" };
   const xt = part["xt"] as { name?: string } | undefined;
   if (xt?.name === "REJECT") return { kind: "drop" };
+  if (xt?.name === "MASQUERADE" || xt?.name === "SNAT") {
+    return { kind: "rewrite" };
+  }
   for (const kind of ["jump", "goto"] as const) {
     const to = part[kind] as { target?: string } | undefined;
     if (to?.target !== undefined) return { kind, target: to.target };
   }
   return undefined;
+}
+
+/** A condition on an address, or undefined when it is on something else, or on a set of them. */
+function toCondition(part: Expression): AddressCondition | undefined {
+  const { op, left, right } = (part["match"] ?? {}) as Partial<JsonMatch>;
+  const { protocol = "", field } = left?.payload ?? {};
+  if (field !== "saddr" && field !== "daddr") return undefined;
+  if (!["ip", "ip6"].includes(protocol) || (op !== "==" && op !== "!=")) {
+    return undefined;
+  }
+  const text = formatValue(right);
+  const bits = protocol === "ip" ? 32 : 128;
+  try {
+    const prefix = parsePrefix(text.includes("/") ? text : `${text}/${bits}`);
+    return { field, prefix, isNegated: op === "!=" };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes an expression as nft's rules do; what the agent never uses stays JSON. */

@@ -1,3 +1,5 @@
+import type { Prefix } from "../net/prefix.ts";
+
 /** What becomes of every packet that reaches a rule without conditions. */
 export type Verdict =
   | { readonly kind: "accept" }
@@ -16,6 +18,18 @@ export interface ChainRule {
   readonly comment: string;
   /** Undefined when the rule has conditions, or decides nothing. */
   readonly verdict?: Verdict;
+  /** What it does where its conditions hold; known of what nft lists. */
+  readonly action?: Verdict | { readonly kind: "rewrite" };
+  readonly conditions?: readonly AddressCondition[];
+  /** Whether it has conditions besides those on addresses. */
+  readonly hasOtherConditions?: boolean;
+}
+
+/** A condition on the source or the destination of packets. */
+export interface AddressCondition {
+  readonly field: "saddr" | "daddr";
+  readonly prefix: Prefix;
+  readonly isNegated: boolean;
 }
 
 /** A chain of a packet filter. */

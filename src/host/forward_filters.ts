@@ -1,0 +1,143 @@
+import { NetError } from "../error.ts";
+import type { FilterTool, ForwardFilter } from "../route/forward_plan.ts";
+import type { HostProblem } from "../route/host_plan.ts";
+import { mergeRules, parseIptablesRules } from "../route/iptables_rules.ts";
+import { parseFileLines } from "../route/host_json.ts";
+import { type NftTable, parseNftTables } from "../route/nft_json.ts";
+import type { PacketChain } from "../route/packet_chain.ts";
+import type { CommandRunner } from "./command.ts";
+import { readOutput } from "./command_output.ts";
+
+const HOOK = "forward";
+/** The names that iptables gives its table and chain. */
+const IPTABLES = { table: "filter", chain: "FORWARD" } as const;
+const FAMILIES = ["ip", "ip6", "inet"] as const;
+type FilterFamily = typeof FAMILIES[number];
+
+/** The tables that iptables-legacy has in the kernel; running it would make them. */
+const LEGACY = [
+  ["/proc/net/ip_tables_names", "ip", "iptables-legacy"],
+  ["/proc/net/ip6_tables_names", "ip6", "ip6tables-legacy"],
+] as const;
+
+/**
+ * Reads the chains that decide which packets this host forwards, of nftables
+ * and of iptables, in either of its kinds.
+ *
+ * @returns `problems`: which of iptables-legacy's cannot be read
+ * @throws {NetError} `unavailable` when nft is missing or fails
+ */
+export async function readForwardFilters(
+  runner: CommandRunner,
+): Promise<{ filters: ForwardFilter[]; problems: HostProblem[] }> {
+  const filters: ForwardFilter[] = [];
+  const problems: HostProblem[] = [];
+  // Without their rules: there may be a hundred thousand.
+  const tables = await listNft(runner, ["chains"]);
+  for (const { family, name, chains } of tables) {
+    if (!isFilterFamily(family)) continue;
+    const forward = chains.filter(({ base }) =>
+      base?.hook === HOOK && base.type === "filter"
+    );
+    if (forward.length === 0) continue;
+    const table = { family, name };
+    filters.push(
+      ...await readTable(runner, table, forward.map((chain) => chain.name)),
+    );
+  }
+  for (const { family, tool } of await legacyTables(runner)) {
+    const chains = await tryIptables(runner, tool);
+    if (chains) {
+      filters.push(
+        ...toFilters({ tool, family, chains }, [IPTABLES.chain]),
+      );
+    } else {
+      problems.push({
+        tool,
+        message:
+          `Cannot read the rules of ${tool}, which this host uses: it is not installed, or fails`,
+      });
+    }
+  }
+  return { filters, problems };
+}
+
+async function readTable(
+  runner: CommandRunner,
+  { family, name }: { readonly family: FilterFamily; readonly name: string },
+  names: readonly string[],
+): Promise<ForwardFilter[]> {
+  const [table] = await listNft(runner, ["table", family, name]);
+  const chains = table?.chains ?? [];
+  if (
+    family !== "inet" && name === IPTABLES.table &&
+    names.includes(IPTABLES.chain)
+  ) {
+    const tool = family === "ip" ? "iptables-nft" : "ip6tables-nft";
+    const merged = mergeRules(chains, await tryIptables(runner, tool) ?? []);
+    // A table that iptables does not understand comes to no harm through nft.
+    if (merged) return toFilters({ tool, family, chains: merged }, names);
+  }
+  return toFilters({ tool: "nft", family, table: name, chains }, names);
+}
+
+function toFilters(
+  { tool, family, table = IPTABLES.table, chains }: {
+    readonly tool: FilterTool;
+    readonly family: FilterFamily;
+    readonly table?: string;
+    readonly chains: readonly PacketChain[];
+  },
+  names: readonly string[],
+): ForwardFilter[] {
+  const byName = new Map(chains.map((chain) => [chain.name, chain]));
+  return names.flatMap((name) => {
+    const chain = byName.get(name);
+    return chain ? [{ tool, family, table, chain, chains: byName }] : [];
+  });
+}
+
+/**
+ * Lists something of nftables.
+ *
+ * @throws {NetError} `unavailable` when nft is missing or fails
+ */
+export async function listNft(
+  runner: CommandRunner,
+  what: readonly string[],
+): Promise<NftTable[]> {
+  const args = ["-j", "list", ...what];
+  return parseNftTables(await readOutput(runner, { program: "nft", args }));
+}
+
+/** The chains of an iptables, or undefined when it is not installed or does not read them. */
+async function tryIptables(
+  runner: CommandRunner,
+  tool: FilterTool,
+): Promise<PacketChain[] | undefined> {
+  try {
+    const args = ["-t", IPTABLES.table, "-S"];
+    const { code, stdout } = await runner.run({ program: tool, args });
+    return code === 0 ? parseIptablesRules(stdout) : undefined;
+  } catch (error) {
+    if (error instanceof NetError) return undefined;
+    throw error;
+  }
+}
+
+async function legacyTables(
+  runner: CommandRunner,
+): Promise<{ family: FilterFamily; tool: FilterTool }[]> {
+  const { stdout } = await runner.run({
+    program: "grep",
+    args: ["-Hs", "", ...LEGACY.map(([path]) => path)],
+  });
+  const names = parseFileLines(stdout);
+  return LEGACY.flatMap(([path, family, tool]) =>
+    names.get(path)?.includes(IPTABLES.table) ? [{ family, tool }] : []
+  );
+}
+
+function isFilterFamily(family: string): family is FilterFamily {
+  return (FAMILIES as readonly string[]).includes(family);
+}
