@@ -9,12 +9,11 @@ export class DenoCommandRunner implements CommandRunner {
     const { program, args, stdin } = command;
     const child = this.#spawn(command);
     try {
-      if (stdin !== undefined) {
-        const writer = child.stdin.getWriter();
-        await writer.write(new TextEncoder().encode(stdin));
-        await writer.close();
-      }
-      const { code, signal, stdout, stderr } = await child.output();
+      // At once: a program that says much before it has read all would wait.
+      const [{ code, signal, stdout, stderr }] = await Promise.all([
+        child.output(),
+        stdin === undefined ? undefined : feed(child, stdin),
+      ]);
       if (signal !== null) {
         throw new NetError(
           "unavailable",
@@ -56,5 +55,16 @@ export class DenoCommandRunner implements CommandRunner {
         { cause },
       );
     }
+  }
+}
+
+/** Writes what a program reads. One that ends without reading it all is no error. */
+async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
