@@ -1,5 +1,12 @@
-import { type Address, addressBits, parseAddress } from "../net/address.ts";
+import {
+  type Address,
+  addressBits,
+  type Family,
+  parseAddress,
+} from "../net/address.ts";
 import { parsePrefix, type Prefix, prefixOf } from "../net/prefix.ts";
+import type { KernelNextHop, KernelRoute } from "./kernel_route.ts";
+import { parseProtocol } from "./protocol.ts";
 
 /** A prefix that this host reaches by itself, and the interface that leads there. */
 export interface HostPrefix {
@@ -39,25 +46,130 @@ export function parseRoutePrefixes(
   text: string,
   ownProtocol: number,
 ): HostPrefix[] {
-  return parseArray(text).flatMap((route) => {
-    const { dst, dev, type, protocol } = route as {
-      dst?: string;
-      dev?: string;
-      type?: string;
-      protocol?: string | number;
-    };
-    return dst === undefined || dst === "default" ||
-        String(protocol) === String(ownProtocol)
+  return parseRouteArray(text).flatMap((route) => {
+    const { dst, dev, type, protocol } = route;
+    if (dst === undefined || dst === "default") return [];
+    const prefix = parseDestination(dst, undefined);
+    return prefix === undefined || parseProtocol(protocol) === ownProtocol
       ? []
-      : [{ prefix: parseDestination(dst), device: dev ?? type ?? "" }];
+      : [{ prefix, device: dev ?? type ?? "" }];
   });
 }
 
-/** `ip` leaves the length of a host route out. */
-function parseDestination(text: string): Prefix {
-  if (text.includes("/")) return parsePrefix(text);
-  const address: Address = parseAddress(text);
-  return prefixOf(address, addressBits(address.family));
+/**
+ * The routes in the output of `ip -json -4 route show` (or `-6`), with or
+ * without `-N` (ip-route(8)).
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseKernelRoutes(text: string, family: Family): KernelRoute[] {
+  const addresses = new AddressTexts();
+  return parseRouteArray(text).flatMap((route) => {
+    const destination = parseDestination(route.dst ?? "", family);
+    return destination === undefined ? [] : [{
+      destination,
+      type: parseType(route.type),
+      protocol: parseProtocol(route.protocol),
+      metric: route.metric ?? 0,
+      tos: route.tos ?? "",
+      nextHops: (route.nexthops ?? [route]).flatMap((way) =>
+        parseNextHop(way, addresses)
+      ),
+      attributes: formatAttributes(route),
+    }];
+  });
+}
+
+/** The attributes of a next hop, or of a route that has one only. */
+interface JsonNextHop {
+  readonly gateway?: string;
+  /** A gateway of the other family. */
+  readonly via?: { readonly host?: string };
+  readonly dev?: string;
+  readonly flags?: readonly string[];
+}
+
+interface JsonRoute extends JsonNextHop {
+  readonly type?: string;
+  readonly dst?: string;
+  readonly protocol?: string | number;
+  readonly metric?: number;
+  readonly tos?: string;
+  readonly prefsrc?: string;
+  readonly nhid?: number;
+  readonly encap?: string;
+  readonly metrics?: readonly Readonly<Record<string, unknown>>[];
+  readonly nexthops?: readonly JsonNextHop[];
+}
+
+/** Addresses by their text: thousands of routes share few next hops. */
+class AddressTexts {
+  readonly #known = new Map<string, Address>();
+
+  parse(text: string): Address {
+    let address = this.#known.get(text);
+    if (!address) this.#known.set(text, address = parseAddress(text));
+    return address;
+  }
+}
+
+/** The types of routes by number, as `ip -N` prints them (rtnetlink(7)). */
+const TYPES = ["unspec", "unicast", "local", "broadcast", "anycast"]
+  .concat("multicast", "blackhole", "unreachable", "prohibit", "throw");
+
+/** `ip` leaves the ordinary type out. */
+function parseType(type = "unicast"): string {
+  return /^\d+$/.test(type) ? TYPES[Number(type)] ?? type : type;
+}
+
+function parseNextHop(
+  way: JsonNextHop,
+  addresses: AddressTexts,
+): KernelNextHop[] {
+  const text = way.gateway ?? way.via?.host;
+  if (text === undefined && way.dev === undefined) return [];
+  return [{
+    gateway: text === undefined ? undefined : addresses.parse(text),
+    device: way.dev ?? "",
+    flags: way.flags ?? [],
+  }];
+}
+
+/** What a route of ours never has. */
+function formatAttributes(route: JsonRoute): string {
+  const { prefsrc, nhid, encap, metrics } = route;
+  if (!prefsrc && !nhid && !encap && !metrics) return "";
+  const words = [
+    ...prefsrc === undefined ? [] : ["src", prefsrc],
+    ...nhid === undefined ? [] : ["nhid", nhid],
+    ...encap === undefined ? [] : ["encap", encap],
+    ...(metrics ?? []).flatMap((metric) => Object.entries(metric).flat()),
+  ];
+  return words.join(" ");
+}
+
+/**
+ * `ip` leaves the length of a host route out. Undefined for what is no
+ * destination of containers, such as the IPv4-mapped addresses.
+ */
+function parseDestination(
+  text: string,
+  family: Family | undefined,
+): Prefix | undefined {
+  if (text === "default" && family !== undefined) {
+    return { family, value: 0n, length: 0 };
+  }
+  try {
+    if (text.includes("/")) return parsePrefix(text);
+    const address: Address = parseAddress(text);
+    return prefixOf(address, addressBits(address.family));
+  } catch {
+    return undefined;
+  }
+}
+
+function parseRouteArray(text: string): readonly JsonRoute[] {
+  return parseArray(text) as readonly JsonRoute[];
 }
 
 function parseArray(text: string): unknown[] {
