@@ -16,7 +16,8 @@ export interface Edge {
   readonly to: string;
 }
 
-const HOST_PORTS = ["cni_io", "cni_setup", "command", "netns", "release_queue"]
+const HOST_PORTS = ["cni_io", "cni_setup", "command", "command_follower"]
+  .concat("netns", "release_queue", "routes")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")
@@ -83,7 +84,8 @@ export const LAYERS: readonly Layer[] = [
   },
   ...HOST_PORTS.map((at): Layer => ({
     at,
-    ours: ["src/error.ts", "src/ipam/allocation.ts"],
+    ours: ["src/error.ts", "src/ipam/allocation.ts", "src/route/"]
+      .concat("src/host/command.ts"),
     others: [],
     why: "a port knows none of its adapters",
   })),

@@ -1,0 +1,276 @@
+import { getLogger } from "@logtape/logtape";
+import type { KernelRoutes, OperationOutcome } from "../host/routes.ts";
+import type { DesiredRoute } from "../route/desired_route.ts";
+import { describeOperation } from "../route/ip_batch.ts";
+import { planRoutes, type RoutePlan, type RouteStatus } from "../route/plan.ts";
+import {
+  addRepairs,
+  createReport,
+  describeFailures,
+  findRepairs,
+  markFailures,
+  type RouteMode,
+  type RouteReport,
+  unknownRoutes,
+} from "./route_report.ts";
+
+/** How long after an event the kernel is read: events come in swarms. */
+const DEBOUNCE_MS = 50;
+/** How often the kernel is read without an event. */
+const INTERVAL_MS = 30_000;
+/** Time to the first attempt after a failure; it doubles up to the interval. */
+const FIRST_RETRY_MS = 500;
+/** Events alone keep the agent busy for no more than a fifth of the time... */
+const REST_FACTOR = 4;
+/** ...but drift is never left alone for longer than this. */
+const MAX_REST_MS = 400;
+
+const log = getLogger(["stellar-net", "agent", "routes"]);
+
+/** Options of a reconciler. */
+export interface RouteReconcilerOptions {
+  readonly port: KernelRoutes;
+  readonly mode: RouteMode;
+  /** The mark by which the agent knows its own routes. */
+  readonly protocol: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Takes every new report. */
+  readonly onReport?: (report: RouteReport) => void;
+  /** Default 50. */
+  readonly debounceMs?: number;
+  /** Default 30,000. */
+  readonly intervalMs?: number;
+}
+
+/**
+ * Keeps the kernel's routes as desired: when the desire changes, when something
+ * happens in the kernel, and every 30 s. One reconcile at a time.
+ *
+ * Nothing is touched before the first desire is known, so that an agent that
+ * starts leaves its routes in place until it knows which they are.
+ */
+export class RouteReconciler {
+  readonly #options: Required<Omit<RouteReconcilerOptions, "onReport">>;
+  readonly #onReport: (report: RouteReport) => void;
+  readonly #stop = new AbortController();
+  #desired: readonly DesiredRoute[] | undefined;
+  #report: RouteReport;
+  /** The desired routes as they were left the last time. */
+  #left: readonly RouteStatus[] | undefined;
+  #listening: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  #waiters: PromiseWithResolvers<RouteReport>[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #dueMs: number | undefined;
+  /** Whether somebody waits for the next reconcile. */
+  #isUrgent = false;
+  #restUntilMs = 0;
+  #retryMs = FIRST_RETRY_MS;
+
+  constructor({ onReport, ...options }: RouteReconcilerOptions) {
+    this.#options = {
+      debounceMs: DEBOUNCE_MS,
+      intervalMs: INTERVAL_MS,
+      ...options,
+    };
+    this.#onReport = onReport ?? (() => {});
+    this.#report = createReport({
+      mode: options.mode,
+      lookedAtMs: undefined,
+      routes: [],
+      operations: [],
+      repaired: { count: 0, byCause: {}, lastAtMs: undefined },
+      error: undefined,
+    });
+  }
+
+  /** How it stood when the kernel was last read. */
+  get report(): RouteReport {
+    return this.#report;
+  }
+
+  /** Says which routes this host should have: all of them, in order of precedence. */
+  setDesired(routes: readonly DesiredRoute[]): void {
+    this.#desired = routes;
+    if (this.#options.mode === "off") {
+      this.#publish({
+        routes: unknownRoutes(routes, "routes are off on this host"),
+      });
+      return;
+    }
+    this.#listening ??= this.#listen();
+    this.#request({ delayMs: 0, isUrgent: true });
+  }
+
+  /**
+   * Reads the kernel, in mode `apply` puts it right, and returns the report of
+   * that. What failed is in the report. Without a desire there is nothing to do.
+   */
+  reconcile(): Promise<RouteReport> {
+    if (
+      this.#options.mode === "off" || !this.#desired ||
+      this.#stop.signal.aborted
+    ) {
+      return Promise.resolve(this.#report);
+    }
+    const waiter = Promise.withResolvers<RouteReport>();
+    this.#waiters.push(waiter);
+    this.#request({ delayMs: 0, isUrgent: true });
+    return waiter.promise;
+  }
+
+  /** Removes all routes of our own, for a node that leaves. The desire is nothing after that. */
+  removeAll(): Promise<RouteReport> {
+    this.setDesired([]);
+    return this.reconcile();
+  }
+
+  /** Ends it, once a reconcile that is under way has finished. Routes stay in place. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    clearTimeout(this.#timer);
+    await this.#running;
+    await this.#listening;
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve(this.#report);
+  }
+
+  async #listen(): Promise<void> {
+    const { signal } = this.#stop;
+    const { port, debounceMs } = this.#options;
+    try {
+      for await (const _ of port.monitor({ signal })) {
+        this.#request({ delayMs: debounceMs, isUrgent: false });
+      }
+    } catch (error) {
+      log.error("Cannot listen for changes of routes: {error}", { error });
+    }
+  }
+
+  /** Asks for a reconcile. One that is due earlier serves as well: events never put it off. */
+  #request(
+    { delayMs, isUrgent }: {
+      readonly delayMs: number;
+      readonly isUrgent: boolean;
+    },
+  ): void {
+    this.#isUrgent ||= isUrgent;
+    const dueMs = this.#options.now() + delayMs;
+    if (this.#dueMs === undefined || dueMs < this.#dueMs) this.#dueMs = dueMs;
+    if (!this.#running) this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#stop.signal.aborted || this.#dueMs === undefined) return;
+    const atMs = this.#isUrgent
+      ? this.#dueMs
+      : Math.max(this.#dueMs, this.#restUntilMs);
+    this.#timer = setTimeout(() => {
+      this.#running = this.#run();
+    }, Math.max(0, atMs - this.#options.now()));
+  }
+
+  async #run(): Promise<void> {
+    const { now, intervalMs } = this.#options;
+    const startMs = now();
+    const waiters = this.#waiters.splice(0);
+    this.#dueMs = undefined;
+    this.#isUrgent = false;
+    const isDone = await this.#look(this.#desired ?? []);
+    const nowMs = now();
+    this.#restUntilMs = nowMs +
+      Math.min(REST_FACTOR * (nowMs - startMs), MAX_REST_MS);
+    this.#running = undefined;
+    this.#request({
+      delayMs: isDone ? intervalMs : Math.min(this.#retryMs, intervalMs),
+      isUrgent: false,
+    });
+    this.#retryMs = isDone
+      ? FIRST_RETRY_MS
+      : Math.min(this.#retryMs * 2, intervalMs);
+    for (const waiter of waiters) waiter.resolve(this.#report);
+  }
+
+  /** Reads, plans, carries out, reads back. @returns whether nothing is left to try */
+  async #look(desired: readonly DesiredRoute[]): Promise<boolean> {
+    const { port, mode } = this.#options;
+    let plan: RoutePlan | undefined;
+    try {
+      plan = await this.#plan(desired);
+      if (mode === "plan" || plan.operations.length === 0) {
+        this.#left = plan.routes;
+        this.#publish(plan, { isFresh: true });
+        return true;
+      }
+      const outcomes = await port.apply(plan.operations);
+      const after = await this.#plan(desired);
+      this.#take(after, outcomes);
+      return after.operations.length === 0;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (message !== this.#report.error) {
+        log.warn("Cannot reconcile routes, trying again: {error}", { error });
+      }
+      this.#publish({
+        routes: plan?.routes ?? unknownRoutes(desired, message),
+        operations: plan?.operations ?? [],
+        error: message,
+      });
+      return false;
+    }
+  }
+
+  async #plan(desired: readonly DesiredRoute[]): Promise<RoutePlan> {
+    const { port, protocol } = this.#options;
+    return planRoutes(desired, await port.read(), { protocol });
+  }
+
+  /** Takes in what operations have led to. */
+  #take(after: RoutePlan, outcomes: readonly OperationOutcome[]): void {
+    // What is put right at the start is not drift: nobody knows whose it was.
+    const repairs = this.#left ? findRepairs(this.#left, outcomes) : [];
+    const routes = markFailures(after, outcomes);
+    const error = describeFailures(after, outcomes);
+    for (const { operation, error } of outcomes) {
+      log.debug("{operation}: {outcome}", {
+        operation: describeOperation(operation),
+        outcome: error ?? "done",
+      });
+    }
+    log.info("Changed {count} routes, {repairs} of them repairs", {
+      count: outcomes.length,
+      repairs: repairs.length,
+    });
+    if (error !== undefined && error !== this.#report.error) {
+      log.warn("{error}", { error });
+    }
+    this.#left = routes;
+    this.#publish({
+      routes,
+      operations: after.operations,
+      repaired: addRepairs(
+        this.#report.repaired,
+        repairs,
+        this.#options.now(),
+      ),
+      error,
+    }, { isFresh: true });
+  }
+
+  #publish(
+    news: Partial<RouteReport>,
+    { isFresh = false }: { readonly isFresh?: boolean } = {},
+  ): void {
+    const { mode, lookedAtMs, repaired } = this.#report;
+    this.#report = createReport({
+      mode,
+      lookedAtMs: isFresh ? this.#options.now() : lookedAtMs,
+      routes: news.routes ?? [],
+      operations: news.operations ?? [],
+      repaired: news.repaired ?? repaired,
+      error: news.error,
+    });
+    this.#onReport(this.#report);
+  }
+}

@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../error.ts";
+import { parseLinks } from "../route/host_json.ts";
+import { formatBatchLines, parseBatchFailures } from "../route/ip_batch.ts";
+import { parseKernelRoutes } from "../route/ip_json.ts";
+import type { KernelState } from "../route/kernel_route.ts";
+import type { RouteOperation } from "../route/plan.ts";
+import { Bell } from "./bell.ts";
+import type { CommandRunner } from "./command.ts";
+import type { CommandFollower } from "./command_follower.ts";
+import type {
+  KernelRoutes,
+  MonitorOptions,
+  OperationOutcome,
+} from "./routes.ts";
+
+// -N: a protocol is a number, whatever this host's rt_protos calls it.
+const SHOW_IPV4 = ["-N", "-json", "-4", "route", "show", "table", "main"];
+const SHOW_IPV6 = ["-N", "-json", "-6", "route", "show", "table", "main"];
+const SHOW_ADDRESSES = ["-json", "address", "show"];
+const BATCH = ["-force", "-batch", "-"];
+const MONITOR = ["monitor", "route", "link", "address"];
+
+/** How long `ip monitor` takes, amply, from its start until it hears. */
+const SETTLE_MS = 250;
+const FIRST_BACK_OFF_MS = 100;
+const MAX_BACK_OFF_MS = 10_000;
+
+const log = getLogger(["stellar-net", "host", "routes"]);
+
+/** What routes are read and changed with. */
+export interface IpRoutesOptions {
+  readonly runner: CommandRunner;
+  readonly follower: CommandFollower;
+}
+
+/** The kernel's routes through `ip` (ip(8), ip-route(8), ip-monitor(8)). */
+export class IpRoutes implements KernelRoutes {
+  readonly #runner: CommandRunner;
+  readonly #follower: CommandFollower;
+
+  constructor({ runner, follower }: IpRoutesOptions) {
+    this.#runner = runner;
+    this.#follower = follower;
+  }
+
+  async read(): Promise<KernelState> {
+    const [ipv4, ipv6, addresses] = await Promise.all(
+      [SHOW_IPV4, SHOW_IPV6, SHOW_ADDRESSES].map((args) => this.#show(args)),
+    );
+    return {
+      routes: [
+        ...parse(SHOW_IPV4, () => parseKernelRoutes(ipv4!, 4)),
+        ...parse(SHOW_IPV6, () => parseKernelRoutes(ipv6!, 6)),
+      ],
+      links: parse(SHOW_ADDRESSES, () => parseLinks(addresses!)),
+    };
+  }
+
+  async apply(
+    operations: readonly RouteOperation[],
+  ): Promise<readonly OperationOutcome[]> {
+    if (operations.length === 0) return [];
+    const lines = operations.map(formatBatchLines);
+    const { code, stderr } = await this.#runner.run({
+      program: "ip",
+      args: BATCH,
+      stdin: lines.flat().join("\n") + "\n",
+    });
+    const failures = parseBatchFailures(stderr);
+    const isBroken = code !== 0 && failures.rest !== "";
+    if (code !== 0 && !isBroken && failures.lines.size === 0) {
+      throw new NetError(
+        "unavailable",
+        `Cannot change routes: "ip ${BATCH.join(" ")}" ended with ${code}`,
+      );
+    }
+    let line = 0;
+    return operations.map((operation, index) => {
+      const numbers = lines[index]!.map(() => ++line);
+      const said = numbers.flatMap((n) => failures.lines.get(n) ?? []);
+      // Where ip left off, nobody knows: what the kernel has is read back.
+      return {
+        operation,
+        error: said[0] ?? (isBroken ? failures.rest : undefined),
+      };
+    });
+  }
+
+  async *monitor({ signal }: MonitorOptions): AsyncGenerator<void> {
+    const bell = new Bell();
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    stop.signal.addEventListener("abort", () => bell.ring());
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+    const listening = this.#listen(bell, stop.signal);
+    try {
+      while (true) {
+        await bell.rung();
+        if (stop.signal.aborted) return;
+        yield;
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      end();
+      await listening;
+    }
+  }
+
+  /** Rings for what `ip monitor` says, and starts it again when it ends. */
+  async #listen(bell: Bell, signal: AbortSignal): Promise<void> {
+    let backOffMs = FIRST_BACK_OFF_MS;
+    while (!signal.aborted) {
+      // What happens before it hears is missed: look once it does.
+      const settled = setTimeout(() => {
+        backOffMs = FIRST_BACK_OFF_MS;
+        bell.ring();
+      }, SETTLE_MS);
+      try {
+        const command = { program: "ip", args: MONITOR };
+        for await (const _ of this.#follower.follow(command, { signal })) {
+          bell.ring();
+        }
+        log.debug("ip monitor ended");
+      } catch (error) {
+        log.debug("Cannot listen for changes of routes: {error}", { error });
+      }
+      clearTimeout(settled);
+      await sleep(backOffMs, undefined, { signal }).catch(() => {});
+      backOffMs = Math.min(backOffMs * 2, MAX_BACK_OFF_MS);
+    }
+  }
+
+  async #show(args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.#runner.run({
+      program: "ip",
+      args,
+    });
+    if (code === 0) return stdout;
+    // A table that never had a route.
+    if (stderr.includes("FIB table does not exist")) return "";
+    throw unreadable(args, stderr.trim() || `it ended with ${code}`);
+  }
+}
+
+function parse<T>(args: readonly string[], read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw unreadable(args, "it printed what cannot be read", { cause });
+  }
+}
+
+function unreadable(
+  args: readonly string[],
+  what: string,
+  options?: ErrorOptions,
+): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot read this host's routes: "ip ${args.join(" ")}" failed: ${what}`,
+    options,
+  );
+}
