@@ -1,0 +1,199 @@
+import { NetError } from "../../src/error.ts";
+import { type Family, formatAddress } from "../../src/net/address.ts";
+import { formatPrefix } from "../../src/net/prefix.ts";
+import { parseInterfaceAddress } from "../../src/net/prefix.ts";
+import type {
+  Command,
+  CommandOutput,
+  CommandRunner,
+} from "../../src/host/command.ts";
+import type {
+  CommandFollower,
+  FollowOptions,
+} from "../../src/host/command_follower.ts";
+import { parseRouteChange, parseRouteMatch } from "./fake_ip_words.ts";
+import { addressesJson, routesJson } from "./fake_ip_json.ts";
+import { FakeKernel } from "./fake_kernel.ts";
+import { type FakeRoute, KernelRefusal } from "./fake_route_table.ts";
+
+/**
+ * An `ip` that carries commands out on a model of the kernel. It knows the
+ * commands that the agent and the tests use, in the words that they use, and
+ * fails a test that uses another.
+ */
+export class FakeIp implements CommandRunner, CommandFollower {
+  readonly kernel = new FakeKernel();
+  /** Every command that was run, a line of a batch each. */
+  readonly log: string[] = [];
+  /** What every change is refused with; empty for none. */
+  refuseAll = "";
+  /** Whether there is no `ip` at all. */
+  isMissing = false;
+  readonly #listeners = new Set<(text: string) => void>();
+
+  constructor() {
+    this.kernel.onEvent = (text) => {
+      for (const listener of this.#listeners) listener(`${text}\n`);
+    };
+  }
+
+  // Answers come later, as those of a process do.
+  async run({ program, args, stdin }: Command): Promise<CommandOutput> {
+    await Promise.resolve();
+    if (program !== "ip") throw new Error(`There is no ${program} here`);
+    if (this.isMissing) {
+      throw new NetError("unavailable", 'Cannot run "ip": it is not installed');
+    }
+    const text = args.join(" ");
+    if (text === "-force -batch -") return this.#runBatch(stdin ?? "");
+    try {
+      return { code: 0, stdout: this.#execute(text), stderr: "" };
+    } catch (error) {
+      if (!(error instanceof KernelRefusal)) throw error;
+      return { code: 2, stdout: "", stderr: `${error.message}\n` };
+    }
+  }
+
+  async *follow(
+    { args }: Omit<Command, "stdin">,
+    { signal }: FollowOptions,
+  ): AsyncGenerator<string> {
+    const text = args.join(" ");
+    if (text !== "monitor route link address") throw unknown(text);
+    const said: string[] = [];
+    let wake = Promise.withResolvers<void>();
+    const listener = (text: string) => {
+      said.push(text);
+      wake.resolve();
+    };
+    const end = () => wake.resolve();
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", end);
+    try {
+      while (!signal.aborted && !this.isMissing) {
+        yield* said.splice(0);
+        await wake.promise;
+        wake = Promise.withResolvers<void>();
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      this.#listeners.delete(listener);
+    }
+  }
+
+  /** The commands that would build this state, in order. */
+  commands(): string[] {
+    const { links, tables } = this.kernel;
+    return [
+      ...[...links.values()].flatMap(({ name, isUp, addresses }) => [
+        ...addresses.map(({ address, prefix }) =>
+          `address add ${formatAddress(address)}/${prefix.length} dev ${name}`
+        ),
+        ...isUp ? [`link set ${name} up`] : [],
+      ]),
+      ...[...tables[4].routes, ...tables[6].routes]
+        .filter(({ protocol }) => protocol !== 2)
+        .map(formatRouteCommand),
+    ];
+  }
+
+  #runBatch(stdin: string): CommandOutput {
+    const stderr: string[] = [];
+    const stdout: string[] = [];
+    for (const [index, line] of stdin.trimEnd().split("\n").entries()) {
+      try {
+        stdout.push(this.#execute(line));
+      } catch (error) {
+        if (!(error instanceof KernelRefusal)) throw error;
+        stderr.push(error.message, `Command failed -:${index + 1}`);
+      }
+    }
+    return {
+      code: stderr.length === 0 ? 0 : 1,
+      stdout: stdout.join(""),
+      stderr: stderr.map((text) => `${text}\n`).join(""),
+    };
+  }
+
+  /** Carries a command out, and returns what it prints. */
+  #execute(text: string): string {
+    this.log.push(text);
+    const show = /^-N -json -([46]) route show table main$/.exec(text);
+    if (show) return routesJson(this.kernel, Number(show[1]) as Family);
+    if (text === "-json address show") return addressesJson(this.kernel);
+    if (this.refuseAll !== "") throw new KernelRefusal(this.refuseAll);
+    this.#change(text);
+    return "";
+  }
+
+  #change(text: string): void {
+    const { kernel } = this;
+    const [object, verb, ...words] = text.replace(/^-[46] /, "").split(" ");
+    switch (`${object} ${verb}`) {
+      case "route add":
+      case "route append":
+      case "route replace":
+        return kernel.addRoute(
+          parseRouteChange(words),
+          verb as "add" | "append" | "replace",
+        );
+      case "route del":
+        return kernel.deleteRoute(parseRouteMatch(words));
+    }
+    const rules: readonly [RegExp, (words: readonly string[]) => void][] = [
+      [
+        /^-([46]) route flush proto (\d+)$/,
+        ([family, protocol]) =>
+          kernel.flushRoutes(Number(family) as Family, Number(protocol)),
+      ],
+      [
+        /^link add (\S+) type veth peer name (\S+)$/,
+        ([name, peer]) => kernel.addLink(name!, peer!),
+      ],
+      [
+        /^link set (\S+) (up|down)$/,
+        ([name, state]) => kernel.setLink(name!, state === "up"),
+      ],
+      // There are no link-local addresses here.
+      [/^link set (\S+) addrgenmode none$/, () => {}],
+      [
+        /^address (add|del) (\S+) dev (\S+)(?: nodad)?$/,
+        ([verb, address, name]) => {
+          const held = parseInterfaceAddress(address!);
+          if (verb === "add") kernel.addAddress(name!, held);
+          else kernel.removeAddress(name!, held);
+        },
+      ],
+    ];
+    for (const [pattern, carryOut] of rules) {
+      const match = pattern.exec(text);
+      if (match) return carryOut(match.slice(1));
+    }
+    throw unknown(text);
+  }
+}
+
+function unknown(text: string): Error {
+  return new Error(`The fake ip does not know: ip ${text}`);
+}
+
+function formatRouteCommand(route: FakeRoute): string {
+  const { destination, type, protocol, metric, tos, ways } = route;
+  const formatted = ways.map(({ gateway, device, isOnlink }) =>
+    [
+      gateway ? `via ${formatAddress(gateway)}` : "",
+      device && type === "unicast" ? `dev ${device}` : "",
+      isOnlink ? "onlink" : "",
+    ].filter((word) => word !== "").join(" ")
+  );
+  return [
+    `route append`,
+    type === "unicast" ? "" : type,
+    formatPrefix(destination),
+    ...ways.length > 1 ? [] : formatted,
+    `proto ${protocol}`,
+    metric === 0 ? "" : `metric ${metric}`,
+    tos && `tos ${tos}`,
+    ...ways.length > 1 ? formatted.map((way) => `nexthop ${way}`) : [],
+  ].filter((word) => word !== "").join(" ");
+}
