@@ -181,7 +181,10 @@ function columns(): number | undefined {
 }
 
 if (import.meta.main) {
-  Deno.exitCode = Deno.env.get("CNI_COMMAND") === undefined
-    ? await runCommandLine()
-    : await runPlugin();
+  if (Deno.env.get("CNI_COMMAND") === undefined) {
+    Deno.exitCode = await runCommandLine();
+  } else {
+    // A runtime that leaves stdin open must not keep the plugin waiting.
+    Deno.exit(await runPlugin());
+  }
 }

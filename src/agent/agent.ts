@@ -205,9 +205,11 @@ export class Agent {
   /**
    * Returns when a node could give out an address now.
    *
-   * @throws {NetError} `exhausted` when all addresses of a subnet are held
+   * @throws {NetError} `exhausted` when all addresses of a subnet are held, or
+   * the node has no subnet and none is left
    */
   async checkReady(node: string): Promise<void> {
+    await this.registry.checkClaim(node);
     const usage = await (await this.#allocators.find(node))?.usage() ?? [];
     const full = usage.find((u) => BigInt(u.held) >= u.capacity);
     if (!full) return;

@@ -70,6 +70,16 @@ export class Registry {
     });
   }
 
+  /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
+  checkClaim(node: string): Promise<void> {
+    return this.#ledger.submit((state, nowMs) => {
+      const plan = planClaim(state, node, nowMs);
+      return plan.kind === "refused"
+        ? plan
+        : { kind: "planned", answer: undefined, changes: [] };
+    });
+  }
+
   /**
    * Takes a node's subnets back.
    *

@@ -105,7 +105,7 @@ export class FileCniSetup implements CniSetup {
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
     return formatLauncher([
       ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
-      ...["--unstable-kv", entry],
+      ...["--unstable-kv", "--unstable-lazy-dynamic-imports", entry],
     ]);
   }
 

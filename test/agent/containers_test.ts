@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import { owner } from "../ipam/pools.ts";
-import { allocate, held, startAgent, type TestAgent } from "./agents.ts";
+import {
+  allocate,
+  held,
+  networks,
+  startAgent,
+  type TestAgent,
+} from "./agents.ts";
 
 const GRACE_MS = 100;
 
@@ -158,6 +164,17 @@ Deno.test("Agent.checkReady() fails once all addresses are held", async () => {
     code: "exhausted",
     message:
       /^IP allocation exhausted: all 1021 addresses of 172\.16\.0\.0\/22/,
+  });
+});
+
+Deno.test("Agent.checkReady() fails when the node has no subnet and none is left", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 25]) });
+  await t.agent.registry.claim("b");
+  await t.agent.checkReady("a");
+  await t.agent.registry.claim("c");
+  await assert.rejects(t.agent.checkReady("a"), {
+    code: "exhausted",
+    message: /^no available subnets in network configuration/,
   });
 });
 

@@ -39,6 +39,8 @@ export function createStellarNetwork(
 
     async getSubnet({ node: name }) {
       const node = parseField("node", name, parseNodeName);
+      // Its own node has one as soon as somebody wants to know.
+      if (node === agent.node) await agent.registry.claim(node);
       return { subnetCidr: formatPrefix(await subnetOf(agent, node)) };
     },
 
@@ -165,9 +167,7 @@ async function checkSubnet(
   node: string,
   subnet: Prefix,
 ): Promise<void> {
-  // A node that has none yet may be about to claim this one.
-  const [owned] = await agent.registry.subnetsOf(node);
-  if (!owned && node === agent.node) await agent.registry.claim(node);
+  if (node === agent.node) await agent.registry.claim(node);
   const has = formatPrefix(await subnetOf(agent, node));
   const asked = formatPrefix(subnet);
   if (has === asked) return;
