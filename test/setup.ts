@@ -1,5 +1,8 @@
 /** What the tests run besides Deno: a file by which to know it, and its Debian package. */
 const NEEDED: readonly [file: string, debianPackage: string][] = [
+  ["/usr/bin/busybox", "busybox-static"],
+  ["/usr/bin/containerd", "containerd"],
+  ["/usr/bin/ctr", "containerd"],
   ["/usr/bin/curl", "curl"],
   ["/usr/bin/fping", "fping"],
   ["/usr/bin/git", "git"],
@@ -12,7 +15,10 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/lib/cni/host-local", "containernetworking-plugins"],
   ["/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"],
   ["/usr/sbin/ip", "iproute2"],
+  ["/usr/sbin/iptables-legacy", "iptables"],
+  ["/usr/sbin/iptables-nft", "iptables"],
   ["/usr/sbin/nft", "nftables"],
+  ["/usr/sbin/runc", "runc"],
 ];
 
 const INSTALL = ["install", "-y", "--no-install-recommends"];

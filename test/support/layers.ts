@@ -16,7 +16,13 @@ export interface Edge {
   readonly to: string;
 }
 
-const HOST_PORTS = ["cni_io", "cni_setup", "command", "command_follower"]
+const HOST_PORTS = [
+  "cni_io",
+  "cni_setup",
+  "command",
+  "host_network",
+  "command_follower",
+]
   .concat("netns", "release_queue", "routes")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
