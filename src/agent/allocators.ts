@@ -19,8 +19,12 @@ export interface AllocatorsOptions {
 /** The allocators of the nodes whose addresses are in a store. */
 export class Allocators {
   readonly #options: AllocatorsOptions;
-  /** Those of nodes that are known to have subnets. */
-  readonly #known = new Map<string, Allocator>();
+  /** One a node, for good: what it runs alone has to be alone. */
+  readonly #allocators = new Map<string, Allocator>();
+  /** The nodes that are known to have subnets. */
+  readonly #known = new Set<string>();
+  /** How many nodes were dropped: what was read before is not known any more. */
+  #drops = 0;
 
   constructor(options: AllocatorsOptions) {
     this.#options = options;
@@ -38,9 +42,9 @@ export class Allocators {
    * its addresses out
    */
   async find(node: string): Promise<Allocator | undefined> {
-    const known = this.#known.get(node);
-    if (known) return known;
+    if (this.#known.has(node)) return this.#allocators.get(node);
     const { self, registry, store, now, coolDownMs } = this.#options;
+    const drops = this.#drops;
     const record = await registry.node(node);
     if (!record || record.subnets.length === 0) return undefined;
     if (node !== self && record.instanceId !== "") {
@@ -51,9 +55,10 @@ export class Allocators {
         }`,
       );
     }
-    const allocator = this.#known.get(node) ??
+    const allocator = this.#allocators.get(node) ??
       new Allocator({ store, node, now, coolDownMs });
-    this.#known.set(node, allocator);
+    this.#allocators.set(node, allocator);
+    if (drops === this.#drops) this.#known.add(node);
     return allocator;
   }
 
@@ -71,6 +76,7 @@ export class Allocators {
   async drop(node: string): Promise<void> {
     const { store } = this.#options;
     this.#known.delete(node);
+    this.#drops++;
     const limit = Math.floor(store.limits.maxMutations / 2);
     while (true) {
       const deletes = [];

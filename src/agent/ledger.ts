@@ -159,7 +159,9 @@ export class Ledger<State, Change> {
       const changes: Change[] = [];
       const nowMs = this.#now();
       for (const job of waiting) {
-        if (batch.isFull) break;
+        // After a conflict one at a time: what one job asks for besides the
+        // guard may never hold, and the others are not to fail with it.
+        if (batch.isFull || (attempts > 0 && answers.length > 0)) break;
         answers.push(this.#plan(job, { loaded, batch, changes, nowMs }));
       }
       if (await this.#commit(loaded, batch)) {
@@ -167,11 +169,15 @@ export class Ledger<State, Change> {
         for (const answer of answers) answer();
         waiting = waiting.slice(answers.length);
         attempts = 0;
-      } else if (++attempts === MAX_ATTEMPTS) {
-        throw new NetError(
-          "unavailable",
-          "Cannot commit the change: others keep writing the same state; try again",
+      } else if (++attempts > MAX_ATTEMPTS) {
+        waiting[0]!.reject(
+          new NetError(
+            "unavailable",
+            "Cannot commit the change: others keep writing the same state; try again",
+          ),
         );
+        waiting = waiting.slice(1);
+        attempts = 0;
       }
     }
   }

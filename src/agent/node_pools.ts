@@ -35,9 +35,16 @@ export class NodePools {
   async release(node: string, subnet?: Prefix): Promise<readonly Prefix[]> {
     const { allocators, registry } = this.#options;
     const allocator = await allocators.get(node);
-    const released = await allocator.exclusive((held, version) =>
-      registry.release({ node, subnet }, { held, version })
-    );
+    const released = await allocator.exclusive(async (held, version) => {
+      // Another release came first; a claim may follow it at any moment.
+      if (version === null) {
+        throw new NetError(
+          "not_found",
+          `subnet not found: node "${node}" has none`,
+        );
+      }
+      return await registry.release({ node, subnet }, { held, version });
+    });
     await allocators.drop(node);
     return released;
   }
