@@ -23,7 +23,7 @@ const STEPS: readonly Step[] = [
     0,
     /^Node +node1$.*^172\.16\.0\.0\/12 .*claims one with its first/ms,
   ],
-  ["subnet list", 0, NOTHING, /^No subnet is in use: /],
+  ["subnet list", 0, /^SUBNET .*\n$/, /^No subnet is in use: /],
   ["ip allocate c1", 0, /^172\.16\.0\.2 .*^fd00:1::2 /ms],
   ["ip allocate c1", 0, /^172\.16\.0\.2 /m, /^It held this already/],
   ["ip allocate c1 --interface eth1", 0, /^172\.16\.0\.3 /m],
