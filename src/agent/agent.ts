@@ -32,9 +32,8 @@ export interface AgentStatus {
   readonly usage: readonly SubnetUsage[];
   readonly nodes: number;
   readonly routes: number;
-  /** How many releases are queued on disk. */
+  /** How many releases are queued on disk, and how many allocations seem to be leaked. */
   readonly queued: number;
-  /** How many allocations seem to be leaked. */
   readonly leaked: number;
   readonly store: string;
 }
@@ -44,7 +43,7 @@ export interface AgentRequest {
   readonly owner: Owner;
   /** Addresses asked for by number, at most one of each network. */
   readonly addresses: readonly Address[];
-  /** Path of the container's network namespace, empty when it is not known. Given: a CNI runtime asks. */
+  /** Path of the network namespace, empty when not known. Given: a CNI runtime asks. */
   readonly netns?: string;
 }
 
@@ -55,7 +54,8 @@ export class Agent {
   readonly membership: Membership;
   readonly #options: AgentOptions;
   readonly #store: Store;
-  readonly #cluster: ClusterConfig;
+  /** What the cluster was created with. */
+  readonly cluster: ClusterConfig;
   readonly #instanceId: string;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
@@ -76,7 +76,7 @@ export class Agent {
     this.registry = started.registry;
     this.membership = started.membership;
     this.#store = options.store;
-    this.#cluster = started.cluster;
+    this.cluster = started.cluster;
     this.#instanceId = started.instanceId;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
@@ -125,11 +125,6 @@ export class Agent {
     });
   }
 
-  /** What the cluster was created with. */
-  get cluster(): ClusterConfig {
-    return this.#cluster;
-  }
-
   /** Takes in which prefixes this host uses itself. */
   reportPrefixes(prefixes: readonly LocalPrefix[]): Promise<void> {
     return this.registry.report({
@@ -152,24 +147,28 @@ export class Agent {
       await this.registry.claim(node);
     }
     const allocator = await this.#allocators.get(node);
-    const { owner, addresses, netns } = request;
-    if (netns === undefined) {
-      return await allocator.allocate({ owner, addresses }, signal);
-    }
+    const { netns, ...asked } = request;
+    if (netns === undefined) return await allocator.allocate(asked, signal);
     const attachment = await this.#containers.attach(netns);
     const allocated = await allocator.allocate(
-      { owner, addresses, attachment },
+      { ...asked, attachment },
       signal,
     );
     if (!signal?.aborted || !allocated.created) return allocated;
-    // The runtime knows of no address, so it may never ask for its release.
-    await allocator.release(
-      owner,
-      "its CNI ADD was given up before it was answered",
-      ({ allocatedAtMs }) =>
-        allocatedAtMs === allocated.allocation.allocatedAtMs,
-    );
+    await this.undo(node, allocated.allocation);
     throw new NetError("cancelled", "The request was given up by its caller");
+  }
+
+  /**
+   * Takes back what was given to a CNI runtime that never got the answer: it
+   * knows of no address, so it may never ask for its release.
+   */
+  async undo(node: string, given: Allocation): Promise<void> {
+    await (await this.#allocators.find(node))?.release(
+      given.owner,
+      "its CNI ADD was given up before it was answered",
+      ({ allocatedAtMs }) => allocatedAtMs === given.allocatedAtMs,
+    );
   }
 
   /** Takes back what an owner holds on a node, and returns it; undefined when it held nothing. */
@@ -290,7 +289,7 @@ export class Agent {
       node: this.node,
       instanceId: this.#instanceId,
       startedAtMs: this.#startedAtMs,
-      cluster: this.#cluster,
+      cluster: this.cluster,
       usage: await (await this.#allocators.find(this.node))?.usage() ?? [],
       ...await this.registry.counts(),
       ...await this.#containers.counts(),

@@ -2,6 +2,7 @@ import {
   Code,
   type ConnectError,
   type ConnectRouter,
+  createContextValues,
 } from "@connectrpc/connect";
 import {
   universalRequestFromNodeRequest,
@@ -10,6 +11,7 @@ import {
 import { getLogger } from "@logtape/logtape";
 import { quote } from "../net/address.ts";
 import { clampDeadline } from "./deadline.ts";
+import { undoUndelivered } from "./delivery.ts";
 import { encodeGrpcMessage } from "./grpc_status.ts";
 import type { RpcLimits } from "./limits.ts";
 import type { OpenCall, OpenCalls } from "./open_calls.ts";
@@ -33,6 +35,8 @@ export class CallHandler {
   readonly #limits: RpcLimits;
   readonly #calls: OpenCalls;
   readonly #streamStop = new AbortController();
+  /** What hears of an error of a connection: the last answer on it. */
+  readonly #onError = new WeakMap<object, () => void>();
 
   constructor(router: ConnectRouter, calls: OpenCalls, limits: RpcLimits) {
     this.#handlers = new Map(
@@ -87,6 +91,31 @@ export class CallHandler {
         });
         response.destroy();
       });
+    this.#watchDelivery(request, response, () => {
+      void undoUndelivered(universal.contextValues);
+    });
+  }
+
+  /**
+   * Calls back when the answer does not reach its caller. What was handed to
+   * the system counts as delivered once the connection goes on to another
+   * request or ends without an error: a caller that is gone, or leaves without
+   * reading, makes it fail.
+   */
+  #watchDelivery(
+    request: Request,
+    response: Response,
+    onLost: () => void,
+  ): void {
+    response.once("close", () => {
+      if (!response.writableFinished) onLost();
+    });
+    if (request.httpVersionMajor !== 1) return;
+    const { socket } = request;
+    const before = this.#onError.get(socket);
+    if (before) socket.off("error", before);
+    this.#onError.set(socket, onLost);
+    socket.once("error", onLost);
   }
 
   #open(
@@ -120,7 +149,7 @@ export class CallHandler {
       request,
       response,
       undefined,
-      undefined,
+      createContextValues(),
     );
     if (handler.method.methodKind === "unary") {
       clampDeadline(universal.header, this.#limits.maxDeadlineMs);

@@ -14,6 +14,7 @@ import {
 } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { getLogger } from "@logtape/logtape";
+import { undoUndelivered } from "./delivery.ts";
 import { joinEnvelope, splitEnvelope } from "./envelope.ts";
 import { toConnectError } from "./errors.ts";
 import { formatGrpcStatus } from "./grpc_status.ts";
@@ -169,7 +170,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
     try {
       const request = splitEnvelope(method.input, this.#chunks);
       const response = await impl(request, this);
-      if (this.#answered) return;
+      if (this.#answered) return await undoUndelivered(this.#values);
       this.#answer(
         joinEnvelope(method.output, create(method.output, response)),
       );

@@ -13,6 +13,7 @@ import {
 } from "../../names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../convert.ts";
+import { undoUnlessDelivered } from "../delivery.ts";
 import {
   invalidField,
   parseField,
@@ -47,6 +48,9 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
         },
         context.signal,
       );
+      if (created && request.attachment) {
+        undoUnlessDelivered(context.values, () => agent.undo(node, allocation));
+      }
       return { allocation: message(node, allocation), created };
     },
 
