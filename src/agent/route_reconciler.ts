@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { KernelRoutes, OperationOutcome } from "../host/routes.ts";
 import type { DesiredRoute } from "../route/desired_route.ts";
 import { describeOperation } from "../route/ip_batch.ts";
+import type { KernelState } from "../route/kernel_route.ts";
 import { planRoutes, type RoutePlan, type RouteStatus } from "../route/plan.ts";
 import {
   addRepairs,
@@ -58,6 +59,14 @@ export class RouteReconciler {
   #report: RouteReport;
   /** The desired routes as they were left the last time. */
   #left: readonly RouteStatus[] | undefined;
+  /** The last plan and what it was made of. */
+  #planned:
+    | {
+      readonly desired: readonly DesiredRoute[];
+      readonly kernel: KernelState;
+      readonly plan: RoutePlan;
+    }
+    | undefined;
   #listening: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   #waiters: PromiseWithResolvers<RouteReport>[] = [];
@@ -223,7 +232,12 @@ export class RouteReconciler {
 
   async #plan(desired: readonly DesiredRoute[]): Promise<RoutePlan> {
     const { port, protocol } = this.#options;
-    return planRoutes(desired, await port.read(), { protocol });
+    const kernel = await port.read();
+    const last = this.#planned;
+    if (last?.kernel === kernel && last.desired === desired) return last.plan;
+    const plan = planRoutes(desired, kernel, { protocol });
+    this.#planned = { desired, kernel, plan };
+    return plan;
   }
 
   /** Takes in what operations have led to. */

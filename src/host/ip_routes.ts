@@ -22,6 +22,7 @@ const SHOW_ADDRESSES = ["-json", "address", "show"];
 const BATCH = ["-force", "-batch", "-"];
 const MONITOR = ["monitor", "route", "link", "address"];
 
+const LIFETIMES = /"(?:valid_life_time|preferred_life_time|expires)":\d+/g;
 /** How long `ip monitor` takes, amply, from its start until it hears. */
 const SETTLE_MS = 250;
 const FIRST_BACK_OFF_MS = 100;
@@ -39,6 +40,8 @@ export interface IpRoutesOptions {
 export class IpRoutes implements KernelRoutes {
   readonly #runner: CommandRunner;
   readonly #follower: CommandFollower;
+  /** What `ip` printed the last time, and what that means. */
+  #last: { readonly text: string; readonly state: KernelState } | undefined;
 
   constructor({ runner, follower }: IpRoutesOptions) {
     this.#runner = runner;
@@ -46,16 +49,24 @@ export class IpRoutes implements KernelRoutes {
   }
 
   async read(): Promise<KernelState> {
-    const [ipv4, ipv6, addresses] = await Promise.all(
+    const [ipv4 = "", ipv6 = "", addresses = ""] = await Promise.all(
       [SHOW_IPV4, SHOW_IPV6, SHOW_ADDRESSES].map((args) => this.#show(args)),
     );
-    return {
-      routes: [
-        ...parse(SHOW_IPV4, () => parseKernelRoutes(ipv4!, 4)),
-        ...parse(SHOW_IPV6, () => parseKernelRoutes(ipv6!, 6)),
-      ],
-      links: parse(SHOW_ADDRESSES, () => parseLinks(addresses!)),
-    };
+    const text = [ipv4, ipv6, addresses].map(withoutLifetimes).join("\n");
+    // Mostly nothing has changed: neither this nor what follows from it is done again.
+    if (this.#last?.text !== text) {
+      this.#last = {
+        text,
+        state: {
+          routes: [
+            ...parse(SHOW_IPV4, () => parseKernelRoutes(ipv4, 4)),
+            ...parse(SHOW_IPV6, () => parseKernelRoutes(ipv6, 6)),
+          ],
+          links: parse(SHOW_ADDRESSES, () => parseLinks(addresses)),
+        },
+      };
+    }
+    return this.#last.state;
   }
 
   async apply(
@@ -143,6 +154,11 @@ export class IpRoutes implements KernelRoutes {
     if (stderr.includes("FIB table does not exist")) return "";
     throw unreadable(args, stderr.trim() || `it ended with ${code}`);
   }
+}
+
+/** Addresses and routes that end by themselves show how long they still have. */
+function withoutLifetimes(text: string): string {
+  return text.replaceAll(LIFETIMES, "");
 }
 
 function parse<T>(args: readonly string[], read: () => T): T {

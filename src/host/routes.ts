@@ -18,6 +18,7 @@ export interface MonitorOptions {
 export interface KernelRoutes {
   /**
    * Reads routes and interfaces. What changes meanwhile may be seen or not.
+   * Where nothing has changed since the last time, the state is the same object.
    *
    * @throws {NetError} `unavailable` when they cannot be read
    */

@@ -1,7 +1,6 @@
-import { type Family, formatAddress } from "../net/address.ts";
+import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import {
-  defaultMetric,
   formatKernelRoute,
   type KernelNextHop,
   type KernelRoute,
@@ -96,40 +95,36 @@ function formatDeletion(route: OwnRoute, metric: string): string {
   return `route del ${formatOwnRoute(route)} proto ${route.protocol} ${metric}`;
 }
 
+/**
+ * In IPv6 a deletion that names no gateway takes all ways of a multipath, those
+ * of others too, whatever type and protocol it names: only with `nexthop` it
+ * takes one. In IPv4 a multipath is one route.
+ */
 function formatDeletions(route: KernelRoute): string[] {
-  const { destination, type, nextHops, protocol } = route;
-  const { family } = destination;
-  const start = type === "unicast" ? "route del" : `route del ${type}`;
+  const { destination, type, nextHops, metric, tos } = route;
+  const start = `route del ${
+    destination.family === 4 && type !== "unicast" ? `${type} ` : ""
+  }${formatPrefix(destination)}`;
   const end = [
-    `proto ${protocol}`,
-    ...formatMetric(family, route.metric),
-    ...route.tos === "" ? [] : [`tos ${route.tos}`],
+    `proto ${route.protocol}`,
+    // In IPv4 no metric means the first route, and 0 comes first.
+    ...destination.family === 4 && metric === 0 ? [] : [`metric ${metric}`],
+    ...tos === "" ? [] : [`tos ${tos}`],
   ].join(" ");
-  return waysToDelete(route, nextHops).map((way) =>
-    [start, formatPrefix(destination), ...way, end].join(" ")
+  if (destination.family === 4) {
+    const way = nextHops.length === 1 ? formatWay(nextHops[0]!) : "";
+    return [[start, way, end].filter((part) => part !== "").join(" ")];
+  }
+  return nextHops.map((way) =>
+    way.gateway
+      ? `${start} ${formatWay(way)} ${end}`
+      : `${start} ${end} nexthop ${formatWay(way)}`
   );
 }
 
-/**
- * How to name a route's ways in a deletion. In IPv6 each way of a multipath
- * route has a protocol of its own, and a deletion that names no way takes them
- * all: they go one by one. In IPv4 they are one route.
- */
-function waysToDelete(
-  { destination, type }: KernelRoute,
-  ways: readonly KernelNextHop[],
-): string[][] {
-  if (type !== "unicast") return [[]];
-  if (ways.length > 1 && destination.family === 4) return [[]];
-  return ways.map(({ gateway, device }) => [
+function formatWay({ gateway, device }: KernelNextHop): string {
+  return [
     ...gateway ? [`via ${formatAddress(gateway)}`] : [],
     ...device === "" ? [] : [`dev ${device}`],
-  ]);
-}
-
-/** In IPv4 a deletion with metric 0 takes the first route, and 0 comes first. */
-function formatMetric(family: Family, metric: number): string[] {
-  return metric === 0 && defaultMetric(family) === 0
-    ? []
-    : [`metric ${metric}`];
+  ].join(" ");
 }

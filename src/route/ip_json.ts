@@ -80,6 +80,8 @@ export function parseKernelRoutes(text: string, family: Family): KernelRoute[] {
   });
 }
 
+const IPV4_DESTINATION = /^(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+))?$/;
+
 /** The attributes of a next hop, or of a route that has one only. */
 interface JsonNextHop {
   readonly gateway?: string;
@@ -158,6 +160,13 @@ function parseDestination(
 ): Prefix | undefined {
   if (text === "default" && family !== undefined) {
     return { family, value: 0n, length: 0 };
+  }
+  // There may be thousands, and the kernel's own need no strict parser.
+  const match = family === 4 && IPV4_DESTINATION.exec(text);
+  if (match) {
+    let value = 0;
+    for (let i = 1; i <= 4; i++) value = value * 256 + Number(match[i]);
+    return { family: 4, value: BigInt(value), length: Number(match[5] ?? 32) };
   }
   try {
     if (text.includes("/")) return parsePrefix(text);
