@@ -4,9 +4,8 @@ import { testRoutes } from "../suite/route_suite.ts";
 testRoutes("the fake ip", {
   open() {
     const ip = new FakeIp();
-    return Promise.resolve(
-      Object.assign(ip, { dispose: () => Promise.resolve() }),
-    );
+    const dispose = () => Promise.resolve();
+    return Promise.resolve({ runner: ip, follower: ip, dispose });
   },
   debounceMs: 2,
   walks: 20,

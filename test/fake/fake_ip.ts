@@ -1,6 +1,5 @@
 import { NetError } from "../../src/error.ts";
-import { type Family, formatAddress } from "../../src/net/address.ts";
-import { formatPrefix } from "../../src/net/prefix.ts";
+import type { Family } from "../../src/net/address.ts";
 import { parseInterfaceAddress } from "../../src/net/prefix.ts";
 import type {
   Command,
@@ -14,7 +13,7 @@ import type {
 import { parseRouteChange, parseRouteMatch } from "./fake_ip_words.ts";
 import { addressesJson, routesJson } from "./fake_ip_json.ts";
 import { FakeKernel } from "./fake_kernel.ts";
-import { type FakeRoute, KernelRefusal } from "./fake_route_table.ts";
+import { KernelRefusal } from "./fake_route_table.ts";
 
 /**
  * An `ip` that carries commands out on a model of the kernel. It knows the
@@ -79,22 +78,6 @@ export class FakeIp implements CommandRunner, CommandFollower {
       signal.removeEventListener("abort", end);
       this.#listeners.delete(listener);
     }
-  }
-
-  /** The commands that would build this state, in order. */
-  commands(): string[] {
-    const { links, tables } = this.kernel;
-    return [
-      ...[...links.values()].flatMap(({ name, isUp, addresses }) => [
-        ...addresses.map(({ address, prefix }) =>
-          `address add ${formatAddress(address)}/${prefix.length} dev ${name}`
-        ),
-        ...isUp ? [`link set ${name} up`] : [],
-      ]),
-      ...[...tables[4].routes, ...tables[6].routes]
-        .filter(({ protocol }) => protocol !== 2)
-        .map(formatRouteCommand),
-    ];
   }
 
   #runBatch(stdin: string): CommandOutput {
@@ -175,25 +158,4 @@ export class FakeIp implements CommandRunner, CommandFollower {
 
 function unknown(text: string): Error {
   return new Error(`The fake ip does not know: ip ${text}`);
-}
-
-function formatRouteCommand(route: FakeRoute): string {
-  const { destination, type, protocol, metric, tos, ways } = route;
-  const formatted = ways.map(({ gateway, device, isOnlink }) =>
-    [
-      gateway ? `via ${formatAddress(gateway)}` : "",
-      device && type === "unicast" ? `dev ${device}` : "",
-      isOnlink ? "onlink" : "",
-    ].filter((word) => word !== "").join(" ")
-  );
-  return [
-    `route append`,
-    type === "unicast" ? "" : type,
-    formatPrefix(destination),
-    ...ways.length > 1 ? [] : formatted,
-    `proto ${protocol}`,
-    metric === 0 ? "" : `metric ${metric}`,
-    tos && `tos ${tos}`,
-    ...ways.length > 1 ? formatted.map((way) => `nexthop ${way}`) : [],
-  ].filter((word) => word !== "").join(" ");
 }

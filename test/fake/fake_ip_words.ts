@@ -42,8 +42,11 @@ export function parseRouteChange(words: readonly string[]): FakeRoute {
 
 /** Reads what stands behind `ip route del`. */
 export function parseRouteMatch(words: readonly string[]): FakeRouteMatch {
-  const { type, destination, options } = readWords(words);
-  const gateway = options.get("via");
+  const { type, destination, options, nextHops } = readWords(words);
+  const [nextHop, ...more] = nextHops;
+  if (more.length > 0) throw new Error("The fake ip deletes one nexthop only");
+  const way = nextHop ? readOptions(nextHop).options : options;
+  const gateway = way.get("via");
   const protocol = options.get("proto");
   return {
     destination,
@@ -52,7 +55,8 @@ export function parseRouteMatch(words: readonly string[]): FakeRouteMatch {
     metric: Number(options.get("metric") ?? 0),
     tos: options.get("tos") ?? "",
     gateway: gateway === undefined ? undefined : parseAddress(gateway),
-    device: options.get("dev"),
+    device: way.get("dev"),
+    isNextHop: nextHop !== undefined,
   };
 }
 

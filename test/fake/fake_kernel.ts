@@ -127,16 +127,25 @@ export class FakeKernel {
   }
 
   addRoute(route: FakeRoute, how: "add" | "append" | "replace"): void {
-    const ways = route.ways.map((way) => this.#checkWay(route, way));
     const { family } = route.destination;
+    if (family === 6 && route.tos !== "") {
+      throw new KernelRefusal("RTNETLINK answers: Invalid argument");
+    }
+    const ways = route.ways.map((way) => this.#checkWay(route, way));
     // IPv6 keeps each way as a route of its own.
-    const routes = family === 6 && ways.length > 0
+    const routes: FakeRoute[] = family === 6 && ways.length > 0
       ? ways.map((way) => ({ ...route, ways: [way] }))
       : [{ ...route, ways }];
-    for (const [index, each] of routes.entries()) {
-      const table = this.tables[family];
-      if (index > 0) table.append(each);
-      else table[how](each);
+    const table = this.tables[family];
+    try {
+      for (const [index, each] of routes.entries()) {
+        if (index > 0) table.append(each);
+        else table[how](each);
+      }
+    } catch (error) {
+      // A multipath comes as a whole or not at all.
+      table.remove((other) => routes.slice(0, -1).includes(other));
+      throw error;
     }
     this.onEvent(`route ${formatPrefix(route.destination)}`);
   }

@@ -36,6 +36,8 @@ export interface FakeRouteMatch {
   readonly tos: string;
   readonly gateway: Address | undefined;
   readonly device: string | undefined;
+  /** Whether it names its way behind `nexthop`. */
+  readonly isNextHop: boolean;
 }
 
 /** What the kernel answers when it refuses. */
@@ -46,10 +48,10 @@ const NO_SUCH = "RTNETLINK answers: No such process";
 
 /** The main table of one family, as the kernel keeps it (fib_trie.c, ip6_fib.c). */
 export class FakeRouteTable {
-  /** By destination; those of one by metric, then age. */
+  /** By destination; those of one by type of service, metric and age. */
   readonly #routes = new Map<string, FakeRoute[]>();
 
-  /** In the kernel's order: by destination, then metric, then age. */
+  /** By destination; those of one in the kernel's order. */
   get routes(): FakeRoute[] {
     return [...this.#routes.values()].sort(([a], [b]) =>
       comparePrefixes(a!.destination, b!.destination)
@@ -98,8 +100,9 @@ export class FakeRouteTable {
     const here = this.#here(match.destination);
     const found = here.find((route) => fits(match, route));
     if (!found) throw new KernelRefusal(NO_SUCH);
+    // In IPv6 only a deletion that names a way takes that way alone.
     const isWhole = found.destination.family === 6 && !match.gateway &&
-      isMultipath(found);
+      !match.isNextHop && isMultipath(found);
     const gone = isWhole ? this.#slot(found).filter(isMultipath) : [found];
     this.#put(
       match.destination,
@@ -136,7 +139,15 @@ export class FakeRouteTable {
 
   #insert(route: FakeRoute): void {
     const here = this.#here(route.destination);
-    const at = here.findLastIndex(({ metric }) => metric <= route.metric);
+    const isLast = (other: FakeRoute) =>
+      Number(other.tos) > Number(route.tos) ||
+      other.tos === route.tos && other.metric <= route.metric;
+    // IPv6 keeps the ways of a multipath together.
+    const isSibling = (other: FakeRoute) =>
+      route.destination.family === 6 && other.metric === route.metric &&
+      isMultipath(other) && isMultipath(route);
+    const sibling = here.findLastIndex(isSibling);
+    const at = sibling < 0 ? here.findLastIndex(isLast) : sibling;
     this.#put(route.destination, here.toSpliced(at + 1, 0, route));
   }
 }
@@ -149,7 +160,9 @@ export function isMultipath({ type, ways }: FakeRoute): boolean {
 function fits(match: FakeRouteMatch, route: FakeRoute): boolean {
   const [way] = route.ways;
   return match.tos === route.tos &&
-    (match.type ?? route.type) === route.type &&
+    // IPv6 does not compare types.
+    (route.destination.family === 6 ||
+      (match.type ?? route.type) === route.type) &&
     (match.protocol ?? route.protocol) === route.protocol &&
     (match.metric || route.metric) === route.metric &&
     (match.device ?? way?.device) === way?.device &&
@@ -158,13 +171,15 @@ function fits(match: FakeRouteMatch, route: FakeRoute): boolean {
 }
 
 function isSame(a: FakeRoute, b: FakeRoute): boolean {
-  return a.type === b.type && a.source === b.source &&
-    JSON.stringify(a.ways.map(formatWay)) ===
-      JSON.stringify(b.ways.map(formatWay));
+  const [left, right] = [a, b].map(({ ways }) => ways.map(formatWay).join());
+  // IPv6 compares the ways alone.
+  return left === right && (a.destination.family === 6 ||
+    a.type === b.type && a.source === b.source && a.protocol === b.protocol &&
+      a.ways.every((way, i) => way.isOnlink === b.ways[i]?.isOnlink));
 }
 
-function formatWay({ gateway, device, isOnlink }: FakeWay): string {
-  return `${formatGateway(gateway)} ${device} ${isOnlink}`;
+function formatWay({ gateway, device }: FakeWay): string {
+  return `${formatGateway(gateway)} ${device}`;
 }
 
 function formatGateway(gateway: Address | undefined): string {

@@ -83,6 +83,51 @@ export function testRouteKernel(test: RouteTest): void {
       ]],
     ]));
 
+  test("IPv6 deletions take what they do not name, but for a nexthop", (world) =>
+    check(world, [
+      ["route add fd00:4::/64 via 2001:db8::2", "done", [
+        "fd00:4::/64 via 2001:db8::2 dev up0",
+      ]],
+      ["route append fd00:4::/64 via 2001:db8::3 proto 83", "done", [
+        "fd00:4::/64 nexthop via 2001:db8::2 dev up0 nexthop via 2001:db8::3 dev up0",
+      ]],
+      ["route append fd00:4::/64 dev up0 proto 83", "done", [
+        "fd00:4::/64 nexthop via 2001:db8::2 dev up0 nexthop via 2001:db8::3 dev up0",
+        "fd00:4::/64 dev up0 proto 83",
+      ]],
+      ["route append blackhole fd00:4::/64 proto 83", "done", [
+        "fd00:4::/64 nexthop via 2001:db8::2 dev up0 nexthop via 2001:db8::3 dev up0",
+        "fd00:4::/64 dev up0 proto 83",
+        "blackhole fd00:4::/64 dev lo proto 83",
+      ]],
+      [
+        "route del fd00:4::/64 proto 83 metric 1024 nexthop dev lo",
+        "done",
+        [
+          "fd00:4::/64 nexthop via 2001:db8::2 dev up0 nexthop via 2001:db8::3 dev up0",
+          "fd00:4::/64 dev up0 proto 83",
+        ],
+      ],
+      // Both ways go, though one is not of protocol 83.
+      ["route del blackhole fd00:4::/64 proto 83 metric 1024", "done", [
+        "fd00:4::/64 dev up0 proto 83",
+      ]],
+      ["route append fd00:4::/64 via 2001:db8::2", "done", [
+        "fd00:4::/64 dev up0 proto 83",
+        "fd00:4::/64 via 2001:db8::2 dev up0",
+      ]],
+      [
+        "route del fd00:4::/64 proto 83 metric 1024 nexthop dev up0",
+        "done",
+        ["fd00:4::/64 via 2001:db8::2 dev up0"],
+      ],
+      [
+        "route del fd00:4::/64 proto 83 metric 1024 nexthop dev up0",
+        "refused",
+        ["fd00:4::/64 via 2001:db8::2 dev up0"],
+      ],
+    ]));
+
   test("next hops that are not on link are refused", (world) =>
     check(world, [
       ["route add 172.16.4.0/22 via 198.18.9.2 proto 83", "refused", []],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { performance } from "node:perf_hooks";
 import { RouteReconciler } from "../../src/agent/route_reconciler.ts";
 import type { RouteReport } from "../../src/agent/route_report.ts";
-import type { CommandRunner } from "../../src/host/command.ts";
+import type { CommandOutput, CommandRunner } from "../../src/host/command.ts";
 import type { CommandFollower } from "../../src/host/command_follower.ts";
 import { IpRoutes } from "../../src/host/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
@@ -15,7 +15,9 @@ import type { DesiredRoute } from "../../src/route/desired_route.ts";
 import { formatKernelRoute } from "../../src/route/kernel_route.ts";
 
 /** An `ip` and the kernel behind it, with no interface but the loopback. */
-export interface RouteSubject extends CommandRunner, CommandFollower {
+export interface RouteSubject {
+  readonly runner: CommandRunner;
+  readonly follower: CommandFollower;
   /** Removes the kernel. */
   dispose(): Promise<void>;
 }
@@ -87,7 +89,7 @@ export class RouteWorld {
   constructor(subject: RouteSubject, debounceMs: number) {
     this.#subject = subject;
     this.#debounceMs = debounceMs;
-    this.port = new IpRoutes({ runner: subject, follower: subject });
+    this.port = new IpRoutes(subject);
   }
 
   /** Makes the interfaces, `up0` with its addresses; all are up. */
@@ -121,14 +123,12 @@ export class RouteWorld {
 
   /** Runs a command as an operator does. @returns whether it was carried out */
   async try(command: string): Promise<boolean> {
-    const args = command.split(" ");
-    return (await this.#subject.run({ program: "ip", args })).code === 0;
+    return (await this.#run(command)).code === 0;
   }
 
   /** Runs a command as an operator does. */
   async ip(command: string): Promise<void> {
-    const args = command.split(" ");
-    const { code, stderr } = await this.#subject.run({ program: "ip", args });
+    const { code, stderr } = await this.#run(command);
     assert.equal(code, 0, `ip ${command}: ${stderr}`);
   }
 
@@ -183,6 +183,11 @@ export class RouteWorld {
       if (leftMs <= 0) await fail();
       await withLimit(promise, leftMs);
     }
+  }
+
+  #run(command: string): Promise<CommandOutput> {
+    const args = command.split(" ");
+    return this.#subject.runner.run({ program: "ip", args });
   }
 
   async stop(): Promise<void> {
