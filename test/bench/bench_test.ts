@@ -24,6 +24,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "cni: one process": ["empty script", "ADD", "DEL"],
   "cni: 4 processes": ["empty script", "ADD", "DEL"],
+  "routes: ": ["ip -batch", "from empty, in the kernel"],
 };
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
@@ -45,7 +46,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   const { code, stdout, stderr } = await bench("--quick", "subnet");
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^subnet: /m);
-  assert.doesNotMatch(stdout, /^(rpc|host-local|cni): /m);
+  assert.doesNotMatch(stdout, /^(rpc|host-local|cni|routes): /m);
 });
 
 Deno.test("bench refuses a name that it does not know", async () => {

@@ -7,7 +7,7 @@ import {
   formatRatio,
 } from "./report.ts";
 
-/** Operations a second at 64 at once that DESIGN.md section 12 asks for. */
+/** Operations a second at 64 at once of the budget. */
 const BUDGET_PER_SECOND = 3000;
 
 /** Which clients call, how often of each kind, and how many at once. */

@@ -11,10 +11,10 @@ import {
   formatRatio,
 } from "./report.ts";
 
-/** MiB that DESIGN.md section 12 allows idle, and after the requests with the subnet full. */
+/** MiB of the budget: idle, and after the requests with the subnet full. */
 const BUDGET_IDLE_MIB = 100;
 const BUDGET_FULL_MIB = 250;
-/** How soon an agent that was killed serves again, in ms (DESIGN.md section 11). */
+/** How soon an agent that was killed serves again, in ms. */
 const BUDGET_RESTART_MS = 1000;
 
 const FULL = { prefix: 16, sample: 1000, requests: 100_000 };
