@@ -207,7 +207,7 @@ Deno.test("16 clients allocate and release at random: no address has two owners,
       ),
     );
     const log = [...own, ...shared];
-    assert.ok(log.length > 500, `only ${log.length} calls were made`);
+    assert.ok(log.length > 200, `only ${log.length} calls were made`);
     assert.ok(log.some(({ kind, ip }) => kind === "allocate" && ip === ""));
 
     const wrong = [...Map.groupBy(log, ({ id }) => id)]
