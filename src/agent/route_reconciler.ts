@@ -4,6 +4,7 @@ import type { DesiredRoute } from "../route/desired_route.ts";
 import { describeOperation } from "../route/ip_batch.ts";
 import type { KernelState } from "../route/kernel_route.ts";
 import { planRoutes, type RoutePlan, type RouteStatus } from "../route/plan.ts";
+import { LookSchedule } from "./look_schedule.ts";
 import {
   addRepairs,
   createReport,
@@ -19,12 +20,6 @@ import {
 const DEBOUNCE_MS = 50;
 /** How often the kernel is read without an event. */
 const INTERVAL_MS = 30_000;
-/** Time to the first attempt after a failure; it doubles up to the interval. */
-const FIRST_RETRY_MS = 500;
-/** Events alone keep the agent busy for no more than a fifth of the time... */
-const REST_FACTOR = 4;
-/** ...but drift is never left alone for longer than this. */
-const MAX_REST_MS = 400;
 
 const log = getLogger(["stellar-net", "agent", "routes"]);
 
@@ -54,6 +49,7 @@ export interface RouteReconcilerOptions {
 export class RouteReconciler {
   readonly #options: Required<Omit<RouteReconcilerOptions, "onReport">>;
   readonly #onReport: (report: RouteReport) => void;
+  readonly #schedule: LookSchedule;
   readonly #stop = new AbortController();
   #desired: readonly DesiredRoute[] | undefined;
   #report: RouteReport;
@@ -68,14 +64,7 @@ export class RouteReconciler {
     }
     | undefined;
   #listening: Promise<void> | undefined;
-  #running: Promise<void> | undefined;
   #waiters: PromiseWithResolvers<RouteReport>[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #dueMs: number | undefined;
-  /** Whether somebody waits for the next reconcile. */
-  #isUrgent = false;
-  #restUntilMs = 0;
-  #retryMs = FIRST_RETRY_MS;
 
   constructor({ onReport, ...options }: RouteReconcilerOptions) {
     this.#options = {
@@ -84,6 +73,10 @@ export class RouteReconciler {
       ...options,
     };
     this.#onReport = onReport ?? (() => {});
+    this.#schedule = new LookSchedule({
+      ...this.#options,
+      look: () => this.#answer(),
+    });
     this.#report = createReport({
       mode: options.mode,
       lookedAtMs: undefined,
@@ -109,7 +102,7 @@ export class RouteReconciler {
       return;
     }
     this.#listening ??= this.#listen();
-    this.#request({ delayMs: 0, isUrgent: true });
+    this.#schedule.lookNow();
   }
 
   /**
@@ -125,7 +118,7 @@ export class RouteReconciler {
     }
     const waiter = Promise.withResolvers<RouteReport>();
     this.#waiters.push(waiter);
-    this.#request({ delayMs: 0, isUrgent: true });
+    this.#schedule.lookNow();
     return waiter.promise;
   }
 
@@ -138,67 +131,28 @@ export class RouteReconciler {
   /** Ends it, once a reconcile that is under way has finished. Routes stay in place. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    clearTimeout(this.#timer);
-    await this.#running;
+    await this.#schedule.stop();
     await this.#listening;
     for (const waiter of this.#waiters.splice(0)) waiter.resolve(this.#report);
   }
 
   async #listen(): Promise<void> {
     const { signal } = this.#stop;
-    const { port, debounceMs } = this.#options;
     try {
-      for await (const _ of port.monitor({ signal })) {
-        this.#request({ delayMs: debounceMs, isUrgent: false });
+      for await (const _ of this.#options.port.monitor({ signal })) {
+        this.#schedule.lookSoon();
       }
     } catch (error) {
       log.error("Cannot listen for changes of routes: {error}", { error });
     }
   }
 
-  /** Asks for a reconcile. One that is due earlier serves as well: events never put it off. */
-  #request(
-    { delayMs, isUrgent }: {
-      readonly delayMs: number;
-      readonly isUrgent: boolean;
-    },
-  ): void {
-    this.#isUrgent ||= isUrgent;
-    const dueMs = this.#options.now() + delayMs;
-    if (this.#dueMs === undefined || dueMs < this.#dueMs) this.#dueMs = dueMs;
-    if (!this.#running) this.#arm();
-  }
-
-  #arm(): void {
-    clearTimeout(this.#timer);
-    if (this.#stop.signal.aborted || this.#dueMs === undefined) return;
-    const atMs = this.#isUrgent
-      ? this.#dueMs
-      : Math.max(this.#dueMs, this.#restUntilMs);
-    this.#timer = setTimeout(() => {
-      this.#running = this.#run();
-    }, Math.max(0, atMs - this.#options.now()));
-  }
-
-  async #run(): Promise<void> {
-    const { now, intervalMs } = this.#options;
-    const startMs = now();
+  /** Looks, and answers those who have asked for it by then. */
+  async #answer(): Promise<boolean> {
     const waiters = this.#waiters.splice(0);
-    this.#dueMs = undefined;
-    this.#isUrgent = false;
     const isDone = await this.#look(this.#desired ?? []);
-    const nowMs = now();
-    this.#restUntilMs = nowMs +
-      Math.min(REST_FACTOR * (nowMs - startMs), MAX_REST_MS);
-    this.#running = undefined;
-    this.#request({
-      delayMs: isDone ? intervalMs : Math.min(this.#retryMs, intervalMs),
-      isUrgent: false,
-    });
-    this.#retryMs = isDone
-      ? FIRST_RETRY_MS
-      : Math.min(this.#retryMs * 2, intervalMs);
     for (const waiter of waiters) waiter.resolve(this.#report);
+    return isDone;
   }
 
   /** Reads, plans, carries out, reads back. @returns whether nothing is left to try */
@@ -247,10 +201,10 @@ export class RouteReconciler {
     const routes = markFailures(after, outcomes);
     const error = describeFailures(after, outcomes);
     for (const { operation, error } of outcomes) {
-      log.debug("{operation}: {outcome}", {
+      log.debug("{operation}: {outcome}", () => ({
         operation: describeOperation(operation),
         outcome: error ?? "done",
-      });
+      }));
     }
     log.info("Changed {count} routes, {repairs} of them repairs", {
       count: outcomes.length,
