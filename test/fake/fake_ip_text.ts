@@ -7,7 +7,8 @@ import type { FakeRoute } from "./fake_route_table.ts";
 export function formatCommands({ kernel }: FakeIp): string[] {
   const links = [...kernel.links.values()];
   return [
-    ...links.filter(({ name, peer }) => name < peer).map(({ name, peer }) =>
+    // The second of a pair comes right behind the first.
+    ...links.filter((_, index) => index % 2 === 0).map(({ name, peer }) =>
       `link add ${name} type veth peer name ${peer}`
     ),
     // IPv6 addresses do not outlast a link that goes down.
