@@ -52,8 +52,9 @@ async function runCommandLine(): Promise<number> {
   return await runCli(Deno.args, {
     version,
     env: Deno.env.toObject(),
-    stdout: writeTo(Deno.stdout),
-    stderr: writeTo(Deno.stderr),
+    // Whoever reads, such as head(1), has read enough.
+    stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
+    stderr: writeError,
     isTerminal: Deno.stderr.isTerminal(),
     columns: columns(),
     now: Date.now,
@@ -87,7 +88,9 @@ async function runAgent(
     { readHostPrefixes },
     { formatGreeting },
     { configureLogging },
+    { connectionsPerListener },
     { makeStateDir },
+    { DEFAULT_LIMITS },
     { createRoutes },
     { createRpcServer },
     { openDenoKv },
@@ -100,12 +103,14 @@ async function runAgent(
     import("./src/host/host_prefixes.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
+    import("./src/host/open_files.ts"),
     import("./src/host/state_dir.ts"),
+    import("./src/rpc/limits.ts"),
     import("./src/rpc/routes.ts"),
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
   ]);
-  await configureLogging({ ...options.log, write: writeTo(Deno.stderr) });
+  await configureLogging({ ...options.log, write: writeError });
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
@@ -138,7 +143,18 @@ async function runAgent(
     await runDaemon({
       config,
       agent,
-      server: createRpcServer({ routes }),
+      server: createRpcServer({
+        routes,
+        limits: {
+          maxConnections: connectionsPerListener(
+            Deno.readTextFileSync("/proc/self/limits"),
+            {
+              listeners: 1 + config.listen.length,
+              most: DEFAULT_LIMITS.maxConnections,
+            },
+          ),
+        },
+      }),
       readHostPrefixes: () => readHostPrefixes(new DenoCommandRunner()),
       stop: stop.signal,
       warn: (message) => warnings.push(message),
@@ -146,7 +162,7 @@ async function runAgent(
         queue.link();
         listeners.push(...at);
         if (options.log.format === "json") return;
-        writeTo(Deno.stderr)(formatGreeting({
+        writeError(formatGreeting({
           program: PROGRAM,
           node: config.node,
           socketPath: config.socketPath,
@@ -161,15 +177,25 @@ async function runAgent(
   }
 }
 
+/** Writes whole texts. When nobody reads any more, `onBroken` decides. */
 function writeTo(
   stream: { writeSync(bytes: Uint8Array): number },
+  onBroken: () => void,
 ): (text: string) => void {
   const encoder = new TextEncoder();
   return (text) => {
     let bytes = encoder.encode(text);
-    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+      onBroken();
+    }
   };
 }
+
+/** Notes and logs are for whom it may concern: an agent goes on without a reader. */
+const writeError = writeTo(Deno.stderr, () => {});
 
 function columns(): number | undefined {
   try {

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { NetError } from "../error.ts";
 import type { Planned, Refusal } from "../plan.ts";
 import type { JsonValue, Key, Store, Version } from "../store/store.ts";
@@ -38,6 +39,8 @@ interface Job<State, Change> {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
+
+const log = getLogger(["stellar-net", "agent"]);
 
 const MAX_BATCH = 128;
 const MAX_QUEUE = 16_384;
@@ -132,6 +135,13 @@ export class Ledger<State, Change> {
       try {
         await (alone ? this.#runAlone(jobs[0]!) : this.#runBatch(jobs));
       } catch (error) {
+        log.error(
+          "Cannot read or write the state, refusing {count} requests: {error}",
+          {
+            count: jobs.length,
+            error,
+          },
+        );
         // What the commit did is not known: the store tells.
         this.#loaded = undefined;
         for (const job of jobs) job.reject(error);
@@ -144,6 +154,8 @@ export class Ledger<State, Change> {
     const { state, version } = await this.#load();
     try {
       job.resolve(await job.alone!(state, version));
+    } catch (error) {
+      job.reject(error);
     } finally {
       this.#loaded = undefined;
     }
