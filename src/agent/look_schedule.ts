@@ -76,7 +76,7 @@ export class LookSchedule {
     const restMs = Math.min(this.#restUntilMs - nowMs, MAX_REST_MS);
     this.#timer = setTimeout(() => {
       this.#running = this.#run();
-    }, this.#isUrgent ? waitMs : Math.max(waitMs, restMs));
+    }, Math.max(0, waitMs, this.#isUrgent ? 0 : restMs));
   }
 
   async #run(): Promise<void> {

@@ -15,14 +15,15 @@ import type {
   OperationOutcome,
 } from "./routes.ts";
 
-// -N: a protocol is a number, whatever this host's rt_protos calls it.
-const SHOW_IPV4 = ["-N", "-json", "-4", "route", "show", "table", "main"];
-const SHOW_IPV6 = ["-N", "-json", "-6", "route", "show", "table", "main"];
-const SHOW_ADDRESSES = ["-json", "address", "show"];
+// One process for all that is read. -N: a protocol is a number, whatever this
+// host's rt_protos calls it. All tables: those of both families come at once.
+const READ = ["-N", "-json", "-batch", "-"];
+const READ_LINES = "address show\nroute show table all\n";
 const BATCH = ["-force", "-batch", "-"];
 const MONITOR = ["monitor", "route", "link", "address"];
 
-const LIFETIMES = /"(?:valid_life_time|preferred_life_time|expires)":\d+/g;
+/** Addresses and routes that end by themselves show how long they still have. */
+const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
 /** How long `ip monitor` takes, amply, from its start until it hears. */
 const SETTLE_MS = 250;
 const FIRST_BACK_OFF_MS = 100;
@@ -49,23 +50,9 @@ export class IpRoutes implements KernelRoutes {
   }
 
   async read(): Promise<KernelState> {
-    const [ipv4 = "", ipv6 = "", addresses = ""] = await Promise.all(
-      [SHOW_IPV4, SHOW_IPV6, SHOW_ADDRESSES].map((args) => this.#show(args)),
-    );
-    const text = [ipv4, ipv6, addresses].map(withoutLifetimes).join("\n");
+    const text = (await this.#show()).replaceAll(LIFETIMES, "0");
     // Mostly nothing has changed: neither this nor what follows from it is done again.
-    if (this.#last?.text !== text) {
-      this.#last = {
-        text,
-        state: {
-          routes: [
-            ...parse(SHOW_IPV4, () => parseKernelRoutes(ipv4, 4)),
-            ...parse(SHOW_IPV6, () => parseKernelRoutes(ipv6, 6)),
-          ],
-          links: parse(SHOW_ADDRESSES, () => parseLinks(addresses)),
-        },
-      };
-    }
+    if (this.#last?.text !== text) this.#last = { text, state: parse(text) };
     return this.#last.state;
   }
 
@@ -144,39 +131,36 @@ export class IpRoutes implements KernelRoutes {
     }
   }
 
-  async #show(args: readonly string[]): Promise<string> {
+  async #show(): Promise<string> {
     const { code, stdout, stderr } = await this.#runner.run({
       program: "ip",
-      args,
+      args: READ,
+      stdin: READ_LINES,
     });
     if (code === 0) return stdout;
-    // A table that never had a route.
-    if (stderr.includes("FIB table does not exist")) return "";
-    throw unreadable(args, stderr.trim() || `it ended with ${code}`);
+    throw unreadable(stderr.trim() || `it ended with ${code}`);
   }
 }
 
-/** Addresses and routes that end by themselves show how long they still have. */
-function withoutLifetimes(text: string): string {
-  return text.replaceAll(LIFETIMES, "");
-}
-
-function parse<T>(args: readonly string[], read: () => T): T {
+/** Parses what the two commands printed: a line each. */
+function parse(text: string): KernelState {
+  const [addresses, routes, ...more] = text.trim().split("\n");
   try {
-    return read();
+    if (!addresses || !routes || more.length > 0) {
+      throw new SyntaxError("ip did not print two lines");
+    }
+    return { links: parseLinks(addresses), routes: parseKernelRoutes(routes) };
   } catch (cause) {
-    throw unreadable(args, "it printed what cannot be read", { cause });
+    throw unreadable("it printed what cannot be read", { cause });
   }
 }
 
-function unreadable(
-  args: readonly string[],
-  what: string,
-  options?: ErrorOptions,
-): NetError {
+function unreadable(what: string, options?: ErrorOptions): NetError {
   return new NetError(
     "unavailable",
-    `Cannot read this host's routes: "ip ${args.join(" ")}" failed: ${what}`,
+    `Cannot read this host's routes: "ip ${
+      READ.join(" ")
+    }" with "address show" and "route show table all" failed: ${what}`,
     options,
   );
 }

@@ -57,15 +57,16 @@ export function parseRoutePrefixes(
 }
 
 /**
- * The routes in the output of `ip -json -4 route show` (or `-6`), with or
- * without `-N` (ip-route(8)).
+ * The routes of the main table in the output of `ip -json route show table all`
+ * (ip-route(8)), with or without `-N`.
  *
  * @throws {SyntaxError} when it is not such output
  */
-export function parseKernelRoutes(text: string, family: Family): KernelRoute[] {
+export function parseKernelRoutes(text: string): KernelRoute[] {
   const addresses = new AddressTexts();
   return parseRouteArray(text).flatMap((route) => {
-    const destination = parseDestination(route.dst ?? "", family);
+    if (route.table !== undefined) return [];
+    const destination = parseDestination(route.dst ?? "", familyOf(route));
     return destination === undefined ? [] : [{
       destination,
       type: parseType(route.type),
@@ -92,6 +93,10 @@ interface JsonNextHop {
 }
 
 interface JsonRoute extends JsonNextHop {
+  /** There when it is not the main one. */
+  readonly table?: string | number;
+  /** There in IPv6 alone (RFC 4191). */
+  readonly pref?: string;
   readonly type?: string;
   readonly dst?: string;
   readonly protocol?: string | number;
@@ -135,6 +140,11 @@ function parseNextHop(
     device: way.dev ?? "",
     flags: way.flags ?? [],
   }];
+}
+
+/** A default route does not tell by its destination. */
+function familyOf({ dst, pref }: JsonRoute): Family {
+  return dst?.includes(":") || pref !== undefined ? 6 : 4;
 }
 
 /** What a route of ours never has. */

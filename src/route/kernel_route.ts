@@ -1,6 +1,9 @@
 import { type Address, type Family, formatAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { HostLink } from "./host_json.ts";
+import {
+  formatPrefix,
+  type InterfaceAddress,
+  type Prefix,
+} from "../net/prefix.ts";
 import { formatProtocol, PROTOCOL_BOOT } from "./protocol.ts";
 
 /** One way that a route leads out of this host. */
@@ -30,11 +33,19 @@ export interface KernelRoute {
   readonly attributes: string;
 }
 
+/** An interface, as far as routes are concerned. */
+export interface KernelLink {
+  readonly name: string;
+  /** Whether it is switched on; a carrier is another matter. */
+  readonly isUp: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+}
+
 /** What the kernel has that bears on routes. */
 export interface KernelState {
   /** The routes of the main table, in the kernel's order. */
   readonly routes: readonly KernelRoute[];
-  readonly links: readonly HostLink[];
+  readonly links: readonly KernelLink[];
 }
 
 /** The metric of a route that was added without one. */

@@ -52,7 +52,12 @@ export type RouteOperation =
 
 /** How it stands with a desired route. */
 export type RouteState =
-  | { readonly kind: "installed"; readonly hasCarrier: boolean }
+  | {
+    readonly kind: "installed";
+    readonly device: string;
+    /** Whether the interface sees its other end. */
+    readonly hasCarrier: boolean;
+  }
   /** To be installed, or to be led through the right next hop. */
   | { readonly kind: "pending" }
   /** Somebody else's route to the same destination is there: ours is not installed. */
@@ -161,7 +166,7 @@ function planDestination(
   const kept = own.find((route) => isInstalled(wanted, route));
   if (kept) {
     return {
-      state: { kind: "installed", hasCarrier },
+      state: { kind: "installed", device, hasCarrier },
       operations: own.length === 1
         ? []
         : own.filter((route) => route !== kept).map(deletion("duplicate")),

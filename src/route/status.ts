@@ -33,12 +33,10 @@ export function countRoutes(routes: readonly RouteStatus[]): RouteCounts {
 /** Says in a sentence for people how it stands with a desired route, and why. */
 export function explainRoute({ route, state, actual }: RouteStatus): string {
   switch (state.kind) {
-    case "installed": {
-      const device = actual[0]?.nextHops[0]?.device ?? "its link";
+    case "installed":
       return state.hasCarrier
         ? "it is in the kernel"
-        : `it is in the kernel, but ${device} has no carrier`;
-    }
+        : `it is in the kernel, but ${state.device} has no carrier`;
     case "pending":
       return actual.length === 0
         ? "it is not in the kernel yet"

@@ -45,8 +45,10 @@ export class FakeIp implements CommandRunner, CommandFollower {
     }
     const text = args.join(" ");
     if (text === "-force -batch -") return this.#runBatch(stdin ?? "");
+    if (text === "-N -json -batch -") return this.#showBatch(stdin ?? "");
     try {
-      return { code: 0, stdout: this.#execute(text), stderr: "" };
+      this.#execute(text);
+      return { code: 0, stdout: "", stderr: "" };
     } catch (error) {
       if (!(error instanceof KernelRefusal)) throw error;
       return { code: 2, stdout: "", stderr: `${error.message}\n` };
@@ -82,10 +84,9 @@ export class FakeIp implements CommandRunner, CommandFollower {
 
   #runBatch(stdin: string): CommandOutput {
     const stderr: string[] = [];
-    const stdout: string[] = [];
     for (const [index, line] of stdin.trimEnd().split("\n").entries()) {
       try {
-        stdout.push(this.#execute(line));
+        this.#execute(line);
       } catch (error) {
         if (!(error instanceof KernelRefusal)) throw error;
         stderr.push(error.message, `Command failed -:${index + 1}`);
@@ -93,20 +94,26 @@ export class FakeIp implements CommandRunner, CommandFollower {
     }
     return {
       code: stderr.length === 0 ? 0 : 1,
-      stdout: stdout.join(""),
+      stdout: "",
       stderr: stderr.map((text) => `${text}\n`).join(""),
     };
   }
 
-  /** Carries a command out, and returns what it prints. */
-  #execute(text: string): string {
+  #showBatch(stdin: string): CommandOutput {
+    const lines = stdin.trimEnd().split("\n").map((line) => {
+      this.log.push(line);
+      if (line === "address show") return addressesJson(this.kernel);
+      if (line === "route show table all") return routesJson(this.kernel);
+      throw unknown(line);
+    });
+    return { code: 0, stdout: `${lines.join("\n")}\n`, stderr: "" };
+  }
+
+  /** Carries a command out. */
+  #execute(text: string): void {
     this.log.push(text);
-    const show = /^-N -json -([46]) route show table main$/.exec(text);
-    if (show) return routesJson(this.kernel, Number(show[1]) as Family);
-    if (text === "-json address show") return addressesJson(this.kernel);
     if (this.refuseAll !== "") throw new KernelRefusal(this.refuseAll);
     this.#change(text);
-    return "";
   }
 
   #change(text: string): void {

@@ -12,8 +12,15 @@ import {
   isMultipath,
 } from "./fake_route_table.ts";
 
-/** What `ip -N -json route show table main` prints for a family. */
-export function routesJson(kernel: FakeKernel, family: Family): string {
+/** What `ip -N -json route show table all` prints; the main tables are all. */
+export function routesJson(kernel: FakeKernel): string {
+  return JSON.stringify([...tableJson(kernel, 4), ...tableJson(kernel, 6)]);
+}
+
+function tableJson(
+  kernel: FakeKernel,
+  family: Family,
+): Record<string, unknown>[] {
   const shown: FakeRoute[][] = [];
   for (const route of kernel.tables[family].routes) {
     const siblings = shown.at(-1);
@@ -21,7 +28,7 @@ export function routesJson(kernel: FakeKernel, family: Family): string {
     if (siblings && isSibling(siblings[0]!, route)) siblings.push(route);
     else shown.push([route]);
   }
-  return JSON.stringify(shown.map((routes) => {
+  return shown.map((routes) => {
     const [route] = routes as [FakeRoute];
     const ways = routes.flatMap((each) => each.ways);
     return {
@@ -37,8 +44,9 @@ export function routesJson(kernel: FakeKernel, family: Family): string {
       ...ways.length < 2
         ? {}
         : { nexthops: ways.map((way) => wayJson(kernel, way)) },
+      ...family === 6 ? { pref: "medium" } : {},
     };
-  }));
+  });
 }
 
 /** What `ip -json address show` prints. */

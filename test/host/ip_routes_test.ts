@@ -13,31 +13,30 @@ import {
 
 const DONE: CommandOutput = { code: 0, stdout: "", stderr: "" };
 
-Deno.test("IpRoutes.read() asks for routes by number, and for addresses", async () => {
-  const asked: string[] = [];
+Deno.test("IpRoutes.read() asks for all at once, with protocols by number", async () => {
+  const asked: Command[] = [];
   const port = createPort((command) => {
-    asked.push([command.program, ...command.args].join(" "));
-    return DONE;
+    asked.push(command);
+    return { ...DONE, stdout: "[]\n[]\n" };
   });
   assert.deepEqual(await port.read(), { routes: [], links: [] });
-  assert.deepEqual(asked, [
-    "ip -N -json -4 route show table main",
-    "ip -N -json -6 route show table main",
-    "ip -json address show",
-  ]);
+  assert.deepEqual(asked, [{
+    program: "ip",
+    args: ["-N", "-json", "-batch", "-"],
+    stdin: "address show\nroute show table all\n",
+  }]);
 });
 
 Deno.test("IpRoutes.read() returns the same state until something has changed", async () => {
   let lifetime = 90;
   let gateway = "fe80::1";
-  const port = createPort(({ args }) => ({
+  const port = createPort(() => ({
     ...DONE,
-    stdout: args.includes("-6")
-      ? `[{"dst":"default","gateway":"${gateway}","dev":"a","expires":${lifetime}}]`
-      : args.includes("-4")
-      ? "[]"
-      : `[{"ifname":"a","flags":["UP"],"addr_info":[{"local":"192.0.2.1",
-          "prefixlen":24,"valid_life_time":${lifetime},"preferred_life_time":${lifetime}}]}]`,
+    stdout: `[{"ifname":"a","flags":["UP"],"addr_info":[{"local":"192.0.2.1",` +
+      `"prefixlen":24,"valid_life_time":${lifetime},` +
+      `"preferred_life_time":${lifetime}}]}]\n` +
+      `[{"dst":"default","gateway":"${gateway}","dev":"a",` +
+      `"expires":${lifetime},"pref":"medium"}]\n`,
   }));
   const first = await port.read();
   lifetime--;
@@ -57,37 +56,20 @@ Deno.test("IpRoutes.read() says what ip said when it fails", async (t) => {
     [
       "an error",
       { code: 1, stderr: "Cannot open netlink socket: x\n" },
-      /^Cannot read this host's routes: "ip -N -json -4 route show table main" failed: Cannot open netlink socket: x$/,
+      /^Cannot read this host's routes: "ip -N -json -batch -" with "address show" and "route show table all" failed: Cannot open netlink socket: x$/,
     ],
     ["no word", { code: 9 }, / failed: it ended with 9$/],
-    [
-      "no JSON",
-      { stdout: "default via 192.0.2.1\n" },
-      / failed: it printed what cannot be read$/,
-    ],
+    ["no JSON", { stdout: "[]\ndefault via 192.0.2.1\n" }, / be read$/],
+    ["one line", { stdout: "[]\n" }, / be read$/],
+    ["three lines", { stdout: "[]\n[]\n[]\n" }, / be read$/],
   ];
   for (const [name, output, message] of rows) {
     await t.step(name, () =>
       assert.rejects(
-        createPort(({ args }) =>
-          args.includes("-4") ? { ...DONE, ...output } : DONE
-        ).read(),
+        createPort(() => ({ ...DONE, ...output })).read(),
         { code: "unavailable", message },
       ));
   }
-});
-
-Deno.test("IpRoutes.read() takes a table that is not there for an empty one", async () => {
-  const port = createPort(({ args }) =>
-    args.includes("route")
-      ? {
-        code: 2,
-        stdout: "[",
-        stderr: "Error: ipv4: FIB table does not exist.\nDump terminated\n",
-      }
-      : DONE
-  );
-  assert.deepEqual((await port.read()).routes, []);
 });
 
 Deno.test("IpRoutes.apply() tells of every operation what became of it", async (t) => {

@@ -4,17 +4,14 @@ import { formatKernelRoute } from "../../src/route/kernel_route.ts";
 
 /** A route as `ip -N -json` prints it, and as people read it. */
 const ROUTES: readonly (readonly [
-  family: 4 | 6,
   json: Readonly<Record<string, unknown>>,
   text: string,
 ])[] = [
   [
-    4,
     { dst: "10.1.0.0/24", gateway: "192.0.2.2", dev: "eth0", flags: [] },
     "10.1.0.0/24 via 192.0.2.2 dev eth0",
   ],
   [
-    4,
     {
       dst: "default",
       gateway: "192.0.2.1",
@@ -24,17 +21,15 @@ const ROUTES: readonly (readonly [
     },
     "0.0.0.0/0 via 192.0.2.1 dev eth0 proto dhcp metric 100",
   ],
-  [4, { dst: "10.1.0.9", dev: "tun0", scope: "253" }, "10.1.0.9/32 dev tun0"],
+  [{ dst: "10.1.0.9", dev: "tun0", scope: "253" }, "10.1.0.9/32 dev tun0"],
   [
-    4,
     { dst: "192.0.2.0/24", dev: "eth0", protocol: "2", prefsrc: "192.0.2.7" },
     "192.0.2.0/24 dev eth0 proto kernel src 192.0.2.7",
   ],
-  [4, { type: "6", dst: "10.2.0.0/16" }, "blackhole 10.2.0.0/16"],
-  [4, { type: "blackhole", dst: "10.2.0.0/16" }, "blackhole 10.2.0.0/16"],
-  [4, { type: "77", dst: "10.2.0.0/16" }, "77 10.2.0.0/16"],
+  [{ type: "6", dst: "10.2.0.0/16" }, "blackhole 10.2.0.0/16"],
+  [{ type: "blackhole", dst: "10.2.0.0/16" }, "blackhole 10.2.0.0/16"],
+  [{ type: "77", dst: "10.2.0.0/16" }, "77 10.2.0.0/16"],
   [
-    4,
     {
       dst: "10.3.0.0/16",
       tos: "0x10",
@@ -45,7 +40,6 @@ const ROUTES: readonly (readonly [
     "10.3.0.0/16 tos 0x10 via 192.0.2.2 dev eth0 proto 83",
   ],
   [
-    4,
     {
       dst: "10.4.0.0/16",
       flags: [],
@@ -62,7 +56,6 @@ const ROUTES: readonly (readonly [
     "10.4.0.0/16 nexthop via 192.0.2.2 dev eth0 nexthop via 192.0.2.3 dev eth1 dead linkdown",
   ],
   [
-    4,
     {
       dst: "10.5.0.0/16",
       via: { family: "inet6", host: "fe80::1" },
@@ -72,7 +65,6 @@ const ROUTES: readonly (readonly [
     "10.5.0.0/16 via fe80::1 dev eth0 onlink",
   ],
   [
-    4,
     {
       dst: "10.6.0.0/16",
       nhid: 7,
@@ -83,7 +75,6 @@ const ROUTES: readonly (readonly [
     "10.6.0.0/16 via 192.0.2.2 dev eth0 nhid 7 mtu 1400",
   ],
   [
-    6,
     {
       dst: "fd00:4::/64",
       gateway: "2001:db8::2",
@@ -94,41 +85,42 @@ const ROUTES: readonly (readonly [
     "fd00:4::/64 via 2001:db8::2 dev eth0 proto 83",
   ],
   [
-    6,
     {
       type: "7",
       dst: "default",
       dev: "lo",
       protocol: "kernel",
       metric: 4294967295,
+      pref: "medium",
     },
     "unreachable ::/0 dev lo proto kernel metric 4294967295",
   ],
   [
-    6,
     { dst: "fd00:5::1", dev: "eth0", protocol: "our-own", metric: 1024 },
     "fd00:5::1/128 dev eth0 proto unknown",
   ],
 ];
 
 Deno.test("parseKernelRoutes() and formatKernelRoute() keep what ip shows", async (t) => {
-  for (const [family, json, text] of ROUTES) {
+  for (const [json, text] of ROUTES) {
     await t.step(text, () => {
-      const routes = parseKernelRoutes(JSON.stringify([json]), family);
+      const routes = parseKernelRoutes(JSON.stringify([json]));
       assert.deepEqual(routes.map(formatKernelRoute), [text]);
     });
   }
 });
 
-Deno.test("parseKernelRoutes() leaves out what is no destination of containers", () => {
+Deno.test("parseKernelRoutes() leaves out other tables, and what is no destination of containers", () => {
   const text = JSON.stringify([
+    { type: "2", dst: "192.0.2.7", dev: "eth0", table: "255" },
+    { dst: "10.9.0.0/16", dev: "eth0", table: "mine" },
     { type: "unreachable", dst: "::ffff:0.0.0.0/96", dev: "lo" },
     { dst: "fd00:4::/64", dev: "eth0", metric: 256 },
     {},
   ]);
-  assert.deepEqual(parseKernelRoutes(text, 6).map(formatKernelRoute), [
+  assert.deepEqual(parseKernelRoutes(text).map(formatKernelRoute), [
     "fd00:4::/64 dev eth0 metric 256",
   ]);
-  assert.deepEqual(parseKernelRoutes("", 4), []);
-  assert.throws(() => parseKernelRoutes("[", 4), SyntaxError);
+  assert.deepEqual(parseKernelRoutes(""), []);
+  assert.throws(() => parseKernelRoutes("["), SyntaxError);
 });
