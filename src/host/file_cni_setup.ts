@@ -105,6 +105,8 @@ export class FileCniSetup implements CniSetup {
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
     return formatLauncher([
       ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
+      // Everything is in the bundle: nothing has to be set up to load more.
+      ...["--no-npm", "--no-remote"],
       ...["--unstable-kv", "--unstable-lazy-dynamic-imports", entry],
     ]);
   }
