@@ -14,7 +14,7 @@ import {
   formatRatio,
 } from "./report.ts";
 
-/** How much longer than an empty script an ADD may take (DESIGN.md section 12). */
+/** How much longer than an empty script an ADD may take. */
 const BUDGET_RATIO = 1.5;
 
 /** A process that is measured. */

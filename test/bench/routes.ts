@@ -16,7 +16,7 @@ import {
   formatRatio,
 } from "./report.ts";
 
-/** What DESIGN.md section 12 allows beside `ip` itself. */
+/** What is allowed beside `ip` itself. */
 const BUDGET_RATIO = 1.3;
 const PROTOCOL = 83;
 

@@ -14,7 +14,6 @@ const USAGE: readonly Row[] = [
   ["nonsense", {}, /"nonsense"/],
   ["agent --no-such-flag", {}, /--no-such-flag/],
   ["agent --node a/b", {}, /: --node: "a\/b" is not valid/],
-  // CASES 8, 9, 10, 4 and 16.
   [
     "agent --network 192.0.2.12/24",
     {},

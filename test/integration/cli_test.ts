@@ -16,7 +16,7 @@ type Step = readonly [
 
 const NOTHING = /^$/;
 
-// The steps build on each other. CASES 7, 11 and 12 among them.
+// The steps build on each other.
 const STEPS: readonly Step[] = [
   [
     "status",

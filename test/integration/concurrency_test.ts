@@ -72,7 +72,6 @@ function addressesOf22(network: string): string[] {
     .map((offset) => `${a}.${b}.${offset >> 8}.${offset & 255}`);
 }
 
-// CASES 5 and 14.
 Deno.test("256 callers on 64 connections fill a subnet: every address once, then RESOURCE_EXHAUSTED", () =>
   withClients({
     clients: CLIENTS,

@@ -15,7 +15,7 @@ export type Step = readonly [
 const ON_A = { node: "a" };
 const NONE = {};
 
-// CASES 15 and 39 to 42. The steps build on each other.
+// The steps build on each other.
 export const STEPS: readonly Step[] = [
   ["Info", "Info", NONE, { id: "stellar.services.network.v1" }],
 
