@@ -118,8 +118,7 @@ function read<T>(
 /** What a terminal acts on stands in no message. */
 function escape(text: string): string {
   return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f]/g,
+    /\p{Cc}/gu,
     (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"),
   );
 }
