@@ -1,4 +1,6 @@
+import type { Address } from "../net/address.ts";
 import type { Carve } from "../net/carve.ts";
+import type { RouteMode } from "./route_report.ts";
 
 /** How an agent runs: its flags, parsed. */
 export interface AgentConfig {
@@ -14,6 +16,20 @@ export interface AgentConfig {
   readonly listen: readonly ListenAddress[];
   /** Where cluster and node state are kept. */
   readonly store: StoreChoice;
+  /** URLs of agents that host the registry, in the order to try them in. Empty: this one does. */
+  readonly join: readonly string[];
+  /** Addresses that other hosts route through, at most one of each family. Empty: found. */
+  readonly advertise: readonly Address[];
+  /** `auto`: `apply` where the agent may change the network, else `off`. */
+  readonly routes: RouteMode | "auto";
+  /** The mark by which the agent knows its own kernel routes, 5 to 255 (rtnetlink(7)). */
+  readonly routeProtocol: number;
+  /** Name of the bridge to make and address; undefined leaves that to others. */
+  readonly bridge: string | undefined;
+  /** Whether traffic that leaves the cluster's networks gets the host's address. */
+  readonly masquerade: boolean;
+  /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
+  readonly reclaimAfterMs: number | undefined;
   /** How long a released address is not given again while others are free, in ms. */
   readonly coolDownMs: number;
   /** How long the history is kept, in ms. */

@@ -4,8 +4,8 @@
 // @generated from file stellar/net/v1/agent.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Network } from "./registry_pb.ts";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDItcCChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBTJgCgxBZ2VudFNlcnZpY2USUAoJR2V0U3RhdHVzEiAuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIqUEChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqkBCgxSZWdpc3RyeUxpbmsSMAoFc3RhdGUYASABKA4yIS5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmtTdGF0ZRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgDIAEoCRILCgN1cmwYBCABKAkSDAoEdXJscxgFIAMoCRIQCghyZXZpc2lvbhgGIAEoAyJCCgpQZWVyQ291bnRzEg0KBXJlYWR5GAEgASgFEhMKC3VucmVhY2hhYmxlGAIgASgFEhAKCG5vX2FnZW50GAMgASgFIqUBCg9Ib3N0Um91dGVDb3VudHMSJwoEbW9kZRgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLlJvdXRlTW9kZRIOCgZ3YW50ZWQYAiABKAUSEQoJaW5zdGFsbGVkGAMgASgFEhEKCWNvbmZsaWN0cxgEIAEoBRISCgp1bnJlc29sdmVkGAUgASgFEhAKCHJlcGFpcmVkGAYgASgDEg0KBWVycm9yGAcgASgJIhcKFUxpc3RIb3N0Um91dGVzUmVxdWVzdCKDAQoJSG9zdFJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEgwKBG5vZGUYAyABKAkSLQoFc3RhdGUYBCABKA4yHi5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVTdGF0ZRILCgN3aHkYBSABKAkSDgoGYWN0dWFsGAYgAygJIrwBChZMaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSKQoGcm91dGVzGAIgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlEhAKCGNvbW1hbmRzGAMgAygJEi0KCWxvb2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYBSABKAkiHgoORXhhbWluZVJlcXVlc3QSDAoEcGVlchgBIAEoCSJuCgVDaGVjaxIMCgRuYW1lGAEgASgJEisKBnN0YXR1cxgCIAEoDjIbLnN0ZWxsYXIubmV0LnYxLkNoZWNrU3RhdHVzEg0KBWZvdW5kGAMgASgJEg0KBW1lYW5zGAQgASgJEgwKBG1lbmQYBSABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIh0KDExlYXZlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIgCg1MZWF2ZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkq2wEKEVJlZ2lzdHJ5TGlua1N0YXRlEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0hPU1RFRBABEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSk9JTkVEEAISIwofUkVHSVNUUllfTElOS19TVEFURV9VTlJFQUNIQUJMRRADEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfRkVOQ0VEEAQSHAoYUkVHSVNUUllfTElOS19TVEFURV9MRUZUEAUqZgoJUm91dGVNb2RlEhoKFlJPVVRFX01PREVfVU5TUEVDSUZJRUQQABIUChBST1VURV9NT0RFX0FQUExZEAESEwoPUk9VVEVfTU9ERV9QTEFOEAISEgoOUk9VVEVfTU9ERV9PRkYQAyqJAgoOSG9zdFJvdXRlU3RhdGUSIAocSE9TVF9ST1VURV9TVEFURV9VTlNQRUNJRklFRBAAEh4KGkhPU1RfUk9VVEVfU1RBVEVfSU5TVEFMTEVEEAESHAoYSE9TVF9ST1VURV9TVEFURV9QRU5ESU5HEAISHQoZSE9TVF9ST1VURV9TVEFURV9DT05GTElDVBADEhwKGEhPU1RfUk9VVEVfU1RBVEVfV0FJVElORxAEEh8KG0hPU1RfUk9VVEVfU1RBVEVfTk9UX05FRURFRBAFEhsKF0hPU1RfUk9VVEVfU1RBVEVfRkFJTEVEEAYSHAoYSE9TVF9ST1VURV9TVEFURV9VTktOT1dOEAcqcwoLQ2hlY2tTdGF0dXMSHAoYQ0hFQ0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEwoPQ0hFQ0tfU1RBVFVTX09LEAESGAoUQ0hFQ0tfU1RBVFVTX1dBUk5JTkcQAhIXChNDSEVDS19TVEFUVVNfRkFJTEVEEAMy0wIKDEFnZW50U2VydmljZRJQCglHZXRTdGF0dXMSIC5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVzcG9uc2USXwoOTGlzdEhvc3RSb3V0ZXMSJS5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEkoKB0V4YW1pbmUSHi5zdGVsbGFyLm5ldC52MS5FeGFtaW5lUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXNwb25zZRJECgVMZWF2ZRIcLnN0ZWxsYXIubmV0LnYxLkxlYXZlUmVxdWVzdBodLnN0ZWxsYXIubmV0LnYxLkxlYXZlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
@@ -187,6 +187,41 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
    * @generated from field: int32 leaked = 14;
    */
   leaked: number;
+
+  /**
+   * How it stands with the registry.
+   *
+   * @generated from field: stellar.net.v1.RegistryLink registry = 15;
+   */
+  registry?: RegistryLink | undefined;
+
+  /**
+   * The other nodes of the cluster.
+   *
+   * @generated from field: stellar.net.v1.PeerCounts peers = 16;
+   */
+  peers?: PeerCounts | undefined;
+
+  /**
+   * The routes that this host should have.
+   *
+   * @generated from field: stellar.net.v1.HostRouteCounts host_routes = 17;
+   */
+  hostRoutes?: HostRouteCounts | undefined;
+
+  /**
+   * The addresses that other hosts route through.
+   *
+   * @generated from field: repeated string advertised = 18;
+   */
+  advertised: string[];
+
+  /**
+   * The time of this host's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp now = 19;
+   */
+  now?: Timestamp | undefined;
 };
 
 /**
@@ -197,7 +232,621 @@ export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_agent, 2);
 
 /**
- * AgentService tells how an agent is doing.
+ * RegistryLink tells how it stands with the registry.
+ *
+ * @generated from message stellar.net.v1.RegistryLink
+ */
+export type RegistryLink = Message<"stellar.net.v1.RegistryLink"> & {
+  /**
+   * The state.
+   *
+   * @generated from field: stellar.net.v1.RegistryLinkState state = 1;
+   */
+  state: RegistryLinkState;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 2;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Why it is out of reach, or refuses this node. Empty: all is well.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+
+  /**
+   * URL of the agent that hosts the registry and was reached last. Empty:
+   * none was, or it is hosted here.
+   *
+   * @generated from field: string url = 4;
+   */
+  url: string;
+
+  /**
+   * URLs of all agents that it may be reached through.
+   *
+   * @generated from field: repeated string urls = 5;
+   */
+  urls: string[];
+
+  /**
+   * Revision of the cluster's record that is known here.
+   *
+   * @generated from field: int64 revision = 6;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message stellar.net.v1.RegistryLink.
+ * Use `create(RegistryLinkSchema)` to create a new message.
+ */
+export const RegistryLinkSchema: GenMessage<RegistryLink> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 3);
+
+/**
+ * PeerCounts counts the other nodes by state.
+ *
+ * @generated from message stellar.net.v1.PeerCounts
+ */
+export type PeerCounts = Message<"stellar.net.v1.PeerCounts"> & {
+  /**
+   * Heard of a short while ago.
+   *
+   * @generated from field: int32 ready = 1;
+   */
+  ready: number;
+
+  /**
+   * Not heard of for a while.
+   *
+   * @generated from field: int32 unreachable = 2;
+   */
+  unreachable: number;
+
+  /**
+   * Registered over the API.
+   *
+   * @generated from field: int32 no_agent = 3;
+   */
+  noAgent: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.PeerCounts.
+ * Use `create(PeerCountsSchema)` to create a new message.
+ */
+export const PeerCountsSchema: GenMessage<PeerCounts> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 4);
+
+/**
+ * HostRouteCounts counts the routes that this host should have.
+ *
+ * @generated from message stellar.net.v1.HostRouteCounts
+ */
+export type HostRouteCounts = Message<"stellar.net.v1.HostRouteCounts"> & {
+  /**
+   * What the agent does about them.
+   *
+   * @generated from field: stellar.net.v1.RouteMode mode = 1;
+   */
+  mode: RouteMode;
+
+  /**
+   * How many this host should have.
+   *
+   * @generated from field: int32 wanted = 2;
+   */
+  wanted: number;
+
+  /**
+   * How many are in the kernel.
+   *
+   * @generated from field: int32 installed = 3;
+   */
+  installed: number;
+
+  /**
+   * How many have somebody else's route in their way.
+   *
+   * @generated from field: int32 conflicts = 4;
+   */
+  conflicts: number;
+
+  /**
+   * How many are not installed for another reason, or not yet.
+   *
+   * @generated from field: int32 unresolved = 5;
+   */
+  unresolved: number;
+
+  /**
+   * How many were put right since the agent started.
+   *
+   * @generated from field: int64 repaired = 6;
+   */
+  repaired: bigint;
+
+  /**
+   * Why the kernel is not as it should be. Empty: that is nobody's fault.
+   *
+   * @generated from field: string error = 7;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.HostRouteCounts.
+ * Use `create(HostRouteCountsSchema)` to create a new message.
+ */
+export const HostRouteCountsSchema: GenMessage<HostRouteCounts> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 5);
+
+/**
+ * ListHostRoutesRequest has no fields.
+ *
+ * @generated from message stellar.net.v1.ListHostRoutesRequest
+ */
+export type ListHostRoutesRequest = Message<"stellar.net.v1.ListHostRoutesRequest"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.ListHostRoutesRequest.
+ * Use `create(ListHostRoutesRequestSchema)` to create a new message.
+ */
+export const ListHostRoutesRequestSchema: GenMessage<ListHostRoutesRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 6);
+
+/**
+ * HostRoute is a route that this host should have.
+ *
+ * @generated from message stellar.net.v1.HostRoute
+ */
+export type HostRoute = Message<"stellar.net.v1.HostRoute"> & {
+  /**
+   * The destination.
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
+
+  /**
+   * The next hop.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
+
+  /**
+   * Name of the node that owns the destination. Empty: an extra route.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+
+  /**
+   * How it stands with it.
+   *
+   * @generated from field: stellar.net.v1.HostRouteState state = 4;
+   */
+  state: HostRouteState;
+
+  /**
+   * Why, as a sentence.
+   *
+   * @generated from field: string why = 5;
+   */
+  why: string;
+
+  /**
+   * What the kernel has for the destination, as `ip route` shows it.
+   *
+   * @generated from field: repeated string actual = 6;
+   */
+  actual: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.HostRoute.
+ * Use `create(HostRouteSchema)` to create a new message.
+ */
+export const HostRouteSchema: GenMessage<HostRoute> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 7);
+
+/**
+ * ListHostRoutesResponse lists routes.
+ *
+ * @generated from message stellar.net.v1.ListHostRoutesResponse
+ */
+export type ListHostRoutesResponse = Message<"stellar.net.v1.ListHostRoutesResponse"> & {
+  /**
+   * What the agent does about them.
+   *
+   * @generated from field: stellar.net.v1.RouteMode mode = 1;
+   */
+  mode: RouteMode;
+
+  /**
+   * In order of precedence: those of nodes, then the extra routes.
+   *
+   * @generated from field: repeated stellar.net.v1.HostRoute routes = 2;
+   */
+  routes: HostRoute[];
+
+  /**
+   * What is left to change, as commands for a shell.
+   *
+   * @generated from field: repeated string commands = 3;
+   */
+  commands: string[];
+
+  /**
+   * When the kernel was read. Unset: it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp looked_at = 4;
+   */
+  lookedAt?: Timestamp | undefined;
+
+  /**
+   * Why the kernel is not as it should be. Empty: that is nobody's fault.
+   *
+   * @generated from field: string error = 5;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.ListHostRoutesResponse.
+ * Use `create(ListHostRoutesResponseSchema)` to create a new message.
+ */
+export const ListHostRoutesResponseSchema: GenMessage<ListHostRoutesResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 8);
+
+/**
+ * ExamineRequest says what to check.
+ *
+ * @generated from message stellar.net.v1.ExamineRequest
+ */
+export type ExamineRequest = Message<"stellar.net.v1.ExamineRequest"> & {
+  /**
+   * Name of the node to check the path to. Empty: this host alone.
+   *
+   * @generated from field: string peer = 1;
+   */
+  peer: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.ExamineRequest.
+ * Use `create(ExamineRequestSchema)` to create a new message.
+ */
+export const ExamineRequestSchema: GenMessage<ExamineRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 9);
+
+/**
+ * Check is what was looked at, and what to do about it.
+ *
+ * @generated from message stellar.net.v1.Check
+ */
+export type Check = Message<"stellar.net.v1.Check"> & {
+  /**
+   * What was looked at, such as "forwarding". Several may have one name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * How it ended.
+   *
+   * @generated from field: stellar.net.v1.CheckStatus status = 2;
+   */
+  status: CheckStatus;
+
+  /**
+   * What is true now.
+   *
+   * @generated from field: string found = 3;
+   */
+  found: string;
+
+  /**
+   * What follows from it. Empty: all is well.
+   *
+   * @generated from field: string means = 4;
+   */
+  means: string;
+
+  /**
+   * The command or the step that mends it. Empty: all is well.
+   *
+   * @generated from field: string mend = 5;
+   */
+  mend: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.Check.
+ * Use `create(CheckSchema)` to create a new message.
+ */
+export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 10);
+
+/**
+ * ExamineResponse lists checks.
+ *
+ * @generated from message stellar.net.v1.ExamineResponse
+ */
+export type ExamineResponse = Message<"stellar.net.v1.ExamineResponse"> & {
+  /**
+   * In the order in which they were made.
+   *
+   * @generated from field: repeated stellar.net.v1.Check checks = 1;
+   */
+  checks: Check[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ExamineResponse.
+ * Use `create(ExamineResponseSchema)` to create a new message.
+ */
+export const ExamineResponseSchema: GenMessage<ExamineResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 11);
+
+/**
+ * LeaveRequest asks a node to leave.
+ *
+ * @generated from message stellar.net.v1.LeaveRequest
+ */
+export type LeaveRequest = Message<"stellar.net.v1.LeaveRequest"> & {
+  /**
+   * True: also while addresses are held, and when the registry is out of reach.
+   *
+   * @generated from field: bool force = 1;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.LeaveRequest.
+ * Use `create(LeaveRequestSchema)` to create a new message.
+ */
+export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 12);
+
+/**
+ * LeaveResponse tells what was freed.
+ *
+ * @generated from message stellar.net.v1.LeaveResponse
+ */
+export type LeaveResponse = Message<"stellar.net.v1.LeaveResponse"> & {
+  /**
+   * The subnets that the node had.
+   *
+   * @generated from field: repeated string subnets = 1;
+   */
+  subnets: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.LeaveResponse.
+ * Use `create(LeaveResponseSchema)` to create a new message.
+ */
+export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 13);
+
+/**
+ * RegistryLinkState says how it stands between an agent and the registry.
+ *
+ * @generated from enum stellar.net.v1.RegistryLinkState
+ */
+export enum RegistryLinkState {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * This agent hosts the registry.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_HOSTED = 1;
+   */
+  HOSTED = 1,
+
+  /**
+   * It has joined, and the registry answers.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_JOINED = 2;
+   */
+  JOINED = 2,
+
+  /**
+   * The registry is out of reach. What is known already goes on.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_UNREACHABLE = 3;
+   */
+  UNREACHABLE = 3,
+
+  /**
+   * The registry refuses this node: it hands out no addresses.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_FENCED = 4;
+   */
+  FENCED = 4,
+
+  /**
+   * It has left the cluster.
+   *
+   * @generated from enum value: REGISTRY_LINK_STATE_LEFT = 5;
+   */
+  LEFT = 5,
+}
+
+/**
+ * Describes the enum stellar.net.v1.RegistryLinkState.
+ */
+export const RegistryLinkStateSchema: GenEnum<RegistryLinkState> = /*@__PURE__*/
+  enumDesc(file_stellar_net_v1_agent, 0);
+
+/**
+ * RouteMode says what the agent does about this host's routes.
+ *
+ * @generated from enum stellar.net.v1.RouteMode
+ */
+export enum RouteMode {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: ROUTE_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It keeps them as they should be.
+   *
+   * @generated from enum value: ROUTE_MODE_APPLY = 1;
+   */
+  APPLY = 1,
+
+  /**
+   * It only says what it would change.
+   *
+   * @generated from enum value: ROUTE_MODE_PLAN = 2;
+   */
+  PLAN = 2,
+
+  /**
+   * It does not look at them.
+   *
+   * @generated from enum value: ROUTE_MODE_OFF = 3;
+   */
+  OFF = 3,
+}
+
+/**
+ * Describes the enum stellar.net.v1.RouteMode.
+ */
+export const RouteModeSchema: GenEnum<RouteMode> = /*@__PURE__*/
+  enumDesc(file_stellar_net_v1_agent, 1);
+
+/**
+ * HostRouteState says how it stands with a route that this host should have.
+ *
+ * @generated from enum stellar.net.v1.HostRouteState
+ */
+export enum HostRouteState {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is in the kernel.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_INSTALLED = 1;
+   */
+  INSTALLED = 1,
+
+  /**
+   * It is to be installed, or to be led elsewhere.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_PENDING = 2;
+   */
+  PENDING = 2,
+
+  /**
+   * Somebody else's route is in its way.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_CONFLICT = 3;
+   */
+  CONFLICT = 3,
+
+  /**
+   * Its next hop cannot be reached from this host now.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_WAITING = 4;
+   */
+  WAITING = 4,
+
+  /**
+   * It is not needed here: its next hop is this host, or another route goes first.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_NOT_NEEDED = 5;
+   */
+  NOT_NEEDED = 5,
+
+  /**
+   * It could not be installed.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_FAILED = 6;
+   */
+  FAILED = 6,
+
+  /**
+   * Nobody looked.
+   *
+   * @generated from enum value: HOST_ROUTE_STATE_UNKNOWN = 7;
+   */
+  UNKNOWN = 7,
+}
+
+/**
+ * Describes the enum stellar.net.v1.HostRouteState.
+ */
+export const HostRouteStateSchema: GenEnum<HostRouteState> = /*@__PURE__*/
+  enumDesc(file_stellar_net_v1_agent, 2);
+
+/**
+ * CheckStatus says how a check ended.
+ *
+ * @generated from enum stellar.net.v1.CheckStatus
+ */
+export enum CheckStatus {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: CHECK_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * All is well.
+   *
+   * @generated from enum value: CHECK_STATUS_OK = 1;
+   */
+  OK = 1,
+
+  /**
+   * It works, or is not needed now.
+   *
+   * @generated from enum value: CHECK_STATUS_WARNING = 2;
+   */
+  WARNING = 2,
+
+  /**
+   * Something does not work.
+   *
+   * @generated from enum value: CHECK_STATUS_FAILED = 3;
+   */
+  FAILED = 3,
+}
+
+/**
+ * Describes the enum stellar.net.v1.CheckStatus.
+ */
+export const CheckStatusSchema: GenEnum<CheckStatus> = /*@__PURE__*/
+  enumDesc(file_stellar_net_v1_agent, 3);
+
+/**
+ * AgentService tells how an agent and its host are doing.
  *
  * @generated from service stellar.net.v1.AgentService
  */
@@ -211,6 +860,40 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
+  },
+  /**
+   * ListHostRoutes lists the routes that this host should have, what the
+   * kernel has of them, and why it has not. The kernel is read for it.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.ListHostRoutes
+   */
+  listHostRoutes: {
+    methodKind: "unary";
+    input: typeof ListHostRoutesRequestSchema;
+    output: typeof ListHostRoutesResponseSchema;
+  },
+  /**
+   * Examine checks this host, and the path to another node.
+   * NOT_FOUND when no node has that name.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.Examine
+   */
+  examine: {
+    methodKind: "unary";
+    input: typeof ExamineRequestSchema;
+    output: typeof ExamineResponseSchema;
+  },
+  /**
+   * Leave takes this node out of the cluster: its subnets are free and its
+   * routes are removed here. It joins again when its agent is started again.
+   * FAILED_PRECONDITION while addresses are held and it is not forced.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.Leave
+   */
+  leave: {
+    methodKind: "unary";
+    input: typeof LeaveRequestSchema;
+    output: typeof LeaveResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_agent, 0);

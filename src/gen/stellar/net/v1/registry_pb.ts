@@ -8,13 +8,15 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Allocation } from "./ipam_pb.ts";
+import { file_stellar_net_v1_ipam } from "./ipam_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLQAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAioAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEjMKDmxvY2FsX3ByZWZpeGVzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuTG9jYWxQcmVmaXgSFAoMaGVsZF9zdWJuZXRzGAYgAygJIl4KDEpvaW5SZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEikKCG5ldHdvcmtzGAIgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxIPCgdzdWJuZXRzGAMgAygJIjUKEEhlYXJ0YmVhdFJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCSIoChFIZWFydGJlYXRSZXNwb25zZRITCgtpbnRlcnZhbF9tcxgBIAEoBSIOCgxXYXRjaFJlcXVlc3QirgEKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkiEgoQTGlzdE5vZGVzUmVxdWVzdCI4ChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUiRQoRUmVtb3ZlTm9kZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRINCgVmb3JjZRgCIAEoCBITCgtpbnN0YW5jZV9pZBgDIAEoCSIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSIVChNMaXN0TmV0d29ya3NSZXF1ZXN0IlUKFExpc3ROZXR3b3Jrc1Jlc3BvbnNlEikKCG5ldHdvcmtzGAEgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxISCgpjbHVzdGVyX2lkGAIgASgJIiMKE0NsYWltU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCSI/ChRDbGFpbVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IiUKFVJlbGVhc2VTdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCIUChJMaXN0U3VibmV0c1JlcXVlc3QiPgoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IkIKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiPwoVUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlEiYKBnN1Ym5ldBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCImChZVbnJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkiGQoXVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiEwoRTGlzdFJvdXRlc1JlcXVlc3QiOwoSTGlzdFJvdXRlc1Jlc3BvbnNlEiUKBnJvdXRlcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIi8KD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSI4ChBBZGRSb3V0ZVJlc3BvbnNlEiQKBXJvdXRlGAEgASgLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiMgoSRGVsZXRlUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIhUKE0RlbGV0ZVJvdXRlUmVzcG9uc2UqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEKnIKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQTk9ERV9TVEFURV9SRUFEWRABEhoKFk5PREVfU1RBVEVfVU5SRUFDSEFCTEUQAhIXChNOT0RFX1NUQVRFX05PX0FHRU5UEAMywgkKD1JlZ2lzdHJ5U2VydmljZRJZCgxMaXN0TmV0d29ya3MSIy5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVzcG9uc2USWQoMQ2xhaW1TdWJuZXRzEiMuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1Jlc3BvbnNlEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USUAoJSGVhcnRiZWF0EiAuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlc3BvbnNlEkYKBVdhdGNoEhwuc3RlbGxhci5uZXQudjEuV2F0Y2hSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuV2F0Y2hSZXNwb25zZTABElAKCUxpc3ROb2RlcxIgLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXNwb25zZRJTCgpSZW1vdmVOb2RlEiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVzcG9uc2USVgoLTGlzdFN1Ym5ldHMSIi5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1Jlc3BvbnNlElwKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZRJiCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2USUwoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEk0KCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZRJWCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLQAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAioAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEjMKDmxvY2FsX3ByZWZpeGVzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuTG9jYWxQcmVmaXgSFAoMaGVsZF9zdWJuZXRzGAYgAygJInAKDEpvaW5SZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEikKCG5ldHdvcmtzGAIgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxIPCgdzdWJuZXRzGAMgAygJEhAKCGhhbmRvdmVyGAQgASgIIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UiNQoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIigKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFIg4KDFdhdGNoUmVxdWVzdCKuAQoNV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIQCghzbmFwc2hvdBgCIAEoCBIjCgVub2RlcxgDIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSJQoGcm91dGVzGAQgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFQoNcmVtb3ZlZF9ub2RlcxgFIAMoCRIWCg5yZW1vdmVkX3JvdXRlcxgGIAMoCSISChBMaXN0Tm9kZXNSZXF1ZXN0IjgKEUxpc3ROb2Rlc1Jlc3BvbnNlEiMKBW5vZGVzGAEgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZSJFChFSZW1vdmVOb2RlUmVxdWVzdBIMCgRub2RlGAEgASgJEg0KBWZvcmNlGAIgASgIEhMKC2luc3RhbmNlX2lkGAMgASgJIiUKElJlbW92ZU5vZGVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIhUKE0xpc3ROZXR3b3Jrc1JlcXVlc3QiVQoUTGlzdE5ldHdvcmtzUmVzcG9uc2USKQoIbmV0d29ya3MYASADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEhIKCmNsdXN0ZXJfaWQYAiABKAkiIwoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJIj8KFENsYWltU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiJQoVUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkiQQoWUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IhQKEkxpc3RTdWJuZXRzUmVxdWVzdCI+ChNMaXN0U3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiQgoUUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIMCgRub2RlGAIgASgJEg4KBnJlYXNvbhgDIAEoCSI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IiYKFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCSIZChdVbnJlc2VydmVTdWJuZXRSZXNwb25zZSITChFMaXN0Um91dGVzUmVxdWVzdCI7ChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiLwoPQWRkUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSIyChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkiFQoTRGVsZXRlUm91dGVSZXNwb25zZSqXAQoLU3VibmV0U3RhdGUSHAoYU1VCTkVUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1VCTkVUX1NUQVRFX09XTkVEEAESGQoVU1VCTkVUX1NUQVRFX1JFU0VSVkVEEAISHAoYU1VCTkVUX1NUQVRFX0NPTkZMSUNUSU5HEAMSGQoVU1VCTkVUX1NUQVRFX1JFTEVBU0VEEAQqcgoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX1JFQURZEAESGgoWTk9ERV9TVEFURV9VTlJFQUNIQUJMRRACEhcKE05PREVfU1RBVEVfTk9fQUdFTlQQAzL7CgoPUmVnaXN0cnlTZXJ2aWNlElkKDExpc3ROZXR3b3JrcxIjLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXNwb25zZRJZCgxDbGFpbVN1Ym5ldHMSIy5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVzcG9uc2USXwoOUmVsZWFzZVN1Ym5ldHMSJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1Jlc3BvbnNlEkEKBEpvaW4SGy5zdGVsbGFyLm5ldC52MS5Kb2luUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXNwb25zZRJWCgtHZXRIYW5kb3ZlchIiLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVzcG9uc2USXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElAKCUhlYXJ0YmVhdBIgLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXNwb25zZRJGCgVXYXRjaBIcLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVxdWVzdBodLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVzcG9uc2UwARJQCglMaXN0Tm9kZXMSIC5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVzcG9uc2USUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElYKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZRJcCg1SZXNlcnZlU3VibmV0EiQuc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVzcG9uc2USYgoPVW5yZXNlcnZlU3VibmV0EiYuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlElMKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZRJNCghBZGRSb3V0ZRIfLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVzcG9uc2USVgoLRGVsZXRlUm91dGUSIi5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -308,6 +310,13 @@ export type JoinResponse = Message<"stellar.net.v1.JoinResponse"> & {
    * @generated from field: repeated string subnets = 3;
    */
   subnets: string[];
+
+  /**
+   * True: the registry holds addresses that the node has to take over first.
+   *
+   * @generated from field: bool handover = 4;
+   */
+  handover: boolean;
 };
 
 /**
@@ -316,6 +325,112 @@ export type JoinResponse = Message<"stellar.net.v1.JoinResponse"> & {
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 6);
+
+/**
+ * GetHandoverRequest names a node and a page.
+ *
+ * @generated from message stellar.net.v1.GetHandoverRequest
+ */
+export type GetHandoverRequest = Message<"stellar.net.v1.GetHandoverRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.GetHandoverRequest.
+ * Use `create(GetHandoverRequestSchema)` to create a new message.
+ */
+export const GetHandoverRequestSchema: GenMessage<GetHandoverRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 7);
+
+/**
+ * GetHandoverResponse is a page of allocations.
+ *
+ * @generated from message stellar.net.v1.GetHandoverResponse
+ */
+export type GetHandoverResponse = Message<"stellar.net.v1.GetHandoverResponse"> & {
+  /**
+   * The allocations, in order of their first address.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
+   */
+  allocations: Allocation[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.GetHandoverResponse.
+ * Use `create(GetHandoverResponseSchema)` to create a new message.
+ */
+export const GetHandoverResponseSchema: GenMessage<GetHandoverResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 8);
+
+/**
+ * FinishHandoverRequest names a node.
+ *
+ * @generated from message stellar.net.v1.FinishHandoverRequest
+ */
+export type FinishHandoverRequest = Message<"stellar.net.v1.FinishHandoverRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.FinishHandoverRequest.
+ * Use `create(FinishHandoverRequestSchema)` to create a new message.
+ */
+export const FinishHandoverRequestSchema: GenMessage<FinishHandoverRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 9);
+
+/**
+ * FinishHandoverResponse has no fields.
+ *
+ * @generated from message stellar.net.v1.FinishHandoverResponse
+ */
+export type FinishHandoverResponse = Message<"stellar.net.v1.FinishHandoverResponse"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.FinishHandoverResponse.
+ * Use `create(FinishHandoverResponseSchema)` to create a new message.
+ */
+export const FinishHandoverResponseSchema: GenMessage<FinishHandoverResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 10);
 
 /**
  * HeartbeatRequest tells that a node is alive.
@@ -343,7 +458,7 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 7);
+  messageDesc(file_stellar_net_v1_registry, 11);
 
 /**
  * HeartbeatResponse says when to come again.
@@ -364,7 +479,7 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 8);
+  messageDesc(file_stellar_net_v1_registry, 12);
 
 /**
  * WatchRequest has no fields.
@@ -379,7 +494,7 @@ export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 9);
+  messageDesc(file_stellar_net_v1_registry, 13);
 
 /**
  * WatchResponse is a snapshot or a change.
@@ -436,7 +551,7 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 10);
+  messageDesc(file_stellar_net_v1_registry, 14);
 
 /**
  * ListNodesRequest has no fields.
@@ -451,7 +566,7 @@ export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
  * Use `create(ListNodesRequestSchema)` to create a new message.
  */
 export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 11);
+  messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
  * ListNodesResponse lists nodes.
@@ -472,7 +587,7 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
  * Use `create(ListNodesResponseSchema)` to create a new message.
  */
 export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 12);
+  messageDesc(file_stellar_net_v1_registry, 16);
 
 /**
  * RemoveNodeRequest names a node.
@@ -508,7 +623,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
  * Use `create(RemoveNodeRequestSchema)` to create a new message.
  */
 export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 13);
+  messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
  * RemoveNodeResponse tells what was freed.
@@ -529,7 +644,7 @@ export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & 
  * Use `create(RemoveNodeResponseSchema)` to create a new message.
  */
 export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 14);
+  messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
  * ListNetworksRequest has no fields.
@@ -544,7 +659,7 @@ export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> 
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
 export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 15);
+  messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
  * ListNetworksResponse lists networks.
@@ -572,7 +687,7 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
 export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 16);
+  messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
  * ClaimSubnetsRequest names a node.
@@ -593,7 +708,7 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
 export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 17);
+  messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
  * ClaimSubnetsResponse lists the node's subnets.
@@ -614,7 +729,7 @@ export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
 export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 18);
+  messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
  * ReleaseSubnetsRequest names a node.
@@ -635,7 +750,7 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
 export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 19);
+  messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
  * ReleaseSubnetsResponse lists what was released.
@@ -656,7 +771,7 @@ export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsRespo
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
 export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 20);
+  messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
  * ListSubnetsRequest has no fields.
@@ -671,7 +786,7 @@ export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & 
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
 export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 21);
+  messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
  * ListSubnetsResponse lists subnets.
@@ -692,7 +807,7 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
 export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 22);
+  messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
  * ReserveSubnetRequest names a subnet.
@@ -727,7 +842,7 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
 export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 23);
+  messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
  * ReserveSubnetResponse is the subnet as it is now.
@@ -748,7 +863,7 @@ export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetRespons
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
 export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 24);
+  messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
  * UnreserveSubnetRequest names a subnet.
@@ -769,7 +884,7 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
 export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 25);
+  messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
  * UnreserveSubnetResponse has no fields.
@@ -784,7 +899,7 @@ export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetRes
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
 export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 26);
+  messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
  * ListRoutesRequest has no fields.
@@ -799,7 +914,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 27);
+  messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
  * ListRoutesResponse lists extra routes.
@@ -820,7 +935,7 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 28);
+  messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
  * AddRouteRequest is an extra route.
@@ -848,7 +963,7 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
  * Use `create(AddRouteRequestSchema)` to create a new message.
  */
 export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 29);
+  messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
  * AddRouteResponse is the route as it is now.
@@ -869,7 +984,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
 export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 30);
+  messageDesc(file_stellar_net_v1_registry, 34);
 
 /**
  * DeleteRouteRequest names an extra route.
@@ -898,7 +1013,7 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
 export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 31);
+  messageDesc(file_stellar_net_v1_registry, 35);
 
 /**
  * DeleteRouteResponse has no fields.
@@ -913,7 +1028,7 @@ export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> 
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
 export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 32);
+  messageDesc(file_stellar_net_v1_registry, 36);
 
 /**
  * SubnetState says what a subnet is at the moment.
@@ -1055,6 +1170,29 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof JoinRequestSchema;
     output: typeof JoinResponseSchema;
+  },
+  /**
+   * GetHandover lists what the registry still holds of the addresses of a node
+   * that was registered over the API and has joined since: the node's agent
+   * takes them over.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.GetHandover
+   */
+  getHandover: {
+    methodKind: "unary";
+    input: typeof GetHandoverRequestSchema;
+    output: typeof GetHandoverResponseSchema;
+  },
+  /**
+   * FinishHandover tells that a node's agent has them. Telling it again
+   * succeeds.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.FinishHandover
+   */
+  finishHandover: {
+    methodKind: "unary";
+    input: typeof FinishHandoverRequestSchema;
+    output: typeof FinishHandoverResponseSchema;
   },
   /**
    * Heartbeat tells that a node is alive. NOT_FOUND when it is not known (it
