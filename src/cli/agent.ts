@@ -1,141 +1,51 @@
 import type { AgentConfig, ListenAddress } from "../agent/config.ts";
-import type { Carve } from "../net/carve.ts";
-import { createCarve } from "../net/carve.ts";
-import { formatPrefix, overlaps, parsePrefix } from "../net/prefix.ts";
-import type { Prefix } from "../net/prefix.ts";
-import { parseNetwork } from "../net/special.ts";
 import { parseNodeName } from "../names.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { type Carve, createCarve } from "../net/carve.ts";
+import {
+  formatPrefix,
+  overlaps,
+  parsePrefix,
+  type Prefix,
+} from "../net/prefix.ts";
+import {
+  ADVERTISE,
+  BRIDGE,
+  COOL_DOWN,
+  DEFAULT_NETWORK,
+  INSECURE,
+  JOIN,
+  KEEP_HISTORY,
+  LEAK_GRACE,
+  LEAK_INTERVAL,
+  LISTEN,
+  LOG_FORMAT,
+  LOG_LEVEL,
+  MASQUERADE,
+  NETWORK,
+  NODE,
+  RECLAIM_AFTER,
+  ROUTE_PROTOCOL,
+  ROUTES,
+  STATE,
+  STORE,
+  SUBNET_PREFIX,
+} from "./agent_flags.ts";
 import type { Call } from "./call.ts";
 import { SOCKET } from "./client.ts";
-import {
-  formatListen,
-  isLoopback,
-  parseChoice,
-  parseDuration,
-  parseInteger,
-  parseListen,
-  parsePath,
-  parseStore,
-  parseSwitch,
-  parseTimeout,
-} from "./flags.ts";
-import type { LogLevel, LogOptions } from "./io.ts";
-import type { CommandSpec, Flag } from "./spec.ts";
+import { formatListen, isLoopback } from "./flags.ts";
+import type { LogOptions } from "./io.ts";
+import type { CommandSpec } from "./spec.ts";
 
-/** The network of a cluster that is created without `--network`. */
-const DEFAULT_NETWORK = "172.16.0.0/12";
-const FORMATS = ["text", "json"] as const;
-const LEVELS = ["debug", "info", "warning", "error"] as const;
-
-type FlagWithDefault<T> = Flag<T> & { readonly default: string };
-
-const NODE: Flag<string> = {
-  name: "node",
-  value: "NAME",
-  description: "name of this node, unique in the cluster",
-  defaultNote: "the host's name",
-  parse: parseNodeName,
-};
-
-const NETWORK: Flag<Prefix> = {
-  name: "network",
-  value: "CIDR",
-  description: "create the cluster with this network",
-  defaultNote: `the cluster's, or ${DEFAULT_NETWORK}`,
-  repeatable: true,
-  parse: parseNetwork,
-};
-
-const SUBNET_PREFIX: Flag<number> = {
-  name: "subnet-prefix",
-  value: "N",
-  description: "prefix length of the nodes' subnets, in the order of --network",
-  defaultNote: "the network's plus 10 for IPv4, 64 for IPv6",
-  repeatable: true,
-  parse: parseInteger(0, 128),
-};
-
-const STATE: FlagWithDefault<string> = {
-  name: "state",
-  value: "DIR",
-  description: "folder of the state",
-  default: "/var/lib/stellar-net",
-  completion: "directory",
-  parse: parsePath,
-};
-
-const LISTEN: Flag<ListenAddress> = {
-  name: "listen",
-  value: "ADDR:PORT",
-  description: "serve the API on this TCP address as well",
-  defaultNote: "the socket alone",
-  repeatable: true,
-  parse: parseListen,
-};
-
-const INSECURE: Flag<boolean> = {
-  name: "insecure",
-  description: "allow --listen on addresses that other hosts can reach",
-  parse: parseSwitch,
-};
-
-const STORE: FlagWithDefault<AgentConfig["store"]> = {
-  name: "store",
-  value: "URL",
-  description: "kv: is a file in --state, kv::memory: is lost at the end",
-  default: "kv:",
-  parse: parseStore,
-};
-
-const COOL_DOWN: FlagWithDefault<number> = {
-  name: "cool-down",
-  value: "DURATION",
-  description: "how long a released address is kept back",
-  default: "60s",
-  parse: parseDuration,
-};
-
-const KEEP_HISTORY: FlagWithDefault<number> = {
-  name: "keep-history",
-  value: "DURATION",
-  description: "how long the history of addresses is kept",
-  default: "720h",
-  parse: parseDuration,
-};
-
-const LEAK_INTERVAL: FlagWithDefault<number> = {
-  name: "leak-interval",
-  value: "DURATION",
-  description: "how often addresses of vanished containers are looked for",
-  default: "30s",
-  parse: parseTimeout,
-};
-
-const LEAK_GRACE: FlagWithDefault<number> = {
-  name: "leak-grace",
-  value: "DURATION",
-  description: "how long such an address is kept after it was found first",
-  default: "5m",
-  parse: parseDuration,
-};
-
-const LOG_FORMAT: Flag<LogOptions["format"]> = {
-  name: "log-format",
-  value: "FORMAT",
-  description: "text or json",
-  defaultNote: "text on a terminal, json otherwise",
-  completion: FORMATS,
-  parse: parseChoice(FORMATS),
-};
-
-const LOG_LEVEL: FlagWithDefault<LogLevel> = {
-  name: "log-level",
-  value: "LEVEL",
-  description: "debug, info, warning or error",
-  default: "info",
-  completion: LEVELS,
-  parse: parseChoice(LEVELS),
-};
+/** What an agent that joins leaves to those that host the registry, and why. */
+const NOT_WITH_JOIN = [
+  [NETWORK, "the cluster that is joined has its networks"],
+  [SUBNET_PREFIX, "the cluster that is joined has its networks"],
+  [
+    RECLAIM_AFTER,
+    "the agents that host the registry remove nodes, set it there",
+  ],
+] as const;
 
 export const AGENT: CommandSpec = {
   name: "agent",
@@ -149,8 +59,15 @@ export const AGENT: CommandSpec = {
     SOCKET,
     LISTEN,
     INSECURE,
+    ADVERTISE,
+    JOIN,
     STORE,
+    ROUTES,
+    ROUTE_PROTOCOL,
+    BRIDGE,
+    MASQUERADE,
     COOL_DOWN,
+    RECLAIM_AFTER,
     KEEP_HISTORY,
     LEAK_INTERVAL,
     LEAK_GRACE,
@@ -161,11 +78,13 @@ export const AGENT: CommandSpec = {
     "stellar-net agent",
     "stellar-net agent --state .state --socket .state/agent.sock --listen 127.0.0.1:9000",
     "stellar-net agent --network 10.0.0.0/8 --subnet-prefix 20 --network fd00:1::/48",
+    "stellar-net agent --join http://198.18.0.1:9000 --bridge stellar0 --masquerade",
   ],
   run: (call) => call.io.runAgent(readConfig(call), readLog(call)),
 };
 
 function readConfig(call: Call): AgentConfig {
+  refuseWithJoin(call);
   return {
     node: readNode(call),
     networks: readNetworks(call),
@@ -173,6 +92,13 @@ function readConfig(call: Call): AgentConfig {
     socketPath: call.value(SOCKET),
     listen: readListen(call),
     store: call.value(STORE),
+    join: readJoin(call),
+    advertise: readAdvertise(call),
+    routes: call.value(ROUTES),
+    routeProtocol: call.value(ROUTE_PROTOCOL),
+    bridge: call.value(BRIDGE),
+    masquerade: call.value(MASQUERADE) ?? false,
+    reclaimAfterMs: call.value(RECLAIM_AFTER),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),
     leakIntervalMs: call.value(LEAK_INTERVAL),
@@ -251,6 +177,46 @@ function readListen(call: Call): ListenAddress[] {
       throw call.usage(`${call.originOf(LISTEN)}: "${text}" is given twice`);
     }
     seen.add(text);
+  }
+  return addresses;
+}
+
+function refuseWithJoin(call: Call): void {
+  if (call.values(JOIN).length === 0) return;
+  for (const [flag, why] of NOT_WITH_JOIN) {
+    if (call.values<unknown>(flag).length === 0) continue;
+    throw call.usage(
+      `${call.originOf(flag)} does not go with ${call.originOf(JOIN)}: ` +
+        `${why}; remove one of the two`,
+    );
+  }
+}
+
+function readJoin(call: Call): string[] {
+  const urls = call.values(JOIN);
+  const seen = new Set<string>();
+  for (const url of urls) {
+    const { origin } = new URL(url);
+    if (seen.has(origin)) {
+      throw call.usage(`${call.originOf(JOIN)}: "${url}" is given twice`);
+    }
+    seen.add(origin);
+  }
+  return urls;
+}
+
+function readAdvertise(call: Call): Address[] {
+  const addresses = call.values(ADVERTISE);
+  for (const [i, address] of addresses.entries()) {
+    const { family } = address;
+    const other = addresses.slice(0, i).find((a) => a.family === family);
+    if (other) {
+      throw call.usage(
+        `${call.originOf(ADVERTISE)}: "${formatAddress(other)}" and "${
+          formatAddress(address)
+        }" are both IPv${family}: give one of each family at most`,
+      );
+    }
   }
   return addresses;
 }

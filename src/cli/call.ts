@@ -69,10 +69,10 @@ export class Call {
     return new UsageError(this.#input.path, problem);
   }
 
-  /** Clients of the agent that the flags name. */
-  clients(): AgentClients {
+  /** Clients of the agent that the flags name; `timeout` where its default is another. */
+  clients(timeout: typeof TIMEOUT = TIMEOUT): AgentClients {
     return this.io.connect({ socketPath: this.value(SOCKET) }, {
-      timeoutMs: this.value(TIMEOUT),
+      timeoutMs: this.value(timeout),
     });
   }
 

@@ -7,8 +7,20 @@ import type { Flag } from "./spec.ts";
 
 // The one module of the command line that knows the generated code.
 export type {
+  Check,
   GetStatusResponse,
+  HostRoute,
+  HostRouteCounts,
+  ListHostRoutesResponse,
+  PeerCounts,
+  RegistryLink,
   SubnetUsage,
+} from "../gen/stellar/net/v1/agent_pb.ts";
+export {
+  CheckStatus,
+  HostRouteState,
+  RegistryLinkState,
+  RouteMode,
 } from "../gen/stellar/net/v1/agent_pb.ts";
 export type {
   Allocation,

@@ -1,6 +1,13 @@
 import type { ListenAddress, StoreChoice } from "../agent/config.ts";
-import { formatAddress, parseAddress, quote } from "../net/address.ts";
+import {
+  type Address,
+  addressBits,
+  formatAddress,
+  parseAddress,
+  quote,
+} from "../net/address.ts";
 import { formatPrefix, parsePrefix } from "../net/prefix.ts";
+import { specialBlockOf } from "../net/special.ts";
 
 // Parsers of flags and operands. Each throws a RangeError that quotes the text
 // and says what would do; the flag's name is put in front of it elsewhere.
@@ -12,6 +19,8 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
+/** Four times as long as it takes until a silent node counts as unreachable. */
+const MIN_RECLAIM_MS = 60_000;
 const MAX_DURATION_MS = 36_500 * 86_400_000;
 /** Bytes of `sun_path` without its closing zero, unix(7). */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -41,6 +50,16 @@ export function parseTimeout(text: string): number {
     );
   }
   return ms;
+}
+
+/** Parses how long a node has to be silent to be removed: at least a minute. */
+export function parseReclaim(text: string): number {
+  const ms = parseDuration(text);
+  if (ms >= MIN_RECLAIM_MS) return ms;
+  throw new RangeError(
+    `${quote(text)} is too short: a node is missed after 15s only, ` +
+      `so the least is "1m"`,
+  );
 }
 
 /** Parses where to listen: `127.0.0.1:9000` or `[::1]:9000`. Port 0 takes a free one. */
@@ -101,6 +120,21 @@ export function parseStore(text: string): StoreChoice {
 /** Parses an address into its canonical text. */
 export function parseAddressText(text: string): string {
   return formatAddress(parseAddress(text));
+}
+
+/** Parses an address that other hosts are to route through. */
+export function parseAdvertised(text: string): Address {
+  const address = parseAddress(text);
+  const block = specialBlockOf({
+    ...address,
+    length: addressBits(address.family),
+  });
+  if (!block) return address;
+  throw new RangeError(
+    `${quote(text)} cannot be routed through by other hosts: it lies in ${
+      formatPrefix(block.prefix)
+    } (${block.name})`,
+  );
 }
 
 /** Parses a prefix into its canonical text. */

@@ -18,6 +18,12 @@ const FORCE: Flag<boolean> = {
   parse: parseSwitch,
 };
 
+const FORCE_LEAVE: Flag<boolean> = {
+  ...FORCE,
+  description:
+    "also while addresses are held, or with the registry out of reach",
+};
+
 const LIST: CommandSpec = {
   name: "list",
   summary: "List the nodes that are known, and whether they are alive",
@@ -48,6 +54,20 @@ const LIST: CommandSpec = {
   },
 };
 
+const LEAVE: CommandSpec = {
+  name: "leave",
+  summary: "Take this node out of the cluster, and free its subnets",
+  action: "leave the cluster",
+  flags: [FORCE_LEAVE, ...CLIENT_FLAGS],
+  examples: ["stellar-net node leave", "stellar-net node leave --force"],
+  run: async (call) => {
+    const request = { force: call.value(FORCE_LEAVE) ?? false };
+    const { subnets } = await call.clients().agent.leave(request);
+    call.answer({ subnets }, [formatFreed("Left the cluster", subnets)]);
+    call.note("This node joins again when its agent is started again");
+  },
+};
+
 const REMOVE: CommandSpec = {
   name: "remove",
   summary: "Forget a node that is gone, and free its subnets",
@@ -63,16 +83,21 @@ const REMOVE: CommandSpec = {
     const request = { node, force: call.value(FORCE) ?? false };
     const { subnets } = await call.clients().registry.removeNode(request);
     call.answer({ removed: node, subnets }, [
-      subnets.length === 0
-        ? `Removed ${node}`
-        : `Removed ${node}: ${subnets.join(" and ")} can be handed out again`,
+      formatFreed(`Removed ${node}`, subnets),
     ]);
   },
 };
 
 export const NODE: GroupSpec = {
   name: "node",
-  summary: "List the nodes of the cluster, and remove those that are gone",
+  summary:
+    "List the nodes of the cluster, leave it, remove those that are gone",
   examples: ["stellar-net node list", "stellar-net node remove node3"],
-  commands: [LIST, REMOVE],
+  commands: [LIST, LEAVE, REMOVE],
 };
+
+function formatFreed(done: string, subnets: readonly string[]): string {
+  return subnets.length === 0
+    ? done
+    : `${done}: ${subnets.join(" and ")} can be handed out again`;
+}

@@ -10,6 +10,7 @@ import {
   type StellarCommand,
 } from "./command.ts";
 import { createCompletion } from "./completion.ts";
+import { DOCTOR } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
 import { createHelp } from "./help.ts";
@@ -34,6 +35,7 @@ export async function runCli(
   io: CliIo,
 ): Promise<number> {
   let context = { action: "run stellar-net", socketPath: SOCKET.default };
+  let code: number = EXIT.done;
   const root = createProgram(io, async (dispatch) => {
     const { spec, command, operands } = dispatch;
     context = { ...context, action: spec.action };
@@ -42,11 +44,11 @@ export async function runCli(
     if (spec.flags?.includes(SOCKET)) {
       context = { ...context, socketPath: call.value(SOCKET) };
     }
-    await spec.run(call);
+    code = await spec.run(call) ?? EXIT.done;
   });
   try {
     await root.parseAsync(args, { from: "user" });
-    return EXIT.done;
+    return code;
   } catch (error) {
     // Thrown once help or the version were printed; errors are not commander's.
     if (error instanceof CommanderError) return EXIT.done;
@@ -63,6 +65,7 @@ export function createProgram(
   const specs: readonly (CommandSpec | GroupSpec)[] = [
     AGENT,
     STATUS,
+    DOCTOR,
     IP,
     SUBNET,
     NODE,

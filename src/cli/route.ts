@@ -1,10 +1,11 @@
 import type { Call } from "./call.ts";
 import { CLIENT_FLAGS } from "./client.ts";
-import { parseAddressText, parsePrefixText } from "./flags.ts";
-import type { CommandSpec, GroupSpec, Operand } from "./spec.ts";
+import { parseAddressText, parsePrefixText, parseSwitch } from "./flags.ts";
+import { listHostRoutes, PLAN } from "./route_host.ts";
+import { type RouteView, viewRoute } from "./route_views.ts";
+import type { CommandSpec, Flag, GroupSpec, Operand } from "./spec.ts";
 import { formatTable } from "./table.ts";
 import { formatAge } from "./text.ts";
-import { type RouteView, viewRoute } from "./views.ts";
 
 const CIDR: Operand<string> = {
   name: "CIDR",
@@ -24,21 +25,23 @@ const OPTIONAL_TARGET: Operand<string> & { readonly optional: true } = {
   optional: true,
 };
 
+const EXTRA: Flag<boolean> = {
+  name: "extra",
+  description: "list the extra routes alone, as the registry has them",
+  parse: parseSwitch,
+};
+
 const LIST: CommandSpec = {
   name: "list",
-  summary: "List the extra routes",
+  summary: "List the routes that this host should have, and what it has",
   action: "list routes",
-  flags: CLIENT_FLAGS,
-  examples: ["stellar-net route list", "stellar-net route list --json"],
-  run: async (call) => {
-    const { routes } = await call.clients().registry.listRoutes({});
-    answerRoutes(call, routes.map(viewRoute));
-    if (routes.length === 0) {
-      call.note(
-        'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
-      );
-    }
-  },
+  flags: [EXTRA, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net route list",
+    "stellar-net route list --extra",
+    "stellar-net route list --json",
+  ],
+  run: (call) => call.value(EXTRA) ? listExtra(call) : listHostRoutes(call),
 };
 
 const ADD: CommandSpec = {
@@ -79,10 +82,20 @@ const DELETE: CommandSpec = {
 
 export const ROUTE: GroupSpec = {
   name: "route",
-  summary: "List, add and delete extra routes",
-  examples: ["stellar-net route list"],
-  commands: [LIST, ADD, DELETE],
+  summary: "List this host's routes, add and delete extra ones",
+  examples: ["stellar-net route list", "stellar-net route plan"],
+  commands: [LIST, PLAN, ADD, DELETE],
 };
+
+async function listExtra(call: Call): Promise<void> {
+  const { routes } = await call.clients().registry.listRoutes({});
+  answerRoutes(call, routes.map(viewRoute));
+  if (routes.length === 0) {
+    call.note(
+      'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
+    );
+  }
+}
 
 function answerRoutes(
   call: Call,

@@ -42,7 +42,8 @@ export interface CommandSpec {
   readonly flags?: readonly Flag<unknown>[];
   /** Whole lines that work as they are. */
   readonly examples: readonly string[];
-  readonly run: (call: Call) => Promise<void> | void;
+  /** Gives the exit code; nothing is 0. */
+  readonly run: (call: Call) => Promise<number | void> | void;
 }
 
 /** A noun with its verbs. */

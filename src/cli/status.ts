@@ -3,7 +3,14 @@ import { CLIENT_FLAGS } from "./client.ts";
 import type { CommandSpec } from "./spec.ts";
 import { formatColumns, formatTable } from "./table.ts";
 import { formatPercent, formatSpan, formatUtc } from "./text.ts";
-import { type StatusView, type UsageView, viewStatus } from "./views.ts";
+import {
+  type HostRouteCountsView,
+  type PeerCountsView,
+  type RegistryLinkView,
+  type StatusView,
+  type UsageView,
+  viewStatus,
+} from "./status_views.ts";
 
 export const STATUS: CommandSpec = {
   name: "status",
@@ -13,13 +20,14 @@ export const STATUS: CommandSpec = {
   examples: ["stellar-net status", "stellar-net status --json"],
   run: async (call) => {
     const status = viewStatus(await call.clients().agent.getStatus({}));
-    call.answer({ ...status }, formatStatus(status, call.io.now()));
+    const nowMs = status.now ? Date.parse(status.now) : call.io.now();
+    call.answer({ ...status }, formatStatus(status, nowMs));
     noteVersion(call, status);
   },
 };
 
 function formatStatus(status: StatusView, nowMs: number): string[] {
-  const { listeners, networks, subnets, warnings } = status;
+  const { listeners, networks, subnets, registry, warnings } = status;
   const [listener = "nowhere", ...others] = listeners;
   return [
     ...formatColumns([
@@ -31,8 +39,14 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
       ["Store", status.store],
       ["Listening", listener],
       ...others.map((other) => ["", other]),
+      ["Advertised", status.advertised.join(" ") || "nothing"],
+      ["Registry", formatRegistry(registry, nowMs)],
+      ["Revision", registry ? String(registry.revision) : "-"],
       ["Nodes", `${status.nodes} with a subnet`],
-      ["Routes", `${status.routes} extra`],
+      ["Peers", formatPeers(status.peers)],
+      ["Routes", formatRoutes(status.hostRoutes)],
+      ...status.hostRoutes?.error ? [["", status.hostRoutes.error]] : [],
+      ["Extra", `${status.routes} routes`],
       ["Queue", `${status.queued} releases wait`],
       ["Leaks", `${status.leaked} suspected`],
     ]),
@@ -46,12 +60,71 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
     ),
     "",
     ...subnets.length === 0
-      ? ["This node has no subnet yet: it claims one with its first allocation"]
+      ? [explainNoSubnet(registry)]
       : formatUsage(subnets),
     ...warnings.length === 0
       ? []
       : ["", ...warnings.map((warning) => `Warning: ${warning}`)],
   ];
+}
+
+function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {
+  if (!link) return "-";
+  const { state, since, url, urls, problem } = link;
+  const why = problem === null ? "" : `: ${problem}`;
+  switch (state) {
+    case "hosted":
+      return "hosted here";
+    case "joined":
+      return `joined ${url ?? urls.join(" ")} since ${formatUtc(since)}`;
+    case "unreachable": {
+      const age = since === null
+        ? ""
+        : ` for ${formatSpan(nowMs - Date.parse(since))}`;
+      return `unreachable${age} (${
+        urls.join(" ")
+      })${why}; running on what is known`;
+    }
+    case "fenced":
+      return `FENCED since ${formatUtc(since)}${why}; no address is given`;
+    case "left":
+      return `left ${formatUtc(since)}`;
+    default:
+      return `${state}${why}`;
+  }
+}
+
+function formatPeers(peers: PeerCountsView | null): string {
+  if (!peers) return "-";
+  const { ready, unreachable, noAgent } = peers;
+  const total = ready + unreachable + noAgent;
+  if (total === 0) return "none";
+  return `${total}: ${ready} ready, ${unreachable} unreachable` +
+    (noAgent === 0 ? "" : `, ${noAgent} without an agent`);
+}
+
+function formatRoutes(routes: HostRouteCountsView | null): string {
+  if (!routes) return "-";
+  const { mode, wanted, installed, conflicts, unresolved, repaired } = routes;
+  return mode === "off"
+    ? `off: ${wanted} wanted; the kernel's are neither read nor changed`
+    : `${mode}: ${wanted} wanted, ${installed} installed, ` +
+      `${conflicts} in conflict, ${unresolved} unresolved; ` +
+      `${repaired} repaired`;
+}
+
+function explainNoSubnet(link: RegistryLinkView | null): string {
+  switch (link?.state) {
+    case "joined":
+    case "unreachable":
+      return "This node has no subnet yet: it gets one from the registry";
+    case "fenced":
+      return "This node has no subnet: the registry refuses it";
+    case "left":
+      return "This node has no subnet: it has left the cluster";
+    default:
+      return "This node has no subnet yet: it claims one with its first allocation";
+  }
 }
 
 function formatUsage(subnets: readonly UsageView[]): string[] {

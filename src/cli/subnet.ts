@@ -94,7 +94,7 @@ function answerSubnets(
 ): void {
   const rows = subnets.map((subnet) => [
     subnet.cidr,
-    subnet.state,
+    formatState(subnet),
     subnet.node ?? "",
     subnet.gateway,
     formatAge(subnet.since, call.io.now()),
@@ -102,4 +102,9 @@ function answerSubnets(
   ]);
   const header = ["SUBNET", "STATE", "NODE", "GATEWAY", "SINCE", "REASON"];
   call.answer(body, formatTable(header, rows));
+}
+
+// A node keeps a subnet that came into conflict later: it shows beside the state.
+function formatState({ state, reason }: SubnetView): string {
+  return state === "owned" && reason !== null ? "owned, in conflict" : state;
 }

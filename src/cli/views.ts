@@ -1,14 +1,11 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   type Allocation,
-  type GetStatusResponse,
   type HistoryRecord,
   type Node,
   NodeState,
-  type Route,
   type Subnet,
   SubnetState,
-  type SubnetUsage,
 } from "./client.ts";
 
 // What `--json` prints. Fields are only ever added. Null means: there is none.
@@ -69,44 +66,6 @@ export interface NodeView {
   readonly seenAt: string | null;
 }
 
-/** An extra route. */
-export interface RouteView {
-  readonly cidr: string;
-  readonly target: string;
-  readonly addedAt: string | null;
-}
-
-/** How full a subnet is. Counts that may not fit a double are decimal texts. */
-export interface UsageView {
-  readonly cidr: string;
-  readonly gateway: string;
-  readonly capacity: string;
-  readonly held: number;
-  readonly cooling: number;
-  readonly free: string;
-}
-
-/** How an agent is doing. */
-export interface StatusView {
-  readonly node: string;
-  readonly instanceId: string;
-  readonly version: string;
-  readonly startedAt: string | null;
-  readonly clusterId: string;
-  readonly store: string;
-  readonly listeners: readonly string[];
-  readonly networks: readonly {
-    readonly cidr: string;
-    readonly subnetPrefixLength: number;
-  }[];
-  readonly subnets: readonly UsageView[];
-  readonly nodes: number;
-  readonly routes: number;
-  readonly queued: number;
-  readonly leaked: number;
-  readonly warnings: readonly string[];
-}
-
 export function viewAllocation(message: Allocation): AllocationView {
   const { node, addresses, requested, attachment } = message;
   return {
@@ -143,8 +102,7 @@ export function viewHistory(message: HistoryRecord): HistoryView {
 export function viewSubnet(message: Subnet): SubnetView {
   return {
     cidr: message.cidr,
-    // A newer agent may know states that this program does not.
-    state: (SubnetState[message.state] ?? "unknown").toLowerCase(),
+    state: viewName(SubnetState, message.state),
     node: orNull(message.node),
     gateway: message.gateway,
     since: viewTime(message.since),
@@ -155,54 +113,12 @@ export function viewSubnet(message: Subnet): SubnetView {
 export function viewNode(message: Node): NodeView {
   return {
     name: message.name,
-    // A newer agent may know states that this program does not.
-    state: (NodeState[message.state] ?? "unknown").toLowerCase()
-      .replaceAll("_", " "),
+    state: viewName(NodeState, message.state),
     subnets: message.subnets,
     advertised: message.advertised,
     apiUrl: orNull(message.apiUrl),
     joinedAt: viewTime(message.joinedAt),
     seenAt: viewTime(message.seenAt),
-  };
-}
-
-export function viewRoute(message: Route): RouteView {
-  const { cidr, target } = message;
-  return { cidr, target, addedAt: viewTime(message.addedAt) };
-}
-
-export function viewStatus(message: GetStatusResponse): StatusView {
-  const { networks, subnets } = message;
-  return {
-    node: message.node,
-    instanceId: message.instanceId,
-    version: message.version,
-    startedAt: viewTime(message.startedAt),
-    clusterId: message.clusterId,
-    store: message.store,
-    listeners: message.listeners,
-    networks: networks.map(({ cidr, subnetPrefixLength }) => ({
-      cidr,
-      subnetPrefixLength,
-    })),
-    subnets: subnets.map(viewUsage),
-    nodes: message.nodes,
-    routes: message.routes,
-    queued: message.queued,
-    leaked: message.leaked,
-    warnings: message.warnings,
-  };
-}
-
-function viewUsage(message: SubnetUsage): UsageView {
-  const { cidr, gateway, capacity, held, cooling } = message;
-  return {
-    cidr,
-    gateway,
-    capacity,
-    held: Number(held),
-    cooling: Number(cooling),
-    free: String(BigInt(capacity) - held - cooling),
   };
 }
 
@@ -216,10 +132,21 @@ function viewOwner(
   };
 }
 
-function viewTime(time: Timestamp | undefined): string | null {
+/** A time as RFC 3339. */
+export function viewTime(time: Timestamp | undefined): string | null {
   return time ? timestampDate(time).toISOString() : null;
 }
 
-function orNull(text: string): string | null {
+/** The name of a value of an enumeration, such as `no agent`. */
+export function viewName(
+  names: Readonly<Record<number, string>>,
+  value: number,
+): string {
+  // A newer agent may know values that this program does not.
+  return (names[value] ?? "unknown").toLowerCase().replaceAll("_", " ");
+}
+
+/** A text, or null for none. */
+export function orNull(text: string): string | null {
   return text === "" ? null : text;
 }

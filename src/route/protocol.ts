@@ -1,3 +1,5 @@
+import { quote } from "../net/address.ts";
+
 /**
  * Numbers of routing protocols: who made a route (ip-route(8), `rt_protos`).
  * The kernel keeps a number from 0 to 255 with each route and gives 2 a
@@ -33,6 +35,9 @@ const NUMBERS: ReadonlyMap<string, number> = new Map(
 /** What a route has for which `ip` shows no protocol: somebody typed `ip route add`. */
 export const PROTOCOL_BOOT = 3;
 
+/** The last of those that are no routing daemon's (ip-route(8)). */
+const PROTOCOL_STATIC = 4;
+
 /**
  * Reads a protocol as `ip -json` prints it: a number, or a name where it knows
  * one. Undefined for a name that only this host's `rt_protos` knows.
@@ -50,4 +55,23 @@ export function formatProtocol(protocol: number | undefined): string {
   return protocol === undefined
     ? "unknown"
     : NAMES.get(protocol) ?? String(protocol);
+}
+
+/**
+ * Parses the protocol that is to mark an agent's own routes.
+ *
+ * @throws {RangeError} when the kernel gives it a meaning (0 to 4), or another
+ * program marks its routes with it
+ */
+export function parseRouteProtocol(text: string): number {
+  const protocol = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : NaN;
+  if (!(protocol > PROTOCOL_STATIC && protocol <= 255)) {
+    throw new RangeError(`${quote(text)} is not a whole number from 5 to 255`);
+  }
+  const user = NAMES.get(protocol);
+  if (user === undefined) return protocol;
+  throw new RangeError(
+    `${quote(text)} marks the routes of ${user}: ` +
+      "choose a number that nothing else on this host uses, such as 83",
+  );
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AgentConfig } from "../../src/agent/config.ts";
 import { NetError } from "../../src/error.ts";
+import { parseAddress } from "../../src/net/address.ts";
 import { createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { type FakeIoOptions, runFake } from "./fake_io.ts";
@@ -12,6 +13,13 @@ const DEFAULTS: AgentConfig = {
   socketPath: "/run/stellar-net/agent.sock",
   listen: [],
   store: "file",
+  join: [],
+  advertise: [],
+  routes: "auto",
+  routeProtocol: 83,
+  bridge: undefined,
+  masquerade: false,
+  reclaimAfterMs: undefined,
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,
   leakIntervalMs: 30_000,
@@ -74,6 +82,20 @@ const CONFIGS: readonly Row[] = [
     ],
   }],
   [[["store", "kv::memory:"]], { store: "memory" }],
+  [[["join", "http://198.18.0.1:9000"], ["join", "https://host2:9000"]], {
+    join: ["http://198.18.0.1:9000", "https://host2:9000"],
+  }],
+  [[["advertise", "198.18.0.2"], ["advertise", "2001:DB8::2"]], {
+    advertise: [parseAddress("198.18.0.2"), parseAddress("2001:db8::2")],
+  }],
+  ...(["auto", "apply", "plan", "off"] as const).map((routes): Row => [
+    [["routes", routes]],
+    { routes },
+  ]),
+  [[["route-protocol", "5"]], { routeProtocol: 5 }],
+  [[["route-protocol", "255"]], { routeProtocol: 255 }],
+  [[["bridge", "stellar0"]], { bridge: "stellar0" }],
+  [[["reclaim-after", "1m"]], { reclaimAfterMs: 60_000 }],
   [[["cool-down", "0s"]], { coolDownMs: 0 }],
   [[["keep-history", "7d"]], { keepHistoryMs: 604_800_000 }],
   [[["leak-interval", "1m"]], { leakIntervalMs: 60_000 }],
@@ -137,6 +159,16 @@ const REFUSED: readonly [
   [[["listen", "127.0.0.1:1"], ["listen", "127.0.0.1:1"]], [
     '"127.0.0.1:1" is given twice',
   ]],
+  [
+    [["join", "http://h:80"], ["join", "http://i:80"], ["join", "http://H:80"]],
+    [
+      '"http://H:80" is given twice',
+    ],
+  ],
+  [[["advertise", "198.18.0.1"], ["advertise", "198.18.0.2"]], [
+    '"198.18.0.1" and "198.18.0.2" are both IPv4: give one of each family',
+  ]],
+  [[["advertise", "fd00::1"], ["advertise", "fd00::1"]], ["are both IPv6"]],
 ];
 
 Deno.test("agent refuses flags that do not go together, by flag and by twin", async (t) => {
@@ -152,6 +184,26 @@ Deno.test("agent refuses flags that do not go together, by flag and by twin", as
       }
       assert.match(byFlag.stderr, /"stellar-net agent": --[a-z-]+/);
       assert.match(byTwin.stderr, /"stellar-net agent": STELLAR_NET_[A-Z_]+/);
+    });
+  }
+});
+
+Deno.test("agent gives traffic the host's address with --masquerade alone", async (t) => {
+  const rows: readonly [
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    masquerade: boolean,
+  ][] = [
+    [["--masquerade"], {}, true],
+    [[], { STELLAR_NET_MASQUERADE: "1" }, true],
+    [[], { STELLAR_NET_MASQUERADE: "false" }, false],
+  ];
+  for (const [args, env, masquerade] of rows) {
+    await t.step(JSON.stringify([args, env]), async () => {
+      const { agents } = await runFake(["agent", ...args], { env });
+      assert.deepEqual(agents.map(({ config }) => config), [
+        { ...DEFAULTS, masquerade },
+      ]);
     });
   }
 });

@@ -4,7 +4,7 @@ import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 const COMMANDS =
-  "agent status ip subnet node route cni version completion help";
+  "agent status doctor ip subnet node route cni version completion help";
 const CLIENT = "--socket --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".
@@ -20,6 +20,13 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["--socket", "=", "x", "ip", "a"], "allocate"],
   [["ip", "get", "list", "--net"], "--network-name"],
   [["ip", "list", "--node", ""], ""],
+  [["doctor", ""], CLIENT],
+  [["node", ""], "list leave remove"],
+  [["node", "leave", ""], `--force ${CLIENT}`],
+  [["route", ""], "list plan add delete"],
+  [["route", "list", ""], `--extra ${CLIENT}`],
+  [["agent", "--routes", ""], "auto apply plan off"],
+  [["agent", "--join", "http", ":", "//h", ":", "1", "--ma"], "--masquerade"],
   [["agent", "--log-format", ""], "text json"],
   [["agent", "--log-format", "="], "text json"],
   [["agent", "--log-format", "=", "j"], "json"],

@@ -45,6 +45,35 @@ Deno.test("a client says when no agent is running, and how to start one", async 
   });
 });
 
+Deno.test("doctor says what keeps it from the agent, and what to do about it", async (t) => {
+  await withTempDir(async (dir) => {
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const rows: readonly [name: string, found: string, mend: string][] = [
+      [
+        "none",
+        "there is no such socket, so it is not running",
+        'start it with "stellar-net agent", or name its socket with --socket',
+      ],
+      [
+        "file",
+        "this is not a socket",
+        "name the agent's with --socket",
+      ],
+    ];
+    for (const [name, found, mend] of rows) {
+      await t.step(found, async () => {
+        const socket = `${dir}/${name}`;
+        const run = await runReal(["doctor", "--socket", socket]);
+        assert.equal(run.code, 1);
+        const start =
+          `FAILED  agent: Cannot reach the agent at "${socket}": ${found}; `;
+        assert.ok(run.stdout.startsWith(start), run.stdout);
+        assert.ok(run.stdout.endsWith(`; to mend it: ${mend}\n`), run.stdout);
+      });
+    }
+  });
+});
+
 Deno.test("a client gives up after --timeout", async () => {
   await withTempDir(async (dir) => {
     const socket = `${dir}/agent.sock`;

@@ -20,12 +20,31 @@ const ROWS: readonly [
   ["socket", "status", "a".repeat(108), "has 108 bytes"],
   ["listen", "agent", "localhost:1", '"localhost" is not an IP address'],
   ["store", "agent", "etcd://h:1/", '"etcd://h:1/" is not a store'],
+  ["advertise", "agent", "198.18.0.1/16", "remove the prefix length"],
+  ["advertise", "agent", "127.0.0.1", "127.0.0.0/8 (loopback)"],
+  ["advertise", "agent", "0.0.0.0", "0.0.0.0/8 (this network)"],
+  ["advertise", "agent", "169.254.1.1", "169.254.0.0/16 (link-local)"],
+  ["advertise", "agent", "224.0.0.1", "224.0.0.0/4 (multicast)"],
+  ["advertise", "agent", "255.255.255.255", "240.0.0.0/4 (reserved)"],
+  ["advertise", "agent", "::", "::/127 (unspecified and loopback)"],
+  ["advertise", "agent", "::1", '"::1" cannot be routed through by other'],
+  ["advertise", "agent", "fe80::1", "fe80::/10 (link-local)"],
+  ["advertise", "agent", "ff02::1", "ff00::/8 (multicast)"],
+  ["join", "agent", "host1:9000", '"host1:9000" is not valid: it has to be a'],
+  ["join", "agent", "http://host1:9000/x", "is not valid"],
+  ["routes", "agent", "on", '"on" is not known: choose auto, apply, plan'],
+  ["route-protocol", "agent", "4", '"4" is not a whole number from 5 to 255'],
+  ["route-protocol", "agent", "12", '"12" marks the routes of bird'],
+  ["bridge", "agent", "all", '"all" is not a name for a bridge'],
+  ["reclaim-after", "agent", "59s", '"59s" is too short'],
+  ["reclaim-after", "agent", "1", '"1" is not a time'],
   ["cool-down", "agent", "60", '"60" is not a time'],
   ["keep-history", "agent", "1y", '"1y" is not a time'],
   ["leak-interval", "agent", "0s", '"0s" is not a time to wait'],
   ["leak-grace", "agent", "5", '"5" is not a time'],
   ["log-format", "agent", "xml", '"xml" is not known: choose text, json'],
   ["log-level", "agent", "trace", '"trace" is not known: choose debug'],
+  ["timeout", "doctor", "2d", '"2d" is not a time to wait'],
   ["timeout", "ip list", "0s", '"0s" is not a time to wait'],
   ["network-name", "ip get c1", "a/b", '"a/b" is not valid'],
   ["interface", "ip get c1", "a:b", '"a:b" is not valid'],
@@ -46,8 +65,11 @@ const SWITCHES: readonly [
   bad: string,
 ][] = [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
+  ["masquerade", "agent", "perhaps"],
   ["leaked", "ip list", "perhaps"],
+  ["extra", "route list", "perhaps"],
   ["link", "cni install", "perhaps"],
+  ["force", "node leave", "perhaps"],
   ["force", "node remove n1", "perhaps"],
   ["json", "version", "on"],
 ];
@@ -102,7 +124,7 @@ Deno.test("every flag refuses an empty value, and an empty twin counts as unset"
     allocate: () => ({}),
     listHistory: () => ({}),
   };
-  const agent = { getStatus: () => ({}) };
+  const agent = { getStatus: () => ({}), examine: () => ({}) };
   for (const [flag, command] of ROWS.filter(([flag]) => flag !== "reason")) {
     await t.step(`${command} --${flag}`, async () => {
       const given = await runFake([...command.split(" "), `--${flag}`, ""]);
@@ -168,12 +190,21 @@ Deno.test("--socket, --json and --timeout stand before or after noun and verb", 
   }
 });
 
-Deno.test("clients reach for the default socket and wait 10 s", async () => {
-  const run = await runFake(["ip", "list"], {
-    ipam: { listAllocations: () => ({}) },
-  });
-  assert.deepEqual(run.targets, [{
-    socketPath: "/run/stellar-net/agent.sock",
-    timeoutMs: 10_000,
-  }]);
+Deno.test("clients reach for the default socket and wait 10 s, the doctor 30 s", async (t) => {
+  const rows: readonly [command: string, timeoutMs: number][] = [
+    ["ip list", 10_000],
+    ["doctor", 30_000],
+    ["doctor --timeout 5s", 5_000],
+    ["--timeout 5s doctor", 5_000],
+  ];
+  for (const [command, timeoutMs] of rows) {
+    await t.step(command, async () => {
+      const run = await runFake(command.split(" "), {
+        ipam: { listAllocations: () => ({}) },
+        agent: { examine: () => ({}) },
+      });
+      const socketPath = "/run/stellar-net/agent.sock";
+      assert.deepEqual(run.targets, [{ socketPath, timeoutMs }]);
+    });
+  }
 });

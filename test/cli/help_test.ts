@@ -5,7 +5,12 @@ import { createFakeIo, type Handlers, runFake } from "./fake_io.ts";
 
 // An agent that has nothing and agrees to everything.
 const AGREEABLE: Handlers = {
-  agent: { getStatus: () => ({}) },
+  agent: {
+    getStatus: () => ({}),
+    listHostRoutes: () => ({}),
+    examine: () => ({}),
+    leave: () => ({}),
+  },
   ipam: {
     allocate: () => ({}),
     release: () => ({}),
@@ -45,6 +50,7 @@ Deno.test("these are the commands", () => {
     "stellar-net",
     "stellar-net agent",
     "stellar-net status",
+    "stellar-net doctor",
     "stellar-net ip",
     "stellar-net ip allocate",
     "stellar-net ip release",
@@ -57,9 +63,11 @@ Deno.test("these are the commands", () => {
     "stellar-net subnet unreserve",
     "stellar-net node",
     "stellar-net node list",
+    "stellar-net node leave",
     "stellar-net node remove",
     "stellar-net route",
     "stellar-net route list",
+    "stellar-net route plan",
     "stellar-net route add",
     "stellar-net route delete",
     "stellar-net cni",

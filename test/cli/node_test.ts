@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { NodeState } from "../../src/cli/client.ts";
 import { type Handlers, NOW_MS, runFake } from "./fake_io.ts";
@@ -62,4 +63,60 @@ Deno.test("node remove says what is free again", async () => {
     "Removed n1: 172.16.0.0/22 can be handed out again\n",
   );
   assert.deepEqual(asked, [["n1", true, ""]]);
+});
+
+Deno.test("node leave says what is free again, and how it comes back", async (t) => {
+  const asked: boolean[] = [];
+  const rows: readonly [
+    args: string,
+    subnets: readonly string[],
+    force: boolean,
+    stdout: string,
+  ][] = [
+    [
+      "node leave",
+      ["172.16.0.0/22", "fd00::/64"],
+      false,
+      "Left the cluster: 172.16.0.0/22 and fd00::/64 can be handed out again\n",
+    ],
+    ["node leave --force", [], true, "Left the cluster\n"],
+    [
+      "node leave --json",
+      ["172.16.0.0/22"],
+      false,
+      '{\n  "schemaVersion": 1,\n  "subnets": [\n    "172.16.0.0/22"\n  ]\n}\n',
+    ],
+  ];
+  for (const [args, subnets, force, stdout] of rows) {
+    await t.step(args, async () => {
+      const agent: Handlers["agent"] = {
+        leave: (request) => {
+          asked.push(request.force);
+          return { subnets: [...subnets] };
+        },
+      };
+      const run = await runFake(args.split(" "), { agent });
+      assert.deepEqual([run.code, run.stdout], [0, stdout]);
+      assert.equal(
+        run.stderr,
+        "This node joins again when its agent is started again\n",
+      );
+      assert.equal(asked.pop(), force);
+    });
+  }
+});
+
+Deno.test("node leave says why it is refused, with exit code 1", async () => {
+  const run = await runFake(["node", "leave"], {
+    agent: {
+      leave: () => {
+        throw new ConnectError("3 addresses are held", Code.FailedPrecondition);
+      },
+    },
+  });
+  assert.deepEqual([run.code, run.stdout, run.stderr], [
+    1,
+    "",
+    "stellar-net: Cannot leave the cluster: 3 addresses are held\n",
+  ]);
 });

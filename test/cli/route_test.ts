@@ -11,12 +11,12 @@ const ROUTES = [
   { cidr: "2001:db8::/32", target: "fd00:1::9" },
 ];
 
-Deno.test("route list prints the extra routes", async (t) => {
+Deno.test("route list --extra prints the routes of the registry", async (t) => {
   const registry: Handlers["registry"] = {
     listRoutes: () => ({ routes: ROUTES }),
   };
   await t.step("for people", async () => {
-    const run = await runFake(["route", "list"], { registry });
+    const run = await runFake(["route", "list", "--extra"], { registry });
     assert.deepEqual([run.code, run.stderr], [0, ""]);
     assert.equal(
       run.stdout,
@@ -28,7 +28,9 @@ DESTINATION    TARGET      ADDED
     );
   });
   await t.step("for programs", async () => {
-    const run = await runFake(["route", "list", "--json"], { registry });
+    const run = await runFake(["route", "list", "--extra", "--json"], {
+      registry,
+    });
     assert.equal(
       run.stdout,
       `\
@@ -52,9 +54,9 @@ DESTINATION    TARGET      ADDED
   });
 });
 
-Deno.test("route list without any says on stderr what to do", async () => {
+Deno.test("route list --extra without any says on stderr what to do", async () => {
   const registry: Handlers["registry"] = { listRoutes: () => ({}) };
-  const run = await runFake(["route", "list"], { registry });
+  const run = await runFake(["route", "list", "--extra"], { registry });
   assert.equal(run.stdout, "DESTINATION  TARGET  ADDED\n");
   assert.match(run.stderr, /^There are no extra routes: .* adds one\n$/);
 });

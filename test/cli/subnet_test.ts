@@ -33,6 +33,14 @@ const SUBNETS = [
     gateway: "172.18.0.1",
     state: 99 as SubnetState,
   },
+  {
+    cidr: "172.19.0.0/22",
+    gateway: "172.19.0.1",
+    state: SubnetState.OWNED,
+    node: "node1",
+    reason: 'overlaps 172.19.0.0/16 on br0 of node "node1"',
+    since: timestampFromMs(NOW_MS - 60_000),
+  },
 ];
 
 Deno.test("subnet list prints what each subnet is", async (t) => {
@@ -45,11 +53,12 @@ Deno.test("subnet list prints what each subnet is", async (t) => {
     assert.equal(
       run.stdout,
       `\
-SUBNET         STATE        NODE   GATEWAY     SINCE   REASON
-172.16.0.0/22  owned        node0  172.16.0.1  1d ago  -
-172.16.8.0/22  reserved     node3  172.16.8.1  1s ago  for the lab
-172.17.0.0/22  conflicting  -      172.17.0.1  -       "172.17.0.0/16" is on docker0 of node0
-172.18.0.0/22  unknown      -      172.18.0.1  -       -
+SUBNET         STATE               NODE   GATEWAY     SINCE   REASON
+172.16.0.0/22  owned               node0  172.16.0.1  1d ago  -
+172.16.8.0/22  reserved            node3  172.16.8.1  1s ago  for the lab
+172.17.0.0/22  conflicting         -      172.17.0.1  -       "172.17.0.0/16" is on docker0 of node0
+172.18.0.0/22  unknown             -      172.18.0.1  -       -
+172.19.0.0/22  owned, in conflict  node1  172.19.0.1  1m ago  overlaps 172.19.0.0/16 on br0 of node "node1"
 `,
     );
   });
@@ -57,7 +66,7 @@ SUBNET         STATE        NODE   GATEWAY     SINCE   REASON
     const run = await runFake(["subnet", "list", "--json"], { registry });
     const body = JSON.parse(run.stdout);
     assert.deepEqual(
-      { ...body, subnets: body.subnets.slice(0, 3) },
+      { ...body, subnets: body.subnets.toSpliced(3, 1) },
       {
         schemaVersion: 1,
         subnets: [
@@ -84,6 +93,14 @@ SUBNET         STATE        NODE   GATEWAY     SINCE   REASON
             gateway: "172.17.0.1",
             since: null,
             reason: '"172.17.0.0/16" is on docker0 of node0',
+          },
+          {
+            cidr: "172.19.0.0/22",
+            state: "owned",
+            node: "node1",
+            gateway: "172.19.0.1",
+            since: "2026-01-02T03:03:05.000Z",
+            reason: 'overlaps 172.19.0.0/16 on br0 of node "node1"',
           },
         ],
       },

@@ -139,7 +139,9 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/cli/",
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
-      .concat("src/host/cni_setup.ts"),
+      .concat("src/host/cni_setup.ts")
+      // The grammars of two flags.
+      .concat("src/route/host_plan.ts", "src/route/protocol.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent through its RPC client alone",
   },
