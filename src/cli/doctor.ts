@@ -59,7 +59,7 @@ export const DOCTOR: CommandSpec = {
     const warnings = count("warning");
     call.answer({ peer, checks }, formatColumns(checks.map(formatCheck)));
     call.note(
-      `${checks.length} checks, failed: ${failed}, warnings: ${warnings}`,
+      `Checks: ${checks.length}, failed: ${failed}, warnings: ${warnings}`,
     );
     return failed === 0 ? EXIT.done : EXIT.failed;
   },

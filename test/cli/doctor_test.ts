@@ -48,7 +48,7 @@ ok       ip: reads this host's interfaces
 warning  privileges: the agent runs without CAP_NET_ADMIN; it can change nothing; to mend it: run the agent as root
 FAILED   forwarding: net.ipv4.ip_forward is 0; containers reach no other host; to mend it: sysctl -w net/ipv4/ip_forward=1
 `,
-    "3 checks, failed: 1, warnings: 1\n",
+    "Checks: 3, failed: 1, warnings: 1\n",
   ]);
 });
 
@@ -137,7 +137,7 @@ Deno.test("doctor makes a failed check of an agent that does not answer", async 
       assert.deepEqual([run.code, run.stdout, run.stderr], [
         1,
         `FAILED  agent: ${found}; ${means}; to mend it: ${mend}\n`,
-        "1 checks, failed: 1, warnings: 0\n",
+        "Checks: 1, failed: 1, warnings: 0\n",
       ]);
     });
   }
