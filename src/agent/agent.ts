@@ -1,15 +1,14 @@
-import type { JoinRequest } from "../cluster/join.ts";
-import type { ClusterConfig, LocalPrefix } from "../cluster/state.ts";
+import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import { type AgentOptions, DEFAULT_NETWORK } from "./agent_options.ts";
+import type { AgentOptions } from "./agent_options.ts";
 import type { SubnetUsage } from "./allocator.ts";
-import { Allocators } from "./allocators.ts";
-import { createClusterLedger } from "./cluster_ledger.ts";
+import type { Allocators } from "./allocators.ts";
+import type { ClusterNode, ClusterView } from "./cluster_view.ts";
 import { Containers } from "./containers.ts";
 import {
   type HistoryQuery,
@@ -17,20 +16,28 @@ import {
   pruneHistory,
   readHistory,
 } from "./history.ts";
+import type { Home, RegistryLink } from "./home.ts";
 import { readInstanceId } from "./instance.ts";
-import { Membership } from "./membership.ts";
-import { NodePools } from "./node_pools.ts";
-import { Registry } from "./registry.ts";
+import { JoinSession } from "./join_session.ts";
+import { RegistryHost } from "./registry_host.ts";
 
 /** What an agent tells about itself. */
 export interface AgentStatus {
   readonly node: string;
   readonly instanceId: string;
   readonly startedAtMs: number;
-  readonly cluster: ClusterConfig;
+  /** Undefined before it has joined for the first time. */
+  readonly cluster: ClusterConfig | undefined;
+  readonly link: RegistryLink;
   /** Empty: it claims its subnets with its first allocation. */
   readonly usage: readonly SubnetUsage[];
+  /** Revision of the cluster's record that is known here. */
+  readonly revision: number;
+  /** How many nodes own a subnet. */
   readonly nodes: number;
+  /** The other nodes by state. */
+  readonly peers: Readonly<Record<ClusterNode["state"], number>>;
+  /** How many extra routes there are. */
   readonly routes: number;
   /** How many releases are queued on disk, and how many allocations seem to be leaked. */
   readonly queued: number;
@@ -47,91 +54,49 @@ export interface AgentRequest {
   readonly netns?: string;
 }
 
-/** What one node does: it hands out addresses, and keeps the registry. */
+/** What one node does: it hands out addresses. */
 export class Agent {
   readonly node: string;
-  readonly registry: Registry;
-  readonly membership: Membership;
+  readonly instanceId: string;
+  /** What it has to do with the registry. */
+  readonly home: Home;
   readonly #options: AgentOptions;
   readonly #store: Store;
-  /** What the cluster was created with. */
-  readonly cluster: ClusterConfig;
-  readonly #instanceId: string;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
   readonly #allocators: Allocators;
-  readonly #pools: NodePools;
 
   private constructor(
     options: AgentOptions,
-    started: {
-      readonly registry: Registry;
-      readonly membership: Membership;
-      readonly cluster: ClusterConfig;
-      readonly instanceId: string;
-    },
+    started: { readonly home: Home; readonly instanceId: string },
   ) {
     this.#options = options;
     this.node = options.node;
-    this.registry = started.registry;
-    this.membership = started.membership;
+    this.instanceId = started.instanceId;
+    this.home = started.home;
     this.#store = options.store;
-    this.cluster = started.cluster;
-    this.#instanceId = started.instanceId;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
-    this.#allocators = new Allocators({
-      ...options,
-      self: options.node,
-      registry: started.registry,
-    });
-    this.#pools = new NodePools({
-      ...started,
-      self: options.node,
-      allocators: this.#allocators,
-    });
+    this.#allocators = started.home.allocators;
   }
 
   /**
-   * Starts an agent on its store: the cluster is created, or found.
+   * Starts an agent on its store. It hosts the registry, unless there are
+   * peers to join.
    *
    * @throws {NetError} `failed_precondition` when the cluster has other networks
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, now, randomId } = options;
-    const ledger = createClusterLedger({
-      store,
-      now,
-      onCommitted: (_state, changes) => membership.onCommitted(changes),
-    });
-    const membership = new Membership(ledger, { self: options.node, now });
-    const registry = new Registry(ledger);
-    const cluster = await registry.config();
-    const created = cluster && options.networks.length === 0
-      ? cluster
-      : await registry.create({
-        clusterId: randomId(),
-        networks: options.networks.length > 0
-          ? options.networks
-          : [DEFAULT_NETWORK],
-        createdAtMs: now(),
-      });
-    const instanceId = await readInstanceId(store, randomId);
-    return new Agent(options, {
-      registry,
-      membership,
-      cluster: created,
-      instanceId,
-    });
+    const instanceId = await readInstanceId(options.store, options.randomId);
+    const home = options.peers.length > 0
+      ? await JoinSession.open({ ...options, instanceId })
+      : await RegistryHost.open({ ...options, instanceId });
+    return new Agent(options, { home, instanceId });
   }
 
-  /** Takes in which prefixes this host uses itself. */
-  reportPrefixes(prefixes: readonly LocalPrefix[]): Promise<void> {
-    return this.registry.report({
-      node: this.node,
-      instanceId: this.#instanceId,
-      prefixes,
-    });
+  /** The registry, when this agent hosts it. */
+  get host(): RegistryHost | undefined {
+    return this.home instanceof RegistryHost ? this.home : undefined;
   }
 
   /**
@@ -143,8 +108,9 @@ export class Agent {
     request: AgentRequest,
     signal?: AbortSignal,
   ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
-    if (node === this.node && !this.#allocators.knows(node)) {
-      await this.registry.claim(node);
+    if (node === this.node) {
+      this.home.checkPresent();
+      if (!this.#allocators.knows(node)) await this.home.claim();
     }
     const allocator = await this.#allocators.get(node);
     const { netns, ...asked } = request;
@@ -208,7 +174,8 @@ export class Agent {
    * the node has no subnet and none is left
    */
   async checkReady(node: string): Promise<void> {
-    await this.registry.checkClaim(node);
+    if (node === this.node) await this.home.checkClaim();
+    else await this.host?.registry.checkClaim(node);
     const usage = await (await this.#allocators.find(node))?.usage() ?? [];
     const full = usage.find((u) => BigInt(u.held) >= u.capacity);
     if (!full) return;
@@ -267,14 +234,27 @@ export class Agent {
     return await readHistory(this.#store, query, held);
   }
 
-  /** Takes in another host that joins: {@linkcode NodePools.join}. */
-  join(request: JoinRequest): Promise<readonly Prefix[]> {
-    return this.#pools.join(request);
-  }
-
-  /** Takes a node's subnets back: {@linkcode NodePools.release}. */
-  releaseSubnets(node: string, subnet?: Prefix): Promise<readonly Prefix[]> {
-    return this.#pools.release(node, subnet);
+  /**
+   * Takes this node out of the cluster.
+   *
+   * @param force also while addresses are held, and when the registry is out of reach
+   * @returns the subnets that it had
+   * @throws {NetError} `failed_precondition` while addresses are held
+   */
+  async leave(
+    options: { readonly force: boolean },
+  ): Promise<readonly Prefix[]> {
+    const usage = await (await this.#allocators.find(this.node))?.usage() ?? [];
+    const held = Math.max(0, ...usage.map((u) => u.held));
+    if (held > 0 && !options.force) {
+      throw new NetError(
+        "failed_precondition",
+        `Cannot leave: ${held} ${
+          held === 1 ? "address is" : "addresses are"
+        } held on node "${this.node}"; stop its containers first, or force it`,
+      );
+    }
+    return await this.home.leave(options);
   }
 
   /** Removes what is older than the history is kept, and returns how many records that were. */
@@ -287,13 +267,28 @@ export class Agent {
   async status(): Promise<AgentStatus> {
     return {
       node: this.node,
-      instanceId: this.#instanceId,
+      instanceId: this.instanceId,
       startedAtMs: this.#startedAtMs,
-      cluster: this.cluster,
+      cluster: this.home.cluster,
+      link: this.home.link,
       usage: await (await this.#allocators.find(this.node))?.usage() ?? [],
-      ...await this.registry.counts(),
+      ...countCluster(await this.home.current(), this.node),
       ...await this.#containers.counts(),
       store: this.#store.url,
     };
   }
+}
+
+function countCluster(
+  view: ClusterView,
+  self: string,
+): Pick<AgentStatus, "revision" | "nodes" | "peers" | "routes"> {
+  const peers = { ready: 0, unreachable: 0, "no agent": 0 };
+  let nodes = 0;
+  for (const node of view.nodes.values()) {
+    if (node.subnets.length > 0) nodes++;
+    if (node.name !== self) peers[node.state]++;
+  }
+  const { revision, routes } = view;
+  return { revision, nodes, peers, routes: routes.size };
 }

@@ -2,6 +2,7 @@ import { type Carve, createCarve } from "../net/carve.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import type { ContainersOptions } from "./containers.ts";
+import type { RegistryPeer } from "./registry_peer.ts";
 
 /** The network of a cluster that was created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
@@ -11,6 +12,8 @@ export interface AgentOptions extends ContainersOptions {
   /** Name of this node. */
   readonly node: string;
   readonly store: Store;
+  /** Agents that host the registry to join, tried in turn. Empty: this one hosts it. */
+  readonly peers: readonly RegistryPeer[];
   /** Networks to create the cluster with. Empty: those that it has, or {@linkcode DEFAULT_NETWORK}. */
   readonly networks: readonly Carve[];
   /** How long a released address is not given again while others are free, in ms. */
@@ -19,4 +22,6 @@ export interface AgentOptions extends ContainersOptions {
   readonly keepHistoryMs: number;
   /** Makes a random id. */
   readonly randomId: () => string;
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
 }

@@ -1,15 +1,18 @@
 import { NetError } from "../error.ts";
 import type { Store } from "../store/store.ts";
 import { Allocator } from "./allocator.ts";
+import { deleteAll } from "./delete_all.ts";
 import { releasedKey } from "./ip_records.ts";
-import type { Registry } from "./registry.ts";
 
 /** Options of the allocators. */
 export interface AllocatorsOptions {
-  /** The node of this agent. */
-  readonly self: string;
   readonly store: Store;
-  readonly registry: Registry;
+  /**
+   * Whether a node has subnets and its addresses are in this store.
+   *
+   * @throws {NetError} `failed_precondition` when they are with another agent
+   */
+  readonly keeps: (node: string) => Promise<boolean>;
   /** How long a released address is not given again while others are free, in ms. */
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
@@ -43,18 +46,9 @@ export class Allocators {
    */
   async find(node: string): Promise<Allocator | undefined> {
     if (this.#known.has(node)) return this.#allocators.get(node);
-    const { self, registry, store, now, coolDownMs } = this.#options;
+    const { keeps, store, now, coolDownMs } = this.#options;
     const drops = this.#drops;
-    const record = await registry.node(node);
-    if (!record || record.subnets.length === 0) return undefined;
-    if (node !== self && record.instanceId !== "") {
-      throw new NetError(
-        "failed_precondition",
-        `Cannot reach the addresses of node "${node}": its own agent hands them out${
-          record.apiUrl === "" ? "" : `, at ${record.apiUrl}`
-        }`,
-      );
-    }
+    if (!await keeps(node)) return undefined;
     const allocator = this.#allocators.get(node) ??
       new Allocator({ store, node, now, coolDownMs });
     this.#allocators.set(node, allocator);
@@ -77,14 +71,6 @@ export class Allocators {
     const { store } = this.#options;
     this.#known.delete(node);
     this.#drops++;
-    const limit = Math.floor(store.limits.maxMutations / 2);
-    while (true) {
-      const deletes = [];
-      for await (const { key } of store.list(releasedKey(node), { limit })) {
-        deletes.push(key);
-      }
-      if (deletes.length === 0) return;
-      await store.commit({ deletes });
-    }
+    await deleteAll(store, releasedKey(node));
   }
 }

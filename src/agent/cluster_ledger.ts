@@ -7,7 +7,7 @@ import {
   readClusterEntry,
   REVISION_KEY,
 } from "./cluster_records.ts";
-import { poolKey } from "./ip_records.ts";
+import { handoverKey, poolKey } from "./ip_records.ts";
 import type { Writes } from "./batch.ts";
 import { Ledger, type LedgerModel, type LedgerOptions } from "./ledger.ts";
 
@@ -23,6 +23,14 @@ export type RegistryChange =
     readonly kind: "close pool";
     readonly node: string;
     /** The pool as it was when it held nothing. */
+    readonly version: Version | null;
+  }
+  /** What the pool holds is for the node's agent to take over. */
+  | {
+    readonly kind: "hand over pool";
+    readonly node: string;
+    readonly subnets: readonly Prefix[];
+    /** The pool as it was. */
     readonly version: Version | null;
   };
 
@@ -57,14 +65,28 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
           checks: [{ key: poolKey(change.node), version: change.version }],
           deletes: [poolKey(change.node)],
         };
+      case "hand over pool":
+        return {
+          checks: [{ key: poolKey(change.node), version: change.version }],
+          deletes: [poolKey(change.node)],
+          puts: [{
+            key: handoverKey(change.node),
+            value: { subnets: change.subnets.map(formatPrefix), cursors: [] },
+          }],
+        };
       default:
         return clusterWrites(change);
     }
   }
 
   apply(state: ClusterState, change: RegistryChange): void {
-    if (change.kind !== "open pool" && change.kind !== "close pool") {
-      state.apply(change);
+    switch (change.kind) {
+      case "open pool":
+      case "close pool":
+      case "hand over pool":
+        break;
+      default:
+        state.apply(change);
     }
   }
 

@@ -38,10 +38,7 @@ export function clusterWrites(change: ClusterChange): Writes {
     case "route":
       return putOrDelete(
         ["cluster", "route", formatPrefix(change.destination)],
-        change.record && {
-          target: formatAddress(change.record.target),
-          addedAtMs: change.record.addedAtMs,
-        },
+        change.record && routeValue(change.record),
       );
   }
 }
@@ -73,12 +70,8 @@ export function readClusterEntry(entry: Entry): ClusterChange | undefined {
           record: readSubnet(entry.value),
         };
       case "route": {
-        const destination = parsePrefix(String(name));
-        return {
-          kind,
-          destination,
-          record: readRoute(destination, entry.value),
-        };
+        const record = readRoute(String(name), entry.value);
+        return { kind, destination: record.destination, record };
       }
       default:
         throw new TypeError(`unknown kind ${JSON.stringify(kind)}`);
@@ -99,7 +92,8 @@ interface ConfigValue {
   readonly createdAtMs: number;
 }
 
-function configValue(config: ClusterConfig): JsonValue {
+/** A cluster's configuration as it is stored. */
+export function configValue(config: ClusterConfig): JsonValue {
   return {
     clusterId: config.clusterId,
     networks: config.networks.map((carve) => ({
@@ -110,7 +104,8 @@ function configValue(config: ClusterConfig): JsonValue {
   } satisfies ConfigValue;
 }
 
-function readConfig(value: JsonValue): ClusterConfig {
+/** Reads what {@linkcode configValue} made. */
+export function readConfig(value: JsonValue): ClusterConfig {
   const { clusterId, networks, createdAtMs } = value as unknown as ConfigValue;
   return {
     clusterId: text(clusterId),
@@ -133,7 +128,8 @@ interface NodeValue {
   readonly joinedAtMs: number;
 }
 
-function nodeValue(node: NodeRecord): JsonValue {
+/** A node as it is stored, without its name. */
+export function nodeValue(node: NodeRecord): JsonValue {
   return {
     instanceId: node.instanceId,
     advertised: node.advertised.map(formatAddress),
@@ -147,7 +143,8 @@ function nodeValue(node: NodeRecord): JsonValue {
   } satisfies NodeValue;
 }
 
-function readNode(name: string, value: JsonValue): NodeRecord {
+/** Reads what {@linkcode nodeValue} made. */
+export function readNode(name: string, value: JsonValue): NodeRecord {
   const { subnets, localPrefixes, joinedAtMs, ...rest } =
     value as unknown as NodeValue;
   return {
@@ -183,10 +180,16 @@ function readSubnet(value: JsonValue): SubnetRecord {
   }
 }
 
-function readRoute(destination: Prefix, value: JsonValue): RouteRecord {
+/** An extra route as it is stored. */
+export function routeValue(route: RouteRecord): JsonValue {
+  return { target: formatAddress(route.target), addedAtMs: route.addedAtMs };
+}
+
+/** Reads what {@linkcode routeValue} made. */
+export function readRoute(destination: string, value: JsonValue): RouteRecord {
   const { target, addedAtMs } = value as { target: string; addedAtMs: number };
   return {
-    destination,
+    destination: parsePrefix(destination),
     target: parseAddress(target),
     addedAtMs: time(addedAtMs),
   };

@@ -1,6 +1,6 @@
 import type { RouteRecord } from "../cluster/state.ts";
 import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 
 /** A node as the others see it. */
 export interface ClusterNode {
@@ -27,4 +27,45 @@ export interface ClusterEvent {
   readonly removedNodes: readonly string[];
   /** Destinations in canonical form. */
   readonly removedRoutes: readonly string[];
+}
+
+/** The nodes and extra routes as a watcher knows them. */
+export class ClusterView {
+  #revision = 0;
+  readonly #nodes = new Map<string, ClusterNode>();
+  readonly #routes = new Map<string, RouteRecord>();
+
+  /** Revision of the registry that is known here. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** By name. */
+  get nodes(): ReadonlyMap<string, ClusterNode> {
+    return this.#nodes;
+  }
+
+  /** By destination in canonical form. */
+  get routes(): ReadonlyMap<string, RouteRecord> {
+    return this.#routes;
+  }
+
+  /** Takes in what a watcher is told. */
+  apply(event: ClusterEvent): void {
+    if (event.isSnapshot) this.clear();
+    this.#revision = event.revision;
+    for (const node of event.nodes) this.#nodes.set(node.name, node);
+    for (const name of event.removedNodes) this.#nodes.delete(name);
+    for (const route of event.routes) {
+      this.#routes.set(formatPrefix(route.destination), route);
+    }
+    for (const cidr of event.removedRoutes) this.#routes.delete(cidr);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#revision = 0;
+    this.#nodes.clear();
+    this.#routes.clear();
+  }
 }

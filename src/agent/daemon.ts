@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import type { LocalPrefix } from "../cluster/state.ts";
-import { NetError } from "../error.ts";
 import type { Agent } from "./agent.ts";
 import { startChore } from "./chore.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
+import { isLoopback } from "./host_facts.ts";
+import type { HostKeeper } from "./host_keeper.ts";
 
 const PRUNE_INTERVAL_MS = 3_600_000;
 const QUEUE_INTERVAL_MS = 5_000;
@@ -26,9 +26,8 @@ export interface ApiServer {
 export interface DaemonOptions {
   readonly config: AgentConfig;
   readonly agent: Agent;
+  readonly keeper: HostKeeper;
   readonly server: ApiServer;
-  /** Reads which prefixes this host uses itself. */
-  readonly readHostPrefixes: () => Promise<readonly LocalPrefix[]>;
   /** Ends the daemon. */
   readonly stop: AbortSignal;
   /** Called once everything is served, with where. */
@@ -39,8 +38,10 @@ export interface DaemonOptions {
 
 /** Runs an agent until it is told to stop, and finishes what is under way. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { config, agent, server, stop } = options;
-  await reportPrefixes(options);
+  const { config, agent, keeper, server, stop } = options;
+  // Before any subnet is handed out: those that this host uses itself are not.
+  await keeper.report(config.listen.filter(({ port }) => port !== 0));
+  if (isPartOfCluster(options)) await claim(agent);
   // Before anything is allocated: a queued release is older than what comes.
   await agent.applyQueue();
   const chores = [
@@ -54,7 +55,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
     startChore("look which nodes are alive", {
       intervalMs: LIVENESS_INTERVAL_MS,
-      run: () => agent.membership.look(undefined),
+      run: async () => await agent.host?.look(config.reclaimAfterMs),
     }),
     startChore("remove old history", {
       intervalMs: PRUNE_INTERVAL_MS,
@@ -62,9 +63,16 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
   ];
   try {
-    const listeners = await listen(server, config);
+    const bound = await listen(server, config);
+    await keeper.report(bound);
+    agent.home.start(() => keeper.update());
+    keeper.start();
+    const addresses = bound.map(formatListener);
+    const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
-    for (const address of listeners.slice(1).filter((l) => !isLocal(l))) {
+    for (const { hostname, port } of bound) {
+      if (isLoopback(hostname)) continue;
+      const address = formatListener({ hostname, port });
       const warning =
         `anyone who reaches ${address} can use it: it is plain text, and nobody is asked who they are`;
       log.warn("{warning}", { warning });
@@ -74,45 +82,50 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
   } finally {
+    await keeper.stop();
+    await agent.home.stop();
     await Promise.all(chores.map((chore) => chore.stop()));
     await server.close({ graceMs: GRACE_MS });
+  }
+}
+
+/**
+ * Whether a node that hosts the registry is there for containers too, and has
+ * its subnet from the start. Otherwise it may only be asked over the API, and
+ * the first subnet is for the first node that asks.
+ */
+function isPartOfCluster({ config, agent, keeper }: DaemonOptions): boolean {
+  return agent.host !== undefined &&
+    (keeper.mayConfigure || keeper.routes.mode !== "off" ||
+      config.advertise.length > 0 ||
+      config.listen.some(({ hostname }) => !isLoopback(hostname)));
+}
+
+/** Claims this node's subnets. Where none is left the registry is hosted all the same. */
+async function claim(agent: Agent): Promise<void> {
+  try {
+    await agent.home.claim();
+  } catch (error) {
+    log.error("Cannot claim a subnet for this node: {error}", { error });
   }
 }
 
 async function listen(
   server: ApiServer,
   config: AgentConfig,
-): Promise<string[]> {
+): Promise<ListenAddress[]> {
   await server.listenUnix(config.socketPath);
-  const listeners = [config.socketPath];
+  const bound: ListenAddress[] = [];
   for (const address of config.listen) {
-    const { hostname, port } = await server.listenTcp(address);
-    listeners.push(
-      hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`,
-    );
+    bound.push(await server.listenTcp(address));
   }
-  return listeners;
+  return bound;
 }
 
-async function reportPrefixes(options: DaemonOptions): Promise<void> {
-  const { agent, readHostPrefixes, warn } = options;
-  let prefixes: readonly LocalPrefix[];
-  try {
-    prefixes = await readHostPrefixes();
-  } catch (error) {
-    if (!(error instanceof NetError)) throw error;
-    log.warn("Cannot see what this host uses itself: {error}", { error });
-    warn(
-      `${error.message}; subnets that this host uses itself may be handed out: install iproute2`,
-    );
-    return;
-  }
-  await agent.reportPrefixes(prefixes);
-}
-
-/** Whether only this host reaches an address with a port. */
-function isLocal(listener: string): boolean {
-  return listener.startsWith("127.") || listener.startsWith("[::1]:");
+function formatListener({ hostname, port }: ListenAddress): string {
+  return hostname.includes(":")
+    ? `[${hostname}]:${port}`
+    : `${hostname}:${port}`;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -32,6 +32,14 @@ export function poolKey(node: string): Key {
   return ["ip", node, "pool"];
 }
 
+/**
+ * Key of the subnets of a node whose agent has to take its addresses over: it
+ * has joined, and what it was given over the API is still in this store.
+ */
+export function handoverKey(node: string): Key {
+  return ["ip", node, "handover"];
+}
+
 /** Key of a held address. Without an address: the prefix of all. */
 export function addressKey(node: string, address?: Address): Key {
   return address
@@ -39,9 +47,11 @@ export function addressKey(node: string, address?: Address): Key {
     : ["ip", node, "address"];
 }
 
-/** Key of the addresses that an owner holds. */
-export function ownerRecordKey(node: string, owner: Owner): Key {
-  return ["ip", node, "owner", ...ownerTuple(owner)];
+/** Key of the addresses that an owner holds. Without an owner: the prefix of all. */
+export function ownerRecordKey(node: string, owner?: Owner): Key {
+  return owner
+    ? ["ip", node, "owner", ...ownerTuple(owner)]
+    : ["ip", node, "owner"];
 }
 
 /** Key of the time of release of a cooling address. Without an address: the prefix of all. */

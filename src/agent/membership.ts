@@ -1,5 +1,11 @@
 import { getLogger } from "@logtape/logtape";
-import { type JoinRequest, planJoin, planRemoval } from "../cluster/join.ts";
+import {
+  type JoinRequest,
+  planJoin,
+  planRemoval,
+  type RemovalRequest,
+} from "../cluster/join.ts";
+import type { ClusterPlan } from "../cluster/plan.ts";
 import type { ClusterState, NodeRecord } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -11,12 +17,18 @@ import { Liveness } from "./liveness.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
-/** Where the addresses of a node that joins are kept. */
-export type PoolPlace =
-  /** In the registry's own store: it is the node of this agent. */
-  | { readonly kind: "here" }
-  /** With the node's agent; what the registry's store has of it held nothing at this version. */
-  | { readonly kind: "there"; readonly version: Version | null };
+/** What the registry's own store has of the addresses of a node that joins or goes. */
+export interface PoolState {
+  /** Version of its pool; null when there is none. */
+  readonly version: Version | null;
+  /** Whether addresses are held. */
+  readonly isHolding: boolean;
+}
+
+const NO_POOL: PoolState = { version: null, isHolding: false };
+
+/** A node that is to be forgotten. */
+export type NodeRemoval = Omit<RemovalRequest, "isAlive">;
 
 /** The nodes of the cluster: who joins, who is alive, and who follows. */
 export class Membership {
@@ -53,31 +65,32 @@ export class Membership {
 
   /**
    * Makes a node known and gives it one subnet of each network, or those that
-   * it has.
+   * it has. Its addresses are its own agent's from then on.
    *
+   * @param pool what the registry's store has of its addresses
    * @throws {NetError} `already_exists` when another host has its name,
    * `failed_precondition` when it is fenced, `exhausted` when none is left
    */
   async join(
     request: JoinRequest,
-    pool: PoolPlace,
+    pool: PoolState = NO_POOL,
   ): Promise<readonly Prefix[]> {
+    const { node } = request;
+    let isNews = true;
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const plan = planJoin(state, request, nowMs);
       if (plan.kind === "refused") return plan;
-      const { node } = request;
-      const change: RegistryChange[] = pool.kind === "here"
-        ? [{ kind: "open pool", node, subnets: plan.answer }]
-        : pool.version === null
-        ? []
-        : [{ kind: "close pool", node, version: pool.version }];
+      isNews = plan.changes.length > 0;
+      const change = endOfPool(node, { ...pool, subnets: plan.answer });
       return { ...plan, changes: [...plan.changes, ...change] };
     });
-    this.#hear(request.node);
-    log.info("Node {node} joined with {subnets}", {
-      node: request.node,
-      subnets: subnets.map(formatPrefix).join(" and "),
-    });
+    this.#hear(node);
+    if (isNews) {
+      log.info("Node {node} joined with {subnets}", {
+        node,
+        subnets: subnets.map(formatPrefix).join(" and "),
+      });
+    }
     return subnets;
   }
 
@@ -104,26 +117,34 @@ export class Membership {
     this.#hear(node);
   }
 
+  /** Returns when {@linkcode Membership.remove} would succeed, and throws what it would throw. */
+  checkRemoval(request: NodeRemoval): Promise<void> {
+    return this.#ledger.submit((state, nowMs) => {
+      const plan = this.#planRemoval(state, request, nowMs);
+      return plan.kind === "refused"
+        ? plan
+        : { kind: "planned", answer: undefined, changes: [] };
+    });
+  }
+
   /**
    * Forgets a node and frees its subnets.
    *
+   * @param pool what the registry's store has of its addresses: none is held
    * @throws {NetError} `not_found`, or `failed_precondition` when it is alive
    * and the removal is not forced
    */
   async remove(
-    request: {
-      readonly node: string;
-      readonly instanceId: string;
-      readonly force: boolean;
-    },
+    request: NodeRemoval,
+    pool: Pick<PoolState, "version"> = NO_POOL,
   ): Promise<readonly Prefix[]> {
     const { node } = request;
-    const subnets = await this.#ledger.submit((state, nowMs) =>
-      planRemoval(state, {
-        ...request,
-        isAlive: this.#stateOf(state.nodes.get(node)) === "ready",
-      }, nowMs)
-    );
+    const subnets = await this.#ledger.submit((state, nowMs) => {
+      const plan = this.#planRemoval(state, request, nowMs);
+      if (plan.kind === "refused") return plan;
+      const change = endOfPool(node, { ...pool, isHolding: false });
+      return { ...plan, changes: [...plan.changes, ...change] };
+    });
     this.#liveness.forget(node);
     log.info("Node {node} was removed", { node });
     return subnets;
@@ -134,24 +155,41 @@ export class Membership {
     return this.#ledger.read((state) => this.#view(state.nodes.values()));
   }
 
+  /** The nodes that are known and the extra routes. */
+  snapshot(): Promise<ClusterEvent> {
+    return this.#ledger.read((state) => this.#snapshot(state));
+  }
+
   /** Follows nodes and extra routes. */
   watch(signal: AbortSignal): AsyncIterable<ClusterEvent> {
     return this.#feed.watch(signal);
   }
 
-  /** Looks which nodes have fallen silent, and removes those silent for too long. */
-  async look(reclaimAfterMs: number | undefined): Promise<void> {
-    const nodes = (await this.nodes()).filter((n) => n.state !== "no agent");
-    const names = nodes.map((n) => n.name).filter((n) => n !== this.#self);
+  /**
+   * Looks which nodes have fallen silent.
+   *
+   * @returns those that have been silent for so long, in ms
+   */
+  async look(silentMs = Infinity): Promise<string[]> {
+    const names = await this.#ledger.read((state) =>
+      [...state.nodes.values()]
+        .filter((n) => n.instanceId !== "" && n.name !== this.#self)
+        .map(({ name }) => name)
+    );
     for (const node of this.#liveness.takeSilent(names)) {
       log.warn("Node {node} is not heard of any more", { node });
       this.#feed.touchNode(node);
     }
-    if (reclaimAfterMs === undefined) return;
-    for (const node of names) {
-      if (this.#liveness.silentForMs(node) < reclaimAfterMs) continue;
-      await this.remove({ node, instanceId: "", force: true });
-    }
+    return names.filter((n) => this.#liveness.silentForMs(n) >= silentMs);
+  }
+
+  #planRemoval(
+    state: ClusterState,
+    request: NodeRemoval,
+    nowMs: number,
+  ): ClusterPlan<readonly Prefix[]> {
+    const isAlive = this.#stateOf(state.nodes.get(request.node)) === "ready";
+    return planRemoval(state, { ...request, isAlive }, nowMs);
   }
 
   #hear(node: string): void {
@@ -210,4 +248,16 @@ export class Membership {
       removedRoutes: routes.filter((r) => !state.routes.has(r)),
     };
   }
+}
+
+/** The change that ends what the registry's store has of a node's addresses. */
+function endOfPool(
+  node: string,
+  pool: PoolState & { readonly subnets?: readonly Prefix[] },
+): RegistryChange[] {
+  const { version, isHolding, subnets = [] } = pool;
+  if (version === null) return [];
+  return isHolding
+    ? [{ kind: "hand over pool", node, subnets, version }]
+    : [{ kind: "close pool", node, version }];
 }

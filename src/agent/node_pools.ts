@@ -1,22 +1,38 @@
 import type { JoinRequest } from "../cluster/join.ts";
 import { NetError } from "../error.ts";
+import type { Allocation } from "../ipam/allocation.ts";
+import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
+import type { Store } from "../store/store.ts";
+import type { Allocator } from "./allocator.ts";
 import type { Allocators } from "./allocators.ts";
-import type { Membership } from "./membership.ts";
+import { dropHandover, hasHandover, readHandover } from "./handover.ts";
+import type { Membership, NodeRemoval } from "./membership.ts";
 import type { Registry } from "./registry.ts";
 
 /** What the pools of nodes are changed through. */
 export interface NodePoolsOptions {
   /** The node of this agent. */
   readonly self: string;
+  /** Gives this node its subnets, unless it has left. */
+  readonly claimOwn: () => Promise<unknown>;
+  readonly store: Store;
   readonly registry: Registry;
   readonly membership: Membership;
   readonly allocators: Allocators;
 }
 
+/** What a host that joins gets. */
+export interface Joined {
+  /** One subnet of each network. */
+  readonly subnets: readonly Prefix[];
+  /** Whether there are addresses that its agent has to take over first. */
+  readonly hasHandover: boolean;
+}
+
 /**
- * Changes of the cluster that end a pool of addresses in this store: they are
- * bound to nothing being held there, and nothing is given out meanwhile.
+ * Changes of the cluster that end a pool of addresses in the registry's store:
+ * they are bound to what is held there, and nothing is given out meanwhile.
  */
 export class NodePools {
   readonly #options: NodePoolsOptions;
@@ -51,13 +67,13 @@ export class NodePools {
 
   /**
    * Takes in another host that joins: its addresses are its own agent's to hand
-   * out. This node has its subnets before any other gets one.
+   * out, those too that were given over the API before. This node has its
+   * subnets before any other gets one.
    *
-   * @throws {NetError} as {@linkcode Membership.join} does, and
-   * `failed_precondition` while addresses that were given over the API are held
+   * @throws {NetError} as {@linkcode Membership.join} does
    */
-  async join(request: JoinRequest): Promise<readonly Prefix[]> {
-    const { self, allocators, registry, membership } = this.#options;
+  async join(request: JoinRequest): Promise<Joined> {
+    const { self, store, allocators, membership } = this.#options;
     const { node } = request;
     if (node === self) {
       throw new NetError(
@@ -65,21 +81,75 @@ export class NodePools {
         `Cannot join as "${node}": that is the node that hosts the registry; give this one another --node`,
       );
     }
-    await registry.claim(self);
-    const allocator = await allocators.find(node);
+    await this.#options.claimOwn();
+    const allocator = await this.#poolOf(node);
     if (!allocator) {
-      return await membership.join(request, { kind: "there", version: null });
+      const subnets = await membership.join(request);
+      return { subnets, hasHandover: await hasHandover(store, node) };
     }
-    const subnets = await allocator.exclusive(async (held, version) => {
-      if (held === 0) {
-        return await membership.join(request, { kind: "there", version });
-      }
+    const subnets = await allocator.exclusive((held, version) =>
+      membership.join(request, { version, isHolding: held > 0 })
+    );
+    await allocators.drop(node);
+    return { subnets, hasHandover: await hasHandover(store, node) };
+  }
+
+  /**
+   * A page of the addresses that the agent of a node has to take over.
+   *
+   * @throws {NetError} `failed_precondition` when it is not this node's agent
+   */
+  async handover(
+    agent: { readonly node: string; readonly instanceId: string },
+    page: { readonly behind: Address | undefined; readonly limit: number },
+  ): Promise<Allocation[]> {
+    await this.#options.registry.checkAgent(agent);
+    return await readHandover(this.#options.store, agent.node, page);
+  }
+
+  /** Takes in that the agent of a node has them. @throws {NetError} as {@linkcode NodePools.handover} does */
+  async finishHandover(
+    agent: { readonly node: string; readonly instanceId: string },
+  ): Promise<void> {
+    await this.#options.registry.checkAgent(agent);
+    await dropHandover(this.#options.store, agent.node);
+  }
+
+  /**
+   * Forgets a node and frees its subnets, whatever it holds.
+   *
+   * @throws {NetError} as {@linkcode Membership.remove} does
+   */
+  async remove(request: NodeRemoval): Promise<readonly Prefix[]> {
+    const { store, allocators, membership } = this.#options;
+    const { node } = request;
+    await membership.checkRemoval(request);
+    const allocator = await this.#poolOf(node);
+    if (!allocator) {
+      await dropHandover(store, node);
+      return await membership.remove(request);
+    }
+    await allocator.releaseAll(() => true, "its node was removed");
+    const removed = await allocator.exclusive(async (held, version) => {
+      if (held === 0) return await membership.remove(request, { version });
       throw new NetError(
-        "failed_precondition",
-        `Cannot join as "${node}": ${held} of its addresses were given over the API and are held; release them first`,
+        "unavailable",
+        `Cannot remove node "${node}": addresses are still given out on it; try again`,
       );
     });
     await allocators.drop(node);
-    return subnets;
+    return removed;
+  }
+
+  /** Who hands out a node's addresses that are in this store; undefined when none are. */
+  async #poolOf(node: string): Promise<Allocator | undefined> {
+    const { allocators, registry } = this.#options;
+    try {
+      return await allocators.find(node);
+    } catch (error) {
+      // Its own agent has them.
+      if (await registry.hasAgent(node)) return undefined;
+      throw error;
+    }
   }
 }

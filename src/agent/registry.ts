@@ -9,6 +9,7 @@ import {
   planReserve,
   planUnreserve,
 } from "../cluster/plan.ts";
+import { NetError } from "../error.ts";
 import { planAddRoute, planDeleteRoute } from "../cluster/route_plan.ts";
 import type {
   ClusterChange,
@@ -124,6 +125,29 @@ export class Registry {
     return this.#ledger.read((state) => state.nodes.get(node));
   }
 
+  /** Whether a node runs an agent of its own. */
+  hasAgent(node: string): Promise<boolean> {
+    return this.#ledger.read((state) =>
+      (state.nodes.get(node)?.instanceId ?? "") !== ""
+    );
+  }
+
+  /**
+   * Returns when an agent is that of a node.
+   *
+   * @throws {NetError} `failed_precondition` when it is not
+   */
+  async checkAgent(
+    agent: { readonly node: string; readonly instanceId: string },
+  ): Promise<void> {
+    const { node, instanceId } = agent;
+    if ((await this.node(node))?.instanceId === instanceId) return;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot tell what belongs to node "${node}": this agent has not joined as it`,
+    );
+  }
+
   /** The subnets of a node, empty when it has none. */
   subnetsOf(node: string): Promise<readonly Prefix[]> {
     return this.#ledger.read((state) => state.nodes.get(node)?.subnets ?? []);
@@ -165,7 +189,7 @@ export class Registry {
     return this.#ledger.submit((state) => planUnreserve(state, subnet));
   }
 
-  /** Takes in which prefixes a node's host uses itself. */
+  /** Takes in what the node of this agent says of its host. */
   report(report: HostReport): Promise<void> {
     return this.#ledger.submit((state, nowMs) =>
       planReport(state, report, nowMs)
@@ -197,15 +221,6 @@ export class Registry {
     },
   ): Promise<void> {
     return this.#ledger.submit((state) => planDeleteRoute(state, route));
-  }
-
-  /** How many nodes own a subnet, and how many extra routes there are. */
-  counts(): Promise<{ readonly nodes: number; readonly routes: number }> {
-    return this.#ledger.read((state) => ({
-      nodes: [...state.nodes.values()].filter((n) => n.subnets.length > 0)
-        .length,
-      routes: state.routes.size,
-    }));
   }
 }
 

@@ -1,34 +1,22 @@
-import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Refusal, refuse } from "../plan.ts";
 import {
   type ClusterPlan,
   createNode,
+  type HostReport,
   planClaimOf,
   planned,
-  putNode,
+  putIfChanged,
   relevantPrefixes,
 } from "./plan.ts";
-import type {
-  ClusterChange,
-  ClusterState,
-  LocalPrefix,
-  NodeRecord,
-} from "./state.ts";
+import type { ClusterChange, ClusterState, NodeRecord } from "./state.ts";
 
 /** What a node tells about itself when it joins. */
-export interface JoinRequest {
-  readonly node: string;
-  /** Random id of its state: tells two hosts of one name apart. */
-  readonly instanceId: string;
-  /** Its addresses that other hosts route through, at most one of each family. */
-  readonly advertised: readonly Address[];
-  /** URL of its agent's API; empty when it is not reached from other hosts. */
-  readonly apiUrl: string;
-  /** The prefixes that its host uses itself. */
-  readonly localPrefixes: readonly LocalPrefix[];
+export interface JoinRequest extends HostReport {
   /** The subnets that it hands out addresses of already; empty for none. */
   readonly heldSubnets: readonly Prefix[];
+  /** Id of the cluster that it has joined before; empty for none. */
+  readonly clusterId: string;
 }
 
 /** Who asks for a node's removal. */
@@ -54,7 +42,8 @@ export function planJoin(
 ): ClusterPlan<readonly Prefix[]> {
   const { node, instanceId, advertised, apiUrl, heldSubnets } = request;
   const known = state.nodes.get(node);
-  const refusal = refuseOther(known, request) ?? refuseFenced(state, request);
+  const refusal = refuseStranger(state, request) ??
+    refuseOther(known, request) ?? refuseFenced(state, request);
   if (refusal) return refusal;
   const subnets = heldSubnets.length > 0 ? heldSubnets : known?.subnets ?? [];
   const record: NodeRecord = {
@@ -68,14 +57,21 @@ export function planJoin(
   const claim = planClaimOf(state, record, nowMs);
   if (claim.kind === "refused") return claim;
   const kept = subnets.filter((s) => !isOwner(state, s, node));
+  const has = new Set(claim.answer.map(formatPrefix));
+  const lost = (known?.subnets ?? []).filter((s) => !has.has(formatPrefix(s)));
   return planned(claim.answer, [
+    ...lost.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "released", node, sinceMs: nowMs },
+    })),
     ...kept.map((subnet): ClusterChange => ({
       kind: "subnet",
       subnet,
       record: { state: "owned", node, sinceMs: nowMs },
     })),
     ...claim.changes,
-    putNode({ ...record, subnets: claim.answer }),
+    ...putIfChanged(known, { ...record, subnets: claim.answer }),
   ]);
 }
 
@@ -110,6 +106,19 @@ export function planRemoval(
     })),
     { kind: "node", name: node, record: undefined },
   ]);
+}
+
+function refuseStranger(
+  { config }: ClusterState,
+  { clusterId }: JoinRequest,
+): Refusal | undefined {
+  return clusterId === "" || clusterId === config?.clusterId
+    ? undefined
+    : refuse(
+      "failed_precondition",
+      `Cannot join the cluster ${config?.clusterId}: the node belongs to cluster ${clusterId}; ` +
+        `name an agent of that one with --join, or leave it first with "stellar-net node leave --force" and start the agent again`,
+    );
 }
 
 function refuseOther(

@@ -1,3 +1,4 @@
+import { type Address, formatAddress } from "../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../net/carve.ts";
 import {
   containsPrefix,
@@ -20,8 +21,12 @@ export interface HostReport {
   readonly node: string;
   /** Random id of the node's state. */
   readonly instanceId: string;
+  /** Its addresses that other hosts route through, at most one of each family. */
+  readonly advertised: readonly Address[];
+  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  readonly apiUrl: string;
   /** The prefixes that the host uses itself. */
-  readonly prefixes: readonly LocalPrefix[];
+  readonly localPrefixes: readonly LocalPrefix[];
 }
 
 /** The outcome of a plan for the cluster. */
@@ -165,24 +170,31 @@ export function planUnreserve(
 }
 
 /**
- * Plans what a node reports of its host's own prefixes: those that overlap a
- * network are kept, except what lies in the node's own subnets.
+ * Plans what the node of the registry's own agent reports of its host. Of its
+ * prefixes those that overlap a network are kept, except what lies in the
+ * node's own subnets.
  */
 export function planReport(
   state: ClusterState,
   report: HostReport,
   nowMs: number,
 ): ClusterPlan<undefined> {
-  const record = state.nodes.get(report.node) ??
-    createNode(report.node, nowMs);
-  const localPrefixes = relevantPrefixes(state, record, report.prefixes);
-  const { instanceId } = report;
-  const isSame = instanceId === record.instanceId &&
-    formatLocal(localPrefixes) === formatLocal(record.localPrefixes);
-  return planned(
-    undefined,
-    isSame ? [] : [putNode({ ...record, instanceId, localPrefixes })],
-  );
+  const known = state.nodes.get(report.node);
+  const { node, instanceId, advertised, apiUrl } = report;
+  const record = known ?? createNode(node, nowMs);
+  const localPrefixes = relevantPrefixes(state, record, report.localPrefixes);
+  const reported = { instanceId, advertised, apiUrl, localPrefixes };
+  return planned(undefined, putIfChanged(known, { ...record, ...reported }));
+}
+
+/** The change that puts a node's record, none where it says what is known already. */
+export function putIfChanged(
+  known: NodeRecord | undefined,
+  record: NodeRecord,
+): ClusterChange[] {
+  return known && formatNode(known) === formatNode(record)
+    ? []
+    : [putNode(record)];
 }
 
 /** Of what a host uses itself, what overlaps a network and is not the node's own subnet. */
@@ -271,6 +283,13 @@ function refuseNoSlice(state: ClusterState, subnet: Prefix): Refusal {
   );
 }
 
-function formatLocal(prefixes: readonly LocalPrefix[]): string {
-  return prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`).join();
+/** All that may change of a node's record. */
+function formatNode(node: NodeRecord): string {
+  return JSON.stringify([
+    node.instanceId,
+    node.apiUrl,
+    node.advertised.map(formatAddress),
+    node.subnets.map(formatPrefix),
+    node.localPrefixes.map((p) => [formatPrefix(p.prefix), p.device]),
+  ]);
 }

@@ -1,4 +1,5 @@
 import type { Address, Family } from "../net/address.ts";
+import { containsAddress } from "../net/prefix.ts";
 import type { DefaultRoute, HostLink, LinkAddress } from "./host_json.ts";
 
 /** The interfaces of this host and its ways out. */
@@ -47,11 +48,40 @@ export function uplinksOf(interfaces: HostInterfaces): Uplink[] {
 }
 
 /**
- * The addresses to advertise when none is given: of each family the first of
- * its uplink.
+ * The addresses to advertise when none is given, at most one of each family:
+ * the first of its uplink, or where there is none the first of some candidates
+ * that this host has.
  */
-export function defaultAdvertised(interfaces: HostInterfaces): Address[] {
-  return uplinksOf(interfaces).flatMap(({ addresses }) =>
-    addresses[0]?.address ?? []
+export function defaultAdvertised(
+  interfaces: HostInterfaces,
+  candidates: readonly Address[] = [],
+): Address[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const own = uplinkOf(interfaces, family)?.addresses[0]?.address ??
+      candidates.find((a) => a.family === family && holds(interfaces, a));
+    return own ?? [];
+  });
+}
+
+/** The address that this host has on the link of another, undefined when it is on none. */
+export function addressToward(
+  { links }: HostInterfaces,
+  other: Address,
+): Address | undefined {
+  return links.flatMap(({ addresses }) => addresses)
+    .find(({ address, prefix }) =>
+      address.family === other.family && containsAddress(prefix, other)
+    )?.address;
+}
+
+/** Whether this host has an address. */
+export function holds(
+  { links }: HostInterfaces,
+  { family, value }: Address,
+): boolean {
+  return links.some(({ addresses }) =>
+    addresses.some(({ address }) =>
+      address.family === family && address.value === value
+    )
   );
 }

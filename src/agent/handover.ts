@@ -1,0 +1,106 @@
+import { NetError } from "../error.ts";
+import type { Allocation } from "../ipam/allocation.ts";
+import { NodePool } from "../ipam/node_pool.ts";
+import { SubnetPool } from "../ipam/subnet_pool.ts";
+import type { Address } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { Store } from "../store/store.ts";
+import { Batch } from "./batch.ts";
+import { deleteAll } from "./delete_all.ts";
+import {
+  addressKey,
+  allocationPuts,
+  createAllocationReader,
+  handoverKey,
+  ownerRecordKey,
+  poolKey,
+  readPool,
+  releasedKey,
+} from "./ip_records.ts";
+
+// A node that was registered over the API gets an agent: the registry hands
+// the node's addresses over. They are in both stores before they are deleted
+// from the registry's, and the agent gives none out before it has all of them.
+
+/** Whether the registry's store has addresses that a node's agent has to take over. */
+export async function hasHandover(
+  store: Store,
+  node: string,
+): Promise<boolean> {
+  return await store.get(handoverKey(node)) !== null;
+}
+
+/**
+ * A page of what is to be handed over, in order of the first address, from
+ * behind an address on.
+ */
+export async function readHandover(
+  store: Store,
+  node: string,
+  page: { readonly behind: Address | undefined; readonly limit: number },
+): Promise<Allocation[]> {
+  const entry = await store.get(handoverKey(node));
+  if (!entry) return [];
+  const pool = new NodePool(
+    readPool(entry).map(({ subnet }) => new SubnetPool(subnet, undefined)),
+  );
+  const read = createAllocationReader();
+  for await (const record of store.list(addressKey(node))) {
+    pool.restore(read(record));
+  }
+  return pool.allocations(page.behind).take(page.limit).toArray();
+}
+
+/** Deletes what was handed over. Doing it again, or after a part was done, is fine. */
+export async function dropHandover(store: Store, node: string): Promise<void> {
+  if (!await hasHandover(store, node)) return;
+  await deleteAddresses(store, node);
+  await store.commit({ deletes: [handoverKey(node)] });
+}
+
+/**
+ * Takes a node's addresses over into the store of its agent, and opens its
+ * pool last of all: a take-over that was interrupted begins anew.
+ */
+export async function takeOver(
+  store: Store,
+  node: string,
+  from: {
+    readonly subnets: readonly Prefix[];
+    readonly pages: AsyncIterable<readonly Allocation[]>;
+  },
+): Promise<void> {
+  await deleteAddresses(store, node);
+  let batch = new Batch(store.limits);
+  for await (const page of from.pages) {
+    for (const allocation of page) {
+      batch.add({ puts: allocationPuts(node, allocation) });
+      if (!batch.isFull) continue;
+      await store.commit(batch.commit());
+      batch = new Batch(store.limits);
+    }
+  }
+  batch.add({
+    checks: [{ key: poolKey(node), version: null }],
+    puts: [{
+      key: poolKey(node),
+      value: { subnets: from.subnets.map(formatPrefix), cursors: [] },
+    }],
+  });
+  const { committed } = await store.commit(batch.commit());
+  if (committed) return;
+  throw new NetError(
+    "unavailable",
+    `Cannot take the addresses of node "${node}" over: its pool was opened meanwhile`,
+  );
+}
+
+/** Deletes all that a store has of a node's addresses, except their history. */
+export async function deleteAddresses(
+  store: Store,
+  node: string,
+): Promise<void> {
+  await deleteAll(store, ownerRecordKey(node));
+  await deleteAll(store, addressKey(node));
+  await deleteAll(store, releasedKey(node));
+}

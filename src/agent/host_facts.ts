@@ -1,0 +1,106 @@
+import type { LocalPrefix } from "../cluster/state.ts";
+import type { HostNetwork } from "../host/host_network.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import {
+  addressToward,
+  defaultAdvertised,
+  holds,
+  type HostInterfaces,
+} from "../route/uplink.ts";
+import type { AgentConfig, ListenAddress } from "./config.ts";
+import type { HostFacts } from "./home.ts";
+
+/** What the facts of a host are found with. */
+export interface HostFactsOptions {
+  readonly config: Pick<AgentConfig, "advertise" | "join">;
+  readonly network: Pick<HostNetwork, "readInterfaces">;
+  /** Reads which prefixes this host uses itself. */
+  readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
+}
+
+/** The facts of a host, and what an operator should know about them. */
+export interface FoundFacts {
+  readonly facts: HostFacts;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Finds out what this host says of itself to the registry.
+ *
+ * @param listening where the agent listens
+ * @throws {NetError} `unavailable` when `ip` is missing or fails
+ */
+export async function findFacts(
+  options: HostFactsOptions,
+  listening: readonly ListenAddress[],
+): Promise<FoundFacts> {
+  const { config, network, readPrefixes } = options;
+  const interfaces = await network.readInterfaces();
+  const advertised = config.advertise.length > 0
+    ? config.advertise
+    : defaultAdvertised(interfaces, candidates(config, listening, interfaces));
+  return {
+    facts: {
+      advertised,
+      apiUrl: apiUrlOf(listening, advertised),
+      localPrefixes: await readPrefixes(),
+    },
+    warnings: advertised.filter((address) => !holds(interfaces, address))
+      .map((address) =>
+        `--advertise: ${
+          formatAddress(address)
+        } is no address of this host now; what is sent to its containers is lost until it is`
+      ),
+  };
+}
+
+/**
+ * The URL under which other hosts reach an agent's API: at the first address
+ * that is not this host's alone. Empty when there is none.
+ */
+export function apiUrlOf(
+  listening: readonly ListenAddress[],
+  advertised: readonly Address[],
+): string {
+  for (const { hostname, port } of listening) {
+    if (isLoopback(hostname)) continue;
+    const address = parseAddress(hostname);
+    const shown = address.value === 0n
+      ? advertised.find(({ family }) => family === address.family)
+      : address;
+    if (!shown) continue;
+    const text = formatAddress(shown);
+    return `http://${shown.family === 6 ? `[${text}]` : text}:${port}`;
+  }
+  return "";
+}
+
+/** Whether only this host reaches an address. */
+export function isLoopback(hostname: string): boolean {
+  return hostname.startsWith("127.") || hostname === "::1";
+}
+
+/** Where there is no default route: what others are to reach, then what reaches the registry. */
+function candidates(
+  { join }: HostFactsOptions["config"],
+  listening: readonly ListenAddress[],
+  interfaces: HostInterfaces,
+): Address[] {
+  const registries = join.flatMap((url) => addressIn(url) ?? []);
+  return [
+    ...listening.filter(({ hostname }) => !isLoopback(hostname))
+      .map(({ hostname }) => parseAddress(hostname)),
+    ...registries.flatMap((address) =>
+      addressToward(interfaces, address) ?? []
+    ),
+  ];
+}
+
+function addressIn(url: string): Address | undefined {
+  try {
+    return parseAddress(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+  } catch {
+    // It has a name.
+    return undefined;
+  }
+}

@@ -1,0 +1,272 @@
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../error.ts";
+import type { KernelRoutes } from "../host/routes.ts";
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { gatewayOf } from "../net/subnet.ts";
+import { formatDesiredRoute } from "../route/desired_route.ts";
+import type { HostNetwork } from "../host/host_network.ts";
+import type { Check } from "./check.ts";
+import type { AgentConfig, ListenAddress } from "./config.ts";
+import { desiredRoutes } from "./desired_routes.ts";
+import type { Home } from "./home.ts";
+import { findFacts, type HostFactsOptions } from "./host_facts.ts";
+import { HostReconciler } from "./host_reconciler.ts";
+import { RouteReconciler } from "./route_reconciler.ts";
+import type { RouteMode, RouteReport } from "./route_report.ts";
+
+/** The bridge that Stellar's Configure call makes where none is named. */
+const DEFAULT_BRIDGE = "stellar0";
+/** How often it is looked for what the host says of itself, without an event. */
+const FACTS_INTERVAL_MS = 30_000;
+/** How long after an event, and the least time between two looks. */
+const FACTS_SETTLE_MS = 1_000;
+
+const log = getLogger(["stellar-net", "agent", "host"]);
+
+/** What a host is kept with. */
+export interface HostKeeperOptions extends HostFactsOptions {
+  readonly node: string;
+  readonly home: Home;
+  readonly config: Pick<
+    AgentConfig,
+    "advertise" | "join" | "routeProtocol" | "bridge" | "masquerade"
+  >;
+  /** What is done about routes. */
+  readonly mode: RouteMode;
+  readonly routes: KernelRoutes;
+  readonly network: HostNetwork;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * Keeps this host as its node needs it: routes to the other nodes, bridge,
+ * forwarding, packet filters. And tells the registry what is true of it.
+ */
+export class HostKeeper {
+  readonly #options: HostKeeperOptions;
+  readonly #routes: RouteReconciler;
+  readonly #network: HostReconciler;
+  #bridge: string | undefined;
+  #listening: readonly ListenAddress[] = [];
+  #warnings: readonly string[] = [];
+  /** The desired routes and host as texts: what is the same is not done again. */
+  readonly #wanted: { routes?: string; host?: string } = {};
+  #reported = "";
+  #facts: ReturnType<typeof setTimeout> | undefined;
+  #factsRunning: Promise<void> | undefined;
+  #isStopped = false;
+
+  constructor(options: HostKeeperOptions) {
+    const { routes, network, mode, config, now } = options;
+    this.#options = options;
+    this.#bridge = config.bridge;
+    this.#routes = new RouteReconciler({
+      port: this.#overhear(routes),
+      protocol: config.routeProtocol,
+      mode,
+      now,
+    });
+    this.#network = new HostReconciler({
+      network,
+      apply: this.mayConfigure,
+      now,
+    });
+  }
+
+  /** Whether this agent changes the host, apart from its routes. */
+  get mayConfigure(): boolean {
+    const { mode, config } = this.#options;
+    return mode === "apply" ||
+      mode === "off" && (config.bridge !== undefined || config.masquerade);
+  }
+
+  /** How it stands with the routes. */
+  get routes(): RouteReport {
+    return this.#routes.report;
+  }
+
+  /** What an operator should know, a line each. */
+  get warnings(): readonly string[] {
+    const network = this.mayConfigure ? this.#network.warnings : [];
+    return [...this.#warnings, ...network];
+  }
+
+  /** Reads the kernel, puts it right where that is wanted, and tells how it stands. */
+  reconcileRoutes(): Promise<RouteReport> {
+    return this.#routes.reconcile();
+  }
+
+  /** Checks this host, routes left out. */
+  examine(): Promise<readonly Check[]> {
+    this.#wantHost();
+    return this.#network.examine();
+  }
+
+  /**
+   * Takes in where the agent listens, and tells the registry what is true of
+   * this host.
+   */
+  async report(listening: readonly ListenAddress[]): Promise<void> {
+    this.#listening = listening;
+    await this.#reportFacts();
+  }
+
+  /** Begins to keep the host as it is wanted. */
+  start(): void {
+    if (this.mayConfigure) this.#network.start();
+    this.#expectFacts(FACTS_INTERVAL_MS);
+  }
+
+  /** Takes in that the cluster has changed, or this node's subnets. */
+  update(): void {
+    const { home, node } = this.#options;
+    // Before anything is known, what is there from the last time stays.
+    if (!home.cluster && home.link.state !== "left") return;
+    const routes = desiredRoutes(home.view, { node, subnets: home.subnets });
+    const wanted = routes.map(formatDesiredRoute).join("\n");
+    if (wanted !== this.#wanted.routes) {
+      this.#wanted.routes = wanted;
+      this.#routes.setDesired(routes);
+    }
+    if (this.mayConfigure) this.#wantHost();
+  }
+
+  /**
+   * Makes the bridge of this node's subnet and gives it the gateway's address,
+   * from now on.
+   *
+   * @throws {NetError} `failed_precondition` when the agent may not,
+   * `invalid_argument` when it is another subnet or gateway
+   */
+  async configure(subnet: Prefix, gateway: string): Promise<void> {
+    const { home } = this.#options;
+    if (!this.mayConfigure) {
+      throw new NetError(
+        "failed_precondition",
+        'Cannot configure this host: the agent leaves it alone; start it with "--bridge NAME", or as root with "--routes apply"',
+      );
+    }
+    const [own] = await home.claim();
+    if (!own || formatPrefix(own) !== formatPrefix(subnet)) {
+      throw new NetError(
+        "invalid_argument",
+        `Invalid field "subnet.cidr": "${
+          formatPrefix(subnet)
+        }" is not the subnet of this node, which is "${
+          own ? formatPrefix(own) : ""
+        }"`,
+      );
+    }
+    const expected = formatAddress(gatewayOf(own));
+    if (gateway !== expected) {
+      throw new NetError(
+        "invalid_argument",
+        `Invalid field "subnet.gateway": "${gateway}" is not the gateway of "${
+          formatPrefix(own)
+        }", which is "${expected}"`,
+      );
+    }
+    this.#bridge ??= DEFAULT_BRIDGE;
+    this.#wantHost();
+    const { checks } = await this.#network.reconcile();
+    const failed = checks.find(({ name, status }) =>
+      status === "failed" && (name === "bridge" || name === "gateway")
+    );
+    if (!failed) return;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot configure this host: ${failed.found}`,
+    );
+  }
+
+  /** Stops keeping it. It stays as it is. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#facts);
+    await this.#routes.stop();
+    await this.#network.stop();
+    await this.#factsRunning;
+  }
+
+  #wantHost(): void {
+    const { home, config } = this.#options;
+    const hasLeft = home.link.state === "left";
+    const desired = {
+      ...this.#bridge !== undefined && { bridge: { name: this.#bridge } },
+      subnets: home.subnets,
+      networks: (home.cluster?.networks ?? []).map(({ network }) => network),
+      masquerade: config.masquerade && !hasLeft,
+    };
+    const wanted = JSON.stringify([
+      desired.bridge,
+      desired.subnets.map(formatPrefix),
+      desired.networks.map(formatPrefix),
+      desired.masquerade,
+    ]);
+    if (wanted === this.#wanted.host) return;
+    this.#wanted.host = wanted;
+    this.#network.setDesired(desired).catch((error) =>
+      log.error("Cannot look after this host's network: {error}", { error })
+    );
+  }
+
+  /** The same port, whose events are news for the rest of the host too. */
+  #overhear(port: KernelRoutes): KernelRoutes {
+    const hear = () => {
+      if (this.mayConfigure) this.#network.changed();
+      this.#expectFacts(FACTS_SETTLE_MS);
+    };
+    return {
+      read: () => port.read(),
+      apply: (operations) => port.apply(operations),
+      async *monitor(options) {
+        for await (const event of port.monitor(options)) {
+          hear();
+          yield event;
+        }
+      },
+    };
+  }
+
+  #expectFacts(inMs: number): void {
+    if (this.#isStopped || this.#factsRunning) return;
+    if (this.#facts !== undefined) {
+      if (inMs === FACTS_INTERVAL_MS) return;
+      clearTimeout(this.#facts);
+    }
+    this.#facts = setTimeout(() => {
+      this.#facts = undefined;
+      this.#factsRunning = this.#reportFacts().finally(() => {
+        this.#factsRunning = undefined;
+        this.#expectFacts(FACTS_INTERVAL_MS);
+      });
+    }, inMs);
+  }
+
+  async #reportFacts(): Promise<void> {
+    const { home } = this.#options;
+    try {
+      const { facts, warnings } = await findFacts(
+        this.#options,
+        this.#listening,
+      );
+      this.#warnings = warnings;
+      const text = JSON.stringify([
+        facts.advertised.map(formatAddress),
+        facts.apiUrl,
+        facts.localPrefixes.map((p) => [formatPrefix(p.prefix), p.device]),
+      ]);
+      if (text === this.#reported) return;
+      await home.report(facts);
+      this.#reported = text;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      log.warn("Cannot tell the registry of this host: {error}", { error });
+      this.#warnings = [
+        `${error.message}; subnets that this host uses itself may be handed out, and other hosts may not find it`,
+      ];
+    }
+  }
+}

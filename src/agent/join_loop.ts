@@ -1,0 +1,178 @@
+import { getLogger } from "@logtape/logtape";
+import { type ErrorCode, NetError } from "../error.ts";
+import type { JoinRequest } from "../cluster/join.ts";
+import type { ClusterEvent } from "./cluster_view.ts";
+import type { JoinAnswer, RegistryPeer } from "./registry_peer.ts";
+import { sleep } from "./sleep.ts";
+
+const FIRST_BACK_OFF_MS = 200;
+const MAX_BACK_OFF_MS = 5_000;
+/** Time to the next attempt when the registry refuses: a person has to do something first. */
+const REFUSED_MS = 5_000;
+/** How long a call of the registry may take, in ms. */
+const CALL_TIMEOUT_MS = 5_000;
+
+/** What a registry says when a node is not what it says it is, or has lost its subnets. */
+const REFUSALS: readonly ErrorCode[] = [
+  "already_exists",
+  "failed_precondition",
+];
+
+const log = getLogger(["stellar-net", "agent", "join"]);
+
+/** What a loop tells of. Events come one after the other. */
+export interface JoinLoopListener {
+  /** What to join with, as of now. */
+  request(): JoinRequest;
+  /** The registry took the node in. What follows waits for it. */
+  onJoined(
+    peer: RegistryPeer,
+    answer: JoinAnswer,
+    signal: AbortSignal,
+  ): Promise<void>;
+  onEvent(event: ClusterEvent): void;
+  /** The registry does not answer. */
+  onLost(peer: RegistryPeer, error: NetError): void;
+  /** The registry answers that it does not want this node. */
+  onRefused(peer: RegistryPeer, error: NetError): Promise<void>;
+}
+
+/** Options of a loop. */
+export interface JoinLoopOptions {
+  /** Agents that host the registry, tried in turn. */
+  readonly peers: readonly RegistryPeer[];
+  readonly listener: JoinLoopListener;
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
+}
+
+/**
+ * Joins a registry, follows it and says again and again that this node is
+ * alive; where one does not answer, the next is tried after a while.
+ */
+export class JoinLoop {
+  readonly #options: JoinLoopOptions;
+  readonly #stop = new AbortController();
+  readonly #running: Promise<void>;
+  #failures = 0;
+  /** Wakes the heartbeat: what is joined with has changed. */
+  #wake = new AbortController();
+
+  constructor(options: JoinLoopOptions) {
+    this.#options = options;
+    this.#running = this.#run();
+  }
+
+  /** Joins again soon: what is joined with has changed. */
+  joinAgain(): void {
+    this.#wake.abort();
+  }
+
+  /** Ends it. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { peers, listener } = this.#options;
+    const { signal } = this.#stop;
+    for (let turn = 0; !signal.aborted; turn++) {
+      const peer = peers[turn % peers.length]!;
+      let error: NetError;
+      try {
+        error = await this.#follow(peer);
+      } catch (caught) {
+        error = asNetError(caught);
+      }
+      if (signal.aborted) return;
+      if (REFUSALS.includes(error.code)) {
+        await listener.onRefused(peer, error);
+        await sleep(this.#jitter(REFUSED_MS), signal);
+        continue;
+      }
+      listener.onLost(peer, error);
+      await sleep(this.#backOffMs(), signal);
+    }
+  }
+
+  /** Follows one registry until it cannot be followed any more, and returns why. */
+  async #follow(peer: RegistryPeer): Promise<NetError> {
+    const end = new AbortController();
+    const stop = () => end.abort();
+    this.#stop.signal.addEventListener("abort", stop);
+    try {
+      await this.#join(peer, end.signal);
+      this.#failures = 0;
+      return await Promise.race([
+        this.#watch(peer, end.signal),
+        this.#beat(peer, end.signal),
+      ]);
+    } finally {
+      this.#stop.signal.removeEventListener("abort", stop);
+      end.abort();
+    }
+  }
+
+  async #join(peer: RegistryPeer, signal: AbortSignal): Promise<void> {
+    this.#wake = new AbortController();
+    const { listener } = this.#options;
+    const answer = await peer.join(listener.request(), within(signal));
+    await listener.onJoined(peer, answer, signal);
+  }
+
+  async #watch(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
+    try {
+      for await (const event of peer.watch(signal)) {
+        if (signal.aborted) break;
+        this.#options.listener.onEvent(event);
+      }
+    } catch (error) {
+      return asNetError(error);
+    }
+    return new NetError("unavailable", "The registry has ended the watch");
+  }
+
+  async #beat(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
+    const { node, instanceId } = this.#options.listener.request();
+    try {
+      let intervalMs = await peer.heartbeat(
+        { node, instanceId },
+        within(signal),
+      );
+      while (!signal.aborted) {
+        await sleep(intervalMs, this.#wake.signal);
+        if (this.#wake.signal.aborted && !signal.aborted) {
+          await this.#join(peer, signal);
+        }
+        intervalMs = await peer.heartbeat({ node, instanceId }, within(signal));
+      }
+    } catch (error) {
+      return asNetError(error);
+    }
+    return new NetError("cancelled", "The agent is stopping");
+  }
+
+  #backOffMs(): number {
+    const most = FIRST_BACK_OFF_MS * 2 ** Math.min(this.#failures++, 10);
+    return this.#jitter(Math.min(most, MAX_BACK_OFF_MS));
+  }
+
+  /** Half of it to all of it: many agents do not come back at once. */
+  #jitter(ms: number): number {
+    return ms * (0.5 + this.#options.random() / 2);
+  }
+}
+
+/** A signal that also ends a call that takes too long. */
+function within(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
+}
+
+function asNetError(error: unknown): NetError {
+  if (error instanceof NetError) return error;
+  log.error("Cannot follow the registry: {error}", { error });
+  const message = error instanceof Error ? error.message : String(error);
+  return new NetError("internal", message, { cause: error });
+}

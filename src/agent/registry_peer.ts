@@ -1,0 +1,76 @@
+import type { JoinRequest } from "../cluster/join.ts";
+import type { Allocation } from "../ipam/allocation.ts";
+import type { Carve } from "../net/carve.ts";
+import type { Prefix } from "../net/prefix.ts";
+import { NetError } from "../error.ts";
+import type { ClusterEvent } from "./cluster_view.ts";
+
+/** An agent as the registry knows it. */
+export interface AgentIdentity {
+  readonly node: string;
+  /** Random id of its state. */
+  readonly instanceId: string;
+}
+
+/** What a node that joins is told. */
+export interface JoinAnswer {
+  readonly clusterId: string;
+  readonly networks: readonly Carve[];
+  /** One of each network, in their order. */
+  readonly subnets: readonly Prefix[];
+  /** Whether there are addresses to take over first. */
+  readonly hasHandover: boolean;
+}
+
+/**
+ * The registry as a node that joins sees it. Every call throws a NetError:
+ * `unavailable` or `deadline_exceeded` when it is out of reach, else what the
+ * registry says.
+ */
+export interface RegistryPeer {
+  /** URL of the agent that hosts it. */
+  readonly url: string;
+  join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer>;
+  /** Says that a node is alive. @returns when to come again, in ms */
+  heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number>;
+  /** Follows the cluster. It ends with an error, or with the signal. */
+  watch(signal: AbortSignal): AsyncIterable<ClusterEvent>;
+  /** The addresses to take over, in pages. */
+  handover(
+    agent: AgentIdentity,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly Allocation[]>;
+  finishHandover(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
+  /** Takes a node out of the cluster. */
+  leave(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
+}
+
+const LEAVE_TIMEOUT_MS = 5_000;
+
+/**
+ * Tells the first registry that answers that a node leaves. Where the node is
+ * not known, or another host has its name, it has left already.
+ *
+ * @param lastUrl where it was reached last: asked first
+ * @throws {NetError} `unavailable` when none answers
+ */
+export async function tellLeave(
+  peers: readonly RegistryPeer[],
+  agent: AgentIdentity,
+  lastUrl: string,
+): Promise<void> {
+  const inTurn = [...peers].sort((a, b) =>
+    Number(b.url === lastUrl) - Number(a.url === lastUrl)
+  );
+  let failure: unknown;
+  for (const peer of inTurn) {
+    try {
+      return await peer.leave(agent, AbortSignal.timeout(LEAVE_TIMEOUT_MS));
+    } catch (error) {
+      const code = error instanceof NetError ? error.code : undefined;
+      if (code === "not_found" || code === "already_exists") return;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
