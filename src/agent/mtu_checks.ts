@@ -6,7 +6,7 @@ import { linkOfGateway } from "../route/host_plan.ts";
 import type { PingAnswer } from "../route/ping_output.ts";
 import type { HostInterfaces } from "../route/uplink.ts";
 import { type Check, passed } from "./check.ts";
-import { findMtu } from "./mtu_search.ts";
+import { findMtu, likelyMtu } from "./mtu_search.ts";
 
 /** Bytes of a packet that both families carry, as a ping has without a size. */
 const SMALL_BYTES = 84;
@@ -78,10 +78,11 @@ function describe(
     readonly wide: HostLink | undefined;
   },
 ): Check {
+  const mtu = likelyMtu(passes);
   const found =
     `packets of ${passes} bytes get to ${address}, larger ones do not: "${uplink.name}" has an MTU of ${uplink.mtuBytes}`;
   const align =
-    `bring the links of both hosts and the switch to one MTU, or ip link set dev ${uplink.name} mtu ${passes}`;
+    `bring the links of both hosts and the switch to one MTU, or ip link set dev ${uplink.name} mtu ${mtu}`;
   // Containers on a narrower bridge send nothing that is lost.
   if (bridges.length > 0 && !wide) {
     return {
@@ -99,7 +100,7 @@ function describe(
     means:
       "large packets of containers are lost: connections are made and hang",
     mend: wide
-      ? `${align}, ip link set dev ${wide.name} mtu ${passes}, and "mtu": ${passes} in the CNI configuration`
-      : `${align}, and "mtu": ${passes} in the CNI configuration`,
+      ? `${align}, ip link set dev ${wide.name} mtu ${mtu}, and "mtu": ${mtu} in the CNI configuration`
+      : `${align}, and "mtu": ${mtu} in the CNI configuration`,
   };
 }

@@ -6,6 +6,9 @@ const USUAL = [576, 1280, 1300, 1350, 1380, 1400, 1420, 1440, 1450, 1460]
 /** How many packets are tried at once when the size is none of those. */
 const SECTIONS = 8;
 
+/** What links let through beyond their MTU: room for a VLAN tag (IEEE 802.1Q). */
+const TAG_BYTES = 4;
+
 /** Options of a search for the largest packet that passes. */
 export interface MtuSearchOptions {
   /** Tries a packet of a size, in bytes. */
@@ -46,6 +49,12 @@ export async function findMtu(options: MtuSearchOptions): Promise<number> {
     sizes = sections(passes, fails);
   }
   return passes;
+}
+
+/** The MTU that a link probably has which lets packets of a size through, and no larger ones. */
+export function likelyMtu(passes: number): number {
+  return USUAL.find((size) => size <= passes && passes - size <= TAG_BYTES) ??
+    passes;
 }
 
 /** Sizes between two: the one next to the smaller, which mostly decides it, and some in between. */

@@ -8,6 +8,9 @@ import type { HostInterfaces } from "../route/uplink.ts";
 import { linksHolding } from "../route/host_json.ts";
 import { AS_ROOT, type Check, passed } from "./check.ts";
 
+/** How often a next hop is asked while the kernel still looks for it. */
+const ATTEMPTS = 3;
+
 /** What was found of a next hop. */
 export interface NextHopFindings {
   readonly nextHop: Address;
@@ -66,9 +69,7 @@ export async function checkNextHop(
       connect,
     );
   }
-  const { answer, problem } = await ask(probe, nextHop);
-  const host = prefixOf(nextHop, addressBits(nextHop.family));
-  const [neighbour] = await probe.neighbours(host, device);
+  const { answer, neighbour, problem } = await ask(probe, { nextHop, device });
   const neighbourCheck = checkNeighbour(neighbour, {
     address: text,
     peer,
@@ -87,28 +88,52 @@ export async function checkNextHop(
   };
 }
 
-/** Lets the kernel find the neighbour out, and it answer. */
+/** What asking a next hop has led to. */
+interface Asked {
+  /** Undefined when nobody could ask. */
+  readonly answer: PingAnswer | undefined;
+  /** Undefined when the kernel knows nothing of it. */
+  readonly neighbour: Neighbour | undefined;
+  /** Why nobody could ask. */
+  readonly problem?: Check;
+}
+
+/** Lets the kernel find the neighbour out, which asks three times, a second apart (arp(7)). */
 async function ask(
   probe: PathProbe,
-  nextHop: Address,
-): Promise<{ answer: PingAnswer | undefined; problem?: Check }> {
-  try {
-    return { answer: await probe.ping(nextHop) };
-  } catch (error) {
-    if (!(error instanceof NetError)) throw error;
-    const isForbidden = error.message.includes("Operation not permitted");
-    return {
-      answer: undefined,
-      problem: {
-        name: "ping",
-        status: "warning",
-        found: error.message,
-        means:
-          "whether the next hop answers, and how large packets may be, is not known",
-        mend: isForbidden ? AS_ROOT : "install iputils-ping",
-      },
-    };
+  { nextHop, device }: {
+    readonly nextHop: Address;
+    readonly device: string;
+  },
+): Promise<Asked> {
+  const host = prefixOf(nextHop, addressBits(nextHop.family));
+  const look = async () => (await probe.neighbours(host, device))[0];
+  for (let attempt = 1;; attempt++) {
+    let answer: PingAnswer;
+    try {
+      answer = await probe.ping(nextHop);
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      const problem = describePing(error.message);
+      return { answer: undefined, neighbour: await look(), problem };
+    }
+    const neighbour = await look();
+    const isAsking = neighbour?.states.includes("INCOMPLETE") ?? false;
+    if (!isAsking || attempt === ATTEMPTS) return { answer, neighbour };
   }
+}
+
+function describePing(found: string): Check {
+  return {
+    name: "ping",
+    status: "warning",
+    found,
+    means:
+      "whether the next hop answers, and how large packets may be, is not known",
+    mend: found.includes("Operation not permitted")
+      ? AS_ROOT
+      : "install iputils-ping",
+  };
 }
 
 function checkNeighbour(

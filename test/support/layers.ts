@@ -23,7 +23,7 @@ const HOST_PORTS = [
   "host_network",
   "command_follower",
 ]
-  .concat("netns", "release_queue", "routes")
+  .concat("netns", "path_probe", "release_queue", "routes")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")
@@ -90,7 +90,7 @@ export const LAYERS: readonly Layer[] = [
   },
   ...HOST_PORTS.map((at): Layer => ({
     at,
-    ours: ["src/error.ts", "src/ipam/allocation.ts", "src/route/"]
+    ours: ["src/error.ts", "src/ipam/allocation.ts", "src/net/", "src/route/"]
       .concat("src/host/command.ts"),
     others: [],
     why: "a port knows none of its adapters",

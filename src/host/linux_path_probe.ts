@@ -1,0 +1,130 @@
+import { NetError } from "../error.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { parseKernelRoutes } from "../route/ip_json.ts";
+import type { KernelRoute } from "../route/kernel_route.ts";
+import {
+  type Neighbour,
+  parseBridgePorts,
+  parseNeighbours,
+} from "../route/neighbour_json.ts";
+import {
+  parsePing,
+  type PingAnswer,
+  pingPayloadBytes,
+} from "../route/ping_output.ts";
+import {
+  parseLookupFailure,
+  parseRouteLookup,
+  type RouteLookup,
+} from "../route/route_lookup.ts";
+import type { Command, CommandRunner } from "./command.ts";
+import { describeFailure, readOutput } from "./command_output.ts";
+import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
+
+/**
+ * Up to five requests in a second, until one is answered: without -w it would
+ * be one, which can be lost. Nothing is fragmented, here or on the way.
+ */
+const PING = ["-n", "-c", "1", "-w", "1", "-i", "0.2", "-M", "do"];
+
+/** Probes paths with `ip`, `bridge` and the `ping` of iputils (ping(8)). */
+export class LinuxPathProbe implements PathProbe {
+  readonly #runner: CommandRunner;
+
+  constructor({ runner }: { readonly runner: CommandRunner }) {
+    this.#runner = runner;
+  }
+
+  async lookUp(
+    destination: Address,
+    from?: ForwardedFrom,
+  ): Promise<RouteLookup> {
+    const words = [
+      formatAddress(destination),
+      ...from ? ["from", formatAddress(from.source), "iif", from.device] : [],
+    ];
+    const command = ipCommand("-N", "route", "get", ...words);
+    const match = ipCommand("-N", "route", "get", "fibmatch", ...words);
+    const [way, fibmatch] = await Promise.all([
+      this.#runner.run(command),
+      this.#runner.run(match),
+    ]);
+    if (way.code === 0) {
+      // Kernels before 4.13 do not tell the route.
+      const text = fibmatch.code === 0 ? fibmatch.stdout : "";
+      return parse(command, () => parseRouteLookup(way.stdout, text));
+    }
+    const failure = parseLookupFailure(way.stderr);
+    if (failure) return failure;
+    throw unreadable(describeFailure(command, way));
+  }
+
+  routesWithin(prefix: Prefix): Promise<KernelRoute[]> {
+    const command = ipCommand(
+      `-${prefix.family}`,
+      ...["-N", "route", "show", "root", formatPrefix(prefix)],
+    );
+    return this.#read(command, parseKernelRoutes);
+  }
+
+  neighbours(within: Prefix, device: string): Promise<Neighbour[]> {
+    const command = ipCommand(
+      ...["neighbour", "show", "to", formatPrefix(within), "dev", device],
+    );
+    return this.#read(command, (text) => parseNeighbours(text, device));
+  }
+
+  async bridgePorts(bridge: string): Promise<ReadonlyMap<string, string>> {
+    const args = ["-json", "fdb", "show", "br", bridge];
+    const command = { program: "bridge", args };
+    const output = await this.#runner.run(command);
+    return output.code === 0
+      ? parse(command, () => parseBridgePorts(output.stdout))
+      : new Map();
+  }
+
+  async ping(address: Address, options: PingOptions = {}): Promise<PingAnswer> {
+    const { packetBytes } = options;
+    const size = packetBytes === undefined
+      ? []
+      : ["-s", String(pingPayloadBytes(packetBytes, address.family))];
+    const args = [...PING, ...size, formatAddress(address)];
+    const command = { program: "ping", args };
+    const output = await this.#runner.run(command);
+    const answer = parsePing(output.stdout + output.stderr);
+    if (answer) return answer;
+    throw new NetError(
+      "unavailable",
+      `Cannot send a probe: ${describeFailure(command, output)}`,
+    );
+  }
+
+  async #read<T>(command: Command, read: (text: string) => T): Promise<T> {
+    const text = await readOutput(this.#runner, command);
+    return parse(command, () => read(text));
+  }
+}
+
+function ipCommand(...args: string[]): Command {
+  return { program: "ip", args: ["-json", ...args] };
+}
+
+function parse<T>({ program, args }: Command, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw unreadable(
+      `"${[program, ...args].join(" ")}" printed what cannot be read`,
+      { cause },
+    );
+  }
+}
+
+function unreadable(what: string, options?: ErrorOptions): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot read this host's network: ${what}`,
+    options,
+  );
+}
