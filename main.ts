@@ -82,30 +82,46 @@ async function runAgent(
   const [
     { Agent },
     { runDaemon },
+    { HostKeeper },
+    { resolveRouteMode },
     { DenoCommandRunner },
+    { DenoCommandFollower },
     { DenoNetns },
     { FileReleaseQueue },
     { readHostPrefixes },
+    { IpRoutes },
+    { LinuxHostNetwork },
     { formatGreeting },
     { configureLogging },
     { connectionsPerListener },
     { makeStateDir },
+    { createRpcTransport },
     { DEFAULT_LIMITS },
+    { Peers },
+    { RpcRegistryPeer },
     { createRoutes },
     { createRpcServer },
     { openDenoKv },
   ] = await Promise.all([
     import("./src/agent/agent.ts"),
     import("./src/agent/daemon.ts"),
+    import("./src/agent/host_keeper.ts"),
+    import("./src/agent/route_mode.ts"),
     import("./src/host/deno_command.ts"),
+    import("./src/host/deno_command_follower.ts"),
     import("./src/host/deno_netns.ts"),
     import("./src/host/file_release_queue.ts"),
     import("./src/host/host_prefixes.ts"),
+    import("./src/host/ip_routes.ts"),
+    import("./src/host/linux_host_network.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
     import("./src/host/open_files.ts"),
     import("./src/host/state_dir.ts"),
+    import("./src/rpc/client.ts"),
     import("./src/rpc/limits.ts"),
+    import("./src/rpc/peers.ts"),
+    import("./src/rpc/registry_peer.ts"),
     import("./src/rpc/routes.ts"),
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
@@ -124,10 +140,13 @@ async function runAgent(
       path: `${config.stateDir}/queue`,
       socketPath: config.socketPath,
     });
+    const connect = (url: string) => createRpcTransport({ url });
     const agent = await Agent.start({
       ...config,
       store,
+      peers: config.join.map((url) => new RpcRegistryPeer(url, connect(url))),
       now: Date.now,
+      random: Math.random,
       netns: new DenoNetns(),
       queue,
       bootId: Deno.readTextFileSync(BOOT_ID_PATH).trim(),
@@ -135,14 +154,36 @@ async function runAgent(
     });
     const listeners: string[] = [];
     const warnings: string[] = [];
-    const routes = createRoutes(agent, {
-      version: options.version,
-      listeners: () => listeners,
-      warnings: () => warnings,
+    const runner = new DenoCommandRunner();
+    const follower = new DenoCommandFollower();
+    const network = new LinuxHostNetwork({ runner, follower });
+    const { mode, warning } = await resolveRouteMode(config.routes, network);
+    if (warning) warnings.push(warning);
+    const keeper = new HostKeeper({
+      config,
+      node: config.node,
+      home: agent.home,
+      mode,
+      network,
+      routes: new IpRoutes({ runner, follower }),
+      readPrefixes: () => readHostPrefixes(runner, config.routeProtocol),
+      now: Date.now,
+    });
+    const routes = createRoutes({
+      agent,
+      keeper,
+      peers: new Peers({ agent, connect }),
+      process: {
+        version: options.version,
+        listeners: () => listeners,
+        warnings: () => warnings,
+        now: Date.now,
+      },
     });
     await runDaemon({
       config,
       agent,
+      keeper,
       server: createRpcServer({
         routes,
         limits: {
@@ -155,7 +196,6 @@ async function runAgent(
           ),
         },
       }),
-      readHostPrefixes: () => readHostPrefixes(new DenoCommandRunner()),
       stop: stop.signal,
       warn: (message) => warnings.push(message),
       onReady(at) {

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../error.ts";
 import type { KernelRoutes } from "../host/routes.ts";
-import { formatAddress } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
 import { formatDesiredRoute } from "../route/desired_route.ts";
@@ -51,6 +51,7 @@ export class HostKeeper {
   #bridge: string | undefined;
   #listening: readonly ListenAddress[] = [];
   #warnings: readonly string[] = [];
+  #advertised: readonly Address[] = [];
   /** The desired routes and host as texts: what is the same is not done again. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
@@ -98,10 +99,15 @@ export class HostKeeper {
     return this.#routes.reconcile();
   }
 
-  /** Checks this host, routes left out. */
-  examine(): Promise<readonly Check[]> {
+  /** The addresses that other hosts are told to route through. */
+  get advertised(): readonly Address[] {
+    return this.#advertised;
+  }
+
+  /** Checks this host, and with a peer's name the path to it. */
+  async examine(_peer: string | undefined): Promise<readonly Check[]> {
     this.#wantHost();
-    return this.#network.examine();
+    return await this.#network.examine();
   }
 
   /**
@@ -253,6 +259,7 @@ export class HostKeeper {
         this.#listening,
       );
       this.#warnings = warnings;
+      this.#advertised = facts.advertised;
       const text = JSON.stringify([
         facts.advertised.map(formatAddress),
         facts.apiUrl,

@@ -171,7 +171,13 @@ function within(signal: AbortSignal): AbortSignal {
 }
 
 function asNetError(error: unknown): NetError {
-  if (error instanceof NetError) return error;
+  if (error instanceof NetError) {
+    const isLate = error.code === "cancelled" ||
+      error.code === "deadline_exceeded";
+    return isLate
+      ? new NetError("unavailable", "it does not answer", { cause: error })
+      : error;
+  }
   log.error("Cannot follow the registry: {error}", { error });
   const message = error instanceof Error ? error.message : String(error);
   return new NetError("internal", message, { cause: error });

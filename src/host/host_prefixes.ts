@@ -6,26 +6,25 @@ import {
 } from "../route/ip_json.ts";
 import type { CommandRunner } from "./command.ts";
 
-/** The routing protocol number by which the agent knows its own kernel routes. */
-export const ROUTE_PROTOCOL = 83;
-
 /**
  * Reads the prefixes of this host's interfaces and routes, without default
  * routes and without the agent's own.
  *
+ * @param protocol the mark of the agent's own routes
  * @throws {NetError} `unavailable` when `ip` is missing or fails
  */
 export async function readHostPrefixes(
   runner: CommandRunner,
+  protocol: number,
 ): Promise<HostPrefix[]> {
   const addresses = await runIp(runner, ["-json", "address", "show"]);
   const routes = [
-    await runIp(runner, ["-json", "-4", "route", "show"]),
-    await runIp(runner, ["-json", "-6", "route", "show"]),
+    await runIp(runner, ["-N", "-json", "-4", "route", "show"]),
+    await runIp(runner, ["-N", "-json", "-6", "route", "show"]),
   ];
   return [
     ...parseInterfacePrefixes(addresses),
-    ...routes.flatMap((text) => parseRoutePrefixes(text, ROUTE_PROTOCOL)),
+    ...routes.flatMap((text) => parseRoutePrefixes(text, protocol)),
   ];
 }
 

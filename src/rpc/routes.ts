@@ -1,23 +1,115 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../agent/agent.ts";
+import type { HostKeeper } from "../agent/host_keeper.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../gen/stellar/services/network/v1/network_pb.ts";
+import { type ForwardedCall, forwarding } from "./forward.ts";
 import { createAgent, type ProcessInfo } from "./handlers/agent.ts";
 import { createIpam } from "./handlers/ipam.ts";
+import { createJoinedRegistry } from "./handlers/joined_registry.ts";
 import { createRegistry } from "./handlers/registry.ts";
 import { createStellarNetwork } from "./handlers/stellar_network.ts";
+import type { Peers } from "./peers.ts";
 
-/** Puts the agent's services on a router. */
+/** What an agent's services work with. */
+export interface RoutesOptions {
+  readonly agent: Agent;
+  readonly keeper: HostKeeper;
+  readonly peers: Peers;
+  readonly process: ProcessInfo;
+}
+
+/** Stellar's calls about the addresses of a node. */
+const ADDRESS_CALLS: ReadonlySet<DescMethod> = new Set([
+  Network.method.allocateIP,
+  Network.method.getIP,
+  Network.method.releaseIP,
+]);
+
+/** Stellar's calls about the registry. */
+const REGISTRY_CALLS: ReadonlySet<DescMethod> = new Set([
+  Network.method.deallocateSubnet,
+  Network.method.addRoute,
+  Network.method.deleteRoute,
+  Network.method.routes,
+]);
+
+/** Stellar's calls about the registry, unless it is about this very node. */
+const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
+  Network.method.allocateSubnet,
+  Network.method.getSubnet,
+]);
+
+/**
+ * Puts the agent's services on a router. What belongs to another node, or to a
+ * registry that is not here, is sent on.
+ */
 export function createRoutes(
-  agent: Agent,
-  process: ProcessInfo,
+  options: RoutesOptions,
 ): (router: ConnectRouter) => void {
+  const { agent, keeper, peers, process } = options;
+  const { node, host } = agent;
   return (router) => {
-    router.service(Network, createStellarNetwork(agent));
-    router.service(IpamService, createIpam(agent));
-    router.service(RegistryService, createRegistry(agent));
-    router.service(AgentService, createAgent(agent, process));
+    router.service(
+      Network,
+      forwarding(Network, createStellarNetwork(agent, keeper), {
+        node,
+        to: (call) => stellarPlace(call, options),
+      }),
+    );
+    router.service(
+      IpamService,
+      forwarding(IpamService, createIpam(agent), {
+        node,
+        to: ({ request }) => peers.ofNode(nodeOf(request)),
+      }),
+    );
+    router.service(
+      RegistryService,
+      host
+        ? createRegistry(host, node)
+        : forwarding(RegistryService, createJoinedRegistry(agent), {
+          node,
+          to: (call) => Promise.resolve(registryPlace(call, options)),
+        }),
+    );
+    router.service(AgentService, createAgent(agent, keeper, process));
   };
+}
+
+async function stellarPlace(
+  { method, request }: ForwardedCall,
+  { agent, peers }: RoutesOptions,
+): Promise<ReturnType<Peers["at"]> | undefined> {
+  if (ADDRESS_CALLS.has(method)) return await peers.ofNode(nodeOf(request));
+  if (REGISTRY_CALLS.has(method)) return peers.registry();
+  return SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node
+    ? peers.registry()
+    : undefined;
+}
+
+function registryPlace(
+  { method, request }: ForwardedCall,
+  { agent, peers }: RoutesOptions,
+): ReturnType<Peers["at"]> | undefined {
+  const { method: methods } = RegistryService;
+  // What is known is told, also when the registry is out of reach.
+  const isKnown = method === methods.listNetworks ||
+    method === methods.listNodes || method === methods.listRoutes;
+  if (isKnown && agent.home.link.state !== "joined") return undefined;
+  // The registry would take its own node for what is meant.
+  if (method === methods.claimSubnets && nodeOf(request) === "") {
+    Object.assign(request, { node: agent.node });
+  }
+  return peers.registry();
+}
+
+/** The node that a request names. */
+function nodeOf(request: object): string {
+  return "node" in request && typeof request.node === "string"
+    ? request.node
+    : "";
 }

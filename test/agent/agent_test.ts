@@ -78,9 +78,9 @@ Deno.test("Agent takes 300 requests at once whose names are as long as they may 
 Deno.test("Agent.releaseSubnets() takes back those of 300 nodes at once", async () => {
   await using t = await startAgent();
   const nodes = Array.from({ length: 300 }, (_, i) => `n${i}`);
-  await Promise.all(nodes.map((node) => t.agent.registry.claim(node)));
-  await Promise.all(nodes.map((node) => t.agent.releaseSubnets(node)));
-  assert.equal((await t.agent.registry.counts()).nodes, 0);
+  await Promise.all(nodes.map((node) => t.agent.host!.registry.claim(node)));
+  await Promise.all(nodes.map((node) => t.agent.host!.pools.release(node)));
+  assert.equal((await t.agent.status()).nodes, 0);
 });
 
 Deno.test("Agent.allocate() holds nothing after a commit that failed", async () => {
@@ -146,7 +146,7 @@ Deno.test("Agent keeps its cursor, its cool-down and both families over a restar
 
 Deno.test("Agent keeps apart the nodes `a` and `a.b`, and owners whose names run together", async () => {
   await using t = await startAgent(SMALL);
-  await t.agent.registry.claim("a.b");
+  await t.agent.host!.registry.claim("a.b");
   await allocate(t.agent, "b.c");
   await allocate(t.agent, "c", { node: "a.b" });
   assert.deepEqual(await held(t.agent, "a"), { "b.c": "10.0.0.18" });
@@ -164,23 +164,23 @@ Deno.test("Agent.allocate() gives another address to another interface", async (
 
 Deno.test("Agent.releaseSubnets() refuses while addresses are held, then frees the subnet", async () => {
   await using t = await startAgent(SMALL);
-  await t.agent.registry.claim("b");
+  await t.agent.host!.registry.claim("b");
   await allocate(t.agent, "c1", { node: "b" });
   await allocate(t.agent, "c2", { node: "b" });
-  await assert.rejects(t.agent.releaseSubnets("b"), {
+  await assert.rejects(t.agent.host!.pools.release("b"), {
     code: "failed_precondition",
     message: /10\.0\.0\.0\/28 of node "b": 2 addresses are held/,
   });
   for (const id of ["c1", "c2"]) await t.agent.release("b", owner(id), "test");
   await assert.rejects(
-    t.agent.releaseSubnets("b", parsePrefix("10.0.0.16/28")),
+    t.agent.host!.pools.release("b", parsePrefix("10.0.0.16/28")),
     { code: "not_found" },
   );
-  await t.agent.releaseSubnets("b");
+  await t.agent.host!.pools.release("b");
   await assert.rejects(allocate(t.agent, "c3", { node: "b" }), {
     code: "not_found",
   });
-  assert.equal((await t.agent.registry.subnets())[0]?.state, "released");
+  assert.equal((await t.agent.host!.registry.subnets())[0]?.state, "released");
 });
 
 Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", async () => {
@@ -188,10 +188,10 @@ Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", as
   const other = await t.restart();
   for (let round = 0; round < 10; round++) {
     const node = `n${round}`;
-    await t.agent.registry.claim(node);
+    await t.agent.host!.registry.claim(node);
     const [allocated, released] = await Promise.allSettled([
       allocate(other, "c1", { node }),
-      t.agent.releaseSubnets(node),
+      t.agent.host!.pools.release(node),
     ]);
     const isHeld = Object.keys(await held(t.agent, node)).length > 0;
     assert.equal(allocated.status === "fulfilled", isHeld);
@@ -268,7 +268,7 @@ Deno.test("Agent.pruneHistory() removes what is older than it is kept", async ()
 Deno.test("Agent.start() keeps the networks of its cluster, and refuses others by name", async () => {
   await using t = await startAgent(SMALL);
   const again = await t.restart({ networks: [] });
-  assert.equal(again.cluster.clusterId, t.agent.cluster.clusterId);
+  assert.equal(again.home.cluster!.clusterId, t.agent.home.cluster!.clusterId);
   await assert.rejects(
     t.restart({ networks: networks(["10.1.0.0/24", 28]) }),
     {
@@ -285,7 +285,7 @@ Deno.test("Registry.claim() gives fifty nodes that ask at once fifty subnets", a
   const claims = await Promise.all(
     Array.from(
       { length: 50 },
-      (_, i) => [t.agent, other][i % 2]!.registry.claim(`n${i}`),
+      (_, i) => [t.agent, other][i % 2]!.host!.registry.claim(`n${i}`),
     ),
   );
   assert.equal(new Set(claims.map(([s]) => s!.value)).size, 50);

@@ -34,6 +34,7 @@ export async function startAgent(
     Agent.start({
       node: "a",
       store,
+      peers: [],
       networks: [],
       coolDownMs: 0,
       keepHistoryMs: 1000,
@@ -43,6 +44,7 @@ export async function startAgent(
       queue,
       now: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
+      random: () => 0.5,
       ...options,
       ...more,
     });

@@ -169,9 +169,9 @@ Deno.test("Agent.checkReady() fails once all addresses are held", async () => {
 
 Deno.test("Agent.checkReady() fails when the node has no subnet and none is left", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 25]) });
-  await t.agent.registry.claim("b");
+  await t.agent.host!.registry.claim("b");
   await t.agent.checkReady("a");
-  await t.agent.registry.claim("c");
+  await t.agent.host!.registry.claim("c");
   await assert.rejects(t.agent.checkReady("a"), {
     code: "exhausted",
     message: /^no available subnets in network configuration/,

@@ -1,3 +1,4 @@
+import { LineProcess } from "./line_process.ts";
 import type { LoadClientKind, LoadPhase, LoadResult } from "./load_client.ts";
 import { processorMs } from "./proc_stat.ts";
 
@@ -23,8 +24,6 @@ export interface LoadClientsOptions {
   readonly pid: number;
 }
 
-const CLIENT = new URL("load_client.ts", import.meta.url);
-
 /** Starts processes that make calls to an agent. */
 export function startLoadClients(options: LoadClientsOptions): LoadClients {
   return new LoadClients(options);
@@ -33,13 +32,13 @@ export function startLoadClients(options: LoadClientsOptions): LoadClients {
 /** Processes that make calls to an agent. Disposing of it ends them. */
 export class LoadClients implements AsyncDisposable {
   readonly #pid: number;
-  readonly #clients: readonly LoadClient[];
+  readonly #clients: readonly LineProcess[];
 
   constructor({ kind, processes = 1, port, pid }: LoadClientsOptions) {
     this.#pid = pid;
     this.#clients = Array.from(
       { length: processes },
-      () => new LoadClient(kind, port),
+      () => new LineProcess("load_client.ts", [kind, String(port)]),
     );
   }
 
@@ -50,7 +49,7 @@ export class LoadClients implements AsyncDisposable {
     const before = processorMs(this.#pid);
     const results = await Promise.all(
       this.#clients.map((client, i) =>
-        client.run({
+        client.ask<LoadResult>({
           ...phase,
           first: phase.first + i * count,
           count,
@@ -62,7 +61,9 @@ export class LoadClients implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.end()));
+    await Promise.all(
+      this.#clients.map((client) => client[Symbol.asyncDispose]()),
+    );
   }
 }
 
@@ -79,45 +80,4 @@ function summarize(results: readonly LoadResult[], agentMs: number): Load {
     agentUs: agentMs * 1000 / count,
     clientUs: clientMs * 1000 / count,
   };
-}
-
-/** One process, which answers line by line. */
-class LoadClient {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #output: ReadableStreamDefaultReader<string>;
-  #rest = "";
-
-  constructor(kind: LoadClientKind, port: number) {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", CLIENT.href, kind, String(port)],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    this.#output = this.#child.stdout.pipeThrough(new TextDecoderStream())
-      .getReader();
-  }
-
-  async run(phase: LoadPhase): Promise<LoadResult> {
-    const line = JSON.stringify(phase) + "\n";
-    await this.#input.write(new TextEncoder().encode(line));
-    while (!this.#rest.includes("\n")) {
-      const { value, done } = await this.#output.read();
-      if (done) throw new Error("Cannot measure: the client has ended");
-      this.#rest += value;
-    }
-    const end = this.#rest.indexOf("\n");
-    const result = JSON.parse(this.#rest.slice(0, end)) as LoadResult;
-    this.#rest = this.#rest.slice(end + 1);
-    return result;
-  }
-
-  async end(): Promise<void> {
-    // One that has ended already takes no more.
-    await this.#input.close().catch(() => {});
-    await this.#output.cancel();
-    await this.#child.status;
-  }
 }

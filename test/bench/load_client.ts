@@ -7,6 +7,7 @@
  */
 import process from "node:process";
 import { createGrpcJsClient } from "../support/grpc_js.ts";
+import { answerLines } from "./line_process.ts";
 
 const FILE = "stellar/services/network/v1/network.proto";
 /** The service that is called. */
@@ -82,14 +83,5 @@ async function run(call: Call, phase: LoadPhase): Promise<LoadResult> {
 if (import.meta.main) {
   const [kind, port] = Deno.args;
   const call = createCall(kind as LoadClientKind, Number(port));
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
-  let rest = "";
-  for await (const text of lines) {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    for (const part of parts) {
-      console.log(JSON.stringify(await run(call, JSON.parse(part))));
-    }
-  }
-  Deno.exit(0);
+  await answerLines((phase: LoadPhase) => run(call, phase));
 }

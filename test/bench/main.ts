@@ -9,12 +9,15 @@ import {
   release,
   type as system,
 } from "node:os";
+import { benchCluster } from "./cluster.ts";
 import { benchCni } from "./cni.ts";
 import { benchHostLocal } from "./host_local.ts";
+import { benchJoin } from "./join.ts";
 import { type Bench, formatReport } from "./report.ts";
 import { benchRoutes } from "./routes.ts";
 import { benchRpc } from "./rpc.ts";
 import { benchSubnet } from "./subnet.ts";
+import { benchThroughput } from "./throughput.ts";
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   rpc: benchRpc,
@@ -22,6 +25,9 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "host-local": benchHostLocal,
   cni: benchCni,
   routes: benchRoutes,
+  join: benchJoin,
+  cluster: benchCluster,
+  throughput: benchThroughput,
 };
 
 /** What the figures depend on. */

@@ -4,7 +4,7 @@ import { allDone } from "../support/all_done.ts";
 import { waitFor, type WaitOptions } from "../support/wait_for.ts";
 import { claimLab, labDir, labNetns, labPluginDir } from "./lab_folder.ts";
 import { removeLab, removeLeftovers } from "./lab_folder.ts";
-import { type AgentFlags, LabHost } from "./lab_host.ts";
+import { type AgentFlags, labAddress, LabHost } from "./lab_host.ts";
 import { addNetns, ipBatch } from "./netns.ts";
 import { assertPossible } from "./requirements.ts";
 import { Station } from "./station.ts";
@@ -12,9 +12,9 @@ import { Station } from "./station.ts";
 export interface LabOptions {
   /** How many hosts, at most 200. Default 2. */
   readonly hosts?: number;
-  /** Flags of the agents, besides the node's name, the state and the socket. Default: standAlone. */
+  /** Flags of the agents, besides the node's name, the state and the socket. Default: clusterFlags. */
   readonly agentFlags?: AgentFlags;
-  /** Whether the agents are started, all at once. Default true. */
+  /** Whether the agents are started, and have their subnets. Default true. */
   readonly startAgents?: boolean;
   /** Its id. Default: one that says which process it belongs to, and goes with that. */
   readonly id?: string;
@@ -25,12 +25,20 @@ const MAX_HOSTS = 200;
 /** Where the switch hands frames from one port to another (nft(8)). */
 const FORWARD = "{ type filter hook forward priority 0; }";
 
-/** The flags of an agent that knows of no other: each host has a network of its own. */
-export function standAlone({ number, address }: LabHost): string[] {
-  const index = 4 * (number - 1);
-  const network = `172.${16 + (index >> 8)}.${index & 255}.0/22`;
-  return ["--listen", `${address}:9000`, "--insecure"]
-    .concat("--network", network, "--subnet-prefix", "22");
+/**
+ * The flags of agents that are one cluster: the first host has the registry,
+ * and the others join it.
+ */
+export function clusterFlags({ number, address, address6 }: LabHost): string[] {
+  const flags = ["--listen", `${address}:9000`, "--insecure"]
+    .concat("--routes", "apply")
+    .concat("--advertise", address, "--advertise", address6);
+  return number === 1 ? flags : [...flags, "--join", labUrl(1)];
+}
+
+/** The URL of the agent of a host. */
+export function labUrl(number: number): string {
+  return `http://${labAddress(number)}:9000`;
 }
 
 /**
@@ -48,7 +56,7 @@ export class Lab implements AsyncDisposable {
   readonly #switch: Station;
 
   constructor(id: string, options: LabOptions = {}) {
-    const { hosts = 2, agentFlags = standAlone } = options;
+    const { hosts = 2, agentFlags = clusterFlags } = options;
     if (!Number.isInteger(hosts) || hosts < 1 || hosts > MAX_HOSTS) {
       throw new RangeError(
         `Cannot build a lab of ${hosts} hosts: 1 to ${MAX_HOSTS} are possible`,
@@ -76,7 +84,10 @@ export class Lab implements AsyncDisposable {
     try {
       await lab.#build();
       if (options.startAgents ?? true) {
-        await allDone(lab.hosts.map((host) => host.agent.start()));
+        const [first, ...others] = lab.hosts;
+        await first!.agent.start();
+        await allDone(others.map((host) => host.agent.start()));
+        await allDone(lab.hosts.map((host) => host.joined()));
       }
       return lab;
     } catch (error) {

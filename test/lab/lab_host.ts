@@ -5,6 +5,7 @@ import { LabContainer } from "./lab_container.ts";
 import { labDir, labNetns, labPluginDir } from "./lab_folder.ts";
 import { addNetns, ipBatch, netnsPath, removeNetns } from "./netns.ts";
 import { PLUGIN_DIRS } from "./requirements.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { Station } from "./station.ts";
 
 /** Name of a host's interface. */
@@ -28,10 +29,25 @@ export interface LabHostOptions {
   readonly agentFlags: AgentFlags;
 }
 
+/** The IPv4 address of a host, out of a block set aside for benchmarks (RFC 2544). */
+export function labAddress(number: number): string {
+  return `198.18.0.${10 + number}`;
+}
+
+/** What `stellar-net status --json` tells, as far as it is used here. */
+export interface LabStatus {
+  readonly subnets: readonly { readonly cidr: string }[];
+  readonly registry: {
+    readonly state: string;
+    readonly problem: string | null;
+  };
+  readonly warnings: readonly string[];
+}
+
 /** A host of a lab: a network namespace with a cable to the switch, an agent, and containers. */
 export class LabHost extends Station {
   readonly number: number;
-  /** Its IPv4 address, out of a block set aside for benchmarks (RFC 2544). The first host has 198.18.0.11. */
+  /** Its IPv4 address. The first host has 198.18.0.11. */
   readonly address: string;
   /** Its IPv6 address, likewise (RFC 5180). The first host has 2001:2::11. */
   readonly address6: string;
@@ -47,7 +63,7 @@ export class LabHost extends Station {
   constructor({ lab, number, agentFlags }: LabHostOptions) {
     super(`host${number}`, labNetns(lab, `host${number}`));
     this.number = number;
-    this.address = `198.18.0.${10 + number}`;
+    this.address = labAddress(number);
     this.address6 = `2001:2::${10 + number}`;
     this.dir = join(labDir(lab), this.name);
     this.#lab = lab;
@@ -99,6 +115,23 @@ export class LabHost extends Station {
       `address add ${this.address}/24 dev ${INTERFACE}`,
     ]);
     await this.linkUp();
+  }
+
+  /** What its agent says of itself. */
+  async status(): Promise<LabStatus> {
+    return JSON.parse(await this.must("stellar-net", ["status", "--json"]));
+  }
+
+  /** Waits until its agent has a subnet and knows the cluster, and returns the subnets. */
+  async joined(): Promise<readonly string[]> {
+    let subnets: readonly string[] = [];
+    await waitFor(`${this.name} to join`, async () => {
+      const status = await this.status();
+      const { state } = status.registry;
+      subnets = status.subnets.map(({ cidr }) => cidr);
+      return (state === "joined" || state === "hosted") && subnets.length > 0;
+    }, { timeoutMs: 30_000 });
+    return subnets;
   }
 
   /** Switches its interface off. The kernel drops the routes through it. */

@@ -83,7 +83,8 @@ export class SpawnedAgent implements AsyncDisposable {
     const { node = "node1", args = [], env = {}, within = [] } = this.#options;
     const denoArgs = ["run", "-A", "main.ts", "agent", "--node", node]
       .concat("--state", this.stateDir, "--socket", this.socketPath)
-      .concat("--listen", `127.0.0.1:${this.port}`, args);
+      // It may run beside this machine's own network, which is to stay as it is.
+      .concat("--listen", `127.0.0.1:${this.port}`, "--routes", "off", args);
     const line = this.#options.asNobody
       ? await asNobody(this.#dir, denoArgs)
       : { command: Deno.execPath(), args: denoArgs };

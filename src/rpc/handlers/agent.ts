@@ -1,8 +1,19 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
+import type { HostKeeper } from "../../agent/host_keeper.ts";
 import type { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
+import { parseNodeName } from "../../names.ts";
+import { formatAddress } from "../../net/address.ts";
+import { formatPrefix } from "../../net/prefix.ts";
 import { networkMessage, usageMessage } from "../convert.ts";
+import {
+  checkMessage,
+  hostRoutesMessage,
+  linkMessage,
+  routeCountsMessage,
+} from "../convert_host.ts";
+import { parseOptional } from "../fields.ts";
 
 /** What the process around an agent knows. */
 export interface ProcessInfo {
@@ -11,32 +22,62 @@ export interface ProcessInfo {
   readonly listeners: () => readonly string[];
   /** What an operator should know. */
   readonly warnings: () => readonly string[];
+  /** The time in ms since 1970. */
+  readonly now: () => number;
 }
 
-/** The native service of what an agent tells about itself. */
+/** The native service of what an agent tells about itself and its host. */
 export function createAgent(
   agent: Agent,
+  keeper: HostKeeper,
   process: ProcessInfo,
 ): ServiceImpl<typeof AgentService> {
   return {
     async getStatus() {
       const status = await agent.status();
+      const { peers } = status;
       return {
         node: status.node,
         instanceId: status.instanceId,
         version: process.version,
         startedAt: timestampFromMs(status.startedAtMs),
-        clusterId: status.cluster.clusterId,
-        networks: status.cluster.networks.map(networkMessage),
+        clusterId: status.cluster?.clusterId ?? "",
+        networks: (status.cluster?.networks ?? []).map(networkMessage),
         subnets: status.usage.map(usageMessage),
         nodes: status.nodes,
         routes: status.routes,
         store: status.store,
         listeners: [...process.listeners()],
-        warnings: [...process.warnings()],
+        warnings: [...process.warnings(), ...keeper.warnings],
         queued: status.queued,
         leaked: status.leaked,
+        registry: linkMessage(status.link, status.revision),
+        peers: {
+          ready: peers.ready,
+          unreachable: peers.unreachable,
+          noAgent: peers["no agent"],
+        },
+        hostRoutes: routeCountsMessage(keeper.routes),
+        advertised: keeper.advertised.map(formatAddress),
+        now: timestampFromMs(process.now()),
       };
+    },
+
+    async listHostRoutes() {
+      return hostRoutesMessage(await keeper.reconcileRoutes());
+    },
+
+    async examine(request) {
+      const peer = parseOptional("peer", request.peer, {
+        parse: parseNodeName,
+        empty: undefined,
+      });
+      return { checks: (await keeper.examine(peer)).map(checkMessage) };
+    },
+
+    async leave({ force }) {
+      const subnets = await agent.leave({ force });
+      return { subnets: subnets.map(formatPrefix) };
     },
   };
 }

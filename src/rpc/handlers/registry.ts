@@ -1,19 +1,28 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { Agent } from "../../agent/agent.ts";
+import type { RegistryHost } from "../../agent/registry_host.ts";
 import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../agent/liveness.ts";
 import { parseApiUrl, parseId, parseNodeName, parseText } from "../../names.ts";
-import { parseAddress } from "../../net/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
-import { networkMessage, routeMessage, subnetMessage } from "../convert.ts";
+import {
+  allocationMessage,
+  networkMessage,
+  routeMessage,
+  subnetMessage,
+} from "../convert.ts";
 import { nodeMessage, watchMessage } from "../convert_node.ts";
 import { parseField, parseOptional } from "../fields.ts";
 
-/** The native service of networks, subnets and extra routes. */
+/** How many allocations a page of a handover has. */
+const HANDOVER_PAGE = 1000;
+
+/** The native service of networks, nodes, subnets and extra routes, as the registry's host answers it. */
 export function createRegistry(
-  agent: Agent,
+  host: RegistryHost,
+  self: string,
 ): ServiceImpl<typeof RegistryService> {
-  const { registry, membership } = agent;
+  const { registry, membership, pools, cluster } = host;
   /** The listed lines of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
     const lines = new Map(
@@ -23,25 +32,25 @@ export function createRegistry(
   };
   return {
     listNetworks: () => ({
-      networks: agent.cluster.networks.map(networkMessage),
-      clusterId: agent.cluster.clusterId,
+      networks: cluster.networks.map(networkMessage),
+      clusterId: cluster.clusterId,
     }),
 
     async claimSubnets(request) {
       const node = parseOptional("node", request.node, {
         parse: parseNodeName,
-        empty: agent.node,
+        empty: self,
       });
-      return { subnets: await describe(await agent.registry.claim(node)) };
+      return { subnets: await describe(await registry.claim(node)) };
     },
 
     async releaseSubnets(request) {
       const node = parseField("node", request.node, parseNodeName);
-      return { subnets: await describe(await agent.releaseSubnets(node)) };
+      return { subnets: await describe(await pools.release(node)) };
     },
 
     async join(request) {
-      const subnets = await agent.join({
+      const { subnets, hasHandover } = await pools.join({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
         advertised: request.advertised.map((text) =>
@@ -61,12 +70,46 @@ export function createRegistry(
         heldSubnets: request.heldSubnets.map((text) =>
           parseField("held_subnets", text, parsePrefix)
         ),
+        clusterId: parseOptional("cluster_id", request.clusterId, {
+          parse: parseId,
+          empty: "",
+        }),
       });
       return {
-        clusterId: agent.cluster.clusterId,
-        networks: agent.cluster.networks.map(networkMessage),
+        clusterId: cluster.clusterId,
+        networks: cluster.networks.map(networkMessage),
         subnets: subnets.map(formatPrefix),
+        handover: hasHandover,
       };
+    },
+
+    async getHandover(request) {
+      const node = parseField("node", request.node, parseNodeName);
+      const allocations = await pools.handover({
+        node,
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+      }, {
+        behind: parseOptional("page_token", request.pageToken, {
+          parse: parseAddress,
+          empty: undefined,
+        }),
+        limit: HANDOVER_PAGE + 1,
+      });
+      const page = allocations.slice(0, HANDOVER_PAGE);
+      return {
+        allocations: page.map((a) => allocationMessage(node, a, "")),
+        nextPageToken: allocations.length > HANDOVER_PAGE
+          ? formatAddress(page.at(-1)!.addresses[0]!.address)
+          : "",
+      };
+    },
+
+    async finishHandover(request) {
+      await pools.finishHandover({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+      });
+      return {};
     },
 
     async heartbeat(request) {
@@ -88,7 +131,7 @@ export function createRegistry(
     },
 
     async removeNode(request) {
-      const subnets = await membership.remove({
+      const subnets = await pools.remove({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseOptional("instance_id", request.instanceId, {
           parse: parseId,

@@ -1,5 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
+import type { HostKeeper } from "../../agent/host_keeper.ts";
+import type { Registry } from "../../agent/registry.ts";
 import { NetError } from "../../error.ts";
 import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
 import type { Owner } from "../../ipam/allocation.ts";
@@ -27,21 +29,38 @@ const MAX_LISTED_SLICES = 65_536n;
  */
 export function createStellarNetwork(
   agent: Agent,
+  keeper: HostKeeper,
 ): ServiceImpl<typeof Network> {
+  /** Where this agent does not host it, such calls are sent on. */
+  const host = () => {
+    if (agent.host) return agent.host;
+    throw new NetError("internal", "Cannot ask the registry: it is not here");
+  };
+  /** The subnet of a node. Its own node has one as soon as somebody wants to know. */
+  const subnetOf = async (node: string): Promise<Prefix> => {
+    const [subnet] = node === agent.node
+      ? await agent.home.claim()
+      : await host().registry.subnetsOf(node);
+    if (subnet) return subnet;
+    throw new NetError(
+      "not_found",
+      `subnet not found: node "${node}" has none`,
+    );
+  };
   return {
     info: () => ({ id: SERVICE_ID }),
 
     async allocateSubnet({ node: name }) {
       const node = parseField("node", name, parseNodeName);
-      const [subnet] = await agent.registry.claim(node);
+      const [subnet] = node === agent.node
+        ? await agent.home.claim()
+        : await host().registry.claim(node);
       return { subnetCidr: formatPrefix(subnet!), node };
     },
 
     async getSubnet({ node: name }) {
       const node = parseField("node", name, parseNodeName);
-      // Its own node has one as soon as somebody wants to know.
-      if (node === agent.node) await agent.registry.claim(node);
-      return { subnetCidr: formatPrefix(await subnetOf(agent, node)) };
+      return { subnetCidr: formatPrefix(await subnetOf(node)) };
     },
 
     async deallocateSubnet(request) {
@@ -53,12 +72,13 @@ export function createStellarNetwork(
         parse: parseNodeName,
         empty: undefined,
       });
-      await agent.releaseSubnets(node ?? await ownerOf(agent, subnet), subnet);
+      const { pools, registry } = host();
+      await pools.release(node ?? await ownerOf(registry, subnet), subnet);
       return {};
     },
 
     subnets: () => ({
-      subnets: listSlices(agent.cluster.networks).map((slice) => ({
+      subnets: listSlices(agent.home.cluster?.networks ?? []).map((slice) => ({
         cidr: formatPrefix(slice),
         gateway: formatAddress(gatewayOf(slice)),
       })),
@@ -71,7 +91,7 @@ export function createStellarNetwork(
         parse: parsePrefix,
         empty: undefined,
       });
-      if (subnet) await checkSubnet(agent, node, subnet);
+      if (subnet) checkSubnet(subnet, { node, has: await subnetOf(node) });
       const { allocation } = await agent.allocate(
         node,
         { owner, addresses: [] },
@@ -96,15 +116,18 @@ export function createStellarNetwork(
       return {};
     },
 
-    configure() {
-      throw new NetError(
-        "failed_precondition",
-        "Cannot configure this host: the agent does not manage a bridge",
+    async configure({ subnet }) {
+      await keeper.configure(
+        parseField("subnet.cidr", subnet?.cidr ?? "", parsePrefix),
+        formatAddress(
+          parseField("subnet.gateway", subnet?.gateway ?? "", parseAddress),
+        ),
       );
+      return {};
     },
 
     async addRoute(request) {
-      await agent.registry.addRoute({
+      await host().registry.addRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
         target: parseField("target", request.target, parseAddress),
       });
@@ -112,7 +135,7 @@ export function createStellarNetwork(
     },
 
     async deleteRoute(request) {
-      await agent.registry.deleteRoute({
+      await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
         target: parseOptional("target", request.target, {
           parse: parseAddress,
@@ -123,7 +146,7 @@ export function createStellarNetwork(
     },
 
     async routes() {
-      const routes = await agent.registry.routes();
+      const routes = await host().registry.routes();
       return {
         routes: routes.map(({ destination, target }) => ({
           cidr: formatPrefix(destination),
@@ -143,18 +166,12 @@ function parseOwnerId(id: string): Owner {
   };
 }
 
-async function subnetOf(agent: Agent, node: string): Promise<Prefix> {
-  const [subnet] = await agent.registry.subnetsOf(node);
-  if (subnet) return subnet;
-  throw new NetError("not_found", `subnet not found: node "${node}" has none`);
-}
-
 async function ownerOf(
-  agent: Agent,
+  registry: Registry,
   subnet: Prefix | undefined,
 ): Promise<string> {
   if (!subnet) throw invalidField("subnet_cidr", "it is empty, and so is node");
-  const owner = await agent.registry.ownerOf(subnet);
+  const owner = await registry.ownerOf(subnet);
   if (owner !== undefined) return owner;
   throw new NetError(
     "not_found",
@@ -162,18 +179,17 @@ async function ownerOf(
   );
 }
 
-async function checkSubnet(
-  agent: Agent,
-  node: string,
+function checkSubnet(
   subnet: Prefix,
-): Promise<void> {
-  if (node === agent.node) await agent.registry.claim(node);
-  const has = formatPrefix(await subnetOf(agent, node));
+  { node, has }: { readonly node: string; readonly has: Prefix },
+): void {
   const asked = formatPrefix(subnet);
-  if (has === asked) return;
+  if (formatPrefix(has) === asked) return;
   throw invalidField(
     "subnet_cidr",
-    `"${asked}" is not the subnet of node "${node}", which is "${has}"`,
+    `"${asked}" is not the subnet of node "${node}", which is "${
+      formatPrefix(has)
+    }"`,
   );
 }
 

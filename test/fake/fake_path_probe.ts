@@ -1,0 +1,92 @@
+import { NetError } from "../../src/error.ts";
+import type {
+  ForwardedFrom,
+  PathProbe,
+  PingOptions,
+} from "../../src/host/path_probe.ts";
+import { type Address, formatAddress } from "../../src/net/address.ts";
+import {
+  containsAddress,
+  containsPrefix,
+  type Prefix,
+} from "../../src/net/prefix.ts";
+import type { KernelRoute } from "../../src/route/kernel_route.ts";
+import type { Neighbour } from "../../src/route/neighbour_json.ts";
+import type { PingAnswer } from "../../src/route/ping_output.ts";
+import type { RouteLookup } from "../../src/route/route_lookup.ts";
+
+/**
+ * A host as far as paths from it are concerned. What is asked for and was not
+ * set is a defect of the test.
+ */
+export class FakePathProbe implements PathProbe {
+  /** By destination; for forwarded packets `SOURCE DEVICE DESTINATION`. */
+  readonly lookups = new Map<string, RouteLookup>();
+  readonly routes: KernelRoute[] = [];
+  readonly entries: Neighbour[] = [];
+  /** By the name of the bridge, then by link-layer address. */
+  readonly ports = new Map<string, ReadonlyMap<string, string>>();
+  /** The largest packets that get to an address, and what a router says of larger ones. Others are lost. */
+  readonly largest = new Map<string, number>();
+  hint: number | undefined;
+  /** What a program that is missing says, by its name. */
+  readonly missing = new Map<string, string>();
+  /** The sizes that were tried; 0 for a ping without one. */
+  readonly tried: number[] = [];
+  /** Happens after each ping. */
+  onPing = () => {};
+
+  lookUp(destination: Address, from?: ForwardedFrom): Promise<RouteLookup> {
+    const key = [
+      ...from ? [formatAddress(from.source), from.device] : [],
+      formatAddress(destination),
+    ].join(" ");
+    return this.#answer("ip", () => {
+      const lookup = this.lookups.get(key);
+      if (!lookup) throw new Error(`the fake knows no way to "${key}"`);
+      return lookup;
+    });
+  }
+
+  routesWithin(prefix: Prefix): Promise<KernelRoute[]> {
+    return this.#answer(
+      "ip",
+      () =>
+        this.routes.filter(({ destination }) =>
+          containsPrefix(prefix, destination)
+        ),
+    );
+  }
+
+  neighbours(within: Prefix, device: string): Promise<Neighbour[]> {
+    return this.#answer(
+      "ip",
+      () =>
+        this.entries.filter((entry) =>
+          entry.device === device && containsAddress(within, entry.address)
+        ),
+    );
+  }
+
+  bridgePorts(bridge: string): Promise<ReadonlyMap<string, string>> {
+    return this.#answer("bridge", () => this.ports.get(bridge) ?? new Map());
+  }
+
+  ping(address: Address, options: PingOptions = {}): Promise<PingAnswer> {
+    const { packetBytes = 0 } = options;
+    return this.#answer("ping", () => {
+      this.tried.push(packetBytes);
+      const largest = this.largest.get(formatAddress(address)) ?? -1;
+      const isAnswered = packetBytes <= largest;
+      this.onPing();
+      return { isAnswered, mtuBytes: isAnswered ? undefined : this.hint };
+    });
+  }
+
+  // deno-lint-ignore require-await
+  async #answer<T>(program: string, answer: () => T): Promise<T> {
+    const problem = this.missing.get(program);
+    if (problem !== undefined) throw new NetError("unavailable", problem);
+    return answer();
+  }
+}
