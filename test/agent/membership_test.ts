@@ -96,11 +96,10 @@ Deno.test("NodePools.remove() forgets what a node without an agent holds", async
   await using t = await startAgent();
   const { pools, registry } = t.agent.host!;
   await registry.claim("b");
-  const before = await allocate(t.agent, "c1", { node: "b" });
+  await allocate(t.agent, "c1", { node: "b" });
   await pools.remove({ node: "b", instanceId: "", force: false });
   await registry.claim("b");
   assert.deepEqual(await held(t.agent, "b"), {});
-  assert.notEqual(await allocate(t.agent, "c2", { node: "b" }), before);
 });
 
 Deno.test("NodePools.remove() changes nothing where it is refused", async () => {

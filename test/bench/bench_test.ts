@@ -25,6 +25,17 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   "cni: one process": ["empty script", "ADD", "DEL"],
   "cni: 4 processes": ["empty script", "ADD", "DEL"],
   "routes: ": ["ip -batch", "from empty, in the kernel"],
+  "join: ": ["2"],
+  "cluster: 64 nodes join": ["all have joined"],
+  "cluster: 64 watchers come": ["bare streams", "registry"],
+  "cluster: from a change": [
+    "a route, bare streams",
+    "a route",
+    "a node, bare streams",
+    "a node",
+  ],
+  "cluster: resident memory": ["idle", "all have joined", "all watch"],
+  "throughput: ": ["host to host", "container to container", "over a VXLAN"],
 };
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
@@ -46,7 +57,10 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   const { code, stdout, stderr } = await bench("--quick", "subnet");
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^subnet: /m);
-  assert.doesNotMatch(stdout, /^(rpc|host-local|cni|routes): /m);
+  assert.doesNotMatch(
+    stdout,
+    /^(rpc|host-local|cni|routes|join|cluster|throughput): /m,
+  );
 });
 
 Deno.test("bench refuses a name that it does not know", async () => {
