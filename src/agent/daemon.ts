@@ -64,9 +64,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   ];
   try {
     const bound = await listen(server, config);
-    await keeper.report(bound);
-    agent.home.start(() => keeper.update());
-    keeper.start();
     const addresses = bound.map(formatListener);
     const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
@@ -79,6 +76,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       options.warn(warning);
     }
     options.onReady(listeners);
+    await keeper.report(bound);
+    agent.home.start(() => keeper.update());
+    keeper.start();
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
   } finally {
