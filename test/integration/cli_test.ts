@@ -93,7 +93,7 @@ const STEPS: readonly Step[] = [
     NOTHING,
     /Cannot add the route: route exists in configuration: "10\.0\.0\.0\/8" /,
   ],
-  ["route list --json", 0, /"cidr": "10\.0\.0\.0\/8"/],
+  ["route list --extra --json", 0, /"cidr": "10\.0\.0\.0\/8"/],
   ["route delete 10.0.0.0/8", 0, /^Deleted 10\.0\.0\.0\/8$/m],
   ["status --json", 0, /"held": 2,/],
 ];

@@ -153,7 +153,9 @@ export const STEPS: readonly Step[] = [
     node: "a",
   }],
 
-  ["Configure", "Configure", { subnet: { cidr: "172.16.4.0/22" } }, {
+  ["Configure", "Configure", {
+    subnet: { cidr: "172.16.4.0/22", gateway: "172.16.4.1" },
+  }, {
     code: "failed_precondition",
     says: /^Cannot configure this host/,
   }],

@@ -53,10 +53,11 @@ export class LabHost extends Station {
   readonly address6: string;
   /** Folder of its files. */
   readonly dir: string;
+  /** Folder with this project's CNI plugin. */
+  readonly pluginDir: string;
   readonly agent: LabAgent;
   readonly #lab: string;
   readonly #switch: string;
-  readonly #pluginDir: string;
   readonly #containers = new Map<string, LabContainer>();
   #list: Promise<CniList> | undefined;
 
@@ -68,7 +69,7 @@ export class LabHost extends Station {
     this.dir = join(labDir(lab), this.name);
     this.#lab = lab;
     this.#switch = labNetns(lab, "switch");
-    this.#pluginDir = labPluginDir(lab);
+    this.pluginDir = labPluginDir(lab);
     this.agent = new LabAgent({
       node: this.name,
       netns: this.netns,
@@ -80,7 +81,7 @@ export class LabHost extends Station {
   /** `stellar-net` is found here, and finds the agent. */
   override get env(): Readonly<Record<string, string>> {
     return {
-      PATH: `${this.#pluginDir}:${Deno.env.get("PATH")}`,
+      PATH: `${this.pluginDir}:${Deno.env.get("PATH")}`,
       STELLAR_NET_SOCKET: this.agent.socketPath,
     };
   }
@@ -118,8 +119,21 @@ export class LabHost extends Station {
   }
 
   /** What its agent says of itself. */
-  async status(): Promise<LabStatus> {
-    return JSON.parse(await this.must("stellar-net", ["status", "--json"]));
+  status(): Promise<LabStatus> {
+    return this.ask("status");
+  }
+
+  /** What `stellar-net` answers here with `--json`. Words are separated by spaces. */
+  async ask<T>(words: string): Promise<T> {
+    const args = [...words.split(" "), "--json"];
+    return JSON.parse(await this.must("stellar-net", args));
+  }
+
+  /** The agent's routes in the kernel, such as `172.16.4.0/22 via 198.18.0.12`, sorted. */
+  async routes(): Promise<readonly string[]> {
+    const both = "ip route show proto 83; ip -6 route show proto 83";
+    const shown = await this.must("sh", ["-c", both]);
+    return (shown.match(/^\S+ via \S+/gm) ?? []).sort();
   }
 
   /** Waits until its agent has a subnet and knows the cluster, and returns the subnets. */
@@ -173,7 +187,7 @@ export class LabHost extends Station {
     }
     const to = this.#attachment(label, options);
     const netns = this.#containerNetns(label);
-    const list = await this.#conflist();
+    const list = await this.conflist();
     await addNetns(netns);
     try {
       const result = await this.#runtime().add(list, to);
@@ -194,7 +208,7 @@ export class LabHost extends Station {
   async removeContainer(label: string): Promise<void> {
     const { netns, result } = this.container(label);
     try {
-      await this.#runtime().delete(await this.#conflist(), {
+      await this.#runtime().delete(await this.conflist(), {
         ...this.#attachment(label, {}),
         prevResult: result,
       });
@@ -229,17 +243,17 @@ export class LabHost extends Station {
 
   #runtime(): CniRuntime {
     return new CniRuntime(
-      [this.#pluginDir, ...PLUGIN_DIRS],
+      [this.pluginDir, ...PLUGIN_DIRS],
       (file, options) => this.exec(file, [], options),
     );
   }
 
   /** What `cni config` prints on this host, read once. */
-  #conflist(): Promise<CniList> {
+  conflist(): Promise<CniList> {
     const read = async () =>
       JSON.parse(
         await this.must("stellar-net", [
-          ...["cni", "config", "--plugin-dir", this.#pluginDir],
+          ...["cni", "config", "--plugin-dir", this.pluginDir],
         ]),
       ) as CniList;
     return this.#list ??= read().catch((error) => {

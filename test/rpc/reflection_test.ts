@@ -15,6 +15,7 @@ type Request = MessageInitShape<typeof ServerReflectionRequestSchema>;
 
 const AGENT_FILE = "stellar/net/v1/agent.proto";
 const REGISTRY_FILE = "stellar/net/v1/registry.proto";
+const IPAM_FILE = "stellar/net/v1/ipam.proto";
 const TIMESTAMP_FILE = "google/protobuf/timestamp.proto";
 
 /** Asks in one stream. Each answer is made short: paths of files, names, or an error's code. */
@@ -58,7 +59,7 @@ function symbol(value: string): Request {
 }
 
 Deno.test("reflection answers each kind of question", async (t) => {
-  const agentFiles = [AGENT_FILE, TIMESTAMP_FILE, REGISTRY_FILE];
+  const agentFiles = [AGENT_FILE, TIMESTAMP_FILE, REGISTRY_FILE, IPAM_FILE];
   const rows: readonly (readonly [string, Request, unknown])[] = [
     ["the services", { messageRequest: { case: "listServices", value: "" } }, [
       "stellar.net.v1.AgentService",
@@ -74,10 +75,12 @@ Deno.test("reflection answers each kind of question", async (t) => {
     ["an enum of a file that is needed", symbol("stellar.net.v1.SubnetState"), [
       REGISTRY_FILE,
       TIMESTAMP_FILE,
+      IPAM_FILE,
     ]],
     ["a value of an enum", symbol("stellar.net.v1.SUBNET_STATE_OWNED"), [
       REGISTRY_FILE,
       TIMESTAMP_FILE,
+      IPAM_FILE,
     ]],
     ["a package", symbol("stellar.net.v1"), '5 no symbol "stellar.net.v1"'],
     ["no such symbol", symbol("a.B"), '5 no symbol "a.B"'],
@@ -114,7 +117,7 @@ Deno.test("reflection sends a file that others need once a stream, and goes on a
       file(REGISTRY_FILE),
     ]),
     [
-      [REGISTRY_FILE, TIMESTAMP_FILE],
+      [REGISTRY_FILE, TIMESTAMP_FILE, IPAM_FILE],
       '5 no file "a.proto"',
       [AGENT_FILE],
       [REGISTRY_FILE],

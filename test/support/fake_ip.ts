@@ -23,8 +23,10 @@ export async function writeFakeIp(
   }));
   const script = `#!/bin/sh
 case "$*" in
-  "-json address show") echo '${JSON.stringify(links)}' ;;
-  "-json -4 route show" | "-json -6 route show") echo '[]' ;;
+  "-json address show" | "-json -details address show")
+    echo '${JSON.stringify(links)}' ;;
+  "-json -4 route show default" | "-json -6 route show default") echo '[]' ;;
+  "-N -json -4 route show" | "-N -json -6 route show") echo '[]' ;;
   *) echo "the fake ip does not know: $*" >&2; exit 1 ;;
 esac
 `;

@@ -113,7 +113,9 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/agent/", "src/gen/"]
       // The nouns that it translates; plans are the agent's.
       .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
-      .concat("src/cluster/state.ts"),
+      .concat("src/cluster/state.ts", "src/cluster/join.ts")
+      .concat(["ip_batch", "kernel_route", "plan", "status"]
+        .map((noun) => `src/route/${noun}.ts`)),
     others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
       .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
     why: "it translates between the wire and the agent",
