@@ -82,6 +82,7 @@ async function runAgent(
   const [
     { Agent },
     { runDaemon },
+    { Examiner },
     { HostKeeper },
     { resolveRouteMode },
     { DenoCommandRunner },
@@ -91,10 +92,13 @@ async function runAgent(
     { readHostPrefixes },
     { IpRoutes },
     { LinuxHostNetwork },
+    { LinuxPathProbe },
     { formatGreeting },
     { configureLogging },
     { connectionsPerListener },
     { makeStateDir },
+    { statSocket },
+    { askAgent },
     { createRpcTransport },
     { DEFAULT_LIMITS },
     { Peers },
@@ -105,6 +109,7 @@ async function runAgent(
   ] = await Promise.all([
     import("./src/agent/agent.ts"),
     import("./src/agent/daemon.ts"),
+    import("./src/agent/examiner.ts"),
     import("./src/agent/host_keeper.ts"),
     import("./src/agent/route_mode.ts"),
     import("./src/host/deno_command.ts"),
@@ -114,10 +119,13 @@ async function runAgent(
     import("./src/host/host_prefixes.ts"),
     import("./src/host/ip_routes.ts"),
     import("./src/host/linux_host_network.ts"),
+    import("./src/host/linux_path_probe.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
     import("./src/host/open_files.ts"),
     import("./src/host/state_dir.ts"),
+    import("./src/host/stat_socket.ts"),
+    import("./src/rpc/ask_agent.ts"),
     import("./src/rpc/client.ts"),
     import("./src/rpc/limits.ts"),
     import("./src/rpc/peers.ts"),
@@ -169,10 +177,23 @@ async function runAgent(
       readPrefixes: () => readHostPrefixes(runner, config.routeProtocol),
       now: Date.now,
     });
+    const peers = new Peers({ agent, connect });
+    const examiner = new Examiner({
+      agent,
+      keeper,
+      store,
+      probe: new LinuxPathProbe({ runner }),
+      protocol: config.routeProtocol,
+      version: options.version,
+      statSocket: () => statSocket(config.socketPath),
+      callPeer: (url) => askAgent(peers.at(url)),
+      now: Date.now,
+    });
     const routes = createRoutes({
       agent,
       keeper,
-      peers: new Peers({ agent, connect }),
+      examiner,
+      peers,
       process: {
         version: options.version,
         listeners: () => listeners,

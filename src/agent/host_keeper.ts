@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { LocalPrefix } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import type { KernelRoutes } from "../host/routes.ts";
 import { type Address, formatAddress } from "../net/address.ts";
@@ -6,6 +7,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
 import { formatDesiredRoute } from "../route/desired_route.ts";
 import type { HostNetwork } from "../host/host_network.ts";
+import type { HostInterfaces } from "../route/uplink.ts";
 import type { Check } from "./check.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
 import { desiredRoutes } from "./desired_routes.ts";
@@ -52,6 +54,7 @@ export class HostKeeper {
   #listening: readonly ListenAddress[] = [];
   #warnings: readonly string[] = [];
   #advertised: readonly Address[] = [];
+  #localPrefixes: readonly LocalPrefix[] = [];
   /** The desired routes and host as texts: what is the same is not done again. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
@@ -104,8 +107,23 @@ export class HostKeeper {
     return this.#advertised;
   }
 
-  /** Checks this host, and with a peer's name the path to it. */
-  async examine(_peer: string | undefined): Promise<readonly Check[]> {
+  /** The prefixes that this host uses itself, as they were last found. */
+  get localPrefixes(): readonly LocalPrefix[] {
+    return this.#localPrefixes;
+  }
+
+  /** This host's interfaces; undefined when they cannot be read. */
+  async readInterfaces(): Promise<HostInterfaces | undefined> {
+    try {
+      return await this.#options.network.readInterfaces();
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Checks this host, routes left out. */
+  async examine(): Promise<readonly Check[]> {
     this.#wantHost();
     return await this.#network.examine();
   }
@@ -260,6 +278,7 @@ export class HostKeeper {
       );
       this.#warnings = warnings;
       this.#advertised = facts.advertised;
+      this.#localPrefixes = facts.localPrefixes;
       const text = JSON.stringify([
         facts.advertised.map(formatAddress),
         facts.apiUrl,

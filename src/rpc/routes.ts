@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../agent/agent.ts";
+import type { Examiner } from "../agent/examiner.ts";
 import type { HostKeeper } from "../agent/host_keeper.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../gen/stellar/net/v1/ipam_pb.ts";
@@ -18,6 +19,7 @@ import type { Peers } from "./peers.ts";
 export interface RoutesOptions {
   readonly agent: Agent;
   readonly keeper: HostKeeper;
+  readonly examiner: Examiner;
   readonly peers: Peers;
   readonly process: ProcessInfo;
 }
@@ -50,7 +52,7 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
 export function createRoutes(
   options: RoutesOptions,
 ): (router: ConnectRouter) => void {
-  const { agent, keeper, peers, process } = options;
+  const { agent, keeper, peers } = options;
   const { node, host } = agent;
   return (router) => {
     router.service(
@@ -76,7 +78,7 @@ export function createRoutes(
           to: (call) => Promise.resolve(registryPlace(call, options)),
         }),
     );
-    router.service(AgentService, createAgent(agent, keeper, process));
+    router.service(AgentService, createAgent(options));
   };
 }
 

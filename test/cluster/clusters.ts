@@ -21,6 +21,8 @@ export interface JoinOptions {
   readonly apiUrl?: string;
   readonly prefixes?: readonly string[];
   readonly held?: readonly string[];
+  /** Id of the cluster that it has joined before. Default: none. */
+  readonly clusterId?: string;
 }
 
 /** A cluster as a caller sees it: texts in, texts out; each call is a millisecond later. */
@@ -58,7 +60,8 @@ export class Cluster {
       advertised: (options.advertised ?? []).map(parseAddress),
       apiUrl: options.apiUrl ?? "",
       localPrefixes: (options.prefixes ?? []).map(parseLocalPrefix),
-      heldSubnets: (options.held ?? []).map(parsePrefix),
+      heldSubnets: (options.held ?? []).map((cidr) => parsePrefix(cidr)),
+      clusterId: options.clusterId ?? "",
     };
     return this.#run(
       planJoin(this.state, request, ++this.#nowMs),
@@ -102,7 +105,9 @@ export class Cluster {
     const report = {
       node,
       instanceId: `id of ${node}`,
-      prefixes: prefixes.map(parseLocalPrefix),
+      advertised: [],
+      apiUrl: "",
+      localPrefixes: prefixes.map(parseLocalPrefix),
     };
     return this.#run(planReport(this.state, report, ++this.#nowMs), () => "ok");
   }

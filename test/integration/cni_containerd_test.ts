@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { ROOT } from "../generate.ts";
 import { CniHost } from "../support/cni_host.ts";
 import { must } from "../support/cni_plugin.ts";
@@ -9,20 +8,8 @@ import { createIpamClient, type IpamClient } from "../support/ipam_client.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 
 const IDS = ["a", "b"];
-const START_TIMEOUT_MS = 30_000;
 /** A container that was ended with SIGKILL: 128 and 9. */
 const KILLED = 137;
-
-/** Waits until the containers run: they have their addresses by then. */
-async function running(containerd: Containerd): Promise<void> {
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  for (;;) {
-    const { stdout } = await containerd.ctr(["task", "list"]);
-    if (stdout.match(/RUNNING/g)?.length === IDS.length) return;
-    assert.ok(performance.now() < deadline, stdout);
-    await delay(50);
-  }
-}
 
 /** The address of each container, by its id. */
 async function addressesOf(client: IpamClient): Promise<Map<string, string>> {
@@ -46,7 +33,7 @@ Deno.test("containers of containerd reach each other and their gateway, and give
   await using containerd = await Containerd.start(host, conflist);
 
   const runs = IDS.map((id) => containerd.runContainer(id));
-  await running(containerd);
+  await containerd.running(IDS.length);
   const addresses = await addressesOf(client);
   await t.step("each has an address of its own", () => {
     assert.deepEqual([...addresses.keys()].sort(), IDS);
@@ -69,9 +56,7 @@ Deno.test("containers of containerd reach each other and their gateway, and give
     assert.match(stdout, /^default via 172\.\d+\.\d+\.1 dev eth0/m);
   });
   await t.step("when they are killed, their addresses are free", async () => {
-    for (const id of IDS) {
-      await containerd.ctr(["task", "kill", "--signal", "SIGKILL", id]);
-    }
+    for (const id of IDS) await containerd.kill(id);
     const ended = await Promise.all(runs);
     assert.deepEqual(ended.map(({ code }) => code), [KILLED, KILLED]);
     assert.deepEqual(await client.list(), []);

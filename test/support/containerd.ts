@@ -1,10 +1,9 @@
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import type { CniHost } from "./cni_host.ts";
 import { DEBIAN_PLUGINS, must } from "./cni_plugin.ts";
 import { run, type RunResult } from "./run.ts";
+import { waitFor } from "./wait_for.ts";
 
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** What containerd needs of the system, in a mount namespace of its own. */
 const SERVER = `set -eu
@@ -28,21 +27,31 @@ ln -s "$0/plugins" /opt/cni/bin
 mount -t tmpfs tmpfs /var/lib
 exec "$@"`;
 
+/** The host of a containerd. */
+export interface ContainerdHost {
+  /** Name of its network namespace. */
+  readonly netns: string;
+  /** Folder with this project's plugin. */
+  readonly pluginDir: string;
+}
+
 /**
- * A containerd with its own root, state and sockets, whose containers are
- * attached in the network namespace of a host. The system's files are not
+ * A containerd with its own root, state and sockets, in the network namespace
+ * of a host, where its containers are attached. The system's files are not
  * touched. Disposing of it ends it and its containers.
  */
 export class Containerd implements AsyncDisposable {
   readonly #dir: string;
-  readonly #host: CniHost;
+  readonly #host: ContainerdHost;
   readonly #server: Deno.ChildProcess;
 
-  private constructor(dir: string, host: CniHost) {
+  private constructor(dir: string, host: ContainerdHost) {
     this.#dir = dir;
     this.#host = host;
-    this.#server = new Deno.Command("unshare", {
-      args: ["--mount", "sh", "-c", SERVER, dir],
+    this.#server = new Deno.Command("nsenter", {
+      // Unlike `ip netns exec` it leaves /sys as it is, with the control groups.
+      args: [`--net=/run/netns/${host.netns}`, "unshare", "--mount"]
+        .concat("sh", "-c", SERVER, dir),
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -50,18 +59,19 @@ export class Containerd implements AsyncDisposable {
   }
 
   /** Starts one, with a list of network configurations. */
-  static async start(host: CniHost, conflist: string): Promise<Containerd> {
+  static async start(
+    host: ContainerdHost,
+    conflist: string,
+  ): Promise<Containerd> {
     const dir = await Deno.makeTempDir({ prefix: "stellar-net-cd-" });
     await prepare(dir, host, conflist);
     const containerd = new Containerd(dir, host);
     try {
-      const deadline = performance.now() + START_TIMEOUT_MS;
-      while ((await containerd.ctr(["version"])).code !== 0) {
-        if (performance.now() > deadline) {
-          throw new Error(`Cannot start containerd in ${START_TIMEOUT_MS} ms`);
-        }
-        await delay(50);
-      }
+      await waitFor(
+        "a containerd that serves",
+        async () => (await containerd.ctr(["version"])).code === 0,
+        { timeoutMs: START_TIMEOUT_MS, everyMs: 50 },
+      );
       return containerd;
     } catch (error) {
       await containerd[Symbol.asyncDispose]();
@@ -87,6 +97,19 @@ export class Containerd implements AsyncDisposable {
     ]);
   }
 
+  /** Waits until so many containers run: they have their addresses by then. */
+  async running(count: number): Promise<void> {
+    await waitFor(`${count} containers that run`, async () => {
+      const { stdout } = await this.ctr(["task", "list"]);
+      return stdout.match(/RUNNING/g)?.length === count;
+    }, { timeoutMs: START_TIMEOUT_MS, everyMs: 50 });
+  }
+
+  /** Ends a container with SIGKILL. */
+  async kill(id: string): Promise<void> {
+    await this.ctr(["task", "kill", "--signal", "SIGKILL", id]);
+  }
+
   /** Runs a program of busybox in a container. */
   async exec(id: string, args: readonly string[]): Promise<RunResult> {
     return await this.ctr([
@@ -98,7 +121,7 @@ export class Containerd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { stdout } = await this.ctr(["task", "list", "--quiet"]);
     for (const id of stdout.split("\n").filter((line) => line !== "")) {
-      await this.ctr(["task", "kill", "--signal", "SIGKILL", id]);
+      await this.kill(id);
     }
     this.#server.kill("SIGTERM");
     await this.#server.status;
@@ -125,7 +148,7 @@ export class Containerd implements AsyncDisposable {
 
 async function prepare(
   dir: string,
-  host: CniHost,
+  host: ContainerdHost,
   conflist: string,
 ): Promise<void> {
   const at = (path: string) => join(dir, path);

@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
+import type { Examiner } from "../../agent/examiner.ts";
 import type { HostKeeper } from "../../agent/host_keeper.ts";
 import type { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { parseNodeName } from "../../names.ts";
@@ -28,9 +29,12 @@ export interface ProcessInfo {
 
 /** The native service of what an agent tells about itself and its host. */
 export function createAgent(
-  agent: Agent,
-  keeper: HostKeeper,
-  process: ProcessInfo,
+  { agent, keeper, examiner, process }: {
+    readonly agent: Agent;
+    readonly keeper: HostKeeper;
+    readonly examiner: Examiner;
+    readonly process: ProcessInfo;
+  },
 ): ServiceImpl<typeof AgentService> {
   return {
     async getStatus() {
@@ -72,7 +76,7 @@ export function createAgent(
         parse: parseNodeName,
         empty: undefined,
       });
-      return { checks: (await keeper.examine(peer)).map(checkMessage) };
+      return { checks: (await examiner.examine(peer)).map(checkMessage) };
     },
 
     async leave({ force }) {
