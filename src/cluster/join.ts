@@ -9,7 +9,12 @@ import {
   putIfChanged,
   relevantPrefixes,
 } from "./plan.ts";
-import type { ClusterChange, ClusterState, NodeRecord } from "./state.ts";
+import type {
+  ClusterChange,
+  ClusterState,
+  NetworkSlices,
+  NodeRecord,
+} from "./state.ts";
 
 /** What a node tells about itself when it joins. */
 export interface JoinRequest extends HostReport {
@@ -138,26 +143,41 @@ function refuseFenced(
   state: ClusterState,
   { node, heldSubnets }: JoinRequest,
 ): Refusal | undefined {
+  const networks = new Set<NetworkSlices>();
   for (const subnet of heldSubnets) {
-    const text = formatPrefix(subnet);
     const place = state.locate(subnet);
-    const record = place?.slices.get(place.index);
-    const what = !place
-      ? "it is no subnet of this cluster"
-      : record && record.state !== "released" && record.node !== node
-      ? record.state === "owned"
-        ? `it belongs to node "${record.node}" now`
-        : "it is reserved now"
-      : undefined;
-    if (what !== undefined) {
+    const obstacle = place && networks.has(place.slices)
+      ? `it is the second one of ${formatPrefix(place.slices.carve.network)}`
+      : obstacleTo(state, subnet, node);
+    if (obstacle !== undefined) {
       return refuse(
         "failed_precondition",
-        `Cannot join with the subnet ${text}: ${what}; node "${node}" is fenced: ` +
+        `Cannot join with the subnet ${
+          formatPrefix(subnet)
+        }: ${obstacle}; node "${node}" is fenced: ` +
           `stop its containers, run "stellar-net node leave" there and start its agent again`,
       );
     }
+    if (place) networks.add(place.slices);
   }
   return undefined;
+}
+
+/** Why a node cannot go on with a subnet, undefined when it can. */
+function obstacleTo(
+  state: ClusterState,
+  subnet: Prefix,
+  node: string,
+): string | undefined {
+  const place = state.locate(subnet);
+  if (!place) return "it is no subnet of this cluster";
+  const record = place.slices.get(place.index);
+  if (!record || record.state === "released" || record.node === node) {
+    return undefined;
+  }
+  return record.state === "owned"
+    ? `it belongs to node "${record.node}" now`
+    : "it is reserved now";
 }
 
 function isOwner(state: ClusterState, subnet: Prefix, node: string): boolean {

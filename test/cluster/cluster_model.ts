@@ -1,0 +1,196 @@
+/**
+ * The rules of who gets which subnet, told once more and as simply as can be:
+ * slices are texts, and what a rule allows is a set of them. It knows nothing
+ * of the code that it judges.
+ */
+
+/** A network as texts. */
+export interface ModelNetwork {
+  /** Its slices in order of address. */
+  readonly slices: readonly string[];
+}
+
+/** What became of a slice; one that is missing was never used. */
+export interface ModelSlice {
+  readonly state: "owned" | "reserved" | "released";
+  readonly node: string;
+  readonly at: number;
+}
+
+/** A node that is known. */
+export interface ModelNode {
+  /** Empty: it runs no agent. */
+  readonly instanceId: string;
+  /** In the order of the networks, or none. */
+  readonly subnets: readonly string[];
+  /** The prefixes of its host that get in the way. */
+  readonly prefixes: readonly string[];
+}
+
+/** What may come of a request: a refusal's code, or for each network what may be given. */
+export type Allowed =
+  | { readonly refused: string }
+  | { readonly given: readonly (readonly string[])[] };
+
+/** Who joins, and with what. */
+export interface ModelJoin {
+  readonly node: string;
+  readonly instanceId: string;
+  readonly held: readonly string[];
+  readonly prefixes: readonly string[];
+}
+
+/** The cluster as the rules have it. */
+export class ClusterModel {
+  readonly networks: readonly ModelNetwork[];
+  /** The slices that each prefix of a host covers, and whether it is one slice or a part of one. */
+  readonly #covers: Readonly<Record<string, readonly string[]>>;
+  readonly slices = new Map<string, ModelSlice>();
+  readonly nodes = new Map<string, ModelNode>();
+
+  constructor(
+    networks: readonly ModelNetwork[],
+    covers: Readonly<Record<string, readonly string[]>>,
+  ) {
+    this.networks = networks;
+    this.#covers = covers;
+  }
+
+  /** Whether a host uses something that overlaps a slice. */
+  isConflicting(slice: string, more: readonly string[] = []): boolean {
+    return [...this.nodes.values()].flatMap(({ prefixes }) => prefixes)
+      .concat(more)
+      .some((prefix) => this.#covers[prefix]!.includes(slice));
+  }
+
+  allowClaim(node: string): Allowed {
+    return this.#allow(node, this.nodes.get(node)?.subnets ?? [], []);
+  }
+
+  allowJoin({ node, instanceId, held, prefixes }: ModelJoin): Allowed {
+    const known = this.nodes.get(node);
+    if (
+      known && known.instanceId !== "" && known.instanceId !== instanceId
+    ) return { refused: "already_exists" };
+    if (held.some((slice) => this.#isTaken(slice, node))) {
+      return { refused: "failed_precondition" };
+    }
+    const has = held.length > 0 ? held : known?.subnets ?? [];
+    return this.#allow(node, has, this.#inTheWay(prefixes, has));
+  }
+
+  /** Takes in a claim that was granted. */
+  claimed(node: string, subnets: readonly string[], at: number): void {
+    const known = this.nodes.get(node);
+    this.#put(node, {
+      instanceId: known?.instanceId ?? "",
+      subnets,
+      prefixes: known?.prefixes ?? [],
+    }, at);
+  }
+
+  /** Takes in a join that was granted. */
+  joined(request: ModelJoin, subnets: readonly string[], at: number): void {
+    const { node, instanceId, held, prefixes } = request;
+    const had = this.nodes.get(node)?.subnets ?? [];
+    const own = held.length > 0 ? held : had;
+    this.#release(node, had.filter((s) => !subnets.includes(s)), at);
+    this.#put(node, {
+      instanceId,
+      subnets,
+      prefixes: this.#inTheWay(prefixes, own),
+    }, at);
+  }
+
+  /** Takes in that a node's subnets are free. */
+  released(node: string, at: number): void {
+    const known = this.nodes.get(node)!;
+    this.#release(node, known.subnets, at);
+    this.nodes.set(node, { ...known, subnets: [] });
+  }
+
+  /** Takes in that a node is forgotten. */
+  removed(node: string, at: number): void {
+    this.#release(node, this.nodes.get(node)!.subnets, at);
+    this.nodes.delete(node);
+  }
+
+  /** Takes in a reservation. */
+  reserved(slice: string, node: string, at: number): void {
+    this.slices.set(slice, { state: "reserved", node, at });
+  }
+
+  /** Takes in what a host says of itself. */
+  reported(node: string, prefixes: readonly string[]): void {
+    const subnets = this.nodes.get(node)?.subnets ?? [];
+    this.nodes.set(node, {
+      instanceId: `id of ${node}`,
+      subnets,
+      prefixes: this.#inTheWay(prefixes, subnets),
+    });
+  }
+
+  #allow(
+    node: string,
+    has: readonly string[],
+    prefixes: readonly string[],
+  ): Allowed {
+    const given = this.networks.map(({ slices }) => {
+      const own = slices.filter((slice) => has.includes(slice));
+      if (own.length > 0) return own;
+      return this.#choices(
+        node,
+        slices.filter((slice) => !this.isConflicting(slice, prefixes)),
+      );
+    });
+    return given.some((choices) => choices.length === 0)
+      ? { refused: "exhausted" }
+      : { given };
+  }
+
+  /** The order of choice: its own earlier one, one kept for it, a new one, the longest free. */
+  #choices(node: string, slices: readonly string[]): readonly string[] {
+    const state = (slice: string) => this.slices.get(slice)?.state;
+    const isFor = (slice: string) => this.slices.get(slice)?.node === node;
+    const released = slices.filter((s) => state(s) === "released");
+    const ranks = [
+      released.filter(isFor),
+      slices.filter((s) => state(s) === "reserved" && isFor(s)),
+      slices.filter((s) => state(s) === undefined).slice(0, 1),
+      released.toSorted((a, b) =>
+        this.slices.get(a)!.at - this.slices.get(b)!.at
+      ).slice(0, 1),
+    ];
+    return ranks.find((choices) => choices.length > 0) ?? [];
+  }
+
+  #isTaken(slice: string, node: string): boolean {
+    const record = this.slices.get(slice);
+    return record !== undefined && record.state !== "released" &&
+      record.node !== node;
+  }
+
+  /** Of what a host uses, what covers a slice and is not within its own. */
+  #inTheWay(prefixes: readonly string[], own: readonly string[]): string[] {
+    return prefixes.filter((prefix) => {
+      const covered = this.#covers[prefix]!;
+      const isWithinOwn = covered.length === 1 && own.includes(covered[0]!);
+      return covered.length > 0 && !isWithinOwn;
+    });
+  }
+
+  #put(node: string, record: ModelNode, at: number): void {
+    this.nodes.set(node, record);
+    for (const slice of record.subnets) {
+      const has = this.slices.get(slice);
+      if (has?.state === "owned" && has.node === node) continue;
+      this.slices.set(slice, { state: "owned", node, at });
+    }
+  }
+
+  #release(node: string, slices: readonly string[], at: number): void {
+    for (const slice of slices) {
+      this.slices.set(slice, { state: "released", node, at });
+    }
+  }
+}
