@@ -17,7 +17,7 @@ import { LineProcess } from "./line_process.ts";
 import { processorMs, residentMiB } from "./proc_stat.ts";
 import type { BenchOptions, BenchReport } from "./report.ts";
 
-const FULL = { nodes: 4096, processes: 4, atOnce: 256, rounds: 9 };
+const FULL = { nodes: 4096, processes: 4, atOnce: 256, rounds: 5 };
 const QUICK = { nodes: 64, processes: 2, atOnce: 16, rounds: 1 };
 
 /** How many watches share a connection: as many as an agent allows. */
@@ -76,6 +76,7 @@ export async function benchCluster(
     agent: await open(watched.agent),
   };
   weigh("all watch");
+  const bareMiB = residentMiB(bare.pid);
 
   const change = (name: string, make: MakeChange) =>
     measureChanges(name, { ...size, make, nodes, bare, watched });
@@ -105,7 +106,7 @@ export async function benchCluster(
   weigh("and many changes later");
   const agentUs = agentMs * 1000 / size.nodes;
   return clusterReports({
-    ...{ size, joined, agentUs, opened, changes, looks, memory },
+    ...{ size, joined, agentUs, opened, changes, looks, memory, bareMiB },
     snapshotBytes: Buffer.from(snapshot, "base64").length,
   });
 }

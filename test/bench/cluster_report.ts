@@ -28,6 +28,8 @@ export interface ClusterFigures {
   readonly looks: Both<number[]>;
   /** Resident memory of the agent, in MiB. */
   readonly memory: readonly (readonly [when: string, mib: number])[];
+  /** That of the bare server, when all watch. */
+  readonly bareMiB: number;
 }
 
 /** Formats what the benchmark of a cluster has found. */
@@ -120,13 +122,21 @@ function changeReport({ size, changes }: ClusterFigures): BenchReport {
   };
 }
 
-function memoryReport({ size, memory }: ClusterFigures): BenchReport {
+function memoryReport(
+  { size, memory, bareMiB, snapshotBytes }: ClusterFigures,
+): BenchReport {
   const [[, idle]] = memory as [readonly [string, number]];
+  const rows = [...memory, ["bare streams, all watch", bareMiB] as const];
   return {
     title: `cluster: resident memory of the agent, ${size.nodes} nodes`,
     columns: ["", "MiB", "to idle"],
-    rows: memory.map((
+    rows: rows.map((
       [when, mib],
     ) => [when, mib.toFixed(0), formatRatio(mib / idle)]),
+    notes: [
+      `bare streams: that server's. Either has sent its watchers ${
+        (snapshotBytes * size.nodes / 2 ** 20).toFixed(0)
+      } MiB when they come.`,
+    ],
   };
 }

@@ -10,11 +10,18 @@ import { deferEnd } from "../../src/rpc/http2_sessions.ts";
 /** Length of what precedes a message: a flag, and the length in four bytes. */
 const HEADER_BYTES = 5;
 
+/** Bytes that a stream, and all streams of a connection, may be sent ahead of being read. */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
+
 /** Connects to an HTTP/2 server on 127.0.0.1, which has to be there. */
 export async function connectHttp2(port: number): Promise<ClientHttp2Session> {
-  const session = connect(`http://127.0.0.1:${port}`);
+  const session = connect(`http://127.0.0.1:${port}`, {
+    settings: { initialWindowSize: STREAM_WINDOW_BYTES },
+  });
   deferEnd(session);
   await once(session, "connect");
+  session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
   return session;
 }
 
