@@ -16,7 +16,7 @@ import {
   releasedKey,
 } from "./ip_records.ts";
 import type { Writes } from "./batch.ts";
-import type { LedgerModel } from "./ledger.ts";
+import type { LedgerModel } from "./ledger_state.ts";
 
 /** How the addresses of a node are kept in memory and in the store. */
 export class AddressModel implements LedgerModel<NodePool, PoolChange> {

@@ -9,7 +9,8 @@ import {
 } from "./cluster_records.ts";
 import { handoverKey, poolKey } from "./ip_records.ts";
 import type { Writes } from "./batch.ts";
-import { Ledger, type LedgerModel, type LedgerOptions } from "./ledger.ts";
+import { Ledger, type LedgerOptions } from "./ledger.ts";
+import type { LedgerModel } from "./ledger_state.ts";
 
 /** A change of the registry: of the cluster, or of the pool that a node allocates from. */
 export type RegistryChange =
@@ -39,7 +40,7 @@ export type ClusterLedger = Ledger<ClusterState, RegistryChange>;
 
 /** Makes the ledger of the cluster whose state is in a store. */
 export function createClusterLedger(
-  options: LedgerOptions<ClusterState, RegistryChange>,
+  options: LedgerOptions<RegistryChange>,
 ): ClusterLedger {
   return new Ledger(new ClusterModel(), options);
 }

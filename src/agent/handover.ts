@@ -33,6 +33,9 @@ export async function hasHandover(
 /**
  * A page of what is to be handed over, in order of the first address, from
  * behind an address on.
+ *
+ * @throws {NetError} `unavailable` when nothing is, or not any more: an agent
+ * that took that for the last page would have a part of its addresses
  */
 export async function readHandover(
   store: Store,
@@ -40,7 +43,12 @@ export async function readHandover(
   page: { readonly behind: Address | undefined; readonly limit: number },
 ): Promise<Allocation[]> {
   const entry = await store.get(handoverKey(node));
-  if (!entry) return [];
+  if (!entry) {
+    throw new NetError(
+      "unavailable",
+      `Cannot hand over the addresses of node "${node}": there are none to take over; join again`,
+    );
+  }
   const pool = new NodePool(
     readPool(entry).map(({ subnet }) => new SubnetPool(subnet, undefined)),
   );

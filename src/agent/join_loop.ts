@@ -44,6 +44,8 @@ export interface JoinLoopOptions {
   readonly listener: JoinLoopListener;
   /** A random number from 0 to 1. */
   readonly random: () => number;
+  /** Waits for some milliseconds, or until a signal ends the wait. Default: sleep(). */
+  readonly wait?: typeof sleep;
 }
 
 /**
@@ -71,29 +73,26 @@ export class JoinLoop {
   /** Ends it. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#wake.abort();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { peers, listener } = this.#options;
+    const { peers, listener, wait = sleep } = this.#options;
     const { signal } = this.#stop;
-    for (let turn = 0; !signal.aborted; turn++) {
+    let turn = 0;
+    while (!signal.aborted) {
       const peer = peers[turn % peers.length]!;
-      let error: NetError;
-      try {
-        error = await this.#follow(peer);
-      } catch (caught) {
-        error = asNetError(caught);
-      }
+      const error = await this.#follow(peer);
       if (signal.aborted) return;
+      // One that answers, and does not know this node, is the one to join again.
+      if (error.code !== "not_found") turn++;
       if (REFUSALS.includes(error.code)) {
         await listener.onRefused(peer, error);
-        await sleep(this.#jitter(REFUSED_MS), signal);
-        continue;
+        await wait(this.#jitter(REFUSED_MS), signal);
+      } else {
+        listener.onLost(peer, error);
+        await wait(this.#backOffMs(), signal);
       }
-      listener.onLost(peer, error);
-      await sleep(this.#backOffMs(), signal);
     }
   }
 
@@ -104,14 +103,20 @@ export class JoinLoop {
     this.#stop.signal.addEventListener("abort", stop);
     try {
       await this.#join(peer, end.signal);
-      this.#failures = 0;
-      return await Promise.race([
+      const following = [
         this.#watch(peer, end.signal),
         this.#beat(peer, end.signal),
-      ]);
+      ];
+      const error = await Promise.race(following);
+      end.abort();
+      // Nothing of it is under way any more when the next is followed, or when
+      // this node leaves.
+      await Promise.all(following);
+      return error;
+    } catch (error) {
+      return asNetError(error);
     } finally {
       this.#stop.signal.removeEventListener("abort", stop);
-      end.abort();
     }
   }
 
@@ -126,6 +131,7 @@ export class JoinLoop {
     try {
       for await (const event of peer.watch(signal)) {
         if (signal.aborted) break;
+        this.#failures = 0;
         this.#options.listener.onEvent(event);
       }
     } catch (error) {
@@ -135,17 +141,17 @@ export class JoinLoop {
   }
 
   async #beat(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
-    const { node, instanceId } = this.#options.listener.request();
+    const { listener, wait = sleep } = this.#options;
+    const { node, instanceId } = listener.request();
     try {
       let intervalMs = await peer.heartbeat(
         { node, instanceId },
         within(signal),
       );
       while (!signal.aborted) {
-        await sleep(intervalMs, this.#wake.signal);
-        if (this.#wake.signal.aborted && !signal.aborted) {
-          await this.#join(peer, signal);
-        }
+        await wait(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
+        if (signal.aborted) break;
+        if (this.#wake.signal.aborted) await this.#join(peer, signal);
         intervalMs = await peer.heartbeat({ node, instanceId }, within(signal));
       }
     } catch (error) {

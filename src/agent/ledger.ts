@@ -1,30 +1,24 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../error.ts";
 import type { Planned, Refusal } from "../plan.ts";
-import type { JsonValue, Key, Store, Version } from "../store/store.ts";
-import { Batch, type Writes } from "./batch.ts";
-
-/** How the state of a ledger is kept: in memory, and in the store. */
-export interface LedgerModel<State, Change> {
-  /** Key that every commit rewrites: its version tells whether others wrote. */
-  readonly guard: Key;
-  /** The value of the guard. */
-  guardValue(state: State): JsonValue;
-  /** Reads the state. `version` is the guard's, null when it does not exist. */
-  load(store: Store): Promise<{ state: State; version: Version | null }>;
-  /** The writes of a change; called before it is applied. */
-  writes(state: State, change: Change): Writes;
-  /** Carries a change out in memory. */
-  apply(state: State, change: Change): void;
-}
+import type { Store, Version } from "../store/store.ts";
+import { Batch } from "./batch.ts";
+import {
+  type ForeignCommit,
+  type LedgerModel,
+  LedgerState,
+  type Loaded,
+} from "./ledger_state.ts";
 
 /** Options of a ledger. */
-export interface LedgerOptions<State = unknown, Change = unknown> {
+export interface LedgerOptions<Change = unknown> {
   readonly store: Store;
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** Takes the changes of each commit, once it is durable. */
-  readonly onCommitted?: (state: State, changes: readonly Change[]) => void;
+  readonly onCommitted?: (changes: readonly Change[]) => void;
+  /** Whether others write to the store as well. Default false. */
+  readonly isShared?: boolean;
 }
 
 /** A job in the queue: planned with others, or alone. */
@@ -59,16 +53,24 @@ export class Ledger<State, Change> {
   readonly #model: LedgerModel<State, Change>;
   readonly #store: Store;
   readonly #now: () => number;
-  readonly #onCommitted: LedgerOptions<State, Change>["onCommitted"];
+  readonly #onCommitted: LedgerOptions<Change>["onCommitted"];
   readonly #queue: Job<State, Change>[] = [];
-  #loaded: { state: State; version: Version | null } | undefined;
+  readonly #state: LedgerState<State, Change>;
+  /** Versions of our own commits that a watch has not told of yet. */
+  readonly #own = new Set<Version>();
+  /** What a watch told of while the state was ahead of the store: our own commit may be among it. */
+  #early: (ForeignCommit<Change> | undefined)[] = [];
+  #isAhead = false;
+  #isFollowed = false;
   #running = false;
 
   constructor(
     model: LedgerModel<State, Change>,
-    options: LedgerOptions<State, Change>,
+    options: LedgerOptions<Change>,
   ) {
+    const { store, isShared = false } = options;
     this.#model = model;
+    this.#state = new LedgerState(model, { store, isShared });
     this.#onCommitted = options.onCommitted;
     this.#store = options.store;
     this.#now = options.now;
@@ -94,6 +96,27 @@ export class Ledger<State, Change> {
       answer: view(state),
       changes: [],
     }));
+  }
+
+  /** Answers from the state as it was seen last, whatever others have written since. */
+  async peek<T>(view: (state: State) => T): Promise<T> {
+    return view((await this.#state.known()).state);
+  }
+
+  /**
+   * Takes in what a watch of the store tells of: a commit, or undefined when
+   * all may be different. Those of others are told to whom commits are told.
+   */
+  takeIn(commit: ForeignCommit<Change> | undefined): void {
+    this.#isFollowed = true;
+    if (this.#isAhead) {
+      this.#early.push(commit);
+      return;
+    }
+    if (commit && this.#own.delete(commit.version)) return;
+    if (!commit) this.#own.clear();
+    this.#state.takeIn(commit);
+    if (commit) this.#onCommitted?.(commit.changes);
   }
 
   /**
@@ -142,8 +165,6 @@ export class Ledger<State, Change> {
             error,
           },
         );
-        // What the commit did is not known: the store tells.
-        this.#loaded = undefined;
         for (const job of jobs) job.reject(error);
       }
     }
@@ -151,13 +172,13 @@ export class Ledger<State, Change> {
   }
 
   async #runAlone(job: Job<State, Change>): Promise<void> {
-    const { state, version } = await this.#load();
+    const { state, version } = await this.#state.current();
     try {
       job.resolve(await job.alone!(state, version));
     } catch (error) {
       job.reject(error);
     } finally {
-      this.#loaded = undefined;
+      this.#state.forget();
     }
   }
 
@@ -165,7 +186,8 @@ export class Ledger<State, Change> {
     let waiting = jobs;
     let attempts = 0;
     while (waiting.length > 0) {
-      const loaded = await this.#load();
+      const loaded = await this.#state.current();
+      this.#isAhead = true;
       const batch = new Batch(this.#store.limits);
       const answers: (() => void)[] = [];
       const changes: Change[] = [];
@@ -177,7 +199,7 @@ export class Ledger<State, Change> {
         answers.push(this.#plan(job, { loaded, batch, changes, nowMs }));
       }
       if (await this.#commit(loaded, batch)) {
-        if (changes.length > 0) this.#onCommitted?.(loaded.state, changes);
+        if (changes.length > 0) this.#onCommitted?.(changes);
         for (const answer of answers) answer();
         waiting = waiting.slice(answers.length);
         attempts = 0;
@@ -228,27 +250,29 @@ export class Ledger<State, Change> {
   }
 
   /** Whether the batch is durable now; false when somebody else wrote meanwhile. */
-  async #commit(
-    loaded: { state: State; version: Version | null },
-    batch: Batch,
-  ): Promise<boolean> {
-    if (batch.isEmpty) return true;
-    const { guard } = this.#model;
-    batch.add({
-      puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
-    });
-    batch.add({ checks: [{ key: guard, version: loaded.version }] });
-    const result = await this.#store.commit(batch.commit());
-    if (result.committed) loaded.version = result.version;
-    else this.#loaded = undefined;
-    return result.committed;
-  }
-
-  async #load(): Promise<{ state: State; version: Version | null }> {
-    // Without a guard nothing is known that could go stale unnoticed.
-    if (!this.#loaded || this.#loaded.version === null) {
-      this.#loaded = await this.#model.load(this.#store);
+  async #commit(loaded: Loaded<State>, batch: Batch): Promise<boolean> {
+    try {
+      if (batch.isEmpty) return true;
+      const { guard } = this.#model;
+      batch.add({
+        puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
+        checks: [{ key: guard, version: loaded.version }],
+      });
+      const result = await this.#store.commit(batch.commit());
+      if (!result.committed) {
+        this.#state.forget();
+        return false;
+      }
+      loaded.version = result.version;
+      if (this.#isFollowed) this.#own.add(result.version);
+      return true;
+    } catch (error) {
+      // What the commit did is not known: the store tells.
+      this.#state.forget();
+      throw error;
+    } finally {
+      this.#isAhead = false;
+      for (const commit of this.#early.splice(0)) this.takeIn(commit);
     }
-    return this.#loaded;
   }
 }

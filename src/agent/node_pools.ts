@@ -81,7 +81,7 @@ export class NodePools {
         `Cannot join as "${node}": that is the node that hosts the registry; give this one another --node`,
       );
     }
-    await this.#options.claimOwn();
+    await this.#claimOwn();
     const allocator = await this.#poolOf(node);
     if (!allocator) {
       const subnets = await membership.join(request);
@@ -124,10 +124,17 @@ export class NodePools {
     const { store, allocators, membership } = this.#options;
     const { node } = request;
     await membership.checkRemoval(request);
+    if (node === this.#options.self && request.instanceId === "") {
+      throw new NetError(
+        "failed_precondition",
+        `Cannot remove node "${node}": it hosts the registry; run "stellar-net node leave" there`,
+      );
+    }
     const allocator = await this.#poolOf(node);
     if (!allocator) {
       await dropHandover(store, node);
-      return await membership.remove(request);
+      // There is no way back: it may have been heard of in between.
+      return await membership.remove({ ...request, force: true });
     }
     await allocator.releaseAll(() => true, "its node was removed");
     const removed = await allocator.exclusive(async (held, version) => {
@@ -139,6 +146,17 @@ export class NodePools {
     });
     await allocators.drop(node);
     return removed;
+  }
+
+  /** Gives this node its subnets. Where none is left others join all the same. */
+  async #claimOwn(): Promise<void> {
+    try {
+      await this.#options.claimOwn();
+    } catch (error) {
+      if (!(error instanceof NetError) || error.code !== "exhausted") {
+        throw error;
+      }
+    }
   }
 
   /** Who hands out a node's addresses that are in this store; undefined when none are. */

@@ -98,7 +98,7 @@ export class RegistryHost implements Home {
     const ledger = createClusterLedger({
       store,
       now,
-      onCommitted: (_state, changes) => membership.onCommitted(changes),
+      onCommitted: (changes) => membership.onCommitted(changes),
     });
     const membership = new Membership(ledger, { self: node, now });
     const registry = new Registry(ledger);

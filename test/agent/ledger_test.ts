@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import type { Writes } from "../../src/agent/batch.ts";
-import { Ledger, type LedgerModel } from "../../src/agent/ledger.ts";
+import { Ledger } from "../../src/agent/ledger.ts";
+import {
+  type LedgerModel,
+  readForeignCommit,
+} from "../../src/agent/ledger_state.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
 import type { JsonValue, Store } from "../../src/store/store.ts";
 
@@ -51,3 +55,63 @@ Deno.test("Ledger.submit() fails a request that conflicts for good alone, not th
   assert.deepEqual(await ledger.read((state) => [...state]), ["a", "b", "c"]);
   await store.close();
 });
+
+/** Follows what is written to a store, on behalf of a ledger. */
+async function follow(
+  ledger: Ledger<Set<string>, string>,
+  store: Store,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const event of store.watch([], { signal })) {
+    ledger.takeIn(
+      event.kind === "snapshot" ? undefined : readForeignCommit(
+        ["guard"],
+        event.changes,
+        ({ key: [kind, name] }) => kind === "name" ? String(name) : undefined,
+      ),
+    );
+  }
+}
+
+for (const isFollowed of [false, true]) {
+  Deno.test(`Ledgers of one store ${isFollowed ? "that follow it " : ""}see each other's commits at once, and lose none`, async () => {
+    const store = await openDenoKv({ path: ":memory:" });
+    const end = new AbortController();
+    const told: string[][] = [[], [], []];
+    const ledgers = told.map((names) =>
+      new Ledger(new NamesModel(), {
+        store,
+        now: () => 0,
+        isShared: true,
+        onCommitted: (changes) => names.push(...changes),
+      })
+    );
+    const following = isFollowed
+      ? ledgers.map((ledger) => follow(ledger, store, end.signal))
+      : [];
+    const all: string[] = [];
+    for (let round = 0; round < 20; round++) {
+      const names = ledgers.map((_, i) => `${round}-${i}`);
+      await Promise.all(
+        ledgers.map((ledger, i) =>
+          ledger.submit(() => ({
+            kind: "planned",
+            answer: undefined,
+            changes: [names[i]!],
+          }))
+        ),
+      );
+      all.push(...names);
+      for (const ledger of ledgers) {
+        const seen = await ledger.read((state) => [...state]);
+        assert.deepEqual(seen.sort(), [...all].sort());
+      }
+    }
+    end.abort();
+    await Promise.all(following);
+    for (const names of told) {
+      assert.equal(names.length, isFollowed ? all.length : all.length / 3);
+    }
+    await store.close();
+  });
+}
