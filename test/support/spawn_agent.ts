@@ -26,6 +26,8 @@ export interface SpawnAgentOptions {
 
 /** How long an agent that is asked to stop may take. */
 const STOP_TIMEOUT_MS = 20_000;
+/** How long an agent may take to say that it serves. */
+const ANSWER_TIMEOUT_MS = 5_000;
 
 /** Starts an agent from source as a process of its own, and waits until it serves. */
 export async function spawnAgent(
@@ -181,8 +183,9 @@ export function isServing(socketPath: string): Promise<boolean> {
         .on("data", (text: string) => body += text)
         .on("close", () => resolve(/"SERVING"/.test(body)));
     });
-    // Nothing listens yet, or it ended in the midst of an answer.
+    // Nothing listens yet, it ended in the midst of an answer, or is stuck.
     call.on("error", () => resolve(false)).end("{}");
+    call.setTimeout(ANSWER_TIMEOUT_MS, () => call.destroy(new Error("late")));
   });
 }
 
