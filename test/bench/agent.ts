@@ -18,7 +18,7 @@ export function startRegistry(): Promise<SpawnedAgent> {
   return spawnAgent({
     node: "registry",
     args: ["--network", "10.0.0.0/8", "--subnet-prefix", "21"]
-      .concat("--routes", "off", "--log-level", "warning"),
+      .concat("--log-level", "warning"),
     env: { DENO_V8_FLAGS: V8_FLAGS },
   });
 }

@@ -5,7 +5,6 @@ import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { allDone } from "../support/all_done.ts";
 import { waitFor } from "../support/wait_for.ts";
-import { clusterFlags } from "./cluster_flags.ts";
 import { percentile } from "./percentile.ts";
 import {
   type BenchOptions,
@@ -48,7 +47,6 @@ export async function benchJoin(
   const { sizes, rounds } = quick ? QUICK : FULL;
   await using lab = await Lab.create({
     hosts: Math.max(...sizes) - 1,
-    agentFlags: clusterFlags,
     startAgents: false,
   });
   await using monitors = new AsyncDisposableStack();

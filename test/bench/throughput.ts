@@ -2,7 +2,6 @@ import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import type { Station } from "../lab/station.ts";
 import { waitFor } from "../support/wait_for.ts";
-import { clusterFlags } from "./cluster_flags.ts";
 import { IperfServer, measureTcp, type TcpResult } from "./iperf.ts";
 import { percentile } from "./percentile.ts";
 import {
@@ -40,7 +39,7 @@ export async function benchThroughput(
   { quick }: BenchOptions,
 ): Promise<readonly BenchReport[]> {
   const size = quick ? QUICK : FULL;
-  await using lab = await Lab.create({ hosts: 2, agentFlags: clusterFlags });
+  await using lab = await Lab.create({ hosts: 2 });
   const [near, far] = lab.hosts as [LabHost, LabHost];
   const from = await near.addContainer("c1");
   const to = await far.addContainer("c1");
