@@ -1,0 +1,38 @@
+import type { Lab } from "./lab.ts";
+
+/** What the design allows for a repair, in ms. It is printed, and not asserted. */
+const BUDGET_MS = 1_000;
+/** How long a repair may take at most, in ms. */
+const TIMEOUT_MS = 5_000;
+
+/** A fault and what undoes it. */
+export interface Mending {
+  /** What is broken, in a few words. */
+  readonly what: string;
+  /** Breaks it. The time is taken from its end on. */
+  readonly breakIt: () => Promise<unknown>;
+  /** Whether all is well again. */
+  readonly isMended: () => Promise<boolean>;
+  /** Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Breaks something and waits until it is mended. Prints how long that took.
+ *
+ * @throws {Error} when it is not mended in time
+ */
+export async function watchMending(
+  lab: Lab,
+  { what, breakIt, isMended, timeoutMs = TIMEOUT_MS }: Mending,
+): Promise<void> {
+  await breakIt();
+  const startedMs = performance.now();
+  await lab.waitFor(`${what} to be mended`, isMended, { timeoutMs });
+  const tookMs = Math.round(performance.now() - startedMs);
+  console.log(
+    `${what.padEnd(48)} ${
+      String(tookMs).padStart(6)
+    } ms (budget ${BUDGET_MS} ms)`,
+  );
+}
