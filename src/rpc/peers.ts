@@ -52,7 +52,8 @@ export class Peers {
         `Cannot ask the registry: node "${agent.node}" has left the cluster; start its agent again to come back`,
       );
     }
-    if (state === "unreachable") {
+    // A node that was fenced before its agent started has asked nobody yet.
+    if (state === "unreachable" || url === "") {
       throw new NetError(
         "unavailable",
         `Cannot reach the registry at ${urls.join(" or ")}: ${problem}`,

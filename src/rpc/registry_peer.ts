@@ -27,6 +27,9 @@ const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
   [NodeState.NO_AGENT]: "no agent",
 };
 
+/** How long a part of a handover may take, in ms. */
+const HANDOVER_TIMEOUT_MS = 10_000;
+
 /** The registry behind an agent's API. */
 export class RpcRegistryPeer implements RegistryPeer {
   readonly url: string;
@@ -91,7 +94,7 @@ export class RpcRegistryPeer implements RegistryPeer {
     do {
       const page = await this.#client.getHandover(
         { node, instanceId, pageToken },
-        { signal },
+        { signal, timeoutMs: HANDOVER_TIMEOUT_MS },
       );
       yield page.allocations.map(readAllocation);
       pageToken = page.nextPageToken;
@@ -103,7 +106,10 @@ export class RpcRegistryPeer implements RegistryPeer {
     signal: AbortSignal,
   ): Promise<void> {
     const { node, instanceId } = agent;
-    await this.#client.finishHandover({ node, instanceId }, { signal });
+    await this.#client.finishHandover(
+      { node, instanceId },
+      { signal, timeoutMs: HANDOVER_TIMEOUT_MS },
+    );
   }
 
   async leave(agent: AgentIdentity, signal: AbortSignal): Promise<void> {

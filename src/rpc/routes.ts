@@ -3,6 +3,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../agent/agent.ts";
 import type { Examiner } from "../agent/examiner.ts";
 import type { HostKeeper } from "../agent/host_keeper.ts";
+import { NetError } from "../error.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../gen/stellar/net/v1/registry_pb.ts";
@@ -98,6 +99,7 @@ function registryPlace(
   { agent, peers }: RoutesOptions,
 ): ReturnType<Peers["at"]> | undefined {
   const { method: methods } = RegistryService;
+  if (method === methods.join) throw refuseJoin(agent);
   // What is known is told, also when the registry is out of reach.
   const isKnown = method === methods.listNetworks ||
     method === methods.listNodes || method === methods.listRoutes;
@@ -107,6 +109,20 @@ function registryPlace(
     Object.assign(request, { node: agent.node });
   }
   return peers.registry();
+}
+
+/**
+ * Who joins through an agent that has only joined itself would depend on it:
+ * it is told where the registry is. It may try again, there or elsewhere.
+ */
+function refuseJoin({ node, home }: Agent): NetError {
+  const { url } = home.link;
+  return new NetError(
+    "unavailable",
+    `Cannot join through node "${node}": it hosts no registry; name ${
+      url === "" ? "the agent that does" : url
+    } with --join`,
+  );
 }
 
 /** The node that a request names. */
