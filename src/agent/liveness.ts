@@ -3,8 +3,24 @@ export const HEARTBEAT_INTERVAL_MS = 5_000;
 /** How long after its last heartbeat a node counts as unreachable, in ms. */
 export const UNREACHABLE_AFTER_MS = 15_000;
 
-/** When nodes were heard of. Kept in memory alone: a heartbeat writes nothing. */
-export class Liveness {
+/** Who is alive. */
+export interface Liveness {
+  /** Takes in that a node is alive. Returns whether it counted as unreachable. */
+  hear(node: string): boolean;
+  /** When a node was heard of last, in ms since 1970; undefined when it was not since the start. */
+  seenAtMs(node: string): number | undefined;
+  /** For how long a node has been silent; since the start when it was never heard of. */
+  silentForMs(node: string): number;
+  /** Whether a node counts as alive. After a start every node does for a while. */
+  isAlive(node: string): boolean;
+  /** Those of some nodes that have become unreachable since the last call. */
+  takeSilent(nodes: Iterable<string>): string[];
+  /** Forgets a node that was removed. */
+  forget(node: string): void;
+}
+
+/** Who is alive, as this agent hears. Kept in memory alone: a heartbeat writes nothing. */
+export class OwnLiveness implements Liveness {
   readonly #now: () => number;
   readonly #startedAtMs: number;
   readonly #seenAtMs = new Map<string, number>();
@@ -17,28 +33,23 @@ export class Liveness {
     this.#startedAtMs = now();
   }
 
-  /** Takes in that a node is alive. Returns whether it counted as unreachable. */
   hear(node: string): boolean {
     this.#seenAtMs.set(node, this.#now());
     return this.#silent.delete(node);
   }
 
-  /** When a node was heard of last; undefined when it was not since the start. */
   seenAtMs(node: string): number | undefined {
     return this.#seenAtMs.get(node);
   }
 
-  /** For how long a node has been silent; since the start when it was never heard of. */
   silentForMs(node: string): number {
     return this.#now() - (this.#seenAtMs.get(node) ?? this.#startedAtMs);
   }
 
-  /** Whether a node counts as alive. After a start every node does for a while. */
   isAlive(node: string): boolean {
     return this.silentForMs(node) < UNREACHABLE_AFTER_MS;
   }
 
-  /** Those of some nodes that have become unreachable since the last call. */
   takeSilent(nodes: Iterable<string>): string[] {
     const silent = [...nodes].filter((node) =>
       !this.isAlive(node) && !this.#silent.has(node)
@@ -47,7 +58,6 @@ export class Liveness {
     return silent;
   }
 
-  /** Forgets a node that was removed. */
   forget(node: string): void {
     this.#seenAtMs.delete(node);
     this.#silent.delete(node);

@@ -13,7 +13,7 @@ import type { Version } from "../store/store.ts";
 import { ClusterFeed } from "./cluster_feed.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_ledger.ts";
 import type { ClusterEvent, ClusterNode } from "./cluster_view.ts";
-import { Liveness } from "./liveness.ts";
+import { type Liveness, OwnLiveness } from "./liveness.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
@@ -44,7 +44,7 @@ export class Membership {
   ) {
     this.#ledger = ledger;
     this.#self = options.self;
-    this.#liveness = new Liveness(options.now);
+    this.#liveness = new OwnLiveness(options.now);
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
