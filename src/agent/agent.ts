@@ -132,7 +132,10 @@ export class Agent {
   async undo(node: string, given: Allocation): Promise<void> {
     await (await this.#allocators.find(node))?.release(
       given.owner,
-      "its CNI ADD was given up before it was answered",
+      {
+        cause: "undelivered",
+        text: "its CNI ADD was given up before it was answered",
+      },
       ({ allocatedAtMs }) => allocatedAtMs === given.allocatedAtMs,
     );
   }
@@ -163,7 +166,7 @@ export class Agent {
       ({ owner, attachment }) =>
         attachment !== undefined && owner.network === network &&
         !kept.has(ownerKey(owner)),
-      "CNI GC: its container is not attached",
+      { cause: "gc", text: "CNI GC: its container is not attached" },
     ) ?? [];
   }
 

@@ -2,6 +2,7 @@ import { type Carve, createCarve } from "../net/carve.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import type { ContainersOptions } from "./containers.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import type { RegistryPeer } from "./registry_peer.ts";
 
 /** The network of a cluster that was created without one. */
@@ -24,4 +25,6 @@ export interface AgentOptions extends ContainersOptions {
   readonly randomId: () => string;
   /** A random number from 0 to 1. */
   readonly random: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
 }

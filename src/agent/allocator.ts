@@ -15,6 +15,12 @@ import { NetError } from "../error.ts";
 import { type Refusal, refuse } from "../plan.ts";
 import { AddressModel } from "./address_model.ts";
 import { Ledger } from "./ledger.ts";
+import {
+  type AgentMetrics,
+  type AllocationOutcome,
+  NO_METRICS,
+  type ReleaseReason,
+} from "./metrics.ts";
 
 /** Options of an allocator. */
 export interface AllocatorOptions {
@@ -25,6 +31,8 @@ export interface AllocatorOptions {
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
 }
 
 /** How full a subnet is. */
@@ -43,10 +51,12 @@ export class Allocator {
   readonly #ledger: Ledger<NodePool, PoolChange>;
   readonly #node: string;
   readonly #coolDownMs: number;
+  readonly #metrics: AgentMetrics;
 
   constructor(options: AllocatorOptions) {
     this.#node = options.node;
     this.#coolDownMs = options.coolDownMs;
+    this.#metrics = options.metrics ?? NO_METRICS;
     this.#ledger = new Ledger(new AddressModel(options.node), options);
   }
 
@@ -60,6 +70,24 @@ export class Allocator {
   async allocate(
     request: AllocationRequest,
     signal?: AbortSignal,
+  ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
+    const startedAtMs = this.#metrics.clock();
+    let outcome: AllocationOutcome = "internal";
+    try {
+      const given = await this.#allocate(request, signal);
+      outcome = given.created ? "created" : "existing";
+      return given;
+    } catch (error) {
+      if (error instanceof NetError) outcome = error.code;
+      throw error;
+    } finally {
+      this.#metrics.allocated(outcome, startedAtMs);
+    }
+  }
+
+  async #allocate(
+    request: AllocationRequest,
+    signal: AbortSignal | undefined,
   ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
     const plan = await this.#ledger.submit((pool, nowMs) => {
       const thaw = planThaw(pool, nowMs, this.#coolDownMs);
@@ -85,26 +113,33 @@ export class Allocator {
    *
    * @param onlyIf decides on the allocation that is held at that moment
    */
-  release(
+  async release(
     owner: Owner,
-    reason: string,
+    reason: ReleaseReason,
     onlyIf: (allocation: Allocation) => boolean = () => true,
   ): Promise<Allocation | undefined> {
-    return this.#ledger.submit((pool, nowMs) => {
+    const { cause, text } = typeof reason === "string"
+      ? { cause: "requested" as const, text: reason }
+      : reason;
+    const released = await this.#ledger.submit((pool, nowMs) => {
       const held = pool.get(owner);
       const answer = held && onlyIf(held) ? held : undefined;
       return {
         kind: "planned",
         answer,
-        changes: answer ? planRelease(pool, owner, { nowMs, reason }) : [],
+        changes: answer
+          ? planRelease(pool, owner, { nowMs, reason: text })
+          : [],
       };
     });
+    if (released) this.#metrics.released(cause);
+    return released;
   }
 
   /** Takes back every allocation that is selected, and returns them. */
   async releaseAll(
     select: (allocation: Allocation) => boolean,
-    reason: string,
+    reason: ReleaseReason,
   ): Promise<Allocation[]> {
     const selected = await this.select(select);
     const released: Allocation[] = [];

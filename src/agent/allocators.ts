@@ -3,6 +3,7 @@ import type { Store } from "../store/store.ts";
 import { Allocator } from "./allocator.ts";
 import { deleteAll } from "./delete_all.ts";
 import { releasedKey } from "./ip_records.ts";
+import type { AgentMetrics } from "./metrics.ts";
 
 /** Options of the allocators. */
 export interface AllocatorsOptions {
@@ -17,6 +18,8 @@ export interface AllocatorsOptions {
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
 }
 
 /** The allocators of the nodes whose addresses are in a store. */
@@ -46,11 +49,11 @@ export class Allocators {
    */
   async find(node: string): Promise<Allocator | undefined> {
     if (this.#known.has(node)) return this.#allocators.get(node);
-    const { keeps, store, now, coolDownMs } = this.#options;
+    const { keeps, ...options } = this.#options;
     const drops = this.#drops;
     if (!await keeps(node)) return undefined;
     const allocator = this.#allocators.get(node) ??
-      new Allocator({ store, node, now, coolDownMs });
+      new Allocator({ ...options, node });
     this.#allocators.set(node, allocator);
     if (drops === this.#drops) this.#known.add(node);
     return allocator;

@@ -54,7 +54,7 @@ export class Containers {
     for (const { id, owner, requestedAtMs } of await queue.list()) {
       await allocator?.release(
         owner,
-        "CNI DEL while the agent was down",
+        { cause: "queued", text: "CNI DEL while the agent was down" },
         ({ allocatedAtMs }) => allocatedAtMs <= requestedAtMs,
       );
       await queue.remove(id);

@@ -11,6 +11,7 @@ import { deleteAddresses, takeOver } from "./handover.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
 import { poolKey, readPool } from "./ip_records.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import {
   type AgentIdentity,
   type JoinAnswer,
@@ -35,6 +36,8 @@ export interface JoinSessionOptions extends AgentIdentity {
   readonly now: () => number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
 }
 
 /**
@@ -166,7 +169,7 @@ export class JoinSession implements Home, JoinLoopListener {
 
   async stop(): Promise<void> {
     await this.#loop?.stop();
-    await this.#snapshot.save(this.view);
+    await this.#keep();
   }
 
   async leave(
@@ -187,7 +190,10 @@ export class JoinSession implements Home, JoinLoopListener {
     const left = this.#subnets;
     const allocator = await this.allocators.find(node);
     this.#setLink({ state: "left", problem: "" });
-    await allocator?.releaseAll(() => true, "its node has left the cluster");
+    await allocator?.releaseAll(() => true, {
+      cause: "node gone",
+      text: "its node has left the cluster",
+    });
     await allocator?.exclusive(async () => {
       await store.commit({ deletes: [poolKey(node), FENCED_KEY] });
     });
@@ -229,8 +235,7 @@ export class JoinSession implements Home, JoinLoopListener {
       const pages = answer.hasHandover
         ? peer.handover(this.#options, signal)
         : noPages();
-      await takeOver(store, node, { subnets, pages });
-      this.#subnets = subnets;
+      this.#subnets = await takeOver(store, node, { subnets, pages });
     }
     if (answer.hasHandover) await peer.finishHandover(this.#options, signal);
     if (this.#link.state === "fenced") {
@@ -248,9 +253,7 @@ export class JoinSession implements Home, JoinLoopListener {
   onEvent(event: ClusterEvent): void {
     this.view.apply(event);
     this.#onChange();
-    this.#snapshot.save(this.view).catch((error) =>
-      log.warn("Cannot keep what the cluster looks like: {error}", { error })
-    );
+    void this.#keep();
   }
 
   onLost(peer: RegistryPeer, error: NetError): void {
@@ -276,6 +279,15 @@ export class JoinSession implements Home, JoinLoopListener {
       await this.#options.store.commit({ puts });
     } catch (error) {
       log.error("Cannot keep that this node is fenced: {error}", { error });
+    }
+  }
+
+  /** Keeps what the cluster looks like. Where that fails it is tried with the next change. */
+  async #keep(): Promise<void> {
+    try {
+      await this.#snapshot.save(this.view);
+    } catch (error) {
+      log.warn("Cannot keep what the cluster looks like: {error}", { error });
     }
   }
 

@@ -63,7 +63,7 @@ export class LeakCollector {
     for (const { allocation, reason } of plan.release) {
       await allocator.release(
         allocation.owner,
-        `leaked: ${reason}`,
+        { cause: "leaked", text: `leaked: ${reason}` },
         (current) => current.allocatedAtMs === allocation.allocatedAtMs,
       );
       const left = new Map(this.#candidates);

@@ -136,7 +136,10 @@ export class NodePools {
       // There is no way back: it may have been heard of in between.
       return await membership.remove({ ...request, force: true });
     }
-    await allocator.releaseAll(() => true, "its node was removed");
+    await allocator.releaseAll(() => true, {
+      cause: "node gone",
+      text: "its node was removed",
+    });
     const removed = await allocator.exclusive(async (held, version) => {
       if (held === 0) return await membership.remove(request, { version });
       throw new NetError(

@@ -11,6 +11,7 @@ import { createClusterLedger } from "./cluster_ledger.ts";
 import { ClusterView } from "./cluster_view.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
 import { Membership } from "./membership.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import { NodePools } from "./node_pools.ts";
 import { Registry } from "./registry.ts";
 import { sleep } from "./sleep.ts";
@@ -35,6 +36,8 @@ export interface RegistryHostOptions {
   readonly now: () => number;
   /** Makes a random id. */
   readonly randomId: () => string;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
 }
 
 /**
@@ -205,6 +208,7 @@ export class RegistryHost implements Home {
         // with a snapshot.
         if (!(error instanceof NetError)) throw error;
         log.debug("Watching the registry again: {error}", { error });
+        this.#options.metrics?.watchRestarted();
         await sleep(REWATCH_MS, signal);
       }
     }
