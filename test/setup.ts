@@ -5,6 +5,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/ctr", "containerd"],
   ["/usr/bin/curl", "curl"],
   ["/usr/bin/fping", "fping"],
+  ["/usr/bin/iperf3", "iperf3"],
   ["/usr/bin/git", "git"],
   ["/usr/bin/nsenter", "util-linux"],
   ["/usr/bin/ping", "iputils-ping"],

@@ -6,6 +6,11 @@ const COALESCE_MS = 30;
 /** Events that a watcher may be behind. */
 const MAX_BACKLOG = 256;
 
+/** Watchers that are told of all there is at once: the others wait, so that memory is bounded. */
+const MAX_SNAPSHOTS = 32;
+/** How long a watcher that does not read keeps others waiting, in ms. */
+const SNAPSHOT_TIMEOUT_MS = 5_000;
+
 /** Nodes and routes that have changed. */
 export interface Dirty {
   readonly nodes: ReadonlySet<string>;
@@ -37,6 +42,10 @@ export class ClusterFeed {
   #nodes = new Set<string>();
   #routes = new Set<string>();
   #flushing: Promise<void> | undefined;
+  /** All that there is, as long as nothing has changed. */
+  #latest: ClusterEvent | undefined;
+  #free = MAX_SNAPSHOTS;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(source: ClusterFeedSource) {
     this.#source = source;
@@ -44,6 +53,7 @@ export class ClusterFeed {
 
   /** Takes in that a node has changed. */
   touchNode(name: string): void {
+    this.#latest = undefined;
     if (this.#watchers.size === 0) return;
     this.#nodes.add(name);
     this.#schedule();
@@ -51,6 +61,7 @@ export class ClusterFeed {
 
   /** Takes in that an extra route has changed. */
   touchRoute(destination: string): void {
+    this.#latest = undefined;
     if (this.#watchers.size === 0) return;
     this.#routes.add(destination);
     this.#schedule();
@@ -65,11 +76,22 @@ export class ClusterFeed {
     const watcher: Watcher = { backlog: [], wake: () => {}, isLost: false };
     const onAbort = () => watcher.wake();
     signal.addEventListener("abort", onAbort);
+    let release = () => {};
     try {
-      await this.#source.snapshot((event) => {
-        watcher.backlog.push(event);
+      release = await this.#turn();
+      if (this.#latest) {
+        watcher.backlog.push(this.#latest);
         this.#watchers.add(watcher);
-      });
+      } else {
+        await this.#source.snapshot((event) => {
+          this.#latest = event;
+          watcher.backlog.push(event);
+          this.#watchers.add(watcher);
+        });
+      }
+      yield watcher.backlog.shift()!;
+      // It has been handed over: whoever pulls the next is done with it.
+      release();
       while (!signal.aborted) {
         if (watcher.isLost) {
           throw new NetError(
@@ -82,9 +104,27 @@ export class ClusterFeed {
         else await new Promise<void>((resolve) => watcher.wake = resolve);
       }
     } finally {
+      release();
       signal.removeEventListener("abort", onAbort);
       this.#watchers.delete(watcher);
     }
+  }
+
+  /** Waits for its turn to be told of all there is. Returns what ends that turn. */
+  async #turn(): Promise<() => void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let isDone = false;
+    const release = () => {
+      if (isDone) return;
+      isDone = true;
+      clearTimeout(timer);
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    };
+    const timer = setTimeout(release, SNAPSHOT_TIMEOUT_MS);
+    return release;
   }
 
   #schedule(): void {

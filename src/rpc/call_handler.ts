@@ -81,7 +81,7 @@ export class CallHandler {
         // A refused request is read to its end: some clients see an error in
         // place of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
-        return universalResponseToNodeResponse(answer, response);
+        return universalResponseToNodeResponse(inPieces(answer), response);
       })
       .catch((error) => {
         // Most often the client has gone.
@@ -170,6 +170,27 @@ export class CallHandler {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
       this.#calls.receive(call, chunk.length);
       yield chunk;
+    }
+  }
+}
+
+/** Bytes that are handed to a connection at once: it keeps as many for as long as it lasts. */
+const PIECE_BYTES = 16 * 1024;
+
+type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
+
+function inPieces(answer: UniversalResponse): UniversalResponse {
+  const { body } = answer;
+  if (!body || body instanceof Uint8Array) return answer;
+  return { ...answer, body: split(body) };
+}
+
+async function* split(
+  body: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+      yield chunk.subarray(at, at + PIECE_BYTES);
     }
   }
 }

@@ -1,10 +1,15 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ClusterEvent, ClusterNode } from "../agent/cluster_view.ts";
 import {
   type NodeSchema,
   NodeState,
-  type WatchResponseSchema,
+  WatchResponseSchema,
 } from "../gen/stellar/net/v1/registry_pb.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
@@ -45,4 +50,33 @@ export function watchMessage(
     removedNodes: [...event.removedNodes],
     removedRoutes: [...event.removedRoutes],
   };
+}
+
+const encoded = new WeakMap<
+  ClusterEvent,
+  MessageShape<typeof WatchResponseSchema>
+>();
+
+/**
+ * The same, encoded once however many are sent it: the bytes are carried as one
+ * unknown field, which is written as it is. For binary messages only.
+ */
+export function encodedWatchMessage(
+  event: ClusterEvent,
+): MessageShape<typeof WatchResponseSchema> {
+  const known = encoded.get(event);
+  if (known) return known;
+  const message = create(WatchResponseSchema);
+  const bytes = toBinary(
+    WatchResponseSchema,
+    create(WatchResponseSchema, watchMessage(event)),
+  );
+  // Tags of fields below 16 are one byte: number and wire type.
+  const [tag] = bytes;
+  if (tag !== undefined) {
+    const data = bytes.subarray(1);
+    message.$unknown = [{ no: tag >> 3, wireType: tag & 7, data }];
+  }
+  encoded.set(event, message);
+  return message;
 }

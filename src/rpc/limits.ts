@@ -26,7 +26,7 @@ export const DEFAULT_LIMITS: RpcLimits = {
   maxReceivedBytes: 64 * 1024 * 1024,
   maxHeaderBytes: 16 * 1024,
   maxStreams: 256,
-  maxConnections: 1024,
+  maxConnections: 16_384,
   headerTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
   keepAliveTimeoutMs: 60_000,

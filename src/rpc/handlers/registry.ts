@@ -11,7 +11,11 @@ import {
   routeMessage,
   subnetMessage,
 } from "../convert.ts";
-import { nodeMessage, watchMessage } from "../convert_node.ts";
+import {
+  encodedWatchMessage,
+  nodeMessage,
+  watchMessage,
+} from "../convert_node.ts";
 import { parseField, parseOptional } from "../fields.ts";
 
 /** How many allocations a page of a handover has. */
@@ -121,8 +125,12 @@ export function createRegistry(
     },
 
     async *watch(_request, context) {
+      // The bytes that all are sent are made once, a text each time.
+      const isJson = /json/.test(
+        context.requestHeader.get("content-type") ?? "",
+      );
       for await (const event of membership.watch(context.signal)) {
-        yield watchMessage(event);
+        yield isJson ? watchMessage(event) : encodedWatchMessage(event);
       }
     },
 
