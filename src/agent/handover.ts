@@ -68,7 +68,10 @@ export async function dropHandover(store: Store, node: string): Promise<void> {
 
 /**
  * Takes a node's addresses over into the store of its agent, and opens its
- * pool last of all: a take-over that was interrupted begins anew.
+ * pool last of all: a take-over that was interrupted begins anew. Where there
+ * is a pool it has been done.
+ *
+ * @returns the subnets of the pool
  */
 export async function takeOver(
   store: Store,
@@ -77,7 +80,9 @@ export async function takeOver(
     readonly subnets: readonly Prefix[];
     readonly pages: AsyncIterable<readonly Allocation[]>;
   },
-): Promise<void> {
+): Promise<readonly Prefix[]> {
+  const pool = await store.get(poolKey(node));
+  if (pool) return readPool(pool).map(({ subnet }) => subnet);
   await deleteAddresses(store, node);
   let batch = new Batch(store.limits);
   for await (const page of from.pages) {
@@ -96,7 +101,7 @@ export async function takeOver(
     }],
   });
   const { committed } = await store.commit(batch.commit());
-  if (committed) return;
+  if (committed) return from.subnets;
   throw new NetError(
     "unavailable",
     `Cannot take the addresses of node "${node}" over: its pool was opened meanwhile`,

@@ -113,19 +113,14 @@ export class JoinSession implements Home, JoinLoopListener {
 
   checkPresent(): void {
     const { state, problem } = this.#link;
-    const { node } = this.#options;
-    if (state === "left") {
-      throw new NetError(
-        "failed_precondition",
-        `Cannot hand out addresses: node "${node}" has left the cluster; start its agent again to come back`,
-      );
-    }
-    if (state === "fenced") {
-      throw new NetError(
-        "failed_precondition",
-        `Cannot hand out addresses: node "${node}" is fenced: ${problem}`,
-      );
-    }
+    if (state !== "left" && state !== "fenced") return;
+    const why = state === "left"
+      ? "has left the cluster; start its agent again to come back"
+      : `is fenced: ${problem}`;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot hand out addresses: node "${this.#options.node}" ${why}`,
+    );
   }
 
   // deno-lint-ignore require-await -- it throws as a promise does

@@ -19,26 +19,35 @@ export type Fault = "refuse before" | "lose answer";
  */
 export class FaultyStore implements Store {
   readonly #store: Store;
-  readonly #faults: Fault[] = [];
+  readonly #faults: (Fault | undefined)[] = [];
+  /** Those of the real store, or tighter ones. */
+  limits: Store["limits"];
   commits = 0;
   /** Called after each commit, before it is answered. */
   onCommit: () => void = () => {};
 
   constructor(store: Store) {
     this.#store = store;
+    this.limits = store.limits;
   }
 
   get url(): string {
     return this.#store.url;
   }
 
-  get limits(): Store["limits"] {
-    return this.#store.limits;
-  }
-
   /** Lets the next commits fail, one a fault. */
   fail(...faults: Fault[]): void {
     this.#faults.push(...faults);
+  }
+
+  /** Lets so many commits pass, and the one after them fail. */
+  failAfter(count: number, fault: Fault): void {
+    this.#faults.push(...Array<undefined>(count).fill(undefined), fault);
+  }
+
+  /** Lets no more commits fail. */
+  mend(): void {
+    this.#faults.length = 0;
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
