@@ -1,6 +1,13 @@
 import { Buffer } from "node:buffer";
 import { NetError } from "../error.ts";
-import { checkKey, checkPrefix, formatKey, keyText } from "./key.ts";
+import {
+  checkCommit,
+  checkLimit,
+  encodeValue,
+  foreignVersion,
+  sum,
+} from "./commit_checks.ts";
+import { checkKey, checkPrefix, formatKey } from "./key.ts";
 import type {
   Change,
   Commit,
@@ -28,7 +35,6 @@ export const DENO_KV_LIMITS: StoreLimits = {
 export const MAX_KEY_BYTES = 2048;
 
 const VERSION = /^[0-9a-f]{20}$/;
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A commit that is within the limits, in the engine's terms. */
@@ -47,25 +53,22 @@ export interface EncodedCommit {
  */
 export function encodeCommit(commit: Commit): EncodedCommit {
   const { checks = [], puts = [], deletes = [] } = commit;
-  const { maxChecks, maxMutations, maxPutKeyBytes, maxCommitBytes } =
-    DENO_KV_LIMITS;
-  limit("its checks", checks.length, maxChecks);
-  limit("its puts and deletes", puts.length + deletes.length, maxMutations);
+  const { maxPutKeyBytes, maxCommitBytes, maxValueBytes } = DENO_KV_LIMITS;
+  checkCommit(commit, DENO_KV_LIMITS);
   const putKeyBytes = sum(puts.map((put) => keyBytes(put.key)));
   const otherKeyBytes = sum(checks.map((check) => keyBytes(check.key))) +
     sum(deletes.map(keyBytes));
-  limit("the bytes of the keys it puts", putKeyBytes, maxPutKeyBytes);
-  refuseRepeated([...puts.map((put) => put.key), ...deletes]);
+  checkLimit("the bytes of the keys it puts", putKeyBytes, maxPutKeyBytes);
   const encoded = {
     checks: checks.map(encodeCheck),
-    puts: puts.map(({ key, value }) => ({
-      key: [...key],
-      value: encodeValue(key, value),
+    puts: puts.map((put) => ({
+      key: [...put.key],
+      value: encodeValue(put, maxValueBytes),
     })),
     deletes: deletes.map((key) => [...key]),
   };
   const valueBytes = sum(encoded.puts.map((put) => put.value.length));
-  limit(
+  checkLimit(
     "the bytes of its keys and values",
     putKeyBytes + otherKeyBytes + valueBytes,
     maxCommitBytes,
@@ -156,58 +159,9 @@ function encodeCheck(
   { key, version }: { readonly key: Key; readonly version: string | null },
 ): Deno.AtomicCheck {
   if (version !== null && !VERSION.test(version)) {
-    throw new RangeError(
-      `Cannot check ${
-        formatKey(key)
-      }: "${version}" is no version of this store`,
-    );
+    throw foreignVersion(key, version);
   }
   return { key: [...key], versionstamp: version };
-}
-
-function encodeValue(key: Key, value: JsonValue): Uint8Array {
-  const text: string | undefined = JSON.stringify(value);
-  if (value === null || text === undefined) {
-    throw new RangeError(
-      `Cannot put ${
-        formatKey(key)
-      }: the value is ${value}; delete the key instead`,
-    );
-  }
-  const bytes = encoder.encode(text);
-  if (bytes.length > DENO_KV_LIMITS.maxValueBytes) {
-    throw new RangeError(
-      `Cannot put ${
-        formatKey(key)
-      }: the value has ${bytes.length} bytes, the store takes ${DENO_KV_LIMITS.maxValueBytes}`,
-    );
-  }
-  return bytes;
-}
-
-function refuseRepeated(keys: readonly Key[]): void {
-  const seen = new Set<string>();
-  for (const key of keys) {
-    const text = keyText(key);
-    if (seen.has(text)) {
-      throw new RangeError(
-        `Cannot commit: ${formatKey(key)} is put or deleted twice`,
-      );
-    }
-    seen.add(text);
-  }
-}
-
-function limit(what: string, actual: number, most: number): void {
-  if (actual > most) {
-    throw new RangeError(
-      `Cannot commit: ${what} are ${actual}, the store takes ${most}`,
-    );
-  }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function describe(key: Deno.KvKey): string {
