@@ -96,6 +96,7 @@ async function runAgent(
     { formatGreeting },
     { configureLogging },
     { connectionsPerListener },
+    { SdNotify },
     { makeStateDir },
     { statSocket },
     { askAgent },
@@ -123,6 +124,7 @@ async function runAgent(
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
     import("./src/host/open_files.ts"),
+    import("./src/host/sd_notify.ts"),
     import("./src/host/state_dir.ts"),
     import("./src/host/stat_socket.ts"),
     import("./src/rpc/ask_agent.ts"),
@@ -219,6 +221,11 @@ async function runAgent(
       }),
       stop: stop.signal,
       warn: (message) => warnings.push(message),
+      service: {
+        manager: new SdNotify({ env: Deno.env.toObject(), pid: Deno.pid }),
+        // There is nothing: that the store says so is what counts.
+        probe: () => store.get(["alive"]),
+      },
       onReady(at) {
         queue.link();
         listeners.push(...at);

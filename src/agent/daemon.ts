@@ -4,6 +4,11 @@ import { startChore } from "./chore.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
 import { isLoopback } from "./host_facts.ts";
 import type { HostKeeper } from "./host_keeper.ts";
+import {
+  formatStatus,
+  type ServiceReportOptions,
+  startServiceReport,
+} from "./service_report.ts";
 
 const PRUNE_INTERVAL_MS = 3_600_000;
 const QUEUE_INTERVAL_MS = 5_000;
@@ -34,6 +39,8 @@ export interface DaemonOptions {
   readonly onReady: (listeners: readonly string[]) => void;
   /** Takes what an operator should know. */
   readonly warn: (message: string) => void;
+  /** Who has started this process, and how to see that all is well. */
+  readonly service: Pick<ServiceReportOptions, "manager" | "probe">;
 }
 
 /** Runs an agent until it is told to stop, and finishes what is under way. */
@@ -76,11 +83,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       options.warn(warning);
     }
     options.onReady(listeners);
+    const { manager } = options.service;
+    const status = formatStatus(config.node, agent.home);
+    await manager.notify({ state: "ready", status });
+    chores.push(
+      startServiceReport({ ...options.service, agent, node: config.node }),
+    );
     await keeper.report(bound);
     agent.home.start(() => keeper.update());
     keeper.start();
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
+    await manager.notify({ state: "stopping" });
   } finally {
     await keeper.stop();
     await agent.home.stop();

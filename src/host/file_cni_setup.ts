@@ -107,7 +107,8 @@ export class FileCniSetup implements CniSetup {
       ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
       // Everything is in the bundle: nothing has to be set up to load more.
       ...["--no-npm", "--no-remote"],
-      ...["--unstable-kv", "--unstable-lazy-dynamic-imports", entry],
+      ...["--unstable-kv", "--unstable-lazy-dynamic-imports"],
+      ...["--unstable-net", entry],
     ]);
   }
 

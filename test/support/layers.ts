@@ -24,6 +24,7 @@ const HOST_PORTS = [
   "command_follower",
 ]
   .concat("netns", "path_probe", "release_queue", "routes")
+  .concat("service_manager")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")

@@ -1,0 +1,17 @@
+/** What a service manager is told. What is left out has not changed. */
+export interface ServiceNews {
+  /** `ready`: it serves. `stopping`: it finishes what is under way. */
+  readonly state?: "ready" | "stopping";
+  /** How it is doing, in a line for people. */
+  readonly status?: string;
+  /** All is well: the watchdog is to wait for the next such word. */
+  readonly isAlive?: boolean;
+}
+
+/** Whoever started this service and looks after it; there may be nobody. */
+export interface ServiceManager {
+  /** How long it waits for a sign of life before it starts the service anew, in ms; undefined: it does not. */
+  readonly watchdogMs: number | undefined;
+  /** Tells it something. Never fails: a service runs without its manager too. */
+  notify(news: ServiceNews): Promise<void>;
+}
