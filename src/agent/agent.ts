@@ -17,6 +17,7 @@ import {
   readHistory,
 } from "./history.ts";
 import type { Home, RegistryLink } from "./home.ts";
+import { HostedHome } from "./hosted_home.ts";
 import { readInstanceId } from "./instance.ts";
 import { JoinSession } from "./join_session.ts";
 import { RegistryHost } from "./registry_host.ts";
@@ -60,6 +61,8 @@ export class Agent {
   readonly instanceId: string;
   /** What it has to do with the registry. */
   readonly home: Home;
+  /** The registry; undefined when this agent does not host it. */
+  readonly host: RegistryHost | undefined;
   readonly #options: AgentOptions;
   readonly #store: Store;
   readonly #startedAtMs: number;
@@ -68,12 +71,17 @@ export class Agent {
 
   private constructor(
     options: AgentOptions,
-    started: { readonly home: Home; readonly instanceId: string },
+    started: {
+      readonly home: Home;
+      readonly host?: RegistryHost;
+      readonly instanceId: string;
+    },
   ) {
     this.#options = options;
     this.node = options.node;
     this.instanceId = started.instanceId;
     this.home = started.home;
+    this.host = started.host;
     this.#store = options.store;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
@@ -88,15 +96,14 @@ export class Agent {
    */
   static async start(options: AgentOptions): Promise<Agent> {
     const instanceId = await readInstanceId(options.store, options.randomId);
-    const home = options.peers.length > 0
-      ? await JoinSession.open({ ...options, instanceId })
-      : await RegistryHost.open({ ...options, instanceId });
-    return new Agent(options, { home, instanceId });
-  }
-
-  /** The registry, when this agent hosts it. */
-  get host(): RegistryHost | undefined {
-    return this.home instanceof RegistryHost ? this.home : undefined;
+    if (options.peers.length > 0) {
+      const home = await JoinSession.open({ ...options, instanceId });
+      return new Agent(options, { home, instanceId });
+    }
+    const own = { ...options, instanceId, isShared: false };
+    const host = await RegistryHost.open(own);
+    const home = new HostedHome({ ...own, host });
+    return new Agent(options, { home, host, instanceId });
   }
 
   /**

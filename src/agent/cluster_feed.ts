@@ -67,6 +67,12 @@ export class ClusterFeed {
     this.#schedule();
   }
 
+  /** Takes in that all may be different: every watcher begins anew. */
+  reset(): void {
+    this.#latest = undefined;
+    for (const watcher of this.#watchers) lose(watcher);
+  }
+
   /**
    * Follows the cluster until a signal ends it.
    *
@@ -96,7 +102,7 @@ export class ClusterFeed {
         if (watcher.isLost) {
           throw new NetError(
             "unavailable",
-            `Cannot go on with the watch: it is ${MAX_BACKLOG} events behind; watch again`,
+            "Cannot go on with the watch: changes were missed; watch again",
           );
         }
         const event = watcher.backlog.shift();
@@ -142,8 +148,8 @@ export class ClusterFeed {
     try {
       event = await this.#source.changes(dirty);
     } catch {
-      // The store is out of reach: every watcher begins anew.
-      for (const watcher of this.#watchers) lose(watcher);
+      // The store is out of reach.
+      this.reset();
       return;
     }
     for (const watcher of this.#watchers) {

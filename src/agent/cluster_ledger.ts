@@ -1,16 +1,21 @@
 import { type ClusterChange, ClusterState } from "../cluster/state.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { JsonValue, Store, Version } from "../store/store.ts";
+import type { Change, JsonValue, Store, Version } from "../store/store.ts";
 import {
   CLUSTER_PREFIX,
   clusterWrites,
   readClusterEntry,
+  readClusterRemoval,
   REVISION_KEY,
 } from "./cluster_records.ts";
 import { handoverKey, poolKey } from "./ip_records.ts";
 import type { Writes } from "./batch.ts";
 import { Ledger, type LedgerOptions } from "./ledger.ts";
-import type { LedgerModel } from "./ledger_state.ts";
+import {
+  type ForeignCommit,
+  type LedgerModel,
+  readForeignCommit,
+} from "./ledger_state.ts";
 
 /** A change of the registry: of the cluster, or of the pool that a node allocates from. */
 export type RegistryChange =
@@ -26,6 +31,8 @@ export type RegistryChange =
     /** The pool as it was when it held nothing. */
     readonly version: Version | null;
   }
+  /** Somebody else has raised the counter. */
+  | { readonly kind: "revision"; readonly revision: number }
   /** What the pool holds is for the node's agent to take over. */
   | {
     readonly kind: "hand over pool";
@@ -34,6 +41,21 @@ export type RegistryChange =
     /** The pool as it was. */
     readonly version: Version | null;
   };
+
+/** A commit of others, read from the changes of the registry's store; undefined when all may be different. */
+export function readClusterCommit(
+  changes: readonly Change[],
+): ForeignCommit<RegistryChange> | undefined {
+  return readForeignCommit(REVISION_KEY, changes, (change) => {
+    const [, kind] = change.key;
+    if (kind === "revision") {
+      return { kind, revision: Number(change.value) };
+    }
+    return change.value === null
+      ? readClusterRemoval(change.key)
+      : readClusterEntry({ ...change, value: change.value });
+  });
+}
 
 /** The ledger of the cluster. */
 export type ClusterLedger = Ledger<ClusterState, RegistryChange>;
@@ -75,6 +97,8 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
             value: { subnets: change.subnets.map(formatPrefix), cursors: [] },
           }],
         };
+      case "revision":
+        return {};
       default:
         return clusterWrites(change);
     }
@@ -86,6 +110,9 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
       case "close pool":
       case "hand over pool":
         break;
+      case "revision":
+        state.revision = change.revision;
+        break;
       default:
         state.apply(change);
     }
@@ -94,11 +121,15 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
   async load(
     store: Store,
   ): Promise<{ state: ClusterState; version: Version | null }> {
-    const guard = await store.get(this.guard);
     const state = new ClusterState();
-    state.revision = Number(guard?.value ?? 0);
     const changes: ClusterChange[] = [];
+    let version: Version | null = null;
     for await (const entry of store.list(CLUSTER_PREFIX)) {
+      if (entry.key[1] === "revision") {
+        state.revision = Number(entry.value);
+        version = entry.version;
+        continue;
+      }
       const change = readClusterEntry(entry);
       if (change) changes.push(change);
     }
@@ -107,6 +138,6 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
       Number(b.kind === "config") - Number(a.kind === "config")
     );
     for (const change of changes) state.apply(change);
-    return { state, version: guard?.version ?? null };
+    return { state, version };
   }
 }

@@ -79,6 +79,22 @@ export function readClusterEntry(entry: Entry): ClusterChange | undefined {
   });
 }
 
+/** Reads the deletion of a key below {@linkcode CLUSTER_PREFIX} as the change that made it. */
+export function readClusterRemoval(key: Key): ClusterChange | undefined {
+  const [, kind, part] = key;
+  const name = String(part);
+  switch (kind) {
+    case "node":
+      return { kind, name, record: undefined };
+    case "subnet":
+      return { kind, subnet: parsePrefix(name), record: undefined };
+    case "route":
+      return { kind, destination: parsePrefix(name), record: undefined };
+    default:
+      return undefined;
+  }
+}
+
 function putOrDelete(key: Key, value: JsonValue | undefined): Writes {
   return value === undefined ? { deletes: [key] } : { puts: [{ key, value }] };
 }

@@ -31,7 +31,7 @@ export interface RegistryLink {
 
 /**
  * What a node's agent has to do with the registry: it hosts it
- * ({@linkcode RegistryHost}) or has joined it ({@linkcode JoinSession}).
+ * ({@linkcode HostedHome}) or has joined it ({@linkcode JoinSession}).
  */
 export interface Home {
   /** Undefined until it is known. */

@@ -98,14 +98,10 @@ export class Ledger<State, Change> {
     }));
   }
 
-  /** Answers from the state as it was seen last, whatever others have written since. */
-  async peek<T>(view: (state: State) => T): Promise<T> {
-    return view((await this.#state.known()).state);
-  }
-
   /**
    * Takes in what a watch of the store tells of: a commit, or undefined when
-   * all may be different. Those of others are told to whom commits are told.
+   * all may be different. Those of others are told to whom commits are told;
+   * one of our own may be told again.
    */
   takeIn(commit: ForeignCommit<Change> | undefined): void {
     this.#isFollowed = true;

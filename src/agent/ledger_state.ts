@@ -75,11 +75,6 @@ export class LedgerState<State, Change> {
     return this.#loaded;
   }
 
-  /** The state as it was seen last; read when it was not. */
-  async known(): Promise<Loaded<State>> {
-    return this.#loaded ??= await this.#load();
-  }
-
   /** Forgets the state: it is not known how it stands to the store. */
   forget(): void {
     this.#loaded = undefined;

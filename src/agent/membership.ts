@@ -13,7 +13,7 @@ import type { Version } from "../store/store.ts";
 import { ClusterFeed } from "./cluster_feed.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_ledger.ts";
 import type { ClusterEvent, ClusterNode } from "./cluster_view.ts";
-import { type Liveness, OwnLiveness } from "./liveness.ts";
+import type { Liveness } from "./liveness.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
@@ -35,22 +35,32 @@ export class Membership {
   readonly #ledger: ClusterLedger;
   readonly #feed: ClusterFeed;
   readonly #liveness: Liveness;
-  /** The node of this agent, which is alive as long as it answers. */
-  readonly #self: string;
+  /** The node of this agent, where that is alive as long as it answers. */
+  readonly #self: string | undefined;
 
   constructor(
     ledger: ClusterLedger,
-    options: { readonly self: string; readonly now: () => number },
+    options: { readonly self: string | undefined; readonly liveness: Liveness },
   ) {
     this.#ledger = ledger;
     this.#self = options.self;
-    this.#liveness = new OwnLiveness(options.now);
+    this.#liveness = options.liveness;
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
       changes: (dirty) =>
         this.#ledger.read((state) => this.#changes(state, dirty)),
     });
+  }
+
+  /** Takes in that a node is alive or silent, as others tell, for those who watch. */
+  onLivenessChanged(node: string): void {
+    this.#feed.touchNode(node);
+  }
+
+  /** Takes in that all may be different: who watches begins anew. */
+  onGap(): void {
+    this.#feed.reset();
   }
 
   /** Takes in what was committed, for those who watch. */

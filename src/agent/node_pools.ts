@@ -12,8 +12,8 @@ import type { Registry } from "./registry.ts";
 
 /** What the pools of nodes are changed through. */
 export interface NodePoolsOptions {
-  /** The node of this agent. */
-  readonly self: string;
+  /** The node whose own addresses are in the same store; undefined for none. */
+  readonly self: string | undefined;
   /** Gives this node its subnets, unless it has left. */
   readonly claimOwn: () => Promise<unknown>;
   readonly store: Store;

@@ -1,19 +1,23 @@
 import { getLogger } from "@logtape/logtape";
-import type { JoinRequest } from "../cluster/join.ts";
 import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import type { Carve } from "../net/carve.ts";
-import type { Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import { DEFAULT_NETWORK } from "./agent_options.ts";
 import { Allocators } from "./allocators.ts";
-import { createClusterLedger } from "./cluster_ledger.ts";
-import { ClusterView } from "./cluster_view.ts";
-import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
+import {
+  type ClusterLedger,
+  createClusterLedger,
+  readClusterCommit,
+} from "./cluster_ledger.ts";
+import { CLUSTER_PREFIX } from "./cluster_records.ts";
+import type { NodePlace } from "./home.ts";
+import { OwnLiveness } from "./liveness.ts";
 import { Membership } from "./membership.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { NodePools } from "./node_pools.ts";
 import { Registry } from "./registry.ts";
+import { SharedLiveness } from "./shared_liveness.ts";
 import { sleep } from "./sleep.ts";
 
 /** Time to the next watch after one that failed, in ms. */
@@ -28,6 +32,11 @@ export interface RegistryHostOptions {
   /** Random id of its state. */
   readonly instanceId: string;
   readonly store: Store;
+  /**
+   * Whether other agents host the same registry. Then the node of this agent
+   * joins as all do; otherwise its own addresses are in the same store.
+   */
+  readonly isShared: boolean;
   /** Networks to create the cluster with. Empty: those that it has, or the default. */
   readonly networks: readonly Carve[];
   /** How long a released address is not given again while others are free, in ms. */
@@ -40,70 +49,78 @@ export interface RegistryHostOptions {
   readonly metrics?: AgentMetrics;
 }
 
-/**
- * The home of an agent that hosts the registry. Its own addresses, and those of
- * nodes without an agent, are in the same store.
- */
-export class RegistryHost implements Home {
+/** The registry that is in a store, with the addresses of nodes without an agent. */
+export class RegistryHost {
   readonly registry: Registry;
   readonly membership: Membership;
   readonly pools: NodePools;
   readonly allocators: Allocators;
   readonly cluster: ClusterConfig;
-  readonly view = new ClusterView();
+  /** What is done before another host gets a subnet. */
+  beforeJoin: () => Promise<unknown> = () => Promise.resolve();
   readonly #options: RegistryHostOptions;
+  readonly #ledger: ClusterLedger;
+  readonly #liveness: SharedLiveness | undefined;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
-  #link: RegistryLink;
-  #onChange: () => void = () => {};
 
   private constructor(
     options: RegistryHostOptions,
     started: {
+      readonly ledger: ClusterLedger;
       readonly registry: Registry;
       readonly membership: Membership;
+      readonly liveness: SharedLiveness | undefined;
       readonly cluster: ClusterConfig;
     },
   ) {
+    const { node, isShared } = options;
     this.#options = options;
+    this.#ledger = started.ledger;
+    this.#liveness = started.liveness;
     this.registry = started.registry;
     this.membership = started.membership;
     this.cluster = started.cluster;
     this.allocators = new Allocators({
       ...options,
-      keeps: (node) => this.#keeps(node),
+      keeps: (asked) => this.#keeps(asked),
     });
     this.pools = new NodePools({
       ...options,
       ...started,
-      self: options.node,
-      claimOwn: async () => {
-        if (this.#link.state !== "left") await this.claim();
-      },
+      self: isShared ? undefined : node,
+      claimOwn: () => this.beforeJoin(),
       allocators: this.allocators,
     });
-    this.#link = {
-      state: "hosted",
-      sinceMs: options.now(),
-      problem: "",
-      url: "",
-      urls: [],
-    };
   }
 
   /**
    * Hosts the registry that is in a store: the cluster is created, or found.
    *
-   * @throws {NetError} `failed_precondition` when the cluster has other networks
+   * @throws {NetError} `failed_precondition` when the cluster has other
+   * networks, `unavailable` when the store is out of reach
    */
   static async open(options: RegistryHostOptions): Promise<RegistryHost> {
-    const { node, store, networks, now, randomId } = options;
+    const { node, instanceId, store, isShared, networks, now, randomId } =
+      options;
     const ledger = createClusterLedger({
       store,
       now,
+      isShared,
       onCommitted: (changes) => membership.onCommitted(changes),
     });
-    const membership = new Membership(ledger, { self: node, now });
+    const liveness = isShared
+      ? new SharedLiveness({
+        id: instanceId,
+        store,
+        now,
+        onChange: (name) => membership.onLivenessChanged(name),
+      })
+      : undefined;
+    const membership = new Membership(ledger, {
+      self: isShared ? undefined : node,
+      liveness: liveness ?? new OwnLiveness(now),
+    });
     const registry = new Registry(ledger);
     const found = await registry.config();
     const cluster = found && networks.length === 0
@@ -113,79 +130,30 @@ export class RegistryHost implements Home {
         networks: networks.length > 0 ? networks : [DEFAULT_NETWORK],
         createdAtMs: now(),
       });
-    return new RegistryHost(options, { registry, membership, cluster });
+    const started = { ledger, registry, membership, liveness, cluster };
+    return new RegistryHost(options, started);
   }
 
-  get link(): RegistryLink {
-    return this.#link;
+  /** Begins to follow what other agents that host the registry do. */
+  start(): void {
+    if (!this.#liveness) return;
+    this.#liveness.start();
+    this.#following = this.#follow();
   }
 
-  get subnets(): readonly Prefix[] {
-    return this.view.nodes.get(this.#options.node)?.subnets ?? [];
+  /** Stops following. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#following;
+    await this.#liveness?.stop();
   }
 
-  checkPresent(): void {
-    if (this.#link.state !== "left") return;
-    throw new NetError(
-      "failed_precondition",
-      `Cannot hand out addresses: node "${this.#options.node}" has left the cluster; start its agent again to come back`,
-    );
-  }
-
-  async claim(): Promise<readonly Prefix[]> {
-    this.checkPresent();
-    return await this.registry.claim(this.#options.node);
-  }
-
-  async checkClaim(): Promise<void> {
-    this.checkPresent();
-    await this.registry.checkClaim(this.#options.node);
-  }
-
-  async current(): Promise<ClusterView> {
-    const view = new ClusterView();
-    view.apply(await this.membership.snapshot());
-    return view;
-  }
-
+  /** Which agent answers for the addresses of a node that is not this agent's. */
   async placeOf(node: string): Promise<NodePlace> {
-    if (node === this.#options.node) return { kind: "here" };
     const record = await this.registry.node(node);
     return record && record.instanceId !== "" && record.apiUrl !== ""
       ? { kind: "agent", url: record.apiUrl }
       : { kind: "here" };
-  }
-
-  async report(facts: HostFacts): Promise<void> {
-    if (this.#link.state === "left") return;
-    const { node, instanceId } = this.#options;
-    await this.registry.report({ node, instanceId, ...facts });
-  }
-
-  start(onChange: () => void): void {
-    this.#onChange = onChange;
-    this.#following = this.#follow();
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#following;
-  }
-
-  async leave(): Promise<readonly Prefix[]> {
-    const { node, instanceId, now } = this.#options;
-    const known = await this.registry.node(node);
-    const subnets = known
-      ? await this.pools.remove({ node, instanceId, force: true })
-      : [];
-    this.#link = { ...this.#link, state: "left", sinceMs: now() };
-    this.#onChange();
-    return subnets;
-  }
-
-  /** Takes in a host that joins: {@linkcode NodePools.join}. */
-  join(request: JoinRequest): ReturnType<NodePools["join"]> {
-    return this.pools.join(request);
   }
 
   /** Removes the nodes that have been silent for so long, and tells who has fallen silent. */
@@ -197,27 +165,30 @@ export class RegistryHost implements Home {
 
   async #follow(): Promise<void> {
     const { signal } = this.#stop;
+    const { store } = this.#options;
     while (!signal.aborted) {
       try {
-        for await (const event of this.membership.watch(signal)) {
-          this.view.apply(event);
-          this.#onChange();
+        for await (const event of store.watch(CLUSTER_PREFIX, { signal })) {
+          if (event.kind === "changes") {
+            this.#ledger.takeIn(readClusterCommit(event.changes));
+          } else {
+            this.#ledger.takeIn(undefined);
+            this.membership.onGap();
+          }
         }
       } catch (error) {
-        // Too far behind, or the store is out of reach: a new watch begins
-        // with a snapshot.
         if (!(error instanceof NetError)) throw error;
-        log.debug("Watching the registry again: {error}", { error });
+        log.debug("Watching the registry's store again: {error}", { error });
         this.#options.metrics?.watchRestarted();
-        await sleep(REWATCH_MS, signal);
       }
+      await sleep(REWATCH_MS, signal);
     }
   }
 
   async #keeps(node: string): Promise<boolean> {
     const record = await this.registry.node(node);
     if (!record || record.subnets.length === 0) return false;
-    if (node === this.#options.node || record.instanceId === "") return true;
+    if (this.#isSelf(node) || record.instanceId === "") return true;
     throw new NetError(
       "failed_precondition",
       `Cannot reach the addresses of node "${node}": its own agent hands them out${
@@ -226,5 +197,11 @@ export class RegistryHost implements Home {
           : `, at ${record.apiUrl}`
       }`,
     );
+  }
+
+  /** Whether it is this agent's own node, with its addresses in this store. */
+  #isSelf(node: string): boolean {
+    const { node: self, isShared } = this.#options;
+    return !isShared && node === self;
   }
 }
