@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { routesOf, settled, startInOrder } from "../lab/cluster.ts";
+import { allDone } from "../support/all_done.ts";
 import { clusterFlags, Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { type Mending, watchMending } from "../lab/mending.ts";
@@ -10,6 +11,10 @@ const BRIDGE = "stellar0";
 const OTHER_ADDRESS = "198.18.0.112";
 /** Where an extra route leads to. */
 const EXTRA = { cidr: "198.19.7.0/24", target: "198.18.0.200" };
+
+/** What makes a host forward nothing, as Docker does. */
+const DROP_ALL = "add table ip filter; add chain ip filter FORWARD " +
+  "{ type filter hook forward priority 0; policy drop; }";
 
 /** What nothing announces is found by the next look, after 30 s at most. */
 const LOOK_TIMEOUT_MS = 40_000;
@@ -116,7 +121,7 @@ Deno.test("a cluster mends what is broken on its hosts", async (t) => {
       isMended: hasRoutes(a),
     },
     {
-      what: "the registry's link, seen from another host",
+      what: "another host's link goes down, and up again",
       breakIt: async () => {
         await c.linkDown();
         await c.linkUp();
@@ -161,11 +166,27 @@ Deno.test("a cluster mends what is broken on its hosts", async (t) => {
       isMended: async () => await forwarding(b) === "1\n",
       timeoutMs: LOOK_TIMEOUT_MS,
     },
+    {
+      what: "a FORWARD policy of drop",
+      breakIt: () => c.must("nft", [DROP_ALL]),
+      isMended: async () => {
+        const chain = await c.must("nft", ["list chain ip filter FORWARD"]);
+        return chain.match(/ accept\b/g)?.length === 3;
+      },
+    },
   ];
   for (const fault of faults) {
     await t.step(fault.what, () => watchMending(lab, fault));
   }
 
+  await t.step("containers reach each other all the same", async () => {
+    const [from, to] = await allDone(
+      [c, b].map((host) => host.addContainer("c1")),
+    );
+    assert.ok(await from!.ping(to!.address));
+    assert.ok(await to!.ping(from!.address));
+    for (const host of [b, c]) await host.removeContainer("c1");
+  });
   await t.step("an operator's own route stays, and is told of", async () => {
     await a.ip(`route replace ${subnet} via ${c.address} proto static`);
     await lab.waitFor(
@@ -225,5 +246,17 @@ Deno.test("a cluster mends what is broken on its hosts", async (t) => {
         );
       },
     });
+  });
+  await t.step("a node that leaves takes all of its own with it", async () => {
+    await c.must("stellar-net", ["node", "leave"]);
+    await lab.waitFor(
+      "a host without routes, addresses and rules",
+      async () => {
+        const chain = await c.must("nft", ["list chain ip filter FORWARD"]);
+        return (await c.routes()).length === 0 &&
+          (await bridgeAddresses(c)).length === 0 &&
+          await masqueradeRules(c) === "" && !/ accept\b/.test(chain);
+      },
+    );
   });
 });
