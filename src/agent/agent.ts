@@ -1,4 +1,3 @@
-import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
@@ -6,9 +5,8 @@ import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import type { AgentOptions } from "./agent_options.ts";
-import type { SubnetUsage } from "./allocator.ts";
+import { type AgentStatus, countCluster } from "./agent_status.ts";
 import type { Allocators } from "./allocators.ts";
-import type { ClusterNode, ClusterView } from "./cluster_view.ts";
 import { Containers } from "./containers.ts";
 import {
   type HistoryQuery,
@@ -16,35 +14,10 @@ import {
   pruneHistory,
   readHistory,
 } from "./history.ts";
-import type { Home, RegistryLink } from "./home.ts";
-import { HostedHome } from "./hosted_home.ts";
+import type { Home } from "./home.ts";
+import { type HostedRegistry, openHome } from "./open_home.ts";
 import { readInstanceId } from "./instance.ts";
-import { JoinSession } from "./join_session.ts";
-import { RegistryHost } from "./registry_host.ts";
-
-/** What an agent tells about itself. */
-export interface AgentStatus {
-  readonly node: string;
-  readonly instanceId: string;
-  readonly startedAtMs: number;
-  /** Undefined before it has joined for the first time. */
-  readonly cluster: ClusterConfig | undefined;
-  readonly link: RegistryLink;
-  /** Empty: it claims its subnets with its first allocation. */
-  readonly usage: readonly SubnetUsage[];
-  /** Revision of the cluster's record that is known here. */
-  readonly revision: number;
-  /** How many nodes own a subnet. */
-  readonly nodes: number;
-  /** The other nodes by state. */
-  readonly peers: Readonly<Record<ClusterNode["state"], number>>;
-  /** How many extra routes there are. */
-  readonly routes: number;
-  /** How many releases are queued on disk, and how many allocations seem to be leaked. */
-  readonly queued: number;
-  readonly leaked: number;
-  readonly store: string;
-}
+import type { RegistryHost } from "./registry_host.ts";
 
 /** What is asked for over the API or by a CNI runtime. */
 export interface AgentRequest {
@@ -61,19 +34,17 @@ export class Agent {
   readonly instanceId: string;
   /** What it has to do with the registry. */
   readonly home: Home;
-  /** The registry; undefined when this agent does not host it. */
-  readonly host: RegistryHost | undefined;
+  readonly #registry: HostedRegistry | undefined;
   readonly #options: AgentOptions;
   readonly #store: Store;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
-  readonly #allocators: Allocators;
 
   private constructor(
     options: AgentOptions,
     started: {
       readonly home: Home;
-      readonly host?: RegistryHost;
+      readonly registry: HostedRegistry | undefined;
       readonly instanceId: string;
     },
   ) {
@@ -81,11 +52,10 @@ export class Agent {
     this.node = options.node;
     this.instanceId = started.instanceId;
     this.home = started.home;
-    this.host = started.host;
+    this.#registry = started.registry;
     this.#store = options.store;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
-    this.#allocators = started.home.allocators;
   }
 
   /**
@@ -96,14 +66,36 @@ export class Agent {
    */
   static async start(options: AgentOptions): Promise<Agent> {
     const instanceId = await readInstanceId(options.store, options.randomId);
-    if (options.peers.length > 0) {
-      const home = await JoinSession.open({ ...options, instanceId });
-      return new Agent(options, { home, instanceId });
-    }
-    const own = { ...options, instanceId, isShared: false };
-    const host = await RegistryHost.open(own);
-    const home = new HostedHome({ ...own, host });
-    return new Agent(options, { home, host, instanceId });
+    const { home, registry } = await openHome(options, instanceId);
+    return new Agent(options, { home, registry, instanceId });
+  }
+
+  /** Whether this agent hosts the registry. */
+  get isHost(): boolean {
+    return this.#registry !== undefined;
+  }
+
+  /** The registry; undefined when this agent does not host it, or its store is out of reach. */
+  get host(): RegistryHost | undefined {
+    return this.#registry?.host;
+  }
+
+  /** The registry. @throws {NetError} `unavailable` when its store is out of reach */
+  requireHost(): RegistryHost {
+    if (this.#registry) return this.#registry.require();
+    throw new NetError("internal", "Cannot ask the registry: it is not here");
+  }
+
+  /** Begins to follow the cluster. `onChange` hears of every change. */
+  follow(onChange: () => void): void {
+    this.#registry?.start?.();
+    this.home.start(onChange);
+  }
+
+  /** Stops following. */
+  async stop(): Promise<void> {
+    await this.home.stop();
+    await this.#registry?.stop?.();
   }
 
   /**
@@ -117,9 +109,9 @@ export class Agent {
   ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
     if (node === this.node) {
       this.home.checkPresent();
-      if (!this.#allocators.knows(node)) await this.home.claim();
+      if (!this.home.allocators.knows(node)) await this.home.claim();
     }
-    const allocator = await this.#allocators.get(node);
+    const allocator = await this.#allocatorsOf(node).get(node);
     const { netns, ...asked } = request;
     if (netns === undefined) return await allocator.allocate(asked, signal);
     const attachment = await this.#containers.attach(netns);
@@ -137,7 +129,7 @@ export class Agent {
    * knows of no address, so it may never ask for its release.
    */
   async undo(node: string, given: Allocation): Promise<void> {
-    await (await this.#allocators.find(node))?.release(
+    await (await this.#allocatorsOf(node).find(node))?.release(
       given.owner,
       {
         cause: "undelivered",
@@ -153,7 +145,7 @@ export class Agent {
     owner: Owner,
     reason: string,
   ): Promise<Allocation | undefined> {
-    return (await this.#allocators.find(node))?.release(owner, reason);
+    return (await this.#allocatorsOf(node).find(node))?.release(owner, reason);
   }
 
   /**
@@ -168,7 +160,7 @@ export class Agent {
     keep: readonly Owner[],
   ): Promise<Allocation[]> {
     const kept = new Set(keep.map((owner) => ownerKey({ ...owner, network })));
-    const allocator = await this.#allocators.find(node);
+    const allocator = await this.#allocatorsOf(node).find(node);
     return await allocator?.releaseAll(
       ({ owner, attachment }) =>
         attachment !== undefined && owner.network === network &&
@@ -186,7 +178,8 @@ export class Agent {
   async checkReady(node: string): Promise<void> {
     if (node === this.node) await this.home.checkClaim();
     else await this.host?.registry.checkClaim(node);
-    const usage = await (await this.#allocators.find(node))?.usage() ?? [];
+    const usage = await (await this.#allocatorsOf(node).find(node))?.usage() ??
+      [];
     const full = usage.find((u) => BigInt(u.held) >= u.capacity);
     if (!full) return;
     throw new NetError(
@@ -199,7 +192,7 @@ export class Agent {
 
   /** What an owner holds on a node, undefined when it holds nothing. */
   async get(node: string, owner: Owner): Promise<Allocation | undefined> {
-    return (await this.#allocators.find(node))?.get(owner);
+    return (await this.#allocatorsOf(node).find(node))?.get(owner);
   }
 
   /**
@@ -215,7 +208,7 @@ export class Agent {
       readonly leaked?: boolean;
     },
   ): Promise<Allocation[]> {
-    const allocator = await this.#allocators.find(node);
+    const allocator = await this.#allocatorsOf(node).find(node);
     const isListed = page.leaked
       ? (a: Allocation) => this.leakOf(node, a) !== ""
       : undefined;
@@ -230,12 +223,16 @@ export class Agent {
 
   /** Looks for leaked addresses, and releases those that were found before. */
   async collectLeaks(): Promise<void> {
-    await this.#containers.collectLeaks(await this.#allocators.find(this.node));
+    await this.#containers.collectLeaks(
+      await this.home.allocators.find(this.node),
+    );
   }
 
   /** Applies the releases that CNI plugins queued while the agent was down. */
   async applyQueue(): Promise<void> {
-    await this.#containers.applyQueue(await this.#allocators.find(this.node));
+    await this.#containers.applyQueue(
+      await this.home.allocators.find(this.node),
+    );
   }
 
   /** Who held which address of a node, the latest event first. */
@@ -254,7 +251,8 @@ export class Agent {
   async leave(
     options: { readonly force: boolean },
   ): Promise<readonly Prefix[]> {
-    const usage = await (await this.#allocators.find(this.node))?.usage() ?? [];
+    const usage = await (await this.home.allocators.find(this.node))?.usage() ??
+      [];
     const held = Math.max(0, ...usage.map((u) => u.held));
     if (held > 0 && !options.force) {
       throw new NetError(
@@ -273,6 +271,13 @@ export class Agent {
     return pruneHistory(this.#store, now() - keepHistoryMs);
   }
 
+  /** Who hands out the addresses of a node that are here. */
+  #allocatorsOf(node: string): Allocators {
+    return node === this.node || !this.#registry
+      ? this.home.allocators
+      : this.requireHost().allocators;
+  }
+
   /** How the agent is doing. */
   async status(): Promise<AgentStatus> {
     return {
@@ -281,24 +286,10 @@ export class Agent {
       startedAtMs: this.#startedAtMs,
       cluster: this.home.cluster,
       link: this.home.link,
-      usage: await (await this.#allocators.find(this.node))?.usage() ?? [],
+      usage: await (await this.home.allocators.find(this.node))?.usage() ?? [],
       ...countCluster(await this.home.current(), this.node),
       ...await this.#containers.counts(),
       store: this.#store.url,
     };
   }
-}
-
-function countCluster(
-  view: ClusterView,
-  self: string,
-): Pick<AgentStatus, "revision" | "nodes" | "peers" | "routes"> {
-  const peers = { ready: 0, unreachable: 0, "no agent": 0 };
-  let nodes = 0;
-  for (const node of view.nodes.values()) {
-    if (node.subnets.length > 0) nodes++;
-    if (node.name !== self) peers[node.state]++;
-  }
-  const { revision, routes } = view;
-  return { revision, nodes, peers, routes: routes.size };
 }

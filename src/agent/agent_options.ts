@@ -13,6 +13,8 @@ export interface AgentOptions extends ContainersOptions {
   /** Name of this node. */
   readonly node: string;
   readonly store: Store;
+  /** Where the registry is that this agent hosts with others; undefined: it hosts it alone, or not. */
+  readonly registryStore?: Store;
   /** Agents that host the registry to join, tried in turn. Empty: this one hosts it. */
   readonly peers: readonly RegistryPeer[];
   /** Networks to create the cluster with. Empty: those that it has, or {@linkcode DEFAULT_NETWORK}. */

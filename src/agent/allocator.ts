@@ -25,6 +25,8 @@ import {
 /** Options of an allocator. */
 export interface AllocatorOptions {
   readonly store: Store;
+  /** Whether others write to the store as well. Default false. */
+  readonly isShared?: boolean;
   /** Name of the node whose addresses it hands out. */
   readonly node: string;
   /** How long a released address is not given again while others are free, in ms. */

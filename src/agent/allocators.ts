@@ -8,6 +8,8 @@ import type { AgentMetrics } from "./metrics.ts";
 /** Options of the allocators. */
 export interface AllocatorsOptions {
   readonly store: Store;
+  /** Whether others write to the store as well. Default false. */
+  readonly isShared?: boolean;
   /**
    * Whether a node has subnets and its addresses are in this store.
    *
@@ -55,7 +57,9 @@ export class Allocators {
     const allocator = this.#allocators.get(node) ??
       new Allocator({ ...options, node });
     this.#allocators.set(node, allocator);
-    if (drops === this.#drops) this.#known.add(node);
+    // What others write is not heard of here.
+    const isSure = !options.isShared && drops === this.#drops;
+    if (isSure) this.#known.add(node);
     return allocator;
   }
 

@@ -21,6 +21,8 @@ const log = getLogger(["stellar-net", "agent"]);
 export interface ApiServer {
   /** Serves on a TCP address, and returns it with the port that was taken. */
   listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  /** Serves metrics and health alone on a TCP address, which it returns as `listenTcp` does. */
+  listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /** Serves on a unix socket, mode 0600. */
   listenUnix(path: string): Promise<void>;
   /** Finishes what is under way, at most `graceMs` long. */
@@ -90,14 +92,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       startServiceReport({ ...options.service, agent, node: config.node }),
     );
     await keeper.report(bound);
-    agent.home.start(() => keeper.update());
+    agent.follow(() => keeper.update());
     keeper.start();
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
     await manager.notify({ state: "stopping" });
   } finally {
     await keeper.stop();
-    await agent.home.stop();
+    await agent.stop();
     await Promise.all(chores.map((chore) => chore.stop()));
     await server.close({ graceMs: GRACE_MS });
   }
@@ -132,6 +134,10 @@ async function listen(
   const bound: ListenAddress[] = [];
   for (const address of config.listen) {
     bound.push(await server.listenTcp(address));
+  }
+  for (const address of config.metrics) {
+    const at = await server.listenMetrics(address);
+    log.info("Serving metrics on {listener}", { listener: formatListener(at) });
   }
   return bound;
 }

@@ -135,7 +135,7 @@ export class Examiner {
       ...listed.filter(({ subnet, reason }) => isOwn(subnet) && reason !== "")
         .map(({ subnet, reason }) => ({ subnet, reason })),
       ...subnets.flatMap((subnet) => [
-        ...agent.host ? [] : keeper.localPrefixes
+        ...agent.isHost ? [] : keeper.localPrefixes
           .filter(({ prefix }) =>
             overlaps(prefix, subnet) && !isOwn(prefix) &&
             prefix.length <= subnet.length

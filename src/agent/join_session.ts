@@ -46,7 +46,7 @@ export interface JoinSessionOptions extends AgentIdentity {
  * answers, after a restart too.
  */
 export class JoinSession implements Home, JoinLoopListener {
-  readonly view = new ClusterView();
+  readonly view: ClusterView;
   readonly allocators: Allocators;
   readonly #options: JoinSessionOptions;
   readonly #snapshot: ClusterSnapshot;
@@ -80,7 +80,7 @@ export class JoinSession implements Home, JoinLoopListener {
       sinceMs: now(),
       problem: loaded.fenced || "it was not asked yet",
       url: "",
-      urls: peers.map(({ url }) => url),
+      urls: peers.flatMap(({ url }) => url || []),
     };
   }
 
@@ -88,12 +88,11 @@ export class JoinSession implements Home, JoinLoopListener {
   static async open(options: JoinSessionOptions): Promise<JoinSession> {
     const { store, node } = options;
     const view = new ClusterView();
-    const snapshot = await ClusterSnapshot.load(store, view);
     const pool = await store.get(poolKey(node));
     const fenced = await store.get(FENCED_KEY);
     return new JoinSession(options, {
       view,
-      snapshot,
+      snapshot: await ClusterSnapshot.load(store, view),
       subnets: pool ? readPool(pool).map(({ subnet }) => subnet) : [],
       fenced: typeof fenced?.value === "string" ? fenced.value : "",
     });
@@ -236,13 +235,14 @@ export class JoinSession implements Home, JoinLoopListener {
     if (this.#link.state === "fenced") {
       await store.commit({ deletes: [FENCED_KEY] });
     }
-    if (this.#link.state !== "joined" || this.#link.url !== peer.url) {
+    const state = peer.url === "" ? "hosted" : "joined";
+    if (this.#link.state !== state || this.#link.url !== peer.url) {
       log.info("Joined through {url} with {subnets}", {
-        url: peer.url,
+        url: peer.url || "this agent",
         subnets: this.#subnets.map(formatPrefix).join(" and "),
       });
     }
-    this.#setLink({ state: "joined", problem: "", url: peer.url });
+    this.#setLink({ state, problem: "", url: peer.url });
   }
 
   onEvent(event: ClusterEvent): void {

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { AgentStatus } from "../agent/agent.ts";
+import type { AgentStatus } from "../agent/agent_status.ts";
 import type { HistoryRecord } from "../agent/history.ts";
 import type { SubnetListing } from "../cluster/listing.ts";
 import type { RouteRecord } from "../cluster/state.ts";

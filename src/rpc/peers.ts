@@ -44,7 +44,7 @@ export class Peers {
    */
   registry(): Transport | undefined {
     const { agent } = this.#options;
-    if (agent.host) return undefined;
+    if (agent.isHost) return undefined;
     const { state, url, urls, problem } = agent.home.link;
     if (state === "left") {
       throw new NetError(

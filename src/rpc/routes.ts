@@ -54,7 +54,7 @@ export function createRoutes(
   options: RoutesOptions,
 ): (router: ConnectRouter) => void {
   const { agent, keeper, peers } = options;
-  const { node, host } = agent;
+  const { node } = agent;
   return (router) => {
     router.service(
       Network,
@@ -72,8 +72,8 @@ export function createRoutes(
     );
     router.service(
       RegistryService,
-      host
-        ? createRegistry(host, node)
+      agent.isHost
+        ? createRegistry(() => agent.requireHost(), node)
         : forwarding(RegistryService, createJoinedRegistry(agent), {
           node,
           to: (call) => Promise.resolve(registryPlace(call, options)),

@@ -21,23 +21,27 @@ import { parseField, parseOptional } from "../fields.ts";
 /** How many allocations a page of a handover has. */
 const HANDOVER_PAGE = 1000;
 
-/** The native service of networks, nodes, subnets and extra routes, as the registry's host answers it. */
+/**
+ * The native service of networks, nodes, subnets and extra routes, as the
+ * registry's host answers it.
+ *
+ * @param host throws `unavailable` while the registry's store is out of reach
+ */
 export function createRegistry(
-  host: RegistryHost,
+  host: () => RegistryHost,
   self: string,
 ): ServiceImpl<typeof RegistryService> {
-  const { registry, membership, pools, cluster } = host;
   /** The listed lines of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
     const lines = new Map(
-      (await registry.subnets()).map((l) => [formatPrefix(l.subnet), l]),
+      (await host().registry.subnets()).map((l) => [formatPrefix(l.subnet), l]),
     );
     return subnets.map((s) => subnetMessage(lines.get(formatPrefix(s))!));
   };
   return {
     listNetworks: () => ({
-      networks: cluster.networks.map(networkMessage),
-      clusterId: cluster.clusterId,
+      networks: host().cluster.networks.map(networkMessage),
+      clusterId: host().cluster.clusterId,
     }),
 
     async claimSubnets(request) {
@@ -45,16 +49,16 @@ export function createRegistry(
         parse: parseNodeName,
         empty: self,
       });
-      return { subnets: await describe(await registry.claim(node)) };
+      return { subnets: await describe(await host().registry.claim(node)) };
     },
 
     async releaseSubnets(request) {
       const node = parseField("node", request.node, parseNodeName);
-      return { subnets: await describe(await pools.release(node)) };
+      return { subnets: await describe(await host().pools.release(node)) };
     },
 
     async join(request) {
-      const { subnets, hasHandover } = await pools.join({
+      const { subnets, hasHandover } = await host().pools.join({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
         advertised: request.advertised.map((text) =>
@@ -80,8 +84,8 @@ export function createRegistry(
         }),
       });
       return {
-        clusterId: cluster.clusterId,
-        networks: cluster.networks.map(networkMessage),
+        clusterId: host().cluster.clusterId,
+        networks: host().cluster.networks.map(networkMessage),
         subnets: subnets.map(formatPrefix),
         handover: hasHandover,
       };
@@ -89,7 +93,7 @@ export function createRegistry(
 
     async getHandover(request) {
       const node = parseField("node", request.node, parseNodeName);
-      const allocations = await pools.handover({
+      const allocations = await host().pools.handover({
         node,
         instanceId: parseField("instance_id", request.instanceId, parseId),
       }, {
@@ -109,7 +113,7 @@ export function createRegistry(
     },
 
     async finishHandover(request) {
-      await pools.finishHandover({
+      await host().pools.finishHandover({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
       });
@@ -117,7 +121,7 @@ export function createRegistry(
     },
 
     async heartbeat(request) {
-      await membership.heartbeat(
+      await host().membership.heartbeat(
         parseField("node", request.node, parseNodeName),
         parseField("instance_id", request.instanceId, parseId),
       );
@@ -129,17 +133,17 @@ export function createRegistry(
       const isJson = /json/.test(
         context.requestHeader.get("content-type") ?? "",
       );
-      for await (const event of membership.watch(context.signal)) {
+      for await (const event of host().membership.watch(context.signal)) {
         yield isJson ? watchMessage(event) : encodedWatchMessage(event);
       }
     },
 
     async listNodes() {
-      return { nodes: (await membership.nodes()).map(nodeMessage) };
+      return { nodes: (await host().membership.nodes()).map(nodeMessage) };
     },
 
     async removeNode(request) {
-      const subnets = await pools.remove({
+      const subnets = await host().pools.remove({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseOptional("instance_id", request.instanceId, {
           parse: parseId,
@@ -151,11 +155,11 @@ export function createRegistry(
     },
 
     async listSubnets() {
-      return { subnets: (await registry.subnets()).map(subnetMessage) };
+      return { subnets: (await host().registry.subnets()).map(subnetMessage) };
     },
 
     async reserveSubnet(request) {
-      const subnet = await registry.reserve({
+      const subnet = await host().registry.reserve({
         subnet: parseField("cidr", request.cidr, parsePrefix),
         node: parseOptional("node", request.node, {
           parse: parseNodeName,
@@ -170,24 +174,28 @@ export function createRegistry(
     },
 
     async unreserveSubnet(request) {
-      await registry.unreserve(parseField("cidr", request.cidr, parsePrefix));
+      await host().registry.unreserve(
+        parseField("cidr", request.cidr, parsePrefix),
+      );
       return {};
     },
 
     async listRoutes() {
-      return { routes: (await registry.routes()).map(routeMessage) };
+      return { routes: (await host().registry.routes()).map(routeMessage) };
     },
 
     async addRoute(request) {
       const destination = parseField("cidr", request.cidr, parsePrefix);
       const target = parseField("target", request.target, parseAddress);
       return {
-        route: routeMessage(await registry.addRoute({ destination, target })),
+        route: routeMessage(
+          await host().registry.addRoute({ destination, target }),
+        ),
       };
     },
 
     async deleteRoute(request) {
-      await registry.deleteRoute({
+      await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
         target: parseOptional("target", request.target, {
           parse: parseAddress,

@@ -32,10 +32,7 @@ export function createStellarNetwork(
   keeper: HostKeeper,
 ): ServiceImpl<typeof Network> {
   /** Where this agent does not host it, such calls are sent on. */
-  const host = () => {
-    if (agent.host) return agent.host;
-    throw new NetError("internal", "Cannot ask the registry: it is not here");
-  };
+  const host = () => agent.requireHost();
   /** The subnet of a node. Its own node has one as soon as somebody wants to know. */
   const subnetOf = async (node: string): Promise<Prefix> => {
     const [subnet] = node === agent.node
