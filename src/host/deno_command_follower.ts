@@ -10,6 +10,7 @@ export class DenoCommandFollower implements CommandFollower {
   ): AsyncGenerator<string> {
     if (signal.aborted) return;
     const child = spawn(command);
+    await using _guard = guard(child);
     const end = () => kill(child);
     signal.addEventListener("abort", end, { once: true });
     const said = merge([child.stdout, child.stderr]);
@@ -45,6 +46,40 @@ function spawn({ program, args }: Omit<Command, "stdin">): Deno.ChildProcess {
       }`,
       { cause },
     );
+  }
+}
+
+/**
+ * Sees to it that a program ends with this process, also when that is killed:
+ * its input ends then. A program that goes on would keep what it has inherited,
+ * such as the socket of an agent that is gone (node:net opens it without
+ * FD_CLOEXEC).
+ *
+ * @returns what is disposed of once the program has ended
+ */
+function guard({ pid }: Deno.ChildProcess): AsyncDisposable {
+  const guard = spawnGuard(pid);
+  return {
+    async [Symbol.asyncDispose]() {
+      if (!guard) return;
+      guard.kill("SIGKILL");
+      await guard.status;
+      await guard.stdin.close();
+    },
+  };
+}
+
+/** What ends a process when this one is gone; undefined where it may not be started. */
+function spawnGuard(pid: number): Deno.ChildProcess | undefined {
+  try {
+    return new Deno.Command("sh", {
+      args: ["-c", 'read -r _; kill "$1"', "sh", String(pid)],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  } catch {
+    return undefined;
   }
 }
 

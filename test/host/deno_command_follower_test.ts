@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DenoCommandFollower } from "../../src/host/deno_command_follower.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -35,6 +36,28 @@ Deno.test("DenoCommandFollower ends a program, and the sequence, by its signal",
   for await (const _ of follow(ENDLESS, abort.signal)) assert.fail();
 });
 
+Deno.test("DenoCommandFollower ends a program with this process, however that ends", async () => {
+  const module = import.meta.resolve("../../src/host/deno_command_follower.ts");
+  const script = `
+    import { DenoCommandFollower } from "${module}";
+    const command = { program: "sh", args: ["-c", "${ENDLESS}"] };
+    const { signal } = new AbortController();
+    for await (const text of new DenoCommandFollower().follow(command, { signal })) {
+      console.log(text.trim());
+    }`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", script],
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const pid = (await reader.read()).value!.trim();
+  await Deno.stat(`/proc/${pid}`);
+  child.kill("SIGKILL");
+  await child.status;
+  await reader.cancel();
+  await waitFor("the program to end", () => hasEnded(Number(pid)));
+});
+
 Deno.test("DenoCommandFollower names a program that is not installed", async () => {
   const follower = new DenoCommandFollower();
   const command = { program: "no-such-program", args: [] };
@@ -46,6 +69,15 @@ Deno.test("DenoCommandFollower names a program that is not installed", async () 
     },
   );
 });
+
+/** Whether a process is gone, or waits for its parent to hear of its end (proc(5)). */
+async function hasEnded(pid: number): Promise<boolean> {
+  try {
+    return /\) Z /.test(await Deno.readTextFile(`/proc/${pid}/stat`));
+  } catch {
+    return true;
+  }
+}
 
 function follow(script: string, signal: AbortSignal): AsyncIterable<string> {
   const command = { program: "sh", args: ["-c", script] };
