@@ -41,7 +41,7 @@ export class ClusterFeed {
   readonly #watchers = new Set<Watcher>();
   #nodes = new Set<string>();
   #routes = new Set<string>();
-  #flushing: Promise<void> | undefined;
+  #flushing: ReturnType<typeof setTimeout> | undefined;
   /** All that there is, as long as nothing has changed. */
   #latest: ClusterEvent | undefined;
   #free = MAX_SNAPSHOTS;
@@ -113,6 +113,7 @@ export class ClusterFeed {
       release();
       signal.removeEventListener("abort", onAbort);
       this.#watchers.delete(watcher);
+      if (this.#watchers.size === 0) this.#forgetDirty();
     }
   }
 
@@ -134,16 +135,19 @@ export class ClusterFeed {
   }
 
   #schedule(): void {
-    this.#flushing ??= new Promise((resolve) => {
-      setTimeout(() => resolve(this.#flush()), COALESCE_MS);
-    });
+    this.#flushing ??= setTimeout(() => void this.#flush(), COALESCE_MS);
+  }
+
+  #forgetDirty(): void {
+    clearTimeout(this.#flushing);
+    this.#flushing = undefined;
+    this.#nodes = new Set();
+    this.#routes = new Set();
   }
 
   async #flush(): Promise<void> {
-    this.#flushing = undefined;
     const dirty = { nodes: this.#nodes, routes: this.#routes };
-    this.#nodes = new Set();
-    this.#routes = new Set();
+    this.#forgetDirty();
     let event: ClusterEvent;
     try {
       event = await this.#source.changes(dirty);

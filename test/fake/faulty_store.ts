@@ -23,6 +23,8 @@ export class FaultyStore implements Store {
   /** Those of the real store, or tighter ones. */
   limits: Store["limits"];
   commits = 0;
+  /** Whether it is out of reach: nothing is read or written. Watches go on. */
+  isDown = false;
   /** Called after each commit, before it is answered. */
   onCommit: () => void = () => {};
 
@@ -51,6 +53,7 @@ export class FaultyStore implements Store {
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
+    this.#checkUp();
     this.commits++;
     const fault = this.#faults.shift();
     if (fault === "refuse before") {
@@ -64,12 +67,14 @@ export class FaultyStore implements Store {
     return result;
   }
 
-  get(key: Key): Promise<Entry | null> {
-    return this.#store.get(key);
+  async get(key: Key): Promise<Entry | null> {
+    this.#checkUp();
+    return await this.#store.get(key);
   }
 
-  list(prefix: Key, options?: ListOptions): AsyncIterable<Entry> {
-    return this.#store.list(prefix, options);
+  async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
+    this.#checkUp();
+    yield* this.#store.list(prefix, options);
   }
 
   watch(prefix: Key, options: WatchOptions): AsyncIterable<WatchEvent> {
@@ -78,5 +83,9 @@ export class FaultyStore implements Store {
 
   close(): Promise<void> {
     return this.#store.close();
+  }
+
+  #checkUp(): void {
+    if (this.isDown) throw new NetError("unavailable", "out of reach");
   }
 }
