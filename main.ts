@@ -4,14 +4,19 @@
  * another needs.
  */
 import type { AgentConfig } from "./src/agent/config.ts";
+import { BUILD, type BuildInfo } from "./src/build/build_info.ts";
 import type { LogOptions } from "./src/cli/io.ts";
 
 /** Changes with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 /** How a person calls this program. */
-const PROGRAM = Deno.build.standalone
-  ? "stellar-net"
-  : "npx -y deno@2.9.6 task stellar-net";
+/** Variables are looked up as they are asked for: not all of them may be read. */
+const ENVIRONMENT = new Proxy<Record<string, string | undefined>>({}, {
+  get: (_, name) => Deno.env.get(String(name)),
+});
+const PROGRAM = BUILD.kind === "sources"
+  ? "npx -y deno@2.9.6 task stellar-net"
+  : "stellar-net";
 
 /** Answers a container runtime that called this program as a CNI plugin. */
 async function runPlugin(): Promise<number> {
@@ -51,7 +56,9 @@ async function runCommandLine(): Promise<number> {
   ]);
   return await runCli(Deno.args, {
     version,
-    env: Deno.env.toObject(),
+    build: readBuild,
+    runtime: Deno.version,
+    env: ENVIRONMENT,
     // Whoever reads, such as head(1), has read enough.
     stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
     stderr: writeError,
@@ -62,7 +69,7 @@ async function runCommandLine(): Promise<number> {
     connect: ({ socketPath }, { timeoutMs }) =>
       createClients(createRpcTransport({ socketPath }, { timeoutMs })),
     cni: new FileCniSetup(
-      Deno.build.standalone ? { kind: "executable", path: Deno.execPath() } : {
+      BUILD.kind !== "sources" ? { kind: "executable", path: executable() } : {
         kind: "sources",
         main: import.meta.filename!,
         deno: Deno.execPath(),
@@ -75,6 +82,18 @@ async function runCommandLine(): Promise<number> {
 }
 
 /** Runs the agent. */
+/** Tells how this program was built; of sources, which commit they are of. */
+async function readBuild(): Promise<BuildInfo> {
+  if (BUILD.kind !== "sources") return BUILD;
+  const { readGitCommit } = await import("./src/build/git_commit.ts");
+  return { ...BUILD, ...await readGitCommit(import.meta.dirname!) };
+}
+
+/** Path of the built program. One that unpacks itself is told it by its launcher. */
+function executable(): string {
+  return Deno.env.get("STELLAR_NET_EXECUTABLE") ?? Deno.execPath();
+}
+
 async function runAgent(
   config: AgentConfig,
   options: { readonly log: LogOptions; readonly version: string },
@@ -99,6 +118,7 @@ async function runAgent(
     { SdNotify },
     { makeStateDir },
     { statSocket },
+    { readKernelFile },
     { askAgent },
     { createRpcTransport },
     { DEFAULT_LIMITS },
@@ -133,6 +153,7 @@ async function runAgent(
     import("./src/rpc/peers.ts"),
     import("./src/rpc/registry_peer.ts"),
     import("./src/rpc/routes.ts"),
+    import("./src/host/kernel_file.ts"),
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
   ]);
@@ -154,12 +175,13 @@ async function runAgent(
     const agent = await Agent.start({
       ...config,
       store,
+  if (BUILD.kind !== "sources") await keepAgentFolders(config);
       peers: config.join.map((url) => new RpcRegistryPeer(url, connect(url))),
       now: Date.now,
       random: Math.random,
       netns: new DenoNetns(),
       queue,
-      bootId: Deno.readTextFileSync(BOOT_ID_PATH).trim(),
+      bootId: (await readKernelFile(BOOT_ID_PATH)).trim(),
       randomId: () => crypto.randomUUID(),
     });
     const listeners: string[] = [];
@@ -211,7 +233,7 @@ async function runAgent(
         routes,
         limits: {
           maxConnections: connectionsPerListener(
-            Deno.readTextFileSync("/proc/self/limits"),
+            await readKernelFile("/proc/self/limits"),
             {
               listeners: 1 + config.listen.length,
               most: DEFAULT_LIMITS.maxConnections,
@@ -282,3 +304,6 @@ if (import.meta.main) {
     Deno.exit(await runPlugin());
   }
 }
+    if (BUILD.kind !== "sources") {
+      await (await import("./src/build/keep_folders.ts")).keepToItself();
+    }

@@ -1,4 +1,5 @@
 import type { AgentConfig } from "../agent/config.ts";
+import type { BuildInfo } from "../build/build_info.ts";
 import type { CniSetup } from "../host/cni_setup.ts";
 import type { AgentClients } from "./client.ts";
 
@@ -16,6 +17,10 @@ export interface LogOptions {
 export interface CliIo {
   /** Version of the program. */
   readonly version: string;
+  /** Tells how the program was built. */
+  readonly build: () => Promise<BuildInfo>;
+  /** Versions of the runtime's parts. */
+  readonly runtime: Readonly<Record<"deno" | "v8" | "typescript", string>>;
   /** The environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Writes a piece of the answer. */

@@ -5,6 +5,15 @@ const TIMEOUT_MS = 10_000;
 
 /** Runs programs with `Deno.Command`. */
 export class DenoCommandRunner implements CommandRunner {
+  readonly #timeoutMs: number;
+
+  /** @param timeoutMs how long a program may take; default 10,000 */
+  constructor(
+    { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+  ) {
+    this.#timeoutMs = timeoutMs;
+  }
+
   async run(command: Command): Promise<CommandOutput> {
     const { program, args, stdin } = command;
     const child = this.#spawn(command);
@@ -42,7 +51,7 @@ export class DenoCommandRunner implements CommandRunner {
         stdin: stdin === undefined ? "null" : "piped",
         stdout: "piped",
         stderr: "piped",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(this.#timeoutMs),
       }).spawn();
     } catch (cause) {
       throw new NetError(
@@ -50,6 +59,8 @@ export class DenoCommandRunner implements CommandRunner {
         `Cannot run "${program}": ${
           cause instanceof Deno.errors.NotFound
             ? "it is not installed"
+            : cause instanceof Deno.errors.NotCapable
+            ? "it was not installed when this process was started"
             : "it cannot be started"
         }`,
         { cause },

@@ -42,6 +42,8 @@ function spawn({ program, args }: Omit<Command, "stdin">): Deno.ChildProcess {
       `Cannot run "${program}": ${
         cause instanceof Deno.errors.NotFound
           ? "it is not installed"
+          : cause instanceof Deno.errors.NotCapable
+          ? "it was not installed when this process was started"
           : "it cannot be started"
       }`,
       { cause },

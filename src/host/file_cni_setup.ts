@@ -2,6 +2,7 @@ import { basename, resolve } from "node:path";
 import { NetError } from "../error.ts";
 import type { CniSetup, InstallOptions } from "./cni_setup.ts";
 import type { CommandRunner } from "./command.ts";
+import { makeSymlink } from "./symlink.ts";
 
 const USUAL_DIR = "/opt/cni/bin";
 const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];
@@ -30,9 +31,9 @@ export class FileCniSetup implements CniSetup {
     this.#runner = runner;
   }
 
-  async findPluginDir(): Promise<string> {
+  async findPluginDir(root = ""): Promise<string> {
     for (const dir of PLUGIN_DIRS) {
-      if (await this.hasPlugin(dir, "bridge")) return dir;
+      if (await this.hasPlugin(`${root}${dir}`, "bridge")) return dir;
     }
     return USUAL_DIR;
   }
@@ -51,11 +52,19 @@ export class FileCniSetup implements CniSetup {
     try {
       await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
       if (program.kind === "executable") {
-        const write = (path: string) =>
-          link
-            ? Deno.symlink(program.path, path)
-            : Deno.copyFile(program.path, path);
-        for (const name of names) await place(`${dir}/${name}`, write);
+        const [first, ...others] = names.map((name) => `${dir}/${name}`);
+        if (first === undefined) return;
+        await place(first, async (path) => {
+          if (link) makeSymlink(program.path, path);
+          else await Deno.copyFile(program.path, path);
+        });
+        // One file under several names: it is large.
+        for (const path of others) {
+          await place(path, async (path) => {
+            if (link) makeSymlink(program.path, path);
+            else await Deno.link(first, path);
+          });
+        }
         return;
       }
       if (link) throw notLinkable();

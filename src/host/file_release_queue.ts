@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { decodeQueueEntry, isQueueFileName } from "../cni/queue_entry.ts";
 import { NetError } from "../error.ts";
+import { makeSymlink } from "./symlink.ts";
 import type { QueuedRelease, ReleaseQueue } from "./release_queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
@@ -47,7 +48,7 @@ export class FileReleaseQueue implements ReleaseQueue {
   link(): void {
     try {
       removeLink(this.#link);
-      Deno.symlinkSync(Deno.realPathSync(this.#path), this.#link);
+      makeSymlink(Deno.realPathSync(this.#path), this.#link);
     } catch (cause) {
       throw unusable(
         `link the queue of releases "${this.#path}" as "${this.#link}"`,

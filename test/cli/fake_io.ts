@@ -1,6 +1,7 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import type { ServiceImpl, Transport } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/agent/config.ts";
+import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
 import { createClients } from "../../src/cli/client.ts";
 import type { CliIo, LogOptions } from "../../src/cli/io.ts";
 import type { InstallOptions } from "../../src/host/cni_setup.ts";
@@ -22,6 +23,7 @@ export interface Handlers {
 
 /** What of the world differs from the usual. */
 export interface FakeIoOptions extends Handlers {
+  readonly build?: BuildInfo;
   readonly env?: Readonly<Record<string, string>>;
   readonly hostname?: string;
   readonly isTerminal?: boolean;
@@ -90,6 +92,8 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   };
   const io: CliIo = {
     version: "1.2.3",
+    build: () => Promise.resolve(options.build ?? BUILD),
+    runtime: { deno: "2.0.0", v8: "13.0", typescript: "5.6.2" },
     env: options.env ?? {},
     stdout: (text) => {
       stdout += text;

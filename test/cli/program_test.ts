@@ -91,24 +91,6 @@ Deno.test("runCli() takes what follows -- for operands", async () => {
   assert.deepEqual(asked, ["--json"]);
 });
 
-Deno.test("version prints the version, as text and as JSON", async (t) => {
-  const text = "stellar-net 1.2.3\n";
-  const json = '{\n  "schemaVersion": 1,\n  "version": "1.2.3"\n}\n';
-  const rows: readonly [args: string, stdout: string][] = [
-    ["version", text],
-    ["--version", text],
-    ["--socket a.sock version", text],
-    ["version --json", json],
-    ["--json version", json],
-  ];
-  for (const [args, stdout] of rows) {
-    await t.step(args, async () => {
-      const run = await runFake(args.split(" "));
-      assert.deepEqual([run.code, run.stdout, run.stderr], [0, stdout, ""]);
-    });
-  }
-});
-
 Deno.test("a switch's twin turns --json on and off", async (t) => {
   const rows: readonly [value: string, isJson: boolean][] = [
     ["true", true],

@@ -78,6 +78,12 @@ export const LAYERS: readonly Layer[] = [
   { at: "src/route/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
   {
+    at: "src/build/",
+    ours: ["src/error.ts"],
+    others: ["node:"],
+    why: "it makes the executable out of main.ts, and knows no part of it",
+  },
+  {
     at: "src/store/store.ts",
     ours: ["src/error.ts"],
     others: [],
@@ -142,7 +148,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/cli/",
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
-      .concat("src/host/cni_setup.ts")
+      .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
       // The grammars of two flags.
       .concat("src/route/host_plan.ts", "src/route/protocol.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
