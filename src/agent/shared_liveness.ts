@@ -191,17 +191,28 @@ export class SharedLiveness implements Liveness {
     const [, kind, name] = key.map(String);
     if (name === undefined) return;
     if (kind === "host") {
-      this.#hosts.hear(name);
+      this.#hearHost(name);
       return;
     }
     const before = this.isAlive(name);
     const told = readTold(value);
+    if (told) this.#hearHost(told.by);
     if (told) this.#told.set(name, told);
     else this.#told.delete(name);
     this.#toldAtMs.set(name, this.#options.now());
     const isAlive = this.isAlive(name);
     if (isAlive) this.#silent.delete(name);
     if (before !== isAlive) this.#options.onChange(name);
+  }
+
+  /** Takes in that another agent is there: with it come the nodes that it hears of. */
+  #hearHost(id: string): void {
+    const wasAlive = this.#hosts.isAlive(id);
+    this.#hosts.hear(id);
+    if (wasAlive) return;
+    for (const [node, { by, isAlive }] of this.#told) {
+      if (by === id && isAlive) this.#options.onChange(node);
+    }
   }
 
   async #write(
