@@ -9,6 +9,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/git", "git"],
   ["/usr/bin/nsenter", "util-linux"],
   ["/usr/bin/ping", "iputils-ping"],
+  ["/usr/bin/promtool", "prometheus"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],

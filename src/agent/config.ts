@@ -14,6 +14,8 @@ export interface AgentConfig {
   readonly socketPath: string;
   /** TCP addresses to listen on. Empty: the socket alone. */
   readonly listen: readonly ListenAddress[];
+  /** TCP addresses to serve metrics and health on, and nothing else. */
+  readonly metrics: readonly ListenAddress[];
   /** Where cluster and node state are kept. */
   readonly store: StoreChoice;
   /** URLs of agents that host the registry, in the order to try them in. Empty: this one does. */

@@ -22,6 +22,7 @@ import {
   LOG_FORMAT,
   LOG_LEVEL,
   MASQUERADE,
+  METRICS,
   NETWORK,
   NODE,
   RECLAIM_AFTER,
@@ -59,6 +60,7 @@ export const AGENT: CommandSpec = {
     SOCKET,
     LISTEN,
     INSECURE,
+    METRICS,
     ADVERTISE,
     JOIN,
     STORE,
@@ -91,6 +93,7 @@ function readConfig(call: Call): AgentConfig {
     stateDir: call.value(STATE),
     socketPath: call.value(SOCKET),
     listen: readListen(call),
+    metrics: readMetrics(call),
     store: call.value(STORE),
     join: readJoin(call),
     advertise: readAdvertise(call),
@@ -175,6 +178,20 @@ function readListen(call: Call): ListenAddress[] {
     }
     if (address.port !== 0 && seen.has(text)) {
       throw call.usage(`${call.originOf(LISTEN)}: "${text}" is given twice`);
+    }
+    seen.add(text);
+  }
+  return addresses;
+}
+
+function readMetrics(call: Call): ListenAddress[] {
+  const addresses = call.values(METRICS);
+  // What --listen takes is checked with it.
+  const seen = new Set(call.values(LISTEN).map(formatListen));
+  for (const address of addresses) {
+    const text = formatListen(address);
+    if (address.port !== 0 && seen.has(text)) {
+      throw call.usage(`${call.originOf(METRICS)}: "${text}" is given twice`);
     }
     seen.add(text);
   }

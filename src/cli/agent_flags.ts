@@ -80,6 +80,15 @@ export const INSECURE: Flag<boolean> = {
   parse: parseSwitch,
 };
 
+export const METRICS: Flag<ListenAddress> = {
+  name: "metrics",
+  value: "ADDR:PORT",
+  description: "serve /metrics, /healthz and /readyz, and no more, there",
+  defaultNote: "the socket and --listen alone",
+  repeatable: true,
+  parse: parseListen,
+};
+
 export const ADVERTISE: Flag<Address> = {
   name: "advertise",
   value: "IP",

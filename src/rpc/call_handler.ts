@@ -14,6 +14,7 @@ import { clampDeadline } from "./deadline.ts";
 import { undoUndelivered } from "./delivery.ts";
 import { encodeGrpcMessage } from "./grpc_status.ts";
 import type { RpcLimits } from "./limits.ts";
+import type { Monitor } from "./monitor.ts";
 import type { OpenCall, OpenCalls } from "./open_calls.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];
@@ -26,6 +27,15 @@ type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
+/** Options of a handler. */
+export interface CallHandlerOptions {
+  /** Where calls are counted. */
+  readonly calls: OpenCalls;
+  readonly limits: RpcLimits;
+  /** Answers what is no call. Undefined: nothing does. */
+  readonly monitor: Monitor | undefined;
+}
+
 /**
  * Answers HTTP requests with the handlers of a router. Nothing that a client
  * sends makes `handle` throw.
@@ -34,16 +44,19 @@ export class CallHandler {
   readonly #handlers: ReadonlyMap<string, MethodHandler>;
   readonly #limits: RpcLimits;
   readonly #calls: OpenCalls;
+  readonly #monitor: Monitor | undefined;
   readonly #streamStop = new AbortController();
   /** What hears of an error of a connection: the last answer on it. */
   readonly #onError = new WeakMap<object, () => void>();
 
-  constructor(router: ConnectRouter, calls: OpenCalls, limits: RpcLimits) {
+  constructor(router: ConnectRouter, options: CallHandlerOptions) {
+    const { calls, limits, monitor } = options;
     this.#handlers = new Map(
       router.handlers.map((handler) => [handler.requestPath, handler]),
     );
     this.#limits = limits;
     this.#calls = calls;
+    this.#monitor = monitor;
   }
 
   /** Answers a request. */
@@ -54,6 +67,7 @@ export class CallHandler {
     const path = (request.url ?? "").split("?", 1)[0]!;
     const handler = this.#handlers.get(path);
     if (handler) this.#call(handler, request, response);
+    else if (this.#monitor?.has(path)) this.#monitor.handle(request, response);
     else refuseUnknown(path, request, response);
   }
 

@@ -10,14 +10,21 @@ import { getLogger } from "@logtape/logtape";
 import type { ListenAddress } from "../agent/config.ts";
 import type { ApiServer } from "../agent/daemon.ts";
 import { CallHandler } from "./call_handler.ts";
+import {
+  type CallMetrics,
+  countCalls,
+  NO_CALL_METRICS,
+} from "./call_metrics.ts";
 import { errorInterceptor } from "./errors.ts";
 import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";
 import { DEFAULT_LIMITS, type RpcLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
+import type { Monitor } from "./monitor.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { createReflection } from "./reflection.ts";
 import { listenOnTcp } from "./tcp_socket.ts";
+import { traceCalls, type Tracing } from "./tracing.ts";
 import { UnaryHandler } from "./unary_handler.ts";
 import {
   bindSocketFile,
@@ -35,6 +42,12 @@ export interface RpcServerOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** Where they differ from DEFAULT_LIMITS. */
   readonly limits?: Partial<RpcLimits>;
+  /** Default: calls are not counted. */
+  readonly metrics?: CallMetrics;
+  /** Default: calls are not traced. */
+  readonly tracing?: Tracing | undefined;
+  /** Tells those who watch over the agent how it is. Default: nothing does. */
+  readonly monitor?: Monitor;
 }
 
 /**
@@ -50,6 +63,8 @@ export interface RpcServer extends ApiServer {
    * @throws {NetError} naming the address and what is in the way
    */
   listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  /** Listens on a TCP address for HTTP/1.1 requests to the monitor alone, as `listenTcp` does. */
+  listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /**
    * Listens on a unix socket that only its owner can use. A missing folder is
    * made, a socket on which nothing listens is replaced.
@@ -69,9 +84,10 @@ export interface RpcServer extends ApiServer {
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new OpenCalls(limits.maxReceivedBytes);
-  const unary = new UnaryHandler(calls, limits);
+  const { metrics = NO_CALL_METRICS, tracing, monitor } = options;
+  const unary = new UnaryHandler({ calls, limits, metrics, tracing });
   const { router, health } = createRouter(options, { limits, unary });
-  const handler = new CallHandler(router, calls, limits);
+  const handler = new CallHandler(router, { calls, limits, monitor });
   const http2 = new Http2Sessions({
     limits,
     acceptStream: (stream, headers) => unary.accept(stream, headers),
@@ -89,8 +105,29 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     });
   }
 
+  function createMonitorListener(): Listener {
+    return new Listener({
+      limits,
+      handle: (request, response) =>
+        monitor ? monitor.handle(request, response) : response.destroy(),
+      // It speaks HTTP/1.1 alone.
+      acceptHttp2: (socket) => socket.destroy(),
+    });
+  }
+
+  async function listenAt(
+    listener: Listener,
+    address: ListenAddress,
+    flag: string,
+  ): Promise<ListenAddress> {
+    const bound = await listenOnTcp(listener, address, { flag });
+    listeners.push(listener);
+    return bound;
+  }
+
   async function close(graceMs: number): Promise<void> {
     health.setAll(false);
+    monitor?.stop();
     for (const listener of listeners) listener.stop();
     files.forEach(remove);
     // Whoever watches the health is told before the streams end.
@@ -113,12 +150,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
   return {
     health,
-    async listenTcp(address) {
-      const listener = createListener();
-      const bound = await listenOnTcp(listener, address);
-      listeners.push(listener);
-      return bound;
-    },
+    listenTcp: (address) => listenAt(createListener(), address, "--listen"),
+    listenMetrics: (address) =>
+      listenAt(createMonitorListener(), address, "--metrics"),
     async listenUnix(path) {
       const listener = createListener();
       try {
@@ -143,7 +177,11 @@ function createRouter(
   },
 ): { readonly router: ConnectRouter; readonly health: Health } {
   const router = createConnectRouter({
-    interceptors: [errorInterceptor],
+    interceptors: [
+      ...options.metrics ? [countCalls(options.metrics)] : [],
+      ...options.tracing ? [traceCalls(options.tracing)] : [],
+      errorInterceptor,
+    ],
     readMaxBytes: limits.maxMessageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
   });

@@ -2,30 +2,32 @@ import type { ListenAddress } from "../agent/config.ts";
 import { type ErrorCode, NetError } from "../error.ts";
 import type { Listener } from "./listener.ts";
 
-/** What keeps an agent from listening, by code of bind(2): its kind, and a way out. */
+/** What keeps an agent from listening, by code of bind(2): its kind, and a way out with a flag. */
 const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EADDRINUSE: [
     "failed_precondition",
-    "another process listens there; stop it, or name another port with --listen",
+    "another process listens there; stop it, or name another port with FLAG",
   ],
   EADDRNOTAVAIL: [
     "failed_precondition",
-    "no interface of this host has that address; name another with --listen",
+    "no interface of this host has that address; name another with FLAG",
   ],
   EACCES: [
     "permission_denied",
-    "no permission to take that port; run the agent as root, or name a port above 1023 with --listen",
+    "no permission to take that port; run the agent as root, or name a port above 1023 with FLAG",
   ],
 };
 
 /**
  * Starts a listener on a TCP address. The answer has the port that was taken.
  *
+ * @param options `flag`: the one that names the address, for messages
  * @throws {NetError} naming the address and what is in the way
  */
 export async function listenOnTcp(
   listener: Listener,
   address: ListenAddress,
+  options: { readonly flag: string },
 ): Promise<ListenAddress> {
   const { hostname, port } = address;
   try {
@@ -41,7 +43,9 @@ export async function listenOnTcp(
       ["failed_precondition", (error as Error).message];
     throw new NetError(
       kind,
-      `Cannot listen on ${formatAddress(address)}: ${what}`,
+      `Cannot listen on ${formatAddress(address)}: ${
+        what.replace("FLAG", options.flag)
+      }`,
       { cause: error },
     );
   }

@@ -19,7 +19,9 @@ import { joinEnvelope, splitEnvelope } from "./envelope.ts";
 import { toConnectError } from "./errors.ts";
 import { formatGrpcStatus } from "./grpc_status.ts";
 import type { RpcLimits } from "./limits.ts";
+import type { CallMetrics } from "./call_metrics.ts";
 import type { OpenCall, OpenCalls } from "./open_calls.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** A unary method and what implements it. */
 export type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
@@ -31,6 +33,9 @@ export interface UnaryCallOptions {
   readonly limits: RpcLimits;
   /** Where the call is counted. */
   readonly calls: OpenCalls;
+  readonly metrics: CallMetrics;
+  /** Undefined: calls are not traced. */
+  readonly tracing: Tracing | undefined;
 }
 
 const log = getLogger(["stellar-net", "rpc"]);
@@ -50,6 +55,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   readonly #stream: ServerHttp2Stream;
   readonly #options: UnaryCallOptions;
   readonly #startedAt = Date.now();
+  readonly #measuredFrom: number;
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
   #received = false;
@@ -66,6 +72,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   constructor(stream: ServerHttp2Stream, options: UnaryCallOptions) {
     this.#stream = stream;
     this.#options = options;
+    this.#measuredFrom = options.metrics.clock();
   }
 
   /** Starts to read the request; the rest follows from what comes. */
@@ -167,9 +174,15 @@ export class UnaryCall implements HandlerContext, OpenCall {
     this.#received = true;
     if (this.#answered) return;
     const { method, impl } = this.#options.method;
+    const { tracing } = this.#options;
     try {
       const request = splitEnvelope(method.input, this.#chunks);
-      const response = await impl(request, this);
+      const response = tracing
+        ? await tracing.serve(
+          { method, header: (name) => this.#header(name) },
+          async () => await impl(request, this),
+        )
+        : await impl(request, this);
       if (this.#answered) return await undoUndelivered(this.#values);
       this.#answer(
         joinEnvelope(method.output, create(method.output, response)),
@@ -180,6 +193,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   #answer(envelope: Uint8Array): void {
+    this.#measure(undefined);
     this.#send((stream) => {
       stream.respond(this.#responseHeaders(), { waitForTrailers: true });
       stream.on("wantTrailers", () => {
@@ -194,6 +208,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
     const { service, method } = this;
     const error = toConnectError(reason, `${service.typeName}/${method.name}`);
     this.#abortReason = error;
+    this.#measure(error.code);
     this.#send((stream) => {
       stream.respond({
         ...this.#responseHeaders(),
@@ -232,7 +247,13 @@ export class UnaryCall implements HandlerContext, OpenCall {
     this.#options.calls.delete(this);
     if (this.#answered) return;
     this.#abortReason = new ConnectError("the caller has gone", Code.Canceled);
+    this.#measure(Code.Canceled);
     this.#end();
+  }
+
+  #measure(code: Code | undefined): void {
+    const { metrics, method: { method } } = this.#options;
+    metrics.ended(method, { code, startedAtMs: this.#measuredFrom });
   }
 
   #end(): void {

@@ -5,9 +5,14 @@ import {
   createServiceImplSpec,
   type MethodImplSpec,
 } from "@connectrpc/connect";
-import type { RpcLimits } from "./limits.ts";
-import type { OpenCalls } from "./open_calls.ts";
-import { UnaryCall, type UnaryMethod } from "./unary_call.ts";
+import {
+  UnaryCall,
+  type UnaryCallOptions,
+  type UnaryMethod,
+} from "./unary_call.ts";
+
+/** What all calls of a handler share. */
+export type UnaryHandlerOptions = Omit<UnaryCallOptions, "method" | "headers">;
 
 /**
  * Answers unary gRPC calls over HTTP/2 straight from the stream.
@@ -19,12 +24,10 @@ import { UnaryCall, type UnaryMethod } from "./unary_call.ts";
  */
 export class UnaryHandler {
   readonly #methods = new Map<string, UnaryMethod>();
-  readonly #calls: OpenCalls;
-  readonly #limits: RpcLimits;
+  readonly #options: UnaryHandlerOptions;
 
-  constructor(calls: OpenCalls, limits: RpcLimits) {
-    this.#calls = calls;
-    this.#limits = limits;
+  constructor(options: UnaryHandlerOptions) {
+    this.#options = options;
   }
 
   /** A router that keeps what is registered with it, and passes it on to another. */
@@ -50,12 +53,7 @@ export class UnaryHandler {
   accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
     const method = this.#methods.get(headers[":path"] ?? "");
     if (!method || !isPlainGrpc(headers)) return false;
-    new UnaryCall(stream, {
-      method,
-      headers,
-      limits: this.#limits,
-      calls: this.#calls,
-    }).start();
+    new UnaryCall(stream, { ...this.#options, method, headers }).start();
     return true;
   }
 

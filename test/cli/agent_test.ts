@@ -12,6 +12,7 @@ const DEFAULTS: AgentConfig = {
   stateDir: "/var/lib/stellar-net",
   socketPath: "/run/stellar-net/agent.sock",
   listen: [],
+  metrics: [],
   store: "file",
   join: [],
   advertise: [],
@@ -80,6 +81,16 @@ const CONFIGS: readonly Row[] = [
       { hostname: "127.0.0.1", port: 0 },
       { hostname: "127.0.0.1", port: 0 },
     ],
+  }],
+  [[["metrics", "0.0.0.0:9100"], ["metrics", "[::1]:9100"]], {
+    metrics: [
+      { hostname: "0.0.0.0", port: 9100 },
+      { hostname: "::1", port: 9100 },
+    ],
+  }],
+  [[["listen", "127.0.0.1:0"], ["metrics", "127.0.0.1:0"]], {
+    listen: [{ hostname: "127.0.0.1", port: 0 }],
+    metrics: [{ hostname: "127.0.0.1", port: 0 }],
   }],
   [[["store", "kv::memory:"]], { store: "memory" }],
   [[["join", "http://198.18.0.1:9000"], ["join", "https://host2:9000"]], {
@@ -157,6 +168,13 @@ const REFUSED: readonly [
   [[["listen", "0.0.0.0:9000"]], ['"0.0.0.0:9000"', "--insecure"]],
   [[["listen", "[::]:9000"]], ['"[::]:9000"', "--insecure"]],
   [[["listen", "127.0.0.1:1"], ["listen", "127.0.0.1:1"]], [
+    '"127.0.0.1:1" is given twice',
+  ]],
+  [
+    [["listen", "127.0.0.1:1"], ["metrics", "127.0.0.1:1"]],
+    ['"127.0.0.1:1" is given twice'],
+  ],
+  [[["metrics", "127.0.0.1:1"], ["metrics", "127.0.0.1:1"]], [
     '"127.0.0.1:1" is given twice',
   ]],
   [

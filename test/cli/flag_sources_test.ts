@@ -19,6 +19,7 @@ const ROWS: readonly [
   ["socket", "agent", "a".repeat(108), "has 108 bytes"],
   ["socket", "status", "a".repeat(108), "has 108 bytes"],
   ["listen", "agent", "localhost:1", '"localhost" is not an IP address'],
+  ["metrics", "agent", ":9100", '":9100" has no address'],
   ["store", "agent", "etcd://h:1/", '"etcd://h:1/" is not a store'],
   ["advertise", "agent", "198.18.0.1/16", "remove the prefix length"],
   ["advertise", "agent", "127.0.0.1", "127.0.0.0/8 (loopback)"],

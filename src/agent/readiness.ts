@@ -1,0 +1,121 @@
+import { NetError } from "../error.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import type { Store } from "../store/store.ts";
+import type { Home } from "./home.ts";
+
+/** What was found of one condition. */
+export interface Condition {
+  readonly name: string;
+  readonly holds: boolean;
+  /** What is true now, for people. */
+  readonly reason: string;
+}
+
+/** What is looked at. */
+export interface ReadinessOptions {
+  readonly home: Home;
+  readonly store: Store;
+  /** How long the store may take, in ms. Default 3,000. */
+  readonly timeoutMs?: number;
+}
+
+const TIMEOUT_MS = 3_000;
+
+/** Tells whether an agent works at all: whether its store takes reads. */
+export async function checkLive(
+  options: Pick<ReadinessOptions, "store" | "timeoutMs">,
+): Promise<readonly Condition[]> {
+  const { store, timeoutMs = TIMEOUT_MS } = options;
+  const failure = await failureOf(store.get(["agent", "instance"]), timeoutMs);
+  return [{
+    name: "store",
+    holds: failure === undefined,
+    reason: failure ?? `${store.url} takes reads`,
+  }];
+}
+
+/**
+ * Tells whether an agent could hand out addresses. One that has its subnet goes
+ * on without the registry: it is ready, and says so.
+ */
+export async function checkReady(
+  options: ReadinessOptions,
+): Promise<readonly Condition[]> {
+  const { home } = options;
+  return [
+    ...await checkLive(options),
+    describeRegistry(home),
+    describeFence(home),
+    await describeSubnet(options),
+  ];
+}
+
+function describeRegistry(home: Home): Condition {
+  const { state, problem, url, urls } = home.link;
+  const name = "registry";
+  switch (state) {
+    case "hosted":
+      return { name, holds: true, reason: "it is hosted here" };
+    case "joined":
+      return { name, holds: true, reason: `joined at ${url}` };
+    case "fenced":
+      return { name, holds: true, reason: `it refuses this node: ${problem}` };
+    case "left":
+      return { name, holds: false, reason: "this node has left the cluster" };
+    case "unreachable": {
+      const reason = `it is out of reach at ${urls.join(" or ")}: ${problem}`;
+      const holds = home.subnets.length > 0;
+      return {
+        name,
+        holds,
+        reason: holds ? `${reason}; the known subnet is handed out` : reason,
+      };
+    }
+  }
+}
+
+function describeFence(home: Home): Condition {
+  const { state, problem } = home.link;
+  return {
+    name: "not fenced",
+    holds: state !== "fenced",
+    reason: state === "fenced"
+      ? `this node is fenced: ${problem}`
+      : "this node is not fenced",
+  };
+}
+
+async function describeSubnet(
+  { home, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
+): Promise<Condition> {
+  const name = "subnet";
+  const failure = await failureOf(home.checkClaim(), timeoutMs);
+  if (failure !== undefined) return { name, holds: false, reason: failure };
+  return {
+    name,
+    holds: true,
+    reason: home.subnets.length === 0
+      ? "it is claimed with the first allocation"
+      : home.subnets.map(formatPrefix).join(" and "),
+  };
+}
+
+/** Why something fails, undefined when it does not. */
+async function failureOf(
+  work: Promise<unknown>,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const timer = setTimeout(
+    () => resolve(`it does not answer within ${timeoutMs} ms`),
+    timeoutMs,
+  );
+  try {
+    return await Promise.race([work.then(() => undefined), promise]);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return error.message;
+  } finally {
+    clearTimeout(timer);
+  }
+}

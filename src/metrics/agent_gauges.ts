@@ -1,0 +1,176 @@
+import type { AgentStatus } from "../agent/agent_status.ts";
+import type { RegistryLink } from "../agent/home.ts";
+import type { RouteReport } from "../agent/route_report.ts";
+import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
+import { labelValue } from "./agent_counters.ts";
+import type { ReadMetric, Sample } from "./reading.ts";
+
+/** How an agent is doing, as far as it is shown. */
+export interface AgentReading {
+  readonly status: AgentStatus;
+  /** Revision of the registry by which this agent goes. */
+  readonly followedRevision: number;
+  readonly routes: RouteReport;
+}
+
+const LINKS: readonly RegistryLink["state"][] = [
+  "hosted",
+  "joined",
+  "unreachable",
+  "fenced",
+  "left",
+];
+const REPAIRS: readonly (keyof RouteReport["repaired"]["byCause"])[] = [
+  "missing",
+  "changed",
+  "surplus",
+  "next hop back",
+  "conflict gone",
+];
+
+/** What is read of an agent; the names come behind `stellar_net_`. */
+export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
+  {
+    name: "node_info",
+    help: "Which node this is; always 1.",
+    labels: ["node", "instance_id", "cluster_id"],
+    read: ({ status: { node, instanceId, cluster } }) => [[1, {
+      node,
+      instance_id: instanceId,
+      cluster_id: cluster?.clusterId ?? "",
+    }]],
+  },
+  {
+    name: "addresses",
+    help: "Addresses of this node's subnets by state.",
+    labels: ["network", "subnet", "state"],
+    read: ({ status }) =>
+      status.usage.flatMap(({ subnet, capacity, held, cooling }) => {
+        const place = placeOf(status, subnet);
+        const free = Math.max(0, Number(capacity) - held - cooling);
+        return Object.entries({ held, cooling, free }).map((
+          [state, count],
+        ): Sample => [count, { ...place, state }]);
+      }),
+  },
+  {
+    name: "addresses_capacity",
+    help: "Addresses of this node's subnets that can be given out.",
+    labels: ["network", "subnet"],
+    read: ({ status }) =>
+      status.usage.map((
+        { subnet, capacity },
+      ) => [Number(capacity), placeOf(status, subnet)]),
+  },
+  {
+    name: "routes_wanted",
+    help: "Routes that this host should have.",
+    read: ({ routes }) => [[routes.counts.wanted]],
+  },
+  {
+    name: "routes",
+    help: "Wanted routes by state.",
+    labels: ["state"],
+    read: ({ routes: { counts } }) => [
+      [counts.installed, { state: "installed" }],
+      [counts.conflicts, { state: "conflict" }],
+      [counts.unresolved, { state: "unresolved" }],
+    ],
+  },
+  {
+    name: "routes_mode_info",
+    help: "What is done about routes: apply, plan or off; always 1.",
+    labels: ["mode"],
+    read: ({ routes: { mode } }) => [[1, { mode }]],
+  },
+  {
+    name: "routes_failing",
+    help: "1 while routes cannot be read or put right.",
+    read: ({ routes }) => [[Number(routes.error !== undefined)]],
+  },
+  {
+    name: "routes_last_look_timestamp_seconds",
+    help: "When the kernel's routes were last read, since 1970.",
+    read: ({ routes: { lookedAtMs } }) =>
+      lookedAtMs === undefined ? [] : [[lookedAtMs / 1000]],
+  },
+  {
+    name: "route_repairs_total",
+    help: "Routes put right that had been right before, by cause.",
+    type: "counter",
+    labels: ["cause"],
+    read: ({ routes }) =>
+      REPAIRS.map((cause) => [
+        routes.repaired.byCause[cause] ?? 0,
+        { cause: labelValue(cause) },
+      ]),
+  },
+  {
+    name: "registry_link",
+    help: "How it stands with the registry: 1 for that state, else 0.",
+    labels: ["state"],
+    read: ({ status: { link } }) =>
+      LINKS.map((state) => [Number(link.state === state), { state }]),
+  },
+  {
+    name: "registry_reachable",
+    help: "1 while the registry is hosted here, or answers.",
+    read: ({ status: { link } }) => [[
+      Number(link.state !== "unreachable"),
+    ]],
+  },
+  {
+    name: "fenced",
+    help: "1 while the registry refuses this node.",
+    read: ({ status: { link } }) => [[Number(link.state === "fenced")]],
+  },
+  {
+    name: "registry_revision",
+    help: "Revision of the registry by which this agent goes.",
+    read: ({ followedRevision }) => [[followedRevision]],
+  },
+  {
+    name: "registry_head_revision",
+    help: "Latest revision of the registry, where it is hosted.",
+    read: ({ status: { link, revision } }) =>
+      link.state === "hosted" ? [[revision]] : [],
+  },
+  {
+    name: "cluster_nodes",
+    help: "Nodes of the cluster that have a subnet.",
+    read: ({ status }) => [[status.nodes]],
+  },
+  {
+    name: "peers",
+    help: "The other nodes by state.",
+    labels: ["state"],
+    read: ({ status }) =>
+      Object.entries(status.peers).map((
+        [state, count],
+      ) => [count, { state: labelValue(state) }]),
+  },
+  {
+    name: "release_queue_length",
+    help: "Releases that wait on disk to be applied.",
+    read: ({ status }) => [[status.queued]],
+  },
+  {
+    name: "leak_candidates",
+    help: "Allocations whose container seems to be gone, not released yet.",
+    read: ({ status }) => [[status.leaked]],
+  },
+];
+
+/** The labels of a subnet. */
+function placeOf(
+  { cluster }: AgentStatus,
+  subnet: Prefix,
+): { readonly network: string; readonly subnet: string } {
+  const carve = cluster?.networks.find(({ network }) =>
+    overlaps(network, subnet)
+  );
+  return {
+    network: carve ? formatPrefix(carve.network) : "",
+    subnet: formatPrefix(subnet),
+  };
+}

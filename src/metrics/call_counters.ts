@@ -1,0 +1,71 @@
+import { Code } from "@connectrpc/connect";
+import { Counter, Histogram, type Registry } from "prom-client";
+import type { CallMetrics } from "../rpc/call_metrics.ts";
+
+type Method = Parameters<CallMetrics["ended"]>[0];
+
+/** Bounds in seconds. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
+
+/** The series of one method. */
+interface MethodSeries {
+  readonly byCode: Map<Code | undefined, Counter.Internal>;
+  readonly seconds: Histogram.Internal<string> | undefined;
+}
+
+/** Counts the calls that a server has answered. */
+export class CallCounters implements CallMetrics {
+  readonly #calls: Counter;
+  readonly #seconds: Histogram;
+  readonly #methods = new Map<Method, MethodSeries>();
+
+  constructor(register: Registry) {
+    this.#calls = new Counter({
+      name: "stellar_net_rpc_calls_total",
+      help: "Calls that have ended, by service, method and code of gRPC.",
+      labelNames: ["service", "method", "code"],
+      registers: [register],
+    });
+    this.#seconds = new Histogram({
+      name: "stellar_net_rpc_call_duration_seconds",
+      help: "Time from the start of a call to its answer; streams left out.",
+      labelNames: ["service", "method"],
+      buckets: SECONDS,
+      registers: [register],
+    });
+  }
+
+  clock(): number {
+    return performance.now();
+  }
+
+  ended(
+    method: Method,
+    { code, startedAtMs }: Parameters<CallMetrics["ended"]>[1],
+  ): void {
+    const series = this.#methods.get(method) ?? this.#add(method);
+    let counter = series.byCode.get(code);
+    if (!counter) {
+      counter = this.#calls.labels(
+        method.parent.typeName,
+        method.name,
+        code === undefined ? "OK" : Code[code],
+      );
+      series.byCode.set(code, counter);
+    }
+    counter.inc();
+    series.seconds?.observe((performance.now() - startedAtMs) / 1000);
+  }
+
+  #add(method: Method): MethodSeries {
+    const series: MethodSeries = {
+      byCode: new Map(),
+      // How long a stream lasts is up to its caller.
+      seconds: method.methodKind === "unary"
+        ? this.#seconds.labels(method.parent.typeName, method.name)
+        : undefined,
+    };
+    this.#methods.set(method, series);
+    return series;
+  }
+}
