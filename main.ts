@@ -267,6 +267,22 @@ async function runAgent(
   }
 }
 
+/** From here on an agent uses no files but those that its flags name. */
+async function keepAgentFolders(
+  { stateDir, socketPath }: AgentConfig,
+): Promise<void> {
+  const [{ AGENT_READS }, { keepFolders }, { dirname }] = await Promise.all([
+    import("./src/build/permissions.ts"),
+    import("./src/build/keep_folders.ts"),
+    import("node:path"),
+  ]);
+  await keepFolders({
+    // Its own modules too: some are loaded when they are needed.
+    read: [import.meta.dirname!, ...AGENT_READS.map(({ path }) => path)],
+    write: [stateDir, dirname(socketPath)],
+  });
+}
+
 /** Writes whole texts. When nobody reads any more, `onBroken` decides. */
 function writeTo(
   stream: { writeSync(bytes: Uint8Array): number },
