@@ -6,14 +6,15 @@
 import type { AgentConfig } from "./src/agent/config.ts";
 import { BUILD, type BuildInfo } from "./src/build/build_info.ts";
 import type { LogOptions } from "./src/cli/io.ts";
+import type { Tracing } from "./src/rpc/tracing.ts";
 
 /** Changes with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
-/** How a person calls this program. */
 /** Variables are looked up as they are asked for: not all of them may be read. */
 const ENVIRONMENT = new Proxy<Record<string, string | undefined>>({}, {
   get: (_, name) => Deno.env.get(String(name)),
 });
+/** How a person calls this program. */
 const PROGRAM = BUILD.kind === "sources"
   ? "npx -y deno@2.9.6 task stellar-net"
   : "stellar-net";
@@ -81,7 +82,6 @@ async function runCommandLine(): Promise<number> {
   });
 }
 
-/** Runs the agent. */
 /** Tells how this program was built; of sources, which commit they are of. */
 async function readBuild(): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
@@ -94,6 +94,7 @@ function executable(): string {
   return Deno.env.get("STELLAR_NET_EXECUTABLE") ?? Deno.execPath();
 }
 
+/** Runs the agent. */
 async function runAgent(
   config: AgentConfig,
   options: { readonly log: LogOptions; readonly version: string },
@@ -103,6 +104,9 @@ async function runAgent(
     { runDaemon },
     { Examiner },
     { HostKeeper },
+    { measurePeer },
+    { measureStore },
+    { checkLive, checkReady },
     { resolveRouteMode },
     { DenoCommandRunner },
     { DenoCommandFollower },
@@ -114,14 +118,17 @@ async function runAgent(
     { LinuxPathProbe },
     { formatGreeting },
     { configureLogging },
+    { readKernelFile },
     { connectionsPerListener },
+    { readProcessStats },
     { SdNotify },
     { makeStateDir },
     { statSocket },
-    { readKernelFile },
+    { Metrics },
     { askAgent },
     { createRpcTransport },
     { DEFAULT_LIMITS },
+    { Monitor },
     { Peers },
     { RpcRegistryPeer },
     { createRoutes },
@@ -132,6 +139,9 @@ async function runAgent(
     import("./src/agent/daemon.ts"),
     import("./src/agent/examiner.ts"),
     import("./src/agent/host_keeper.ts"),
+    import("./src/agent/measured_peer.ts"),
+    import("./src/agent/measured_store.ts"),
+    import("./src/agent/readiness.ts"),
     import("./src/agent/route_mode.ts"),
     import("./src/host/deno_command.ts"),
     import("./src/host/deno_command_follower.ts"),
@@ -143,17 +153,20 @@ async function runAgent(
     import("./src/host/linux_path_probe.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
+    import("./src/host/kernel_file.ts"),
     import("./src/host/open_files.ts"),
+    import("./src/host/process_stats.ts"),
     import("./src/host/sd_notify.ts"),
     import("./src/host/state_dir.ts"),
     import("./src/host/stat_socket.ts"),
+    import("./src/metrics/metrics.ts"),
     import("./src/rpc/ask_agent.ts"),
     import("./src/rpc/client.ts"),
     import("./src/rpc/limits.ts"),
+    import("./src/rpc/monitor.ts"),
     import("./src/rpc/peers.ts"),
     import("./src/rpc/registry_peer.ts"),
     import("./src/rpc/routes.ts"),
-    import("./src/host/kernel_file.ts"),
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
   ]);
@@ -162,10 +175,16 @@ async function runAgent(
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", onSignal);
+  if (BUILD.kind !== "sources") await keepAgentFolders(config);
   makeStateDir(config.stateDir);
-  const store = await openDenoKv({
+  const metrics = new Metrics({
+    version: options.version,
+    deno: Deno.version.deno,
+  });
+  const opened = await openDenoKv({
     path: config.store === "file" ? `${config.stateDir}/state.db` : ":memory:",
   });
+  const store = measureStore(opened, metrics.agent);
   try {
     const queue = FileReleaseQueue.open({
       path: `${config.stateDir}/queue`,
@@ -175,8 +194,10 @@ async function runAgent(
     const agent = await Agent.start({
       ...config,
       store,
-  if (BUILD.kind !== "sources") await keepAgentFolders(config);
-      peers: config.join.map((url) => new RpcRegistryPeer(url, connect(url))),
+      peers: config.join.map((url) =>
+        measurePeer(new RpcRegistryPeer(url, connect(url)), metrics.agent)
+      ),
+      metrics: metrics.agent,
       now: Date.now,
       random: Math.random,
       netns: new DenoNetns(),
@@ -225,17 +246,33 @@ async function runAgent(
         now: Date.now,
       },
     });
+    const monitor = new Monitor({
+      metrics: () =>
+        metrics.format({
+          agent: async () => ({
+            status: await agent.status(),
+            followedRevision: agent.home.view.revision,
+            routes: keeper.routes,
+          }),
+          process: readProcessStats,
+        }),
+      live: () => checkLive({ store }),
+      ready: () => checkReady({ store, home: agent.home }),
+    });
     await runDaemon({
       config,
       agent,
       keeper,
       server: createRpcServer({
         routes,
+        metrics: metrics.calls,
+        tracing: await findTracing(),
+        monitor,
         limits: {
           maxConnections: connectionsPerListener(
             await readKernelFile("/proc/self/limits"),
             {
-              listeners: 1 + config.listen.length,
+              listeners: 1 + config.listen.length + config.metrics.length,
               most: DEFAULT_LIMITS.maxConnections,
             },
           ),
@@ -265,6 +302,13 @@ async function runAgent(
     Deno.removeSignalListener("SIGTERM", onSignal);
     Deno.removeSignalListener("SIGINT", onSignal);
   }
+}
+
+/** Traces calls where Deno sends spans: elsewhere it costs nothing. */
+async function findTracing(): Promise<Tracing | undefined> {
+  if (!/^(?:true|1)$/.test(Deno.env.get("OTEL_DENO") ?? "")) return undefined;
+  const { createTracing } = await import("./src/rpc/otel_tracing.ts");
+  return createTracing();
 }
 
 /** From here on an agent uses no files but those that its flags name. */
@@ -316,10 +360,10 @@ if (import.meta.main) {
   if (Deno.env.get("CNI_COMMAND") === undefined) {
     Deno.exitCode = await runCommandLine();
   } else {
+    if (BUILD.kind !== "sources") {
+      await (await import("./src/build/keep_folders.ts")).keepToItself();
+    }
     // A runtime that leaves stdin open must not keep the plugin waiting.
     Deno.exit(await runPlugin());
   }
 }
-    if (BUILD.kind !== "sources") {
-      await (await import("./src/build/keep_folders.ts")).keepToItself();
-    }

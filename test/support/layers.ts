@@ -116,6 +116,18 @@ export const LAYERS: readonly Layer[] = [
     why: "the agent knows ports, never an adapter, and nothing of RPC",
   },
   {
+    at: "src/metrics/",
+    ours: ["src/error.ts", "src/net/", "src/agent/", "src/rpc/call_metrics.ts"],
+    others: ["npm:prom-client", "npm:@connectrpc/connect"],
+    why: "it counts what the agent and its server tell, and reads no more",
+  },
+  {
+    at: "src/rpc/otel_tracing.ts",
+    ours: ["src/error.ts", "src/rpc/"],
+    others: ["npm:@opentelemetry/api", "npm:@connectrpc/connect"],
+    why: "it is loaded where spans are wanted alone",
+  },
+  {
     at: "src/rpc/",
     ours: [...SHARED, "src/net/", "src/agent/", "src/gen/"]
       // The nouns that it translates; plans are the agent's.
