@@ -199,6 +199,7 @@ async function runAgent(
       ),
       metrics: metrics.agent,
       now: Date.now,
+      uptimeMs: () => performance.now(),
       random: Math.random,
       netns: new DenoNetns(),
       queue,

@@ -3,13 +3,14 @@ import { parsePrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import type { ContainersOptions } from "./containers.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import type { Clocks } from "./liveness.ts";
 import type { RegistryPeer } from "./registry_peer.ts";
 
 /** The network of a cluster that was created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
 
 /** Options of an agent. */
-export interface AgentOptions extends ContainersOptions {
+export interface AgentOptions extends ContainersOptions, Clocks {
   /** Name of this node. */
   readonly node: string;
   readonly store: Store;

@@ -3,6 +3,14 @@ export const HEARTBEAT_INTERVAL_MS = 5_000;
 /** How long after its last heartbeat a node counts as unreachable, in ms. */
 export const UNREACHABLE_AFTER_MS = 15_000;
 
+/** Two ways to tell the time. */
+export interface Clocks {
+  /** The time in ms since 1970. Somebody may set it. */
+  readonly now: () => number;
+  /** Ms since some moment; goes on evenly when somebody sets the clock. */
+  readonly uptimeMs: () => number;
+}
+
 /** Who is alive. */
 export interface Liveness {
   /** Takes in that a node is alive. Returns whether it counted as unreachable. */
@@ -21,29 +29,30 @@ export interface Liveness {
 
 /** Who is alive, as this agent hears. Kept in memory alone: a heartbeat writes nothing. */
 export class OwnLiveness implements Liveness {
-  readonly #now: () => number;
-  readonly #startedAtMs: number;
-  readonly #seenAtMs = new Map<string, number>();
+  readonly #clocks: Clocks;
+  readonly #startedMs: number;
+  readonly #seen = new Map<string, { uptimeMs: number; atMs: number }>();
   /** Nodes whose silence was told already. */
   readonly #silent = new Set<string>();
 
-  /** @param now the time in ms since 1970 */
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#startedAtMs = now();
+  constructor(clocks: Clocks) {
+    this.#clocks = clocks;
+    this.#startedMs = clocks.uptimeMs();
   }
 
   hear(node: string): boolean {
-    this.#seenAtMs.set(node, this.#now());
+    const { now, uptimeMs } = this.#clocks;
+    this.#seen.set(node, { uptimeMs: uptimeMs(), atMs: now() });
     return this.#silent.delete(node);
   }
 
   seenAtMs(node: string): number | undefined {
-    return this.#seenAtMs.get(node);
+    return this.#seen.get(node)?.atMs;
   }
 
   silentForMs(node: string): number {
-    return this.#now() - (this.#seenAtMs.get(node) ?? this.#startedAtMs);
+    const sinceMs = this.#seen.get(node)?.uptimeMs ?? this.#startedMs;
+    return this.#clocks.uptimeMs() - sinceMs;
   }
 
   isAlive(node: string): boolean {
@@ -59,7 +68,7 @@ export class OwnLiveness implements Liveness {
   }
 
   forget(node: string): void {
-    this.#seenAtMs.delete(node);
+    this.#seen.delete(node);
     this.#silent.delete(node);
   }
 }

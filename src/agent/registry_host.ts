@@ -12,7 +12,7 @@ import {
 } from "./cluster_ledger.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
 import type { NodePlace } from "./home.ts";
-import { OwnLiveness } from "./liveness.ts";
+import { type Clocks, OwnLiveness } from "./liveness.ts";
 import { Membership } from "./membership.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { NodePools } from "./node_pools.ts";
@@ -26,7 +26,7 @@ const REWATCH_MS = 500;
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
 /** What a registry is hosted with. */
-export interface RegistryHostOptions {
+export interface RegistryHostOptions extends Clocks {
   /** The node of this agent. */
   readonly node: string;
   /** Random id of its state. */
@@ -41,8 +41,6 @@ export interface RegistryHostOptions {
   readonly networks: readonly Carve[];
   /** How long a released address is not given again while others are free, in ms. */
   readonly coolDownMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
   /** Makes a random id. */
   readonly randomId: () => string;
   /** Default: nothing is counted. */
@@ -101,8 +99,8 @@ export class RegistryHost {
    * networks, `unavailable` when the store is out of reach
    */
   static async open(options: RegistryHostOptions): Promise<RegistryHost> {
-    const { node, instanceId, store, isShared, networks, now, randomId } =
-      options;
+    const { node, instanceId, store, isShared, networks } = options;
+    const { now, uptimeMs, randomId } = options;
     const ledger = createClusterLedger({
       store,
       now,
@@ -114,12 +112,13 @@ export class RegistryHost {
         id: instanceId,
         store,
         now,
+        uptimeMs,
         onChange: (name) => membership.onLivenessChanged(name),
       })
       : undefined;
     const membership = new Membership(ledger, {
       self: isShared ? undefined : node,
-      liveness: liveness ?? new OwnLiveness(now),
+      liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
     });
     const registry = new Registry(ledger);
     const found = await registry.config();

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../error.ts";
 import type { Change, JsonValue, Key, Store } from "../store/store.ts";
-import { type Liveness, OwnLiveness } from "./liveness.ts";
+import { type Clocks, type Liveness, OwnLiveness } from "./liveness.ts";
 import { sleep } from "./sleep.ts";
 
 /** Prefix of who is alive, as several agents that host one registry tell each other. */
@@ -21,13 +21,11 @@ interface Told {
 }
 
 /** Options of a shared liveness. */
-export interface SharedLivenessOptions {
+export interface SharedLivenessOptions extends Clocks {
   /** Id of this agent. */
   readonly id: string;
   /** The registry's store. */
   readonly store: Store;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
   /** Called when another agent tells that a node is alive again, or is not. */
   readonly onChange: (node: string) => void;
 }
@@ -48,7 +46,7 @@ export class SharedLiveness implements Liveness {
   /** The agents that host the registry, as one is alive that tells of itself. */
   readonly #hosts: OwnLiveness;
   readonly #told = new Map<string, Told>();
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #toldMs = new Map<string, number>();
   readonly #silent = new Set<string>();
   /** Nodes of which the others are to be told. */
   readonly #untold = new Set<string>();
@@ -59,8 +57,8 @@ export class SharedLiveness implements Liveness {
 
   constructor(options: SharedLivenessOptions) {
     this.#options = options;
-    this.#own = new OwnLiveness(options.now);
-    this.#hosts = new OwnLiveness(options.now);
+    this.#own = new OwnLiveness(options);
+    this.#hosts = new OwnLiveness(options);
   }
 
   /** Begins to tell the others, and to hear from them. */
@@ -88,10 +86,10 @@ export class SharedLiveness implements Liveness {
 
   silentForMs(node: string): number {
     if (this.isAlive(node)) return 0;
-    const sinceMs = this.#toldAtMs.get(node);
+    const sinceMs = this.#toldMs.get(node);
     return sinceMs === undefined || this.#isOwn(node)
       ? this.#own.silentForMs(node)
-      : this.#options.now() - sinceMs;
+      : this.#options.uptimeMs() - sinceMs;
   }
 
   isAlive(node: string): boolean {
@@ -199,7 +197,7 @@ export class SharedLiveness implements Liveness {
     if (told) this.#hearHost(told.by);
     if (told) this.#told.set(name, told);
     else this.#told.delete(name);
-    this.#toldAtMs.set(name, this.#options.now());
+    this.#toldMs.set(name, this.#options.uptimeMs());
     const isAlive = this.isAlive(name);
     if (isAlive) this.#silent.delete(name);
     if (before !== isAlive) this.#options.onChange(name);

@@ -43,6 +43,7 @@ export async function startAgent(
       netns: { look: (path) => Promise.resolve(netns.get(path) ?? "gone") },
       queue,
       now: () => clock.nowMs,
+      uptimeMs: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
       random: () => 0.5,
       ...options,

@@ -198,3 +198,15 @@ Deno.test("Membership.heartbeat() refuses who is not known, or is another", asyn
     code: "already_exists",
   });
 });
+
+Deno.test("Membership takes no node for silent because somebody sets the clock", async () => {
+  await using t = await startAgent({ uptimeMs: () => 0 });
+  await join(t.agent, "b");
+  t.clock.nowMs += 24 * 3_600_000;
+  const host = t.agent.host!;
+  await host.look(60_000);
+  assert.deepEqual(
+    (await host.membership.nodes()).map(({ name, state }) => [name, state]),
+    [["a", "no agent"], ["b", "ready"]],
+  );
+});

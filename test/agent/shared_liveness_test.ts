@@ -27,6 +27,7 @@ async function withTwo(use: (world: World) => Promise<void>): Promise<void> {
       id,
       store,
       now: () => clock.nowMs,
+      uptimeMs: () => clock.nowMs,
       onChange: (node) => changes[id].push(node),
     });
   const [x, y] = [create("x"), create("y")];

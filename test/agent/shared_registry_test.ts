@@ -41,6 +41,7 @@ class SharedHosts implements AsyncDisposable {
       netns: { look: () => Promise.resolve("gone") },
       queue: new FakeReleaseQueue(),
       now: Date.now,
+      uptimeMs: () => performance.now(),
       randomId: () => crypto.randomUUID(),
       random: () => 0,
     });
