@@ -359,7 +359,8 @@ function columns(): number | undefined {
 
 if (import.meta.main) {
   if (Deno.env.get("CNI_COMMAND") === undefined) {
-    Deno.exitCode = await runCommandLine();
+    // A connection that is being made would keep the process for minutes.
+    Deno.exit(await runCommandLine());
   } else {
     if (BUILD.kind !== "sources") {
       await (await import("./src/build/keep_folders.ts")).keepToItself();
