@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Members, routesOf, settled } from "../lab/cluster.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { pidsIn } from "../lab/netns.ts";
 import { allDone } from "../support/all_done.ts";
 
 const HOSTS = 8;
@@ -59,7 +60,14 @@ Deno.test("eight hosts that join at once are one cluster, which they leave and c
     await settled(members);
   });
 
-  await victim!.agent.kill();
+  await t.step("one is killed: nothing of it goes on", async () => {
+    await victim!.agent.kill();
+    // What listens to the kernel for it would hold its socket.
+    await lab.waitFor(
+      "the end of its processes",
+      async () => (await pidsIn([victim!.netns])).length === 0,
+    );
+  });
   await t.step(
     "one leaves: its routes go everywhere, and its own",
     async () => {
@@ -80,7 +88,7 @@ Deno.test("eight hosts that join at once are one cluster, which they leave and c
     await settled(members, without(victim!).keys());
   });
   await t.step(
-    "one is killed: it is unreachable, its routes stay",
+    "the killed one is unreachable, and its routes stay",
     async () => {
       for (const host of [registry!, witness!]) {
         await lists(lab, host, { name: victim!.name, state: "unreachable" });
