@@ -5,6 +5,7 @@
  */
 import type { AgentConfig } from "./src/agent/config.ts";
 import { BUILD, type BuildInfo } from "./src/build/build_info.ts";
+import type { InstallIo } from "./src/cli/install_io.ts";
 import type { LogOptions } from "./src/cli/io.ts";
 import type { Tracing } from "./src/rpc/tracing.ts";
 
@@ -14,6 +15,8 @@ const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 const ENVIRONMENT = new Proxy<Record<string, string | undefined>>({}, {
   get: (_, name) => Deno.env.get(String(name)),
 });
+/** How long systemd may take to stop a service and to start it, in ms. */
+const SERVICE_TIMEOUT_MS = 150_000;
 /** How a person calls this program. */
 const PROGRAM = BUILD.kind === "sources"
   ? "npx -y deno@2.9.6 task stellar-net"
@@ -78,8 +81,47 @@ async function runCommandLine(): Promise<number> {
       },
       new DenoCommandRunner(),
     ),
+    installer: createInstaller,
     runAgent: (config, log) => runAgent(config, { log, version }),
   });
+}
+
+/** Makes what installing needs. */
+async function createInstaller(): Promise<InstallIo> {
+  const [
+    { takeDown },
+    { DenoCommandRunner },
+    { DenoCommandFollower },
+    { DenoHostFiles },
+    { IpRoutes },
+    { LinuxHostNetwork },
+    { Systemd },
+  ] = await Promise.all([
+    import("./src/agent/take_down.ts"),
+    import("./src/host/deno_command.ts"),
+    import("./src/host/deno_command_follower.ts"),
+    import("./src/host/deno_host_files.ts"),
+    import("./src/host/ip_routes.ts"),
+    import("./src/host/linux_host_network.ts"),
+    import("./src/host/systemd.ts"),
+  ]);
+  const tools = {
+    runner: new DenoCommandRunner(),
+    follower: new DenoCommandFollower(),
+  };
+  return {
+    programPath: BUILD.kind === "sources" ? undefined : executable(),
+    filesAt: (root) => new DenoHostFiles(root),
+    services: new Systemd(
+      new DenoCommandRunner({ timeoutMs: SERVICE_TIMEOUT_MS }),
+    ),
+    takeDown: (options) =>
+      takeDown({
+        ...options,
+        routes: new IpRoutes(tools),
+        network: new LinuxHostNetwork(tools),
+      }),
+  };
 }
 
 /** Tells how this program was built; of sources, which commit they are of. */
@@ -282,7 +324,7 @@ async function runAgent(
       stop: stop.signal,
       warn: (message) => warnings.push(message),
       service: {
-        manager: new SdNotify({ env: Deno.env.toObject(), pid: Deno.pid }),
+        manager: new SdNotify({ env: ENVIRONMENT, pid: Deno.pid }),
         // There is nothing: that the store says so is what counts.
         probe: () => store.get(["alive"]),
       },
@@ -324,7 +366,8 @@ async function keepAgentFolders(
   await keepFolders({
     // Its own modules too: some are loaded when they are needed.
     read: [import.meta.dirname!, ...AGENT_READS.map(({ path }) => path)],
-    write: [stateDir, dirname(socketPath)],
+    write: [stateDir, dirname(socketPath)]
+      .concat(Deno.env.get("NOTIFY_SOCKET")?.match(/^\/.*/) ?? []),
   });
 }
 

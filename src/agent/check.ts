@@ -40,6 +40,7 @@ export const AS_ROOT =
 export function checkOf(operation: HostOperation): string {
   switch (operation.kind) {
     case "create_bridge":
+    case "delete_bridge":
     case "set_up":
     case "set_mtu":
       return "bridge";

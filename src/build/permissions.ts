@@ -38,6 +38,11 @@ export const GRANTS: readonly Grant[] = [
   },
   {
     kind: "run",
+    values: ["systemctl"],
+    why: "to start the service that was installed, and to stop it",
+  },
+  {
+    kind: "run",
     values: ["ln"],
     why: "symbolic links, which the runtime makes only without bounds",
   },

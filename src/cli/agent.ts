@@ -85,7 +85,8 @@ export const AGENT: CommandSpec = {
   run: (call) => call.io.runAgent(readConfig(call), readLog(call)),
 };
 
-function readConfig(call: Call): AgentConfig {
+/** How the agent is to run, by its flags. */
+export function readConfig(call: Call): AgentConfig {
   refuseWithJoin(call);
   return {
     node: readNode(call),

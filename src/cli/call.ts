@@ -49,6 +49,13 @@ export class Call {
     return this.#texts(flag).map((text) => this.#parse(flag, text));
   }
 
+  /** What was given for a flag, as it was written; undefined where that is nothing. */
+  given(flag: Flag<unknown>): readonly string[] | undefined {
+    const { default: _, ...bare } = flag;
+    const texts = this.#texts(bare).map(({ text }) => text);
+    return texts.length === 0 ? undefined : texts;
+  }
+
   /** The value of an operand. */
   operand<T>(operand: Operand<T> & { readonly optional: true }): T | undefined;
   operand<T>(operand: Operand<T>): T;

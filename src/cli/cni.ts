@@ -2,14 +2,22 @@ import { formatConflist } from "../cni/conflist.ts";
 import { parseInterfaceName, parseNetworkName } from "../names.ts";
 import { parseAddress } from "../net/address.ts";
 import type { Call } from "./call.ts";
-import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET, TIMEOUT } from "./client.ts";
+import {
+  type AgentClients,
+  CLIENT_FLAGS,
+  JSON_OUTPUT,
+  SOCKET,
+} from "./client.ts";
 import { parsePath, parseSwitch } from "./flags.ts";
 import type { CommandSpec, Flag, GroupSpec } from "./spec.ts";
 
 /** The plugin is found under these: its own name, and that of Stellar's plugin. */
-const PLUGIN_NAMES = ["stellar-net", "stellar-cni-ipam"];
+export const PLUGIN_NAMES: readonly string[] = [
+  "stellar-net",
+  "stellar-cni-ipam",
+];
 
-const PLUGIN_DIR: Flag<string> = {
+export const PLUGIN_DIR: Flag<string> = {
   name: "plugin-dir",
   value: "DIR",
   description: "folder of the CNI plugins",
@@ -24,7 +32,7 @@ const LINK: Flag<boolean> = {
   parse: parseSwitch,
 };
 
-const NAME: Flag<string> & { readonly default: string } = {
+export const NAME: Flag<string> & { readonly default: string } = {
   name: "name",
   value: "NAME",
   description: "name of the container network",
@@ -32,7 +40,7 @@ const NAME: Flag<string> & { readonly default: string } = {
   parse: parseNetworkName,
 };
 
-const BRIDGE: Flag<string> & { readonly default: string } = {
+export const BRIDGE: Flag<string> & { readonly default: string } = {
   name: "bridge",
   value: "NAME",
   description: "bridge that the containers are attached to",
@@ -91,7 +99,7 @@ const CONFIG: CommandSpec = {
     const dir = await pluginDir(call);
     stdout(formatConflist({
       ...options,
-      families: await readFamilies(call),
+      families: await readFamilies(call.clients()),
       mtuBytes: await cni.uplinkMtu(),
       hasPortmap: await cni.hasPlugin(dir, "portmap"),
     }));
@@ -113,11 +121,9 @@ async function pluginDir(call: Call): Promise<string> {
 }
 
 /** The families of the cluster's networks: each gets a default route. */
-async function readFamilies(call: Call): Promise<(4 | 6)[]> {
-  const { registry } = call.io.connect(
-    { socketPath: call.value(SOCKET) },
-    { timeoutMs: call.value(TIMEOUT) },
-  );
+export async function readFamilies(
+  { registry }: AgentClients,
+): Promise<(4 | 6)[]> {
   const { networks } = await registry.listNetworks({});
   return networks.map(({ cidr }) => parseAddress(cidr.split("/")[0]!).family);
 }

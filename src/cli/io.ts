@@ -2,6 +2,7 @@ import type { AgentConfig } from "../agent/config.ts";
 import type { BuildInfo } from "../build/build_info.ts";
 import type { CniSetup } from "../host/cni_setup.ts";
 import type { AgentClients } from "./client.ts";
+import type { InstallIo } from "./install_io.ts";
 
 /** How severe a message of the log has to be, to be written. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
@@ -42,6 +43,8 @@ export interface CliIo {
   ) => AgentClients;
   /** Sets the CNI plugin up. */
   readonly cni: CniSetup;
+  /** Gives what installing needs. */
+  readonly installer: () => Promise<InstallIo>;
   /** Runs an agent to its end. */
   readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
 }

@@ -14,6 +14,7 @@ import { DOCTOR } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
 import { createHelp } from "./help.ts";
+import { INSTALL } from "./install.ts";
 import type { CliIo } from "./io.ts";
 import { IP } from "./ip.ts";
 import { NODE } from "./node.ts";
@@ -22,6 +23,7 @@ import type { CommandSpec, GroupSpec } from "./spec.ts";
 import { STATUS } from "./status.ts";
 import { SUBNET } from "./subnet.ts";
 import { escapeText } from "./text.ts";
+import { UNINSTALL } from "./uninstall.ts";
 import { VERSION } from "./version.ts";
 
 /**
@@ -71,6 +73,8 @@ export function createProgram(
     NODE,
     ROUTE,
     CNI,
+    INSTALL,
+    UNINSTALL,
     VERSION,
     createCompletion(() => specs),
     createHelp((words) => findCommand(root, words).help()),

@@ -1,7 +1,11 @@
 /** Sets the CNI plugin of this host up. */
 export interface CniSetup {
-  /** The folder that has the `bridge` plugin, or where plugins usually are. */
-  findPluginDir(): Promise<string>;
+  /**
+   * The folder that has the `bridge` plugin, or where plugins usually are.
+   *
+   * @param root folder that stands for the root of a host; default this host's
+   */
+  findPluginDir(root?: string): Promise<string>;
   /** Whether a folder has a plugin. */
   hasPlugin(dir: string, plugin: string): Promise<boolean>;
   /**

@@ -29,6 +29,8 @@ export function hostCommand(operation: HostOperation): HostCommand {
       const mac = ["address", macAddress];
       return ip("link", "add", "name", name, ...mac, "type", "bridge");
     }
+    case "delete_bridge":
+      return ip("link", "delete", "dev", operation.name, "type", "bridge");
     case "set_up":
       return ip("link", "set", "dev", operation.name, "up");
     case "set_mtu": {

@@ -20,6 +20,8 @@ export interface HostLink {
   /** Whether it is switched on; a carrier is another matter. */
   readonly isUp: boolean;
   readonly mtuBytes: number;
+  /** Name of the bridge, or whatever else, that it is a port of; undefined for none. */
+  readonly master?: string;
   readonly addresses: readonly LinkAddress[];
 }
 
@@ -48,6 +50,7 @@ export function parseLinks(text: string): HostLink[] {
       kind: link.linkinfo?.info_kind ?? "",
       isUp: link.flags?.includes("UP") ?? false,
       mtuBytes: link.mtu ?? 0,
+      ...link.master !== undefined && { master: link.master },
       addresses: (link.addr_info ?? []).flatMap(parseLinkAddress),
     }];
   });
@@ -110,6 +113,7 @@ interface JsonLink {
   readonly ifname?: string;
   readonly flags?: readonly string[];
   readonly mtu?: number;
+  readonly master?: string;
   readonly linkinfo?: { readonly info_kind?: string };
   readonly addr_info?: readonly JsonAddress[];
 }

@@ -55,7 +55,7 @@ export type HostOperation =
     readonly name: string;
     readonly macAddress: string;
   }
-  | { readonly kind: "set_up"; readonly name: string }
+  | { readonly kind: "set_up" | "delete_bridge"; readonly name: string }
   | {
     readonly kind: "set_mtu";
     readonly name: string;

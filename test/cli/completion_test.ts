@@ -4,7 +4,7 @@ import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 const COMMANDS =
-  "agent status doctor ip subnet node route cni version completion help";
+  "agent status doctor ip subnet node route cni install uninstall version completion help";
 const CLIENT = "--socket --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".
@@ -32,6 +32,9 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["agent", "--log-format", "=", "j"], "json"],
   [["agent", "--listen", "127.0.0.1", ":", "9000", "--ins"], "--insecure"],
   [["agent", "--state", "/et"], "/etc"],
+  [["install", "--routes", "p"], "plan"],
+  [["install", "--root", "/et"], "/etc"],
+  [["uninstall", "--t"], "--take-down"],
   [["completion", ""], "bash zsh fish"],
   [["help", "s"], "status subnet"],
   [["help", "subnet", ""], "list reserve unreserve"],

@@ -4,12 +4,14 @@ import type { AgentConfig } from "../../src/agent/config.ts";
 import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
 import { createClients } from "../../src/cli/client.ts";
 import type { CliIo, LogOptions } from "../../src/cli/io.ts";
+import type { InstallIo } from "../../src/cli/install_io.ts";
 import type { InstallOptions } from "../../src/host/cni_setup.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
+import { createFakeInstaller } from "../fake/fake_installer.ts";
 
 /** The time in tests of the command line: 2026-01-02 03:04:05Z, in ms. */
 export const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -31,6 +33,8 @@ export interface FakeIoOptions extends Handlers {
   /** Paths of the CNI plugins that are there. */
   readonly plugins?: readonly string[];
   readonly uplinkMtu?: number;
+  /** What installing finds. Default: a host with nothing, and no systemd. */
+  readonly installer?: InstallIo;
   /** Thrown by the agent in place of running. */
   readonly agentError?: unknown;
 }
@@ -120,6 +124,8 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       },
       uplinkMtu: () => Promise.resolve(options.uplinkMtu),
     },
+    installer: () =>
+      Promise.resolve(options.installer ?? createFakeInstaller()),
     runAgent: (config, log) => {
       agents.push({ config, log });
       return "agentError" in options

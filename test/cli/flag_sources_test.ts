@@ -54,6 +54,8 @@ const ROWS: readonly [
   ["name", "cni config", "a/b", '"a/b" is not valid'],
   ["bridge", "cni config", "a:b", '"a:b" is not valid'],
   ["plugin-dir", "cni install", "a\0", '"a\\u0000" is not a path'],
+  ["prefix", "install", "usr", '"usr" is not an absolute path'],
+  ["root", "install", "/a/../b", '"/a/../b" is not an absolute path'],
   ["container", "ip history", "a b", '"a b" is not valid'],
   ["since", "ip history", "yesterday", '"yesterday" is not a time'],
   ["limit", "ip history", "1001", '"1001" is not a whole number'],
@@ -72,6 +74,11 @@ const SWITCHES: readonly [
   ["link", "cni install", "perhaps"],
   ["force", "node leave", "perhaps"],
   ["force", "node remove n1", "perhaps"],
+  ["skip-cni", "install", "perhaps"],
+  ["dry-run", "uninstall", "perhaps"],
+  ["force", "uninstall", "perhaps"],
+  ["purge", "uninstall", "perhaps"],
+  ["take-down", "uninstall", "perhaps"],
   ["json", "version", "on"],
 ];
 

@@ -73,6 +73,8 @@ Deno.test("these are the commands", () => {
     "stellar-net cni",
     "stellar-net cni install",
     "stellar-net cni config",
+    "stellar-net install",
+    "stellar-net uninstall",
     "stellar-net version",
     "stellar-net completion",
     "stellar-net help",

@@ -139,6 +139,14 @@ export class FakeHostNetwork implements HostNetwork {
         if (links.some((other) => other.name === name)) return "File exists";
         return this.#setLinks([...links, link]);
       }
+      case "delete_bridge": {
+        const { name } = operation;
+        const { links } = this.#interfaces;
+        const rest = links.filter((link) => link.name !== name);
+        return rest.length === links.length
+          ? `Cannot find device "${name}"`
+          : this.#setLinks(rest);
+      }
       case "set_up":
         return this.#setLink(operation.name, { isUp: true });
       case "set_mtu":

@@ -24,7 +24,7 @@ const HOST_PORTS = [
   "command_follower",
 ]
   .concat("netns", "path_probe", "release_queue", "routes")
-  .concat("service_manager")
+  .concat("service_manager", "service_control", "host_files")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")
@@ -77,6 +77,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "src/cluster/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/route/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
+  { at: "src/install/", ours: PURE, others: [], why: PURE_WHY },
   {
     at: "src/build/",
     ours: ["src/error.ts"],
@@ -98,13 +99,13 @@ export const LAYERS: readonly Layer[] = [
   ...HOST_PORTS.map((at): Layer => ({
     at,
     ours: ["src/error.ts", "src/ipam/allocation.ts", "src/net/", "src/route/"]
-      .concat("src/host/command.ts"),
+      .concat("src/host/command.ts", "src/install/item.ts"),
     others: [],
     why: "a port knows none of its adapters",
   })),
   {
     at: "src/host/",
-    ours: [...SHARED, "src/net/", "src/route/", "src/cni/"],
+    ours: [...SHARED, "src/net/", "src/route/", "src/cni/", "src/install/"],
     others: ["node:", "npm:@logtape/logtape"],
     why: "an adapter carries out what others have decided",
   },
@@ -161,6 +162,8 @@ export const LAYERS: readonly Layer[] = [
     at: "src/cli/",
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
       .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
+      .concat("src/host/host_files.ts", "src/host/service_control.ts")
+      .concat("src/install/")
       // The grammars of two flags.
       .concat("src/route/host_plan.ts", "src/route/protocol.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
@@ -190,6 +193,7 @@ export const PURE_FILES: readonly string[] = [
   "src/cluster/",
   "src/route/",
   "src/cni/",
+  "src/install/",
 ];
 
 /** What reaches the system, the network, the clock, the console or randomness. */

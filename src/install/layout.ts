@@ -1,0 +1,24 @@
+/** Where things are on a host that the program is installed on. */
+export const UNIT_NAME = "stellar-net.service";
+const UNIT_DIR = "/etc/systemd/system";
+/** The unit of systemd. */
+export const UNIT_PATH = `${UNIT_DIR}/${UNIT_NAME}`;
+/** What starts it at boot, as `systemctl enable` makes it. */
+export const WANTED_PATH = `${UNIT_DIR}/multi-user.target.wants/${UNIT_NAME}`;
+/** Folder of the configuration, and of the record of what is installed. */
+export const CONFIG_DIR = "/etc/stellar-net";
+export const ENV_PATH = `${CONFIG_DIR}/agent.env`;
+export const MANIFEST_PATH = `${CONFIG_DIR}/installed.json`;
+export const CONFLIST_PATH = "/etc/cni/net.d/10-stellar.conflist";
+/** Where the program keeps what it can make again. */
+export const CACHE_DIR = "/var/cache/stellar-net";
+
+/** The program below a prefix such as `/usr/local`. */
+export function programPath(prefix: string): string {
+  return `${prefix === "/" ? "" : prefix}/bin/stellar-net`;
+}
+
+/** The folder that a path is in. */
+export function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
