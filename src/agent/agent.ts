@@ -3,10 +3,11 @@ import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Store } from "../store/store.ts";
+import type { Entry, Store } from "../store/store.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { type AgentStatus, countCluster } from "./agent_status.ts";
 import type { Allocators } from "./allocators.ts";
+import { readState } from "./backup.ts";
 import { Containers } from "./containers.ts";
 import {
   type HistoryQuery,
@@ -18,6 +19,7 @@ import type { Home } from "./home.ts";
 import { type HostedRegistry, openHome } from "./open_home.ts";
 import { readInstanceId } from "./instance.ts";
 import type { RegistryHost } from "./registry_host.ts";
+import { migrateState } from "./schema.ts";
 
 /** What is asked for over the API or by a CNI runtime. */
 export interface AgentRequest {
@@ -65,6 +67,7 @@ export class Agent {
    * @throws {NetError} `failed_precondition` when the cluster has other networks
    */
   static async start(options: AgentOptions): Promise<Agent> {
+    await migrateState(options.store);
     const instanceId = await readInstanceId(options.store, options.randomId);
     const { home, registry } = await openHome(options, instanceId);
     return new Agent(options, { home, registry, instanceId });
@@ -269,6 +272,13 @@ export class Agent {
   pruneHistory(): Promise<number> {
     const { now, keepHistoryMs } = this.#options;
     return pruneHistory(this.#store, now() - keepHistoryMs);
+  }
+
+  /** All entries of the state of this agent, as of one moment: {@linkcode readState}. */
+  readState(): AsyncIterable<Entry> {
+    return readState(this.#store, {
+      holdCluster: (run) => this.host?.hold(run) ?? run(),
+    });
   }
 
   /** Who hands out the addresses of a node that are here. */

@@ -27,6 +27,9 @@ export interface HistoryQuery {
   readonly limit: number;
 }
 
+/** Prefix of the history in order of time. All of it is there. */
+export const HISTORY_TIME_PREFIX: Key = ["history", "time"];
+
 /** How many records one commit of {@linkcode pruneHistory} removes at most. */
 const PRUNE_BATCH = 400;
 
@@ -95,7 +98,7 @@ async function listReleased(
   query: HistoryQuery,
 ): Promise<HistoryRecord[]> {
   const prefix = query.address === undefined
-    ? ["history", "time"]
+    ? HISTORY_TIME_PREFIX
     : ["history", "ip", query.node, query.address];
   const records: HistoryRecord[] = [];
   for await (const entry of store.list(prefix, { reverse: true })) {
@@ -128,22 +131,20 @@ export async function pruneHistory(
       PRUNE_BATCH,
       Math.floor(store.limits.maxMutations / 2),
     );
-    for await (const { key } of store.list(["history", "time"], { limit })) {
-      const [, , releasedAtMs, sequence, node, address] = key;
-      if (Number(releasedAtMs) >= beforeMs) break;
-      deletes.push(key, [
-        "history",
-        "ip",
-        node!,
-        address!,
-        releasedAtMs!,
-        sequence!,
-      ]);
+    for await (const { key } of store.list(HISTORY_TIME_PREFIX, { limit })) {
+      if (Number(key[2]) >= beforeMs) break;
+      deletes.push(key, byAddress(key));
     }
     if (deletes.length === 0) return removed;
     await store.commit({ deletes });
     removed += deletes.length / 2;
   }
+}
+
+/** The key by address of a record, of its key in order of time. */
+export function byAddress(key: Key): Key {
+  const [, , releasedAtMs, sequence, node, address] = key;
+  return ["history", "ip", node!, address!, releasedAtMs!, sequence!];
 }
 
 function readReleasedRecord(entry: Entry): HistoryRecord {

@@ -6,6 +6,7 @@ import {
   type RemovalRequest,
 } from "../cluster/join.ts";
 import type { ClusterPlan } from "../cluster/plan.ts";
+import { refuseNewSubnets, type Settling } from "../cluster/settling.ts";
 import type { ClusterState, NodeRecord } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -37,14 +38,21 @@ export class Membership {
   readonly #liveness: Liveness;
   /** The node of this agent, where that is alive as long as it answers. */
   readonly #self: string | undefined;
+  readonly #settling: () => Settling | undefined;
 
   constructor(
     ledger: ClusterLedger,
-    options: { readonly self: string | undefined; readonly liveness: Liveness },
+    options: {
+      readonly self: string | undefined;
+      readonly liveness: Liveness;
+      /** How it stands after a restore. */
+      readonly settling?: () => Settling | undefined;
+    },
   ) {
     this.#ledger = ledger;
     this.#self = options.self;
     this.#liveness = options.liveness;
+    this.#settling = options.settling ?? (() => undefined);
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
@@ -79,7 +87,8 @@ export class Membership {
    *
    * @param pool what the registry's store has of its addresses
    * @throws {NetError} `already_exists` when another host has its name,
-   * `failed_precondition` when it is fenced, `exhausted` when none is left
+   * `failed_precondition` when it is fenced, `exhausted` when none is left,
+   * `unavailable` while the registry is settling and it has none
    */
   async join(
     request: JoinRequest,
@@ -90,6 +99,10 @@ export class Membership {
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const plan = planJoin(state, request, nowMs);
       if (plan.kind === "refused") return plan;
+      const settling = this.#settling();
+      const claim = { node, held: request.heldSubnets, subnets: plan.answer };
+      const refusal = settling && refuseNewSubnets(state, claim, settling);
+      if (refusal) return refusal;
       isNews = plan.changes.length > 0;
       const change = endOfPool(node, { ...pool, subnets: plan.answer });
       return { ...plan, changes: [...plan.changes, ...change] };

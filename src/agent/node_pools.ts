@@ -151,14 +151,15 @@ export class NodePools {
     return removed;
   }
 
-  /** Gives this node its subnets. Where none is left others join all the same. */
+  /** Gives this node its subnets. Where it gets none others join all the same. */
   async #claimOwn(): Promise<void> {
     try {
       await this.#options.claimOwn();
     } catch (error) {
-      if (!(error instanceof NetError) || error.code !== "exhausted") {
-        throw error;
-      }
+      const isRefused = error instanceof NetError &&
+        // Full, or settling after a restore.
+        (error.code === "exhausted" || error.code === "unavailable");
+      if (!isRefused) throw error;
     }
   }
 

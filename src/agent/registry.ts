@@ -11,9 +11,11 @@ import {
 } from "../cluster/plan.ts";
 import { NetError } from "../error.ts";
 import { planAddRoute, planDeleteRoute } from "../cluster/route_plan.ts";
+import { refuseNewSubnets, type Settling } from "../cluster/settling.ts";
 import type {
   ClusterChange,
   ClusterConfig,
+  ClusterState,
   NodeRecord,
   RouteRecord,
 } from "../cluster/state.ts";
@@ -38,9 +40,15 @@ export interface ReleaseCondition {
  */
 export class Registry {
   readonly #ledger: ClusterLedger;
+  readonly #settling: () => Settling | undefined;
 
-  constructor(ledger: ClusterLedger) {
+  /** @param settling how it stands after a restore */
+  constructor(
+    ledger: ClusterLedger,
+    settling: () => Settling | undefined = () => undefined,
+  ) {
     this.#ledger = ledger;
+    this.#settling = settling;
   }
 
   /**
@@ -60,11 +68,12 @@ export class Registry {
   /**
    * Gives a node one subnet of each network, or those that it has.
    *
-   * @throws {NetError} `exhausted` when a network has none left
+   * @throws {NetError} `exhausted` when a network has none left, `unavailable`
+   * while the registry is settling
    */
   claim(node: string): Promise<readonly Prefix[]> {
     return this.#ledger.submit((state, nowMs) => {
-      const plan = planClaim(state, node, nowMs);
+      const plan = this.#planClaim(state, node, nowMs);
       return plan.kind === "refused" || plan.changes.length === 0
         ? plan
         : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
@@ -74,7 +83,7 @@ export class Registry {
   /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
   checkClaim(node: string): Promise<void> {
     return this.#ledger.submit((state, nowMs) => {
-      const plan = planClaim(state, node, nowMs);
+      const plan = this.#planClaim(state, node, nowMs);
       return plan.kind === "refused"
         ? plan
         : { kind: "planned", answer: undefined, changes: [] };
@@ -221,6 +230,18 @@ export class Registry {
     },
   ): Promise<void> {
     return this.#ledger.submit((state) => planDeleteRoute(state, route));
+  }
+
+  #planClaim(
+    state: ClusterState,
+    node: string,
+    nowMs: number,
+  ): ClusterPlan<readonly Prefix[]> {
+    const plan = planClaim(state, node, nowMs);
+    const settling = this.#settling();
+    if (plan.kind === "refused" || !settling) return plan;
+    const claim = { node, held: [], subnets: plan.answer };
+    return refuseNewSubnets(state, claim, settling) ?? plan;
   }
 }
 

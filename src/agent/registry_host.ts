@@ -17,6 +17,8 @@ import { Membership } from "./membership.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { NodePools } from "./node_pools.ts";
 import { Registry } from "./registry.ts";
+import { migrateState } from "./schema.ts";
+import { SettlingTime } from "./settling_time.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
 import { sleep } from "./sleep.ts";
 
@@ -54,6 +56,8 @@ export class RegistryHost {
   readonly pools: NodePools;
   readonly allocators: Allocators;
   readonly cluster: ClusterConfig;
+  /** How it stands after a restore. */
+  readonly settling: SettlingTime;
   /** What is done before another host gets a subnet. */
   beforeJoin: () => Promise<unknown> = () => Promise.resolve();
   readonly #options: RegistryHostOptions;
@@ -70,6 +74,7 @@ export class RegistryHost {
       readonly membership: Membership;
       readonly liveness: SharedLiveness | undefined;
       readonly cluster: ClusterConfig;
+      readonly settling: SettlingTime;
     },
   ) {
     const { node, isShared } = options;
@@ -79,6 +84,7 @@ export class RegistryHost {
     this.registry = started.registry;
     this.membership = started.membership;
     this.cluster = started.cluster;
+    this.settling = started.settling;
     this.allocators = new Allocators({
       ...options,
       keeps: (asked) => this.#keeps(asked),
@@ -101,6 +107,8 @@ export class RegistryHost {
   static async open(options: RegistryHostOptions): Promise<RegistryHost> {
     const { node, instanceId, store, isShared, networks } = options;
     const { now, uptimeMs, randomId } = options;
+    if (isShared) await migrateState(store);
+    const settling = await SettlingTime.begin(store, { uptimeMs });
     const ledger = createClusterLedger({
       store,
       now,
@@ -119,8 +127,9 @@ export class RegistryHost {
     const membership = new Membership(ledger, {
       self: isShared ? undefined : node,
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
+      settling: () => settling.now,
     });
-    const registry = new Registry(ledger);
+    const registry = new Registry(ledger, () => settling.now);
     const found = await registry.config();
     const cluster = found && networks.length === 0
       ? found
@@ -129,8 +138,14 @@ export class RegistryHost {
         networks: networks.length > 0 ? networks : [DEFAULT_NETWORK],
         createdAtMs: now(),
       });
-    const started = { ledger, registry, membership, liveness, cluster };
-    return new RegistryHost(options, started);
+    return new RegistryHost(options, {
+      ledger,
+      registry,
+      membership,
+      liveness,
+      cluster,
+      settling,
+    });
   }
 
   /** Begins to follow what other agents that host the registry do. */
@@ -147,6 +162,11 @@ export class RegistryHost {
     await this.#liveness?.stop();
   }
 
+  /** Runs a function while nothing about the cluster is changed by this agent. */
+  hold<T>(run: () => Promise<T>): Promise<T> {
+    return this.#ledger.exclusive(run);
+  }
+
   /** Which agent answers for the addresses of a node that is not this agent's. */
   async placeOf(node: string): Promise<NodePlace> {
     const record = await this.registry.node(node);
@@ -157,6 +177,7 @@ export class RegistryHost {
 
   /** Removes the nodes that have been silent for so long, and tells who has fallen silent. */
   async look(reclaimAfterMs: number | undefined): Promise<void> {
+    await this.settling.look();
     for (const node of await this.membership.look(reclaimAfterMs)) {
       await this.pools.remove({ node, instanceId: "", force: true });
     }

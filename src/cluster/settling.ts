@@ -1,0 +1,44 @@
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { type Refusal, refuse } from "../plan.ts";
+import type { ClusterState } from "./state.ts";
+
+/**
+ * The time after the registry was restored from a backup. Hosts that it does
+ * not know may run with subnets that it takes for free: they come back first.
+ */
+export interface Settling {
+  /** When the backup was made, RFC 3339. */
+  readonly takenAt: string;
+  /** How long it still takes, in ms. */
+  readonly leftMs: number;
+}
+
+/**
+ * Refuses a plan that gives a node a subnet which it has not had before, while
+ * the registry is settling.
+ */
+export function refuseNewSubnets(
+  state: ClusterState,
+  claim: {
+    readonly node: string;
+    /** What it says that it has. */
+    readonly held: readonly Prefix[];
+    /** What it would get. */
+    readonly subnets: readonly Prefix[];
+  },
+  { takenAt, leftMs }: Settling,
+): Refusal | undefined {
+  const { node, held, subnets } = claim;
+  const known = state.nodes.get(node)?.subnets ?? [];
+  const had = new Set([...held, ...known].map(formatPrefix));
+  if (subnets.every((subnet) => had.has(formatPrefix(subnet)))) {
+    return undefined;
+  }
+  return refuse(
+    "unavailable",
+    `Cannot give node "${node}" a subnet yet: the registry was restored from a backup of ${takenAt}, ` +
+      `and hosts that it does not know come back with theirs first; try again in ${
+        Math.ceil(leftMs / 1000)
+      } s`,
+  );
+}
