@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { Code } from "@connectrpc/connect";
+import type { AgentReading } from "../../src/metrics/agent_gauges.ts";
+import { NetError } from "../../src/error.ts";
+import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
+import { startAgent } from "../agent/agents.ts";
+import { parseExposition, valuesOf } from "../support/exposition.ts";
+import { run } from "../support/run.ts";
+import { createReport } from "../../src/agent/route_report.ts";
+
+const PROCESS = {
+  startedAtMs: 5_000,
+  cpuSeconds: 1.5,
+  residentBytes: 1024,
+  heapBytes: 512,
+  openFiles: 20,
+  maxFiles: 1000,
+};
+const ROUTES = createReport({
+  mode: "apply",
+  lookedAtMs: 7_000,
+  routes: [],
+  operations: [],
+  repaired: { count: 3, byCause: { "next hop back": 3 }, lastAtMs: 1 },
+  error: "no",
+});
+
+/** What an agent without a store would say. */
+function readNothing(): Promise<AgentReading> {
+  return Promise.reject(new NetError("unavailable", "closed"));
+}
+
+async function format(
+  metrics: Metrics,
+  agent: () => Promise<AgentReading> = readNothing,
+): Promise<string> {
+  const process = () => PROCESS;
+  return (await metrics.format({ agent, process })).text;
+}
+
+Deno.test("Metrics counts what the agent's parts tell", async (t) => {
+  const metrics = new Metrics({ version: "1" });
+  const { agent, calls } = metrics;
+  agent.allocated("created", agent.clock());
+  agent.allocated("created", agent.clock() - 20);
+  agent.allocated("existing", agent.clock());
+  agent.allocated("unavailable", agent.clock());
+  agent.released("leaked");
+  agent.released("node gone");
+  agent.committed("committed", { mutations: 5, startedAtMs: agent.clock() });
+  agent.committed("failed", { mutations: 7, startedAtMs: agent.clock() });
+  agent.watchRestarted();
+  const before = Date.now() / 1000;
+  agent.registryAnswered();
+  const { info, getIP } = Network.method;
+  calls.ended(info, { code: undefined, startedAtMs: calls.clock() });
+  calls.ended(info, { code: undefined, startedAtMs: calls.clock() });
+  calls.ended(getIP, { code: Code.NotFound, startedAtMs: calls.clock() });
+  const text = await format(metrics);
+  const service = Network.typeName;
+  const rows: readonly [string, Readonly<Record<string, number>>][] = [
+    ["allocations_total", {
+      created: 2,
+      existing: 1,
+      exhausted: 0,
+      unavailable: 1,
+    }],
+    ["allocation_duration_seconds_count", { "": 4 }],
+    ["releases_total", {
+      requested: 0,
+      queued: 0,
+      gc: 0,
+      undelivered: 0,
+      leaked: 1,
+      node_gone: 1,
+    }],
+    ["store_commits_total", { committed: 1, conflict: 0, failed: 1 }],
+    ["store_mutations_total", { "": 5 }],
+    ["store_commit_duration_seconds_count", { "": 2 }],
+    ["registry_watch_restarts_total", { "": 1 }],
+    ["rpc_calls_total", {
+      [`${service} Info OK`]: 2,
+      [`${service} GetIP NotFound`]: 1,
+    }],
+    ["rpc_call_duration_seconds_count", {
+      [`${service} Info`]: 2,
+      [`${service} GetIP`]: 1,
+    }],
+    ["build_info", { 1: 1 }],
+  ];
+  for (const [name, values] of rows) {
+    await t.step(name, () => {
+      assert.deepEqual(valuesOf(text, `stellar_net_${name}`), values);
+    });
+  }
+  const answered = valuesOf(
+    text,
+    "stellar_net_registry_last_answer_timestamp_seconds",
+  )[""]!;
+  assert.ok(answered >= before && answered <= Date.now() / 1000);
+  const slow = parseExposition(text).filter(({ name, labels }) =>
+    name === "stellar_net_allocation_duration_seconds_bucket" &&
+    (labels.le === "0.01" || labels.le === "1")
+  );
+  assert.deepEqual(slow.map(({ value }) => value), [3, 4]);
+});
+
+Deno.test("Metrics shows how the agent and its process are", async (t) => {
+  await using started = await startAgent({ coolDownMs: 60_000 });
+  const { agent } = started;
+  const owner = { network: "n", containerId: "c", interfaceName: "eth0" };
+  await agent.allocate("a", { owner, addresses: [] });
+  await agent.allocate("a", {
+    owner: { ...owner, containerId: "d" },
+    addresses: [],
+  });
+  await agent.release("a", owner, "test");
+  const metrics = new Metrics({ version: "1" });
+  const text = await format(metrics, async () => ({
+    status: await agent.status(),
+    followedRevision: 1,
+    routes: ROUTES,
+  }));
+  const { cluster, revision } = await agent.status();
+  const subnet = "172.16.0.0/12 172.16.0.0/22";
+  const rows: readonly [string, Readonly<Record<string, number>>][] = [
+    ["stellar_net_node_info", {
+      [`a ${agent.instanceId} ${cluster!.clusterId}`]: 1,
+    }],
+    ["stellar_net_addresses", {
+      [`${subnet} held`]: 1,
+      [`${subnet} cooling`]: 1,
+      [`${subnet} free`]: 1019,
+    }],
+    ["stellar_net_addresses_capacity", { [subnet]: 1021 }],
+    ["stellar_net_routes_wanted", { "": 0 }],
+    ["stellar_net_routes", { installed: 0, conflict: 0, unresolved: 0 }],
+    ["stellar_net_routes_mode_info", { apply: 1 }],
+    ["stellar_net_routes_failing", { "": 1 }],
+    ["stellar_net_routes_last_look_timestamp_seconds", { "": 7 }],
+    ["stellar_net_route_repairs_total", {
+      missing: 0,
+      changed: 0,
+      surplus: 0,
+      next_hop_back: 3,
+      conflict_gone: 0,
+    }],
+    ["stellar_net_registry_link", {
+      hosted: 1,
+      joined: 0,
+      unreachable: 0,
+      fenced: 0,
+      left: 0,
+    }],
+    ["stellar_net_registry_reachable", { "": 1 }],
+    ["stellar_net_fenced", { "": 0 }],
+    ["stellar_net_registry_revision", { "": 1 }],
+    ["stellar_net_registry_head_revision", { "": revision }],
+    ["stellar_net_cluster_nodes", { "": 1 }],
+    ["stellar_net_peers", { ready: 0, unreachable: 0, no_agent: 0 }],
+    ["stellar_net_release_queue_length", { "": 0 }],
+    ["stellar_net_leak_candidates", { "": 0 }],
+    ["stellar_net_store_readable", { "": 1 }],
+    ["process_start_time_seconds", { "": 5 }],
+    ["process_cpu_seconds_total", { "": 1.5 }],
+    ["process_resident_memory_bytes", { "": 1024 }],
+    ["process_heap_bytes", { "": 512 }],
+    ["process_open_fds", { "": 20 }],
+    ["process_max_fds", { "": 1000 }],
+  ];
+  for (const [name, values] of rows) {
+    await t.step(name, () => assert.deepEqual(valuesOf(text, name), values));
+  }
+  await t.step("again, without adding up", async () => {
+    const again = await format(metrics, async () => ({
+      status: await agent.status(),
+      followedRevision: 1,
+      routes: ROUTES,
+    }));
+    assert.equal(again, text);
+  });
+});
+
+Deno.test("Metrics leaves out what cannot be read", async () => {
+  const metrics = new Metrics({ version: "1" });
+  const text = await format(metrics);
+  assert.deepEqual(valuesOf(text, "stellar_net_store_readable"), { "": 0 });
+  assert.deepEqual(valuesOf(text, "stellar_net_fenced"), {});
+  assert.deepEqual(valuesOf(text, "stellar_net_addresses"), {});
+  assert.deepEqual(valuesOf(text, "process_cpu_seconds_total"), { "": 1.5 });
+  const { text: unknown } = await metrics.format({
+    agent: readNothing,
+    process: () => ({ ...PROCESS, openFiles: undefined, maxFiles: undefined }),
+  });
+  assert.deepEqual(valuesOf(unknown, "process_open_fds"), {});
+  await assert.rejects(
+    format(metrics, () => Promise.reject(new TypeError("a defect"))),
+    /a defect/,
+  );
+});
+
+Deno.test("promtool finds nothing wrong with the names, types and help of metrics", async () => {
+  const metrics = new Metrics({ version: "1" });
+  metrics.calls.ended(Network.method.info, { code: undefined, startedAtMs: 0 });
+  const checked = await run("promtool", ["check", "metrics"], {
+    stdin: await format(metrics),
+  });
+  assert.deepEqual(checked, { code: 0, stdout: "", stderr: "" });
+});
