@@ -92,8 +92,9 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/store/",
-    ours: ["src/error.ts"],
-    others: ["node:"],
+    ours: ["src/error.ts", "src/gen/etcd/"],
+    others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
+      .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
     why: "an adapter knows its engine and the port, not what is kept in it",
   },
   ...HOST_PORTS.map((at): Layer => ({
