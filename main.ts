@@ -221,6 +221,7 @@ async function runAgent(
   makeStateDir(config.stateDir);
   const metrics = new Metrics({
     version: options.version,
+    commit: BUILD.commit ?? "",
     deno: Deno.version.deno,
   });
   const opened = await openDenoKv({

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import {
+  checkLive,
+  checkReady,
+  type Condition,
+} from "../../src/agent/readiness.ts";
+import type { Home, RegistryLink } from "../../src/agent/home.ts";
+import { NetError } from "../../src/error.ts";
+import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startAgent } from "./agents.ts";
+
+const SUBNET = parsePrefix("172.16.0.0/22");
+const LINK = { sinceMs: 0, url: "http://h:1", urls: ["http://h:1"] };
+const UNREACHABLE = "it is out of reach at http://h:1: no way";
+
+/** What does not hold, and of what is told of the registry otherwise. */
+function describe(conditions: readonly Condition[]): readonly string[] {
+  return conditions.map(({ name, holds, reason }) =>
+    `${holds ? "" : "NOT "}${name}: ${reason}`
+  );
+}
+
+/** A home in a state, which claims as `claim` says. */
+function homeOf(
+  state: RegistryLink["state"],
+  subnets: readonly Prefix[],
+  claim: () => Promise<void>,
+): Home {
+  const problem = state === "joined" || state === "hosted" ? "" : "no way";
+  const link = { ...LINK, state, problem };
+  return { link, subnets, checkClaim: claim } as unknown as Home;
+}
+
+Deno.test("checkReady() tells what keeps an agent from handing out addresses", async (t) => {
+  await using started = await startAgent();
+  const { store } = started;
+  const well = () => Promise.resolve();
+  const refuse = (code: "unavailable" | "failed_precondition") => () =>
+    Promise.reject(new NetError(code, `refused: ${code}`));
+  const rows: readonly [
+    name: string,
+    home: Home,
+    registry: string,
+    fence: string,
+    subnet: string,
+  ][] = [
+    [
+      "hosted",
+      homeOf("hosted", [SUBNET], well),
+      "registry: it is hosted here",
+      "not fenced: this node is not fenced",
+      "subnet: 172.16.0.0/22",
+    ],
+    [
+      "hosted, without a subnet yet",
+      homeOf("hosted", [], well),
+      "registry: it is hosted here",
+      "not fenced: this node is not fenced",
+      "subnet: it is claimed with the first allocation",
+    ],
+    [
+      "joined",
+      homeOf("joined", [SUBNET], well),
+      "registry: joined at http://h:1",
+      "not fenced: this node is not fenced",
+      "subnet: 172.16.0.0/22",
+    ],
+    [
+      "unreachable, with its subnet",
+      homeOf("unreachable", [SUBNET], well),
+      `registry: ${UNREACHABLE}; the known subnet is handed out`,
+      "not fenced: this node is not fenced",
+      "subnet: 172.16.0.0/22",
+    ],
+    [
+      "unreachable, never joined",
+      homeOf("unreachable", [], refuse("unavailable")),
+      `NOT registry: ${UNREACHABLE}`,
+      "not fenced: this node is not fenced",
+      "NOT subnet: refused: unavailable",
+    ],
+    [
+      "fenced",
+      homeOf("fenced", [SUBNET], refuse("failed_precondition")),
+      "registry: it refuses this node: no way",
+      "NOT not fenced: this node is fenced: no way",
+      "NOT subnet: refused: failed_precondition",
+    ],
+    [
+      "left",
+      homeOf("left", [], refuse("failed_precondition")),
+      "NOT registry: this node has left the cluster",
+      "not fenced: this node is not fenced",
+      "NOT subnet: refused: failed_precondition",
+    ],
+    [
+      "a registry that does not answer",
+      homeOf("hosted", [], () => new Promise(() => {})),
+      "registry: it is hosted here",
+      "not fenced: this node is not fenced",
+      "NOT subnet: it does not answer within 20 ms",
+    ],
+  ];
+  for (const [name, home, ...told] of rows) {
+    await t.step(name, async () => {
+      const found = await checkReady({ home, store, timeoutMs: 20 });
+      assert.deepEqual(describe(found), [
+        `store: ${store.url} takes reads`,
+        ...told,
+      ]);
+    });
+  }
+});
+
+Deno.test("checkLive() tells whether the store takes reads", async () => {
+  await using started = await startAgent();
+  const { store } = started;
+  store.isDown = true;
+  const [down] = await checkLive({ store });
+  assert.equal(down?.holds, false);
+  store.isDown = false;
+  const hanging = {
+    url: "kv:x",
+    get: () => new Promise(() => {}),
+  } as unknown as Store;
+  assert.deepEqual(
+    describe(await checkLive({ store: hanging, timeoutMs: 1 })),
+    [
+      "NOT store: it does not answer within 1 ms",
+    ],
+  );
+  const broken = {
+    get: () => Promise.reject(new TypeError("a defect")),
+  } as unknown as Store;
+  await assert.rejects(checkLive({ store: broken }), /a defect/);
+});
