@@ -28,6 +28,7 @@ export function setVariables(text: string, values: Variables): string {
   const changed = new Map(
     [...values].filter(([name, value]) => current.get(name) !== value),
   );
+  if (changed.size === 0) return text;
   const missing = new Map(changed);
   const lines: string[] = [];
   for (const line of text === "" ? [] : text.replace(/\n$/, "").split("\n")) {

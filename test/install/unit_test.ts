@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { formatUnit, neededCapabilities } from "../../src/install/unit.ts";
+
+const OPTIONS = {
+  program: "/usr/local/bin/stellar-net",
+  stateDir: "/var/lib/stellar-net",
+  socketPath: "/run/stellar-net/agent.sock",
+  ports: [9000],
+};
+
+/** The lines of a unit that set some of its folders. */
+function folders(options: Partial<typeof OPTIONS>): string[] {
+  const unit = formatUnit({ ...OPTIONS, ...options });
+  return unit.split("\n").filter((line) =>
+    /^(?:State|Runtime)Directory=|^ReadWritePaths=[^-]/.test(line)
+  );
+}
+
+Deno.test("formatUnit() lets the agent write where its flags say, and nowhere else", async (t) => {
+  const rows: readonly [
+    name: string,
+    options: Partial<typeof OPTIONS>,
+    lines: readonly string[],
+  ][] = [
+    ["by default", {}, [
+      "StateDirectory=stellar-net",
+      "RuntimeDirectory=stellar-net",
+    ]],
+    ["below", { stateDir: "/var/lib/a/b", socketPath: "/run/c/d/s" }, [
+      "StateDirectory=a/b",
+      "RuntimeDirectory=c/d",
+    ]],
+    ["elsewhere", { stateDir: "/srv/state", socketPath: "/srv/sock/s" }, [
+      "ReadWritePaths=/srv/state",
+      "ReadWritePaths=/srv/sock",
+    ]],
+    ["both in one", { stateDir: "/srv/a", socketPath: "/srv/a/s" }, [
+      "ReadWritePaths=/srv/a",
+    ]],
+    ["in /run itself", { socketPath: "/run/s" }, [
+      "StateDirectory=stellar-net",
+      "ReadWritePaths=/run",
+    ]],
+    ["odd characters", { stateDir: "/srv/a %\\b" }, [
+      "RuntimeDirectory=stellar-net",
+      "ReadWritePaths=/srv/a\\x20%%\\\\b",
+    ]],
+  ];
+  for (const [name, options, lines] of rows) {
+    await t.step(name, () => assert.deepEqual(folders(options), lines));
+  }
+});
+
+Deno.test("neededCapabilities() has one for low ports where there are any", () => {
+  const usual = ["CAP_NET_ADMIN", "CAP_NET_RAW"];
+  assert.deepEqual(neededCapabilities([0, 9000]), usual);
+  assert.deepEqual(neededCapabilities([9000, 443]), [
+    ...usual,
+    "CAP_NET_BIND_SERVICE",
+  ]);
+});
