@@ -14,6 +14,8 @@ import { desiredRoutes } from "./desired_routes.ts";
 import type { Home } from "./home.ts";
 import { findFacts, type HostFactsOptions } from "./host_facts.ts";
 import { HostReconciler } from "./host_reconciler.ts";
+import { LookSchedule } from "./look_schedule.ts";
+import { overhear } from "./overheard_routes.ts";
 import { RouteReconciler } from "./route_reconciler.ts";
 import type { RouteMode, RouteReport } from "./route_report.ts";
 
@@ -21,7 +23,7 @@ import type { RouteMode, RouteReport } from "./route_report.ts";
 const DEFAULT_BRIDGE = "stellar0";
 /** How often it is looked for what the host says of itself, without an event. */
 const FACTS_INTERVAL_MS = 30_000;
-/** How long after an event, and the least time between two looks. */
+/** How long after the first of some events, and the least time between two looks. */
 const FACTS_SETTLE_MS = 1_000;
 
 const log = getLogger(["stellar-net", "agent", "host"]);
@@ -58,16 +60,30 @@ export class HostKeeper {
   /** The desired routes and host as texts: what is the same is not done again. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
-  #facts: ReturnType<typeof setTimeout> | undefined;
-  #factsRunning: Promise<void> | undefined;
-  #isStopped = false;
+  readonly #facts: LookSchedule;
+  readonly #port: KernelRoutes;
+  readonly #stop = new AbortController();
+  #following: Promise<void> | undefined;
 
   constructor(options: HostKeeperOptions) {
     const { routes, network, mode, config, now } = options;
     this.#options = options;
     this.#bridge = config.bridge;
+    this.#port = overhear(routes, () => {
+      if (this.mayConfigure) this.#network.changed();
+      this.#facts.lookSoon();
+    });
+    this.#facts = new LookSchedule({
+      look: async () => {
+        await this.#reportFacts();
+        return true;
+      },
+      now,
+      debounceMs: FACTS_SETTLE_MS,
+      intervalMs: FACTS_INTERVAL_MS,
+    });
     this.#routes = new RouteReconciler({
-      port: this.#overhear(routes),
+      port: this.#port,
       protocol: config.routeProtocol,
       mode,
       now,
@@ -139,8 +155,10 @@ export class HostKeeper {
 
   /** Begins to keep the host as it is wanted. */
   start(): void {
-    if (this.mayConfigure) this.#network.start();
-    this.#expectFacts(FACTS_INTERVAL_MS);
+    this.#facts.lookSoon();
+    if (!this.mayConfigure) return;
+    this.#network.start();
+    if (this.#options.mode === "off") this.#following = this.#follow();
   }
 
   /** Takes in that the cluster has changed, or this node's subnets. */
@@ -207,11 +225,21 @@ export class HostKeeper {
 
   /** Stops keeping it. It stays as it is. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    clearTimeout(this.#facts);
+    this.#stop.abort();
     await this.#routes.stop();
     await this.#network.stop();
-    await this.#factsRunning;
+    await this.#facts.stop();
+    await this.#following;
+  }
+
+  /** Hears of the kernel's news where nobody else listens: routes are off. */
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      for await (const _ of this.#port.monitor({ signal })) continue;
+    } catch (error) {
+      log.error("Cannot listen for changes of this host: {error}", { error });
+    }
   }
 
   #wantHost(): void {
@@ -234,39 +262,6 @@ export class HostKeeper {
     this.#network.setDesired(desired).catch((error) =>
       log.error("Cannot look after this host's network: {error}", { error })
     );
-  }
-
-  /** The same port, whose events are news for the rest of the host too. */
-  #overhear(port: KernelRoutes): KernelRoutes {
-    const hear = () => {
-      if (this.mayConfigure) this.#network.changed();
-      this.#expectFacts(FACTS_SETTLE_MS);
-    };
-    return {
-      read: () => port.read(),
-      apply: (operations) => port.apply(operations),
-      async *monitor(options) {
-        for await (const event of port.monitor(options)) {
-          hear();
-          yield event;
-        }
-      },
-    };
-  }
-
-  #expectFacts(inMs: number): void {
-    if (this.#isStopped || this.#factsRunning) return;
-    if (this.#facts !== undefined) {
-      if (inMs === FACTS_INTERVAL_MS) return;
-      clearTimeout(this.#facts);
-    }
-    this.#facts = setTimeout(() => {
-      this.#facts = undefined;
-      this.#factsRunning = this.#reportFacts().finally(() => {
-        this.#factsRunning = undefined;
-        this.#expectFacts(FACTS_INTERVAL_MS);
-      });
-    }, inMs);
   }
 
   async #reportFacts(): Promise<void> {

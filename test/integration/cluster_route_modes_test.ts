@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { routesOf, settled, startInOrder } from "../lab/cluster.ts";
 import { clusterFlags, Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { watchMending } from "../lab/mending.ts";
 
 /** What `--routes` says, by the number of the host. */
 const MODES = ["apply", "plan", "off", "apply"];
@@ -91,6 +92,26 @@ Deno.test("hosts of one cluster treat routes as --routes says", async (t) => {
     );
     assert.equal(await kernelOf(off), before.get(off));
   });
+  await t.step(
+    "off: a bridge that is asked for is kept all the same",
+    async () => {
+      const { agent } = off;
+      agent.flags = [...agent.flags, "--bridge", "stellar0"];
+      await agent.restart();
+      const isThere = async () =>
+        (await off.ip("-4 address show")).includes(" 172.16.8.1/22 ");
+      await lab.waitFor("the bridge", isThere);
+      // The first look after its start may be the one that mends.
+      for (const time of ["", ", again"]) {
+        await watchMending(lab, {
+          what: `the bridge is deleted where routes are off${time}`,
+          breakIt: () => off.ip("link del stellar0"),
+          isMended: isThere,
+        });
+      }
+      assert.deepEqual(await off.routes(), []);
+    },
+  );
   await t.step(
     "apply: what went stale without the agent goes at its start",
     async () => {
