@@ -1,5 +1,6 @@
 import { basename, resolve } from "node:path";
 import { NetError } from "../error.ts";
+import { bundleProgram } from "./bundle_program.ts";
 import type { CniSetup, InstallOptions } from "./cni_setup.ts";
 import type { CommandRunner } from "./command.ts";
 import { makeSymlink } from "./symlink.ts";
@@ -101,14 +102,15 @@ export class FileCniSetup implements CniSetup {
     dir: string,
   ): Promise<string> {
     const { main, deno, config } = program;
-    const args = ["bundle", "--quiet", "--code-splitting", "--minify"]
-      .concat("--config", config, "--outdir", dir, main);
-    const { code, stderr } = await this.#runner.run({ program: deno, args });
-    if (code !== 0) {
+    const failure = await bundleProgram(this.#runner, {
+      ...{ deno, config, main },
+      outDir: dir,
+    });
+    if (failure !== undefined) {
       await Deno.remove(dir, { recursive: true }).catch(() => {});
       throw new NetError(
         "unavailable",
-        `Cannot bundle the plugin with "${deno} bundle": ${stderr.trim()}`,
+        `Cannot bundle the plugin with "${deno} bundle": ${failure}`,
       );
     }
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;

@@ -80,7 +80,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "src/install/", ours: PURE, others: [], why: PURE_WHY },
   {
     at: "src/build/",
-    ours: ["src/error.ts"],
+    ours: ["src/error.ts", "src/host/bundle_program.ts", "src/host/command.ts"],
     others: ["node:"],
     why: "it makes the executable out of main.ts, and knows no part of it",
   },

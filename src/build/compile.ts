@@ -1,0 +1,62 @@
+import { stripVTControlCharacters } from "node:util";
+import type { CommandRunner } from "../host/command.ts";
+import { permissionFlags } from "./permissions.ts";
+import type { Target } from "./target.ts";
+
+/**
+ * Flags of V8 for an agent that runs for years: its memory grows in small steps
+ * (docs/performance.md).
+ */
+const V8_FLAGS =
+  "--v8-flags=--max-semi-space-size=8,--heap-growing-percent=100";
+const UNSTABLE = ["--unstable-kv", "--unstable-lazy-dynamic-imports"];
+
+/** How the runtime is started, in either kind of executable. */
+export const RUN_FLAGS: readonly string[] = [
+  ...["--quiet", "--no-config", "--no-lock", "--no-npm", "--no-remote"],
+  ...UNSTABLE,
+  V8_FLAGS,
+  ...permissionFlags(),
+];
+
+/** What to compile. */
+export interface CompileOptions {
+  readonly target: Target;
+  /** The bundled main module. */
+  readonly main: string;
+  /** Where the executable goes. */
+  readonly output: string;
+  readonly runner: CommandRunner;
+}
+
+/** How that went. */
+export type CompileResult =
+  | { readonly kind: "compiled" }
+  /** There is no base runtime to be had. */
+  | { readonly kind: "no base runtime"; readonly why: string }
+  | { readonly kind: "failed"; readonly why: string };
+
+/**
+ * Makes an executable with `deno compile`. Its base runtime comes from the
+ * vendor, or is the file that `DENORT_BIN` names.
+ */
+export async function compile(
+  { target, main, output, runner }: CompileOptions,
+): Promise<CompileResult> {
+  const { code, stderr } = await runner.run({
+    program: Deno.execPath(),
+    args: ["compile", "--no-check", "--target", target.triple]
+      .concat("--output", output, RUN_FLAGS, main),
+  });
+  if (code === 0) return { kind: "compiled" };
+  const why = stripVTControlCharacters(stderr).trim();
+  return /Setting up base binary|error sending request/.test(why)
+    ? { kind: "no base runtime", why: lastCause(why) }
+    : { kind: "failed", why };
+}
+
+/** The innermost of the causes that Deno lists, each with a number. */
+function lastCause(text: string): string {
+  const causes = text.split("Stack backtrace")[0]!.match(/^ +\d+: .*$/gm);
+  return causes?.at(-1)?.replace(/^ +\d+: /, "") ?? text;
+}

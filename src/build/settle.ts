@@ -1,0 +1,105 @@
+/** How many unpacked programs stay, besides the one that is put in place. */
+const KEPT = 3;
+/** What an unpacking that was broken off has left is removed after this time. */
+const LEFTOVER_MS = 3_600_000;
+
+/** Codes of rename(2) where something is in the way. */
+const IN_THE_WAY = ["ENOTEMPTY", "EEXIST", "ENOTDIR", "EISDIR"];
+
+/** What to do with what is in the way. */
+export interface SettleOptions {
+  /** Whether it makes room. Else it stays, and that is an error. */
+  readonly replace: boolean;
+}
+
+/**
+ * Puts a folder in its place, whole: its files reach the disk first.
+ *
+ * @throws {Error} when something is in the way, or it cannot be moved
+ */
+export function settle(
+  folder: string,
+  place: string,
+  { replace }: SettleOptions,
+): void {
+  syncAll(folder);
+  const aside = `${folder}.old`;
+  while (!tryRename(folder, place, replace)) {
+    removeIfThere(aside);
+    tryRename(place, aside, false);
+  }
+  sync(parentOf(place));
+  removeIfThere(aside);
+}
+
+/** Whether it was done, where something may be in the way. */
+function tryRename(from: string, to: string, mayFail: boolean): boolean {
+  try {
+    Deno.renameSync(from, to);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (mayFail && IN_THE_WAY.includes(code ?? "")) return false;
+    throw error;
+  }
+}
+
+/** Removes what unpacking has left in a folder, and all but the newest of the older programs. */
+export function tidy(place: string): void {
+  const dir = parentOf(place);
+  const programs: { readonly path: string; readonly atMs: number }[] = [];
+  for (const { name } of Deno.readDirSync(dir)) {
+    const path = `${dir}/${name}`;
+    const atMs = changedAtMs(path);
+    if (name.startsWith(".")) {
+      if (Date.now() - atMs > LEFTOVER_MS) removeIfThere(path);
+    } else if (path !== place && !name.endsWith(".stamp")) {
+      programs.push({ path, atMs });
+    }
+  }
+  programs.sort((a, b) => b.atMs - a.atMs);
+  for (const { path } of programs.slice(KEPT)) {
+    removeIfThere(`${path}.stamp`);
+    removeIfThere(path);
+  }
+}
+
+function syncAll(path: string): void {
+  for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    if (isDirectory) syncAll(`${path}/${name}`);
+    else sync(`${path}/${name}`);
+  }
+  sync(path);
+}
+
+function sync(path: string): void {
+  using file = Deno.openSync(path);
+  file.syncDataSync();
+}
+
+function changedAtMs(path: string): number {
+  try {
+    return Deno.lstatSync(path).mtime?.getTime() ?? 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return Date.now();
+    throw error;
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+if (import.meta.main) {
+  const [folder, place, how] = Deno.args;
+  settle(folder!, place!, { replace: how === "replace" });
+  tidy(place!);
+}
