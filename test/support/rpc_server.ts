@@ -1,7 +1,9 @@
-import type { ConnectRouter } from "@connectrpc/connect";
 import type { ListenAddress } from "../../src/agent/config.ts";
-import type { RpcLimits } from "../../src/rpc/limits.ts";
-import { createRpcServer, type RpcServer } from "../../src/rpc/server.ts";
+import {
+  createRpcServer,
+  type RpcServer,
+  type RpcServerOptions,
+} from "../../src/rpc/server.ts";
 import { withTempDir } from "./temp_dir.ts";
 
 /** A server that listens on loopback and on a unix socket. */
@@ -17,10 +19,7 @@ export interface RunningServer {
 
 /** Calls a function with a running server, and closes it with no grace. */
 export function withRpcServer<T>(
-  options: {
-    readonly routes: (router: ConnectRouter) => void;
-    readonly limits?: Partial<RpcLimits>;
-  },
+  options: RpcServerOptions,
   use: (running: RunningServer) => Promise<T>,
 ): Promise<T> {
   return withTempDir(async (dir) => {
