@@ -2,7 +2,7 @@ import { NetError } from "../error.ts";
 import type { Allocation } from "../ipam/allocation.ts";
 import { NodePool } from "../ipam/node_pool.ts";
 import { SubnetPool } from "../ipam/subnet_pool.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
@@ -85,19 +85,31 @@ export async function takeOver(
   if (pool) return readPool(pool).map(({ subnet }) => subnet);
   await deleteAddresses(store, node);
   let batch = new Batch(store.limits);
+  // What has cooled down in the registry is not known here: the search goes on
+  // behind what is held, so that it is not given at once.
+  const last = new Map<string, Address>();
   for await (const page of from.pages) {
     for (const allocation of page) {
+      for (const { address, subnet } of allocation.addresses) {
+        const key = formatPrefix(subnet);
+        if (address.value > (last.get(key)?.value ?? 0n)) {
+          last.set(key, address);
+        }
+      }
       batch.add({ puts: allocationPuts(node, allocation) });
       if (!batch.isFull) continue;
       await store.commit(batch.commit());
       batch = new Batch(store.limits);
     }
   }
+  const subnets = from.subnets.map(formatPrefix);
+  const cursors = subnets.flatMap((subnet) => last.get(subnet) ?? []);
   batch.add({
     checks: [{ key: poolKey(node), version: null }],
     puts: [{
       key: poolKey(node),
-      value: { subnets: from.subnets.map(formatPrefix), cursors: [] },
+      // An allocation has an address of each subnet.
+      value: { subnets, cursors: cursors.map(formatAddress) },
     }],
   });
   const { committed } = await store.commit(batch.commit());

@@ -11,6 +11,7 @@ import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
 import type { Fault } from "../fake/faulty_store.ts";
 import { NetError } from "../../src/error.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { owner } from "../ipam/pools.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { allocate, held, startAgent, type TestAgent } from "./agents.ts";
 import { becomes } from "./joined_hosts.ts";
@@ -207,3 +208,15 @@ Deno.test("NodePools.join() leaves a node that holds nothing nothing to take ove
   const left = await Array.fromAsync(registry.store.list(addressKey("b")));
   assert.deepEqual(left, []);
 });
+
+Deno.test("takeOver() goes on behind what is held: what was released lately is not given at once", () =>
+  withHandover(async ({ registry, test: { agent } }) => {
+    await registry.agent.release("b", owner("c1"), "test");
+    agent.home.start(() => {});
+    await becomes(agent, "joined");
+    await agent.home.stop();
+    assert.equal(
+      await allocate(agent, "new", { node: "b" }),
+      `172.16.0.${2 + COUNT}`,
+    );
+  }));
