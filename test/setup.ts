@@ -16,6 +16,8 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],
+  // It is installed and not started: there is another init, or none.
+  ["/usr/bin/systemd-analyze", "systemd"],
   ["/usr/bin/unshare", "util-linux"],
   ["/usr/lib/cni/host-local", "containernetworking-plugins"],
   ["/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"],

@@ -97,7 +97,9 @@ async function install(call: Call): Promise<void> {
     isDryRun,
     nothing: "Everything is in place",
   });
-  if (!families && target.choices.pluginDir !== null) {
+  if (
+    !families && target.choices.pluginDir !== null && config.join.length > 0
+  ) {
     call.note(
       `"${CONFLIST_PATH}" routes ${
         guess(config).map((family) => `IPv${family}`).join(" and ")

@@ -47,7 +47,7 @@ export class DenoHostFiles implements HostFiles {
         ? []
         : await this.#makeFolders(dirname(path));
       await carryOut(operation, this.#at(path));
-      return made;
+      return kind === "folder" ? [...made, path] : made;
     });
   }
 

@@ -168,11 +168,23 @@ Deno.test("install --root leaves this host alone", async () => {
     "install --root /mnt/image/ --network fd00::/48",
     installer,
   );
-  assert.equal(code, 0);
-  assert.match(stderr, /^"\S+" routes IPv6 alone: /);
+  assert.deepEqual([code, stderr], [0, ""]);
+  const [{ ipam }] = JSON.parse(contentOf(installer, CONFLIST)).plugins;
+  assert.deepEqual(ipam.routes, [{ dst: "::/0" }]);
   assert.deepEqual([installer.commands, targets], [[], []]);
   assert.deepEqual(installer.roots, ["/mnt/image"]);
   assert.ok(installer.files.nodes.has(WANTED));
+});
+
+Deno.test("install that joins says where it does not know the cluster's families", async () => {
+  const { stderr } = await run(
+    "install --root /mnt --join http://h:9000",
+    createFakeInstaller(),
+  );
+  assert.match(
+    stderr,
+    /^"\S+conflist" routes IPv4 alone: where the cluster has/,
+  );
 });
 
 Deno.test("install checks the flags as the agent does, with what was installed before", async (t) => {

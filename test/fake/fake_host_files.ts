@@ -44,7 +44,7 @@ export class FakeHostFiles implements HostFiles {
     }
     const made = this.#makeFolders(folderOf(path));
     this.#put(operation);
-    return Promise.resolve(made);
+    return Promise.resolve(kind === "folder" ? [...made, path] : made);
   }
 
   digestOf(text: string): Promise<string> {

@@ -38,7 +38,11 @@ Deno.test("DenoHostFiles carries operations out below its root, and sees what is
         [],
         { kind: "file", mode: 0o755, digest: HELLO },
       ],
-      [{ kind: "folder", path: "/etc/b", mode: 0o700 }, [], { kind: "folder" }],
+      [
+        { kind: "folder", path: "/etc/b", mode: 0o700 },
+        ["/etc/b"],
+        { kind: "folder" },
+      ],
       [{ kind: "remove_empty", path: "/etc" }, [], { kind: "folder" }],
       [{ kind: "remove_empty", path: "/etc/b" }, [], { kind: "absent" }],
       [{ kind: "remove", path: "/etc/a/x" }, [], { kind: "absent" }],
