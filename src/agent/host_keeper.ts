@@ -4,16 +4,17 @@ import { NetError } from "../error.ts";
 import type { KernelRoutes } from "../host/routes.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { gatewayOf } from "../net/subnet.ts";
 import { formatDesiredRoute } from "../route/desired_route.ts";
 import type { HostNetwork } from "../host/host_network.ts";
 import type { HostInterfaces } from "../route/uplink.ts";
 import type { Check } from "./check.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
+import { checkConfigured } from "./configured_subnet.ts";
 import { desiredRoutes } from "./desired_routes.ts";
 import type { Home } from "./home.ts";
 import { findFacts, type HostFactsOptions } from "./host_facts.ts";
 import { HostReconciler } from "./host_reconciler.ts";
+import { hostWarnings } from "./host_warnings.ts";
 import { LookSchedule } from "./look_schedule.ts";
 import { overhear } from "./overheard_routes.ts";
 import { RouteReconciler } from "./route_reconciler.ts";
@@ -109,8 +110,17 @@ export class HostKeeper {
 
   /** What an operator should know, a line each. */
   get warnings(): readonly string[] {
+    const { home } = this.#options;
+    const hasPeers = home.view.nodes.size > 1;
     const network = this.mayConfigure ? this.#network.warnings : [];
-    return [...this.#warnings, ...network];
+    return [
+      ...this.#warnings,
+      ...hostWarnings({
+        ...this.#options,
+        ...{ subnets: home.subnets, advertised: this.#advertised, hasPeers },
+      }),
+      ...network,
+    ];
   }
 
   /** Reads the kernel, puts it right where that is wanted, and tells how it stands. */
@@ -166,7 +176,9 @@ export class HostKeeper {
     const { home, node } = this.#options;
     // Before anything is known, what is there from the last time stays.
     if (!home.cluster && home.link.state !== "left") return;
-    const routes = desiredRoutes(home.view, { node, subnets: home.subnets });
+    const routes = home.link.state === "left"
+      ? []
+      : desiredRoutes(home.view, { node, subnets: home.subnets });
     const wanted = routes.map(formatDesiredRoute).join("\n");
     if (wanted !== this.#wanted.routes) {
       this.#wanted.routes = wanted;
@@ -191,25 +203,7 @@ export class HostKeeper {
       );
     }
     const [own] = await home.claim();
-    if (!own || formatPrefix(own) !== formatPrefix(subnet)) {
-      throw new NetError(
-        "invalid_argument",
-        `Invalid field "subnet.cidr": "${
-          formatPrefix(subnet)
-        }" is not the subnet of this node, which is "${
-          own ? formatPrefix(own) : ""
-        }"`,
-      );
-    }
-    const expected = formatAddress(gatewayOf(own));
-    if (gateway !== expected) {
-      throw new NetError(
-        "invalid_argument",
-        `Invalid field "subnet.gateway": "${gateway}" is not the gateway of "${
-          formatPrefix(own)
-        }", which is "${expected}"`,
-      );
-    }
+    checkConfigured(own, { subnet, gateway });
     this.#bridge ??= DEFAULT_BRIDGE;
     this.#wantHost();
     const { checks } = await this.#network.reconcile();

@@ -105,4 +105,17 @@ Deno.test("eight hosts that join at once are one cluster, which they leave and c
     }
     await settled(members);
   });
+  await t.step("the registry's own node leaves, and comes back", async () => {
+    const { agent } = registry!;
+    await registry!.must("stellar-net", ["node", "leave"]);
+    const rest = without(registry!);
+    await settled(rest);
+    await lab.waitFor(
+      "the registry's host to have no routes",
+      async () => (await registry!.routes()).length === 0,
+    );
+    await agent.restart();
+    assert.deepEqual(await registry!.joined(), members.get(registry!));
+    await settled(members);
+  });
 });
