@@ -10,7 +10,7 @@ export interface Selector {
 /** What Prometheus adds to every series, and what groups of buckets have. */
 const ADDED = ["job", "instance"];
 /** Labels whose values come with use. */
-const OPEN = ["code", "method", "service"];
+const OPEN = ["code", "method", "mode", "service"];
 
 /** The metrics of this project and its process that a query reads. */
 export function selectorsOf(query: string): Selector[] {
