@@ -4,6 +4,10 @@
  * another needs.
  */
 import type { AgentConfig } from "./src/agent/config.ts";
+import type {
+  RestoreRequest,
+  RestoreSummary,
+} from "./src/backup/restore_summary.ts";
 import { BUILD, type BuildInfo } from "./src/build/build_info.ts";
 import type { InstallIo } from "./src/cli/install_io.ts";
 import type { LogOptions } from "./src/cli/io.ts";
@@ -48,6 +52,7 @@ async function runCommandLine(): Promise<number> {
     { runCli },
     { FileCniSetup },
     { DenoCommandRunner },
+    { DenoWholeFiles },
     { createRpcTransport },
   ] = await Promise.all([
     import("./deno.json", { with: { type: "json" } }),
@@ -56,6 +61,7 @@ async function runCommandLine(): Promise<number> {
     import("./src/cli/program.ts"),
     import("./src/host/file_cni_setup.ts"),
     import("./src/host/deno_command.ts"),
+    import("./src/host/deno_whole_files.ts"),
     import("./src/rpc/client.ts"),
   ]);
   return await runCli(Deno.args, {
@@ -82,6 +88,9 @@ async function runCommandLine(): Promise<number> {
       new DenoCommandRunner(),
     ),
     installer: createInstaller,
+    files: new DenoWholeFiles(),
+    commands: new DenoCommandRunner(),
+    restore,
     runAgent: (config, log) => runAgent(config, { log, version }),
   });
 }
@@ -124,6 +133,33 @@ async function createInstaller(): Promise<InstallIo> {
   };
 }
 
+/** Restores a state from a backup. */
+async function restore(request: RestoreRequest): Promise<RestoreSummary> {
+  const [
+    { resolve },
+    { restoreState },
+    { readBackup },
+    { DenoWholeFiles },
+    { makeStateDir },
+    { NewStateFile },
+  ] = await Promise.all([
+    import("node:path"),
+    import("./src/agent/restore.ts"),
+    import("./src/backup/read.ts"),
+    import("./src/host/deno_whole_files.ts"),
+    import("./src/host/state_dir.ts"),
+    import("./src/store/new_state_file.ts"),
+  ]);
+  const files = new DenoWholeFiles();
+  const stateDir = resolve(request.stateDir);
+  if (!request.dryRun) makeStateDir(stateDir);
+  return await restoreState({
+    ...request,
+    read: () => readBackup(files.read(request.file)),
+    state: new NewStateFile(`${stateDir}/state.db`),
+  });
+}
+
 /** Tells how this program was built; of sources, which commit they are of. */
 async function readBuild(): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
@@ -143,6 +179,7 @@ async function runAgent(
 ): Promise<void> {
   const [
     { Agent },
+    { readState },
     { runDaemon },
     { Examiner },
     { HostKeeper },
@@ -160,6 +197,7 @@ async function runAgent(
     { LinuxPathProbe },
     { formatGreeting },
     { configureLogging },
+    { LogRing },
     { readKernelFile },
     { connectionsPerListener },
     { readProcessStats },
@@ -178,6 +216,7 @@ async function runAgent(
     { openDenoKv },
   ] = await Promise.all([
     import("./src/agent/agent.ts"),
+    import("./src/agent/backup.ts"),
     import("./src/agent/daemon.ts"),
     import("./src/agent/examiner.ts"),
     import("./src/agent/host_keeper.ts"),
@@ -195,6 +234,7 @@ async function runAgent(
     import("./src/host/linux_path_probe.ts"),
     import("./src/cli/greeting.ts"),
     import("./src/host/logging.ts"),
+    import("./src/host/log_ring.ts"),
     import("./src/host/kernel_file.ts"),
     import("./src/host/open_files.ts"),
     import("./src/host/process_stats.ts"),
@@ -212,7 +252,14 @@ async function runAgent(
     import("./src/rpc/server.ts"),
     import("./src/store/deno_kv.ts"),
   ]);
-  await configureLogging({ ...options.log, write: writeError });
+  const logRing = new LogRing();
+  await configureLogging({
+    ...options.log,
+    write(line) {
+      logRing.add(line);
+      writeError(line);
+    },
+  });
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   Deno.addSignalListener("SIGTERM", onSignal);
@@ -287,6 +334,11 @@ async function runAgent(
         version: options.version,
         listeners: () => listeners,
         warnings: () => warnings,
+        recentLog: () => logRing.lines,
+        readState: () =>
+          readState(store, {
+            holdCluster: (run) => agent.host?.hold(run) ?? run(),
+          }),
         now: Date.now,
       },
     });

@@ -3,11 +3,10 @@ import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Entry, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { type AgentStatus, countCluster } from "./agent_status.ts";
 import type { Allocators } from "./allocators.ts";
-import { readState } from "./backup.ts";
 import { Containers } from "./containers.ts";
 import {
   type HistoryQuery,
@@ -272,13 +271,6 @@ export class Agent {
   pruneHistory(): Promise<number> {
     const { now, keepHistoryMs } = this.#options;
     return pruneHistory(this.#store, now() - keepHistoryMs);
-  }
-
-  /** All entries of the state of this agent, as of one moment: {@linkcode readState}. */
-  readState(): AsyncIterable<Entry> {
-    return readState(this.#store, {
-      holdCluster: (run) => this.host?.hold(run) ?? run(),
-    });
   }
 
   /** Who hands out the addresses of a node that are here. */

@@ -162,9 +162,9 @@ export class RegistryHost {
     await this.#liveness?.stop();
   }
 
-  /** Runs a function while nothing about the cluster is changed by this agent. */
+  /** Runs a function while nothing about the cluster is changed in this agent's own store. */
   hold<T>(run: () => Promise<T>): Promise<T> {
-    return this.#ledger.exclusive(run);
+    return this.#options.isShared ? run() : this.#ledger.exclusive(run);
   }
 
   /** Which agent answers for the addresses of a node that is not this agent's. */

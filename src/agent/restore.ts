@@ -1,9 +1,10 @@
 import type { BackupPart } from "../backup/read.ts";
 import type { BackupHeader } from "../backup/format.ts";
+import type { RestoreSummary } from "../backup/restore_summary.ts";
 import { NetError } from "../error.ts";
 import type { Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
-import { type Restored, restoredPut } from "./restored.ts";
+import { isRestoredKey, type Restored, restoredPut } from "./restored.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 
 /** Where a state is restored to. */
@@ -25,7 +26,7 @@ export interface NewState {
   create(fill: (store: Store) => Promise<void>): Promise<void>;
 }
 
-/** What to restore, and where to. */
+/** What {@linkcode restoreState} works with. */
 export interface RestoreOptions {
   /** Reads the backup from its beginning. It is read twice. */
   readonly read: () => AsyncIterable<BackupPart>;
@@ -34,20 +35,6 @@ export interface RestoreOptions {
   readonly settleMs: number;
   /** Only says what would be done. */
   readonly dryRun: boolean;
-}
-
-/** What was restored, or would be. */
-export interface RestoreSummary {
-  readonly header: BackupHeader;
-  readonly entries: number;
-  /** Whether the registry is in it. */
-  readonly hasRegistry: boolean;
-  /** How many nodes the registry has. */
-  readonly nodes: number;
-  /** How many addresses are held. */
-  readonly held: number;
-  /** How many records of the history there are. */
-  readonly history: number;
 }
 
 /**
@@ -110,12 +97,14 @@ async function load(
   for await (const part of parts) {
     if (part.kind === "header") continue;
     entries++;
+    // What was restored before has settled, or begins anew.
+    if (isRestoredKey(part.entry.key)) continue;
     batch.add({ puts: [part.entry] });
     if (!batch.isFull) continue;
     await store.commit(batch.commit());
     batch = new Batch(store.limits);
   }
-  await store.commit(batch.commit());
+  if (!batch.isEmpty) await store.commit(batch.commit());
   return entries;
 }
 

@@ -19,6 +19,12 @@ export function restoredPut(
   return { key: RESTORED_KEY, value: { ...restored } };
 }
 
+/** Whether a key is that of how a state was restored. */
+export function isRestoredKey(key: Key): boolean {
+  return key.length === RESTORED_KEY.length &&
+    key.every((part, i) => part === RESTORED_KEY[i]);
+}
+
 /** Reads how a state was restored; undefined when it was not, or all is settled. */
 export async function readRestored(
   store: Store,

@@ -1,7 +1,9 @@
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import {
   type BackupEntry,
   type BackupHeader,
+  type BackupTrailer,
   parseHeader,
   parseLine,
   refuse,
@@ -9,6 +11,7 @@ import {
 
 /** Bytes of the longest line: more than a value and its key can have. */
 const MAX_LINE_BYTES = 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** What a backup holds, piece by piece. The header comes first. */
 export type BackupPart =
@@ -16,86 +19,110 @@ export type BackupPart =
   | { readonly kind: "entry"; readonly entry: BackupEntry };
 
 /**
- * Reads a backup. That it is whole and as it was written is known at its end
- * only: until then nothing of it is to be relied on.
+ * Reads a backup as its bytes come. That it is whole and as it was written is
+ * known at its end only: until then nothing of it is to be relied on.
  *
- * @throws {NetError} `failed_precondition` when it is damaged, cut short,
- * changed or of a newer format
+ * What is damaged, cut short, changed or of a newer format is refused with a
+ * NetError, `failed_precondition`.
  */
+export class BackupReader {
+  readonly #hash = createHash("sha256");
+  readonly #decoder = new TextDecoder("utf-8", {
+    fatal: true,
+    ignoreBOM: true,
+  });
+  /** The beginning of a line, in pieces. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+  #lines = 0;
+  #entries = 0;
+  #isDone = false;
+
+  /** Takes the next bytes, and gives what is in the lines that they end. */
+  *push(piece: Uint8Array): Generator<BackupPart> {
+    let from = 0;
+    for (;;) {
+      const end = piece.indexOf(NEWLINE, from);
+      if (end === -1) break;
+      const line = Buffer.concat([
+        ...this.#rest,
+        piece.subarray(from, end + 1),
+      ]);
+      this.#rest = [];
+      this.#restBytes = 0;
+      from = end + 1;
+      const part = this.#read(line);
+      if (part) yield part;
+    }
+    if (from === piece.length) return;
+    this.#rest.push(piece.subarray(from));
+    this.#restBytes += piece.length - from;
+    if (this.#restBytes > MAX_LINE_BYTES) {
+      throw refuse("a line of it has no end; use another backup");
+    }
+  }
+
+  /** Tells how many entries there were. @throws {NetError} when it is not whole */
+  end(): number {
+    if (this.#lines === 0 && this.#restBytes === 0) {
+      throw refuse("it is empty; use another backup");
+    }
+    if (!this.#isDone) {
+      throw refuse(
+        "it is cut short: its last line is missing; use another backup",
+      );
+    }
+    if (this.#restBytes > 0) throw followed();
+    return this.#entries;
+  }
+
+  #read(bytes: Uint8Array): BackupPart | undefined {
+    const line = this.#decode(bytes);
+    this.#lines++;
+    if (this.#isDone) throw followed();
+    if (this.#lines === 1) {
+      const header = parseHeader(line);
+      this.#hash.update(bytes);
+      return { kind: "header", header };
+    }
+    const parsed = parseLine(line, this.#lines);
+    if (!("key" in parsed)) return this.#finish(parsed);
+    this.#hash.update(bytes);
+    this.#entries++;
+    return { kind: "entry", entry: parsed };
+  }
+
+  #finish({ entries, sha256 }: BackupTrailer): undefined {
+    this.#isDone = true;
+    if (entries !== this.#entries) {
+      throw refuse(
+        `it should have ${entries} entries, and has ${this.#entries}; use another backup`,
+      );
+    }
+    if (sha256 === this.#hash.digest("hex")) return;
+    throw refuse(
+      "its checksum is another: it was changed after it was made; use another backup",
+    );
+  }
+
+  #decode(line: Uint8Array): string {
+    try {
+      return this.#decoder.decode(line.subarray(0, -1));
+    } catch {
+      throw refuse("it is no text in UTF-8; use another backup");
+    }
+  }
+}
+
+/** Reads a backup from its beginning to its end: see {@linkcode BackupReader}. */
 export async function* readBackup(
   pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<BackupPart> {
-  const hash = createHash("sha256");
-  let number = 0;
-  let entries = 0;
-  let isDone = false;
-  for await (const { line, bytes } of readLines(pieces)) {
-    number++;
-    if (isDone) throw refuse(`something follows its last line`);
-    if (number === 1) {
-      yield { kind: "header", header: parseHeader(line) };
-      hash.update(bytes);
-      continue;
-    }
-    const parsed = parseLine(line, number);
-    if ("key" in parsed) {
-      hash.update(bytes);
-      entries++;
-      yield { kind: "entry", entry: parsed };
-      continue;
-    }
-    isDone = true;
-    if (parsed.entries !== entries) {
-      throw refuse(
-        `it says that it has ${parsed.entries} entries, and has ${entries}; use another backup`,
-      );
-    }
-    if (parsed.sha256 !== hash.digest("hex")) {
-      throw refuse(
-        "its checksum is another: it was changed after it was made; use another backup",
-      );
-    }
-  }
-  if (number === 0) throw refuse("it is empty; use another backup");
-  if (!isDone) {
-    throw refuse(
-      "it is cut short: its last line is missing; use another backup",
-    );
-  }
+  const reader = new BackupReader();
+  for await (const piece of pieces) yield* reader.push(piece);
+  reader.end();
 }
 
-/** Reads lines, each with its bytes. A last one without a newline is left out. */
-async function* readLines(
-  pieces: AsyncIterable<Uint8Array>,
-): AsyncGenerator<{ readonly line: string; readonly bytes: Uint8Array }> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let rest = new Uint8Array();
-  for await (const piece of pieces) {
-    let from = 0;
-    for (;;) {
-      const end = piece.indexOf(0x0a, from);
-      if (end === -1) break;
-      const bytes = concat(rest, piece.subarray(from, end + 1));
-      rest = new Uint8Array();
-      from = end + 1;
-      yield { line: decode(decoder, bytes), bytes };
-    }
-    rest = concat(rest, piece.subarray(from));
-    if (rest.length > MAX_LINE_BYTES) throw refuse("a line of it has no end");
-  }
-}
-
-function decode(decoder: TextDecoder, bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes.subarray(0, -1));
-  } catch {
-    throw refuse("it is not text in UTF-8; use another backup");
-  }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+function followed(): Error {
+  return refuse("something follows its last line; use another backup");
 }

@@ -1,6 +1,12 @@
 import type { AgentConfig } from "../agent/config.ts";
+import type {
+  RestoreRequest,
+  RestoreSummary,
+} from "../backup/restore_summary.ts";
 import type { BuildInfo } from "../build/build_info.ts";
 import type { CniSetup } from "../host/cni_setup.ts";
+import type { CommandRunner } from "../host/command.ts";
+import type { WholeFiles } from "../host/whole_files.ts";
 import type { AgentClients } from "./client.ts";
 import type { InstallIo } from "./install_io.ts";
 
@@ -45,6 +51,12 @@ export interface CliIo {
   readonly cni: CniSetup;
   /** Gives what installing needs. */
   readonly installer: () => Promise<InstallIo>;
+  /** Writes and reads files as a whole. */
+  readonly files: WholeFiles;
+  /** Runs programs of the host. */
+  readonly commands: CommandRunner;
+  /** Restores a state from a backup. */
+  readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Runs an agent to its end. */
   readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { CommanderError } from "commander";
 import { AGENT } from "./agent.ts";
+import { BACKUP } from "./backup.ts";
 import { Call } from "./call.ts";
 import { CNI } from "./cni.ts";
 import { SOCKET } from "./client.ts";
@@ -18,6 +19,7 @@ import { INSTALL } from "./install.ts";
 import type { CliIo } from "./io.ts";
 import { IP } from "./ip.ts";
 import { NODE } from "./node.ts";
+import { RESTORE } from "./restore.ts";
 import { ROUTE } from "./route.ts";
 import type { CommandSpec, GroupSpec } from "./spec.ts";
 import { STATUS } from "./status.ts";
@@ -75,6 +77,8 @@ export function createProgram(
     CNI,
     INSTALL,
     UNINSTALL,
+    BACKUP,
+    RESTORE,
     VERSION,
     createCompletion(() => specs),
     createHelp((words) => findCommand(root, words).help()),

@@ -4,7 +4,7 @@ import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 const COMMANDS =
-  "agent status doctor ip subnet node route cni install uninstall version completion help";
+  "agent status doctor ip subnet node route cni install uninstall backup restore version completion help";
 const CLIENT = "--socket --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".

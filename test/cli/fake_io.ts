@@ -1,11 +1,17 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import type { ServiceImpl, Transport } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/agent/config.ts";
+import type {
+  RestoreRequest,
+  RestoreSummary,
+} from "../../src/backup/restore_summary.ts";
 import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
 import { createClients } from "../../src/cli/client.ts";
 import type { CliIo, LogOptions } from "../../src/cli/io.ts";
 import type { InstallIo } from "../../src/cli/install_io.ts";
 import type { InstallOptions } from "../../src/host/cni_setup.ts";
+import type { CommandOutput } from "../../src/host/command.ts";
+import type { WholeFiles } from "../../src/host/whole_files.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
@@ -37,6 +43,8 @@ export interface FakeIoOptions extends Handlers {
   readonly installer?: InstallIo;
   /** Thrown by the agent in place of running. */
   readonly agentError?: unknown;
+  /** What programs of the host leave. Default: nothing, and success. */
+  readonly commands?: (line: string) => CommandOutput | undefined;
 }
 
 /** A run of the command line, in memory. */
@@ -51,11 +59,47 @@ export interface CliRun {
   }[];
   /** What was installed. */
   readonly installs: readonly InstallOptions[];
+  /** What was restored. */
+  readonly restores: readonly RestoreRequest[];
+  /** The files that were written. */
+  readonly written: ReadonlyMap<string, Uint8Array>;
   /** What was connected to. */
   readonly targets: readonly {
     readonly socketPath: string;
     readonly timeoutMs: number;
   }[];
+}
+
+/** What a restore answers. */
+const RESTORED: RestoreSummary = {
+  header: {
+    stellarNetBackup: 1,
+    schema: 2,
+    program: "1.2.2",
+    cluster: "cluster-1",
+    node: "node1",
+    instance: "instance-1",
+    takenAt: "2026-01-01T00:00:00.000Z",
+  },
+  entries: 100,
+  hasRegistry: true,
+  nodes: 3,
+  held: 10,
+  history: 20,
+};
+
+/** Files in memory: one is there when all of it is. */
+function fakeFiles(written: Map<string, Uint8Array>): WholeFiles {
+  return {
+    async write(path, pieces) {
+      const all: Uint8Array<ArrayBuffer>[] = [];
+      for await (const piece of pieces) all.push(piece);
+      written.set(path, await new Blob(all).bytes());
+    },
+    read: () => {
+      throw new Error("Cannot read: no command of a test does");
+    },
+  };
 }
 
 /** Runs the command line against an agent of handlers. */
@@ -76,6 +120,8 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const agents: CliRun["agents"][number][] = [];
   const installs: InstallOptions[] = [];
   const targets: CliRun["targets"][number][] = [];
+  const restores: RestoreRequest[] = [];
+  const written = new Map<string, Uint8Array>();
   let stdout = "";
   let stderr = "";
   const inner = createRouterTransport((router) => {
@@ -126,6 +172,18 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     },
     installer: () =>
       Promise.resolve(options.installer ?? createFakeInstaller()),
+    files: fakeFiles(written),
+    commands: {
+      run: ({ program, args }) =>
+        Promise.resolve(
+          options.commands?.([program, ...args].join(" ")) ??
+            { code: 0, stdout: "", stderr: "" },
+        ),
+    },
+    restore: (request) => {
+      restores.push(request);
+      return Promise.resolve(RESTORED);
+    },
     runAgent: (config, log) => {
       agents.push({ config, log });
       return "agentError" in options
@@ -133,5 +191,16 @@ export function createFakeIo(options: FakeIoOptions = {}): {
         : Promise.resolve();
     },
   };
-  return { io, take: () => ({ stdout, stderr, agents, targets, installs }) };
+  return {
+    io,
+    take: () => ({
+      stdout,
+      stderr,
+      agents,
+      targets,
+      installs,
+      restores,
+      written,
+    }),
+  };
 }

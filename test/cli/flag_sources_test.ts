@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createProgram } from "../../src/cli/program.ts";
+import { backupOfNothing } from "./backup_messages.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 // Every flag once, with a command that has it, a value that is wrong and what
@@ -59,6 +60,9 @@ const ROWS: readonly [
   ["container", "ip history", "a b", '"a b" is not valid'],
   ["since", "ip history", "yesterday", '"yesterday" is not a time'],
   ["limit", "ip history", "1001", '"1001" is not a whole number'],
+  ["settle", "restore x.jsonl", "60", '"60" is not a time'],
+  ["state", "restore x.jsonl", "a\0", '"a\\u0000" is not a path'],
+  ["timeout", "backup x.jsonl", "2d", '"2d" is not a time to wait'],
   ["reason", "subnet reserve 172.16.0.0/22", "a\nb", '"a\\nb" is not valid'],
 ];
 
@@ -79,6 +83,7 @@ const SWITCHES: readonly [
   ["force", "uninstall", "perhaps"],
   ["purge", "uninstall", "perhaps"],
   ["take-down", "uninstall", "perhaps"],
+  ["dry-run", "restore x.jsonl", "perhaps"],
   ["json", "version", "on"],
 ];
 
@@ -132,7 +137,11 @@ Deno.test("every flag refuses an empty value, and an empty twin counts as unset"
     allocate: () => ({}),
     listHistory: () => ({}),
   };
-  const agent = { getStatus: () => ({}), examine: () => ({}) };
+  const agent = {
+    getStatus: () => ({}),
+    examine: () => ({}),
+    backup: backupOfNothing,
+  };
   for (const [flag, command] of ROWS.filter(([flag]) => flag !== "reason")) {
     await t.step(`${command} --${flag}`, async () => {
       const given = await runFake([...command.split(" "), `--${flag}`, ""]);

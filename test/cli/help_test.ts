@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createProgram } from "../../src/cli/program.ts";
 import type { StellarCommand } from "../../src/cli/command.ts";
+import { backupOfNothing } from "./backup_messages.ts";
 import { createFakeIo, type Handlers, runFake } from "./fake_io.ts";
 
 // An agent that has nothing and agrees to everything.
@@ -10,6 +11,7 @@ const AGREEABLE: Handlers = {
     listHostRoutes: () => ({}),
     examine: () => ({}),
     leave: () => ({}),
+    backup: backupOfNothing,
   },
   ipam: {
     allocate: () => ({}),
@@ -75,6 +77,8 @@ Deno.test("these are the commands", () => {
     "stellar-net cni config",
     "stellar-net install",
     "stellar-net uninstall",
+    "stellar-net backup",
+    "stellar-net restore",
     "stellar-net version",
     "stellar-net completion",
     "stellar-net help",

@@ -24,7 +24,7 @@ const HOST_PORTS = [
   "command_follower",
 ]
   .concat("netns", "path_probe", "release_queue", "routes")
-  .concat("service_manager", "service_control", "host_files")
+  .concat("service_manager", "service_control", "host_files", "whole_files")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")
@@ -85,6 +85,12 @@ export const LAYERS: readonly Layer[] = [
     why: "it makes the executable out of main.ts, and knows no part of it",
   },
   {
+    at: "src/backup/",
+    ours: ["src/error.ts", "src/store/store.ts"],
+    others: ["node:buffer", "node:crypto"],
+    why: "it is a format: it knows neither where a state is nor what is in it",
+  },
+  {
     at: "src/store/store.ts",
     ours: ["src/error.ts"],
     others: [],
@@ -113,7 +119,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/agent/",
     ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
-      .concat("src/store/store.ts", HOST_PORTS),
+      .concat("src/store/store.ts", "src/backup/", HOST_PORTS),
     others: ["npm:@logtape/logtape"],
     why: "the agent knows ports, never an adapter, and nothing of RPC",
   },
@@ -131,7 +137,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/rpc/",
-    ours: [...SHARED, "src/net/", "src/agent/", "src/gen/"]
+    ours: [...SHARED, "src/net/", "src/agent/", "src/gen/", "src/backup/"]
       // The nouns that it translates; plans are the agent's.
       .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
       .concat("src/cluster/state.ts", "src/cluster/join.ts")
@@ -163,6 +169,7 @@ export const LAYERS: readonly Layer[] = [
     at: "src/cli/",
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
       .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
+      .concat("src/backup/", "src/host/command.ts", "src/host/whole_files.ts")
       .concat("src/host/host_files.ts", "src/host/service_control.ts")
       .concat("src/install/")
       // The grammars of two flags.

@@ -2,6 +2,9 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { Examiner } from "../../agent/examiner.ts";
+import { SCHEMA_VERSION } from "../../agent/schema.ts";
+import type { BackupEntry } from "../../backup/format.ts";
+import { writeBackup } from "../../backup/write.ts";
 import type { HostKeeper } from "../../agent/host_keeper.ts";
 import type { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { parseNodeName } from "../../names.ts";
@@ -23,6 +26,10 @@ export interface ProcessInfo {
   readonly listeners: () => readonly string[];
   /** What an operator should know. */
   readonly warnings: () => readonly string[];
+  /** Everything in the agent's own store, as of one moment. */
+  readonly readState: () => AsyncIterable<BackupEntry>;
+  /** What was logged last, the oldest first. */
+  readonly recentLog: () => readonly string[];
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
@@ -52,7 +59,11 @@ export function createAgent(
         routes: status.routes,
         store: status.store,
         listeners: [...process.listeners()],
-        warnings: [...process.warnings(), ...keeper.warnings],
+        warnings: [
+          ...process.warnings(),
+          ...keeper.warnings,
+          ...settlingWarning(agent),
+        ],
         queued: status.queued,
         leaked: status.leaked,
         registry: linkMessage(status.link, status.revision),
@@ -83,5 +94,32 @@ export function createAgent(
       const subnets = await agent.leave({ force });
       return { subnets: subnets.map(formatPrefix) };
     },
+
+    async *backup() {
+      const header = {
+        schema: SCHEMA_VERSION,
+        program: process.version,
+        cluster: agent.home.cluster?.clusterId ?? "",
+        node: agent.node,
+        instance: agent.instanceId,
+        takenAt: new Date(process.now()).toISOString(),
+      };
+      for await (const data of writeBackup(header, process.readState())) {
+        yield { data };
+      }
+    },
+
+    listLog: () => ({ lines: [...process.recentLog()] }),
   };
+}
+
+function settlingWarning({ host }: Agent): string[] {
+  const settling = host?.settling.now;
+  if (!settling) return [];
+  const { takenAt, leftMs } = settling;
+  return [
+    `the registry was restored from a backup of ${takenAt}: nodes that are new get no subnet for another ${
+      Math.ceil(leftMs / 1000)
+    } s`,
+  ];
 }
