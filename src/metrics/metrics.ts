@@ -13,7 +13,7 @@ export type BuildInfo = Readonly<Record<string, string>>;
 export interface MetricsSources {
   /** Fails when the store does not take reads; what is known of it is left out then. */
   readonly agent: () => Promise<AgentReading>;
-  readonly process: () => ProcessReading;
+  readonly process: () => Promise<ProcessReading>;
 }
 
 const PREFIX = "stellar_net_";
@@ -48,11 +48,14 @@ export class Metrics {
   async format(
     sources: MetricsSources,
   ): Promise<{ readonly text: string; readonly contentType: string }> {
-    const reading = await readOrNothing(sources.agent);
+    const [reading, process] = await Promise.all([
+      readOrNothing(sources.agent),
+      sources.process(),
+    ]);
     // From here on without a pause: others may be reading too.
     this.#showAgent(reading);
     this.#storeReadable.set(Number(reading !== undefined));
-    this.#showProcess(sources.process());
+    this.#showProcess(process);
     return {
       text: await this.#register.metrics(),
       contentType: this.#register.contentType,

@@ -35,7 +35,7 @@ async function format(
   metrics: Metrics,
   agent: () => Promise<AgentReading> = readNothing,
 ): Promise<string> {
-  const process = () => PROCESS;
+  const process = () => Promise.resolve(PROCESS);
   return (await metrics.format({ agent, process })).text;
 }
 
@@ -191,7 +191,12 @@ Deno.test("Metrics leaves out what cannot be read", async () => {
   assert.deepEqual(valuesOf(text, "process_cpu_seconds_total"), { "": 1.5 });
   const { text: unknown } = await metrics.format({
     agent: readNothing,
-    process: () => ({ ...PROCESS, openFiles: undefined, maxFiles: undefined }),
+    process: () =>
+      Promise.resolve({
+        ...PROCESS,
+        openFiles: undefined,
+        maxFiles: undefined,
+      }),
   });
   assert.deepEqual(valuesOf(unknown, "process_open_fds"), {});
   await assert.rejects(
