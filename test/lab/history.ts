@@ -1,0 +1,192 @@
+import { type AgentClients, createClients } from "../../src/cli/client.ts";
+import { NetError } from "../../src/error.ts";
+import { createRpcTransport } from "../../src/rpc/client.ts";
+import { allDone } from "../support/all_done.ts";
+import { waitFor } from "../support/wait_for.ts";
+import type { Lab } from "./lab.ts";
+import type { LabHost } from "./lab_host.ts";
+
+/** How long a call may take, in ms. */
+const CALL_TIMEOUT_MS = 5_000;
+/** How long all may take to come to rest: several back-offs on a slow machine. */
+const REST_TIMEOUT_MS = 60_000;
+
+/** What came of a call that may be refused. */
+export type Refusable<T> = T | NetError;
+
+/** A node as the registry lists it. */
+export interface ListedNode {
+  readonly name: string;
+  readonly subnets: readonly string[];
+  readonly advertised: readonly string[];
+}
+
+/** How an agent says that it is. */
+interface AgentState {
+  readonly state: string;
+  readonly problem: string;
+  readonly subnets: readonly string[];
+}
+
+/** Numbers that a seed decides (mulberry32). */
+export function createRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * A cluster to which random things happen, and what was promised in it: an
+ * address that was given is held until it is released, or its node gives up.
+ * The first host hosts the registry.
+ */
+export class History {
+  readonly lab: Lab;
+  /** Container id to address, by node. */
+  readonly promised = new Map<string, Map<string, string>>();
+  /** Extra routes: destination to next hop. */
+  readonly extra = new Map<string, string>();
+  readonly reserved = new Set<string>();
+  #containers = 0;
+
+  constructor(lab: Lab) {
+    this.lab = lab;
+  }
+
+  get registry(): AgentClients["registry"] {
+    return this.clients(this.lab.host(1)).registry;
+  }
+
+  clients({ agent: { socketPath } }: LabHost): AgentClients {
+    return createClients(
+      createRpcTransport({ socketPath }, { timeoutMs: CALL_TIMEOUT_MS }),
+    );
+  }
+
+  /** Has an agent give an address of a node, and remembers it. */
+  async allocate(asked: LabHost, node: string): Promise<Refusable<string>> {
+    const containerId = `c${this.#containers++}`;
+    return await refusable(async () => {
+      const { allocation } = await this.clients(asked).ipam.allocate({
+        node,
+        owner: { containerId },
+      });
+      const { address } = allocation!.addresses[0]!;
+      this.#of(node).set(containerId, address);
+      return address;
+    });
+  }
+
+  /** Has an agent take one of a node's addresses back. */
+  async release(asked: LabHost, node: string): Promise<Refusable<string>> {
+    const [containerId] = this.#of(node).keys();
+    if (containerId === undefined) return "";
+    return await refusable(async () => {
+      const owner = { containerId };
+      await this.clients(asked).ipam.release({ node, owner });
+      this.#of(node).delete(containerId);
+      return containerId;
+    });
+  }
+
+  /** Has a node leave, whatever it holds. It is started again when all comes to rest. */
+  async leave(host: LabHost): Promise<Refusable<string>> {
+    return await refusable(async () => {
+      await this.clients(host).agent.leave({ force: true });
+      this.forget(host.name);
+      await host.agent.kill();
+      return host.name;
+    });
+  }
+
+  /** Takes in that nothing of what a node was given is held any more. */
+  forget(node: string): void {
+    this.promised.delete(node);
+  }
+
+  async nodes(): Promise<ListedNode[]> {
+    return (await this.registry.listNodes({})).nodes;
+  }
+
+  async stateOf(host: LabHost): Promise<AgentState> {
+    const { agent } = this.clients(host);
+    const { registry, subnets } = await agent.getStatus({});
+    return {
+      state: STATES[registry!.state] ?? "unknown",
+      problem: registry!.problem,
+      subnets: subnets.map(({ cidr }) => cidr),
+    };
+  }
+
+  /** What is held on a node, as an agent tells it: container id to address. */
+  async heldOn(asked: LabHost, node: string): Promise<Map<string, string>> {
+    const { allocations } = await this.clients(asked).ipam.listAllocations({
+      ...{ node, pageSize: 1000 },
+    });
+    return new Map(allocations.map(({ owner, addresses }) => [
+      owner!.containerId,
+      addresses[0]!.address,
+    ]));
+  }
+
+  /**
+   * Mends the network, starts what was ended, and waits until every agent is
+   * in the cluster or fenced.
+   *
+   * @returns the hosts that are in it
+   */
+  async rest(): Promise<LabHost[]> {
+    const { lab } = this;
+    await lab.heal();
+    for (const { agent } of lab.hosts) if (!agent.isRunning) agent.spawn();
+    const hosts = await allDone(lab.hosts.map(async (host) => {
+      let last: AgentState | undefined;
+      await waitFor(`${host.name} to come to rest`, async () => {
+        last = await this.stateOf(host);
+        return ["hosted", "joined", "fenced"].includes(last.state);
+      }, { timeoutMs: REST_TIMEOUT_MS, everyMs: 50 });
+      return last!.state === "fenced" ? [] : [host];
+    }));
+    return hosts.flat();
+  }
+
+  /** The routes that a host should have, by what the registry says. */
+  routesOf(host: LabHost, nodes: readonly ListedNode[]): string {
+    const isIpv4 = (text: string) => !text.includes(":");
+    const lines = nodes.filter(({ name }) => name !== host.name)
+      .flatMap(({ subnets, advertised }) =>
+        advertised.filter(isIpv4).flatMap((via) =>
+          subnets.map((subnet) => `${subnet} via ${via}`)
+        )
+      );
+    const more = [...this.extra]
+      .filter(([, target]) => target !== host.address)
+      .map(([cidr, target]) => `${cidr} via ${target}`);
+    return [...lines, ...more].sort().join("\n");
+  }
+
+  #of(node: string): Map<string, string> {
+    const known = this.promised.get(node) ?? new Map();
+    this.promised.set(node, known);
+    return known;
+  }
+}
+
+const STATES = ["", "hosted", "joined", "unreachable", "fenced", "left"];
+
+/** What a call returns, or how it was refused. A defect of the agent is thrown. */
+export async function refusable<T>(
+  call: () => Promise<T>,
+): Promise<Refusable<T>> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof NetError && error.code !== "internal") return error;
+    throw error;
+  }
+}
