@@ -9,7 +9,8 @@ import type { Target } from "./target.ts";
  */
 const V8_FLAGS =
   "--v8-flags=--max-semi-space-size=8,--heap-growing-percent=100";
-const UNSTABLE = ["--unstable-kv", "--unstable-lazy-dynamic-imports"];
+const UNSTABLE = ["kv", "lazy-dynamic-imports", "net"]
+  .map((name) => `--unstable-${name}`);
 
 /** How the runtime is started, in either kind of executable. */
 export const RUN_FLAGS: readonly string[] = [

@@ -29,6 +29,8 @@ import type { CommandSpec } from "./spec.ts";
 
 const ASK_TIMEOUT_MS = 5_000;
 const DEFAULT_PREFIX = "/usr/local";
+/** States of a unit that does not run. */
+const IDLE = ["inactive", "failed"];
 const NEW_ENV =
   `# How the agent runs: the twins of its flags (stellar-net agent --help).
 # After a change: stellar-net install, which fits the unit to it and restarts it.
@@ -156,11 +158,13 @@ async function planCommands(
   if (!isHere || !hasSystemd) return [];
   const changed = new Set(operations.map(({ path }) => path));
   const reload = [UNIT_PATH, WANTED_PATH].some((path) => changed.has(path));
+  const state = await io.services.stateOf(UNIT_NAME);
   const restart = [UNIT_PATH, ENV_PATH, programPath(choices.prefix)]
-    .some((path) => changed.has(path)) ||
-    !await io.services.isActive(UNIT_NAME);
+    .some((path) => changed.has(path)) || IDLE.includes(state);
   return [
     ...reload ? [["daemon-reload"]] : [],
+    // What failed too often is not started again for a while, unless told so.
+    ...restart && state === "failed" ? [["reset-failed", UNIT_NAME]] : [],
     ...restart ? [["restart", UNIT_NAME]] : [],
   ];
 }

@@ -8,6 +8,7 @@ import {
   MANIFEST_PATH,
   UNIT_NAME,
   UNIT_PATH,
+  WANTED_PATH,
 } from "../install/layout.ts";
 import type { Entry, Manifest } from "../install/manifest.ts";
 import { planRemoval } from "../install/plan.ts";
@@ -56,10 +57,10 @@ async function uninstall(call: Call): Promise<void> {
   const manifest = await readManifest(files);
   const config = configOf(call, await files.read(ENV_PATH) ?? "");
   const plan = await planAll(call, { files, manifest, config });
-  const hasUnit = manifest?.entries.some(({ path }) => path === UNIT_PATH) ??
-    false;
-  const hasService = isHere && hasUnit && await io.services.isThere();
-  const commands = hasService ? [["stop", UNIT_NAME]] : [];
+  const hasService = isHere && await io.services.isThere();
+  const runs = hasService && manifest !== undefined &&
+    await io.services.stateOf(UNIT_NAME) !== "inactive";
+  const commands = runs ? [["stop", UNIT_NAME]] : [];
   if (!isDryRun) {
     for (const words of commands) await io.services.command(words);
   }
@@ -70,7 +71,9 @@ async function uninstall(call: Call): Promise<void> {
       isDryRun,
     })
     : { done: [], left: [] };
-  if (hasService) commands.push(["daemon-reload"]);
+  const reload = hasService &&
+    plan.operations.some(({ path }) => [UNIT_PATH, WANTED_PATH].includes(path));
+  if (reload) commands.push(["daemon-reload"]);
   if (!isDryRun) {
     await carryOut(files, plan.operations);
     // What was left is known to a next run.
@@ -78,11 +81,11 @@ async function uninstall(call: Call): Promise<void> {
       await saveManifest(files, { ...manifest, entries: plan.entries });
     }
     await carryOut(files, plan.folders);
-    if (hasService) await io.services.command(["daemon-reload"]);
+    if (reload) await io.services.command(["daemon-reload"]);
   }
   answerSteps(call, { ...plan, commands, network: network.done }, {
     isDryRun,
-    nothing: "Nothing is installed here",
+    nothing: "There is nothing to remove",
   });
   for (const line of network.left) call.note(`Not taken down: ${line}`);
   if (manifest && !call.value(PURGE)) {

@@ -2,8 +2,13 @@
 export interface ServiceControl {
   /** Whether this host runs systemd. */
   isThere(): Promise<boolean>;
-  /** Whether a unit runs, or is about to. */
-  isActive(unit: string): Promise<boolean>;
+  /**
+   * The state of a unit, such as `active`, `activating`, `inactive` or `failed`
+   * (systemctl(1)). One that is not there is `inactive`.
+   *
+   * @throws {NetError} `unavailable` when it cannot be told
+   */
+  stateOf(unit: string): Promise<string>;
   /**
    * Carries out a command, such as `["restart", "stellar-net.service"]`. A unit
    * that says when it serves is waited for.

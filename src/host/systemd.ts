@@ -25,18 +25,19 @@ export class Systemd implements ServiceControl {
     return info?.isDirectory ?? false;
   }
 
-  async isActive(unit: string): Promise<boolean> {
-    const command = {
-      program: "systemctl",
-      args: ["is-active", "--quiet", unit],
-    };
-    return (await this.#runner.run(command)).code === 0;
+  async stateOf(unit: string): Promise<string> {
+    const words = ["show", "--property=ActiveState", "--value", unit];
+    return (await this.#run(words)).trim();
   }
 
   async command(words: readonly string[]): Promise<void> {
+    await this.#run(words);
+  }
+
+  async #run(words: readonly string[]): Promise<string> {
     const command = { program: "systemctl", args: words };
     const output = await this.#runner.run(command);
-    if (output.code === 0) return;
+    if (output.code === 0) return output.stdout;
     throw new NetError(
       "unavailable",
       `Cannot have systemd ${words.join(" ")}: ${

@@ -162,6 +162,16 @@ Deno.test("install without systemd says how the agent is started", async () => {
   assert.deepEqual(installer.commands, []);
 });
 
+Deno.test("install starts a service that has failed too often", async () => {
+  const installer = createFakeInstaller({ hasSystemd: true, state: "failed" });
+  await run("install", installer, { registry });
+  assert.deepEqual(installer.commands, [
+    "daemon-reload",
+    "reset-failed stellar-net.service",
+    "restart stellar-net.service",
+  ]);
+});
+
 Deno.test("install --root leaves this host alone", async () => {
   const installer = createFakeInstaller({ hasSystemd: true });
   const { code, stderr, targets } = await run(

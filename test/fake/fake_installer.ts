@@ -6,6 +6,8 @@ export interface FakeInstallerOptions {
   readonly program?: string | null;
   /** Default: none. */
   readonly hasSystemd?: boolean;
+  /** State of the service. Default `inactive`. */
+  readonly state?: string;
   /** The host's files. Default: none. */
   readonly files?: FakeHostFiles;
 }
@@ -31,7 +33,7 @@ export function createFakeInstaller(
   if (program !== null) files.write(FAKE_PROGRAM, program, 0o755);
   const roots: string[] = [];
   const commands: string[] = [];
-  let isActive = false;
+  let state = options.state ?? "inactive";
   return {
     programPath: program === null ? undefined : FAKE_PROGRAM,
     files,
@@ -43,11 +45,11 @@ export function createFakeInstaller(
     },
     services: {
       isThere: () => Promise.resolve(hasSystemd),
-      isActive: () => Promise.resolve(isActive),
+      stateOf: () => Promise.resolve(state),
       command(words) {
         commands.push(words.join(" "));
-        if (words[0] === "restart") isActive = true;
-        if (words[0] === "stop") isActive = false;
+        if (words[0] === "restart") state = "active";
+        if (words[0] === "stop") state = "inactive";
         return Promise.resolve();
       },
     },

@@ -3,14 +3,15 @@ import type { Command } from "../../src/host/command.ts";
 import { Systemd } from "../../src/host/systemd.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
-/** A systemctl that ends with a code; `asked` has what it was asked. */
+/** A systemctl that ends with a code and says that a unit is active; `asked` has what it was asked. */
 function systemctl(code: number) {
   const asked: string[] = [];
   return {
     asked,
     run: ({ program, args }: Command) => {
       asked.push([program, ...args].join(" "));
-      return Promise.resolve({ code, stdout: "", stderr: "Unit is masked.\n" });
+      const stderr = "Unit is masked.\n";
+      return Promise.resolve({ code, stdout: "active\n", stderr });
     },
   };
 }
@@ -18,13 +19,13 @@ function systemctl(code: number) {
 Deno.test("Systemd asks systemctl", async () => {
   const good = systemctl(0);
   await new Systemd(good).command(["restart", "a.service"]);
-  assert.equal(await new Systemd(good).isActive("a.service"), true);
+  assert.equal(await new Systemd(good).stateOf("a.service"), "active");
   assert.deepEqual(good.asked, [
     "systemctl restart a.service",
-    "systemctl is-active --quiet a.service",
+    "systemctl show --property=ActiveState --value a.service",
   ]);
   const bad = new Systemd(systemctl(3));
-  assert.equal(await bad.isActive("a.service"), false);
+  await assert.rejects(bad.stateOf("a.service"), { code: "unavailable" });
   await assert.rejects(bad.command(["restart", "a.service"]), {
     code: "unavailable",
     message:
