@@ -43,6 +43,11 @@ export const GRANTS: readonly Grant[] = [
   },
   {
     kind: "run",
+    values: ["systemctl"],
+    why: "to install the agent as a service, and to ask for it",
+  },
+  {
+    kind: "run",
     values: ["ln"],
     why: "symbolic links, which the runtime makes only without bounds",
   },
@@ -73,7 +78,11 @@ export const GRANTS: readonly Grant[] = [
     why: "where systemd hears how the service is doing",
   },
   { kind: "env", values: ["NO_COLOR"], why: "help without colours" },
-  { kind: "sys", values: ["hostname"], why: "the name of a node by default" },
+  {
+    kind: "sys",
+    values: [],
+    why: "the host's name, and umask, which cannot be granted alone",
+  },
 ];
 
 /** Folders of which an agent reads, besides those that its flags name. */

@@ -1,10 +1,9 @@
-import { join } from "node:path";
-import { ROOT } from "../generate.ts";
 import { allDone } from "../support/all_done.ts";
 import { waitFor, type WaitOptions } from "../support/wait_for.ts";
 import { claimLab, labDir, labNetns, labPluginDir } from "./lab_folder.ts";
 import { removeLab, removeLeftovers } from "./lab_folder.ts";
 import { type AgentFlags, labAddress, LabHost } from "./lab_host.ts";
+import { bareImage, type LabImage, SOURCES } from "./lab_image.ts";
 import { addNetns, ipBatch } from "./netns.ts";
 import { assertPossible } from "./requirements.ts";
 import { Station } from "./station.ts";
@@ -16,6 +15,8 @@ export interface LabOptions {
   readonly agentFlags?: AgentFlags;
   /** Whether the agents are started, and have their subnets. Default true. */
   readonly startAgents?: boolean;
+  /** An executable that hosts have in place of the sources, and of a runtime. */
+  readonly executable?: string;
   /** Its id. Default: one that says which process it belongs to, and goes with that. */
   readonly id?: string;
 }
@@ -53,10 +54,11 @@ export class Lab implements AsyncDisposable {
   /** Folder of its files. */
   readonly dir: string;
   readonly hosts: readonly LabHost[];
+  readonly #image: LabImage;
   readonly #switch: Station;
 
   constructor(id: string, options: LabOptions = {}) {
-    const { hosts = 2, agentFlags = clusterFlags } = options;
+    const { hosts = 2, agentFlags = clusterFlags, executable } = options;
     if (!Number.isInteger(hosts) || hosts < 1 || hosts > MAX_HOSTS) {
       throw new RangeError(
         `Cannot build a lab of ${hosts} hosts: 1 to ${MAX_HOSTS} are possible`,
@@ -64,10 +66,17 @@ export class Lab implements AsyncDisposable {
     }
     this.id = id;
     this.dir = labDir(id);
+    this.#image = executable === undefined
+      ? SOURCES
+      : bareImage(executable, this.dir);
     this.#switch = new Station("switch", labNetns(id, "switch"));
     this.hosts = Array.from(
       { length: hosts },
-      (_, index) => new LabHost({ lab: id, number: index + 1, agentFlags }),
+      (_, index) =>
+        new LabHost({
+          ...{ lab: id, number: index + 1, agentFlags },
+          image: this.#image,
+        }),
     );
   }
 
@@ -145,6 +154,7 @@ export class Lab implements AsyncDisposable {
 
   async #build(): Promise<void> {
     const { netns } = this.#switch;
+    await this.#image.build();
     await addNetns(netns);
     await ipBatch(netns, ["link add br0 type bridge", "link set br0 up"]);
     await allDone([
@@ -155,11 +165,12 @@ export class Lab implements AsyncDisposable {
 
   /** Installs it as an operator would. It is done on the switch, so that it ends with the lab. */
   async #installPlugin(): Promise<void> {
-    const main = join(ROOT, "main.ts");
-    await this.#switch.must(Deno.execPath(), [
-      ...["run", "-A", "--cached-only", main],
+    const { program, env, path, within } = this.#image;
+    const [command, ...args] = within([
+      ...program,
       ...["cni", "install", "--plugin-dir", labPluginDir(this.id)],
     ]);
+    await this.#switch.must(command!, args, { env: { ...env, PATH: path } });
   }
 
   /** Runs commands of nft on the switch: all of them or none. */

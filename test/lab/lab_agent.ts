@@ -3,6 +3,7 @@ import { ROOT } from "../generate.ts";
 import { signalChild } from "../support/signal_child.ts";
 import { isServing } from "../support/spawn_agent.ts";
 import { waitFor } from "../support/wait_for.ts";
+import type { LabImage } from "./lab_image.ts";
 import { execArgs } from "./netns.ts";
 
 export interface LabAgentOptions {
@@ -14,12 +15,13 @@ export interface LabAgentOptions {
   readonly dir: string;
   /** Flags besides the node's name, the state and the socket. */
   readonly flags: readonly string[];
+  readonly image: LabImage;
 }
 
 /** How long an agent may take to serve, and to stop, in ms. */
 const TIMEOUT_MS = 30_000;
 
-/** The agent of a host: a process from source, in the host's network namespace. */
+/** The agent of a host: a process in the host's network namespace. */
 export class LabAgent {
   readonly stateDir: string;
   readonly socketPath: string;
@@ -78,10 +80,12 @@ export class LabAgent {
    */
   spawn(): void {
     if (this.#child) throw new Error("Cannot start the agent: it is running");
-    const { node, netns } = this.#options;
-    const agent = [Deno.execPath(), "run", "-A", "--cached-only", "main.ts"]
-      .concat("agent", "--node", node, "--state", this.stateDir)
-      .concat("--socket", this.socketPath, this.flags);
+    const { node, netns, image } = this.#options;
+    const agent = image.within([
+      ...image.program,
+      ...["agent", "--node", node, "--state", this.stateDir],
+      ...["--socket", this.socketPath, ...this.flags],
+    ]);
     const child = new Deno.Command("ip", {
       // Each program becomes the next: the process id stays.
       args: execArgs(netns, [
@@ -89,6 +93,7 @@ export class LabAgent {
         ...agent,
       ]),
       cwd: ROOT,
+      env: { ...image.env, PATH: image.path },
       stdin: "null",
       stdout: "null",
       stderr: "null",

@@ -3,8 +3,10 @@ import { type CniAttachment, type CniList, CniRuntime } from "./cni_list.ts";
 import { LabAgent } from "./lab_agent.ts";
 import { LabContainer } from "./lab_container.ts";
 import { labDir, labNetns, labPluginDir } from "./lab_folder.ts";
+import type { LabImage } from "./lab_image.ts";
 import { addNetns, ipBatch, netnsPath, removeNetns } from "./netns.ts";
 import { PLUGIN_DIRS } from "./requirements.ts";
+import type { RunOptions, RunResult } from "../support/run.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Station } from "./station.ts";
 
@@ -27,6 +29,7 @@ export interface LabHostOptions {
   /** From 1 on. */
   readonly number: number;
   readonly agentFlags: AgentFlags;
+  readonly image: LabImage;
 }
 
 /** The IPv4 address of a host, out of a block set aside for benchmarks (RFC 2544). */
@@ -56,17 +59,19 @@ export class LabHost extends Station {
   /** Folder with this project's CNI plugin. */
   readonly pluginDir: string;
   readonly agent: LabAgent;
+  readonly #image: LabImage;
   readonly #lab: string;
   readonly #switch: string;
   readonly #containers = new Map<string, LabContainer>();
   #list: Promise<CniList> | undefined;
 
-  constructor({ lab, number, agentFlags }: LabHostOptions) {
+  constructor({ lab, number, agentFlags, image }: LabHostOptions) {
     super(`host${number}`, labNetns(lab, `host${number}`));
     this.number = number;
     this.address = labAddress(number);
     this.address6 = `2001:2::${10 + number}`;
     this.dir = join(labDir(lab), this.name);
+    this.#image = image;
     this.#lab = lab;
     this.#switch = labNetns(lab, "switch");
     this.pluginDir = labPluginDir(lab);
@@ -75,15 +80,26 @@ export class LabHost extends Station {
       netns: this.netns,
       dir: this.dir,
       flags: agentFlags(this),
+      image,
     });
   }
 
   /** `stellar-net` is found here, and finds the agent. */
   override get env(): Readonly<Record<string, string>> {
     return {
-      PATH: `${this.pluginDir}:${Deno.env.get("PATH")}`,
+      ...this.#image.env,
+      PATH: `${this.pluginDir}:${this.#image.path}`,
       STELLAR_NET_SOCKET: this.agent.socketPath,
     };
+  }
+
+  override exec(
+    command: string,
+    args: readonly string[] = [],
+    options: RunOptions = {},
+  ): Promise<RunResult> {
+    const [first, ...others] = this.#image.within([command, ...args]);
+    return super.exec(first!, others, options);
   }
 
   /** Its containers by name. */
