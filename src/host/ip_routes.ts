@@ -20,7 +20,7 @@ import type {
 const READ = ["-N", "-json", "-batch", "-"];
 const READ_LINES = "address show\nroute show table all\n";
 const BATCH = ["-force", "-batch", "-"];
-const MONITOR = ["monitor", "route", "link", "address"];
+const MONITOR = ["monitor", "route", "link", "address", "netconf"];
 
 /** Addresses and routes that end by themselves show how long they still have. */
 const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
