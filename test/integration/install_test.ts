@@ -4,6 +4,7 @@ import { settled } from "../lab/cluster.ts";
 import { clusterFlags, Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { execArgs } from "../lab/netns.ts";
+import { ROOT } from "../generate.ts";
 import { Installation } from "../support/installation.ts";
 import { run } from "../support/run.ts";
 import { isServing } from "../support/spawn_agent.ts";
@@ -37,6 +38,22 @@ Deno.test("the unit is valid, and systemd counts it as protected", async () => {
     const exposure = /exposure level for \S+: ([\d.]+)/.exec(stdout)?.[1];
     console.log(`systemd-analyze security: ${exposure}`);
     assert.ok(Number(exposure) <= MAX_EXPOSURE, stdout);
+  });
+});
+
+Deno.test("the sources say what installing would do, and refuse to do it", async () => {
+  await withTempDir(async (root) => {
+    const args = ["run", "-A", "main.ts", "install", "--root", root];
+    const options = { cwd: ROOT };
+    const refused = await run(Deno.execPath(), args, options);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /it runs from its sources; build it first/);
+    const told = await run(Deno.execPath(), [...args, "--dry-run"], options);
+    assert.deepEqual([told.code, told.stderr], [
+      ...[0, "Nothing was changed: --dry-run\n"],
+    ]);
+    assert.match(told.stdout, /\nWrite \/etc\/systemd\/system\/stellar-net\.s/);
+    assert.deepEqual([...Deno.readDirSync(root)], []);
   });
 });
 
