@@ -147,6 +147,8 @@ class Watcher {
     }
     await source.settled();
     this.#latest = null;
+    // What was not told of meanwhile may be in a part of it.
+    if (this.#gap) return await this.#collect(source);
     return latest.size === 0 ? entries : merge(entries, latest);
   }
 }

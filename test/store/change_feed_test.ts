@@ -163,3 +163,27 @@ Deno.test("end() ends every watch, and its backlog with it", async () => {
   feed.end();
   assert.equal(await next(watch), undefined);
 });
+
+Deno.test("reset() while a snapshot is taken has it taken again: it is of one moment", async () => {
+  const source = new SteppedSource();
+  const { feed, abort, watch } = start(source);
+  const snapshot = next(watch);
+  await source.listing.promise;
+  source.entries = [change("torn", 1, "01") as Entry];
+  source.commits = source.settling.promise.then(() => {
+    feed.reset();
+    source.commits = Promise.resolve();
+    source.entries = [change("whole", 2, "02") as Entry];
+  });
+  source.proceed.resolve();
+  assert.deepEqual(await snapshot, {
+    kind: "snapshot",
+    entries: [change("whole", 2, "02")],
+  });
+  feed.publish([change("new", 3, "03")]);
+  assert.deepEqual(await next(watch), {
+    kind: "changes",
+    changes: [change("new", 3, "03")],
+  });
+  abort.abort();
+});
