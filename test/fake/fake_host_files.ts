@@ -35,16 +35,17 @@ export class FakeHostFiles implements HostFiles {
     return Promise.resolve(node?.kind === "file" ? node.text : undefined);
   }
 
-  apply(operation: FileOperation): Promise<string[]> {
+  async apply(operation: FileOperation): Promise<string[]> {
+    await Promise.resolve();
     const { kind, path } = operation;
     this.done.push(`${kind} ${path}`);
     if (kind.startsWith("remove")) {
       this.#remove(kind, path);
-      return Promise.resolve([]);
+      return [];
     }
     const made = this.#makeFolders(folderOf(path));
     this.#put(operation);
-    return Promise.resolve(kind === "folder" ? [...made, path] : made);
+    return kind === "folder" ? [...made, path] : made;
   }
 
   digestOf(text: string): Promise<string> {
