@@ -307,6 +307,7 @@ async function runAgent(
       config,
       node: config.node,
       home: agent.home,
+      store,
       mode,
       network,
       routes: new IpRoutes({ runner, follower }),

@@ -42,18 +42,20 @@ export class ClusterSnapshot {
     const snapshot = new ClusterSnapshot(store);
     const nodes: ClusterNode[] = [];
     const routes: RouteRecord[] = [];
+    let revision = 0;
     for await (const entry of store.list(PREFIX)) {
       const { key, value } = entry;
       snapshot.#stored.set(JSON.stringify(key), JSON.stringify(value));
       const name = String(key[2]);
       readRecord(entry, () => {
+        if (key[1] === "revision") revision = Number(value);
         if (key[1] === "config") snapshot.#config = readConfig(value);
         if (key[1] === "node") nodes.push(viewOf(name, value));
         if (key[1] === "route") routes.push(readRoute(name, value));
       });
     }
     view.apply({
-      revision: 0,
+      revision,
       isSnapshot: true,
       nodes,
       routes,
@@ -137,6 +139,7 @@ export class ClusterSnapshot {
 
 function valuesOf(view: ClusterView): [string, JsonValue][] {
   return [
+    [JSON.stringify([...PREFIX, "revision"]), view.revision],
     ...[...view.nodes.values()].map((node): [string, JsonValue] => [
       JSON.stringify([...PREFIX, "node", node.name]),
       nodeValue({ ...node, instanceId: idOf(node), localPrefixes: [] }),
@@ -149,6 +152,7 @@ function valuesOf(view: ClusterView): [string, JsonValue][] {
 }
 
 function hasKey(view: ClusterView, [, kind, name]: Key): boolean {
+  if (kind === "revision") return true;
   return kind === "node"
     ? view.nodes.has(String(name))
     : view.routes.has(String(name));

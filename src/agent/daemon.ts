@@ -48,6 +48,7 @@ export interface DaemonOptions {
 /** Runs an agent until it is told to stop, and finishes what is under way. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { config, agent, keeper, server, stop } = options;
+  await keeper.load();
   // Before any subnet is handed out: those that this host uses itself are not.
   await keeper.report(config.listen.filter(({ port }) => port !== 0));
   if (isPartOfCluster(options)) await claim(agent);

@@ -7,6 +7,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { formatDesiredRoute } from "../route/desired_route.ts";
 import type { HostNetwork } from "../host/host_network.ts";
 import type { HostInterfaces } from "../route/uplink.ts";
+import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./check.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
 import { checkConfigured } from "./configured_subnet.ts";
@@ -27,6 +28,9 @@ const FACTS_INTERVAL_MS = 30_000;
 /** How long after the first of some events, and the least time between two looks. */
 const FACTS_SETTLE_MS = 1_000;
 
+/** The bridge that was asked for by a Configure call: kept over restarts. */
+const BRIDGE_KEY: Key = ["agent", "bridge"];
+
 const log = getLogger(["stellar-net", "agent", "host"]);
 
 /** What a host is kept with. */
@@ -37,6 +41,8 @@ export interface HostKeeperOptions extends HostFactsOptions {
     AgentConfig,
     "advertise" | "join" | "routeProtocol" | "bridge" | "masquerade"
   >;
+  /** The agent's own store. */
+  readonly store: Store;
   /** What is done about routes. */
   readonly mode: RouteMode;
   readonly routes: KernelRoutes;
@@ -154,6 +160,12 @@ export class HostKeeper {
     return await this.#network.examine();
   }
 
+  /** Reads what was configured before the agent was started. */
+  async load(): Promise<void> {
+    const kept = await this.#options.store.get(BRIDGE_KEY);
+    if (typeof kept?.value === "string") this.#bridge ??= kept.value;
+  }
+
   /**
    * Takes in where the agent listens, and tells the registry what is true of
    * this host.
@@ -195,7 +207,7 @@ export class HostKeeper {
    * `invalid_argument` when it is another subnet or gateway
    */
   async configure(subnet: Prefix, gateway: string): Promise<void> {
-    const { home } = this.#options;
+    const { home, store } = this.#options;
     if (!this.mayConfigure) {
       throw new NetError(
         "failed_precondition",
@@ -205,6 +217,7 @@ export class HostKeeper {
     const [own] = await home.claim();
     checkConfigured(own, { subnet, gateway });
     this.#bridge ??= DEFAULT_BRIDGE;
+    await store.commit({ puts: [{ key: BRIDGE_KEY, value: this.#bridge }] });
     this.#wantHost();
     const { checks } = await this.#network.reconcile();
     const failed = checks.find(({ name, status }) =>

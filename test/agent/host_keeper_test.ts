@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openDenoKv } from "../../src/store/deno_kv.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { ClusterView } from "../../src/agent/cluster_view.ts";
 import type { Home, HostFacts } from "../../src/agent/home.ts";
@@ -45,7 +46,9 @@ function seenOn(device: string, cidr: string): LocalPrefix {
 Deno.test("HostKeeper tells what is true of a host to which something happens all the time", async () => {
   const reports: HostFacts[] = [];
   let prefixes = [seenOn("eth0", "192.0.2.0/24")];
+  const store = await openDenoKv({ path: ":memory:" });
   const keeper = new HostKeeper({
+    store,
     node: "node1",
     home: listeningHome(reports),
     config: {
@@ -77,6 +80,7 @@ Deno.test("HostKeeper tells what is true of a host to which something happens al
     await waitFor("a second report", () => reports.length > 1);
   } finally {
     await keeper.stop();
+    await store.close();
   }
   assert.deepEqual(told(), ["192.0.2.0/24", "192.0.2.0/24 172.17.0.0/16"]);
 });
