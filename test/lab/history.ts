@@ -8,6 +8,8 @@ import type { LabHost } from "./lab_host.ts";
 
 /** How long a call may take, in ms. */
 const CALL_TIMEOUT_MS = 5_000;
+/** How long it may take to leave: the registry may be out of reach. */
+const LEAVE_TIMEOUT_MS = 15_000;
 /** How long all may take to come to rest: several back-offs on a slow machine. */
 const REST_TIMEOUT_MS = 60_000;
 
@@ -97,7 +99,9 @@ export class History {
   /** Has a node leave, whatever it holds. It is started again when all comes to rest. */
   async leave(host: LabHost): Promise<Refusable<string>> {
     return await refusable(async () => {
-      await this.clients(host).agent.leave({ force: true });
+      await this.clients(host).agent.leave({ force: true }, {
+        timeoutMs: LEAVE_TIMEOUT_MS,
+      });
       this.forget(host.name);
       await host.agent.kill();
       return host.name;
@@ -146,10 +150,14 @@ export class History {
     for (const { agent } of lab.hosts) if (!agent.isRunning) agent.spawn();
     const hosts = await allDone(lab.hosts.map(async (host) => {
       let last: AgentState | undefined;
-      await waitFor(`${host.name} to come to rest`, async () => {
-        last = await this.stateOf(host);
-        return ["hosted", "joined", "fenced"].includes(last.state);
-      }, { timeoutMs: REST_TIMEOUT_MS, everyMs: 50 });
+      try {
+        await waitFor(`${host.name} to come to rest`, async () => {
+          last = await this.stateOf(host);
+          return ["hosted", "joined", "fenced"].includes(last.state);
+        }, { timeoutMs: REST_TIMEOUT_MS, everyMs: 50 });
+      } catch (cause) {
+        throw new Error(`${host.name} is ${JSON.stringify(last)}`, { cause });
+      }
       return last!.state === "fenced" ? [] : [host];
     }));
     return hosts.flat();
