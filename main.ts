@@ -13,6 +13,8 @@ import type { InstallIo } from "./src/cli/install_io.ts";
 import type { LogOptions } from "./src/cli/io.ts";
 import type { Tracing } from "./src/rpc/tracing.ts";
 
+/** Where OpenTelemetry's API is registered. */
+const OTEL_API = Symbol.for("opentelemetry.js.api.1");
 /** Changes with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
 /** Variables are looked up as they are asked for: not all of them may be read. */
@@ -403,7 +405,9 @@ async function runAgent(
 
 /** Traces calls where Deno sends spans: elsewhere it costs nothing. */
 async function findTracing(): Promise<Tracing | undefined> {
-  if (!/^(?:true|1)$/.test(Deno.env.get("OTEL_DENO") ?? "")) return undefined;
+  // With OTEL_DENO the runtime registers with OpenTelemetry's API. To look into
+  // the environment would need a right.
+  if (!Object.hasOwn(globalThis, OTEL_API)) return undefined;
   const { createTracing } = await import("./src/rpc/otel_tracing.ts");
   return createTracing();
 }
