@@ -6,6 +6,7 @@ import type {
   CommitSize,
   ReleaseCause,
 } from "../agent/metrics.ts";
+import { Tally } from "./tally.ts";
 
 /** Bounds in seconds: an allocation is one commit, and shares it under load. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]
@@ -27,11 +28,11 @@ const COMMITS: readonly CommitOutcome[] = ["committed", "conflict", "failed"];
 
 /** Counts what the parts of an agent tell. */
 export class AgentCounters implements AgentMetrics {
-  readonly #allocations: ReadonlyMap<string, Counter.Internal>;
+  readonly #allocations: ReadonlyMap<string, Tally>;
   readonly #otherAllocations: Counter<"outcome">;
   readonly #allocationSeconds: Histogram;
-  readonly #releases: ReadonlyMap<string, Counter.Internal>;
-  readonly #commits: ReadonlyMap<string, Counter.Internal>;
+  readonly #releases: ReadonlyMap<string, Tally>;
+  readonly #commits: ReadonlyMap<string, Tally>;
   readonly #mutations: Counter;
   readonly #commitSeconds: Histogram;
   readonly #answered: Gauge;
@@ -46,14 +47,14 @@ export class AgentCounters implements AgentMetrics {
       labelNames: ["outcome"],
       registers,
     });
-    this.#allocations = children(this.#otherAllocations, OUTCOMES);
+    this.#allocations = tallies(this.#otherAllocations, OUTCOMES);
     this.#allocationSeconds = new Histogram({
       name: "stellar_net_allocation_duration_seconds",
       help: "Time from a request for addresses to its answer.",
       buckets: SECONDS,
       registers,
     });
-    this.#releases = children(
+    this.#releases = tallies(
       new Counter({
         name: "stellar_net_releases_total",
         help: "Allocations that were taken back, by cause.",
@@ -62,7 +63,7 @@ export class AgentCounters implements AgentMetrics {
       }),
       [...CAUSES, ...MORE_CAUSES],
     );
-    this.#commits = children(
+    this.#commits = tallies(
       new Counter({
         name: "stellar_net_store_commits_total",
         help: "Commits of the store by outcome.",
@@ -93,6 +94,13 @@ export class AgentCounters implements AgentMetrics {
       help: "How often the registry had to be followed anew.",
       registers,
     });
+  }
+
+  /** Makes what was counted visible. */
+  flush(): void {
+    for (const map of [this.#allocations, this.#releases, this.#commits]) {
+      for (const tally of map.values()) tally.flush();
+    }
   }
 
   clock(): number {
@@ -126,15 +134,15 @@ export class AgentCounters implements AgentMetrics {
 }
 
 /** The series of each value of a counter's one label. */
-function children(
+function tallies(
   counter: Counter,
   values: readonly string[],
-): Map<string, Counter.Internal> {
-  return new Map(values.map((value) => {
-    const series = counter.labels(labelValue(value));
-    series.inc(0);
-    return [value, series];
-  }));
+): Map<string, Tally> {
+  return new Map(
+    values.map((
+      value,
+    ) => [value, new Tally(counter.labels(labelValue(value)))]),
+  );
 }
 
 /** A word as the value of a label: without spaces. */

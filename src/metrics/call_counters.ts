@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { CallMetrics } from "../rpc/call_metrics.ts";
+import { Tally } from "./tally.ts";
 
 type Method = Parameters<CallMetrics["ended"]>[0];
 
@@ -9,7 +10,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
 
 /** The series of one method. */
 interface MethodSeries {
-  readonly byCode: Map<Code | undefined, Counter.Internal>;
+  readonly byCode: Map<Code | undefined, Tally>;
   readonly seconds: Histogram.Internal<string> | undefined;
 }
 
@@ -35,6 +36,13 @@ export class CallCounters implements CallMetrics {
     });
   }
 
+  /** Makes what was counted visible. */
+  flush(): void {
+    for (const { byCode } of this.#methods.values()) {
+      for (const tally of byCode.values()) tally.flush();
+    }
+  }
+
   clock(): number {
     return performance.now();
   }
@@ -44,16 +52,14 @@ export class CallCounters implements CallMetrics {
     { code, startedAtMs }: Parameters<CallMetrics["ended"]>[1],
   ): void {
     const series = this.#methods.get(method) ?? this.#add(method);
-    let counter = series.byCode.get(code);
-    if (!counter) {
-      counter = this.#calls.labels(
-        method.parent.typeName,
-        method.name,
-        code === undefined ? "OK" : Code[code],
-      );
-      series.byCode.set(code, counter);
+    let tally = series.byCode.get(code);
+    if (!tally) {
+      const end = code === undefined ? "OK" : Code[code];
+      const { parent, name } = method;
+      tally = new Tally(this.#calls.labels(parent.typeName, name, end));
+      series.byCode.set(code, tally);
     }
-    counter.inc();
+    tally.inc();
     series.seconds?.observe((performance.now() - startedAtMs) / 1000);
   }
 

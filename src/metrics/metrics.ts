@@ -56,6 +56,8 @@ export class Metrics {
     this.#showAgent(reading);
     this.#storeReadable.set(Number(reading !== undefined));
     this.#showProcess(process);
+    this.agent.flush();
+    this.calls.flush();
     return {
       text: await this.#register.metrics(),
       contentType: this.#register.contentType,
