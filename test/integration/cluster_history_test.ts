@@ -73,7 +73,10 @@ const OPERATIONS: readonly [weight: number, name: string, run: Operation][] = [
       h.reserved.add(cidr);
     }
   }],
-  [1, "leave", (h, pick) => h.leave(pick(runningOf(h).slice(1)))],
+  [1, "leave", async (h, pick) => {
+    const host = pick(joinersOf(h));
+    if (host.agent.isRunning) await h.leave(host);
+  }],
   [
     2,
     "claim",
