@@ -24,6 +24,7 @@ import { ROUTE } from "./route.ts";
 import type { CommandSpec, GroupSpec } from "./spec.ts";
 import { STATUS } from "./status.ts";
 import { SUBNET } from "./subnet.ts";
+import { createSupportBundle } from "./support_bundle.ts";
 import { escapeText } from "./text.ts";
 import { UNINSTALL } from "./uninstall.ts";
 import { VERSION } from "./version.ts";
@@ -79,6 +80,7 @@ export function createProgram(
     UNINSTALL,
     BACKUP,
     RESTORE,
+    createSupportBundle(runCli),
     VERSION,
     createCompletion(() => specs),
     createHelp((words) => findCommand(root, words).help()),

@@ -12,6 +12,7 @@ const AGREEABLE: Handlers = {
     examine: () => ({}),
     leave: () => ({}),
     backup: backupOfNothing,
+    listLog: () => ({}),
   },
   ipam: {
     allocate: () => ({}),
@@ -79,6 +80,7 @@ Deno.test("these are the commands", () => {
     "stellar-net uninstall",
     "stellar-net backup",
     "stellar-net restore",
+    "stellar-net support-bundle",
     "stellar-net version",
     "stellar-net completion",
     "stellar-net help",

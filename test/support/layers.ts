@@ -78,6 +78,7 @@ export const LAYERS: readonly Layer[] = [
   { at: "src/route/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/install/", ours: PURE, others: [], why: PURE_WHY },
+  { at: "src/bundle/", ours: PURE, others: [], why: PURE_WHY },
   {
     at: "src/build/",
     ours: ["src/error.ts", "src/host/bundle_program.ts", "src/host/command.ts"],
@@ -170,6 +171,7 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
       .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
       .concat("src/backup/", "src/host/command.ts", "src/host/whole_files.ts")
+      .concat("src/bundle/")
       .concat("src/host/host_files.ts", "src/host/service_control.ts")
       .concat("src/install/")
       // The grammars of two flags.
@@ -202,6 +204,7 @@ export const PURE_FILES: readonly string[] = [
   "src/route/",
   "src/cni/",
   "src/install/",
+  "src/bundle/",
 ];
 
 /** What reaches the system, the network, the clock, the console or randomness. */
