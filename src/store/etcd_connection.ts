@@ -1,5 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { NetError } from "../error.ts";
 import { Auth, KV, Watch } from "../gen/etcd/etcd_pb.ts";
 import { type EtcdOptions, readPassword, readTls } from "./etcd_options.ts";
 import { EtcdSession } from "./etcd_session.ts";
@@ -63,7 +64,12 @@ export class EtcdConnection {
       return connection;
     } catch (error) {
       await connection.close();
-      throw error;
+      // A server that wants TLS says no more than that.
+      throw tls || error instanceof NetError
+        ? error
+        : new Error("The connection ended at once in plain text", {
+          cause: error,
+        });
     }
   }
 

@@ -145,18 +145,26 @@ const ROWS: readonly Row[] = [
     ...REFUSED,
   },
   {
-    pattern: /InvalidContentType|corrupt message|WRONG_VERSION_NUMBER/i,
-    says: 'it does not speak TLS; write "etcd://" in --store',
-    ...REFUSED,
-  },
-  {
     pattern: /content.?type|HTTP \d{3}|unimplemented|HTTP_1_1_REQUIRED/i,
     says: "this is not etcd 3.4 or later; look at --store",
     ...REFUSED,
   },
   {
     pattern: /PING|timed out|deadline/i,
-    says: "it does not answer",
+    says: "it did not answer in time: it hangs, has too much to do, or most " +
+      "members of the cluster are out of its reach",
+  },
+  {
+    pattern: /before secure TLS connection/,
+    says: "it ended the connection before TLS was spoken; if it speaks plain " +
+      'text, write "etcd://" in --store',
+    ...UNWRITTEN,
+  },
+  {
+    pattern: /ended at once in plain text/,
+    says: "it ended the connection at once; if it speaks TLS, write " +
+      '"etcds://" in --store',
+    ...UNWRITTEN,
   },
   {
     pattern: /ECONNRESET|EPIPE|REFUSED_STREAM|closed|destroyed|server stopped/,

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { freePort } from "./free_port.ts";
-import { run } from "./run.ts";
+import { run, type RunResult } from "./run.ts";
 import { waitFor } from "./wait_for.ts";
 
 export interface EtcdOptions {
@@ -91,7 +91,7 @@ export class EtcdCluster implements AsyncDisposable {
   run(
     args: readonly string[],
     members: readonly EtcdMember[] = this.members,
-  ): ReturnType<typeof run> {
+  ): Promise<RunResult> {
     const endpoints = members.filter((member) => member.isRunning)
       .map(({ url }) => url).join(",");
     const { caPath, certPath, keyPath } = this.#tls ?? {};
