@@ -24,6 +24,11 @@ export const GRANTS: readonly Grant[] = [
       .concat("iptables-legacy", "ip6tables-legacy"),
     why: "packet filters of hosts that have them from iptables",
   },
+  {
+    kind: "run",
+    values: ["iptables-save", "ip6tables-save"],
+    why: "the same as a whole, for a support bundle",
+  },
   { kind: "run", values: ["ping"], why: "paths to peers, and their MTU" },
   {
     kind: "run",
