@@ -153,6 +153,16 @@ const ROWS: readonly Row[] = [
     ]],
   },
   {
+    alert: "StellarNetAgentDown",
+    bad: [
+      ["up", "1 1 0x120"],
+      ['stellar_net_build_info{version="1"}', "1 1 stale"],
+    ],
+    afterMinutes: 10,
+    // Another program is down.
+    good: [["up", "1 1 0x120"]],
+  },
+  {
     alert: "StellarNetAgentRestarting",
     bad: [
       ["process_start_time_seconds", "0+60x120"],
