@@ -60,7 +60,7 @@ export class FakeIp implements CommandRunner, CommandFollower {
     { signal }: FollowOptions,
   ): AsyncGenerator<string> {
     const text = args.join(" ");
-    if (text !== "monitor route link address") throw unknown(text);
+    if (text !== "monitor route link address netconf") throw unknown(text);
     const said: string[] = [];
     let wake = Promise.withResolvers<void>();
     const listener = (text: string) => {
