@@ -12,6 +12,7 @@ import { BUILD, type BuildInfo } from "./src/build/build_info.ts";
 import type { InstallIo } from "./src/cli/install_io.ts";
 import type { LogOptions } from "./src/cli/io.ts";
 import type { Tracing } from "./src/rpc/tracing.ts";
+import type { Store } from "./src/store/store.ts";
 
 /** Where OpenTelemetry's API is registered. */
 const OTEL_API = Symbol.for("opentelemetry.js.api.1");
@@ -174,6 +175,15 @@ function executable(): string {
   return Deno.env.get("STELLAR_NET_EXECUTABLE") ?? Deno.execPath();
 }
 
+/** Opens the store of a registry that is kept in etcd; undefined for one that is in the agent's own. */
+async function openRegistryStore(
+  { store }: AgentConfig,
+): Promise<Store | undefined> {
+  if (typeof store !== "object") return undefined;
+  const { openEtcd } = await import("./src/store/etcd.ts");
+  return await openEtcd(store);
+}
+
 /** Runs the agent. */
 async function runAgent(
   config: AgentConfig,
@@ -274,10 +284,15 @@ async function runAgent(
     deno: Deno.version.deno,
   });
   const opened = await openDenoKv({
-    path: config.store === "file" ? `${config.stateDir}/state.db` : ":memory:",
+    path: config.store === "memory"
+      ? ":memory:"
+      : `${config.stateDir}/state.db`,
   });
   const store = measureStore(opened, metrics.agent);
+  let registryStore: Store | undefined;
   try {
+    const shared = await openRegistryStore(config);
+    if (shared) registryStore = measureStore(shared, metrics.agent);
     const queue = FileReleaseQueue.open({
       path: `${config.stateDir}/queue`,
       socketPath: config.socketPath,
@@ -286,6 +301,7 @@ async function runAgent(
     const agent = await Agent.start({
       ...config,
       store,
+      ...registryStore && { registryStore },
       peers: config.join.map((url) =>
         measurePeer(new RpcRegistryPeer(url, connect(url)), metrics.agent)
       ),
@@ -397,6 +413,7 @@ async function runAgent(
       },
     });
   } finally {
+    await registryStore?.close();
     await store.close();
     Deno.removeSignalListener("SIGTERM", onSignal);
     Deno.removeSignalListener("SIGINT", onSignal);
