@@ -43,7 +43,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const { root, output } = options;
   const dir = await Deno.makeTempDir({ prefix: "stellar-net-build-" });
   // Renamed when it is whole: one that runs is not overwritten.
-  const file = `${output}.new`;
+  const file = `${output}.${crypto.randomUUID()}`;
   try {
     await Deno.mkdir(dirname(output), { recursive: true });
     const git = await readGitCommit(root);

@@ -62,7 +62,11 @@ unpack() {
   }
   trap 'rm -rf "$new"' EXIT
   trap 'exit 1' HUP INT TERM
-  if ! { tail -c "+$offset" "$self" | gzip -dc | tar -xof - -C "$new"; } 2>&1; then
+  if ! said=$({ tail -c "+$offset" "$self" | gzip -dc | tar -xof - -C "$new"; } 2>&1); then
+    case $said in
+    *"No space left"*) echo "no space is left, and 100 MB are needed" ;;
+    *) echo "the archive is damaged, or cannot be read: $said" ;;
+    esac
     return 1
   elif ! is_whole "$new"; then
     echo "the archive is damaged; copy the file again"
@@ -83,6 +87,7 @@ settle() {
 # Sees to it that the program lies in the folder $1. Says why not.
 prepare() {
   umask 077
+  export LC_ALL=C
   [ -d "$1" ] || mkdir -p "$1" 2>&1 || return 1
   if [ -L "$1" ] || [ ! -O "$1" ] ||
     [ -n "$(find "$1/." -prune \( -perm -020 -o -perm -002 \) -print 2>&1)" ]; then
@@ -116,12 +121,12 @@ find_program() {
     tried="$tried; \"$base\": $said"
   done
   fail "Cannot unpack this program: ${tried#; }; \
-name a folder that this user alone can write with STELLAR_NET_UNPACK"
+name another folder with STELLAR_NET_UNPACK"
 }
 
 case $0 in
 /*) self=$0 ;;
-*/*) self=$PWD/$0 ;;
+*/*) self=$PWD/${0#./} ;;
 *) self=$PWD/$0 && [ -f "$self" ] || self=$(command -v -- "$0") ;;
 esac
 

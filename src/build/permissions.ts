@@ -48,11 +48,6 @@ export const GRANTS: readonly Grant[] = [
   },
   {
     kind: "run",
-    values: ["systemctl"],
-    why: "to install the agent as a service, and to ask for it",
-  },
-  {
-    kind: "run",
     values: ["ln"],
     why: "symbolic links, which the runtime makes only without bounds",
   },

@@ -1,6 +1,7 @@
 import { NetError } from "../error.ts";
 import { bundleProgram } from "../host/bundle_program.ts";
 import type { CommandRunner } from "../host/command.ts";
+import { renameChunks } from "./rename_chunks.ts";
 import type { BuildInfo } from "./build_info.ts";
 
 /** What to bundle, and with what. */
@@ -87,9 +88,16 @@ async function bundle(
       `Cannot bundle "${options.main}": ${failure}`,
     );
   }
+  const { outDir } = options;
+  const texts = new Map<string, string>();
+  for await (const { name } of Deno.readDir(outDir)) {
+    texts.set(name, await Deno.readTextFile(`${outDir}/${name}`));
+    await Deno.remove(`${outDir}/${name}`);
+  }
   const modules = new Map<string, Uint8Array<ArrayBuffer>>();
-  for await (const { name } of Deno.readDir(options.outDir)) {
-    modules.set(name, await Deno.readFile(`${options.outDir}/${name}`));
+  for (const [name, text] of await renameChunks(texts)) {
+    await Deno.writeTextFile(`${outDir}/${name}`, text);
+    modules.set(name, new TextEncoder().encode(text));
   }
   return modules;
 }
