@@ -34,7 +34,14 @@ async function fetchRuntime(
   { target, version, dir, runner }: RuntimeOptions,
 ): Promise<string> {
   const name = `${target.npmPackage}@${version}`;
-  const args = ["install", "--prefix", dir, "--no-save", "--silent", "--force"]
+  const args = [
+    "install",
+    "--prefix",
+    dir,
+    "--no-save",
+    "--force",
+    "--loglevel=error",
+  ]
     // A package for another platform is refused otherwise.
     .concat("--ignore-scripts", "--no-audit", "--no-fund", name);
   const { code, stdout, stderr } = await runner.run({ program: "npm", args });

@@ -36,6 +36,15 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "cluster: resident memory": ["idle", "all have joined", "all watch"],
   "throughput: ": ["host to host", "container to container", "over a VXLAN"],
+  "startup: ": [
+    "an empty script on the runtime",
+    "CNI plugin, VERSION, sources",
+    "CNI plugin, VERSION, built",
+    "command line, sources",
+    "command line, built",
+    "agent, until it serves and has stopped, sources",
+    "agent, until it serves and has stopped, built",
+  ],
 };
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
@@ -59,7 +68,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|throughput): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|throughput|startup): /m,
   );
 });
 

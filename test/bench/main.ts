@@ -16,6 +16,7 @@ import { benchJoin } from "./join.ts";
 import { type Bench, formatReport } from "./report.ts";
 import { benchRoutes } from "./routes.ts";
 import { benchRpc } from "./rpc.ts";
+import { benchStartup } from "./startup.ts";
 import { benchSubnet } from "./subnet.ts";
 import { benchThroughput } from "./throughput.ts";
 
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   join: benchJoin,
   cluster: benchCluster,
   throughput: benchThroughput,
+  startup: benchStartup,
 };
 
 /** What the figures depend on. */
