@@ -50,4 +50,26 @@ export interface ListenAddress {
 }
 
 /** `file`: Deno KV in the state folder. `memory`: Deno KV in memory, lost at the end. */
-export type StoreChoice = "file" | "memory";
+export type StoreChoice = "file" | "memory" | EtcdChoice;
+
+/** An etcd cluster. */
+export interface EtcdChoice {
+  readonly kind: "etcd";
+  /** Where its members serve clients: `h1:2379`, in the order to try them in. */
+  readonly endpoints: readonly string[];
+  /** What the keys begin with: `/stellar-net`. */
+  readonly prefix: string;
+  /** Paths of files in PEM; undefined: plain text. */
+  readonly tls?: {
+    /** The authorities that are trusted; undefined: the system's. */
+    readonly caPath?: string | undefined;
+    readonly certPath?: string | undefined;
+    readonly keyPath?: string | undefined;
+  };
+  /** Who asks; undefined: nobody, or whom the certificate names. */
+  readonly user?: {
+    readonly name: string;
+    /** Path of the file whose first line is the password. */
+    readonly passwordPath: string;
+  };
+}

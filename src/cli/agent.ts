@@ -29,7 +29,6 @@ import {
   ROUTE_PROTOCOL,
   ROUTES,
   STATE,
-  STORE,
   SUBNET_PREFIX,
 } from "./agent_flags.ts";
 import type { Call } from "./call.ts";
@@ -37,6 +36,7 @@ import { SOCKET } from "./client.ts";
 import { formatListen, isLoopback } from "./flags.ts";
 import type { LogOptions } from "./io.ts";
 import type { CommandSpec } from "./spec.ts";
+import { readStore, STORE, STORE_FLAGS } from "./store_flags.ts";
 
 /** What an agent that joins leaves to those that host the registry, and why. */
 const NOT_WITH_JOIN = [
@@ -63,7 +63,7 @@ export const AGENT: CommandSpec = {
     METRICS,
     ADVERTISE,
     JOIN,
-    STORE,
+    ...STORE_FLAGS,
     ROUTES,
     ROUTE_PROTOCOL,
     BRIDGE,
@@ -95,7 +95,7 @@ export function readConfig(call: Call): AgentConfig {
     socketPath: call.value(SOCKET),
     listen: readListen(call),
     metrics: readMetrics(call),
-    store: call.value(STORE),
+    store: readStore(call),
     join: readJoin(call),
     advertise: readAdvertise(call),
     routes: call.value(ROUTES),
@@ -208,6 +208,11 @@ function refuseWithJoin(call: Call): void {
         `${why}; remove one of the two`,
     );
   }
+  if (typeof call.value(STORE) !== "object") return;
+  throw call.usage(
+    `${call.originOf(STORE)} does not go with ${call.originOf(JOIN)}: ` +
+      "an agent hosts the registry in etcd, or joins those that do; remove one of the two",
+  );
 }
 
 function readJoin(call: Call): string[] {

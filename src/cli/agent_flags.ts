@@ -13,7 +13,6 @@ import {
   parseListen,
   parsePath,
   parseReclaim,
-  parseStore,
   parseSwitch,
   parseTimeout,
 } from "./flags.ts";
@@ -105,14 +104,6 @@ export const JOIN: Flag<string> = {
   defaultNote: "this agent hosts it",
   repeatable: true,
   parse: parseApiUrl,
-};
-
-export const STORE: FlagWithDefault<AgentConfig["store"]> = {
-  name: "store",
-  value: "URL",
-  description: "kv: is a file in --state, kv::memory: is lost at the end",
-  default: "kv:",
-  parse: parseStore,
 };
 
 export const ROUTES: FlagWithDefault<AgentConfig["routes"]> = {

@@ -1,4 +1,4 @@
-import type { ListenAddress, StoreChoice } from "../agent/config.ts";
+import type { ListenAddress } from "../agent/config.ts";
 import {
   type Address,
   addressBits,
@@ -105,16 +105,6 @@ export function formatListen(listen: ListenAddress): string {
 export function isLoopback(hostname: string): boolean {
   const { family, value } = parseAddress(hostname);
   return family === 4 ? value >> 24n === 127n : value === 1n;
-}
-
-/** Parses where state is kept. */
-export function parseStore(text: string): StoreChoice {
-  if (text === "kv:") return "file";
-  if (text === "kv::memory:") return "memory";
-  throw new RangeError(
-    `${quote(text)} is not a store: ` +
-      `write "kv:" (a file in --state) or "kv::memory:" (lost at the end)`,
-  );
 }
 
 /** Parses an address into its canonical text. */

@@ -18,10 +18,10 @@ export interface EtcdOptions {
 /** Paths of files in PEM, read again for each connection. */
 export interface EtcdTlsPaths {
   /** The authorities that are trusted. Default: the system's. */
-  readonly caPath?: string;
+  readonly caPath?: string | undefined;
   /** The client's certificate, and its key. */
-  readonly certPath?: string;
-  readonly keyPath?: string;
+  readonly certPath?: string | undefined;
+  readonly keyPath?: string | undefined;
 }
 
 /** A user of etcd. */
