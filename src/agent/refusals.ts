@@ -1,0 +1,23 @@
+import { NetError } from "../error.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import type { SubnetUsage } from "./allocator.ts";
+
+/** Why a node has no address to give: all are held. */
+export function exhausted({ capacity, subnet }: SubnetUsage): NetError {
+  return new NetError(
+    "exhausted",
+    `IP allocation exhausted: all ${capacity} addresses of ${
+      formatPrefix(subnet)
+    } are held`,
+  );
+}
+
+/** Why a node does not leave unless it is forced: its containers are there. */
+export function stillHeld(node: string, held: number): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot leave: ${held} ${
+      held === 1 ? "address is" : "addresses are"
+    } held on node "${node}"; stop its containers first, or force it`,
+  );
+}
