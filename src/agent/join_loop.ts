@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../error.ts";
 import type { JoinRequest } from "../cluster/join.ts";
-import type { ClusterEvent } from "./cluster_view.ts";
+import type { SubnetOwner } from "../cluster/settling.ts";
+import type { ClusterEvent, ClusterView } from "./cluster_view.ts";
 import type { JoinAnswer, RegistryPeer } from "./registry_peer.ts";
 import { sleep } from "./sleep.ts";
 
@@ -22,6 +23,8 @@ const log = getLogger(["stellar-net", "agent", "join"]);
 
 /** What a loop tells of. Events come one after the other. */
 export interface JoinLoopListener {
+  /** The cluster as it was seen last. */
+  readonly view: ClusterView;
   /** What to join with, as of now. */
   request(): JoinRequest;
   /** The registry took the node in. What follows waits for it. */
@@ -123,7 +126,12 @@ export class JoinLoop {
   async #join(peer: RegistryPeer, signal: AbortSignal): Promise<void> {
     this.#wake = new AbortController();
     const { listener } = this.#options;
-    const answer = await peer.join(listener.request(), within(signal));
+    const request = listener.request();
+    const answer = await peer.join(request, within(signal));
+    // Before the cluster is seen as the registry knows it now.
+    if (answer.isSettling) {
+      await peer.reportOwners(request, ownersIn(listener.view), within(signal));
+    }
     await listener.onJoined(peer, answer, signal);
   }
 
@@ -169,6 +177,12 @@ export class JoinLoop {
   #jitter(ms: number): number {
     return ms * (0.5 + this.#options.random() / 2);
   }
+}
+
+function ownersIn(view: ClusterView): SubnetOwner[] {
+  return [...view.nodes.values()].flatMap(({ name, subnets }) =>
+    subnets.map((subnet) => ({ node: name, subnet }))
+  );
 }
 
 /** A signal that also ends a call that takes too long. */

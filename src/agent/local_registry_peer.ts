@@ -1,4 +1,5 @@
 import type { JoinRequest } from "../cluster/join.ts";
+import type { SubnetOwner } from "../cluster/settling.ts";
 import type { Allocation } from "../ipam/allocation.ts";
 import type { ClusterEvent } from "./cluster_view.ts";
 import { HEARTBEAT_INTERVAL_MS } from "./liveness.ts";
@@ -25,7 +26,15 @@ export class LocalRegistryPeer implements RegistryPeer {
     const { pools, cluster } = this.#host();
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
-    return { clusterId, networks, subnets, hasHandover };
+    // What is shared is not restored from a backup of one of its hosts.
+    return { clusterId, networks, subnets, hasHandover, isSettling: false };
+  }
+
+  async reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+  ): Promise<void> {
+    await this.#host().takeOwners(agent, owners);
   }
 
   async heartbeat({ node, instanceId }: AgentIdentity): Promise<number> {

@@ -23,6 +23,8 @@ export function measurePeer(
   return {
     url: peer.url,
     join: (request, signal) => measure(peer.join(request, signal)),
+    reportOwners: (agent, owners, signal) =>
+      measure(peer.reportOwners(agent, owners, signal)),
     heartbeat: (agent, signal) => measure(peer.heartbeat(agent, signal)),
     async *watch(signal) {
       if (isFollowed) metrics.watchRestarted();

@@ -11,7 +11,12 @@ import {
 } from "../cluster/plan.ts";
 import { NetError } from "../error.ts";
 import { planAddRoute, planDeleteRoute } from "../cluster/route_plan.ts";
-import { refuseNewSubnets, type Settling } from "../cluster/settling.ts";
+import {
+  planOwners,
+  refuseNewSubnets,
+  type Settling,
+  type SubnetOwner,
+} from "../cluster/settling.ts";
 import type {
   ClusterChange,
   ClusterConfig,
@@ -196,6 +201,13 @@ export class Registry {
   /** Ends a reservation. */
   unreserve(subnet: Prefix): Promise<void> {
     return this.#ledger.submit((state) => planUnreserve(state, subnet));
+  }
+
+  /** Keeps the subnets that are taken for free for those who had them: {@linkcode planOwners}. */
+  keepForOwners(by: string, owners: readonly SubnetOwner[]): Promise<void> {
+    return this.#ledger.submit((state, nowMs) =>
+      planOwners(state, owners, { by, nowMs })
+    );
   }
 
   /** Takes in what the node of this agent says of its host. */

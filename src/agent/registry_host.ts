@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { SubnetOwner } from "../cluster/settling.ts";
 import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import type { Carve } from "../net/carve.ts";
@@ -17,6 +18,7 @@ import { Membership } from "./membership.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { NodePools } from "./node_pools.ts";
 import { Registry } from "./registry.ts";
+import type { AgentIdentity } from "./registry_peer.ts";
 import { migrateState } from "./schema.ts";
 import { SettlingTime } from "./settling_time.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
@@ -173,6 +175,22 @@ export class RegistryHost {
     return record && record.instanceId !== "" && record.apiUrl !== ""
       ? { kind: "agent", url: record.apiUrl }
       : { kind: "here" };
+  }
+
+  /**
+   * Takes in who had which subnet before the registry was restored, as an
+   * agent remembers it. Afterwards it is too late.
+   *
+   * @throws {NetError} `failed_precondition` when the agent has not joined
+   */
+  async takeOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+  ): Promise<void> {
+    await this.registry.checkAgent(agent);
+    if (!this.settling.now) return;
+    this.settling.countReport();
+    await this.registry.keepForOwners(agent.node, owners);
   }
 
   /** Removes the nodes that have been silent for so long, and tells who has fallen silent. */

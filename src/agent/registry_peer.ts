@@ -1,5 +1,6 @@
 import type { JoinRequest } from "../cluster/join.ts";
 import type { Allocation } from "../ipam/allocation.ts";
+import type { SubnetOwner } from "../cluster/settling.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { NetError } from "../error.ts";
@@ -20,6 +21,8 @@ export interface JoinAnswer {
   readonly subnets: readonly Prefix[];
   /** Whether there are addresses to take over first. */
   readonly hasHandover: boolean;
+  /** Whether the registry was restored, and asks who had what. */
+  readonly isSettling: boolean;
 }
 
 /**
@@ -31,6 +34,12 @@ export interface RegistryPeer {
   /** URL of the agent that hosts it. */
   readonly url: string;
   join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer>;
+  /** Says who had which subnet before this node joined. */
+  reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Says that a node is alive. @returns when to come again, in ms */
   heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number>;
   /** Follows the cluster. It ends with an error, or with the signal. */

@@ -4,6 +4,9 @@ import type { Store } from "../store/store.ts";
 import type { Clocks } from "./liveness.ts";
 import { forgetRestored, readRestored, type Restored } from "./restored.ts";
 
+/** How many hosts are asked who had what: one would do if it knew all. */
+const MAX_REPORTS = 32;
+
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
 /**
@@ -15,6 +18,7 @@ export class SettlingTime {
   readonly #uptimeMs: () => number;
   readonly #startedMs: number;
   #restored: Restored | undefined;
+  #reports = 0;
 
   private constructor(
     store: Store,
@@ -54,6 +58,16 @@ export class SettlingTime {
     return leftMs > 0
       ? { takenAt: new Date(takenAtMs).toISOString(), leftMs }
       : undefined;
+  }
+
+  /** Whether those who join are to tell who had what. */
+  get asksForOwners(): boolean {
+    return this.now !== undefined && this.#reports < MAX_REPORTS;
+  }
+
+  /** Takes in that one has told. */
+  countReport(): void {
+    this.#reports++;
   }
 
   /** Forgets what is over. */

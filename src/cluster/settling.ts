@@ -1,5 +1,6 @@
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Refusal, refuse } from "../plan.ts";
+import { type ClusterPlan, planned } from "./plan.ts";
 import type { ClusterState } from "./state.ts";
 
 /**
@@ -11,6 +12,44 @@ export interface Settling {
   readonly takenAt: string;
   /** How long it still takes, in ms. */
   readonly leftMs: number;
+}
+
+/** Who had a subnet, as some host remembers it. */
+export interface SubnetOwner {
+  readonly node: string;
+  readonly subnet: Prefix;
+}
+
+/**
+ * Plans to keep the subnets that are taken for free for the nodes that had
+ * them before the registry was restored. What belongs to another node now, or
+ * is reserved, stays.
+ */
+export function planOwners(
+  state: ClusterState,
+  owners: readonly SubnetOwner[],
+  report: { readonly by: string; readonly nowMs: number },
+): ClusterPlan<undefined> {
+  const { by, nowMs } = report;
+  const free = owners.filter(({ subnet }) => {
+    const place = state.locate(subnet);
+    if (!place) return false;
+    const record = place.slices.get(place.index);
+    return !record || record.state === "released";
+  });
+  return planned(
+    undefined,
+    free.map(({ node, subnet }) => ({
+      kind: "subnet",
+      subnet,
+      record: {
+        state: "reserved",
+        node,
+        reason: `${node} had it before the registry was restored, says ${by}`,
+        sinceMs: nowMs,
+      },
+    })),
+  );
 }
 
 /**

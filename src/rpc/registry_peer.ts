@@ -7,6 +7,7 @@ import type {
   RegistryPeer,
 } from "../agent/registry_peer.ts";
 import type { JoinRequest } from "../cluster/join.ts";
+import type { SubnetOwner } from "../cluster/settling.ts";
 import type { RouteRecord } from "../cluster/state.ts";
 import type { Allocation as AllocationMessage } from "../gen/stellar/net/v1/ipam_pb.ts";
 import {
@@ -60,7 +61,24 @@ export class RpcRegistryPeer implements RegistryPeer {
       ),
       subnets: answer.subnets.map((cidr) => parsePrefix(cidr)),
       hasHandover: answer.handover,
+      isSettling: answer.settling,
     };
+  }
+
+  async reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node, instanceId } = agent;
+    await this.#client.reportOwners({
+      node,
+      instanceId,
+      owners: owners.map(({ node, subnet }) => ({
+        node,
+        cidr: formatPrefix(subnet),
+      })),
+    }, { signal });
   }
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import type { ClusterEvent } from "../../src/agent/cluster_view.ts";
+import {
+  type ClusterEvent,
+  ClusterView,
+} from "../../src/agent/cluster_view.ts";
 import { JoinLoop, type JoinLoopListener } from "../../src/agent/join_loop.ts";
 import type { RegistryPeer } from "../../src/agent/registry_peer.ts";
 import { sleep } from "../../src/agent/sleep.ts";
@@ -15,6 +18,7 @@ const NODE = { node: "b", instanceId: "id-of-b" };
 class Listener implements JoinLoopListener {
   readonly heard: string[] = [];
   readonly events: ClusterEvent[] = [];
+  readonly view = new ClusterView();
 
   request() {
     return {
@@ -52,7 +56,7 @@ function failing(url: string, code: ErrorCode): RegistryPeer {
   return {
     url,
     ...{ join: fail, heartbeat: fail, leave: fail, finishHandover: fail },
-    ...{ watch: failStream, handover: failStream },
+    ...{ watch: failStream, handover: failStream, reportOwners: fail },
   };
 }
 

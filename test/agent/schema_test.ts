@@ -217,6 +217,7 @@ function unreachable(): AgentOptions["peers"][number] {
   return {
     url: "http://198.18.0.1:9000",
     join: fail,
+    reportOwners: fail,
     heartbeat: fail,
     async *watch() {},
     async *handover() {},

@@ -5,6 +5,7 @@ import type {
   JoinAnswer,
   RegistryPeer,
 } from "../../src/agent/registry_peer.ts";
+import type { SubnetOwner } from "../../src/cluster/settling.ts";
 import type { JoinRequest } from "../../src/cluster/join.ts";
 import { NetError } from "../../src/error.ts";
 import type { Allocation } from "../../src/ipam/allocation.ts";
@@ -72,10 +73,20 @@ export class FakeRegistryPeer implements RegistryPeer {
   async join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
     await this.#begin("join", signal);
     this.joins.push(request);
-    const { pools, cluster } = this.#host.host!;
+    const { pools, cluster, settling } = this.#host.host!;
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
-    return { clusterId, networks, subnets, hasHandover };
+    const isSettling = settling.asksForOwners;
+    return { clusterId, networks, subnets, hasHandover, isSettling };
+  }
+
+  async reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#begin("reportOwners", signal);
+    await this.#host.host!.takeOwners(agent, owners);
   }
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {

@@ -142,6 +142,7 @@ export const LAYERS: readonly Layer[] = [
       // The nouns that it translates; plans are the agent's.
       .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
       .concat("src/cluster/state.ts", "src/cluster/join.ts")
+      .concat("src/cluster/settling.ts")
       .concat(["ip_batch", "kernel_route", "plan", "status"]
         .map((noun) => `src/route/${noun}.ts`)),
     others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]

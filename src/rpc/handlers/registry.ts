@@ -88,7 +88,22 @@ export function createRegistry(
         networks: host().cluster.networks.map(networkMessage),
         subnets: subnets.map(formatPrefix),
         handover: hasHandover,
+        settling: host().settling.asksForOwners,
       };
+    },
+
+    async reportOwners(request) {
+      await host().takeOwners(
+        {
+          node: parseField("node", request.node, parseNodeName),
+          instanceId: parseField("instance_id", request.instanceId, parseId),
+        },
+        request.owners.map(({ node, cidr }) => ({
+          node: parseField("owners.node", node, parseNodeName),
+          subnet: parseField("owners.cidr", cidr, parsePrefix),
+        })),
+      );
+      return {};
     },
 
     async getHandover(request) {

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLQAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEjMKDmxvY2FsX3ByZWZpeGVzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuTG9jYWxQcmVmaXgSFAoMaGVsZF9zdWJuZXRzGAYgAygJEhIKCmNsdXN0ZXJfaWQYByABKAkicAoMSm9pblJlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSKQoIbmV0d29ya3MYAiADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAyADKAkSEAoIaGFuZG92ZXIYBCABKAgiSwoSR2V0SGFuZG92ZXJSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKcGFnZV90b2tlbhgDIAEoCSJfChNHZXRIYW5kb3ZlclJlc3BvbnNlEi8KC2FsbG9jYXRpb25zGAEgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOgoVRmluaXNoSGFuZG92ZXJSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkiGAoWRmluaXNoSGFuZG92ZXJSZXNwb25zZSI1ChBIZWFydGJlYXRSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkiKAoRSGVhcnRiZWF0UmVzcG9uc2USEwoLaW50ZXJ2YWxfbXMYASABKAUiDgoMV2F0Y2hSZXF1ZXN0Iq4BCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhAKCHNuYXBzaG90GAIgASgIEiMKBW5vZGVzGAMgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZRIlCgZyb3V0ZXMYBCADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZRIVCg1yZW1vdmVkX25vZGVzGAUgAygJEhYKDnJlbW92ZWRfcm91dGVzGAYgAygJIhIKEExpc3ROb2Rlc1JlcXVlc3QiOAoRTGlzdE5vZGVzUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlIkUKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkiJQoSUmVtb3ZlTm9kZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiFQoTTGlzdE5ldHdvcmtzUmVxdWVzdCJVChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCSIjChNDbGFpbVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCIlChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCSJBChZSZWxlYXNlU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiFAoSTGlzdFN1Ym5ldHNSZXF1ZXN0Ij4KE0xpc3RTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCJCChRSZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJEgwKBG5vZGUYAiABKAkSDgoGcmVhc29uGAMgASgJIj8KFVJlc2VydmVTdWJuZXRSZXNwb25zZRImCgZzdWJuZXQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiJgoWVW5yZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IjsKEkxpc3RSb3V0ZXNSZXNwb25zZRIlCgZyb3V0ZXMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSIvCg9BZGRSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkiOAoQQWRkUm91dGVSZXNwb25zZRIkCgVyb3V0ZRgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIjIKEkRlbGV0ZVJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSIVChNEZWxldGVSb3V0ZVJlc3BvbnNlKpcBCgtTdWJuZXRTdGF0ZRIcChhTVUJORVRfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJTVUJORVRfU1RBVEVfT1dORUQQARIZChVTVUJORVRfU1RBVEVfUkVTRVJWRUQQAhIcChhTVUJORVRfU1RBVEVfQ09ORkxJQ1RJTkcQAxIZChVTVUJORVRfU1RBVEVfUkVMRUFTRUQQBCpyCglOb2RlU3RhdGUSGgoWTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEE5PREVfU1RBVEVfUkVBRFkQARIaChZOT0RFX1NUQVRFX1VOUkVBQ0hBQkxFEAISFwoTTk9ERV9TVEFURV9OT19BR0VOVBADMvsKCg9SZWdpc3RyeVNlcnZpY2USWQoMTGlzdE5ldHdvcmtzEiMuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1Jlc3BvbnNlElkKDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZRJfCg5SZWxlYXNlU3VibmV0cxIlLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USQQoESm9pbhIbLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXF1ZXN0Ghwuc3RlbGxhci5uZXQudjEuSm9pblJlc3BvbnNlElYKC0dldEhhbmRvdmVyEiIuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXNwb25zZRJfCg5GaW5pc2hIYW5kb3ZlchIlLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVzcG9uc2USUAoJSGVhcnRiZWF0EiAuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlc3BvbnNlEkYKBVdhdGNoEhwuc3RlbGxhci5uZXQudjEuV2F0Y2hSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuV2F0Y2hSZXNwb25zZTABElAKCUxpc3ROb2RlcxIgLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXNwb25zZRJTCgpSZW1vdmVOb2RlEiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVzcG9uc2USVgoLTGlzdFN1Ym5ldHMSIi5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1Jlc3BvbnNlElwKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZRJiCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2USUwoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEk0KCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZRJWCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLQAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitAEKC0pvaW5SZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEjMKDmxvY2FsX3ByZWZpeGVzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuTG9jYWxQcmVmaXgSFAoMaGVsZF9zdWJuZXRzGAYgAygJEhIKCmNsdXN0ZXJfaWQYByABKAkiggEKDEpvaW5SZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEikKCG5ldHdvcmtzGAIgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxIPCgdzdWJuZXRzGAMgAygJEhAKCGhhbmRvdmVyGAQgASgIEhAKCHNldHRsaW5nGAUgASgIIikKC1N1Ym5ldE93bmVyEgwKBG5vZGUYASABKAkSDAoEY2lkchgCIAEoCSJlChNSZXBvcnRPd25lcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSKwoGb3duZXJzGAMgAygLMhsuc3RlbGxhci5uZXQudjEuU3VibmV0T3duZXIiFgoUUmVwb3J0T3duZXJzUmVzcG9uc2UiSwoSR2V0SGFuZG92ZXJSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSEgoKcGFnZV90b2tlbhgDIAEoCSJfChNHZXRIYW5kb3ZlclJlc3BvbnNlEi8KC2FsbG9jYXRpb25zGAEgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOgoVRmluaXNoSGFuZG92ZXJSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkiGAoWRmluaXNoSGFuZG92ZXJSZXNwb25zZSI1ChBIZWFydGJlYXRSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkiKAoRSGVhcnRiZWF0UmVzcG9uc2USEwoLaW50ZXJ2YWxfbXMYASABKAUiDgoMV2F0Y2hSZXF1ZXN0Iq4BCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhAKCHNuYXBzaG90GAIgASgIEiMKBW5vZGVzGAMgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZRIlCgZyb3V0ZXMYBCADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZRIVCg1yZW1vdmVkX25vZGVzGAUgAygJEhYKDnJlbW92ZWRfcm91dGVzGAYgAygJIhIKEExpc3ROb2Rlc1JlcXVlc3QiOAoRTGlzdE5vZGVzUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlIkUKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkiJQoSUmVtb3ZlTm9kZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiFQoTTGlzdE5ldHdvcmtzUmVxdWVzdCJVChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCSIjChNDbGFpbVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCIlChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCSJBChZSZWxlYXNlU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiFAoSTGlzdFN1Ym5ldHNSZXF1ZXN0Ij4KE0xpc3RTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCJCChRSZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJEgwKBG5vZGUYAiABKAkSDgoGcmVhc29uGAMgASgJIj8KFVJlc2VydmVTdWJuZXRSZXNwb25zZRImCgZzdWJuZXQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiJgoWVW5yZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IjsKEkxpc3RSb3V0ZXNSZXNwb25zZRIlCgZyb3V0ZXMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSIvCg9BZGRSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkiOAoQQWRkUm91dGVSZXNwb25zZRIkCgVyb3V0ZRgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIjIKEkRlbGV0ZVJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSIVChNEZWxldGVSb3V0ZVJlc3BvbnNlKpcBCgtTdWJuZXRTdGF0ZRIcChhTVUJORVRfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJTVUJORVRfU1RBVEVfT1dORUQQARIZChVTVUJORVRfU1RBVEVfUkVTRVJWRUQQAhIcChhTVUJORVRfU1RBVEVfQ09ORkxJQ1RJTkcQAxIZChVTVUJORVRfU1RBVEVfUkVMRUFTRUQQBCpyCglOb2RlU3RhdGUSGgoWTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEE5PREVfU1RBVEVfUkVBRFkQARIaChZOT0RFX1NUQVRFX1VOUkVBQ0hBQkxFEAISFwoTTk9ERV9TVEFURV9OT19BR0VOVBADMtYLCg9SZWdpc3RyeVNlcnZpY2USWQoMTGlzdE5ldHdvcmtzEiMuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1Jlc3BvbnNlElkKDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZRJfCg5SZWxlYXNlU3VibmV0cxIlLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USQQoESm9pbhIbLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXF1ZXN0Ghwuc3RlbGxhci5uZXQudjEuSm9pblJlc3BvbnNlElYKC0dldEhhbmRvdmVyEiIuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXNwb25zZRJfCg5GaW5pc2hIYW5kb3ZlchIlLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVzcG9uc2USWQoMUmVwb3J0T3duZXJzEiMuc3RlbGxhci5uZXQudjEuUmVwb3J0T3duZXJzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1Jlc3BvbnNlElAKCUhlYXJ0YmVhdBIgLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXNwb25zZRJGCgVXYXRjaBIcLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVxdWVzdBodLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVzcG9uc2UwARJQCglMaXN0Tm9kZXMSIC5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVzcG9uc2USUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElYKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZRJcCg1SZXNlcnZlU3VibmV0EiQuc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVzcG9uc2USYgoPVW5yZXNlcnZlU3VibmV0EiYuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlElMKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZRJNCghBZGRSb3V0ZRIfLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVzcG9uc2USVgoLRGVsZXRlUm91dGUSIi5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -325,6 +325,13 @@ export type JoinResponse = Message<"stellar.net.v1.JoinResponse"> & {
    * @generated from field: bool handover = 4;
    */
   handover: boolean;
+
+  /**
+   * True: the registry was restored from a backup, and asks for ReportOwners.
+   *
+   * @generated from field: bool settling = 5;
+   */
+  settling: boolean;
 };
 
 /**
@@ -333,6 +340,84 @@ export type JoinResponse = Message<"stellar.net.v1.JoinResponse"> & {
  */
 export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 6);
+
+/**
+ * SubnetOwner says which node has a subnet.
+ *
+ * @generated from message stellar.net.v1.SubnetOwner
+ */
+export type SubnetOwner = Message<"stellar.net.v1.SubnetOwner"> & {
+  /**
+   * Name of the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The subnet, such as "172.16.4.0/22".
+   *
+   * @generated from field: string cidr = 2;
+   */
+  cidr: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.SubnetOwner.
+ * Use `create(SubnetOwnerSchema)` to create a new message.
+ */
+export const SubnetOwnerSchema: GenMessage<SubnetOwner> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 7);
+
+/**
+ * ReportOwnersRequest says what a node knew of the cluster before it joined.
+ *
+ * @generated from message stellar.net.v1.ReportOwnersRequest
+ */
+export type ReportOwnersRequest = Message<"stellar.net.v1.ReportOwnersRequest"> & {
+  /**
+   * Name of the node that reports.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+
+  /**
+   * Who had what. Empty: it knew of nobody.
+   *
+   * @generated from field: repeated stellar.net.v1.SubnetOwner owners = 3;
+   */
+  owners: SubnetOwner[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ReportOwnersRequest.
+ * Use `create(ReportOwnersRequestSchema)` to create a new message.
+ */
+export const ReportOwnersRequestSchema: GenMessage<ReportOwnersRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 8);
+
+/**
+ * ReportOwnersResponse has no fields.
+ *
+ * @generated from message stellar.net.v1.ReportOwnersResponse
+ */
+export type ReportOwnersResponse = Message<"stellar.net.v1.ReportOwnersResponse"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.ReportOwnersResponse.
+ * Use `create(ReportOwnersResponseSchema)` to create a new message.
+ */
+export const ReportOwnersResponseSchema: GenMessage<ReportOwnersResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 9);
 
 /**
  * GetHandoverRequest names a node and a page.
@@ -367,7 +452,7 @@ export type GetHandoverRequest = Message<"stellar.net.v1.GetHandoverRequest"> & 
  * Use `create(GetHandoverRequestSchema)` to create a new message.
  */
 export const GetHandoverRequestSchema: GenMessage<GetHandoverRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 7);
+  messageDesc(file_stellar_net_v1_registry, 10);
 
 /**
  * GetHandoverResponse is a page of allocations.
@@ -395,7 +480,7 @@ export type GetHandoverResponse = Message<"stellar.net.v1.GetHandoverResponse"> 
  * Use `create(GetHandoverResponseSchema)` to create a new message.
  */
 export const GetHandoverResponseSchema: GenMessage<GetHandoverResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 8);
+  messageDesc(file_stellar_net_v1_registry, 11);
 
 /**
  * FinishHandoverRequest names a node.
@@ -423,7 +508,7 @@ export type FinishHandoverRequest = Message<"stellar.net.v1.FinishHandoverReques
  * Use `create(FinishHandoverRequestSchema)` to create a new message.
  */
 export const FinishHandoverRequestSchema: GenMessage<FinishHandoverRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 9);
+  messageDesc(file_stellar_net_v1_registry, 12);
 
 /**
  * FinishHandoverResponse has no fields.
@@ -438,7 +523,7 @@ export type FinishHandoverResponse = Message<"stellar.net.v1.FinishHandoverRespo
  * Use `create(FinishHandoverResponseSchema)` to create a new message.
  */
 export const FinishHandoverResponseSchema: GenMessage<FinishHandoverResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 10);
+  messageDesc(file_stellar_net_v1_registry, 13);
 
 /**
  * HeartbeatRequest tells that a node is alive.
@@ -466,7 +551,7 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 11);
+  messageDesc(file_stellar_net_v1_registry, 14);
 
 /**
  * HeartbeatResponse says when to come again.
@@ -487,7 +572,7 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 12);
+  messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
  * WatchRequest has no fields.
@@ -502,7 +587,7 @@ export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 13);
+  messageDesc(file_stellar_net_v1_registry, 16);
 
 /**
  * WatchResponse is a snapshot or a change.
@@ -559,7 +644,7 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 14);
+  messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
  * ListNodesRequest has no fields.
@@ -574,7 +659,7 @@ export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
  * Use `create(ListNodesRequestSchema)` to create a new message.
  */
 export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 15);
+  messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
  * ListNodesResponse lists nodes.
@@ -595,7 +680,7 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
  * Use `create(ListNodesResponseSchema)` to create a new message.
  */
 export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 16);
+  messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
  * RemoveNodeRequest names a node.
@@ -631,7 +716,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
  * Use `create(RemoveNodeRequestSchema)` to create a new message.
  */
 export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 17);
+  messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
  * RemoveNodeResponse tells what was freed.
@@ -652,7 +737,7 @@ export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & 
  * Use `create(RemoveNodeResponseSchema)` to create a new message.
  */
 export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 18);
+  messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
  * ListNetworksRequest has no fields.
@@ -667,7 +752,7 @@ export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> 
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
 export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 19);
+  messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
  * ListNetworksResponse lists networks.
@@ -695,7 +780,7 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
 export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 20);
+  messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
  * ClaimSubnetsRequest names a node.
@@ -716,7 +801,7 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
 export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 21);
+  messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
  * ClaimSubnetsResponse lists the node's subnets.
@@ -737,7 +822,7 @@ export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
 export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 22);
+  messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
  * ReleaseSubnetsRequest names a node.
@@ -758,7 +843,7 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
 export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 23);
+  messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
  * ReleaseSubnetsResponse lists what was released.
@@ -779,7 +864,7 @@ export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsRespo
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
 export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 24);
+  messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
  * ListSubnetsRequest has no fields.
@@ -794,7 +879,7 @@ export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & 
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
 export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 25);
+  messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
  * ListSubnetsResponse lists subnets.
@@ -815,7 +900,7 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
 export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 26);
+  messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
  * ReserveSubnetRequest names a subnet.
@@ -850,7 +935,7 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
 export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 27);
+  messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
  * ReserveSubnetResponse is the subnet as it is now.
@@ -871,7 +956,7 @@ export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetRespons
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
 export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 28);
+  messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
  * UnreserveSubnetRequest names a subnet.
@@ -892,7 +977,7 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
 export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 29);
+  messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
  * UnreserveSubnetResponse has no fields.
@@ -907,7 +992,7 @@ export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetRes
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
 export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 30);
+  messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
  * ListRoutesRequest has no fields.
@@ -922,7 +1007,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 31);
+  messageDesc(file_stellar_net_v1_registry, 34);
 
 /**
  * ListRoutesResponse lists extra routes.
@@ -943,7 +1028,7 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 32);
+  messageDesc(file_stellar_net_v1_registry, 35);
 
 /**
  * AddRouteRequest is an extra route.
@@ -971,7 +1056,7 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
  * Use `create(AddRouteRequestSchema)` to create a new message.
  */
 export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 33);
+  messageDesc(file_stellar_net_v1_registry, 36);
 
 /**
  * AddRouteResponse is the route as it is now.
@@ -992,7 +1077,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
 export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 34);
+  messageDesc(file_stellar_net_v1_registry, 37);
 
 /**
  * DeleteRouteRequest names an extra route.
@@ -1021,7 +1106,7 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
 export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 35);
+  messageDesc(file_stellar_net_v1_registry, 38);
 
 /**
  * DeleteRouteResponse has no fields.
@@ -1036,7 +1121,7 @@ export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> 
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
 export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 36);
+  messageDesc(file_stellar_net_v1_registry, 39);
 
 /**
  * SubnetState says what a subnet is at the moment.
@@ -1201,6 +1286,18 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof FinishHandoverRequestSchema;
     output: typeof FinishHandoverResponseSchema;
+  },
+  /**
+   * ReportOwners tells a registry that was restored from a backup which node
+   * had which subnet before: what it takes for free is kept for them.
+   * FAILED_PRECONDITION when the agent has not joined.
+   *
+   * @generated from rpc stellar.net.v1.RegistryService.ReportOwners
+   */
+  reportOwners: {
+    methodKind: "unary";
+    input: typeof ReportOwnersRequestSchema;
+    output: typeof ReportOwnersResponseSchema;
   },
   /**
    * Heartbeat tells that a node is alive. NOT_FOUND when it is not known (it
