@@ -3,7 +3,7 @@
  * adapters. Each face is imported when it is picked, so that none pays for what
  * another needs.
  */
-import type { AgentConfig } from "./src/agent/config.ts";
+import type { AgentConfig, EtcdChoice } from "./src/agent/config.ts";
 import type {
   RestoreRequest,
   RestoreSummary,
@@ -431,7 +431,7 @@ async function findTracing(): Promise<Tracing | undefined> {
 
 /** From here on an agent uses no files but those that its flags name. */
 async function keepAgentFolders(
-  { stateDir, socketPath }: AgentConfig,
+  { stateDir, socketPath, store }: AgentConfig,
 ): Promise<void> {
   const [{ AGENT_READS }, { keepFolders }, { dirname }] = await Promise.all([
     import("./src/build/permissions.ts"),
@@ -440,10 +440,16 @@ async function keepAgentFolders(
   ]);
   await keepFolders({
     // Its own modules too: some are loaded when they are needed.
-    read: [import.meta.dirname!, ...AGENT_READS.map(({ path }) => path)],
+    read: [import.meta.dirname!, ...AGENT_READS.map(({ path }) => path)]
+      .concat(typeof store === "object" ? filesOf(store) : []),
     write: [stateDir, dirname(socketPath)]
       .concat(Deno.env.get("NOTIFY_SOCKET")?.match(/^\/.*/) ?? []),
   });
+}
+
+function filesOf({ tls, user }: EtcdChoice): string[] {
+  return [tls?.caPath, tls?.certPath, tls?.keyPath, user?.passwordPath]
+    .filter((path) => path !== undefined);
 }
 
 /** Writes whole texts. When nobody reads any more, `onBroken` decides. */
