@@ -2,10 +2,13 @@ import { NetError } from "../error.ts";
 import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
 import type { AllocationPlan } from "../ipam/plan.ts";
 import type { Address } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Store } from "../store/store.ts";
+import type { Prefix } from "../net/prefix.ts";
 import type { AgentOptions } from "./agent_options.ts";
-import { type AgentStatus, countCluster } from "./agent_status.ts";
+import {
+  type AgentStatus,
+  countCluster,
+  describeStores,
+} from "./agent_status.ts";
 import type { Allocators } from "./allocators.ts";
 import { Containers } from "./containers.ts";
 import {
@@ -17,6 +20,7 @@ import {
 import type { Home } from "./home.ts";
 import { type HostedRegistry, openHome } from "./open_home.ts";
 import { readInstanceId } from "./instance.ts";
+import { exhausted, stillHeld } from "./refusals.ts";
 import type { RegistryHost } from "./registry_host.ts";
 import { migrateState } from "./schema.ts";
 
@@ -37,7 +41,6 @@ export class Agent {
   readonly home: Home;
   readonly #registry: HostedRegistry | undefined;
   readonly #options: AgentOptions;
-  readonly #store: Store;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
 
@@ -54,7 +57,6 @@ export class Agent {
     this.instanceId = started.instanceId;
     this.home = started.home;
     this.#registry = started.registry;
-    this.#store = options.store;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
   }
@@ -184,12 +186,7 @@ export class Agent {
       [];
     const full = usage.find((u) => BigInt(u.held) >= u.capacity);
     if (!full) return;
-    throw new NetError(
-      "exhausted",
-      `IP allocation exhausted: all ${full.capacity} addresses of ${
-        formatPrefix(full.subnet)
-      } are held`,
-    );
+    throw exhausted(full);
   }
 
   /** What an owner holds on a node, undefined when it holds nothing. */
@@ -240,7 +237,7 @@ export class Agent {
   /** Who held which address of a node, the latest event first. */
   async history(query: HistoryQuery): Promise<HistoryRecord[]> {
     const held = await this.list(query.node, { limit: Infinity });
-    return await readHistory(this.#store, query, held);
+    return await readHistory(this.#options, query, held);
   }
 
   /**
@@ -257,12 +254,7 @@ export class Agent {
       [];
     const held = Math.max(0, ...usage.map((u) => u.held));
     if (held > 0 && !options.force) {
-      throw new NetError(
-        "failed_precondition",
-        `Cannot leave: ${held} ${
-          held === 1 ? "address is" : "addresses are"
-        } held on node "${this.node}"; stop its containers first, or force it`,
-      );
+      throw stillHeld(this.node, held);
     }
     return await this.home.leave(options);
   }
@@ -270,7 +262,7 @@ export class Agent {
   /** Removes what is older than the history is kept, and returns how many records that were. */
   pruneHistory(): Promise<number> {
     const { now, keepHistoryMs } = this.#options;
-    return pruneHistory(this.#store, now() - keepHistoryMs);
+    return pruneHistory(this.#options, now() - keepHistoryMs);
   }
 
   /** Who hands out the addresses of a node that are here. */
@@ -291,7 +283,7 @@ export class Agent {
       usage: await (await this.home.allocators.find(this.node))?.usage() ?? [],
       ...countCluster(await this.home.current(), this.node),
       ...await this.#containers.counts(),
-      store: this.#store.url,
+      store: describeStores(this.#options),
     };
   }
 }

@@ -1,4 +1,5 @@
 import type { ClusterConfig } from "../cluster/state.ts";
+import type { Store } from "../store/store.ts";
 import type { SubnetUsage } from "./allocator.ts";
 import type { ClusterNode, ClusterView } from "./cluster_view.ts";
 import type { RegistryLink } from "./home.ts";
@@ -40,4 +41,16 @@ export function countCluster(
   }
   const { revision, routes } = view;
   return { revision, nodes, peers, routes: routes.size };
+}
+
+/** Where an agent keeps its state, for people. */
+export function describeStores(
+  { store, registryStore }: {
+    readonly store: Store;
+    readonly registryStore?: Store;
+  },
+): string {
+  return registryStore
+    ? `${store.url}, the registry in ${registryStore.url}`
+    : store.url;
 }

@@ -3,27 +3,26 @@ import type { SubnetOwner } from "../cluster/settling.ts";
 import type { Allocation } from "../ipam/allocation.ts";
 import type { ClusterEvent } from "./cluster_view.ts";
 import { HEARTBEAT_INTERVAL_MS } from "./liveness.ts";
-import type { RegistryHost } from "./registry_host.ts";
 import type {
   AgentIdentity,
   JoinAnswer,
   RegistryPeer,
 } from "./registry_peer.ts";
+import type { SharedRegistry } from "./shared_registry.ts";
 
 const PAGE = 1000;
 
 /** The registry that this very agent hosts, as its own node joins it. */
 export class LocalRegistryPeer implements RegistryPeer {
   readonly url = "";
-  readonly #host: () => RegistryHost;
+  readonly #registry: SharedRegistry;
 
-  /** @param host throws `unavailable` while the registry's store is out of reach */
-  constructor(host: () => RegistryHost) {
-    this.#host = host;
+  constructor(registry: SharedRegistry) {
+    this.#registry = registry;
   }
 
   async join(request: JoinRequest): Promise<JoinAnswer> {
-    const { pools, cluster } = this.#host();
+    const { pools, cluster } = await this.#registry.whenAsked();
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
     // What is shared is not restored from a backup of one of its hosts.
@@ -34,20 +33,20 @@ export class LocalRegistryPeer implements RegistryPeer {
     agent: AgentIdentity,
     owners: readonly SubnetOwner[],
   ): Promise<void> {
-    await this.#host().takeOwners(agent, owners);
+    await this.#registry.require().takeOwners(agent, owners);
   }
 
   async heartbeat({ node, instanceId }: AgentIdentity): Promise<number> {
-    await this.#host().membership.heartbeat(node, instanceId);
+    await this.#registry.require().membership.heartbeat(node, instanceId);
     return HEARTBEAT_INTERVAL_MS;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
-    yield* this.#host().membership.watch(signal);
+    yield* this.#registry.require().membership.watch(signal);
   }
 
   async *handover(agent: AgentIdentity): AsyncGenerator<readonly Allocation[]> {
-    const { pools } = this.#host();
+    const { pools } = this.#registry.require();
     let page: Allocation[] = [];
     do {
       const behind = page.at(-1)?.addresses[0]?.address;
@@ -57,10 +56,10 @@ export class LocalRegistryPeer implements RegistryPeer {
   }
 
   async finishHandover(agent: AgentIdentity): Promise<void> {
-    await this.#host().pools.finishHandover(agent);
+    await this.#registry.require().pools.finishHandover(agent);
   }
 
   async leave(agent: AgentIdentity): Promise<void> {
-    await this.#host().pools.remove({ ...agent, force: true });
+    await this.#registry.require().pools.remove({ ...agent, force: true });
   }
 }

@@ -3,6 +3,7 @@ import type { Home } from "./home.ts";
 import { HostedHome } from "./hosted_home.ts";
 import { JoinSession } from "./join_session.ts";
 import { LocalRegistryPeer } from "./local_registry_peer.ts";
+import { measurePeer } from "./measured_peer.ts";
 import { RegistryHost } from "./registry_host.ts";
 import { SharedRegistry } from "./shared_registry.ts";
 
@@ -39,7 +40,9 @@ export async function openHome(
   const { registryStore: store } = options;
   if (store) {
     const registry = new SharedRegistry({ ...own, store, isShared: true });
-    const peers = [new LocalRegistryPeer(() => registry.require())];
+    const peer = new LocalRegistryPeer(registry);
+    const { metrics } = options;
+    const peers = [metrics ? measurePeer(peer, metrics) : peer];
     return { home: await JoinSession.open({ ...own, peers }), registry };
   }
   const host = await RegistryHost.open({ ...own, isShared: false });

@@ -19,6 +19,7 @@ export class SharedRegistry {
   #host: RegistryHost | undefined;
   #problem = "it was not asked yet";
   #opening: Promise<void> = Promise.resolve();
+  readonly #asked = Promise.withResolvers<void>();
 
   constructor(options: RegistryHostOptions) {
     this.#options = options;
@@ -38,6 +39,12 @@ export class SharedRegistry {
     );
   }
 
+  /** As {@linkcode SharedRegistry.require}, once the store was asked. */
+  async whenAsked(): Promise<RegistryHost> {
+    await this.#asked.promise;
+    return this.require();
+  }
+
   /** Begins to open it. */
   start(): void {
     this.#opening = this.#open();
@@ -46,6 +53,7 @@ export class SharedRegistry {
   /** Ends it. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#asked.resolve();
     await this.#opening;
     await this.#host?.stop();
   }
@@ -56,6 +64,7 @@ export class SharedRegistry {
       try {
         this.#host = await RegistryHost.open(this.#options);
         this.#host.start();
+        this.#asked.resolve();
         return;
       } catch (error) {
         if (!(error instanceof NetError)) throw error;
@@ -65,6 +74,7 @@ export class SharedRegistry {
           });
         }
         this.#problem = error.message;
+        this.#asked.resolve();
       }
       await sleep(RETRY_MS, signal);
     }
