@@ -3,7 +3,7 @@ import type { PoolChange } from "../ipam/plan.ts";
 import { SubnetPool } from "../ipam/subnet_pool.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
 import { historyPuts } from "./history.ts";
 import {
   addressKey,
@@ -17,16 +17,20 @@ import {
 } from "./ip_records.ts";
 import type { Writes } from "./batch.ts";
 import type { LedgerModel } from "./ledger_state.ts";
+import { checkUnmarked, UNMOVED } from "./move_marks.ts";
 
 /** How the addresses of a node are kept in memory and in the store. */
 export class AddressModel implements LedgerModel<NodePool, PoolChange> {
   readonly guard: Key;
+  readonly conditions: readonly Check[];
   readonly #node: string;
   #sequence = 0;
 
-  constructor(node: string) {
+  /** @param options `isShared`: the store is of a registry that others may move */
+  constructor(node: string, options: { readonly isShared?: boolean } = {}) {
     this.#node = node;
     this.guard = poolKey(node);
+    this.conditions = options.isShared ? UNMOVED : [];
   }
 
   guardValue(pool: NodePool): JsonValue {
@@ -69,6 +73,7 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
   async load(
     store: Store,
   ): Promise<{ state: NodePool; version: Version | null }> {
+    if (this.conditions.length > 0) await checkUnmarked(store);
     const guard = await store.get(this.guard);
     if (!guard) return { state: new NodePool([]), version: null };
     const pool = new NodePool(

@@ -59,7 +59,7 @@ export class Allocator {
     this.#node = options.node;
     this.#coolDownMs = options.coolDownMs;
     this.#metrics = options.metrics ?? NO_METRICS;
-    this.#ledger = new Ledger(new AddressModel(options.node), options);
+    this.#ledger = new Ledger(new AddressModel(options.node, options), options);
   }
 
   /**

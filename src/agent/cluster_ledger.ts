@@ -9,6 +9,7 @@ import {
   REVISION_KEY,
 } from "./cluster_records.ts";
 import { handoverKey, poolKey } from "./ip_records.ts";
+import { isMoveMark, refuseMarked } from "./move_marks.ts";
 import type { Writes } from "./batch.ts";
 import { Ledger, type LedgerOptions } from "./ledger.ts";
 import {
@@ -46,6 +47,8 @@ export type RegistryChange =
 export function readClusterCommit(
   changes: readonly Change[],
 ): ForeignCommit<RegistryChange> | undefined {
+  // What it is worth now is for a new look to tell.
+  if (changes.some(({ key }) => isMoveMark(key))) return undefined;
   return readForeignCommit(REVISION_KEY, changes, (change) => {
     const [, kind] = change.key;
     if (kind === "revision") {
@@ -125,6 +128,7 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
     const changes: ClusterChange[] = [];
     let version: Version | null = null;
     for await (const entry of store.list(CLUSTER_PREFIX)) {
+      if (isMoveMark(entry.key)) throw refuseMarked(store, entry);
       if (entry.key[1] === "revision") {
         state.revision = Number(entry.value);
         version = entry.version;

@@ -27,6 +27,15 @@ export interface HistoryQuery {
   readonly limit: number;
 }
 
+/** Where the history is. */
+export interface HistoryStores {
+  /** The node whose history is in its agent's own store. */
+  readonly node: string;
+  readonly store: Store;
+  /** Where that of other nodes is; undefined: in the same store. */
+  readonly registryStore?: Store;
+}
+
 /** Prefix of the history in order of time. All of it is there. */
 export const HISTORY_TIME_PREFIX: Key = ["history", "time"];
 
@@ -70,14 +79,15 @@ export function historyPuts(
  * @param held what is held now on the node
  */
 export async function readHistory(
-  store: Store,
+  { node, store, registryStore = store }: HistoryStores,
   query: HistoryQuery,
   held: readonly Allocation[],
 ): Promise<HistoryRecord[]> {
+  const from = query.node === node ? store : registryStore;
   const records = held
     .flatMap((allocation) => heldRecords(query.node, allocation))
     .filter((record) => matches(record, query))
-    .concat(await listReleased(store, query));
+    .concat(await listReleased(from, query));
   const time = (r: HistoryRecord) => r.releasedAtMs ?? r.allocatedAtMs;
   return records.sort((a, b) => time(b) - time(a)).slice(0, query.limit);
 }
@@ -121,9 +131,17 @@ function matches(record: HistoryRecord, query: HistoryQuery): boolean {
 
 /** Removes what was released before a time, and returns how many records that were. */
 export async function pruneHistory(
-  store: Store,
+  { store, registryStore = store }: HistoryStores,
   beforeMs: number,
 ): Promise<number> {
+  let removed = 0;
+  for (const from of new Set([store, registryStore])) {
+    removed += await prune(from, beforeMs);
+  }
+  return removed;
+}
+
+async function prune(store: Store, beforeMs: number): Promise<number> {
   let removed = 0;
   while (true) {
     const deletes: Key[] = [];

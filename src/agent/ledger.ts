@@ -249,10 +249,10 @@ export class Ledger<State, Change> {
   async #commit(loaded: Loaded<State>, batch: Batch): Promise<boolean> {
     try {
       if (batch.isEmpty) return true;
-      const { guard } = this.#model;
+      const { guard, conditions = [] } = this.#model;
       batch.add({
         puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
-        checks: [{ key: guard, version: loaded.version }],
+        checks: [{ key: guard, version: loaded.version }, ...conditions],
       });
       const result = await this.#store.commit(batch.commit());
       if (!result.committed) {

@@ -1,4 +1,4 @@
-import type { JsonValue, Key, Store, Version } from "../store/store.ts";
+import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
 import type { Change as StoreChange } from "../store/store.ts";
 import type { Writes } from "./batch.ts";
 
@@ -6,6 +6,8 @@ import type { Writes } from "./batch.ts";
 export interface LedgerModel<State, Change> {
   /** Key that every commit rewrites: its version tells whether others wrote. */
   readonly guard: Key;
+  /** What every commit checks besides. When it does not hold, `load` says why. */
+  readonly conditions?: readonly Check[];
   /** The value of the guard. */
   guardValue(state: State): JsonValue;
   /** Reads the state. `version` is the guard's, null when it does not exist. */
