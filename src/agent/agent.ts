@@ -20,7 +20,7 @@ import {
 import type { Home } from "./home.ts";
 import { type HostedRegistry, openHome } from "./open_home.ts";
 import { readInstanceId } from "./instance.ts";
-import { exhausted, stillHeld } from "./refusals.ts";
+import { exhausted, notJoined, stillHeld } from "./refusals.ts";
 import type { RegistryHost } from "./registry_host.ts";
 import { migrateState } from "./schema.ts";
 
@@ -149,6 +149,7 @@ export class Agent {
     owner: Owner,
     reason: string,
   ): Promise<Allocation | undefined> {
+    if (node === this.node && !this.home.isKnown) throw notJoined(node);
     return (await this.#allocatorsOf(node).find(node))?.release(owner, reason);
   }
 
@@ -229,6 +230,7 @@ export class Agent {
 
   /** Applies the releases that CNI plugins queued while the agent was down. */
   async applyQueue(): Promise<void> {
+    if (!this.home.isKnown) return;
     await this.#containers.applyQueue(
       await this.home.allocators.find(this.node),
     );

@@ -45,6 +45,11 @@ export interface Home {
   readonly allocators: Allocators;
 
   /**
+   * Whether it is known what this node's containers hold. Before a node has
+   * joined for the first time the registry may hold addresses for it.
+   */
+  readonly isKnown: boolean;
+  /**
    * Returns when this node may hand out addresses, if it has subnets.
    *
    * @throws {NetError} `failed_precondition` when it is fenced or has left

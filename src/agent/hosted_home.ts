@@ -27,6 +27,7 @@ export interface HostedHomeOptions extends AgentIdentity {
 /** The home of an agent that hosts the registry alone: its own addresses are in the same store. */
 export class HostedHome implements Home {
   readonly view = new ClusterView();
+  readonly isKnown = true;
   readonly #options: HostedHomeOptions;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();

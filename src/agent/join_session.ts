@@ -110,6 +110,10 @@ export class JoinSession implements Home, JoinLoopListener {
     return this.#subnets;
   }
 
+  get isKnown(): boolean {
+    return this.#subnets.length > 0 || this.#link.state !== "unreachable";
+  }
+
   checkPresent(): void {
     const { state, problem } = this.#link;
     if (state !== "left" && state !== "fenced") return;

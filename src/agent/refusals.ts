@@ -21,3 +21,11 @@ export function stillHeld(node: string, held: number): NetError {
     } held on node "${node}"; stop its containers first, or force it`,
   );
 }
+
+/** Why nothing is released on a node yet: the registry may hold addresses for it. */
+export function notJoined(node: string): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot release: node "${node}" has not joined yet, so what it holds is not known; try again`,
+  );
+}

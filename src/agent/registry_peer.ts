@@ -54,7 +54,8 @@ export interface RegistryPeer {
   leave(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
 }
 
-const LEAVE_TIMEOUT_MS = 5_000;
+/** How long it may take to find one that answers, in ms. */
+const LEAVE_TIMEOUT_MS = 6_000;
 
 /**
  * Tells the first registry that answers that a node leaves. Where the node is
@@ -71,10 +72,11 @@ export async function tellLeave(
   const inTurn = [...peers].sort((a, b) =>
     Number(b.url === lastUrl) - Number(a.url === lastUrl)
   );
+  const timeoutMs = Math.max(1_000, LEAVE_TIMEOUT_MS / peers.length);
   let failure: unknown;
   for (const peer of inTurn) {
     try {
-      return await peer.leave(agent, AbortSignal.timeout(LEAVE_TIMEOUT_MS));
+      return await peer.leave(agent, AbortSignal.timeout(timeoutMs));
     } catch (error) {
       const code = error instanceof NetError ? error.code : undefined;
       if (code === "not_found" || code === "already_exists") return;
