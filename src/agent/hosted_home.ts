@@ -6,6 +6,7 @@ import type { Allocators } from "./allocators.ts";
 import { ClusterView } from "./cluster_view.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import { hasLeft } from "./refusals.ts";
 import type { RegistryHost } from "./registry_host.ts";
 import type { AgentIdentity } from "./registry_peer.ts";
 import { sleep } from "./sleep.ts";
@@ -65,11 +66,7 @@ export class HostedHome implements Home {
   }
 
   checkPresent(): void {
-    if (this.#link.state !== "left") return;
-    throw new NetError(
-      "failed_precondition",
-      `Cannot hand out addresses: node "${this.#options.node}" has left the cluster; start its agent again to come back`,
-    );
+    if (this.#link.state === "left") throw hasLeft(this.#options.node);
   }
 
   async claim(): Promise<readonly Prefix[]> {

@@ -10,6 +10,7 @@ import { type ClusterEvent, ClusterView } from "./cluster_view.ts";
 import { deleteAddresses, takeOver } from "./handover.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
 import { poolKey, readPool } from "./ip_records.ts";
+import { hasLeft, hasNoSubnet, isFenced } from "./refusals.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import {
@@ -116,24 +117,16 @@ export class JoinSession implements Home, JoinLoopListener {
 
   checkPresent(): void {
     const { state, problem } = this.#link;
-    if (state !== "left" && state !== "fenced") return;
-    const why = state === "left"
-      ? "has left the cluster; start its agent again to come back"
-      : `is fenced: ${problem}`;
-    throw new NetError(
-      "failed_precondition",
-      `Cannot hand out addresses: node "${this.#options.node}" ${why}`,
-    );
+    const { node } = this.#options;
+    if (state === "left") throw hasLeft(node);
+    if (state === "fenced") throw isFenced(node, problem);
   }
 
   // deno-lint-ignore require-await -- it throws as a promise does
   async claim(): Promise<readonly Prefix[]> {
     this.checkPresent();
     if (this.#subnets.length > 0) return this.#subnets;
-    throw new NetError(
-      "unavailable",
-      `Cannot hand out addresses: node "${this.#options.node}" has no subnet before it has joined, and the registry cannot be reached: ${this.#link.problem}`,
-    );
+    throw hasNoSubnet(this.#options.node, this.#link.problem);
   }
 
   async checkClaim(): Promise<void> {

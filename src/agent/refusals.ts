@@ -29,3 +29,27 @@ export function notJoined(node: string): NetError {
     `Cannot release: node "${node}" has not joined yet, so what it holds is not known; try again`,
   );
 }
+
+/** Why a node gives no addresses: it has left. */
+export function hasLeft(node: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot hand out addresses: node "${node}" has left the cluster; start its agent again to come back`,
+  );
+}
+
+/** Why a node gives no addresses: the registry refuses it. */
+export function isFenced(node: string, problem: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot hand out addresses: node "${node}" is fenced: ${problem}`,
+  );
+}
+
+/** Why a node gives no addresses: it has not joined yet. */
+export function hasNoSubnet(node: string, problem: string): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot hand out addresses: node "${node}" has no subnet before it has joined, and the registry cannot be reached: ${problem}`,
+  );
+}
