@@ -11,7 +11,7 @@ import {
   keyBytes,
 } from "./deno_kv_codec.ts";
 import { isOutcomeUnknown, toStoreError } from "./deno_kv_error.ts";
-import { holdFile } from "./deno_kv_file.ts";
+import { holdFile, refuseHalfRestored } from "./deno_kv_file.ts";
 import { compareKeys, isBelow } from "./key.ts";
 import type {
   Commit,
@@ -59,6 +59,7 @@ export async function openDenoKv(options: DenoKvOptions): Promise<Store> {
   const file = await holdFile(path);
   let kv: Deno.Kv | undefined;
   try {
+    await refuseHalfRestored(path);
     kv = await Deno.openKv(path);
     for await (const _ of kv.list({ prefix: [] }, { limit: 1 }));
     return new DenoKvStore(kv, `kv:${path}`, { place, release: file.release });

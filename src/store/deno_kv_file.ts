@@ -56,6 +56,32 @@ export async function holdFile(path: string): Promise<HeldFile> {
   };
 }
 
+/** Path of the file that a state is restored to, before it is in its place. */
+export function restoringPath(path: string): string {
+  return `${path}.restoring`;
+}
+
+/**
+ * Refuses the place of a state whose restore was interrupted: who restores one
+ * does not want to begin with an empty one.
+ *
+ * @throws {NetError} `failed_precondition`
+ */
+export async function refuseHalfRestored(path: string): Promise<void> {
+  const action = `open the state file "${path}"`;
+  const half = restoringPath(path);
+  try {
+    await Deno.lstat(half);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw toStoreError(error, action);
+  }
+  throw new NetError(
+    "failed_precondition",
+    `Cannot ${action}: a restore was interrupted; restore again, or remove "${half}" to begin without`,
+  );
+}
+
 function inUse(action: string): NetError {
   return new NetError(
     "unavailable",

@@ -1,7 +1,7 @@
 import { NetError } from "../error.ts";
 import { openDenoKv } from "./deno_kv.ts";
 import { toStoreError } from "./deno_kv_error.ts";
-import { holdFile } from "./deno_kv_file.ts";
+import { holdFile, restoringPath } from "./deno_kv_file.ts";
 import type { Store } from "./store.ts";
 
 /** Ends of the names of the files that the engine has beside its own. */
@@ -10,7 +10,8 @@ const BESIDE = ["-wal", "-shm", "-journal"];
 /**
  * A state file that does not exist yet, and is made all at once: it is filled
  * beside its place and renamed. An agent that is started meanwhile finds the
- * place in use. What an attempt left that was killed is overwritten by the next.
+ * place in use, and one that is started after an attempt was killed is refused.
+ * What that left is overwritten by the next attempt.
  */
 export class NewStateFile {
   readonly path: string;
@@ -38,7 +39,7 @@ export class NewStateFile {
    * @throws {NetError} as `check`, and what the function throws
    */
   async create(fill: (store: Store) => Promise<void>): Promise<void> {
-    const beside = `${this.path}.restoring`;
+    const beside = restoringPath(this.path);
     // Empty until the end: that is no state yet.
     const held = await holdFile(this.path);
     try {

@@ -95,6 +95,11 @@ Deno.test("NewStateFile.create() begins anew after one that was killed", () =>
     await left.commit({ puts: [{ key: ["old"], value: 1 }] });
     await left.close();
     await Deno.writeTextFile(`${path}.restoring-wal`, "");
+    await assert.rejects(openDenoKv({ path }), {
+      code: "failed_precondition",
+      message:
+        `Cannot open the state file "${path}": a restore was interrupted; restore again, or remove "${path}.restoring" to begin without`,
+    });
     const file = new NewStateFile(path);
     await file.check();
     await file.create(fill);
