@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { JoinRequest } from "../cluster/join.ts";
 import type { ClusterConfig } from "../cluster/state.ts";
-import { NetError } from "../error.ts";
+import type { NetError } from "../error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Key, Store } from "../store/store.ts";
 import { Allocators } from "./allocators.ts";
