@@ -51,8 +51,9 @@ export interface EtcdStore extends Store {
  * failed is tried last for a while. A call ends within its time, as
  * `unavailable` where no endpoint could carry it out, and as
  * `failed_precondition` where etcd refuses it: credentials, permissions or
- * certificates are wrong. A commit that may have been carried out is never
- * repeated.
+ * certificates are wrong. A commit whose outcome is not known is never
+ * repeated; where a member hangs it may be carried out long after it failed,
+ * which its checks and watches then deal with as with any other's.
  *
  * A watch fails when its first snapshot cannot be read. After that it waits for
  * etcd as long as it takes, silent meanwhile, and resumes with no change lost.

@@ -118,7 +118,6 @@ const ROWS: readonly Row[] = [
   {
     pattern: /EHOSTUNREACH|ENETUNREACH/,
     says: "there is no way to that host",
-    ...UNWRITTEN,
   },
   {
     pattern:
@@ -145,9 +144,14 @@ const ROWS: readonly Row[] = [
     ...REFUSED,
   },
   {
+    pattern: /HTTP 50[234]/,
+    says: "a proxy in front of it does not reach it",
+  },
+  {
     pattern: /content.?type|HTTP \d{3}|unimplemented|HTTP_1_1_REQUIRED/i,
     says: "this is not etcd 3.4 or later; look at --store",
-    ...REFUSED,
+    code: "failed_precondition",
+    retry: "never",
   },
   {
     pattern: /PING|timed out|deadline/i,
