@@ -22,7 +22,7 @@ Deno.test("DenoCommandRunner names a program that is not installed", async () =>
 });
 
 Deno.test("readHostPrefixes() sees the loopback of this very host", async () => {
-  const prefixes = await readHostPrefixes(new DenoCommandRunner());
+  const prefixes = await readHostPrefixes(new DenoCommandRunner(), 83);
   const texts = prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`);
   assert.ok(texts.includes("127.0.0.0/8 lo"), texts.join());
 });
