@@ -24,23 +24,19 @@ const EMPTY_MESSAGE = "printf '\\0\\0\\0\\0\\0'";
 Deno.test("the executable says what it is, and refuses what it does not know", async (t) => {
   const { path, info } = await builtProgram();
   const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
-  const { commit } = JSON.parse(
-    (await run(
-      Deno.execPath(),
-      ["run", "-A", `${ROOT}/main.ts`]
-        .concat("version", "--json"),
-    )).stdout,
-  ).build;
   await t.step("version", async () => {
     const { stdout } = await run(path, ["version", "--json"]);
     const said = JSON.parse(stdout);
     assert.equal(said.version, version);
     assert.equal(said.runtime.deno, Deno.version.deno);
     assert.notEqual(info.kind, "sources");
-    assert.deepEqual(
-      [info.commit, info.target],
-      [commit, Deno.build.target],
-    );
+    assert.equal(info.target, Deno.build.target);
+    // There may be another on top by now.
+    const { code, stderr } = await run("git", [
+      ...["-c", `safe.directory=${ROOT}`, "-C", ROOT],
+      ...["merge-base", "--is-ancestor", info.commit!, "HEAD"],
+    ]);
+    assert.equal(code, 0, stderr);
   });
   const rows: readonly [args: string, code: number, says: RegExp][] = [
     ["--version", 0, /^stellar-net \d/],
