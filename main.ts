@@ -5,6 +5,10 @@
  */
 import type { AgentConfig, EtcdChoice } from "./src/agent/config.ts";
 import type {
+  MigrationRequest,
+  MigrationSummary,
+} from "./src/agent/migration.ts";
+import type {
   RestoreRequest,
   RestoreSummary,
 } from "./src/backup/restore_summary.ts";
@@ -94,6 +98,7 @@ async function runCommandLine(): Promise<number> {
     files: new DenoWholeFiles(),
     commands: new DenoCommandRunner(),
     restore,
+    migrate,
     runAgent: (config, log) => runAgent(config, { log, version }),
   });
 }
@@ -163,6 +168,43 @@ async function restore(request: RestoreRequest): Promise<RestoreSummary> {
   });
 }
 
+/** Moves a registry to another store. */
+async function migrate(
+  { from, to, ...options }: MigrationRequest,
+): Promise<MigrationSummary> {
+  const [
+    { resolve },
+    { migrateRegistry },
+    { makeStateDir },
+    { openStateFile },
+  ] = await Promise.all([
+    import("node:path"),
+    import("./src/agent/migrate.ts"),
+    import("./src/host/state_dir.ts"),
+    import("./src/store/state_file.ts"),
+  ]);
+  const stateDir = resolve(options.stateDir);
+  const path = `${stateDir}/state.db`;
+  if (to === "file" && !options.dryRun) makeStateDir(stateDir);
+  await using stores = new AsyncDisposableStack();
+  const keep = (store: Store) => stores.adopt(store, () => store.close());
+  const summary = await migrateRegistry({
+    ...options,
+    source: keep(
+      await openRegistryStore({ store: from }) ??
+        await openStateFile(path, { missing: "refused" }),
+    ),
+    target: keep(
+      await openRegistryStore({ store: to }) ??
+        await openStateFile(path, {
+          missing: options.dryRun ? "imagined" : "made",
+        }),
+    ),
+    randomId: () => crypto.randomUUID(),
+  });
+  return to === "file" ? { ...summary, to: `kv:${path}` } : summary;
+}
+
 /** Tells how this program was built; of sources, which commit they are of. */
 async function readBuild(): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
@@ -177,7 +219,7 @@ function executable(): string {
 
 /** Opens the store of a registry that is kept in etcd; undefined for one that is in the agent's own. */
 async function openRegistryStore(
-  { store }: AgentConfig,
+  { store }: Pick<AgentConfig, "store">,
 ): Promise<Store | undefined> {
   if (typeof store !== "object") return undefined;
   const { openEtcd } = await import("./src/store/etcd.ts");

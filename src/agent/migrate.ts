@@ -3,7 +3,11 @@ import type { Commit, Version } from "../store/store.ts";
 import { REVISION_KEY } from "./cluster_records.ts";
 import { ClusterSnapshot } from "./cluster_snapshot.ts";
 import { ClusterView } from "./cluster_view.ts";
-import type { MigrationProgress, MigrationSummary } from "./migration.ts";
+import type {
+  MigrationProgress,
+  MigrationSummary,
+  RegistrySize,
+} from "./migration.ts";
 import {
   type Inspection,
   inspectMigration,
@@ -49,7 +53,7 @@ export async function migrateRegistry(
 ): Promise<MigrationSummary> {
   const { source, target, dryRun } = options;
   const found = await inspectMigration(options);
-  const summary = (size: Awaited<ReturnType<typeof measureParts>>) => ({
+  const summary = (size: RegistrySize) => ({
     from: source.url,
     to: target.url,
     clusterId: found.config.clusterId,
@@ -73,7 +77,7 @@ class Migration {
     this.#id = options.randomId();
   }
 
-  async run(): Promise<Awaited<ReturnType<typeof measureParts>>> {
+  async run(): Promise<RegistrySize> {
     const { source, onProgress = () => {} } = this.#options;
     try {
       await this.#freeze();

@@ -1,4 +1,31 @@
-import type { RegistrySize } from "./registry_parts.ts";
+import type { StoreChoice } from "./config.ts";
+
+/** A registry that is to move to another store. */
+export interface MigrationRequest {
+  readonly from: StoreChoice;
+  readonly to: StoreChoice;
+  /** Folder of the state, where one of them is in a file. */
+  readonly stateDir: string;
+  /** Only says what would be done. */
+  readonly dryRun: boolean;
+  readonly onProgress: (progress: MigrationProgress) => void;
+}
+
+/** How much a registry keeps. */
+export interface RegistrySize {
+  readonly nodes: number;
+  /** Subnets that are owned, reserved or released. */
+  readonly subnets: number;
+  /** Extra routes. */
+  readonly routes: number;
+  /** Addresses that nodes without an agent hold. */
+  readonly held: number;
+  /** Records of the history of such nodes. */
+  readonly history: number;
+  readonly entries: number;
+  /** Of keys and values, as JSON. */
+  readonly bytes: number;
+}
 
 /** What became of a migration, or would become. */
 export interface MigrationSummary extends RegistrySize {

@@ -1,7 +1,7 @@
-import type { Entry, Key, Store } from "../store/store.ts";
-import type { Commit } from "../store/store.ts";
+import type { Commit, Entry, Key, Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
+import type { RegistrySize } from "./migration.ts";
 import { isMoveMark } from "./move_marks.ts";
 import { isRestoredKey } from "./restored.ts";
 
@@ -12,22 +12,6 @@ export interface RegistryPart {
   readonly has: (key: Key) => boolean;
   /** Whether a copy has nothing that the original has not. */
   readonly isExact: boolean;
-}
-
-/** How much a registry keeps. */
-export interface RegistrySize {
-  readonly nodes: number;
-  /** Subnets that are owned, reserved or released. */
-  readonly subnets: number;
-  /** Extra routes. */
-  readonly routes: number;
-  /** Addresses that nodes without an agent hold. */
-  readonly held: number;
-  /** Records of the history of such nodes. */
-  readonly history: number;
-  readonly entries: number;
-  /** Of keys and values, as JSON. */
-  readonly bytes: number;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { AgentConfig } from "../agent/config.ts";
+import type { MigrationRequest, MigrationSummary } from "../agent/migration.ts";
 import type {
   RestoreRequest,
   RestoreSummary,
@@ -57,6 +58,8 @@ export interface CliIo {
   readonly commands: CommandRunner;
   /** Restores a state from a backup. */
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
+  /** Moves a registry to another store. */
+  readonly migrate: (request: MigrationRequest) => Promise<MigrationSummary>;
   /** Runs an agent to its end. */
   readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
 }

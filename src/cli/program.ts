@@ -23,6 +23,7 @@ import { RESTORE } from "./restore.ts";
 import { ROUTE } from "./route.ts";
 import type { CommandSpec, GroupSpec } from "./spec.ts";
 import { STATUS } from "./status.ts";
+import { STORE } from "./store.ts";
 import { SUBNET } from "./subnet.ts";
 import { createSupportBundle } from "./support_bundle.ts";
 import { escapeText } from "./text.ts";
@@ -80,6 +81,7 @@ export function createProgram(
     UNINSTALL,
     BACKUP,
     RESTORE,
+    STORE,
     createSupportBundle(runCli),
     VERSION,
     createCompletion(() => specs),

@@ -20,7 +20,7 @@ export const STORE_CA: Flag<string> = {
   name: "store-ca",
   value: "FILE",
   description: "authorities that etcd's certificate is checked with, in PEM",
-  defaultNote: "the system's",
+  defaultNote: "public ones",
   completion: "file",
   parse: parsePath,
 };
@@ -60,9 +60,8 @@ export const STORE_PASSWORD_FILE: Flag<string> = {
   parse: parsePath,
 };
 
-/** The flags of the store, in the order of the help. */
-export const STORE_FLAGS = [
-  STORE,
+/** The flags that say how to get to a store, in the order of the help. */
+export const STORE_ACCESS_FLAGS = [
   STORE_CA,
   STORE_CERT,
   STORE_KEY,
@@ -70,20 +69,36 @@ export const STORE_FLAGS = [
   STORE_PASSWORD_FILE,
 ] as const;
 
+/** The flags of the store, in the order of the help. */
+export const STORE_FLAGS = [STORE, ...STORE_ACCESS_FLAGS] as const;
+
 /** Reads where state is kept, and how to get there. */
 export function readStore(call: Call): StoreChoice {
-  const choice = call.value(STORE);
-  const isEtcd = typeof choice === "object";
+  return readAccess(call, call.value(STORE), [STORE]);
+}
+
+/**
+ * Reads how to get to a store.
+ *
+ * @param flags all that name stores: it goes with any of them
+ */
+export function readAccess(
+  call: Call,
+  choice: StoreChoice,
+  flags: readonly Flag<StoreChoice>[],
+): StoreChoice {
+  const choices = flags.map((flag) => call.value(flag))
+    .filter((choice) => typeof choice === "object");
+  const names = flags.map(({ name }) => `--${name}`).join(" or ");
   for (const flag of [STORE_USER, STORE_PASSWORD_FILE]) {
-    refuseUnless(call, isEtcd, { flag, scheme: "etcd" });
+    const isRight = choices.length > 0;
+    refuseUnless(call, isRight, { flag, scheme: "etcd", names });
   }
   for (const flag of [STORE_CA, STORE_CERT, STORE_KEY]) {
-    refuseUnless(call, isEtcd && choice.tls !== undefined, {
-      flag,
-      scheme: "etcds",
-    });
+    const isRight = choices.some(({ tls }) => tls !== undefined);
+    refuseUnless(call, isRight, { flag, scheme: "etcds", names });
   }
-  if (!isEtcd) return choice;
+  if (typeof choice !== "object") return choice;
   refuseAlone(call, [STORE_CERT, STORE_KEY]);
   refuseAlone(call, [STORE_USER, STORE_PASSWORD_FILE]);
   const name = call.value(STORE_USER);
@@ -114,11 +129,15 @@ function parseUser(text: string): string {
 function refuseUnless(
   call: Call,
   isRight: boolean,
-  { flag, scheme }: { readonly flag: Flag<string>; readonly scheme: string },
+  { flag, scheme, names }: {
+    readonly flag: Flag<string>;
+    readonly scheme: string;
+    readonly names: string;
+  },
 ): void {
   if (isRight || call.value(flag) === undefined) return;
   throw call.usage(
-    `${call.originOf(flag)} goes with "${scheme}://" in --store: ` +
+    `${call.originOf(flag)} goes with "${scheme}://" in ${names}: ` +
       "write that, or remove it",
   );
 }

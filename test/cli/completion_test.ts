@@ -4,13 +4,13 @@ import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 const COMMANDS =
-  "agent status doctor ip subnet node route cni install uninstall backup restore support-bundle version completion help";
+  "agent status doctor ip subnet node route cni install uninstall backup restore store support-bundle version completion help";
 const CLIENT = "--socket --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".
 const ROWS: readonly [words: readonly string[], offered: string][] = [
   [[""], COMMANDS],
-  [["s"], "status subnet support-bundle"],
+  [["s"], "status subnet store support-bundle"],
   [["--"], "--socket --json --timeout --help --version"],
   [["ip", ""], "allocate release get list history"],
   [["ip", "l"], "list"],
@@ -36,7 +36,7 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["install", "--root", "/et"], "/etc"],
   [["uninstall", "--t"], "--take-down"],
   [["completion", ""], "bash zsh fish"],
-  [["help", "s"], "status subnet support-bundle"],
+  [["help", "s"], "status subnet store support-bundle"],
   [["help", "subnet", ""], "list reserve unreserve"],
   [["ip", "get", "$(exit 3)", "--js"], "--json"],
 ];

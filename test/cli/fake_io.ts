@@ -2,6 +2,10 @@ import { createRouterTransport } from "@connectrpc/connect";
 import type { ServiceImpl, Transport } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/agent/config.ts";
 import type {
+  MigrationRequest,
+  MigrationSummary,
+} from "../../src/agent/migration.ts";
+import type {
   RestoreRequest,
   RestoreSummary,
 } from "../../src/backup/restore_summary.ts";
@@ -61,6 +65,8 @@ export interface CliRun {
   readonly installs: readonly InstallOptions[];
   /** What was restored. */
   readonly restores: readonly RestoreRequest[];
+  /** What was moved. */
+  readonly migrations: readonly MigrationRequest[];
   /** The files that were written. */
   readonly written: ReadonlyMap<string, Uint8Array>;
   /** What was connected to. */
@@ -86,6 +92,21 @@ const RESTORED: RestoreSummary = {
   nodes: 3,
   held: 10,
   history: 20,
+};
+
+/** What a migration answers. */
+const MIGRATED: MigrationSummary = {
+  from: "kv:/var/lib/stellar-net/state.db",
+  to: "etcd://h1:2379/stellar-net",
+  clusterId: "cluster-1",
+  isResumed: false,
+  nodes: 3,
+  subnets: 4,
+  routes: 1,
+  held: 10,
+  history: 20,
+  entries: 60,
+  bytes: 6000,
 };
 
 /** Files in memory: one is there when all of it is. */
@@ -121,6 +142,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const installs: InstallOptions[] = [];
   const targets: CliRun["targets"][number][] = [];
   const restores: RestoreRequest[] = [];
+  const migrations: MigrationRequest[] = [];
   const written = new Map<string, Uint8Array>();
   let stdout = "";
   let stderr = "";
@@ -184,6 +206,15 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       restores.push(request);
       return Promise.resolve(RESTORED);
     },
+    migrate: (request) => {
+      migrations.push(request);
+      request.onProgress({ kind: "frozen" });
+      for (const entries of [1, 30, 31, 60]) {
+        request.onProgress({ kind: "copied", entries, total: 60 });
+      }
+      request.onProgress({ kind: "verified" });
+      return Promise.resolve(MIGRATED);
+    },
     runAgent: (config, log) => {
       agents.push({ config, log });
       return "agentError" in options
@@ -200,6 +231,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       targets,
       installs,
       restores,
+      migrations,
       written,
     }),
   };

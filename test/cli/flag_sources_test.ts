@@ -68,6 +68,9 @@ const ROWS: readonly [
   ["settle", "restore x.jsonl", "60", '"60" is not a time'],
   ["state", "restore x.jsonl", "a\0", '"a\\u0000" is not a path'],
   ["timeout", "backup x.jsonl", "2d", '"2d" is not a time to wait'],
+  ["from", "store migrate --to etcd://h1", "etcd", '"etcd" is not a store'],
+  ["to", "store migrate", "kv::memory:", '"kv::memory:" is lost at the end'],
+  ["state", "store migrate --to etcd://h1", "a\0", "is not a path"],
   ["reason", "subnet reserve 172.16.0.0/22", "a\nb", '"a\\nb" is not valid'],
 ];
 
@@ -89,6 +92,7 @@ const SWITCHES: readonly [
   ["purge", "uninstall", "perhaps"],
   ["take-down", "uninstall", "perhaps"],
   ["dry-run", "restore x.jsonl", "perhaps"],
+  ["dry-run", "store migrate --to etcd://h1", "perhaps"],
   ["json", "version", "on"],
 ];
 
@@ -147,7 +151,9 @@ Deno.test("every flag refuses an empty value, and an empty twin counts as unset"
     examine: () => ({}),
     backup: backupOfNothing,
   };
-  for (const [flag, command] of ROWS.filter(([flag]) => flag !== "reason")) {
+  // An empty reason is none, and without a target there is nothing to do.
+  const isLeftOut = (flag: string) => flag === "reason" || flag === "to";
+  for (const [flag, command] of ROWS.filter(([flag]) => !isLeftOut(flag))) {
     await t.step(`${command} --${flag}`, async () => {
       const given = await runFake([...command.split(" "), `--${flag}`, ""]);
       assert.equal(given.code, 2);

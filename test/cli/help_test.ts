@@ -80,6 +80,8 @@ Deno.test("these are the commands", () => {
     "stellar-net uninstall",
     "stellar-net backup",
     "stellar-net restore",
+    "stellar-net store",
+    "stellar-net store migrate",
     "stellar-net support-bundle",
     "stellar-net version",
     "stellar-net completion",

@@ -170,6 +170,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/cli/",
     ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
+      .concat("src/agent/migration.ts")
       .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
       .concat("src/backup/", "src/host/command.ts", "src/host/whole_files.ts")
       .concat("src/bundle/")
