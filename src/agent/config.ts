@@ -61,7 +61,7 @@ export interface EtcdChoice {
   readonly prefix: string;
   /** Paths of files in PEM; undefined: plain text. */
   readonly tls?: {
-    /** The authorities that are trusted; undefined: the system's. */
+    /** The authorities that are trusted; undefined: public ones. */
     readonly caPath?: string | undefined;
     readonly certPath?: string | undefined;
     readonly keyPath?: string | undefined;

@@ -78,6 +78,12 @@ export class EtcdConnection {
     return this.#options.endpoint;
   }
 
+  /** Settles when the connection has ended. */
+  get closed(): Promise<void> {
+    return this.#session.closed;
+  }
+
+  /** Whether calls can be made. */
   get isOpen(): boolean {
     return this.#session.isOpen;
   }

@@ -12,6 +12,8 @@ const MAX_PENALTY_MS = 60_000;
 export class EtcdEndpoint {
   readonly #options: EtcdConnectionOptions;
   #connection: EtcdConnection | undefined;
+  /** All that have not ended: calls under way on one that is going end it. */
+  readonly #connections = new Set<EtcdConnection>();
   #opening: Promise<EtcdConnection> | undefined;
   #isDoubtful = false;
   #penaltyMs = 0;
@@ -68,7 +70,9 @@ export class EtcdEndpoint {
   /** Ends its connection and the calls on it. */
   async close(): Promise<void> {
     await this.#opening?.catch(() => {});
-    await this.#connection?.close();
+    await Promise.all(
+      [...this.#connections].map((connection) => connection.close()),
+    );
   }
 
   async #connect(): Promise<EtcdConnection> {
@@ -82,10 +86,13 @@ export class EtcdEndpoint {
         // It cannot be used: a new one may.
       }
     }
-    // Calls under way on a server that is going are not disturbed; they end it.
+    // Where it is not open it is going, and calls under way are not disturbed.
     if (old?.isOpen) await old.close();
-    this.#connection = await EtcdConnection.open(this.#options);
+    const connection = await EtcdConnection.open(this.#options);
+    this.#connections.add(connection);
+    void connection.closed.then(() => this.#connections.delete(connection));
+    this.#connection = connection;
     this.#isDoubtful = false;
-    return this.#connection;
+    return connection;
   }
 }

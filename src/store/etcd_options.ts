@@ -17,7 +17,7 @@ export interface EtcdOptions {
 
 /** Paths of files in PEM, read again for each connection. */
 export interface EtcdTlsPaths {
-  /** The authorities that are trusted. Default: the system's. */
+  /** The authorities that are trusted. Default: public ones. */
   readonly caPath?: string | undefined;
   /** The client's certificate, and its key. */
   readonly certPath?: string | undefined;

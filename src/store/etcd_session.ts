@@ -10,7 +10,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 
 /** Certificates and keys in PEM. */
 export interface TlsMaterial {
-  /** The authorities that are trusted; the system's where there are none. */
+  /** The authorities that are trusted; public ones where there are none. */
   readonly ca?: string;
   /** The client's own. */
   readonly cert?: string;
@@ -83,6 +83,11 @@ export class EtcdSession {
       resolve(new EtcdSession(session, origin));
     });
     return promise;
+  }
+
+  /** Settles when the connection has ended. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** Whether calls can be made. */

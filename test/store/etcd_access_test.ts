@@ -156,7 +156,7 @@ Deno.test("openEtcd() speaks TLS with a certificate, and says what is wrong with
         /not signed by the authority/,
       ],
       [
-        "the system's authorities",
+        "public authorities",
         [{ certPath, keyPath }],
         /not signed by the authority/,
       ],

@@ -43,9 +43,9 @@ testFault(
     using load = new StoreLoad(store);
     await load.progress(50);
     const leader = await cluster.leader();
-    for (const member of cluster.members) {
-      if (member === leader) continue;
-      await member.kill();
+    const followers = cluster.members.filter((member) => member !== leader);
+    for (const [i, member] of followers.entries()) {
+      await member.kill(i === 0 ? "SIGKILL" : "SIGTERM");
       await load.progress(100);
       member.start();
       await cluster.ready();
