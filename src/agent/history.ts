@@ -39,6 +39,8 @@ export interface HistoryStores {
 /** Prefix of the history in order of time. All of it is there. */
 export const HISTORY_TIME_PREFIX: Key = ["history", "time"];
 
+/** How many records a store keeps at most. */
+const MAX_RECORDS = 1_000_000;
 /** How many records one commit of {@linkcode pruneHistory} removes at most. */
 const PRUNE_BATCH = 400;
 
@@ -129,16 +131,34 @@ function matches(record: HistoryRecord, query: HistoryQuery): boolean {
       record.owner.containerId === query.containerId);
 }
 
-/** Removes what was released before a time, and returns how many records that were. */
+/**
+ * Removes what was released before a time, and the oldest of what is too much,
+ * and returns how many records that were.
+ *
+ * @param maxRecords how many a store keeps, however young they are. Default: a
+ * million, which take about 400 MB
+ */
 export async function pruneHistory(
   { store, registryStore = store }: HistoryStores,
   beforeMs: number,
+  maxRecords = MAX_RECORDS,
 ): Promise<number> {
   let removed = 0;
   for (const from of new Set([store, registryStore])) {
-    removed += await prune(from, beforeMs);
+    const excessMs = await endOfExcess(from, maxRecords);
+    removed += await prune(from, Math.max(beforeMs, excessMs));
   }
   return removed;
+}
+
+/** A millisecond after the last record that is too many; 0 when none is. */
+async function endOfExcess(store: Store, most: number): Promise<number> {
+  let left = most;
+  const latestFirst = { reverse: true, limit: most + 1 };
+  for await (const { key } of store.list(HISTORY_TIME_PREFIX, latestFirst)) {
+    if (left-- === 0) return Number(key[2]) + 1;
+  }
+  return 0;
 }
 
 async function prune(store: Store, beforeMs: number): Promise<number> {
