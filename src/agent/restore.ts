@@ -5,6 +5,7 @@ import { NetError } from "../error.ts";
 import type { Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
 import { isRestoredKey, type Restored, restoredPut } from "./restored.ts";
+import { isPoolKey, movePool } from "./restored_pool.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 
 /** Where a state is restored to. */
@@ -99,7 +100,11 @@ async function load(
     entries++;
     // What was restored before has settled, or begins anew.
     if (isRestoredKey(part.entry.key)) continue;
-    batch.add({ puts: [part.entry] });
+    const { key, value } = part.entry;
+    const restoredValue = isPoolKey(key)
+      ? movePool({ key, value, version: "" })
+      : value;
+    batch.add({ puts: [{ key, value: restoredValue }] });
     if (!batch.isFull) continue;
     await store.commit(batch.commit());
     batch = new Batch(store.limits);

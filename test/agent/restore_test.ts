@@ -90,6 +90,11 @@ Deno.test("restoreState() makes the state that was backed up, and says that it d
   });
   assert.deepEqual(await contentsOf(target.store!), {
     ...contents,
+    // 510 further on than the last that was given.
+    '["ip","a","pool"]': {
+      subnets: ["172.16.0.0/22"],
+      cursors: ["172.16.0.190"],
+    },
     [MARK]: { takenAtMs: Date.parse(HEADER.takenAt), settleMs: 1000 },
   });
   await target.store!.close();
