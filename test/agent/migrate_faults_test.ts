@@ -112,3 +112,25 @@ async function host(registryStore: Store): Promise<AsyncDisposable> {
   });
   return own;
 }
+
+Deno.test("migrateRegistry() loses nothing when two run at once, however they meet", async (t) => {
+  for (let ahead = 0; ahead < 8; ahead++) {
+    await t.step(`the first is ${ahead} commits ahead`, async () => {
+      await using stores = await Stores.create();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      let commits = 0;
+      const count = () => {
+        if (++commits > ahead) resolve();
+      };
+      stores.kv.onCommit = count;
+      stores.etcd.onCommit = count;
+      const first = stores.toEtcd();
+      const second = promise.then(() => stores.toEtcd());
+      await Promise.allSettled([first, second]);
+      await checkUsable(stores, { isFailed: true });
+      await runAgain(stores, () => stores.toEtcd());
+      await checkUsable(stores, { isFailed: false });
+      await checkMoved(stores);
+    });
+  }
+});

@@ -6,6 +6,7 @@ import { openDenoKv } from "../../src/store/deno_kv.ts";
 import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { waitFor } from "../support/wait_for.ts";
+import { owner } from "../ipam/pools.ts";
 import { held, request } from "./agents.ts";
 
 /** Agents that host one registry together, each with a store of its own besides. */
@@ -146,4 +147,25 @@ Deno.test("a host of a shared registry goes on without its store, and joins when
   hosts.registryStore.isDown = false;
   await hosts.joined();
   assert.equal(await allocate(b, "b", "c1"), "172.16.4.2");
+});
+
+Deno.test("agents that host one registry share the history of nodes without an agent", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  await a.requireHost().registry.claim("api");
+  for (const node of ["api", "a"]) {
+    await allocate(a, node, "c1");
+    await a.release(node, owner("c1"), "test");
+  }
+  const ids = async (agent: Agent, node: string) =>
+    (await agent.history({ node, limit: 10 })).map((r) => r.owner.containerId);
+  assert.deepEqual(await ids(b, "api"), ["c1"]);
+  assert.deepEqual(await ids(a, "a"), ["c1"]);
+  let pruned = 0;
+  await waitFor(
+    "all to be old",
+    async () => (pruned += await a.pruneHistory()) === 2,
+  );
+  assert.deepEqual([await ids(b, "api"), await ids(a, "a")], [[], []]);
 });
