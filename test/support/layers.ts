@@ -37,10 +37,15 @@ const PURE_WHY =
 export const LAYERS: readonly Layer[] = [
   {
     at: "main.ts",
-    ours: ["src/", "deno.json"],
-    others: ["node:", "npm:@connectrpc/connect", "npm:@connectrpc/connect-node"]
-      .concat("npm:@logtape/logtape"),
-    why: "it picks the face and builds adapters, nothing else",
+    ours: ["src/face/", "src/build/", "deno.json"],
+    others: [],
+    why: "it picks the face, nothing else",
+  },
+  {
+    at: "src/face/",
+    ours: ["src/"],
+    others: ["node:"],
+    why: "it builds adapters and gives them to who needs them, nothing else",
   },
   {
     at: "src/error.ts",
@@ -79,6 +84,12 @@ export const LAYERS: readonly Layer[] = [
   { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/install/", ours: PURE, others: [], why: PURE_WHY },
   { at: "src/bundle/", ours: PURE, others: [], why: PURE_WHY },
+  {
+    at: "src/pki/",
+    ours: PURE,
+    others: ["npm:asn1js", "npm:pkijs", "node:crypto"],
+    why: "it is cryptography over values: time comes in, records go out",
+  },
   {
     at: "src/build/",
     ours: ["src/error.ts", "src/host/bundle_program.ts", "src/host/command.ts"],
@@ -208,6 +219,9 @@ export const PURE_FILES: readonly string[] = [
   "src/install/",
   "src/bundle/",
 ];
+
+/** Folders of which the source may use cryptography and its randomness, and otherwise is as pure. */
+export const CRYPTO_FILES: readonly string[] = ["src/pki/"];
 
 /** What reaches the system, the network, the clock, the console or randomness. */
 const IMPURE: readonly RegExp[] = [

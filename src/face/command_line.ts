@@ -1,0 +1,54 @@
+import { hostname } from "node:os";
+import { BUILD, type BuildInfo } from "../build/build_info.ts";
+import { createClients } from "../cli/client.ts";
+import { runCli } from "../cli/program.ts";
+import { DenoCommandRunner } from "../host/deno_command.ts";
+import { DenoWholeFiles } from "../host/deno_whole_files.ts";
+import { FileCniSetup } from "../host/file_cni_setup.ts";
+import { createRpcTransport } from "../rpc/client.ts";
+import { ENVIRONMENT, executable } from "./environment.ts";
+import { columns, writeError, writeTo } from "./output.ts";
+import type { Program } from "./program.ts";
+
+/** Runs the command line. What few commands need is imported when they do. @returns the exit code */
+export async function runCommandLine(program: Program): Promise<number> {
+  const { version, main, dir } = program;
+  return await runCli(Deno.args, {
+    version,
+    build: () => readBuild(dir),
+    runtime: Deno.version,
+    env: ENVIRONMENT,
+    // Whoever reads, such as head(1), has read enough.
+    stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
+    stderr: writeError,
+    isTerminal: Deno.stderr.isTerminal(),
+    columns: columns(),
+    now: Date.now,
+    hostname,
+    connect: ({ socketPath }, { timeoutMs }) =>
+      createClients(createRpcTransport({ socketPath }, { timeoutMs })),
+    cni: new FileCniSetup(
+      BUILD.kind !== "sources" ? { kind: "executable", path: executable() } : {
+        kind: "sources",
+        main,
+        deno: Deno.execPath(),
+        config: `${dir}/deno.json`,
+      },
+      new DenoCommandRunner(),
+    ),
+    installer: async () => (await import("./installer.ts")).createInstaller(),
+    files: new DenoWholeFiles(),
+    commands: new DenoCommandRunner(),
+    restore: async (request) => (await import("./restore.ts")).restore(request),
+    migrate: async (request) => (await import("./migrate.ts")).migrate(request),
+    runAgent: async (config, log) =>
+      (await import("./agent.ts")).runAgent(config, { log, program }),
+  });
+}
+
+/** Tells how this program was built; of sources, which commit they are of. */
+async function readBuild(dir: string): Promise<BuildInfo> {
+  if (BUILD.kind !== "sources") return BUILD;
+  const { readGitCommit } = await import("../build/git_commit.ts");
+  return { ...BUILD, ...await readGitCommit(dir) };
+}
