@@ -5,6 +5,7 @@ import { ROOT } from "./generate.ts";
 import { walkFiles } from "./support/files.ts";
 import {
   covers,
+  CRYPTO_FILES,
   type Edge,
   forbids,
   impureNames,
@@ -17,8 +18,8 @@ const MAX_LINES = 300;
 
 Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
   const rows: readonly [from: string, to: string, why: RegExp | undefined][] = [
-    ["main.ts", "src/store/deno_kv.ts", undefined],
-    ["main.ts", "npm:commander", /builds adapters, nothing else/],
+    ["src/face/agent.ts", "src/store/deno_kv.ts", undefined],
+    ["src/face/agent.ts", "npm:commander", /builds adapters, nothing else/],
     ["src/error.ts", "src/net/address.ts", /every layer stands on it/],
     ["src/net/prefix.ts", "src/net/address.ts", undefined],
     ["src/net/address.ts", "npm:ipaddr.js", undefined],
@@ -46,6 +47,10 @@ Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
     ["src/agent/registry.ts", "src/store/deno_kv.ts", /never an adapter/],
     ["src/agent/registry.ts", "src/gen/x_pb.ts", /nothing of RPC/],
     ["src/agent/registry.ts", "npm:@connectrpc/connect", /nothing of RPC/],
+    ["src/pki/authority.ts", "npm:pkijs", undefined],
+    ["src/pki/token.ts", "node:crypto", undefined],
+    ["src/pki/token.ts", "node:tls", /cryptography over values/],
+    ["src/pki/token.ts", "src/store/store.ts", /cryptography over values/],
     ["src/rpc/server.ts", "src/agent/agent.ts", undefined],
     ["src/rpc/server.ts", "src/gen/a/b_pb.ts", undefined],
     ["src/rpc/server.ts", "node:http2", undefined],
@@ -111,16 +116,12 @@ Deno.test("no module imports what its layer forbids", async () => {
 });
 
 Deno.test("no pure module touches the system, network, clock, console or randomness", async () => {
-  const pure = (await sourceFiles())
-    .filter((file) => PURE_FILES.some((at) => covers(at, file)));
-  assert.ok(pure.includes("src/net/address.ts"));
-  const found = await Promise.all(
-    pure.map(async (file) =>
-      impureNames(await Deno.readTextFile(join(ROOT, file)))
-        .map((name) => `${file} uses ${name}`)
-    ),
-  );
-  assert.deepEqual(found.flat(), []);
+  assert.deepEqual(await impureNamesIn(PURE_FILES), []);
+});
+
+Deno.test("a module of cryptography touches nothing else of the world", async () => {
+  const names = await impureNamesIn(CRYPTO_FILES);
+  assert.deepEqual(names.filter((name) => !name.endsWith(" uses crypto")), []);
 });
 
 Deno.test(`no source file is longer than ${MAX_LINES} lines`, async () => {
@@ -147,6 +148,20 @@ Deno.test("deno.lock names no registry host", async () => {
   const text = await Deno.readTextFile(join(ROOT, "deno.lock"));
   assert.doesNotMatch(text, /:\/\//);
 });
+
+/** The impure names in the files that lie in some folders. */
+async function impureNamesIn(folders: readonly string[]): Promise<string[]> {
+  const files = (await sourceFiles())
+    .filter((file) => folders.some((at) => covers(at, file)));
+  assert.ok(files.length > 0);
+  const found = await Promise.all(
+    files.map(async (file) =>
+      impureNames(await Deno.readTextFile(join(ROOT, file)))
+        .map((name) => `${file} uses ${name}`)
+    ),
+  );
+  return found.flat();
+}
 
 /** All of `src/`, as paths from the root. */
 async function sourceFiles(): Promise<string[]> {

@@ -1,0 +1,156 @@
+import { AltName, type Certificate, type GeneralName } from "pkijs";
+import { NetError } from "../error.ts";
+import { parseId, parseNodeName } from "../names.ts";
+import { quote } from "../net/address.ts";
+import { AUTHORITY_NAME, BACKDATE_MS, ORGANIZATION } from "./authority_name.ts";
+import { decodeCertificate } from "./decode.ts";
+import { fingerprintOf } from "./fingerprint.ts";
+import { OID } from "./oid.ts";
+import { parseOnePem } from "./pem.ts";
+
+/**
+ * What a certificate lets its holder be: a host with an agent, a person or
+ * program that may do everything, or one that may look.
+ */
+export type Role = "node" | "operator" | "readonly";
+
+/** All roles. */
+export const ROLES: readonly Role[] = ["node", "operator", "readonly"];
+
+/** Who somebody is, in which cluster. */
+export interface Identity {
+  readonly clusterId: string;
+  readonly role: Role;
+  /** The node's name, or the operator's. */
+  readonly name: string;
+}
+
+/** Who a certificate says that its holder is. */
+export interface PeerIdentity extends Identity {
+  /** Hexadecimal in lower case. */
+  readonly serial: string;
+  /** SHA-256 of the certificate's DER, as `openssl x509 -fingerprint -sha256` has it. */
+  readonly fingerprint: string;
+  /** When it was signed; for an authority that is not ours, from when on it is valid. */
+  readonly issuedAtMs: number;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Of the authority that it names as its issuer; 0 for one that is not ours. */
+  readonly generation: number;
+}
+
+const SCHEME = "stellar-net://";
+const URI_NAME = 6;
+
+/**
+ * The URI that stands for an identity in a certificate:
+ * `stellar-net://CLUSTER/ROLE/NAME`.
+ *
+ * @throws {RangeError} when the cluster's id or the name is not valid
+ */
+export function formatIdentityUri(identity: Identity): string {
+  const { clusterId, role, name } = identity;
+  return `${SCHEME}${parseId(clusterId)}/${role}/${parseNodeName(name)}`;
+}
+
+/** Parses what {@linkcode formatIdentityUri} made. @throws {RangeError} for anything else */
+export function parseIdentityUri(uri: string): Identity {
+  const [clusterId, role, name, ...more] = uri.startsWith(SCHEME)
+    ? uri.slice(SCHEME.length).split("/")
+    : [];
+  if (!clusterId || !role || !name || more.length > 0) {
+    throw new RangeError(
+      `${quote(uri)} is no identity: it has to be ${SCHEME}CLUSTER/ROLE/NAME`,
+    );
+  }
+  return {
+    clusterId: parseId(clusterId),
+    role: parseRole(role),
+    name: parseNodeName(name),
+  };
+}
+
+/** Checks the name of a role. @throws {RangeError} when there is no such role */
+export function parseRole(text: string): Role {
+  const role = ROLES.find((role) => role === text);
+  if (role !== undefined) return role;
+  throw new RangeError(
+    `${quote(text)} is no role: there are ${ROLES.join(", ")}`,
+  );
+}
+
+/**
+ * Reads who a certificate says that its holder is. Nothing is verified: that
+ * is for TLS, which has checked the chain, and for `verifyPeer`.
+ *
+ * The identity stands in exactly one URI of the subject's alternative names;
+ * the subject is for people and is not read.
+ *
+ * @param certificate PEM or DER, such as `getPeerCertificate().raw`
+ * @throws {NetError} `unauthenticated`, saying what is wrong
+ */
+export function readIdentity(certificate: string | Uint8Array): PeerIdentity {
+  try {
+    const der = typeof certificate === "string"
+      ? parseOnePem("CERTIFICATE", certificate)
+      : certificate;
+    const decoded = decodeCertificate(der);
+    const generation = generationOf(decoded);
+    const notBeforeMs = decoded.notBefore.value.getTime();
+    return {
+      ...parseIdentityUri(identityUri(decoded)),
+      serial: new Uint8Array(decoded.serialNumber.valueBlock.valueHexView)
+        .toHex(),
+      fingerprint: fingerprintOf(der),
+      issuedAtMs: notBeforeMs + (generation > 0 ? BACKDATE_MS : 0),
+      notBeforeMs,
+      notAfterMs: decoded.notAfter.value.getTime(),
+      generation,
+    };
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    throw new NetError(
+      "unauthenticated",
+      `Cannot tell whose certificate it is: ${what}`,
+      { cause },
+    );
+  }
+}
+
+/** The one URI of ours among a certificate's names. */
+function identityUri(certificate: Certificate): string {
+  const uris = alternativeNames(certificate)
+    .filter(({ type }) => type === URI_NAME)
+    .map(({ value }) => String(value))
+    .filter((uri) => uri.startsWith(SCHEME));
+  if (uris.length === 1) return uris[0]!;
+  throw new RangeError(
+    `it names ${uris.length} URIs that begin with ${SCHEME}, and has to name one`,
+  );
+}
+
+function alternativeNames(certificate: Certificate): readonly GeneralName[] {
+  const found = (certificate.extensions ?? [])
+    .filter(({ extnID }) => extnID === OID.subjectAltName);
+  if (found.length > 1) {
+    throw new RangeError("it has several extensions of alternative names");
+  }
+  const value = found[0]?.parsedValue;
+  if (found.length === 1 && !(value instanceof AltName)) {
+    throw new RangeError("its alternative names cannot be decoded");
+  }
+  return value instanceof AltName ? value.altNames : [];
+}
+
+/** The generation in the issuer's name. What TLS accepted carries the name of who signed it. */
+function generationOf(certificate: Certificate): number {
+  const parts = new Map(
+    certificate.issuer.typesAndValues.map(({ type, value }) => [
+      type,
+      String(value.valueBlock.value),
+    ]),
+  );
+  if (parts.get(OID.organization) !== ORGANIZATION) return 0;
+  const match = AUTHORITY_NAME.exec(parts.get(OID.commonName) ?? "");
+  return match ? Number(match[1]) : 0;
+}

@@ -1,0 +1,145 @@
+import { BasicConstraints, type Certificate, ExtKeyUsage } from "pkijs";
+import { NetError } from "../error.ts";
+import { quote } from "../net/address.ts";
+import type { TrustRecord } from "./authority.ts";
+import { decodeCertificate } from "./decode.ts";
+import { trustedAt } from "./generations.ts";
+import { type PeerIdentity, readIdentity } from "./identity.ts";
+import { OID } from "./oid.ts";
+import { findRevocation, type RevocationRecord } from "./revocation.ts";
+
+/** Against what a peer's certificate is held. */
+export interface PeerChecks {
+  /** The cluster's authorities, as far as this host knows them. */
+  readonly trust: readonly TrustRecord[];
+  readonly clusterId: string;
+  /** As what the peer authenticates itself. */
+  readonly usage: "server" | "client";
+  readonly nowMs: number;
+  readonly revocations: Iterable<RevocationRecord>;
+}
+
+/**
+ * Verifies a certificate of this cluster as a whole, without leaning on TLS:
+ * who signed it, for what, for which cluster, whether it is in time and not
+ * revoked. Good for each connection, and again for those that last.
+ *
+ * @param certificate PEM or DER
+ * @throws {NetError} `unauthenticated`, saying what is wrong
+ */
+export async function verifyPeer(
+  certificate: string | Uint8Array,
+  checks: PeerChecks,
+): Promise<PeerIdentity> {
+  const identity = readIdentity(certificate);
+  checkIdentity(identity, checks);
+  const decoded = decodeCertificate(certificate);
+  checkUsage(decoded, identity, checks.usage);
+  const issuer = trustedAt(checks.trust, checks.nowMs)
+    .find(({ generation }) => generation === identity.generation);
+  if (!issuer) {
+    throw refused(
+      identity,
+      `authority ${identity.generation}, which it names, is not trusted now`,
+    );
+  }
+  if (!await isSignedBy(decoded, decodeCertificate(issuer.certificate))) {
+    throw refused(
+      identity,
+      `authority ${identity.generation} of this cluster has not signed it`,
+    );
+  }
+  return identity;
+}
+
+/**
+ * Checks what may change while a connection lasts: the time, and what has
+ * been revoked. Enough where TLS has verified the chain, as it has for a
+ * certificate of an operator's own authority.
+ *
+ * @throws {NetError} `unauthenticated`, saying what is wrong
+ */
+export function checkIdentity(
+  identity: PeerIdentity,
+  checks: Pick<PeerChecks, "clusterId" | "nowMs" | "revocations">,
+): void {
+  const { clusterId, nowMs, revocations } = checks;
+  if (identity.clusterId !== clusterId) {
+    throw refused(
+      identity,
+      `it is of cluster "${identity.clusterId}", and this is "${clusterId}"`,
+    );
+  }
+  if (nowMs < identity.notBeforeMs) {
+    throw refused(
+      identity,
+      `it is valid from ${timestamp(identity.notBeforeMs)} on, and it is ${
+        timestamp(nowMs)
+      } here: compare the clocks`,
+    );
+  }
+  if (nowMs >= identity.notAfterMs) {
+    throw refused(
+      identity,
+      `it was valid until ${timestamp(identity.notAfterMs)}`,
+    );
+  }
+  const revocation = findRevocation(revocations, identity);
+  if (revocation) {
+    const { revokedAtMs, reason } = revocation;
+    const why = reason === "" ? "" : `, ${quote(reason)}`;
+    throw refused(
+      identity,
+      `it was revoked at ${timestamp(revokedAtMs)}${why}`,
+    );
+  }
+}
+
+/** Whether a key signed a certificate. What cannot be verified was not. */
+export async function isSignedBy(
+  certificate: Certificate,
+  issuer: Certificate,
+): Promise<boolean> {
+  if (!certificate.issuer.isEqual(issuer.subject)) return false;
+  if (certificate.signatureAlgorithm.algorithmId !== OID.ecdsaWithSha256) {
+    return false;
+  }
+  return await certificate.verify(issuer).catch(() => false);
+}
+
+/** Whether a certificate may sign others. */
+export function isAuthority(certificate: Certificate): boolean {
+  return (certificate.extensions ?? []).some(({ extnID, parsedValue }) =>
+    extnID === OID.basicConstraints &&
+    parsedValue instanceof BasicConstraints && parsedValue.cA
+  );
+}
+
+function checkUsage(
+  certificate: Certificate,
+  identity: PeerIdentity,
+  usage: "server" | "client",
+): void {
+  const purposes = (certificate.extensions ?? []).flatMap(({ parsedValue }) =>
+    parsedValue instanceof ExtKeyUsage ? parsedValue.keyPurposes : []
+  );
+  const needed = usage === "server" ? OID.serverAuth : OID.clientAuth;
+  if (!purposes.includes(needed)) {
+    throw refused(identity, `it is not for a TLS ${usage}`);
+  }
+  if (isAuthority(certificate)) {
+    throw refused(identity, "it is that of an authority");
+  }
+}
+
+function refused(identity: PeerIdentity, what: string): NetError {
+  const { role, name } = identity;
+  return new NetError(
+    "unauthenticated",
+    `Cannot accept the certificate of ${role} "${name}": ${what}`,
+  );
+}
+
+function timestamp(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
