@@ -88,6 +88,11 @@ export class EtcdConnection {
     return this.#session.isOpen;
   }
 
+  /** Whether it has not been used for so long that it may be gone. */
+  get isQuiet(): boolean {
+    return this.#session.isQuiet;
+  }
+
   /** What goes with each call. A member that has no leader refuses it at once. */
   get headers(): Record<string, string> {
     return { hasleader: "true", ...this.#identity };

@@ -42,7 +42,9 @@ export class EtcdEndpoint {
   /** A connection that can be expected to work. */
   connect(): Promise<EtcdConnection> {
     const ready = this.#connection;
-    if (ready?.isOpen && !this.#isDoubtful) return Promise.resolve(ready);
+    if (ready?.isOpen && !ready.isQuiet && !this.#isDoubtful) {
+      return Promise.resolve(ready);
+    }
     return this.#opening ??= this.#connect().finally(() => {
       this.#opening = undefined;
     });

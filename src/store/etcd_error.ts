@@ -171,6 +171,11 @@ const ROWS: readonly Row[] = [
     ...UNWRITTEN,
   },
   {
+    pattern: /Nothing was sent/,
+    says: "the connection broke",
+    ...UNWRITTEN,
+  },
+  {
     pattern: /ECONNRESET|EPIPE|REFUSED_STREAM|closed|destroyed|server stopped/,
     says: "the connection broke",
   },

@@ -47,7 +47,8 @@ export class EtcdSession {
   readonly #timer: ReturnType<typeof setInterval>;
   #streams = 0;
   #heardAt = performance.now();
-  #isPinging = false;
+  /** Runs while the answer to a ping is awaited. */
+  #late: ReturnType<typeof setTimeout> | undefined;
   /** No new calls: the server has said that it goes. */
   #isGoing = false;
 
@@ -95,22 +96,25 @@ export class EtcdSession {
     return !this.#isGoing && !this.#session.closed && !this.#session.destroyed;
   }
 
-  request(
+  /** Whether nothing was heard for long, since nothing was asked: it may be gone. */
+  get isQuiet(): boolean {
+    return this.#streams === 0 && this.#isSilent;
+  }
+
+  // deno-lint-ignore require-await -- what is thrown here is no defect
+  async request(
     method: string,
     path: string,
     headers: OutgoingHttpHeaders,
     options: ClientSessionRequestOptions,
   ): Promise<ClientHttp2Stream> {
-    if (!this.isOpen) {
-      throw new ConnectError("the connection is closed", Code.Unavailable);
-    }
-    const stream = this.#session.request(
+    const stream = this.#open(
       { ...headers, ":method": method, ":path": path },
       options,
     );
     if (this.#streams++ === 0) this.#heardAt = performance.now();
     stream.once("close", () => this.#streams--);
-    return Promise.resolve(stream);
+    return stream;
   }
 
   notifyResponseByteRead(): void {
@@ -125,26 +129,44 @@ export class EtcdSession {
     await this.#closed.promise;
   }
 
+  #open(
+    headers: OutgoingHttpHeaders,
+    options: ClientSessionRequestOptions,
+  ): ClientHttp2Stream {
+    try {
+      if (this.isOpen) return this.#session.request(headers, options);
+    } catch (cause) {
+      // It has ended, and not said so yet.
+      throw new Error("Nothing was sent", { cause });
+    }
+    throw new Error("Nothing was sent");
+  }
+
+  get #isSilent(): boolean {
+    return performance.now() - this.#heardAt > PING_INTERVAL_MS;
+  }
+
   #look(): void {
-    const isSilent = performance.now() - this.#heardAt > PING_INTERVAL_MS;
-    if (this.#streams === 0 || this.#isPinging || !isSilent) return;
-    this.#isPinging = true;
-    const late = setTimeout(() => {
+    if (this.#streams === 0 || this.#late || !this.#isSilent) return;
+    // It throws on a session that is destroyed and has not said so yet.
+    if (this.#session.destroyed) return;
+    this.#late = setTimeout(() => {
       void this.close(new ConnectError("PING timed out", Code.Unavailable));
     }, PING_TIMEOUT_MS);
-    const sent = this.#session.ping((error) => {
-      clearTimeout(late);
-      this.#isPinging = false;
+    this.#session.ping((error) => {
+      this.#stopWaiting();
       if (!error) this.#heardAt = performance.now();
     });
-    if (!sent) {
-      clearTimeout(late);
-      this.#isPinging = false;
-    }
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#late);
+    this.#late = undefined;
   }
 
   #end(): void {
     clearInterval(this.#timer);
+    this.#stopWaiting();
     this.#closed.resolve();
   }
 }

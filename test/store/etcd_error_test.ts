@@ -140,6 +140,7 @@ const ROWS: readonly Row[] = [
     /^no such file$/,
     REFUSED,
   ],
+  [new Error("Nothing was sent"), /connection broke/, ELSEWHERE],
   [new Error("odd"), /failed unexpectedly: Error: odd/, UNKNOWN],
 ];
 
