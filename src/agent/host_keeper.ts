@@ -8,7 +8,7 @@ import { formatDesiredRoute } from "../route/desired_route.ts";
 import type { HostNetwork } from "../host/host_network.ts";
 import type { HostInterfaces } from "../route/uplink.ts";
 import type { Key, Store } from "../store/store.ts";
-import type { Check } from "./check.ts";
+import type { Check } from "./doctor/check.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
 import { checkConfigured } from "./configured_subnet.ts";
 import { desiredRoutes } from "./desired_routes.ts";

@@ -10,10 +10,10 @@ import {
   isSame,
   planHost,
 } from "../route/host_plan.ts";
-import { type Check, checkOf, formatCheck } from "./check.ts";
+import { type Check, checkOf, formatCheck } from "./doctor/check.ts";
 import { type Chore, startChore } from "./chore.ts";
-import { checkHost } from "./doctor.ts";
-import { checkSourceNat } from "./filter_checks.ts";
+import { checkHost } from "./doctor/doctor.ts";
+import { checkSourceNat } from "./doctor/filter_checks.ts";
 
 /** How often the host is looked at when nothing announces a change, in ms. */
 const INTERVAL_MS = 30_000;

@@ -6,6 +6,7 @@ import { LocalRegistryPeer } from "./local_registry_peer.ts";
 import { measurePeer } from "./measured_peer.ts";
 import { RegistryHost } from "./registry_host.ts";
 import { SharedRegistry } from "./shared_registry.ts";
+import { asRegistryStore } from "./shared_store.ts";
 
 /** The registry that an agent hosts. */
 export interface HostedRegistry {
@@ -39,7 +40,11 @@ export async function openHome(
   }
   const { registryStore: store } = options;
   if (store) {
-    const registry = new SharedRegistry({ ...own, store, isShared: true });
+    const registry = new SharedRegistry({
+      ...own,
+      store: asRegistryStore(store),
+      isShared: true,
+    });
     const peer = new LocalRegistryPeer(registry);
     const { metrics } = options;
     const peers = [metrics ? measurePeer(peer, metrics) : peer];

@@ -5,7 +5,7 @@ import type { Store } from "../store/store.ts";
 import { Agent } from "../agent/agent.ts";
 import { readState } from "../agent/backup.ts";
 import { runDaemon } from "../agent/daemon.ts";
-import { Examiner } from "../agent/examiner.ts";
+import { Examiner } from "../agent/doctor/examiner.ts";
 import { HostKeeper } from "../agent/host_keeper.ts";
 import { measurePeer } from "../agent/measured_peer.ts";
 import { measureStore } from "../agent/measured_store.ts";

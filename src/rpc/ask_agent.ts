@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
-import type { PeerAnswer } from "../agent/path_facts.ts";
+import type { PeerAnswer } from "../agent/doctor/path_facts.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";
 
 const TIMEOUT_MS = 3_000;

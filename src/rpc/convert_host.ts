@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Check } from "../agent/check.ts";
+import type { Check } from "../agent/doctor/check.ts";
 import type { RegistryLink } from "../agent/home.ts";
 import type { RouteMode, RouteReport } from "../agent/route_report.ts";
 import {

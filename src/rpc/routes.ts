@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../agent/agent.ts";
-import type { Examiner } from "../agent/examiner.ts";
+import type { Examiner } from "../agent/doctor/examiner.ts";
 import type { HostKeeper } from "../agent/host_keeper.ts";
 import { NetError } from "../error.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";

@@ -169,3 +169,27 @@ Deno.test("agents that host one registry share the history of nodes without an a
   );
   assert.deepEqual([await ids(b, "api"), await ids(a, "a")], [[], []]);
 });
+
+Deno.test("a host of a shared registry is not fenced because its store refuses it", async () => {
+  await using hosts = await SharedHosts.create("a");
+  await hosts.joined();
+  const [a] = hosts.agents as [Agent];
+  hosts.registryStore.downCode = "failed_precondition";
+  hosts.registryStore.isDown = true;
+  await assert.rejects(a.requireHost().registry.routes(), {
+    code: "unavailable",
+  });
+  await assert.rejects(
+    a.requireHost().pools.join({
+      node: "b",
+      instanceId: "b",
+      advertised: [],
+      apiUrl: "",
+      localPrefixes: [],
+      heldSubnets: [],
+      clusterId: "",
+    }),
+    { code: "unavailable" },
+  );
+  assert.equal(await allocate(a, "a", "c1"), "172.16.0.2");
+});

@@ -1,4 +1,4 @@
-import { NetError } from "../../src/error.ts";
+import { type ErrorCode, NetError } from "../../src/error.ts";
 import type {
   Commit,
   CommitResult,
@@ -25,6 +25,8 @@ export class FaultyStore implements Store {
   commits = 0;
   /** Whether it is out of reach: nothing is read or written. Watches go on. */
   isDown = false;
+  /** With which code it fails then. */
+  downCode: ErrorCode = "unavailable";
   /** Called after each commit, before it is answered. */
   onCommit: () => void = () => {};
 
@@ -86,6 +88,6 @@ export class FaultyStore implements Store {
   }
 
   #checkUp(): void {
-    if (this.isDown) throw new NetError("unavailable", "out of reach");
+    if (this.isDown) throw new NetError(this.downCode, "out of reach");
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Check, formatCheck } from "../../src/agent/check.ts";
+import { type Check, formatCheck } from "../../src/agent/doctor/check.ts";
 import { HostReconciler } from "../../src/agent/host_reconciler.ts";
 import { Bell } from "../../src/host/bell.ts";
 import type { CommandRunner } from "../../src/host/command.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { checkAddresses } from "../../src/agent/address_checks.ts";
-import { type Check, formatCheck } from "../../src/agent/check.ts";
-import { checkPath } from "../../src/agent/path_checks.ts";
+import { checkAddresses } from "../../src/agent/doctor/address_checks.ts";
+import { type Check, formatCheck } from "../../src/agent/doctor/check.ts";
+import { checkPath } from "../../src/agent/doctor/path_checks.ts";
 import type { RouteMode } from "../../src/agent/route_report.ts";
 import { RouteReconciler } from "../../src/agent/route_reconciler.ts";
 import { IpRoutes } from "../../src/host/ip_routes.ts";
@@ -9,7 +9,7 @@ import { LinuxHostNetwork } from "../../src/host/linux_host_network.ts";
 import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import { pathFacts, peerNode, PROTOCOL } from "../agent/path_world.ts";
+import { pathFacts, peerNode, PROTOCOL } from "../agent/doctor/path_world.ts";
 import { desire } from "../route/kernels.ts";
 import { attachContainer, NetnsHost } from "../support/netns_host.ts";
 

@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
-import type { Examiner } from "../../agent/examiner.ts";
+import type { Examiner } from "../../agent/doctor/examiner.ts";
 import { SCHEMA_VERSION } from "../../agent/schema.ts";
 import type { BackupEntry } from "../../backup/format.ts";
 import { writeBackup } from "../../backup/write.ts";
