@@ -15,7 +15,7 @@ import { Ledger, type LedgerOptions } from "./ledger.ts";
 import {
   type ForeignCommit,
   type LedgerModel,
-  readForeignCommit,
+  readForeignCommits,
 } from "./ledger_state.ts";
 
 /** A change of the registry: of the cluster, or of the pool that a node allocates from. */
@@ -43,13 +43,13 @@ export type RegistryChange =
     readonly version: Version | null;
   };
 
-/** A commit of others, read from the changes of the registry's store; undefined when all may be different. */
-export function readClusterCommit(
+/** The commits of others, read from the changes of the registry's store; undefined when all may be different. */
+export function readClusterCommits(
   changes: readonly Change[],
-): ForeignCommit<RegistryChange> | undefined {
+): ForeignCommit<RegistryChange>[] | undefined {
   // What it is worth now is for a new look to tell.
   if (changes.some(({ key }) => isMoveMark(key))) return undefined;
-  return readForeignCommit(REVISION_KEY, changes, (change) => {
+  return readForeignCommits(REVISION_KEY, changes, (change) => {
     const [, kind] = change.key;
     if (kind === "revision") {
       return { kind, revision: Number(change.value) };
@@ -119,6 +119,12 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
       default:
         state.apply(change);
     }
+  }
+
+  isNext(state: ClusterState, changes: readonly RegistryChange[]): boolean {
+    return changes.every((change) =>
+      change.kind !== "revision" || change.revision === state.revision + 1
+    );
   }
 
   async load(

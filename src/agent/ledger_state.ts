@@ -14,8 +14,10 @@ export interface LedgerModel<State, Change> {
   load(store: Store): Promise<Loaded<State>>;
   /** The writes of a change; called before it is applied. */
   writes(state: State, change: Change): Writes;
-  /** Carries a change out in memory. */
+  /** Carries a change out in memory. What it makes of the state it makes of it again. */
   apply(state: State, change: Change): void;
+  /** Whether a commit of others comes right behind a state, none between. Default: it does. */
+  isNext?(state: State, changes: readonly Change[]): boolean;
 }
 
 /** A state, and the version of the guard that it goes with. */
@@ -54,6 +56,10 @@ export class LedgerState<State, Change> {
   /** Whether commits of others are told of. */
   #isFollowed = false;
   #news = Promise.withResolvers<void>();
+  /** What is told of while the state is read: it may have been written before or after. */
+  #meanwhile: ForeignCommit<Change>[] | undefined;
+  /** How often all may have been different. */
+  #gaps = 0;
 
   constructor(
     model: LedgerModel<State, Change>,
@@ -68,13 +74,18 @@ export class LedgerState<State, Change> {
     const { isShared, store } = this.#options;
     // Without a guard nothing is known that could go stale unnoticed.
     if (!this.#loaded || this.#loaded.version === null) {
-      return this.#loaded = await this.#load();
+      return await this.#load();
     }
     if (!isShared) return this.#loaded;
+    const before = this.#loaded.version;
     const version = (await store.get(this.#model.guard))?.version ?? null;
+    // As after a backup was restored.
+    if (version === null || version < before) return await this.#load();
     if (this.#isFollowed) await this.#announced(version);
-    if (this.#loaded?.version !== version) this.#loaded = await this.#load();
-    return this.#loaded;
+    const loaded = this.#loaded;
+    const isFresh = loaded && loaded.version !== null &&
+      loaded.version >= version;
+    return isFresh ? loaded : await this.#load();
   }
 
   /** Forgets the state: it is not known how it stands to the store. */
@@ -82,18 +93,34 @@ export class LedgerState<State, Change> {
     this.#loaded = undefined;
   }
 
-  /** Takes in what others have committed; undefined when all may be different. */
+  /**
+   * Takes in what others have committed, commit by commit in their order and
+   * without a gap; undefined when all may be different.
+   */
   takeIn(commit: ForeignCommit<Change> | undefined): void {
     this.#isFollowed = true;
-    if (commit) this.#apply(commit);
-    else this.forget();
+    if (commit) {
+      this.#meanwhile?.push(commit);
+      if (this.#loaded) this.#apply(this.#loaded, commit);
+    } else {
+      this.#gaps++;
+      this.forget();
+    }
     this.#news.resolve();
     this.#news = Promise.withResolvers();
   }
 
-  #apply({ version, changes }: ForeignCommit<Change>): void {
-    const loaded = this.#loaded;
-    if (!loaded || loaded.version !== null && loaded.version >= version) return;
+  #apply(
+    loaded: Loaded<State>,
+    { version, changes }: ForeignCommit<Change>,
+  ): void {
+    if (loaded.version === null) return;
+    if (loaded.version >= version) return;
+    if (this.#model.isNext?.(loaded.state, changes) === false) {
+      this.#gaps++;
+      this.forget();
+      return;
+    }
     for (const change of changes) this.#model.apply(loaded.state, change);
     loaded.version = version;
   }
@@ -112,30 +139,66 @@ export class LedgerState<State, Change> {
     }
   }
 
+  /** Reads the state, and keeps it unless something was missed meanwhile. */
   async #load(): Promise<Loaded<State>> {
-    const { store, isShared } = this.#options;
-    let loaded = await this.#model.load(store);
-    for (let reads = 1; isShared && reads < MAX_READS; reads++) {
-      const guard = await store.get(this.#model.guard);
-      if ((guard?.version ?? null) === loaded.version) break;
-      loaded = await this.#model.load(store);
+    this.forget();
+    const gaps = this.#gaps;
+    try {
+      const loaded = await this.#read();
+      for (const commit of this.#meanwhile ?? []) this.#apply(loaded, commit);
+      if (gaps === this.#gaps) this.#loaded = loaded;
+      return loaded;
+    } finally {
+      this.#meanwhile = undefined;
     }
-    return loaded;
+  }
+
+  /** Reads the state: once more where somebody writes to it meanwhile, a bounded number of times. */
+  async #read(): Promise<Loaded<State>> {
+    const { store, isShared } = this.#options;
+    for (let reads = 1;; reads++) {
+      this.#meanwhile = [];
+      const loaded = await this.#model.load(store);
+      if (!isShared || reads === MAX_READS) return loaded;
+      const guard = await store.get(this.#model.guard);
+      if ((guard?.version ?? null) === loaded.version) return loaded;
+    }
   }
 }
 
-/** The changes of a commit that the model knows, and the version of its guard. */
-export function readForeignCommit<Change>(
+/**
+ * The commits that changes were made by, in their order: of each what the model
+ * knows, and the version of the guard. Undefined when one did not write that.
+ */
+export function readForeignCommits<Change>(
   guard: Key,
   changes: readonly StoreChange[],
   read: (change: StoreChange) => Change | undefined,
-): ForeignCommit<Change> | undefined {
+): ForeignCommit<Change>[] | undefined {
   const key = JSON.stringify(guard);
-  const own = changes.find((change) => JSON.stringify(change.key) === key);
-  return own && {
-    version: own.version,
-    changes: changes.flatMap((change) => read(change) ?? []),
-  };
+  const commits: ForeignCommit<Change>[] = [];
+  for (const [version, made] of byVersion(changes)) {
+    if (!made.some((change) => JSON.stringify(change.key) === key)) {
+      return undefined;
+    }
+    commits.push({
+      version,
+      changes: made.flatMap((change) => read(change) ?? []),
+    });
+  }
+  return commits;
+}
+
+function byVersion(
+  changes: readonly StoreChange[],
+): Map<Version, StoreChange[]> {
+  const commits = new Map<Version, StoreChange[]>();
+  for (const change of changes) {
+    const made = commits.get(change.version) ?? [];
+    made.push(change);
+    commits.set(change.version, made);
+  }
+  return commits;
 }
 
 function soonerOf(work: Promise<void>, ms: number): Promise<void> {

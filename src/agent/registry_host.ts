@@ -9,7 +9,7 @@ import { Allocators } from "./allocators.ts";
 import {
   type ClusterLedger,
   createClusterLedger,
-  readClusterCommit,
+  readClusterCommits,
 } from "./cluster_ledger.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
 import type { NodePlace } from "./home.ts";
@@ -207,12 +207,13 @@ export class RegistryHost {
     while (!signal.aborted) {
       try {
         for await (const event of store.watch(CLUSTER_PREFIX, { signal })) {
-          if (event.kind === "changes") {
-            this.#ledger.takeIn(readClusterCommit(event.changes));
-          } else {
-            this.#ledger.takeIn(undefined);
-            this.membership.onGap();
+          const commits = event.kind === "changes"
+            ? readClusterCommits(event.changes)
+            : undefined;
+          for (const commit of commits ?? [undefined]) {
+            this.#ledger.takeIn(commit);
           }
+          if (!commits) this.membership.onGap();
         }
       } catch (error) {
         if (!(error instanceof NetError)) throw error;

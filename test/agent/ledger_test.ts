@@ -3,10 +3,11 @@ import type { Writes } from "../../src/agent/batch.ts";
 import { Ledger } from "../../src/agent/ledger.ts";
 import {
   type LedgerModel,
-  readForeignCommit,
+  readForeignCommits,
 } from "../../src/agent/ledger_state.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
-import type { JsonValue, Store } from "../../src/store/store.ts";
+import type { Change, JsonValue, Store } from "../../src/store/store.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 /** A list of names; one of them asks for an entry that is never there. */
 class NamesModel implements LedgerModel<Set<string>, string> {
@@ -56,6 +57,15 @@ Deno.test("Ledger.submit() fails a request that conflicts for good alone, not th
   await store.close();
 });
 
+/** The commits of names. */
+function read(changes: readonly Change[]) {
+  return readForeignCommits(
+    ["guard"],
+    changes,
+    ({ key: [kind, name] }) => kind === "name" ? String(name) : undefined,
+  );
+}
+
 /** Follows what is written to a store, on behalf of a ledger. */
 async function follow(
   ledger: Ledger<Set<string>, string>,
@@ -63,13 +73,8 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const event of store.watch([], { signal })) {
-    ledger.takeIn(
-      event.kind === "snapshot" ? undefined : readForeignCommit(
-        ["guard"],
-        event.changes,
-        ({ key: [kind, name] }) => kind === "name" ? String(name) : undefined,
-      ),
-    );
+    const commits = event.kind === "changes" ? read(event.changes) : undefined;
+    for (const commit of commits ?? [undefined]) ledger.takeIn(commit);
   }
 }
 
@@ -117,5 +122,121 @@ for (const isFollowed of [false, true]) {
       expected.map((names) => [...names].sort()),
     );
     await store.close();
+  });
+}
+
+/** A store of two ledgers, and what was written to it, told only when it is asked for. */
+async function openTold() {
+  const store = await openDenoKv({ path: ":memory:" });
+  const end = new AbortController();
+  const changes: Change[] = [];
+  const snapshot = Promise.withResolvers<void>();
+  const running = (async () => {
+    for await (const event of store.watch([], { signal: end.signal })) {
+      if (event.kind === "changes") changes.push(...event.changes);
+      else snapshot.resolve();
+    }
+  })();
+  await snapshot.promise;
+  return {
+    store,
+    ledgerOf: (model: NamesModel) =>
+      new Ledger(model, { store, now: () => 0, isShared: true }),
+    /** What was written since, as one event. */
+    told: async (count: number) => {
+      await waitFor("it to be told", () => changes.length >= count);
+      return changes.splice(0);
+    },
+    [Symbol.asyncDispose]: async () => {
+      end.abort();
+      await running;
+      await store.close();
+    },
+  };
+}
+
+function add(ledger: Ledger<Set<string>, string>, name: string): Promise<void> {
+  return ledger.submit(() => ({
+    ...{ kind: "planned", answer: undefined, changes: [name] },
+  }));
+}
+
+Deno.test("readForeignCommits() tells the commits of one event apart, and tells of one without a guard", async () => {
+  await using both = await openTold();
+  const ledger = both.ledgerOf(new NamesModel());
+  await add(ledger, "a");
+  await add(ledger, "b");
+  const changes = await both.told(4);
+  const commits = read(changes);
+  assert.deepEqual(commits?.map((commit) => commit.changes), [["a"], ["b"]]);
+  assert.deepEqual(
+    commits?.map(({ version }) => version),
+    [...new Set(changes.map(({ version }) => version))],
+  );
+  assert.equal(
+    read(changes.filter(({ key: [kind] }) => kind === "name")),
+    undefined,
+  );
+});
+
+Deno.test("Ledger.takeIn() takes in what others wrote, told in one event with its own", async () => {
+  await using both = await openTold();
+  const [a, b] = [new NamesModel(), new NamesModel()].map(both.ledgerOf);
+  a!.takeIn(undefined);
+  await add(a!, "own");
+  await add(b!, "other");
+  for (const commit of read(await both.told(4))!) a!.takeIn(commit);
+  await add(b!, "last");
+  for (const commit of read(await both.told(2))!) a!.takeIn(commit);
+  assert.deepEqual(await a!.read((names) => [...names].sort()), [
+    ...["last", "other", "own"],
+  ]);
+});
+
+/** Names that are read, and given out when told. */
+class SlowModel extends NamesModel {
+  readonly reads: (() => void)[] = [];
+
+  override async load(store: Store) {
+    const loaded = await super.load(store);
+    await new Promise<void>((resolve) => this.reads.push(resolve));
+    return loaded;
+  }
+}
+
+for (
+  const [what, tell] of [
+    ["a commit", (changes: readonly Change[]) => read(changes)!],
+    ["a gap", () => [undefined]],
+  ] as const
+) {
+  Deno.test(`Ledger.takeIn() loses nothing when ${what} is told while the state is read`, async () => {
+    await using both = await openTold();
+    const model = new SlowModel();
+    const a = both.ledgerOf(model);
+    const b = both.ledgerOf(new NamesModel());
+    a.takeIn(undefined);
+    await add(b, "first");
+    await both.told(2);
+    const reading = a.read((names) => [...names].sort());
+    await waitFor("a read", () => model.reads.length === 1);
+    // It has read the first; that it is the last is checked, and told late.
+    both.store.get = (
+      (get) => async (...key: Parameters<Store["get"]>) => {
+        const entry = await get(...key);
+        both.store.get = get;
+        await add(b, "second");
+        for (const commit of tell(await both.told(2))) a.takeIn(commit);
+        return entry;
+      }
+    )(both.store.get.bind(both.store));
+    model.reads[0]!();
+    await reading;
+    await add(b, "third");
+    for (const commit of read(await both.told(2))!) a.takeIn(commit);
+    const looking = a.read((names) => [...names].sort());
+    const free = setInterval(() => model.reads.forEach((go) => go()), 5);
+    assert.deepEqual(await looking, ["first", "second", "third"]);
+    clearInterval(free);
   });
 }
