@@ -11,6 +11,12 @@ const KNOWN = 'write "kv:" (a file in --state), "kv::memory:" (lost at the ' +
 export function parseStore(text: string): StoreChoice {
   if (text === "kv:") return "file";
   if (text === "kv::memory:") return "memory";
+  if (/^https?:/i.test(text)) {
+    throw new RangeError(
+      "a Deno KV server (https://) is not supported, because what keeps a registry has not been tried on one: " +
+        KNOWN,
+    );
+  }
   const match = /^(etcds?):\/\/([^/]*)(.*)$/s.exec(text);
   if (!match) throw new RangeError(`${quote(text)} is not a store: ${KNOWN}`);
   const [, scheme, hosts = "", prefix = ""] = match;
