@@ -1,4 +1,4 @@
-import { fromBER, Integer, Sequence, Set, Utf8String } from "asn1js";
+import { Integer, Sequence, Set, Utf8String } from "asn1js";
 import {
   AttributeTypeAndValue,
   Certificate,
@@ -56,22 +56,6 @@ export function toDer(
   part: { toSchema(): { toBER(): ArrayBuffer } },
 ): Uint8Array<ArrayBuffer> {
   return new Uint8Array(part.toSchema().toBER());
-}
-
-/**
- * Decodes exactly one ASN.1 value.
- *
- * @throws {RangeError} when it is none, or something follows it
- */
-export function decodeDer(
-  der: Uint8Array,
-): ReturnType<typeof fromBER>["result"] {
-  const bytes = new Uint8Array(der);
-  const { offset, result } = fromBER(bytes);
-  if (offset !== bytes.length || result.error) {
-    throw new RangeError("it is no ASN.1");
-  }
-  return result;
 }
 
 /** A random serial number: 126 bits, positive, always of the same length. */

@@ -1,5 +1,6 @@
+import { fromBER } from "asn1js";
 import { Certificate, CertificationRequest } from "pkijs";
-import { decodeDer } from "./certificate_parts.ts";
+import { toDer } from "./certificate_parts.ts";
 import { parseOnePem } from "./pem.ts";
 
 /** Longest certificate or request that is read, in bytes. Ours have some 600. */
@@ -36,10 +37,14 @@ export function decodeRequest(
   );
 }
 
-function decode<T>(
+/**
+ * What is decoded has to have the same bytes again when it is encoded: the
+ * library reads lengths and padding that another one would read otherwise.
+ */
+function decode<T extends Certificate | CertificationRequest>(
   label: "CERTIFICATE" | "CERTIFICATE REQUEST",
   encoded: string | Uint8Array,
-  read: (schema: ReturnType<typeof decodeDer>) => T,
+  read: (schema: ReturnType<typeof fromBER>["result"]) => T,
 ): T {
   const der = typeof encoded === "string"
     ? parseOnePem(label, encoded)
@@ -50,10 +55,21 @@ function decode<T>(
     );
   }
   try {
-    return read(decodeDer(der));
+    const { offset, result } = fromBER(new Uint8Array(der));
+    if (offset === der.length && result.error === "") {
+      const part = read(result);
+      if (isSame(result.toBER(), der) && isSame(toDer(part), der)) return part;
+    }
   } catch (cause) {
     throw new RangeError(`The ${label} is not valid: it cannot be decoded`, {
       cause,
     });
   }
+  throw new RangeError(`The ${label} is not valid: it is no DER`);
+}
+
+function isSame(encoded: ArrayBuffer | Uint8Array, der: Uint8Array): boolean {
+  const bytes = new Uint8Array(encoded);
+  return bytes.length === der.length &&
+    bytes.every((byte, index) => byte === der[index]);
 }

@@ -30,10 +30,10 @@ const MAX_CHAIN = 8;
  * @param checks the token's fingerprint
  * @throws {NetError} `unauthenticated`, saying what is wrong
  */
-export async function verifyFirstContact(
+export function verifyFirstContact(
   chain: readonly Uint8Array[],
   checks: { readonly fingerprint: string; readonly nowMs: number },
-): Promise<FirstContact> {
+): FirstContact {
   const { fingerprint, nowMs } = checks;
   const [own, ...others] = chain.slice(0, MAX_CHAIN);
   if (!own) throw refused("it has sent no certificate");
@@ -52,10 +52,10 @@ export async function verifyFirstContact(
       `none of its certificates is that of the token's authority, ${fingerprint}: another host answers there, or the authority was rotated since the token was created`,
     );
   }
-  if (!isAuthority(found) || !await isSignedBy(found, found)) {
+  if (!isAuthority(found) || !isSignedBy(found, found)) {
     throw refused("the authority's certificate is forged");
   }
-  if (!await isSignedBy(decoded, found)) {
+  if (!isSignedBy(decoded, found)) {
     throw refused("the token's authority has not signed its certificate");
   }
   const server = readIdentity(own);

@@ -1,7 +1,11 @@
 import { quote } from "../net/address.ts";
 
 /** What a block of PEM holds (RFC 7468). */
-export type PemLabel = "CERTIFICATE" | "CERTIFICATE REQUEST" | "PRIVATE KEY";
+export type PemLabel =
+  | "CERTIFICATE"
+  | "CERTIFICATE REQUEST"
+  | "PRIVATE KEY"
+  | "PUBLIC KEY";
 
 /** Longest text that is read, in characters: hundreds of certificates. */
 const MAX_LENGTH = 1 << 20;

@@ -6,6 +6,7 @@ import { fingerprintOf } from "./fingerprint.ts";
 import { openKey, publicKeyInfo } from "./host_key.ts";
 import { OID } from "./oid.ts";
 import { formatPem, parseOnePem } from "./pem.ts";
+import { isP256, isSignedWith } from "./signature.ts";
 
 /** A signing request whose sender has the private key. */
 export interface SigningRequest {
@@ -42,26 +43,16 @@ export async function createSigningRequest(
  * @throws {RangeError} when it is no request, is not for an ECDSA key on
  * P-256, or its signature is wrong
  */
-export async function readSigningRequest(
-  request: string,
-): Promise<SigningRequest> {
+export function readSigningRequest(request: string): SigningRequest {
   const decoded = decodeRequest(request);
   const { subjectPublicKeyInfo: publicKey, signatureAlgorithm } = decoded;
-  const { algorithmId, algorithmParams } = publicKey.algorithm;
-  const curve = algorithmParams?.valueBlock?.toString();
-  if (algorithmId !== OID.ecPublicKey || curve !== OID.p256) {
+  if (!isP256(publicKey)) {
     throw invalid("its key has to be an ECDSA key on P-256");
   }
   if (signatureAlgorithm.algorithmId !== OID.ecdsaWithSha256) {
     throw invalid("it has to be signed with ECDSA and SHA-256");
   }
-  let isSigned: boolean;
-  try {
-    isSigned = await decoded.verify();
-  } catch (cause) {
-    throw invalid("its key or its signature cannot be decoded", cause);
-  }
-  if (!isSigned) {
+  if (!isSignedWith(decoded, publicKey)) {
     throw invalid("it is not signed with the key that it is for");
   }
   return { publicKey, keyFingerprint: fingerprintOf(toDer(publicKey)) };
@@ -75,9 +66,6 @@ export function signingRequestDigest(
   return new Uint8Array(createHash("sha256").update(der).digest());
 }
 
-function invalid(what: string, cause?: unknown): RangeError {
-  return new RangeError(
-    `The signing request is not valid: ${what}`,
-    cause === undefined ? {} : { cause },
-  );
+function invalid(what: string): RangeError {
+  return new RangeError(`The signing request is not valid: ${what}`);
 }
