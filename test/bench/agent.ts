@@ -2,7 +2,9 @@ import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** What V8 is told where an agent is started as docs/performance.md has it. */
-const V8_FLAGS = /--v8-flags=(\S+)/.exec(config.tasks.start.command)![1]!;
+export const V8_FLAGS = /--v8-flags=(\S+)/.exec(
+  config.tasks.start.command,
+)![1]!;
 
 /** Starts an agent whose node gets a whole subnet of the given length. */
 export function startAgent(subnetPrefix: number): Promise<SpawnedAgent> {

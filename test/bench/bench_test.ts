@@ -45,6 +45,14 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "agent, until it serves and has stopped, sources",
     "agent, until it serves and has stopped, built",
   ],
+  "soak: ": [
+    "resident memory",
+    "heap",
+    "open files",
+    "store",
+    "allocations",
+    "allocate, median",
+  ],
 };
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
@@ -68,7 +76,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|throughput|startup): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|throughput|startup|soak): /m,
   );
 });
 

@@ -1,7 +1,8 @@
 /**
  * Measures what docs/performance.md has budgets for, side by side with what
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
- * that it works, and the names of benchmarks; without a name, all of them.
+ * that it works, `--minutes=N` for how long the soak lasts, and the names of
+ * benchmarks; without a name, all but the soak, which takes ten minutes.
  */
 import {
   availableParallelism,
@@ -16,6 +17,7 @@ import { benchJoin } from "./join.ts";
 import { type Bench, formatReport } from "./report.ts";
 import { benchRoutes } from "./routes.ts";
 import { benchRpc } from "./rpc.ts";
+import { benchSoak } from "./soak.ts";
 import { benchStartup } from "./startup.ts";
 import { benchSubnet } from "./subnet.ts";
 import { benchThroughput } from "./throughput.ts";
@@ -30,7 +32,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   cluster: benchCluster,
   throughput: benchThroughput,
   startup: benchStartup,
+  soak: benchSoak,
 };
+/** Run where they are named, or quick. */
+const ASKED_FOR = ["soak"];
+const MINUTES = /^--minutes=([1-9]\d{0,4})$/;
 
 /** What the figures depend on. */
 function formatConditions(): string {
@@ -43,7 +49,10 @@ function formatLoad(): string {
 }
 
 const quick = Deno.args.includes("--quick");
-const names = Deno.args.filter((arg) => arg !== "--quick");
+const minutes = Deno.args.map((arg) => MINUTES.exec(arg)?.[1]).find(Boolean);
+const names = Deno.args.filter((arg) =>
+  arg !== "--quick" && !MINUTES.test(arg)
+);
 const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
 if (unknown.length > 0) {
   console.error(
@@ -55,9 +64,13 @@ if (unknown.length > 0) {
 }
 console.log(formatConditions());
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (names.length > 0 && !names.includes(name)) continue;
+  const isWanted = names.length > 0
+    ? names.includes(name)
+    : quick || !ASKED_FOR.includes(name);
+  if (!isWanted) continue;
+  const options = minutes === undefined ? {} : { minutes: Number(minutes) };
   try {
-    for (const report of await bench({ quick })) {
+    for (const report of await bench({ quick, ...options })) {
       console.log(formatReport(report));
     }
   } catch (error) {

@@ -2,6 +2,8 @@
 export interface BenchOptions {
   /** Whether it only shows that it works. */
   readonly quick: boolean;
+  /** How long the one that lasts is to last. */
+  readonly minutes?: number;
 }
 
 /** What a benchmark found: one table, and what to know about it. */
