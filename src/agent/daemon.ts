@@ -11,6 +11,7 @@ import {
 } from "./service_report.ts";
 
 const PRUNE_INTERVAL_MS = 3_600_000;
+const MIN_PRUNE_INTERVAL_MS = 1_000;
 const QUEUE_INTERVAL_MS = 5_000;
 const LIVENESS_INTERVAL_MS = 1_000;
 const GRACE_MS = 10_000;
@@ -68,7 +69,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       run: async () => await agent.host?.look(config.reclaimAfterMs),
     }),
     startChore("remove old history", {
-      intervalMs: PRUNE_INTERVAL_MS,
+      // Of a short history there is never more than twice as much.
+      intervalMs: Math.min(
+        Math.max(config.keepHistoryMs, MIN_PRUNE_INTERVAL_MS),
+        PRUNE_INTERVAL_MS,
+      ),
       run: () => agent.pruneHistory(),
     }),
   ];
