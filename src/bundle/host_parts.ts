@@ -21,13 +21,13 @@ export const HOST_PARTS: readonly HostPart[] = ([
   [
     "host/forwarding.txt",
     "grep",
-    "-rs . --include=forwarding --include=rp_filter --include=mtu " +
+    "-r . --include=forwarding --include=rp_filter --include=mtu " +
     "/proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf",
   ],
   ["host/kernel.txt", "grep", ". /proc/version"],
-  ["host/system.txt", "grep", "-s . /etc/os-release"],
+  ["host/system.txt", "grep", ". /etc/os-release"],
   ["host/memory.txt", "grep", ". /proc/meminfo"],
-  ["host/cni.txt", "grep", "-rsH . /etc/cni/net.d"],
+  ["host/cni.txt", "grep", "-rH . /etc/cni/net.d"],
   ["versions/ip.txt", "ip", "-V"],
   ["versions/nft.txt", "nft", "--version"],
 ] as const).map(([path, program, args]) => ({

@@ -8,6 +8,7 @@ import {
   MANIFEST_PATH,
   UNIT_NAME,
   UNIT_PATH,
+  UNPACKED_DIR,
   WANTED_PATH,
 } from "../install/layout.ts";
 import type { Entry, Manifest } from "../install/manifest.ts";
@@ -114,7 +115,8 @@ async function planAll(
   const before = manifest?.entries ?? [];
   const found = await files.look([
     ...before.map(({ path }) => path),
-    ...[ENV_PATH, MANIFEST_PATH, CACHE_DIR, folderOf(config.socketPath)],
+    ...[ENV_PATH, MANIFEST_PATH, CACHE_DIR, UNPACKED_DIR],
+    folderOf(config.socketPath),
     ...[config.stateDir, `${config.stateDir}/${STATE_FILE}`],
   ]);
   const isThere = (path: string) =>
@@ -127,6 +129,7 @@ async function planAll(
   });
   const trees = [
     CACHE_DIR,
+    UNPACKED_DIR,
     // Systemd made it for the socket, which is gone: a link to the queue is left.
     ...config.socketPath.startsWith("/run/stellar-net/")
       ? [folderOf(config.socketPath)]

@@ -10,8 +10,10 @@ export const CONFIG_DIR = "/etc/stellar-net";
 export const ENV_PATH = `${CONFIG_DIR}/agent.env`;
 export const MANIFEST_PATH = `${CONFIG_DIR}/installed.json`;
 export const CONFLIST_PATH = "/etc/cni/net.d/10-stellar.conflist";
-/** Where the program keeps what it can make again. */
+/** Where root's first start of a self-extracting executable unpacks it. */
 export const CACHE_DIR = "/var/cache/stellar-net";
+/** The same, where that cannot be. */
+export const UNPACKED_DIR = "/var/lib/stellar-net/unpacked";
 
 /** The program below a prefix such as `/usr/local`. */
 export function programPath(prefix: string): string {

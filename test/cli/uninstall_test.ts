@@ -78,6 +78,18 @@ Deno.test("uninstall keeps what was changed, knows of it the next time, and take
   assert.deepEqual(paths(installer), ["/var", "/var/lib"]);
 });
 
+Deno.test("uninstall removes what the program has unpacked, wherever that is", async () => {
+  const installer = await installed();
+  for (const dir of ["/var/cache/stellar-net", `${STATE}/unpacked`]) {
+    await installer.files.apply({ kind: "folder", path: dir, mode: 0o700 });
+    installer.files.write(`${dir}/0123/app/main.js`, "program");
+  }
+  await run("uninstall", installer);
+  assert.deepEqual(paths(installer).filter((path) => /stellar/.test(path)), [
+    ...[STATE, `${STATE}/state.db`],
+  ]);
+});
+
 Deno.test("uninstall --purge removes an edited configuration, and no folder that is no state", async () => {
   const installer = await installed();
   installer.files.write(ENV, "STELLAR_NET_STATE=/srv\n");

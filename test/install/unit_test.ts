@@ -51,6 +51,13 @@ Deno.test("formatUnit() lets the agent write where its flags say, and nowhere el
   }
 });
 
+Deno.test("formatUnit() lets root's first start unpack the program", () => {
+  assert.match(
+    formatUnit(OPTIONS),
+    /^CacheDirectory=stellar-net\nCacheDirectoryMode=0700$/m,
+  );
+});
+
 Deno.test("neededCapabilities() has one for low ports where there are any", () => {
   const usual = ["CAP_NET_ADMIN", "CAP_NET_RAW"];
   assert.deepEqual(neededCapabilities([0, 9000]), usual);
