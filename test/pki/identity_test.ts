@@ -188,9 +188,9 @@ Deno.test("readIdentity() survives certificates of which bytes were changed", as
         }
       },
     ),
-    { numRuns: 1500, seed: 8 },
+    { numRuns: 600, seed: 8 },
   );
-  assert.ok(refused > 100, `only ${refused} were refused`);
+  assert.ok(refused > 50, `only ${refused} were refused`);
 });
 
 Deno.test("readIdentity() reads a certificate that openssl signed with an authority's name for none of ours", async () => {

@@ -29,10 +29,12 @@ export async function openssl(
   return stdout;
 }
 
-/** Makes a certificate that openssl signs for itself, with a line of alternative names. */
-export async function selfSigned(names: string): Promise<string> {
+/** Makes a certificate that openssl signs for itself, with extensions such as `subjectAltName=DNS:a`. */
+export async function selfSigned(...extensions: string[]): Promise<string> {
   return await openssl(
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes" +
-      ` -keyout key.pem -days 2 -subj "/CN=foreign" -addext "${names}" 2>/dev/null`,
+      ` -keyout key.pem -days 2 -subj "/CN=foreign" ${
+        extensions.map((line) => `-addext "${line}"`).join(" ")
+      } 2>/dev/null`,
   );
 }
