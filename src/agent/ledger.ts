@@ -39,6 +39,11 @@ const log = getLogger(["stellar-net", "agent"]);
 const MAX_BATCH = 128;
 const MAX_QUEUE = 16_384;
 const MAX_ATTEMPTS = 8;
+/**
+ * Where a shared store has not answered for so long, in ms, those that wait
+ * behind are refused with those that asked it: one wait is enough.
+ */
+const SILENT_MS = 1_000;
 
 /**
  * A state in memory whose every change is durable before it is answered.
@@ -52,6 +57,7 @@ const MAX_ATTEMPTS = 8;
 export class Ledger<State, Change> {
   readonly #model: LedgerModel<State, Change>;
   readonly #store: Store;
+  readonly #isShared: boolean;
   readonly #now: () => number;
   readonly #onCommitted: LedgerOptions<Change>["onCommitted"];
   readonly #queue: Job<State, Change>[] = [];
@@ -73,6 +79,7 @@ export class Ledger<State, Change> {
     this.#state = new LedgerState(model, { store, isShared });
     this.#onCommitted = options.onCommitted;
     this.#store = options.store;
+    this.#isShared = isShared;
     this.#now = options.now;
   }
 
@@ -151,9 +158,12 @@ export class Ledger<State, Change> {
       const next = this.#queue.findIndex((job) => job.alone !== undefined);
       const size = alone ? 1 : next === -1 ? this.#queue.length : next;
       const jobs = this.#queue.splice(0, Math.min(size, MAX_BATCH));
+      const startedMs = performance.now();
       try {
         await (alone ? this.#runAlone(jobs[0]!) : this.#runBatch(jobs));
       } catch (error) {
+        const isSilent = performance.now() - startedMs >= SILENT_MS;
+        if (this.#isShared && isSilent) jobs.push(...this.#queue.splice(0));
         log.error(
           "Cannot read or write the state, refusing {count} requests: {error}",
           {

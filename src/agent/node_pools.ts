@@ -169,8 +169,11 @@ export class NodePools {
     try {
       return await allocators.find(node);
     } catch (error) {
+      // Of a store that does not answer there is no more to ask.
+      const isRefused = error instanceof NetError &&
+        error.code === "failed_precondition";
       // Its own agent has them.
-      if (await registry.hasAgent(node)) return undefined;
+      if (isRefused && await registry.hasAgent(node)) return undefined;
       throw error;
     }
   }

@@ -36,7 +36,8 @@ interface Failure {
 }
 
 const UNAVAILABLE = "unavailable";
-const DEFAULT_TIMEOUT_MS = 5_000;
+/** Less than the 5 s that agents wait for each other: they are to hear why. */
+const DEFAULT_TIMEOUT_MS = 4_000;
 /** Parts of the time of a call: for one try of a read, and for connecting. */
 const READ_SHARE = 0.4;
 const CONNECT_SHARE = 0.4;

@@ -11,7 +11,7 @@ export interface EtcdOptions {
   readonly tls?: EtcdTlsPaths;
   /** Who asks; by default nobody, or whom the client's certificate names. */
   readonly user?: EtcdUser;
-  /** How long a call may take, all attempts together, in ms. Default 5,000. */
+  /** How long a call may take, all attempts together, in ms. Default 4,000. */
   readonly timeoutMs?: number;
 }
 
