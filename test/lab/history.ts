@@ -42,6 +42,20 @@ export function createRandom(seed: number): () => number {
   };
 }
 
+/** How long it may take until a registry answers that other agents host, too, in ms. */
+const INSIST_TIMEOUT_MS = 30_000;
+
+/** Options of a history. */
+export interface HistoryOptions {
+  /** The hosts with an agent. Default: all. */
+  readonly hosts?: readonly LabHost[];
+  /**
+   * Whether others than the first host the registry, too. Then it may be out of
+   * reach for a moment, and what became of a call may not be known.
+   */
+  readonly isShared?: boolean;
+}
+
 /**
  * A cluster to which random things happen, and what was promised in it: an
  * address that was given is held until it is released, or its node gives up.
@@ -49,6 +63,8 @@ export function createRandom(seed: number): () => number {
  */
 export class History {
   readonly lab: Lab;
+  /** Those with an agent. */
+  readonly hosts: readonly LabHost[];
   /** Container id to address, by node. */
   readonly promised = new Map<string, Map<string, string>>();
   /** Extra routes: destination to next hop. */
@@ -56,8 +72,13 @@ export class History {
   readonly reserved = new Set<string>();
   #containers = 0;
 
-  constructor(lab: Lab) {
+  readonly #isShared: boolean;
+
+  constructor(lab: Lab, options: HistoryOptions = {}) {
+    const { hosts = lab.hosts, isShared = false } = options;
     this.lab = lab;
+    this.hosts = hosts;
+    this.#isShared = isShared;
   }
 
   get registry(): AgentClients["registry"] {
@@ -68,6 +89,18 @@ export class History {
     return createClients(
       createRpcTransport({ socketPath }, { timeoutMs: CALL_TIMEOUT_MS }),
     );
+  }
+
+  /** Changes the registry. One that is shared is asked again until it answers. */
+  async change<T>(
+    call: (registry: AgentClients["registry"]) => Promise<T>,
+  ): Promise<Refusable<T>> {
+    const deadline = performance.now() + INSIST_TIMEOUT_MS;
+    for (;;) {
+      const result = await refusable(() => call(this.registry));
+      const isOver = !this.#isShared || performance.now() > deadline;
+      if (isOver || !isUnknown(result)) return result;
+    }
   }
 
   /** Has an agent give an address of a node, and remembers it. */
@@ -88,12 +121,17 @@ export class History {
   async release(asked: LabHost, node: string): Promise<Refusable<string>> {
     const [containerId] = this.#of(node).keys();
     if (containerId === undefined) return "";
-    return await refusable(async () => {
+    const released = await refusable(async () => {
       const owner = { containerId };
       await this.clients(asked).ipam.release({ node, owner });
       this.#of(node).delete(containerId);
       return containerId;
     });
+    const isAgents = this.hosts.some(({ name }) => name === node);
+    if (this.#isShared && !isAgents && isUnknown(released)) {
+      this.#of(node).delete(containerId);
+    }
+    return released;
   }
 
   /** Has a node leave, whatever it holds. It is started again when all comes to rest. */
@@ -145,10 +183,9 @@ export class History {
    * @returns the hosts that are in it
    */
   async rest(): Promise<LabHost[]> {
-    const { lab } = this;
-    await lab.heal();
-    for (const { agent } of lab.hosts) if (!agent.isRunning) agent.spawn();
-    const hosts = await allDone(lab.hosts.map(async (host) => {
+    await this.lab.heal();
+    for (const { agent } of this.hosts) if (!agent.isRunning) agent.spawn();
+    const hosts = await allDone(this.hosts.map(async (host) => {
       let last: AgentState | undefined;
       try {
         await waitFor(`${host.name} to come to rest`, async () => {
@@ -186,6 +223,12 @@ export class History {
 }
 
 const STATES = ["", "hosted", "joined", "unreachable", "fenced", "left"];
+
+/** Whether it is not known what became of a call. */
+function isUnknown(result: unknown): boolean {
+  return result instanceof NetError &&
+    (result.code === "unavailable" || result.code === "deadline_exceeded");
+}
 
 /** What a call returns, or how it was refused. A defect of the agent is thrown. */
 export async function refusable<T>(

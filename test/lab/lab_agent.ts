@@ -29,6 +29,8 @@ export class LabAgent {
   readonly logPath: string;
   /** Flags of its next start, besides the node's name, the state and the socket. */
   flags: readonly string[];
+  /** Added to the environment of its next start. */
+  env: Readonly<Record<string, string>> = {};
   readonly #options: LabAgentOptions;
   #child: Deno.ChildProcess | undefined;
   #ended: Promise<number> = Promise.resolve(0);
@@ -93,7 +95,7 @@ export class LabAgent {
         ...agent,
       ]),
       cwd: ROOT,
-      env: { ...image.env, PATH: image.path },
+      env: { ...image.env, PATH: image.path, ...this.env },
       stdin: "null",
       stdout: "null",
       stderr: "null",
