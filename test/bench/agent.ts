@@ -15,12 +15,20 @@ export function startAgent(subnetPrefix: number): Promise<SpawnedAgent> {
   });
 }
 
-/** Starts an agent that keeps the registry of 8,192 nodes: some are those that this host's own prefixes exclude. */
-export function startRegistry(): Promise<SpawnedAgent> {
+/**
+ * Starts an agent that keeps the registry of 8,192 nodes: some are those that
+ * this host's own prefixes exclude.
+ *
+ * @param store where it keeps it. Default: Deno KV, in its state
+ */
+export function startRegistry(
+  store?: string,
+  node = "registry",
+): Promise<SpawnedAgent> {
   return spawnAgent({
-    node: "registry",
+    node,
     args: ["--network", "10.0.0.0/8", "--subnet-prefix", "21"]
-      .concat("--log-level", "warning"),
+      .concat("--log-level", "warning", store ? ["--store", store] : []),
     env: { DENO_V8_FLAGS: V8_FLAGS },
   });
 }

@@ -35,6 +35,19 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "a node",
   ],
   "cluster: resident memory": ["idle", "all have joined", "all watch"],
+  "etcd: ": [
+    "Deno KV",
+    "etcd, one member",
+    "etcd, three members",
+    "etcd, three members, three agents",
+  ],
+  "cluster on etcd: 64 nodes join": ["all have joined"],
+  "cluster on etcd: from a change": [
+    "a route, bare streams",
+    "a route",
+    "a node, bare streams",
+    "a node",
+  ],
   "throughput: ": ["host to host", "container to container", "over a VXLAN"],
   "startup: ": [
     "an empty script on the runtime",
@@ -76,7 +89,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|throughput|startup|soak): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|soak): /m,
   );
 });
 

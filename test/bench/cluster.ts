@@ -39,11 +39,19 @@ interface Watched {
  * they join, and how soon all of them hear of a change. Beside a server that
  * pushes the same bytes to as many streams and does nothing else.
  */
-export async function benchCluster(
+export function benchCluster(
+  options: BenchOptions,
+): Promise<readonly BenchReport[]> {
+  return measureCluster(options, { what: "cluster" });
+}
+
+/** Measures that with the registry in a store. Default: in Deno KV. `what` begins the titles. */
+export async function measureCluster(
   { quick }: BenchOptions,
+  { what, store }: { readonly what: string; readonly store?: string },
 ): Promise<readonly BenchReport[]> {
   const size = quick ? QUICK : FULL;
-  await using agent = await startRegistry();
+  await using agent = await startRegistry(store);
   await using bare = new LineProcess("bare_streams.ts");
   // The last that comes is the first that goes: a watch that ends is a fault.
   await using nodes = new Nodes(size);
@@ -106,7 +114,7 @@ export async function benchCluster(
   weigh("and many changes later");
   const agentUs = agentMs * 1000 / size.nodes;
   return clusterReports({
-    ...{ size, joined, agentUs, opened, changes, looks, memory, bareMiB },
+    ...{ what, size, joined, agentUs, opened, changes, looks, memory, bareMiB },
     snapshotBytes: Buffer.from(snapshot, "base64").length,
   });
 }

@@ -11,6 +11,8 @@ export interface NodesOptions {
   readonly nodes: number;
   readonly processes: number;
   readonly atOnce: number;
+  /** Number of the first: others are simulated elsewhere. Default 0. */
+  readonly first?: number;
 }
 
 /** Simulated nodes in processes of their own. Disposing of it ends them. */
@@ -18,8 +20,10 @@ export class Nodes implements AsyncDisposable {
   readonly #processes: readonly LineProcess[];
   readonly #perProcess: number;
   readonly #atOnce: number;
+  readonly #first: number;
 
-  constructor({ nodes, processes, atOnce }: NodesOptions) {
+  constructor({ nodes, processes, atOnce, first = 0 }: NodesOptions) {
+    this.#first = first;
     this.#perProcess = nodes / processes;
     this.#atOnce = atOnce / processes;
     this.#processes = Array.from(
@@ -33,7 +37,7 @@ export class Nodes implements AsyncDisposable {
     const joined = await this.#ask<Joined>((index) => ({
       kind: "join",
       port,
-      first: index * this.#perProcess,
+      first: this.#first + index * this.#perProcess,
       count: this.#perProcess,
       atOnce: this.#atOnce,
     }));

@@ -13,6 +13,8 @@ interface Both<T> {
 
 /** What the benchmark of a cluster has found. Times are in ms. */
 export interface ClusterFigures {
+  /** What the titles begin with. */
+  readonly what: string;
   readonly size: { readonly nodes: number; readonly atOnce: number };
   readonly joined: Joined;
   /** Processor time of the agent for one join, in µs. */
@@ -42,12 +44,14 @@ export function clusterReports(figures: ClusterFigures): BenchReport[] {
   ];
 }
 
-function joinReport({ size, joined, agentUs }: ClusterFigures): BenchReport {
+function joinReport(
+  { what, size, joined, agentUs }: ClusterFigures,
+): BenchReport {
   const { latenciesMs, seconds, subnets } = joined;
   const different = new Set(subnets).size;
   return {
     title:
-      `cluster: ${size.nodes} nodes join, ${size.atOnce} at once, from processes of their own`,
+      `${what}: ${size.nodes} nodes join, ${size.atOnce} at once, from processes of their own`,
     columns: ["", "s", "joins/s", "median ms", "p99 ms", "agent us", "subnets"],
     rows: [[
       "all have joined",
@@ -66,7 +70,7 @@ function joinReport({ size, joined, agentUs }: ClusterFigures): BenchReport {
 }
 
 function openReport(
-  { size, opened, looks, snapshotBytes }: ClusterFigures,
+  { what, size, opened, looks, snapshotBytes }: ClusterFigures,
 ): BenchReport {
   const row = (who: "agent" | "bare", name: string) => [
     name,
@@ -77,7 +81,7 @@ function openReport(
   ];
   return {
     title:
-      `cluster: ${size.nodes} watchers come at once, and each is told of all nodes`,
+      `${what}: ${size.nodes} watchers come at once, and each is told of all nodes`,
     columns: ["", "s", "server us", "one more, ms", "beside bare"],
     rows: [row("bare", "bare streams"), row("agent", "registry")],
     notes: [
@@ -87,10 +91,10 @@ function openReport(
   };
 }
 
-function changeReport({ size, changes }: ClusterFigures): BenchReport {
+function changeReport({ what, size, changes }: ClusterFigures): BenchReport {
   const [first] = changes;
   return {
-    title: `cluster: from a change to its watchers, ${size.nodes} of them, ${
+    title: `${what}: from a change to its watchers, ${size.nodes} of them, ${
       first!.agent.length
     } changes in turn`,
     columns: [
@@ -100,8 +104,8 @@ function changeReport({ size, changes }: ClusterFigures): BenchReport {
     rows: changes.flatMap(({ name, agent, bare, agentMs }) => {
       const last = (delays: readonly (readonly number[])[]) =>
         delays.map((ms) => Math.max(...ms));
-      const row = (what: string, delays: readonly (readonly number[])[]) => [
-        what,
+      const row = (name: string, delays: readonly (readonly number[])[]) => [
+        name,
         formatNumber(percentile(delays.flat(), 0.5)),
         formatNumber(percentile(delays.flat(), 0.99)),
         formatNumber(percentile(last(delays), 0.5)),
@@ -123,12 +127,12 @@ function changeReport({ size, changes }: ClusterFigures): BenchReport {
 }
 
 function memoryReport(
-  { size, memory, bareMiB, snapshotBytes }: ClusterFigures,
+  { what, size, memory, bareMiB, snapshotBytes }: ClusterFigures,
 ): BenchReport {
   const [[, idle]] = memory as [readonly [string, number]];
   const rows = [...memory, ["bare streams, all watch", bareMiB] as const];
   return {
-    title: `cluster: resident memory of the agent, ${size.nodes} nodes`,
+    title: `${what}: resident memory of the agent, ${size.nodes} nodes`,
     columns: ["", "MiB", "to idle"],
     rows: rows.map((
       [when, mib],

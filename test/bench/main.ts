@@ -12,6 +12,7 @@ import {
 } from "node:os";
 import { benchCluster } from "./cluster.ts";
 import { benchCni } from "./cni.ts";
+import { benchEtcd } from "./etcd.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchJoin } from "./join.ts";
 import { type Bench, formatReport } from "./report.ts";
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   routes: benchRoutes,
   join: benchJoin,
   cluster: benchCluster,
+  etcd: benchEtcd,
   throughput: benchThroughput,
   startup: benchStartup,
   soak: benchSoak,
