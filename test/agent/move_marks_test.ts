@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readClusterCommit } from "../../src/agent/cluster_ledger.ts";
+import { readClusterCommits } from "../../src/agent/cluster_ledger.ts";
 import {
   checkUnmarked,
   isMoveMark,
@@ -58,15 +58,15 @@ Deno.test("checkUnmarked() tells where a registry is, as something to try again"
   }
 });
 
-Deno.test("readClusterCommit() takes a mark that comes or goes for a gap", () => {
+Deno.test("readClusterCommits() takes a mark that comes or goes for a gap", () => {
   const version = "1";
   const revision = { key: ["cluster", "revision"], value: 7, version };
-  assert.ok(readClusterCommit([revision]));
+  assert.ok(readClusterCommits([revision]));
   for (const [, key, value] of ROWS) {
     for (
       const mark of [{ key, value, version }, { key, value: null, version }]
     ) {
-      assert.equal(readClusterCommit([revision, mark]), undefined);
+      assert.equal(readClusterCommits([revision, mark]), undefined);
     }
   }
 });
