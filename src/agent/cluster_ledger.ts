@@ -121,6 +121,34 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
     }
   }
 
+  inverse(
+    state: ClusterState,
+    change: RegistryChange,
+  ): RegistryChange | undefined {
+    switch (change.kind) {
+      case "node":
+        return { ...change, record: state.nodes.get(change.name) };
+      case "subnet": {
+        const place = state.locate(change.subnet);
+        return { ...change, record: place?.slices.get(place.index) };
+      }
+      case "route": {
+        const record = state.routes.get(formatPrefix(change.destination));
+        return { ...change, record };
+      }
+      case "open pool":
+      case "close pool":
+      case "hand over pool":
+        return change;
+      default:
+        return undefined;
+    }
+  }
+
+  takeBackGuard(state: ClusterState): void {
+    state.revision--;
+  }
+
   isNext(state: ClusterState, changes: readonly RegistryChange[]): boolean {
     return changes.every((change) =>
       change.kind !== "revision" || change.revision === state.revision + 1

@@ -197,14 +197,15 @@ export class Ledger<State, Change> {
       const batch = new Batch(this.#store.limits);
       const answers: (() => void)[] = [];
       const changes: Change[] = [];
+      const undo: (Change | undefined)[] = [];
       const nowMs = this.#now();
       for (const job of waiting) {
-        // After a conflict one at a time: what one job asks for besides the
+        // After conflicts one at a time: what one job asks for besides the
         // guard may never hold, and the others are not to fail with it.
-        if (batch.isFull || (attempts > 0 && answers.length > 0)) break;
-        answers.push(this.#plan(job, { loaded, batch, changes, nowMs }));
+        if (batch.isFull || (attempts > 1 && answers.length > 0)) break;
+        answers.push(this.#plan(job, { loaded, batch, changes, undo, nowMs }));
       }
-      if (await this.#commit(loaded, batch)) {
+      if (await this.#commit(loaded, { batch, undo })) {
         if (changes.length > 0) this.#onCommitted?.(changes);
         for (const answer of answers) answer();
         waiting = waiting.slice(answers.length);
@@ -229,6 +230,7 @@ export class Ledger<State, Change> {
       loaded: { state: State };
       batch: Batch;
       changes: Change[];
+      undo: (Change | undefined)[];
       nowMs: number;
     },
   ): () => void {
@@ -238,7 +240,7 @@ export class Ledger<State, Change> {
           new NetError("cancelled", "The request was given up by its caller"),
         );
     }
-    const { loaded: { state }, batch, changes, nowMs } = context;
+    const { loaded: { state }, batch, changes, undo, nowMs } = context;
     try {
       const planned = job.plan!(state, nowMs);
       if (planned.kind === "refused") {
@@ -246,6 +248,7 @@ export class Ledger<State, Change> {
       }
       for (const change of planned.changes) {
         batch.add(this.#model.writes(state, change));
+        undo.push(this.#model.inverse?.(state, change));
         this.#model.apply(state, change);
         changes.push(change);
       }
@@ -256,7 +259,10 @@ export class Ledger<State, Change> {
   }
 
   /** Whether the batch is durable now; false when somebody else wrote meanwhile. */
-  async #commit(loaded: Loaded<State>, batch: Batch): Promise<boolean> {
+  async #commit(
+    loaded: Loaded<State>,
+    { batch, undo }: { batch: Batch; undo: readonly (Change | undefined)[] },
+  ): Promise<boolean> {
     try {
       if (batch.isEmpty) return true;
       const { guard, conditions = [] } = this.#model;
@@ -266,7 +272,7 @@ export class Ledger<State, Change> {
       });
       const result = await this.#store.commit(batch.commit());
       if (!result.committed) {
-        this.#state.forget();
+        this.#state.takeBack(loaded.state, undo);
         return false;
       }
       loaded.version = result.version;

@@ -16,6 +16,13 @@ export interface LedgerModel<State, Change> {
   writes(state: State, change: Change): Writes;
   /** Carries a change out in memory. What it makes of the state it makes of it again. */
   apply(state: State, change: Change): void;
+  /**
+   * The change that takes another back, asked for before that is carried out.
+   * Undefined, or without it: after a conflict the state is read anew.
+   */
+  inverse?(state: State, change: Change): Change | undefined;
+  /** Takes back what {@linkcode LedgerModel.guardValue} did to the state. */
+  takeBackGuard?(state: State): void;
   /** Whether a commit of others comes right behind a state, none between. Default: it does. */
   isNext?(state: State, changes: readonly Change[]): boolean;
 }
@@ -60,6 +67,8 @@ export class LedgerState<State, Change> {
   #meanwhile: ForeignCommit<Change>[] | undefined;
   /** How often all may have been different. */
   #gaps = 0;
+  /** A version with which a commit failed. If it is still that, the guard was not why. */
+  #doubted: Version | null = null;
 
   constructor(
     model: LedgerModel<State, Change>,
@@ -80,12 +89,31 @@ export class LedgerState<State, Change> {
     const before = this.#loaded.version;
     const version = (await store.get(this.#model.guard))?.version ?? null;
     // As after a backup was restored.
-    if (version === null || version < before) return await this.#load();
+    if (version === null || version < before || version === this.#doubted) {
+      return await this.#load();
+    }
     if (this.#isFollowed) await this.#announced(version);
     const loaded = this.#loaded;
     const isFresh = loaded && loaded.version !== null &&
       loaded.version >= version;
     return isFresh ? loaded : await this.#load();
+  }
+
+  /**
+   * Takes back what a commit has failed with, so that the state is what it was
+   * before; where that cannot be, forgets it.
+   *
+   * @param undo the inverses, in the order of the changes
+   */
+  takeBack(state: State, undo: readonly (Change | undefined)[]): void {
+    const changes = undo.filter((change) => change !== undefined);
+    if (changes.length < undo.length || !this.#model.takeBackGuard) {
+      this.forget();
+      return;
+    }
+    this.#model.takeBackGuard(state);
+    for (const change of changes.toReversed()) this.#model.apply(state, change);
+    this.#doubted = this.#loaded?.version ?? null;
   }
 
   /** Forgets the state: it is not known how it stands to the store. */
@@ -142,6 +170,7 @@ export class LedgerState<State, Change> {
   /** Reads the state, and keeps it unless something was missed meanwhile. */
   async #load(): Promise<Loaded<State>> {
     this.forget();
+    this.#doubted = null;
     const gaps = this.#gaps;
     try {
       const loaded = await this.#read();
