@@ -58,7 +58,7 @@ function decode<T extends Certificate | CertificationRequest>(
     const { offset, result } = fromBER(new Uint8Array(der));
     if (offset === der.length && result.error === "") {
       const part = read(result);
-      if (isSame(result.toBER(), der) && isSame(toDer(part), der)) return part;
+      if (isSame(toDer(part), der)) return part;
     }
   } catch (cause) {
     throw new RangeError(`The ${label} is not valid: it cannot be decoded`, {
@@ -68,8 +68,7 @@ function decode<T extends Certificate | CertificationRequest>(
   throw new RangeError(`The ${label} is not valid: it is no DER`);
 }
 
-function isSame(encoded: ArrayBuffer | Uint8Array, der: Uint8Array): boolean {
-  const bytes = new Uint8Array(encoded);
+function isSame(bytes: Uint8Array, der: Uint8Array): boolean {
   return bytes.length === der.length &&
     bytes.every((byte, index) => byte === der[index]);
 }

@@ -60,7 +60,7 @@ export function verifyFirstContact(
   }
   const server = readIdentity(own);
   if (server.role !== "node") {
-    throw refused(`its certificate is that of a ${server.role}, not of a node`);
+    throw refused(`its certificate has role ${server.role}, not node`);
   }
   checkIdentity(server, {
     clusterId: server.clusterId,

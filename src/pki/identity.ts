@@ -90,6 +90,13 @@ export function parseRole(text: string): Role {
  * @throws {NetError} `unauthenticated`, saying what is wrong
  */
 export function readIdentity(certificate: string | Uint8Array): PeerIdentity {
+  return readCertificate(certificate).identity;
+}
+
+/** As {@linkcode readIdentity}, with the certificate itself. */
+export function readCertificate(
+  certificate: string | Uint8Array,
+): { readonly identity: PeerIdentity; readonly decoded: Certificate } {
   try {
     const der = typeof certificate === "string"
       ? parseOnePem("CERTIFICATE", certificate)
@@ -97,7 +104,7 @@ export function readIdentity(certificate: string | Uint8Array): PeerIdentity {
     const decoded = decodeCertificate(der);
     const generation = generationOf(decoded);
     const notBeforeMs = decoded.notBefore.value.getTime();
-    return {
+    const identity = {
       ...parseIdentityUri(identityUri(decoded)),
       serial: new Uint8Array(decoded.serialNumber.valueBlock.valueHexView)
         .toHex(),
@@ -107,6 +114,7 @@ export function readIdentity(certificate: string | Uint8Array): PeerIdentity {
       notAfterMs: decoded.notAfter.value.getTime(),
       generation,
     };
+    return { identity, decoded };
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
     throw new NetError(

@@ -4,7 +4,7 @@ import { quote } from "../net/address.ts";
 import type { TrustRecord } from "./authority.ts";
 import { decodeCertificate } from "./decode.ts";
 import { trustedAt } from "./generations.ts";
-import { type PeerIdentity, readIdentity } from "./identity.ts";
+import { type PeerIdentity, readCertificate } from "./identity.ts";
 import { OID } from "./oid.ts";
 import { findRevocation, type RevocationRecord } from "./revocation.ts";
 import { isSignedWith } from "./signature.ts";
@@ -32,9 +32,8 @@ export function verifyPeer(
   certificate: string | Uint8Array,
   checks: PeerChecks,
 ): PeerIdentity {
-  const identity = readIdentity(certificate);
+  const { identity, decoded } = readCertificate(certificate);
   checkIdentity(identity, checks);
-  const decoded = decodeCertificate(certificate);
   checkUsage(decoded, identity, checks.usage);
   const issuer = trustedAt(checks.trust, checks.nowMs)
     .find(({ generation }) => generation === identity.generation);
@@ -44,7 +43,7 @@ export function verifyPeer(
       `authority ${identity.generation}, which it names, is not trusted now`,
     );
   }
-  if (!isSignedBy(decoded, decodeCertificate(issuer.certificate))) {
+  if (!isSignedBy(decoded, issuerOf(issuer))) {
     throw refused(
       identity,
       `authority ${identity.generation} of this cluster has not signed it`,
@@ -111,6 +110,15 @@ export function isAuthority(certificate: Certificate): boolean {
     extnID === OID.basicConstraints &&
     parsedValue instanceof BasicConstraints && parsedValue.cA
   );
+}
+
+/** The certificates of authorities, which are looked at with each peer's. */
+const issuers = new WeakMap<TrustRecord, Certificate>();
+
+function issuerOf(record: TrustRecord): Certificate {
+  const known = issuers.get(record) ?? decodeCertificate(record.certificate);
+  issuers.set(record, known);
+  return known;
 }
 
 function checkUsage(

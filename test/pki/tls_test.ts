@@ -184,7 +184,7 @@ Deno.test("verifyFirstContact() finds the authority in what a server sends befor
       credentials(bySecond),
       /none of its certificates/,
     ],
-    ["an operator", credentials(operator), /that of a operator, not of a node/],
+    ["an operator", credentials(operator), /has role operator, not node/],
     ["one that has ended", credentials(ended), /it was valid until/],
     ["one that keeps its authority back", {
       cert: withoutRoot,
