@@ -11,7 +11,7 @@ import type { CommandRunner } from "./command.ts";
  * routes and without the agent's own.
  *
  * @param protocol the mark of the agent's own routes
- * @throws {NetError} `unavailable` when `ip` is missing or fails
+ * @throws {NetError} `unavailable` when `ip` is missing, fails, or prints what is not known
  */
 export async function readHostPrefixes(
   runner: CommandRunner,
@@ -22,10 +22,19 @@ export async function readHostPrefixes(
     await runIp(runner, ["-N", "-json", "-4", "route", "show"]),
     await runIp(runner, ["-N", "-json", "-6", "route", "show"]),
   ];
-  return [
-    ...parseInterfacePrefixes(addresses),
-    ...routes.flatMap((text) => parseRoutePrefixes(text, protocol)),
-  ];
+  try {
+    return [
+      ...parseInterfacePrefixes(addresses),
+      ...routes.flatMap((text) => parseRoutePrefixes(text, protocol)),
+    ];
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new NetError(
+      "unavailable",
+      `Cannot read this host's addresses and routes: ${cause.message}`,
+      { cause },
+    );
+  }
 }
 
 async function runIp(

@@ -1,5 +1,14 @@
-import { type Address, type Family, parseAddress } from "../net/address.ts";
-import { type InterfaceAddress, prefixOf } from "../net/prefix.ts";
+import type { Address, Family } from "../net/address.ts";
+import { type InterfaceAddress, parseInterfaceAddress } from "../net/prefix.ts";
+import {
+  isFlag,
+  isNumber,
+  isText,
+  listOf,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "./tool_json.ts";
 
 /** An address of an interface, with what decides whether others may be told of it. */
 export interface LinkAddress extends InterfaceAddress {
@@ -42,18 +51,19 @@ export interface DefaultRoute {
  * @throws {SyntaxError} when it is not such output
  */
 export function parseLinks(text: string): HostLink[] {
-  return parseArray(text).flatMap((value) => {
-    const link = value as JsonLink;
-    // Some versions of `ip` print an empty object for what they filtered out.
-    return link.ifname === undefined ? [] : [{
-      name: link.ifname,
-      kind: link.linkinfo?.info_kind ?? "",
-      isUp: link.flags?.includes("UP") ?? false,
-      mtuBytes: link.mtu ?? 0,
-      ...link.master !== undefined && { master: link.master },
-      addresses: (link.addr_info ?? []).flatMap(parseLinkAddress),
-    }];
-  });
+  const links = readRows<JsonLink>(text, { program: "ip", check: LINK });
+  return readStrictly("ip", () =>
+    links.flatMap((link) =>
+      // Some versions of `ip` print an empty object for what they filtered out.
+      link.ifname === undefined ? [] : [{
+        name: link.ifname,
+        kind: link.linkinfo?.info_kind ?? "",
+        isUp: link.flags?.includes("UP") ?? false,
+        mtuBytes: link.mtu ?? 0,
+        ...link.master !== undefined && { master: link.master },
+        addresses: (link.addr_info ?? []).flatMap(parseLinkAddress),
+      }]
+    ));
 }
 
 /**
@@ -66,8 +76,8 @@ export function parseDefaultRoutes(
   text: string,
   family: Family,
 ): DefaultRoute[] {
-  return parseArray(text).flatMap((value) => {
-    const route = value as JsonRoute;
+  const routes = readRows<JsonRoute>(text, { program: "ip", check: ROUTE });
+  return routes.flatMap((route) => {
     if (route.dst !== "default") return [];
     return (route.nexthops ?? [route]).flatMap(({ dev, gateway }) =>
       dev === undefined ? [] : [{
@@ -91,7 +101,9 @@ export function parseFileLines(text: string): Map<string, string[]> {
     if (at < 0) continue;
     const path = line.slice(0, at);
     const value = line.slice(at + 1).trim();
-    lines.set(path, [...lines.get(path) ?? [], value]);
+    const values = lines.get(path);
+    if (values) values.push(value);
+    else lines.set(path, [value]);
   }
   return lines;
 }
@@ -108,6 +120,27 @@ export function linksHolding(
     )
   );
 }
+
+const LINK = objectOf({
+  ifname: isText,
+  flags: listOf(isText),
+  mtu: isNumber,
+  master: isText,
+  linkinfo: objectOf({ info_kind: isText }),
+  addr_info: listOf(objectOf({
+    ...{ local: isText, prefixlen: isNumber, scope: isText },
+    ...{ temporary: isFlag, deprecated: isFlag },
+    ...{ tentative: isFlag, secondary: isFlag },
+  })),
+});
+
+const WAY = { dev: isText, gateway: isText };
+const ROUTE = objectOf({
+  ...WAY,
+  dst: isText,
+  metric: isNumber,
+  nexthops: listOf(objectOf(WAY)),
+});
 
 interface JsonLink {
   readonly ifname?: string;
@@ -142,10 +175,8 @@ interface JsonRoute {
 function parseLinkAddress(json: JsonAddress): LinkAddress[] {
   const { local, prefixlen } = json;
   if (local === undefined || prefixlen === undefined) return [];
-  const address = parseAddress(local);
   return [{
-    address,
-    prefix: prefixOf(address, prefixlen),
+    ...parseInterfaceAddress(`${local}/${prefixlen}`),
     scope: json.scope ?? "global",
     isTransient: [
       json.temporary,
@@ -154,11 +185,4 @@ function parseLinkAddress(json: JsonAddress): LinkAddress[] {
       json.secondary,
     ].includes(true),
   }];
-}
-
-function parseArray(text: string): unknown[] {
-  // `ip` prints nothing at all where there is nothing to show.
-  const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
-  if (!Array.isArray(value)) throw new SyntaxError("ip printed no list");
-  return value;
 }

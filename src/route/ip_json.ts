@@ -4,9 +4,24 @@ import {
   type Family,
   parseAddress,
 } from "../net/address.ts";
-import { parsePrefix, type Prefix, prefixOf } from "../net/prefix.ts";
+import {
+  parseInterfaceAddress,
+  parsePrefix,
+  type Prefix,
+  prefixOf,
+} from "../net/prefix.ts";
 import type { KernelNextHop, KernelRoute } from "./kernel_route.ts";
 import { parseProtocol } from "./protocol.ts";
+import {
+  isNumber,
+  isObject,
+  isText,
+  isTextOrNumber,
+  listOf,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "./tool_json.ts";
 
 /** A prefix that this host reaches by itself, and the interface that leads there. */
 export interface HostPrefix {
@@ -22,18 +37,19 @@ export interface HostPrefix {
  * @throws {SyntaxError} when it is not such output
  */
 export function parseInterfacePrefixes(text: string): HostPrefix[] {
-  return parseArray(text).flatMap((link) => {
-    const { ifname, addr_info } = link as {
-      ifname?: string;
-      addr_info?: { local?: string; prefixlen?: number }[];
-    };
-    return (addr_info ?? []).flatMap(({ local, prefixlen }) =>
-      local === undefined || prefixlen === undefined ? [] : [{
-        prefix: prefixOf(parseAddress(local), prefixlen),
-        device: ifname ?? "",
-      }]
-    );
-  });
+  const links = readRows<JsonLink>(text, { program: "ip", check: LINK });
+  return readStrictly(
+    "ip",
+    () =>
+      links.flatMap(({ ifname, addr_info }) =>
+        (addr_info ?? []).flatMap(({ local, prefixlen }) =>
+          local === undefined || prefixlen === undefined ? [] : [{
+            prefix: parseInterfaceAddress(`${local}/${prefixlen}`).prefix,
+            device: ifname ?? "",
+          }]
+        )
+      ),
+  );
 }
 
 /**
@@ -46,7 +62,7 @@ export function parseRoutePrefixes(
   text: string,
   ownProtocol: number,
 ): HostPrefix[] {
-  return parseRouteArray(text).flatMap((route) => {
+  return readRoutes(text).flatMap((route) => {
     const { dst, dev, type, protocol } = route;
     if (dst === undefined || dst === "default") return [];
     const prefix = parseDestination(dst, undefined);
@@ -64,7 +80,7 @@ export function parseRoutePrefixes(
  */
 export function parseKernelRoutes(text: string): KernelRoute[] {
   const addresses = new AddressTexts();
-  return parseRouteArray(text).flatMap((route) => {
+  const parse = (route: JsonRoute) => {
     if (route.table !== undefined) return [];
     const destination = parseDestination(route.dst ?? "", familyOf(route));
     return destination === undefined ? [] : [{
@@ -78,10 +94,24 @@ export function parseKernelRoutes(text: string): KernelRoute[] {
       ),
       attributes: formatAttributes(route),
     }];
-  });
+  };
+  return readStrictly("ip", () => readRoutes(text).flatMap(parse));
 }
 
 const IPV4_DESTINATION = /^(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+))?$/;
+
+interface JsonLink {
+  readonly ifname?: string;
+  readonly addr_info?: readonly {
+    readonly local?: string;
+    readonly prefixlen?: number;
+  }[];
+}
+
+const LINK = objectOf({
+  ifname: isText,
+  addr_info: listOf(objectOf({ local: isText, prefixlen: isNumber })),
+});
 
 /** The attributes of a next hop, or of a route that has one only. */
 interface JsonNextHop {
@@ -108,6 +138,22 @@ interface JsonRoute extends JsonNextHop {
   readonly metrics?: readonly Readonly<Record<string, unknown>>[];
   readonly nexthops?: readonly JsonNextHop[];
 }
+
+const NEXT_HOP = {
+  gateway: isText,
+  via: objectOf({ host: isText }),
+  dev: isText,
+  flags: listOf(isText),
+};
+
+const ROUTE = objectOf({
+  ...NEXT_HOP,
+  ...{ table: isTextOrNumber, pref: isText, type: isText, dst: isText },
+  ...{ protocol: isTextOrNumber, metric: isNumber, tos: isText },
+  ...{ prefsrc: isText, nhid: isNumber, encap: isText },
+  metrics: listOf(isObject),
+  nexthops: listOf(objectOf(NEXT_HOP)),
+});
 
 /** Addresses by their text: thousands of routes share few next hops. */
 class AddressTexts {
@@ -176,7 +222,10 @@ function parseDestination(
   if (match) {
     let value = 0;
     for (let i = 1; i <= 4; i++) value = value * 256 + Number(match[i]);
-    return { family: 4, value: BigInt(value), length: Number(match[5] ?? 32) };
+    const length = Number(match[5] ?? 32);
+    return value < 2 ** 32 && length <= 32
+      ? { family: 4, value: BigInt(value), length }
+      : undefined;
   }
   try {
     if (text.includes("/")) return parsePrefix(text);
@@ -187,13 +236,6 @@ function parseDestination(
   }
 }
 
-function parseRouteArray(text: string): readonly JsonRoute[] {
-  return parseArray(text) as readonly JsonRoute[];
-}
-
-function parseArray(text: string): unknown[] {
-  // `ip` prints nothing at all where there is nothing to show.
-  const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
-  if (!Array.isArray(value)) throw new SyntaxError("ip printed no list");
-  return value;
+function readRoutes(text: string): readonly JsonRoute[] {
+  return readRows(text, { program: "ip", check: ROUTE });
 }

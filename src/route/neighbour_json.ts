@@ -1,4 +1,11 @@
 import { type Address, parseAddress } from "../net/address.ts";
+import {
+  isText,
+  listOf,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "./tool_json.ts";
 
 /** An entry of the kernel's neighbour table: who has an address on a link. */
 export interface Neighbour {
@@ -29,16 +36,21 @@ const NONE = new Set(["FAILED", "INCOMPLETE", "NONE"]);
  * @throws {SyntaxError} when it is not such output
  */
 export function parseNeighbours(text: string, device = ""): Neighbour[] {
-  return parseArray(text).flatMap((value) => {
-    const { dst, dev, lladdr, state } = value as JsonNeighbour;
-    // Some versions of `ip` print an empty object for what they filtered out.
-    return dst === undefined ? [] : [{
-      address: parseAddress(dst),
-      device: dev ?? device,
-      macAddress: lladdr ?? "",
-      states: state ?? [],
-    }];
-  });
+  const check = NEIGHBOUR;
+  const neighbours = readRows<JsonNeighbour>(text, { program: "ip", check });
+  return readStrictly(
+    "ip",
+    () =>
+      neighbours.flatMap(({ dst, dev, lladdr, state }) =>
+        // Some versions of `ip` print an empty object for what they filtered out.
+        dst === undefined ? [] : [{
+          address: parseAddress(dst),
+          device: dev ?? device,
+          macAddress: lladdr ?? "",
+          states: state ?? [],
+        }]
+      ),
+  );
 }
 
 /** How far the kernel knows where to send what goes to a neighbour. */
@@ -55,9 +67,10 @@ export function resolutionOf({ states }: Neighbour): Resolution {
  * @throws {SyntaxError} when it is not such output
  */
 export function parseBridgePorts(text: string): Map<string, string> {
+  const check = FORWARDING;
+  const rows = readRows<JsonForwarding>(text, { program: "bridge", check });
   return new Map(
-    parseArray(text).flatMap((value) => {
-      const { mac, ifname, state } = value as JsonForwarding;
+    rows.flatMap(({ mac, ifname, state }) => {
       // What a bridge has learned has no state, or an old one.
       const isLearned = state !== "permanent";
       return mac === undefined || ifname === undefined || !isLearned
@@ -66,6 +79,15 @@ export function parseBridgePorts(text: string): Map<string, string> {
     }),
   );
 }
+
+const NEIGHBOUR = objectOf({
+  dst: isText,
+  dev: isText,
+  lladdr: isText,
+  state: listOf(isText),
+});
+
+const FORWARDING = objectOf({ mac: isText, ifname: isText, state: isText });
 
 interface JsonNeighbour {
   readonly dst?: string;
@@ -78,11 +100,4 @@ interface JsonForwarding {
   readonly mac?: string;
   readonly ifname?: string;
   readonly state?: string;
-}
-
-function parseArray(text: string): unknown[] {
-  // `ip` prints nothing at all where there is nothing to show.
-  const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
-  if (!Array.isArray(value)) throw new SyntaxError("ip printed no list");
-  return value;
 }

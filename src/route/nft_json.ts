@@ -5,6 +5,15 @@ import type {
   ChainRule,
   PacketChain,
 } from "./packet_chain.ts";
+import {
+  isNumber,
+  isObject,
+  isText,
+  listOf,
+  objectOf,
+  orNull,
+  withFields,
+} from "./tool_json.ts";
 
 /** A table of nftables, by family and name. */
 export interface NftTable {
@@ -21,9 +30,11 @@ export interface NftTable {
  * @throws {SyntaxError} when it is not such output
  */
 export function parseNftTables(text: string): NftTable[] {
-  const { nftables }: { nftables?: readonly JsonObject[] } = JSON.parse(text);
-  if (!Array.isArray(nftables)) throw new SyntaxError("nft printed no list");
-  const objects = nftables as readonly JsonObject[];
+  const output: unknown = JSON.parse(text);
+  if (!isOutput(output)) {
+    throw new SyntaxError("nft printed what has another shape than is known");
+  }
+  const objects = output.nftables;
   const tables = new Map<string, { family: string; name: string }>();
   for (const { table, chain } of objects) {
     const found = table ?? (chain && { ...chain, name: chain.table });
@@ -40,6 +51,46 @@ export function parseNftTables(text: string): NftTable[] {
         : []
     ),
   }));
+}
+
+const LEFT = objectOf({
+  payload: objectOf({ protocol: isText, field: isText }),
+  meta: objectOf({ key: isText }),
+  ct: objectOf({ key: isText }),
+});
+const MATCH = objectOf({
+  op: isText,
+  left: (value) => LEFT(value) || isText(value) || Array.isArray(value),
+  right: (value) => value !== null,
+});
+const EXPRESSION = objectOf({
+  match: withFields(["op", "left", "right"], MATCH),
+  jump: objectOf({ target: isText }),
+  goto: objectOf({ target: isText }),
+  xt: orNull(objectOf({ type: isText, name: isText })),
+  masquerade: orNull(isObject),
+  reject: orNull(objectOf({ type: isText, expr: isText })),
+});
+
+const TABLE = objectOf({ family: isText, name: isText });
+const CHAIN = objectOf({
+  ...{ family: isText, table: isText, name: isText },
+  ...{ type: isText, hook: isText, prio: isNumber, policy: isText },
+});
+const RULE = objectOf({
+  ...{ family: isText, table: isText, chain: isText },
+  ...{ handle: isNumber, comment: isText, expr: listOf(EXPRESSION) },
+});
+const OBJECTS = listOf(objectOf({
+  table: withFields(["family", "name"], TABLE),
+  chain: withFields(["family", "table", "name"], CHAIN),
+  rule: withFields(["family", "table", "chain", "handle"], RULE),
+}));
+
+function isOutput(
+  value: unknown,
+): value is { readonly nftables: readonly JsonObject[] } {
+  return isObject(value) && OBJECTS(value.nftables);
 }
 
 interface JsonObject {
@@ -207,9 +258,8 @@ function formatMatch({ op, left, right }: JsonMatch): string {
 function formatValue(value: unknown): string {
   // nft orders the flags of a list by their bits, or in a version of its own.
   if (Array.isArray(value)) return value.map(formatValue).sort().join(",");
-  if (typeof value === "object" && value !== null && "prefix" in value) {
-    const { addr, len } = value.prefix as { addr: string; len: number };
-    return `${addr}/${len}`;
+  if (isObject(value) && isObject(value.prefix)) {
+    return `${value.prefix.addr}/${value.prefix.len}`;
   }
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -1,6 +1,13 @@
 import { type Address, parseAddress } from "../net/address.ts";
 import { parseKernelRoutes } from "./ip_json.ts";
 import type { KernelRoute } from "./kernel_route.ts";
+import {
+  isText,
+  isTextOrNumber,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "./tool_json.ts";
 
 /** Where the kernel sends packets to one address. */
 export type RouteLookup =
@@ -52,11 +59,11 @@ export function parseRouteLookup(
   way: string,
   fibmatch: string,
 ): RouteLookup {
-  const [found] = parseArray(way);
+  const [found] = readLookups(way);
   if (found === undefined) throw new SyntaxError("ip printed no route");
   const { type, dev, gateway, via } = found;
   const next = gateway ?? via?.host;
-  const [match] = parseArray(fibmatch);
+  const [match] = readLookups(fibmatch);
   const [route] = match
     ? parseKernelRoutes(JSON.stringify([{ ...match, table: undefined }]))
     : [];
@@ -65,7 +72,9 @@ export function parseRouteLookup(
     // -N prints the number of the type (rtnetlink(7)).
     isLocal: type === "local" || type === "2",
     device: dev ?? "",
-    gateway: next === undefined ? undefined : parseAddress(next),
+    gateway: next === undefined
+      ? undefined
+      : readStrictly("ip", () => parseAddress(next)),
     match: route && { route, table: tableOf(match?.table) },
   };
 }
@@ -79,6 +88,11 @@ export function parseLookupFailure(
     ? undefined
     : { kind: "none", why: REASONS.get(error) ?? error };
 }
+
+const LOOKUP = objectOf({
+  ...{ type: isText, dev: isText, gateway: isText, table: isTextOrNumber },
+  via: objectOf({ host: isText }),
+});
 
 interface JsonLookup {
   readonly type?: string;
@@ -94,8 +108,6 @@ function tableOf(table: string | number | undefined): string | undefined {
   return text === "254" || text === "main" ? undefined : text;
 }
 
-function parseArray(text: string): JsonLookup[] {
-  const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
-  if (!Array.isArray(value)) throw new SyntaxError("ip printed no list");
-  return value;
+function readLookups(text: string): readonly JsonLookup[] {
+  return readRows(text, { program: "ip", check: LOOKUP });
 }
