@@ -54,10 +54,13 @@ export function mergeRules(
   return merged;
 }
 
-/** Splits a line as iptables prints it: spaces part words, quotes keep them together. */
+/**
+ * Splits a line as iptables prints it: spaces part words, quotes keep them
+ * together. A quote that is not closed goes on to the end.
+ */
 export function splitWords(line: string): string[] {
-  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|[^\s"]+/g)].map((match) =>
-    match[1]?.replace(/\\(.)/g, "$1") ?? match[0]
+  return [...line.matchAll(/"((?:[^"\\]|\\[^])*)"?|[^\s"]+/g)].map((match) =>
+    match[1]?.replace(/\\([^])/g, "$1") ?? match[0]
   );
 }
 

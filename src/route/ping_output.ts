@@ -20,11 +20,12 @@ export function pingPayloadBytes(packetBytes: number, family: Family): number {
  * did not get as far as to send.
  */
 export function parsePing(text: string): PingAnswer | undefined {
-  const received = /\d+ packets transmitted, (\d+) received/.exec(text)?.[1];
+  const received = /\b\d{1,10} packets transmitted, (\d{1,10}) received/
+    .exec(text)?.[1];
   if (received === undefined) return undefined;
   // "Frag needed and DF set (mtu = 1400)", "Packet too big: mtu=1400",
   // "local error: message too long, mtu: 1500".
-  const mtu = /\bmtu\s*[=:]\s*(\d+)/i.exec(text)?.[1];
+  const mtu = /\bmtu ?[=:] ?(\d{1,10})/i.exec(text)?.[1];
   return {
     isAnswered: received !== "0",
     mtuBytes: mtu === undefined ? undefined : Number(mtu),
