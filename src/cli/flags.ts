@@ -138,6 +138,11 @@ export function parsePath(text: string): string {
   if (text.includes("\0")) {
     throw new RangeError(`${quote(text)} is not a path: it has a zero byte`);
   }
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)) {
+    throw new RangeError(
+      `${quote(text)} is not a path: it has a control character`,
+    );
+  }
   return text;
 }
 

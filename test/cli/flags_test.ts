@@ -73,6 +73,7 @@ const BAD: readonly [parse: Parse, text: string, message: RegExp][] = [
   [parseListen, "http://127.0.0.1:9000", /not an address and a port/],
   [parsePath, "", /it is empty/],
   [parsePath, "a\0b", /^"a\\u0000b" is not a path: it has a zero byte$/],
+  [parsePath, "a\nb", /^"a\\nb" is not a path: it has a control character$/],
   [parseSocketPath, "", /it is empty/],
   [parseSocketPath, "é".repeat(54), /has 108 bytes: .* at most 107$/],
   [integer, "0", /^"0" is not a whole number from 1 to 100$/],
