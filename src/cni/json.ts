@@ -118,7 +118,11 @@ function read<T>(
 /** What a terminal acts on stands in no message. */
 function escape(text: string): string {
   return text.replace(
-    /\p{Cc}/gu,
-    (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0"),
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (char) => char.split("").map(escapeUnit).join(""),
   );
+}
+
+function escapeUnit(unit: string): string {
+  return "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
 }

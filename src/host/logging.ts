@@ -30,8 +30,13 @@ export async function configureLogging(options: LoggingOptions): Promise<void> {
       category: ".",
       value: (value) => escapeControls(inspect(value)),
     });
+  // What is in JSON's texts only stays JSON when it is escaped.
+  const write = (record: LogRecord) => {
+    const line = format(record);
+    options.write(options.format === "json" ? escapeInJson(line) : line);
+  };
   await configure({
-    sinks: { log: (record: LogRecord) => options.write(format(record)) },
+    sinks: { log: write },
     loggers: [
       {
         category: ["stellar-net"],
@@ -51,10 +56,19 @@ function inspect(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Nothing that a client sent may move a terminal's cursor. */
+/** Nothing that a client sent may move a terminal's cursor or turn text round. */
 function escapeControls(text: string): string {
-  return text.replaceAll(
-    /\p{Cc}/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, escapeUnit);
+}
+
+/** JSON itself escapes the controls below U+0020. */
+function escapeInJson(line: string): string {
+  return line.replaceAll(
+    /[\x7f-\x9f\p{Bidi_Control}\u2028\u2029]/gu,
+    escapeUnit,
   );
+}
+
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

@@ -49,6 +49,7 @@ Deno.test("describe() is short, on one line and safe on a terminal", async (t) =
   const rows: readonly [value: unknown, text: string][] = [
     ["a", '"a"'],
     ["a\n\x1b\x9b\x7f", '"a\\n\\u001b\\u009b\\u007f"'],
+    ["a\u202eb\u2028c", '"a\\u202eb\\u2028c"'],
     ["x".repeat(1e6), `"${"x".repeat(77)}..."`],
     [12, "12"],
     [true, "true"],
