@@ -23,6 +23,8 @@ import { answerLines } from "./line_process.ts";
 const SERVICE = "/stellar.net.v1.RegistryService";
 /** How soon after its join a node tells that it is alive, in ms. */
 const FIRST_HEARTBEAT_MS = 1000;
+/** How soon it tells it again when the registry has not said when, in ms. */
+const HEARTBEAT_INTERVAL_MS = 5000;
 
 /** What a process is told to do. */
 export type ClusterPhase =
@@ -177,6 +179,9 @@ function request(number: number): Uint8Array {
   return toBinary(JoinRequestSchema, message);
 }
 
+/** Heartbeats that were refused as UNAVAILABLE. */
+let refused = 0;
+
 /** Tells that a node is alive, now and as often as the registry says. */
 async function beat(
   session: ClientHttp2Session,
@@ -186,13 +191,20 @@ async function beat(
     node: `node${number}`,
     instanceId: `instance-${number}`,
   });
-  const answer = await callUnary(
-    session,
-    `${SERVICE}/Heartbeat`,
-    toBinary(HeartbeatRequestSchema, message),
-  );
-  const { intervalMs } = fromBinary(HeartbeatResponseSchema, answer);
-  setTimeout(() => beat(session, number), intervalMs);
+  let next = HEARTBEAT_INTERVAL_MS;
+  try {
+    const answer = await callUnary(
+      session,
+      `${SERVICE}/Heartbeat`,
+      toBinary(HeartbeatRequestSchema, message),
+    );
+    next = fromBinary(HeartbeatResponseSchema, answer).intervalMs;
+  } catch (error) {
+    // The store of the registry may not keep up. What is silent too long shows.
+    if (!/: 14 /.test(String(error))) throw error;
+    if (refused++ === 0) console.error(`The first that was refused: ${error}`);
+  }
+  setTimeout(() => beat(session, number), next);
 }
 
 async function watch(

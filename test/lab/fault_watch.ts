@@ -84,6 +84,16 @@ export class FaultWatch {
     console.log(describe(outcome));
   }
 
+  /** Runs something while nobody changes anything, as in the midst of a fault. */
+  async quiet<T>(run: () => Promise<T>): Promise<T> {
+    await this.#load.stop();
+    try {
+      return await run();
+    } finally {
+      this.#load.start();
+    }
+  }
+
   /** Has every node whose agent runs give an address: none needs the registry for it. */
   async #allocate(): Promise<void> {
     const running = this.#cluster.hosts.filter(({ agent }) => agent.isRunning);
