@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { settled, strangersAmong } from "../lab/cluster.ts";
+import { Lab } from "../lab/lab.ts";
+import type { LabHost } from "../lab/lab_host.ts";
+import { asFor, ProcedureRunner, readProcedure } from "../lab/procedure.ts";
+
+const PAGE = "docs/operations.md";
+/** A node counts as unreachable after 15 s; refusals are asked again every 5 s. */
+const TIMEOUT_MS = 40_000;
+
+/** Reads a procedure of the page. */
+function read(heading: string): ReturnType<typeof readProcedure> {
+  return readProcedure(PAGE, heading);
+}
+
+/** Waits until a host's list of nodes has another as one that is silent. */
+async function isMissed(lab: Lab, at: LabHost, name: string): Promise<void> {
+  await lab.waitFor(`${at.name} to miss ${name}`, async () => {
+    const list = await at.must("stellar-net", ["node", "list"]);
+    return new RegExp(`^${name} +unreachable`, "m").test(list);
+  }, { timeoutMs: TIMEOUT_MS, everyMs: 500 });
+}
+
+Deno.test("docs/operations.md: a cluster from its first host to its last", async (t) => {
+  await using lab = await Lab.create({ hosts: 4, startAgents: false });
+  const [host1, host2, host3, host4] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost],
+  ];
+  const runner = new ProcedureRunner(lab.hosts);
+  const members = new Map<LabHost, readonly string[]>();
+  await t.step("installing, joining, upgrading", async () => {
+    const joining = await read("Joining");
+    await runner.follow(await read("Installing"));
+    await runner.follow(joining);
+    await runner.follow(asFor(joining, [host2, host3]));
+    for (const host of [host1, host2, host3]) {
+      members.set(host, await host.joined());
+    }
+    await settled(members);
+    await runner.follow(await read("Upgrading"));
+    await settled(members);
+  });
+  const first = await host1.addContainer("c1");
+  let second = await host3.addContainer("c1");
+  // It is missed only after a while, in which there is something else to do.
+  await host2.agent.kill();
+  await host2.unplug();
+  await t.step("renaming a host", async () => {
+    const steps = await read("Renaming a host");
+    await assert.rejects(runner.follow(steps), /stop its containers first/);
+    await host3.removeContainer("c1");
+    await runner.follow(steps);
+    members.set(host3, await host3.joined());
+    await settled(members, [host1, host3]);
+    const list = await host1.must("stellar-net", ["node", "list"]);
+    assert.match(list, /^edge3 +ready/m);
+    assert.doesNotMatch(list, /^host3 /m);
+    second = await host3.addContainer("c2");
+    assert.deepEqual(await strangersAmong([first, second]), []);
+  });
+  await t.step("replacing a host", async () => {
+    await isMissed(lab, host1, host2.name);
+    await runner.follow(await read("Replacing a host"));
+    const subnets = members.get(host2)!;
+    members.delete(host2);
+    members.set(host4, await host4.joined());
+    assert.deepEqual(members.get(host4), subnets);
+    await settled(members);
+  });
+  await t.step("backing up, restoring", async () => {
+    await runner.follow(await read("Backing up"));
+    const printed = await runner.follow(await read("Restoring"));
+    assert.match(printed, /^edge3 +/m);
+    for (const [host, subnets] of members) {
+      assert.deepEqual(await host.joined(), subnets);
+    }
+    assert.deepEqual(await strangersAmong([first, second]), []);
+  });
+  await t.step("uninstalling", async () => {
+    await host3.removeContainer("c2");
+    const steps = asFor(await read("Uninstalling"), [host2, host3]);
+    await runner.follow(steps);
+    members.delete(host3);
+    await settled(members);
+    assert.deepEqual(await host3.routes(), []);
+    assert.equal(await host3.must("nft", ["list", "tables"]), "");
+    assert.doesNotMatch(await host3.ip("-brief link"), /stellar0/);
+  });
+});
+
+Deno.test("docs/operations.md: a cluster that is too small, and gets another network", async (t) => {
+  await using lab = await Lab.create({ hosts: 5, startAgents: false });
+  const [host1, host2, host3, host4, host5] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost, LabHost],
+  ];
+  const runner = new ProcedureRunner(lab.hosts);
+  const members = new Map<LabHost, readonly string[]>();
+  const [install, ...look] = await read("Installing");
+  const joining = await read("Joining");
+  const small = " --network 172.16.0.0/27 --subnet-prefix 29";
+  await runner.follow([{ ...install!, line: install!.line + small }, ...look]);
+  members.set(host1, await host1.joined());
+  for (const host of [host2, host3, host4]) {
+    await runner.follow(asFor(joining, [host2, host]));
+    members.set(host, await host.joined());
+  }
+  await host4.agent.kill();
+  await host4.unplug();
+  await t.step("running out of addresses", async () => {
+    for (let i = 1; i <= 5; i++) {
+      await runner.type(host2, `stellar-net ip allocate web${i}`);
+    }
+    const full = await runner.type(host2, "stellar-net ip allocate web6");
+    assert.equal(full.code, 1);
+    assert.match(full.stderr, /IP allocation exhausted: all 5 addresses of/);
+    const printed = await runner.follow(await read("Running out of addresses"));
+    assert.match(printed, /web5/);
+    const { code } = await runner.type(host2, "stellar-net ip allocate web6");
+    assert.equal(code, 0);
+    for (let i = 2; i <= 6; i++) {
+      await runner.type(host2, `stellar-net ip release web${i}`);
+    }
+  });
+  await t.step("running out of subnets", async () => {
+    await runner.follow(asFor(joining.slice(0, 1), [host2, host5]));
+    await lab.waitFor("the refusal", async () => {
+      const { problem } = (await host5.status()).registry;
+      return /no available subnets in network configuration/.test(
+        problem ?? "",
+      );
+    });
+    await isMissed(lab, host1, host4.name);
+    const printed = await runner.follow(await read("Running out of subnets"));
+    assert.match(printed, /^host4 +unreachable/m);
+    assert.deepEqual(await host5.joined(), members.get(host4));
+    members.delete(host4);
+    members.set(host5, ["172.16.0.24/29"]);
+    await settled(members);
+  });
+  await t.step("changing the network", async () => {
+    const here = [...members.keys()];
+    await runner.follow(await read("Changing the network"), here);
+    for (const host of here) members.set(host, await host.joined());
+    assert.deepEqual(
+      [...members.values()].flat().filter((cidr) => !/^10\./.test(cidr)),
+      [],
+    );
+    await settled(members);
+    const containers = [
+      await host2.addContainer("c1"),
+      await host5.addContainer("c1"),
+    ];
+    assert.deepEqual(await strangersAmong(containers), []);
+  });
+});

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { parseEnvironment } from "../../src/install/agent_env.ts";
+import { ENV_PATH } from "../../src/install/layout.ts";
+import { ROOT } from "../generate.ts";
+import { Installation } from "../support/installation.ts";
+import type { RunResult } from "../support/run.ts";
+import type { LabHost } from "./lab_host.ts";
+
+/** A line of a procedure. */
+export interface Step {
+  /** Where it is run: `host1`, or `each other host`. */
+  readonly where: string;
+  readonly line: string;
+}
+
+/**
+ * Reads what a section of a page tells to type: the blocks of `sh` below a
+ * heading. A line such as `# on host1` says where what follows is typed.
+ *
+ * @param page path from the root of the project
+ */
+export async function readProcedure(
+  page: string,
+  heading: string,
+): Promise<Step[]> {
+  const text = await Deno.readTextFile(join(ROOT, page));
+  const start = new RegExp(`^##+ ${heading}$`, "m").exec(text);
+  assert.ok(start, `${page} has no heading "${heading}"`);
+  // A single `#` is a comment of a block.
+  const [section] = text.slice(start.index + start[0].length).split(/^##+ /m);
+  const steps: Step[] = [];
+  for (const [, block] of section!.matchAll(/^```sh\n(.*?)^```$/gms)) {
+    let where: string | undefined;
+    for (const line of block!.trim().split("\n")) {
+      const place = /^# on (.+)$/.exec(line)?.[1];
+      where = place ?? where;
+      assert.ok(where, `"${heading}" does not say where to type "${line}"`);
+      if (!line.startsWith("#")) steps.push({ where, line });
+    }
+  }
+  assert.ok(steps.length > 0, `"${heading}" tells nothing to type`);
+  return steps;
+}
+
+/** The same for another host: with its name, and its address. */
+export function asFor(
+  steps: readonly Step[],
+  [one, another]: readonly [LabHost, LabHost],
+): Step[] {
+  const replaced = (text: string) =>
+    text.replaceAll(one.name, another.name)
+      .replaceAll(one.address, another.address);
+  return steps.map(({ where, line }) => ({
+    where: replaced(where),
+    line: replaced(line),
+  }));
+}
+
+/**
+ * Follows procedures on the hosts of a lab. What is installed goes into an
+ * image of each host; there is no systemd, so that `systemctl` starts and stops
+ * the host's agent with what is configured there.
+ */
+export class ProcedureRunner {
+  readonly #hosts: ReadonlyMap<string, LabHost>;
+  readonly #images = new Map<LabHost, Installation>();
+
+  constructor(hosts: readonly LabHost[]) {
+    this.#hosts = new Map(hosts.map((host) => [host.name, host]));
+    for (const host of hosts) {
+      this.#images.set(host, new Installation(host.dir));
+    }
+  }
+
+  /**
+   * Types a procedure, line by line.
+   *
+   * @param each the hosts that take part, the one of the registry first
+   * @returns what was printed
+   * @throws {Error} when a line fails
+   */
+  async follow(
+    steps: readonly Step[],
+    each: readonly LabHost[] = [],
+  ): Promise<string> {
+    let printed = "";
+    for (const { where, line } of steps) {
+      for (const host of this.#at(where, each)) {
+        const { code, stdout, stderr } = await this.type(host, line);
+        const said = `${host.name}: ${line}\n${stdout}${stderr}`;
+        assert.equal(code, 0, said);
+        printed += said;
+      }
+    }
+    return printed;
+  }
+
+  /** Types a line on a host. */
+  async type(host: LabHost, line: string): Promise<RunResult> {
+    const image = this.#images.get(host)!;
+    const [program, verb, ...flags] = line.replace(/ +#.*$/, "").split(" ");
+    const { agent } = host;
+    const done = { code: 0, stdout: "", stderr: "" };
+    if (program === "systemctl") {
+      assert.equal(flags.join(" "), "stellar-net", line);
+      await agent.stop();
+      if (verb !== "stop") await this.#start(host);
+      return done;
+    }
+    if (/^(\.\/)?stellar-net$/.test(program!) && verb === "install") {
+      const made = await image.install({ version: "v1", flags });
+      await agent.stop();
+      await this.#start(host);
+      return made;
+    }
+    if (program === "stellar-net" && verb === "uninstall") {
+      return await this.#uninstall(host, flags);
+    }
+    const words = line.replaceAll("/var/lib/stellar-net", agent.stateDir)
+      .replaceAll("/var/backups", join(host.dir, "backups"))
+      .replaceAll("/etc/stellar-net", image.at("/etc/stellar-net"));
+    return await host.exec("sh", ["-ec", words], {
+      env: { STELLAR_NET_STATE: agent.stateDir },
+    });
+  }
+
+  /** Starts the agent as it is configured. */
+  async #start(host: LabHost): Promise<void> {
+    const { agent } = host;
+    const path = this.#images.get(host)!.at(ENV_PATH);
+    const env = parseEnvironment(await Deno.readTextFile(path));
+    agent.flags = ["--node", env.get("STELLAR_NET_NODE") ?? host.name];
+    agent.env = Object.fromEntries(env);
+    await agent.start();
+  }
+
+  /** What is of the host's network is taken down there, and files in its image. */
+  async #uninstall(
+    host: LabHost,
+    flags: readonly string[],
+  ): Promise<RunResult> {
+    await host.agent.stop();
+    if (flags.includes("--purge")) {
+      await Deno.remove(host.agent.stateDir, { recursive: true });
+    }
+    const files = flags.filter((flag) => flag !== "--take-down");
+    const removed = await this.#images.get(host)!.run(["uninstall", ...files]);
+    if (!flags.includes("--take-down")) return removed;
+    const args = ["uninstall", "--take-down"];
+    return await host.exec("stellar-net", args);
+  }
+
+  #at(where: string, each: readonly LabHost[]): readonly LabHost[] {
+    const [first, ...others] = each;
+    switch (where) {
+      case "each host, host1 last":
+        return [...others, first!];
+      case "each other host":
+        return others;
+      default: {
+        const host = this.#hosts.get(where);
+        assert.ok(host, `"${where}" is no host of this lab`);
+        return [host];
+      }
+    }
+  }
+}
