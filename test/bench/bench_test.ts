@@ -63,6 +63,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "heap",
     "open files",
     "store",
+    "agent, µs of processor a call",
     "allocations",
     "allocate, median",
   ],

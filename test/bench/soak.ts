@@ -4,7 +4,7 @@ import { NetnsHost } from "../support/netns_host.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { V8_FLAGS } from "./agent.ts";
 import { LineProcess } from "./line_process.ts";
-import { residentMiB } from "./proc_stat.ts";
+import { processorMs, residentMiB } from "./proc_stat.ts";
 import {
   type BenchOptions,
   type BenchReport,
@@ -28,6 +28,8 @@ interface Sample extends SoakCalls {
   readonly heapMiB: number;
   readonly openFiles: number;
   readonly storeMiB: number;
+  /** Processor time of the agent for one call, in µs. */
+  readonly agentUs: number;
 }
 
 /** The rows of the table. */
@@ -36,6 +38,7 @@ const ROWS: readonly (readonly [name: string, of: (s: Sample) => number])[] = [
   ["heap, MiB", (s) => s.heapMiB],
   ["open files", (s) => s.openFiles],
   ["store with its log, MiB", (s) => s.storeMiB],
+  ["agent, µs of processor a call", (s) => s.agentUs],
   ["allocations", (s) => s.allocate.count],
   ["allocate, median ms", (s) => s.allocate.medianMs],
   ["allocate, 99 % ms", (s) => s.allocate.p99Ms],
@@ -73,8 +76,10 @@ export async function benchSoak(
   ]);
   const samples: Sample[] = [];
   for (let period = 0; period < WARM_UP + periods; period++) {
+    const before = processorMs(agent.pid);
     const calls = await client.ask<SoakCalls>(size);
-    if (period >= WARM_UP) samples.push(await take(agent, calls));
+    const agentMs = processorMs(agent.pid) - before;
+    if (period >= WARM_UP) samples.push(await take(agent, { calls, agentMs }));
   }
   return [report(samples, size)];
 }
@@ -98,15 +103,21 @@ function report(
   };
 }
 
-async function take(agent: SpawnedAgent, calls: SoakCalls): Promise<Sample> {
+async function take(
+  agent: SpawnedAgent,
+  { calls, agentMs }: { readonly calls: SoakCalls; readonly agentMs: number },
+): Promise<Sample> {
   const metrics = await readMetrics(agent.socketPath);
   const value = (name: string) => {
     const match = new RegExp(`^${name} (\\S+)$`, "m").exec(metrics);
     if (!match) throw new Error(`Cannot measure: there is no ${name}`);
     return Number(match[1]);
   };
+  const { allocate, release, route } = calls;
+  const count = allocate.count + release.count + route.count;
   return {
     ...calls,
+    agentUs: agentMs * 1000 / count,
     residentMiB: residentMiB(agent.pid),
     heapMiB: value("process_heap_bytes") / 2 ** 20,
     openFiles: value("process_open_fds"),
