@@ -73,9 +73,13 @@ export function compareAddresses(a: Address, b: Address): number {
 /** Quotes a text of unknown origin for a message: short, and without control characters. */
 export function quote(text: string): string {
   const short = text.length > 80 ? text.slice(0, 77) + "..." : text;
-  // JSON leaves DEL, the C1 controls and what turns text round as they are;
-  // terminals act on them.
-  return JSON.stringify(short).replace(
+  // JSON leaves DEL, the C1 controls and what turns text round as they are.
+  return escapeUnsafe(JSON.stringify(short));
+}
+
+/** Escapes what terminals act on: `\u001b` in place of an escape. */
+export function escapeUnsafe(text: string): string {
+  return text.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (char) => char.split("").map(escapeUnit).join(""),
   );

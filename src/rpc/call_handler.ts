@@ -13,6 +13,7 @@ import { quote } from "../net/address.ts";
 import { clampDeadline } from "./deadline.ts";
 import { undoUndelivered } from "./delivery.ts";
 import { encodeGrpcMessage } from "./grpc_status.ts";
+import { refuseMalformed } from "./malformed.ts";
 import type { RpcLimits } from "./limits.ts";
 import type { Monitor } from "./monitor.ts";
 import type { OpenCall, OpenCalls } from "./open_calls.ts";
@@ -91,11 +92,12 @@ export class CallHandler {
       universal.body = this.#count(call, universal.body);
     }
     handler(universal)
-      .then((answer) => {
+      .then(async (answer) => {
         // A refused request is read to its end: some clients see an error in
         // place of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
-        return universalResponseToNodeResponse(inPieces(answer), response);
+        const mended = inPieces(await refuseMalformed(answer));
+        await universalResponseToNodeResponse(mended, response);
       })
       .catch((error) => {
         // Most often the client has gone.
