@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { join } from "node:path";
+import { MALLOC_VARIABLES } from "../../src/install/unit.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { V8_FLAGS } from "./agent.ts";
@@ -69,7 +70,8 @@ export async function benchSoak(
       .concat("--routes", "apply", "--advertise", "198.18.0.1")
       .concat("--keep-history", `${KEEP_HISTORY_S}s`)
       .concat("--cool-down", "1s", "--log-level", "warning"),
-    env: { DENO_V8_FLAGS: V8_FLAGS },
+    // As its unit runs it.
+    env: { DENO_V8_FLAGS: V8_FLAGS, ...MALLOC_VARIABLES },
   });
   await using client = new LineProcess("soak_client.ts", [
     ...[agent.socketPath, NEXT_HOP],

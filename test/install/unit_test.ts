@@ -58,6 +58,13 @@ Deno.test("formatUnit() lets root's first start unpack the program", () => {
   );
 });
 
+Deno.test("formatUnit() has freed memory go back to the system", () => {
+  assert.match(
+    formatUnit(OPTIONS),
+    /^Environment=MALLOC_MMAP_THRESHOLD_=65536 MALLOC_TRIM_THRESHOLD_=131072$/m,
+  );
+});
+
 Deno.test("neededCapabilities() has one for low ports where there are any", () => {
   const usual = ["CAP_NET_ADMIN", "CAP_NET_RAW"];
   assert.deepEqual(neededCapabilities([0, 9000]), usual);
