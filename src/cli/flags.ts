@@ -138,7 +138,7 @@ export function parsePath(text: string): string {
   if (text.includes("\0")) {
     throw new RangeError(`${quote(text)} is not a path: it has a zero byte`);
   }
-  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)) {
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) {
     throw new RangeError(
       `${quote(text)} is not a path: it has a control character`,
     );
