@@ -30,7 +30,7 @@ import { SteadyClient } from "../support/steady_client.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 /** Inputs for each call and each encoding. */
-const RUNS = 80;
+const RUNS = 60;
 const AT_ONCE = 16;
 const MAX_CALL_MS = 10_000;
 /** What the agent may have taken in addition at the end, garbage included. */

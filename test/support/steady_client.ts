@@ -14,6 +14,7 @@ export class SteadyClient implements AsyncDisposable {
   readonly #agent: SpawnedAgent;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
+  #round = Promise.withResolvers<void>();
   /** How many rounds of calls were answered as they should be. */
   rounds = 0;
   /** The longest that an answer took. */
@@ -30,7 +31,10 @@ export class SteadyClient implements AsyncDisposable {
   async serves(rounds = 2): Promise<void> {
     const wanted = this.rounds + rounds;
     while (this.rounds < wanted) {
-      await Promise.race([delay(PAUSE_MS), this.#failed()]);
+      const ended = this.#done.then(() => {
+        throw new Error("Cannot wait for the steady client: it has ended");
+      });
+      await Promise.race([this.#round.promise, ended]);
     }
   }
 
@@ -46,11 +50,6 @@ export class SteadyClient implements AsyncDisposable {
     await this.#done.catch(() => {});
   }
 
-  async #failed(): Promise<void> {
-    await this.#done;
-    await delay(PAUSE_MS);
-  }
-
   async #run(): Promise<void> {
     for (let n = 0; !this.#stop.signal.aborted; n++) {
       const owner = { network: "steady", containerId: `steady-${n}` };
@@ -61,6 +60,8 @@ export class SteadyClient implements AsyncDisposable {
       assert.deepEqual(allocation, first.allocation);
       await this.#call("Release", { owner });
       this.rounds++;
+      this.#round.resolve();
+      this.#round = Promise.withResolvers();
       await delay(PAUSE_MS);
     }
   }
