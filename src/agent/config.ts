@@ -16,6 +16,8 @@ export interface AgentConfig {
   readonly listen: readonly ListenAddress[];
   /** TCP addresses to serve metrics and health on, and nothing else. */
   readonly metrics: readonly ListenAddress[];
+  /** What this agent and others know each other by; undefined: they do not, and speak plain text. */
+  readonly tls?: TlsPaths;
   /** Where cluster and node state are kept. */
   readonly store: StoreChoice;
   /** URLs of agents that host the registry, in the order to try them in. Empty: this one does. */
@@ -47,6 +49,15 @@ export interface ListenAddress {
   /** An IPv4 or IPv6 address, without brackets. */
   readonly hostname: string;
   readonly port: number;
+}
+
+/** Paths of files in PEM. */
+export interface TlsPaths {
+  /** The certificate, and those between it and its authority. */
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** The authorities that have signed the certificates of the others. */
+  readonly caPath: string;
 }
 
 /** `file`: Deno KV in the state folder. `memory`: Deno KV in memory, lost at the end. */

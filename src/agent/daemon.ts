@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Agent } from "./agent.ts";
 import { startChore } from "./chore.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
-import { isLoopback } from "./host_facts.ts";
+import { isLoopback, isSecure } from "./host_facts.ts";
 import type { HostKeeper } from "./host_keeper.ts";
 import {
   formatStatus,
@@ -18,10 +18,19 @@ const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
 
+/** How a TCP address is served. */
+export interface ListenTcpOptions {
+  /** Whether over TLS, and to clients with a certificate alone. */
+  readonly isSecure: boolean;
+}
+
 /** Serves an agent's API. */
 export interface ApiServer {
   /** Serves on a TCP address, and returns it with the port that was taken. */
-  listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  listenTcp(
+    address: ListenAddress,
+    options: ListenTcpOptions,
+  ): Promise<ListenAddress>;
   /** Serves metrics and health alone on a TCP address, which it returns as `listenTcp` does. */
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /** Serves on a unix socket, mode 0600. */
@@ -83,7 +92,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
     for (const { hostname, port } of bound) {
-      if (isLoopback(hostname)) continue;
+      if (isLoopback(hostname) || isSecure(config, hostname)) continue;
       const address = formatListener({ hostname, port });
       const warning =
         `anyone who reaches ${address} can use it: it is plain text, and nobody is asked who they are`;
@@ -139,7 +148,11 @@ async function listen(
   await server.listenUnix(config.socketPath);
   const bound: ListenAddress[] = [];
   for (const address of config.listen) {
-    bound.push(await server.listenTcp(address));
+    bound.push(
+      await server.listenTcp(address, {
+        isSecure: isSecure(config, address.hostname),
+      }),
+    );
   }
   for (const address of config.metrics) {
     const at = await server.listenMetrics(address);

@@ -12,7 +12,7 @@ import type { HostFacts } from "./home.ts";
 
 /** What the facts of a host are found with. */
 export interface HostFactsOptions {
-  readonly config: Pick<AgentConfig, "advertise" | "join">;
+  readonly config: Pick<AgentConfig, "advertise" | "join" | "tls">;
   readonly network: Pick<HostNetwork, "readInterfaces">;
   /** Reads which prefixes this host uses itself. */
   readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
@@ -42,7 +42,7 @@ export async function findFacts(
   return {
     facts: {
       advertised,
-      apiUrl: apiUrlOf(listening, advertised),
+      apiUrl: apiUrlOf(listening, advertised, config),
       localPrefixes: await readPrefixes(),
     },
     warnings: advertised.filter((address) => !holds(interfaces, address))
@@ -61,6 +61,7 @@ export async function findFacts(
 export function apiUrlOf(
   listening: readonly ListenAddress[],
   advertised: readonly Address[],
+  config: Pick<AgentConfig, "tls"> = {},
 ): string {
   for (const { hostname, port } of listening) {
     if (isLoopback(hostname)) continue;
@@ -70,7 +71,8 @@ export function apiUrlOf(
       : address;
     if (!shown) continue;
     const text = formatAddress(shown);
-    return `http://${shown.family === 6 ? `[${text}]` : text}:${port}`;
+    const scheme = isSecure(config, hostname) ? "https" : "http";
+    return `${scheme}://${shown.family === 6 ? `[${text}]` : text}:${port}`;
   }
   return "";
 }
@@ -78,6 +80,14 @@ export function apiUrlOf(
 /** Whether only this host reaches an address. */
 export function isLoopback(hostname: string): boolean {
   return hostname.startsWith("127.") || hostname === "::1";
+}
+
+/** Whether an agent speaks TLS where it listens: it does where other hosts reach it, if it can. */
+export function isSecure(
+  { tls }: Pick<AgentConfig, "tls">,
+  hostname: string,
+): boolean {
+  return tls !== undefined && !isLoopback(hostname);
 }
 
 /** Where there is no default route: what others are to reach, then what reaches the registry. */

@@ -1,4 +1,4 @@
-import type { AgentConfig, ListenAddress } from "../agent/config.ts";
+import type { AgentConfig, ListenAddress, TlsPaths } from "../agent/config.ts";
 import { parseNodeName } from "../names.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
@@ -31,6 +31,7 @@ import {
   STATE,
   SUBNET_PREFIX,
 } from "./agent_flags.ts";
+import { readTls, TLS_FLAGS } from "./tls_flags.ts";
 import type { Call } from "./call.ts";
 import { SOCKET } from "./client.ts";
 import { formatListen, isLoopback } from "./flags.ts";
@@ -60,6 +61,7 @@ export const AGENT: CommandSpec = {
     SOCKET,
     LISTEN,
     INSECURE,
+    ...TLS_FLAGS,
     METRICS,
     ADVERTISE,
     JOIN,
@@ -88,15 +90,17 @@ export const AGENT: CommandSpec = {
 /** How the agent is to run, by its flags. */
 export function readConfig(call: Call): AgentConfig {
   refuseWithJoin(call);
+  const tls = readTls(call);
   return {
     node: readNode(call),
     networks: readNetworks(call),
     stateDir: call.value(STATE),
     socketPath: call.value(SOCKET),
-    listen: readListen(call),
+    listen: readListen(call, tls),
     metrics: readMetrics(call),
+    ...tls && { tls },
     store: readStore(call),
-    join: readJoin(call),
+    join: readJoin(call, tls),
     advertise: readAdvertise(call),
     routes: call.value(ROUTES),
     routeProtocol: call.value(ROUTE_PROTOCOL),
@@ -164,17 +168,18 @@ function carve(call: Call, network: Prefix, length: number | undefined): Carve {
   }
 }
 
-function readListen(call: Call): ListenAddress[] {
+function readListen(call: Call, tls: TlsPaths | undefined): ListenAddress[] {
   const addresses = call.values(LISTEN);
   const seen = new Set<string>();
   for (const address of addresses) {
     const text = formatListen(address);
-    if (!isLoopback(address.hostname) && !call.value(INSECURE)) {
+    if (!isLoopback(address.hostname) && !tls && !call.value(INSECURE)) {
       throw call.usage(
         `${
           call.originOf(LISTEN)
         }: "${text}" can be reached from other hosts, ` +
-          "in plain text: listen on 127.0.0.1 or [::1], or add --insecure",
+          "in plain text: listen on 127.0.0.1 or [::1], " +
+          "give --tls-cert, --tls-key and --tls-ca, or add --insecure",
       );
     }
     if (address.port !== 0 && seen.has(text)) {
@@ -215,11 +220,17 @@ function refuseWithJoin(call: Call): void {
   );
 }
 
-function readJoin(call: Call): string[] {
+function readJoin(call: Call, tls: TlsPaths | undefined): string[] {
   const urls = call.values(JOIN);
   const seen = new Set<string>();
   for (const url of urls) {
-    const { origin } = new URL(url);
+    const { origin, protocol } = new URL(url);
+    if (protocol === "http:" && tls && !call.value(INSECURE)) {
+      throw call.usage(
+        `${call.originOf(JOIN)}: "${url}" is plain text, ` +
+          'which does not go with --tls-cert: write "https://", or add --insecure',
+      );
+    }
     if (seen.has(origin)) {
       throw call.usage(`${call.originOf(JOIN)}: "${url}" is given twice`);
     }

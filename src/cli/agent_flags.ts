@@ -75,7 +75,8 @@ export const LISTEN: Flag<ListenAddress> = {
 
 export const INSECURE: Flag<boolean> = {
   name: "insecure",
-  description: "allow --listen on addresses that other hosts can reach",
+  description:
+    "allow --listen on addresses that other hosts can reach, in plain text",
   parse: parseSwitch,
 };
 

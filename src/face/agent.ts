@@ -37,8 +37,10 @@ import { Peers } from "../rpc/peers.ts";
 import { RpcRegistryPeer } from "../rpc/registry_peer.ts";
 import { createRoutes } from "../rpc/routes.ts";
 import { createRpcServer } from "../rpc/server.ts";
+import { TlsIdentity } from "../rpc/tls_identity.ts";
 import { openDenoKv } from "../store/deno_kv.ts";
 import { keepAgentFolders } from "./agent_folders.ts";
+import { followCertificates } from "./certificates.ts";
 import { ENVIRONMENT } from "./environment.ts";
 import { writeError } from "./output.ts";
 import type { Program } from "./program.ts";
@@ -84,14 +86,17 @@ export async function runAgent(
   });
   const store = measureStore(opened, metrics.agent);
   let registryStore: Store | undefined;
+  let stopFollowing: (() => Promise<void>) | undefined;
   try {
+    const tls = config.tls && await TlsIdentity.open(config.tls);
+    stopFollowing = tls && followCertificates(tls);
     const shared = await openRegistryStore(config);
     if (shared) registryStore = measureStore(shared, metrics.agent);
     const queue = FileReleaseQueue.open({
       path: `${config.stateDir}/queue`,
       socketPath: config.socketPath,
     });
-    const connect = (url: string) => createRpcTransport({ url });
+    const connect = (url: string) => createRpcTransport({ url }, { tls });
     const agent = await Agent.start({
       ...config,
       store,
@@ -146,7 +151,7 @@ export async function runAgent(
       process: {
         version: program.version,
         listeners: () => listeners,
-        warnings: () => warnings,
+        warnings: () => [...warnings, ...tls?.warnings(Date.now()) ?? []],
         recentLog: () => logRing.lines,
         readState: () =>
           readState(store, {
@@ -174,6 +179,7 @@ export async function runAgent(
       keeper,
       server: createRpcServer({
         routes,
+        tls,
         metrics: metrics.calls,
         tracing: await findTracing(),
         monitor,
@@ -207,6 +213,7 @@ export async function runAgent(
       },
     });
   } finally {
+    await stopFollowing?.();
     await registryStore?.close();
     await store.close();
     Deno.removeSignalListener("SIGTERM", onSignal);

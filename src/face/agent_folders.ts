@@ -9,13 +9,14 @@ import { AGENT_READS } from "../build/permissions.ts";
  * @param programDir folder of its own modules
  */
 export async function keepAgentFolders(
-  { stateDir, socketPath, store }: AgentConfig,
+  { stateDir, socketPath, store, tls }: AgentConfig,
   programDir: string,
 ): Promise<void> {
   await keepFolders({
     // Its own modules too: some are loaded when they are needed.
     read: [programDir, ...AGENT_READS.map(({ path }) => path)]
-      .concat(typeof store === "object" ? filesOf(store) : []),
+      .concat(typeof store === "object" ? filesOf(store) : [])
+      .concat(tls ? [tls.certPath, tls.keyPath, tls.caPath] : []),
     write: [stateDir, dirname(socketPath)]
       .concat(Deno.env.get("NOTIFY_SOCKET")?.match(/^\/.*/) ?? []),
   });

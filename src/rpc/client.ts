@@ -4,6 +4,8 @@ import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { NetError } from "../error.ts";
 import { fromConnectError } from "./errors.ts";
+import { explainTls, TlsAgent } from "./tls_agent.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 
 /** Where an agent is: the path of its unix socket, or a URL such as "http://192.0.2.1:9000". */
 export type RpcTarget =
@@ -14,10 +16,17 @@ export type RpcTarget =
 export interface RpcTransportOptions {
   /** How long a call may take, in ms, where it does not say itself. Default: no limit. */
   readonly timeoutMs?: number | undefined;
+  /** What an agent at an "https://" URL and this client know each other by. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 const START =
   'start it with "stellar-net agent", or name its socket with --socket';
+
+const NO_CERTIFICATE =
+  "it asks for a certificate, and there is none to show: start the agent with --tls-cert, --tls-key and --tls-ca";
+const NO_HTTP =
+  'it does not speak HTTP: where it speaks TLS, write "https://", and start this agent with --tls-cert, --tls-key and --tls-ca';
 
 /** What keeps a client from reaching an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
@@ -43,30 +52,36 @@ export function createRpcTransport(
   target: RpcTarget,
   options: RpcTransportOptions = {},
 ): Transport {
-  const { timeoutMs } = options;
+  const { timeoutMs, tls } = options;
+  const isSecure = "url" in target && target.url.startsWith("https:");
   const inner = createConnectTransport({
     httpVersion: "1.1",
     baseUrl: "url" in target ? target.url : "http://localhost",
     nodeOptions: {
-      agent: new Agent({ keepAlive: true }),
+      agent: isSecure && tls
+        ? new TlsAgent(tls)
+        : new Agent({ keepAlive: true }),
       ...("url" in target ? {} : { socketPath: target.socketPath }),
     },
     ...(timeoutMs === undefined ? {} : { defaultTimeoutMs: timeoutMs }),
   });
+  const toError = (error: unknown) => toNetError(error, target, tls);
   return {
     async unary(...call) {
+      if (isSecure && !tls) throw unreachable(target, NO_CERTIFICATE);
       try {
         return await inner.unary(...call);
       } catch (error) {
-        throw await toNetError(error, target);
+        throw await toError(error);
       }
     },
     async stream(...call) {
+      if (isSecure && !tls) throw unreachable(target, NO_CERTIFICATE);
       try {
         const response = await inner.stream(...call);
-        return { ...response, message: convert(response.message, target) };
+        return { ...response, message: convert(response.message, toError) };
       } catch (error) {
-        throw await toNetError(error, target);
+        throw await toError(error);
       }
     },
   };
@@ -74,29 +89,63 @@ export function createRpcTransport(
 
 async function* convert<T>(
   messages: AsyncIterable<T>,
-  target: RpcTarget,
+  toError: (error: unknown) => Promise<NetError>,
 ): AsyncIterable<T> {
   try {
     yield* messages;
   } catch (error) {
-    throw await toNetError(error, target);
+    throw await toError(error);
   }
 }
 
 async function toNetError(
   error: unknown,
   target: RpcTarget,
+  tls: TlsIdentity | undefined,
 ): Promise<NetError> {
+  const what = await explain(error, target, tls);
+  return what === undefined
+    ? fromConnectError(error)
+    : unreachable(target, what, error);
+}
+
+/** Why the agent was not reached; undefined when it was. */
+async function explain(
+  error: unknown,
+  target: RpcTarget,
+  identity: TlsIdentity | undefined,
+): Promise<string | undefined> {
   const code = connectCode(error);
-  if (code === undefined) return fromConnectError(error);
+  if (code !== undefined) return await describe(code, target);
+  if (!("url" in target)) return undefined;
+  const { url } = target;
+  if (!url.startsWith("https:")) return isNoHttp(error) ? NO_HTTP : undefined;
+  return identity &&
+    await explainTls(error, { url, identity, nowMs: Date.now() });
+}
+
+function unreachable(
+  target: RpcTarget,
+  what: string,
+  cause?: unknown,
+): NetError {
   const where = JSON.stringify(
     "url" in target ? target.url : target.socketPath,
   );
   return new NetError(
     "unavailable",
-    `Cannot reach the agent at ${where}: ${await describe(code, target)}`,
-    { cause: error },
+    `Cannot reach the agent at ${where}: ${what}`,
+    { cause },
   );
+}
+
+/** Whether what has answered is not HTTP: the parser's codes begin so. */
+function isNoHttp(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === "string" && code.startsWith("HPE_")) return true;
+  }
+  return false;
 }
 
 /** The code of connect(2), found in the causes of an error: undefined where it is another's. */

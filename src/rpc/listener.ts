@@ -7,6 +7,8 @@ import {
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { getLogger } from "@logtape/logtape";
 import type { RpcLimits } from "./limits.ts";
+import { TlsHandshakes } from "./tls_handshakes.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 
 /** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -26,22 +28,31 @@ export interface ListenerOptions {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
   /** Takes over a connection that speaks HTTP/2. */
   readonly acceptHttp2: (socket: Socket) => void;
+  /** Present where TLS is spoken, to clients that have a certificate. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /**
  * Accepts connections at one place and tells by their first bytes whether they
- * speak HTTP/2 (prior knowledge) or HTTP/1.1.
+ * speak HTTP/2 (prior knowledge) or HTTP/1.1, both of them behind TLS where
+ * there is an identity for it.
  */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #serveHttp1: (this: Server, socket: Socket) => void;
   readonly #sockets = new Set<Socket>();
+  readonly #handshakes: TlsHandshakes | undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: ListenerOptions) {
-    const { limits } = options;
+    const { limits, tls } = options;
     this.#options = options;
+    this.#handshakes = tls && new TlsHandshakes({
+      identity: tls,
+      limits,
+      onSecure: (socket) => this.#sniff(socket),
+    });
     // The HTTP/1.1 server listens itself: its timeouts and its keep-alive work
     // in no other way. Its own handling of connections comes behind ours.
     this.#server = createServer({
@@ -82,6 +93,7 @@ export class Listener {
   /** Stops to listen; connections go on, those without a request end. */
   stop(): void {
     this.#server.close();
+    this.#handshakes?.stop();
     for (const socket of this.#sniffing) socket.destroy();
     this.#server.closeIdleConnections();
   }
@@ -112,7 +124,13 @@ export class Listener {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
-    this.#sniff(socket);
+    if (this.#handshakes) {
+      // What is below TLS has nothing to say any more when its client has not.
+      socket.allowHalfOpen = false;
+      this.#handshakes.accept(socket);
+    } else {
+      this.#sniff(socket);
+    }
   }
 
   #sniff(socket: Socket): void {

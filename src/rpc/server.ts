@@ -8,7 +8,7 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
 import type { ListenAddress } from "../agent/config.ts";
-import type { ApiServer } from "../agent/daemon.ts";
+import type { ApiServer, ListenTcpOptions } from "../agent/daemon.ts";
 import { CallHandler } from "./call_handler.ts";
 import {
   type CallMetrics,
@@ -24,6 +24,7 @@ import type { Monitor } from "./monitor.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { createReflection } from "./reflection.ts";
 import { listenOnTcp } from "./tcp_socket.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 import { traceCalls, type Tracing } from "./tracing.ts";
 import { UnaryHandler } from "./unary_handler.ts";
 import {
@@ -48,6 +49,8 @@ export interface RpcServerOptions {
   readonly tracing?: Tracing | undefined;
   /** Tells those who watch over the agent how it is. Default: nothing does. */
   readonly monitor?: Monitor;
+  /** What TLS is spoken with. Default: it cannot be. */
+  readonly tls?: TlsIdentity | undefined;
 }
 
 /**
@@ -62,7 +65,10 @@ export interface RpcServer extends ApiServer {
    *
    * @throws {NetError} naming the address and what is in the way
    */
-  listenTcp(address: ListenAddress): Promise<ListenAddress>;
+  listenTcp(
+    address: ListenAddress,
+    options?: ListenTcpOptions,
+  ): Promise<ListenAddress>;
   /** Listens on a TCP address for HTTP/1.1 requests to the monitor alone, as `listenTcp` does. */
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /**
@@ -97,9 +103,14 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const files: SocketFile[] = [];
   let closing: Promise<void> | undefined;
 
-  function createListener(): Listener {
+  function createListener({ isSecure }: ListenTcpOptions): Listener {
+    const { tls } = options;
+    if (isSecure && !tls) {
+      throw new TypeError("Cannot speak TLS: the server has no certificate");
+    }
     return new Listener({
       limits,
+      tls: isSecure ? tls : undefined,
       handle: (request, response) => handler.handle(request, response),
       acceptHttp2: (socket) => http2.accept(socket),
     });
@@ -150,11 +161,12 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
   return {
     health,
-    listenTcp: (address) => listenAt(createListener(), address, "--listen"),
+    listenTcp: (address, listenOptions = { isSecure: false }) =>
+      listenAt(createListener(listenOptions), address, "--listen"),
     listenMetrics: (address) =>
       listenAt(createMonitorListener(), address, "--metrics"),
     async listenUnix(path) {
-      const listener = createListener();
+      const listener = createListener({ isSecure: false });
       try {
         files.push(
           await bindSocketFile(path, (path) => listener.listen({ path })),

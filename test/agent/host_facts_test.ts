@@ -136,6 +136,21 @@ for (const [listening, advertised, url] of URLS) {
   });
 }
 
+Deno.test("apiUrlOf() names https where an agent speaks TLS", () => {
+  const tls = { certPath: "h.pem", keyPath: "h.key", caPath: "ca.pem" };
+  const rows: readonly [listening: string, url: string][] = [
+    ["127.0.0.1", ""],
+    ["198.18.0.2", "https://198.18.0.2:9000"],
+    ["0.0.0.0", "https://198.18.0.1:9000"],
+    ["2001:2::2", "https://[2001:2::2]:9000"],
+  ];
+  for (const [hostname, url] of rows) {
+    const listening = [{ hostname, port: 9000 }];
+    const advertised = [parseAddress("198.18.0.1")];
+    assert.equal(apiUrlOf(listening, advertised, { tls }), url);
+  }
+});
+
 Deno.test("isLoopback() knows what only this host reaches", () => {
   const reached = [
     "127.0.0.1",

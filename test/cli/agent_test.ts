@@ -246,6 +246,59 @@ Deno.test("agent listens where others reach it with --insecure alone", async (t)
   }
 });
 
+const TLS = ["--tls-cert", "h.pem", "--tls-key", "h.key", "--tls-ca", "ca"];
+
+Deno.test("agent listens and joins over TLS with all of its flags alone", async (t) => {
+  const rows: readonly [
+    name: string,
+    args: readonly string[],
+    says: string,
+  ][] = [
+    ["listens", [...TLS, "--listen", "0.0.0.0:9000"], ""],
+    ["joins", [...TLS, "--join", "https://h:9000"], ""],
+    ["joins a name and an address", [
+      ...[...TLS, "--join", "https://h:9000"],
+      ...["--join", "https://198.18.0.1:9000"],
+    ], ""],
+    [
+      "joins in plain text",
+      [...TLS, "--join", "http://h:9000"],
+      'agent": --join: "http://h:9000" is plain text, which does not go with --tls-cert: write "https://", or add --insecure',
+    ],
+    ["joins in plain text, by the way out", [
+      ...[...TLS, "--join", "http://h:9000", "--insecure"],
+    ], ""],
+    [
+      "without a key",
+      ["--tls-cert", "h.pem", "--tls-ca", "ca"],
+      'agent": --tls-cert goes with --tls-key: give all three, or none',
+    ],
+    [
+      "without an authority",
+      ["--tls-cert", "h.pem", "--tls-key", "h.key"],
+      'agent": --tls-cert goes with --tls-ca: give all three, or none',
+    ],
+    [
+      "with an authority alone",
+      ["--tls-ca", "ca"],
+      'agent": --tls-ca goes with --tls-cert and --tls-key: give all three, or none',
+    ],
+  ];
+  for (const [name, args, says] of rows) {
+    await t.step(name, async () => {
+      const { code, stderr, agents } = await runFake(["agent", ...args]);
+      assert.ok(stderr.includes(says), stderr);
+      assert.equal(code, says === "" ? 0 : 2, stderr);
+      assert.deepEqual(
+        agents.map(({ config }) => config.tls),
+        says === ""
+          ? [{ certPath: "h.pem", keyPath: "h.key", caPath: "ca" }]
+          : [],
+      );
+    });
+  }
+});
+
 Deno.test("agent logs text on a terminal and JSON otherwise", async (t) => {
   const rows: readonly [
     name: string,

@@ -1,7 +1,9 @@
 import http2, { type ClientHttp2Session } from "node:http2";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
+import type { ShownCertificate } from "./test_authority.ts";
 import { deferEnd } from "../../src/rpc/http2_sessions.ts";
 
 const PROTO_DIR = fileURLToPath(new URL("../../proto", import.meta.url));
@@ -36,12 +38,14 @@ export interface GrpcJsOptions {
   readonly channelOptions?: grpc.ChannelOptions;
   /** Whether fields keep the names of the proto. Default false: camel case. */
   readonly keepCase?: boolean;
+  /** What the server is checked with, and shown. Default: plain text. */
+  readonly tls?: ShownCertificate | undefined;
 }
 
 /** Makes a client of a service. */
 export function createGrpcJsClient(
   target: string,
-  { file, service, channelOptions = {}, keepCase = false }: GrpcJsOptions,
+  { file, service, channelOptions = {}, keepCase = false, tls }: GrpcJsOptions,
 ): GrpcJsClient {
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIR],
@@ -56,11 +60,26 @@ export function createGrpcJsClient(
     service,
   );
   return wrap(
-    new Client(target, grpc.credentials.createInsecure(), {
+    new Client(target, createCredentials(tls), {
       // Clients of one address would share a connection.
       "grpc.use_local_subchannel_pool": 1,
+      // By itself it names the server by its address, which Deno does not take.
+      ...tls && { "grpc.ssl_target_name_override": "localhost" },
       ...channelOptions,
     }),
+  );
+}
+
+function createCredentials(
+  tls: ShownCertificate | undefined,
+): grpc.ChannelCredentials {
+  if (!tls) return grpc.credentials.createInsecure();
+  const read = (path: string | undefined) =>
+    path === undefined ? null : readFileSync(path);
+  return grpc.credentials.createSsl(
+    read(tls.caPath),
+    read(tls.keyPath),
+    read(tls.certPath),
   );
 }
 

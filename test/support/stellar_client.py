@@ -1,7 +1,8 @@
 """Calls a gRPC service with grpcio: a JSON line in, a JSON line out.
 
-The first line describes the service: the target, its full name, and the
-descriptors of its files in base64, for Debian's grpcio has no generator. Every
+The first line describes the service: the target, paths of certificates where
+TLS is spoken, its full name, and the descriptors of its files in base64, for
+Debian's grpcio has no generator. Every
 other line is a call, and is answered with its answer or its error.
 """
 
@@ -45,7 +46,24 @@ def call(channel, name, fields):
         }
 
 
-with grpc.insecure_channel(given["target"]) as channel:
+def read(path):
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def connect():
+    tls = given.get("tls")
+    if tls is None:
+        return grpc.insecure_channel(given["target"])
+    credentials = grpc.ssl_channel_credentials(
+        read(tls["caPath"]), read(tls.get("keyPath")), read(tls.get("certPath"))
+    )
+    return grpc.secure_channel(given["target"], credentials)
+
+
+with connect() as channel:
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(call(channel, asked["call"], asked["request"])))

@@ -1,0 +1,71 @@
+import { X509Certificate } from "node:crypto";
+
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+/** Certificates between one and its authority. */
+const MAX_DEPTH = 8;
+
+/** What a certificate is held against. */
+export interface FaultChecks {
+  /** The authorities that are trusted. */
+  readonly ca: readonly X509Certificate[];
+  readonly nowMs: number;
+}
+
+/** The certificates in a text of PEM, in their order. @throws {Error} when one is damaged */
+export function parseCertificates(text: string): X509Certificate[] {
+  return (text.match(BLOCK) ?? []).map((block) => new X509Certificate(block));
+}
+
+/**
+ * Says why a certificate is not accepted, with a way out; empty when neither
+ * time nor authority are the reason. It explains what TLS has decided, and
+ * decides nothing.
+ *
+ * @param chain the certificate first, then those above it, as far as they are known
+ */
+export function findFault(
+  chain: readonly X509Certificate[],
+  { ca, nowMs }: FaultChecks,
+): string {
+  const [own] = chain;
+  if (!own) return "there is none";
+  if (nowMs > Date.parse(own.validTo)) {
+    return `it was valid until ${iso(own.validTo)}: replace it`;
+  }
+  if (nowMs < Date.parse(own.validFrom)) {
+    return `it is valid from ${iso(own.validFrom)} on, and it is ${
+      new Date(nowMs).toISOString()
+    } here: compare the clocks`;
+  }
+  if (isSigned(own, chain.slice(1), ca)) return "";
+  return own.checkIssued(own)
+    ? "it is signed by itself, not by an authority in --tls-ca"
+    : `"${
+      own.issuer.replaceAll("\n", ", ")
+    }", which has signed it, is no authority in --tls-ca`;
+}
+
+function isSigned(
+  own: X509Certificate,
+  between: readonly X509Certificate[],
+  ca: readonly X509Certificate[],
+): boolean {
+  let current = own;
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    if (ca.some((issuer) => hasSigned(issuer, current))) return true;
+    const next = between.find((issuer) =>
+      issuer !== current && hasSigned(issuer, current)
+    );
+    if (!next) return false;
+    current = next;
+  }
+  return false;
+}
+
+function hasSigned(issuer: X509Certificate, other: X509Certificate): boolean {
+  return other.checkIssued(issuer) && other.verify(issuer.publicKey);
+}
+
+function iso(date: string): string {
+  return new Date(date).toISOString();
+}

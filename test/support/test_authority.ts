@@ -1,0 +1,84 @@
+import { join } from "node:path";
+import type { TlsPaths } from "../../src/agent/config.ts";
+import { run } from "./run.ts";
+
+/** What a client checks a server with, and what it shows, if anything. */
+export interface ShownCertificate {
+  readonly caPath: string;
+  readonly certPath?: string | undefined;
+  readonly keyPath?: string | undefined;
+}
+
+/** What a certificate says, where it differs from one of a host in order. */
+export interface IssueOptions {
+  /** Default `IP:127.0.0.1,DNS:localhost`. */
+  readonly names?: string;
+  /** Days from now on. Default 2; one that has ended has -1. */
+  readonly days?: number;
+  /** Default `serverAuth,clientAuth`. */
+  readonly usage?: string;
+  /** Whether it signs itself. Default false. */
+  readonly isSelfSigned?: boolean;
+}
+
+const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+  .concat("-nodes");
+
+/** An authority that a test makes with openssl, in a folder of the test. */
+export class TestAuthority {
+  readonly caPath: string;
+  readonly #dir: string;
+  readonly #name: string;
+
+  private constructor(dir: string, name: string) {
+    this.#dir = dir;
+    this.#name = name;
+    this.caPath = join(dir, `${name}.pem`);
+  }
+
+  /** Makes its key and its certificate. @param dir a folder that is there */
+  static async create(dir: string, name = "ca"): Promise<TestAuthority> {
+    const authority = new TestAuthority(dir, name);
+    await authority.#openssl(
+      ["req", "-x509", ...KEY, "-keyout", `${name}.key`, "-out", `${name}.pem`]
+        .concat("-days", "2", "-subj", `/CN=${name}`),
+    );
+    return authority;
+  }
+
+  /** Makes a certificate and its key: `NAME.pem` and `NAME.key`, which it replaces. */
+  async issue(name: string, options: IssueOptions = {}): Promise<TlsPaths> {
+    const {
+      names = "IP:127.0.0.1,DNS:localhost",
+      days = 2,
+      usage = "serverAuth,clientAuth",
+      isSelfSigned = false,
+    } = options;
+    await Deno.writeTextFile(
+      join(this.#dir, `${name}.ext`),
+      `subjectAltName=${names}\nextendedKeyUsage=${usage}\n`,
+    );
+    await this.#openssl(
+      ["req", ...KEY, "-keyout", `${name}.key`, "-out", `${name}.csr`]
+        .concat("-subj", `/CN=${name}`),
+    );
+    await this.#openssl([
+      ...["x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`],
+      ...["-days", String(days), "-extfile", `${name}.ext`],
+      ...isSelfSigned
+        ? ["-signkey", `${name}.key`]
+        : ["-CA", `${this.#name}.pem`, "-CAkey", `${this.#name}.key`]
+          .concat("-CAcreateserial"),
+    ]);
+    return {
+      caPath: this.caPath,
+      certPath: join(this.#dir, `${name}.pem`),
+      keyPath: join(this.#dir, `${name}.key`),
+    };
+  }
+
+  async #openssl(args: readonly string[]): Promise<void> {
+    const { code, stderr } = await run("openssl", args, { cwd: this.#dir });
+    if (code !== 0) throw new Error(`Cannot run openssl ${args[0]}: ${stderr}`);
+  }
+}
