@@ -56,6 +56,6 @@ Deno.test("refuseMalformed() blames the client of a gRPC call, and for nothing e
     const body = pieces("abc");
     const answer = await refuseMalformed({ status: 200, body, trailer });
     assert.equal(await textOf(answer.body as never), "abc");
-    assert.equal(trailer.get("grpc-status"), wanted, message);
+    assert.equal(trailer.get("grpc-status"), wanted!, message!);
   }
 });
