@@ -107,7 +107,9 @@ export class LedgerState<State, Change> {
    */
   takeBack(state: State, undo: readonly (Change | undefined)[]): void {
     const changes = undo.filter((change) => change !== undefined);
-    if (changes.length < undo.length || !this.#model.takeBackGuard) {
+    const isWhole = changes.length === undo.length;
+    // Where nobody else should write, nothing tells what was written.
+    if (!this.#options.isShared || !isWhole || !this.#model.takeBackGuard) {
       this.forget();
       return;
     }

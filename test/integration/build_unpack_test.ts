@@ -192,7 +192,7 @@ Deno.test("a start finds the usual folders", async (t) => {
     ],
     [
       "of a user who has no home",
-      `mount -t tmpfs -o mode=1777 none /tmp; cp "$0" /var/lib/program
+      `cp "$0" /var/lib/program; mount -t tmpfs -o mode=1777 none /tmp
        setpriv --reuid 65534 --regid 65534 --clear-groups \\
          /var/lib/program --version; cd /tmp; ls`,
       "stellar-net-65534",
