@@ -59,8 +59,8 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "agent, until it serves and has stopped, built",
   ],
   "soak: ": [
-    "resident memory",
-    "heap",
+    "resident memory, MiB",
+    "heap, MiB",
     "open files",
     "store",
     "agent, µs of processor a call",
