@@ -6,6 +6,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/curl", "curl"],
   ["/usr/bin/etcd", "etcd-server"],
   ["/usr/bin/etcdctl", "etcd-client"],
+  ["/usr/bin/faketime", "faketime"],
   ["/usr/bin/fping", "fping"],
   ["/usr/bin/iperf3", "iperf3"],
   ["/usr/bin/git", "git"],
