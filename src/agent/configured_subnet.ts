@@ -2,6 +2,7 @@ import { NetError } from "../error.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
+import type { Check } from "./doctor/check.ts";
 
 /** The subnet that a host is to be configured with. */
 export interface ConfiguredSubnet {
@@ -38,4 +39,20 @@ export function checkConfigured(
       }", which is "${expected}"`,
     );
   }
+}
+
+/**
+ * Returns when a host has its bridge, with the gateway's address.
+ *
+ * @throws {NetError} `failed_precondition` when it has not
+ */
+export function checkBridged(checks: readonly Check[]): void {
+  const failed = checks.find(({ name, status }) =>
+    status === "failed" && (name === "bridge" || name === "gateway")
+  );
+  if (!failed) return;
+  throw new NetError(
+    "failed_precondition",
+    `Cannot configure this host: ${failed.found}`,
+  );
 }

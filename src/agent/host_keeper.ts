@@ -10,7 +10,7 @@ import type { HostInterfaces } from "../route/uplink.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./doctor/check.ts";
 import type { AgentConfig, ListenAddress } from "./config.ts";
-import { checkConfigured } from "./configured_subnet.ts";
+import { checkBridged, checkConfigured } from "./configured_subnet.ts";
 import { desiredRoutes } from "./desired_routes.ts";
 import type { Home } from "./home.ts";
 import { findFacts, type HostFactsOptions } from "./host_facts.ts";
@@ -112,6 +112,11 @@ export class HostKeeper {
   /** How it stands with the routes. */
   get routes(): RouteReport {
     return this.#routes.report;
+  }
+
+  /** What an operator should know although all is well, a line each. */
+  get notes(): readonly string[] {
+    return this.mayConfigure ? this.#network.notes : [];
   }
 
   /** What an operator should know, a line each. */
@@ -219,15 +224,7 @@ export class HostKeeper {
     this.#bridge ??= DEFAULT_BRIDGE;
     await store.commit({ puts: [{ key: BRIDGE_KEY, value: this.#bridge }] });
     this.#wantHost();
-    const { checks } = await this.#network.reconcile();
-    const failed = checks.find(({ name, status }) =>
-      status === "failed" && (name === "bridge" || name === "gateway")
-    );
-    if (!failed) return;
-    throw new NetError(
-      "failed_precondition",
-      `Cannot configure this host: ${failed.found}`,
-    );
+    checkBridged((await this.#network.reconcile()).checks);
   }
 
   /** Stops keeping it. It stays as it is. */

@@ -73,6 +73,12 @@ export class HostReconciler {
     return this.#report;
   }
 
+  /** What an operator should know although all is well, a line each. */
+  get notes(): readonly string[] {
+    return (this.#report?.checks ?? [])
+      .filter(({ isNotable = false }) => isNotable).map(formatCheck);
+  }
+
   /** What an operator should know, a line each. */
   get warnings(): readonly string[] {
     return (this.#report?.checks ?? [])

@@ -27,7 +27,11 @@ export const STATUS: CommandSpec = {
 };
 
 function formatStatus(status: StatusView, nowMs: number): string[] {
-  const { listeners, networks, subnets, registry, warnings } = status;
+  const { listeners, networks, subnets, registry } = status;
+  const remarks = [
+    ...status.warnings.map((warning) => `Warning: ${warning}`),
+    ...status.notes.map((note) => `Note: ${note}`),
+  ];
   const [listener = "nowhere", ...others] = listeners;
   return [
     ...formatColumns([
@@ -62,9 +66,7 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
     ...subnets.length === 0
       ? [explainNoSubnet(registry)]
       : formatUsage(subnets),
-    ...warnings.length === 0
-      ? []
-      : ["", ...warnings.map((warning) => `Warning: ${warning}`)],
+    ...remarks.length === 0 ? [] : ["", ...remarks],
   ];
 }
 

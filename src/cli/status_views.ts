@@ -73,6 +73,8 @@ export interface StatusView {
   readonly queued: number;
   readonly leaked: number;
   readonly warnings: readonly string[];
+  /** What is worth knowing although all is well. */
+  readonly notes: readonly string[];
   readonly registry: RegistryLinkView | null;
   readonly peers: PeerCountsView | null;
   readonly hostRoutes: HostRouteCountsView | null;
@@ -101,6 +103,7 @@ export function viewStatus(message: GetStatusResponse): StatusView {
     queued: message.queued,
     leaked: message.leaked,
     warnings: message.warnings,
+    notes: message.notes,
     registry: viewRegistry(message.registry),
     peers: viewPeers(message.peers),
     hostRoutes: viewHostRouteCounts(message.hostRoutes),

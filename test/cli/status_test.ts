@@ -39,6 +39,7 @@ const STATUS: Status = {
   store: "kv:/var/lib/stellar-net/state.db",
   listeners: ["/run/stellar-net/agent.sock", "127.0.0.1:9000"],
   warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],
+  notes: ["forward policy: met with 2 rules of the agent"],
   registry: {
     state: RegistryLinkState.JOINED,
     since: timestampFromMs(NOW_MS - 3_600_000),
@@ -100,6 +101,7 @@ fd00:1::/64    fd00:1::1   18446744073709551614  12    0        1844674407370955
 
 Warning: docker0 overlaps 64 subnets
 Warning: the disk is nearly full
+Note: forward policy: met with 2 rules of the agent
 `,
   );
 });
@@ -253,6 +255,7 @@ Deno.test("status --json has every field, and counts of any size", async () => {
     queued: 3,
     leaked: 1,
     warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],
+    notes: ["forward policy: met with 2 rules of the agent"],
     registry: {
       state: "joined",
       since: "2026-01-02T02:04:05.000Z",

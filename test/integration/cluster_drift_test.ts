@@ -179,6 +179,10 @@ Deno.test("a cluster mends what is broken on its hosts", async (t) => {
     await t.step(fault.what, () => watchMending(lab, fault));
   }
 
+  await t.step("a FORWARD policy that is met is told of", async () => {
+    const { notes } = await c.status();
+    assert.match(notes.join("\n"), /"ip filter FORWARD".*met with 3 rules/);
+  });
   await t.step("containers reach each other all the same", async () => {
     const [from, to] = await allDone(
       [c, b].map((host) => host.addContainer("c1")),

@@ -45,6 +45,7 @@ export interface LabStatus {
     readonly problem: string | null;
   };
   readonly warnings: readonly string[];
+  readonly notes: readonly string[];
 }
 
 /** A host of a lab: a network namespace with a cable to the switch, an agent, and containers. */

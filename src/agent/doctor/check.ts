@@ -18,6 +18,8 @@ export interface Check {
   readonly means: string;
   /** The command or the step that mends it. Empty when all is well. */
   readonly mend: string;
+  /** Whether an operator should know of it although all is well. */
+  readonly isNotable?: boolean;
 }
 
 /** A check that found all as it should be. */

@@ -65,12 +65,8 @@ export function checkForwardPolicy(
       } of the agent`
       : `"${name}": ${reason}`;
     if (changes.length === 0) {
-      return [
-        passed(
-          "forward policy",
-          `${found}, met with ${count(own.length)} of the agent`,
-        ),
-      ];
+      const met = `${found}, met with ${count(own.length)} of the agent`;
+      return [{ ...passed("forward policy", met), isNotable: true }];
     }
     return [{
       name: "forward policy",

@@ -64,6 +64,7 @@ export function createAgent(
           ...keeper.warnings,
           ...settlingWarning(agent),
         ],
+        notes: [...keeper.notes],
         queued: status.queued,
         leaked: status.leaked,
         registry: linkMessage(status.link, status.revision),
