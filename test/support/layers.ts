@@ -23,7 +23,7 @@ const HOST_PORTS = [
   "host_network",
   "command_follower",
 ]
-  .concat("netns", "path_probe", "release_queue", "routes")
+  .concat("netns", "path_probe", "release_queue", "routes", "identity_files")
   .concat("service_manager", "service_control", "host_files", "whole_files")
   .map((port) => `src/host/${port}.ts`);
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
@@ -129,9 +129,15 @@ export const LAYERS: readonly Layer[] = [
     why: "an adapter carries out what others have decided",
   },
   {
+    at: "src/identity/",
+    ours: [...PURE, "src/pki/", "src/store/store.ts"].concat(HOST_PORTS),
+    others: ["npm:@logtape/logtape"],
+    why: "it knows ports, never an adapter, and nothing of RPC",
+  },
+  {
     at: "src/agent/",
     ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
-      .concat("src/store/store.ts", "src/backup/", HOST_PORTS),
+      .concat("src/store/store.ts", "src/backup/", "src/identity/", HOST_PORTS),
     others: ["npm:@logtape/logtape"],
     why: "the agent knows ports, never an adapter, and nothing of RPC",
   },
@@ -150,6 +156,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/rpc/",
     ours: [...SHARED, "src/net/", "src/agent/", "src/gen/", "src/backup/"]
+      .concat("src/identity/", "src/pki/")
       // The nouns that it translates; plans are the agent's.
       .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
       .concat("src/cluster/state.ts", "src/cluster/join.ts")

@@ -111,6 +111,8 @@ export function createAgent(
     },
 
     listLog: () => ({ lines: [...process.recentLog()] }),
+
+    listAudit: () => ({ records: [] }),
   };
 }
 

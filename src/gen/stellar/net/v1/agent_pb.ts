@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIrQEChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJIqkBCgxSZWdpc3RyeUxpbmsSMAoFc3RhdGUYASABKA4yIS5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmtTdGF0ZRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgDIAEoCRILCgN1cmwYBCABKAkSDAoEdXJscxgFIAMoCRIQCghyZXZpc2lvbhgGIAEoAyJCCgpQZWVyQ291bnRzEg0KBXJlYWR5GAEgASgFEhMKC3VucmVhY2hhYmxlGAIgASgFEhAKCG5vX2FnZW50GAMgASgFIqUBCg9Ib3N0Um91dGVDb3VudHMSJwoEbW9kZRgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLlJvdXRlTW9kZRIOCgZ3YW50ZWQYAiABKAUSEQoJaW5zdGFsbGVkGAMgASgFEhEKCWNvbmZsaWN0cxgEIAEoBRISCgp1bnJlc29sdmVkGAUgASgFEhAKCHJlcGFpcmVkGAYgASgDEg0KBWVycm9yGAcgASgJIhcKFUxpc3RIb3N0Um91dGVzUmVxdWVzdCKDAQoJSG9zdFJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEgwKBG5vZGUYAyABKAkSLQoFc3RhdGUYBCABKA4yHi5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVTdGF0ZRILCgN3aHkYBSABKAkSDgoGYWN0dWFsGAYgAygJIrwBChZMaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSKQoGcm91dGVzGAIgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlEhAKCGNvbW1hbmRzGAMgAygJEi0KCWxvb2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYBSABKAkiHgoORXhhbWluZVJlcXVlc3QSDAoEcGVlchgBIAEoCSJuCgVDaGVjaxIMCgRuYW1lGAEgASgJEisKBnN0YXR1cxgCIAEoDjIbLnN0ZWxsYXIubmV0LnYxLkNoZWNrU3RhdHVzEg0KBWZvdW5kGAMgASgJEg0KBW1lYW5zGAQgASgJEgwKBG1lbmQYBSABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIh0KDExlYXZlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIgCg1MZWF2ZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiDwoNQmFja3VwUmVxdWVzdCIeCg5CYWNrdXBSZXNwb25zZRIMCgRkYXRhGAEgASgMIhAKDkxpc3RMb2dSZXF1ZXN0IiAKD0xpc3RMb2dSZXNwb25zZRINCgVsaW5lcxgBIAMoCSrbAQoRUmVnaXN0cnlMaW5rU3RhdGUSIwofUkVHSVNUUllfTElOS19TVEFURV9VTlNQRUNJRklFRBAAEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSE9TVEVEEAESHgoaUkVHSVNUUllfTElOS19TVEFURV9KT0lORUQQAhIjCh9SRUdJU1RSWV9MSU5LX1NUQVRFX1VOUkVBQ0hBQkxFEAMSHgoaUkVHSVNUUllfTElOS19TVEFURV9GRU5DRUQQBBIcChhSRUdJU1RSWV9MSU5LX1NUQVRFX0xFRlQQBSpmCglSb3V0ZU1vZGUSGgoWUk9VVEVfTU9ERV9VTlNQRUNJRklFRBAAEhQKEFJPVVRFX01PREVfQVBQTFkQARITCg9ST1VURV9NT0RFX1BMQU4QAhISCg5ST1VURV9NT0RFX09GRhADKokCCg5Ib3N0Um91dGVTdGF0ZRIgChxIT1NUX1JPVVRFX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaSE9TVF9ST1VURV9TVEFURV9JTlNUQUxMRUQQARIcChhIT1NUX1JPVVRFX1NUQVRFX1BFTkRJTkcQAhIdChlIT1NUX1JPVVRFX1NUQVRFX0NPTkZMSUNUEAMSHAoYSE9TVF9ST1VURV9TVEFURV9XQUlUSU5HEAQSHwobSE9TVF9ST1VURV9TVEFURV9OT1RfTkVFREVEEAUSGwoXSE9TVF9ST1VURV9TVEFURV9GQUlMRUQQBhIcChhIT1NUX1JPVVRFX1NUQVRFX1VOS05PV04QBypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQAzLqAwoMQWdlbnRTZXJ2aWNlElAKCUdldFN0YXR1cxIgLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXNwb25zZRJfCg5MaXN0SG9zdFJvdXRlcxIlLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVzcG9uc2USSgoHRXhhbWluZRIeLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlc3BvbnNlEkQKBUxlYXZlEhwuc3RlbGxhci5uZXQudjEuTGVhdmVSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuTGVhdmVSZXNwb25zZRJJCgZCYWNrdXASHS5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXF1ZXN0Gh4uc3RlbGxhci5uZXQudjEuQmFja3VwUmVzcG9uc2UwARJKCgdMaXN0TG9nEh4uc3RlbGxhci5uZXQudjEuTGlzdExvZ1JlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIrQEChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJIqkBCgxSZWdpc3RyeUxpbmsSMAoFc3RhdGUYASABKA4yIS5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmtTdGF0ZRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgDIAEoCRILCgN1cmwYBCABKAkSDAoEdXJscxgFIAMoCRIQCghyZXZpc2lvbhgGIAEoAyJCCgpQZWVyQ291bnRzEg0KBXJlYWR5GAEgASgFEhMKC3VucmVhY2hhYmxlGAIgASgFEhAKCG5vX2FnZW50GAMgASgFIqUBCg9Ib3N0Um91dGVDb3VudHMSJwoEbW9kZRgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLlJvdXRlTW9kZRIOCgZ3YW50ZWQYAiABKAUSEQoJaW5zdGFsbGVkGAMgASgFEhEKCWNvbmZsaWN0cxgEIAEoBRISCgp1bnJlc29sdmVkGAUgASgFEhAKCHJlcGFpcmVkGAYgASgDEg0KBWVycm9yGAcgASgJIhcKFUxpc3RIb3N0Um91dGVzUmVxdWVzdCKDAQoJSG9zdFJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEgwKBG5vZGUYAyABKAkSLQoFc3RhdGUYBCABKA4yHi5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVTdGF0ZRILCgN3aHkYBSABKAkSDgoGYWN0dWFsGAYgAygJIrwBChZMaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSKQoGcm91dGVzGAIgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlEhAKCGNvbW1hbmRzGAMgAygJEi0KCWxvb2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYBSABKAkiHgoORXhhbWluZVJlcXVlc3QSDAoEcGVlchgBIAEoCSJuCgVDaGVjaxIMCgRuYW1lGAEgASgJEisKBnN0YXR1cxgCIAEoDjIbLnN0ZWxsYXIubmV0LnYxLkNoZWNrU3RhdHVzEg0KBWZvdW5kGAMgASgJEg0KBW1lYW5zGAQgASgJEgwKBG1lbmQYBSABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIh0KDExlYXZlUmVxdWVzdBINCgVmb3JjZRgBIAEoCCIgCg1MZWF2ZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiDwoNQmFja3VwUmVxdWVzdCIeCg5CYWNrdXBSZXNwb25zZRIMCgRkYXRhGAEgASgMIhAKDkxpc3RMb2dSZXF1ZXN0IiAKD0xpc3RMb2dSZXNwb25zZRINCgVsaW5lcxgBIAMoCSJ6ChBMaXN0QXVkaXRSZXF1ZXN0Eg0KBWxpbWl0GAEgASgFEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAyABKAkSDAoEY2FsbBgEIAEoCRIOCgZmYWlsZWQYBSABKAgilAEKC0F1ZGl0UmVjb3JkEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAiABKAkSDAoEZnJvbRgDIAEoCRIMCgRjYWxsGAQgASgJEg8KB3N1YmplY3QYBSABKAkSDwoHb3V0Y29tZRgGIAEoCRIPCgdtZXNzYWdlGAcgASgJIkEKEUxpc3RBdWRpdFJlc3BvbnNlEiwKB3JlY29yZHMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5BdWRpdFJlY29yZCrbAQoRUmVnaXN0cnlMaW5rU3RhdGUSIwofUkVHSVNUUllfTElOS19TVEFURV9VTlNQRUNJRklFRBAAEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSE9TVEVEEAESHgoaUkVHSVNUUllfTElOS19TVEFURV9KT0lORUQQAhIjCh9SRUdJU1RSWV9MSU5LX1NUQVRFX1VOUkVBQ0hBQkxFEAMSHgoaUkVHSVNUUllfTElOS19TVEFURV9GRU5DRUQQBBIcChhSRUdJU1RSWV9MSU5LX1NUQVRFX0xFRlQQBSpmCglSb3V0ZU1vZGUSGgoWUk9VVEVfTU9ERV9VTlNQRUNJRklFRBAAEhQKEFJPVVRFX01PREVfQVBQTFkQARITCg9ST1VURV9NT0RFX1BMQU4QAhISCg5ST1VURV9NT0RFX09GRhADKokCCg5Ib3N0Um91dGVTdGF0ZRIgChxIT1NUX1JPVVRFX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaSE9TVF9ST1VURV9TVEFURV9JTlNUQUxMRUQQARIcChhIT1NUX1JPVVRFX1NUQVRFX1BFTkRJTkcQAhIdChlIT1NUX1JPVVRFX1NUQVRFX0NPTkZMSUNUEAMSHAoYSE9TVF9ST1VURV9TVEFURV9XQUlUSU5HEAQSHwobSE9TVF9ST1VURV9TVEFURV9OT1RfTkVFREVEEAUSGwoXSE9TVF9ST1VURV9TVEFURV9GQUlMRUQQBhIcChhIT1NUX1JPVVRFX1NUQVRFX1VOS05PV04QBypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQAzK8BAoMQWdlbnRTZXJ2aWNlElAKCUdldFN0YXR1cxIgLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXNwb25zZRJfCg5MaXN0SG9zdFJvdXRlcxIlLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVzcG9uc2USSgoHRXhhbWluZRIeLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlc3BvbnNlEkQKBUxlYXZlEhwuc3RlbGxhci5uZXQudjEuTGVhdmVSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuTGVhdmVSZXNwb25zZRJJCgZCYWNrdXASHS5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXF1ZXN0Gh4uc3RlbGxhci5uZXQudjEuQmFja3VwUmVzcG9uc2UwARJKCgdMaXN0TG9nEh4uc3RlbGxhci5uZXQudjEuTGlzdExvZ1JlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVzcG9uc2USUAoJTGlzdEF1ZGl0EiAuc3RlbGxhci5uZXQudjEuTGlzdEF1ZGl0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3RBdWRpdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
@@ -720,6 +720,139 @@ export const ListLogResponseSchema: GenMessage<ListLogResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 17);
 
 /**
+ * ListAuditRequest selects records.
+ *
+ * @generated from message stellar.net.v1.ListAuditRequest
+ */
+export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
+  /**
+   * At most so many. 0 means 1000, which is also the most.
+   *
+   * @generated from field: int32 limit = 1;
+   */
+  limit: number;
+
+  /**
+   * Only what was asked at or after this time. Unset: all that is kept.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 2;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Only what this caller asked for, such as "operator alice". Empty: all.
+   *
+   * @generated from field: string caller = 3;
+   */
+  caller: string;
+
+  /**
+   * Only this call, such as "RemoveNode". Empty: all.
+   *
+   * @generated from field: string call = 4;
+   */
+  call: string;
+
+  /**
+   * Only what was refused or failed.
+   *
+   * @generated from field: bool failed = 5;
+   */
+  failed: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.ListAuditRequest.
+ * Use `create(ListAuditRequestSchema)` to create a new message.
+ */
+export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 18);
+
+/**
+ * AuditRecord is one call that would change something.
+ *
+ * @generated from message stellar.net.v1.AuditRecord
+ */
+export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
+  /**
+   * When it was answered.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Who asked: "operator alice", "node host2", "socket", "loopback".
+   *
+   * @generated from field: string caller = 2;
+   */
+  caller: string;
+
+  /**
+   * Address that it was asked from. Empty: the unix socket.
+   *
+   * @generated from field: string from = 3;
+   */
+  from: string;
+
+  /**
+   * The call, such as "RemoveNode".
+   *
+   * @generated from field: string call = 4;
+   */
+  call: string;
+
+  /**
+   * What it was about, such as a node, a subnet or a container.
+   *
+   * @generated from field: string subject = 5;
+   */
+  subject: string;
+
+  /**
+   * "ok", or the code of the error, such as "permission_denied".
+   *
+   * @generated from field: string outcome = 6;
+   */
+  outcome: string;
+
+  /**
+   * The error's message. Empty: it was done.
+   *
+   * @generated from field: string message = 7;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.AuditRecord.
+ * Use `create(AuditRecordSchema)` to create a new message.
+ */
+export const AuditRecordSchema: GenMessage<AuditRecord> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 19);
+
+/**
+ * ListAuditResponse lists records.
+ *
+ * @generated from message stellar.net.v1.ListAuditResponse
+ */
+export type ListAuditResponse = Message<"stellar.net.v1.ListAuditResponse"> & {
+  /**
+   * The latest first.
+   *
+   * @generated from field: repeated stellar.net.v1.AuditRecord records = 1;
+   */
+  records: AuditRecord[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ListAuditResponse.
+ * Use `create(ListAuditResponseSchema)` to create a new message.
+ */
+export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 20);
+
+/**
  * RegistryLinkState says how it stands between an agent and the registry.
  *
  * @generated from enum stellar.net.v1.RegistryLinkState
@@ -995,6 +1128,17 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListLogRequestSchema;
     output: typeof ListLogResponseSchema;
+  },
+  /**
+   * ListAudit tells who asked this agent for which change, and what came of
+   * it, the latest first.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.ListAudit
+   */
+  listAudit: {
+    methodKind: "unary";
+    input: typeof ListAuditRequestSchema;
+    output: typeof ListAuditResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_agent, 0);
