@@ -7,6 +7,9 @@ import { Installation } from "../support/installation.ts";
 import type { RunResult } from "../support/run.ts";
 import type { LabHost } from "./lab_host.ts";
 
+/** What a line prints goes to another host: `COMMAND | ssh HOST 'COMMAND'`. */
+const SENT = /^(.+) \| ssh (\S+) '(.+)'$/;
+
 /** A line of a procedure. */
 export interface Step {
   /** Where it is run: `host1`, or `each other host`. */
@@ -87,7 +90,10 @@ export class ProcedureRunner {
     let printed = "";
     for (const { where, line } of steps) {
       for (const host of this.#at(where, each)) {
-        const { code, stdout, stderr } = await this.type(host, line);
+        const sent = SENT.exec(line);
+        const { code, stdout, stderr } = sent
+          ? await this.#send(host, sent, each)
+          : await this.type(host, line);
         const said = `${host.name}: ${line}\n${stdout}${stderr}`;
         assert.equal(code, 0, said);
         printed += said;
@@ -117,21 +123,51 @@ export class ProcedureRunner {
     if (program === "stellar-net" && verb === "uninstall") {
       return await this.#uninstall(host, flags);
     }
-    const words = line.replaceAll("/var/lib/stellar-net", agent.stateDir)
+    return await this.#shell(host, line);
+  }
+
+  /** What a line prints, sent to other hosts and taken in there by another. */
+  async #send(
+    host: LabHost,
+    [, line, to, taken]: RegExpExecArray,
+    each: readonly LabHost[],
+  ): Promise<RunResult> {
+    const printed = await this.type(host, line!);
+    if (printed.code !== 0) return printed;
+    let done = printed;
+    for (const other of this.#at(to!.replaceAll("-", " "), each)) {
+      done = await this.#shell(other, taken!, printed.stdout);
+      if (done.code !== 0) break;
+    }
+    return { ...done, stderr: printed.stderr + done.stderr };
+  }
+
+  /** Runs a line in a shell, with the paths of an image. */
+  #shell(host: LabHost, line: string, stdin = ""): Promise<RunResult> {
+    const { agent: { stateDir } } = host;
+    const image = this.#images.get(host)!;
+    const words = line.replaceAll("/var/lib/stellar-net", stateDir)
       .replaceAll("/var/backups", join(host.dir, "backups"))
+      .replaceAll("/root/", join(host.dir, "root/"))
       .replaceAll("/etc/stellar-net", image.at("/etc/stellar-net"));
-    return await host.exec("sh", ["-ec", words], {
-      env: { STELLAR_NET_STATE: agent.stateDir },
+    return host.exec("sh", ["-ec", words], {
+      env: { STELLAR_NET_STATE: stateDir },
+      stdin,
     });
   }
 
   /** Starts the agent as it is configured. */
   async #start(host: LabHost): Promise<void> {
     const { agent } = host;
-    const path = this.#images.get(host)!.at(ENV_PATH);
-    const env = parseEnvironment(await Deno.readTextFile(path));
+    const image = this.#images.get(host)!;
+    const env = parseEnvironment(await Deno.readTextFile(image.at(ENV_PATH)));
     agent.flags = ["--node", env.get("STELLAR_NET_NODE") ?? host.name];
-    agent.env = Object.fromEntries(env);
+    agent.env = Object.fromEntries(
+      [...env].map(([name, value]) => [
+        name,
+        value.replaceAll("/etc/stellar-net", image.at("/etc/stellar-net")),
+      ]),
+    );
     await agent.start();
   }
 
