@@ -1,8 +1,11 @@
 import { NetError } from "../error.ts";
 import type { Entry, Key, Store, Version } from "../store/store.ts";
+import { AUDIT_PREFIX } from "./audit_store.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
 import { byAddress, HISTORY_TIME_PREFIX } from "./history.ts";
 
+/** The first parts of keys of what may be too much to be read at once. */
+const LARGE: readonly Key[] = [AUDIT_PREFIX, HISTORY_TIME_PREFIX];
 /** Comes behind every key that begins with the same name. */
 const LAST_PART = Number.MAX_SAFE_INTEGER;
 
@@ -19,7 +22,8 @@ export interface BackupHolds {
  * cluster is changed meanwhile. The history, which may be large, is read behind
  * it: its records are written once, together with what they tell of, so that
  * the versions tell which of them there were at that moment. What is pruned
- * meanwhile is missing in both of its places.
+ * meanwhile is missing in both of its places. The audit, which tells of what was
+ * asked and not of what there is, goes on to the end of the reading.
  */
 export async function* readState(
   store: Store,
@@ -29,7 +33,7 @@ export async function* readState(
     let moment = await newestOfHistory(store);
     const entries: Entry[] = [];
     for (const name of await namesOf(store)) {
-      if (name === HISTORY_TIME_PREFIX[0]) continue;
+      if (LARGE.some(([first]) => first === name)) continue;
       const alone = await store.get([name]);
       if (alone) entries.push(alone);
       const below = await snapshot(store, [name]);
@@ -47,6 +51,7 @@ export async function* readState(
     yield entry;
     yield { ...entry, key: byAddress(entry.key) };
   }
+  yield* store.list(AUDIT_PREFIX);
 }
 
 /** What is below a prefix as of one moment: what a watch begins with. */

@@ -3,6 +3,7 @@ import { BUILD } from "../build/build_info.ts";
 import type { LogOptions } from "../cli/io.ts";
 import type { Store } from "../store/store.ts";
 import { Agent } from "../agent/agent.ts";
+import { AuditStore } from "../agent/audit_store.ts";
 import { readState } from "../agent/backup.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { Examiner } from "../agent/doctor/examiner.ts";
@@ -85,6 +86,11 @@ export async function runAgent(
       : `${config.stateDir}/state.db`,
   });
   const store = measureStore(opened, metrics.agent);
+  const audit = AuditStore.start({
+    store,
+    keepMs: config.keepHistoryMs,
+    now: Date.now,
+  });
   let registryStore: Store | undefined;
   let stopFollowing: (() => Promise<void>) | undefined;
   try {
@@ -153,6 +159,7 @@ export async function runAgent(
         listeners: () => listeners,
         warnings: () => [...warnings, ...tls?.warnings(Date.now()) ?? []],
         recentLog: () => logRing.lines,
+        listAudit: (query) => audit.list(query),
         readState: () =>
           readState(store, {
             holdCluster: (run) => agent.host?.hold(run) ?? run(),
@@ -215,6 +222,7 @@ export async function runAgent(
   } finally {
     await stopFollowing?.();
     await registryStore?.close();
+    await audit.stop();
     await store.close();
     Deno.removeSignalListener("SIGTERM", onSignal);
     Deno.removeSignalListener("SIGINT", onSignal);

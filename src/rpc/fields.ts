@@ -11,6 +11,8 @@ import {
 export const DEFAULT_OWNER_NETWORK = "default";
 /** Interface name of an owner that names none. */
 export const DEFAULT_OWNER_INTERFACE = "eth0";
+/** The most that one answer holds of a list. */
+const MAX_PAGE = 1_000;
 
 /**
  * Parses a field of a request.
@@ -38,6 +40,15 @@ export function parseOptional<T, D>(
   options: { readonly parse: (value: string) => T; readonly empty: D },
 ): T | D {
   return value === "" ? options.empty : parseField(field, value, options.parse);
+}
+
+/** Parses how many of something are asked for: 0 asks for as many as there may be, 1,000. */
+export function parseLimit(field: string, value: number): number {
+  if (value === 0) return MAX_PAGE;
+  if (value < 0 || value > MAX_PAGE) {
+    throw invalidField(field, `${value} is not 0 to ${MAX_PAGE}`);
+  }
+  return value;
 }
 
 /** The error of a field. */

@@ -1,13 +1,15 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
+import type { AuditRecord } from "../../agent/audit.ts";
+import type { AuditQuery } from "../../agent/audit_store.ts";
 import type { Examiner } from "../../agent/doctor/examiner.ts";
 import { SCHEMA_VERSION } from "../../agent/schema.ts";
 import type { BackupEntry } from "../../backup/format.ts";
 import { writeBackup } from "../../backup/write.ts";
 import type { HostKeeper } from "../../agent/host_keeper.ts";
 import type { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
-import { parseNodeName } from "../../names.ts";
+import { parseNodeName, parseText } from "../../names.ts";
 import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { networkMessage, usageMessage } from "../convert.ts";
@@ -17,7 +19,7 @@ import {
   linkMessage,
   routeCountsMessage,
 } from "../convert_host.ts";
-import { parseOptional } from "../fields.ts";
+import { parseLimit, parseOptional } from "../fields.ts";
 
 /** What the process around an agent knows. */
 export interface ProcessInfo {
@@ -30,6 +32,8 @@ export interface ProcessInfo {
   readonly readState: () => AsyncIterable<BackupEntry>;
   /** What was logged last, the oldest first. */
   readonly recentLog: () => readonly string[];
+  /** Tells who asked this agent for what, the latest first. */
+  readonly listAudit: (query: AuditQuery) => Promise<AuditRecord[]>;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
@@ -112,7 +116,22 @@ export function createAgent(
 
     listLog: () => ({ lines: [...process.recentLog()] }),
 
-    listAudit: () => ({ records: [] }),
+    async listAudit(request) {
+      const text = { parse: parseText, empty: "" };
+      const records = await process.listAudit({
+        limit: parseLimit("limit", request.limit),
+        sinceMs: request.since && timestampMs(request.since),
+        caller: parseOptional("caller", request.caller, text),
+        call: parseOptional("call", request.call, text),
+        hasFailed: request.failed,
+      });
+      return {
+        records: records.map(({ atMs, ...record }) => ({
+          at: timestampFromMs(atMs),
+          ...record,
+        })),
+      };
+    },
   };
 }
 

@@ -15,13 +15,11 @@ import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../convert.ts";
 import { undoUnlessDelivered } from "../delivery.ts";
 import {
-  invalidField,
   parseField,
+  parseLimit,
   parseOptional,
   parseOwner,
 } from "../fields.ts";
-
-const MAX_PAGE = 1000;
 
 /** The native service of addresses. */
 export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
@@ -142,12 +140,4 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       };
     },
   };
-}
-
-function parseLimit(field: string, value: number): number {
-  if (value === 0) return MAX_PAGE;
-  if (value < 0 || value > MAX_PAGE) {
-    throw invalidField(field, `${value} is not 0 to ${MAX_PAGE}`);
-  }
-  return value;
 }
