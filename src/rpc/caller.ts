@@ -55,3 +55,12 @@ export function formatCaller(caller: Caller): string {
   const { role, name } = caller.identity;
   return `${role} ${name}`;
 }
+
+/**
+ * Where a call's context has the fingerprint of the certificate that this end
+ * of its connection has shown: `fingerprintOf` its DER. Empty in plain text.
+ */
+export const SERVER_FINGERPRINT: ContextKey<string> = createContextKey<string>(
+  "",
+  { description: "fingerprint of the server's certificate" },
+);
