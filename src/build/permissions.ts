@@ -85,13 +85,14 @@ export const GRANTS: readonly Grant[] = [
   },
 ];
 
-/** Folders of which an agent reads, besides those that its flags name. */
+/** Folders and files of which an agent reads, besides those that its flags name. */
 export const AGENT_READS: readonly {
   readonly path: string;
   readonly why: string;
 }[] = [
   { path: "/run", why: "network namespaces of containers" },
   { path: "/var/run", why: "the same by their old name" },
+  { path: "/etc/group", why: "the group that --socket-group names" },
 ];
 
 /** The grants as flags of `deno run` and `deno compile`. Nothing is ever asked for. */

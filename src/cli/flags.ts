@@ -156,6 +156,14 @@ export function parseSocketPath(text: string): string {
   );
 }
 
+/** Parses a group of the host: its name as in group(5), or its number. */
+export function parseGroup(text: string): string {
+  if (/^(?:[a-z_][a-z0-9_-]{0,31}|0|[1-9]\d{0,9})$/i.test(text)) return text;
+  throw new RangeError(
+    `${quote(text)} is no group: write its name, such as "adm", or its number`,
+  );
+}
+
 /** Makes a parser of whole numbers in decimal, `min` and `max` included. */
 export function parseInteger(
   min: number,

@@ -16,6 +16,7 @@ import { DenoCommandRunner } from "../host/deno_command.ts";
 import { DenoCommandFollower } from "../host/deno_command_follower.ts";
 import { DenoNetns } from "../host/deno_netns.ts";
 import { FileReleaseQueue } from "../host/file_release_queue.ts";
+import { findGroup } from "../host/groups.ts";
 import { readHostPrefixes } from "../host/host_prefixes.ts";
 import { IpRoutes } from "../host/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_host_network.ts";
@@ -190,6 +191,9 @@ export async function runAgent(
         metrics: metrics.calls,
         tracing: await findTracing(),
         monitor,
+        socketGroupId: config.socketGroup === undefined
+          ? undefined
+          : await findGroup(config.socketGroup),
         limits: {
           maxConnections: connectionsPerListener(
             await readKernelFile("/proc/self/limits"),

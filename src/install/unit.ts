@@ -6,6 +6,8 @@ export interface UnitOptions {
   /** Folder of the state. */
   readonly stateDir: string;
   readonly socketPath: string;
+  /** Group that the socket is given to. Undefined: none. */
+  readonly socketGroup: string | undefined;
   /** TCP ports that it listens on. */
   readonly ports: readonly number[];
 }
@@ -50,7 +52,7 @@ export function extraFolders(
 
 /** The unit of systemd that runs the agent (systemd.service(5), systemd.exec(5)). */
 export function formatUnit(options: UnitOptions): string {
-  const { program, stateDir, socketPath, ports } = options;
+  const { program, stateDir, socketPath, socketGroup, ports } = options;
   const state = below("/var/lib", stateDir);
   const runtime = below("/run", folderOf(socketPath));
   const extra = extraFolders(options);
@@ -112,7 +114,13 @@ ${
     ].join("\n")
   }
 UMask=0077
-
+${
+    socketGroup === undefined
+      ? ""
+      : `# Who is in a group may give it files, without a capability.
+SupplementaryGroups=${escape(socketGroup)}
+`
+  }
 # Root without root's powers: it reads and writes what is root's, and may change
 # the network.
 CapabilityBoundingSet=${neededCapabilities(ports).join(" ")}

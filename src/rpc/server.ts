@@ -45,6 +45,8 @@ export interface RpcServerOptions {
   readonly limits?: Partial<RpcLimits>;
   /** Default: calls are not counted. */
   readonly metrics?: CallMetrics;
+  /** Number of the group that can use unix sockets besides their owner. Default: nobody. */
+  readonly socketGroupId?: number | undefined;
   /** Default: calls are not traced. */
   readonly tracing?: Tracing | undefined;
   /** Tells those who watch over the agent how it is. Default: nothing does. */
@@ -72,8 +74,9 @@ export interface RpcServer extends ApiServer {
   /** Listens on a TCP address for HTTP/1.1 requests to the monitor alone, as `listenTcp` does. */
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /**
-   * Listens on a unix socket that only its owner can use. A missing folder is
-   * made, a socket on which nothing listens is replaced.
+   * Listens on a unix socket that only its owner can use, and the group of the
+   * options. A missing folder is made, a socket on which nothing listens is
+   * replaced.
    *
    * @throws {NetError} naming the path and what is in the way
    */
@@ -169,7 +172,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const listener = createListener({ isSecure: false });
       try {
         files.push(
-          await bindSocketFile(path, (path) => listener.listen({ path })),
+          await bindSocketFile(path, (path) => listener.listen({ path }), {
+            groupId: options.socketGroupId,
+          }),
         );
       } catch (error) {
         listener.stop();

@@ -4,7 +4,9 @@ import { type ErrorCode, NetError } from "../error.ts";
 
 /** Bytes of a path in a socket's address, its closing zero left out (unix(7)). */
 const MAX_PATH_BYTES = 107;
+/** As a mask. */
 const OWNER_ONLY = 0o177;
+const OWNER_AND_GROUP = 0o660;
 const TEMPORARY_NAME_LENGTH = 7;
 
 /** What keeps an agent from making a socket file, by code of the system call. */
@@ -30,9 +32,16 @@ export interface SocketFile {
   readonly inode: number | null;
 }
 
+/** Who can use a socket, besides its owner. */
+export interface SocketAccess {
+  /** Number of a group. Undefined: nobody. */
+  readonly groupId?: number | undefined;
+}
+
 /**
  * Makes a socket file that only its owner can use, with mode 0600 from the
- * first moment. A file that nothing listens on is replaced.
+ * first moment, or its owner and a group, with mode 0660 once it is the
+ * group's. A file that nothing listens on is replaced.
  *
  * `listen` gets a path beside the wanted one, and has to have bound it when it
  * returns; what it returns is awaited.
@@ -43,6 +52,7 @@ export interface SocketFile {
 export async function bindSocketFile(
   path: string,
   listen: (path: string) => Promise<unknown>,
+  { groupId }: SocketAccess = {},
 ): Promise<SocketFile> {
   checkLength(path);
   const temporary = join(dirname(path), temporaryName());
@@ -50,6 +60,7 @@ export async function bindSocketFile(
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o755 });
     await listenOwnerOnly(temporary, listen);
     try {
+      if (groupId !== undefined) giveToGroup(temporary, groupId);
       // Only now, so that the file that is made is never taken for the stale one.
       await removeStale(path);
       nameSocket(temporary, path);
@@ -139,6 +150,21 @@ function listenOwnerOnly(
     return listen(path);
   } finally {
     Deno.umask(mask);
+  }
+}
+
+function giveToGroup(path: string, groupId: number): void {
+  try {
+    Deno.chownSync(path, null, groupId);
+    Deno.chmodSync(path, OWNER_AND_GROUP);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.PermissionDenied)) throw cause;
+    throw new NetError(
+      "permission_denied",
+      `Cannot give the socket to group ${groupId}: this user may not; ` +
+        "run the agent as root or as a member of the group, or name another with --socket-group",
+      { cause },
+    );
   }
 }
 

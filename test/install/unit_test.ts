@@ -5,6 +5,7 @@ const OPTIONS = {
   program: "/usr/local/bin/stellar-net",
   stateDir: "/var/lib/stellar-net",
   socketPath: "/run/stellar-net/agent.sock",
+  socketGroup: undefined,
   ports: [9000],
 };
 
@@ -72,4 +73,21 @@ Deno.test("neededCapabilities() has one for low ports where there are any", () =
     ...usual,
     "CAP_NET_BIND_SERVICE",
   ]);
+});
+
+Deno.test("formatUnit() puts the agent into the group that it gives its socket to", async (t) => {
+  const rows: readonly [group: string | undefined, lines: readonly string[]][] =
+    [
+      [undefined, []],
+      ["adm", ["SupplementaryGroups=adm"]],
+      ["1234", ["SupplementaryGroups=1234"]],
+    ];
+  for (const [socketGroup, lines] of rows) {
+    await t.step(String(socketGroup), () => {
+      const unit = formatUnit({ ...OPTIONS, socketGroup });
+      assert.deepEqual(unit.match(/^SupplementaryGroups=.*$/gm) ?? [], lines);
+      // Whoever is in the group has to get to the socket.
+      assert.match(unit, /^RuntimeDirectoryMode=0755$/m);
+    });
+  }
 });

@@ -192,3 +192,24 @@ Deno.test("removeSocketFile() removes its own file and no other", () =>
     assert.equal(await exists(path), false);
     removeSocketFile(file);
   }));
+
+Deno.test("bindSocketFile() gives a socket to a group, which never sees it wider", () =>
+  withTempDir(async (dir) => {
+    const path = `${dir}/a.sock`;
+    const seen: number[] = [];
+    const mask = Deno.umask(0);
+    const groupId = Deno.gid()! === 0 ? 54_321 : Deno.gid()!;
+    try {
+      const server = createServer();
+      await bindSocketFile(path, async (path) => {
+        server.listen(path);
+        seen.push(Deno.lstatSync(path).mode! & 0o777);
+        await once(server, "listening");
+      }, { groupId });
+      const { mode, gid } = await Deno.lstat(path);
+      assert.deepEqual([seen, mode! & 0o777, gid], [[0o600], 0o660, groupId]);
+      await close(server);
+    } finally {
+      Deno.umask(mask);
+    }
+  }));
