@@ -12,12 +12,14 @@ export interface AgentConfig {
   readonly stateDir: string;
   /** Path of the unix socket. */
   readonly socketPath: string;
+  /** Group that may use the socket besides its owner: a name or a number. Undefined: nobody. */
+  readonly socketGroup: string | undefined;
   /** TCP addresses to listen on. Empty: the socket alone. */
   readonly listen: readonly ListenAddress[];
   /** TCP addresses to serve metrics and health on, and nothing else. */
   readonly metrics: readonly ListenAddress[];
-  /** What this agent and others know each other by; undefined: they do not, and speak plain text. */
-  readonly tls?: TlsPaths;
+  /** What this agent and others know each other by, where other hosts reach it. */
+  readonly security: AgentSecurity;
   /** Where cluster and node state are kept. */
   readonly store: StoreChoice;
   /** URLs of agents that host the registry, in the order to try them in. Empty: this one does. */
@@ -50,6 +52,19 @@ export interface ListenAddress {
   readonly hostname: string;
   readonly port: number;
 }
+
+/** What agents know each other by. */
+export type AgentSecurity =
+  /** Certificates of the cluster's own authority. */
+  | {
+    readonly kind: "cluster";
+    /** Path of the file with the token to join with; undefined where there is none. */
+    readonly tokenPath?: string;
+  }
+  /** Certificates of an operator's own authority. */
+  | { readonly kind: "given"; readonly paths: TlsPaths }
+  /** They do not, and speak plain text: for labs. */
+  | { readonly kind: "none" };
 
 /** Paths of files in PEM. */
 export interface TlsPaths {

@@ -95,7 +95,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       if (isLoopback(hostname) || isSecure(config, hostname)) continue;
       const address = formatListener({ hostname, port });
       const warning =
-        `anyone who reaches ${address} can use it: it is plain text, and nobody is asked who they are`;
+        `--insecure: anyone who reaches ${address} can read, use and change this cluster: it is plain text, and nobody is asked who they are`;
       log.warn("{warning}", { warning });
       options.warn(warning);
     }

@@ -12,7 +12,7 @@ import type { HostFacts } from "./home.ts";
 
 /** What the facts of a host are found with. */
 export interface HostFactsOptions {
-  readonly config: Pick<AgentConfig, "advertise" | "join" | "tls">;
+  readonly config: Pick<AgentConfig, "advertise" | "join" | "security">;
   readonly network: Pick<HostNetwork, "readInterfaces">;
   /** Reads which prefixes this host uses itself. */
   readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
@@ -61,7 +61,7 @@ export async function findFacts(
 export function apiUrlOf(
   listening: readonly ListenAddress[],
   advertised: readonly Address[],
-  config: Pick<AgentConfig, "tls"> = {},
+  config: Pick<AgentConfig, "security">,
 ): string {
   for (const { hostname, port } of listening) {
     if (isLoopback(hostname)) continue;
@@ -82,12 +82,12 @@ export function isLoopback(hostname: string): boolean {
   return hostname.startsWith("127.") || hostname === "::1";
 }
 
-/** Whether an agent speaks TLS where it listens: it does where other hosts reach it, if it can. */
+/** Whether an agent speaks TLS where it listens: it does where other hosts reach it, but in labs. */
 export function isSecure(
-  { tls }: Pick<AgentConfig, "tls">,
+  { security }: Pick<AgentConfig, "security">,
   hostname: string,
 ): boolean {
-  return tls !== undefined && !isLoopback(hostname);
+  return security.kind !== "none" && !isLoopback(hostname);
 }
 
 /** Where there is no default route: what others are to reach, then what reaches the registry. */

@@ -39,7 +39,8 @@ export interface HostKeeperOptions extends HostFactsOptions {
   readonly home: Home;
   readonly config: Pick<
     AgentConfig,
-    "advertise" | "join" | "routeProtocol" | "bridge" | "masquerade"
+    | ("advertise" | "join" | "security")
+    | ("routeProtocol" | "bridge" | "masquerade")
   >;
   /** The agent's own store. */
   readonly store: Store;

@@ -1,4 +1,4 @@
-import type { AgentConfig, ListenAddress, TlsPaths } from "../agent/config.ts";
+import type { AgentConfig, ListenAddress } from "../agent/config.ts";
 import { parseNodeName } from "../names.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
@@ -13,7 +13,6 @@ import {
   BRIDGE,
   COOL_DOWN,
   DEFAULT_NETWORK,
-  INSECURE,
   JOIN,
   KEEP_HISTORY,
   LEAK_GRACE,
@@ -28,13 +27,14 @@ import {
   RECLAIM_AFTER,
   ROUTE_PROTOCOL,
   ROUTES,
+  SOCKET_GROUP,
   STATE,
   SUBNET_PREFIX,
 } from "./agent_flags.ts";
-import { readTls, TLS_FLAGS } from "./tls_flags.ts";
+import { checkJoin, readSecurity, SECURITY_FLAGS } from "./tls_flags.ts";
 import type { Call } from "./call.ts";
 import { SOCKET } from "./client.ts";
-import { formatListen, isLoopback } from "./flags.ts";
+import { formatListen } from "./flags.ts";
 import type { LogOptions } from "./io.ts";
 import type { CommandSpec } from "./spec.ts";
 import { readStore, STORE, STORE_FLAGS } from "./store_flags.ts";
@@ -59,12 +59,12 @@ export const AGENT: CommandSpec = {
     SUBNET_PREFIX,
     STATE,
     SOCKET,
+    SOCKET_GROUP,
     LISTEN,
-    INSECURE,
-    ...TLS_FLAGS,
     METRICS,
     ADVERTISE,
     JOIN,
+    ...SECURITY_FLAGS,
     ...STORE_FLAGS,
     ROUTES,
     ROUTE_PROTOCOL,
@@ -82,7 +82,7 @@ export const AGENT: CommandSpec = {
     "stellar-net agent",
     "stellar-net agent --state .state --socket .state/agent.sock --listen 127.0.0.1:9000",
     "stellar-net agent --network 10.0.0.0/8 --subnet-prefix 20 --network fd00:1::/48",
-    "stellar-net agent --join http://198.18.0.1:9000 --bridge stellar0 --masquerade",
+    "stellar-net agent --listen 198.18.0.2:9000 --join https://198.18.0.1:9000 --token-file /etc/stellar-net/token",
   ],
   run: (call) => call.io.runAgent(readConfig(call), readLog(call)),
 };
@@ -90,17 +90,20 @@ export const AGENT: CommandSpec = {
 /** How the agent is to run, by its flags. */
 export function readConfig(call: Call): AgentConfig {
   refuseWithJoin(call);
-  const tls = readTls(call);
+  const join = readJoin(call);
+  const security = readSecurity(call, join);
+  checkJoin(call, { join, flag: JOIN, security });
   return {
     node: readNode(call),
     networks: readNetworks(call),
     stateDir: call.value(STATE),
     socketPath: call.value(SOCKET),
-    listen: readListen(call, tls),
+    socketGroup: call.value(SOCKET_GROUP),
+    listen: readListen(call),
     metrics: readMetrics(call),
-    ...tls && { tls },
+    security,
     store: readStore(call),
-    join: readJoin(call, tls),
+    join,
     advertise: readAdvertise(call),
     routes: call.value(ROUTES),
     routeProtocol: call.value(ROUTE_PROTOCOL),
@@ -168,20 +171,11 @@ function carve(call: Call, network: Prefix, length: number | undefined): Carve {
   }
 }
 
-function readListen(call: Call, tls: TlsPaths | undefined): ListenAddress[] {
+function readListen(call: Call): ListenAddress[] {
   const addresses = call.values(LISTEN);
   const seen = new Set<string>();
   for (const address of addresses) {
     const text = formatListen(address);
-    if (!isLoopback(address.hostname) && !tls && !call.value(INSECURE)) {
-      throw call.usage(
-        `${
-          call.originOf(LISTEN)
-        }: "${text}" can be reached from other hosts, ` +
-          "in plain text: listen on 127.0.0.1 or [::1], " +
-          "give --tls-cert, --tls-key and --tls-ca, or add --insecure",
-      );
-    }
     if (address.port !== 0 && seen.has(text)) {
       throw call.usage(`${call.originOf(LISTEN)}: "${text}" is given twice`);
     }
@@ -220,17 +214,11 @@ function refuseWithJoin(call: Call): void {
   );
 }
 
-function readJoin(call: Call, tls: TlsPaths | undefined): string[] {
+function readJoin(call: Call): string[] {
   const urls = call.values(JOIN);
   const seen = new Set<string>();
   for (const url of urls) {
-    const { origin, protocol } = new URL(url);
-    if (protocol === "http:" && tls && !call.value(INSECURE)) {
-      throw call.usage(
-        `${call.originOf(JOIN)}: "${url}" is plain text, ` +
-          'which does not go with --tls-cert: write "https://", or add --insecure',
-      );
-    }
+    const { origin } = new URL(url);
     if (seen.has(origin)) {
       throw call.usage(`${call.originOf(JOIN)}: "${url}" is given twice`);
     }

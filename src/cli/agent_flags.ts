@@ -9,6 +9,7 @@ import {
   parseAdvertised,
   parseChoice,
   parseDuration,
+  parseGroup,
   parseInteger,
   parseListen,
   parsePath,
@@ -64,20 +65,22 @@ export const STATE: FlagWithDefault<string> = {
   parse: parsePath,
 };
 
+export const SOCKET_GROUP: Flag<string> = {
+  name: "socket-group",
+  value: "GROUP",
+  description: "group whose members may use the socket as well, name or number",
+  defaultNote: "none, its owner alone",
+  parse: parseGroup,
+};
+
 export const LISTEN: Flag<ListenAddress> = {
   name: "listen",
   value: "ADDR:PORT",
-  description: "serve the API on this TCP address as well",
+  description:
+    "serve the API on this TCP address too, with TLS unless it is loopback",
   defaultNote: "the socket alone",
   repeatable: true,
   parse: parseListen,
-};
-
-export const INSECURE: Flag<boolean> = {
-  name: "insecure",
-  description:
-    "allow --listen on addresses that other hosts can reach, in plain text",
-  parse: parseSwitch,
 };
 
 export const METRICS: Flag<ListenAddress> = {

@@ -46,7 +46,7 @@ export const INSTALL: CommandSpec = {
   ],
   examples: [
     "stellar-net install --network 10.0.0.0/8 --subnet-prefix 20",
-    "stellar-net install --join http://198.18.0.1:9000 --dry-run",
+    "stellar-net install --join https://198.18.0.1:9000 --token-file /etc/stellar-net/token --dry-run",
     "stellar-net install --root /mnt/image --skip-cni",
   ],
   run: install,

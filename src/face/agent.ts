@@ -95,7 +95,10 @@ export async function runAgent(
   let registryStore: Store | undefined;
   let stopFollowing: (() => Promise<void>) | undefined;
   try {
-    const tls = config.tls && await TlsIdentity.open(config.tls);
+    const { security } = config;
+    const tls = security.kind === "given"
+      ? await TlsIdentity.open(security.paths, { node: config.node })
+      : undefined;
     stopFollowing = tls && followCertificates(tls);
     const shared = await openRegistryStore(config);
     if (shared) registryStore = measureStore(shared, metrics.agent);

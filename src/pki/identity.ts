@@ -102,17 +102,9 @@ export function readCertificate(
       ? parseOnePem("CERTIFICATE", certificate)
       : certificate;
     const decoded = decodeCertificate(der);
-    const generation = generationOf(decoded);
-    const notBeforeMs = decoded.notBefore.value.getTime();
     const identity = {
       ...parseIdentityUri(identityUri(decoded)),
-      serial: new Uint8Array(decoded.serialNumber.valueBlock.valueHexView)
-        .toHex(),
-      fingerprint: fingerprintOf(der),
-      issuedAtMs: notBeforeMs + (generation > 0 ? BACKDATE_MS : 0),
-      notBeforeMs,
-      notAfterMs: decoded.notAfter.value.getTime(),
-      generation,
+      ...readFacts(der, decoded),
     };
     return { identity, decoded };
   } catch (cause) {
@@ -125,12 +117,34 @@ export function readCertificate(
   }
 }
 
-/** The one URI of ours among a certificate's names. */
-function identityUri(certificate: Certificate): string {
-  const uris = alternativeNames(certificate)
+/** What a certificate says apart from who its holder is. Nothing is verified. */
+export function readFacts(
+  der: Uint8Array,
+  decoded: Certificate,
+): Omit<PeerIdentity, keyof Identity> {
+  const generation = generationOf(decoded);
+  const notBeforeMs = decoded.notBefore.value.getTime();
+  return {
+    serial: new Uint8Array(decoded.serialNumber.valueBlock.valueHexView)
+      .toHex(),
+    fingerprint: fingerprintOf(der),
+    issuedAtMs: notBeforeMs + (generation > 0 ? BACKDATE_MS : 0),
+    notBeforeMs,
+    notAfterMs: decoded.notAfter.value.getTime(),
+    generation,
+  };
+}
+
+/** The URIs of ours among a certificate's names. @throws {RangeError} when those cannot be read */
+export function identityUris(certificate: Certificate): string[] {
+  return alternativeNames(certificate)
     .filter(({ type }) => type === URI_NAME)
     .map(({ value }) => String(value))
     .filter((uri) => uri.startsWith(SCHEME));
+}
+
+function identityUri(certificate: Certificate): string {
+  const uris = identityUris(certificate);
   if (uris.length === 1) return uris[0]!;
   throw new RangeError(
     `it names ${uris.length} URIs that begin with ${SCHEME}, and has to name one`,

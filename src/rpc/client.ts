@@ -4,8 +4,9 @@ import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { NetError } from "../error.ts";
 import { fromConnectError } from "./errors.ts";
-import { explainTls, TlsAgent } from "./tls_agent.ts";
-import type { TlsIdentity } from "./tls_identity.ts";
+import { explainTls } from "./explain_tls.ts";
+import { noCertificate, tlsAgentOf } from "./tls_agent.ts";
+import type { TlsCredentials } from "./tls_credentials.ts";
 
 /** Where an agent is: the path of its unix socket, or a URL such as "http://192.0.2.1:9000". */
 export type RpcTarget =
@@ -17,16 +18,20 @@ export interface RpcTransportOptions {
   /** How long a call may take, in ms, where it does not say itself. Default: no limit. */
   readonly timeoutMs?: number | undefined;
   /** What an agent at an "https://" URL and this client know each other by. */
-  readonly tls?: TlsIdentity | undefined;
+  readonly tls?: TlsCredentials | undefined;
+  /** Whether "http://" URLs of other hosts are called: in labs. Default true. */
+  readonly allowsPlainText?: boolean | undefined;
 }
 
 const START =
   'start it with "stellar-net agent", or name its socket with --socket';
 
 const NO_CERTIFICATE =
-  "it asks for a certificate, and there is none to show: start the agent with --tls-cert, --tls-key and --tls-ca";
+  "it asks for a certificate, and this agent speaks plain text: start both of them with --insecure, or none";
 const NO_HTTP =
-  'it does not speak HTTP: where it speaks TLS, write "https://", and start this agent with --tls-cert, --tls-key and --tls-ca';
+  'it does not speak HTTP: where it speaks TLS, write "https://", and start this agent without --insecure';
+const PLAIN_TEXT =
+  "it speaks plain text, and this agent speaks TLS with other hosts: start both of them with --insecure, or none";
 
 /** What keeps a client from reaching an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
@@ -52,23 +57,29 @@ export function createRpcTransport(
   target: RpcTarget,
   options: RpcTransportOptions = {},
 ): Transport {
-  const { timeoutMs, tls } = options;
+  const { timeoutMs, tls, allowsPlainText = true } = options;
   const isSecure = "url" in target && target.url.startsWith("https:");
   const inner = createConnectTransport({
     httpVersion: "1.1",
     baseUrl: "url" in target ? target.url : "http://localhost",
     nodeOptions: {
-      agent: isSecure && tls
-        ? new TlsAgent(tls)
-        : new Agent({ keepAlive: true }),
+      agent: isSecure && tls ? tlsAgentOf(tls) : new Agent({ keepAlive: true }),
       ...("url" in target ? {} : { socketPath: target.socketPath }),
     },
     ...(timeoutMs === undefined ? {} : { defaultTimeoutMs: timeoutMs }),
   });
   const toError = (error: unknown) => toNetError(error, target, tls);
+  const check = () => {
+    const obstacle = isSecure
+      ? !tls ? NO_CERTIFICATE : tls.material ? undefined : noCertificate(tls)
+      : allowsPlainText || !("url" in target) || isThisHost(target.url)
+      ? undefined
+      : PLAIN_TEXT;
+    if (obstacle !== undefined) throw unreachable(target, obstacle);
+  };
   return {
     async unary(...call) {
-      if (isSecure && !tls) throw unreachable(target, NO_CERTIFICATE);
+      check();
       try {
         return await inner.unary(...call);
       } catch (error) {
@@ -76,7 +87,7 @@ export function createRpcTransport(
       }
     },
     async stream(...call) {
-      if (isSecure && !tls) throw unreachable(target, NO_CERTIFICATE);
+      check();
       try {
         const response = await inner.stream(...call);
         return { ...response, message: convert(response.message, toError) };
@@ -101,7 +112,7 @@ async function* convert<T>(
 async function toNetError(
   error: unknown,
   target: RpcTarget,
-  tls: TlsIdentity | undefined,
+  tls: TlsCredentials | undefined,
 ): Promise<NetError> {
   const what = await explain(error, target, tls);
   return what === undefined
@@ -113,15 +124,19 @@ async function toNetError(
 async function explain(
   error: unknown,
   target: RpcTarget,
-  identity: TlsIdentity | undefined,
+  credentials: TlsCredentials | undefined,
 ): Promise<string | undefined> {
   const code = connectCode(error);
   if (code !== undefined) return await describe(code, target);
   if (!("url" in target)) return undefined;
   const { url } = target;
   if (!url.startsWith("https:")) return isNoHttp(error) ? NO_HTTP : undefined;
-  return identity &&
-    await explainTls(error, { url, identity, nowMs: Date.now() });
+  return credentials &&
+    await explainTls(error, { url, credentials, nowMs: Date.now() });
+}
+
+function isThisHost(url: string): boolean {
+  return /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(url);
 }
 
 function unreachable(

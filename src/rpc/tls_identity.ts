@@ -1,42 +1,62 @@
-import { createPrivateKey, type X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import type { X509Certificate } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { TlsPaths } from "../agent/config.ts";
 import { NetError } from "../error.ts";
+import type { Trust } from "../identity/trust.ts";
+import { readGivenIdentity } from "../pki/given_identity.ts";
+import type { PeerIdentity } from "../pki/identity.ts";
+import { checkIdentity } from "../pki/peer.ts";
+import type { RevocationRecord } from "../pki/revocation.ts";
 import { findFault, parseCertificates } from "./certificate_fault.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+  TlsCredentials,
+  TlsMaterial,
+} from "./tls_credentials.ts";
+import { checkTlsFiles, isSameMaterial, readTlsFiles } from "./tls_files.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Texts in PEM, as node:tls takes them. */
-export interface TlsMaterial {
-  /** The certificate, and those between it and its authority. */
-  readonly cert: string;
-  readonly key: string;
-  /** The authorities that are trusted. */
-  readonly ca: string;
+/** Options of an identity. */
+export interface TlsIdentityOptions {
+  /** The node that its certificate is to be for; undefined: anybody's. */
+  readonly node?: string;
 }
 
 /**
  * The certificate that an agent shows to others, as server and as client, and
- * the authorities that it checks theirs with. The files may change while it
- * runs; those that cannot be right leave what was there in force.
+ * the authorities that it checks theirs with: of an operator's own. The files
+ * may change while it runs; those that cannot be right leave what was there in
+ * force.
  */
-export class TlsIdentity {
+export class TlsIdentity implements TlsCredentials {
   readonly paths: TlsPaths;
+  readonly #node: string | undefined;
+  #clusterId = "";
+  #revocations: readonly RevocationRecord[] = [];
   #material: TlsMaterial;
   #own: readonly X509Certificate[];
   #problem = "";
   readonly #onChange = new Set<() => void>();
 
-  private constructor(paths: TlsPaths, material: TlsMaterial) {
+  private constructor(
+    paths: TlsPaths,
+    { node, material }: TlsIdentityOptions & { readonly material: TlsMaterial },
+  ) {
     this.paths = paths;
+    this.#node = node;
     this.#material = material;
-    this.#own = check(paths, material);
+    this.#own = checkTlsFiles(paths, material);
   }
 
   /** Reads the files. @throws {NetError} `failed_precondition`, naming the file and what is wrong with it */
-  static async open(paths: TlsPaths): Promise<TlsIdentity> {
-    const identity = new TlsIdentity(paths, await read(paths));
+  static async open(
+    paths: TlsPaths,
+    options: TlsIdentityOptions = {},
+  ): Promise<TlsIdentity> {
+    const material = await readTlsFiles(paths);
+    const identity = new TlsIdentity(paths, { ...options, material });
     for (const warning of identity.warnings(Date.now())) {
       log.warn("{warning}", { warning });
     }
@@ -48,9 +68,40 @@ export class TlsIdentity {
     return this.#material;
   }
 
-  /** What others would find wrong with the certificate now, empty when nothing is. */
+  /** Who joins has a certificate of the operator's authority already. */
+  get acceptsNewcomers(): boolean {
+    return false;
+  }
+
+  get place(): string {
+    return this.paths.certPath;
+  }
+
+  recognize(shown: ShownCertificate): Recognition {
+    try {
+      return { kind: "member", identity: this.#identify(shown) };
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return { kind: "refused", why: error.message };
+    }
+  }
+
+  /** Takes in what the cluster has revoked. */
+  takeTrust({ authorities, revocations }: Trust): void {
+    const before = JSON.stringify([this.#clusterId, this.#revocations]);
+    this.#clusterId = authorities.at(-1)?.clusterId ?? this.#clusterId;
+    this.#revocations = revocations;
+    if (JSON.stringify([this.#clusterId, revocations]) !== before) this.#tell();
+  }
+
   fault(nowMs: number): string {
-    return findFault(this.#own, { ca: this.#authorities(), nowMs });
+    const fault = findFault(this.#own, { ca: this.#authorities(), nowMs });
+    return fault === "" ? this.#wrongHolder() : fault;
+  }
+
+  /** When the certificate ends, in ms since 1970. */
+  get endsAtMs(): number {
+    return Date.parse(this.#own[0]!.validTo);
   }
 
   /** What an operator should know. */
@@ -93,15 +144,15 @@ export class TlsIdentity {
 
   async #takeUp(): Promise<string> {
     try {
-      const material = await read(this.paths);
-      if (isSame(material, this.#material)) return "";
-      this.#own = check(this.paths, material);
+      const material = await readTlsFiles(this.paths);
+      if (isSameMaterial(material, this.#material)) return "";
+      this.#own = checkTlsFiles(this.paths, material);
       this.#material = material;
     } catch (error) {
       const { message } = error as Error;
       return `${message}; the certificate that was there before stays in use`;
     }
-    for (const listener of this.#onChange) listener();
+    this.#tell();
     log.info("Using the new certificate in {path}, valid until {until}", {
       path: this.paths.certPath,
       until: new Date(this.#own[0]!.validTo).toISOString(),
@@ -109,90 +160,53 @@ export class TlsIdentity {
     return "";
   }
 
+  #identify({ der, isTrusted, usage }: ShownCertificate): PeerIdentity {
+    const identity = readGivenIdentity(der);
+    const { clusterId, role, name } = identity;
+    if (!isTrusted) {
+      throw refuseHolder(
+        `the certificate of ${role} "${name}"`,
+        "it is not valid now, or not signed by an authority in --tls-ca",
+      );
+    }
+    checkIdentity(identity, {
+      // A subject does not tell the cluster, and before it is known none does.
+      clusterId: clusterId === "" || this.#clusterId === ""
+        ? clusterId
+        : this.#clusterId,
+      nowMs: Date.now(),
+      revocations: this.#revocations,
+    });
+    if (usage === "client" || role === "node") return identity;
+    throw refuseHolder(
+      `${role} "${name}" as an agent`,
+      "a node's certificate is asked for",
+    );
+  }
+
+  /** What is wrong with whom the certificate names. */
+  #wrongHolder(): string {
+    try {
+      const { role, name } = readGivenIdentity(this.#own[0]!.raw);
+      const node = this.#node ?? name;
+      return role === "node" && name === node
+        ? ""
+        : `it is for ${role} "${name}", and this is node "${node}": give it the subject OU=node and CN=${node}`;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return error.message;
+    }
+  }
+
+  #tell(): void {
+    for (const listener of this.#onChange) listener();
+  }
+
   #authorities(): X509Certificate[] {
     return parseCertificates(this.#material.ca);
   }
 }
 
-function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
-  return a.cert === b.cert && a.key === b.key && a.ca === b.ca;
-}
-
-async function read(paths: TlsPaths): Promise<TlsMaterial> {
-  const [cert, key, ca] = await Promise.all([
-    readText(paths.certPath, "--tls-cert"),
-    readText(paths.keyPath, "--tls-key"),
-    readText(paths.caPath, "--tls-ca"),
-  ]);
-  return { cert, key, ca };
-}
-
-async function readText(path: string, flag: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const what = code === "ENOENT"
-      ? "there is no such file"
-      : code === "EACCES" || code === "EPERM"
-      ? "this user may not read it"
-      : message;
-    throw refuse(path, `${what}; look at ${flag}`, cause);
-  }
-}
-
-/** Returns the certificate and those above it. @throws {NetError} naming the file that cannot be right */
-function check(paths: TlsPaths, material: TlsMaterial): X509Certificate[] {
-  const { certPath, keyPath, caPath } = paths;
-  const own = parse(material.cert, certPath, "--tls-cert");
-  const authorities = parse(material.ca, caPath, "--tls-ca");
-  const other = authorities.find(({ ca }) => !ca);
-  if (other) {
-    throw refuse(
-      caPath,
-      `the certificate of "${subjectOf(other)}" in it is not that of an ` +
-        "authority; look at --tls-ca",
-    );
-  }
-  let isOwn: boolean;
-  try {
-    isOwn = own[0]!.checkPrivateKey(createPrivateKey(material.key));
-  } catch (cause) {
-    throw refuse(
-      keyPath,
-      "it has no key in PEM without a passphrase; look at --tls-key",
-      cause,
-    );
-  }
-  if (isOwn) return own;
-  throw refuse(
-    keyPath,
-    `it is not the key of the certificate in "${certPath}"; ` +
-      "look at --tls-key and --tls-cert",
-  );
-}
-
-function parse(text: string, path: string, flag: string): X509Certificate[] {
-  let found: X509Certificate[];
-  try {
-    found = parseCertificates(text);
-  } catch (cause) {
-    throw refuse(
-      path,
-      `a certificate in it is damaged; look at ${flag}`,
-      cause,
-    );
-  }
-  if (found.length > 0) return found;
-  throw refuse(path, `it has no certificate in PEM; look at ${flag}`);
-}
-
-function subjectOf({ subject }: X509Certificate): string {
-  return subject.replaceAll("\n", ", ");
-}
-
-function refuse(path: string, what: string, cause?: unknown): NetError {
-  return new NetError("failed_precondition", `Cannot use "${path}": ${what}`, {
-    cause,
-  });
+function refuseHolder(whom: string, what: string): NetError {
+  return new NetError("unauthenticated", `Cannot accept ${whom}: ${what}`);
 }

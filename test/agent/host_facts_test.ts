@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { apiUrlOf, findFacts, isLoopback } from "../../src/agent/host_facts.ts";
+import type { AgentSecurity } from "../../src/agent/config.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { parsePrefix, prefixOf } from "../../src/net/prefix.ts";
 import type { HostInterfaces } from "../../src/route/uplink.ts";
@@ -90,6 +91,7 @@ for (const [what, host, wanted] of FACTS) {
       config: {
         advertise: (host.advertise ?? []).map(parseAddress),
         join: host.join ?? [],
+        security: { kind: "none" },
       },
       network: {
         readInterfaces: () => Promise.resolve(interfacesOf(host.links)),
@@ -130,6 +132,7 @@ for (const [listening, advertised, url] of URLS) {
       apiUrlOf(
         listening.map((hostname) => ({ hostname, port: 9000 })),
         advertised.map(parseAddress),
+        { security: { kind: "none" } },
       ),
       url,
     );
@@ -137,7 +140,11 @@ for (const [listening, advertised, url] of URLS) {
 }
 
 Deno.test("apiUrlOf() names https where an agent speaks TLS", () => {
-  const tls = { certPath: "h.pem", keyPath: "h.key", caPath: "ca.pem" };
+  const paths = { certPath: "h.pem", keyPath: "h.key", caPath: "ca.pem" };
+  const modes: readonly AgentSecurity[] = [
+    { kind: "cluster" },
+    { kind: "given", paths },
+  ];
   const rows: readonly [listening: string, url: string][] = [
     ["127.0.0.1", ""],
     ["198.18.0.2", "https://198.18.0.2:9000"],
@@ -147,7 +154,9 @@ Deno.test("apiUrlOf() names https where an agent speaks TLS", () => {
   for (const [hostname, url] of rows) {
     const listening = [{ hostname, port: 9000 }];
     const advertised = [parseAddress("198.18.0.1")];
-    assert.equal(apiUrlOf(listening, advertised, { tls }), url);
+    for (const security of modes) {
+      assert.equal(apiUrlOf(listening, advertised, { security }), url);
+    }
   }
 });
 

@@ -54,6 +54,7 @@ Deno.test("HostKeeper tells what is true of a host to which something happens al
     config: {
       advertise: [],
       join: [],
+      security: { kind: "none" },
       routeProtocol: 83,
       bridge: "br0",
       masquerade: false,

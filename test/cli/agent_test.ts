@@ -13,6 +13,7 @@ const DEFAULTS: AgentConfig = {
   socketPath: "/run/stellar-net/agent.sock",
   listen: [],
   metrics: [],
+  security: { kind: "cluster" },
   store: "file",
   join: [],
   advertise: [],
@@ -93,9 +94,24 @@ const CONFIGS: readonly Row[] = [
     metrics: [{ hostname: "127.0.0.1", port: 0 }],
   }],
   [[["store", "kv::memory:"]], { store: "memory" }],
-  [[["join", "http://198.18.0.1:9000"], ["join", "https://host2:9000"]], {
-    join: ["http://198.18.0.1:9000", "https://host2:9000"],
+  [[["listen", "0.0.0.0:9000"], ["listen", "[::]:9000"]], {
+    listen: [
+      { hostname: "0.0.0.0", port: 9000 },
+      { hostname: "::", port: 9000 },
+    ],
   }],
+  [[["join", "https://198.18.0.1:9000"], ["join", "https://host2:9000"]], {
+    join: ["https://198.18.0.1:9000", "https://host2:9000"],
+  }],
+  [[["join", "https://198.18.0.1:9000"], ["token-file", "/etc/token"]], {
+    join: ["https://198.18.0.1:9000"],
+    security: { kind: "cluster", tokenPath: "/etc/token" },
+  }],
+  // only this host reads along.
+  [[["join", "http://127.0.0.1:9000"], ["join", "http://[::1]:9000"]], {
+    join: ["http://127.0.0.1:9000", "http://[::1]:9000"],
+  }],
+  [[["join", "http://localhost:9000"]], { join: ["http://localhost:9000"] }],
   [[["advertise", "198.18.0.2"], ["advertise", "2001:DB8::2"]], {
     advertise: [parseAddress("198.18.0.2"), parseAddress("2001:db8::2")],
   }],
@@ -165,8 +181,6 @@ const REFUSED: readonly [
   [[["subnet-prefix", "20"], ["subnet-prefix", "64"]], [
     "2 values (20, 64) for 1 of --network (172.16.0.0/12)",
   ]],
-  [[["listen", "0.0.0.0:9000"]], ['"0.0.0.0:9000"', "--insecure"]],
-  [[["listen", "[::]:9000"]], ['"[::]:9000"', "--insecure"]],
   [[["listen", "127.0.0.1:1"], ["listen", "127.0.0.1:1"]], [
     '"127.0.0.1:1" is given twice',
   ]],
@@ -178,11 +192,23 @@ const REFUSED: readonly [
     '"127.0.0.1:1" is given twice',
   ]],
   [
-    [["join", "http://h:80"], ["join", "http://i:80"], ["join", "http://H:80"]],
     [
-      '"http://H:80" is given twice',
+      ...[["join", "https://h:80"], ["join", "https://i:80"]] as const,
+      ["join", "https://H:80"],
     ],
+    ['"https://H:80" is given twice'],
   ],
+  [[["join", "http://198.18.0.1:9000"]], [
+    '"http://198.18.0.1:9000" is plain text: write "https://", or add --insecure, for labs',
+  ]],
+  [[["join", "https://h:80"], ["join", "http://h:81"]], [
+    '"http://h:81" is plain text',
+  ]],
+  [[["token-file", "token"]], ['goes with "https://" in --join']],
+  [[["token-file", "token"], ["join", "http://127.0.0.1:80"]], [
+    'goes with "https://" in --join',
+  ]],
+
   [[["advertise", "198.18.0.1"], ["advertise", "198.18.0.2"]], [
     '"198.18.0.1" and "198.18.0.2" are both IPv4: give one of each family',
   ]],
@@ -226,22 +252,46 @@ Deno.test("agent gives traffic the host's address with --masquerade alone", asyn
   }
 });
 
-Deno.test("agent listens where others reach it with --insecure alone", async (t) => {
+Deno.test("agent speaks plain text with other hosts with --insecure alone", async (t) => {
   const args = ["agent", "--listen", "0.0.0.0:9000"];
+  const plain = [...args, "--join", "http://h:9000"];
   const rows: readonly [
     name: string,
     args: readonly string[],
     env: Readonly<Record<string, string>>,
-    code: number,
+    kind: string,
   ][] = [
-    ["flag", [...args, "--insecure"], {}, 0],
-    ["twin", args, { STELLAR_NET_INSECURE: "true" }, 0],
-    ["twin off", args, { STELLAR_NET_INSECURE: "0" }, 2],
-    ["neither", args, {}, 2],
+    ["flag", [...plain, "--insecure"], {}, "none"],
+    ["twin", plain, { STELLAR_NET_INSECURE: "true" }, "none"],
+    ["twin off", args, { STELLAR_NET_INSECURE: "0" }, "cluster"],
+    ["neither", args, {}, "cluster"],
   ];
-  for (const [name, args, env, code] of rows) {
+  for (const [name, args, env, kind] of rows) {
     await t.step(name, async () => {
-      assert.equal((await runFake(args, { env })).code, code);
+      const { agents, stderr } = await runFake(args, { env });
+      const kinds = agents.map(({ config }) => config.security.kind);
+      assert.deepEqual(kinds, [kind], stderr);
+    });
+  }
+});
+
+Deno.test("agent refuses what does not go with --insecure", async (t) => {
+  const rows: readonly [args: readonly string[], says: string][] = [
+    [
+      ["--join", "https://h:80"],
+      'agent": --join: "https://h:80" is TLS, which does not go with --insecure: write "http://", or remove --insecure',
+    ],
+    [
+      ["--join", "http://h:80", "--token-file", "token"],
+      "agent\": --insecure does not go with --token-file: the cluster's own authority alone takes tokens; remove one of the two",
+    ],
+  ];
+  for (const [args, says] of rows) {
+    await t.step(args.join(" "), async () => {
+      const run = await runFake(["agent", "--insecure", ...args]);
+      assert.equal(run.code, 2);
+      assert.ok(run.stderr.includes(says), run.stderr);
+      assert.deepEqual(run.agents, []);
     });
   }
 });
@@ -263,11 +313,18 @@ Deno.test("agent listens and joins over TLS with all of its flags alone", async 
     [
       "joins in plain text",
       [...TLS, "--join", "http://h:9000"],
-      'agent": --join: "http://h:9000" is plain text, which does not go with --tls-cert: write "https://", or add --insecure',
+      'agent": --join: "http://h:9000" is plain text: write "https://", or add --insecure, for labs',
     ],
-    ["joins in plain text, by the way out", [
-      ...[...TLS, "--join", "http://h:9000", "--insecure"],
-    ], ""],
+    [
+      "and in plain text",
+      [...TLS, "--insecure"],
+      'agent": --tls-cert does not go with --insecure: it is plain text; remove one of the two',
+    ],
+    [
+      "with a token",
+      [...TLS, "--join", "https://h:9000", "--token-file", "token"],
+      "agent\": --tls-cert does not go with --token-file: the cluster's own authority alone takes tokens; remove one of the two",
+    ],
     [
       "without a key",
       ["--tls-cert", "h.pem", "--tls-ca", "ca"],
@@ -290,9 +347,12 @@ Deno.test("agent listens and joins over TLS with all of its flags alone", async 
       assert.ok(stderr.includes(says), stderr);
       assert.equal(code, says === "" ? 0 : 2, stderr);
       assert.deepEqual(
-        agents.map(({ config }) => config.tls),
+        agents.map(({ config }) => config.security),
         says === ""
-          ? [{ certPath: "h.pem", keyPath: "h.key", caPath: "ca" }]
+          ? [{
+            kind: "given",
+            paths: { certPath: "h.pem", keyPath: "h.key", caPath: "ca" },
+          }]
           : [],
       );
     });

@@ -36,7 +36,8 @@ const USAGE: readonly Row[] = [
     /: --network: .*\/34.*"--subnet-prefix 27"/,
   ],
   ["agent --listen localhost:9000", {}, /: --listen: "localhost"/],
-  ["agent --listen 0.0.0.0:9000", {}, /: --listen: .*--insecure/],
+  ["agent --join http://192.0.2.1:9000", {}, /: --join: .*--insecure/],
+  ["agent --token-file token", {}, /: --token-file goes with .*--join/],
   ["agent --cool-down 60", {}, /: --cool-down: "60" is not a time/],
   ["agent", { STELLAR_NET_NODE: "a b" }, /: STELLAR_NET_NODE: "a b"/],
   [

@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { createClient } from "@connectrpc/connect";
 import type { TlsPaths } from "../../src/agent/config.ts";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus,
+} from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { createRpcTransport } from "../../src/rpc/client.ts";
 import { createRpcServer } from "../../src/rpc/server.ts";
@@ -13,6 +17,7 @@ import { withTempDir } from "../support/temp_dir.ts";
 import { TestAuthority } from "../support/test_authority.ts";
 import { withTlsServer } from "../support/tls_server.ts";
 
+const { SERVING } = HealthCheckResponse_ServingStatus;
 const { routes } = createStubNetwork();
 
 /** Calls an agent, with certificates if there are any. */
@@ -109,7 +114,7 @@ Deno.test("createRpcTransport() says when its own certificate is not accepted, a
       [
         "for servers alone",
         await authority.issue("server", { usage: "serverAuth" }),
-        /: look at its log, and at its --tls-ca and its clock$/,
+        /: look at its log, at the authorities that it trusts, and at its clock$/,
       ],
     ];
     for (const [what, own, says] of rows) {
@@ -124,7 +129,7 @@ Deno.test("createRpcTransport() says when its own certificate is not accepted, a
       assert.rejects(info(url), {
         code: "unavailable",
         message:
-          /asks for a certificate, and there is none to show: .*--tls-cert/,
+          /asks for a certificate, and this agent speaks plain text: .*--insecure/,
       }));
   });
 });
@@ -148,8 +153,7 @@ Deno.test("createRpcTransport() says when a server speaks something else", async
           ({ authority }) =>
             assert.rejects(info(`https://${authority}`, paths), {
               code: "unavailable",
-              message:
-                /: it does not speak TLS: write "http:\/\/", or start it/,
+              message: /: it does not speak TLS: start it without --insecure/,
             }),
         ),
     );
@@ -173,6 +177,75 @@ Deno.test("createRpcTransport() says when a server speaks something else", async
       });
       await new Promise((resolve) => server.close(resolve));
     });
+  });
+});
+
+Deno.test("createRpcTransport() calls no server that TLS trusts, and that is none of the cluster's", async (t) => {
+  await withTempDir(async (dir) => {
+    const authority = await TestAuthority.create(dir);
+    const client = await authority.issue("client");
+    const rows: readonly [subject: string, says: RegExp][] = [
+      [
+        "/CN=host",
+        /its certificate is not accepted: .* names no role; give it/,
+      ],
+      ["/OU=operator/CN=eve", /: Cannot accept operator "eve" as an agent: /],
+    ];
+    for (const [subject, says] of rows) {
+      await t.step(subject, async () => {
+        const paths = await authority.issue("server", { subject });
+        await serve(paths, (url) =>
+          assert.rejects(info(url, client), {
+            name: "NetError",
+            code: "unavailable",
+            message: says,
+          }));
+      });
+    }
+  });
+});
+
+Deno.test("createRpcTransport() ends connections to who is revoked, those under way too", () =>
+  withTlsServer({ routes }, async ({ url, paths }) => {
+    const tls = await TlsIdentity.open(paths);
+    const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });
+    const client = createClient(Health, transport);
+    const watch = client.watch({})[Symbol.asyncIterator]();
+    assert.equal((await watch.next()).value?.status, SERVING);
+    const next = watch.next();
+    const nowMs = Date.now();
+    const times = { revokedAtMs: nowMs, issuedUpToMs: nowMs, untilMs: nowMs };
+    tls.takeTrust({
+      authorities: [],
+      revocations: [
+        { kind: "name", role: "node", name: "host", reason: "", ...times },
+      ],
+    });
+    await assert.rejects(next, { code: "unavailable" });
+    await assert.rejects(client.check({}), {
+      code: "unavailable",
+      message: /its certificate is not accepted: .* it was revoked at \S+$/,
+    });
+  }));
+
+Deno.test("createRpcTransport() speaks plain text with other hosts only if it may", async () => {
+  const transport = createRpcTransport(
+    { url: "http://198.18.255.254:9000" },
+    { allowsPlainText: false },
+  );
+  await assert.rejects(createClient(Network, transport).info({}), {
+    name: "NetError",
+    code: "unavailable",
+    message:
+      /198.18.255.254:9000": it speaks plain text, and this agent speaks TLS/,
+  });
+  await withRpcServer({ routes }, async ({ authority }) => {
+    const here = createRpcTransport(
+      { url: `http://${authority}` },
+      { allowsPlainText: false },
+    );
+    const { id } = await createClient(Network, here).info({});
+    assert.equal(id, "stellar.services.network.v1");
   });
 });
 

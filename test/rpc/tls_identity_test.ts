@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import type { TlsPaths } from "../../src/agent/config.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+} from "../../src/rpc/tls_credentials.ts";
 import { TlsIdentity } from "../../src/rpc/tls_identity.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
-import { TestAuthority } from "../support/test_authority.ts";
+import { type IssueOptions, TestAuthority } from "../support/test_authority.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -46,7 +51,7 @@ const BAD: readonly [
   [
     "an authority that is none",
     ({ certPath, caPath }) => Deno.copyFile(certPath, caPath),
-    /ca.pem": the certificate of "CN=host" in it is not that of an authority/,
+    /ca.pem": the certificate of "OU=node, CN=host" in it is not that of an authority/,
   ],
 ];
 
@@ -127,8 +132,10 @@ Deno.test("TlsIdentity takes certificates that are made as docs/security.md says
     const page = await Deno.readTextFile(
       new URL("../../docs/security.md", import.meta.url),
     );
-    const blocks = [...page.matchAll(/^```sh\n(openssl [^]*?)^```$/gm)];
-    assert.equal(blocks.length, 2);
+    const blocks = [
+      ...page.matchAll(/^```sh\n(openssl [^]*?)^stellar-net .*\n```$/gm),
+    ];
+    assert.equal(blocks.length, 1);
     for (const [, script] of blocks) {
       const { code, stderr } = await run("sh", ["-ec", script!], { cwd: dir });
       assert.equal(code, 0, stderr);
@@ -137,7 +144,7 @@ Deno.test("TlsIdentity takes certificates that are made as docs/security.md says
       certPath: `${dir}/host1.pem`,
       keyPath: `${dir}/host1.key`,
       caPath: `${dir}/ca.pem`,
-    });
+    }, { node: "host1" });
     assert.deepEqual(identity.warnings(Date.now()), []);
   }));
 
@@ -157,3 +164,143 @@ Deno.test("TlsIdentity tells of changes to those who follow, and of nothing else
     await identity.reload();
     assert.equal(changes, 1);
   }));
+
+/** Subjects, and who is recognised by them. */
+const SUBJECTS: readonly [
+  what: string,
+  options: IssueOptions,
+  expected: string,
+][] = [
+  ["a node", {}, "node host"],
+  ["an operator", { subject: "/OU=operator/CN=alice" }, "operator alice"],
+  [
+    "one of several units",
+    { subject: "/O=example/OU=edge/OU=readonly/CN=grafana" },
+    "readonly grafana",
+  ],
+  [
+    "a URI before the subject",
+    {
+      subject: "/OU=operator/CN=alice",
+      names: "URI:stellar-net://c1/node/host7,IP:127.0.0.1",
+    },
+    "node host7",
+  ],
+  [
+    "another URI beside the subject",
+    { names: "URI:spiffe://example/x,IP:127.0.0.1" },
+    "node host",
+  ],
+  ["no role", { subject: "/CN=host" }, "names no role; give it the subject OU"],
+  [
+    "a role that there is not",
+    { subject: "/OU=Node/CN=host" },
+    "names no role; give it the subject OU",
+  ],
+  [
+    "two roles",
+    { subject: "/OU=node/OU=operator/CN=host" },
+    "names node and operator; give it the subject OU",
+  ],
+  ["no name", { subject: "/OU=node" }, "has 0 common names; give it"],
+  ["two names", { subject: "/OU=node/CN=a/CN=b" }, "has 2 common names"],
+  [
+    "a name that is none",
+    { subject: "/OU=node/CN=a b" },
+    'its name as node, "a b" is not valid',
+  ],
+  [
+    "two URIs",
+    { names: "URI:stellar-net://c1/node/a,URI:stellar-net://c1/node/b" },
+    "it names several",
+  ],
+  [
+    "a URI that is none",
+    { names: "URI:stellar-net://c1/root/a" },
+    '"root" is no role',
+  ],
+];
+
+async function show(
+  { certPath }: TlsPaths,
+  usage: "client" | "server" = "client",
+): Promise<ShownCertificate> {
+  const { raw } = new X509Certificate(await Deno.readTextFile(certPath));
+  return { der: new Uint8Array(raw), isTrusted: true, usage };
+}
+
+function format(recognition: Recognition): string {
+  if (recognition.kind === "refused") return recognition.why;
+  const { role, name } = recognition.identity;
+  return `${role} ${name}`;
+}
+
+Deno.test("TlsIdentity recognises others by what stands in their certificates", async (t) => {
+  await withTempDir(async (dir) => {
+    const authority = await TestAuthority.create(dir);
+    const identity = await TlsIdentity.open(await authority.issue("own"));
+    for (const [what, options, expected] of SUBJECTS) {
+      await t.step(what, async () => {
+        const shown = await show(await authority.issue("host", options));
+        const said = format(identity.recognize(shown));
+        assert.ok(said.includes(expected), said);
+      });
+    }
+    const node = await authority.issue("host2");
+    const subject = "/OU=operator/CN=alice";
+    const alice = await authority.issue("alice", { subject });
+    await t.step("as a server, a node alone", async () => {
+      const server = identity.recognize(await show(node, "server"));
+      assert.equal(format(server), "node host2");
+      const other = identity.recognize(await show(alice, "server"));
+      assert.match(format(other), /"alice" as an agent: a node's certificate/);
+    });
+    await t.step("nobody that TLS does not trust", async () => {
+      const shown = { ...await show(node), isTrusted: false };
+      assert.match(
+        format(identity.recognize(shown)),
+        /certificate of node "host2": it is not valid now, or not signed by/,
+      );
+    });
+    await t.step("nobody whose name was revoked", async () => {
+      let changes = 0;
+      identity.onChange(() => changes++);
+      const nowMs = Date.now();
+      const revoked = {
+        role: "node",
+        name: "host2",
+        reason: "removed",
+      } as const;
+      const times = { revokedAtMs: nowMs, issuedUpToMs: nowMs, untilMs: nowMs };
+      const revocations = [{ kind: "name", ...revoked, ...times }] as const;
+      identity.takeTrust({ authorities: [], revocations });
+      identity.takeTrust({ authorities: [], revocations });
+      assert.equal(changes, 1);
+      const why = format(identity.recognize(await show(node)));
+      assert.match(why, /node "host2": it was revoked at \S+Z, "removed"$/);
+      const other = format(identity.recognize(await show(alice)));
+      assert.equal(other, "operator alice");
+    });
+  });
+});
+
+Deno.test("TlsIdentity warns of a certificate that is for somebody else", async (t) => {
+  await withTempDir(async (dir) => {
+    const authority = await TestAuthority.create(dir);
+    const rows: readonly [subject: string, says: RegExp][] = [
+      ["/OU=node/CN=host2", /it is for node "host2", and this is node "host1"/],
+      ["/OU=operator/CN=host1", /it is for operator "host1", and this is node/],
+      ["/CN=host1", /its subject names no role; give it the subject OU=node/],
+    ];
+    for (const [subject, says] of rows) {
+      await t.step(subject, async () => {
+        const paths = await authority.issue("host1", { subject });
+        const identity = await TlsIdentity.open(paths, { node: "host1" });
+        const warnings = identity.warnings(Date.now());
+        assert.equal(warnings.length, 1);
+        assert.match(warnings[0]!, /^no other host accepts the certificate in/);
+        assert.match(warnings[0]!, says);
+      });
+    }
+  });
+});

@@ -17,6 +17,8 @@ export interface IssueOptions {
   readonly days?: number;
   /** Default `serverAuth,clientAuth`. */
   readonly usage?: string;
+  /** Default `/OU=node/CN=NAME`. */
+  readonly subject?: string;
   /** Whether it signs itself. Default false. */
   readonly isSelfSigned?: boolean;
 }
@@ -52,6 +54,7 @@ export class TestAuthority {
       names = "IP:127.0.0.1,DNS:localhost",
       days = 2,
       usage = "serverAuth,clientAuth",
+      subject = `/OU=node/CN=${name}`,
       isSelfSigned = false,
     } = options;
     await Deno.writeTextFile(
@@ -60,7 +63,7 @@ export class TestAuthority {
     );
     await this.#openssl(
       ["req", ...KEY, "-keyout", `${name}.key`, "-out", `${name}.csr`]
-        .concat("-subj", `/CN=${name}`),
+        .concat("-subj", subject),
     );
     await this.#openssl([
       ...["x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`],
