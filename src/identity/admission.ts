@@ -1,0 +1,119 @@
+import { NetError } from "../error.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import type { IssuedRecord } from "../pki/certificate.ts";
+import type { PeerIdentity, Role } from "../pki/identity.ts";
+import type { SigningRequest } from "../pki/signing_request.ts";
+import type { Store } from "../store/store.ts";
+import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
+import { readIssued, readRevocations } from "./identity_records.ts";
+import type { KnownNodes } from "./known_nodes.ts";
+
+/** Who is to be certified. */
+interface Applicant {
+  readonly role: Role;
+  readonly name: string;
+}
+
+/** The error for who is not certified. */
+export function notCertified({ role, name }: Applicant, why: string): NetError {
+  return new NetError(
+    "permission_denied",
+    `Cannot certify ${role} "${name}": ${why}`,
+  );
+}
+
+/**
+ * Returns when a name is free for who comes with a token for any name: no node
+ * has it, and no other key a certificate that holds.
+ *
+ * @throws {NetError} `permission_denied` when it is not
+ */
+export async function refuseKnownName(
+  { store, nodes, nowMs }: {
+    readonly store: Store;
+    readonly nodes: KnownNodes;
+    readonly nowMs: number;
+  },
+  applicant: Applicant & { readonly request: SigningRequest },
+): Promise<void> {
+  const { name, request } = applicant;
+  const held = await heldBy({ store, nowMs }, applicant);
+  const { keyFingerprint } = request;
+  // Its answer may have been lost on the way.
+  if (held.some((record) => record.keyFingerprint === keyFingerprint)) return;
+  if (await nodes.has(name)) {
+    throw notCertified(
+      applicant,
+      "the cluster has a node of that name, and this token is for any; use one that is for just that name, or remove the node first",
+    );
+  }
+  if (held.length === 0) return;
+  throw notCertified(
+    applicant,
+    "another key has a certificate of that name, and this token is for any; use one that is for just that name, or revoke that certificate first",
+  );
+}
+
+/** Returns when no other node is reached at the addresses. @throws {NetError} `permission_denied` when one is */
+export async function refuseOthersAddresses(
+  nodes: KnownNodes,
+  applicant: Applicant & { readonly addresses: readonly Address[] },
+): Promise<void> {
+  for (const address of applicant.addresses) {
+    const by = await nodes.reachedAt(address, applicant.name);
+    if (by === undefined) continue;
+    throw notCertified(
+      applicant,
+      `node "${by}" is reached at ${
+        formatAddress(address)
+      }; give one of them another address with --advertise, or remove node "${by}" if it is gone`,
+    );
+  }
+}
+
+/**
+ * Returns when a certificate that has ended may be renewed all the same: that
+ * of a node that the cluster knows, for a while, unless another host has come
+ * in under its name.
+ *
+ * @throws {NetError} `permission_denied` when it may not
+ */
+export async function refuseEnded(
+  { store, nodes, nowMs }: {
+    readonly store: Store;
+    readonly nodes: KnownNodes;
+    readonly nowMs: number;
+  },
+  identity: PeerIdentity,
+  { keyFingerprint }: SigningRequest,
+): Promise<void> {
+  const { role, name, notAfterMs } = identity;
+  const refused = (why: string) =>
+    notCertified(
+      identity,
+      `its certificate ended at ${
+        new Date(notAfterMs).toISOString()
+      }${why}; join again with a token`,
+    );
+  if (role !== "node") throw refused("");
+  if (nowMs >= notAfterMs + RENEWAL_GRACE_MS) {
+    throw refused(", more than 30 days ago");
+  }
+  if (!await nodes.has(name)) {
+    throw refused(", and the cluster has no node of that name any more");
+  }
+  const held = await heldBy({ store, nowMs }, identity);
+  if (held.every((record) => record.keyFingerprint === keyFingerprint)) return;
+  throw refused(", and another key has a certificate of that name since");
+}
+
+/** The certificates of a name that hold. */
+async function heldBy(
+  { store, nowMs }: { readonly store: Store; readonly nowMs: number },
+  { role, name }: Applicant,
+): Promise<IssuedRecord[]> {
+  const revocations = await readRevocations(store);
+  return (await readIssued(store, { role, name })).filter((record) =>
+    nowMs < record.notAfterMs && !isRevoked(record, revocations)
+  );
+}

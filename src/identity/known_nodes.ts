@@ -1,0 +1,13 @@
+import type { Address } from "../net/address.ts";
+
+/** What the cluster's authority has to know of its nodes. */
+export interface KnownNodes {
+  /** Whether the cluster has a node of that name, with or without an agent. */
+  has(name: string): Promise<boolean>;
+  /**
+   * The node that is reached at an address; undefined when none is.
+   *
+   * @param except a node that is left out
+   */
+  reachedAt(address: Address, except: string): Promise<string | undefined>;
+}
