@@ -2,7 +2,6 @@ import {
   Code,
   type ConnectError,
   type ConnectRouter,
-  createContextValues,
 } from "@connectrpc/connect";
 import {
   universalRequestFromNodeRequest,
@@ -10,6 +9,7 @@ import {
 } from "@connectrpc/connect-node";
 import { getLogger } from "@logtape/logtape";
 import { quote } from "../net/address.ts";
+import { CallValues, type Connection } from "./connection.ts";
 import { clampDeadline } from "./deadline.ts";
 import { undoUndelivered } from "./delivery.ts";
 import { encodeGrpcMessage } from "./grpc_status.ts";
@@ -25,6 +25,18 @@ type Request = Parameters<typeof universalRequestFromNodeRequest>[0];
 type Response = Parameters<typeof universalResponseToNodeResponse>[1];
 
 type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
+
+/** A request, its response, and what they go over. */
+interface Exchange {
+  readonly request: Request;
+  readonly response: Response;
+  readonly connection: Connection;
+}
+
+interface HttpCall extends OpenCall {
+  /** When its answer began, in ms since 1970; infinite for streams, and until then. */
+  answeredAt: number;
+}
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -61,15 +73,19 @@ export class CallHandler {
   }
 
   /** Answers a request. */
-  handle(request: Request, response: Response): void {
+  handle(request: Request, response: Response, connection: Connection): void {
     // Without listeners an error of a connection would end the process.
     request.on("error", ignore);
     response.on("error", ignore);
     const path = (request.url ?? "").split("?", 1)[0]!;
     const handler = this.#handlers.get(path);
-    if (handler) this.#call(handler, request, response);
-    else if (this.#monitor?.has(path)) this.#monitor.handle(request, response);
-    else refuseUnknown(path, request, response);
+    if (handler) {
+      this.#call(handler, { request, response, connection });
+    } else if (this.#monitor?.has(path)) {
+      this.#monitor.handle(request, response, connection.caller);
+    } else {
+      refuseUnknown(path, request, response);
+    }
   }
 
   /** Ends all streams, and those that are still to come, with an error. */
@@ -77,19 +93,26 @@ export class CallHandler {
     this.#streamStop.abort(reason);
   }
 
-  #call(handler: MethodHandler, request: Request, response: Response): void {
-    const call = this.#open(handler, request, response);
+  #call(handler: MethodHandler, exchange: Exchange): void {
+    const { request, response } = exchange;
+    const call = this.#open(handler, exchange);
     let universal: UniversalRequest;
     try {
-      universal = this.#read(handler, request, response);
+      universal = this.#read(handler, exchange);
     } catch (error) {
       log.debug("Cannot read a request: {error}", { error });
       response.writeHead(400);
       response.end();
       return;
     }
-    if (!isEndless(handler)) {
-      universal.body = this.#count(call, universal.body);
+    try {
+      this.#calls.add(call);
+      response.once("close", () => this.#calls.delete(call));
+      if (!isEndless(handler)) {
+        universal.body = this.#count(call, universal.body);
+      }
+    } catch (error) {
+      universal.body = failing(error);
     }
     handler(universal)
       .then(async (answer) => {
@@ -97,6 +120,7 @@ export class CallHandler {
         // place of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
         const mended = inPieces(await refuseMalformed(answer));
+        if (handler.method.methodKind === "unary") call.answeredAt = Date.now();
         await universalResponseToNodeResponse(mended, response);
       })
       .catch((error) => {
@@ -136,36 +160,37 @@ export class CallHandler {
 
   #open(
     handler: MethodHandler,
-    request: Request,
-    response: Response,
-  ): OpenCall {
+    { request, response, connection }: Exchange,
+  ): HttpCall {
     // The HTTP/1.1 server sees to slow requests itself.
     const mayBeLate = request.httpVersionMajor === 2 && !isEndless(handler);
-    const lateAt = Date.now() + this.#limits.requestTimeoutMs;
-    const call: OpenCall = {
+    const { requestTimeoutMs } = this.#limits;
+    const lateAt = Date.now() + requestTimeoutMs;
+    const call: HttpCall = {
+      share: connection.share,
+      answeredAt: Infinity,
       check: (now) => {
-        if (request.readableLength > this.#limits.maxMessageBytes) {
+        if (now - call.answeredAt > requestTimeoutMs) {
+          response.destroy(new Error("the client does not read its answer"));
+        } else if (request.readableLength > this.#limits.maxMessageBytes) {
           response.destroy(new Error("the client sends and does not read"));
         } else if (mayBeLate && now > lateAt && !request.complete) {
           response.destroy(new Error("the request does not come to its end"));
         }
       },
     };
-    this.#calls.add(call);
-    response.once("close", () => this.#calls.delete(call));
     return call;
   }
 
   #read(
     handler: MethodHandler,
-    request: Request,
-    response: Response,
+    { request, response, connection }: Exchange,
   ): UniversalRequest {
     const universal = universalRequestFromNodeRequest(
       request,
       response,
       undefined,
-      createContextValues(),
+      new CallValues(connection),
     );
     if (handler.method.methodKind === "unary") {
       clampDeadline(universal.header, this.#limits.maxDeadlineMs);
@@ -209,6 +234,12 @@ async function* split(
       yield chunk.subarray(at, at + PIECE_BYTES);
     }
   }
+}
+
+/** A body that cannot be read. */
+// deno-lint-ignore require-yield
+async function* failing(reason: unknown): AsyncGenerator<Uint8Array> {
+  await Promise.reject(reason);
 }
 
 /** Whether a request goes on as long as its client likes. */

@@ -12,7 +12,9 @@ import {
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
+import { type Connection, LOST_CONNECTION } from "./connection.ts";
 import type { RpcLimits } from "./limits.ts";
+import type { Refusals } from "./refusals.ts";
 
 /** Request Header Fields Too Large (RFC 6585). */
 const TOO_LARGE_STATUS = 431;
@@ -22,15 +24,18 @@ const log = getLogger(["stellar-net", "rpc"]);
 /** Options of HTTP/2 sessions. */
 export interface Http2SessionsOptions {
   readonly limits: RpcLimits;
+  readonly refusals: Refusals;
   /** Answers a stream itself, if it returns true. */
   readonly acceptStream: (
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
+    connection: Connection,
   ) => boolean;
   /** Answers a request: a stream that was not accepted. */
   readonly handle: (
     request: Http2ServerRequest,
     response: Http2ServerResponse,
+    connection: Connection,
   ) => void;
 }
 
@@ -38,17 +43,24 @@ export interface Http2SessionsOptions {
 export class Http2Sessions {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #connections = new WeakMap<object, Connection>();
   readonly #limits: RpcLimits;
+  readonly #refusals: Refusals;
+  /** The connection that is being taken over. */
+  #accepted = LOST_CONNECTION;
 
   constructor(options: Http2SessionsOptions) {
-    const { limits } = options;
+    const { limits, refusals } = options;
     this.#limits = limits;
+    this.#refusals = refusals;
     this.#server = createServer({
       settings: {
         maxConcurrentStreams: limits.maxStreams,
         maxHeaderListSize: limits.maxHeaderBytes,
       },
-    }, options.handle);
+    }, (request, response) => {
+      options.handle(request, response, this.#connectionOf(request.stream));
+    });
     // What makes requests of streams comes behind our look at them.
     const [makeRequest] = this.#server.listeners("stream");
     this.#server.removeAllListeners("stream");
@@ -56,10 +68,11 @@ export class Http2Sessions {
       const typed = stream as ServerHttp2Stream;
       // Without a listener an error of a connection would end the process.
       typed.on("error", ignore);
+      const connection = this.#connectionOf(typed);
       if (headerBytes(headers) > limits.maxHeaderBytes) {
         typed.respond({ ":status": TOO_LARGE_STATUS }, { endStream: true });
         typed.resume();
-      } else if (!options.acceptStream(typed, headers)) {
+      } else if (!options.acceptStream(typed, headers, connection)) {
         makeRequest!.call(this.#server, stream, headers, ...rest);
       }
     });
@@ -70,8 +83,12 @@ export class Http2Sessions {
   }
 
   /** Takes a connection over, with what was read of it put back. */
-  accept(socket: Socket): void {
+  accept(socket: Socket, connection: Connection): void {
+    // Its session is made within: what a session tells of its socket later is
+    // not the socket itself.
+    this.#accepted = connection;
     this.#server.emit("connection", socket);
+    this.#accepted = LOST_CONNECTION;
   }
 
   /** Lets the calls under way finish and takes no more. */
@@ -86,9 +103,15 @@ export class Http2Sessions {
     }
   }
 
+  #connectionOf({ session }: ServerHttp2Stream): Connection {
+    return session && this.#connections.get(session) || LOST_CONNECTION;
+  }
+
   #track(session: ServerHttp2Session): void {
     deferEnd(session);
+    this.#connections.set(session, this.#accepted);
     this.#sessions.add(session);
+    this.#bound(session);
     const timer = setTimeout(
       () => session.destroy(undefined, constants.NGHTTP2_SETTINGS_TIMEOUT),
       this.#limits.headerTimeoutMs,
@@ -101,6 +124,51 @@ export class Http2Sessions {
     session.on("error", (error) => {
       log.debug("Cannot go on with an HTTP/2 connection: {error}", { error });
     });
+  }
+
+  /**
+   * Ends a session whose client sends frames without end that have to be
+   * answered. What else is known of that kind (streams that are reset at once,
+   * continuations, empty frames) nghttp2 ends by itself.
+   */
+  #bound(session: ServerHttp2Session): void {
+    const { maxPingsPerSecond, maxSettingsPerSecond } = this.#limits;
+    const bounds = [
+      ["ping", "PING", new Meter(maxPingsPerSecond)],
+      ["remoteSettings", "SETTINGS", new Meter(maxSettingsPerSecond)],
+    ] as const;
+    for (const [event, frames, meter] of bounds) {
+      session.on(event, () => {
+        if (session.destroyed || !meter.isFull()) return;
+        const { caller } = this.#connections.get(session) ?? LOST_CONNECTION;
+        this.#refusals.report({
+          from: "address" in caller ? caller.address : "the unix socket",
+          why: `it floods an HTTP/2 connection with ${frames} frames`,
+        });
+        session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      });
+    }
+  }
+}
+
+/** Counts what comes within a second. */
+class Meter {
+  readonly #most: number;
+  #fromMs = -Infinity;
+  #count = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Counts one more. Returns whether it is one too many. */
+  isFull(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#fromMs >= 1000) {
+      this.#fromMs = nowMs;
+      this.#count = 0;
+    }
+    return ++this.#count > this.#most;
   }
 }
 

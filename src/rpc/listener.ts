@@ -6,9 +6,13 @@ import {
 } from "node:http";
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { getLogger } from "@logtape/logtape";
+import { isLoopback } from "../agent/host_facts.ts";
+import type { ClientLimits, ClientShare } from "./client_limits.ts";
+import { type Connection, LOST_CONNECTION } from "./connection.ts";
 import type { RpcLimits } from "./limits.ts";
+import type { Refusals } from "./refusals.ts";
+import type { TlsCredentials } from "./tls_credentials.ts";
 import { TlsHandshakes } from "./tls_handshakes.ts";
-import type { TlsIdentity } from "./tls_identity.ts";
 
 /** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -21,37 +25,56 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 const log = getLogger(["stellar-net", "rpc"]);
 
+/** Who calls over a unix socket. */
+const SOCKET_CONNECTION: Connection = {
+  caller: { kind: "socket" },
+  serverFingerprint: "",
+  share: undefined,
+};
+/** An IPv4 address in the form of IPv6, as sockets of both families have it. */
+const MAPPED = "::ffff:";
+
 /** Options of a listener. */
 export interface ListenerOptions {
   readonly limits: RpcLimits;
   /** Answers a request of HTTP/1.1. */
-  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly handle: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: Connection,
+  ) => void;
   /** Takes over a connection that speaks HTTP/2. */
-  readonly acceptHttp2: (socket: Socket) => void;
-  /** Present where TLS is spoken, to clients that have a certificate. */
-  readonly tls?: TlsIdentity | undefined;
+  readonly acceptHttp2: (socket: Socket, connection: Connection) => void;
+  /** What its clients have of the server. */
+  readonly clients: ClientLimits;
+  readonly refusals: Refusals;
+  /** Whether it listens at a path or at an address. */
+  readonly place: "unix" | "tcp";
+  /** Present where TLS is spoken. */
+  readonly tls?: TlsCredentials | undefined;
 }
 
 /**
  * Accepts connections at one place and tells by their first bytes whether they
  * speak HTTP/2 (prior knowledge) or HTTP/1.1, both of them behind TLS where
- * there is an identity for it.
+ * there are credentials for it. Each has its caller from the beginning.
  */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #serveHttp1: (this: Server, socket: Socket) => void;
   readonly #sockets = new Set<Socket>();
+  /** Those that speak HTTP/1.1. */
+  readonly #connections = new WeakMap<object, Connection>();
   readonly #handshakes: TlsHandshakes | undefined;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: ListenerOptions) {
-    const { limits, tls } = options;
+    const { limits, tls, clients, refusals } = options;
     this.#options = options;
     this.#handshakes = tls && new TlsHandshakes({
-      identity: tls,
-      limits,
-      onSecure: (socket) => this.#sniff(socket),
+      ...{ credentials: tls, limits, clients, refusals },
+      onSecure: (socket, connection) => this.#sniff(socket, connection),
     });
     // The HTTP/1.1 server listens itself: its timeouts and its keep-alive work
     // in no other way. Its own handling of connections comes behind ours.
@@ -63,7 +86,10 @@ export class Listener {
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(1000, limits.headerTimeoutMs),
       noDelay: true,
-    }, options.handle);
+    }, (request, response) => {
+      const connection = this.#connections.get(request.socket);
+      options.handle(request, response, connection ?? LOST_CONNECTION);
+    });
     this.#serveHttp1 = this.#server.listeners("connection")[0] as (
       socket: Socket,
     ) => void;
@@ -124,16 +150,37 @@ export class Listener {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
-    if (this.#handshakes) {
+    if (this.#options.place === "unix") {
+      this.#sniff(socket, SOCKET_CONNECTION);
+      return;
+    }
+    const address = addressOf(socket);
+    const isLocal = isLoopback(address);
+    const share = isLocal ? undefined : this.#enter(socket, address);
+    if (!isLocal && !share) {
+      socket.destroy();
+    } else if (this.#handshakes) {
       // What is below TLS has nothing to say any more when its client has not.
       socket.allowHalfOpen = false;
-      this.#handshakes.accept(socket);
+      this.#handshakes.accept(socket, address);
     } else {
-      this.#sniff(socket);
+      this.#sniff(socket, {
+        caller: { kind: isLocal ? "loopback" : "plain", address },
+        serverFingerprint: "",
+        share,
+      });
     }
   }
 
-  #sniff(socket: Socket): void {
+  /** Counts a connection of an address; undefined when it is one too many. */
+  #enter(socket: Socket, address: string): ClientShare | undefined {
+    const { clients } = this.#options;
+    const share = clients.enter("address", address);
+    if (share) socket.once("close", () => clients.leave("address", share));
+    return share;
+  }
+
+  #sniff(socket: Socket, connection: Connection): void {
     let read: Uint8Array = new Uint8Array();
     const stop = () => {
       clearTimeout(timer);
@@ -150,9 +197,10 @@ export class Listener {
       stop();
       socket.unshift(read);
       if (match === "whole") {
-        this.#options.acceptHttp2(socket);
+        this.#options.acceptHttp2(socket, connection);
       } else {
         socket.allowHalfOpen = true;
+        this.#connections.set(socket, connection);
         this.#serveHttp1.call(this.#server, socket);
       }
     };
@@ -176,6 +224,12 @@ export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
     if (bytes[i] !== PREFACE[i]) return "none";
   }
   return length === PREFACE.length ? "whole" : "partial";
+}
+
+function addressOf({ remoteAddress = "" }: Socket): string {
+  return remoteAddress.startsWith(MAPPED)
+    ? remoteAddress.slice(MAPPED.length)
+    : remoteAddress;
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Condition } from "../agent/readiness.ts";
+import type { Caller } from "./caller.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -70,13 +71,18 @@ export class Monitor {
     this.#isServing = false;
   }
 
-  /** Answers a request, with 404 where the path is another. */
-  handle(request: Request, response: Response): void {
+  /**
+   * Answers a request, with 404 where the path is another.
+   *
+   * @param caller who asks; undefined where anybody may
+   */
+  handle(request: Request, response: Response, caller?: Caller): void {
     // Without listeners an error of a connection would end the process.
     request.on("error", ignore);
     response.on("error", ignore);
     request.resume();
-    this.#answer(request).then((page) => {
+    const answer = caller && refusePage(caller) || this.#answer(request);
+    Promise.resolve(answer).then((page) => {
       const head: Record<string, string> = {
         "content-type": page.contentType,
         "content-length": String(new TextEncoder().encode(page.body).length),
@@ -131,6 +137,21 @@ function formatConditions(conditions: readonly Condition[]): Page {
     contentType: "application/json",
     body: `${JSON.stringify(answer, undefined, 2)}\n`,
   };
+}
+
+/** What those are told who have to show a certificate first. */
+function refusePage(caller: Caller): Page | undefined {
+  switch (caller.kind) {
+    case "newcomer":
+      return plain(
+        401,
+        "This takes a certificate of the cluster; --metrics serves it without",
+      );
+    case "refused":
+      return plain(403, caller.why);
+    default:
+      return undefined;
+  }
 }
 
 function plain(status: number, text: string): Page {

@@ -1,7 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { ClientShare } from "./client_limits.ts";
 
 /** A call that is under way. */
 export interface OpenCall {
+  /** What its client has of the server; undefined where that has no limits. */
+  readonly share: ClientShare | undefined;
   /** Called about once a second, so that the call can see that it is late. */
   check(now: number): void;
 }
@@ -30,20 +33,25 @@ export class OpenCalls {
     return this.#calls.size;
   }
 
+  /** Counts a call. @throws {ConnectError} when it is one too many of its client: it is not counted then */
   add(call: OpenCall): void {
+    call.share?.begin();
     this.#calls.set(call, 0);
   }
 
-  /** Takes a call out that is done. */
+  /** Takes a call out that is done, if it was counted. */
   delete(call: OpenCall): void {
-    this.#bytes -= this.#calls.get(call) ?? 0;
+    const bytes = this.#calls.get(call);
+    if (bytes === undefined) return;
+    this.#bytes -= bytes;
     this.#calls.delete(call);
+    call.share?.end(bytes);
   }
 
   /**
    * Counts what a call has received.
    *
-   * @throws {ConnectError} when it is too much for the server
+   * @throws {ConnectError} when it is too much for the server, or of its client
    */
   receive(call: OpenCall, bytes: number): void {
     if (this.#bytes + bytes > this.#maxBytes) {
@@ -54,6 +62,7 @@ export class OpenCalls {
     }
     const before = this.#calls.get(call);
     if (before === undefined) return;
+    call.share?.receive(bytes);
     this.#bytes += bytes;
     this.#calls.set(call, before + bytes);
   }

@@ -21,10 +21,12 @@ import { Http2Sessions } from "./http2_sessions.ts";
 import { DEFAULT_LIMITS, type RpcLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import type { Monitor } from "./monitor.ts";
+import { ClientLimits } from "./client_limits.ts";
 import { OpenCalls } from "./open_calls.ts";
 import { createReflection } from "./reflection.ts";
 import { listenOnTcp } from "./tcp_socket.ts";
-import type { TlsIdentity } from "./tls_identity.ts";
+import { Refusals } from "./refusals.ts";
+import type { TlsCredentials } from "./tls_credentials.ts";
 import { traceCalls, type Tracing } from "./tracing.ts";
 import { UnaryHandler } from "./unary_handler.ts";
 import {
@@ -52,7 +54,7 @@ export interface RpcServerOptions {
   /** Tells those who watch over the agent how it is. Default: nothing does. */
   readonly monitor?: Monitor;
   /** What TLS is spoken with. Default: it cannot be. */
-  readonly tls?: TlsIdentity | undefined;
+  readonly tls?: TlsCredentials | undefined;
 }
 
 /**
@@ -97,31 +99,40 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const unary = new UnaryHandler({ calls, limits, metrics, tracing });
   const { router, health } = createRouter(options, { limits, unary });
   const handler = new CallHandler(router, { calls, limits, monitor });
+  const refusals = new Refusals();
+  const clients = new ClientLimits(limits, refusals);
   const http2 = new Http2Sessions({
     limits,
-    acceptStream: (stream, headers) => unary.accept(stream, headers),
-    handle: (request, response) => handler.handle(request, response),
+    refusals,
+    acceptStream: (...call) => unary.accept(...call),
+    handle: (...call) => handler.handle(...call),
   });
+  const shared = { limits, clients, refusals };
   const listeners: Listener[] = [];
   const files: SocketFile[] = [];
   let closing: Promise<void> | undefined;
 
-  function createListener({ isSecure }: ListenTcpOptions): Listener {
+  function createListener(
+    place: "unix" | "tcp",
+    { isSecure }: ListenTcpOptions,
+  ): Listener {
     const { tls } = options;
     if (isSecure && !tls) {
       throw new TypeError("Cannot speak TLS: the server has no certificate");
     }
     return new Listener({
-      limits,
+      ...shared,
+      place,
       tls: isSecure ? tls : undefined,
-      handle: (request, response) => handler.handle(request, response),
-      acceptHttp2: (socket) => http2.accept(socket),
+      handle: (...call) => handler.handle(...call),
+      acceptHttp2: (...accepted) => http2.accept(...accepted),
     });
   }
 
   function createMonitorListener(): Listener {
     return new Listener({
-      limits,
+      ...shared,
+      place: "tcp",
       handle: (request, response) =>
         monitor ? monitor.handle(request, response) : response.destroy(),
       // It speaks HTTP/1.1 alone.
@@ -165,11 +176,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   return {
     health,
     listenTcp: (address, listenOptions = { isSecure: false }) =>
-      listenAt(createListener(listenOptions), address, "--listen"),
+      listenAt(createListener("tcp", listenOptions), address, "--listen"),
     listenMetrics: (address) =>
       listenAt(createMonitorListener(), address, "--metrics"),
     async listenUnix(path) {
-      const listener = createListener({ isSecure: false });
+      const listener = createListener("unix", { isSecure: false });
       try {
         files.push(
           await bindSocketFile(path, (path) => listener.listen({ path }), {

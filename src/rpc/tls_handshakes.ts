@@ -1,13 +1,22 @@
 import type { Socket } from "node:net";
+import { X509Certificate } from "node:crypto";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { getLogger } from "@logtape/logtape";
+import { fingerprintOf } from "../pki/fingerprint.ts";
+import type { Caller } from "./caller.ts";
+import type { ClientKind, ClientLimits } from "./client_limits.ts";
+import type { Connection } from "./connection.ts";
 import type { RpcLimits } from "./limits.ts";
-import type { TlsIdentity } from "./tls_identity.ts";
+import { type LiveClient, LiveClients } from "./live_clients.ts";
+import type { Refusals } from "./refusals.ts";
+import type {
+  ShownCertificate,
+  TlsCredentials,
+  TlsMaterial,
+} from "./tls_credentials.ts";
 
 /** Certificates that are remembered for sessions that are resumed. */
 const MAX_VERIFIED = 4096;
-/** Refused clients are told to the operator this often at most, in ms. */
-const REPORT_INTERVAL_MS = 10_000;
 
 /** Why a handshake came to nothing, by code of the error or of the verification. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -23,93 +32,206 @@ const log = getLogger(["stellar-net", "rpc"]);
 /** The runtime keeps what a TLS connection runs over. */
 type Wrapped = TLSSocket & { readonly _parent?: object };
 
+/** A connection whose handshake has begun. */
+interface Arrival {
+  readonly socket: Socket;
+  /** Address of the client: a connection that has ended does not know its own. */
+  readonly from: string;
+  /** Of the certificate that it is shown. */
+  readonly fingerprint: string;
+}
+
 /** Options of handshakes. */
 export interface TlsHandshakesOptions {
-  readonly identity: TlsIdentity;
-  readonly limits: Pick<RpcLimits, "headerTimeoutMs">;
-  /** Takes over a connection whose client has shown a certificate that is trusted. */
-  readonly onSecure: (socket: TLSSocket) => void;
+  readonly credentials: TlsCredentials;
+  readonly limits: RpcLimits;
+  readonly clients: ClientLimits;
+  readonly refusals: Refusals;
+  /** Takes over a connection when it is known who its client is. */
+  readonly onSecure: (socket: TLSSocket, connection: Connection) => void;
 }
 
 /**
- * Speaks TLS 1.3 on connections that others have accepted, and asks each
- * client for a certificate. Who shows none, or a bad one, gets no further.
+ * Speaks TLS 1.3 on connections that others have accepted, asks each client
+ * for a certificate and tells whose it is. Who shows none, or a bad one, gets
+ * no further where newcomers are not taken, and otherwise as what it is.
  */
 export class TlsHandshakes {
   readonly #options: TlsHandshakesOptions;
-  readonly #server: Server;
   readonly #stopReloads: () => void;
+  readonly #live: LiveClients;
+  /** Undefined while there is no certificate to show. */
+  #server: Server | undefined;
+  #fingerprint = "";
   /** Connections without a client that is known yet, by where they come from and go to. */
-  readonly #pending = new Map<string, Socket>();
+  readonly #pending = new Map<string, Arrival>();
   /** Certificates that were verified in full, by fingerprint, and the authorities then. */
   readonly #verified = new Map<string, string>();
-  /** Addresses of clients: a connection that has ended does not know its own. */
-  readonly #from = new WeakMap<object, string>();
-  #reportedAtMs = -Infinity;
-  #unreported = 0;
+  /** By what a TLS connection runs over. */
+  readonly #arrivals = new WeakMap<object, Arrival>();
 
   constructor(options: TlsHandshakesOptions) {
-    const { identity, limits } = options;
+    const { credentials, limits } = options;
     this.#options = options;
-    this.#server = createServer({
-      ...identity.material,
-      requestCert: true,
-      rejectUnauthorized: true,
-      minVersion: "TLSv1.3",
-      ALPNProtocols: ["h2", "http/1.1"],
-      handshakeTimeout: limits.headerTimeoutMs,
-    });
-    this.#server.on("secureConnection", (socket) => this.#check(socket));
-    this.#server.on("tlsClientError", (error, socket) => {
-      socket.on("error", ignore);
-      const why = reasonOf(error, socket);
-      if (why !== undefined) this.#report(why, socket);
-      // After a handshake that takes too long it is still there.
-      socket.destroy();
-    });
-    this.#stopReloads = identity.onChange(() =>
-      this.#server.setSecureContext({
-        ...identity.material,
-        minVersion: "TLSv1.3",
-      })
-    );
+    this.#live = new LiveClients({ credentials, limits });
+    this.#takeUp();
+    this.#stopReloads = credentials.onChange(() => this.#takeUp());
   }
 
-  /** Begins a handshake on a connection of which nothing was read. */
-  accept(socket: Socket): void {
+  /**
+   * Begins a handshake on a connection of which nothing was read. While there
+   * is no certificate to show it is closed.
+   */
+  accept(socket: Socket, from: string): void {
+    if (!this.#server) {
+      socket.destroy();
+      return;
+    }
     const ends = endsOf(socket);
-    this.#pending.set(ends, socket);
+    const arrival = { socket, from, fingerprint: this.#fingerprint };
+    this.#pending.set(ends, arrival);
     socket.once("close", () => this.#pending.delete(ends));
-    this.#from.set(socket, socket.remoteAddress ?? "");
+    this.#arrivals.set(socket, arrival);
     this.#server.emit("connection", socket);
   }
 
   /** Ends the handshakes that are under way, and takes no more new certificates in. */
   stop(): void {
     this.#stopReloads();
-    for (const socket of this.#pending.values()) socket.destroy();
+    this.#live.stop();
+    for (const { socket } of this.#pending.values()) socket.destroy();
+  }
+
+  #takeUp(): void {
+    const { material } = this.#options.credentials;
+    if (!material) return;
+    const { cert, key, ca } = material;
+    this.#fingerprint = fingerprintOf(new X509Certificate(cert).raw);
+    const context = { cert, key, ca, minVersion: "TLSv1.3" as const };
+    if (this.#server) this.#server.setSecureContext(context);
+    else this.#server = this.#createServer(material);
+  }
+
+  #createServer({ cert, key, ca }: TlsMaterial): Server {
+    const { credentials, limits } = this.#options;
+    const server = createServer({
+      ...{ cert, key, ca },
+      requestCert: true,
+      rejectUnauthorized: !credentials.acceptsNewcomers,
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: limits.headerTimeoutMs,
+    });
+    server.on("secureConnection", (socket) => this.#check(socket));
+    server.on("tlsClientError", (error, socket) => {
+      socket.on("error", ignore);
+      const why = reasonOf(error, socket);
+      if (why !== undefined) {
+        const from = this.#arrivalOf(socket)?.from ?? "an unknown address";
+        this.#options.refusals.report({ from, why });
+      }
+      // After a handshake that takes too long it is still there.
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #arrivalOf(socket: TLSSocket): Arrival | undefined {
+    return this.#arrivals.get((socket as Wrapped)._parent ?? socket) ??
+      this.#pending.get(endsOf(socket));
   }
 
   #check(socket: TLSSocket): void {
     socket.on("error", ignore);
+    const arrival = this.#arrivalOf(socket);
     this.#pending.delete(endsOf(socket));
-    if (!socket.authorized || !this.#isCurrent(socket)) {
-      this.#report(UNVERIFIED, socket);
+    if (!arrival) {
+      // It has ended already.
       socket.destroy();
-    } else {
-      this.#options.onSecure(socket);
+      return;
     }
+    const { credentials, refusals } = this.#options;
+    const { from } = arrival;
+    const shown = this.#shownBy(socket);
+    if (!credentials.acceptsNewcomers && !shown?.isTrusted) {
+      refusals.report({ from, why: UNVERIFIED });
+      socket.destroy();
+      return;
+    }
+    const caller = shown
+      ? this.#recognize(shown, from)
+      : { kind: "newcomer", address: from } as const;
+    if (caller.kind === "refused") refusals.report({ from, why: caller.why });
+    this.#admit(socket, { arrival, shown, caller });
+  }
+
+  #recognize(shown: ShownCertificate, address: string): Caller {
+    try {
+      return { ...this.#options.credentials.recognize(shown), address };
+    } catch (error) {
+      log.error("Cannot tell who is at {address}: {error}", { address, error });
+      const why = "Cannot tell whose certificate it is";
+      return { kind: "refused", why, address };
+    }
+  }
+
+  /** Lets a client call, if it has not too many connections already. */
+  #admit(
+    socket: TLSSocket,
+    { arrival, shown, caller }: {
+      readonly arrival: Arrival;
+      readonly shown: ShownCertificate | undefined;
+      readonly caller: Caller;
+    },
+  ): void {
+    const { clients, credentials, onSecure } = this.#options;
+    const [kind, name]: readonly [ClientKind, string] = caller.kind === "member"
+      ? ["identity", `${caller.identity.role} ${caller.identity.name}`]
+      : ["newcomer", arrival.from];
+    const share = clients.enter(kind, name);
+    if (!share) {
+      socket.destroy();
+      return;
+    }
+    const client: LiveClient = {
+      ...{ caller, shown },
+      authorities: credentials.material?.ca ?? "",
+      sinceMs: performance.now(),
+      end() {
+        socket.destroy();
+        arrival.socket.destroy();
+      },
+    };
+    this.#live.add(client);
+    arrival.socket.once("close", () => {
+      this.#live.delete(client);
+      clients.leave(kind, share);
+    });
+    onSecure(socket, {
+      ...{ caller, share },
+      serverFingerprint: arrival.fingerprint,
+    });
+  }
+
+  #shownBy(socket: TLSSocket): ShownCertificate | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    return certificate && {
+      der: certificate.raw,
+      isTrusted: socket.authorized && this.#isCurrent(socket, certificate),
+      usage: "client",
+    };
   }
 
   /**
    * Whether what a client has shown holds now. In Deno 2.9.6 a session that is
    * resumed is not verified again: not its time, nor against new authorities.
    */
-  #isCurrent(socket: TLSSocket): boolean {
-    const certificate = socket.getPeerX509Certificate();
-    if (!certificate) return false;
-    const { fingerprint256, validTo } = certificate;
-    const { ca } = this.#options.identity.material;
+  #isCurrent(
+    socket: TLSSocket,
+    { fingerprint256, validTo }: X509Certificate,
+  ): boolean {
+    const ca = this.#options.credentials.material?.ca;
+    if (ca === undefined) return false;
     if (socket.isSessionReused()) {
       return this.#verified.get(fingerprint256) === ca &&
         Date.now() <= Date.parse(validTo);
@@ -121,23 +243,6 @@ export class TlsHandshakes {
       this.#verified.delete(oldest);
     }
     return true;
-  }
-
-  #report(why: string, socket: TLSSocket): void {
-    const nowMs = performance.now();
-    const from = this.#from.get((socket as Wrapped)._parent ?? socket) ??
-      "an unknown address";
-    if (nowMs - this.#reportedAtMs < REPORT_INTERVAL_MS) {
-      this.#unreported++;
-      log.debug("Refused a client at {from}: {why}", { from, why });
-      return;
-    }
-    const others = this.#unreported;
-    this.#reportedAtMs = nowMs;
-    this.#unreported = 0;
-    log.warn("Refused a client at {from}: {why} ({others} others before)", {
-      ...{ from, why, others },
-    });
   }
 }
 

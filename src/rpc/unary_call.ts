@@ -8,16 +8,18 @@ import {
   Code,
   ConnectError,
   type ContextValues,
-  createContextValues,
   type HandlerContext,
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { getLogger } from "@logtape/logtape";
+import type { ClientShare } from "./client_limits.ts";
+import { CallValues, type Connection } from "./connection.ts";
 import { undoUndelivered } from "./delivery.ts";
 import { joinEnvelope, splitEnvelope } from "./envelope.ts";
 import { toConnectError } from "./errors.ts";
 import { formatGrpcStatus } from "./grpc_status.ts";
+import { entries, toHeaders } from "./http2_headers.ts";
 import type { RpcLimits } from "./limits.ts";
 import type { CallMetrics } from "./call_metrics.ts";
 import type { OpenCall, OpenCalls } from "./open_calls.ts";
@@ -30,6 +32,8 @@ export type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
 export interface UnaryCallOptions {
   readonly method: UnaryMethod;
   readonly headers: IncomingHttpHeaders;
+  /** What it came on. */
+  readonly connection: Connection;
   readonly limits: RpcLimits;
   /** Where the call is counted. */
   readonly calls: OpenCalls;
@@ -60,6 +64,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   #bytes = 0;
   #received = false;
   #answered = false;
+  #answeredAt = Infinity;
   #deadline: number | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #abort: AbortController | undefined;
@@ -78,7 +83,12 @@ export class UnaryCall implements HandlerContext, OpenCall {
   /** Starts to read the request; the rest follows from what comes. */
   start(): void {
     const stream = this.#stream;
-    this.#options.calls.add(this);
+    try {
+      this.#options.calls.add(this);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     stream.on("data", (chunk: Uint8Array) => this.#onData(chunk));
     stream.on("end", () => void this.#onEnd());
     stream.on("close", () => this.#onClose());
@@ -93,8 +103,15 @@ export class UnaryCall implements HandlerContext, OpenCall {
   check(now: number): void {
     const { limits } = this.#options;
     const age = now - this.#startedAt;
-    if (age > limits.maxDeadlineMs) this.#expire();
+    if (now - this.#answeredAt > limits.requestTimeoutMs) {
+      // The client does not read its answer.
+      this.#stream.destroy();
+    } else if (age > limits.maxDeadlineMs) this.#expire();
     else if (!this.#received && age > limits.requestTimeoutMs) this.#expire();
+  }
+
+  get share(): ClientShare | undefined {
+    return this.#options.connection.share;
   }
 
   get method(): DescMethod {
@@ -131,7 +148,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   get values(): ContextValues {
-    return this.#values ??= createContextValues();
+    return this.#values ??= new CallValues(this.#options.connection);
   }
 
   readonly timeoutMs = (): number | undefined =>
@@ -258,6 +275,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
 
   #end(): void {
     this.#answered = true;
+    this.#answeredAt = Date.now();
     clearTimeout(this.#timer);
     this.#abort?.abort(this.#abortReason ?? ANSWERED);
   }
@@ -269,19 +287,4 @@ export class UnaryCall implements HandlerContext, OpenCall {
       ...entries(this.#responseHeader),
     };
   }
-}
-
-function entries(headers: Headers | undefined): Record<string, string> {
-  return headers ? Object.fromEntries(headers) : {};
-}
-
-function toHeaders(headers: IncomingHttpHeaders): Headers {
-  const result = new Headers();
-  for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith(":")) continue;
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item !== undefined) result.append(name, item);
-    }
-  }
-  return result;
 }

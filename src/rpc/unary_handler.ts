@@ -5,6 +5,7 @@ import {
   createServiceImplSpec,
   type MethodImplSpec,
 } from "@connectrpc/connect";
+import type { Connection } from "./connection.ts";
 import {
   UnaryCall,
   type UnaryCallOptions,
@@ -12,7 +13,10 @@ import {
 } from "./unary_call.ts";
 
 /** What all calls of a handler share. */
-export type UnaryHandlerOptions = Omit<UnaryCallOptions, "method" | "headers">;
+export type UnaryHandlerOptions = Omit<
+  UnaryCallOptions,
+  "method" | "headers" | "connection"
+>;
 
 /**
  * Answers unary gRPC calls over HTTP/2 straight from the stream.
@@ -50,10 +54,15 @@ export class UnaryHandler {
   }
 
   /** Answers a stream, if it is a call of this kind. Returns whether it is. */
-  accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  accept(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    connection: Connection,
+  ): boolean {
     const method = this.#methods.get(headers[":path"] ?? "");
     if (!method || !isPlainGrpc(headers)) return false;
-    new UnaryCall(stream, { ...this.#options, method, headers }).start();
+    const options = { ...this.#options, method, headers, connection };
+    new UnaryCall(stream, options).start();
     return true;
   }
 

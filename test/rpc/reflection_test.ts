@@ -16,7 +16,13 @@ type Request = MessageInitShape<typeof ServerReflectionRequestSchema>;
 const AGENT_FILE = "stellar/net/v1/agent.proto";
 const REGISTRY_FILE = "stellar/net/v1/registry.proto";
 const IPAM_FILE = "stellar/net/v1/ipam.proto";
+const IDENTITY_FILE = "stellar/net/v1/identity.proto";
+const DURATION_FILE = "google/protobuf/duration.proto";
 const TIMESTAMP_FILE = "google/protobuf/timestamp.proto";
+
+/** What the registry's file needs. */
+const NEEDED = [IDENTITY_FILE, DURATION_FILE, IPAM_FILE];
+const REGISTRY_ALONE = [REGISTRY_FILE, TIMESTAMP_FILE, ...NEEDED];
 
 /** Asks in one stream. Each answer is made short: paths of files, names, or an error's code. */
 async function ask(requests: readonly Request[]): Promise<unknown[]> {
@@ -59,7 +65,10 @@ function symbol(value: string): Request {
 }
 
 Deno.test("reflection answers each kind of question", async (t) => {
-  const agentFiles = [AGENT_FILE, TIMESTAMP_FILE, REGISTRY_FILE, IPAM_FILE];
+  const agentFiles = [
+    ...[AGENT_FILE, TIMESTAMP_FILE, REGISTRY_FILE],
+    ...NEEDED,
+  ];
   const rows: readonly (readonly [string, Request, unknown])[] = [
     ["the services", { messageRequest: { case: "listServices", value: "" } }, [
       "stellar.net.v1.AgentService",
@@ -72,16 +81,16 @@ Deno.test("reflection answers each kind of question", async (t) => {
     ["a call", symbol("stellar.net.v1.AgentService.GetStatus"), agentFiles],
     ["a message", symbol("stellar.net.v1.SubnetUsage"), agentFiles],
     ["a field", symbol("stellar.net.v1.SubnetUsage.cidr"), agentFiles],
-    ["an enum of a file that is needed", symbol("stellar.net.v1.SubnetState"), [
-      REGISTRY_FILE,
-      TIMESTAMP_FILE,
-      IPAM_FILE,
-    ]],
-    ["a value of an enum", symbol("stellar.net.v1.SUBNET_STATE_OWNED"), [
-      REGISTRY_FILE,
-      TIMESTAMP_FILE,
-      IPAM_FILE,
-    ]],
+    [
+      "an enum of a file that is needed",
+      symbol("stellar.net.v1.SubnetState"),
+      REGISTRY_ALONE,
+    ],
+    [
+      "a value of an enum",
+      symbol("stellar.net.v1.SUBNET_STATE_OWNED"),
+      REGISTRY_ALONE,
+    ],
     ["a package", symbol("stellar.net.v1"), '5 no symbol "stellar.net.v1"'],
     ["no such symbol", symbol("a.B"), '5 no symbol "a.B"'],
     ["an extension", {
@@ -117,7 +126,7 @@ Deno.test("reflection sends a file that others need once a stream, and goes on a
       file(REGISTRY_FILE),
     ]),
     [
-      [REGISTRY_FILE, TIMESTAMP_FILE, IPAM_FILE],
+      REGISTRY_ALONE,
       '5 no file "a.proto"',
       [AGENT_FILE],
       [REGISTRY_FILE],

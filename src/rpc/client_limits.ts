@@ -1,0 +1,132 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Refusals } from "./refusals.ts";
+import type { RpcLimits } from "./limits.ts";
+
+/** What a client is known by: see {@linkcode ClientLimits}. */
+export type ClientKind = "address" | "identity" | "newcomer";
+
+/** What one client may have at once. */
+interface ShareLimits {
+  readonly connections: number;
+  readonly calls: number;
+  readonly bytes: number;
+}
+
+/** What one client has of a server at the moment. */
+export class ClientShare {
+  /** As logs name the client. */
+  readonly name: string;
+  readonly #limits: ShareLimits;
+  readonly #refusals: Refusals;
+  #calls = 0;
+  #bytes = 0;
+  /** Counted by {@linkcode ClientLimits}. */
+  connections = 0;
+
+  constructor(
+    name: string,
+    { limits, refusals }: {
+      readonly limits: ShareLimits;
+      readonly refusals: Refusals;
+    },
+  ) {
+    this.name = name;
+    this.#limits = limits;
+    this.#refusals = refusals;
+  }
+
+  /** Counts a call that begins. @throws {ConnectError} RESOURCE_EXHAUSTED when it is one too many */
+  begin(): void {
+    const { calls } = this.#limits;
+    if (this.#calls >= calls) {
+      throw this.#refuse(`it has ${calls} calls under way, as many as it may`);
+    }
+    this.#calls++;
+  }
+
+  /** Counts what is received of a call. @throws {ConnectError} RESOURCE_EXHAUSTED when it is too much */
+  receive(bytes: number): void {
+    if (this.#bytes + bytes > this.#limits.bytes) {
+      throw this.#refuse(
+        `it is sending more than ${this.#limits.bytes} bytes at once`,
+      );
+    }
+    this.#bytes += bytes;
+  }
+
+  /** Takes a call out that began, with what was received of it. */
+  end(bytes: number): void {
+    this.#calls--;
+    this.#bytes -= bytes;
+  }
+
+  #refuse(why: string): ConnectError {
+    this.#refusals.report({ from: this.name, why });
+    return new ConnectError(
+      `Cannot take the call of ${this.name}: ${why}; try again`,
+      Code.ResourceExhausted,
+    );
+  }
+}
+
+/**
+ * What each client has of a server, so that none takes all of it. Clients are
+ * known by their identity where they have shown one, else by their address.
+ * Those who have shown none where others have to are newcomers, and have less.
+ */
+export class ClientLimits {
+  readonly #shares = new Map<string, ClientShare>();
+  readonly #limits: Readonly<Record<ClientKind, ShareLimits>>;
+  readonly #refusals: Refusals;
+
+  constructor(limits: RpcLimits, refusals: Refusals) {
+    const { maxCallsPerClient: calls, maxReceivedBytesPerClient: bytes } =
+      limits;
+    this.#limits = {
+      address: { connections: limits.maxConnectionsPerAddress, calls, bytes },
+      identity: { connections: limits.maxConnectionsPerIdentity, calls, bytes },
+      newcomer: {
+        connections: limits.maxConnectionsPerNewcomer,
+        calls: limits.maxCallsPerNewcomer,
+        bytes: limits.maxReceivedBytesPerNewcomer,
+      },
+    };
+    this.#refusals = refusals;
+  }
+
+  /** How many clients there are. */
+  get count(): number {
+    return this.#shares.size;
+  }
+
+  /**
+   * Counts a connection until `leave`. Undefined when it is one too many: it
+   * has to be closed.
+   *
+   * @param name an address, or a role and a name
+   */
+  enter(kind: ClientKind, name: string): ClientShare | undefined {
+    const limits = this.#limits[kind];
+    const key = `${kind} ${name}`;
+    const share = this.#shares.get(key) ??
+      new ClientShare(name, { limits, refusals: this.#refusals });
+    if (share.connections >= limits.connections) {
+      this.#refusals.report({
+        from: name,
+        why: kind === "newcomer"
+          ? `it has ${limits.connections} connections without a certificate that holds, as many as it may`
+          : `it has ${limits.connections} connections, as many as it may`,
+      });
+      return undefined;
+    }
+    share.connections++;
+    this.#shares.set(key, share);
+    return share;
+  }
+
+  /** Takes a connection out that was counted. */
+  leave(kind: ClientKind, share: ClientShare): void {
+    share.connections--;
+    if (share.connections === 0) this.#shares.delete(`${kind} ${share.name}`);
+  }
+}
