@@ -1,3 +1,5 @@
+import type { Lifetimes } from "../identity/certificates.ts";
+import type { Trust } from "../identity/trust.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
@@ -30,4 +32,10 @@ export interface AgentOptions extends ContainersOptions, Clocks {
   readonly random: () => number;
   /** Default: nothing is counted. */
   readonly metrics?: AgentMetrics;
+  /** Hears of what others are checked with, first and after each change. */
+  readonly onTrust?: (trust: Trust) => void;
+  /** Whether certificates are an operator's own: the cluster's authority signs none. Default: it does. */
+  readonly hasGivenCertificates?: boolean;
+  /** How long certificates last, where it is not as usual. */
+  readonly certificateLifetimes?: Partial<Lifetimes>;
 }

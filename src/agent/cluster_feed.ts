@@ -11,18 +11,20 @@ const MAX_SNAPSHOTS = 32;
 /** How long a watcher that does not read keeps others waiting, in ms. */
 const SNAPSHOT_TIMEOUT_MS = 5_000;
 
-/** Nodes and routes that have changed. */
+/** What has changed. */
 export interface Dirty {
   readonly nodes: ReadonlySet<string>;
   /** Destinations in canonical form. */
   readonly routes: ReadonlySet<string>;
+  /** Whether what others are checked with has. */
+  readonly trust: boolean;
 }
 
 /** What a feed tells its watchers, made from the registry's state. */
 export interface ClusterFeedSource {
   /** All that there is. Calls `then` with it before anything changes. */
   snapshot(then: (event: ClusterEvent) => void): Promise<void>;
-  /** What became of some nodes and routes. */
+  /** What became of what has changed. */
   changes(dirty: Dirty): Promise<ClusterEvent>;
 }
 
@@ -41,6 +43,7 @@ export class ClusterFeed {
   readonly #watchers = new Set<Watcher>();
   #nodes = new Set<string>();
   #routes = new Set<string>();
+  #trust = false;
   #flushing: ReturnType<typeof setTimeout> | undefined;
   /** All that there is, as long as nothing has changed. */
   #latest: ClusterEvent | undefined;
@@ -64,6 +67,14 @@ export class ClusterFeed {
     this.#latest = undefined;
     if (this.#watchers.size === 0) return;
     this.#routes.add(destination);
+    this.#schedule();
+  }
+
+  /** Takes in that what others are checked with has changed. */
+  touchTrust(): void {
+    this.#latest = undefined;
+    if (this.#watchers.size === 0) return;
+    this.#trust = true;
     this.#schedule();
   }
 
@@ -143,10 +154,15 @@ export class ClusterFeed {
     this.#flushing = undefined;
     this.#nodes = new Set();
     this.#routes = new Set();
+    this.#trust = false;
   }
 
   async #flush(): Promise<void> {
-    const dirty = { nodes: this.#nodes, routes: this.#routes };
+    const dirty = {
+      nodes: this.#nodes,
+      routes: this.#routes,
+      trust: this.#trust,
+    };
     this.#forgetDirty();
     let event: ClusterEvent;
     try {

@@ -1,4 +1,5 @@
 import type { RouteRecord } from "../cluster/state.ts";
+import type { Trust } from "../identity/trust.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 
@@ -27,6 +28,8 @@ export interface ClusterEvent {
   readonly removedNodes: readonly string[];
   /** Destinations in canonical form. */
   readonly removedRoutes: readonly string[];
+  /** What others are checked with: in each snapshot, and where it has changed. Not from hosts that have none. */
+  readonly trust?: Trust;
 }
 
 /** The nodes and extra routes as a watcher knows them. */

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
+import type { Trust } from "../identity/trust.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Allocators } from "./allocators.ts";
 import { ClusterView } from "./cluster_view.ts";
@@ -23,6 +24,8 @@ export interface HostedHomeOptions extends AgentIdentity {
   readonly now: () => number;
   /** Default: nothing is counted. */
   readonly metrics?: AgentMetrics;
+  /** Hears of what others are checked with. */
+  readonly onTrust?: (trust: Trust) => void;
 }
 
 /** The home of an agent that hosts the registry alone: its own addresses are in the same store. */
@@ -121,11 +124,12 @@ export class HostedHome implements Home {
   }
 
   async #follow(): Promise<void> {
-    const { host, metrics } = this.#options;
+    const { host, metrics, onTrust } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
         for await (const event of host.membership.watch(signal)) {
+          if (event.trust) onTrust?.(event.trust);
           this.view.apply(event);
           this.#onChange();
         }

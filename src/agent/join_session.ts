@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { JoinRequest } from "../cluster/join.ts";
 import type { ClusterConfig } from "../cluster/state.ts";
 import type { NetError } from "../error.ts";
+import type { Trust } from "../identity/trust.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Key, Store } from "../store/store.ts";
 import { Allocators } from "./allocators.ts";
@@ -39,6 +40,8 @@ export interface JoinSessionOptions extends AgentIdentity {
   readonly random: () => number;
   /** Default: nothing is counted. */
   readonly metrics?: AgentMetrics;
+  /** Hears of what others are checked with. */
+  readonly onTrust?: (trust: Trust) => void;
 }
 
 /**
@@ -117,9 +120,8 @@ export class JoinSession implements Home, JoinLoopListener {
 
   checkPresent(): void {
     const { state, problem } = this.#link;
-    const { node } = this.#options;
-    if (state === "left") throw hasLeft(node);
-    if (state === "fenced") throw isFenced(node, problem);
+    if (state === "left") throw hasLeft(this.#options.node);
+    if (state === "fenced") throw isFenced(this.#options.node, problem);
   }
 
   // deno-lint-ignore require-await -- it throws as a promise does
@@ -243,6 +245,7 @@ export class JoinSession implements Home, JoinLoopListener {
   }
 
   onEvent(event: ClusterEvent): void {
+    if (event.trust) this.#options.onTrust?.(event.trust);
     this.view.apply(event);
     this.#onChange();
     void this.#keep();

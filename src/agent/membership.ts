@@ -11,7 +11,8 @@ import type { ClusterState, NodeRecord } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
-import { ClusterFeed } from "./cluster_feed.ts";
+import type { Trust } from "../identity/trust.ts";
+import { ClusterFeed, type Dirty } from "./cluster_feed.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_ledger.ts";
 import type { ClusterEvent, ClusterNode } from "./cluster_view.ts";
 import type { Liveness } from "./liveness.ts";
@@ -39,6 +40,7 @@ export class Membership {
   /** The node of this agent, where that is alive as long as it answers. */
   readonly #self: string | undefined;
   readonly #settling: () => Settling | undefined;
+  readonly #trust: () => Trust | undefined;
 
   constructor(
     ledger: ClusterLedger,
@@ -47,12 +49,15 @@ export class Membership {
       readonly liveness: Liveness;
       /** How it stands after a restore. */
       readonly settling?: () => Settling | undefined;
+      /** What nodes are to check each other with; undefined for nothing. */
+      readonly trust?: () => Trust | undefined;
     },
   ) {
     this.#ledger = ledger;
     this.#self = options.self;
     this.#liveness = options.liveness;
     this.#settling = options.settling ?? (() => undefined);
+    this.#trust = options.trust ?? (() => undefined);
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
@@ -64,6 +69,11 @@ export class Membership {
   /** Takes in that a node is alive or silent, as others tell, for those who watch. */
   onLivenessChanged(node: string): void {
     this.#feed.touchNode(node);
+  }
+
+  /** Takes in that what nodes check each other with has changed, for those who watch. */
+  onTrustChanged(): void {
+    this.#feed.touchTrust();
   }
 
   /** Takes in that all may be different: who watches begins anew. */
@@ -250,15 +260,13 @@ export class Membership {
       routes: [...state.routes.values()],
       removedNodes: [],
       removedRoutes: [],
+      ...this.#trustPart(),
     };
   }
 
   #changes(
     state: ClusterState,
-    dirty: {
-      readonly nodes: ReadonlySet<string>;
-      readonly routes: ReadonlySet<string>;
-    },
+    dirty: Dirty,
   ): ClusterEvent {
     const nodes = [...dirty.nodes];
     const routes = [...dirty.routes];
@@ -269,7 +277,13 @@ export class Membership {
       routes: routes.flatMap((r) => state.routes.get(r) ?? []),
       removedNodes: nodes.filter((n) => !state.nodes.has(n)),
       removedRoutes: routes.filter((r) => !state.routes.has(r)),
+      ...(dirty.trust ? this.#trustPart() : {}),
     };
+  }
+
+  #trustPart(): Pick<ClusterEvent, "trust"> {
+    const trust = this.#trust();
+    return trust ? { trust } : {};
   }
 }
 

@@ -20,6 +20,8 @@ export interface NodePoolsOptions {
   readonly registry: Registry;
   readonly membership: Membership;
   readonly allocators: Allocators;
+  /** Sees that no certificate is accepted that a node has so far. */
+  readonly revoke: (node: string) => Promise<unknown>;
 }
 
 /** What a host that joins gets. */
@@ -116,11 +118,16 @@ export class NodePools {
   }
 
   /**
-   * Forgets a node and frees its subnets, whatever it holds.
+   * Forgets a node and frees its subnets, whatever it holds. Where an operator
+   * removes it, its certificates are revoked first.
    *
+   * @param isReclaimed it was silent for too long: it may come back
    * @throws {NetError} as {@linkcode Membership.remove} does
    */
-  async remove(request: NodeRemoval): Promise<readonly Prefix[]> {
+  async remove(
+    request: NodeRemoval,
+    { isReclaimed = false }: { readonly isReclaimed?: boolean } = {},
+  ): Promise<readonly Prefix[]> {
     const { store, allocators, membership } = this.#options;
     const { node } = request;
     await membership.checkRemoval(request);
@@ -129,6 +136,9 @@ export class NodePools {
         "failed_precondition",
         `Cannot remove node "${node}": it hosts the registry; run "stellar-net node leave" there`,
       );
+    }
+    if (request.instanceId === "" && !isReclaimed) {
+      await this.#options.revoke(node);
     }
     const allocator = await this.#poolOf(node);
     if (!allocator) {

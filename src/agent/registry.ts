@@ -24,7 +24,7 @@ import type {
   NodeRecord,
   RouteRecord,
 } from "../cluster/state.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Planned, type Refusal, refuse } from "../plan.ts";
 import type { Version } from "../store/store.ts";
@@ -137,6 +137,23 @@ export class Registry {
   /** What is known of a node, undefined when nothing is. */
   node(node: string): Promise<NodeRecord | undefined> {
     return this.#ledger.read((state) => state.nodes.get(node));
+  }
+
+  /**
+   * The node that is reached at an address: it advertises it, or its API is
+   * there. Undefined when none is.
+   *
+   * @param except a node that is left out
+   */
+  reachedAt(address: Address, except: string): Promise<string | undefined> {
+    const text = formatAddress(address);
+    return this.#ledger.read((state) =>
+      [...state.nodes.values()].find((node) =>
+        node.name !== except &&
+        (node.advertised.some((own) => formatAddress(own) === text) ||
+          hostOf(node.apiUrl) === text)
+      )?.name
+    );
   }
 
   /** Whether a node runs an agent of its own. */
@@ -255,6 +272,12 @@ export class Registry {
     const claim = { node, held: [], subnets: plan.answer };
     return refuseNewSubnets(state, claim, settling) ?? plan;
   }
+}
+
+/** The host in the URL of an API, without brackets; empty for an empty one. */
+function hostOf(apiUrl: string): string {
+  if (!URL.canParse(apiUrl)) return "";
+  return new URL(apiUrl).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 function withChange<T>(

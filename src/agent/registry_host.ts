@@ -2,6 +2,9 @@ import { getLogger } from "@logtape/logtape";
 import type { SubnetOwner } from "../cluster/settling.ts";
 import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
+import type { Lifetimes } from "../identity/certificates.ts";
+import type { IdentityRegistry } from "../identity/identity_registry.ts";
+import type { Trust } from "../identity/trust.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Store } from "../store/store.ts";
 import { DEFAULT_NETWORK } from "./agent_options.ts";
@@ -13,6 +16,7 @@ import {
 } from "./cluster_ledger.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
 import type { NodePlace } from "./home.ts";
+import { hasGivenCertificates, openIdentity } from "./identity_host.ts";
 import { type Clocks, OwnLiveness } from "./liveness.ts";
 import { Membership } from "./membership.ts";
 import type { AgentMetrics } from "./metrics.ts";
@@ -26,6 +30,8 @@ import { sleep } from "./sleep.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
+/** How often it is looked what identities have ended, in ms. */
+const TIDY_INTERVAL_MS = 60_000;
 
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
@@ -49,6 +55,10 @@ export interface RegistryHostOptions extends Clocks {
   readonly randomId: () => string;
   /** Default: nothing is counted. */
   readonly metrics?: AgentMetrics;
+  /** Whether certificates are an operator's own: the cluster's authority signs none. Default: it does. */
+  readonly hasGivenCertificates?: boolean;
+  /** How long certificates last, where it is not as usual. */
+  readonly certificateLifetimes?: Partial<Lifetimes>;
 }
 
 /** The registry that is in a store, with the addresses of nodes without an agent. */
@@ -58,6 +68,8 @@ export class RegistryHost {
   readonly pools: NodePools;
   readonly allocators: Allocators;
   readonly cluster: ClusterConfig;
+  /** The cluster's certificate authority. */
+  readonly identity: IdentityRegistry;
   /** How it stands after a restore. */
   readonly settling: SettlingTime;
   /** What is done before another host gets a subnet. */
@@ -67,6 +79,7 @@ export class RegistryHost {
   readonly #liveness: SharedLiveness | undefined;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
+  #tidiedAtMs = -Infinity;
 
   private constructor(
     options: RegistryHostOptions,
@@ -76,6 +89,7 @@ export class RegistryHost {
       readonly membership: Membership;
       readonly liveness: SharedLiveness | undefined;
       readonly cluster: ClusterConfig;
+      readonly identity: IdentityRegistry;
       readonly settling: SettlingTime;
     },
   ) {
@@ -86,6 +100,7 @@ export class RegistryHost {
     this.registry = started.registry;
     this.membership = started.membership;
     this.cluster = started.cluster;
+    this.identity = started.identity;
     this.settling = started.settling;
     this.allocators = new Allocators({
       ...options,
@@ -97,7 +112,12 @@ export class RegistryHost {
       self: isShared ? undefined : node,
       claimOwn: () => this.beforeJoin(),
       allocators: this.allocators,
+      revoke: async (name) => {
+        if (options.hasGivenCertificates) return;
+        await this.identity.revoke({ role: "node", name }, "node removed");
+      },
     });
+    this.identity.onChange(() => this.membership.onTrustChanged());
   }
 
   /**
@@ -117,6 +137,7 @@ export class RegistryHost {
       isShared,
       onCommitted: (changes) => membership.onCommitted(changes),
     });
+    let trust = (): Trust | undefined => undefined;
     const liveness = isShared
       ? new SharedLiveness({
         id: instanceId,
@@ -130,6 +151,7 @@ export class RegistryHost {
       self: isShared ? undefined : node,
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
       settling: () => settling.now,
+      trust: () => options.hasGivenCertificates ? undefined : trust(),
     });
     const registry = new Registry(ledger, () => settling.now);
     const found = await registry.config();
@@ -140,19 +162,33 @@ export class RegistryHost {
         networks: networks.length > 0 ? networks : [DEFAULT_NETWORK],
         createdAtMs: now(),
       });
+    const identity = await openIdentity(options, { registry, cluster });
+    trust = () => identity.knownTrust;
     return new RegistryHost(options, {
       ledger,
       registry,
       membership,
       liveness,
       cluster,
+      identity,
       settling,
     });
+  }
+
+  /**
+   * The cluster's certificate authority.
+   *
+   * @throws {NetError} `failed_precondition` where it signs nothing
+   */
+  requireIdentity(): IdentityRegistry {
+    if (this.#options.hasGivenCertificates) throw hasGivenCertificates();
+    return this.identity;
   }
 
   /** Begins to follow what other agents that host the registry do. */
   start(): void {
     if (!this.#liveness) return;
+    this.identity.start();
     this.#liveness.start();
     this.#following = this.#follow();
   }
@@ -161,6 +197,7 @@ export class RegistryHost {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#following;
+    await this.identity.stop();
     await this.#liveness?.stop();
   }
 
@@ -197,8 +234,13 @@ export class RegistryHost {
   async look(reclaimAfterMs: number | undefined): Promise<void> {
     await this.settling.look();
     for (const node of await this.membership.look(reclaimAfterMs)) {
-      await this.pools.remove({ node, instanceId: "", force: true });
+      const removal = { node, instanceId: "", force: true };
+      await this.pools.remove(removal, { isReclaimed: true });
     }
+    const uptimeMs = this.#options.uptimeMs();
+    if (uptimeMs - this.#tidiedAtMs < TIDY_INTERVAL_MS) return;
+    this.#tidiedAtMs = uptimeMs;
+    await this.identity.tidy();
   }
 
   async #follow(): Promise<void> {

@@ -1,3 +1,4 @@
+import { IDENTITY_PREFIX } from "../identity/identity_records.ts";
 import type { Commit, Entry, Key, Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
 import { CLUSTER_PREFIX } from "./cluster_records.ts";
@@ -15,8 +16,8 @@ export interface RegistryPart {
 }
 
 /**
- * What a registry keeps in its store: all about the cluster, and the addresses
- * and the history of the nodes that have no agent.
+ * What a registry keeps in its store: all about the cluster and its
+ * identities, and the addresses and the history of the nodes that have no agent.
  *
  * @param own the nodes of the agents whose own state is in the same store
  */
@@ -28,6 +29,7 @@ export function registryParts(own: ReadonlySet<string>): RegistryPart[] {
       has: (key) => !isMoveMark(key),
       isExact: true,
     },
+    { prefix: IDENTITY_PREFIX, has: () => true, isExact: true },
     { prefix: ["ip"], has: ([, node]) => isForeign(node), isExact: true },
     { prefix: ["agent"], has: isRestoredKey, isExact: true },
     {

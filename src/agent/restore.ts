@@ -2,7 +2,8 @@ import type { BackupPart } from "../backup/read.ts";
 import type { BackupHeader } from "../backup/format.ts";
 import type { RestoreSummary } from "../backup/restore_summary.ts";
 import { NetError } from "../error.ts";
-import type { Store } from "../store/store.ts";
+import { isTokenKey, revokedToken } from "../identity/identity_records.ts";
+import type { Entry, JsonValue, Store } from "../store/store.ts";
 import { Batch } from "./batch.ts";
 import { isRestoredKey, type Restored, restoredPut } from "./restored.ts";
 import { isPoolKey, movePool } from "./restored_pool.ts";
@@ -101,16 +102,25 @@ async function load(
     // What was restored before has settled, or begins anew.
     if (isRestoredKey(part.entry.key)) continue;
     const { key, value } = part.entry;
-    const restoredValue = isPoolKey(key)
-      ? movePool({ key, value, version: "" })
-      : value;
-    batch.add({ puts: [{ key, value: restoredValue }] });
+    const entry = { key, value, version: "" };
+    batch.add({ puts: [{ key, value: restoredValue(entry, restored) }] });
     if (!batch.isFull) continue;
     await store.commit(batch.commit());
     batch = new Batch(store.limits);
   }
   if (!batch.isEmpty) await store.commit(batch.commit());
   return entries;
+}
+
+/** What an entry is restored with. */
+function restoredValue(
+  entry: Entry,
+  restored: Restored | undefined,
+): JsonValue {
+  if (isPoolKey(entry.key)) return movePool(entry);
+  return restored && isTokenKey(entry.key)
+    ? revokedToken(entry, restored.takenAtMs)
+    : entry.value;
 }
 
 function refuseNewer({ schema, program }: BackupHeader): void {

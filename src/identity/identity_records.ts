@@ -125,21 +125,25 @@ export function readTrustEntry(
     : { revocation: read(entry, readRevocationRecord) };
 }
 
+/** Whether a key is that of a join token. */
+export function isTokenKey(key: Key): boolean {
+  return key.length === TOKEN_PREFIX.length + 1 &&
+    TOKEN_PREFIX.every((part, i) => part === key[i]);
+}
+
 /**
- * The value that an entry of a backup is restored with: a join token is
- * revoked, for nobody knows how often it was used since.
+ * What a join token is restored with from a backup: it is revoked, for nobody
+ * knows how often it was used since.
  *
- * @param restoredAtMs since when it lets nobody in
+ * @param revokedAtMs since when it lets nobody in, unless it was revoked before
  */
-export function restoredIdentityValue(
-  entry: Entry,
-  restoredAtMs: number,
-): JsonValue {
-  const isToken = TOKEN_PREFIX.every((part, i) => part === entry.key[i]);
-  if (!isToken) return entry.value;
+export function revokedToken(entry: Entry, revokedAtMs: number): JsonValue {
   const record = read(entry, readTokenRecord);
-  const revokedAtMs = record.revokedAtMs || Math.max(1, restoredAtMs);
-  return putRecord(entry.key, { ...record, revokedAtMs }).value;
+  const revoked = {
+    ...record,
+    revokedAtMs: record.revokedAtMs || Math.max(1, revokedAtMs),
+  };
+  return putRecord(entry.key, revoked).value;
 }
 
 async function readAll<T>(

@@ -1,5 +1,3 @@
-import { getLogger } from "@logtape/logtape";
-import { NetError } from "../error.ts";
 import type { Address } from "../net/address.ts";
 import type { TrustRecord } from "../pki/authority.ts";
 import type { PeerIdentity } from "../pki/identity.ts";
@@ -51,8 +49,6 @@ import {
 import { IdentityTransactions, type PlannedWrites } from "./transaction.ts";
 import type { Credentials, Trust } from "./trust.ts";
 import { TrustFollower } from "./trust_follower.ts";
-
-const log = getLogger(["stellar-net", "identity"]);
 
 /**
  * The cluster's certificate authority, with its join tokens, what it has
@@ -273,15 +269,8 @@ export class IdentityRegistry {
   ): Promise<T> {
     const answer = await this.#transactions
       .run(() => plan(this.#options.now()));
-    try {
-      await this.#trust.refresh();
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      // It is done all the same. The next look brings it.
-      log.warn("Cannot read what is trusted, trying again later: {error}", {
-        error,
-      });
-    }
+    // It is done, whether that can be read now or not.
+    await this.#trust.tryRefresh();
     return answer;
   }
 

@@ -57,6 +57,18 @@ export class TrustFollower {
     return refresh;
   }
 
+  /** As {@linkcode TrustFollower.refresh}; where that fails, another one brings it. */
+  async tryRefresh(): Promise<void> {
+    try {
+      await this.refresh();
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      log.warn("Cannot read what is trusted, trying again later: {error}", {
+        error,
+      });
+    }
+  }
+
   /** Begins to follow what others change in the store. */
   start(): void {
     this.#following = this.#follow();

@@ -14,6 +14,7 @@ import {
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { routeMessage } from "./convert.ts";
+import { trustMessage } from "./convert_identity.ts";
 
 const NODE_STATES: Record<ClusterNode["state"], NodeState> = {
   ready: NodeState.READY,
@@ -49,6 +50,7 @@ export function watchMessage(
     routes: event.routes.map(routeMessage),
     removedNodes: [...event.removedNodes],
     removedRoutes: [...event.removedRoutes],
+    ...(event.trust && { trust: trustMessage(event.trust) }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ClusterEvent, ClusterNode } from "../agent/cluster_view.ts";
@@ -15,11 +16,15 @@ import {
   NodeState,
   RegistryService,
   type Route,
+  type WatchResponse,
 } from "../gen/stellar/net/v1/registry_pb.ts";
 import type { Allocation } from "../ipam/allocation.ts";
 import { formatAddress, parseAddress } from "../net/address.ts";
 import { createCarve } from "../net/carve.ts";
 import { formatPrefix, parsePrefix } from "../net/prefix.ts";
+import { readTrust } from "./convert_identity.ts";
+
+const log = getLogger(["stellar-net", "rpc"]);
 
 const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
   [NodeState.UNSPECIFIED]: "unreachable",
@@ -99,7 +104,22 @@ export class RpcRegistryPeer implements RegistryPeer {
         routes: message.routes.map(readRoute),
         removedNodes: message.removedNodes,
         removedRoutes: message.removedRoutes,
+        ...this.#trustPart(message),
       };
+    }
+  }
+
+  /** Trust that cannot be read leaves in force what was known before: routes go on. */
+  #trustPart({ trust }: WatchResponse): Pick<ClusterEvent, "trust"> {
+    try {
+      return trust ? { trust: readTrust(trust) } : {};
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      log.warn("Cannot take in what {url} trusts: {error}; update this agent", {
+        url: this.url,
+        error: error.message,
+      });
+      return {};
     }
   }
 

@@ -1,0 +1,49 @@
+import type { ClusterConfig } from "../cluster/state.ts";
+import { NetError } from "../error.ts";
+import type { Lifetimes } from "../identity/certificates.ts";
+import { IdentityRegistry } from "../identity/identity_registry.ts";
+import type { Store } from "../store/store.ts";
+import { refuseMarked, UNMOVED } from "./move_marks.ts";
+import type { Registry } from "./registry.ts";
+
+/** With what the cluster's authority is opened. */
+export interface IdentityHostOptions {
+  /** The registry's. */
+  readonly store: Store;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** How long certificates last, where it is not as usual. */
+  readonly certificateLifetimes?: Partial<Lifetimes>;
+}
+
+/** Opens the cluster's authority, or makes the first. */
+export function openIdentity(
+  { store, now, certificateLifetimes: lifetimes }: IdentityHostOptions,
+  { registry, cluster }: {
+    readonly registry: Registry;
+    readonly cluster: ClusterConfig;
+  },
+): Promise<IdentityRegistry> {
+  return IdentityRegistry.open({
+    store,
+    clusterId: cluster.clusterId,
+    now,
+    nodes: {
+      has: async (name) => await registry.node(name) !== undefined,
+      reachedAt: (address, except) => registry.reachedAt(address, except),
+    },
+    ...(lifetimes && { lifetimes }),
+    marks: {
+      checks: UNMOVED,
+      refuse: (entry) => refuseMarked(store, entry),
+    },
+  });
+}
+
+/** The error where certificates are an operator's own. */
+export function hasGivenCertificates(): NetError {
+  return new NetError(
+    "failed_precondition",
+    "Cannot use the cluster's own certificates: this agent was started with --tls-cert, --tls-key and --tls-ca; have certificates issued and revoked by the authority that signs those",
+  );
+}
