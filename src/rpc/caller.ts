@@ -3,6 +3,7 @@ import {
   type ContextValues,
   createContextKey,
 } from "@connectrpc/connect";
+import { quote } from "../net/address.ts";
 import type { PeerIdentity } from "../pki/identity.ts";
 
 /** Who calls: known by the way the call came, never by what it says. */
@@ -54,6 +55,13 @@ export function formatCaller(caller: Caller): string {
   if (caller.kind !== "member") return caller.kind;
   const { role, name } = caller.identity;
   return `${role} ${name}`;
+}
+
+/** A caller as messages name it: `operator "alice"`, `socket`. */
+export function describeCaller(caller: Caller): string {
+  if (caller.kind !== "member") return caller.kind;
+  const { role, name } = caller.identity;
+  return `${role} ${quote(name)}`;
 }
 
 /**

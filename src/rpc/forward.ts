@@ -10,9 +10,15 @@ import type {
   Transport,
 } from "@connectrpc/connect";
 import { NetError } from "../error.ts";
+import { quote } from "../net/address.ts";
+import { callerOf, describeCaller } from "./caller.ts";
+import type { Peer } from "./peers.ts";
+import { allowsNode, permissionOf } from "./permissions.ts";
 
 /** Tells that a call was sent on by another agent, and by which. */
 const FORWARDED_HEADER = "stellar-net-forwarded-by";
+/** Tells a client which agent to ask itself: its URL. */
+const ASK_HEADER = "stellar-net-ask";
 /** How long a call that is sent on may take where its caller does not say, in ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
@@ -28,14 +34,16 @@ export interface ForwardOptions {
   /** Name of this agent's node. */
   readonly node: string;
   /** The agent that answers a call; undefined for this one. */
-  readonly to: (call: ForwardedCall) => Promise<Transport | undefined>;
+  readonly to: (call: ForwardedCall) => Promise<Peer | undefined>;
 }
 
 type Handler = (request: Message, context: HandlerContext) => unknown;
 
 /**
  * A service whose calls are answered by this agent or sent on to another: once,
- * with the deadline of their caller.
+ * with the deadline of their caller, and with the rights of this agent's node.
+ * Who has shown a certificate is sent on where that is enough alone, and
+ * otherwise told whom to ask: their rights cannot be handed on.
  *
  * @param here what this agent answers itself; of what is missing everything is sent on
  */
@@ -61,8 +69,9 @@ function forwardUnary(
   options: ForwardOptions,
 ): Handler {
   return async (request, context) => {
-    const transport = await find(method, request, { own, options, context });
-    if (!transport) return await own!(request, context);
+    const peer = await find(method, request, { own, options, context });
+    if (!peer) return await own!(request, context);
+    const { transport } = peer;
     const response = await transport.unary(
       method as Parameters<Transport["unary"]>[0],
       context.signal,
@@ -80,12 +89,12 @@ function forwardStream(
   options: ForwardOptions,
 ): Handler {
   return async function* (request, context) {
-    const transport = await find(method, request, { own, options, context });
-    if (!transport) {
+    const peer = await find(method, request, { own, options, context });
+    if (!peer) {
       yield* own!(request, context) as AsyncIterable<Message>;
       return;
     }
-    const response = await transport.stream<DescMessage, DescMessage>(
+    const response = await peer.transport.stream<DescMessage, DescMessage>(
       method as Parameters<Transport["stream"]>[0],
       context.signal,
       context.timeoutMs(),
@@ -104,10 +113,10 @@ async function find(
     readonly options: ForwardOptions;
     readonly context: HandlerContext;
   },
-): Promise<Transport | undefined> {
+): Promise<Peer | undefined> {
   const { own, options, context } = call;
-  const transport = await options.to({ method, request });
-  if (!transport) {
+  const peer = await options.to({ method, request });
+  if (!peer) {
     if (own) return undefined;
     throw new NetError(
       "internal",
@@ -115,10 +124,38 @@ async function find(
     );
   }
   const by = context.requestHeader.get(FORWARDED_HEADER);
-  if (by === null) return transport;
+  if (by === null) {
+    checkRights({ method, request }, { ...call, peer });
+    return peer;
+  }
   throw new NetError(
     "unavailable",
     `Cannot answer ${method.name} on node "${options.node}": node "${by}" takes it for this one's; the cluster is changing, try again`,
+  );
+}
+
+/** @throws {NetError} `permission_denied` where this agent's node has not the rights of the caller */
+function checkRights(
+  { method, request }: ForwardedCall,
+  { options, context, peer }: {
+    readonly options: ForwardOptions;
+    readonly context: HandlerContext;
+    readonly peer: Peer;
+  },
+): void {
+  const caller = callerOf(context);
+  const { node } = options;
+  const permission = permissionOf(method);
+  // A request that names no node is not about this one where it is sent on.
+  const mayAsk = !permission.isPersonal && (caller.kind !== "member" ||
+    allowsNode(permission, request, { node, self: "" }));
+  if (mayAsk) return;
+  context.responseHeader.set(ASK_HEADER, peer.url);
+  throw new NetError(
+    "permission_denied",
+    `Cannot send ${method.name} on for ${describeCaller(caller)}: node ${
+      quote(node)
+    } would ask ${peer.url} for itself; ask that agent yourself`,
   );
 }
 

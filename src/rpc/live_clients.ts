@@ -1,8 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
-import { quote } from "../net/address.ts";
-import { type Caller, formatCaller } from "./caller.ts";
+import { type Caller, describeCaller } from "./caller.ts";
 import { parseCertificates } from "./certificate_fault.ts";
 import type { RpcLimits } from "./limits.ts";
 import type { ShownCertificate, TlsCredentials } from "./tls_credentials.ts";
@@ -154,7 +153,5 @@ function isStillTrusted(
 
 function describeClient(caller: Caller): string {
   const from = "address" in caller ? ` at ${caller.address}` : "";
-  return caller.kind === "member"
-    ? `${caller.identity.role} ${quote(caller.identity.name)}${from}`
-    : `${formatCaller(caller)}${from}`;
+  return `${describeCaller(caller)}${from}`;
 }

@@ -12,6 +12,12 @@ export interface PeersOptions {
   readonly connect: (url: string) => Transport;
 }
 
+/** Another agent that is asked. */
+export interface Peer {
+  readonly url: string;
+  readonly transport: Transport;
+}
+
 /** The other agents of the cluster, for calls that are theirs to answer. */
 export class Peers {
   readonly #options: PeersOptions;
@@ -22,7 +28,7 @@ export class Peers {
   }
 
   /** Who answers for the addresses of a node; undefined for this agent. */
-  async ofNode(node: string): Promise<Transport | undefined> {
+  async ofNode(node: string): Promise<Peer | undefined> {
     const { agent } = this.#options;
     if (node === "" || node === agent.node) return undefined;
     const place = await agent.home.placeOf(node);
@@ -30,7 +36,7 @@ export class Peers {
       case "here":
         return undefined;
       case "agent":
-        return this.at(place.url);
+        return this.#peerAt(place.url);
       case "registry":
         return this.registry();
     }
@@ -42,7 +48,7 @@ export class Peers {
    * @throws {NetError} `unavailable` when it is out of reach,
    * `failed_precondition` when this node has left
    */
-  registry(): Transport | undefined {
+  registry(): Peer | undefined {
     const { agent } = this.#options;
     if (agent.isHost) return undefined;
     const { state, url, urls, problem } = agent.home.link;
@@ -59,7 +65,11 @@ export class Peers {
         `Cannot reach the registry at ${urls.join(" or ")}: ${problem}`,
       );
     }
-    return this.at(url);
+    return this.#peerAt(url);
+  }
+
+  #peerAt(url: string): Peer {
+    return { url, transport: this.at(url) };
   }
 
   /** The agent at a URL. */

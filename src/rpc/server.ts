@@ -9,6 +9,7 @@ import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
 import type { ListenAddress } from "../agent/config.ts";
 import type { ApiServer, ListenTcpOptions } from "../agent/daemon.ts";
+import { authorizing } from "./authorize.ts";
 import { CallHandler } from "./call_handler.ts";
 import {
   type CallMetrics,
@@ -217,8 +218,10 @@ function createRouter(
   options.routes(recorder);
   const services = () => new Set(router.handlers.map(({ service }) => service));
   const health = createHealth([...services()].map(({ typeName }) => typeName));
-  health.routes(recorder);
-  createReflection(services).routes(router);
+  // They name no node, and change nothing.
+  const asked = { node: "", now: Date.now };
+  health.routes(authorizing(recorder, asked));
+  createReflection(services).routes(authorizing(router, asked));
   return { router, health };
 }
 

@@ -12,6 +12,7 @@ import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { errorInterceptor } from "../../src/rpc/errors.ts";
 import { type ForwardedCall, forwarding } from "../../src/rpc/forward.ts";
+import type { Peer } from "../../src/rpc/peers.ts";
 
 const HEADER = "stellar-net-forwarded-by";
 const NO_TIMEOUT_MS = 10_000;
@@ -20,7 +21,7 @@ const NO_TIMEOUT_MS = 10_000;
 function createAgent(
   node: string,
   here: Partial<ServiceImpl<typeof Network>>,
-  to: (call: ForwardedCall) => Promise<Transport | undefined>,
+  to: (call: ForwardedCall) => Promise<Peer | undefined>,
 ): Transport {
   return createRouterTransport(
     (router) =>
@@ -39,7 +40,7 @@ function createEnd(
 
 /** Sends all calls on to another agent. */
 function toward(transport: Transport) {
-  return () => Promise.resolve(transport);
+  return () => Promise.resolve({ url: "https://peer:9000", transport });
 }
 
 Deno.test("forwarding() answers what is its own", async () => {
@@ -89,8 +90,8 @@ Deno.test("forwarding() sends nothing on twice", async () => {
 });
 
 Deno.test("forwarding() ends where two agents take each other for the right one", async () => {
-  const b: Transport = createAgent("b", {}, () => Promise.resolve(a));
-  const a: Transport = createAgent("a", {}, () => Promise.resolve(b));
+  const b: Transport = createAgent("b", {}, () => toward(a)());
+  const a: Transport = createAgent("a", {}, toward(b));
   await assert.rejects(createClient(Network, a).getIP({}), /\[unavailable\]/);
 });
 

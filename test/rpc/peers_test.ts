@@ -69,8 +69,9 @@ const PLACES: readonly [
 for (const [what, node, options, url] of PLACES) {
   Deno.test(`Peers.ofNode() of ${what}`, async () => {
     const { peers, urls } = createPeers(options);
-    const transport = await peers.ofNode(node);
-    assert.equal(transport && urls.get(transport), url);
+    const peer = await peers.ofNode(node);
+    assert.equal(peer?.url, url);
+    assert.equal(peer && urls.get(peer.transport), url);
   });
 }
 
@@ -103,7 +104,9 @@ for (const [what, link, error] of REFUSALS) {
 
 Deno.test("Peers.registry() asks the registry for a fenced node too", () => {
   const { peers, urls } = createPeers({ link: { state: "fenced" } });
-  assert.equal(urls.get(peers.registry()!), "http://registry:9000");
+  const { url, transport } = peers.registry()!;
+  assert.equal(url, "http://registry:9000");
+  assert.equal(urls.get(transport), url);
 });
 
 Deno.test("Peers.at() keeps 256 connections, and forgets the oldest", () => {
