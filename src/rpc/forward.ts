@@ -134,7 +134,11 @@ async function find(
   );
 }
 
-/** @throws {NetError} `permission_denied` where this agent's node has not the rights of the caller */
+/**
+ * @throws {NetError} `permission_denied` where this agent's node has not the
+ * rights of a caller with a certificate, `unavailable` where it cannot speak
+ * for the caller at all
+ */
 function checkRights(
   { method, request }: ForwardedCall,
   { options, context, peer }: {
@@ -152,7 +156,7 @@ function checkRights(
   if (mayAsk) return;
   context.responseHeader.set(ASK_HEADER, peer.url);
   throw new NetError(
-    "permission_denied",
+    caller.kind === "member" ? "permission_denied" : "unavailable",
     `Cannot send ${method.name} on for ${describeCaller(caller)}: node ${
       quote(node)
     } would ask ${peer.url} for itself; ask that agent yourself`,

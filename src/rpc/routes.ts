@@ -1,20 +1,24 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../agent/agent.ts";
+import type { AuditLog } from "../agent/audit.ts";
 import type { Examiner } from "../agent/doctor/examiner.ts";
 import type { HostKeeper } from "../agent/host_keeper.ts";
 import { NetError } from "../error.ts";
 import { AgentService } from "../gen/stellar/net/v1/agent_pb.ts";
+import { IdentityService } from "../gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../gen/stellar/services/network/v1/network_pb.ts";
+import { authorizing } from "./authorize.ts";
 import { type ForwardedCall, forwarding } from "./forward.ts";
 import { createAgent, type ProcessInfo } from "./handlers/agent.ts";
+import { createIdentity } from "./handlers/identity.ts";
 import { createIpam } from "./handlers/ipam.ts";
 import { createJoinedRegistry } from "./handlers/joined_registry.ts";
 import { createRegistry } from "./handlers/registry.ts";
 import { createStellarNetwork } from "./handlers/stellar_network.ts";
-import type { Peers } from "./peers.ts";
+import type { Peer, Peers } from "./peers.ts";
 
 /** What an agent's services work with. */
 export interface RoutesOptions {
@@ -23,6 +27,8 @@ export interface RoutesOptions {
   readonly examiner: Examiner;
   readonly peers: Peers;
   readonly process: ProcessInfo;
+  /** Where changes are recorded, with who has asked for them. Default: nowhere. */
+  readonly audit?: AuditLog | undefined;
 }
 
 /** Stellar's calls about the addresses of a node. */
@@ -48,14 +54,15 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
 
 /**
  * Puts the agent's services on a router. What belongs to another node, or to a
- * registry that is not here, is sent on.
+ * registry that is not here, is sent on. What a caller may not is refused.
  */
 export function createRoutes(
   options: RoutesOptions,
 ): (router: ConnectRouter) => void {
-  const { agent, keeper, peers } = options;
+  const { agent, keeper, peers, audit, process } = options;
   const { node } = agent;
-  return (router) => {
+  return (bare) => {
+    const router = authorizing(bare, { node, audit, now: process.now });
     router.service(
       Network,
       forwarding(Network, createStellarNetwork(agent, keeper), {
@@ -79,6 +86,15 @@ export function createRoutes(
           to: (call) => Promise.resolve(registryPlace(call, options)),
         }),
     );
+    router.service(
+      IdentityService,
+      agent.isHost
+        ? createIdentity(() => agent.requireHost())
+        : forwarding(IdentityService, {}, {
+          node,
+          to: () => Promise.resolve(peers.registry()),
+        }),
+    );
     router.service(AgentService, createAgent(options));
   };
 }
@@ -86,7 +102,7 @@ export function createRoutes(
 async function stellarPlace(
   { method, request }: ForwardedCall,
   { agent, peers }: RoutesOptions,
-): Promise<ReturnType<Peers["at"]> | undefined> {
+): Promise<Peer | undefined> {
   if (ADDRESS_CALLS.has(method)) return await peers.ofNode(nodeOf(request));
   if (REGISTRY_CALLS.has(method)) return peers.registry();
   return SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node
@@ -97,7 +113,7 @@ async function stellarPlace(
 function registryPlace(
   { method, request }: ForwardedCall,
   { agent, peers }: RoutesOptions,
-): ReturnType<Peers["at"]> | undefined {
+): Peer | undefined {
   const { method: methods } = RegistryService;
   if (method === methods.join) throw refuseJoin(agent);
   // What is known is told, also when the registry is out of reach.
