@@ -51,6 +51,7 @@ export const AGENT_PARTS: readonly (readonly [path: string, line: string])[] = [
   ["agent/route-plan.txt", "route plan"],
   ["agent/addresses.txt", "ip list"],
   ["agent/leaked.txt", "ip list --leaked"],
+  ["agent/audit.txt", "audit --limit 500"],
   ["agent/history.txt", "ip history --limit 500"],
   ["host/conflist.json", "cni config"],
   ["versions/stellar-net.txt", "version"],
@@ -62,6 +63,7 @@ export const AGENT_PARTS: readonly (readonly [path: string, line: string])[] = [
  */
 export const VARIABLES: readonly string[] = [
   ...["NODE", "NETWORK", "SUBNET_PREFIX", "STATE", "SOCKET", "LISTEN"],
+  ...["SOCKET_GROUP", "URL", "IDENTITY"],
   ...["ADVERTISE", "JOIN", "STORE", "ROUTES", "ROUTE_PROTOCOL", "BRIDGE"],
   ...["MASQUERADE", "COOL_DOWN", "RECLAIM_AFTER", "KEEP_HISTORY"],
   ...["LEAK_INTERVAL", "LEAK_GRACE", "LOG_FORMAT", "LOG_LEVEL", "METRICS"],

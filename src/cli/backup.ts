@@ -1,7 +1,7 @@
 import { type BackupPart, BackupReader } from "../backup/read.ts";
 import type { BackupHeader } from "../backup/format.ts";
 import type { Call } from "./call.ts";
-import { JSON_OUTPUT, SOCKET, TIMEOUT } from "./client.ts";
+import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "./client.ts";
 import { parsePath } from "./flags.ts";
 import type { CommandSpec, Operand } from "./spec.ts";
 import { formatUtc } from "./text.ts";
@@ -21,7 +21,7 @@ export const BACKUP: CommandSpec = {
   summary: "Write the state of the running agent to a file",
   action: "back up the state",
   operands: [FILE],
-  flags: [SOCKET, JSON_OUTPUT, PATIENT],
+  flags: [...TARGET_FLAGS, JSON_OUTPUT, PATIENT],
   examples: [
     "stellar-net backup /var/backups/stellar-net.jsonl",
     "stellar-net backup - > stellar-net.jsonl",

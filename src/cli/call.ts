@@ -1,8 +1,9 @@
-import { type AgentClients, JSON_OUTPUT, SOCKET, TIMEOUT } from "./client.ts";
+import { type AgentClients, JSON_OUTPUT, TIMEOUT } from "./client.ts";
 import { UsageError } from "./exit.ts";
-import type { CliIo } from "./io.ts";
+import type { AgentTarget, CliIo } from "./io.ts";
 import { environmentName, type Flag, type Operand } from "./spec.ts";
 import type { CommandSpec } from "./spec.ts";
+import { readTarget } from "./target.ts";
 import { escapeText, formatJson } from "./text.ts";
 
 /** A command line after it was taken apart, before its values were read. */
@@ -71,6 +72,11 @@ export class Call {
     return this.#texts(flag).at(-1)?.origin ?? `--${flag.name}`;
   }
 
+  /** Which agent is called, and as whom. */
+  get target(): AgentTarget {
+    return readTarget(this);
+  }
+
   /** An error that names this command. */
   usage(problem: string): UsageError {
     return new UsageError(this.#input.path, problem);
@@ -78,8 +84,9 @@ export class Call {
 
   /** Clients of the agent that the flags name; `timeout` where its default is another. */
   clients(timeout: typeof TIMEOUT = TIMEOUT): AgentClients {
-    return this.io.connect({ socketPath: this.value(SOCKET) }, {
+    return this.io.connect(this.target, {
       timeoutMs: this.value(timeout),
+      note: (line) => this.note(line),
     });
   }
 

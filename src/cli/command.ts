@@ -1,5 +1,5 @@
 import { Command, type HelpContext, Option } from "commander";
-import { CLIENT_FLAGS, SOCKET } from "./client.ts";
+import { CLIENT_FLAGS, TARGET_FLAGS } from "./client.ts";
 import { UsageError } from "./exit.ts";
 import type { CliIo } from "./io.ts";
 import {
@@ -100,8 +100,9 @@ export function readGiven(
       const key = option.attributeName();
       if (level.getOptionValueSource(key) !== "cli") continue;
       const isKnown = spec.flags?.some((flag) => flag.name === option.name());
-      // Whoever names the socket for every command may do so for all of them.
-      if (!isKnown && option.name() !== SOCKET.name) {
+      // Whoever names the agent for every command may do so for all of them.
+      const isTarget = TARGET_FLAGS.some((f) => f.name === option.name());
+      if (!isKnown && !isTarget) {
         command.error(`it has no flag --${option.name()}`);
       }
       const value: unknown = level.getOptionValue(key);

@@ -5,12 +5,13 @@ import {
   type Check,
   CheckStatus,
   JSON_OUTPUT,
-  SOCKET,
+  TARGET_FLAGS,
   TIMEOUT,
 } from "./client.ts";
 import { EXIT } from "./exit.ts";
 import type { CommandSpec, Operand } from "./spec.ts";
 import { formatColumns } from "./table.ts";
+import { formatTarget } from "./target.ts";
 import { orNull, viewName } from "./views.ts";
 
 /** What was looked at. Null means: all is well. */
@@ -44,7 +45,7 @@ export const DOCTOR: CommandSpec = {
   summary: "Check this host, and the path to another node",
   action: "check this host",
   operands: [PEER],
-  flags: [SOCKET, JSON_OUTPUT, PATIENT],
+  flags: [...TARGET_FLAGS, JSON_OUTPUT, PATIENT],
   examples: [
     "stellar-net doctor",
     "stellar-net doctor node3",
@@ -74,7 +75,7 @@ async function examine(call: Call, peer: string): Promise<CheckView[]> {
     if (error.code === "deadline_exceeded") {
       return [
         silent(
-          `the agent at "${call.value(SOCKET)}" did not answer in time`,
+          `the agent at "${formatTarget(call.target)}" did not answer in time`,
           "look at its log, or wait longer with --timeout",
         ),
       ];

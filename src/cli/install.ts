@@ -178,7 +178,10 @@ async function askFamilies(
   const { socketPath } = config;
   try {
     return await readFamilies(
-      call.io.connect({ socketPath }, { timeoutMs: ASK_TIMEOUT_MS }),
+      call.io.connect({ socketPath }, {
+        timeoutMs: ASK_TIMEOUT_MS,
+        note: (line) => call.note(line),
+      }),
     );
   } catch (error) {
     if (error instanceof NetError) return undefined;

@@ -9,6 +9,7 @@ import type { CniSetup } from "../host/cni_setup.ts";
 import type { CommandRunner } from "../host/command.ts";
 import type { WholeFiles } from "../host/whole_files.ts";
 import type { AgentClients } from "./client.ts";
+import type { Identities } from "./identities.ts";
 import type { InstallIo } from "./install_io.ts";
 
 /** How severe a message of the log has to be, to be written. */
@@ -19,6 +20,23 @@ export interface LogOptions {
   /** `text` is for people, `json` for programs: an object a line. */
   readonly format: "text" | "json";
   readonly level: LogLevel;
+}
+
+/** Which agent is called, and as whom. */
+export type AgentTarget =
+  /** As the user of its socket. */
+  | { readonly socketPath: string }
+  /** As anybody on this host, in plain text. */
+  | { readonly url: string; readonly identity?: undefined }
+  /** As whom the certificate in a folder names; at the URLs that are kept there, unless one is named. */
+  | { readonly identity: string; readonly url?: string };
+
+/** How an agent is called. */
+export interface ConnectOptions {
+  /** How long each answer may take. */
+  readonly timeoutMs: number;
+  /** Takes what a person should know besides. */
+  readonly note: (line: string) => void;
 }
 
 /** Everything that the command line does to the world, and learns from it. */
@@ -45,9 +63,11 @@ export interface CliIo {
   readonly hostname: () => string;
   /** Reaches for an agent; the connection is made with the first call. */
   readonly connect: (
-    target: { readonly socketPath: string },
-    options: { readonly timeoutMs: number },
+    target: AgentTarget,
+    options: ConnectOptions,
   ) => AgentClients;
+  /** Keeps identities in folders. */
+  readonly identities: Identities;
   /** Sets the CNI plugin up. */
   readonly cni: CniSetup;
   /** Gives what installing needs. */

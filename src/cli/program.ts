@@ -1,9 +1,11 @@
 import { CommanderError } from "commander";
+import { redactTokens } from "../bundle/redact.ts";
 import { AGENT } from "./agent.ts";
+import { AUDIT } from "./audit.ts";
 import { BACKUP } from "./backup.ts";
 import { Call } from "./call.ts";
 import { CNI } from "./cni.ts";
-import { SOCKET } from "./client.ts";
+import { SOCKET, TARGET_FLAGS } from "./client.ts";
 import {
   createCommands,
   type Dispatch,
@@ -15,6 +17,7 @@ import { DOCTOR } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
 import { createHelp } from "./help.ts";
+import { IDENTITY_GROUP } from "./identity.ts";
 import { INSTALL } from "./install.ts";
 import type { CliIo } from "./io.ts";
 import { IP } from "./ip.ts";
@@ -26,7 +29,9 @@ import { STATUS } from "./status.ts";
 import { STORE } from "./store.ts";
 import { SUBNET } from "./subnet.ts";
 import { createSupportBundle } from "./support_bundle.ts";
+import { formatTarget } from "./target.ts";
 import { escapeText } from "./text.ts";
+import { TOKEN } from "./token.ts";
 import { UNINSTALL } from "./uninstall.ts";
 import { VERSION } from "./version.ts";
 
@@ -40,15 +45,15 @@ export async function runCli(
   args: readonly string[],
   io: CliIo,
 ): Promise<number> {
-  let context = { action: "run stellar-net", socketPath: SOCKET.default };
+  let context = { action: "run stellar-net", agent: SOCKET.default };
   let code: number = EXIT.done;
   const root = createProgram(io, async (dispatch) => {
     const { spec, command, operands } = dispatch;
     context = { ...context, action: spec.action };
     const given = readGiven(dispatch);
     const call = new Call({ spec, path: command.path(), operands, given }, io);
-    if (spec.flags?.includes(SOCKET)) {
-      context = { ...context, socketPath: call.value(SOCKET) };
+    if (TARGET_FLAGS.every((flag) => spec.flags?.includes(flag))) {
+      context = { ...context, agent: formatTarget(call.target) };
     }
     code = await spec.run(call) ?? EXIT.done;
   });
@@ -58,7 +63,9 @@ export async function runCli(
   } catch (error) {
     // Thrown once help or the version were printed; errors are not commander's.
     if (error instanceof CommanderError) return EXIT.done;
-    io.stderr(`stellar-net: ${escapeText(describeFailure(error, context))}\n`);
+    // A token in the wrong place stays a secret.
+    const failure = redactTokens(describeFailure(error, context));
+    io.stderr(`stellar-net: ${escapeText(failure)}\n`);
     return exitCodeOf(error);
   }
 }
@@ -76,6 +83,9 @@ export function createProgram(
     SUBNET,
     NODE,
     ROUTE,
+    TOKEN,
+    IDENTITY_GROUP,
+    AUDIT,
     CNI,
     INSTALL,
     UNINSTALL,

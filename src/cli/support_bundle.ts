@@ -5,11 +5,12 @@ import {
 } from "../bundle/bundle.ts";
 import { AGENT_PARTS, HOST_PARTS, VARIABLES } from "../bundle/host_parts.ts";
 import type { Call } from "./call.ts";
-import { JSON_OUTPUT, SOCKET, TIMEOUT } from "./client.ts";
+import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "./client.ts";
 import { EXIT } from "./exit.ts";
 import { parsePath } from "./flags.ts";
 import type { CliIo } from "./io.ts";
 import type { CommandSpec, Operand } from "./spec.ts";
+import { targetArgs } from "./target.ts";
 
 const FILE: Operand<string> & { readonly optional: true } = {
   name: "FILE",
@@ -31,7 +32,7 @@ export function createSupportBundle(runCli: RunCli): CommandSpec {
       "Pack what an expert would ask for into one archive, without secrets",
     action: "make a support bundle",
     operands: [FILE],
-    flags: [SOCKET, JSON_OUTPUT, TIMEOUT],
+    flags: [...TARGET_FLAGS, JSON_OUTPUT, TIMEOUT],
     examples: [
       "stellar-net support-bundle",
       "stellar-net support-bundle /tmp/bundle.tar.gz",
@@ -105,7 +106,7 @@ async function readCommand(
   let text = "";
   let errors = "";
   // Before the command's own: nearer to its name counts.
-  const args = ["--socket", call.value(SOCKET)].concat(
+  const args = targetArgs(call.target).concat(
     line === "version" ? [] : ["--timeout", `${call.value(TIMEOUT)}ms`],
     line.split(" "),
   );

@@ -115,8 +115,8 @@ export function checkJoin(
   }
 }
 
-/** Names of hosts other than this one are not looked up. */
-function isThisHost(hostname: string): boolean {
+/** Whether a URL's host is this one. Names of others are not looked up. */
+export function isThisHost(hostname: string): boolean {
   if (hostname === "localhost") return true;
   try {
     return isLoopback(hostname.replace(/^\[|\]$/g, ""));

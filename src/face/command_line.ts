@@ -5,7 +5,9 @@ import { runCli } from "../cli/program.ts";
 import { DenoCommandRunner } from "../host/deno_command.ts";
 import { DenoWholeFiles } from "../host/deno_whole_files.ts";
 import { FileCniSetup } from "../host/file_cni_setup.ts";
+import type { Operators } from "../identity/operators.ts";
 import { createRpcTransport } from "../rpc/client.ts";
+import { lazyTransport } from "../rpc/lazy_transport.ts";
 import { ENVIRONMENT, executable } from "./environment.ts";
 import { columns, writeError, writeTo } from "./output.ts";
 import type { Program } from "./program.ts";
@@ -25,8 +27,20 @@ export async function runCommandLine(program: Program): Promise<number> {
     columns: columns(),
     now: Date.now,
     hostname,
-    connect: ({ socketPath }, { timeoutMs }) =>
-      createClients(createRpcTransport({ socketPath }, { timeoutMs })),
+    connect: (target, options) =>
+      createClients(
+        "identity" in target && target.identity !== undefined
+          ? lazyTransport(async () =>
+            await (await import("./operators.ts"))
+              .openTransportAs(target, options)
+          )
+          : createRpcTransport(target, options),
+      ),
+    identities: {
+      create: async (order) => await (await openOperators()).create(order),
+      renew: async (...args) => await (await openOperators()).renew(...args),
+      show: async (dir) => await (await openOperators()).show(dir),
+    },
     cni: new FileCniSetup(
       BUILD.kind !== "sources" ? { kind: "executable", path: executable() } : {
         kind: "sources",
@@ -44,6 +58,10 @@ export async function runCommandLine(program: Program): Promise<number> {
     runAgent: async (config, log) =>
       (await import("./agent.ts")).runAgent(config, { log, program }),
   });
+}
+
+async function openOperators(): Promise<Operators> {
+  return (await import("./operators.ts")).createOperators();
 }
 
 /** Tells how this program was built; of sources, which commit they are of. */

@@ -3,6 +3,13 @@ import { redact } from "../../src/bundle/redact.ts";
 
 Deno.test("redact() takes secrets out, and leaves the rest", async (t) => {
   const rows: readonly [text: string, left: string][] = [
+    ["x stn1.Abc_-def.0123.xyz, y", "x [redacted], y"],
+    ["stn12.abcdefgh", "[redacted]"],
+    ["stn1.md is a file", ""],
+    [
+      "-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY-----",
+      "[redacted]",
+    ],
     ["token=abc123 x", "token=[redacted] x"],
     ["STELLAR_NET_TOKEN=abc\nA=1", "STELLAR_NET_TOKEN=[redacted]\nA=1"],
     ['{"token":"a \\"b", "x": 1}', '{"token":[redacted], "x": 1}'],

@@ -11,6 +11,7 @@ const DEFAULTS: AgentConfig = {
   networks: [],
   stateDir: "/var/lib/stellar-net",
   socketPath: "/run/stellar-net/agent.sock",
+  socketGroup: undefined,
   listen: [],
   metrics: [],
   security: { kind: "cluster" },

@@ -4,14 +4,14 @@ import { run } from "../support/run.ts";
 import { createFakeIo, runFake } from "./fake_io.ts";
 
 const COMMANDS =
-  "agent status doctor ip subnet node route cni install uninstall backup restore store support-bundle version completion help";
-const CLIENT = "--socket --json --timeout --help";
+  "agent status doctor ip subnet node route token identity audit cni install uninstall backup restore store support-bundle version completion help";
+const CLIENT = "--socket --url --identity --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".
 const ROWS: readonly [words: readonly string[], offered: string][] = [
   [[""], COMMANDS],
   [["s"], "status subnet store support-bundle"],
-  [["--"], "--socket --json --timeout --help --version"],
+  [["--"], "--socket --url --identity --json --timeout --help --version"],
   [["ip", ""], "allocate release get list history"],
   [["ip", "l"], "list"],
   [["ip", "list", ""], `--node --leaked ${CLIENT}`],
@@ -25,6 +25,10 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["node", "leave", ""], `--force ${CLIENT}`],
   [["route", ""], "list plan add delete"],
   [["route", "list", ""], `--extra ${CLIENT}`],
+  [["token", ""], "create list revoke"],
+  [["token", "create", "--role", ""], "node operator readonly"],
+  [["identity", "r"], "renew revoke rotate"],
+  [["--identity", "/et"], "/etc"],
   [["agent", "--routes", ""], "auto apply plan off"],
   [["agent", "--join", "http", ":", "//h", ":", "1", "--ma"], "--masquerade"],
   [["agent", "--log-format", ""], "text json"],

@@ -10,8 +10,10 @@ async function runReal(args: readonly string[]) {
   const { io, take } = createFakeIo();
   const code = await runCli(args, {
     ...io,
-    connect: ({ socketPath }, { timeoutMs }) =>
-      createClients(createRpcTransport({ socketPath }, { timeoutMs })),
+    connect: (target, { timeoutMs }) => {
+      assert.ok("socketPath" in target);
+      return createClients(createRpcTransport(target, { timeoutMs }));
+    },
   });
   const { stdout, stderr } = take();
   return { code, stdout, stderr };

@@ -3,7 +3,7 @@ import { exitCodeOf, UsageError } from "../../src/cli/exit.ts";
 import { describeFailure } from "../../src/cli/failure.ts";
 import { NetError } from "../../src/error.ts";
 
-const CONTEXT = { action: "list addresses", socketPath: "/run/a.sock" };
+const CONTEXT = { action: "list addresses", agent: "/run/a.sock" };
 
 const ROWS: readonly [
   name: string,

@@ -11,13 +11,18 @@ import type {
 } from "../../src/backup/restore_summary.ts";
 import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
 import { createClients } from "../../src/cli/client.ts";
-import type { CliIo, LogOptions } from "../../src/cli/io.ts";
+import type {
+  IdentityOrder,
+  IdentitySummary,
+} from "../../src/cli/identities.ts";
+import type { AgentTarget, CliIo, LogOptions } from "../../src/cli/io.ts";
 import type { InstallIo } from "../../src/cli/install_io.ts";
 import type { InstallOptions } from "../../src/host/cni_setup.ts";
 import type { CommandOutput } from "../../src/host/command.ts";
 import type { WholeFiles } from "../../src/host/whole_files.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
+import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { fromConnectError } from "../../src/rpc/errors.ts";
@@ -29,6 +34,7 @@ export const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 /** What an agent of a test answers; calls without a handler fail. */
 export interface Handlers {
   readonly agent?: Partial<ServiceImpl<typeof AgentService>>;
+  readonly identity?: Partial<ServiceImpl<typeof IdentityService>>;
   readonly ipam?: Partial<ServiceImpl<typeof IpamService>>;
   readonly registry?: Partial<ServiceImpl<typeof RegistryService>>;
 }
@@ -70,11 +76,25 @@ export interface CliRun {
   /** The files that were written. */
   readonly written: ReadonlyMap<string, Uint8Array>;
   /** What was connected to. */
-  readonly targets: readonly {
-    readonly socketPath: string;
-    readonly timeoutMs: number;
-  }[];
+  readonly targets: readonly (AgentTarget & { readonly timeoutMs: number })[];
+  /** What was asked of identities in folders. */
+  readonly identityCalls: readonly (
+    | ["create", IdentityOrder]
+    | ["renew", dir: string, options: { readonly timeoutMs: number }]
+    | ["show", dir: string]
+  )[];
 }
+
+/** What every folder of an identity holds. */
+const ALICE: IdentitySummary = {
+  role: "operator",
+  name: "alice",
+  clusterId: "cluster-1",
+  serial: "0a1b",
+  issuedAtMs: NOW_MS - 86_400_000,
+  notAfterMs: NOW_MS + 29 * 86_400_000,
+  urls: ["https://198.18.0.1:9000"],
+};
 
 /** What a restore answers. */
 const RESTORED: RestoreSummary = {
@@ -141,6 +161,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const agents: CliRun["agents"][number][] = [];
   const installs: InstallOptions[] = [];
   const targets: CliRun["targets"][number][] = [];
+  const identityCalls: CliRun["identityCalls"][number][] = [];
   const restores: RestoreRequest[] = [];
   const migrations: MigrationRequest[] = [];
   const written = new Map<string, Uint8Array>();
@@ -148,6 +169,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   let stderr = "";
   const inner = createRouterTransport((router) => {
     router.service(AgentService, options.agent ?? {});
+    router.service(IdentityService, options.identity ?? {});
     router.service(IpamService, options.ipam ?? {});
     router.service(RegistryService, options.registry ?? {});
   });
@@ -180,6 +202,20 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     connect: (target, { timeoutMs }) => {
       targets.push({ ...target, timeoutMs });
       return createClients(transport);
+    },
+    identities: {
+      create: (order) => {
+        identityCalls.push(["create", order]);
+        return Promise.resolve(ALICE);
+      },
+      renew: (dir, options) => {
+        identityCalls.push(["renew", dir, options]);
+        return Promise.resolve(ALICE);
+      },
+      show: (dir) => {
+        identityCalls.push(["show", dir]);
+        return Promise.resolve(ALICE);
+      },
     },
     cni: {
       absolutePath: (path) => path.startsWith("/") ? path : `/here/${path}`,
@@ -229,6 +265,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       stderr,
       agents,
       targets,
+      identityCalls,
       installs,
       restores,
       migrations,

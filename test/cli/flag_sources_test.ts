@@ -77,6 +77,21 @@ const ROWS: readonly [
   ["to", "store migrate", "kv::memory:", '"kv::memory:" is lost at the end'],
   ["state", "store migrate --to etcd://h1", "a\0", "is not a path"],
   ["reason", "subnet reserve 172.16.0.0/22", "a\nb", '"a\\nb" is not valid'],
+  ["url", "status", "h1:9000", '"h1:9000" is not valid: it has to be a URL'],
+  ["identity", "status", "a\0", '"a\\u0000" is not a path'],
+  ["role", "token create", "root", '"root" is not known: choose node,'],
+  ["name", "token create", "a/b", '"a/b" is not valid'],
+  ["lifetime", "token create", "1", '"1" is not a time'],
+  ["uses", "token create", "0", '"0" is not a whole number from 1 to 10000'],
+  ["file", "token create", "a\0", '"a\\u0000" is not a path'],
+  ["serial", "identity revoke", "xy", "The serial number is not valid"],
+  ["reason", "identity revoke n1", "a\nb", '"a\\nb" is not valid'],
+  ["announce", "identity rotate", "1", '"1" is not a time'],
+  ["overlap", "identity rotate", "1", '"1" is not a time'],
+  ["since", "audit", "1", '"1" is not a time'],
+  ["caller", "audit", "a\nb", '"a\\nb" is not valid'],
+  ["call", "audit", "remove-node", '"remove-node" is not the name of a call'],
+  ["limit", "audit", "0", '"0" is not a whole number from 1 to 1000'],
 ];
 
 const SWITCHES: readonly [
@@ -98,6 +113,8 @@ const SWITCHES: readonly [
   ["take-down", "uninstall", "perhaps"],
   ["dry-run", "restore x.jsonl", "perhaps"],
   ["dry-run", "store migrate --to etcd://h1", "perhaps"],
+  ["compromised", "identity rotate", "perhaps"],
+  ["failed", "audit", "perhaps"],
   ["json", "version", "on"],
 ];
 
@@ -155,16 +172,23 @@ Deno.test("every flag refuses an empty value, and an empty twin counts as unset"
     getStatus: () => ({}),
     examine: () => ({}),
     backup: backupOfNothing,
+    listAudit: () => ({}),
+  };
+  const identity = {
+    createToken: () => ({ token: {} }),
+    rotateAuthority: () => ({ next: {} }),
+    getTrust: () => ({}),
+    revokeCertificates: () => ({}),
   };
   // An empty reason is none, and without a target there is nothing to do.
-  const isLeftOut = (flag: string) => flag === "reason" || flag === "to";
+  const isLeftOut = (flag: string) => ["reason", "to", "serial"].includes(flag);
   for (const [flag, command] of ROWS.filter(([flag]) => !isLeftOut(flag))) {
     await t.step(`${command} --${flag}`, async () => {
       const given = await runFake([...command.split(" "), `--${flag}`, ""]);
       assert.equal(given.code, 2);
       assert.ok(given.stderr.includes(`: --${flag}: ""`), given.stderr);
       const env = { [twinOf(flag)]: "" };
-      const options = { env, registry, ipam, agent };
+      const options = { env, registry, ipam, agent, identity };
       const unset = await runFake(command.split(" "), options);
       assert.equal(unset.code, 0, unset.stderr);
     });

@@ -194,8 +194,9 @@ export const LAYERS: readonly Layer[] = [
       .concat("src/bundle/")
       .concat("src/host/host_files.ts", "src/host/service_control.ts")
       .concat("src/install/")
-      // The grammars of two flags.
-      .concat("src/route/host_plan.ts", "src/route/protocol.ts"),
+      // The grammars of some flags.
+      .concat("src/route/host_plan.ts", "src/route/protocol.ts")
+      .concat("src/pki/token.ts", "src/pki/revocation.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent through its RPC client alone",
   },
