@@ -151,7 +151,10 @@ function identityUri(certificate: Certificate): string {
   );
 }
 
-function alternativeNames(certificate: Certificate): readonly GeneralName[] {
+/** The names of a certificate beside its subject. @throws {RangeError} when they cannot be read */
+export function alternativeNames(
+  certificate: Certificate,
+): readonly GeneralName[] {
   const found = (certificate.extensions ?? [])
     .filter(({ extnID }) => extnID === OID.subjectAltName);
   if (found.length > 1) {

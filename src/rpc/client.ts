@@ -33,6 +33,8 @@ const NO_HTTP =
 const PLAIN_TEXT =
   "it speaks plain text, and this agent speaks TLS with other hosts: start both of them with --insecure, or none";
 
+const unreachables = new WeakSet<NetError>();
+
 /** What keeps a client from reaching an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
   ENOENT: `there is no such socket, so it is not running: ${START}`,
@@ -114,32 +116,33 @@ async function toNetError(
   target: RpcTarget,
   tls: TlsCredentials | undefined,
 ): Promise<NetError> {
-  const what = await explain(error, target, tls);
-  return what === undefined
-    ? fromConnectError(error)
-    : unreachable(target, what, error);
+  const what = await explainFailure(error, target, tls);
+  if (what !== undefined) return unreachable(target, what, error);
+  const answer = fromConnectError(error);
+  if (answer.code === "unauthenticated") tls?.noteRefusal?.(answer.message);
+  return answer;
 }
 
-/** Why the agent was not reached; undefined when it was. */
-async function explain(
+/** Why an agent was not reached; undefined when it was. */
+export async function explainFailure(
   error: unknown,
   target: RpcTarget,
-  credentials: TlsCredentials | undefined,
+  credentials?: TlsCredentials,
 ): Promise<string | undefined> {
   const code = connectCode(error);
   if (code !== undefined) return await describe(code, target);
   if (!("url" in target)) return undefined;
   const { url } = target;
   if (!url.startsWith("https:")) return isNoHttp(error) ? NO_HTTP : undefined;
-  return credentials &&
-    await explainTls(error, { url, credentials, nowMs: Date.now() });
+  return await explainTls(error, { url, credentials, nowMs: Date.now() });
 }
 
 function isThisHost(url: string): boolean {
   return /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(url);
 }
 
-function unreachable(
+/** The error for an agent that was not reached. @param what why */
+export function unreachable(
   target: RpcTarget,
   what: string,
   cause?: unknown,
@@ -147,11 +150,18 @@ function unreachable(
   const where = JSON.stringify(
     "url" in target ? target.url : target.socketPath,
   );
-  return new NetError(
+  const error = new NetError(
     "unavailable",
     `Cannot reach the agent at ${where}: ${what}`,
     { cause },
   );
+  unreachables.add(error);
+  return error;
+}
+
+/** Whether a call has failed because the agent was not reached: it has done nothing. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof NetError && unreachables.has(error);
 }
 
 /** Whether what has answered is not HTTP: the parser's codes begin so. */

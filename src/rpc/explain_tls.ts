@@ -36,7 +36,7 @@ export async function explainTls(
   error: unknown,
   { url, credentials, nowMs }: {
     readonly url: string;
-    readonly credentials: TlsCredentials;
+    readonly credentials: TlsCredentials | undefined;
     readonly nowMs: number;
   },
 ): Promise<string | undefined> {
@@ -49,13 +49,14 @@ export async function explainTls(
   if (!HUNG_UP.has(code) && code !== WRONG_NAME && !UNVERIFIED.has(code)) {
     return code.startsWith("ERR_SSL_") ? `TLS failed with ${code}` : undefined;
   }
+  if (!credentials?.material) return undefined;
   const { place, material } = credentials;
-  if (!material) return undefined;
   const look = await lookAt(url, material, {
     refusalTimeoutMs: HUNG_UP.has(code) ? REFUSAL_TIMEOUT_MS : 0,
   });
   if (HUNG_UP.has(code)) {
     if (!look?.hungUp) return undefined;
+    if (material.cert === "") return "it ended the connection";
     const fault = credentials.fault(nowMs);
     return `it does not accept this agent's certificate "${place}": ${
       fault === ""

@@ -14,7 +14,8 @@ export const NOT_RECOGNIZED = "ERR_SERVER_NOT_RECOGNIZED";
 /** How a connection is made: each is verified in full, with what is in force then. */
 export function tlsSettings(material: TlsMaterial): ConnectionOptions {
   const { cert, key, ca } = material;
-  return { cert, key, ca, minVersion: "TLSv1.3" };
+  const own = cert === "" ? {} : { cert, key };
+  return { ...own, ca, minVersion: "TLSv1.3" };
 }
 
 const agents = new WeakMap<TlsCredentials, TlsAgent>();
@@ -24,6 +25,11 @@ export function tlsAgentOf(credentials: TlsCredentials): TlsAgent {
   const known = agents.get(credentials) ?? new TlsAgent(credentials);
   agents.set(credentials, known);
   return known;
+}
+
+/** Ends the connections that are kept for some credentials, which are not used any more. */
+export function closeTlsAgent(credentials: TlsCredentials): void {
+  agents.get(credentials)?.destroy();
 }
 
 /**

@@ -2,7 +2,7 @@ import type { PeerIdentity } from "../pki/identity.ts";
 
 /** Texts in PEM, as node:tls takes them. */
 export interface TlsMaterial {
-  /** The certificate, and those between it and its authority. */
+  /** The certificate, and those between it and its authority; empty, as the key: none is shown. */
   readonly cert: string;
   readonly key: string;
   /** The authorities that are trusted. */
@@ -46,6 +46,8 @@ export interface TlsCredentials {
   fault(nowMs: number): string;
   /** What an operator should know. */
   warnings(nowMs: number): string[];
+  /** Takes in that another has not accepted what was shown to it, and why. */
+  noteRefusal?(why: string): void;
   /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */
   onChange(listener: () => void): () => void;
 }
