@@ -158,6 +158,7 @@ export async function runAgent(
       keeper,
       examiner,
       peers,
+      audit,
       process: {
         version: program.version,
         listeners: () => listeners,
