@@ -6,7 +6,7 @@ import {
   issueCertificate,
   type IssuedRecord,
 } from "../pki/certificate.ts";
-import { signingAt } from "../pki/generations.ts";
+import { signingAt, trustedAt } from "../pki/generations.ts";
 import type { PeerIdentity, Role } from "../pki/identity.ts";
 import { findRevocation, type RevocationRecord } from "../pki/revocation.ts";
 import {
@@ -38,6 +38,7 @@ export interface CertificateOrder {
 
 /** A certificate as a list shows it. */
 export interface CertificateListing extends IssuedRecord {
+  /** Whether it was revoked, or its authority is not trusted any more. */
   readonly isRevoked: boolean;
 }
 
@@ -100,11 +101,14 @@ export async function listCertificates(
   nowMs: number,
 ): Promise<CertificateListing[]> {
   const revocations = await readRevocations(store);
+  const trusted = trustedAt(await readAuthorities(store), nowMs)
+    .map(({ generation }) => generation);
   return (await readIssued(store))
     .filter(({ notAfterMs }) => nowMs < notAfterMs)
     .map((record) => ({
       ...record,
-      isRevoked: isRevoked(record, revocations),
+      isRevoked: isRevoked(record, revocations) ||
+        !trusted.includes(record.generation),
     }))
     .sort((a, b) =>
       compare(a.role, b.role) || compare(a.name, b.name) ||

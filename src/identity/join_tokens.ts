@@ -1,6 +1,6 @@
 import { NetError } from "../error.ts";
 import { parseNodeName } from "../names.ts";
-import { signingAt } from "../pki/generations.ts";
+import { signingAt, trustedAt } from "../pki/generations.ts";
 import { signingRequestDigest } from "../pki/signing_request.ts";
 import { createToken, formatToken, type JoinToken } from "../pki/token.ts";
 import { listTokens, type TokenListing } from "../pki/token_list.ts";
@@ -144,6 +144,13 @@ export async function planStoredUse(
   const plan = planTokenUse(record, { isProven, name, keyFingerprint, nowMs });
   if (plan.kind === "planned") {
     const { answer, changes } = plan;
+    const trusted = trustedAt(await readAuthorities(store), nowMs);
+    if (!trusted.some((a) => a.fingerprint === record?.fingerprint)) {
+      throw new NetError(
+        "permission_denied",
+        "Cannot join with this token: the authority that it names is not trusted any more; create another one",
+      );
+    }
     return {
       ...answer,
       isBound: record?.name === name,

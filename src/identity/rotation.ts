@@ -31,6 +31,11 @@ export interface RotateOptions {
   readonly announceMs?: number;
   /** How long what the one before signed is accepted after that, in ms. Default: as long as certificates last, and a day. */
   readonly overlapMs?: number;
+  /**
+   * Somebody else may have the key: what was signed so far is trusted no
+   * longer, at once. Then there is nothing to announce, and no overlap.
+   */
+  readonly isCompromised?: boolean;
 }
 
 const DAY_MS = 24 * 3600_000;
@@ -54,6 +59,9 @@ export async function planNextAuthority(
     readonly lifetimes: Lifetimes;
   },
 ): Promise<PlannedWrites<TrustRecord>> {
+  if (options.isCompromised) {
+    return await planReplacement({ store, clusterId }, options, nowMs);
+  }
   const longestMs = Math.max(...Object.values(lifetimes));
   const { announceMs = DEFAULT_ANNOUNCE_MS, overlapMs = longestMs + DAY_MS } =
     options;
@@ -62,13 +70,44 @@ export async function planNextAuthority(
   const records = await readAuthorities(store);
   const next = await createAuthority({
     clusterId,
-    generation: Math.max(0, ...records.map((r) => r.generation)) + 1,
+    generation: nextGeneration(records),
     nowMs,
     signsFromMs: nowMs + announceMs,
   });
   const plan = planRotation(records, { next, nowMs, overlapMs });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
   return { answer: publicPart(plan.answer), ...authorityWrites(plan.changes) };
+}
+
+/** Plans an authority in place of all that there are. */
+async function planReplacement(
+  { store, clusterId }: { readonly store: Store; readonly clusterId: string },
+  options: RotateOptions,
+  nowMs: number,
+): Promise<PlannedWrites<TrustRecord>> {
+  for (const field of ["announce", "overlap"] as const) {
+    if (options[`${field}Ms`] === undefined) continue;
+    throw new NetError(
+      "invalid_argument",
+      `Cannot replace a compromised authority: field "${field}" is set, and nothing that it signed is trusted any more; leave it out`,
+    );
+  }
+  const records = await readAuthorities(store);
+  const next = await createAuthority({
+    clusterId,
+    generation: nextGeneration(records),
+    nowMs,
+  });
+  return {
+    answer: publicPart(next),
+    ...authorityWrites([
+      { kind: "put", record: next },
+      ...records.map(({ generation }) => ({
+        kind: "remove" as const,
+        generation,
+      })),
+    ]),
+  };
 }
 
 /** Plans the first authority, where there is none. */
@@ -110,6 +149,10 @@ export async function planTidying(
     puts: authorities.puts,
     deletes: [...authorities.deletes, ...ended.slice(0, MAX_REMOVED)],
   };
+}
+
+function nextGeneration(records: readonly TrustRecord[]): number {
+  return Math.max(0, ...records.map(({ generation }) => generation)) + 1;
 }
 
 function authorityWrites(

@@ -124,6 +124,7 @@ export function createIdentity(
       const next = await registry.rotate({
         ...(announceMs !== undefined && { announceMs }),
         ...(overlapMs !== undefined && { overlapMs }),
+        isCompromised: request.compromised,
       });
       return { next: authorityMessage(next) };
     },

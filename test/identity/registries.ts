@@ -1,0 +1,157 @@
+import { IdentityRegistry } from "../../src/identity/identity_registry.ts";
+import type { IdentityRegistryOptions } from "../../src/identity/identity_options.ts";
+import type { Credentials } from "../../src/identity/trust.ts";
+import { type Address, formatAddress } from "../../src/net/address.ts";
+import { createKey } from "../../src/pki/host_key.ts";
+import { fingerprintOf } from "../../src/pki/fingerprint.ts";
+import { type PeerIdentity, readIdentity } from "../../src/pki/identity.ts";
+import { parsePem } from "../../src/pki/pem.ts";
+import {
+  createSigningRequest,
+  signingRequestDigest,
+} from "../../src/pki/signing_request.ts";
+import { parseToken } from "../../src/pki/token.ts";
+import { createNonce, proveToken } from "../../src/pki/token_proof.ts";
+import type { TokenTerms } from "../../src/pki/token_record.ts";
+import type { Store } from "../../src/store/store.ts";
+import { NOW_MS } from "../pki/identities.ts";
+
+/** What the server has shown in every test where that does not matter. */
+export const SERVER = fingerprintOf(new TextEncoder().encode("server"));
+
+/** A cluster's nodes, with the addresses that they are reached at. */
+export type TestNodes = Map<string, readonly string[]>;
+
+/** The authority of a cluster, with a clock and nodes that the test sets. */
+export class TestRegistry {
+  readonly store: Store;
+  readonly clock: { nowMs: number };
+  readonly nodes: TestNodes;
+  readonly registry: IdentityRegistry;
+
+  private constructor(
+    parts: Pick<TestRegistry, "store" | "clock" | "nodes" | "registry">,
+  ) {
+    this.store = parts.store;
+    this.clock = parts.clock;
+    this.nodes = parts.nodes;
+    this.registry = parts.registry;
+  }
+
+  static async open(
+    store: Store,
+    options: Partial<IdentityRegistryOptions> & {
+      readonly clock?: { nowMs: number };
+      readonly known?: TestNodes;
+    } = {},
+  ): Promise<TestRegistry> {
+    const { clock = { nowMs: NOW_MS }, known: nodes = new Map() } = options;
+    const registry = await IdentityRegistry.open({
+      store,
+      clusterId: "c1",
+      now: () => clock.nowMs,
+      nodes: {
+        has: (name) => Promise.resolve(nodes.has(name)),
+        reachedAt: (address, except) =>
+          Promise.resolve(
+            [...nodes].find(([name, addresses]) =>
+              name !== except && addresses.includes(formatAddress(address))
+            )?.[0],
+          ),
+      },
+      ...options,
+    });
+    return new TestRegistry({ store, clock, nodes, registry });
+  }
+
+  /** Another agent on the same store. */
+  another(): Promise<TestRegistry> {
+    const { store, clock, nodes } = this;
+    return TestRegistry.open(store, { clock, known: nodes });
+  }
+
+  /** Makes a token, for a node of any name if nothing else is said. Returns the secret. */
+  async token(terms: Partial<TokenTerms> = {}): Promise<string> {
+    const { secret } = await this.registry.createToken({
+      role: "node",
+      name: "",
+      lifetimeMs: 3600_000,
+      maxUses: 1,
+      ...terms,
+    });
+    return secret;
+  }
+
+  /** Joins with a token, as a newcomer does. */
+  async join(secret: string, join: TestJoin = {}): Promise<TestMember> {
+    const made = await this.prove(secret, join);
+    return member(made.key, await this.registry.finishJoin(made.proof));
+  }
+
+  /** All of a join but its last call. */
+  async prove(
+    secret: string,
+    join: TestJoin = {},
+  ): Promise<
+    {
+      readonly key: string;
+      readonly proof: Parameters<IdentityRegistry["finishJoin"]>[0];
+    }
+  > {
+    const { name = "n1", addresses = [] } = join;
+    const key = join.key ?? await createKey();
+    const token = parseToken(secret);
+    const signingRequest = await createSigningRequest(key);
+    const { salt, serverNonce } = await this.registry.beginJoin(token.id);
+    const transcript = {
+      tokenId: token.id,
+      name,
+      serverNonce,
+      clientNonce: createNonce(),
+      requestDigest: signingRequestDigest(signingRequest),
+      serverFingerprint: SERVER,
+    };
+    const { requestDigest: _, ...sent } = transcript;
+    return {
+      key,
+      proof: {
+        ...{ ...sent, addresses, signingRequest },
+        proof: proveToken(token, { salt, transcript }),
+      },
+    };
+  }
+
+  /** Renews what a member has, with its key. */
+  async renew(
+    { key, identity }: TestMember,
+    options: { isEnded?: boolean; addresses?: readonly Address[] } = {},
+  ): Promise<TestMember> {
+    const { isEnded = false, addresses = [] } = options;
+    const signingRequest = await createSigningRequest(key);
+    const order = { addresses, signingRequest };
+    return member(
+      key,
+      await this.registry.renew(identity, order, { isEnded }),
+    );
+  }
+}
+
+/** Who joins: with a new key, and as `n1`, if nothing else is said. */
+export interface TestJoin {
+  readonly name?: string;
+  readonly key?: string;
+  readonly addresses?: readonly Address[];
+}
+
+/** Who was certified. */
+export interface TestMember {
+  readonly key: string;
+  readonly credentials: Credentials;
+  readonly identity: PeerIdentity;
+}
+
+/** What credentials say of their holder. */
+export function member(key: string, credentials: Credentials): TestMember {
+  const [der] = parsePem("CERTIFICATE", credentials.chain);
+  return { key, credentials, identity: readIdentity(der!) };
+}
