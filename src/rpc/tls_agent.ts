@@ -68,10 +68,7 @@ class TlsAgent extends Agent {
       done,
     ) as TLSSocket;
     socket.once("close", () => this.#servers.delete(socket));
-    // In Deno 2.9.6 an empty write before the end of the handshake is an error
-    // (EPERM), and the body of a request may be empty.
-    socket.cork();
-    socket.once("secureConnect", () => socket.uncork());
+    leaveOutEmptyWrites(socket);
     return socket;
   }
 
@@ -107,6 +104,13 @@ class TlsAgent extends Agent {
       }
     }
   }
+}
+
+/** In Deno 2.9.6 an empty write over TLS is an error (EPERM), and the body of a request may be empty. */
+function leaveOutEmptyWrites(socket: TLSSocket): void {
+  const write = socket._write.bind(socket);
+  socket._write = (chunk: Uint8Array | string, encoding, done) =>
+    chunk.length === 0 ? done() : write(chunk, encoding, done);
 }
 
 function notRecognized(why: string): Error {
