@@ -184,6 +184,7 @@ export function callGrpc(
   session: ClientHttp2Session,
   method: DescMethod,
   request: Message,
+  contentType = "application/grpc+proto",
 ): Promise<GrpcOutcome> {
   const body = toBinary(method.input, request);
   const envelope = new Uint8Array(5 + body.length);
@@ -192,7 +193,7 @@ export function callGrpc(
   const stream = session.request({
     ":method": "POST",
     ":path": `/${method.parent.typeName}/${method.name}`,
-    "content-type": "application/grpc+proto",
+    "content-type": contentType,
     te: "trailers",
   });
   return new Promise((resolve) => {
