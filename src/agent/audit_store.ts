@@ -198,13 +198,14 @@ export class AuditStore implements AuditLog {
 }
 
 /** Logs a record in one line. */
-function tell({ atMs: _, ...record }: AuditRecord): void {
-  const { from, subject, message } = record;
+function tell(record: AuditRecord): void {
+  const { caller, from, call, subject, outcome, message } = record;
   log.info(
     `{caller}${from && " at {from}"} called {call}${
       subject && " for {subject}"
-    }: {outcome}${message && ": {message}"}`,
-    record,
+    }: {outcome}${message && ": {why}"}`,
+    // In JSON they stand beside the message.
+    { caller, from, call, subject, outcome, why: message },
   );
 }
 
