@@ -208,14 +208,15 @@ const REVOKE: CommandSpec = {
       : { serial };
     const request = { ...whose, reason: call.value(REASON) ?? "" };
     const { identity } = call.clients();
-    const { revocation } = await identity.revokeCertificates(request);
+    const { revocation, certificates } = await identity
+      .revokeCertificates(request);
     const what = serial === undefined
       ? { role, name: name!, serial: null }
       : { role: null, name: null, serial };
     const revokedAt = viewTime(revocation?.revokedAt);
-    call.answer({ revoked: { ...what, revokedAt } }, [
+    call.answer({ revoked: { ...what, revokedAt, certificates } }, [
       serial === undefined
-        ? `Revoked the certificates of ${role} ${name}`
+        ? `Revoked the certificates of ${role} ${name} up to now: ${certificates} have not ended by themselves`
         : `Revoked certificate ${serial}`,
     ]);
     call.note("Its connections end within seconds, wherever hosts have heard");

@@ -131,12 +131,12 @@ Deno.test("identity revoke names a certificate, or all of a name", async (t) => 
     [
       ["n1"],
       ["", Role.NODE, "n1", ""],
-      "Revoked the certificates of node n1\n",
+      "Revoked the certificates of node n1 up to now: 2 have not ended by themselves\n",
     ],
     [
       ["alice", "--role", "operator", "--reason", "has left"],
       ["", Role.OPERATOR, "alice", "has left"],
-      "Revoked the certificates of operator alice\n",
+      "Revoked the certificates of operator alice up to now: 2 have not ended by themselves\n",
     ],
     [
       ["--serial", "0A:1B"],
@@ -151,7 +151,7 @@ Deno.test("identity revoke names a certificate, or all of a name", async (t) => 
         identity: {
           revokeCertificates: ({ serial, role, name, reason }) => {
             requests.push([serial, role, name, reason]);
-            return { revocation: {} };
+            return { revocation: {}, certificates: 2 };
           },
         },
       });

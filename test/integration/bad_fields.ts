@@ -10,6 +10,7 @@ export type FieldKind =
   | "id"
   | "URL"
   | "text"
+  | "token id"
   | "limit";
 
 /** Longer than any name may be, by one character. */
@@ -39,6 +40,8 @@ export const BAD_VALUES: Readonly<
     .concat("http://u:p@h:1", "http://:1", "http://h:99999", "http://a b:1")
     .concat("http://[::1%25eth0]:1", CONTROLS),
   "text": [...CONTROLS, "x".repeat(1025)],
+  "token id": ["0123456789a", "0123456789abc", "0123456789AB", "0123456789xy"]
+    .concat(CONTROLS),
   "limit": [-1, 1001, 2147483647, -2147483648],
 };
 
@@ -59,6 +62,17 @@ export const REQUESTS: Readonly<
   "stellar.services.network.v1.Network/DeleteRoute": {
     cidr: "10.0.0.0/8",
     target: "192.0.2.1",
+  },
+  "stellar.net.v1.IdentityService/BeginJoin": { tokenId: "0123456789ab" },
+  "stellar.net.v1.IdentityService/FinishJoin": {
+    tokenId: "0123456789ab",
+    name: "n",
+  },
+  "stellar.net.v1.IdentityService/CreateToken": {},
+  "stellar.net.v1.IdentityService/RevokeToken": { id: "0123456789ab" },
+  "stellar.net.v1.IdentityService/RevokeCertificates": {
+    role: "ROLE_NODE",
+    name: "n",
   },
   "stellar.net.v1.IpamService/Allocate": { owner: { containerId: "c" } },
   "stellar.net.v1.IpamService/Release": { owner: { containerId: "c" } },
@@ -133,6 +147,14 @@ export const FIELDS: readonly FieldRow[] = [
   ["Network/Configure", "subnet.cidr", "prefix", "required"],
   ["Network/Configure", "subnet.gateway", "address", "required"],
   ["AgentService/Examine", "peer", "node", "optional"],
+  ["IdentityService/BeginJoin", "token_id", "token id", "required"],
+  ["IdentityService/FinishJoin", "token_id", "token id", "required"],
+  ["IdentityService/FinishJoin", "name", "node", "required"],
+  ["IdentityService/FinishJoin", "addresses[]", "address", "required"],
+  ["IdentityService/CreateToken", "name", "node", "optional"],
+  ["IdentityService/RevokeToken", "id", "token id", "required"],
+  ["IdentityService/RevokeCertificates", "name", "node", "required"],
+  ["IdentityService/RevokeCertificates", "reason", "text", "optional"],
   ["AgentService/ListAudit", "limit", "limit", "optional"],
   ["AgentService/ListAudit", "caller", "text", "optional"],
   ["AgentService/ListAudit", "call", "text", "optional"],
@@ -231,6 +253,33 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "AgentService/ListAudit failed": "it is a boolean",
   "AgentService/ListAudit since.seconds": "JSON has a text, tested apart",
   "AgentService/ListAudit since.nanos": "JSON has a text, tested apart",
+  ...Object.fromEntries(
+    ["server_nonce", "client_nonce", "proof"].map((field) => [
+      `IdentityService/FinishJoin ${field}`,
+      "a proof is right or wrong as a whole",
+    ]),
+  ),
+  "IdentityService/FinishJoin signing_request":
+    "it is read once the proof was right",
+  "IdentityService/RenewCertificate signing_request":
+    "who calls is looked at first",
+  "IdentityService/RenewCertificate addresses[]":
+    "who calls is looked at first",
+  "IdentityService/CreateToken role": "it is an enumeration",
+  "IdentityService/CreateToken max_uses": "it is planned with, tested apart",
+  "IdentityService/RevokeCertificates role": "it is an enumeration",
+  "IdentityService/RevokeCertificates serial":
+    "its error does not quote it, tested apart",
+  ...Object.fromEntries(
+    ["CreateToken lifetime", "RotateAuthority announce"]
+      .concat("RotateAuthority overlap")
+      .flatMap((field) => [`${field}.seconds`, `${field}.nanos`])
+      .map((field) => [
+        `IdentityService/${field}`,
+        "JSON has a text, tested apart",
+      ]),
+  ),
+  "IdentityService/RotateAuthority compromised": "both values are right",
   "IpamService/ListAllocations leaked": "it is a boolean",
   "IpamService/ListHistory since.seconds": "JSON has a text, tested apart",
   "IpamService/ListHistory since.nanos": "JSON has a text, tested apart",

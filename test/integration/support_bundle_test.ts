@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import { createKey } from "../../src/pki/host_key.ts";
+import { createToken, formatToken } from "../../src/pki/token.ts";
 import { run } from "../support/run.ts";
 import { FROM_SOURCE } from "../support/refusal.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
@@ -64,6 +67,18 @@ Deno.test("support-bundle packs what agent and host tell, and no secret", () =>
       owner,
       reason: `Authorization: Bearer ${PLANTED}-6-abcdef`,
     });
+    // A token that was made, one in a place for texts, and a key in the state.
+    const token = formatToken(createToken(`sha256:${"0".repeat(64)}`));
+    await call("RegistryService/ReserveSubnet", {
+      cidr: "172.16.12.0/22",
+      reason: `joined by ${token}`,
+    });
+    await call("IdentityService/CreateToken", {});
+    const keyPath = `${agent.stateDir}/identity/key.pem`;
+    await Deno.mkdir(dirname(keyPath), { recursive: true });
+    const key = await createKey();
+    await Deno.writeTextFile(keyPath, key, { mode: 0o600 });
+    const planted = [PLANTED, token.slice(5), ...key.split("\n").slice(1, -2)];
     const files = await makeBundle(dir, agent.socketPath);
     const rows: readonly [path: string, holds: RegExp][] = [
       ["MANIFEST", /^ok {6}agent\/status\.txt$/m],
@@ -73,6 +88,7 @@ Deno.test("support-bundle packs what agent and host tell, and no secret", () =>
       ["agent/nodes.txt", /node1/],
       ["agent/subnets.txt", /172\.16\.8\.0\/22 +reserved/],
       ["agent/history.txt", /web-1/],
+      ["agent/audit.txt", /CreateToken/],
       ["agent/log.txt", /Serving on/],
       ["environment.txt", /STELLAR_NET_STORE=etcd:\/\/\[redacted\]@h1/],
       ["host/addresses.txt", / lo: /],
@@ -84,7 +100,10 @@ Deno.test("support-bundle packs what agent and host tell, and no secret", () =>
     ];
     for (const [path, holds] of rows) assert.match(files.get(path)!, holds);
     for (const [path, text] of files) {
-      assert.ok(!text.includes(PLANTED), `${path}: ${text}`);
+      for (const secret of planted) {
+        assert.ok(!text.includes(secret), `${path}: ${text}`);
+      }
+      assert.doesNotMatch(text, /stn\d\.[\w-]{8}|PRIVATE KEY/, path);
     }
   }));
 
