@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Agent } from "../../src/agent/agent.ts";
+import type { Trust } from "../../src/identity/trust.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
@@ -13,6 +14,7 @@ import { held, request } from "./agents.ts";
 class SharedHosts implements AsyncDisposable {
   readonly registryStore: FaultyStore;
   readonly agents: Agent[] = [];
+  readonly #trusts = new Map<string, Trust>();
   readonly #stores: FaultyStore[] = [];
 
   private constructor(registryStore: FaultyStore) {
@@ -45,6 +47,7 @@ class SharedHosts implements AsyncDisposable {
       uptimeMs: () => performance.now(),
       randomId: () => crypto.randomUUID(),
       random: () => 0,
+      onTrust: (trust) => this.#trusts.set(node, trust),
     });
     this.#stores.push(store);
     this.agents.push(agent);
@@ -55,6 +58,11 @@ class SharedHosts implements AsyncDisposable {
     });
     agent.follow(() => {});
     return agent;
+  }
+
+  /** What the node of an agent was told last to trust. */
+  trustOf({ node }: Agent): Trust | undefined {
+    return this.#trusts.get(node);
   }
 
   async joined(): Promise<string[]> {
@@ -113,6 +121,21 @@ Deno.test("agents that host one registry tell each other's watchers what changes
   );
   await b.leave({ force: false });
   await waitFor("b to be gone", () => !a.home.view.nodes.has("b"));
+});
+
+Deno.test("agents that host one registry have one authority, and tell each other's nodes whom to trust", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  await waitFor("b to hear of trust", () => hosts.trustOf(b) !== undefined);
+  const first = await a.requireHost().identity.trust();
+  assert.deepEqual(await b.requireHost().identity.trust(), first);
+  assert.equal(first.authorities.length, 1);
+  await a.requireHost().identity.rotate();
+  await waitFor(
+    "the next authority at both",
+    () => [a, b].every((host) => hosts.trustOf(host)?.authorities.length === 2),
+  );
 });
 
 Deno.test("agents that host one registry give no address of a node without an agent twice", async () => {

@@ -12,6 +12,7 @@ import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../src/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
+import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
@@ -37,7 +38,7 @@ const MAX_CALL_MS = 10_000;
 const MAX_GROWTH_MIB = 300;
 
 const SERVICES: readonly DescService[] = [
-  ...[Network, IpamService, RegistryService, AgentService],
+  ...[Network, IpamService, RegistryService, AgentService, IdentityService],
   ...[Health, ServerReflection, ServerReflectionAlpha],
 ];
 

@@ -34,6 +34,16 @@ import { parseConfig } from "../../src/cni/config.ts";
 import { parseRequestedIps } from "../../src/cni/requested_ips.ts";
 import { parsePrevAddresses } from "../../src/cni/result.ts";
 import { parseDns, parseRoutes } from "../../src/cni/routes.ts";
+import {
+  authorityKey,
+  nameRevocationKey,
+  readTrustEntry,
+  revokedToken,
+  tokenKey,
+} from "../../src/identity/identity_records.ts";
+import { createAuthority } from "../../src/pki/authority.ts";
+import { createToken } from "../../src/pki/token.ts";
+import { createVerifier } from "../../src/pki/token_proof.ts";
 import { EtcdKeyspace } from "../../src/store/etcd_key.ts";
 import { decodeEntry } from "../../src/store/deno_kv_codec.ts";
 import type { Entry, JsonValue, Key, Store } from "../../src/store/store.ts";
@@ -120,6 +130,42 @@ const VALUES: Readonly<Record<string, Row>> = {
   ],
 };
 
+const AUTHORITY = await createAuthority({ clusterId: "c", nowMs: 5 });
+const REVOKED = { revokedAtMs: 5, reason: "lost", untilMs: 9 };
+const TOKEN = {
+  id: "0123456789ab",
+  verifier: createVerifier(createToken(AUTHORITY.fingerprint)),
+  fingerprint: AUTHORITY.fingerprint,
+  role: "node",
+  name: "n",
+  createdAtMs: 1,
+  expiresAtMs: 9,
+  maxUses: 2,
+  used: 1,
+  uses: [{ name: "n", keyFingerprint: AUTHORITY.fingerprint, usedAtMs: 5 }],
+  revokedAtMs: 0,
+};
+
+/** What reads the values of identities. */
+const IDENTITIES: Readonly<Record<string, Row>> = {
+  "readTrustEntry of an authority": [
+    [AUTHORITY, { ...AUTHORITY, privateKey: "" }],
+    (value) => void readTrustEntry(entryOf(authorityKey(1), value)),
+  ],
+  "readTrustEntry of a revocation": [
+    [
+      { kind: "serial", serial: "00ff", ...REVOKED },
+      { kind: "name", role: "node", name: "n", issuedUpToMs: 5, ...REVOKED },
+    ],
+    (value) =>
+      void readTrustEntry(entryOf(nameRevocationKey("node", "n"), value)),
+  ],
+  revokedToken: [
+    [TOKEN],
+    (value) => void revokedToken(entryOf(tokenKey(TOKEN.id), value), 5),
+  ],
+};
+
 function entryOf(key: Key, value: JsonValue): Entry {
   return { key, value, version: "1" };
 }
@@ -132,7 +178,8 @@ function readTwice(entry: Entry): void {
 }
 
 Deno.test("readers of stored values give a value or say which is damaged", async (t) => {
-  for (const [name, [valid, use]] of Object.entries(VALUES)) {
+  const rows = { ...VALUES, ...IDENTITIES };
+  for (const [name, [valid, use]] of Object.entries(rows)) {
     await t.step(name, () => {
       for (const value of valid) use(value as JsonValue);
       fuzz(name, fuzzedJson(valid), (value) => use(value as JsonValue));
