@@ -5,14 +5,13 @@ import { writeFakeIp } from "../support/fake_ip.ts";
 import { drawFuzz, fuzzedBytes, Tally } from "../support/fuzz.ts";
 import {
   connectRaw,
-  END_HEADERS,
   END_STREAM,
   frame,
   type FrameType,
-  hpack,
   PREFACE,
   type RawClient,
 } from "../support/raw_client.ts";
+import { callHeaders, concat, FLOODS } from "../support/http2_floods.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { SteadyClient } from "../support/steady_client.ts";
 import { http1Call, STUB_PATH } from "../support/stub_network.ts";
@@ -54,21 +53,6 @@ function dial({ port }: SpawnedAgent): Promise<RawClient> {
   return connectRaw({ hostname: "127.0.0.1", port });
 }
 
-function callHeaders(stream: number, more: Record<string, string> = {}) {
-  return frame("headers", {
-    stream,
-    flags: END_HEADERS,
-    payload: hpack({
-      ":method": "POST",
-      ":scheme": "http",
-      ":authority": "a",
-      ":path": `${STUB_PATH}/Info`,
-      "content-type": "application/grpc",
-      ...more,
-    }),
-  });
-}
-
 const MESSAGE = frame("data", {
   stream: 1,
   flags: END_STREAM,
@@ -94,10 +78,6 @@ const anyFrames = fc.array(
   ),
   { maxLength: 12 },
 ).map(concat);
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
-}
 
 Deno.test("the port answers or closes whatever bytes and frames come", async () => {
   const tally = new Tally("port");
@@ -133,36 +113,6 @@ function outcomeOf(got: string): string {
   const status = /^HTTP\/1\.1 (\d{3})/.exec(got)?.[1];
   return status === undefined ? "HTTP/2" : `HTTP ${status}`;
 }
-
-/** What floods a connection: what is sent first, and what again and again. */
-const FLOODS: Readonly<Record<string, (n: number) => Uint8Array>> = {
-  "rapid reset": (n) =>
-    concat([
-      callHeaders(2 * n + 1),
-      frame("rst_stream", {
-        stream: 2 * n + 1,
-        payload: Uint8Array.of(0, 0, 0, 8),
-      }),
-    ]),
-  "settings": () => SETTINGS,
-  "pings": () => frame("ping", { payload: new Uint8Array(8) }),
-  "window updates": () =>
-    frame("window_update", { payload: Uint8Array.of(0, 0, 0, 1) }),
-  "priorities": (n) =>
-    frame("priority", { stream: 2 * n + 1, payload: new Uint8Array(5) }),
-  "empty data": (n) => n === 0 ? callHeaders(1) : frame("data", { stream: 1 }),
-  "continuations": (n) =>
-    n === 0
-      ? frame("headers", { stream: 1, payload: hpack({ ":method": "POST" }) })
-      : frame("continuation", {
-        stream: 1,
-        payload: hpack({ [`x${n}`]: "y".repeat(100) }),
-      }),
-  "empty continuations": (n) =>
-    n === 0
-      ? frame("headers", { stream: 1, payload: hpack({ ":method": "POST" }) })
-      : frame("continuation", { stream: 1 }),
-};
 
 /** Frames of one flood. */
 const FLOOD = 20_000;
