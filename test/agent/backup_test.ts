@@ -28,6 +28,7 @@ Deno.test("readState() reads every entry of a state", async () => {
   await agent.release("a", owner("c1"), "test");
   await store.commit({
     puts: [
+      { key: ["audit", 5, 1], value: {} },
       { key: ["one"], value: 1 },
       { key: ["one", "two"], value: 2 },
       { key: [7, "number"], value: 3 },
