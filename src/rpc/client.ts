@@ -33,6 +33,9 @@ const NO_HTTP =
 const PLAIN_TEXT =
   "it speaks plain text, and this agent speaks TLS with other hosts: start both of them with --insecure, or none";
 
+/** The bit of a mode that lets a group connect to a socket. */
+const GROUP_WRITES = 0o020;
+
 const unreachables = new WeakSet<NetError>();
 
 /** What keeps a client from reaching an agent, by code of connect(2). */
@@ -201,8 +204,10 @@ async function describe(code: string, target: RpcTarget): Promise<string> {
 
 async function describeOwner(path: string): Promise<string> {
   try {
-    const { uid } = await lstat(path);
-    return `, it belongs to ${uid === 0 ? "root" : `the user with id ${uid}`}`;
+    const { uid, gid, mode } = await lstat(path);
+    const owner = uid === 0 ? "root" : `the user with id ${uid}`;
+    const group = mode & GROUP_WRITES ? ` and the group with id ${gid}` : "";
+    return `, it belongs to ${owner}${group}`;
   } catch {
     // Its folder may not be looked into either.
     return "";
