@@ -129,3 +129,6 @@ export async function deleteAddresses(
   await deleteAll(store, addressKey(node));
   await deleteAll(store, releasedKey(node));
 }
+
+/** The pages of a handover in which there is nothing. */
+export async function* noPages(): AsyncGenerator<never> {}

@@ -70,6 +70,8 @@ export interface Home {
   placeOf(node: string): Promise<NodePlace>;
   /** Says what is true of this host now. */
   report(facts: HostFacts): Promise<void>;
+  /** Calls the registry over new connections from now on; where there are any. */
+  reconnect?(): void;
   /** Begins to follow the cluster. `onChange` hears of every change of view, subnets and link. */
   start(onChange: () => void): void;
   /** Stops following. What is known stays. */

@@ -77,6 +77,21 @@ export function apiUrlOf(
   return "";
 }
 
+/**
+ * The addresses at which other hosts reach an agent's API: where it listens,
+ * and what it advertises. Empty when it listens on loopback alone.
+ */
+export function reachedAddresses(
+  listening: readonly ListenAddress[],
+  advertised: readonly Address[],
+): Address[] {
+  const reached = listening.filter(({ hostname }) => !isLoopback(hostname))
+    .map(({ hostname }) => parseAddress(hostname));
+  if (reached.length === 0) return [];
+  const all = [...reached.filter(({ value }) => value !== 0n), ...advertised];
+  return [...new Map(all.map((a) => [formatAddress(a), a])).values()];
+}
+
 /** Whether only this host reaches an address. */
 export function isLoopback(hostname: string): boolean {
   return hostname.startsWith("127.") || hostname === "::1";

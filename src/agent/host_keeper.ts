@@ -5,21 +5,20 @@ import type { KernelRoutes } from "../host/routes.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { formatDesiredRoute } from "../route/desired_route.ts";
-import type { HostNetwork } from "../host/host_network.ts";
 import type { HostInterfaces } from "../route/uplink.ts";
-import type { Key, Store } from "../store/store.ts";
+import type { Key } from "../store/store.ts";
 import type { Check } from "./doctor/check.ts";
-import type { AgentConfig, ListenAddress } from "./config.ts";
+import type { ListenAddress } from "./config.ts";
 import { checkBridged, checkConfigured } from "./configured_subnet.ts";
 import { desiredRoutes } from "./desired_routes.ts";
-import type { Home } from "./home.ts";
-import { findFacts, type HostFactsOptions } from "./host_facts.ts";
+import { findFacts, reachedAddresses } from "./host_facts.ts";
+import type { HostKeeperOptions } from "./host_keeper_options.ts";
 import { HostReconciler } from "./host_reconciler.ts";
 import { hostWarnings } from "./host_warnings.ts";
 import { LookSchedule } from "./look_schedule.ts";
 import { overhear } from "./overheard_routes.ts";
 import { RouteReconciler } from "./route_reconciler.ts";
-import type { RouteMode, RouteReport } from "./route_report.ts";
+import type { RouteReport } from "./route_report.ts";
 
 /** The bridge that Stellar's Configure call makes where none is named. */
 const DEFAULT_BRIDGE = "stellar0";
@@ -32,25 +31,6 @@ const FACTS_SETTLE_MS = 1_000;
 const BRIDGE_KEY: Key = ["agent", "bridge"];
 
 const log = getLogger(["stellar-net", "agent", "host"]);
-
-/** What a host is kept with. */
-export interface HostKeeperOptions extends HostFactsOptions {
-  readonly node: string;
-  readonly home: Home;
-  readonly config: Pick<
-    AgentConfig,
-    | ("advertise" | "join" | "security")
-    | ("routeProtocol" | "bridge" | "masquerade")
-  >;
-  /** The agent's own store. */
-  readonly store: Store;
-  /** What is done about routes. */
-  readonly mode: RouteMode;
-  readonly routes: KernelRoutes;
-  readonly network: HostNetwork;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-}
 
 /**
  * Keeps this host as its node needs it: routes to the other nodes, bridge,
@@ -269,6 +249,11 @@ export class HostKeeper {
     );
   }
 
+  #tellReached(): void {
+    const { onReached } = this.#options;
+    onReached?.(reachedAddresses(this.#listening, this.#advertised));
+  }
+
   async #reportFacts(): Promise<void> {
     const { home } = this.#options;
     try {
@@ -279,6 +264,7 @@ export class HostKeeper {
       this.#warnings = warnings;
       this.#advertised = facts.advertised;
       this.#localPrefixes = facts.localPrefixes;
+      this.#tellReached();
       const text = JSON.stringify([
         facts.advertised.map(formatAddress),
         facts.apiUrl,
@@ -290,6 +276,7 @@ export class HostKeeper {
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       log.warn("Cannot tell the registry of this host: {error}", { error });
+      this.#tellReached();
       this.#warnings = [
         `${error.message}; subnets that this host uses itself may be handed out, and other hosts may not find it`,
       ];

@@ -4,6 +4,7 @@ import type { JoinRequest } from "../cluster/join.ts";
 import type { SubnetOwner } from "../cluster/settling.ts";
 import type { ClusterEvent, ClusterView } from "./cluster_view.ts";
 import type { JoinAnswer, RegistryPeer } from "./registry_peer.ts";
+import { RegistryWatch } from "./registry_watch.ts";
 import { sleep } from "./sleep.ts";
 
 const FIRST_BACK_OFF_MS = 200;
@@ -62,6 +63,9 @@ export class JoinLoop {
   #failures = 0;
   /** Wakes the heartbeat: what is joined with has changed. */
   #wake = new AbortController();
+  /** Ends the wait for the next attempt. */
+  #retry = new AbortController();
+  #watching: RegistryWatch | undefined;
 
   constructor(options: JoinLoopOptions) {
     this.#options = options;
@@ -71,6 +75,16 @@ export class JoinLoop {
   /** Joins again soon: what is joined with has changed. */
   joinAgain(): void {
     this.#wake.abort();
+  }
+
+  /**
+   * Goes over to new connections: what this node shows has changed. What is
+   * under way does not fail by that. A registry that was not reached is tried
+   * again at once.
+   */
+  reconnect(): void {
+    this.#retry.abort();
+    this.#watching?.move();
   }
 
   /** Ends it. */
@@ -85,16 +99,17 @@ export class JoinLoop {
     let turn = 0;
     while (!signal.aborted) {
       const peer = peers[turn % peers.length]!;
+      this.#retry = new AbortController();
       const error = await this.#follow(peer);
       if (signal.aborted) return;
       // One that answers, and does not know this node, is the one to join again.
       if (error.code !== "not_found") turn++;
       if (REFUSALS.includes(error.code)) {
         await listener.onRefused(peer, error);
-        await wait(this.#jitter(REFUSED_MS), signal);
+        await wait(this.#jitter(REFUSED_MS), this.#retrySignal());
       } else {
         listener.onLost(peer, error);
-        await wait(this.#backOffMs(), signal);
+        await wait(this.#backOffMs(), this.#retrySignal());
       }
     }
   }
@@ -136,16 +151,15 @@ export class JoinLoop {
   }
 
   async #watch(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
-    try {
-      for await (const event of peer.watch(signal)) {
-        if (signal.aborted) break;
-        this.#failures = 0;
-        this.#options.listener.onEvent(event);
-      }
-    } catch (error) {
-      return asNetError(error);
-    }
-    return new NetError("unavailable", "The registry has ended the watch");
+    const watch = new RegistryWatch(peer, (event) => {
+      this.#failures = 0;
+      this.#options.listener.onEvent(event);
+    });
+    this.#watching = watch;
+    const error = await watch.run(signal);
+    return error === undefined
+      ? new NetError("unavailable", "The registry has ended the watch")
+      : asNetError(error);
   }
 
   async #beat(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
@@ -166,6 +180,10 @@ export class JoinLoop {
       return asNetError(error);
     }
     return new NetError("cancelled", "The agent is stopping");
+  }
+
+  #retrySignal(): AbortSignal {
+    return AbortSignal.any([this.#stop.signal, this.#retry.signal]);
   }
 
   #backOffMs(): number {

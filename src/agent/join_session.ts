@@ -8,7 +8,7 @@ import type { Key, Store } from "../store/store.ts";
 import { Allocators } from "./allocators.ts";
 import { ClusterSnapshot } from "./cluster_snapshot.ts";
 import { type ClusterEvent, ClusterView } from "./cluster_view.ts";
-import { deleteAddresses, takeOver } from "./handover.ts";
+import { deleteAddresses, noPages, takeOver } from "./handover.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./home.ts";
 import { poolKey, readPool } from "./ip_records.ts";
 import { hasLeft, hasNoSubnet, isFenced } from "./refusals.ts";
@@ -153,11 +153,14 @@ export class JoinSession implements Home, JoinLoopListener {
     return Promise.resolve();
   }
 
+  reconnect(): void {
+    this.#loop?.reconnect();
+  }
+
   start(onChange: () => void): void {
     this.#onChange = onChange;
     onChange();
-    const { peers, random } = this.#options;
-    this.#loop = new JoinLoop({ peers, random, listener: this });
+    this.#loop = new JoinLoop({ ...this.#options, listener: this });
   }
 
   async stop(): Promise<void> {
@@ -168,14 +171,14 @@ export class JoinSession implements Home, JoinLoopListener {
   async leave(
     { force }: { readonly force: boolean },
   ): Promise<readonly Prefix[]> {
-    const { node, store, peers, random } = this.#options;
+    const { node, store, peers } = this.#options;
     if (this.#link.state === "left") return [];
     await this.#loop?.stop();
     try {
       await tellLeave(peers, this.#options, this.#link.url);
     } catch (error) {
       if (!force) {
-        this.#loop = new JoinLoop({ peers, random, listener: this });
+        this.#loop = new JoinLoop({ ...this.#options, listener: this });
         throw error;
       }
       log.warn("Leaving without telling the registry: {error}", { error });
@@ -289,12 +292,9 @@ export class JoinSession implements Home, JoinLoopListener {
   #setLink(
     link: Pick<RegistryLink, "state" | "problem"> & { readonly url?: string },
   ): void {
-    const sinceMs = link.state === this.#link.state
-      ? this.#link.sinceMs
-      : this.#options.now();
+    const isSame = link.state === this.#link.state;
+    const sinceMs = isSame ? this.#link.sinceMs : this.#options.now();
     this.#link = { ...this.#link, ...link, sinceMs };
     this.#onChange();
   }
 }
-
-async function* noPages(): AsyncGenerator<never> {}

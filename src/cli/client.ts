@@ -29,6 +29,7 @@ export {
   HostRouteState,
   RegistryLinkState,
   RouteMode,
+  Security,
 } from "../gen/stellar/net/v1/agent_pb.ts";
 export type {
   Authority,

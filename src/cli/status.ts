@@ -44,6 +44,7 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
       ["Listening", listener],
       ...others.map((other) => ["", other]),
       ["Advertised", status.advertised.join(" ") || "nothing"],
+      ["Security", formatSecurity(status, nowMs)],
       ["Registry", formatRegistry(registry, nowMs)],
       ["Revision", registry ? String(registry.revision) : "-"],
       ["Nodes", `${status.nodes} with a subnet`],
@@ -68,6 +69,26 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
       : formatUsage(subnets),
     ...remarks.length === 0 ? [] : ["", ...remarks],
   ];
+}
+
+/** What protects the calls between hosts. */
+function formatSecurity(status: StatusView, nowMs: number): string {
+  const { security, certificateUntil } = status;
+  const until = certificateUntil === null
+    ? "this host has none"
+    : `this host's until ${formatUtc(certificateUntil)}, in ${
+      formatSpan(Math.max(0, Date.parse(certificateUntil) - nowMs))
+    }`;
+  switch (security) {
+    case "cluster":
+      return `the cluster's own certificates; ${until}`;
+    case "given":
+      return `certificates of your own authority; ${until}`;
+    case "none":
+      return "NONE: other hosts are spoken to in plain text, and nobody is asked who they are (--insecure)";
+    default:
+      return "-";
+  }
 }
 
 function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {

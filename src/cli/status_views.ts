@@ -5,6 +5,7 @@ import {
   type RegistryLink,
   RegistryLinkState,
   RouteMode,
+  Security,
   type SubnetUsage,
 } from "./client.ts";
 import { orNull, viewName, viewTime } from "./views.ts";
@@ -73,6 +74,10 @@ export interface StatusView {
   readonly queued: number;
   readonly leaked: number;
   readonly warnings: readonly string[];
+  /** What agents know each other by: `cluster`, `given` or `none`; `unspecified`: it is older than that. */
+  readonly security: string;
+  /** When the certificate ends that is shown to others. */
+  readonly certificateUntil: string | null;
   /** What is worth knowing although all is well. */
   readonly notes: readonly string[];
   readonly registry: RegistryLinkView | null;
@@ -103,6 +108,8 @@ export function viewStatus(message: GetStatusResponse): StatusView {
     queued: message.queued,
     leaked: message.leaked,
     warnings: message.warnings,
+    security: viewName(Security, message.security),
+    certificateUntil: viewTime(message.certificateUntil),
     notes: message.notes,
     registry: viewRegistry(message.registry),
     peers: viewPeers(message.peers),

@@ -1,19 +1,18 @@
 import type { AgentTarget, ConnectOptions } from "../cli/io.ts";
-import { NetError } from "../error.ts";
 import { DenoIdentityFiles } from "../host/deno_identity_files.ts";
 import { checkSecretFile } from "../host/secret_file.ts";
 import { Operators } from "../identity/operators.ts";
-import { type JoinToken, parseToken } from "../pki/token.ts";
 import { enrol, renew } from "../rpc/enrolment.ts";
 import { openIdentityTransport } from "../rpc/identity_transport.ts";
 import { createOperatorTransport } from "../rpc/operator_transport.ts";
 import { TlsIdentity } from "../rpc/tls_identity.ts";
+import { readTokenFile } from "./token_file.ts";
 
 /** Makes what keeps identities in folders. */
 export function createOperators(): Operators {
   return new Operators({
     openFiles: (dir) => new DenoIdentityFiles(dir),
-    readToken,
+    readToken: readTokenFile,
     enrol,
     renew: (identity, urls, { order, timeoutMs }) =>
       renew(
@@ -43,31 +42,22 @@ export async function openTransportAs(
 
 /** A folder with a certificate of an authority of one's own; undefined where it is the cluster's. */
 async function openGiven(dir: string): Promise<TlsIdentity | undefined> {
-  const files = new DenoIdentityFiles(dir);
-  if (await files.read("trust.json") !== undefined) return undefined;
-  if (await files.read("ca.pem") === undefined) return undefined;
-  return await TlsIdentity.open({
-    certPath: `${dir}/chain.pem`,
-    keyPath: `${dir}/key.pem`,
-    caPath: `${dir}/ca.pem`,
-  });
+  const certPath = `${dir}/chain.pem`;
+  const keyPath = `${dir}/key.pem`;
+  const caPath = `${dir}/ca.pem`;
+  if (await isThere(`${dir}/trust.json`) || !await isThere(caPath)) {
+    return undefined;
+  }
+  await checkSecretFile(keyPath);
+  return await TlsIdentity.open({ certPath, keyPath, caPath });
 }
 
-/** Reads the file with a token. @throws {NetError} `failed_precondition` naming the file */
-async function readToken(path: string): Promise<JoinToken> {
-  await checkSecretFile(path);
+async function isThere(path: string): Promise<boolean> {
   try {
-    return parseToken(await Deno.readTextFile(path));
-  } catch (cause) {
-    const what = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
-    throw new NetError(
-      "failed_precondition",
-      `Cannot use the token in "${path}": ${what}`,
-      { cause },
-    );
+    await Deno.stat(path);
+    return true;
+  } catch {
+    // Whoever opens it says why it cannot be used.
+    return false;
   }
 }

@@ -112,6 +112,11 @@ export class NodeIdentity implements Certified {
     this.#keeper.setAddresses(addresses);
   }
 
+  /** Looks at once whether there is something to do, such as a new token. */
+  lookSoon(): void {
+    this.#keeper.lookSoon();
+  }
+
   /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);

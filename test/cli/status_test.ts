@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { GetStatusResponseSchema } from "../../src/gen/stellar/net/v1/agent_pb.ts";
-import { RegistryLinkState, RouteMode } from "../../src/cli/client.ts";
+import {
+  RegistryLinkState,
+  RouteMode,
+  Security,
+} from "../../src/cli/client.ts";
 import { NOW_MS, runFake } from "./fake_io.ts";
 
 type Status = MessageInitShape<typeof GetStatusResponseSchema>;
@@ -57,6 +61,8 @@ const STATUS: Status = {
     error: "Cannot add 192.0.2.0/24: File exists",
   },
   advertised: ["198.18.0.3", "2001:db8::3"],
+  security: Security.CLUSTER,
+  certificateUntil: timestampFromMs(NOW_MS + 16 * 3_600_000),
   now: timestampFromMs(NOW_MS),
 };
 
@@ -81,6 +87,7 @@ Store       kv:/var/lib/stellar-net/state.db
 Listening   /run/stellar-net/agent.sock
             127.0.0.1:9000
 Advertised  198.18.0.3 2001:db8::3
+Security    the cluster's own certificates; this host's until 2026-01-02 19:04:05Z, in 16h 0m
 Registry    joined http://198.18.0.1:9000 since 2026-01-02 02:04:05Z
 Revision    42
 Nodes       3 with a subnet
@@ -192,6 +199,19 @@ Deno.test("status counts peers and routes", async (t) => {
       "Routes      plan: 2 wanted, 0 installed, 0 in conflict, 2 unresolved; 0 repaired",
     ],
     [{}, "Advertised  nothing"],
+    [{}, "Security    -"],
+    [
+      { security: Security.CLUSTER },
+      "Security    the cluster's own certificates; this host has none",
+    ],
+    [
+      { security: Security.GIVEN, certificateUntil: timestampFromMs(NOW_MS) },
+      "Security    certificates of your own authority; this host's until 2026-01-02 03:04:05Z, in 0s",
+    ],
+    [
+      { security: Security.NONE },
+      "Security    NONE: other hosts are spoken to in plain text, and nobody is asked who they are (--insecure)",
+    ],
   ];
   for (const [message, line] of rows) {
     await t.step(line, async () => {
@@ -256,6 +276,8 @@ Deno.test("status --json has every field, and counts of any size", async () => {
     leaked: 1,
     warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],
     notes: ["forward policy: met with 2 rules of the agent"],
+    security: "cluster",
+    certificateUntil: "2026-01-02T19:04:05.000Z",
     registry: {
       state: "joined",
       since: "2026-01-02T02:04:05.000Z",

@@ -13,6 +13,8 @@ export interface LabOptions {
   readonly hosts?: number;
   /** Flags of the agents, besides the node's name, the state and the socket. Default: clusterFlags. */
   readonly agentFlags?: AgentFlags;
+  /** Whether the hosts know each other by certificates: secureFlags are the default then. Default false. */
+  readonly secure?: boolean;
   /** Whether the agents are started, and have their subnets. Default true. */
   readonly startAgents?: boolean;
   /** An executable that hosts have in place of the sources, and of a runtime. */
@@ -37,6 +39,23 @@ export function clusterFlags({ number, address, address6 }: LabHost): string[] {
   return number === 1 ? flags : [...flags, "--join", labUrl(1)];
 }
 
+/** The file that the agent of a host of a secure lab finds its token in. */
+export function tokenPath({ dir }: LabHost): string {
+  return `${dir}/token`;
+}
+
+/**
+ * The flags of agents that are one cluster and know each other by its
+ * certificates: {@linkcode Lab.admit} makes the tokens.
+ */
+export function secureFlags(host: LabHost): string[] {
+  const flags = clusterFlags(host).filter((word) => word !== "--insecure")
+    .map((word) => word.replace("http:", "https:"));
+  return host.number === 1
+    ? flags
+    : [...flags, "--token-file", tokenPath(host)];
+}
+
 /** The URL of the agent of a host. */
 export function labUrl(number: number): string {
   return `http://${labAddress(number)}:9000`;
@@ -58,7 +77,8 @@ export class Lab implements AsyncDisposable {
   readonly #switch: Station;
 
   constructor(id: string, options: LabOptions = {}) {
-    const { hosts = 2, agentFlags = clusterFlags, executable } = options;
+    const { hosts = 2, secure = false, executable } = options;
+    const { agentFlags = secure ? secureFlags : clusterFlags } = options;
     if (!Number.isInteger(hosts) || hosts < 1 || hosts > MAX_HOSTS) {
       throw new RangeError(
         `Cannot build a lab of ${hosts} hosts: 1 to ${MAX_HOSTS} are possible`,
@@ -95,6 +115,9 @@ export class Lab implements AsyncDisposable {
       if (options.startAgents ?? true) {
         const [first, ...others] = lab.hosts;
         await first!.agent.start();
+        if (options.secure) {
+          await allDone(others.map((host) => lab.admit(host)));
+        }
         await allDone(others.map((host) => host.agent.start()));
         await allDone(lab.hosts.map((host) => host.joined()));
       }
@@ -112,6 +135,13 @@ export class Lab implements AsyncDisposable {
     throw new RangeError(
       `"host${number}" is no host of this lab: it has host1 to host${this.hosts.length}`,
     );
+  }
+
+  /** Makes a token on the first host, where another finds it. Words are added to the command. */
+  async admit(host: LabHost, words: readonly string[] = []): Promise<void> {
+    await this.host(1).must("stellar-net", [
+      ...["token", "create", "--file", tokenPath(host), ...words],
+    ]);
   }
 
   /** Drops what two hosts send each other, until it is healed. Both stay on the link. */

@@ -44,6 +44,10 @@ export interface LabStatus {
     readonly state: string;
     readonly problem: string | null;
   };
+  /** `cluster`, `given` or `none`. */
+  readonly security: string;
+  /** When its certificate ends; null for none. */
+  readonly certificateUntil: string | null;
   readonly warnings: readonly string[];
   readonly notes: readonly string[];
 }

@@ -3,12 +3,16 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { AuditRecord } from "../../agent/audit.ts";
 import type { AuditQuery } from "../../agent/audit_store.ts";
+import type { AgentSecurity } from "../../agent/config.ts";
 import type { Examiner } from "../../agent/doctor/examiner.ts";
 import { SCHEMA_VERSION } from "../../agent/schema.ts";
 import type { BackupEntry } from "../../backup/format.ts";
 import { writeBackup } from "../../backup/write.ts";
 import type { HostKeeper } from "../../agent/host_keeper.ts";
-import type { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
+import {
+  type AgentService,
+  Security,
+} from "../../gen/stellar/net/v1/agent_pb.ts";
 import { parseNodeName, parseText } from "../../names.ts";
 import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
@@ -28,6 +32,12 @@ export interface ProcessInfo {
   readonly listeners: () => readonly string[];
   /** What an operator should know. */
   readonly warnings: () => readonly string[];
+  /** What it and others know each other by, and until when its own certificate is valid. */
+  readonly security: () => {
+    readonly kind: AgentSecurity["kind"];
+    /** In ms since 1970; undefined where there is none. */
+    readonly endsAtMs: number | undefined;
+  };
   /** Everything in the agent's own store, as of one moment. */
   readonly readState: () => AsyncIterable<BackupEntry>;
   /** What was logged last, the oldest first. */
@@ -80,6 +90,7 @@ export function createAgent(
         hostRoutes: routeCountsMessage(keeper.routes),
         advertised: keeper.advertised.map(formatAddress),
         now: timestampFromMs(process.now()),
+        ...securityMessage(process.security()),
       };
     },
 
@@ -132,6 +143,22 @@ export function createAgent(
         })),
       };
     },
+  };
+}
+
+const SECURITIES: Readonly<Record<AgentSecurity["kind"], Security>> = {
+  cluster: Security.CLUSTER,
+  given: Security.GIVEN,
+  none: Security.NONE,
+};
+
+function securityMessage(
+  { kind, endsAtMs }: ReturnType<ProcessInfo["security"]>,
+) {
+  return {
+    security: SECURITIES[kind],
+    ...endsAtMs !== undefined &&
+      { certificateUntil: timestampFromMs(endsAtMs) },
   };
 }
 

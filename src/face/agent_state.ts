@@ -1,0 +1,52 @@
+import { AuditStore } from "../agent/audit_store.ts";
+import type { AgentConfig } from "../agent/config.ts";
+import { measureStore } from "../agent/measured_store.ts";
+import { FileReleaseQueue } from "../host/file_release_queue.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import { openDenoKv } from "../store/deno_kv.ts";
+import type { Store } from "../store/store.ts";
+import { openRegistryStore } from "./stores.ts";
+
+/** Where an agent keeps what it has to keep. */
+export interface AgentState {
+  /** Its own. */
+  readonly store: Store;
+  /** The registry's, where that is another. */
+  readonly registryStore: Store | undefined;
+  readonly audit: AuditStore;
+  readonly queue: FileReleaseQueue;
+  close(): Promise<void>;
+}
+
+/** Opens an agent's state. */
+export async function openAgentState(
+  config: AgentConfig,
+  metrics: Metrics,
+): Promise<AgentState> {
+  const { stateDir, socketPath, keepHistoryMs } = config;
+  await using opened = new AsyncDisposableStack();
+  const path = config.store === "memory" ? ":memory:" : `${stateDir}/state.db`;
+  const own = await openDenoKv({ path });
+  opened.defer(() => own.close());
+  const store = measureStore(own, metrics.agent);
+  const audit = AuditStore.start({
+    store,
+    keepMs: keepHistoryMs,
+    now: Date.now,
+  });
+  opened.defer(() => audit.stop());
+  const shared = await openRegistryStore(config);
+  if (shared) opened.defer(() => shared.close());
+  const queue = FileReleaseQueue.open({
+    path: `${stateDir}/queue`,
+    socketPath,
+  });
+  const all = opened.move();
+  return {
+    store,
+    registryStore: shared && measureStore(shared, metrics.agent),
+    audit,
+    queue,
+    close: () => all.disposeAsync(),
+  };
+}

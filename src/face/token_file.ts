@@ -1,0 +1,22 @@
+import { NetError } from "../error.ts";
+import { checkSecretFile } from "../host/secret_file.ts";
+import { type JoinToken, parseToken } from "../pki/token.ts";
+
+/** Reads the file with a token. @throws {NetError} `failed_precondition` naming the file */
+export async function readTokenFile(path: string): Promise<JoinToken> {
+  await checkSecretFile(path);
+  try {
+    return parseToken(await Deno.readTextFile(path));
+  } catch (cause) {
+    const what = cause instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
+    throw new NetError(
+      "failed_precondition",
+      `Cannot use the token in "${path}": ${what}`,
+      { cause },
+    );
+  }
+}
