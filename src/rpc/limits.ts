@@ -36,7 +36,7 @@ export interface RpcLimits {
   readonly keepAliveTimeoutMs: number;
   /** The longest deadline: calls that name a later one or none get this, streams excepted. */
   readonly maxDeadlineMs: number;
-  /** Within which time each certificate is looked at again, while its connection lasts. */
+  /** How long a connection may last at most after its certificate has ended. */
   readonly recheckIntervalMs: number;
   /** How long a connection may last over TLS without a certificate that holds. */
   readonly maxNewcomerMs: number;

@@ -4,10 +4,16 @@ import { getLogger } from "@logtape/logtape";
 import { type Caller, describeCaller } from "./caller.ts";
 import { parseCertificates } from "./certificate_fault.ts";
 import type { RpcLimits } from "./limits.ts";
-import type { ShownCertificate, TlsCredentials } from "./tls_credentials.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+  TlsCredentials,
+} from "./tls_credentials.ts";
 
-/** Clients that are looked at before others get their turn. */
-const SLICE = 32;
+/** How long clients are looked at before others get their turn, in ms. */
+const SLICE_MS = 10;
+/** Of how many rounds one looks at those too of whom nothing new is to be expected. */
+const FULL_ROUND = 60;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -30,9 +36,10 @@ export interface LiveClientsOptions {
 }
 
 /**
- * The clients that are connected over TLS. They are recognised again and again
- * and at each change of the credentials: whose certificate does not hold any
- * more is cut off, and so is who has had none for too long.
+ * The clients that are connected over TLS. They are recognised again at each
+ * change of the credentials, when their certificate ends, and now and then:
+ * whose certificate does not hold any more is cut off, and so is who has had
+ * none for too long. To recognise one takes some milliseconds.
  */
 export class LiveClients {
   readonly #credentials: TlsCredentials;
@@ -42,14 +49,12 @@ export class LiveClients {
   readonly #stopFollowing: () => void;
   #isChecking = false;
   #isStale = false;
+  #round = 0;
 
   constructor({ credentials, limits }: LiveClientsOptions) {
     this.#credentials = credentials;
     this.#limits = limits;
-    this.#timer = setInterval(
-      () => void this.#checkAll(),
-      limits.recheckIntervalMs,
-    );
+    this.#timer = setInterval(() => this.#tick(), limits.recheckIntervalMs);
     this.#stopFollowing = credentials.onChange(() => void this.#checkAll());
   }
 
@@ -68,6 +73,16 @@ export class LiveClients {
     this.#stopFollowing();
   }
 
+  #tick(): void {
+    if (++this.#round % FULL_ROUND === 0) void this.#checkAll();
+    const nowMs = Date.now();
+    for (const client of this.#clients) {
+      const { caller } = client;
+      if (caller.kind !== "member") this.#checkDuration(client);
+      else if (caller.identity.notAfterMs <= nowMs) this.#check(client);
+    }
+  }
+
   async #checkAll(): Promise<void> {
     this.#isStale = true;
     if (this.#isChecking) return;
@@ -75,10 +90,13 @@ export class LiveClients {
     try {
       while (this.#isStale) {
         this.#isStale = false;
-        const clients = [...this.#clients];
-        for (const [i, client] of clients.entries()) {
-          if (i > 0 && i % SLICE === 0) await setImmediate();
-          this.#check(client);
+        let sliceMs = performance.now();
+        for (const client of [...this.#clients]) {
+          if (performance.now() - sliceMs > SLICE_MS) {
+            await setImmediate();
+            sliceMs = performance.now();
+          }
+          if (this.#clients.has(client)) this.#check(client);
         }
       }
     } finally {
@@ -86,16 +104,17 @@ export class LiveClients {
     }
   }
 
+  #checkDuration({ caller, sinceMs, end }: LiveClient): void {
+    if (performance.now() - sinceMs <= this.#limits.maxNewcomerMs) return;
+    log.debug("Cutting off {client}: {why}", {
+      client: describeClient(caller),
+      why: "it has had no certificate that holds for long enough",
+    });
+    end();
+  }
+
   #check(client: LiveClient): void {
     const { caller, shown } = client;
-    if (caller.kind !== "member" && this.#isOverdue(client)) {
-      log.debug("Cutting off {client}: {why}", {
-        client: describeClient(caller),
-        why: "it has had no certificate that holds for long enough",
-      });
-      client.end();
-      return;
-    }
     if (!shown) return;
     const now = this.#lookAgain(client, shown);
     if (caller.kind === "member" && now.kind === "refused") {
@@ -112,11 +131,19 @@ export class LiveClients {
     }
   }
 
-  #isOverdue({ sinceMs }: LiveClient): boolean {
-    return performance.now() - sinceMs > this.#limits.maxNewcomerMs;
+  #lookAgain(client: LiveClient, shown: ShownCertificate): Recognition {
+    try {
+      return this.#recognize(client, shown);
+    } catch (error) {
+      log.error("Cannot look at {client} again: {error}", {
+        client: describeClient(client.caller),
+        error,
+      });
+      return { kind: "refused", why: "Cannot tell whose certificate it is" };
+    }
   }
 
-  #lookAgain(client: LiveClient, shown: ShownCertificate) {
+  #recognize(client: LiveClient, shown: ShownCertificate): Recognition {
     const { material } = this.#credentials;
     if (material && material.ca !== client.authorities) {
       client.shown = {

@@ -240,6 +240,39 @@ Deno.test("a server takes new clients by new authorities", async () => {
   });
 });
 
+Deno.test("a server cuts off clients of an authority that is taken out, and no others", async () => {
+  await withTlsServer(createEcho(), async (running) => {
+    const { dir, identity, authority, port } = running;
+    const other = await TestAuthority.create(dir, "other");
+    const foreign = await other.issue("foreign");
+    const own = await Deno.readTextFile(authority.caPath);
+    const both = own + await Deno.readTextFile(other.caPath);
+    await Deno.writeTextFile(authority.caPath, both);
+    await identity.reload();
+    const kept = await connectTls(running);
+    const cut = connect({
+      cert: await Deno.readTextFile(foreign.certPath),
+      key: await Deno.readTextFile(foreign.keyPath),
+      ca: own,
+      ...{ host: "127.0.0.1", port },
+    });
+    await once(cut, "secureConnect");
+    // It is known to the server as soon as it is answered.
+    cut.write(http1Call("AllocateIP", "{}"));
+    await once(cut, "data");
+
+    await Deno.writeTextFile(authority.caPath, own);
+    const closed = once(cut.resume(), "close");
+    await identity.reload();
+    await closed;
+    kept.write(http1Call("AllocateIP", '{"id":"a"}'));
+    const [answer] = await once(kept, "data");
+    assert.match(String(answer), /^HTTP\/1\.1 200 /);
+    kept.destroy();
+    await once(kept, "close");
+  });
+});
+
 Deno.test("a server tells how it is over TLS, to clients with a certificate alone", async () => {
   const monitor = new Monitor({
     metrics: () =>

@@ -35,8 +35,6 @@ import { withTempDir } from "./temp_dir.ts";
 export class TestCredentials implements TlsCredentials {
   readonly place = "a test";
   readonly acceptsNewcomers: boolean = true;
-  /** What is added to the time, in ms. */
-  aheadMs = 0;
   #material: TlsMaterial | undefined;
   #trust: Trust;
   readonly #listeners = new Set<() => void>();
@@ -55,8 +53,7 @@ export class TestCredentials implements TlsCredentials {
   }
 
   recognize(shown: ShownCertificate): Recognition {
-    const nowMs = Date.now() + this.aheadMs;
-    return recognizePeer(shown, { trust: this.#trust, nowMs });
+    return recognizePeer(shown, { trust: this.#trust, nowMs: Date.now() });
   }
 
   fault(): string {
