@@ -188,7 +188,7 @@ Deno.test("install --root leaves this host alone", async () => {
 
 Deno.test("install that joins says where it does not know the cluster's families", async () => {
   const { stderr } = await run(
-    "install --root /mnt --join http://h:9000",
+    "install --root /mnt --join https://h:9000",
     createFakeInstaller(),
   );
   assert.match(
@@ -203,7 +203,7 @@ Deno.test("install checks the flags as the agent does, with what was installed b
   const before = new Map(installer.files.nodes);
   const rows: readonly [flags: string, said: string][] = [
     ["--join http://h:1", "STELLAR_NET_NETWORK does not go with STELLAR_NET_J"],
-    ["--listen 0.0.0.0:1", 'STELLAR_NET_LISTEN: "0.0.0.0:1" can be reached'],
+    ["--tls-cert /c", "STELLAR_NET_TLS_CERT goes with --tls-key and --tls-ca"],
     ["--cool-down 1", '--cool-down: "1" is not a time'],
     ["--state .state", '".state" is not an absolute path'],
     ["--socket a.sock", '"a.sock" is not an absolute path'],
@@ -234,4 +234,14 @@ Deno.test("install leaves a plugin of Stellar's own, and takes a copy of ours fo
   for (const path of PLUGINS) {
     assert.equal(other.files.nodes.get(path)?.kind, "link");
   }
+});
+
+Deno.test("install --socket-group puts the agent of the unit into the group", async () => {
+  const installer = createFakeInstaller({ hasSystemd: true });
+  const { code } = await run("install --socket-group adm", installer, {
+    registry,
+  });
+  assert.equal(code, 0);
+  assert.match(contentOf(installer, UNIT), /^SupplementaryGroups=adm$/m);
+  assert.match(contentOf(installer, ENV), /^STELLAR_NET_SOCKET_GROUP=adm$/m);
 });
