@@ -12,13 +12,12 @@ import type {
 import { NetError } from "../error.ts";
 import { quote } from "../net/address.ts";
 import { callerOf, describeCaller } from "./caller.ts";
+import { ASK_HEADER } from "./operator_transport.ts";
 import type { Peer } from "./peers.ts";
 import { allowsNode, permissionOf } from "./permissions.ts";
 
 /** Tells that a call was sent on by another agent, and by which. */
 const FORWARDED_HEADER = "stellar-net-forwarded-by";
-/** Tells a client which agent to ask itself: its URL. */
-const ASK_HEADER = "stellar-net-ask";
 /** How long a call that is sent on may take where its caller does not say, in ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 

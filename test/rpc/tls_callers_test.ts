@@ -24,6 +24,7 @@ import {
 } from "../support/cluster_tls.ts";
 import { collectLogs } from "../support/collect_logs.ts";
 import { connectRaw } from "../support/raw_client.ts";
+import { run } from "../support/run.ts";
 import { http1Call } from "../support/stub_network.ts";
 import { waitFor } from "../support/wait_for.ts";
 import type { TestIdentity } from "../pki/identities.ts";
@@ -190,6 +191,37 @@ Deno.test("a server ends the connection of who may call now, so that it comes ba
     const next = await openTls(running, node);
     assert.equal((await callGrpc(next, info, INFO)).code, 0);
     next.destroy();
+  });
+});
+
+Deno.test("a server recognises who resumes a session", async () => {
+  await withClusterServer({ routes }, async (running) => {
+    const { dir, port, credentials, issue } = running;
+    const node = await issue({ name: "host2" });
+    await Deno.writeTextFile(`${dir}/node.pem`, node.chain + node.key);
+    const ask = async (session: "-sess_out" | "-sess_in") => {
+      const { stdout } = await run("openssl", [
+        ...["s_client", "-connect", `127.0.0.1:${port}`, "-ign_eof"],
+        ...["-cert", `${dir}/node.pem`, "-key", `${dir}/node.pem`],
+        ...[session, `${dir}/session.pem`],
+      ], { stdin: http1Call("Info", "{}", "Connection: close\r\n") });
+      return stdout;
+    };
+    assert.match(await ask("-sess_out"), /^New, TLSv1\.3[^]*"id":"node host2/m);
+    assert.match(await ask("-sess_in"), /^Reused, [^]*"id":"node host2/m);
+    credentials.change({
+      trust: {
+        ...credentials.trust,
+        revocations: [{
+          kind: "serial",
+          serial: node.record.serial,
+          revokedAtMs: Date.now(),
+          reason: "it was lost",
+          untilMs: Date.now() + 3600_000,
+        }],
+      },
+    });
+    assert.match(await ask("-sess_in"), /^Reused, [^]* 401 [^]*it was lost/m);
   });
 });
 
