@@ -77,7 +77,10 @@ export class ClientShare {
 export class ClientLimits {
   readonly #shares = new Map<string, ClientShare>();
   readonly #limits: Readonly<Record<ClientKind, ShareLimits>>;
+  readonly #maxNewcomers: number;
   readonly #refusals: Refusals;
+  /** Connections of newcomers. */
+  #newcomers = 0;
 
   constructor(limits: RpcLimits, refusals: Refusals) {
     const { maxCallsPerClient: calls, maxReceivedBytesPerClient: bytes } =
@@ -91,6 +94,7 @@ export class ClientLimits {
         bytes: limits.maxReceivedBytesPerNewcomer,
       },
     };
+    this.#maxNewcomers = limits.maxNewcomers;
     this.#refusals = refusals;
   }
 
@@ -110,15 +114,12 @@ export class ClientLimits {
     const key = `${kind} ${name}`;
     const share = this.#shares.get(key) ??
       new ClientShare(name, { limits, refusals: this.#refusals });
-    if (share.connections >= limits.connections) {
-      this.#refusals.report({
-        from: name,
-        why: kind === "newcomer"
-          ? `it has ${limits.connections} connections without a certificate that holds, as many as it may`
-          : `it has ${limits.connections} connections, as many as it may`,
-      });
+    const why = this.#obstacle(kind, share);
+    if (why !== undefined) {
+      this.#refusals.report({ from: name, why });
       return undefined;
     }
+    if (kind === "newcomer") this.#newcomers++;
     share.connections++;
     this.#shares.set(key, share);
     return share;
@@ -126,7 +127,25 @@ export class ClientLimits {
 
   /** Takes a connection out that was counted. */
   leave(kind: ClientKind, share: ClientShare): void {
+    if (kind === "newcomer") this.#newcomers--;
     share.connections--;
     if (share.connections === 0) this.#shares.delete(`${kind} ${share.name}`);
+  }
+
+  /** Why a client may have no more connections; undefined where it may. */
+  #obstacle(
+    kind: ClientKind,
+    { connections }: ClientShare,
+  ): string | undefined {
+    const most = this.#limits[kind].connections;
+    const without = kind === "newcomer"
+      ? " without a certificate that holds"
+      : "";
+    if (connections >= most) {
+      return `it has ${most} connections${without}, as many as it may`;
+    }
+    return kind === "newcomer" && this.#newcomers >= this.#maxNewcomers
+      ? `there are ${this.#maxNewcomers} connections${without}, as many as there may be`
+      : undefined;
   }
 }

@@ -16,6 +16,8 @@ export interface RpcLimits {
   readonly maxConnectionsPerIdentity: number;
   /** Connections at once from one address over TLS without a certificate that holds; more are closed as they come. */
   readonly maxConnectionsPerNewcomer: number;
+  /** The same of all addresses together: others still find room. */
+  readonly maxNewcomers: number;
   /** Calls at once of one identity, or of one address without; more are RESOURCE_EXHAUSTED. */
   readonly maxCallsPerClient: number;
   /** The same over TLS without a certificate that holds. */
@@ -52,6 +54,7 @@ export const DEFAULT_LIMITS: RpcLimits = {
   maxConnectionsPerAddress: 512,
   maxConnectionsPerIdentity: 256,
   maxConnectionsPerNewcomer: 32,
+  maxNewcomers: 1024,
   maxCallsPerClient: 1024,
   maxCallsPerNewcomer: 16,
   maxReceivedBytesPerClient: 16 * 1024 * 1024,

@@ -35,6 +35,18 @@ Deno.test("ClientLimits.enter() bounds the connections of each client by itself"
   assert.equal(clients.count, 0);
 });
 
+Deno.test("ClientLimits.enter() bounds newcomers together, and nobody else", () => {
+  const limits = { ...LIMITS, maxNewcomers: 3 };
+  const clients = new ClientLimits(limits, new Refusals());
+  const names = ["a", "b", "c"];
+  const shares = names.map((name) => clients.enter("newcomer", name)!);
+  assert.equal(clients.enter("newcomer", "d"), undefined);
+  assert.ok(clients.enter("address", "d"));
+  assert.ok(clients.enter("identity", "node d"));
+  clients.leave("newcomer", shares[0]!);
+  assert.ok(clients.enter("newcomer", "d"));
+});
+
 Deno.test("ClientShare bounds the calls and the bytes of a client", () => {
   const clients = new ClientLimits(LIMITS, new Refusals());
   const rows = [["identity", 2, 100], ["newcomer", 1, 10]] as const;
