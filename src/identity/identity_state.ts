@@ -38,22 +38,29 @@ export const NO_TRUST: Trust = { authorities: [], revocations: [] };
  *
  * @throws {NetError} `failed_precondition` when a file is damaged, or others
  * may use it; `unavailable` when one cannot be read or written
+ * @param wayOut of damage. Default: that of a node
  */
 export async function openIdentityState(
   files: IdentityFiles,
+  wayOut: (dir: string) => string = nodeWayOut,
 ): Promise<IdentityState> {
   const key = await files.read("key.pem") ?? await makeKey(files);
-  await parsed(files, "key.pem", () => openKey(key));
+  const parsed = <T>(file: IdentityFile, parse: () => T | Promise<T>) =>
+    parseFile(
+      { path: `${files.dir}/${file}`, wayOut: wayOut(files.dir) },
+      parse,
+    );
+  await parsed("key.pem", () => openKey(key));
   const chain = await files.read("chain.pem");
   const trust = await files.read("trust.json");
   return {
     key,
     certificate: chain === undefined
       ? undefined
-      : await parsed(files, "chain.pem", () => readChain(chain)),
+      : await parsed("chain.pem", () => readChain(chain)),
     ...trust === undefined
       ? { trust: NO_TRUST, tokenId: "" }
-      : await parsed(files, "trust.json", () => readTrust(trust)),
+      : await parsed("trust.json", () => readTrust(trust)),
   };
 }
 
@@ -115,9 +122,13 @@ function readTrust(text: string): Pick<IdentityState, "trust" | "tokenId"> {
   return state;
 }
 
-async function parsed<T>(
-  files: IdentityFiles,
-  file: IdentityFile,
+function nodeWayOut(dir: string): string {
+  return `stop the agent, move "${dir}" away, and start it again: ` +
+    "an agent that hosts the registry certifies itself anew, another joins with a new token in --token-file";
+}
+
+async function parseFile<T>(
+  { path, wayOut }: { readonly path: string; readonly wayOut: string },
   parse: () => T | Promise<T>,
 ): Promise<T> {
   try {
@@ -126,9 +137,7 @@ async function parsed<T>(
     const what = cause instanceof Error ? cause.message : String(cause);
     throw new NetError(
       "failed_precondition",
-      `Cannot use "${files.dir}/${file}": it is damaged (${what}); ` +
-        `stop the agent, move "${files.dir}" away, and start it again: ` +
-        "an agent that hosts the registry certifies itself anew, another joins with a new token in --token-file",
+      `Cannot use "${path}": it is damaged (${what}); ${wayOut}`,
       { cause },
     );
   }

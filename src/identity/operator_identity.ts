@@ -65,7 +65,11 @@ export class OperatorIdentity {
     for (const file of ["key.pem", "chain.pem", "trust.json"] as const) {
       if (await files.read(file) === undefined) return undefined;
     }
-    const state = await openIdentityState(files);
+    const state = await openIdentityState(
+      files,
+      (dir) =>
+        `remove "${dir}", and make another identity with a new token: stellar-net identity create`,
+    );
     const urls = parseUrls(files, await files.read("urls") ?? "");
     return new OperatorIdentity(options, {
       state: { ...state, certificate: state.certificate! },

@@ -144,6 +144,17 @@ Deno.test("Operators renews an identity, and says when one has ended", async () 
   });
 });
 
+Deno.test("Operators says which file is damaged, and what to do", async () => {
+  const { operators, folders, order } = await openOperators();
+  await operators.create(order);
+  folders.get("d")!.texts.set("trust.json", "{");
+  await assert.rejects(operators.show("d"), {
+    code: "failed_precondition",
+    message:
+      /^Cannot use "\/state\/identity\/trust\.json": it is damaged \(.*\); remove "\/state\/identity", and make another identity with a new token: stellar-net identity create$/,
+  });
+});
+
 Deno.test("OperatorIdentity takes nodes of its cluster alone for agents, and takes in whom to trust", async (t) => {
   const { operators, folders, test, order } = await openOperators();
   await operators.create(order);
