@@ -11,7 +11,7 @@ const ANNOUNCE: Flag<number> = {
   name: "announce",
   value: "DURATION",
   description: "how long hosts are told of the next authority before it signs",
-  defaultNote: "10m",
+  defaultNote: "30d",
   parse: parseDuration,
 };
 

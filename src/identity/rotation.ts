@@ -27,7 +27,10 @@ import type { PlannedWrites } from "./transaction.ts";
 
 /** How the next authority takes over. */
 export interface RotateOptions {
-  /** How long hosts are told of it before it signs, in ms. Default: ten minutes. */
+  /**
+   * How long hosts are told of it before it signs, in ms. Default: 30 days, so that
+   * none that was off for so long misses it.
+   */
   readonly announceMs?: number;
   /** How long what the one before signed is accepted after that, in ms. Default: as long as certificates last, and a day. */
   readonly overlapMs?: number;
@@ -39,8 +42,8 @@ export interface RotateOptions {
 }
 
 const DAY_MS = 24 * 3600_000;
-const DEFAULT_ANNOUNCE_MS = 10 * 60_000;
-const MAX_ANNOUNCE_MS = 30 * DAY_MS;
+const DEFAULT_ANNOUNCE_MS = 30 * DAY_MS;
+const MAX_ANNOUNCE_MS = 366 * DAY_MS;
 const MAX_OVERLAP_MS = 366 * DAY_MS;
 /** So much is removed in one commit at most. */
 const MAX_REMOVED = 200;

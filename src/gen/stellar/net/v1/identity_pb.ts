@@ -841,7 +841,8 @@ export const RevokeCertificatesResponseSchema: GenMessage<RevokeCertificatesResp
  */
 export type RotateAuthorityRequest = Message<"stellar.net.v1.RotateAuthorityRequest"> & {
   /**
-   * How long hosts are told of it before it signs. Unset: ten minutes.
+   * How long hosts are told of it before it signs: who is off all that time
+   * needs a new token. Unset: 30 days.
    *
    * @generated from field: google.protobuf.Duration announce = 1;
    */
