@@ -151,13 +151,10 @@ function reconnectOnChange(credentials: TlsCredentials, agent: Agent): void {
   });
 }
 
-/** The files with secrets that an agent is given. */
-function secretFiles({ security, store }: AgentConfig): string[] {
-  const etcd = typeof store === "object" ? store : undefined;
+/** The files with secrets of an agent; those of its store are checked with that. */
+function secretFiles({ security }: AgentConfig): string[] {
   return [
     security.kind === "given" ? security.paths.keyPath : undefined,
     security.kind === "cluster" ? security.tokenPath : undefined,
-    etcd?.tls?.keyPath,
-    etcd?.user?.passwordPath,
   ].filter((path) => path !== undefined);
 }

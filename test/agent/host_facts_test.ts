@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { apiUrlOf, findFacts, isLoopback } from "../../src/agent/host_facts.ts";
+import {
+  apiUrlOf,
+  findFacts,
+  isLoopback,
+  reachedAddresses,
+} from "../../src/agent/host_facts.ts";
 import type { AgentSecurity } from "../../src/agent/config.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { parsePrefix, prefixOf } from "../../src/net/prefix.ts";
@@ -157,6 +162,29 @@ Deno.test("apiUrlOf() names https where an agent speaks TLS", () => {
     for (const security of modes) {
       assert.equal(apiUrlOf(listening, advertised, { security }), url);
     }
+  }
+});
+
+Deno.test("reachedAddresses() are those that others reach an agent at", () => {
+  const rows: readonly [
+    listening: string,
+    advertised: string,
+    reached: string,
+  ][] = [
+    ["", "198.18.0.2", ""],
+    ["127.0.0.1 ::1", "198.18.0.2", ""],
+    ["198.18.0.2", "", "198.18.0.2"],
+    ["198.18.0.2", "198.18.0.2 2001:2::2", "198.18.0.2 2001:2::2"],
+    ["127.0.0.1 10.0.0.1", "198.18.0.2", "10.0.0.1 198.18.0.2"],
+    ["0.0.0.0 ::", "198.18.0.2", "198.18.0.2"],
+  ];
+  const split = (texts: string) => texts.split(" ").filter(Boolean);
+  for (const [listening, advertised, reached] of rows) {
+    const found = reachedAddresses(
+      split(listening).map((hostname) => ({ hostname, port: 9000 })),
+      split(advertised).map(parseAddress),
+    );
+    assert.equal(found.map(formatAddress).join(" "), reached);
   }
 });
 
