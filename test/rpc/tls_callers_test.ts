@@ -26,10 +26,9 @@ import { collectLogs } from "../support/collect_logs.ts";
 import { connectRaw } from "../support/raw_client.ts";
 import { run } from "../support/run.ts";
 import { http1Call } from "../support/stub_network.ts";
-import { waitFor } from "../support/wait_for.ts";
 import type { TestIdentity } from "../pki/identities.ts";
 
-const { info, allocateIP } = Network.method;
+const { info } = Network.method;
 const INFO = create(info.input);
 
 /** Resolve when GetSubnet has begun, and when its caller has gone. */
@@ -45,7 +44,6 @@ function routes(bare: ConnectRouter): void {
         context.values.get(SERVER_FINGERPRINT)
       }`,
     }),
-    allocateIP: ({ id }) => ({ ip: id }),
     async getSubnet(_, { signal }) {
       slow.resolve();
       if (!signal.aborted) await once(signal, "abort");
@@ -300,100 +298,5 @@ Deno.test("a server tells how it is to who has a certificate, and others why not
         assert.match(got, pattern, `${path} to ${what}`);
       }
     }
-  });
-});
-
-Deno.test("a server bounds what one client has, and leaves others as they are", async (t) => {
-  const limits = {
-    maxConnectionsPerIdentity: 3,
-    maxConnectionsPerNewcomer: 2,
-    maxReceivedBytesPerClient: 3000,
-    maxMessageBytes: 2500,
-    maxCallsPerClient: 4,
-    maxCallsPerNewcomer: 1,
-  };
-  await withClusterServer({ routes, limits }, async (running) => {
-    const { issue } = running;
-    const [greedy, modest] = await Promise.all([
-      issue({ name: "host2" }),
-      issue({ name: "host3" }),
-    ]);
-    const serves = async () => {
-      const session = await openTls(running, modest);
-      assert.equal((await callGrpc(session, info, INFO)).code, 0);
-      session.destroy();
-      await once(session, "close");
-    };
-    await t.step("connections of an identity", async () => {
-      const open = await Promise.all(
-        Array.from({ length: 3 }, () => openTls(running, greedy)),
-      );
-      const fourth = await dialTls(running, greedy);
-      await once(fourth.resume(), "close");
-      await serves();
-      for (const session of open) session.destroy();
-      await Promise.all(open.map((session) => once(session, "close")));
-    });
-    await t.step("connections of newcomers", async () => {
-      const open = [await openTls(running), await openTls(running)];
-      const third = await dialTls(running);
-      await once(third.resume(), "close");
-      await serves();
-      for (const session of open) session.destroy();
-      await Promise.all(open.map((session) => once(session, "close")));
-    });
-    await t.step("calls of an identity", async () => {
-      const session = await openTls(running, greedy);
-      // They do not come to their end.
-      const begun = Array.from({ length: 4 }, () =>
-        session.request({
-          ":method": "POST",
-          ":path": `/${Network.typeName}/Info`,
-          "content-type": "application/grpc",
-        }).on("error", () => {}));
-      for (const type of ["application/grpc", "application/grpc+json"]) {
-        const { code, message } = await callGrpc(session, info, INFO, type);
-        assert.equal(code, Code.ResourceExhausted, type);
-        assert.equal(
-          message,
-          "Cannot take the call of node host2: it has 4 calls under way, as many as it may; try again",
-        );
-      }
-      await serves();
-      for (const stream of begun) stream.close();
-      await waitFor(
-        "its calls to end",
-        async () => (await callGrpc(session, info, INFO)).code === 0,
-      );
-      session.destroy();
-    });
-    await t.step("bytes of an identity", async () => {
-      const session = await openTls(running, greedy);
-      const begun = session.request({
-        ":method": "POST",
-        ":path": `/${Network.typeName}/AllocateIP`,
-        "content-type": "application/grpc",
-      }).on("error", () => {});
-      begun.write(new Uint8Array(2000));
-      // Behind it on the same connection.
-      assert.equal((await callGrpc(session, info, INFO)).code, 0);
-      const large = create(allocateIP.input, {
-        id: "x".repeat(2000),
-        node: "host2",
-      });
-      const { code, message } = await callGrpc(session, allocateIP, large);
-      assert.equal(code, Code.ResourceExhausted);
-      assert.match(
-        message,
-        /^Cannot take the call of node host2: it is sending more than 3000 bytes at once/,
-      );
-      await serves();
-      begun.close();
-      await waitFor(
-        "what it was sending to be forgotten",
-        async () => (await callGrpc(session, allocateIP, large)).code === 0,
-      );
-      session.destroy();
-    });
   });
 });
