@@ -122,7 +122,7 @@ Deno.test("docs/operations.md: a cluster that is too small, and gets another net
     }
   });
   await t.step("running out of subnets", async () => {
-    await runner.follow(asFor(joining.slice(0, 1), [host2, host5]));
+    await runner.follow(asFor(joining.slice(0, 2), [host2, host5]));
     await lab.waitFor("the refusal", async () => {
       const { problem } = (await host5.status()).registry;
       return /no available subnets in network configuration/.test(
