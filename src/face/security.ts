@@ -102,7 +102,7 @@ async function openNodeIdentity(
     ...config.join.filter((url) => url.startsWith("https:"))
       .map((url) => createEnroller(url, parts.connect(url))),
   );
-  const onHangUp = () => identity.lookSoon();
+  const onHangUp = () => identity.renewNow();
   return {
     ...parts,
     onTrust: (trust) => identity.takeTrust(trust),

@@ -64,6 +64,8 @@ export class CertificateKeeper {
   #problem = "";
   #isRefused = false;
   #awaySinceMs: number | undefined;
+  /** Whether a new certificate is wanted although the one there is good. */
+  #isWanted = false;
 
   constructor(options: CertificateKeeperOptions, of: Certified) {
     this.#options = options;
@@ -92,6 +94,12 @@ export class CertificateKeeper {
     this.#wake.abort();
   }
 
+  /** Renews at once, whether that is due or not; again and again until it is done. */
+  renewNow(): void {
+    this.#isWanted = true;
+    this.lookSoon();
+  }
+
   /** Begins. */
   start(): void {
     this.#running ??= this.#run();
@@ -118,13 +126,16 @@ export class CertificateKeeper {
     const { now } = this.#options;
     if (this.#addresses === undefined) return LOOK_MS;
     const dueMs = this.#dueMs(this.#addresses);
-    const isDue = dueMs <= now();
+    const isWanted = this.#isWanted;
+    const isDue = isWanted || dueMs <= now();
     if (!isDue && !this.#isAway()) {
       return Math.min(LOOK_MS, dueMs - now());
     }
     try {
       const given = await this.#certify(this.#addresses, { isDue });
       if (given) await this.#of.adopt(given);
+      // Not what was asked for meanwhile.
+      if (isWanted) this.#isWanted = false;
       if (given || isDue) this.#succeed();
       return LOOK_MS;
     } catch (error) {

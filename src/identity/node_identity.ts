@@ -112,9 +112,9 @@ export class NodeIdentity implements Certified {
     this.#keeper.setAddresses(addresses);
   }
 
-  /** Looks at once whether there is something to do, such as a new token. */
-  lookSoon(): void {
-    this.#keeper.lookSoon();
+  /** Renews the certificate at once, or uses a new token. */
+  renewNow(): void {
+    this.#keeper.renewNow();
   }
 
   /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */

@@ -238,6 +238,24 @@ Deno.test("NodeIdentity renews after two thirds of its certificate's time, or a 
     assert.equal(keys.length, 1);
   }));
 
+Deno.test("NodeIdentity renews when it is told to, and goes on until that is done", () =>
+  withNode(async (node, world) => {
+    const first = serialOf(node);
+    world.refusal = new NetError("unavailable", "Cannot reach it: off");
+    node.renewNow();
+    await world.time.pass(1_000);
+    assert.equal(serialOf(node), first);
+    world.refusal = undefined;
+    await world.time.pass(60_000);
+    const second = serialOf(node);
+    assert.notEqual(second, first);
+    await world.time.pass(HOUR_MS);
+    assert.equal(serialOf(node), second);
+    node.renewNow();
+    await world.time.pass(1);
+    assert.notEqual(serialOf(node), second);
+  }));
+
 Deno.test("NodeIdentity goes on trying to renew, and warns near the end", () =>
   withNode(async (node, world) => {
     world.refusal = new NetError("unavailable", "Cannot reach it: off");
