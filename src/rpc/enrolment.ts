@@ -22,6 +22,7 @@ import { signingRequestDigest } from "../pki/signing_request.ts";
 import { createNonce, proveToken } from "../pki/token_proof.ts";
 import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
 import { readTrust } from "./convert_identity.ts";
+import { isKeyMissing, NO_KEY } from "./explain_tls.ts";
 import { NewcomerCredentials } from "./newcomer_credentials.ts";
 import { closeTlsAgent } from "./tls_agent.ts";
 
@@ -128,6 +129,13 @@ async function contact(
   try {
     chain = await lookAt(url, signal);
   } catch (error) {
+    if (isKeyMissing(error)) {
+      throw new NetError(
+        "unauthenticated",
+        `Cannot trust the server: ${NO_KEY}; asked at "${url}"`,
+        { cause: error },
+      );
+    }
     const what = await explainFailure(error, { url }) ??
       (error instanceof Error ? error.message : String(error));
     throw unreachable({ url }, what, error);

@@ -27,6 +27,18 @@ const UNVERIFIED = new Set([
 const WRONG_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
 const HUNG_UP = new Set(["ECONNRESET", "EPIPE"]);
 
+/** Why a server is refused that shows what others have been shown. */
+export const NO_KEY =
+  "it does not have the key of its certificate, another host answers there";
+
+/**
+ * Whether a server that may show any certificate has not proved that it has
+ * the key of its own: in Deno 2.9.6 the error is one of the certificate.
+ */
+export function isKeyMissing(error: unknown): boolean {
+  return UNVERIFIED.has(codeOf(error) ?? "");
+}
+
 /**
  * Says what an error of a call over TLS means, with a way out; undefined where
  * it is none of TLS. Where the error does not tell, the server is looked at
@@ -64,6 +76,7 @@ export async function explainTls(
         : fault
     }`;
   }
+  if (look?.isKeyMissing) return `its certificate is not accepted: ${NO_KEY}`;
   if (!look?.certificate) return "its certificate is not accepted";
   if (code === WRONG_NAME) {
     const { hostname } = new URL(url);
@@ -100,6 +113,8 @@ interface Look {
   readonly certificate: X509Certificate | undefined;
   /** Whether it ended the connection as soon as it had seen the client's certificate. */
   readonly hungUp: boolean;
+  /** Whether it does not have the key of its certificate. */
+  readonly isKeyMissing?: boolean;
 }
 
 /** Looks at a server's certificate, whatever it is, and whether it takes ours; undefined when it is out of reach. */
@@ -132,7 +147,12 @@ function lookAt(
       timer = setTimeout(() => done(false), refusalTimeoutMs);
       socket.resume();
     });
-    socket.on("error", () => done(true));
+    socket.on("error", (error) => {
+      if (!isSecure && isKeyMissing(error)) {
+        resolve({ certificate, hungUp: false, isKeyMissing: true });
+      }
+      done(true);
+    });
     socket.once("end", () => done(true));
     socket.once("close", () => done(true));
   });
