@@ -1,6 +1,6 @@
 import type { ClusterConfig } from "../cluster/state.ts";
 import { NetError } from "../error.ts";
-import type { Lifetimes } from "../identity/certificates.ts";
+import { FOREIGN_LIFETIMES, type Lifetimes } from "../identity/certificates.ts";
 import { IdentityRegistry } from "../identity/identity_registry.ts";
 import type { Store } from "../store/store.ts";
 import { refuseMarked, UNMOVED } from "./move_marks.ts";
@@ -14,16 +14,22 @@ export interface IdentityHostOptions {
   readonly now: () => number;
   /** How long certificates last, where it is not as usual. */
   readonly certificateLifetimes?: Partial<Lifetimes>;
+  /** Whether certificates are an operator's own: then only names are revoked here. */
+  readonly hasGivenCertificates?: boolean;
 }
 
 /** Opens the cluster's authority, or makes the first. */
 export function openIdentity(
-  { store, now, certificateLifetimes: lifetimes }: IdentityHostOptions,
+  options: IdentityHostOptions,
   { registry, cluster }: {
     readonly registry: Registry;
     readonly cluster: ClusterConfig;
   },
 ): Promise<IdentityRegistry> {
+  const { store, now, hasGivenCertificates } = options;
+  const lifetimes = hasGivenCertificates
+    ? FOREIGN_LIFETIMES
+    : options.certificateLifetimes;
   return IdentityRegistry.open({
     store,
     clusterId: cluster.clusterId,
@@ -44,6 +50,6 @@ export function openIdentity(
 export function hasGivenCertificates(): NetError {
   return new NetError(
     "failed_precondition",
-    "Cannot use the cluster's own certificates: this agent was started with --tls-cert, --tls-key and --tls-ca; have certificates issued and revoked by the authority that signs those",
+    "Cannot use the cluster's own certificates: this agent was started with --tls-cert, --tls-key and --tls-ca; have certificates issued by the authority that signs those",
   );
 }

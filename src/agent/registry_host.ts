@@ -113,7 +113,6 @@ export class RegistryHost {
       claimOwn: () => this.beforeJoin(),
       allocators: this.allocators,
       revoke: async (name) => {
-        if (options.hasGivenCertificates) return;
         await this.identity.revoke({ role: "node", name }, "node removed");
       },
     });
@@ -151,7 +150,7 @@ export class RegistryHost {
       self: isShared ? undefined : node,
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
       settling: () => settling.now,
-      trust: () => options.hasGivenCertificates ? undefined : trust(),
+      trust: () => trust(),
     });
     const registry = new Registry(ledger, () => settling.now);
     const found = await registry.config();

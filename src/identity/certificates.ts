@@ -1,6 +1,6 @@
 import { NetError } from "../error.ts";
 import type { Address } from "../net/address.ts";
-import { openAuthority } from "../pki/authority.ts";
+import { AUTHORITY_LIFETIME_MS, openAuthority } from "../pki/authority.ts";
 import {
   CERTIFICATE_LIFETIME_MS,
   issueCertificate,
@@ -47,6 +47,16 @@ export const DEFAULT_LIFETIMES: Lifetimes = {
   node: CERTIFICATE_LIFETIME_MS,
   operator: 30 * 24 * 3600_000,
   readonly: 30 * 24 * 3600_000,
+};
+
+/**
+ * How long certificates of another authority may last: what is revoked of them
+ * is kept as long.
+ */
+export const FOREIGN_LIFETIMES: Lifetimes = {
+  node: AUTHORITY_LIFETIME_MS,
+  operator: AUTHORITY_LIFETIME_MS,
+  readonly: AUTHORITY_LIFETIME_MS,
 };
 
 /** So long after it has ended the certificate of a node may still be renewed. */

@@ -153,4 +153,24 @@ Deno.test("hosts with certificates are a cluster, and others get nothing", (t) =
       );
       assert.deepEqual(owned, routesOf(third, members));
     });
+
+    await t.step(
+      "a host that was removed is let in with a later certificate alone",
+      async () => {
+        const cut = ["node", "remove", second.name, "--force"];
+        await first.must("stellar-net", cut);
+        const saysRevoked = async () => {
+          const { problem } = (await second.status()).registry;
+          return /revoked/.test(problem ?? "");
+        };
+        await lab.waitFor("it to be refused", saysRevoked);
+        // Certificates tell whole seconds.
+        await lab.waitFor("a later certificate to be taken up", async () => {
+          await issue(authority, second);
+          Deno.kill(second.agent.pid, "SIGHUP");
+          return !await saysRevoked();
+        }, { timeoutMs: 20_000, everyMs: 1_500 });
+        assert.deepEqual(await second.joined(), members.get(second));
+      },
+    );
   }));

@@ -106,8 +106,8 @@ export function createIdentity(
     },
 
     async revokeCertificates(request) {
-      const registry = identity();
-      const { revocation, certificates } = await registry.revoke(
+      // Names of certificates that are an operator's own can be revoked too.
+      const { revocation, certificates } = await host().identity.revoke(
         targetOf(request),
         parseOptional("reason", request.reason, {
           parse: parseText,
