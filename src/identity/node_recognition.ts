@@ -1,7 +1,7 @@
 import { NetError } from "../error.ts";
 import { trustedAt } from "../pki/generations.ts";
-import { type PeerIdentity, readCertificate } from "../pki/identity.ts";
-import { verifyPeer } from "../pki/peer.ts";
+import type { PeerIdentity } from "../pki/identity.ts";
+import { identityOf, verifyPeer } from "../pki/peer.ts";
 import type { Trust } from "./trust.ts";
 
 /** How long after its end a node's certificate may still be renewed. */
@@ -68,7 +68,7 @@ function findEnded(
   verify: (atMs: number) => PeerIdentity,
 ): PeerIdentity | undefined {
   try {
-    const { role, notAfterMs } = readCertificate(der).identity;
+    const { role, notAfterMs } = identityOf(der);
     const isRenewable = role === "node" && notAfterMs <= nowMs &&
       nowMs - notAfterMs <= RENEWABLE_MS;
     return isRenewable ? verify(notAfterMs - 1) : undefined;

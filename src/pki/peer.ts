@@ -2,7 +2,9 @@ import { BasicConstraints, type Certificate, ExtKeyUsage } from "pkijs";
 import { NetError } from "../error.ts";
 import { quote } from "../net/address.ts";
 import type { TrustRecord } from "./authority.ts";
+import { toDer } from "./certificate_parts.ts";
 import { decodeCertificate } from "./decode.ts";
+import { fingerprintOf } from "./fingerprint.ts";
 import { trustedAt } from "./generations.ts";
 import { type PeerIdentity, readCertificate } from "./identity.ts";
 import { OID } from "./oid.ts";
@@ -32,9 +34,13 @@ export function verifyPeer(
   certificate: string | Uint8Array,
   checks: PeerChecks,
 ): PeerIdentity {
-  const { identity, decoded } = readCertificate(certificate);
+  const der = typeof certificate === "string"
+    ? new Uint8Array(toDer(readCertificate(certificate).decoded))
+    : certificate;
+  const shown = findShown(der);
+  const { identity } = shown;
   checkIdentity(identity, checks);
-  checkUsage(decoded, identity, checks.usage);
+  checkUsage(shown, checks.usage);
   const issuer = trustedAt(checks.trust, checks.nowMs)
     .find(({ generation }) => generation === identity.generation);
   if (!issuer) {
@@ -43,11 +49,15 @@ export function verifyPeer(
       `authority ${identity.generation}, which it names, is not trusted now`,
     );
   }
-  if (!isSignedBy(decoded, issuerOf(issuer))) {
-    throw refused(
-      identity,
-      `authority ${identity.generation} of this cluster has not signed it`,
-    );
+  if (shown.signedBy !== issuer.certificate) {
+    const { decoded } = readCertificate(der);
+    if (!isSignedBy(decoded, issuerOf(issuer))) {
+      throw refused(
+        identity,
+        `authority ${identity.generation} of this cluster has not signed it`,
+      );
+    }
+    shown.signedBy = issuer.certificate;
   }
   return identity;
 }
@@ -112,6 +122,16 @@ export function isAuthority(certificate: Certificate): boolean {
   );
 }
 
+/**
+ * Who a certificate says that its holder is, as {@linkcode readCertificate}
+ * does, for who asks again and again.
+ *
+ * @throws {NetError} `unauthenticated`, saying what is wrong
+ */
+export function identityOf(der: Uint8Array): PeerIdentity {
+  return findShown(der).identity;
+}
+
 /** The certificates of authorities, which are looked at with each peer's. */
 const issuers = new WeakMap<TrustRecord, Certificate>();
 
@@ -121,21 +141,52 @@ function issuerOf(record: TrustRecord): Certificate {
   return known;
 }
 
+/** What does not change about a certificate: to decode it takes some milliseconds. */
+interface Shown {
+  readonly identity: PeerIdentity;
+  readonly purposes: readonly string[];
+  readonly isAuthority: boolean;
+  /** The authority that was found to have signed it, in PEM. */
+  signedBy?: string;
+}
+
+/** Most certificates that are remembered. */
+const MAX_SHOWN = 8192;
+/** By the digest of the DER, the one that was looked at last behind the others. */
+const remembered = new Map<string, Shown>();
+
+function findShown(der: Uint8Array): Shown {
+  const digest = fingerprintOf(der);
+  const shown = remembered.get(digest) ?? readShown(der);
+  remembered.delete(digest);
+  remembered.set(digest, shown);
+  for (const oldest of remembered.keys()) {
+    if (remembered.size <= MAX_SHOWN) break;
+    remembered.delete(oldest);
+  }
+  return shown;
+}
+
+function readShown(der: Uint8Array): Shown {
+  const { identity, decoded } = readCertificate(der);
+  return {
+    identity,
+    purposes: (decoded.extensions ?? []).flatMap(({ parsedValue }) =>
+      parsedValue instanceof ExtKeyUsage ? parsedValue.keyPurposes : []
+    ),
+    isAuthority: isAuthority(decoded),
+  };
+}
+
 function checkUsage(
-  certificate: Certificate,
-  identity: PeerIdentity,
+  { identity, purposes, isAuthority }: Shown,
   usage: "server" | "client",
 ): void {
-  const purposes = (certificate.extensions ?? []).flatMap(({ parsedValue }) =>
-    parsedValue instanceof ExtKeyUsage ? parsedValue.keyPurposes : []
-  );
   const needed = usage === "server" ? OID.serverAuth : OID.clientAuth;
   if (!purposes.includes(needed)) {
     throw refused(identity, `it is not for a TLS ${usage}`);
   }
-  if (isAuthority(certificate)) {
-    throw refused(identity, "it is that of an authority");
-  }
+  if (isAuthority) throw refused(identity, "it is that of an authority");
 }
 
 function refused(identity: PeerIdentity, what: string): NetError {
