@@ -34,7 +34,11 @@ Deno.test("lab: a newcomer builds one, looks around and takes it down", async (t
       const { stdout, stderr } = await lab(
         ...["up", "--hosts", "2", "--containers", "1"],
       );
-      assert.match(stdout, /^host2 +198\.18\.0\.12 +agent serves/m, stderr);
+      assert.match(
+        stdout,
+        /^host2 +198\.18\.0\.12 +agent serves over TLS, its subnet: 172/m,
+        stderr,
+      );
       assert.match(stdout, /^host2\/c1 +172\.16\.\d+\.2 /m);
       assert.match(
         stdout,
@@ -49,6 +53,16 @@ Deno.test("lab: a newcomer builds one, looks around and takes it down", async (t
     ][] = [
       [["status"], 0, /^host1\/c1 +172\.16\.0\.2 +container of host1$/m],
       [["exec", "host1", "stellar-net", "ip", "list"], 0, /172\.16\.0\.2/],
+      [
+        ["exec", "host2", "stellar-net", "node", "list"],
+        0,
+        /^host1 [^]*^host2 /m,
+      ],
+      [
+        ["exec", "host2", "stellar-net", "status"],
+        0,
+        /the cluster's own certificates/,
+      ],
       [["exec", "host2/c1", "ip", "-br", "address"], 0, /^eth0@/m],
       [["exec", "host1", "sh", "-c", "exit 7"], 7, /^$/],
       [["exec", "host3", "true"], 1, /it has host1 to host2/],
@@ -61,6 +75,13 @@ Deno.test("lab: a newcomer builds one, looks around and takes it down", async (t
       [["status", "all"], 2, /"all" is too much/],
       [["dance"], 2, /"dance" is no command/],
       [["help"], 0, /lab exec NAME/],
+      [["down"], 0, /The lab is gone/],
+      [
+        ["up", "--hosts", "2", "--containers", "1", "--insecure"],
+        0,
+        /^host2 +198\.18\.0\.12 +agent serves in plain text[^]*3 received/m,
+      ],
+      [["exec", "host2", "stellar-net", "status"], 0, /plain text/],
       [["down"], 0, /The lab is gone/],
       [["down"], 0, /There is no lab/],
       [["status"], 1, /There is no lab: build one with/],

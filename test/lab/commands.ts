@@ -3,7 +3,7 @@ import { allDone } from "../support/all_done.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Lab } from "./lab.ts";
 import { removeLab, removeLeftovers, SHOWN_LAB } from "./lab_folder.ts";
-import type { LabHost } from "./lab_host.ts";
+import type { LabHost, LabStatus } from "./lab_host.ts";
 import { openLab, saveLab } from "./lab_record.ts";
 import { execArgs } from "./netns.ts";
 import type { Station } from "./station.ts";
@@ -23,6 +23,8 @@ export interface UpOptions {
   readonly hosts: number;
   /** On each host. */
   readonly containers: number;
+  /** Whether the hosts talk in plain text, and let each other in without tokens. */
+  readonly isInsecure: boolean;
 }
 
 /** Builds the lab, shows what is there and what to do with it. */
@@ -38,7 +40,7 @@ export async function up(options: UpOptions): Promise<number> {
   );
   let lab: Lab | undefined;
   try {
-    lab = await create(hosts);
+    lab = await create(options);
     await allDone(lab.hosts.map(async (host) => {
       for (let number = 1; number <= containers; number++) {
         await host.addContainer(`c${number}`);
@@ -62,6 +64,7 @@ export async function up(options: UpOptions): Promise<number> {
 Look around:
   ${PROGRAM} status
   ${PROGRAM} exec host1 stellar-net status
+  ${PROGRAM} exec host1 stellar-net node list
   ${PROGRAM} exec host1 ip route
   ${PROGRAM} exec host1               (a shell on host1)
   ${PROGRAM} ping host1/c1 ${
@@ -101,9 +104,9 @@ export async function down(): Promise<number> {
   return 0;
 }
 
-async function create(hosts: number): Promise<Lab> {
+async function create({ hosts, isInsecure }: UpOptions): Promise<Lab> {
   try {
-    return await Lab.create({ hosts, id: ID });
+    return await Lab.create({ hosts, secure: !isInsecure, id: ID });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     throw new Error(
@@ -147,9 +150,10 @@ async function show(lab: Lab): Promise<void> {
 async function describeAgent(host: LabHost): Promise<string> {
   const { code, stdout } = await host.exec("stellar-net", ["status", "--json"]);
   if (code !== 0) return `agent does not answer: see ${host.agent.logPath}`;
-  const { subnets }: { subnets: { cidr: string }[] } = JSON.parse(stdout);
+  const { subnets, security }: LabStatus = JSON.parse(stdout);
   const owned = subnets.map(({ cidr }) => cidr).join(", ") || "none yet";
-  return `agent serves, its subnet: ${owned}`;
+  const how = security === "none" ? "in plain text" : "over TLS";
+  return `agent serves ${how}, its subnet: ${owned}`;
 }
 
 /** Three pings between containers, of two hosts where there are two. */

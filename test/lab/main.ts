@@ -9,6 +9,7 @@ import {
   PROGRAM,
   status,
   up,
+  type UpOptions,
   UsageError,
 } from "./commands.ts";
 
@@ -16,8 +17,9 @@ const HELP =
   `Hosts, agents and containers in network namespaces of this machine. Needs root.
 
   ${PROGRAM}                         up with three hosts
-  ${PROGRAM} up [--hosts N] [--containers N]
-                                        build it: N hosts (3), N containers on each (2)
+  ${PROGRAM} up [--hosts N] [--containers N] [--insecure]
+                                        build it: N hosts (3), N containers on each (2);
+                                        let in by tokens, unless they talk in plain text
   ${PROGRAM} status                  show what is there
   ${PROGRAM} exec NAME [COMMAND ...] run a program, or a shell, on host1 or in host1/c1
   ${PROGRAM} ping [FROM] [TO]        host1/c1 pings host2/c1
@@ -56,25 +58,27 @@ async function runLab(args: readonly string[]): Promise<number> {
   }
 }
 
-function parseUp(args: readonly string[]): {
-  readonly hosts: number;
-  readonly containers: number;
-} {
+function parseUp(args: readonly string[]): UpOptions {
   const number = { type: "string" } as const;
   const parsed = () => {
     try {
       return parseArgs({
         args: [...args],
-        options: { hosts: number, containers: number },
+        options: {
+          hosts: number,
+          containers: number,
+          insecure: { type: "boolean" },
+        },
       }).values;
     } catch (error) {
       throw new UsageError(error instanceof Error ? error.message : "");
     }
   };
-  const { hosts = "3", containers = "2" } = parsed();
+  const { hosts = "3", containers = "2", insecure = false } = parsed();
   return {
     hosts: parseCount("--hosts", hosts),
     containers: parseCount("--containers", containers),
+    isInsecure: insecure,
   };
 }
 
