@@ -11,8 +11,8 @@ import type { IdentityState } from "./identity_state.ts";
 import { renewalDueMs } from "./renewal_plan.ts";
 import type { Credentials } from "./trust.ts";
 
-/** How often it is looked whether there is something to do, in ms. */
-const LOOK_MS = 10_000;
+/** How often it is looked whether there is something to do, in ms: clocks are set, and hosts sleep. */
+const LOOK_MS = 2_000;
 const FIRST_BACK_OFF_MS = 500;
 const MAX_BACK_OFF_MS = 15_000;
 /** The same while there is a certificate. */
@@ -147,6 +147,7 @@ export class CertificateKeeper {
   #succeed(): void {
     this.#failures = 0;
     this.#problem = "";
+    this.#isRefused = false;
     this.#awaySinceMs = undefined;
     this.#jitter = this.#options.random();
   }

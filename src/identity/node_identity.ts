@@ -16,16 +16,12 @@ import {
   saveCredentials,
   saveTrust,
 } from "./identity_state.ts";
+import { identityWarnings } from "./identity_warnings.ts";
 import { type PeerRecognition, recognizePeer } from "./node_recognition.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
 /** How long it is told that another has refused this host, in ms. */
 const REFUSAL_MS = 60_000;
-/** The part of a certificate's time at whose end it is told that it was not renewed. */
-const ENDING_SHARE = 1 / 10;
-
-const NEW_TOKEN =
-  'let this host in anew: make a token with "stellar-net token create" on a host of the registry, and put it into the file that --token-file names';
 
 const log = getLogger(["stellar-net", "identity"]);
 
@@ -141,35 +137,15 @@ export class NodeIdentity implements Certified {
   }
 
   warnings(nowMs: number): string[] {
-    const { certificate } = this.#state;
-    const { problem } = this.#keeper;
-    if (!certificate) {
-      return [
-        `this host has no certificate yet, so that it reaches no other, and none reaches it: ${
-          problem || "it is being asked for"
-        }`,
-      ];
-    }
-    const wayOut = this.#options.source.kind === "own" ? "" : `; ${NEW_TOKEN}`;
-    const fault = this.fault(nowMs);
-    if (fault !== "") {
-      const why = problem === "" ? "" : ` (${problem})`;
-      return [`other hosts do not accept this one: ${fault}${why}${wayOut}`];
-    }
     const refusal = this.#refusal;
-    if (refusal && nowMs - refusal.atMs < REFUSAL_MS) {
-      return [`other hosts do not accept this one: ${refusal.why}${wayOut}`];
-    }
-    const { issuedAtMs, notAfterMs } = certificate.identity;
-    const isEnding =
-      notAfterMs - nowMs < (notAfterMs - issuedAtMs) * ENDING_SHARE;
-    return problem !== "" && (isEnding || this.#keeper.isRefused)
-      ? [
-        `this host's certificate is valid until ${
-          new Date(notAfterMs).toISOString()
-        } only, and is not renewed: ${problem}`,
-      ]
-      : [];
+    return identityWarnings(this.#state, {
+      nowMs,
+      fault: this.fault(nowMs),
+      problem: this.#keeper.problem,
+      isRefused: this.#keeper.isRefused,
+      refusal: refusal && nowMs - refusal.atMs < REFUSAL_MS ? refusal.why : "",
+      signsItself: this.#options.source.kind === "own",
+    });
   }
 
   /** Takes in that another host has refused this one, although it is at that address. */

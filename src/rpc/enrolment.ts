@@ -114,9 +114,22 @@ export async function renew(
 /** Makes the authority behind an agent's API. @param transport calls the agent at the URL */
 export function createEnroller(url: string, transport: Transport): Enroller {
   return {
-    enrol: (order, signal) => enrol(url, order, signal),
-    renew: (order, signal) => renew(transport, order, signal),
+    enrol: (order, signal) => inTime(url, enrol(url, order, signal)),
+    renew: (order, signal) => inTime(url, renew(transport, order, signal)),
   };
+}
+
+/** Who has not answered in time was not reached. */
+async function inTime<T>(url: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const isLate = error instanceof NetError &&
+      error.code === "deadline_exceeded";
+    throw isLate
+      ? unreachable({ url }, "it has not answered in time", error)
+      : error;
+  }
 }
 
 /** Finds out whether a server belongs to the token's cluster. Nothing is sent to it. */

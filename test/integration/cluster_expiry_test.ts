@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { settled, strangersAmong } from "../lab/cluster.ts";
+import { Lab, tokenPath } from "../lab/lab.ts";
+import {
+  callWith,
+  certificateIn,
+  connectionsFrom,
+  identityDir,
+} from "../lab/lab_certificates.ts";
+import { LabClock } from "../lab/lab_clock.ts";
+import type { LabHost } from "../lab/lab_host.ts";
+import { allDone } from "../support/all_done.ts";
+
+/** More than a node's certificate lasts. */
+const DAY_HOURS = 25;
+const MONTH_HOURS = 31 * 24;
+/** How long a host may take to renew and to join, in ms: it backs off for 15 s at most. */
+const BACK_TIMEOUT_MS = 40_000;
+const STATUS = "AgentService/GetStatus";
+
+Deno.test("certificates that end cut off whom they name, and nobody's containers", async (t) => {
+  await using lab = await Lab.create({
+    ...{ hosts: 3, secure: true, startAgents: false },
+  });
+  const [first, stopped, away] = lab.hosts as [LabHost, LabHost, LabHost];
+  const others = [stopped, away];
+  const clocks = await allDone(lab.hosts.map((host) => LabClock.giveTo(host)));
+  const { env } = clocks[0]!;
+  const moveHours = (hours: number) =>
+    allDone(clocks.map((clock) => clock.moveHours(hours)));
+  /** Runs the command line by the hosts' clock. */
+  const cli = (host: LabHost, args: readonly string[]) =>
+    host.exec("stellar-net", args, { env });
+  const operator = `${lab.dir}/alice`;
+  const asOperator = (args: readonly string[]) =>
+    cli(first, ["--identity", operator, ...args]);
+  const isBack = (host: LabHost) =>
+    lab.waitFor(`${host.name} to be back`, async () => {
+      const { registry, warnings, certificateUntil } = await host.status();
+      return registry.state === "joined" && warnings.length === 0 &&
+        Date.parse(certificateUntil!) > clocks[0]!.nowMs;
+    }, { timeoutMs: BACK_TIMEOUT_MS });
+  const warns = (host: LabHost, says: RegExp) =>
+    lab.waitFor(`${host.name} to warn`, async () => {
+      const { warnings } = await host.status();
+      return warnings.some((line) => says.test(line));
+    }, { timeoutMs: BACK_TIMEOUT_MS });
+
+  const members = new Map<LabHost, readonly string[]>();
+  for (const host of lab.hosts) {
+    if (host !== first) await lab.admit(host);
+    await host.agent.start();
+    members.set(host, await host.joined());
+  }
+  await settled(members);
+  for (const host of others) await Deno.remove(tokenPath(host));
+  for (
+    const args of [
+      [
+        ...["token", "create", "--role", "operator", "--name", "alice"],
+        ...["--file", `${lab.dir}/alice.token`],
+      ],
+      [
+        ...["identity", "create", operator, "--name", "alice"],
+        ...["--join", `https://${first.address}:9000`],
+        ...["--token-file", `${lab.dir}/alice.token`],
+      ],
+    ]
+  ) {
+    const { code, stderr } = await cli(first, args);
+    assert.equal(code, 0, stderr);
+  }
+  const containers = await allDone(
+    lab.hosts.map((host) => host.addContainer("c1")),
+  );
+  const before = await certificateIn(identityDir(stopped));
+
+  await t.step("who cannot renew in time is cut off", async () => {
+    await lab.partition(first, away);
+    Deno.kill(stopped.agent.pid, "SIGSTOP");
+    assert.ok((await connectionsFrom({ to: first, from: stopped })).length > 0);
+    await moveHours(DAY_HOURS);
+    const startedMs = performance.now();
+    await lab.waitFor(
+      "the connections of who is stopped to be cut",
+      async () =>
+        (await connectionsFrom({ to: first, from: stopped })).length === 0,
+    );
+    const tookMs = performance.now() - startedMs;
+    console.log(`cut off after ${(tookMs / 1000).toFixed(1)} s`);
+  });
+
+  await t.step("its calls are refused, until when it was valid", async () => {
+    const dir = identityDir(stopped);
+    const until = new Date(before.notAfterMs).toISOString();
+    const answer = await callWith(stopped, { dir, to: first, call: STATUS });
+    const { code, message } = JSON.parse(answer);
+    assert.equal(code, "unauthenticated");
+    assert.ok(message.includes('the certificate of node "host2"'), message);
+    assert.ok(message.includes(`it was valid until ${until}`), message);
+  });
+
+  await t.step("an agent out of reach says so, and goes on", async () => {
+    await warns(
+      away,
+      /do not accept this one: .*it was valid until [^;]+; it is renewed as soon as/,
+    );
+    const line = ["ip", "allocate", "x1"];
+    assert.equal((await cli(away, line)).code, 0);
+    await away.addContainer("c2");
+    assert.equal((await away.routes()).length, 2);
+  });
+
+  await t.step("containers reach each other", async () => {
+    Deno.kill(away.agent.pid, "SIGSTOP");
+    await lab.heal();
+    assert.deepEqual(await strangersAmong(containers), []);
+    Deno.kill(away.agent.pid, "SIGCONT");
+  });
+
+  await t.step("they renew by themselves as soon as they can", async () => {
+    const startedMs = performance.now();
+    Deno.kill(stopped.agent.pid, "SIGCONT");
+    for (const host of others) await isBack(host);
+    const tookMs = performance.now() - startedMs;
+    console.log(`both are back after ${(tookMs / 1000).toFixed(1)} s`);
+    await settled(members);
+    const now = await certificateIn(identityDir(stopped));
+    assert.notEqual(now.serial, before.serial);
+  });
+
+  await t.step("a host that was off for two days comes back", async () => {
+    await stopped.agent.stop();
+    await moveHours(2 * DAY_HOURS);
+    await isBack(away);
+    const startedMs = performance.now();
+    await stopped.agent.start();
+    await isBack(stopped);
+    const tookMs = performance.now() - startedMs;
+    console.log(`back after ${(tookMs / 1000).toFixed(1)} s`);
+    await settled(members);
+    const { code, stderr } = await asOperator(["node", "list"]);
+    assert.equal(code, 0, stderr);
+  });
+
+  await t.step("those that were off for a month need a token", async () => {
+    for (const host of others) await host.agent.stop();
+    await moveHours(MONTH_HOURS);
+    await allDone(others.map(async (host) => {
+      await host.agent.start();
+      await warns(host, /do not accept this one: .* was valid.*make a token/);
+      const { subnets } = await host.status();
+      assert.deepEqual(subnets.map(({ cidr }) => cidr), members.get(host));
+    }));
+    const startedMs = performance.now();
+    await allDone(others.map(async (host) => {
+      await lab.admit(host, ["--name", host.name]);
+      await isBack(host);
+    }));
+    const tookMs = performance.now() - startedMs;
+    console.log(`back with tokens after ${(tookMs / 1000).toFixed(1)} s`);
+    await settled(members);
+  });
+
+  await t.step("an operator's that ended says what to do", async () => {
+    const { code, stderr } = await asOperator(["node", "list"]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /identity of operator "alice" .*it was valid until \S+Z; make another one: stellar-net token create --role operator --name alice, then stellar-net identity create/,
+    );
+    // Without the command line in between.
+    const answer = await callWith(first, {
+      ...{ dir: operator, to: first, call: STATUS },
+    });
+    const { code: answered, message } = JSON.parse(answer);
+    assert.equal(answered, "unauthenticated");
+    assert.match(message, /of operator "alice": it was valid until/);
+  });
+});
