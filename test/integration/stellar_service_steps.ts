@@ -1,4 +1,6 @@
+import assert from "node:assert/strict";
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { Outcome } from "../support/stellar_clients.ts";
 
 /** The answer to a step, or the code of its error and what its message says. */
 export type Expected =
@@ -220,3 +222,18 @@ export const STEPS: readonly Step[] = [
     routes: [{ cidr: "2001:db8:1::/48", target: "2001:db8::1" }],
   }],
 ];
+
+/** Sees that a call came out as expected. */
+export function assertOutcome(outcome: Outcome, expected: Expected): void {
+  const { says, ...rest } = expected as Record<string, unknown>;
+  const wanted = says instanceof RegExp
+    ? { ...rest, message: matching(outcome, says) }
+    : { answer: expected };
+  assert.deepEqual(outcome, wanted);
+}
+
+/** The message of an error if it matches, else the pattern. */
+function matching(outcome: Outcome, says: RegExp): string {
+  const message = "message" in outcome ? outcome.message : "";
+  return says.test(message) ? message : String(says);
+}

@@ -39,11 +39,11 @@ const GRPC_JS = new URL("../support/grpc_js_main.ts", import.meta.url).pathname;
 const ANSWER = { answer: { ip: "a", node: "n" } };
 
 async function assertServes(
-  { url, port, paths }: RunningTlsServer,
+  { url, paths }: RunningTlsServer,
   kinds = ["Connect JSON with curl"],
 ): Promise<void> {
   for (const kind of kinds) {
-    await using client = STELLAR_CLIENTS[kind]!({ url, port, tls: paths });
+    await using client = STELLAR_CLIENTS[kind]!({ url, tls: paths });
     const outcome = await client.call("AllocateIP", { id: "a", node: "n" });
     assert.deepEqual(outcome, ANSWER, kind);
   }
@@ -77,7 +77,7 @@ Deno.test("a server speaks HTTP/2 and HTTP/1.1 over TLS, with ALPN and without",
 Deno.test("a server has nothing for clients without a certificate that it trusts", async (t) => {
   const echo = createEcho();
   await withTlsServer(echo, async (running) => {
-    const { authority, dir, url, port } = running;
+    const { authority, dir, url } = running;
     const { caPath } = authority;
     const other = await TestAuthority.create(dir, "other");
     const days = -1;
@@ -93,7 +93,7 @@ Deno.test("a server has nothing for clients without a certificate that it trusts
     ];
     for (const [what, tls] of rows) {
       await t.step(what, async () => {
-        const target = { url, port, tls };
+        const target = { url, tls };
         const outcomes = [callGrpcJs(target)].concat(
           ["gRPC with Python's grpcio", "Connect JSON with curl"]
             .map(async (kind) => {
@@ -216,7 +216,7 @@ Deno.test("a server takes up a new certificate while a stream goes on", async ()
 
 Deno.test("a server takes new clients by new authorities", async () => {
   await withTlsServer(createEcho(), async (running) => {
-    const { dir, identity, authority, url, port } = running;
+    const { dir, identity, authority, url } = running;
     const other = await TestAuthority.create(dir, "other");
     const foreign = {
       ...await other.issue("foreign"),
@@ -224,7 +224,7 @@ Deno.test("a server takes new clients by new authorities", async () => {
     };
     const call = async () => {
       await using client = STELLAR_CLIENTS["Connect JSON with curl"]!(
-        { url, port, tls: foreign },
+        { url, tls: foreign },
       );
       return await client.call("AllocateIP", { id: "a", node: "n" });
     };

@@ -40,13 +40,17 @@ export interface GrpcJsOptions {
   readonly keepCase?: boolean;
   /** What the server is checked with, and shown. Default: plain text. */
   readonly tls?: ShownCertificate | undefined;
+  /** A name in the server's certificate. Default `localhost`. */
+  readonly serverName?: string | undefined;
 }
 
 /** Makes a client of a service. */
 export function createGrpcJsClient(
   target: string,
-  { file, service, channelOptions = {}, keepCase = false, tls }: GrpcJsOptions,
+  options: GrpcJsOptions,
 ): GrpcJsClient {
+  const { file, service, channelOptions = {}, keepCase = false } = options;
+  const { tls, serverName = "localhost" } = options;
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIR],
     keepCase,
@@ -64,7 +68,7 @@ export function createGrpcJsClient(
       // Clients of one address would share a connection.
       "grpc.use_local_subchannel_pool": 1,
       // By itself it names the server by its address, which Deno does not take.
-      ...tls && { "grpc.ssl_target_name_override": "localhost" },
+      ...tls && { "grpc.ssl_target_name_override": serverName },
       ...channelOptions,
     }),
   );

@@ -39,7 +39,8 @@ export interface StellarClient extends AsyncDisposable {
 export interface StellarTarget {
   /** Such as `http://127.0.0.1:9000`. */
   readonly url: string;
-  readonly port: number;
+  /** What grpc-js calls the server over TLS. Default `localhost`. */
+  readonly serverName?: string;
   /** What the agent is checked with, and shown. Default: plain text. */
   readonly tls?: ShownCertificate;
 }
@@ -54,15 +55,23 @@ export const STELLAR_CLIENTS: Readonly<
 > = {
   "gRPC with grpc-js": createGrpcJs,
   "gRPC with Python's grpcio": createPython,
-  "Connect JSON with curl": createCurl,
+  "Connect JSON with curl": (target) => createCurl(target),
   "gRPC-Web with fetch": createGrpcWeb,
 };
 
-function createGrpcJs({ port, tls }: StellarTarget): StellarClient {
-  const client = createGrpcJsClient(`127.0.0.1:${port}`, {
+/** The same, and what else a client can choose over TLS, where curl speaks HTTP/2 by itself. */
+export const STELLAR_TLS_CLIENTS: typeof STELLAR_CLIENTS = {
+  ...STELLAR_CLIENTS,
+  "Connect JSON with curl over HTTP/1.1": (target) =>
+    createCurl(target, ["--http1.1"]),
+};
+
+function createGrpcJs({ url, serverName, tls }: StellarTarget): StellarClient {
+  const client = createGrpcJsClient(new URL(url).host, {
     file: "stellar/services/network/v1/network.proto",
     service: Network.typeName,
     tls,
+    serverName,
   });
   return {
     async call(name, request = {}) {
@@ -80,7 +89,7 @@ function createGrpcJs({ port, tls }: StellarTarget): StellarClient {
   };
 }
 
-function createPython({ port, tls }: StellarTarget): StellarClient {
+function createPython({ url, tls }: StellarTarget): StellarClient {
   const child = new Deno.Command("/usr/bin/python3", {
     args: [SCRIPT],
     // Its library tells of each handshake that fails.
@@ -93,7 +102,7 @@ function createPython({ port, tls }: StellarTarget): StellarClient {
   const write = (value: unknown) =>
     writer.write(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
   const ready = write({
-    target: `127.0.0.1:${port}`,
+    target: new URL(url).host,
     tls,
     service: Network.typeName,
     files: [
@@ -121,12 +130,16 @@ function createPython({ port, tls }: StellarTarget): StellarClient {
   };
 }
 
-function createCurl({ url, tls }: StellarTarget): StellarClient {
+function createCurl(
+  { url, tls }: StellarTarget,
+  words: readonly string[] = [],
+): StellarClient {
   return {
     async call(name, request = {}) {
       const { code, stdout, stderr } = await run("curl", [
         ...["--silent", "--show-error", "--max-time", "10"],
         ...["--write-out", "\n%{http_code}", "--json", JSON.stringify(request)],
+        ...words,
         ...curlTlsArgs(tls),
         `${url}/${Network.typeName}/${name}`,
       ]);
@@ -153,15 +166,20 @@ function createGrpcWeb({ url, tls }: StellarTarget): StellarClient {
   return {
     async call(name, request = {}) {
       const { input, output } = methodOf(name);
-      const response = await fetch(`${url}/${Network.typeName}/${name}`, {
-        method: "POST",
-        headers: {
-          "content-type": "application/grpc-web+proto",
-          "x-grpc-web": "1",
-        },
-        body: frame(toBinary(input, fromJson(input, request))),
-        ...client && { client },
-      });
+      let response: Response;
+      try {
+        response = await fetch(`${url}/${Network.typeName}/${name}`, {
+          method: "POST",
+          headers: {
+            "content-type": "application/grpc-web+proto",
+            "x-grpc-web": "1",
+          },
+          body: frame(toBinary(input, fromJson(input, request))),
+          ...client && { client },
+        });
+      } catch (error) {
+        return { code: "unavailable", message: String(error) };
+      }
       assert.equal(response.status, 200);
       const frames = parseFrames(new Uint8Array(await response.arrayBuffer()));
       const status = readStatus(response.headers, frames.get(TRAILERS));
