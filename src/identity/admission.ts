@@ -22,6 +22,19 @@ export function notCertified({ role, name }: Applicant, why: string): NetError {
   );
 }
 
+/** Returns when a token is for who comes with it. @throws {NetError} `permission_denied` when it is not */
+export function refuseNodeAs(
+  { role, name, addresses }: Applicant & {
+    readonly addresses: readonly Address[];
+  },
+): void {
+  if (role === "node" || addresses.length === 0) return;
+  throw new NetError(
+    "permission_denied",
+    `Cannot join with this token: it is for ${role} "${name}", and a node joins; create one with --role node`,
+  );
+}
+
 /**
  * Returns when a name is free for who comes with a token for any name: no node
  * has it, and no other key a certificate that holds.
@@ -44,7 +57,7 @@ export async function refuseKnownName(
   if (await nodes.has(name)) {
     throw notCertified(
       applicant,
-      "the cluster has a node of that name, and this token is for any; use one that is for just that name, or remove the node first",
+      "the cluster has a node of that name, and this token is for any; use one for just that name if this is that node, or remove it first if it is gone",
     );
   }
   if (held.length === 0) return;

@@ -8,6 +8,7 @@ import {
   notCertified,
   refuseEnded,
   refuseKnownName,
+  refuseNodeAs,
   refuseOthersAddresses,
 } from "./admission.ts";
 import {
@@ -165,6 +166,7 @@ export class IdentityRegistry {
       isUsed = true;
       const { addresses } = join;
       const order = { ...grant, addresses, request };
+      refuseNodeAs(order);
       if (!isBound) await refuseKnownName(this.#at(nowMs), order);
       await refuseOthersAddresses(this.#options.nodes, order);
       return { order, puts };

@@ -232,8 +232,8 @@ const REFUSED: readonly [
         name: "alice",
         addresses: [parseAddress("198.18.0.3")],
       }),
-    "invalid_argument",
-    /only nodes are servers/,
+    "permission_denied",
+    /it is for operator "alice", and a node joins/,
   ],
 ];
 
