@@ -1,3 +1,7 @@
+import { createClient } from "@connectrpc/connect";
+import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
+import { createRpcTransport } from "../../src/rpc/client.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -21,14 +25,24 @@ export function startAgent(subnetPrefix: number): Promise<SpawnedAgent> {
  *
  * @param store where it keeps it. Default: Deno KV, in its state
  */
-export function startRegistry(
+export async function startRegistry(
   store?: string,
   node = "registry",
 ): Promise<SpawnedAgent> {
-  return spawnAgent({
+  const agent = await spawnAgent({
     node,
     args: ["--network", "10.0.0.0/8", "--subnet-prefix", "21"]
       .concat("--log-level", "warning", store ? ["--store", store] : []),
     env: { DENO_V8_FLAGS: V8_FLAGS },
   });
+  const registry = createClient(
+    RegistryService,
+    createRpcTransport({ url: agent.url }),
+  );
+  // It serves before a store of others has answered.
+  await waitFor("the registry to be open", async () => {
+    await registry.listNetworks({});
+    return true;
+  });
+  return agent;
 }
