@@ -120,7 +120,9 @@ export class CallHandler {
         // place of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
         const mended = inPieces(await refuseMalformed(answer));
-        if (handler.method.methodKind === "unary") call.answeredAt = Date.now();
+        if (handler.method.methodKind === "unary") {
+          call.answeredAt = performance.now();
+        }
         await universalResponseToNodeResponse(mended, response);
       })
       .catch((error) => {
@@ -165,7 +167,7 @@ export class CallHandler {
     // The HTTP/1.1 server sees to slow requests itself.
     const mayBeLate = request.httpVersionMajor === 2 && !isEndless(handler);
     const { requestTimeoutMs } = this.#limits;
-    const lateAt = Date.now() + requestTimeoutMs;
+    const lateAt = performance.now() + requestTimeoutMs;
     const call: HttpCall = {
       share: connection.share,
       answeredAt: Infinity,

@@ -74,7 +74,7 @@ function forwardUnary(
     const response = await transport.unary(
       method as Parameters<Transport["unary"]>[0],
       context.signal,
-      context.timeoutMs() ?? DEFAULT_TIMEOUT_MS,
+      timeLeftMs(context) ?? DEFAULT_TIMEOUT_MS,
       { [FORWARDED_HEADER]: options.node },
       request,
     );
@@ -96,12 +96,22 @@ function forwardStream(
     const response = await peer.transport.stream<DescMessage, DescMessage>(
       method as Parameters<Transport["stream"]>[0],
       context.signal,
-      context.timeoutMs(),
+      timeLeftMs(context),
       { [FORWARDED_HEADER]: options.node },
       once(request),
     );
     yield* response.message;
   };
+}
+
+/**
+ * How long a call may still take; undefined where its caller has not said. The
+ * library finds it by the clock, which may be set meanwhile, and ends the call
+ * by a timer.
+ */
+function timeLeftMs({ signal, timeoutMs }: HandlerContext): number | undefined {
+  const ms = timeoutMs();
+  return ms !== undefined && ms <= 0 && !signal.aborted ? undefined : ms;
 }
 
 async function find(

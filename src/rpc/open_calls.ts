@@ -23,7 +23,7 @@ export class OpenCalls {
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.#timer = setInterval(() => {
-      const now = Date.now();
+      const now = performance.now();
       for (const call of this.#calls.keys()) call.check(now);
     }, CHECK_INTERVAL_MS);
   }

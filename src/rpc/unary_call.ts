@@ -58,7 +58,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
   readonly requestMethod = "POST";
   readonly #stream: ServerHttp2Stream;
   readonly #options: UnaryCallOptions;
-  readonly #startedAt = Date.now();
+  readonly #startedAt = performance.now();
   readonly #measuredFrom: number;
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
@@ -152,7 +152,9 @@ export class UnaryCall implements HandlerContext, OpenCall {
   }
 
   readonly timeoutMs = (): number | undefined =>
-    this.#deadline === undefined ? undefined : this.#deadline - Date.now();
+    this.#deadline === undefined
+      ? undefined
+      : this.#deadline - performance.now();
 
   #header(name: string): string | null {
     const value = this.#options.headers[name];
@@ -275,7 +277,7 @@ export class UnaryCall implements HandlerContext, OpenCall {
 
   #end(): void {
     this.#answered = true;
-    this.#answeredAt = Date.now();
+    this.#answeredAt = performance.now();
     clearTimeout(this.#timer);
     this.#abort?.abort(this.#abortReason ?? ANSWERED);
   }
