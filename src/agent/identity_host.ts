@@ -36,6 +36,7 @@ export function openIdentity(
     now,
     nodes: {
       has: async (name) => await registry.node(name) !== undefined,
+      alike: (name) => registry.alike(name),
       reachedAt: (address, except) => registry.reachedAt(address, except),
     },
     ...(lifetimes && { lifetimes }),

@@ -139,6 +139,16 @@ export class Registry {
     return this.#ledger.read((state) => state.nodes.get(node));
   }
 
+  /** The node whose name differs from another at most in case, undefined when there is none. */
+  alike(name: string): Promise<string | undefined> {
+    const wanted = name.toLowerCase();
+    return this.#ledger.read((state) =>
+      state.nodes.has(name)
+        ? name
+        : state.nodes.keys().find((known) => known.toLowerCase() === wanted)
+    );
+  }
+
   /**
    * The node that is reached at an address: it advertises it, or its API is
    * there. Undefined when none is.

@@ -1,5 +1,5 @@
 import { NetError } from "../error.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
 import type { IssuedRecord } from "../pki/certificate.ts";
 import type { PeerIdentity, Role } from "../pki/identity.ts";
 import type { SigningRequest } from "../pki/signing_request.ts";
@@ -37,7 +37,7 @@ export function refuseNodeAs(
 
 /**
  * Returns when a name is free for who comes with a token for any name: no node
- * has it, and no other key a certificate that holds.
+ * has it in whatever case, and no other key a certificate that holds.
  *
  * @throws {NetError} `permission_denied` when it is not
  */
@@ -54,10 +54,13 @@ export async function refuseKnownName(
   const { keyFingerprint } = request;
   // Its answer may have been lost on the way.
   if (held.some((record) => record.keyFingerprint === keyFingerprint)) return;
-  if (await nodes.has(name)) {
+  const known = await nodes.alike(name);
+  if (known !== undefined) {
     throw notCertified(
       applicant,
-      "the cluster has a node of that name, and this token is for any; use one for just that name if this is that node, or remove it first if it is gone",
+      known === name
+        ? "the cluster has a node of that name, and this token is for any; use one for just that name if this is that node, or remove it first if it is gone"
+        : `the cluster has node "${known}", which is the same name to TLS, and this token is for any; use another name`,
     );
   }
   if (held.length === 0) return;
@@ -65,23 +68,6 @@ export async function refuseKnownName(
     applicant,
     "another key has a certificate of that name, and this token is for any; use one that is for just that name, or revoke that certificate first",
   );
-}
-
-/** Returns when no other node is reached at the addresses. @throws {NetError} `permission_denied` when one is */
-export async function refuseOthersAddresses(
-  nodes: KnownNodes,
-  applicant: Applicant & { readonly addresses: readonly Address[] },
-): Promise<void> {
-  for (const address of applicant.addresses) {
-    const by = await nodes.reachedAt(address, applicant.name);
-    if (by === undefined) continue;
-    throw notCertified(
-      applicant,
-      `node "${by}" is reached at ${
-        formatAddress(address)
-      }; give one of them another address with --advertise, or remove node "${by}" if it is gone`,
-    );
-  }
 }
 
 /**

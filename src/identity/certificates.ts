@@ -15,6 +15,7 @@ import {
 } from "../pki/signing_request.ts";
 import type { Store } from "../store/store.ts";
 import {
+  holderKey,
   issuedKey,
   type Put,
   putRecord,
@@ -76,7 +77,7 @@ export async function planCertificate(
     readonly nowMs: number;
     readonly lifetimes: Lifetimes;
   },
-): Promise<{ readonly chain: string; readonly put: Put }> {
+): Promise<{ readonly chain: string; readonly puts: readonly Put[] }> {
   const { role, name } = order;
   const revocation = await readNameRevocation(store, role, name);
   // Certificates tell whole seconds: it would be revoked from the start.
@@ -98,7 +99,8 @@ export async function planCertificate(
       nowMs,
       lifetimeMs: lifetimes[role],
     });
-    return { chain, put: putRecord(issuedKey(record), record) };
+    const keys = [issuedKey(record), ...order.addresses.map(holderKey)];
+    return { chain, puts: keys.map((key) => putRecord(key, record)) };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new NetError("invalid_argument", cause.message, { cause });

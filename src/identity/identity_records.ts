@@ -1,4 +1,5 @@
 import { NetError } from "../error.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import type { AuthorityRecord } from "../pki/authority.ts";
 import type { IssuedRecord } from "../pki/certificate.ts";
 import type { Role } from "../pki/identity.ts";
@@ -28,6 +29,8 @@ export const REVOCATION_PREFIX: Key = [...TRUST_PREFIX, "revocation"];
 export const TOKEN_PREFIX: Key = ["identity", "token"];
 /** Prefix of the certificates that were issued, by role, name and serial number. */
 export const ISSUED_PREFIX: Key = ["identity", "issued"];
+/** Prefix of the latest certificates that are for an address, by address. */
+export const HOLDER_PREFIX: Key = ["identity", "holder"];
 
 /** A write of a record. */
 export interface Put {
@@ -48,6 +51,11 @@ export function tokenKey(id: string): Key {
 /** Key of a certificate that was issued. */
 export function issuedKey({ role, name, serial }: IssuedRecord): Key {
   return [...ISSUED_PREFIX, role, name, serial];
+}
+
+/** Key of the latest certificate that is for an address. */
+export function holderKey(address: Address): Key {
+  return [...HOLDER_PREFIX, formatAddress(address)];
 }
 
 /** Key of the revocation of all certificates that a name has so far. */
@@ -92,6 +100,29 @@ export function readIssued(
 ): Promise<IssuedRecord[]> {
   const below = role !== undefined && name !== undefined ? [role, name] : [];
   return readAll(store, [...ISSUED_PREFIX, ...below], readIssuedRecord);
+}
+
+/** The latest certificate that is for an address; undefined when none is. */
+export async function readHolder(
+  store: Store,
+  address: Address,
+): Promise<IssuedRecord | undefined> {
+  const entry = await store.get(holderKey(address));
+  return entry ? read(entry, readIssuedRecord) : undefined;
+}
+
+/** The addresses whose latest certificate has ended. */
+export async function readEndedHolders(
+  store: Store,
+  nowMs: number,
+): Promise<Key[]> {
+  const ended: Key[] = [];
+  for await (const entry of store.list(HOLDER_PREFIX)) {
+    if (read(entry, readIssuedRecord).notAfterMs <= nowMs) {
+      ended.push(entry.key);
+    }
+  }
+  return ended;
 }
 
 /** A join token, undefined when there is none with that id. */

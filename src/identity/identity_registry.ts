@@ -9,8 +9,8 @@ import {
   refuseEnded,
   refuseKnownName,
   refuseNodeAs,
-  refuseOthersAddresses,
 } from "./admission.ts";
+import { refuseOthersAddresses } from "./address_holders.ts";
 import {
   type CertificateListing,
   type CertificateOrder,
@@ -168,7 +168,7 @@ export class IdentityRegistry {
       const order = { ...grant, addresses, request };
       refuseNodeAs(order);
       if (!isBound) await refuseKnownName(this.#at(nowMs), order);
-      await refuseOthersAddresses(this.#options.nodes, order);
+      await refuseOthersAddresses(this.#at(nowMs), order);
       return { order, puts };
     });
   }
@@ -218,7 +218,7 @@ export class IdentityRegistry {
       }
       const order = { role, name, addresses, request };
       if (isEnded) await refuseEnded(this.#at(nowMs), identity, request);
-      await refuseOthersAddresses(this.#options.nodes, order);
+      await refuseOthersAddresses(this.#at(nowMs), order);
       return { order };
     });
   }
@@ -284,12 +284,12 @@ export class IdentityRegistry {
   ): Promise<Credentials> {
     const chain = await this.#change(async (nowMs) => {
       const { order, puts = [] } = await decide(nowMs);
-      const { chain, put } = await planCertificate(
+      const { chain, puts: more } = await planCertificate(
         this.#store,
         order,
         this.#at(nowMs),
       );
-      return { answer: chain, puts: [...puts, put] };
+      return { answer: chain, puts: [...puts, ...more] };
     });
     return { chain, trust: this.#trust.known };
   }

@@ -17,6 +17,7 @@ import {
   type Put,
   putRecord,
   readAuthorities,
+  readEndedHolders,
   readIssued,
   readRevocations,
   readTokens,
@@ -146,6 +147,7 @@ export async function planTidying(
       .map(({ id }) => tokenKey(id)),
     ...(await readIssued(store)).filter((record) => record.notAfterMs <= nowMs)
       .map(issuedKey),
+    ...await readEndedHolders(store, nowMs),
   ];
   return {
     answer: ended.length > MAX_REMOVED,

@@ -155,6 +155,15 @@ Deno.test("Registry.reachedAt() tells which other node is reached at an address"
   }
 });
 
+Deno.test("Registry.alike() tells which node TLS takes for one of a name", async () => {
+  await using t = await startAgent();
+  const { registry } = t.agent.host!;
+  await join(t.agent, "b");
+  await join(t.agent, "D1");
+  const found = ["b", "B", "d1", "d"].map((name) => registry.alike(name));
+  assert.deepEqual(await Promise.all(found), ["b", "b", "D1", undefined]);
+});
+
 Deno.test("a registry of hosts with an operator's own certificates issues none, and revokes names for as long as those may last", () =>
   following({ hasGivenCertificates: true }, async ({ agent }, heard) => {
     const host = agent.host!;

@@ -209,6 +209,12 @@ const REFUSED: readonly [
     /the cluster has a node of that name, and this token is for any/,
   ],
   [
+    "the name of a node in another case, with a token for any",
+    async (t) => await t.join(await t.token(), { name: "N1" }),
+    "permission_denied",
+    /the cluster has node "n1", which is the same name to TLS/,
+  ],
+  [
     "a name that another key has, with a token for any",
     async (t) => {
       const secret = await t.token({ maxUses: 2 });

@@ -48,6 +48,7 @@ class World {
       now: () => now.of(),
       nodes: {
         has: () => Promise.resolve(false),
+        alike: () => Promise.resolve(undefined),
         reachedAt: () => Promise.resolve(undefined),
       },
     });

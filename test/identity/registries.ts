@@ -52,6 +52,12 @@ export class TestRegistry {
       now: () => clock.nowMs,
       nodes: {
         has: (name) => Promise.resolve(nodes.has(name)),
+        alike: (name) =>
+          Promise.resolve(
+            [...nodes.keys()].find((known) =>
+              known.toLowerCase() === name.toLowerCase()
+            ),
+          ),
         reachedAt: (address, except) =>
           Promise.resolve(
             [...nodes].find(([name, addresses]) =>

@@ -47,6 +47,7 @@ async function withCluster(
     ...{ store, clusterId, now: Date.now },
     nodes: {
       has: () => Promise.resolve(false),
+      alike: () => Promise.resolve(undefined),
       reachedAt: () => Promise.resolve(undefined),
     },
   });
