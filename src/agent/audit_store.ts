@@ -20,6 +20,10 @@ const MAX_RECORDS = 500_000;
 const MAX_TEXT = 1_024;
 const PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
+/** How often it is looked whether there are too many before that, in ms. */
+const LOOK_INTERVAL_MS = 10_000;
+/** The part of `maxRecords` that may come between two looks for old ones. */
+const PRUNE_SHARE = 1 / 10;
 /** How many records one commit of the pruning removes at most. */
 const PRUNE_BATCH = 400;
 
@@ -47,6 +51,8 @@ export interface AuditStoreOptions {
   readonly keepMs: number;
   /** Default: half a million. */
   readonly maxRecords?: number;
+  /** How often it is looked whether more have come than that allows, in ms. Default: 10,000. */
+  readonly lookIntervalMs?: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
@@ -68,17 +74,21 @@ export class AuditStore implements AuditLog {
   /** The writing behind that, which takes all that waits by then. */
   #next: Promise<void> | undefined;
   #unstored = 0;
+  /** Stored since it was looked for old ones last, and when that is due next by the time alone. */
+  #unpruned = 0;
+  #pruneAtMs = -Infinity;
   #isStopped = false;
 
   private constructor(options: AuditStoreOptions) {
     this.#options = options;
-    const { keepMs } = options;
+    const { keepMs, lookIntervalMs = LOOK_INTERVAL_MS } = options;
+    const intervalMs = Math.min(
+      Math.max(keepMs, MIN_PRUNE_INTERVAL_MS),
+      PRUNE_INTERVAL_MS,
+    );
     this.#pruning = startChore("remove old records of the audit", {
-      intervalMs: Math.min(
-        Math.max(keepMs, MIN_PRUNE_INTERVAL_MS),
-        PRUNE_INTERVAL_MS,
-      ),
-      run: () => this.#prune(),
+      intervalMs: Math.min(lookIntervalMs, intervalMs),
+      run: () => this.#look(intervalMs),
     });
   }
 
@@ -157,6 +167,7 @@ export class AuditStore implements AuditLog {
           batch.add({ puts: [records[end++]!] });
         }
         await store.commit(batch.commit());
+        this.#unpruned += end - stored;
         stored = end;
       }
     } catch (error) {
@@ -174,6 +185,16 @@ export class AuditStore implements AuditLog {
       count: this.#unstored,
     });
     this.#unstored = 0;
+  }
+
+  /** Removes old records where that is due: who makes many does not fill the disk. */
+  async #look(intervalMs: number): Promise<void> {
+    const { maxRecords = MAX_RECORDS } = this.#options;
+    const isFull = this.#unpruned > maxRecords * PRUNE_SHARE;
+    if (!isFull && performance.now() < this.#pruneAtMs) return;
+    this.#unpruned = 0;
+    await this.#prune();
+    this.#pruneAtMs = performance.now() + intervalMs;
   }
 
   async #prune(): Promise<void> {

@@ -4,6 +4,7 @@ import type { AuditRecord } from "../../src/agent/audit.ts";
 import { type AuditQuery, AuditStore } from "../../src/agent/audit_store.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const ALL: AuditQuery = {
   limit: 1_000,
@@ -189,6 +190,23 @@ Deno.test("AuditStore removes what is too old, and the oldest of what is too muc
       await store.close();
     });
   }
+});
+
+Deno.test("AuditStore removes what is too much soon after many have come", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const audit = AuditStore.start({
+    store,
+    ...{ keepMs: 3_600_000, maxRecords: 20, lookIntervalMs: 5 },
+    now: () => 10_000,
+  });
+  for (let atMs = 9_000; atMs < 9_100; atMs++) {
+    await audit.record(record(atMs), DURABLE);
+  }
+  await waitFor("pruning", async () => await countIn(store) <= 20);
+  const [last] = await audit.list(ALL);
+  assert.equal(last?.atMs, 9_099);
+  await audit.stop();
+  await store.close();
 });
 
 Deno.test("AuditStore logs each record at once, in a line", async () => {

@@ -13,7 +13,7 @@ import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { Role } from "../../src/pki/identity.ts";
 import { authorizing } from "../../src/rpc/authorize.ts";
-import { CALLER, type Caller } from "../../src/rpc/caller.ts";
+import { CALLER, type Caller, formatCaller } from "../../src/rpc/caller.ts";
 import { errorInterceptor } from "../../src/rpc/errors.ts";
 import { collectLogs } from "../support/collect_logs.ts";
 
@@ -372,4 +372,23 @@ Deno.test("authorized() records some of the refusals of one who goes on, and cou
     audit.records.slice(-2).map(({ message }) => message),
     ["it is wrong (80 more of newcomer were not recorded)", "it is wrong"],
   );
+});
+
+Deno.test("authorized() records some of what a host fails in again and again, and all of an operator", async () => {
+  const rows = [[NODE, 20], [OPERATOR, 100]] as const;
+  for (const [caller, recorded] of rows) {
+    const audit = new FakeAudit();
+    const { registry } = createAgent(caller, {
+      ...{ audit, now: () => 0 },
+      registry: {
+        join: () => {
+          throw new NetError("failed_precondition", "it is fenced");
+        },
+      },
+    });
+    for (let i = 0; i < 100; i++) {
+      await assert.rejects(registry.join({ node: "host2" }));
+    }
+    assert.equal(audit.records.length, recorded, formatCaller(caller));
+  }
 });
