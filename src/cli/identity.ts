@@ -219,7 +219,11 @@ const REVOKE: CommandSpec = {
         ? `Revoked the certificates of ${role} ${name} up to now: ${certificates} have not ended by themselves`
         : `Revoked certificate ${serial}`,
     ]);
-    call.note("Its connections end within seconds, wherever hosts have heard");
+    call.note(
+      certificates === 0
+        ? "Look whether that is whom you mean, and the --role: stellar-net identity list"
+        : "Its connections end within seconds, wherever hosts have heard",
+    );
   },
 };
 

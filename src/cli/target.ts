@@ -33,8 +33,10 @@ export function readTarget(call: Call): AgentTarget {
   }
   if (!isThisHost(hostname)) {
     throw call.usage(
-      `${call.originOf(URL_FLAG)}: "${url}" is plain text: ` +
-        'write "https://", and name an identity with --identity',
+      `${call.originOf(URL_FLAG)}: "${url}" is plain text: write "https://"` +
+        (identity === undefined
+          ? ", and name an identity with --identity"
+          : ""),
     );
   }
   if (isTyped(call, IDENTITY)) {

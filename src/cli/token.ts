@@ -83,9 +83,15 @@ const CREATE: CommandSpec = {
   run: async (call) => {
     const role = call.value(ROLE);
     const file = call.value(FILE);
+    const name = call.value(NAME) ?? "";
+    if (role !== "node" && name === "") {
+      throw call.usage(
+        `${call.originOf(ROLE)} ${role} needs --name, for whom it is`,
+      );
+    }
     const request = {
       role: roleOf(role),
-      name: call.value(NAME) ?? "",
+      name,
       lifetime: durationFromMs(call.value(LIFETIME)),
       maxUses: call.value(USES),
     };

@@ -3,6 +3,7 @@ import type { AgentConfig } from "../agent/config.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../agent/measured_peer.ts";
 import { BUILD } from "../build/build_info.ts";
+import { isLoopback } from "../agent/host_facts.ts";
 import { formatGreeting } from "../cli/greeting.ts";
 import type { LogOptions } from "../cli/io.ts";
 import { DenoNetns } from "../host/deno_netns.ts";
@@ -137,5 +138,12 @@ async function startAgent(
 function greet(config: AgentConfig, listeners: readonly string[]): void {
   const { node, socketPath } = config;
   const addresses = listeners.filter((listener) => listener !== socketPath);
-  writeError(formatGreeting({ program: PROGRAM, node, socketPath, addresses }));
+  const plain = config.security.kind === "none"
+    ? addresses
+    : addresses.filter((address) =>
+      isLoopback(new URL(`http://${address}`).hostname.replace(/^\[|\]$/g, ""))
+    );
+  writeError(
+    formatGreeting({ program: PROGRAM, node, socketPath, addresses, plain }),
+  );
 }

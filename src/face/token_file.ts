@@ -2,6 +2,9 @@ import { NetError } from "../error.ts";
 import { checkSecretFile } from "../host/secret_file.ts";
 import { type JoinToken, parseToken } from "../pki/token.ts";
 
+const MAKE =
+  'write what "stellar-net token create" prints on the registry\'s host into it';
+
 /** Reads the file with a token. @throws {NetError} `failed_precondition` naming the file */
 export async function readTokenFile(path: string): Promise<JoinToken> {
   await checkSecretFile(path);
@@ -9,7 +12,9 @@ export async function readTokenFile(path: string): Promise<JoinToken> {
     return parseToken(await Deno.readTextFile(path));
   } catch (cause) {
     const what = cause instanceof Deno.errors.NotFound
-      ? "there is no such file"
+      ? `there is no such file; ${MAKE}`
+      : cause instanceof RangeError
+      ? `${cause.message.replace(/^The join token/, "it")}; ${MAKE}`
       : cause instanceof Error
       ? cause.message
       : String(cause);

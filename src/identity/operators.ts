@@ -1,7 +1,8 @@
 import { NetError } from "../error.ts";
 import type { IdentityFiles } from "../host/identity_files.ts";
 import { createKey } from "../pki/host_key.ts";
-import type { PeerIdentity } from "../pki/identity.ts";
+import { type PeerIdentity, readIdentity } from "../pki/identity.ts";
+import { parsePem } from "../pki/pem.ts";
 import { createSigningRequest } from "../pki/signing_request.ts";
 import type { JoinToken } from "../pki/token.ts";
 import type { EnrolOrder, SigningOrder } from "./enroller.ts";
@@ -48,7 +49,7 @@ export class Operators {
    * an answer that was lost is good for the same key.
    *
    * @throws {NetError} `failed_precondition` when there is an identity in the
-   * folder, and as `enrol` does
+   * folder, or the token is that of a node, and as `enrol` does
    */
   async create(order: {
     readonly dir: string;
@@ -78,6 +79,7 @@ export class Operators {
         { token, name, signingRequest, addresses: [] },
         AbortSignal.timeout(timeoutMs),
       ));
+    refuseNode(credentials, { name, tokenPath });
     await files.write("urls", urls.map((url) => `${url}\n`).join(""));
     const { now } = this.#options;
     const tokenId = token.id;
@@ -118,6 +120,20 @@ export class Operators {
         "name the folder that stellar-net identity create has made",
     );
   }
+}
+
+/** Returns when a certificate is for an operator: a node's certificate belongs to an agent. */
+function refuseNode(
+  { chain }: Credentials,
+  { name, tokenPath }: { readonly name: string; readonly tokenPath: string },
+): void {
+  const [own] = parsePem("CERTIFICATE", chain);
+  if (readIdentity(own!).role !== "node") return;
+  throw new NetError(
+    "failed_precondition",
+    `Cannot make an identity with the token in "${tokenPath}": it lets a node in, and has been used for that; ` +
+      `make another one: stellar-net token create --role operator --name ${name}`,
+  );
 }
 
 /** Asks one after another until one is reached. */

@@ -26,6 +26,8 @@ const UNVERIFIED = new Set([
 ]);
 const WRONG_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
 const HUNG_UP = new Set(["ECONNRESET", "EPIPE"]);
+/** What node:tls says of a connection that has ended in the handshake: the code is that of any other end. */
+const NO_TLS = /before secure TLS connection was established/;
 
 /** Why a server is refused that shows what others have been shown. */
 export const NO_KEY =
@@ -60,6 +62,9 @@ export async function explainTls(
   }
   if (!HUNG_UP.has(code) && code !== WRONG_NAME && !UNVERIFIED.has(code)) {
     return code.startsWith("ERR_SSL_") ? `TLS failed with ${code}` : undefined;
+  }
+  if (HUNG_UP.has(code) && NO_TLS.test(messageOf(error, code))) {
+    return 'it ends connections before TLS: it has no certificate yet, or more clients than it takes; see "stellar-net status" there';
   }
   if (!credentials?.material) return undefined;
   const { place, material } = credentials;

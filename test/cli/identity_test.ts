@@ -161,6 +161,20 @@ Deno.test("identity revoke names a certificate, or all of a name", async (t) => 
   }
 });
 
+Deno.test("identity revoke says so when it is known to revoke nothing", async () => {
+  const { code, stdout, stderr } = await runFake(
+    ["identity", "revoke", "alice"],
+    {
+      identity: {
+        revokeCertificates: () => ({ revocation: {}, certificates: 0 }),
+      },
+    },
+  );
+  assert.equal(code, 0);
+  assert.match(stdout, /of node alice up to now: 0 /);
+  assert.match(stderr, /whether that is whom you mean.* identity list/);
+});
+
 Deno.test("identity rotate tells what happens when", async (t) => {
   const fingerprint = `sha256:${"0".repeat(64)}`;
   const asked: unknown[] = [];

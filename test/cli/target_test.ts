@@ -56,6 +56,10 @@ Deno.test("clients refuse flags that do not go together, with exit code 2", asyn
       `--url: "${URL}" asks who calls: name an identity with --identity`,
     ],
     [
+      "--identity d --url http://198.18.0.1:9000",
+      '--url: "http://198.18.0.1:9000" is plain text: write "https://";',
+    ],
+    [
       "--url http://198.18.0.1:9000",
       '--url: "http://198.18.0.1:9000" is plain text: write "https://"',
     ],

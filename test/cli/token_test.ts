@@ -167,3 +167,14 @@ Deno.test("token revoke names the token, and never quotes a whole one", async (t
     });
   }
 });
+
+Deno.test("token create asks for whom an operator's token is", async () => {
+  const { asked, identity } = createTokens();
+  for (const role of ["operator", "readonly"]) {
+    const args = ["token", "create", "--role", role];
+    const { code, stderr } = await runFake(args, { identity });
+    assert.equal(code, 2);
+    assert.match(stderr, new RegExp(`--role ${role} needs --name`));
+  }
+  assert.deepEqual(asked, []);
+});

@@ -22,6 +22,7 @@ async function openOperators() {
   const test = await createTestAuthority();
   const { authority, record } = test;
   const clock = { nowMs: NOW_MS };
+  const granted: { role: "node" | "operator" } = { role: "operator" };
   const folders = new Map<string, MemoryIdentityFiles>();
   const away = new Set<string>();
   const enrolled: (readonly [url: string, order: EnrolOrder])[] = [];
@@ -30,7 +31,7 @@ async function openOperators() {
   ): Promise<Credentials> => {
     const { chain } = await issueCertificate(authority, {
       request: readSigningRequest(signingRequest),
-      role: "operator",
+      role: granted.role,
       name: "alice",
       addresses: [],
       dnsNames: [],
@@ -69,7 +70,7 @@ async function openOperators() {
     name: "alice",
     timeoutMs: 1_000,
   };
-  return { test, operators, folders, away, enrolled, clock, order };
+  return { test, operators, folders, away, enrolled, clock, granted, order };
 }
 
 Deno.test("Operators makes an identity with the first agent that is there", async () => {
@@ -189,4 +190,18 @@ Deno.test("OperatorIdentity takes nodes of its cluster alone for agents, and tak
     assert.equal(await kindOf({ name: "n1" }), "refused");
     assert.match(folders.get("d")!.texts.get("trust.json")!, /"n1"/);
   });
+});
+
+Deno.test("Operators makes no identity with the token of a node", async () => {
+  const { operators, folders, granted, order } = await openOperators();
+  granted.role = "node";
+  await assert.rejects(operators.create(order), {
+    name: "NetError",
+    code: "failed_precondition",
+    message:
+      /the token in "t": it lets a node in.*--role operator --name alice/,
+  });
+  assert.deepEqual([...folders.get("d")!.texts.keys()], ["key.pem"]);
+  granted.role = "operator";
+  assert.equal((await operators.create(order)).role, "operator");
 });
