@@ -1,6 +1,7 @@
 import { NetError } from "../error.ts";
 import { parseNodeName } from "../names.ts";
 import { signingAt, trustedAt } from "../pki/generations.ts";
+import type { Role } from "../pki/identity.ts";
 import { signingRequestDigest } from "../pki/signing_request.ts";
 import { createToken, formatToken, type JoinToken } from "../pki/token.ts";
 import { listTokens, type TokenListing } from "../pki/token_list.ts";
@@ -18,10 +19,14 @@ import {
   type TokenTerms,
 } from "../pki/token_record.ts";
 import type { Store } from "../store/store.ts";
+import { isRevoked } from "./certificates.ts";
 import {
   type Put,
   putRecord,
   readAuthorities,
+  readIssued,
+  readNameRevocation,
+  readRevocations,
   readToken,
   readTokens,
   tokenKey,
@@ -141,7 +146,12 @@ export async function planStoredUse(
       requestDigest: signingRequestDigest(proof.signingRequest),
     },
   });
-  const plan = planTokenUse(record, { isProven, name, keyFingerprint, nowMs });
+  const plan = planTokenUse(record, {
+    ...{ isProven, name, keyFingerprint, nowMs },
+    revokedUpToMs: record
+      ? await revokedUpToMs(store, { role: record.role, name, keyFingerprint })
+      : -1,
+  });
   if (plan.kind === "planned") {
     const { answer, changes } = plan;
     const trusted = trustedAt(await readAuthorities(store), nowMs);
@@ -163,6 +173,26 @@ export async function planStoredUse(
     isUnknown
       ? "Cannot join with this token: the cluster has none with its id and secret; create another one"
       : plan.message,
+  );
+}
+
+/** Up to when what a key has of a name is revoked; -1 when nothing is. */
+async function revokedUpToMs(
+  store: Store,
+  { role, name, keyFingerprint }: {
+    readonly role: Role;
+    readonly name: string;
+    readonly keyFingerprint: string;
+  },
+): Promise<number> {
+  const revocations = await readRevocations(store);
+  const revoked = (await readIssued(store, { role, name })).filter((record) =>
+    record.keyFingerprint === keyFingerprint && isRevoked(record, revocations)
+  );
+  const byName = await readNameRevocation(store, role, name);
+  return Math.max(
+    byName?.issuedUpToMs ?? -1,
+    ...revoked.map(({ issuedAtMs }) => issuedAtMs),
   );
 }
 

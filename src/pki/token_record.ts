@@ -126,7 +126,7 @@ export function planTokenCreate(
  * proved to have it.
  *
  * The same name with the same key again is no further use: its answer may
- * have been lost on the way.
+ * have been lost on the way. It is one where the name was revoked since.
  *
  * @param record undefined when no token has the id
  * @param use who asks, and whether the proof was right
@@ -138,9 +138,11 @@ export function planTokenUse(
     readonly name: string;
     readonly keyFingerprint: string;
     readonly nowMs: number;
+    /** Up to when what the name was certified for is revoked. Default: nothing is. */
+    readonly revokedUpToMs?: number;
   },
 ): Planned<TokenGrant, TokenRecord> | TokenRefusal {
-  const { isProven, name, keyFingerprint, nowMs } = use;
+  const { isProven, name, keyFingerprint, nowMs, revokedUpToMs = -1 } = use;
   if (!record) {
     return refuseToken("unknown", "no token of this cluster has its id");
   }
@@ -165,7 +167,8 @@ export function planTokenUse(
   }
   const answer = { role: record.role, name };
   const isRepeated = record.uses.some((earlier) =>
-    earlier.name === name && earlier.keyFingerprint === keyFingerprint
+    earlier.name === name && earlier.keyFingerprint === keyFingerprint &&
+    earlier.usedAtMs > revokedUpToMs
   );
   if (isRepeated) return { kind: "planned", answer, changes: [] };
   if (record.used >= record.maxUses) {

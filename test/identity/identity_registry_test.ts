@@ -426,6 +426,28 @@ test("revokes what a name has so far, and certifies it again a second later", as
   );
 });
 
+test("lets who was revoked in again with no token that is used up", async (t) => {
+  const targets = [
+    () => ({ role: "node", name: "n1" } as const),
+    ({ identity: { serial } }: TestMember) => ({ serial }),
+  ];
+  for (const targetOf of targets) {
+    const secret = await t.token();
+    const key = await createKey();
+    const joined = await t.join(secret, { key });
+    // Its answer may have been lost.
+    await t.join(secret, { key });
+    await t.registry.revoke(targetOf(joined), "lost");
+    t.clock.nowMs += 1000;
+    await assert.rejects(t.join(secret, { key }), {
+      code: "permission_denied",
+      message: /it was good for 1 uses and has had them/,
+    });
+    await t.registry.revoke({ role: "node", name: "n1" }, "");
+    t.clock.nowMs += 1000;
+  }
+});
+
 test("revokes one certificate, once, and knows no other", async (t) => {
   const { identity: { serial } } = await t.join(await t.token());
   const once = await t.registry.revoke({ serial }, "lost");

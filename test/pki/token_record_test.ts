@@ -215,6 +215,9 @@ Deno.test("planTokenUse() takes an attempt that is repeated for no further use",
   const again = planTokenUse(record, { ...USE, nowMs: NOW_MS + 1000 });
   assert.ok(again.kind === "planned");
   assert.deepEqual(again.changes, []);
+  // The use before has been undone.
+  const revoked = { ...USE, nowMs: NOW_MS + 1000, revokedUpToMs: NOW_MS };
+  assert.equal(planTokenUse(record, revoked).kind, "refused");
   const late = planTokenUse(record, { ...USE, nowMs: NOW_MS + HOUR_MS });
   assert.equal(late.kind, "refused");
 });
