@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import type { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { escapeUnsafe } from "../net/address.ts";
+import { encodeGrpcMessage } from "./grpc_status.ts";
 
 type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
 
@@ -11,7 +12,7 @@ const MALFORMED = "parse binary: ";
  * Makes INVALID_ARGUMENT of the INTERNAL that Connect answers to bytes that are
  * no message: it is the client's fault. In gRPC and in unary Connect calls; in
  * other protocols it stays. What a Connect error quotes of JSON is made safe
- * for a terminal.
+ * for a terminal, and what a gRPC error says is encoded no more than needed.
  */
 export async function refuseMalformed(
   answer: UniversalResponse,
@@ -65,4 +66,7 @@ async function* refuseInTrailer(
     trailer.get("grpc-status") === String(Code.Internal) &&
     message.startsWith(encodeURIComponent(MALFORMED))
   ) trailer.set("grpc-status", String(Code.InvalidArgument));
+  if (message !== "") {
+    trailer.set("grpc-message", encodeGrpcMessage(decodeURIComponent(message)));
+  }
 }

@@ -59,3 +59,17 @@ Deno.test("refuseMalformed() blames the client of a gRPC call, and for nothing e
     assert.equal(trailer.get("grpc-status"), wanted!, message!);
   }
 });
+
+Deno.test("refuseMalformed() encodes what a gRPC error says no more than needed", async () => {
+  const trailer = new Headers({
+    "grpc-status": "7",
+    "grpc-message": encodeURIComponent("Cannot call: 100 % of é, no"),
+  });
+  const body = pieces("");
+  const answer = await refuseMalformed({ status: 200, body, trailer });
+  await textOf(answer.body as never);
+  assert.equal(
+    trailer.get("grpc-message"),
+    "Cannot call: 100 %25 of %C3%A9, no",
+  );
+});
