@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { ROOT } from "../generate.ts";
+import { enrolWithin } from "../support/enrol_within.ts";
 import { createNamespace, type Namespace } from "../support/namespace.ts";
-import { FROM_SOURCE } from "../support/refusal.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 import { createClientWithin } from "../support/stellar_client_within.ts";
@@ -33,43 +32,15 @@ interface Host {
   readonly readonly: ShownCertificate;
 }
 
-/** Runs a command in the namespace, which has to succeed, and returns what it prints. */
-async function must(
-  { within }: Namespace,
-  args: readonly string[],
-): Promise<string> {
-  const [command, ...words] = [...within, ...args];
-  const result = await run(command!, words, { cwd: ROOT });
-  assert.equal(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
-  return result.stdout;
-}
-
 /** Runs an agent with the cluster's own authority, and makes an operator's folder and another's. */
 async function withCluster(use: (host: Host) => Promise<void>): Promise<void> {
   await withTempDir(async (dir) => {
     await using namespace = await createNamespace("net", NETWORK);
     const { within } = namespace;
     await using agent = await spawnAgent({ within, node: NODE, args: LISTEN });
-    const cli = (...args: readonly string[]) =>
-      must(namespace, [Deno.execPath(), ...FROM_SOURCE, ...args]);
-    const enrol = async (role: string): Promise<ShownCertificate> => {
-      const token = `${dir}/${role}.token`;
-      const folder = `${dir}/${role}`;
-      const name = ["--name", `${role}1`];
-      await cli(
-        ...["--socket", agent.socketPath, "token", "create", ...name],
-        ...["--role", role, "--file", token],
-      );
-      await cli(
-        ...["identity", "create", folder, ...name],
-        ...["--join", URL_OF_AGENT, "--token-file", token],
-      );
-      return {
-        caPath: `${folder}/ca.pem`,
-        certPath: `${folder}/chain.pem`,
-        keyPath: `${folder}/key.pem`,
-      };
-    };
+    const { socketPath } = agent;
+    const enrol = (role: "operator" | "readonly") =>
+      enrolWithin(namespace, { socketPath, url: URL_OF_AGENT, role, dir });
     const operator = await enrol("operator");
     await use({ namespace, operator, readonly: await enrol("readonly") });
   });
