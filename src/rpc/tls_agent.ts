@@ -1,4 +1,5 @@
 import { Agent } from "node:https";
+import { setImmediate } from "node:timers";
 import {
   checkServerIdentity,
   type ConnectionOptions,
@@ -69,6 +70,7 @@ class TlsAgent extends Agent {
     ) as TLSSocket;
     socket.once("close", () => this.#servers.delete(socket));
     leaveOutEmptyWrites(socket);
+    uncorkSoon(socket);
     return socket;
   }
 
@@ -111,6 +113,25 @@ function leaveOutEmptyWrites(socket: TLSSocket): void {
   const write = socket._write.bind(socket);
   socket._write = (chunk: Uint8Array | string, encoding, done) =>
     chunk.length === 0 ? done() : write(chunk, encoding, done);
+}
+
+/**
+ * In Deno 2.9.6 a connection that is corked while it is made stays so now and
+ * then, and its first request is never sent. Whoever corks it has written what
+ * belongs together within one turn of the event loop.
+ */
+function uncorkSoon(socket: TLSSocket): void {
+  const cork = socket.cork.bind(socket);
+  let isExpected = false;
+  socket.cork = () => {
+    cork();
+    if (isExpected) return;
+    isExpected = true;
+    setImmediate(() => {
+      isExpected = false;
+      while (socket.writableCorked > 0) socket.uncork();
+    });
+  };
 }
 
 function notRecognized(why: string): Error {
