@@ -9,6 +9,8 @@ export interface FaultChecks {
   /** The authorities that are trusted. */
   readonly ca: readonly X509Certificate[];
   readonly nowMs: number;
+  /** Where those are, for messages. Default `in --tls-ca`. */
+  readonly trusts?: string;
 }
 
 /** The certificates in a text of PEM, in their order. @throws {Error} when one is damaged */
@@ -25,7 +27,7 @@ export function parseCertificates(text: string): X509Certificate[] {
  */
 export function findFault(
   chain: readonly X509Certificate[],
-  { ca, nowMs }: FaultChecks,
+  { ca, nowMs, trusts = "in --tls-ca" }: FaultChecks,
 ): string {
   const [own] = chain;
   if (!own) return "there is none";
@@ -39,10 +41,10 @@ export function findFault(
   }
   if (isSigned(own, chain.slice(1), ca)) return "";
   return own.checkIssued(own)
-    ? "it is signed by itself, not by an authority in --tls-ca"
+    ? `it is signed by itself, not by an authority ${trusts}`
     : `"${
       own.issuer.replaceAll("\n", ", ")
-    }", which has signed it, is no authority in --tls-ca`;
+    }", which has signed it, is no authority ${trusts}`;
 }
 
 function isSigned(

@@ -90,7 +90,8 @@ export async function explainTls(
     }, not for "${hostname}": name it as its certificate does, or give it one with that subjectAltName`;
   }
   const ca = parseCertificates(material.ca);
-  const fault = findFault([look.certificate], { ca, nowMs });
+  const { trusts = "of this cluster" } = credentials;
+  const fault = findFault([look.certificate], { ca, nowMs, trusts });
   return `its certificate is not accepted: ${
     fault === "" ? "it is not one for servers (extendedKeyUsage)" : fault
   }`;

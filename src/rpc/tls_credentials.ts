@@ -38,6 +38,8 @@ export interface TlsCredentials {
    * its handshake fails.
    */
   readonly acceptsNewcomers: boolean;
+  /** Where the authorities are that it trusts, for messages. Default `of this cluster`. */
+  readonly trusts?: string;
   /** Where the certificate is, for messages: the path of a file. */
   readonly place: string;
   /** Tells who is at the other end, as of now: also good for connections that last. */

@@ -68,6 +68,10 @@ export class TlsIdentity implements TlsCredentials {
     return this.#material;
   }
 
+  get trusts(): string {
+    return "in --tls-ca";
+  }
+
   /** Who joins has a certificate of the operator's authority already. */
   get acceptsNewcomers(): boolean {
     return false;

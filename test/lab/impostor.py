@@ -8,6 +8,7 @@ thing that is received, with the bytes in base64:
     clear    what TLS was to protect
     back     what was passed on in the other direction
     refused  why a handshake has failed
+    ended    nothing: a connection is over
 
 Modes: "text" answers with a text, "silent" with nothing; "tls" shows a
 certificate; "relay" passes all on to another server; "terminate" shows a
@@ -128,6 +129,7 @@ def serve(near):
                     relay(near, far, ("raw", "back"))
         except OSError as error:
             tell("refused", str(error).encode())
+    tell("ended")
 
 
 context = server_context() if mode in ("tls", "terminate") else None

@@ -78,6 +78,11 @@ export class Impostor implements AsyncDisposable {
     };
   }
 
+  /** Waits until somebody has been connected, and is no more. */
+  async met(): Promise<void> {
+    await waitFor("somebody to meet the impostor", () => this.#has("ended"));
+  }
+
   /** Ends it. @returns what it has seen */
   async stop(): Promise<Seen> {
     await this[Symbol.asyncDispose]();
