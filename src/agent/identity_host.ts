@@ -18,8 +18,12 @@ export interface IdentityHostOptions {
   readonly hasGivenCertificates?: boolean;
 }
 
-/** Opens the cluster's authority, or makes the first. */
-export function openIdentity(
+/**
+ * Opens the cluster's authority. Where certificates are an operator's own, it
+ * is made at once: with it hosts are told which cluster theirs have to be of,
+ * and what is revoked.
+ */
+export async function openIdentity(
   options: IdentityHostOptions,
   { registry, cluster }: {
     readonly registry: Registry;
@@ -30,7 +34,7 @@ export function openIdentity(
   const lifetimes = hasGivenCertificates
     ? FOREIGN_LIFETIMES
     : options.certificateLifetimes;
-  return IdentityRegistry.open({
+  const identity = await IdentityRegistry.open({
     store,
     clusterId: cluster.clusterId,
     now,
@@ -45,6 +49,8 @@ export function openIdentity(
       refuse: (entry) => refuseMarked(store, entry),
     },
   });
+  if (hasGivenCertificates) await identity.trust();
+  return identity;
 }
 
 /** The error where certificates are an operator's own. */

@@ -283,7 +283,8 @@ export class Membership {
 
   #trustPart(): Pick<ClusterEvent, "trust"> {
     const trust = this.#trust();
-    return trust ? { trust } : {};
+    // Before there is an authority, there is nothing to trust.
+    return trust && trust.authorities.length > 0 ? { trust } : {};
   }
 }
 

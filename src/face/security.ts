@@ -6,13 +6,10 @@ import { DenoIdentityFiles } from "../host/deno_identity_files.ts";
 import { checkSecretFile } from "../host/secret_file.ts";
 import type { CertificateSource } from "../identity/certificate_source.ts";
 import type { Enroller } from "../identity/enroller.ts";
-import { NodeIdentity } from "../identity/node_identity.ts";
 import type { Trust } from "../identity/trust.ts";
 import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../rpc/client.ts";
-import { createEnroller } from "../rpc/enrolment.ts";
 import type { TlsCredentials } from "../rpc/tls_credentials.ts";
-import { TlsIdentity } from "../rpc/tls_identity.ts";
 import { followCertificates } from "./certificates.ts";
 import { readTokenFile } from "./token_file.ts";
 
@@ -42,7 +39,9 @@ export interface Security {
 export async function openSecurity(config: AgentConfig): Promise<Security> {
   for (const path of secretFiles(config)) await checkSecretFile(path);
   const { security } = config;
+  // What knows certificates is large, and loaded where there are some alone.
   if (security.kind === "given") {
+    const { TlsIdentity } = await import("../rpc/tls_identity.ts");
     const identity = await TlsIdentity.open(security.paths, {
       node: config.node,
     });
@@ -71,6 +70,8 @@ async function openNodeIdentity(
   config: AgentConfig,
   tokenPath: string | undefined,
 ): Promise<Security> {
+  const { NodeIdentity } = await import("../identity/node_identity.ts");
+  const { createEnroller } = await import("../rpc/enrolment.ts");
   let agent: Agent | undefined;
   const enrollers: Enroller[] = [];
   const source: CertificateSource = config.join.length === 0

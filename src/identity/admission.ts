@@ -2,6 +2,7 @@ import { NetError } from "../error.ts";
 import type { Address } from "../net/address.ts";
 import type { IssuedRecord } from "../pki/certificate.ts";
 import type { PeerIdentity, Role } from "../pki/identity.ts";
+import { findRevocation } from "../pki/revocation.ts";
 import type { SigningRequest } from "../pki/signing_request.ts";
 import type { Store } from "../store/store.ts";
 import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
@@ -71,13 +72,41 @@ export async function refuseKnownName(
 }
 
 /**
+ * Returns when a key may be certified for who has a certificate of this
+ * cluster that is not revoked.
+ *
+ * @throws {NetError} `permission_denied` when it may not
+ */
+export async function refuseRenewal(
+  registered: {
+    readonly store: Store;
+    readonly clusterId: string;
+    readonly nodes: KnownNodes;
+    readonly nowMs: number;
+  },
+  { identity, request, isEnded }: {
+    readonly identity: PeerIdentity;
+    readonly request: SigningRequest;
+    /** Whether the certificate has ended. */
+    readonly isEnded: boolean;
+  },
+): Promise<void> {
+  const revocations = await readRevocations(registered.store);
+  const isOther = identity.clusterId !== registered.clusterId;
+  if (isOther || findRevocation(revocations, identity)) {
+    throw notCertified(identity, "its certificate is not accepted any more");
+  }
+  if (isEnded) await refuseEnded(registered, identity, request);
+}
+
+/**
  * Returns when a certificate that has ended may be renewed all the same: that
  * of a node that the cluster knows, for a while, unless another host has come
  * in under its name.
  *
  * @throws {NetError} `permission_denied` when it may not
  */
-export async function refuseEnded(
+async function refuseEnded(
   { store, nodes, nowMs }: {
     readonly store: Store;
     readonly nodes: KnownNodes;

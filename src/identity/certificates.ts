@@ -1,18 +1,14 @@
 import { NetError } from "../error.ts";
 import type { Address } from "../net/address.ts";
-import { AUTHORITY_LIFETIME_MS, openAuthority } from "../pki/authority.ts";
+import type { IssuedRecord } from "../pki/certificate.ts";
 import {
+  AUTHORITY_LIFETIME_MS,
   CERTIFICATE_LIFETIME_MS,
-  issueCertificate,
-  type IssuedRecord,
-} from "../pki/certificate.ts";
+} from "../pki/lifetimes.ts";
 import { signingAt, trustedAt } from "../pki/generations.ts";
 import type { PeerIdentity, Role } from "../pki/identity.ts";
 import { findRevocation, type RevocationRecord } from "../pki/revocation.ts";
-import {
-  readSigningRequest,
-  type SigningRequest,
-} from "../pki/signing_request.ts";
+import type { SigningRequest } from "../pki/signing_request.ts";
 import type { Store } from "../store/store.ts";
 import {
   holderKey,
@@ -89,6 +85,9 @@ export async function planCertificate(
       } are revoked; try again in a second`,
     );
   }
+  // Loaded by who signs alone, as what knows certificates is large.
+  const { openAuthority } = await import("../pki/authority.ts");
+  const { issueCertificate } = await import("../pki/certificate.ts");
   const authority = await openAuthority(
     signingAt(await readAuthorities(store), nowMs),
   );
@@ -137,7 +136,10 @@ export function isRevoked(
 }
 
 /** Reads a signing request. @throws {NetError} `invalid_argument` when it is not valid */
-export function parseSigningRequest(text: string): SigningRequest {
+export async function parseSigningRequest(
+  text: string,
+): Promise<SigningRequest> {
+  const { readSigningRequest } = await import("../pki/signing_request.ts");
   try {
     return readSigningRequest(text);
   } catch (cause) {

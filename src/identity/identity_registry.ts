@@ -1,15 +1,10 @@
 import type { Address } from "../net/address.ts";
 import type { TrustRecord } from "../pki/authority.ts";
 import type { PeerIdentity } from "../pki/identity.ts";
-import { findRevocation } from "../pki/revocation.ts";
+import type { SigningRequest } from "../pki/signing_request.ts";
 import type { TokenTerms } from "../pki/token_record.ts";
 import type { Store } from "../store/store.ts";
-import {
-  notCertified,
-  refuseEnded,
-  refuseKnownName,
-  refuseNodeAs,
-} from "./admission.ts";
+import { refuseKnownName, refuseNodeAs, refuseRenewal } from "./admission.ts";
 import { refuseOthersAddresses } from "./address_holders.ts";
 import {
   type CertificateListing,
@@ -24,7 +19,7 @@ import type {
   IdentityRegistryOptions,
   ResolvedOptions,
 } from "./identity_options.ts";
-import { readRevocations, readToken } from "./identity_records.ts";
+import { readToken } from "./identity_records.ts";
 import { type JoinChallenge, JoinChallenges } from "./join_challenges.ts";
 import {
   checkProof,
@@ -56,6 +51,9 @@ import { TrustFollower } from "./trust_follower.ts";
  * issued and what is revoked. All of it is in the registry's store, so that
  * each agent that has the store can sign. Each change is one commit, bound to
  * all that it was decided by.
+ *
+ * The first authority is made when it is needed first: of several agents that
+ * need it at once, one makes it.
  */
 export class IdentityRegistry {
   readonly #options: ResolvedOptions;
@@ -73,8 +71,7 @@ export class IdentityRegistry {
   }
 
   /**
-   * Opens the authority that is in a store, or makes the first one: of several
-   * agents that open it at once, one does.
+   * Opens what is in a store.
    *
    * @throws {NetError} as the store does, and `failed_precondition` when it is damaged
    */
@@ -82,19 +79,18 @@ export class IdentityRegistry {
     options: IdentityRegistryOptions,
   ): Promise<IdentityRegistry> {
     const registry = new IdentityRegistry(options);
-    await registry.#transactions
-      .run(() => planFirstAuthority(options, options.now()));
     await registry.#trust.refresh();
     return registry;
   }
 
-  /** What others are checked with, as it was read last. */
+  /** What others are checked with, as it was read last; without an authority before there is one. */
   get knownTrust(): Trust {
     return this.#trust.known;
   }
 
-  /** What others are checked with, as the store has it. */
+  /** What others are checked with, as the store has it. It makes the first authority. */
   async trust(): Promise<Trust> {
+    await this.#makeFirst();
     await this.#trust.refresh();
     return this.#trust.known;
   }
@@ -120,8 +116,11 @@ export class IdentityRegistry {
   }
 
   /** Makes a join token. @throws {NetError} `invalid_argument` naming what is wrong */
-  createToken(terms: TokenTerms): Promise<CreatedToken> {
-    return this.#change((nowMs) => planStoredToken(this.#store, terms, nowMs));
+  async createToken(terms: TokenTerms): Promise<CreatedToken> {
+    await this.#makeFirst();
+    return await this.#change((nowMs) =>
+      planStoredToken(this.#store, terms, nowMs)
+    );
   }
 
   /** The join tokens, the latest first. */
@@ -153,19 +152,21 @@ export class IdentityRegistry {
     join: JoinProof & { readonly addresses: readonly Address[] },
   ): Promise<Credentials> {
     checkProof(join);
-    const request = parseSigningRequest(join.signingRequest);
+    let request: Promise<SigningRequest> | undefined;
+    const readRequest = () =>
+      request ??= parseSigningRequest(join.signingRequest);
     await this.#challenges.check(join.tokenId, join.serverNonce);
     let isUsed = false;
     return await this.#certify(async (nowMs) => {
       const { puts, isBound, ...grant } = await planStoredUse(
         { store: this.#store, challenges: this.#challenges, nowMs },
         join,
-        request,
+        readRequest,
       );
       if (!isUsed) this.#challenges.use(join.serverNonce);
       isUsed = true;
       const { addresses } = join;
-      const order = { ...grant, addresses, request };
+      const order = { ...grant, addresses };
       refuseNodeAs(order);
       if (!isBound) await refuseKnownName(this.#at(nowMs), order);
       await refuseOthersAddresses(this.#at(nowMs), order);
@@ -182,7 +183,8 @@ export class IdentityRegistry {
       readonly name: string;
     },
   ): Promise<Credentials> {
-    const request = parseSigningRequest(signingRequest);
+    const request = await parseSigningRequest(signingRequest);
+    await this.#makeFirst();
     return await this.#certify(() =>
       Promise.resolve({ order: { role: "node", name, addresses, request } })
     );
@@ -202,22 +204,12 @@ export class IdentityRegistry {
     { addresses, signingRequest }: SigningOrder,
     { isEnded }: { readonly isEnded: boolean },
   ): Promise<Credentials> {
-    const request = parseSigningRequest(signingRequest);
+    const request = await parseSigningRequest(signingRequest);
     const { role, name } = identity;
     return await this.#certify(async (nowMs) => {
-      const { clusterId } = this.#options;
-      const revocations = await readRevocations(this.#store);
-      if (
-        identity.clusterId !== clusterId ||
-        findRevocation(revocations, identity)
-      ) {
-        throw notCertified(
-          identity,
-          "its certificate is not accepted any more",
-        );
-      }
+      const renewal = { identity, request, isEnded };
+      await refuseRenewal(this.#at(nowMs), renewal);
       const order = { role, name, addresses, request };
-      if (isEnded) await refuseEnded(this.#at(nowMs), identity, request);
       await refuseOthersAddresses(this.#at(nowMs), order);
       return { order };
     });
@@ -245,8 +237,9 @@ export class IdentityRegistry {
    * @throws {NetError} `invalid_argument` naming the field,
    * `failed_precondition` while the rotation before is under way
    */
-  rotate(options: RotateOptions = {}): Promise<TrustRecord> {
-    return this.#change((nowMs) =>
+  async rotate(options: RotateOptions = {}): Promise<TrustRecord> {
+    await this.#makeFirst();
+    return await this.#change((nowMs) =>
       planNextAuthority(this.#options, options, this.#at(nowMs))
     );
   }
@@ -263,6 +256,12 @@ export class IdentityRegistry {
 
   #at(nowMs: number): ResolvedOptions & { readonly nowMs: number } {
     return { ...this.#options, nowMs };
+  }
+
+  /** Makes the first authority, where there is none. */
+  async #makeFirst(): Promise<void> {
+    if (this.#trust.known.authorities.length > 0) return;
+    await this.#change((nowMs) => planFirstAuthority(this.#options, nowMs));
   }
 
   /** Commits a change, and takes in what it made of the trust. */

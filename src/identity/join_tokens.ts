@@ -2,12 +2,13 @@ import { NetError } from "../error.ts";
 import { parseNodeName } from "../names.ts";
 import { signingAt, trustedAt } from "../pki/generations.ts";
 import type { Role } from "../pki/identity.ts";
-import { signingRequestDigest } from "../pki/signing_request.ts";
+import type { SigningRequest } from "../pki/signing_request.ts";
 import { createToken, formatToken, type JoinToken } from "../pki/token.ts";
 import { listTokens, type TokenListing } from "../pki/token_list.ts";
 import {
   createVerifier,
   NONCE_BYTES,
+  signingRequestDigest,
   verifyTokenProof,
 } from "../pki/token_proof.ts";
 import {
@@ -63,6 +64,7 @@ export interface JoinProof {
 
 /** What the use of a token grants, and what has to be written with it. */
 export interface PlannedUse extends TokenGrant {
+  readonly request: SigningRequest;
   /** Whether the token is for this name alone. */
   readonly isBound: boolean;
   readonly puts: readonly Put[];
@@ -73,8 +75,11 @@ export async function listStoredTokens(
   store: Store,
   nowMs: number,
 ): Promise<ListedToken[]> {
+  const tokens = await readTokens(store);
+  // There is an authority once there is a token.
+  if (tokens.length === 0) return [];
   const { fingerprint } = signingAt(await readAuthorities(store), nowMs);
-  return listTokens(await readTokens(store), nowMs).map((token) => ({
+  return listTokens(tokens, nowMs).map((token) => ({
     ...token,
     state: token.state === "usable" && token.fingerprint !== fingerprint
       ? "superseded"
@@ -121,7 +126,8 @@ export async function planStoredRevoke(
  * Plans the use of a token. Whether one is known is told to nobody who has not
  * its secret.
  *
- * @param use the fingerprint of the key that is to be certified
+ * @param readRequest reads the signing request. That takes long for a hostile
+ * one: it is read once the proof was right
  * @throws {NetError} `unauthenticated` when it is not known or the proof is
  * wrong, `permission_denied` when it lets this name in no more,
  * `invalid_argument` naming a field
@@ -133,7 +139,7 @@ export async function planStoredUse(
     readonly nowMs: number;
   },
   proof: JoinProof,
-  { keyFingerprint }: { readonly keyFingerprint: string },
+  readRequest: () => Promise<SigningRequest>,
 ): Promise<PlannedUse> {
   const { tokenId, name } = proof;
   const record = await readToken(store, tokenId);
@@ -146,34 +152,33 @@ export async function planStoredUse(
       requestDigest: signingRequestDigest(proof.signingRequest),
     },
   });
+  if (!record || !isProven) {
+    throw new NetError(
+      "unauthenticated",
+      "Cannot join with this token: the cluster has none with its id and secret; create another one",
+    );
+  }
+  const request = await readRequest();
+  const { keyFingerprint } = request;
+  const { role } = record;
   const plan = planTokenUse(record, {
     ...{ isProven, name, keyFingerprint, nowMs },
-    revokedUpToMs: record
-      ? await revokedUpToMs(store, { role: record.role, name, keyFingerprint })
-      : -1,
+    revokedUpToMs: await revokedUpToMs(store, { role, name, keyFingerprint }),
   });
-  if (plan.kind === "planned") {
-    const { answer, changes } = plan;
-    const trusted = trustedAt(await readAuthorities(store), nowMs);
-    if (!trusted.some((a) => a.fingerprint === record?.fingerprint)) {
-      throw new NetError(
-        "permission_denied",
-        "Cannot join with this token: the authority that it names is not trusted any more; create another one",
-      );
-    }
-    return {
-      ...answer,
-      isBound: record?.name === name,
-      puts: putTokens(changes),
-    };
+  if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+  const trusted = trustedAt(await readAuthorities(store), nowMs);
+  if (!trusted.some(({ fingerprint }) => fingerprint === record.fingerprint)) {
+    throw new NetError(
+      "permission_denied",
+      "Cannot join with this token: the authority that it names is not trusted any more; create another one",
+    );
   }
-  const isUnknown = plan.reason === "unknown" || plan.reason === "wrong_secret";
-  throw new NetError(
-    plan.code,
-    isUnknown
-      ? "Cannot join with this token: the cluster has none with its id and secret; create another one"
-      : plan.message,
-  );
+  return {
+    ...plan.answer,
+    request,
+    isBound: record.name === name,
+    puts: putTokens(plan.changes),
+  };
 }
 
 /** Up to when what a key has of a name is revoked; -1 when nothing is. */
@@ -198,7 +203,7 @@ async function revokedUpToMs(
 
 /** Checks what does not depend on the token. @throws {NetError} `invalid_argument` naming the field */
 export function checkProof(proof: JoinProof): void {
-  const { name, clientNonce, serverFingerprint } = proof;
+  const { name, clientNonce, serverFingerprint, signingRequest } = proof;
   const wrong = (field: string, what: string) =>
     new NetError("invalid_argument", `Invalid field "${field}": ${what}`);
   if (clientNonce.length !== NONCE_BYTES) {
@@ -212,6 +217,12 @@ export function checkProof(proof: JoinProof): void {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw wrong("name", error.message);
+  }
+  try {
+    signingRequestDigest(signingRequest);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw wrong("signing_request", error.message);
   }
   if (serverFingerprint !== "") return;
   throw new NetError(

@@ -1,7 +1,7 @@
 import { NetError } from "../error.ts";
 import type { IdentityFiles } from "../host/identity_files.ts";
 import { parseApiUrl } from "../names.ts";
-import { renewalTimeMs } from "../pki/certificate.ts";
+import { renewalTimeMs } from "../pki/lifetimes.ts";
 import { formatTrust } from "../pki/generations.ts";
 import { createSigningRequest } from "../pki/signing_request.ts";
 import type { PeerIdentity } from "../pki/identity.ts";

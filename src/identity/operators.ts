@@ -1,7 +1,8 @@
 import { NetError } from "../error.ts";
 import type { IdentityFiles } from "../host/identity_files.ts";
 import { createKey } from "../pki/host_key.ts";
-import { type PeerIdentity, readIdentity } from "../pki/identity.ts";
+import { readIdentity } from "../pki/certificate_identity.ts";
+import type { PeerIdentity } from "../pki/identity.ts";
 import { parsePem } from "../pki/pem.ts";
 import { createSigningRequest } from "../pki/signing_request.ts";
 import type { JoinToken } from "../pki/token.ts";

@@ -1,11 +1,15 @@
 import { NetError } from "../error.ts";
-import { createAuthority, type TrustRecord } from "../pki/authority.ts";
-import { publicPart } from "../pki/authority.ts";
+import type {
+  AuthorityOptions,
+  AuthorityRecord,
+  TrustRecord,
+} from "../pki/authority.ts";
 import { BACKDATE_MS } from "../pki/authority_name.ts";
 import {
   type AuthorityChange,
   planRetirement,
   planRotation,
+  publicPart,
 } from "../pki/generations.ts";
 import { endedRevocations } from "../pki/revocation.ts";
 import { forgottenTokens } from "../pki/token_list.ts";
@@ -72,7 +76,7 @@ export async function planNextAuthority(
   checkRange("announce", announceMs, { min: 0, max: MAX_ANNOUNCE_MS });
   checkRange("overlap", overlapMs, { min: longestMs, max: MAX_OVERLAP_MS });
   const records = await readAuthorities(store);
-  const next = await createAuthority({
+  const next = await makeAuthority({
     clusterId,
     generation: nextGeneration(records),
     nowMs,
@@ -97,7 +101,7 @@ async function planReplacement(
     );
   }
   const records = await readAuthorities(store);
-  const next = await createAuthority({
+  const next = await makeAuthority({
     clusterId,
     generation: nextGeneration(records),
     nowMs,
@@ -120,7 +124,7 @@ export async function planFirstAuthority(
   nowMs: number,
 ): Promise<PlannedWrites<boolean>> {
   if ((await readAuthorities(store)).length > 0) return { answer: false };
-  const record = await createAuthority({ clusterId, nowMs });
+  const record = await makeAuthority({ clusterId, nowMs });
   return {
     answer: true,
     ...authorityWrites([{ kind: "put", record }]),
@@ -154,6 +158,14 @@ export async function planTidying(
     puts: authorities.puts,
     deletes: [...authorities.deletes, ...ended.slice(0, MAX_REMOVED)],
   };
+}
+
+/** Makes an authority. What that takes is large, and loaded where one is made alone. */
+async function makeAuthority(
+  options: AuthorityOptions,
+): Promise<AuthorityRecord> {
+  const { createAuthority } = await import("../pki/authority.ts");
+  return await createAuthority(options);
 }
 
 function nextGeneration(records: readonly TrustRecord[]): number {

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../error.ts";
-import { publicPart, type TrustRecord } from "../pki/authority.ts";
-import { trustedAt } from "../pki/generations.ts";
+import type { TrustRecord } from "../pki/authority.ts";
+import { publicPart, trustedAt } from "../pki/generations.ts";
 import type { RevocationRecord } from "../pki/revocation.ts";
 import type { Entry, Store } from "../store/store.ts";
 import { readTrustEntry, TRUST_PREFIX } from "./identity_records.ts";

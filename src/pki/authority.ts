@@ -11,6 +11,7 @@ import { decodeCertificate } from "./decode.ts";
 import { authorityExtensions, keyIdExtensions } from "./extensions.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { createKey, openKey, publicKeyInfo } from "./host_key.ts";
+import { AUTHORITY_LIFETIME_MS } from "./lifetimes.ts";
 import { formatPem } from "./pem.ts";
 
 /** The public part of an authority of a cluster: what every host knows. */
@@ -53,8 +54,6 @@ export interface AuthorityOptions {
   readonly signsFromMs?: number;
 }
 
-/** How long an authority lasts if nothing else is said: ten years. */
-export const AUTHORITY_LIFETIME_MS = 3652 * 24 * 3600_000;
 /**
  * Makes an authority: a key and a certificate that it signs itself, which
  * names the cluster and the generation.
@@ -123,10 +122,4 @@ export async function openAuthority(
     throw new RangeError(`${what}: its fingerprint is another one`);
   }
   return { record: trust, certificate, key: await openKey(privateKey) };
-}
-
-/** What every host may know of an authority: all but its key. */
-export function publicPart(record: AuthorityRecord): TrustRecord {
-  const { privateKey: _, ...trust } = record;
-  return trust;
 }

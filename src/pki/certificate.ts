@@ -18,6 +18,7 @@ import {
   subjectAltName,
 } from "./extensions.ts";
 import { formatIdentityUri, type Role } from "./identity.ts";
+import { CERTIFICATE_LIFETIME_MS } from "./lifetimes.ts";
 import { OID } from "./oid.ts";
 import { formatPem } from "./pem.ts";
 import type { SigningRequest } from "./signing_request.ts";
@@ -54,9 +55,6 @@ export interface IssuedCertificate {
   readonly chain: string;
   readonly record: IssuedRecord;
 }
-
-/** How long a certificate lasts if nothing else is said. */
-export const CERTIFICATE_LIFETIME_MS = 24 * 3600_000;
 
 /** Most addresses and host names in one certificate. */
 const MAX_NAMES = 64;
@@ -126,22 +124,6 @@ export async function issueCertificate(
       notAfterMs: signed.notAfter.value.getTime(),
     },
   };
-}
-
-/**
- * When a certificate is renewed: after two thirds of its life, or up to a
- * tenth of its life earlier, so that hosts that joined together do not renew
- * together.
- *
- * @param jitter 0 to 1
- */
-export function renewalTimeMs(
-  life: { readonly issuedAtMs: number; readonly notAfterMs: number },
-  jitter: number,
-): number {
-  const { issuedAtMs, notAfterMs } = life;
-  const share = 2 / 3 - jitter / 10;
-  return issuedAtMs + Math.floor((notAfterMs - issuedAtMs) * share);
 }
 
 /** Whether TLS knows a text as the name of a host. Names of nodes may be more than that. */

@@ -1,7 +1,7 @@
 import { OctetString } from "asn1js";
 import { type Address, compareAddresses } from "../net/address.ts";
 import { decodeCertificate } from "./decode.ts";
-import { alternativeNames } from "./identity.ts";
+import { alternativeNames } from "./certificate_identity.ts";
 import { parsePem } from "./pem.ts";
 
 const IP_ADDRESS = 7;

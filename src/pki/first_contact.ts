@@ -3,7 +3,8 @@ import { NetError } from "../error.ts";
 import { toDer } from "./certificate_parts.ts";
 import { decodeCertificate } from "./decode.ts";
 import { fingerprintOf } from "./fingerprint.ts";
-import { type PeerIdentity, readIdentity } from "./identity.ts";
+import { readIdentity } from "./certificate_identity.ts";
+import type { PeerIdentity } from "./identity.ts";
 import { checkIdentity, isAuthority, isSignedBy } from "./peer.ts";
 import { formatPem } from "./pem.ts";
 

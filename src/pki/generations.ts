@@ -22,6 +22,12 @@ export interface Rotation {
   readonly overlapMs: number;
 }
 
+/** What every host may know of an authority: all but its key. */
+export function publicPart(record: AuthorityRecord): TrustRecord {
+  const { privateKey: _, ...trust } = record;
+  return trust;
+}
+
 /** The authorities that are trusted at a time, the oldest first. */
 export function trustedAt<T extends TrustRecord>(
   records: readonly T[],

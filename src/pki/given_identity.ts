@@ -3,12 +3,11 @@ import { NetError } from "../error.ts";
 import { parseNodeName } from "../names.ts";
 import { quote } from "../net/address.ts";
 import { decodeCertificate } from "./decode.ts";
+import { identityUris, readFacts } from "./certificate_identity.ts";
 import {
   type Identity,
-  identityUris,
   parseIdentityUri,
   type PeerIdentity,
-  readFacts,
   type Role,
   ROLES,
 } from "./identity.ts";

@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { CertificationRequest, type PublicKeyInfo } from "pkijs";
 import { createName, HASH, toDer } from "./certificate_parts.ts";
 import { decodeRequest } from "./decode.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { openKey, publicKeyInfo } from "./host_key.ts";
 import { OID } from "./oid.ts";
-import { formatPem, parseOnePem } from "./pem.ts";
+import { formatPem } from "./pem.ts";
 import { isP256, isSignedWith } from "./signature.ts";
 
 /** A signing request whose sender has the private key. */
@@ -56,14 +55,6 @@ export function readSigningRequest(request: string): SigningRequest {
     throw invalid("it is not signed with the key that it is for");
   }
   return { publicKey, keyFingerprint: fingerprintOf(toDer(publicKey)) };
-}
-
-/** The SHA-256 of a request in PEM: what a join's proof is bound to. @throws {RangeError} when it is not PEM */
-export function signingRequestDigest(
-  request: string,
-): Uint8Array<ArrayBuffer> {
-  const der = parseOnePem("CERTIFICATE REQUEST", request);
-  return new Uint8Array(createHash("sha256").update(der).digest());
 }
 
 function invalid(what: string): RangeError {

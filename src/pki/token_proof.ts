@@ -6,6 +6,7 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 import { parseFingerprint } from "./fingerprint.ts";
+import { parseOnePem } from "./pem.ts";
 import { base64url, fromBase64url, type JoinToken } from "./token.ts";
 
 /**
@@ -49,7 +50,7 @@ export interface TokenTranscript {
   readonly serverNonce: Uint8Array;
   /** Made by the newcomer, as long. */
   readonly clientNonce: Uint8Array;
-  /** `signingRequestDigest` of the request that is sent along. */
+  /** {@linkcode signingRequestDigest} of the request that is sent along. */
   readonly requestDigest: Uint8Array;
   /** The fingerprint of the server's certificate as each side has it from its own end of the connection. */
   readonly serverFingerprint: string;
@@ -63,6 +64,14 @@ const KEY_BYTES = 32;
 /** A random nonce. */
 export function createNonce(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(randomBytes(NONCE_BYTES));
+}
+
+/** The SHA-256 of a request in PEM: what a join's proof is bound to. @throws {RangeError} when it is not PEM */
+export function signingRequestDigest(
+  request: string,
+): Uint8Array<ArrayBuffer> {
+  const der = parseOnePem("CERTIFICATE REQUEST", request);
+  return new Uint8Array(createHash("sha256").update(der).digest());
 }
 
 /** What the registry keeps of a new token: the secret itself is not in it. */

@@ -18,8 +18,11 @@ import type {
 import type { Credentials } from "../identity/trust.ts";
 import { formatAddress } from "../net/address.ts";
 import { type FirstContact, verifyFirstContact } from "../pki/first_contact.ts";
-import { signingRequestDigest } from "../pki/signing_request.ts";
-import { createNonce, proveToken } from "../pki/token_proof.ts";
+import {
+  createNonce,
+  proveToken,
+  signingRequestDigest,
+} from "../pki/token_proof.ts";
 import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
 import { readTrust } from "./convert_identity.ts";
 import { isKeyMissing, NO_KEY } from "./explain_tls.ts";

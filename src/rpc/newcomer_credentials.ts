@@ -1,7 +1,7 @@
 import { NetError } from "../error.ts";
 import type { FirstContact } from "../pki/first_contact.ts";
 import { fingerprintOf } from "../pki/fingerprint.ts";
-import { readIdentity } from "../pki/identity.ts";
+import { readIdentity } from "../pki/certificate_identity.ts";
 import type {
   Recognition,
   ShownCertificate,

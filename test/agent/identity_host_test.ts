@@ -60,6 +60,7 @@ function revokedIn(trust: Trust): string[] {
 Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each change", () =>
   following({}, async ({ agent }, heard) => {
     const { identity } = agent.host!;
+    await identity.trust();
     await waitFor("the first to be heard of", () => heard.length > 0);
     assert.deepEqual(heard[0], identity.knownTrust);
     assert.equal(heard[0]!.authorities.length, 1);
@@ -83,6 +84,7 @@ Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each c
 Deno.test("Membership.watch() tells whom to trust in each snapshot, and where that changes", async () => {
   await using t = await startAgent();
   const { membership, identity } = t.agent.host!;
+  await identity.trust();
   const end = new AbortController();
   const told: (readonly [boolean, number | undefined])[] = [];
   for await (const event of membership.watch(end.signal)) {
@@ -95,6 +97,22 @@ Deno.test("Membership.watch() tells whom to trust in each snapshot, and where th
   }
   assert.deepEqual(told, [[true, 0], [false, undefined], [false, 1]]);
   assert.equal((await membership.snapshot()).trust?.revocations.length, 1);
+});
+
+Deno.test("Membership.watch() tells of no trust before there is an authority, and then of all", async () => {
+  await using t = await startAgent();
+  const { membership, identity } = t.agent.host!;
+  const end = new AbortController();
+  const told: (readonly [number, number] | undefined)[] = [];
+  for await (const { trust } of membership.watch(end.signal)) {
+    told.push(trust && [trust.authorities.length, trust.revocations.length]);
+    if (told.length === 1) {
+      await identity.revoke({ role: "node", name: "b" }, "");
+    }
+    if (told.length === 2) await identity.trust();
+    if (told.length === 3) end.abort();
+  }
+  assert.deepEqual(told, [undefined, undefined, [1, 1]]);
 });
 
 Deno.test("NodePools.remove() revokes what an operator removes, and nothing else", async () => {
@@ -173,6 +191,8 @@ Deno.test("a registry of hosts with an operator's own certificates issues none, 
     });
     await join(agent, "b");
     await waitFor("b to be seen", () => agent.home.view.nodes.has("b"));
+    // It is told which cluster certificates have to be of.
+    assert.equal(heard[0]!.authorities[0]!.clusterId, host.cluster.clusterId);
     await host.pools.remove({ node: "b", instanceId: "", force: true });
     await waitFor(
       "the revocation to be heard of",

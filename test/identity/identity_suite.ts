@@ -24,8 +24,9 @@ export function testIdentities(engine: string, open: OpenStore): void {
       }
     });
 
-  test("of several agents that open it at once, one makes the authority", async (t) => {
+  test("of several agents that need it at once, one makes the authority", async (t) => {
     const others = await Promise.all([t.another(), t.another(), t.another()]);
+    assert.deepEqual(await keysBelow(t.store, ["identity"]), []);
     const trusts = await Promise.all(
       [t, ...others].map(({ registry }) => registry.trust()),
     );

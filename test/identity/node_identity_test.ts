@@ -6,13 +6,12 @@ import {
   NodeIdentity,
   type NodeIdentityOptions,
 } from "../../src/identity/node_identity.ts";
-import { parseAddress } from "../../src/net/address.ts";
 import { certifiedAddresses } from "../../src/pki/certified_addresses.ts";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import { parsePem } from "../../src/pki/pem.ts";
 import { createToken, type JoinToken } from "../../src/pki/token.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
-import { formatAddress } from "../../src/net/address.ts";
+import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { FakeTime } from "./fake_time.ts";
 import { MemoryIdentityFiles } from "./memory_identity_files.ts";
 

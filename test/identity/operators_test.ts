@@ -3,7 +3,7 @@ import { NetError } from "../../src/error.ts";
 import type { EnrolOrder, SigningOrder } from "../../src/identity/enroller.ts";
 import { Operators } from "../../src/identity/operators.ts";
 import type { Credentials } from "../../src/identity/trust.ts";
-import { publicPart } from "../../src/pki/authority.ts";
+import { publicPart } from "../../src/pki/generations.ts";
 import { issueCertificate } from "../../src/pki/certificate.ts";
 import { readSigningRequest } from "../../src/pki/signing_request.ts";
 import { createToken } from "../../src/pki/token.ts";

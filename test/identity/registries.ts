@@ -4,14 +4,16 @@ import type { Credentials } from "../../src/identity/trust.ts";
 import { type Address, formatAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/pki/host_key.ts";
 import { fingerprintOf } from "../../src/pki/fingerprint.ts";
-import { type PeerIdentity, readIdentity } from "../../src/pki/identity.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
+import type { PeerIdentity } from "../../src/pki/identity.ts";
 import { parsePem } from "../../src/pki/pem.ts";
-import {
-  createSigningRequest,
-  signingRequestDigest,
-} from "../../src/pki/signing_request.ts";
+import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import { parseToken } from "../../src/pki/token.ts";
-import { createNonce, proveToken } from "../../src/pki/token_proof.ts";
+import {
+  createNonce,
+  proveToken,
+  signingRequestDigest,
+} from "../../src/pki/token_proof.ts";
 import type { TokenTerms } from "../../src/pki/token_record.ts";
 import type { Store } from "../../src/store/store.ts";
 import { NOW_MS } from "../pki/identities.ts";

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import {
-  AUTHORITY_LIFETIME_MS,
-  createAuthority,
-  openAuthority,
-  publicPart,
-} from "../../src/pki/authority.ts";
+import { createAuthority, openAuthority } from "../../src/pki/authority.ts";
+import { publicPart } from "../../src/pki/generations.ts";
+import { AUTHORITY_LIFETIME_MS } from "../../src/pki/lifetimes.ts";
 import { readAuthorityRecord } from "../../src/pki/records.ts";
 import { createTestAuthority, NOW_MS } from "./identities.ts";
 import { openssl } from "./openssl.ts";

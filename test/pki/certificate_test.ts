@@ -4,9 +4,9 @@ import { parseAddress } from "../../src/net/address.ts";
 import {
   type CertificateTerms,
   isHostName,
-  renewalTimeMs,
 } from "../../src/pki/certificate.ts";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { renewalTimeMs } from "../../src/pki/lifetimes.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import {
   createIdentity,
   createTestAuthority,

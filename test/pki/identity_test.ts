@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import {
   formatIdentityUri,
   parseIdentityUri,
   parseRole,
-  readIdentity,
   ROLES,
 } from "../../src/pki/identity.ts";
 import {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { publicPart } from "../../src/pki/authority.ts";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { publicPart } from "../../src/pki/generations.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import {
   checkIdentity,
   type PeerChecks,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { publicPart } from "../../src/pki/authority.ts";
+import { publicPart } from "../../src/pki/generations.ts";
 import {
   readAuthorityRecord,
   readIssuedRecord,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import {
   endedRevocations,
   findRevocation,

@@ -1,12 +1,10 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { createKey } from "../../src/pki/host_key.ts";
 import { formatPem, parseOnePem } from "../../src/pki/pem.ts";
 import {
   createSigningRequest,
   readSigningRequest,
-  signingRequestDigest,
 } from "../../src/pki/signing_request.ts";
 import { openssl } from "./openssl.ts";
 
@@ -134,14 +132,5 @@ Deno.test("readSigningRequest() refuses garbage", () => {
       },
     ),
     { numRuns: 400, seed: 4 },
-  );
-});
-
-Deno.test("signingRequestDigest() is the SHA-256 of the DER", async () => {
-  const request = await createSigningRequest(await createKey());
-  const expected = createHash("sha256").update(parseOnePem(LABEL, request));
-  assert.deepEqual(
-    signingRequestDigest(request.replaceAll("\n", "\r\n")),
-    new Uint8Array(expected.digest()),
   );
 });

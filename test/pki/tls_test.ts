@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { publicPart } from "../../src/pki/authority.ts";
 import { verifyFirstContact } from "../../src/pki/first_contact.ts";
-import { formatTrust } from "../../src/pki/generations.ts";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { formatTrust, publicPart } from "../../src/pki/generations.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import { verifyPeer } from "../../src/pki/peer.ts";
 import {
   createIdentity,

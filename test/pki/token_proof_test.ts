@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
+import { createKey } from "../../src/pki/host_key.ts";
+import { parseOnePem } from "../../src/pki/pem.ts";
+import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import { createToken, fromBase64url } from "../../src/pki/token.ts";
 import {
   createNonce,
@@ -8,6 +11,7 @@ import {
   proveToken,
   readVerifier,
   scramProof,
+  signingRequestDigest,
   type TokenTranscript,
   verifyScramProof,
   verifyTokenProof,
@@ -159,4 +163,15 @@ Deno.test("proveToken() refuses what is too short to be bound to", async (t) => 
 Deno.test("createNonce() never repeats", () => {
   const nonces = Array.from({ length: 100 }, () => createNonce().toHex());
   assert.equal(new Set(nonces).size, 100);
+});
+
+Deno.test("signingRequestDigest() is the SHA-256 of the DER", async () => {
+  const request = await createSigningRequest(await createKey());
+  const expected = createHash("sha256").update(
+    parseOnePem("CERTIFICATE REQUEST", request),
+  );
+  assert.deepEqual(
+    signingRequestDigest(request.replaceAll("\n", "\r\n")),
+    new Uint8Array(expected.digest()),
+  );
 });

@@ -12,7 +12,7 @@ import {
   WatchResponseSchema,
 } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { Trust } from "../../src/identity/trust.ts";
-import { publicPart } from "../../src/pki/authority.ts";
+import { publicPart } from "../../src/pki/generations.ts";
 import { ROLES } from "../../src/pki/identity.ts";
 import type { RevocationRecord } from "../../src/pki/revocation.ts";
 import {

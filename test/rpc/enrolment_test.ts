@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer as createTcpServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { createServer } from "node:tls";
 import type { RegistryHost } from "../../src/agent/registry_host.ts";
 import { sleep } from "../../src/agent/sleep.ts";
@@ -10,7 +9,7 @@ import { IdentityRegistry } from "../../src/identity/identity_registry.ts";
 import { NodeIdentity } from "../../src/identity/node_identity.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/pki/host_key.ts";
-import { readIdentity } from "../../src/pki/identity.ts";
+import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import { parsePem } from "../../src/pki/pem.ts";
 import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import {

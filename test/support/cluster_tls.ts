@@ -9,7 +9,7 @@ import { type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { recognizePeer } from "../../src/identity/node_recognition.ts";
 import type { Trust } from "../../src/identity/trust.ts";
-import { publicPart } from "../../src/pki/authority.ts";
+import { publicPart } from "../../src/pki/generations.ts";
 import type { CertificateTerms } from "../../src/pki/certificate.ts";
 import { deferEnd } from "../../src/rpc/http2_sessions.ts";
 import {

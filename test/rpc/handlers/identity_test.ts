@@ -15,14 +15,16 @@ import {
   TokenState,
 } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import { createKey } from "../../../src/pki/host_key.ts";
-import { type PeerIdentity, readIdentity } from "../../../src/pki/identity.ts";
+import { readIdentity } from "../../../src/pki/certificate_identity.ts";
+import type { PeerIdentity } from "../../../src/pki/identity.ts";
 import { parsePem } from "../../../src/pki/pem.ts";
-import {
-  createSigningRequest,
-  signingRequestDigest,
-} from "../../../src/pki/signing_request.ts";
+import { createSigningRequest } from "../../../src/pki/signing_request.ts";
 import { parseToken } from "../../../src/pki/token.ts";
-import { createNonce, proveToken } from "../../../src/pki/token_proof.ts";
+import {
+  createNonce,
+  proveToken,
+  signingRequestDigest,
+} from "../../../src/pki/token_proof.ts";
 import {
   CALLER,
   type Caller,
