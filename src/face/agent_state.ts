@@ -2,6 +2,7 @@ import { AuditStore } from "../agent/audit_store.ts";
 import type { AgentConfig } from "../agent/config.ts";
 import { measureStore } from "../agent/measured_store.ts";
 import { FileReleaseQueue } from "../host/file_release_queue.ts";
+import { checkSecretFile } from "../host/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { openDenoKv } from "../store/deno_kv.ts";
 import type { Store } from "../store/store.ts";
@@ -18,7 +19,7 @@ export interface AgentState {
   close(): Promise<void>;
 }
 
-/** Opens an agent's state. */
+/** Opens an agent's state. @throws {NetError} as `openDenoKv` does, and `failed_precondition` when others may read it */
 export async function openAgentState(
   config: AgentConfig,
   metrics: Metrics,
@@ -26,6 +27,8 @@ export async function openAgentState(
   const { stateDir, socketPath, keepHistoryMs } = config;
   await using opened = new AsyncDisposableStack();
   const path = config.store === "memory" ? ":memory:" : `${stateDir}/state.db`;
+  // Where this agent hosts the registry, it has the authority's key in it.
+  if (config.store !== "memory") await checkSecretFile(path);
   const own = await openDenoKv({ path });
   opened.defer(() => own.close());
   const store = measureStore(own, metrics.agent);

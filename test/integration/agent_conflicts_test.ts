@@ -85,6 +85,24 @@ Deno.test("an agent makes the folders of its state and its socket, for its user 
     await assert.rejects(Deno.lstat(socketPath), Deno.errors.NotFound);
   }));
 
+Deno.test("an agent refuses a state file that others may read: it has the authority's key in it", async () => {
+  await using agent = await spawnAgent();
+  await agent.stop();
+  const file = `${agent.stateDir}/state.db`;
+  await Deno.chmod(file, 0o644);
+  const { code, message } = await runRefused([
+    ...["agent", "--state", agent.stateDir, "--socket", agent.socketPath],
+  ]);
+  assert.equal(code, 1);
+  assert.equal(
+    message,
+    `Cannot use "${file}": it holds a secret, and its mode is 0644, so that others on this host may use it; run chmod 600 ${file}`,
+  );
+  await Deno.chmod(file, 0o600);
+  await agent.start();
+  await assertServes(agent);
+});
+
 Deno.test("an agent refuses networks that its cluster does not have, naming both", async (t) => {
   await using agent = await spawnAgent({
     args: ["--network", "10.3.0.0/16", "--subnet-prefix", "24"],

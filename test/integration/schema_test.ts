@@ -12,6 +12,7 @@ import { ROOT } from "../generate.ts";
 async function copyState(dir: string): Promise<string> {
   await Deno.mkdir(dir);
   await Deno.copyFile(fixturePath("state_v1/registry.db"), `${dir}/state.db`);
+  await Deno.chmod(`${dir}/state.db`, 0o600);
   return dir;
 }
 
