@@ -139,7 +139,9 @@ async function find(
   }
   throw new NetError(
     "unavailable",
-    `Cannot answer ${method.name} on node "${options.node}": node "${by}" takes it for this one's; the cluster is changing, try again`,
+    `Cannot answer ${method.name} on node "${options.node}": node ${
+      quote(by)
+    } takes it for this one's; the cluster is changing, try again`,
   );
 }
 
