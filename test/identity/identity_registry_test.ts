@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/pki/host_key.ts";
+import { formatPem } from "../../src/pki/pem.ts";
 import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import type { TokenTerms } from "../../src/pki/token_record.ts";
 import { openDenoKv } from "../../src/store/deno_kv.ts";
@@ -119,6 +120,19 @@ const REFUSED: readonly [
     },
     "unauthenticated",
     /none with its id and secret/,
+  ],
+  [
+    "a proof for another request than a damaged one, which is not read",
+    async (t) => {
+      const { proof } = await t.prove(await t.token(), { name: "n2" });
+      const signingRequest = formatPem(
+        "CERTIFICATE REQUEST",
+        new Uint8Array(1000),
+      );
+      return await t.registry.finishJoin({ ...proof, signingRequest });
+    },
+    "unauthenticated",
+    /the cluster has none with its id and secret/,
   ],
   [
     "a proof made for another server",
