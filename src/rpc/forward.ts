@@ -105,13 +105,14 @@ function forwardStream(
 }
 
 /**
- * How long a call may still take; undefined where its caller has not said. The
- * library finds it by the clock, which may be set meanwhile, and ends the call
- * by a timer.
+ * How long a call may still take, in whole ms: the protocols know no parts of
+ * one. Undefined where its caller has not said. The library finds it by the
+ * clock, which may be set meanwhile, and ends the call by a timer.
  */
 function timeLeftMs({ signal, timeoutMs }: HandlerContext): number | undefined {
   const ms = timeoutMs();
-  return ms !== undefined && ms <= 0 && !signal.aborted ? undefined : ms;
+  if (ms === undefined || ms <= 0 && !signal.aborted) return undefined;
+  return Math.ceil(ms);
 }
 
 async function find(
