@@ -57,8 +57,8 @@ export class ManyConnections implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writer.close();
-    // What was asked for and not read.
-    await this.#texts.cancel();
+    // What was asked for is answered, and then it ends.
+    while (!(await this.#texts.read()).done);
     await this.#child.status;
   }
 
