@@ -131,15 +131,15 @@ export class CertificateKeeper {
     if (!isDue && !this.#isAway()) {
       return Math.min(LOOK_MS, dueMs - now());
     }
+    this.#isWanted = false;
     try {
       const given = await this.#certify(this.#addresses, { isDue });
       if (given) await this.#of.adopt(given);
-      // Not what was asked for meanwhile.
-      if (isWanted) this.#isWanted = false;
       if (given || isDue) this.#succeed();
       return LOOK_MS;
     } catch (error) {
       if (this.#stop.signal.aborted) return LOOK_MS;
+      this.#isWanted ||= isWanted;
       return this.#fail(error);
     }
   }

@@ -50,14 +50,16 @@ export function verifyFirstContact(
   }
   if (!found) {
     throw refused(
-      `none of its certificates is that of the token's authority, ${fingerprint}: another host answers there, or the authority was rotated since the token was created`,
+      `none of its certificates is that of the token's authority, ${fingerprint}: another host answers there, or the authority was rotated since the token was created; make a new token`,
     );
   }
   if (!isAuthority(found) || !isSignedBy(found, found)) {
     throw refused("the authority's certificate is forged");
   }
   if (!isSignedBy(decoded, found)) {
-    throw refused("the token's authority has not signed its certificate");
+    throw refused(
+      "the token's authority has not signed its certificate: another host answers there, or the authority was rotated since the token was created; make a new token",
+    );
   }
   const server = readIdentity(own);
   if (server.role !== "node") {
