@@ -1,18 +1,15 @@
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { ROOT } from "./generate.ts";
 import { walkFiles } from "./support/files.ts";
 import {
   covers,
   CRYPTO_FILES,
-  type Edge,
   forbids,
   impureNames,
   PURE_FILES,
 } from "./support/layers.ts";
-import { run } from "./support/run.ts";
-import { withTempDir } from "./support/temp_dir.ts";
+import { readGraph } from "./support/module_graph.ts";
 
 const MAX_LINES = 300;
 
@@ -110,7 +107,7 @@ Deno.test("impureNames() finds what touches the world, and only that", async (t)
 
 Deno.test("no module imports what its layer forbids", async () => {
   const files = [...await sourceFiles(), "main.ts"];
-  const edges = await readEdges(files);
+  const edges = await readGraph(files);
   const importers = new Set(edges.map(({ from }) => from));
   assert.ok(importers.has("main.ts") && importers.has("src/net/prefix.ts"));
   assert.deepEqual(edges.flatMap((edge) => forbids(edge) ?? []), []);
@@ -168,53 +165,4 @@ async function impureNamesIn(folders: readonly string[]): Promise<string[]> {
 async function sourceFiles(): Promise<string[]> {
   const files = await walkFiles(join(ROOT, "src"));
   return files.map((file) => relative(ROOT, file));
-}
-
-/** The imports of files and of all that they import, read with `deno info`. */
-async function readEdges(files: readonly string[]): Promise<Edge[]> {
-  return await withTempDir(async (dir) => {
-    const entry = join(dir, "all.ts");
-    await Deno.writeTextFile(
-      entry,
-      files.map((file) => `import "${pathToFileURL(join(ROOT, file))}";\n`)
-        .join(""),
-    );
-    const config = join(ROOT, "deno.json");
-    const { code, stdout, stderr } = await run(
-      Deno.execPath(),
-      ["info", "--json", "--no-lock", "--config", config, entry],
-    );
-    assert.equal(code, 0, stderr);
-    const { modules }: { modules: readonly GraphModule[] } = JSON.parse(stdout);
-    return modules
-      .filter(({ specifier }) =>
-        specifier.startsWith(`${pathToFileURL(ROOT)}/`)
-      )
-      .flatMap(({ specifier, dependencies = [] }) =>
-        dependencies.flatMap(({ code, type }) =>
-          [code, type].flatMap((target) =>
-            target?.specifier === undefined ? [] : {
-              from: nameOf(specifier),
-              to: nameOf(target.specifier),
-            }
-          )
-        )
-      );
-  });
-}
-
-/** The part of `deno info --json` that is used. */
-interface GraphModule {
-  readonly specifier: string;
-  readonly dependencies?: readonly {
-    readonly code?: { readonly specifier?: string };
-    readonly type?: { readonly specifier?: string };
-  }[];
-}
-
-/** A specifier as in the table of layers: without root and version. */
-function nameOf(specifier: string): string {
-  return specifier.startsWith("file:")
-    ? relative(ROOT, fileURLToPath(specifier))
-    : specifier.replace(/^npm:\/?(@[^/]+\/[^@/]+|[^@/]+)@[^/]+/, "npm:$1");
 }

@@ -283,8 +283,7 @@ export class Membership {
 
   #trustPart(): Pick<ClusterEvent, "trust"> {
     const trust = this.#trust();
-    // Before there is an authority, there is nothing to trust.
-    return trust && trust.authorities.length > 0 ? { trust } : {};
+    return trust?.authorities.length ? { trust } : {};
   }
 }
 

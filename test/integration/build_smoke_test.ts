@@ -131,6 +131,12 @@ Deno.test("the executable serves, answers runtimes, installs itself and stops", 
       }
       assert.equal(await Deno.readLink(`${dir}/linked/stellar-net`), path);
     });
+    await t.step("what it loads when a token is made", async () => {
+      const args = ["token", "create", "--json"];
+      const { code, stdout, stderr } = await run(path, args, { env });
+      assert.equal(code, 0, stderr);
+      assert.match(JSON.parse(stdout).secret, /^stn1\./);
+    });
     await t.step("its kept rights are enough to start again", async () => {
       assert.equal(await agent.stop(), 0);
       await using again = await ProgramAgent.start({

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ROOT } from "../generate.ts";
+import { run } from "./run.ts";
+import { withTempDir } from "./temp_dir.ts";
+
+/** One module of ours importing another one. */
+export interface GraphEdge {
+  /** Path from the root. */
+  readonly from: string;
+  /** A path of ours, `npm:NAME` or `node:NAME`. */
+  readonly to: string;
+  readonly kind: "code" | "type";
+  /** Whether it is loaded when the import is come to, and not with the module. */
+  readonly isDynamic: boolean;
+}
+
+/** The imports of files and of all that they import, read with `deno info`. */
+export async function readGraph(
+  files: readonly string[],
+): Promise<GraphEdge[]> {
+  return await withTempDir(async (dir) => {
+    const entry = join(dir, "all.ts");
+    await Deno.writeTextFile(
+      entry,
+      files.map((file) => `import "${pathToFileURL(join(ROOT, file))}";\n`)
+        .join(""),
+    );
+    const config = join(ROOT, "deno.json");
+    const { code, stdout, stderr } = await run(
+      Deno.execPath(),
+      ["info", "--json", "--no-lock", "--config", config, entry],
+    );
+    assert.equal(code, 0, stderr);
+    const { modules }: { modules: readonly GraphModule[] } = JSON.parse(stdout);
+    return modules
+      .filter(({ specifier }) =>
+        specifier.startsWith(`${pathToFileURL(ROOT)}/`)
+      )
+      .flatMap(({ specifier, dependencies = [] }) =>
+        dependencies.flatMap((dependency) =>
+          (["code", "type"] as const).flatMap((kind) => {
+            const target = dependency[kind]?.specifier;
+            return target === undefined ? [] : {
+              from: nameOf(specifier),
+              to: nameOf(target),
+              kind,
+              isDynamic: dependency.isDynamic ?? false,
+            };
+          })
+        )
+      );
+  });
+}
+
+/**
+ * The shortest way from a file to a module over what is loaded with it, the
+ * file first; undefined when it is not loaded with it.
+ */
+export function findWay(
+  edges: readonly GraphEdge[],
+  { from, to }: { readonly from: string; readonly to: string },
+): readonly string[] | undefined {
+  const ways = new Map([[from, [from]]]);
+  for (const [at, way] of ways) {
+    if (at === to) return way;
+    for (const edge of edges) {
+      if (edge.from !== at || edge.kind !== "code" || edge.isDynamic) continue;
+      if (!ways.has(edge.to)) ways.set(edge.to, [...way, edge.to]);
+    }
+  }
+  return undefined;
+}
+
+/** The part of `deno info --json` that is used. */
+interface GraphModule {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly isDynamic?: boolean;
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+/** A specifier as in the table of layers: without root and version. */
+function nameOf(specifier: string): string {
+  return specifier.startsWith("file:")
+    ? relative(ROOT, fileURLToPath(specifier))
+    : specifier.replace(/^npm:\/?(@[^/]+\/[^@/]+|[^@/]+)@[^/]+/, "npm:$1");
+}
