@@ -132,10 +132,10 @@ Deno.test("the executable serves, answers runtimes, installs itself and stops", 
       assert.equal(await Deno.readLink(`${dir}/linked/stellar-net`), path);
     });
     await t.step("what it loads when a token is made", async () => {
-      const args = ["token", "create", "--json"];
+      const args = ["token", "create"];
       const { code, stdout, stderr } = await run(path, args, { env });
       assert.equal(code, 0, stderr);
-      assert.match(JSON.parse(stdout).secret, /^stn1\./);
+      assert.match(stdout, /^stn1\./);
     });
     await t.step("its kept rights are enough to start again", async () => {
       assert.equal(await agent.stop(), 0);
