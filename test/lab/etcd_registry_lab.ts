@@ -1,7 +1,7 @@
 import { allDone } from "../support/all_done.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { History } from "./history.ts";
-import { Lab, labUrl } from "./lab.ts";
+import { Lab, labUrl, tokenPath } from "./lab.ts";
 import { type LabEtcd, startLabEtcd } from "./lab_etcd.ts";
 import { labAddress, type LabHost } from "./lab_host.ts";
 import { type Listed, listRegistry, NEXT_HOPS } from "./registry_load.ts";
@@ -21,6 +21,8 @@ export interface EtcdClusterOptions {
   readonly agentArgs?: readonly string[];
   /** Flags of the agents that host the registry besides these. */
   readonly registryArgs?: readonly string[];
+  /** Whether they know each other by certificates, and the others join with tokens. Default false. */
+  readonly secure?: boolean;
 }
 
 /**
@@ -47,25 +49,33 @@ export class EtcdRegistryLab implements AsyncDisposable {
     options: EtcdClusterOptions = {},
   ): Promise<EtcdRegistryLab> {
     const { registries = 3, joiners = 2, etcdArgs } = options;
-    const { agentArgs = [], registryArgs = [] } = options;
+    const { agentArgs = [], registryArgs = [], secure = false } = options;
     const agents = registries + joiners;
     const numbers = Array.from({ length: MEMBERS }, (_, i) => agents + 1 + i);
     const store = `etcd://${
       numbers.map((number) => `${labAddress(number)}:2379`)
     }/lab`;
-    const urls = Array.from({ length: registries }, (_, i) => labUrl(i + 1));
+    const urls = Array.from(
+      { length: registries },
+      (_, i) =>
+        secure ? labUrl(i + 1).replace("http:", "https:") : labUrl(i + 1),
+    );
     const lab = await Lab.create({
       hosts: agents + MEMBERS,
       startAgents: false,
-      agentFlags: ({ number, address }) => [
-        ...["--listen", `${address}:9000`, "--insecure", "--routes", "apply"],
-        ...["--advertise", address, ...agentArgs],
-        ...number <= registries
+      agentFlags: (host) => [
+        ...["--listen", `${host.address}:9000`, "--routes", "apply"],
+        ...["--advertise", host.address, ...agentArgs],
+        ...secure ? [] : ["--insecure"],
+        ...secure && host.number > registries
+          ? ["--token-file", tokenPath(host)]
+          : [],
+        ...host.number <= registries
           ? ["--store", store, ...registryArgs]
           // Each begins with another one.
           : urls.flatMap((_, i) => [
             "--join",
-            urls[(i + number) % registries]!,
+            urls[(i + host.number) % registries]!,
           ]),
       ],
     });
@@ -73,7 +83,11 @@ export class EtcdRegistryLab implements AsyncDisposable {
       const hosts = numbers.map((number) => lab.host(number));
       const etcd = await startLabEtcd(hosts, etcdArgs);
       const cluster = new EtcdRegistryLab(lab, etcd, registries);
-      await allDone(cluster.hosts.map(({ agent }) => agent.start()));
+      await allDone(cluster.registries.map(({ agent }) => agent.start()));
+      if (secure) {
+        await allDone(cluster.joiners.map((host) => lab.admit(host)));
+      }
+      await allDone(cluster.joiners.map(({ agent }) => agent.start()));
       await allDone(cluster.hosts.map((host) => host.joined()));
       return cluster;
     } catch (error) {
