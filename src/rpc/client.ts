@@ -38,6 +38,10 @@ const GROUP_WRITES = 0o020;
 
 const unreachables = new WeakSet<NetError>();
 
+const CUT = "it has ended the connection";
+/** How often a call is tried that was not sent: connections that were kept may all be gone. */
+const MAX_ATTEMPTS = 4;
+
 /** What keeps a client from reaching an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
   ENOENT: `there is no such socket, so it is not running: ${START}`,
@@ -85,10 +89,13 @@ export function createRpcTransport(
   return {
     async unary(...call) {
       check();
-      try {
-        return await inner.unary(...call);
-      } catch (error) {
-        throw await toError(error);
+      for (let attempt = 1;; attempt++) {
+        try {
+          return await inner.unary(...call);
+        } catch (error) {
+          if (attempt < MAX_ATTEMPTS && isUnsent(error)) continue;
+          throw await toError(error);
+        }
       }
     },
     async stream(...call) {
@@ -136,7 +143,9 @@ export async function explainFailure(
   if (code !== undefined) return await describe(code, target);
   if (!("url" in target)) return undefined;
   const { url } = target;
-  if (!url.startsWith("https:")) return isNoHttp(error) ? NO_HTTP : undefined;
+  if (!url.startsWith("https:")) {
+    return isNoHttp(error) ? NO_HTTP : isUnsent(error) ? CUT : undefined;
+  }
   return await explainTls(error, { url, credentials, nowMs: Date.now() });
 }
 
@@ -165,6 +174,17 @@ export function unreachable(
 /** Whether a call has failed because the agent was not reached: it has done nothing. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof NetError && unreachables.has(error);
+}
+
+/**
+ * Whether a request was not sent as a whole, as its connection was gone: it was
+ * kept from before the agent was started again, say. Nobody has read it.
+ */
+function isUnsent(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EPIPE") return true;
+  }
+  return false;
 }
 
 /** Whether what has answered is not HTTP: the parser's codes begin so. */

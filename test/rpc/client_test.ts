@@ -186,3 +186,54 @@ Deno.test("a socket that may not be used: the message names its owner", async ()
     });
   });
 });
+
+/** Answers each request with an empty message, and ends by itself after a while. */
+const EMPTY_ANSWERS = `
+import http.server, os, signal, socketserver, sys
+signal.alarm(30)
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        left = int(self.headers["content-length"] or -1)
+        if left >= 0: self.rfile.read(left)
+        while left < 0 and self.rfile.readline() != b"0\\r\\n": pass
+        if left < 0: self.rfile.readline()
+        self.send_response(200)
+        self.send_header("content-type", "application/proto")
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *args): pass
+if os.path.exists(sys.argv[1]): os.unlink(sys.argv[1])
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+server = Server(sys.argv[1], Handler)
+print(os.getpid(), flush=True)
+server.serve_forever()
+`;
+
+Deno.test("createRpcTransport() calls again where a connection that it kept is gone", () =>
+  withTempDir(async (dir) => {
+    const socketPath = `${dir}/sock`;
+    // While this waits, nothing here hears of connections that end.
+    const start = (after: string) => {
+      const { stdout } = new Deno.Command("sh", {
+        args: [
+          "-c",
+          `${after} python3 -c "$1" "$2" >"$2.pid" 2>/dev/null & ` +
+          'while ! [ -s "$2.pid" ]; do sleep 0.05; done; cat "$2.pid"; rm "$2.pid"',
+          ...["sh", EMPTY_ANSWERS, socketPath],
+        ],
+        stderr: "null",
+      }).outputSync();
+      return Number(new TextDecoder().decode(stdout));
+    };
+    let pid = start("");
+    const client = createClient(Network, createRpcTransport({ socketPath }));
+    try {
+      await Promise.all([client.info({}), client.info({})]);
+      pid = start(`kill -9 ${pid};`);
+      assert.equal((await client.info({})).id, "");
+    } finally {
+      Deno.kill(pid, "SIGKILL");
+    }
+  }));
