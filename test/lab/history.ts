@@ -127,10 +127,8 @@ export class History {
       this.#of(node).delete(containerId);
       return containerId;
     });
-    const isAgents = this.hosts.some(({ name }) => name === node);
-    if (this.#isShared && !isAgents && isUnknown(released)) {
-      this.#of(node).delete(containerId);
-    }
+    // What was sent on may still come there once the network is mended.
+    if (isUnknown(released)) this.#of(node).delete(containerId);
     return released;
   }
 
