@@ -80,7 +80,8 @@ const ROLE: Flag<typeof ROLE_NAMES[number]> & { readonly default: string } = {
 const SERIAL: Flag<string> = {
   name: "serial",
   value: "HEX",
-  description: "one certificate, as identity list shows it",
+  description:
+    "one certificate, as identity list shows it, and not those that it was renewed to",
   defaultNote: "all of NAME",
   parse: parseSerial,
 };

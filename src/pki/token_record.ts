@@ -174,7 +174,9 @@ export function planTokenUse(
   if (record.used >= record.maxUses) {
     return refuseToken(
       "used_up",
-      `it was good for ${record.maxUses} uses and has had them`,
+      record.maxUses === 1
+        ? "it was good for one use and has had it"
+        : `it was good for ${record.maxUses} uses and has had them`,
     );
   }
   const uses = [...record.uses, { name, keyFingerprint, usedAtMs: nowMs }];

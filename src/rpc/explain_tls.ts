@@ -4,6 +4,9 @@ import { findFault, parseCertificates } from "./certificate_fault.ts";
 import { NOT_RECOGNIZED, tlsSettings } from "./tls_agent.ts";
 import type { TlsCredentials, TlsMaterial } from "./tls_credentials.ts";
 
+const ROTATED =
+  "; where that was rotated meanwhile, a new token lets this one in again";
+
 /** How long a look at a server may take, in ms. */
 const LOOK_TIMEOUT_MS = 3_000;
 /** How long a server may take to refuse a certificate, in ms. */
@@ -92,9 +95,10 @@ export async function explainTls(
   const ca = parseCertificates(material.ca);
   const { trusts = "of this cluster" } = credentials;
   const fault = findFault([look.certificate], { ca, nowMs, trusts });
+  const isOurs = credentials.trusts === undefined && fault.endsWith(trusts);
   return `its certificate is not accepted: ${
     fault === "" ? "it is not one for servers (extendedKeyUsage)" : fault
-  }`;
+  }${isOurs ? ROTATED : ""}`;
 }
 
 /** The first code in the causes of an error. */

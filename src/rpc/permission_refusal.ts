@@ -51,7 +51,9 @@ export function findRefusal(attempt: Attempt): NetError | undefined {
     attempt,
     role === "operator"
       ? "it is not in the table of permissions"
-      : `${who} may not, only an operator; ${OPERATOR}`,
+      : `${who} may not, only an operator${
+        permission.rules.readonly === "yes" ? " or readonly" : ""
+      }; ${OPERATOR}`,
   );
 }
 

@@ -91,7 +91,7 @@ const REFUSED: readonly [
       return await t.join(secret, { name: "n3" });
     },
     "permission_denied",
-    /it was good for 1 uses and has had them/,
+    /it was good for one use and has had it/,
   ],
   [
     "a token for another name",
@@ -455,7 +455,7 @@ test("lets who was revoked in again with no token that is used up", async (t) =>
     t.clock.nowMs += 1000;
     await assert.rejects(t.join(secret, { key }), {
       code: "permission_denied",
-      message: /it was good for 1 uses and has had them/,
+      message: /it was good for one use and has had it/,
     });
     await t.registry.revoke({ role: "node", name: "n1" }, "");
     t.clock.nowMs += 1000;

@@ -82,7 +82,7 @@ Deno.test("hosts that were let in by tokens are a cluster, and others get nothin
     says: RegExp,
   ][] = [
     ["no token", flags.slice(0, -2), /no token to get one with/],
-    ["a used token", flags, /it was good for 1 uses and has had them/],
+    ["a used token", flags, /it was good for one use and has had it/],
   ];
   for (const [what, flags, says] of rows) {
     await t.step(`a host with ${what} does not join, and says so`, async () => {

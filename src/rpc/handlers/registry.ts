@@ -1,9 +1,9 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RegistryHost } from "../../agent/registry_host.ts";
 import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../agent/liveness.ts";
 import { parseApiUrl, parseId, parseNodeName, parseText } from "../../names.ts";
-import { formatAddress, parseAddress } from "../../net/address.ts";
+import { formatAddress, parseAddress, quote } from "../../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import {
   allocationMessage,
@@ -16,6 +16,7 @@ import {
   nodeMessage,
   watchMessage,
 } from "../convert_node.ts";
+import { callerOf } from "../caller.ts";
 import { parseField, parseOptional } from "../fields.ts";
 
 /** How many allocations a page of a handover has. */
@@ -57,7 +58,7 @@ export function createRegistry(
       return { subnets: await describe(await host().pools.release(node)) };
     },
 
-    async join(request) {
+    async join(request, context) {
       const { subnets, hasHandover } = await host().pools.join({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
@@ -65,7 +66,7 @@ export function createRegistry(
           parseField("advertised", text, parseAddress)
         ),
         apiUrl: parseOptional("api_url", request.apiUrl, {
-          parse: parseApiUrl,
+          parse: (text) => parseReached(text, context),
           empty: "",
         }),
         localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
@@ -220,4 +221,19 @@ export function createRegistry(
       return {};
     },
   };
+}
+
+/**
+ * Checks where a node's agent is reached. Other hosts call it: one that was
+ * let in over TLS does not have them speak plain text.
+ */
+function parseReached(text: string, context: HandlerContext): string {
+  const url = parseApiUrl(text);
+  const isMember = callerOf(context).kind === "member";
+  if (!isMember || url.startsWith("https:")) return url;
+  throw new RangeError(
+    `${
+      quote(text)
+    } is plain text, and this node was let in over TLS: it has to be "https://"`,
+  );
 }
