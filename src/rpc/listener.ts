@@ -156,28 +156,42 @@ export class Listener {
     }
     const address = addressOf(socket);
     const isLocal = isLoopback(address);
-    const share = isLocal ? undefined : this.#enter(socket, address);
-    if (!isLocal && !share) {
+    const entry = isLocal ? undefined : this.#enter(socket, address);
+    if (!isLocal && !entry) {
       socket.destroy();
     } else if (this.#handshakes) {
       // What is below TLS has nothing to say any more when its client has not.
       socket.allowHalfOpen = false;
-      this.#handshakes.accept(socket, address);
+      const onKnown = () => entry?.leave();
+      this.#handshakes.accept(socket, { from: address, onKnown });
     } else {
       this.#sniff(socket, {
         caller: { kind: isLocal ? "loopback" : "plain", address },
         serverFingerprint: "",
-        share,
+        share: entry?.share,
       });
     }
   }
 
-  /** Counts a connection of an address; undefined when it is one too many. */
-  #enter(socket: Socket, address: string): ClientShare | undefined {
+  /**
+   * Counts a connection of an address; undefined when it is one too many.
+   *
+   * @returns its share, and what takes it out before it ends
+   */
+  #enter(
+    socket: Socket,
+    address: string,
+  ): { readonly share: ClientShare; readonly leave: () => void } | undefined {
     const { clients } = this.#options;
     const share = clients.enter("address", address);
-    if (share) socket.once("close", () => clients.leave("address", share));
-    return share;
+    if (!share) return undefined;
+    let isIn = true;
+    const leave = () => {
+      if (isIn) clients.leave("address", share);
+      isIn = false;
+    };
+    socket.once("close", leave);
+    return { share, leave };
   }
 
   #sniff(socket: Socket, connection: Connection): void {

@@ -37,6 +37,8 @@ interface Arrival {
   readonly socket: Socket;
   /** Address of the client: a connection that has ended does not know its own. */
   readonly from: string;
+  /** Hears that its client has an identity. */
+  readonly onKnown: () => void;
   /** Of the certificate that it is shown. */
   readonly fingerprint: string;
 }
@@ -81,14 +83,21 @@ export class TlsHandshakes {
   /**
    * Begins a handshake on a connection of which nothing was read. While there
    * is no certificate to show it is closed.
+   *
+   * @param arrival where it comes from, and what hears that its client has an
+   * identity, and counts as that from then on
    */
-  accept(socket: Socket, from: string): void {
+  accept(
+    socket: Socket,
+    { from, onKnown }: Pick<Arrival, "from" | "onKnown">,
+  ): void {
     if (!this.#server) {
       socket.destroy();
       return;
     }
     const ends = endsOf(socket);
-    const arrival = { socket, from, fingerprint: this.#fingerprint };
+    const fingerprint = this.#fingerprint;
+    const arrival = { socket, from, onKnown, fingerprint };
     this.#pending.set(ends, arrival);
     socket.once("close", () => this.#pending.delete(ends));
     this.#arrivals.set(socket, arrival);
@@ -193,6 +202,8 @@ export class TlsHandshakes {
       socket.destroy();
       return;
     }
+    // Many hosts may come from one address.
+    if (kind === "identity") arrival.onKnown();
     const client: LiveClient = {
       ...{ caller, shown },
       authorities: credentials.material?.ca ?? "",
