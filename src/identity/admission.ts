@@ -1,5 +1,4 @@
 import { NetError } from "../error.ts";
-import type { Address } from "../net/address.ts";
 import type { IssuedRecord } from "../pki/certificate.ts";
 import type { PeerIdentity, Role } from "../pki/identity.ts";
 import { findRevocation } from "../pki/revocation.ts";
@@ -23,16 +22,22 @@ export function notCertified({ role, name }: Applicant, why: string): NetError {
   );
 }
 
-/** Returns when a token is for who comes with it. @throws {NetError} `permission_denied` when it is not */
-export function refuseNodeAs(
-  { role, name, addresses }: Applicant & {
-    readonly addresses: readonly Address[];
-  },
+/**
+ * Returns when a token is for who comes with it.
+ *
+ * @param roles what that can be; empty: anything
+ * @throws {NetError} `permission_denied` when it is not
+ */
+export function refuseRole(
+  { role, name }: Applicant,
+  roles: readonly Role[],
 ): void {
-  if (role === "node" || addresses.length === 0) return;
+  if (roles.length === 0 || roles.includes(role)) return;
   throw new NetError(
     "permission_denied",
-    `Cannot join with this token: it is for ${role} "${name}", and a node joins; create one with --role node`,
+    `Cannot join with this token: it is for ${role} "${name}", and ${
+      roles.includes("node") ? "a node" : `an ${roles.join(" or ")}`
+    } joins; create one with --role ${roles[0]}`,
   );
 }
 

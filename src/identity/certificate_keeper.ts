@@ -231,7 +231,11 @@ export class CertificateKeeper {
     }
     const credentials = await askInTurn(
       enrollers,
-      (enroller) => enroller.enrol({ ...order, token, name: node }, signal),
+      (enroller) =>
+        enroller.enrol(
+          { ...order, token, name: node, roles: ["node"] },
+          signal,
+        ),
     );
     return { credentials, tokenId: token.id };
   }

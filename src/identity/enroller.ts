@@ -1,4 +1,5 @@
 import type { Address } from "../net/address.ts";
+import type { Role } from "../pki/identity.ts";
 import type { JoinToken } from "../pki/token.ts";
 import type { Credentials } from "./trust.ts";
 
@@ -14,6 +15,8 @@ export interface SigningOrder {
 export interface EnrolOrder extends SigningOrder {
   readonly token: JoinToken;
   readonly name: string;
+  /** What the newcomer can be: a token for another role is refused, and not used. */
+  readonly roles: readonly Role[];
 }
 
 /** The cluster's authority, as a host reaches it. */

@@ -1,10 +1,10 @@
 import type { Address } from "../net/address.ts";
 import type { TrustRecord } from "../pki/authority.ts";
-import type { PeerIdentity } from "../pki/identity.ts";
+import type { PeerIdentity, Role } from "../pki/identity.ts";
 import type { SigningRequest } from "../pki/signing_request.ts";
 import type { TokenTerms } from "../pki/token_record.ts";
 import type { Store } from "../store/store.ts";
-import { refuseKnownName, refuseNodeAs, refuseRenewal } from "./admission.ts";
+import { refuseKnownName, refuseRenewal, refuseRole } from "./admission.ts";
 import { refuseOthersAddresses } from "./address_holders.ts";
 import {
   type CertificateListing,
@@ -149,7 +149,11 @@ export class IdentityRegistry {
    * `unavailable` when the join has to be begun again
    */
   async finishJoin(
-    join: JoinProof & { readonly addresses: readonly Address[] },
+    join: JoinProof & {
+      readonly addresses: readonly Address[];
+      /** What the newcomer can be; empty: anything, with addresses a node. */
+      readonly roles: readonly Role[];
+    },
   ): Promise<Credentials> {
     checkProof(join);
     let request: Promise<SigningRequest> | undefined;
@@ -165,9 +169,10 @@ export class IdentityRegistry {
       );
       if (!isUsed) this.#challenges.use(join.serverNonce);
       isUsed = true;
-      const { addresses } = join;
+      const { addresses, roles } = join;
       const order = { ...grant, addresses };
-      refuseNodeAs(order);
+      const isNode = roles.length === 0 && addresses.length > 0;
+      refuseRole(grant, isNode ? ["node"] : roles);
       if (!isBound) await refuseKnownName(this.#at(nowMs), order);
       await refuseOthersAddresses(this.#at(nowMs), order);
       return { order, puts };

@@ -1,14 +1,15 @@
 import { NetError } from "../error.ts";
 import type { IdentityFiles } from "../host/identity_files.ts";
 import { createKey } from "../pki/host_key.ts";
-import { readIdentity } from "../pki/certificate_identity.ts";
-import type { PeerIdentity } from "../pki/identity.ts";
-import { parsePem } from "../pki/pem.ts";
+import type { PeerIdentity, Role } from "../pki/identity.ts";
 import { createSigningRequest } from "../pki/signing_request.ts";
 import type { JoinToken } from "../pki/token.ts";
 import type { EnrolOrder, SigningOrder } from "./enroller.ts";
 import { OperatorIdentity, saveOperator } from "./operator_identity.ts";
 import type { Credentials } from "./trust.ts";
+
+/** What the holder of an identity can be. */
+const ROLES: readonly Role[] = ["operator", "readonly"];
 
 /** What making identities takes. */
 export interface OperatorsOptions {
@@ -50,7 +51,7 @@ export class Operators {
    * an answer that was lost is good for the same key.
    *
    * @throws {NetError} `failed_precondition` when there is an identity in the
-   * folder, or the token is that of a node, and as `enrol` does
+   * folder, and as `enrol` does
    */
   async create(order: {
     readonly dir: string;
@@ -77,10 +78,9 @@ export class Operators {
     const credentials = await firstOf(urls, (url) =>
       this.#options.enrol(
         url,
-        { token, name, signingRequest, addresses: [] },
+        { token, name, roles: ROLES, signingRequest, addresses: [] },
         AbortSignal.timeout(timeoutMs),
       ));
-    refuseNode(credentials, { name, tokenPath });
     await files.write("urls", urls.map((url) => `${url}\n`).join(""));
     const { now } = this.#options;
     const tokenId = token.id;
@@ -121,20 +121,6 @@ export class Operators {
         "name the folder that stellar-net identity create has made",
     );
   }
-}
-
-/** Returns when a certificate is for an operator: a node's certificate belongs to an agent. */
-function refuseNode(
-  { chain }: Credentials,
-  { name, tokenPath }: { readonly name: string; readonly tokenPath: string },
-): void {
-  const [own] = parsePem("CERTIFICATE", chain);
-  if (readIdentity(own!).role !== "node") return;
-  throw new NetError(
-    "failed_precondition",
-    `Cannot make an identity with the token in "${tokenPath}": it lets a node in, and has been used for that; ` +
-      `make another one: stellar-net token create --role operator --name ${name}`,
-  );
 }
 
 /** Asks one after another until one is reached. */

@@ -24,7 +24,7 @@ import {
   signingRequestDigest,
 } from "../pki/token_proof.ts";
 import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
-import { readTrust } from "./convert_identity.ts";
+import { readTrust, roleMessage } from "./convert_identity.ts";
 import { isKeyMissing, NO_KEY } from "./explain_tls.ts";
 import { NewcomerCredentials } from "./newcomer_credentials.ts";
 import { closeTlsAgent } from "./tls_agent.ts";
@@ -52,7 +52,7 @@ export async function enrol(
   order: EnrolOrder,
   signal: AbortSignal,
 ): Promise<Credentials> {
-  const { token, name, signingRequest, addresses } = order;
+  const { token, name, roles, signingRequest, addresses } = order;
   const credentials = new NewcomerCredentials(
     await contact(url, order, signal),
   );
@@ -82,6 +82,7 @@ export async function enrol(
       ...{ tokenId: token.id, name, serverNonce, clientNonce, proof },
       signingRequest,
       addresses: addresses.map(formatAddress),
+      roles: roles.map(roleMessage),
     }, { signal });
     return readCredentials(answer.credentials);
   } catch (error) {

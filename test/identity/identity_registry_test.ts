@@ -255,6 +255,26 @@ const REFUSED: readonly [
     "permission_denied",
     /it is for operator "alice", and a node joins/,
   ],
+  [
+    "an operator where a node joins",
+    async (t) =>
+      await t.join(await t.token({ role: "operator", name: "n9" }), {
+        name: "n9",
+        roles: ["node"],
+      }),
+    "permission_denied",
+    /it is for operator "n9", and a node joins; create one with --role node/,
+  ],
+  [
+    "a node where a person joins",
+    async (t) =>
+      await t.join(await t.token(), {
+        name: "alice",
+        roles: ["operator", "readonly"],
+      }),
+    "permission_denied",
+    /it is for node "alice", and an operator or readonly joins; create one with --role operator/,
+  ],
 ];
 
 Deno.test("IdentityRegistry.finishJoin() refuses who may not come in, and uses nothing up", async (t) => {

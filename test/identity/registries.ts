@@ -5,7 +5,7 @@ import { type Address, formatAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/pki/host_key.ts";
 import { fingerprintOf } from "../../src/pki/fingerprint.ts";
 import { readIdentity } from "../../src/pki/certificate_identity.ts";
-import type { PeerIdentity } from "../../src/pki/identity.ts";
+import type { PeerIdentity, Role } from "../../src/pki/identity.ts";
 import { parsePem } from "../../src/pki/pem.ts";
 import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import { parseToken } from "../../src/pki/token.ts";
@@ -106,7 +106,7 @@ export class TestRegistry {
       readonly proof: Parameters<IdentityRegistry["finishJoin"]>[0];
     }
   > {
-    const { name = "n1", addresses = [] } = join;
+    const { name = "n1", addresses = [], roles = [] } = join;
     const key = join.key ?? await createKey();
     const token = parseToken(secret);
     const signingRequest = await createSigningRequest(key);
@@ -123,7 +123,7 @@ export class TestRegistry {
     return {
       key,
       proof: {
-        ...{ ...sent, addresses, signingRequest },
+        ...{ ...sent, addresses, roles, signingRequest },
         proof: proveToken(token, { salt, transcript }),
       },
     };
@@ -149,6 +149,7 @@ export interface TestJoin {
   readonly name?: string;
   readonly key?: string;
   readonly addresses?: readonly Address[];
+  readonly roles?: readonly Role[];
 }
 
 /** Who was certified. */

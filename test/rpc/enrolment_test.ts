@@ -90,6 +90,7 @@ async function orderOf(
   return {
     token,
     name: "host2",
+    roles: ["node"],
     addresses: [parseAddress("127.0.0.2")],
     signingRequest: await createSigningRequest(key ?? await createKey()),
   };

@@ -56,6 +56,7 @@ export function createIdentity(
         proof: request.proof,
         signingRequest: request.signingRequest,
         addresses: parseAddresses(request.addresses),
+        roles: request.roles.flatMap((role) => parseRole(role, "roles") ?? []),
         serverFingerprint: values.get(SERVER_FINGERPRINT),
       });
       return { credentials: credentialsMessage(credentials) };
@@ -168,12 +169,12 @@ function targetOf(
   return { serial: parseField("serial", request.serial, parseSerial) };
 }
 
-function parseRole(message: RoleMessage): Role | undefined {
+function parseRole(message: RoleMessage, field = "role"): Role | undefined {
   try {
     return readRole(message);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw invalidField("role", error.message, error);
+    throw invalidField(field, error.message, error);
   }
 }
 
