@@ -5,14 +5,16 @@ const OTHERS = 0o077;
 
 /**
  * Refuses a file with a secret that others than its owner may read or write.
- * One that is missing is for whoever reads it to tell.
+ * One that is missing, or a folder, is for whoever reads it to tell.
  *
  * @throws {NetError} `failed_precondition` naming the file and its mode
  */
 export async function checkSecretFile(path: string): Promise<void> {
   let mode: number | null;
   try {
-    ({ mode } = await Deno.stat(path));
+    const found = await Deno.stat(path);
+    if (found.isDirectory) return;
+    mode = found.mode;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw new NetError(

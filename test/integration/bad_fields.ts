@@ -266,6 +266,7 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "IdentityService/RenewCertificate addresses[]":
     "who calls is looked at first",
   "IdentityService/CreateToken role": "it is an enumeration",
+  "IdentityService/FinishJoin roles[]": "it is an enumeration",
   "IdentityService/CreateToken max_uses": "it is planned with, tested apart",
   "IdentityService/RevokeCertificates role": "it is an enumeration",
   "IdentityService/RevokeCertificates serial":

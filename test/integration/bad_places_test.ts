@@ -54,7 +54,7 @@ const ROWS: readonly Row[] = [
     async prepare(dir) {
       await Deno.mkdir(`${dir}/state`);
       const bytes = crypto.getRandomValues(new Uint8Array(8192));
-      await Deno.writeFile(`${dir}/state/state.db`, bytes);
+      await Deno.writeFile(`${dir}/state/state.db`, bytes, { mode: 0o600 });
     },
     says: (dir) =>
       `Cannot open the state file "${dir}/state/state.db": ${DAMAGED}`,
