@@ -1,5 +1,11 @@
+import { NetError } from "../error.ts";
 import { parseNodeName } from "../names.ts";
-import { CLIENT_FLAGS } from "./client.ts";
+import {
+  type AgentClients,
+  CLIENT_FLAGS,
+  type Token,
+  TokenState,
+} from "./client.ts";
 import { parseSwitch } from "./flags.ts";
 import type { CommandSpec, Flag, GroupSpec, Operand } from "./spec.ts";
 import { formatTable } from "./table.ts";
@@ -81,10 +87,18 @@ const REMOVE: CommandSpec = {
   run: async (call) => {
     const node = call.operand(NAME);
     const request = { node, force: call.value(FORCE) ?? false };
-    const { subnets } = await call.clients().registry.removeNode(request);
+    const clients = call.clients();
+    const { subnets } = await clients.registry.removeNode(request);
     call.answer({ removed: node, subnets }, [
       formatFreed(`Removed ${node}`, subnets),
     ]);
+    for (const { id, maxUses, used } of await tokensOf(clients, node)) {
+      call.note(
+        `It came in with token ${id}, which lets in ${
+          maxUses - used
+        } more, under any name: stellar-net token revoke ${id}`,
+      );
+    }
   },
 };
 
@@ -95,6 +109,23 @@ export const NODE: GroupSpec = {
   examples: ["stellar-net node list", "stellar-net node remove node3"],
   commands: [LIST, LEAVE, REMOVE],
 };
+
+/** The tokens that a node came in with, and could again. None where they cannot be told. */
+async function tokensOf(
+  { identity }: AgentClients,
+  node: string,
+): Promise<Token[]> {
+  try {
+    const { tokens } = await identity.listTokens({});
+    return tokens.filter(({ state, name, uses }) =>
+      state === TokenState.USABLE && name === "" &&
+      uses.some((use) => use.name === node)
+    );
+  } catch (error) {
+    if (error instanceof NetError) return [];
+    throw error;
+  }
+}
 
 function formatFreed(done: string, subnets: readonly string[]): string {
   return subnets.length === 0

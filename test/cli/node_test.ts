@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { NodeState } from "../../src/cli/client.ts";
+import { NodeState, TokenState } from "../../src/cli/client.ts";
 import { type Handlers, NOW_MS, runFake } from "./fake_io.ts";
 
 const registry: Handlers["registry"] = {
@@ -63,6 +63,29 @@ Deno.test("node remove says what is free again", async () => {
     "Removed n1: 172.16.0.0/22 can be handed out again\n",
   );
   assert.deepEqual(asked, [["n1", true, ""]]);
+});
+
+Deno.test("node remove names the tokens that would let it in again", async () => {
+  const common = { state: TokenState.USABLE, maxUses: 10, used: 2 };
+  const uses = [{ name: "n1" }, { name: "n2" }];
+  const run = await runFake(["node", "remove", "n1"], {
+    registry: { removeNode: () => ({}) },
+    identity: {
+      listTokens: () => ({
+        tokens: [
+          { ...common, id: "000000000001", uses },
+          { ...common, id: "000000000002", uses: [{ name: "n2" }] },
+          { ...common, id: "000000000003", uses, name: "n1" },
+          { ...common, id: "000000000004", uses, state: TokenState.REVOKED },
+        ],
+      }),
+    },
+  });
+  assert.equal(run.stdout, "Removed n1\n");
+  assert.equal(
+    run.stderr,
+    "It came in with token 000000000001, which lets in 8 more, under any name: stellar-net token revoke 000000000001\n",
+  );
 });
 
 Deno.test("node leave says what is free again, and how it comes back", async (t) => {
