@@ -1,23 +1,16 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { parseText } from "../names.ts";
 import { quote } from "../net/address.ts";
 import { type AuditRecord, CLIENT_FLAGS } from "./client.ts";
-import { parseDuration, parseInteger, parseSwitch } from "./flags.ts";
+import { parseSwitch } from "./flags.ts";
+import { createSince, LIMIT, readSince } from "./record_flags.ts";
 import type { CommandSpec, Flag } from "./spec.ts";
 import { formatTable } from "./table.ts";
 import { formatUtc } from "./text.ts";
 import { orNull, viewTime } from "./views.ts";
 
-/** The most that one answer of the agent holds. */
-const MAX_LIMIT = 1_000;
 const CALL_NAME = /^[A-Z][A-Za-z]{0,63}$/;
 
-const SINCE: Flag<number> = {
-  name: "since",
-  value: "DURATION",
-  description: "only what was asked within this time before now, such as 24h",
-  parse: parseDuration,
-};
+const SINCE = createSince("was asked");
 
 const CALLER: Flag<string> = {
   name: "caller",
@@ -37,14 +30,6 @@ const FAILED: Flag<boolean> = {
   name: "failed",
   description: "only what was refused or failed",
   parse: parseSwitch,
-};
-
-const LIMIT: Flag<number> & { readonly default: string } = {
-  name: "limit",
-  value: "N",
-  description: `at most so many, 1 to ${MAX_LIMIT}`,
-  default: "50",
-  parse: parseInteger(1, MAX_LIMIT),
 };
 
 /** A call that would change something, as `--json` prints it. */
@@ -69,15 +54,13 @@ export const AUDIT: CommandSpec = {
     "stellar-net audit --failed --limit 200 --json",
   ],
   run: async (call) => {
-    const sinceMs = call.value(SINCE);
     const limit = call.value(LIMIT);
     const request = {
       limit,
       caller: call.value(CALLER) ?? "",
       call: call.value(CALL) ?? "",
       failed: call.value(FAILED) ?? false,
-      ...sinceMs !== undefined &&
-        { since: timestampFromMs(call.io.now() - sinceMs) },
+      ...readSince(call, SINCE),
     };
     const message = await call.clients().agent.listAudit(request);
     const records = message.records.map(viewRecord);

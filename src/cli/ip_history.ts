@@ -1,15 +1,12 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { parseContainerId } from "../names.ts";
 import { CLIENT_FLAGS } from "./client.ts";
-import { parseAddressText, parseDuration, parseInteger } from "./flags.ts";
+import { parseAddressText } from "./flags.ts";
 import { NODE } from "./ip_allocation.ts";
+import { createSince, LIMIT, readSince } from "./record_flags.ts";
 import type { CommandSpec, Flag } from "./spec.ts";
 import { formatTable } from "./table.ts";
 import { formatUtc } from "./text.ts";
 import { viewHistory } from "./views.ts";
-
-/** The most that one answer of the agent holds. */
-const MAX_LIMIT = 1_000;
 
 const ADDRESS: Flag<string> = {
   name: "address",
@@ -25,20 +22,7 @@ const CONTAINER: Flag<string> = {
   parse: parseContainerId,
 };
 
-const SINCE: Flag<number> = {
-  name: "since",
-  value: "DURATION",
-  description: "only what was held within this time before now, such as 24h",
-  parse: parseDuration,
-};
-
-const LIMIT: Flag<number> & { readonly default: string } = {
-  name: "limit",
-  value: "N",
-  description: `at most so many, 1 to ${MAX_LIMIT}`,
-  default: "50",
-  parse: parseInteger(1, MAX_LIMIT),
-};
+const SINCE = createSince("was held");
 
 export const HISTORY: CommandSpec = {
   name: "history",
@@ -50,16 +34,13 @@ export const HISTORY: CommandSpec = {
     "stellar-net ip history --container web-1 --since 24h",
   ],
   run: async (call) => {
-    const sinceMs = call.value(SINCE);
     const limit = call.value(LIMIT);
     const request = {
       node: call.value(NODE) ?? "",
       address: call.value(ADDRESS) ?? "",
       containerId: call.value(CONTAINER) ?? "",
       limit,
-      ...sinceMs === undefined
-        ? {}
-        : { since: timestampFromMs(call.io.now() - sinceMs) },
+      ...readSince(call, SINCE),
     };
     const { records, truncated } = await call.clients().ipam.listHistory(
       request,
