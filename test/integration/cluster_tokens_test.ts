@@ -112,7 +112,8 @@ Deno.test("a host joins with a token that holds, and with no other", async (t) =
     {
       what: "used up",
       text: usedUp,
-      says: /Cannot join with this token: it was good for 1 uses/,
+      says:
+        /Cannot join with this token: it was good for one use and has had it/,
       listed: [idOf(usedUp), "used up", 1],
     },
     {
