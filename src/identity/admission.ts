@@ -89,18 +89,15 @@ export async function refuseRenewal(
     readonly nodes: KnownNodes;
     readonly nowMs: number;
   },
-  { identity, request, isEnded }: {
-    readonly identity: PeerIdentity;
-    readonly request: SigningRequest;
-    /** Whether the certificate has ended. */
-    readonly isEnded: boolean;
-  },
+  identity: PeerIdentity,
+  request: SigningRequest,
 ): Promise<void> {
   const revocations = await readRevocations(registered.store);
   const isOther = identity.clusterId !== registered.clusterId;
   if (isOther || findRevocation(revocations, identity)) {
     throw notCertified(identity, "its certificate is not accepted any more");
   }
+  const isEnded = registered.nowMs >= identity.notAfterMs;
   if (isEnded) await refuseEnded(registered, identity, request);
 }
 

@@ -198,22 +198,19 @@ export class IdentityRegistry {
   /**
    * Certifies a key for who has a certificate.
    *
-   * @param identity what the certificate says; that it holds was verified
-   * @param isEnded whether it has ended: for a node's that is no reason to
-   * refuse it, for a while
+   * @param identity what the certificate says; who issued it was verified. A
+   * node's may have ended, for a while
    * @throws {NetError} `permission_denied` when it is revoked, has ended too
    * long ago, or an address belongs to another
    */
   async renew(
     identity: PeerIdentity,
     { addresses, signingRequest }: SigningOrder,
-    { isEnded }: { readonly isEnded: boolean },
   ): Promise<Credentials> {
     const request = await parseSigningRequest(signingRequest);
     const { role, name } = identity;
     return await this.#certify(async (nowMs) => {
-      const renewal = { identity, request, isEnded };
-      await refuseRenewal(this.#at(nowMs), renewal);
+      await refuseRenewal(this.#at(nowMs), identity, request);
       const order = { role, name, addresses, request };
       await refuseOthersAddresses(this.#at(nowMs), order);
       return { order };

@@ -176,7 +176,8 @@ const ROWS: readonly Row[] = [
     ...UNWRITTEN,
   },
   {
-    pattern: /ECONNRESET|EPIPE|REFUSED_STREAM|closed|destroyed|server stopped/,
+    pattern:
+      /ECONNRESET|EPIPE|REFUSED_STREAM|PREMATURE_CLOSE|closed|destroyed|server stopped/,
     says: "the connection broke",
   },
 ];

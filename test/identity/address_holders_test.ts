@@ -31,7 +31,7 @@ const ROWS: readonly [
 ][] = [
   [
     "an address of another that it does not advertise",
-    (t, n1) => t.renew(n1, { addresses: [OTHER, SECOND] }),
+    (t, n1) => t.renew(n1, [OTHER, SECOND]),
     /^Cannot certify node "n1": node "host1" has a certificate for 192\.0\.2\.1; /,
   ],
   [
@@ -44,7 +44,7 @@ const ROWS: readonly [
     async (t, n1) => {
       await t.join(await t.token(), { name: "n2" });
       t.nodes.set("n2", ["198.18.0.2"]);
-      return t.renew(n1, { addresses: [OTHER] });
+      return t.renew(n1, [OTHER]);
     },
     undefined,
   ],
@@ -53,7 +53,7 @@ const ROWS: readonly [
     async (t, n1) => {
       t.clock.nowMs += 1;
       await signOwn(t, [OWN]);
-      return t.renew(n1, { addresses: [OTHER, SECOND] });
+      return t.renew(n1, [OTHER, SECOND]);
     },
     undefined,
   ],
@@ -61,7 +61,7 @@ const ROWS: readonly [
     "an address of a node that was removed",
     async (t, n1) => {
       await t.registry.revoke({ role: "node", name: "host1" }, "");
-      return t.renew(n1, { addresses: [OTHER, SECOND] });
+      return t.renew(n1, [OTHER, SECOND]);
     },
     undefined,
   ],
@@ -69,7 +69,7 @@ const ROWS: readonly [
     "an address of a node that has left",
     (t, n1) => {
       t.nodes.delete("host1");
-      return t.renew(n1, { addresses: [OTHER, SECOND] });
+      return t.renew(n1, [OTHER, SECOND]);
     },
     undefined,
   ],
@@ -77,7 +77,7 @@ const ROWS: readonly [
     "an address of a node whose certificate has ended",
     (t, n1) => {
       t.clock.nowMs += 24 * HOUR_MS;
-      return t.renew(n1, { addresses: [OTHER, SECOND], isEnded: true });
+      return t.renew(n1, [OTHER, SECOND]);
     },
     undefined,
   ],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseAddress } from "../../src/net/address.ts";
+import { type Address, parseAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/pki/host_key.ts";
 import { formatPem } from "../../src/pki/pem.ts";
 import { createSigningRequest } from "../../src/pki/signing_request.ts";
@@ -349,38 +349,38 @@ test("signs for the node of its own agent without a token", async (t) => {
 const RENEWALS: readonly [
   what: string,
   prepare: (t: TestRegistry, joined: TestMember) => Promise<unknown>,
-  options: Parameters<TestRegistry["renew"]>[1],
+  addresses: readonly Address[],
   refusal: RegExp | undefined,
 ][] = [
-  ["in time", () => Promise.resolve(), {}, undefined],
+  ["in time", () => Promise.resolve(), [], undefined],
   [
     "with the address of another",
     (t) => Promise.resolve(t.nodes.set("n2", ["198.18.0.2"])),
-    { addresses: [ADDRESS] },
+    [ADDRESS],
     /node "n2" is reached at 198\.18\.0\.2/,
   ],
   [
     "of a revoked name",
     (t) => t.registry.revoke({ role: "node", name: "n1" }, ""),
-    {},
+    [],
     /is not accepted any more$/,
   ],
   [
     "of a revoked certificate",
     (t, { identity }) => t.registry.revoke({ serial: identity.serial }, ""),
-    {},
+    [],
     /is not accepted any more$/,
   ],
   [
     "30 days after its end",
     (t) => Promise.resolve(t.clock.nowMs += 31 * DAY_MS - 1),
-    { isEnded: true },
+    [],
     undefined,
   ],
   [
     "later",
     (t) => Promise.resolve(t.clock.nowMs += 31 * DAY_MS),
-    { isEnded: true },
+    [],
     /more than 30 days ago; join again with a token$/,
   ],
   [
@@ -389,7 +389,7 @@ const RENEWALS: readonly [
       t.clock.nowMs += 2 * DAY_MS;
       return Promise.resolve(t.nodes.delete("n1"));
     },
-    { isEnded: true },
+    [],
     /has no node of that name any more; join again with a token$/,
   ],
   [
@@ -398,7 +398,7 @@ const RENEWALS: readonly [
       t.clock.nowMs += 2 * DAY_MS;
       await t.join(await t.token({ name: "n1" }));
     },
-    { isEnded: true },
+    [],
     /another key has a certificate of that name since; join again/,
   ],
   [
@@ -410,13 +410,13 @@ const RENEWALS: readonly [
       t.clock.nowMs += 28 * DAY_MS;
       await t.registry.tidy();
     },
-    { isEnded: true },
+    [],
     /is not accepted any more$/,
   ],
 ];
 
 Deno.test("IdentityRegistry.renew() certifies who still belongs to the cluster", async (t) => {
-  for (const [what, prepare, options, refusal] of RENEWALS) {
+  for (const [what, prepare, addresses, refusal] of RENEWALS) {
     await t.step(what, async () => {
       const store = await openDenoKv({ path: ":memory:" });
       try {
@@ -424,7 +424,7 @@ Deno.test("IdentityRegistry.renew() certifies who still belongs to the cluster",
         const joined = await t.join(await t.token());
         t.nodes.set("n1", []);
         await prepare(t, joined);
-        const renewal = t.renew(joined, options).then(
+        const renewal = t.renew(joined, addresses).then(
           ({ identity }) => identity.name,
           ({ code, message }) => `${code}: ${message}`,
         );

@@ -132,15 +132,11 @@ export class TestRegistry {
   /** Renews what a member has, with its key. */
   async renew(
     { key, identity }: TestMember,
-    options: { isEnded?: boolean; addresses?: readonly Address[] } = {},
+    addresses: readonly Address[] = [],
   ): Promise<TestMember> {
-    const { isEnded = false, addresses = [] } = options;
     const signingRequest = await createSigningRequest(key);
     const order = { addresses, signingRequest };
-    return member(
-      key,
-      await this.registry.renew(identity, order, { isEnded }),
-    );
+    return member(key, await this.registry.renew(identity, order));
   }
 }
 

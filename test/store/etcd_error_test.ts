@@ -52,6 +52,11 @@ const ROWS: readonly Row[] = [
   ],
   [etcd(Code.Unavailable, "server stopped"), /connection broke/, UNKNOWN],
   [
+    system("ERR_STREAM_PREMATURE_CLOSE", "Premature close"),
+    /connection broke/,
+    UNKNOWN,
+  ],
+  [
     etcd(Code.ResourceExhausted, "mvcc: database space exceeded"),
     /alarm NOSPACE.*etcdctl alarm disarm/,
     { code: "unavailable", retry: "never", isUnwritten: false },

@@ -64,11 +64,10 @@ export function createIdentity(
 
     async renewCertificate(request, context) {
       const registry = identity();
-      const { holder, isEnded } = holderOf(context);
-      const credentials = await registry.renew(holder, {
+      const credentials = await registry.renew(holderOf(context), {
         signingRequest: request.signingRequest,
         addresses: parseAddresses(request.addresses),
-      }, { isEnded });
+      });
       return { credentials: credentialsMessage(credentials) };
     },
 
@@ -133,16 +132,10 @@ export function createIdentity(
 }
 
 /** Whose certificate is renewed: who calls, never who the request names. */
-function holderOf(
-  context: HandlerContext,
-): { readonly holder: PeerIdentity; readonly isEnded: boolean } {
+function holderOf(context: HandlerContext): PeerIdentity {
   const caller = callerOf(context);
-  if (caller.kind === "member") {
-    return { holder: caller.identity, isEnded: false };
-  }
-  if (caller.kind === "refused" && caller.ended) {
-    return { holder: caller.ended, isEnded: true };
-  }
+  if (caller.kind === "member") return caller.identity;
+  if (caller.kind === "refused" && caller.ended) return caller.ended;
   throw new NetError(
     "unauthenticated",
     caller.kind === "refused"

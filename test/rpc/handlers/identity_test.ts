@@ -120,7 +120,8 @@ Deno.test("createIdentity() lets a host in with a token, and renews what it gave
     assert.equal(identityIn(renewed.credentials?.chain).name, "host2");
     const why = "Cannot accept the certificate: it has ended";
     const address = "198.18.0.2";
-    service.caller = { kind: "refused", why, ended: identity, address };
+    const ended = { ...identity, notAfterMs: Date.now() };
+    service.caller = { kind: "refused", why, ended, address };
     await assert.rejects(client.renewCertificate({ signingRequest }), {
       code: Code.PermissionDenied,
       rawMessage: /has no node of that name any more/,
