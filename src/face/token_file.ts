@@ -13,6 +13,8 @@ export async function readTokenFile(path: string): Promise<JoinToken> {
   } catch (cause) {
     const what = cause instanceof Deno.errors.NotFound
       ? `there is no such file; ${MAKE}`
+      : cause instanceof Deno.errors.IsADirectory
+      ? `it is a folder, not a file; ${MAKE}`
       : cause instanceof RangeError
       ? `${cause.message.replace(/^The join token/, "it")}; ${MAKE}`
       : cause instanceof Error

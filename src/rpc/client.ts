@@ -214,7 +214,8 @@ async function describe(code: string, target: RpcTarget): Promise<string> {
   }
   if (code === "EACCES" || code === "EPERM") {
     return `no permission${await describeOwner(target.socketPath)}; ` +
-      "run this as the agent's user, usually root";
+      "run this as the agent's user, usually root, or in the group of the " +
+      "agent's --socket-group, or as an operator with --url and --identity";
   }
   if (code === "ECONNREFUSED" && !await isSocket(target.socketPath)) {
     return "this is not a socket: name the agent's with --socket";

@@ -181,7 +181,9 @@ Deno.test("a socket that may not be used: the message names its owner", async ()
       assert.equal(
         JSON.parse(stdout).error,
         `Cannot reach the agent at "${socketPath}": no permission, ` +
-          `it belongs to ${owner}; run this as the agent's user, usually root`,
+          `it belongs to ${owner}; run this as the agent's user, usually root, ` +
+          "or in the group of the agent's --socket-group, or as an operator " +
+          "with --url and --identity",
       );
     });
   });
