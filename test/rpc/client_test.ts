@@ -162,7 +162,7 @@ Deno.test("a process that has made its calls ends at once", async () => {
       assert.equal(code, 0, stderr);
       const { answer, idleMs } = JSON.parse(stdout);
       assert.equal(answer, "stellar.services.network.v1");
-      assert.ok(idleMs < 1000, `it ended ${idleMs} ms after its last call`);
+      assert.ok(idleMs < 5000, `it ended ${idleMs} ms after its last call`);
     }
   });
 });
