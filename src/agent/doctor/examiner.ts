@@ -21,6 +21,7 @@ import {
 import type { Check } from "./check.ts";
 import type { ClusterNode } from "../cluster_view.ts";
 import type { HostKeeper } from "../host_keeper.ts";
+import { sleep } from "../sleep.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./path_facts.ts";
 import { checkRoutes } from "./route_checks.ts";
@@ -42,6 +43,10 @@ export interface ExaminerOptions {
   readonly now: () => number;
 }
 
+/** How long an agent that has just started may take to hear of the other nodes. */
+const HEARD_MS = 5_000;
+const LOOK_EVERY_MS = 50;
+
 /** Examines this host, and the path to another node. */
 export class Examiner {
   readonly #options: ExaminerOptions;
@@ -54,18 +59,13 @@ export class Examiner {
    * Makes all checks. Takes some seconds where something is wrong.
    *
    * @param peer name of the node to check the path to; undefined for none
-   * @throws {NetError} `not_found` when no node has that name
+   * @throws {NetError} `not_found` when no node has that name, `unavailable`
+   * when this node has not heard of the others yet
    */
   async examine(peer: string | undefined): Promise<Check[]> {
     const { agent, keeper, probe } = this.#options;
+    const node = peer === undefined ? undefined : await this.#find(peer);
     const { nodes } = await agent.home.current();
-    const node = peer === undefined ? undefined : nodes.get(peer);
-    if (peer !== undefined && !node) {
-      throw new NetError(
-        "not_found",
-        `Cannot examine the path to "${peer}": no node has that name; "stellar-net node list" lists those that are known`,
-      );
-    }
     const all = [...nodes.values()];
     const interfaces = await keeper.readInterfaces();
     const report = await keeper.reconcileRoutes();
@@ -85,6 +85,32 @@ export class Examiner {
       ...addresses,
       ...path,
     ];
+  }
+
+  async #find(peer: string): Promise<ClusterNode> {
+    const { home } = this.#options.agent;
+    const late = AbortSignal.timeout(HEARD_MS);
+    for (;;) {
+      const { nodes, revision } = await home.current();
+      const node = nodes.get(peer);
+      if (node) return node;
+      const { state, problem } = home.link;
+      if (revision > 0 || state === "hosted") {
+        throw new NetError(
+          "not_found",
+          `Cannot examine the path to "${peer}": no node has that name; "stellar-net node list" lists those that are known`,
+        );
+      }
+      if (late.aborted || state === "fenced" || state === "left") {
+        throw new NetError(
+          "unavailable",
+          `Cannot examine the path to "${peer}": this node has not heard of the others yet${
+            problem === "" ? "" : `: ${problem}`
+          }; run "stellar-net doctor" without a name`,
+        );
+      }
+      await sleep(LOOK_EVERY_MS, late);
+    }
   }
 
   async #checkAgent(nodes: readonly ClusterNode[]): Promise<Check[]> {

@@ -1143,7 +1143,8 @@ export const AgentService: GenService<{
   },
   /**
    * Examine checks this host, and the path to another node.
-   * NOT_FOUND when no node has that name.
+   * NOT_FOUND when no node has that name, UNAVAILABLE when the agent has not
+   * heard of the others yet.
    *
    * @generated from rpc stellar.net.v1.AgentService.Examine
    */
