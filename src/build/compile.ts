@@ -8,7 +8,7 @@ import type { Target } from "./target.ts";
  * (docs/performance.md).
  */
 const V8_FLAGS =
-  "--v8-flags=--max-semi-space-size=8,--heap-growing-percent=100";
+  "--v8-flags=--max-semi-space-size=4,--heap-growing-percent=100";
 const UNSTABLE = ["kv", "lazy-dynamic-imports", "net"]
   .map((name) => `--unstable-${name}`);
 
