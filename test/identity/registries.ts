@@ -6,6 +6,7 @@ import { createKey } from "../../src/pki/host_key.ts";
 import { fingerprintOf } from "../../src/pki/fingerprint.ts";
 import { readIdentity } from "../../src/pki/certificate_identity.ts";
 import type { PeerIdentity, Role } from "../../src/pki/identity.ts";
+import { openDenoKv } from "../../src/store/deno_kv.ts";
 import { parsePem } from "../../src/pki/pem.ts";
 import { createSigningRequest } from "../../src/pki/signing_request.ts";
 import { parseToken } from "../../src/pki/token.ts";
@@ -159,4 +160,19 @@ export interface TestMember {
 export function member(key: string, credentials: Credentials): TestMember {
   const [der] = parsePem("CERTIFICATE", credentials.chain);
   return { key, credentials, identity: readIdentity(der!) };
+}
+
+/** Registers a test with an authority of its own. */
+export function testRegistry(
+  name: string,
+  body: (t: TestRegistry) => Promise<void>,
+): void {
+  Deno.test(`IdentityRegistry ${name}`, async () => {
+    const store = await openDenoKv({ path: ":memory:" });
+    try {
+      await body(await TestRegistry.open(store));
+    } finally {
+      await store.close();
+    }
+  });
 }
