@@ -101,7 +101,15 @@ const CREATE: CommandSpec = {
     if (file === undefined) {
       call.answer({ token: secret, ...view }, [secret]);
     } else {
-      await call.io.files.write(file, bytesOf(`${secret}\n`));
+      try {
+        await call.io.files.write(file, bytesOf(`${secret}\n`));
+      } catch (error) {
+        // Nobody has it.
+        await identity.revokeToken({ id: view.id }).catch(() => {
+          call.note(`Nobody has it: stellar-net token revoke ${view.id}`);
+        });
+        throw error;
+      }
       call.answer({ file, ...view }, [
         `Wrote ${file}: token ${view.id}, until ${formatUtc(view.expiresAt)}`,
       ]);

@@ -85,19 +85,21 @@ export function planTokenCreate(
   if (!(lifetimeMs >= min && lifetimeMs <= max)) {
     return refuse(
       "invalid_argument",
-      `${what}: a lifetime of ${lifetimeMs} ms is not within a minute and 30 days`,
+      `${what}: field "lifetime" is ${lifetimeMs / 1000} s, and has to be ${
+        min / 1000
+      } s to ${max / 1000} s`,
     );
   }
   if (!Number.isInteger(maxUses) || maxUses < 1 || maxUses > MAX_USES) {
     return refuse(
       "invalid_argument",
-      `${what}: ${maxUses} is no number of uses, it has to be 1 to ${MAX_USES}`,
+      `${what}: field "max_uses" is ${maxUses}, and has to be 1 to ${MAX_USES}`,
     );
   }
   if (name === "" && role !== "node") {
     return refuse(
       "invalid_argument",
-      `${what}: role ${role} needs the name of who it is for`,
+      `${what}: field "name" is empty, and role ${role} needs the name of who it is for`,
     );
   }
   try {

@@ -51,6 +51,8 @@ export interface FakeIoOptions extends Handlers {
   readonly uplinkMtu?: number;
   /** What installing finds. Default: a host with nothing, and no systemd. */
   readonly installer?: InstallIo;
+  /** Thrown in place of writing a file. */
+  readonly writeError?: Error;
   /** Thrown by the agent in place of running. */
   readonly agentError?: unknown;
   /** What programs of the host leave. Default: nothing, and success. */
@@ -130,9 +132,13 @@ const MIGRATED: MigrationSummary = {
 };
 
 /** Files in memory: one is there when all of it is. */
-function fakeFiles(written: Map<string, Uint8Array>): WholeFiles {
+function fakeFiles(
+  written: Map<string, Uint8Array>,
+  { writeError }: FakeIoOptions,
+): WholeFiles {
   return {
     async write(path, pieces) {
+      if (writeError) throw writeError;
       const all: Uint8Array<ArrayBuffer>[] = [];
       for await (const piece of pieces) all.push(piece);
       written.set(path, await new Blob(all).bytes());
@@ -230,7 +236,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     },
     installer: () =>
       Promise.resolve(options.installer ?? createFakeInstaller()),
-    files: fakeFiles(written),
+    files: fakeFiles(written, options),
     commands: {
       run: ({ program, args }) =>
         Promise.resolve(

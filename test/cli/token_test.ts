@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { NetError } from "../../src/error.ts";
 import { Role, TokenState } from "../../src/cli/client.ts";
 import { type Handlers, NOW_MS, runFake } from "./fake_io.ts";
 
@@ -85,6 +87,34 @@ Deno.test("token create writes the secret to a file, and shows it nowhere else",
       assert.ok(!(run.stdout + run.stderr).includes("stn1"), run.stdout);
       assert.match(run.stderr, /--token-file \/root\/t\n$/);
       assert.match(run.stdout, /0123456789ab/);
+    });
+  }
+});
+
+Deno.test("token create leaves no token behind that it cannot write", async (t) => {
+  const writeError = new NetError("unavailable", 'Cannot write "/x/t": full');
+  const args = ["token", "create", "--file", "/x/t"];
+  for (const isReached of [true, false]) {
+    await t.step(`the agent is reached: ${isReached}`, async () => {
+      const revoked: string[] = [];
+      const { identity } = createTokens();
+      const revokeToken = ({ id }: { readonly id: string }) => {
+        if (!isReached) throw new ConnectError("gone", Code.Unavailable);
+        revoked.push(id);
+        return {};
+      };
+      const run = await runFake(args, {
+        identity: { ...identity, revokeToken },
+        writeError,
+      });
+      assert.equal(run.code, 1);
+      assert.match(run.stderr, /Cannot write "\/x\/t": full/);
+      assert.deepEqual(revoked, isReached ? ["0123456789ab"] : []);
+      assert.equal(
+        run.stderr.includes("stellar-net token revoke 0123456789ab"),
+        !isReached,
+      );
+      assert.ok(!(run.stdout + run.stderr).includes("stn1"));
     });
   }
 });

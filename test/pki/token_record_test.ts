@@ -66,12 +66,15 @@ Deno.test("planTokenCreate() writes what was asked for", () => {
 
 Deno.test("planTokenCreate() refuses terms that make no sense", async (t) => {
   const rows: readonly [terms: Partial<TokenTerms>, message: RegExp][] = [
-    [{ lifetimeMs: 59_999 }, /lifetime of 59999 ms is not within a minute/],
-    [{ lifetimeMs: 31 * 24 * HOUR_MS }, /is not within a minute and 30 days/],
-    [{ lifetimeMs: NaN }, /lifetime of NaN ms/],
-    [{ maxUses: 0 }, /0 is no number of uses/],
-    [{ maxUses: 1.5 }, /1.5 is no number of uses/],
-    [{ maxUses: 10_001 }, /it has to be 1 to 10000/],
+    [
+      { lifetimeMs: 59_999 },
+      /"lifetime" is 59.999 s, and has to be 60 s to 2592000 s$/,
+    ],
+    [{ lifetimeMs: 31 * 24 * HOUR_MS }, /"lifetime" is 2678400 s,/],
+    [{ lifetimeMs: NaN }, /"lifetime" is NaN s/],
+    [{ maxUses: 0 }, /"max_uses" is 0, and has to be 1 to 10000$/],
+    [{ maxUses: 1.5 }, /"max_uses" is 1.5,/],
+    [{ maxUses: 10_001 }, /"max_uses" is 10001,/],
     [{ role: "operator" }, /role operator needs the name of who it is for/],
     [{ role: "readonly" }, /role readonly needs the name of who it is for/],
     [{ name: "a/b" }, /"a\/b" is not valid/],
