@@ -81,7 +81,7 @@ export function parseApiUrl(text: string): string {
   return check(
     text,
     API_URL.test(text) && URL.canParse(text),
-    'a URL such as "http://198.18.0.1:9000"',
+    'a URL such as "https://198.18.0.1:9000"',
   );
 }
 

@@ -8,7 +8,7 @@ import { explainTls } from "./explain_tls.ts";
 import { noCertificate, tlsAgentOf } from "./tls_agent.ts";
 import type { TlsCredentials } from "./tls_credentials.ts";
 
-/** Where an agent is: the path of its unix socket, or a URL such as "http://192.0.2.1:9000". */
+/** Where an agent is: the path of its unix socket, or a URL such as "https://192.0.2.1:9000". */
 export type RpcTarget =
   | { readonly socketPath: string }
   | { readonly url: string };
