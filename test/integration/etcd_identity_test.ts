@@ -93,24 +93,43 @@ Deno.test("agents that share a registry in etcd are one authority", async (t) =>
     await cluster.agreed();
   });
 
-  await t.step("a rotation at one is one at both", async () => {
-    const startedMs = performance.now();
-    await one.must("stellar-net", ["identity", "rotate", "--compromised"]);
-    await lab.waitFor("both to be certified by it", async () => {
-      const [atOne, atOther] = await generations();
-      return atOne === 2 && atOther === 2;
-    }, { timeoutMs: TIMEOUT_MS });
-    const tookMs = performance.now() - startedMs;
-    console.log(`both have gone over after ${(tookMs / 1000).toFixed(1)} s`);
+  await t.step("an announced rotation at one is one at both", async () => {
     await other.must("stellar-net", [
-      ...["token", "create", "--uses", "2", "--file", tokenPath(first)],
+      ...["identity", "rotate", "--announce", "2s"],
     ]);
-    await Deno.copyFile(tokenPath(first), tokenPath(second));
     await lab.waitFor(
-      "the others to be certified by it",
-      async () => (await generations()).every((generation) => generation === 2),
-      { timeoutMs: TIMEOUT_MS },
+      "all to go over when they are told to renew",
+      async () => {
+        for (const { agent } of hosts) Deno.kill(agent.pid, "SIGHUP");
+        return (await generations()).every((generation) => generation === 2);
+      },
+      { timeoutMs: TIMEOUT_MS, everyMs: 1000 },
     );
     await cluster.agreed();
   });
+
+  await t.step(
+    "an authority that is compromised at one is at both",
+    async () => {
+      const startedMs = performance.now();
+      await one.must("stellar-net", ["identity", "rotate", "--compromised"]);
+      await lab.waitFor("both to be certified by it", async () => {
+        const [atOne, atOther] = await generations();
+        return atOne === 3 && atOther === 3;
+      }, { timeoutMs: TIMEOUT_MS });
+      const tookMs = performance.now() - startedMs;
+      console.log(`both have gone over after ${(tookMs / 1000).toFixed(1)} s`);
+      await other.must("stellar-net", [
+        ...["token", "create", "--uses", "2", "--file", tokenPath(first)],
+      ]);
+      await Deno.copyFile(tokenPath(first), tokenPath(second));
+      await lab.waitFor(
+        "the others to be certified by it",
+        async () =>
+          (await generations()).every((generation) => generation === 3),
+        { timeoutMs: TIMEOUT_MS },
+      );
+      await cluster.agreed();
+    },
+  );
 });
