@@ -9,7 +9,7 @@ if (import.meta.main) {
   if (Deno.env.get("CNI_COMMAND") === undefined) {
     const [{ default: { version } }, { runCommandLine }] = await Promise.all([
       import("./deno.json", { with: { type: "json" } }),
-      import("./src/face/command_line.ts"),
+      import("./src/main/command_line.ts"),
     ]);
     const main = import.meta.filename!;
     const dir = import.meta.dirname!;
@@ -19,7 +19,7 @@ if (import.meta.main) {
     if (BUILD.kind !== "sources") {
       await (await import("./src/build/keep_folders.ts")).keepToItself();
     }
-    const { runPlugin } = await import("./src/face/plugin.ts");
+    const { runPlugin } = await import("./src/main/plugin.ts");
     // A runtime that leaves stdin open must not keep the plugin waiting.
     Deno.exit(await runPlugin());
   }

@@ -10,10 +10,10 @@ const ROWS: readonly {
   readonly why: string;
 }[] = [{
   packages: ["npm:pkijs", "npm:asn1js"],
-  with: "src/identity/node_identity.ts",
-  without: ["main.ts", "src/face/agent.ts", "src/face/plugin.ts"]
-    .concat("src/face/command_line.ts", "src/rpc/server.ts")
-    .concat("src/agent/agent.ts", "src/identity/identity_registry.ts"),
+  with: "src/security/node_identity.ts",
+  without: ["main.ts", "src/main/agent.ts", "src/main/plugin.ts"]
+    .concat("src/main/command_line.ts", "src/api/server/server.ts")
+    .concat("src/agent/agent.ts", "src/security/identity_registry.ts"),
   why: "who needs no certificate does without 17 MB",
 }];
 

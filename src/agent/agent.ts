@@ -1,6 +1,10 @@
-import { NetError } from "../error.ts";
-import { type Allocation, type Owner, ownerKey } from "../ipam/allocation.ts";
-import type { AllocationPlan } from "../ipam/plan.ts";
+import { NetError } from "../base/error.ts";
+import {
+  type Allocation,
+  type Owner,
+  ownerKey,
+} from "../addresses/plan/allocation.ts";
+import type { AllocationPlan } from "../addresses/plan/plan.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { AgentOptions } from "./agent_options.ts";
@@ -9,20 +13,20 @@ import {
   countCluster,
   describeStores,
 } from "./agent_status.ts";
-import type { Allocators } from "./allocators.ts";
-import { Containers } from "./containers.ts";
+import type { Allocators } from "../addresses/allocators.ts";
+import { Containers } from "../addresses/containers.ts";
 import {
   type HistoryQuery,
   type HistoryRecord,
   pruneHistory,
   readHistory,
-} from "./history.ts";
-import type { Home } from "./home.ts";
-import { type HostedRegistry, openHome } from "./open_home.ts";
+} from "../addresses/history.ts";
+import type { Home } from "../member/member.ts";
+import { type HostedRegistry, openHome } from "./open_member.ts";
 import { readInstanceId } from "./instance.ts";
-import { exhausted, notJoined, stillHeld } from "./refusals.ts";
-import type { RegistryHost } from "./registry_host.ts";
-import { migrateState } from "./schema.ts";
+import { exhausted, notJoined, stillHeld } from "../registry/refusals.ts";
+import type { RegistryHost } from "../registry/host.ts";
+import { migrateState } from "../state/schema.ts";
 
 /** What is asked for over the API or by a CNI runtime. */
 export interface AgentRequest {

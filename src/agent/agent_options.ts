@@ -1,12 +1,12 @@
-import type { Lifetimes } from "../identity/certificates.ts";
-import type { Trust } from "../identity/trust.ts";
+import type { Lifetimes } from "../security/certificates.ts";
+import type { Trust } from "../security/trust.ts";
 import { type Carve, createCarve } from "../net/carve.ts";
 import { parsePrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { ContainersOptions } from "./containers.ts";
-import type { AgentMetrics } from "./metrics.ts";
-import type { Clocks } from "./liveness.ts";
-import type { RegistryPeer } from "./registry_peer.ts";
+import type { ContainersOptions } from "../addresses/containers.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import type { Clocks } from "../registry/liveness.ts";
+import type { RegistryPeer } from "../registry/peer.ts";
 
 /** The network of a cluster that was created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));

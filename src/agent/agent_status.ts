@@ -1,8 +1,8 @@
-import type { ClusterConfig } from "../cluster/state.ts";
+import type { ClusterConfig } from "../registry/plan/state.ts";
 import type { Store } from "../store/store.ts";
-import type { SubnetUsage } from "./allocator.ts";
-import type { ClusterNode, ClusterView } from "./cluster_view.ts";
-import type { RegistryLink } from "./home.ts";
+import type { SubnetUsage } from "../addresses/allocator.ts";
+import type { ClusterNode, ClusterView } from "../registry/view.ts";
+import type { RegistryLink } from "../member/member.ts";
 
 /** What an agent tells about itself. */
 export interface AgentStatus {

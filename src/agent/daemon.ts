@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import type { Agent } from "./agent.ts";
-import { startChore } from "./chore.ts";
-import type { AgentConfig, ListenAddress } from "./config.ts";
-import { isLoopback, isSecure } from "./host_facts.ts";
-import type { HostKeeper } from "./host_keeper.ts";
+import { startChore } from "../base/periodic.ts";
+import type { AgentConfig, ListenAddress } from "../config/config.ts";
+import { isLoopback, isSecure } from "../host/facts.ts";
+import type { HostKeeper } from "../host/controller.ts";
 import {
   formatStatus,
   type ServiceReportOptions,

@@ -1,7 +1,7 @@
-import { NetError } from "../error.ts";
+import { NetError } from "../base/error.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { Home } from "./home.ts";
+import type { Home } from "../member/member.ts";
 
 /** What was found of one condition. */
 export interface Condition {

@@ -1,6 +1,6 @@
-import type { ServiceManager } from "../host/service_manager.ts";
+import type { ServiceManager } from "../system/service_manager.ts";
 import type { Agent } from "./agent.ts";
-import { type Chore, startChore } from "./chore.ts";
+import { type Chore, startChore } from "../base/periodic.ts";
 import { formatPrefix } from "../net/prefix.ts";
 
 /** How often the line for people is brought up to date where no watchdog waits, in ms. */

@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
-import { NetError } from "../error.ts";
-import type { CommandRunner } from "../host/command.ts";
+import { NetError } from "../base/error.ts";
+import type { CommandRunner } from "../system/command.ts";
 import type { BuildInfo } from "./build_info.ts";
 import { compile, RUN_FLAGS } from "./compile.ts";
 import { formatChecksum, sha256 } from "./digest.ts";

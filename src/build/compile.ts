@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import type { CommandRunner } from "../host/command.ts";
+import type { CommandRunner } from "../system/command.ts";
 import { permissionFlags } from "./permissions.ts";
 import type { Target } from "./target.ts";
 

@@ -1,5 +1,5 @@
-import { NetError } from "../error.ts";
-import type { CommandRunner } from "../host/command.ts";
+import { NetError } from "../base/error.ts";
+import type { CommandRunner } from "../system/command.ts";
 import { checkExecutable, type Target } from "./target.ts";
 
 /** Which runtime. */

@@ -1,7 +1,7 @@
 /** Builds the executable: `deno task build`. */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { CommandRunner } from "../host/command.ts";
+import type { CommandRunner } from "../system/command.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
 import { findTarget } from "./target.ts";
 

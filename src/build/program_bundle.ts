@@ -1,6 +1,6 @@
-import { NetError } from "../error.ts";
-import { bundleProgram } from "../host/bundle_program.ts";
-import type { CommandRunner } from "../host/command.ts";
+import { NetError } from "../base/error.ts";
+import { bundleProgram } from "./bundle_program.ts";
+import type { CommandRunner } from "../system/command.ts";
 import { renameChunks } from "./rename_chunks.ts";
 import type { BuildInfo } from "./build_info.ts";
 

@@ -1,39 +1,39 @@
 import { CommanderError } from "commander";
 import { redactTokens } from "../bundle/redact.ts";
-import { AGENT } from "./agent.ts";
-import { AUDIT } from "./audit.ts";
-import { BACKUP } from "./backup.ts";
-import { Call } from "./call.ts";
-import { CNI } from "./cni.ts";
-import { SOCKET, TARGET_FLAGS } from "./client.ts";
+import { AGENT } from "./commands/agent.ts";
+import { AUDIT } from "./commands/audit.ts";
+import { BACKUP } from "./commands/backup.ts";
+import { Call } from "./framework/call.ts";
+import { CNI } from "./commands/cni.ts";
+import { SOCKET, TARGET_FLAGS } from "./framework/client.ts";
 import {
   createCommands,
   type Dispatch,
   readGiven,
   type StellarCommand,
-} from "./command.ts";
-import { createCompletion } from "./completion.ts";
-import { DOCTOR } from "./doctor.ts";
-import { EXIT, exitCodeOf } from "./exit.ts";
-import { describeFailure } from "./failure.ts";
-import { createHelp } from "./help.ts";
-import { IDENTITY_GROUP } from "./identity.ts";
-import { INSTALL } from "./install.ts";
-import type { CliIo } from "./io.ts";
-import { IP } from "./ip.ts";
-import { NODE } from "./node.ts";
-import { RESTORE } from "./restore.ts";
-import { ROUTE } from "./route.ts";
-import type { CommandSpec, GroupSpec } from "./spec.ts";
-import { STATUS } from "./status.ts";
-import { STORE } from "./store.ts";
-import { SUBNET } from "./subnet.ts";
-import { createSupportBundle } from "./support_bundle.ts";
-import { formatTarget } from "./target.ts";
-import { escapeText } from "./text.ts";
-import { TOKEN } from "./token.ts";
-import { UNINSTALL } from "./uninstall.ts";
-import { VERSION } from "./version.ts";
+} from "./framework/command.ts";
+import { createCompletion } from "./framework/completion.ts";
+import { DOCTOR } from "./commands/doctor.ts";
+import { EXIT, exitCodeOf } from "./framework/exit.ts";
+import { describeFailure } from "./framework/failure.ts";
+import { createHelp } from "./framework/help.ts";
+import { IDENTITY_GROUP } from "./commands/identity.ts";
+import { INSTALL } from "./commands/install.ts";
+import type { CliIo } from "./framework/io.ts";
+import { IP } from "./commands/ip_root.ts";
+import { NODE } from "./commands/node.ts";
+import { RESTORE } from "./commands/restore.ts";
+import { ROUTE } from "./commands/route.ts";
+import type { CommandSpec, GroupSpec } from "./framework/spec.ts";
+import { STATUS } from "./commands/status.ts";
+import { STORE } from "./commands/store.ts";
+import { SUBNET } from "./commands/subnet.ts";
+import { createSupportBundle } from "./commands/support_bundle.ts";
+import { formatTarget } from "./framework/target.ts";
+import { escapeText } from "./framework/text.ts";
+import { TOKEN } from "./commands/token.ts";
+import { UNINSTALL } from "./commands/uninstall.ts";
+import { VERSION } from "./commands/version.ts";
 
 /**
  * Runs the command line. Without a command it shows its help.

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
-import { NetError } from "../error.ts";
-import type { CommandFollower, FollowOptions } from "./command_follower.ts";
+import { NetError } from "../base/error.ts";
+import type {
+  CommandFollower,
+  FollowOptions,
+} from "../system/command_follower.ts";
 
 const MONITOR = { program: "nft", args: ["monitor"] };
 const FIRST_BACK_OFF_MS = 1_000;

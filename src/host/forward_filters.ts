@@ -1,12 +1,12 @@
-import { NetError } from "../error.ts";
-import type { FilterTool, ForwardFilter } from "../route/forward_plan.ts";
-import type { HostProblem } from "../route/host_plan.ts";
-import { mergeRules, parseIptablesRules } from "../route/iptables_rules.ts";
-import { parseFileLines } from "../route/host_json.ts";
-import { type NftTable, parseNftTables } from "../route/nft_json.ts";
-import type { PacketChain } from "../route/packet_chain.ts";
-import type { CommandRunner } from "./command.ts";
-import { readOutput } from "./command_output.ts";
+import { NetError } from "../base/error.ts";
+import type { FilterTool, ForwardFilter } from "./plan/forward_plan.ts";
+import type { HostProblem } from "./plan/host_plan.ts";
+import { mergeRules, parseIptablesRules } from "./plan/iptables_rules.ts";
+import { parseFileLines } from "../routes/plan/links_json.ts";
+import { type NftTable, parseNftTables } from "./plan/nft_json.ts";
+import type { PacketChain } from "./plan/packet_chain.ts";
+import type { CommandRunner } from "../system/command.ts";
+import { readOutput } from "../system/command_output.ts";
 
 const HOOK = "forward";
 /** The names that iptables gives its table and chain. */

@@ -1,10 +1,10 @@
-import { NetError } from "../error.ts";
+import { NetError } from "../base/error.ts";
 import {
   type HostPrefix,
   parseInterfacePrefixes,
   parseRoutePrefixes,
-} from "../route/ip_json.ts";
-import type { CommandRunner } from "./command.ts";
+} from "../routes/plan/ip_json.ts";
+import type { CommandRunner } from "../system/command.ts";
 
 /**
  * Reads the prefixes of this host's interfaces and routes, without default

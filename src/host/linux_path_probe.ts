@@ -1,25 +1,25 @@
-import { NetError } from "../error.ts";
+import { NetError } from "../base/error.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { parseKernelRoutes } from "../route/ip_json.ts";
-import type { KernelRoute } from "../route/kernel_route.ts";
+import { parseKernelRoutes } from "../routes/plan/ip_json.ts";
+import type { KernelRoute } from "../routes/plan/kernel_route.ts";
 import {
   type Neighbour,
   parseBridgePorts,
   parseNeighbours,
-} from "../route/neighbour_json.ts";
+} from "./plan/neighbour_json.ts";
 import {
   parsePing,
   type PingAnswer,
   pingPayloadBytes,
-} from "../route/ping_output.ts";
+} from "./plan/ping_output.ts";
 import {
   parseLookupFailure,
   parseRouteLookup,
   type RouteLookup,
-} from "../route/route_lookup.ts";
-import type { Command, CommandRunner } from "./command.ts";
-import { describeFailure, readOutput } from "./command_output.ts";
+} from "./plan/route_lookup.ts";
+import type { Command, CommandRunner } from "../system/command.ts";
+import { describeFailure, readOutput } from "../system/command_output.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
 /**

@@ -5,7 +5,7 @@ import type {
   CommitOutcome,
   CommitSize,
   ReleaseCause,
-} from "../agent/metrics.ts";
+} from "../base/agent_metrics.ts";
 import { Tally } from "./tally.ts";
 
 /** Bounds in seconds: an allocation is one commit, and shares it under load. */

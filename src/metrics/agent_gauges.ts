@@ -1,6 +1,6 @@
 import type { AgentStatus } from "../agent/agent_status.ts";
-import type { RegistryLink } from "../agent/home.ts";
-import type { RouteReport } from "../agent/route_report.ts";
+import type { RegistryLink } from "../member/member.ts";
+import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import { labelValue } from "./agent_counters.ts";
 import type { ReadMetric, Sample } from "./reading.ts";

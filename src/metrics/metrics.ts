@@ -1,7 +1,7 @@
 import { Gauge, Registry } from "prom-client";
 import { AgentCounters } from "./agent_counters.ts";
 import { AGENT_GAUGES, type AgentReading } from "./agent_gauges.ts";
-import { NetError } from "../error.ts";
+import { NetError } from "../base/error.ts";
 import { CallCounters } from "./call_counters.ts";
 import { PROCESS_GAUGES, type ProcessReading } from "./process_gauges.ts";
 import { createReadMetrics } from "./reading.ts";

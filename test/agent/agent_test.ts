@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import { owner } from "../ipam/pools.ts";
+import { owner } from "../addresses/plan/pools.ts";
 import { allocate, held, networks, request, startAgent } from "./agents.ts";
 
 const SMALL = { networks: networks(["10.0.0.0/24", 28]) };

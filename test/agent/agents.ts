@@ -1,14 +1,14 @@
 import { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/agent_options.ts";
-import type { AllocationRequest } from "../../src/ipam/plan.ts";
+import type { AllocationRequest } from "../../src/addresses/plan/plan.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Carve, createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
-import type { NetnsState } from "../../src/host/netns.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import type { NetnsState } from "../../src/system/netns.ts";
 import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
-import { owner } from "../ipam/pools.ts";
+import { owner } from "../addresses/plan/pools.ts";
 
 /** An agent on a store in memory, with a clock that the test sets. */
 export interface TestAgent extends AsyncDisposable {

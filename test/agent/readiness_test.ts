@@ -4,8 +4,8 @@ import {
   checkReady,
   type Condition,
 } from "../../src/agent/readiness.ts";
-import type { Home, RegistryLink } from "../../src/agent/home.ts";
-import { NetError } from "../../src/error.ts";
+import type { Home, RegistryLink } from "../../src/member/member.ts";
+import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startAgent } from "./agents.ts";

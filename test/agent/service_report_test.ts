@@ -4,7 +4,7 @@ import {
   formatStatus,
   startServiceReport,
 } from "../../src/agent/service_report.ts";
-import type { ServiceNews } from "../../src/host/service_manager.ts";
+import type { ServiceNews } from "../../src/system/service_manager.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 
 const LINK = {

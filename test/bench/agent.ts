@@ -1,6 +1,6 @@
 import { createClient } from "@connectrpc/connect";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import config from "../../deno.json" with { type: "json" };

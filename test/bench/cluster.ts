@@ -6,8 +6,8 @@ import {
   RegistryService,
   WatchResponseSchema,
 } from "../../src/gen/stellar/net/v1/registry_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
-import { DEFAULT_LIMITS } from "../../src/rpc/limits.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
+import { DEFAULT_LIMITS } from "../../src/api/limits/limits.ts";
 import { startRegistry } from "./agent.ts";
 import type { BareQuestion } from "./bare_streams.ts";
 import { now } from "./cluster_client.ts";

@@ -1,6 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { startEtcd } from "../support/etcd.ts";
 import type { SpawnedAgent } from "../support/spawn_agent.ts";
 import { startRegistry } from "./agent.ts";

@@ -5,7 +5,7 @@ import {
 } from "node:http2";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { deferEnd } from "../../src/rpc/http2_sessions.ts";
+import { deferEnd } from "../../src/api/server/http2_sessions.ts";
 
 /** Length of what precedes a message: a flag, and the length in four bytes. */
 const HEADER_BYTES = 5;

@@ -1,6 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { allDone } from "../support/all_done.ts";

@@ -1,5 +1,5 @@
 import type { Station } from "../lab/station.ts";
-import { DenoCommandFollower } from "../../src/host/deno_command_follower.ts";
+import { DenoCommandFollower } from "../../src/system/deno_command_follower.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** A destination that nothing else uses (RFC 5737). */

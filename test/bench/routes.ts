@@ -1,13 +1,13 @@
 import { performance } from "node:perf_hooks";
-import { RouteReconciler } from "../../src/agent/route_reconciler.ts";
-import type { CommandRunner } from "../../src/host/command.ts";
-import type { OperationOutcome } from "../../src/host/routes.ts";
-import { DenoCommandRunner } from "../../src/host/deno_command.ts";
-import { IpRoutes } from "../../src/host/ip_routes.ts";
+import { RouteReconciler } from "../../src/routes/reconciler.ts";
+import type { CommandRunner } from "../../src/system/command.ts";
+import type { OperationOutcome } from "../../src/routes/kernel_routes.ts";
+import { DenoCommandRunner } from "../../src/system/deno_command.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
-import type { RouteOperation } from "../../src/route/plan.ts";
-import type { DesiredRoute } from "../../src/route/desired_route.ts";
+import type { RouteOperation } from "../../src/routes/plan/plan.ts";
+import type { DesiredRoute } from "../../src/routes/plan/desired_route.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import {
   type BenchOptions,

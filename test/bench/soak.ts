@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import { join } from "node:path";
-import { MALLOC_VARIABLES } from "../../src/install/unit.ts";
+import { MALLOC_VARIABLES } from "../../src/install/plan/unit.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { V8_FLAGS } from "./agent.ts";

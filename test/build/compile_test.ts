@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { compile, type CompileResult } from "../../src/build/compile.ts";
 import { permissionFlags } from "../../src/build/permissions.ts";
 import { findTarget } from "../../src/build/target.ts";
-import type { Command, CommandRunner } from "../../src/host/command.ts";
+import type { Command, CommandRunner } from "../../src/system/command.ts";
 
 const TARGET = findTarget("aarch64-unknown-linux-gnu");
 

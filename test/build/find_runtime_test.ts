@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { findRuntime } from "../../src/build/find_runtime.ts";
 import { TARGETS } from "../../src/build/target.ts";
-import type { CommandRunner } from "../../src/host/command.ts";
+import type { CommandRunner } from "../../src/system/command.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const OTHER = TARGETS.find(({ triple }) => triple !== Deno.build.target)!;

@@ -1,31 +1,35 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import type { ServiceImpl, Transport } from "@connectrpc/connect";
-import type { AgentConfig } from "../../src/agent/config.ts";
+import type { AgentConfig } from "../../src/config/config.ts";
 import type {
   MigrationRequest,
   MigrationSummary,
-} from "../../src/agent/migration.ts";
+} from "../../src/backup/migration.ts";
 import type {
   RestoreRequest,
   RestoreSummary,
-} from "../../src/backup/restore_summary.ts";
+} from "../../src/backup/format/restore_summary.ts";
 import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
-import { createClients } from "../../src/cli/client.ts";
+import { createClients } from "../../src/cli/framework/client.ts";
 import type {
   IdentityOrder,
   IdentitySummary,
-} from "../../src/cli/identities.ts";
-import type { AgentTarget, CliIo, LogOptions } from "../../src/cli/io.ts";
-import type { InstallIo } from "../../src/cli/install_io.ts";
-import type { InstallOptions } from "../../src/host/cni_setup.ts";
-import type { CommandOutput } from "../../src/host/command.ts";
-import type { WholeFiles } from "../../src/host/whole_files.ts";
+} from "../../src/cli/framework/identities.ts";
+import type {
+  AgentTarget,
+  CliIo,
+  LogOptions,
+} from "../../src/cli/framework/io.ts";
+import type { InstallIo } from "../../src/install/port.ts";
+import type { InstallOptions } from "../../src/cni/setup.ts";
+import type { CommandOutput } from "../../src/system/command.ts";
+import type { WholeFiles } from "../../src/system/whole_files.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
-import { fromConnectError } from "../../src/rpc/errors.ts";
+import { fromConnectError } from "../../src/api/messages/errors.ts";
 import { createFakeInstaller } from "../fake/fake_installer.ts";
 
 /** The time in tests of the command line: 2026-01-02 03:04:05Z, in ms. */

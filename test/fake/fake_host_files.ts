@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import type { HostFiles } from "../../src/host/host_files.ts";
+import type { HostFiles } from "../../src/install/host_files.ts";
 import {
   ABSENT,
   type FileOperation,
   type Found,
-} from "../../src/install/item.ts";
-import { folderOf } from "../../src/install/layout.ts";
+} from "../../src/install/plan/item.ts";
+import { folderOf } from "../../src/install/plan/layout.ts";
 
 /** What is at a path of a host in memory. */
 type Node =

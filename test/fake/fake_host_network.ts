@@ -1,25 +1,28 @@
-import { Bell } from "../../src/host/bell.ts";
+import { Bell } from "../../src/routes/bell.ts";
 import type {
   HostMonitorOptions,
   HostNetwork,
   HostOutcome,
-} from "../../src/host/host_network.ts";
+} from "../../src/host/network.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import {
   formatAcceptRule,
   type ForwardChange,
   type ForwardFilter,
-} from "../../src/route/forward_plan.ts";
-import { formatOperation, hostCommand } from "../../src/route/host_command.ts";
-import type { HostLink } from "../../src/route/host_json.ts";
+} from "../../src/host/plan/forward_plan.ts";
+import {
+  formatOperation,
+  hostCommand,
+} from "../../src/host/plan/host_command.ts";
+import type { HostLink } from "../../src/routes/plan/links_json.ts";
 import {
   type HostOperation,
   type HostState,
   isSame,
-} from "../../src/route/host_plan.ts";
-import { parseIptablesRules } from "../../src/route/iptables_rules.ts";
-import type { NftTable } from "../../src/route/nft_json.ts";
-import type { HostInterfaces } from "../../src/route/uplink.ts";
+} from "../../src/host/plan/host_plan.ts";
+import { parseIptablesRules } from "../../src/host/plan/iptables_rules.ts";
+import type { NftTable } from "../../src/host/plan/nft_json.ts";
+import type { HostInterfaces } from "../../src/routes/plan/uplink.ts";
 
 /** A host in memory: carries operations out, and fails where the kernel would. */
 export class FakeHostNetwork implements HostNetwork {

@@ -4,7 +4,7 @@ import {
   type SuiteHost,
   testHostNetwork,
 } from "../suite/host_network_suite.ts";
-import { hostState } from "../route/host_plans.ts";
+import { hostState } from "../host/plan/host_plans.ts";
 import { FakeHostNetwork } from "./fake_host_network.ts";
 
 const OPERATORS = "-A FORWARD -s 192.0.2.1/32 -j DROP";

@@ -1,4 +1,4 @@
-import type { InstallIo } from "../../src/cli/install_io.ts";
+import type { InstallIo } from "../../src/install/port.ts";
 import { FakeHostFiles } from "./fake_host_files.ts";
 
 export interface FakeInstallerOptions {

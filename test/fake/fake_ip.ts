@@ -1,15 +1,15 @@
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import type { Family } from "../../src/net/address.ts";
 import { parseInterfaceAddress } from "../../src/net/prefix.ts";
 import type {
   Command,
   CommandOutput,
   CommandRunner,
-} from "../../src/host/command.ts";
+} from "../../src/system/command.ts";
 import type {
   CommandFollower,
   FollowOptions,
-} from "../../src/host/command_follower.ts";
+} from "../../src/system/command_follower.ts";
 import { parseRouteChange, parseRouteMatch } from "./fake_ip_words.ts";
 import { addressesJson, routesJson } from "./fake_ip_json.ts";
 import { FakeKernel } from "./fake_kernel.ts";

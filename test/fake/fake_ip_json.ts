@@ -4,7 +4,7 @@ import {
   formatAddress,
 } from "../../src/net/address.ts";
 import { formatPrefix, type Prefix } from "../../src/net/prefix.ts";
-import { PROTOCOL_BOOT } from "../../src/route/protocol.ts";
+import { PROTOCOL_BOOT } from "../../src/routes/plan/protocol.ts";
 import type { FakeKernel } from "./fake_kernel.ts";
 import {
   type FakeRoute,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { FakeIp } from "./fake_ip.ts";
 import { formatCommands } from "./fake_ip_text.ts";
-import { anyRoutes, createFakeHost, type } from "../route/kernels.ts";
+import { anyRoutes, createFakeHost, type } from "../routes/plan/kernels.ts";
 
 Deno.test("FakeIp prints its state as the commands that build it", async () => {
   const up1 = ["link set up1 up", "link set far0 down"];

@@ -9,7 +9,7 @@ import {
   type InterfaceAddress,
   lastAddress,
 } from "../../src/net/prefix.ts";
-import { isSameAddress } from "../../src/route/kernel_route.ts";
+import { isSameAddress } from "../../src/routes/plan/kernel_route.ts";
 import {
   type FakeRoute,
   type FakeRouteMatch,

@@ -4,7 +4,7 @@ import type {
   CommitOutcome,
   CommitSize,
   ReleaseCause,
-} from "../../src/agent/metrics.ts";
+} from "../../src/base/agent_metrics.ts";
 
 /** Keeps what it is told, in order. */
 export class FakeMetrics implements AgentMetrics {

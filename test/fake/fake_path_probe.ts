@@ -1,4 +1,4 @@
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import type {
   ForwardedFrom,
   PathProbe,
@@ -10,10 +10,10 @@ import {
   containsPrefix,
   type Prefix,
 } from "../../src/net/prefix.ts";
-import type { KernelRoute } from "../../src/route/kernel_route.ts";
-import type { Neighbour } from "../../src/route/neighbour_json.ts";
-import type { PingAnswer } from "../../src/route/ping_output.ts";
-import type { RouteLookup } from "../../src/route/route_lookup.ts";
+import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
+import type { Neighbour } from "../../src/host/plan/neighbour_json.ts";
+import type { PingAnswer } from "../../src/host/plan/ping_output.ts";
+import type { RouteLookup } from "../../src/host/plan/route_lookup.ts";
 
 /**
  * A host as far as paths from it are concerned. What is asked for and was not

@@ -1,14 +1,14 @@
 import type { Agent } from "../../src/agent/agent.ts";
-import type { ClusterEvent } from "../../src/agent/cluster_view.ts";
+import type { ClusterEvent } from "../../src/registry/view.ts";
 import type {
   AgentIdentity,
   JoinAnswer,
   RegistryPeer,
-} from "../../src/agent/registry_peer.ts";
-import type { SubnetOwner } from "../../src/cluster/settling.ts";
-import type { JoinRequest } from "../../src/cluster/join.ts";
-import { NetError } from "../../src/error.ts";
-import type { Allocation } from "../../src/ipam/allocation.ts";
+} from "../../src/registry/peer.ts";
+import type { SubnetOwner } from "../../src/registry/plan/settling.ts";
+import type { JoinRequest } from "../../src/registry/plan/join.ts";
+import { NetError } from "../../src/base/error.ts";
+import type { Allocation } from "../../src/addresses/plan/allocation.ts";
 
 /** How many allocations a page of a handover has: few, so that there are several. */
 const PAGE = 2;

@@ -1,8 +1,8 @@
 import type {
   QueuedRelease,
   ReleaseQueue,
-} from "../../src/host/release_queue.ts";
-import type { Owner } from "../../src/ipam/allocation.ts";
+} from "../../src/addresses/release_queue.ts";
+import type { Owner } from "../../src/addresses/plan/allocation.ts";
 
 /** A queue of releases in memory. */
 export class FakeReleaseQueue implements ReleaseQueue {

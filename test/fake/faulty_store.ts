@@ -1,4 +1,4 @@
-import { type ErrorCode, NetError } from "../../src/error.ts";
+import { type ErrorCode, NetError } from "../../src/base/error.ts";
 import type {
   Commit,
   CommitResult,

@@ -88,10 +88,10 @@ Deno.test("a conflist holds the name of a bridge as it is", async () => {
 
 /** Where shells are named, and why none of them gets to see a name. */
 const SHELLS: Readonly<Record<string, string>> = {
-  "src/host/deno_command_follower.ts":
+  "src/system/deno_command_follower.ts":
     "a fixed script, with the number of a process as its argument",
   "src/build/permissions.ts": "a list of what the executable may run",
-  "src/cli/completion.ts": "names of shells to make a script for",
+  "src/cli/framework/completion.ts": "names of shells to make a script for",
 };
 
 Deno.test("no other module names a shell, or runs a program by a line of text", async () => {

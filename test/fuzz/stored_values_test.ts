@@ -5,47 +5,47 @@ import {
   clusterWrites,
   readClusterEntry,
   readClusterRemoval,
-} from "../../src/agent/cluster_records.ts";
-import { ClusterSnapshot } from "../../src/agent/cluster_snapshot.ts";
-import { ClusterView } from "../../src/agent/cluster_view.ts";
+} from "../../src/state/cluster_records.ts";
+import { ClusterSnapshot } from "../../src/member/snapshot.ts";
+import { ClusterView } from "../../src/registry/view.ts";
 import {
   allocationPuts,
   createAllocationReader,
   readPool,
   readReleased,
-} from "../../src/agent/ip_records.ts";
+} from "../../src/state/address_records.ts";
 import {
   readMigratingMark,
   readMovedMark,
-} from "../../src/agent/move_marks.ts";
+} from "../../src/state/migration_marks.ts";
 import {
   formatEntry,
   formatHeader,
   formatTrailer,
   parseHeader,
   parseLine,
-} from "../../src/backup/format.ts";
-import { BackupReader } from "../../src/backup/read.ts";
-import { decodeObject } from "../../src/cni/json.ts";
-import { HttpResponseReader } from "../../src/cni/http_message.ts";
-import { parseAllocation } from "../../src/cni/agent_messages.ts";
-import { parseValidAttachments } from "../../src/cni/attachments.ts";
-import { parseConfig } from "../../src/cni/config.ts";
-import { parseRequestedIps } from "../../src/cni/requested_ips.ts";
-import { parsePrevAddresses } from "../../src/cni/result.ts";
-import { parseDns, parseRoutes } from "../../src/cni/routes.ts";
+} from "../../src/backup/format/format.ts";
+import { BackupReader } from "../../src/backup/format/read.ts";
+import { decodeObject } from "../../src/cni/text/json.ts";
+import { HttpResponseReader } from "../../src/cni/text/http_message.ts";
+import { parseAllocation } from "../../src/cni/text/agent_messages.ts";
+import { parseValidAttachments } from "../../src/cni/text/attachments.ts";
+import { parseConfig } from "../../src/cni/text/config.ts";
+import { parseRequestedIps } from "../../src/cni/text/requested_ips.ts";
+import { parsePrevAddresses } from "../../src/cni/text/result.ts";
+import { parseDns, parseRoutes } from "../../src/cni/text/routes.ts";
 import {
   authorityKey,
   nameRevocationKey,
   readTrustEntry,
   revokedToken,
   tokenKey,
-} from "../../src/identity/identity_records.ts";
-import { createAuthority } from "../../src/pki/authority.ts";
-import { createToken } from "../../src/pki/token.ts";
-import { createVerifier } from "../../src/pki/token_proof.ts";
-import { EtcdKeyspace } from "../../src/store/etcd_key.ts";
-import { decodeEntry } from "../../src/store/deno_kv_codec.ts";
+} from "../../src/state/identity_records.ts";
+import { createAuthority } from "../../src/security/pki/authority.ts";
+import { createToken } from "../../src/security/pki/token.ts";
+import { createVerifier } from "../../src/security/pki/token_proof.ts";
+import { EtcdKeyspace } from "../../src/store/etcd/key.ts";
+import { decodeEntry } from "../../src/store/deno_kv/codec.ts";
 import type { Entry, JsonValue, Key, Store } from "../../src/store/store.ts";
 import {
   checkFuzz,

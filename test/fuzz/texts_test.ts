@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
-import { parseBridgeName } from "../../src/route/host_plan.ts";
-import { parseRouteProtocol } from "../../src/route/protocol.ts";
-import { formatListen, parseListen } from "../../src/cli/flags.ts";
-import * as flags from "../../src/cli/flags.ts";
-import { parseStore } from "../../src/cli/store_url.ts";
-import { parseCniArgs } from "../../src/cni/cni_args.ts";
-import { parseInvocation } from "../../src/cni/environment.ts";
-import { parseCidr, parseIp } from "../../src/cni/ip_text.ts";
+import { parseBridgeName } from "../../src/host/plan/host_plan.ts";
+import { parseRouteProtocol } from "../../src/routes/plan/protocol.ts";
+import { formatListen, parseListen } from "../../src/cli/framework/flags.ts";
+import * as flags from "../../src/cli/framework/flags.ts";
+import { parseStore } from "../../src/cli/commands/store_url.ts";
+import { parseCniArgs } from "../../src/cni/text/cni_args.ts";
+import { parseInvocation } from "../../src/cni/text/environment.ts";
+import { parseCidr, parseIp } from "../../src/cni/text/ip_text.ts";
 import {
   decodeQueueEntry,
   encodeQueueEntry,
-} from "../../src/cni/queue_entry.ts";
-import { parseEnvironment } from "../../src/install/agent_env.ts";
-import { formatManifest, parseManifest } from "../../src/install/manifest.ts";
-import * as names from "../../src/names.ts";
+} from "../../src/cni/text/queue_entry.ts";
+import { parseEnvironment } from "../../src/install/plan/agent_env.ts";
+import {
+  formatManifest,
+  parseManifest,
+} from "../../src/install/plan/manifest.ts";
+import * as names from "../../src/base/names.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import {
   formatPrefix,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { DEFAULT_LIMITS } from "../../src/rpc/limits.ts";
+import { DEFAULT_LIMITS } from "../../src/api/limits/limits.ts";
 import { residentMiB } from "../bench/proc_stat.ts";
 import { enrolWithin } from "../support/enrol_within.ts";
 import {

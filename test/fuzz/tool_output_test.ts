@@ -6,31 +6,31 @@ import {
   parseDefaultRoutes,
   parseFileLines,
   parseLinks,
-} from "../../src/route/host_json.ts";
-import { parseBatchFailures } from "../../src/route/ip_batch.ts";
+} from "../../src/routes/plan/links_json.ts";
+import { parseBatchFailures } from "../../src/routes/plan/ip_batch.ts";
 import {
   parseInterfacePrefixes,
   parseKernelRoutes,
   parseRoutePrefixes,
-} from "../../src/route/ip_json.ts";
+} from "../../src/routes/plan/ip_json.ts";
 import {
   joinWords,
   parseIptablesRules,
   splitWords,
-} from "../../src/route/iptables_rules.ts";
-import { formatKernelRoute } from "../../src/route/kernel_route.ts";
+} from "../../src/host/plan/iptables_rules.ts";
+import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import {
   parseBridgePorts,
   parseNeighbours,
   resolutionOf,
-} from "../../src/route/neighbour_json.ts";
-import { parseNftTables } from "../../src/route/nft_json.ts";
-import { isOwn } from "../../src/route/packet_chain.ts";
-import { parsePing } from "../../src/route/ping_output.ts";
+} from "../../src/host/plan/neighbour_json.ts";
+import { parseNftTables } from "../../src/host/plan/nft_json.ts";
+import { isOwn } from "../../src/host/plan/packet_chain.ts";
+import { parsePing } from "../../src/host/plan/ping_output.ts";
 import {
   parseLookupFailure,
   parseRouteLookup,
-} from "../../src/route/route_lookup.ts";
+} from "../../src/host/plan/route_lookup.ts";
 import {
   assertQuick,
   checkFuzz,

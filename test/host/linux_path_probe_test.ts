@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { NetError } from "../../src/error.ts";
-import type { Command, CommandOutput } from "../../src/host/command.ts";
+import { NetError } from "../../src/base/error.ts";
+import type { Command, CommandOutput } from "../../src/system/command.ts";
 import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";

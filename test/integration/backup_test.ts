@@ -5,7 +5,7 @@ import { run } from "../support/run.ts";
 import { signalChild } from "../support/signal_child.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { ROOT } from "../generate.ts";
 
 async function cli(args: readonly string[]): Promise<string> {
@@ -238,7 +238,7 @@ async function outcomeOf(dir: string): Promise<string> {
 const LARGE = 20_000;
 
 async function writeLarge(file: string): Promise<void> {
-  const { writeBackup } = await import("../../src/backup/write.ts");
+  const { writeBackup } = await import("../../src/backup/format/write.ts");
   const header = {
     schema: 2,
     program: "1.2.3",

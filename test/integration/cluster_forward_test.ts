@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
-import { createClients } from "../../src/cli/client.ts";
+import { createClients } from "../../src/cli/framework/client.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { startInOrder } from "../lab/cluster.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { parseAddress } from "../../src/net/address.ts";
-import { parseToken } from "../../src/pki/token.ts";
+import { parseToken } from "../../src/security/pki/token.ts";
 import { Impostor, type ImpostorMode, type Seen } from "../lab/impostor.ts";
 import { Lab, labUrl, secureFlags, tokenPath } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { WireTap } from "../lab/wire_tap.ts";
-import { createIdentity, createTestAuthority } from "../pki/identities.ts";
+import {
+  createIdentity,
+  createTestAuthority,
+} from "../security/pki/identities.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import { TestAuthority } from "../support/test_authority.ts";
 import { waitFor } from "../support/wait_for.ts";

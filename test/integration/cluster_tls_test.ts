@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { TlsPaths } from "../../src/agent/config.ts";
+import type { TlsPaths } from "../../src/config/config.ts";
 import { routesOf, settled } from "../lab/cluster.ts";
 import { Lab, labUrl, secureFlags } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { createToken, formatToken, parseToken } from "../../src/pki/token.ts";
+import {
+  createToken,
+  formatToken,
+  parseToken,
+} from "../../src/security/pki/token.ts";
 import { Lab, secureFlags, tokenPath } from "../lab/lab.ts";
 import { identityDir } from "../lab/lab_certificates.ts";
 import { LabClock } from "../lab/lab_clock.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseOutput } from "../cli/cni_calls.ts";
+import { parseOutput } from "../cli/commands/cni_calls.ts";
 import { callPlugin, installPlugin } from "../support/cni_plugin.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { formatConflist } from "../../src/cni/conflist.ts";
+import { formatConflist } from "../../src/cni/text/conflist.ts";
 import { CniHost } from "../support/cni_host.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import type { RunResult } from "../support/run.ts";

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../generate.ts";
-import { parseOutput } from "../cli/cni_calls.ts";
+import { parseOutput } from "../cli/commands/cni_calls.ts";
 import { callPlugin, installPlugin } from "../support/cni_plugin.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import { run } from "../support/run.ts";
@@ -227,7 +227,7 @@ Deno.test("the plugin loads no package, and of this project only its own face", 
   const { code, stdout, stderr } = await run(Deno.execPath(), [
     "info",
     "--json",
-    join(ROOT, "src/cli/cni_main.ts"),
+    join(ROOT, "src/cni/main.ts"),
   ]);
   assert.equal(code, 0, stderr);
   const { modules } = JSON.parse(stdout);
@@ -236,7 +236,7 @@ Deno.test("the plugin loads no package, and of this project only its own face", 
       ? relative(ROOT, fileURLToPath(module.specifier))
       : module.specifier
   );
-  assert.ok(loaded.includes("src/cni/config.ts"));
+  assert.ok(loaded.includes("src/cni/text/config.ts"));
   // Types of src/net are looked at, and not loaded.
   const types = /^src\/net\/|^npm:/;
   const face = /^src\/(?:cni\/\w+|cli\/cni_\w+|host\/cni_\w+)\.ts$/;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseOutput } from "../cli/cni_calls.ts";
+import { parseOutput } from "../cli/commands/cni_calls.ts";
 import { callPlugin, installPlugin } from "../support/cni_plugin.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";

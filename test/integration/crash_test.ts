@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { Allocator } from "../../src/agent/allocator.ts";
+import { Allocator } from "../../src/addresses/allocator.ts";
 import { formatAddress } from "../../src/net/address.ts";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { createIpamClient, type IpamClient } from "../support/ipam_client.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import type { FullDiskReport } from "./full_disk_writer.ts";
@@ -79,7 +79,7 @@ Deno.test("openDenoKv() refuses places where it may not write, and says which", 
 
 /** Opens a store in a process to which file modes apply, even if this one is root's. */
 async function openWithoutPrivilege(path: string) {
-  const module = new URL("../../src/store/deno_kv.ts", import.meta.url);
+  const module = new URL("../../src/store/deno_kv/deno_kv.ts", import.meta.url);
   const script = `import { openDenoKv } from ${JSON.stringify(module.href)};
     await openDenoKv({ path: ${JSON.stringify(path)} }).then(
       () => console.log("opened"),

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { CommandRunner } from "../../src/host/command.ts";
-import { IpRoutes } from "../../src/host/ip_routes.ts";
+import type { CommandRunner } from "../../src/system/command.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { comparePrefixes } from "../../src/net/prefix.ts";
-import { formatBatchLines } from "../../src/route/ip_batch.ts";
-import { formatKernelRoute } from "../../src/route/kernel_route.ts";
-import { planRoutes } from "../../src/route/plan.ts";
+import { formatBatchLines } from "../../src/routes/plan/ip_batch.ts";
+import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
+import { planRoutes } from "../../src/routes/plan/plan.ts";
 import { FakeIp } from "../fake/fake_ip.ts";
-import { anyDesire, anyRoutes, HOST, PROTOCOL } from "../route/kernels.ts";
+import {
+  anyDesire,
+  anyRoutes,
+  HOST,
+  PROTOCOL,
+} from "../routes/plan/kernels.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 
 const RUNS = 25;

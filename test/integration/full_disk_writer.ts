@@ -1,5 +1,5 @@
-import { NetError } from "../../src/error.ts";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { NetError } from "../../src/base/error.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Store } from "../../src/store/store.ts";
 import { collect, Replica } from "../suite/store_suite_support.ts";
 

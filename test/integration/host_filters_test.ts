@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { HostReconciler } from "../../src/agent/host_reconciler.ts";
-import { LinuxHostNetwork } from "../../src/host/linux_host_network.ts";
+import { HostReconciler } from "../../src/host/reconciler.ts";
+import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import type { HostDesired } from "../../src/route/host_plan.ts";
+import type { HostDesired } from "../../src/host/plan/host_plan.ts";
 import {
   attachContainer,
   connectOutside,

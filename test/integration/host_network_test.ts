@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { type Check, formatCheck } from "../../src/agent/doctor/check.ts";
-import { HostReconciler } from "../../src/agent/host_reconciler.ts";
-import { Bell } from "../../src/host/bell.ts";
-import type { CommandRunner } from "../../src/host/command.ts";
-import type { CommandFollower } from "../../src/host/command_follower.ts";
-import { LinuxHostNetwork } from "../../src/host/linux_host_network.ts";
+import { type Check, formatCheck } from "../../src/host/checks/check.ts";
+import { HostReconciler } from "../../src/host/reconciler.ts";
+import { Bell } from "../../src/routes/bell.ts";
+import type { CommandRunner } from "../../src/system/command.ts";
+import type { CommandFollower } from "../../src/system/command_follower.ts";
+import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import type { HostDesired } from "../../src/route/host_plan.ts";
-import { defaultAdvertised, uplinksOf } from "../../src/route/uplink.ts";
+import type { HostDesired } from "../../src/host/plan/host_plan.ts";
+import { defaultAdvertised, uplinksOf } from "../../src/routes/plan/uplink.ts";
 import { type Mishap, testHostNetwork } from "../suite/host_network_suite.ts";
 import {
   attachContainer,

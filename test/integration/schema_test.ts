@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { SCHEMA_KEY, SCHEMA_VERSION } from "../../src/agent/schema.ts";
-import { openDenoKv } from "../../src/store/deno_kv.ts";
+import { SCHEMA_KEY, SCHEMA_VERSION } from "../../src/state/schema.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FROM_SOURCE, runRefused } from "../support/refusal.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { createKey } from "../../src/pki/host_key.ts";
-import { createToken, formatToken } from "../../src/pki/token.ts";
+import { createKey } from "../../src/security/pki/host_key.ts";
+import { createToken, formatToken } from "../../src/security/pki/token.ts";
 import { run } from "../support/run.ts";
 import { FROM_SOURCE } from "../support/refusal.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";

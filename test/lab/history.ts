@@ -1,6 +1,9 @@
-import { type AgentClients, createClients } from "../../src/cli/client.ts";
-import { NetError } from "../../src/error.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import {
+  type AgentClients,
+  createClients,
+} from "../../src/cli/framework/client.ts";
+import { NetError } from "../../src/base/error.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { allDone } from "../support/all_done.ts";
 import { waitFor } from "../support/wait_for.ts";
 import type { Lab } from "./lab.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { createClients } from "../../src/cli/client.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createClients } from "../../src/cli/framework/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { signalChild } from "../support/signal_child.ts";
 import { waitFor } from "../support/wait_for.ts";
 import type { LabHost } from "./lab_host.ts";

@@ -6,8 +6,8 @@
  * `NAME=ADDRESS` for each agent, that of the registry first.
  */
 import { existsSync, statSync } from "node:fs";
-import { createClients } from "../../src/cli/client.ts";
-import { openTransportAs } from "../../src/face/operators.ts";
+import { createClients } from "../../src/cli/framework/client.ts";
+import { openTransportAs } from "../../src/main/operators.ts";
 import { createGrpcJsClient, type GrpcJsClient } from "../support/grpc_js.ts";
 import { SteadyCalls } from "./steady_calls.ts";
 

@@ -1,4 +1,4 @@
-import { parseOutput } from "../cli/cni_calls.ts";
+import { parseOutput } from "../cli/commands/cni_calls.ts";
 import type { LabHost } from "./lab_host.ts";
 
 /** How the plugin ended: its exit code, and the code and message of its error. */

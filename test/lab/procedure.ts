@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseEnvironment } from "../../src/install/agent_env.ts";
-import { ENV_PATH } from "../../src/install/layout.ts";
+import { parseEnvironment } from "../../src/install/plan/agent_env.ts";
+import { ENV_PATH } from "../../src/install/plan/layout.ts";
 import { ROOT } from "../generate.ts";
 import { Installation } from "../support/installation.ts";
 import type { RunResult } from "../support/run.ts";

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type AgentClients, createClients } from "../../src/cli/client.ts";
-import { type ErrorCode, NetError } from "../../src/error.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import {
+  type AgentClients,
+  createClients,
+} from "../../src/cli/framework/client.ts";
+import { type ErrorCode, NetError } from "../../src/base/error.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 import { waitFor } from "../support/wait_for.ts";
 import type { LabHost } from "./lab_host.ts";
 

@@ -1,13 +1,13 @@
-import { readBackup } from "../../src/backup/read.ts";
-import { openAuthority } from "../../src/pki/authority.ts";
-import { issueCertificate } from "../../src/pki/certificate.ts";
-import { createKey } from "../../src/pki/host_key.ts";
-import type { Role } from "../../src/pki/identity.ts";
-import { readAuthorityRecord } from "../../src/pki/records.ts";
+import { readBackup } from "../../src/backup/format/read.ts";
+import { openAuthority } from "../../src/security/pki/authority.ts";
+import { issueCertificate } from "../../src/security/pki/certificate.ts";
+import { createKey } from "../../src/security/pki/host_key.ts";
+import type { Role } from "../../src/security/pki/identity.ts";
+import { readAuthorityRecord } from "../../src/security/pki/records.ts";
 import {
   createSigningRequest,
   readSigningRequest,
-} from "../../src/pki/signing_request.ts";
+} from "../../src/security/pki/signing_request.ts";
 import { parseAddress } from "../../src/net/address.ts";
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { StellarCommand } from "../../src/cli/command.ts";
+import type { StellarCommand } from "../../src/cli/framework/command.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { createFakeIo } from "../cli/fake_io.ts";
 import { ROOT } from "../generate.ts";

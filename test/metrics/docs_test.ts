@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import { ROOT } from "../generate.ts";
 
 Deno.test("docs/monitoring.md has every metric, and no other", async () => {

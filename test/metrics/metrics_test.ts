@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { Code } from "@connectrpc/connect";
 import type { AgentReading } from "../../src/metrics/agent_gauges.ts";
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { startAgent } from "../agent/agents.ts";
 import { parseExposition, valuesOf } from "../support/exposition.ts";
 import { run } from "../support/run.ts";
-import { createReport } from "../../src/agent/route_report.ts";
+import { createReport } from "../../src/routes/report.ts";
 
 const PROCESS = {
   startedAtMs: 5_000,

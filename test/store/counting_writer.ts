@@ -1,5 +1,5 @@
-import { openDenoKv } from "../../src/store/deno_kv.ts";
-import { NetError } from "../../src/error.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { NetError } from "../../src/base/error.ts";
 
 /**
  * A process for the crash test: counts on several lanes at once, in commits of

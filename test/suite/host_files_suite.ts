@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { HostFiles } from "../../src/host/host_files.ts";
-import type { FileOperation } from "../../src/install/item.ts";
+import type { HostFiles } from "../../src/install/host_files.ts";
+import type { FileOperation } from "../../src/install/plan/item.ts";
 
 /** SHA-256 of `hello`. */
 export const HELLO =

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { HostReconciler } from "../../src/agent/host_reconciler.ts";
-import type { HostNetwork } from "../../src/host/host_network.ts";
+import { HostReconciler } from "../../src/host/reconciler.ts";
+import type { HostNetwork } from "../../src/host/network.ts";
 import { formatAddress } from "../../src/net/address.ts";
-import { FORWARDING, type HostDesired } from "../../src/route/host_plan.ts";
-import { isOwn } from "../../src/route/packet_chain.ts";
-import { hostDesired } from "../route/host_plans.ts";
+import { FORWARDING, type HostDesired } from "../../src/host/plan/host_plan.ts";
+import { isOwn } from "../../src/host/plan/packet_chain.ts";
+import { hostDesired } from "../host/plan/host_plans.ts";
 
 /** Name of the bridge that the suite asks for. */
 export const SUITE_BRIDGE = "br0";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { explainRoute } from "../../src/route/status.ts";
+import { explainRoute } from "../../src/routes/plan/status.ts";
 import {
   type RouteSuiteOptions,
   type RouteTest,

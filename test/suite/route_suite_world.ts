@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { performance } from "node:perf_hooks";
-import { RouteReconciler } from "../../src/agent/route_reconciler.ts";
-import type { RouteReport } from "../../src/agent/route_report.ts";
-import type { CommandOutput, CommandRunner } from "../../src/host/command.ts";
-import type { CommandFollower } from "../../src/host/command_follower.ts";
-import { IpRoutes } from "../../src/host/ip_routes.ts";
+import { RouteReconciler } from "../../src/routes/reconciler.ts";
+import type { RouteReport } from "../../src/routes/report.ts";
+import type { CommandOutput, CommandRunner } from "../../src/system/command.ts";
+import type { CommandFollower } from "../../src/system/command_follower.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import {
   comparePrefixes,
   formatPrefix,
   parsePrefix,
 } from "../../src/net/prefix.ts";
-import type { DesiredRoute } from "../../src/route/desired_route.ts";
-import { formatKernelRoute } from "../../src/route/kernel_route.ts";
+import type { DesiredRoute } from "../../src/routes/plan/desired_route.ts";
+import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
 
 /** An `ip` and the kernel behind it, with no interface but the loopback. */
 export interface RouteSubject {

@@ -6,7 +6,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { authorizing } from "../../src/rpc/authorize.ts";
+import { authorizing } from "../../src/api/access/authorize.ts";
 import { withClusterServer } from "./cluster_tls.ts";
 
 function routes(bare: ConnectRouter): void {

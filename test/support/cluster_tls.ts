@@ -7,28 +7,28 @@ import {
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { recognizePeer } from "../../src/identity/node_recognition.ts";
-import type { Trust } from "../../src/identity/trust.ts";
-import { publicPart } from "../../src/pki/generations.ts";
-import type { CertificateTerms } from "../../src/pki/certificate.ts";
-import { deferEnd } from "../../src/rpc/http2_sessions.ts";
+import { recognizePeer } from "../../src/security/node_recognition.ts";
+import type { Trust } from "../../src/security/trust.ts";
+import { publicPart } from "../../src/security/pki/generations.ts";
+import type { CertificateTerms } from "../../src/security/pki/certificate.ts";
+import { deferEnd } from "../../src/api/server/http2_sessions.ts";
 import {
   createRpcServer,
   type RpcServer,
   type RpcServerOptions,
-} from "../../src/rpc/server.ts";
+} from "../../src/api/server/server.ts";
 import type {
   Recognition,
   ShownCertificate,
   TlsCredentials,
   TlsMaterial,
-} from "../../src/rpc/tls_credentials.ts";
+} from "../../src/api/tls/credentials.ts";
 import {
   createIdentity,
   createTestAuthority,
   type TestAuthority,
   type TestIdentity,
-} from "../pki/identities.ts";
+} from "../security/pki/identities.ts";
 import { withTempDir } from "./temp_dir.ts";
 
 /** Credentials of a cluster's own authority, which a test changes as it likes. */

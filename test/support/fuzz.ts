@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CniError } from "../../src/cni/errors.ts";
-import { HttpSyntaxError } from "../../src/cni/http_message.ts";
-import { NetError } from "../../src/error.ts";
+import { CniError } from "../../src/cni/text/errors.ts";
+import { HttpSyntaxError } from "../../src/cni/text/http_message.ts";
+import { NetError } from "../../src/base/error.ts";
 
 /** The seed of all fuzzing in this process: `FUZZ_SEED` repeats a run. */
 export const FUZZ_SEED: number = readSeed();

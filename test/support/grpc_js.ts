@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import type { ShownCertificate } from "./test_authority.ts";
-import { deferEnd } from "../../src/rpc/http2_sessions.ts";
+import { deferEnd } from "../../src/api/server/http2_sessions.ts";
 
 const PROTO_DIR = fileURLToPath(new URL("../../proto", import.meta.url));
 

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseEnvironment } from "../../src/install/agent_env.ts";
-import { ENV_PATH, programPath, UNIT_PATH } from "../../src/install/layout.ts";
-import { DenoHostFiles } from "../../src/host/deno_host_files.ts";
-import { formatLauncher } from "../../src/host/file_cni_setup.ts";
+import { parseEnvironment } from "../../src/install/plan/agent_env.ts";
+import {
+  ENV_PATH,
+  programPath,
+  UNIT_PATH,
+} from "../../src/install/plan/layout.ts";
+import { DenoHostFiles } from "../../src/install/deno_host_files.ts";
+import { formatLauncher } from "../../src/cni/file_setup.ts";
 import { type CliRun, runFake } from "../cli/fake_io.ts";
 import { createFakeInstaller } from "../fake/fake_installer.ts";
 import { ROOT } from "../generate.ts";

@@ -29,8 +29,8 @@ const HOST_PORTS = [
 const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
   .concat("queue", "source", "stellar_source")
   .map((part) => `src/cli/cni_${part}.ts`);
-const SHARED = ["src/error.ts", "src/names.ts"];
-const PURE = [...SHARED, "src/net/", "src/plan.ts"];
+const SHARED = ["src/base/error.ts", "src/base/names.ts"];
+const PURE = [...SHARED, "src/net/", "src/base/plan.ts"];
 const PURE_WHY =
   "it is pure: state, request and time come in as arguments, a plan goes out";
 
@@ -48,20 +48,20 @@ export const LAYERS: readonly Layer[] = [
     why: "it builds adapters and gives them to who needs them, nothing else",
   },
   {
-    at: "src/error.ts",
+    at: "src/base/error.ts",
     ours: [],
     others: [],
     why: "every layer stands on it",
   },
   {
-    at: "src/names.ts",
-    ours: ["src/error.ts", "src/net/"],
+    at: "src/base/names.ts",
+    ours: ["src/base/error.ts", "src/net/"],
     others: [],
     why: "every layer stands on it",
   },
   {
-    at: "src/plan.ts",
-    ours: ["src/error.ts"],
+    at: "src/base/plan.ts",
+    ours: ["src/base/error.ts"],
     others: [],
     why: "the pure layers stand on it",
   },
@@ -92,33 +92,42 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/build/",
-    ours: ["src/error.ts", "src/host/bundle_program.ts", "src/host/command.ts"],
+    ours: [
+      "src/base/error.ts",
+      "src/build/bundle_program.ts",
+      "src/system/command.ts",
+    ],
     others: ["node:"],
     why: "it makes the executable out of main.ts, and knows no part of it",
   },
   {
     at: "src/backup/",
-    ours: ["src/error.ts", "src/store/store.ts"],
+    ours: ["src/base/error.ts", "src/store/store.ts"],
     others: ["node:buffer", "node:crypto"],
     why: "it is a format: it knows neither where a state is nor what is in it",
   },
   {
     at: "src/store/store.ts",
-    ours: ["src/error.ts"],
+    ours: ["src/base/error.ts"],
     others: [],
     why: "a port knows none of its adapters",
   },
   {
     at: "src/store/",
-    ours: ["src/error.ts", "src/gen/etcd/"],
+    ours: ["src/base/error.ts", "src/gen/etcd/"],
     others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
       .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
     why: "an adapter knows its engine and the port, not what is kept in it",
   },
   ...HOST_PORTS.map((at): Layer => ({
     at,
-    ours: ["src/error.ts", "src/ipam/allocation.ts", "src/net/", "src/route/"]
-      .concat("src/host/command.ts", "src/install/item.ts"),
+    ours: [
+      "src/base/error.ts",
+      "src/addresses/plan/allocation.ts",
+      "src/net/",
+      "src/route/",
+    ]
+      .concat("src/system/command.ts", "src/install/plan/item.ts"),
     others: [],
     why: "a port knows none of its adapters",
   })),
@@ -143,13 +152,18 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/metrics/",
-    ours: ["src/error.ts", "src/net/", "src/agent/", "src/rpc/call_metrics.ts"],
+    ours: [
+      "src/base/error.ts",
+      "src/net/",
+      "src/agent/",
+      "src/api/server/call_metrics.ts",
+    ],
     others: ["npm:prom-client", "npm:@connectrpc/connect"],
     why: "it counts what the agent and its server tell, and reads no more",
   },
   {
-    at: "src/rpc/otel_tracing.ts",
-    ours: ["src/error.ts", "src/rpc/"],
+    at: "src/api/server/otel_tracing.ts",
+    ours: ["src/base/error.ts", "src/rpc/"],
     others: ["npm:@opentelemetry/api", "npm:@connectrpc/connect"],
     why: "it is loaded where spans are wanted alone",
   },
@@ -158,9 +172,12 @@ export const LAYERS: readonly Layer[] = [
     ours: [...SHARED, "src/net/", "src/agent/", "src/gen/", "src/backup/"]
       .concat("src/identity/", "src/pki/")
       // The nouns that it translates; plans are the agent's.
-      .concat("src/ipam/allocation.ts", "src/cluster/listing.ts")
-      .concat("src/cluster/state.ts", "src/cluster/join.ts")
-      .concat("src/cluster/settling.ts")
+      .concat(
+        "src/addresses/plan/allocation.ts",
+        "src/registry/plan/listing.ts",
+      )
+      .concat("src/registry/plan/state.ts", "src/registry/plan/join.ts")
+      .concat("src/registry/plan/settling.ts")
       .concat(["ip_batch", "kernel_route", "plan", "status"]
         .map((noun) => `src/route/${noun}.ts`)),
     others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
@@ -168,35 +185,39 @@ export const LAYERS: readonly Layer[] = [
     why: "it translates between the wire and the agent",
   },
   {
-    at: "src/cli/client.ts",
+    at: "src/cli/framework/client.ts",
     ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
     others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
     why: "it is the RPC client of the command line",
   },
   ...PLUGIN_FILES.map((at): Layer => ({
     at,
-    ours: [...PURE, "src/cni/", "src/host/cni_io.ts", ...PLUGIN_FILES],
+    ours: [...PURE, "src/cni/", "src/cni/io.ts", ...PLUGIN_FILES],
     others: [],
     why: "the plugin starts fast: it loads no RPC library",
   })),
   {
-    at: "src/cli/cni_stellar_client.ts",
-    ours: ["src/host/cni_io.ts", "src/gen/"],
+    at: "src/cni/stellar_client.ts",
+    ours: ["src/cni/io.ts", "src/gen/"],
     others: ["npm:@connectrpc/connect", "npm:@connectrpc/connect-node"],
     why: "it is the gRPC client of a Stellar-compatible service",
   },
   {
     at: "src/cli/",
-    ours: [...SHARED, "src/net/", "src/cni/", "src/agent/config.ts"]
-      .concat("src/agent/migration.ts")
-      .concat("src/build/build_info.ts", "src/host/cni_setup.ts")
-      .concat("src/backup/", "src/host/command.ts", "src/host/whole_files.ts")
+    ours: [...SHARED, "src/net/", "src/cni/", "src/config/config.ts"]
+      .concat("src/backup/migration.ts")
+      .concat("src/build/build_info.ts", "src/cni/setup.ts")
+      .concat(
+        "src/backup/",
+        "src/system/command.ts",
+        "src/system/whole_files.ts",
+      )
       .concat("src/bundle/")
-      .concat("src/host/host_files.ts", "src/host/service_control.ts")
+      .concat("src/install/host_files.ts", "src/install/service_control.ts")
       .concat("src/install/")
       // The grammars of some flags.
-      .concat("src/route/host_plan.ts", "src/route/protocol.ts")
-      .concat("src/pki/token.ts", "src/pki/revocation.ts"),
+      .concat("src/host/plan/host_plan.ts", "src/routes/plan/protocol.ts")
+      .concat("src/security/pki/token.ts", "src/security/pki/revocation.ts"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent through its RPC client alone",
   },

@@ -3,10 +3,10 @@ import type {
   Command,
   CommandOutput,
   CommandRunner,
-} from "../../src/host/command.ts";
-import type { CommandFollower } from "../../src/host/command_follower.ts";
-import { DenoCommandRunner } from "../../src/host/deno_command.ts";
-import { DenoCommandFollower } from "../../src/host/deno_command_follower.ts";
+} from "../../src/system/command.ts";
+import type { CommandFollower } from "../../src/system/command_follower.ts";
+import { DenoCommandRunner } from "../../src/system/deno_command.ts";
+import { DenoCommandFollower } from "../../src/system/deno_command_follower.ts";
 
 /** Answers each connection with the address that it comes from. */
 const SOURCE_SERVER = `

@@ -1,7 +1,7 @@
 /** Calls an agent: the argument is the path of its socket, or its URL. */
 import { createClient } from "@connectrpc/connect";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { createRpcTransport } from "../../src/rpc/client.ts";
+import { createRpcTransport } from "../../src/api/client/client.ts";
 
 const [target = ""] = Deno.args;
 const client = createClient(

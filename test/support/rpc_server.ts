@@ -1,9 +1,9 @@
-import type { ListenAddress } from "../../src/agent/config.ts";
+import type { ListenAddress } from "../../src/config/config.ts";
 import {
   createRpcServer,
   type RpcServer,
   type RpcServerOptions,
-} from "../../src/rpc/server.ts";
+} from "../../src/api/server/server.ts";
 import { withTempDir } from "./temp_dir.ts";
 
 /** A server that listens on loopback and on a unix socket. */

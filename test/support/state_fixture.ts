@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { readBackup } from "../../src/backup/read.ts";
-import { DenoWholeFiles } from "../../src/host/deno_whole_files.ts";
+import { readBackup } from "../../src/backup/format/read.ts";
+import { DenoWholeFiles } from "../../src/system/deno_whole_files.ts";
 import type { Store } from "../../src/store/store.ts";
 import { ROOT } from "../generate.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import type { Entry, Key, Store } from "../../src/store/store.ts";
 import { collect, Replica } from "../suite/store_suite_support.ts";
 import { waitFor } from "./wait_for.ts";

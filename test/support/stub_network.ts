@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { NetError } from "../../src/error.ts";
+import { NetError } from "../../src/base/error.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import type { RpcLimits } from "../../src/rpc/limits.ts";
+import type { RpcLimits } from "../../src/api/limits/limits.ts";
 import {
   connectRaw,
   END_HEADERS,

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { TlsPaths } from "../../src/agent/config.ts";
+import type { TlsPaths } from "../../src/config/config.ts";
 import { run } from "./run.ts";
 
 /** What a client checks a server with, and what it shows, if anything. */

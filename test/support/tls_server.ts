@@ -1,7 +1,10 @@
-import type { TlsPaths } from "../../src/agent/config.ts";
-import { createRpcServer, type RpcServer } from "../../src/rpc/server.ts";
-import type { RpcServerOptions } from "../../src/rpc/server.ts";
-import { TlsIdentity } from "../../src/rpc/tls_identity.ts";
+import type { TlsPaths } from "../../src/config/config.ts";
+import {
+  createRpcServer,
+  type RpcServer,
+} from "../../src/api/server/server.ts";
+import type { RpcServerOptions } from "../../src/api/server/server.ts";
+import { TlsIdentity } from "../../src/api/tls/given_certificate.ts";
 import { withTempDir } from "./temp_dir.ts";
 import { TestAuthority } from "./test_authority.ts";
 

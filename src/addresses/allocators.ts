@@ -1,0 +1,83 @@
+import { NetError } from "../base/error.ts";
+import type { Store } from "../store/store.ts";
+import { Allocator } from "./allocator.ts";
+import { deleteAll } from "../store/delete_all.ts";
+import { releasedKey } from "../state/address_records.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+
+/** Options of the allocators. */
+export interface AllocatorsOptions {
+  readonly store: Store;
+  /** Whether others write to the store as well. Default false. */
+  readonly isShared?: boolean;
+  /**
+   * Whether a node has subnets and its addresses are in this store.
+   *
+   * @throws {NetError} `failed_precondition` when they are with another agent
+   */
+  readonly keeps: (node: string) => Promise<boolean>;
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
+}
+
+/** The allocators of the nodes whose addresses are in a store. */
+export class Allocators {
+  readonly #options: AllocatorsOptions;
+  /** One a node, for good: what it runs alone has to be alone. */
+  readonly #allocators = new Map<string, Allocator>();
+  /** The nodes that are known to have subnets. */
+  readonly #known = new Set<string>();
+  /** How many nodes were dropped: what was read before is not known any more. */
+  #drops = 0;
+
+  constructor(options: AllocatorsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a node is known to have subnets. */
+  knows(node: string): boolean {
+    return this.#known.has(node);
+  }
+
+  /**
+   * The allocator of a node, undefined when it has no subnet.
+   *
+   * @throws {NetError} `failed_precondition` when the node's own agent hands
+   * its addresses out
+   */
+  async find(node: string): Promise<Allocator | undefined> {
+    if (this.#known.has(node)) return this.#allocators.get(node);
+    const { keeps, ...options } = this.#options;
+    const drops = this.#drops;
+    if (!await keeps(node)) return undefined;
+    const allocator = this.#allocators.get(node) ??
+      new Allocator({ ...options, node });
+    this.#allocators.set(node, allocator);
+    // What others write is not heard of here.
+    const isSure = !options.isShared && drops === this.#drops;
+    if (isSure) this.#known.add(node);
+    return allocator;
+  }
+
+  /** The allocator of a node. @throws {NetError} `not_found` when it has no subnet */
+  async get(node: string): Promise<Allocator> {
+    const allocator = await this.find(node);
+    if (allocator) return allocator;
+    throw new NetError(
+      "not_found",
+      `subnet not found: node "${node}" has none; allocate a subnet to it first`,
+    );
+  }
+
+  /** Forgets a node whose subnets were released, and what still cooled there. */
+  async drop(node: string): Promise<void> {
+    const { store } = this.#options;
+    this.#known.delete(node);
+    this.#drops++;
+    await deleteAll(store, releasedKey(node));
+  }
+}

@@ -1,0 +1,109 @@
+import { NodePool } from "./plan/node_pool.ts";
+import type { PoolChange } from "./plan/plan.ts";
+import { SubnetPool } from "./plan/subnet_pool.ts";
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
+import { historyPuts } from "./history.ts";
+import {
+  addressKey,
+  allocationKeys,
+  allocationPuts,
+  createAllocationReader,
+  poolKey,
+  readPool,
+  readReleased,
+  releasedKey,
+} from "../state/address_records.ts";
+import type { Writes } from "../ledger/batch.ts";
+import type { LedgerModel } from "../ledger/model.ts";
+import { checkUnmarked, UNMOVED } from "../state/migration_marks.ts";
+
+/** How the addresses of a node are kept in memory and in the store. */
+export class AddressModel implements LedgerModel<NodePool, PoolChange> {
+  readonly guard: Key;
+  readonly conditions: readonly Check[];
+  readonly #node: string;
+  #sequence = 0;
+
+  /** @param options `isShared`: the store is of a registry that others may move */
+  constructor(node: string, options: { readonly isShared?: boolean } = {}) {
+    this.#node = node;
+    this.guard = poolKey(node);
+    this.conditions = options.isShared ? UNMOVED : [];
+  }
+
+  guardValue(pool: NodePool): JsonValue {
+    return {
+      subnets: pool.subnets.map((p) => formatPrefix(p.subnet)),
+      cursors: pool.subnets.map((p) => formatAddress(p.cursor)),
+    };
+  }
+
+  writes(pool: NodePool, change: PoolChange): Writes {
+    const node = this.#node;
+    switch (change.kind) {
+      case "hold":
+        return {
+          puts: allocationPuts(node, change.allocation),
+          deletes: change.allocation.addresses
+            .filter((a) => pool.poolOf(a.address)?.isCooling(a.address))
+            .map((a) => releasedKey(node, a.address)),
+        };
+      case "release":
+        return {
+          deletes: allocationKeys(node, change.allocation),
+          puts: [
+            ...change.allocation.addresses.map(({ address }) => ({
+              key: releasedKey(node, address),
+              value: { releasedAtMs: change.releasedAtMs },
+            })),
+            ...historyPuts(node, { ...change, sequence: this.#sequence++ }),
+          ],
+        };
+      case "thaw":
+        return { deletes: [releasedKey(node, change.address)] };
+    }
+  }
+
+  apply(pool: NodePool, change: PoolChange): void {
+    pool.apply(change);
+  }
+
+  async load(
+    store: Store,
+  ): Promise<{ state: NodePool; version: Version | null }> {
+    if (this.conditions.length > 0) await checkUnmarked(store);
+    const guard = await store.get(this.guard);
+    if (!guard) return { state: new NodePool([]), version: null };
+    const pool = new NodePool(
+      readPool(guard).map(({ subnet, cursor }) =>
+        new SubnetPool(subnet, cursor)
+      ),
+    );
+    await this.#loadHeld(store, pool);
+    await this.#loadReleased(store, pool);
+    return { state: pool, version: guard.version };
+  }
+
+  async #loadHeld(store: Store, pool: NodePool): Promise<void> {
+    const read = createAllocationReader();
+    for await (const entry of store.list(addressKey(this.#node))) {
+      pool.restore(read(entry));
+    }
+  }
+
+  async #loadReleased(store: Store, pool: NodePool): Promise<void> {
+    const released = [];
+    for await (const entry of store.list(releasedKey(this.#node))) {
+      released.push(readReleased(entry));
+    }
+    released.sort((a, b) => a.releasedAtMs - b.releasedAtMs);
+    for (const { address, releasedAtMs } of released) {
+      const subnetPool = pool.poolOf(address);
+      if (!subnetPool?.holderOf(address)) {
+        subnetPool?.cool(address, releasedAtMs);
+      }
+    }
+  }
+}

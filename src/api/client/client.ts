@@ -1,0 +1,244 @@
+import { lstat } from "node:fs/promises";
+import { Agent } from "node:http";
+import type { Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { NetError } from "../../base/error.ts";
+import { fromConnectError } from "../messages/errors.ts";
+import { explainTls } from "../tls/explain.ts";
+import { noCertificate, tlsAgentOf } from "../tls/agent.ts";
+import type { TlsCredentials } from "../tls/credentials.ts";
+
+/** Where an agent is: the path of its unix socket, or a URL such as "https://192.0.2.1:9000". */
+export type RpcTarget =
+  | { readonly socketPath: string }
+  | { readonly url: string };
+
+/** Options of a transport. */
+export interface RpcTransportOptions {
+  /** How long a call may take, in ms, where it does not say itself. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** What an agent at an "https://" URL and this client know each other by. */
+  readonly tls?: TlsCredentials | undefined;
+  /** Whether "http://" URLs of other hosts are called: in labs. Default true. */
+  readonly allowsPlainText?: boolean | undefined;
+}
+
+const START =
+  'start it with "stellar-net agent", or name its socket with --socket';
+
+const NO_CERTIFICATE =
+  "it asks for a certificate, and this agent speaks plain text: start both of them with --insecure, or none";
+const NO_HTTP =
+  'it does not speak HTTP: where it speaks TLS, write "https://", and start this agent without --insecure';
+const PLAIN_TEXT =
+  "it speaks plain text, and this agent speaks TLS with other hosts: start both of them with --insecure, or none";
+
+/** The bit of a mode that lets a group connect to a socket. */
+const GROUP_WRITES = 0o020;
+
+const unreachables = new WeakSet<NetError>();
+
+const CUT = "it has ended the connection";
+/** How often a call is tried that was not sent: connections that were kept may all be gone. */
+const MAX_ATTEMPTS = 4;
+
+/** What keeps a client from reaching an agent, by code of connect(2). */
+const OBSTACLES: Readonly<Record<string, string>> = {
+  ENOENT: `there is no such socket, so it is not running: ${START}`,
+  ENOTDIR: `there is no such socket, so it is not running: ${START}`,
+  ECONNREFUSED: `nothing listens there, so it is not running: ${START}`,
+  EINVAL: "this is no path of a socket: name the agent's with --socket",
+  ETIMEDOUT: "nothing answers there",
+  EHOSTUNREACH: "there is no way to that host",
+  ENETUNREACH: "there is no way to that network",
+  ENOTFOUND: "there is no host of that name",
+};
+
+/**
+ * Makes the transport to an agent: the Connect protocol over HTTP/1.1, the
+ * same for sockets and URLs. It opens connections as they are needed and keeps
+ * no process from ending.
+ *
+ * Whatever goes wrong is a NetError: `unavailable` when the agent cannot be
+ * reached, else with the code and the message that the agent gave.
+ */
+export function createRpcTransport(
+  target: RpcTarget,
+  options: RpcTransportOptions = {},
+): Transport {
+  const { timeoutMs, tls, allowsPlainText = true } = options;
+  const isSecure = "url" in target && target.url.startsWith("https:");
+  const inner = createConnectTransport({
+    httpVersion: "1.1",
+    baseUrl: "url" in target ? target.url : "http://localhost",
+    nodeOptions: {
+      agent: isSecure && tls ? tlsAgentOf(tls) : new Agent({ keepAlive: true }),
+      ...("url" in target ? {} : { socketPath: target.socketPath }),
+    },
+    ...(timeoutMs === undefined ? {} : { defaultTimeoutMs: timeoutMs }),
+  });
+  const toError = (error: unknown) => toNetError(error, target, tls);
+  const check = () => {
+    const obstacle = isSecure
+      ? !tls ? NO_CERTIFICATE : tls.material ? undefined : noCertificate(tls)
+      : allowsPlainText || !("url" in target) || isThisHost(target.url)
+      ? undefined
+      : PLAIN_TEXT;
+    if (obstacle !== undefined) throw unreachable(target, obstacle);
+  };
+  return {
+    async unary(...call) {
+      check();
+      for (let attempt = 1;; attempt++) {
+        try {
+          return await inner.unary(...call);
+        } catch (error) {
+          if (attempt < MAX_ATTEMPTS && isUnsent(error)) continue;
+          throw await toError(error);
+        }
+      }
+    },
+    async stream(...call) {
+      check();
+      try {
+        const response = await inner.stream(...call);
+        return { ...response, message: convert(response.message, toError) };
+      } catch (error) {
+        throw await toError(error);
+      }
+    },
+  };
+}
+
+async function* convert<T>(
+  messages: AsyncIterable<T>,
+  toError: (error: unknown) => Promise<NetError>,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw await toError(error);
+  }
+}
+
+async function toNetError(
+  error: unknown,
+  target: RpcTarget,
+  tls: TlsCredentials | undefined,
+): Promise<NetError> {
+  const what = await explainFailure(error, target, tls);
+  if (what !== undefined) return unreachable(target, what, error);
+  const answer = fromConnectError(error);
+  if (answer.code === "unauthenticated") tls?.noteRefusal?.(answer.message);
+  return answer;
+}
+
+/** Why an agent was not reached; undefined when it was. */
+export async function explainFailure(
+  error: unknown,
+  target: RpcTarget,
+  credentials?: TlsCredentials,
+): Promise<string | undefined> {
+  const code = connectCode(error);
+  if (code !== undefined) return await describe(code, target);
+  if (!("url" in target)) return undefined;
+  const { url } = target;
+  if (!url.startsWith("https:")) {
+    return isNoHttp(error) ? NO_HTTP : isUnsent(error) ? CUT : undefined;
+  }
+  return await explainTls(error, { url, credentials, nowMs: Date.now() });
+}
+
+function isThisHost(url: string): boolean {
+  return /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(url);
+}
+
+/** The error for an agent that was not reached. @param what why */
+export function unreachable(
+  target: RpcTarget,
+  what: string,
+  cause?: unknown,
+): NetError {
+  const where = JSON.stringify(
+    "url" in target ? target.url : target.socketPath,
+  );
+  const error = new NetError(
+    "unavailable",
+    `Cannot reach the agent at ${where}: ${what}`,
+    { cause },
+  );
+  unreachables.add(error);
+  return error;
+}
+
+/** Whether a call has failed because the agent was not reached: it has done nothing. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof NetError && unreachables.has(error);
+}
+
+/**
+ * Whether a request was not sent as a whole, as its connection was gone: it was
+ * kept from before the agent was started again, say. Nobody has read it.
+ */
+function isUnsent(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EPIPE") return true;
+  }
+  return false;
+}
+
+/** Whether what has answered is not HTTP: the parser's codes begin so. */
+function isNoHttp(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === "string" && code.startsWith("HPE_")) return true;
+  }
+  return false;
+}
+
+/** The code of connect(2), found in the causes of an error: undefined where it is another's. */
+function connectCode(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (typeof code !== "string") continue;
+    if (syscall === "connect" || syscall === "getaddrinfo") return code;
+  }
+  return undefined;
+}
+
+async function describe(code: string, target: RpcTarget): Promise<string> {
+  if ("url" in target) {
+    return code === "ECONNREFUSED"
+      ? "nothing listens there"
+      : OBSTACLES[code] ?? code;
+  }
+  if (code === "EACCES" || code === "EPERM") {
+    return `no permission${await describeOwner(target.socketPath)}; ` +
+      "run this as the agent's user, usually root, or in the group of the " +
+      "agent's --socket-group, or as an operator with --url and --identity";
+  }
+  if (code === "ECONNREFUSED" && !await isSocket(target.socketPath)) {
+    return "this is not a socket: name the agent's with --socket";
+  }
+  return OBSTACLES[code] ?? code;
+}
+
+async function describeOwner(path: string): Promise<string> {
+  try {
+    const { uid, gid, mode } = await lstat(path);
+    const owner = uid === 0 ? "root" : `the user with id ${uid}`;
+    const group = mode & GROUP_WRITES ? ` and the group with id ${gid}` : "";
+    return `, it belongs to ${owner}${group}`;
+  } catch {
+    // Its folder may not be looked into either.
+    return "";
+  }
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSocket();
+  } catch {
+    return false;
+  }
+}

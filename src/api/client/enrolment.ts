@@ -1,0 +1,236 @@
+import { isIP } from "node:net";
+import {
+  connect,
+  type DetailedPeerCertificate,
+  type TLSSocket,
+} from "node:tls";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { NetError } from "../../base/error.ts";
+import {
+  type Credentials as CredentialsMessage,
+  IdentityService,
+} from "../../gen/stellar/net/v1/identity_pb.ts";
+import type {
+  Enroller,
+  EnrolOrder,
+  SigningOrder,
+} from "../../security/enroller.ts";
+import type { Credentials } from "../../security/trust.ts";
+import { formatAddress } from "../../net/address.ts";
+import {
+  type FirstContact,
+  verifyFirstContact,
+} from "../../security/pki/first_contact.ts";
+import {
+  createNonce,
+  proveToken,
+  signingRequestDigest,
+} from "../../security/pki/token_proof.ts";
+import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
+import { readTrust, roleMessage } from "../messages/identity.ts";
+import { isKeyMissing, NO_KEY } from "../tls/explain.ts";
+import { NewcomerCredentials } from "../tls/newcomer_credentials.ts";
+import { closeTlsAgent } from "../tls/agent.ts";
+
+/** How long the first look at a server may take, in ms. */
+const LOOK_TIMEOUT_MS = 5_000;
+/** How long a call may take, in ms, where its caller does not end it. */
+const CALL_TIMEOUT_MS = 10_000;
+/** Most certificates in a chain that is looked at. */
+const MAX_CHAIN = 8;
+
+/**
+ * Joins with a token: looks at the certificates of the agent at a URL, and
+ * sends nothing unless they are of the authority that the token names; then
+ * proves the token on a connection that is verified by that authority, and has
+ * a key certified.
+ *
+ * @param url of an agent that hosts the registry: `https://198.18.0.1:9000`
+ * @throws {NetError} `unauthenticated` when the server does not belong to the
+ * token's cluster, or the token is wrong; `permission_denied` when the token
+ * lets nobody in; `unavailable` when the agent is out of reach
+ */
+export async function enrol(
+  url: string,
+  order: EnrolOrder,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  const { token, name, roles, signingRequest, addresses } = order;
+  const credentials = new NewcomerCredentials(
+    await contact(url, order, signal),
+  );
+  const transport = createRpcTransport({ url }, {
+    tls: credentials,
+    timeoutMs: CALL_TIMEOUT_MS,
+  });
+  const client = createClient(IdentityService, transport);
+  try {
+    const { salt, serverNonce } = await client.beginJoin(
+      { tokenId: token.id },
+      { signal },
+    );
+    const clientNonce = createNonce();
+    const proof = proveToken(token, {
+      salt,
+      transcript: {
+        tokenId: token.id,
+        name,
+        serverNonce,
+        clientNonce,
+        requestDigest: signingRequestDigest(signingRequest),
+        serverFingerprint: credentials.serverFingerprint,
+      },
+    });
+    const answer = await client.finishJoin({
+      ...{ tokenId: token.id, name, serverNonce, clientNonce, proof },
+      signingRequest,
+      addresses: addresses.map(formatAddress),
+      roles: roles.map(roleMessage),
+    }, { signal });
+    return readCredentials(answer.credentials);
+  } catch (error) {
+    throw error instanceof RangeError ? damaged(error) : error;
+  } finally {
+    closeTlsAgent(credentials);
+  }
+}
+
+/**
+ * Has a key certified for who the certificate of a transport says.
+ *
+ * @throws {NetError} `unauthenticated` or `permission_denied` when that does
+ * not hold, `unavailable` when the agent is out of reach
+ */
+export async function renew(
+  transport: Transport,
+  { signingRequest, addresses }: SigningOrder,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  const client = createClient(IdentityService, transport);
+  const answer = await client.renewCertificate({
+    signingRequest,
+    addresses: addresses.map(formatAddress),
+  }, { signal, timeoutMs: CALL_TIMEOUT_MS });
+  try {
+    return readCredentials(answer.credentials);
+  } catch (error) {
+    throw error instanceof RangeError ? damaged(error) : error;
+  }
+}
+
+/** Makes the authority behind an agent's API. @param transport calls the agent at the URL */
+export function createEnroller(url: string, transport: Transport): Enroller {
+  return {
+    enrol: (order, signal) => inTime(url, enrol(url, order, signal)),
+    renew: (order, signal) => inTime(url, renew(transport, order, signal)),
+  };
+}
+
+/** Who has not answered in time was not reached. */
+async function inTime<T>(url: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const isLate = error instanceof NetError &&
+      error.code === "deadline_exceeded";
+    throw isLate
+      ? unreachable({ url }, "it has not answered in time", error)
+      : error;
+  }
+}
+
+/** Finds out whether a server belongs to the token's cluster. Nothing is sent to it. */
+async function contact(
+  url: string,
+  { token }: EnrolOrder,
+  signal: AbortSignal,
+): Promise<FirstContact> {
+  let chain: readonly Uint8Array[];
+  try {
+    chain = await lookAt(url, signal);
+  } catch (error) {
+    if (isKeyMissing(error)) {
+      throw new NetError(
+        "unauthenticated",
+        `Cannot trust the server: ${NO_KEY}; asked at "${url}"`,
+        { cause: error },
+      );
+    }
+    const what = await explainFailure(error, { url }) ??
+      (error instanceof Error ? error.message : String(error));
+    throw unreachable({ url }, what, error);
+  }
+  try {
+    const { fingerprint } = token;
+    return verifyFirstContact(chain, { fingerprint, nowMs: Date.now() });
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    throw new NetError(error.code, `${error.message}; asked at "${url}"`, {
+      cause: error,
+    });
+  }
+}
+
+/** The certificates of a server, its own first. @throws {Error} when it is out of reach */
+function lookAt(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host,
+      port: Number(port === "" ? 443 : port),
+      ...isIP(host) === 0 && { servername: host },
+      minVersion: "TLSv1.3",
+      // Nothing is sent, and who it is is found out from what it shows.
+      rejectUnauthorized: false,
+    });
+    const end = (finish: () => void) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      finish();
+      socket.destroy();
+    };
+    const fail = (error: Error) => end(() => reject(error));
+    const onAbort = () => fail(new Error("the attempt was given up"));
+    const timer = setTimeout(
+      () => fail(new Error("nothing answers there in time")),
+      LOOK_TIMEOUT_MS,
+    );
+    signal.addEventListener("abort", onAbort);
+    socket.once("secureConnect", () => end(() => resolve(chainOf(socket))));
+    socket.on("error", fail);
+    socket.once("close", () => fail(new Error("it ended the connection")));
+    if (signal.aborted) onAbort();
+  });
+}
+
+function chainOf(socket: TLSSocket): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  let next: DetailedPeerCertificate | undefined = socket
+    .getPeerCertificate(true);
+  while (next?.raw && chain.length < MAX_CHAIN) {
+    const { raw, issuerCertificate, fingerprint256 }: DetailedPeerCertificate =
+      next;
+    chain.push(new Uint8Array(raw));
+    // An authority names itself, in Deno 2.9.6 as a new object each time.
+    next = issuerCertificate?.fingerprint256 === fingerprint256
+      ? undefined
+      : issuerCertificate;
+  }
+  return chain;
+}
+
+function readCredentials(
+  message: CredentialsMessage | undefined,
+): Credentials {
+  if (!message?.trust) throw new RangeError("there are no credentials in it");
+  return { chain: message.chain, trust: readTrust(message.trust) };
+}
+
+function damaged(cause: RangeError): NetError {
+  return new NetError(
+    "internal",
+    `Cannot use what the registry answered: ${cause.message}`,
+    { cause },
+  );
+}

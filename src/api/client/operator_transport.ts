@@ -1,0 +1,121 @@
+import { ConnectError, type Transport } from "@connectrpc/connect";
+import { NetError } from "../../base/error.ts";
+import { parseApiUrl } from "../../base/names.ts";
+import { createRpcTransport, isUnreachable } from "./client.ts";
+import type { TlsCredentials } from "../tls/credentials.ts";
+
+/** The header of a refusal that names the agent to ask in its place. */
+export const ASK_HEADER = "stellar-net-ask";
+
+/** How an operator calls agents. */
+export interface OperatorTransportOptions {
+  readonly tls: TlsCredentials;
+  /** Agents, at least one, in the order to try them in. */
+  readonly urls: readonly string[];
+  /** How long a call may take, in ms. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Makes the transport of an operator. An agent that is not reached makes way
+ * for the next, and one that refuses a call and names another is believed
+ * once: that one is asked, with the same certificate.
+ *
+ * Whatever goes wrong is a NetError, as that of `createRpcTransport`.
+ */
+export function createOperatorTransport(
+  { tls, urls, timeoutMs }: OperatorTransportOptions,
+): Transport {
+  const known = new Map<string, Transport>();
+  const at = (url: string) => {
+    const found = known.get(url) ?? createRpcTransport({ url }, {
+      timeoutMs,
+      tls,
+      allowsPlainText: false,
+    });
+    known.set(url, found);
+    return found;
+  };
+  // The one that was reached last is tried first.
+  let first = 0;
+
+  async function call<T>(use: (transport: Transport) => Promise<T>) {
+    let failure: unknown;
+    for (let i = 0; i < urls.length; i++) {
+      const index = (first + i) % urls.length;
+      try {
+        const answer = await use(at(urls[index]!));
+        first = index;
+        return answer;
+      } catch (error) {
+        const other = otherOf(error);
+        if (other !== undefined) return await use(at(other));
+        if (!isUnreachable(error)) throw error;
+        failure = failure === undefined ? error : both(failure, error);
+      }
+    }
+    throw failure;
+  }
+
+  return {
+    unary: (...args) => call((transport) => transport.unary(...args)),
+    async stream(method, signal, timeout, header, input, values) {
+      // It may have to be sent more than once.
+      const messages = await Array.fromAsync(input);
+      return await call(async (transport) => {
+        const response = await transport.stream(
+          method,
+          signal,
+          timeout,
+          header,
+          replay(messages),
+          values,
+        );
+        // What is refused is so before the first message.
+        const rest = response.message[Symbol.asyncIterator]();
+        const head = await rest.next();
+        return { ...response, message: from(head, rest) };
+      });
+    },
+  };
+}
+
+/** The agent that a refusal names; undefined where it names none. */
+function otherOf(error: unknown): string | undefined {
+  if (!(error instanceof NetError) || error.code !== "permission_denied") {
+    return undefined;
+  }
+  const { cause } = error;
+  const url = cause instanceof ConnectError && cause.metadata.get(ASK_HEADER);
+  if (!url || !url.startsWith("https:")) return undefined;
+  try {
+    return parseApiUrl(url);
+  } catch (parsing) {
+    if (!(parsing instanceof RangeError)) throw parsing;
+    return undefined;
+  }
+}
+
+function both(one: unknown, other: unknown): unknown {
+  if (!(one instanceof NetError && other instanceof NetError)) return other;
+  return new NetError(one.code, `${one.message}; ${other.message}`, {
+    cause: other,
+  });
+}
+
+async function* replay<T>(messages: readonly T[]): AsyncGenerator<T> {
+  yield* await Promise.resolve(messages);
+}
+
+async function* from<T>(
+  head: IteratorResult<T>,
+  rest: AsyncIterator<T>,
+): AsyncGenerator<T> {
+  try {
+    for (let next = head; !next.done; next = await rest.next()) {
+      yield next.value;
+    }
+  } finally {
+    await rest.return?.();
+  }
+}

@@ -1,0 +1,198 @@
+import { getLogger } from "@logtape/logtape";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ClusterEvent, ClusterNode } from "../../registry/view.ts";
+import type {
+  AgentIdentity,
+  JoinAnswer,
+  RegistryPeer,
+} from "../../registry/peer.ts";
+import type { JoinRequest } from "../../registry/plan/join.ts";
+import type { SubnetOwner } from "../../registry/plan/settling.ts";
+import type { RouteRecord } from "../../registry/plan/state.ts";
+import type { Allocation as AllocationMessage } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import {
+  type Node,
+  NodeState,
+  RegistryService,
+  type Route,
+  type WatchResponse,
+} from "../../gen/stellar/net/v1/registry_pb.ts";
+import type { Allocation } from "../../addresses/plan/allocation.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { createCarve } from "../../net/carve.ts";
+import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
+import { readTrust } from "../messages/identity.ts";
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
+  [NodeState.UNSPECIFIED]: "unreachable",
+  [NodeState.READY]: "ready",
+  [NodeState.UNREACHABLE]: "unreachable",
+  [NodeState.NO_AGENT]: "no agent",
+};
+
+/** How long a part of a handover may take, in ms. */
+const HANDOVER_TIMEOUT_MS = 10_000;
+
+/** The registry behind an agent's API. */
+export class RpcRegistryPeer implements RegistryPeer {
+  readonly url: string;
+  readonly #client: Client<typeof RegistryService>;
+
+  constructor(url: string, transport: Transport) {
+    this.url = url;
+    this.#client = createClient(RegistryService, transport);
+  }
+
+  async join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
+    const answer = await this.#client.join({
+      node: request.node,
+      instanceId: request.instanceId,
+      advertised: request.advertised.map(formatAddress),
+      apiUrl: request.apiUrl,
+      localPrefixes: request.localPrefixes.map(({ prefix, device }) => ({
+        cidr: formatPrefix(prefix),
+        device,
+      })),
+      heldSubnets: request.heldSubnets.map(formatPrefix),
+      clusterId: request.clusterId,
+    }, { signal });
+    return {
+      clusterId: answer.clusterId,
+      networks: answer.networks.map(({ cidr, subnetPrefixLength }) =>
+        createCarve(parsePrefix(cidr), subnetPrefixLength)
+      ),
+      subnets: answer.subnets.map((cidr) => parsePrefix(cidr)),
+      hasHandover: answer.handover,
+      isSettling: answer.settling,
+    };
+  }
+
+  async reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node, instanceId } = agent;
+    await this.#client.reportOwners({
+      node,
+      instanceId,
+      owners: owners.map(({ node, subnet }) => ({
+        node,
+        cidr: formatPrefix(subnet),
+      })),
+    }, { signal });
+  }
+
+  async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {
+    const { node, instanceId } = agent;
+    const { intervalMs } = await this.#client.heartbeat(
+      { node, instanceId },
+      { signal },
+    );
+    return intervalMs;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
+    for await (const message of this.#client.watch({}, { signal })) {
+      yield {
+        revision: Number(message.revision),
+        isSnapshot: message.snapshot,
+        nodes: message.nodes.map(readNode),
+        routes: message.routes.map(readRoute),
+        removedNodes: message.removedNodes,
+        removedRoutes: message.removedRoutes,
+        ...this.#trustPart(message),
+      };
+    }
+  }
+
+  /** Trust that cannot be read leaves in force what was known before: routes go on. */
+  #trustPart({ trust }: WatchResponse): Pick<ClusterEvent, "trust"> {
+    try {
+      return trust ? { trust: readTrust(trust) } : {};
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      log.warn("Cannot take in what {url} trusts: {error}; update this agent", {
+        url: this.url,
+        error: error.message,
+      });
+      return {};
+    }
+  }
+
+  async *handover(
+    agent: AgentIdentity,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly Allocation[]> {
+    const { node, instanceId } = agent;
+    let pageToken = "";
+    do {
+      const page = await this.#client.getHandover(
+        { node, instanceId, pageToken },
+        { signal, timeoutMs: HANDOVER_TIMEOUT_MS },
+      );
+      yield page.allocations.map(readAllocation);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+  }
+
+  async finishHandover(
+    agent: AgentIdentity,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node, instanceId } = agent;
+    await this.#client.finishHandover(
+      { node, instanceId },
+      { signal, timeoutMs: HANDOVER_TIMEOUT_MS },
+    );
+  }
+
+  async leave(agent: AgentIdentity, signal: AbortSignal): Promise<void> {
+    const { node, instanceId } = agent;
+    await this.#client.removeNode(
+      { node, instanceId, force: true },
+      { signal },
+    );
+  }
+}
+
+function readNode(message: Node): ClusterNode {
+  const { name, apiUrl, state, joinedAt, seenAt } = message;
+  return {
+    name,
+    subnets: message.subnets.map((cidr) => parsePrefix(cidr)),
+    advertised: message.advertised.map(parseAddress),
+    apiUrl,
+    state: STATES[state],
+    joinedAtMs: joinedAt ? timestampMs(joinedAt) : 0,
+    seenAtMs: seenAt && timestampMs(seenAt),
+  };
+}
+
+function readRoute({ cidr, target, addedAt }: Route): RouteRecord {
+  return {
+    destination: parsePrefix(cidr),
+    target: parseAddress(target),
+    addedAtMs: addedAt ? timestampMs(addedAt) : 0,
+  };
+}
+
+function readAllocation(message: AllocationMessage): Allocation {
+  const { owner, allocatedAt, requested } = message;
+  return {
+    owner: {
+      network: owner?.network ?? "",
+      containerId: owner?.containerId ?? "",
+      interfaceName: owner?.interfaceName ?? "",
+    },
+    addresses: message.addresses.map(({ address, subnet }) => ({
+      address: parseAddress(address),
+      subnet: parsePrefix(subnet),
+    })),
+    allocatedAtMs: allocatedAt ? timestampMs(allocatedAt) : 0,
+    requested,
+  };
+}

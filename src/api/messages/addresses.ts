@@ -1,0 +1,126 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { AgentStatus } from "../../agent/agent_status.ts";
+import type { HistoryRecord } from "../../addresses/history.ts";
+import type { SubnetListing } from "../../registry/plan/listing.ts";
+import type { RouteRecord } from "../../registry/plan/state.ts";
+import {
+  type Allocation as AllocationMessage,
+  AllocationSchema,
+  type HistoryRecord as HistoryRecordMessage,
+  HistoryRecordSchema,
+} from "../../gen/stellar/net/v1/ipam_pb.ts";
+import type { SubnetUsageSchema } from "../../gen/stellar/net/v1/agent_pb.ts";
+import {
+  type NetworkSchema,
+  type RouteSchema,
+  type SubnetSchema,
+  SubnetState,
+} from "../../gen/stellar/net/v1/registry_pb.ts";
+import type { Allocation } from "../../addresses/plan/allocation.ts";
+import { formatAddress } from "../../net/address.ts";
+import type { Carve } from "../../net/carve.ts";
+import { formatPrefix } from "../../net/prefix.ts";
+import { gatewayOf } from "../../net/subnet.ts";
+
+/** Between the agent's types and the messages of the API. */
+
+const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
+  owned: SubnetState.OWNED,
+  reserved: SubnetState.RESERVED,
+  conflicting: SubnetState.CONFLICTING,
+  released: SubnetState.RELEASED,
+};
+
+/** A message of what one owner holds, and why it seems to be leaked; empty when it does not. */
+export function allocationMessage(
+  node: string,
+  allocation: Allocation,
+  leak: string,
+): AllocationMessage {
+  const { attachment } = allocation;
+  return create(AllocationSchema, {
+    node,
+    owner: allocation.owner,
+    addresses: allocation.addresses.map(({ address, subnet }) => ({
+      address: formatAddress(address),
+      subnet: formatPrefix(subnet),
+      gateway: formatAddress(gatewayOf(subnet)),
+    })),
+    allocatedAt: timestampFromMs(allocation.allocatedAtMs),
+    requested: allocation.requested,
+    ...(attachment && {
+      attachment: { netns: attachment.netns, bootId: attachment.bootId },
+    }),
+    leak,
+  });
+}
+
+/** A message of who held an address. */
+export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
+  return create(HistoryRecordSchema, {
+    node: record.node,
+    address: record.address,
+    owner: record.owner,
+    allocatedAt: timestampFromMs(record.allocatedAtMs),
+    ...optionalTime("releasedAt", record.releasedAtMs),
+    reason: record.reason,
+  });
+}
+
+/** A message of a subnet. */
+export function subnetMessage(
+  listing: SubnetListing,
+): MessageInitShape<typeof SubnetSchema> {
+  return {
+    cidr: formatPrefix(listing.subnet),
+    gateway: formatAddress(gatewayOf(listing.subnet)),
+    state: SUBNET_STATES[listing.state],
+    node: listing.node,
+    reason: listing.reason,
+    ...optionalTime("since", listing.sinceMs),
+  };
+}
+
+/** A message of an extra route. */
+export function routeMessage(
+  route: RouteRecord,
+): MessageInitShape<typeof RouteSchema> {
+  return {
+    cidr: formatPrefix(route.destination),
+    target: formatAddress(route.target),
+    addedAt: timestampFromMs(route.addedAtMs),
+  };
+}
+
+/** A message of a network. */
+export function networkMessage(
+  carve: Carve,
+): MessageInitShape<typeof NetworkSchema> {
+  return {
+    cidr: formatPrefix(carve.network),
+    subnetPrefixLength: carve.subnetPrefixLength,
+  };
+}
+
+/** A message of how full a subnet is. */
+export function usageMessage(
+  usage: AgentStatus["usage"][number],
+): MessageInitShape<typeof SubnetUsageSchema> {
+  return {
+    cidr: formatPrefix(usage.subnet),
+    gateway: formatAddress(gatewayOf(usage.subnet)),
+    capacity: usage.capacity.toString(),
+    held: BigInt(usage.held),
+    cooling: BigInt(usage.cooling),
+  };
+}
+
+function optionalTime<K extends string>(
+  field: K,
+  ms: number | undefined,
+): { [P in K]?: Timestamp } {
+  return ms === undefined
+    ? {}
+    : { [field]: timestampFromMs(ms) } as { [P in K]: Timestamp };
+}

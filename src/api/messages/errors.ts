@@ -1,0 +1,119 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { getLogger } from "@logtape/logtape";
+import { type ErrorCode, NetError } from "../../base/error.ts";
+
+type AnyFn = ReturnType<Interceptor>;
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** The RPC code of each error code. */
+export const RPC_CODES: Readonly<Record<ErrorCode, Code>> = {
+  invalid_argument: Code.InvalidArgument,
+  not_found: Code.NotFound,
+  already_exists: Code.AlreadyExists,
+  failed_precondition: Code.FailedPrecondition,
+  exhausted: Code.ResourceExhausted,
+  unavailable: Code.Unavailable,
+  deadline_exceeded: Code.DeadlineExceeded,
+  cancelled: Code.Canceled,
+  permission_denied: Code.PermissionDenied,
+  unauthenticated: Code.Unauthenticated,
+  internal: Code.Internal,
+};
+
+/** The error code of each RPC code; codes that the agent never sends go to the nearest. */
+export const ERROR_CODES: Readonly<Record<Code, ErrorCode>> = {
+  [Code.InvalidArgument]: "invalid_argument",
+  [Code.OutOfRange]: "invalid_argument",
+  [Code.NotFound]: "not_found",
+  [Code.AlreadyExists]: "already_exists",
+  [Code.FailedPrecondition]: "failed_precondition",
+  [Code.Unimplemented]: "failed_precondition",
+  [Code.ResourceExhausted]: "exhausted",
+  [Code.Unavailable]: "unavailable",
+  [Code.Aborted]: "unavailable",
+  [Code.DeadlineExceeded]: "deadline_exceeded",
+  [Code.Canceled]: "cancelled",
+  [Code.PermissionDenied]: "permission_denied",
+  [Code.Unauthenticated]: "unauthenticated",
+  [Code.Internal]: "internal",
+  [Code.Unknown]: "internal",
+  [Code.DataLoss]: "internal",
+};
+
+/** What clients are told about a defect. */
+export const INTERNAL_MESSAGE = "internal error; the agent's log has the cause";
+
+/**
+ * The error to send for what a handler has thrown.
+ *
+ * A NetError gives its code and message. Whatever is not known is a defect: it
+ * is logged with the call's name, and the client gets none of it.
+ */
+export function toConnectError(error: unknown, call = "a call"): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (error instanceof NetError) {
+    if (error.code !== "internal") {
+      return new ConnectError(error.message, RPC_CODES[error.code]);
+    }
+  } else if (error instanceof Error && error.name === "AbortError") {
+    return new ConnectError("the caller has gone", Code.Canceled);
+  } else if (error instanceof Error && error.name === "TimeoutError") {
+    return new ConnectError("the time is up", Code.DeadlineExceeded);
+  }
+  log.error("Cannot answer {call}: {error}", { call, error });
+  return new ConnectError(INTERNAL_MESSAGE, Code.Internal);
+}
+
+/** The error for what a client has caught. */
+export function fromConnectError(error: unknown): NetError {
+  if (error instanceof NetError) return error;
+  const { code, rawMessage } = ConnectError.from(error);
+  return new NetError(ERROR_CODES[code], rawMessage, { cause: error });
+}
+
+/**
+ * Converts what handlers throw, once, at the edge of the server. A unary call
+ * is answered when its deadline passes or its client goes, whether its handler
+ * minds the signal or not.
+ */
+export function errorInterceptor(next: AnyFn): AnyFn {
+  return async (request) => {
+    const call = `${request.service.typeName}/${request.method.name}`;
+    try {
+      const response = request.stream
+        ? await next(request)
+        : await unlessAborted(next(request), request.signal);
+      if (!response.stream) return response;
+      return { ...response, message: convertErrors(response.message, call) };
+    } catch (error) {
+      throw toConnectError(error, call);
+    }
+  };
+}
+
+async function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function* convertErrors<T>(
+  messages: AsyncIterable<T>,
+  call: string,
+): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw toConnectError(error, call);
+  }
+}

@@ -1,0 +1,118 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Check } from "../../host/checks/check.ts";
+import type { RegistryLink } from "../../member/member.ts";
+import type { RouteMode, RouteReport } from "../../routes/report.ts";
+import {
+  type CheckSchema,
+  CheckStatus,
+  type HostRouteCountsSchema,
+  type HostRouteSchema,
+  HostRouteState,
+  type ListHostRoutesResponseSchema,
+  type RegistryLinkSchema,
+  RegistryLinkState,
+  RouteMode as RouteModeMessage,
+} from "../../gen/stellar/net/v1/agent_pb.ts";
+import { formatAddress } from "../../net/address.ts";
+import { formatPrefix } from "../../net/prefix.ts";
+import { formatCommands } from "../../routes/plan/ip_batch.ts";
+import { formatKernelRoute } from "../../routes/plan/kernel_route.ts";
+import type { RouteState, RouteStatus } from "../../routes/plan/plan.ts";
+import { explainRoute } from "../../routes/plan/status.ts";
+
+const MODES: Readonly<Record<RouteMode, RouteModeMessage>> = {
+  apply: RouteModeMessage.APPLY,
+  plan: RouteModeMessage.PLAN,
+  off: RouteModeMessage.OFF,
+};
+
+const ROUTE_STATES: Readonly<Record<RouteState["kind"], HostRouteState>> = {
+  installed: HostRouteState.INSTALLED,
+  pending: HostRouteState.PENDING,
+  conflict: HostRouteState.CONFLICT,
+  local: HostRouteState.NOT_NEEDED,
+  duplicate: HostRouteState.NOT_NEEDED,
+  "link down": HostRouteState.WAITING,
+  "off link": HostRouteState.WAITING,
+  failed: HostRouteState.FAILED,
+  unknown: HostRouteState.UNKNOWN,
+};
+
+const LINK_STATES: Readonly<Record<RegistryLink["state"], RegistryLinkState>> =
+  {
+    hosted: RegistryLinkState.HOSTED,
+    joined: RegistryLinkState.JOINED,
+    unreachable: RegistryLinkState.UNREACHABLE,
+    fenced: RegistryLinkState.FENCED,
+    left: RegistryLinkState.LEFT,
+  };
+
+const CHECK_STATUSES: Readonly<Record<Check["status"], CheckStatus>> = {
+  ok: CheckStatus.OK,
+  warning: CheckStatus.WARNING,
+  failed: CheckStatus.FAILED,
+};
+
+/** A message of how it stands with the registry. */
+export function linkMessage(
+  link: RegistryLink,
+  revision: number,
+): MessageInitShape<typeof RegistryLinkSchema> {
+  return {
+    state: LINK_STATES[link.state],
+    since: timestampFromMs(link.sinceMs),
+    problem: link.problem,
+    url: link.url,
+    urls: [...link.urls],
+    revision: BigInt(revision),
+  };
+}
+
+/** A message of how many routes are in which state. */
+export function routeCountsMessage(
+  { mode, counts, repaired, error }: RouteReport,
+): MessageInitShape<typeof HostRouteCountsSchema> {
+  return {
+    mode: MODES[mode],
+    ...counts,
+    repaired: BigInt(repaired.count),
+    error: error ?? "",
+  };
+}
+
+/** A message of the routes that a host should have. */
+export function hostRoutesMessage(
+  report: RouteReport,
+): MessageInitShape<typeof ListHostRoutesResponseSchema> {
+  const { mode, routes, operations, lookedAtMs, error } = report;
+  return {
+    mode: MODES[mode],
+    routes: routes.map(hostRouteMessage),
+    commands: operations.flatMap(formatCommands),
+    ...lookedAtMs !== undefined && { lookedAt: timestampFromMs(lookedAtMs) },
+    error: error ?? "",
+  };
+}
+
+/** A message of a check. */
+export function checkMessage(
+  check: Check,
+): MessageInitShape<typeof CheckSchema> {
+  return { ...check, status: CHECK_STATUSES[check.status] };
+}
+
+function hostRouteMessage(
+  status: RouteStatus,
+): MessageInitShape<typeof HostRouteSchema> {
+  const { route, state, actual } = status;
+  const { destination, nextHop, origin } = route;
+  return {
+    cidr: formatPrefix(destination),
+    target: formatAddress(nextHop),
+    node: origin.kind === "node" ? origin.node : "",
+    state: ROUTE_STATES[state.kind],
+    why: explainRoute(status),
+    actual: actual.map(formatKernelRoute),
+  };
+}

@@ -1,0 +1,261 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo, ListenOptions, Socket } from "node:net";
+import { getLogger } from "@logtape/logtape";
+import { isLoopback } from "../../host/facts.ts";
+import type { ClientLimits, ClientShare } from "../limits/client_limits.ts";
+import { type Connection, LOST_CONNECTION } from "../access/connection.ts";
+import type { RpcLimits } from "../limits/limits.ts";
+import type { Refusals } from "../limits/refusals.ts";
+import type { TlsCredentials } from "../tls/credentials.ts";
+import { TlsHandshakes } from "../tls/handshakes.ts";
+
+/** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
+const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** What is answered to a request that cannot be read, by code of the error. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** Who calls over a unix socket. */
+const SOCKET_CONNECTION: Connection = {
+  caller: { kind: "socket" },
+  serverFingerprint: "",
+  share: undefined,
+};
+/** An IPv4 address in the form of IPv6, as sockets of both families have it. */
+const MAPPED = "::ffff:";
+
+/** Options of a listener. */
+export interface ListenerOptions {
+  readonly limits: RpcLimits;
+  /** Answers a request of HTTP/1.1. */
+  readonly handle: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: Connection,
+  ) => void;
+  /** Takes over a connection that speaks HTTP/2. */
+  readonly acceptHttp2: (socket: Socket, connection: Connection) => void;
+  /** What its clients have of the server. */
+  readonly clients: ClientLimits;
+  readonly refusals: Refusals;
+  /** Whether it listens at a path or at an address. */
+  readonly place: "unix" | "tcp";
+  /** Present where TLS is spoken. */
+  readonly tls?: TlsCredentials | undefined;
+}
+
+/**
+ * Accepts connections at one place and tells by their first bytes whether they
+ * speak HTTP/2 (prior knowledge) or HTTP/1.1, both of them behind TLS where
+ * there are credentials for it. Each has its caller from the beginning.
+ */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #serveHttp1: (this: Server, socket: Socket) => void;
+  readonly #sockets = new Set<Socket>();
+  /** Those that speak HTTP/1.1. */
+  readonly #connections = new WeakMap<object, Connection>();
+  readonly #handshakes: TlsHandshakes | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ListenerOptions) {
+    const { limits, tls, clients, refusals } = options;
+    this.#options = options;
+    this.#handshakes = tls && new TlsHandshakes({
+      ...{ credentials: tls, limits, clients, refusals },
+      onSecure: (socket, connection) => this.#sniff(socket, connection),
+    });
+    // The HTTP/1.1 server listens itself: its timeouts and its keep-alive work
+    // in no other way. Its own handling of connections comes behind ours.
+    this.#server = createServer({
+      maxHeaderSize: limits.maxHeaderBytes,
+      // The server wants it to be the smaller one.
+      headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, limits.headerTimeoutMs),
+      noDelay: true,
+    }, (request, response) => {
+      const connection = this.#connections.get(request.socket);
+      options.handle(request, response, connection ?? LOST_CONNECTION);
+    });
+    this.#serveHttp1 = this.#server.listeners("connection")[0] as (
+      socket: Socket,
+    ) => void;
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket: Socket) => this.#accept(socket));
+    this.#server.on("clientError", (error, socket) => {
+      log.debug("Cannot read HTTP/1.1: {error}", { error });
+      if (socket.writable) socket.end(formatRefusal(error));
+      else socket.destroy();
+    });
+  }
+
+  /** Starts to listen. The address has the port that was taken. */
+  listen(options: ListenOptions): Promise<AddressInfo | string | null> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(options, () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", (error) => {
+          log.warn("Cannot accept a connection: {error}", { error });
+        });
+        resolve(this.#server.address());
+      });
+    });
+  }
+
+  /** Stops to listen; connections go on, those without a request end. */
+  stop(): void {
+    this.#server.close();
+    this.#handshakes?.stop();
+    for (const socket of this.#sniffing) socket.destroy();
+    this.#server.closeIdleConnections();
+  }
+
+  /** Resolves when the last connection has ended. */
+  empty(): Promise<void> {
+    if (this.#sockets.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onEmpty = resolve);
+  }
+
+  /** Ends all connections at once. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Connections that have not said yet what they speak. */
+  readonly #sniffing = new Set<Socket>();
+
+  #accept(socket: Socket): void {
+    // Without a listener an error of a connection would end the process.
+    socket.on("error", ignore);
+    if (this.#sockets.size >= this.#options.limits.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onEmpty?.();
+    });
+    if (this.#options.place === "unix") {
+      this.#sniff(socket, SOCKET_CONNECTION);
+      return;
+    }
+    const address = addressOf(socket);
+    const isLocal = isLoopback(address);
+    const entry = isLocal ? undefined : this.#enter(socket, address);
+    if (!isLocal && !entry) {
+      socket.destroy();
+    } else if (this.#handshakes) {
+      // What is below TLS has nothing to say any more when its client has not.
+      socket.allowHalfOpen = false;
+      const onKnown = () => entry?.leave();
+      this.#handshakes.accept(socket, { from: address, onKnown });
+    } else {
+      this.#sniff(socket, {
+        caller: { kind: isLocal ? "loopback" : "plain", address },
+        serverFingerprint: "",
+        share: entry?.share,
+      });
+    }
+  }
+
+  /**
+   * Counts a connection of an address; undefined when it is one too many.
+   *
+   * @returns its share, and what takes it out before it ends
+   */
+  #enter(
+    socket: Socket,
+    address: string,
+  ): { readonly share: ClientShare; readonly leave: () => void } | undefined {
+    const { clients } = this.#options;
+    const share = clients.enter("address", address);
+    if (!share) return undefined;
+    let isIn = true;
+    const leave = () => {
+      if (isIn) clients.leave("address", share);
+      isIn = false;
+    };
+    socket.once("close", leave);
+    return { share, leave };
+  }
+
+  #sniff(socket: Socket, connection: Connection): void {
+    let read: Uint8Array = new Uint8Array();
+    const stop = () => {
+      clearTimeout(timer);
+      this.#sniffing.delete(socket);
+      socket.off("readable", onReadable);
+      socket.off("close", stop);
+    };
+    const onReadable = () => {
+      const chunk: Uint8Array | null = socket.read();
+      if (chunk === null) return;
+      read = read.length === 0 ? chunk : concat(read, chunk);
+      const match = matchPreface(read);
+      if (match === "partial") return;
+      stop();
+      socket.unshift(read);
+      if (match === "whole") {
+        this.#options.acceptHttp2(socket, connection);
+      } else {
+        socket.allowHalfOpen = true;
+        this.#connections.set(socket, connection);
+        this.#serveHttp1.call(this.#server, socket);
+      }
+    };
+    const timer = setTimeout(
+      () => socket.destroy(),
+      this.#options.limits.headerTimeoutMs,
+    );
+    this.#sniffing.add(socket);
+    // HTTP/1.1 clients may say that they are done and wait for the answer. Of
+    // all others it is the end, which HTTP/2 would not see by itself.
+    socket.allowHalfOpen = false;
+    socket.on("readable", onReadable);
+    socket.on("close", stop);
+  }
+}
+
+/** Whether bytes start with the preface, could become it, or differ. */
+export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
+  const length = Math.min(bytes.length, PREFACE.length);
+  for (let i = 0; i < length; i++) {
+    if (bytes[i] !== PREFACE[i]) return "none";
+  }
+  return length === PREFACE.length ? "whole" : "partial";
+}
+
+function addressOf({ remoteAddress = "" }: Socket): string {
+  return remoteAddress.startsWith(MAPPED)
+    ? remoteAddress.slice(MAPPED.length)
+    : remoteAddress;
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
+
+function formatRefusal(error: NodeJS.ErrnoException): string {
+  const status = REFUSALS[error.code ?? ""] ?? "400 Bad Request";
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`;
+}
+
+function ignore(): void {}

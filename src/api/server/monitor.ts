@@ -1,0 +1,162 @@
+import { getLogger } from "@logtape/logtape";
+import type { Condition } from "../../agent/readiness.ts";
+import type { Caller } from "../access/caller.ts";
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** What is told to those who watch over an agent. */
+export interface MonitorOptions {
+  /** The metrics as a text, and its media type. */
+  readonly metrics: () => Promise<{
+    readonly text: string;
+    readonly contentType: string;
+  }>;
+  /** Whether the agent works. */
+  readonly live: () => Promise<readonly Condition[]>;
+  /** Whether it could hand out addresses. */
+  readonly ready: () => Promise<readonly Condition[]>;
+}
+
+interface Page {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** A request of HTTP/1.1 or HTTP/2, as far as it is looked at. */
+interface Request {
+  readonly url?: string | undefined;
+  readonly method?: string | undefined;
+  on(event: "error", listener: () => void): unknown;
+  resume(): unknown;
+}
+
+/** Its response. */
+interface Response {
+  on(event: "error", listener: () => void): unknown;
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  end(body: string): unknown;
+  destroy(): unknown;
+}
+
+/**
+ * Answers `/metrics` (Prometheus), `/healthz` and `/readyz`: 200 or 503, with
+ * the reasons as JSON. It changes nothing.
+ */
+export class Monitor {
+  readonly #pages: ReadonlyMap<string, () => Promise<Page>>;
+  #isServing = true;
+
+  constructor({ metrics, live, ready }: MonitorOptions) {
+    this.#pages = new Map([
+      ["/metrics", async () => {
+        const { text, contentType } = await metrics();
+        return { status: 200, contentType, body: text };
+      }],
+      ["/healthz", async () => formatConditions(await live())],
+      [
+        "/readyz",
+        async () => formatConditions([this.#serving(), ...await ready()]),
+      ],
+    ]);
+  }
+
+  /** Whether a path is one that it answers. */
+  has(path: string): boolean {
+    return this.#pages.has(path);
+  }
+
+  /** Takes in that the server is stopping. */
+  stop(): void {
+    this.#isServing = false;
+  }
+
+  /**
+   * Answers a request, with 404 where the path is another.
+   *
+   * @param caller who asks; undefined where anybody may
+   */
+  handle(request: Request, response: Response, caller?: Caller): void {
+    // Without listeners an error of a connection would end the process.
+    request.on("error", ignore);
+    response.on("error", ignore);
+    request.resume();
+    const answer = caller && refusePage(caller) || this.#answer(request);
+    Promise.resolve(answer).then((page) => {
+      const head: Record<string, string> = {
+        "content-type": page.contentType,
+        "content-length": String(new TextEncoder().encode(page.body).length),
+        "cache-control": "no-store",
+        ...page.status === 405 && { allow: "GET, HEAD" },
+      };
+      response.writeHead(page.status, head);
+      response.end(request.method === "HEAD" ? "" : page.body);
+    }).catch((error) => {
+      log.debug("Cannot answer {path}: {error}", { path: request.url, error });
+      response.destroy();
+    });
+  }
+
+  async #answer(request: Request): Promise<Page> {
+    const path = (request.url ?? "").split("?", 1)[0]!;
+    const page = this.#pages.get(path);
+    if (!page) {
+      const paths = [...this.#pages.keys()].join(", ");
+      return plain(404, `There are ${paths}`);
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return plain(405, `${path} can only be read`);
+    }
+    try {
+      return await page();
+    } catch (error) {
+      log.error("Cannot tell {path}: {error}", { path, error });
+      return plain(500, "internal error; the agent's log has the cause");
+    }
+  }
+
+  #serving(): Condition {
+    return {
+      name: "serving",
+      holds: this.#isServing,
+      reason: this.#isServing ? "it answers calls" : "it is stopping",
+    };
+  }
+}
+
+function formatConditions(conditions: readonly Condition[]): Page {
+  const isWell = conditions.every(({ holds }) => holds);
+  const checks = conditions.map(({ name, holds, reason }) => ({
+    name,
+    status: holds ? "ok" : "failed",
+    reason,
+  }));
+  const answer = { status: isWell ? "ok" : "failed", checks };
+  return {
+    status: isWell ? 200 : 503,
+    contentType: "application/json",
+    body: `${JSON.stringify(answer, undefined, 2)}\n`,
+  };
+}
+
+/** What those are told who have to show a certificate first. */
+function refusePage(caller: Caller): Page | undefined {
+  switch (caller.kind) {
+    case "newcomer":
+      return plain(
+        401,
+        "This takes a certificate of the cluster; --metrics serves it without",
+      );
+    case "refused":
+      return plain(403, caller.why);
+    default:
+      return undefined;
+  }
+}
+
+function plain(status: number, text: string): Page {
+  const contentType = "text/plain; charset=utf-8";
+  return { status, contentType, body: `${text}\n` };
+}
+
+function ignore(): void {}

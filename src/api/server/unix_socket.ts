@@ -1,0 +1,214 @@
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { type ErrorCode, NetError } from "../../base/error.ts";
+
+/** Bytes of a path in a socket's address, its closing zero left out (unix(7)). */
+const MAX_PATH_BYTES = 107;
+/** As a mask. */
+const OWNER_ONLY = 0o177;
+const OWNER_AND_GROUP = 0o660;
+const TEMPORARY_NAME_LENGTH = 7;
+
+/** What keeps an agent from making a socket file, by code of the system call. */
+const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  EACCES: [
+    "permission_denied",
+    "no permission to make a socket there: run the agent as root",
+  ],
+  EPERM: [
+    "permission_denied",
+    "no permission to make a socket there: run the agent as root",
+  ],
+  EEXIST: ["failed_precondition", "its folder is a file"],
+  ENOTDIR: ["failed_precondition", "its folder is a file"],
+  EROFS: ["failed_precondition", "the file system is read-only"],
+  ENOSPC: ["failed_precondition", "no space is left on the device"],
+};
+
+/** Where a socket file was made: two of these differ when the files do. */
+export interface SocketFile {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number | null;
+}
+
+/** Who can use a socket, besides its owner. */
+export interface SocketAccess {
+  /** Number of a group. Undefined: nobody. */
+  readonly groupId?: number | undefined;
+}
+
+/**
+ * Makes a socket file that only its owner can use, with mode 0600 from the
+ * first moment, or its owner and a group, with mode 0660 once it is the
+ * group's. A file that nothing listens on is replaced.
+ *
+ * `listen` gets a path beside the wanted one, and has to have bound it when it
+ * returns; what it returns is awaited.
+ *
+ * @throws {NetError} `invalid_argument` when the path is too long,
+ * `failed_precondition` when something is in the way, `permission_denied`
+ */
+export async function bindSocketFile(
+  path: string,
+  listen: (path: string) => Promise<unknown>,
+  { groupId }: SocketAccess = {},
+): Promise<SocketFile> {
+  checkLength(path);
+  const temporary = join(dirname(path), temporaryName());
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await listenOwnerOnly(temporary, listen);
+    try {
+      if (groupId !== undefined) giveToGroup(temporary, groupId);
+      // Only now, so that the file that is made is never taken for the stale one.
+      await removeStale(path);
+      nameSocket(temporary, path);
+    } finally {
+      Deno.removeSync(temporary);
+    }
+    const { dev, ino } = Deno.lstatSync(path);
+    return { path, device: dev, inode: ino };
+  } catch (error) {
+    throw toNetError(error, path);
+  }
+}
+
+/** Removes a socket file, unless another has taken its place or it is gone. */
+export function removeSocketFile(file: SocketFile): void {
+  removeIfSame(file.path, { dev: file.device, ino: file.inode });
+}
+
+function checkLength(path: string): void {
+  const bytes = new TextEncoder().encode(path).length;
+  const temporary = new TextEncoder().encode(join(dirname(path), "")).length +
+    1 + TEMPORARY_NAME_LENGTH;
+  const most = MAX_PATH_BYTES - Math.max(0, temporary - bytes);
+  if (bytes <= most) return;
+  throw new NetError(
+    "invalid_argument",
+    `Cannot listen on ${
+      JSON.stringify(path)
+    }: the path has ${bytes} bytes, a socket's ` +
+      `has at most ${most}; name a shorter one with --socket`,
+  );
+}
+
+async function removeStale(path: string): Promise<void> {
+  const before = await lstat(path);
+  if (before === undefined) return;
+  if (!before.isSocket) {
+    throw new NetError(
+      "failed_precondition",
+      `Cannot listen on ${
+        JSON.stringify(path)
+      }: it exists and is not a socket; ` +
+        "move it away, or name another path with --socket",
+    );
+  }
+  if (await isServed(path)) throw servedByAnother(path);
+  removeIfSame(path, before);
+}
+
+/** Removes a file, unless another process has replaced it. */
+function removeIfSame(
+  path: string,
+  before: Pick<Deno.FileInfo, "dev" | "ino">,
+): void {
+  try {
+    const now = Deno.lstatSync(path);
+    if (now.dev === before.dev && now.ino === before.ino) Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") {
+        resolve(false);
+      } // Its queue is full: it is there.
+      else if (error.code === "EAGAIN") resolve(true);
+      else reject(error);
+    });
+  });
+}
+
+function listenOwnerOnly(
+  path: string,
+  listen: (path: string) => Promise<unknown>,
+): Promise<unknown> {
+  // The mask holds for the process, but nothing else runs before it is back.
+  const mask = Deno.umask(OWNER_ONLY);
+  try {
+    return listen(path);
+  } finally {
+    Deno.umask(mask);
+  }
+}
+
+function giveToGroup(path: string, groupId: number): void {
+  try {
+    Deno.chownSync(path, null, groupId);
+    Deno.chmodSync(path, OWNER_AND_GROUP);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.PermissionDenied)) throw cause;
+    throw new NetError(
+      "permission_denied",
+      `Cannot give the socket to group ${groupId}: this user may not; ` +
+        "run the agent as root or as a member of the group, or name another with --socket-group",
+      { cause },
+    );
+  }
+}
+
+/** Gives a socket file its name: unlike a rename, without replacing another agent's. */
+function nameSocket(temporary: string, path: string): void {
+  try {
+    Deno.linkSync(temporary, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) throw servedByAnother(path);
+    throw error;
+  }
+}
+
+function servedByAnother(path: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot listen: another agent listens on ${JSON.stringify(path)}; ` +
+      "stop it, or name another path with --socket",
+  );
+}
+
+function temporaryName(): string {
+  const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
+  return `.${random}`;
+}
+
+async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function toNetError(error: unknown, path: string): NetError {
+  if (error instanceof NetError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const [kind, what] = OBSTACLES[code ?? ""] ??
+    ["failed_precondition", message];
+  return new NetError(
+    kind,
+    `Cannot listen on ${JSON.stringify(path)}: ${what}; ` +
+      "name another path with --socket",
+    { cause: error },
+  );
+}

@@ -1,0 +1,174 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { Agent } from "../../agent/agent.ts";
+import type { AuditRecord } from "../../audit/audit.ts";
+import type { AuditQuery } from "../../audit/audit_store.ts";
+import type { AgentSecurity } from "../../config/config.ts";
+import type { Examiner } from "../../doctor/examiner.ts";
+import { SCHEMA_VERSION } from "../../state/schema.ts";
+import type { BackupEntry } from "../../backup/format/format.ts";
+import { writeBackup } from "../../backup/format/write.ts";
+import type { HostKeeper } from "../../host/controller.ts";
+import {
+  type AgentService,
+  Security,
+} from "../../gen/stellar/net/v1/agent_pb.ts";
+import { parseNodeName, parseText } from "../../base/names.ts";
+import { formatAddress } from "../../net/address.ts";
+import { formatPrefix } from "../../net/prefix.ts";
+import { networkMessage, usageMessage } from "../messages/addresses.ts";
+import {
+  checkMessage,
+  hostRoutesMessage,
+  linkMessage,
+  routeCountsMessage,
+} from "../messages/host.ts";
+import { parseLimit, parseOptional } from "../messages/fields.ts";
+
+/** What the process around an agent knows. */
+export interface ProcessInfo {
+  readonly version: string;
+  /** Where it listens: paths of sockets, and addresses with ports. */
+  readonly listeners: () => readonly string[];
+  /** What an operator should know. */
+  readonly warnings: () => readonly string[];
+  /** What it and others know each other by, and until when its own certificate is valid. */
+  readonly security: () => {
+    readonly kind: AgentSecurity["kind"];
+    /** In ms since 1970; undefined where there is none. */
+    readonly endsAtMs: number | undefined;
+  };
+  /** Everything in the agent's own store, as of one moment. */
+  readonly readState: () => AsyncIterable<BackupEntry>;
+  /** What was logged last, the oldest first. */
+  readonly recentLog: () => readonly string[];
+  /** Tells who asked this agent for what, the latest first. */
+  readonly listAudit: (query: AuditQuery) => Promise<AuditRecord[]>;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** The native service of what an agent tells about itself and its host. */
+export function createAgent(
+  { agent, keeper, examiner, process }: {
+    readonly agent: Agent;
+    readonly keeper: HostKeeper;
+    readonly examiner: Examiner;
+    readonly process: ProcessInfo;
+  },
+): ServiceImpl<typeof AgentService> {
+  return {
+    async getStatus() {
+      const status = await agent.status();
+      const { peers } = status;
+      return {
+        node: status.node,
+        instanceId: status.instanceId,
+        version: process.version,
+        startedAt: timestampFromMs(status.startedAtMs),
+        clusterId: status.cluster?.clusterId ?? "",
+        networks: (status.cluster?.networks ?? []).map(networkMessage),
+        subnets: status.usage.map(usageMessage),
+        nodes: status.nodes,
+        routes: status.routes,
+        store: status.store,
+        listeners: [...process.listeners()],
+        warnings: [
+          ...process.warnings(),
+          ...keeper.warnings,
+          ...settlingWarning(agent),
+        ],
+        notes: [...keeper.notes],
+        queued: status.queued,
+        leaked: status.leaked,
+        registry: linkMessage(status.link, status.revision),
+        peers: {
+          ready: peers.ready,
+          unreachable: peers.unreachable,
+          noAgent: peers["no agent"],
+        },
+        hostRoutes: routeCountsMessage(keeper.routes),
+        advertised: keeper.advertised.map(formatAddress),
+        now: timestampFromMs(process.now()),
+        ...securityMessage(process.security()),
+      };
+    },
+
+    async listHostRoutes() {
+      return hostRoutesMessage(await keeper.reconcileRoutes());
+    },
+
+    async examine(request) {
+      const peer = parseOptional("peer", request.peer, {
+        parse: parseNodeName,
+        empty: undefined,
+      });
+      return { checks: (await examiner.examine(peer)).map(checkMessage) };
+    },
+
+    async leave({ force }) {
+      const subnets = await agent.leave({ force });
+      return { subnets: subnets.map(formatPrefix) };
+    },
+
+    async *backup() {
+      const header = {
+        schema: SCHEMA_VERSION,
+        program: process.version,
+        cluster: agent.home.cluster?.clusterId ?? "",
+        node: agent.node,
+        instance: agent.instanceId,
+        takenAt: new Date(process.now()).toISOString(),
+      };
+      for await (const data of writeBackup(header, process.readState())) {
+        yield { data };
+      }
+    },
+
+    listLog: () => ({ lines: [...process.recentLog()] }),
+
+    async listAudit(request) {
+      const text = { parse: parseText, empty: "" };
+      const records = await process.listAudit({
+        limit: parseLimit("limit", request.limit),
+        sinceMs: request.since && timestampMs(request.since),
+        caller: parseOptional("caller", request.caller, text),
+        call: parseOptional("call", request.call, text),
+        hasFailed: request.failed,
+      });
+      return {
+        records: records.map(({ atMs, ...record }) => ({
+          at: timestampFromMs(atMs),
+          ...record,
+        })),
+      };
+    },
+  };
+}
+
+const SECURITIES: Readonly<Record<AgentSecurity["kind"], Security>> = {
+  cluster: Security.CLUSTER,
+  given: Security.GIVEN,
+  none: Security.NONE,
+};
+
+function securityMessage(
+  { kind, endsAtMs }: ReturnType<ProcessInfo["security"]>,
+) {
+  return {
+    security: SECURITIES[kind],
+    ...endsAtMs !== undefined &&
+      { certificateUntil: timestampFromMs(endsAtMs) },
+  };
+}
+
+function settlingWarning({ host }: Agent): string[] {
+  const settling = host?.settling.now;
+  if (!settling) return [];
+  const { takenAt, leftMs } = settling;
+  return [
+    `the registry was restored from a backup of ${takenAt}: nodes that are new get no subnet for another ${
+      Math.ceil(leftMs / 1000)
+    } s`,
+  ];
+}

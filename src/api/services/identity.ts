@@ -1,0 +1,192 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import type { RegistryHost } from "../../registry/host.ts";
+import { NetError } from "../../base/error.ts";
+import type {
+  IdentityService,
+  Role as RoleMessage,
+} from "../../gen/stellar/net/v1/identity_pb.ts";
+import type { IdentityRegistry } from "../../security/identity_registry.ts";
+import type { RevocationTarget } from "../../security/revoking.ts";
+import { parseNodeName, parseText } from "../../base/names.ts";
+import { type Address, parseAddress } from "../../net/address.ts";
+import type { PeerIdentity, Role } from "../../security/pki/identity.ts";
+import { parseSerial } from "../../security/pki/revocation.ts";
+import { parseTokenId } from "../../security/pki/token.ts";
+import { callerOf, SERVER_FINGERPRINT } from "../access/caller.ts";
+import {
+  authorityMessage,
+  certificateMessage,
+  credentialsMessage,
+  readRole,
+  revocationMessage,
+  tokenMessage,
+  trustMessage,
+} from "../messages/identity.ts";
+import { invalidField, parseField, parseOptional } from "../messages/fields.ts";
+
+/** Most addresses that are asked for; a host has fewer. */
+const MAX_ADDRESSES = 64;
+/** How long a join token is good if nothing else is said. */
+const TOKEN_LIFETIME_MS = 3600_000;
+
+/**
+ * The native service of the cluster's certificate authority, as the registry's
+ * host answers it.
+ *
+ * @param host throws `unavailable` where the registry is not here, or its
+ * store is out of reach
+ */
+export function createIdentity(
+  host: () => RegistryHost,
+): ServiceImpl<typeof IdentityService> {
+  const identity = (): IdentityRegistry => host().requireIdentity();
+  return {
+    beginJoin: (request) =>
+      identity().beginJoin(
+        parseField("token_id", request.tokenId, parseTokenId),
+      ),
+
+    async finishJoin(request, { values }) {
+      const credentials = await identity().finishJoin({
+        tokenId: parseField("token_id", request.tokenId, parseTokenId),
+        name: parseField("name", request.name, parseNodeName),
+        serverNonce: request.serverNonce,
+        clientNonce: request.clientNonce,
+        proof: request.proof,
+        signingRequest: request.signingRequest,
+        addresses: parseAddresses(request.addresses),
+        roles: request.roles.flatMap((role) => parseRole(role, "roles") ?? []),
+        serverFingerprint: values.get(SERVER_FINGERPRINT),
+      });
+      return { credentials: credentialsMessage(credentials) };
+    },
+
+    async renewCertificate(request, context) {
+      const registry = identity();
+      const credentials = await registry.renew(holderOf(context), {
+        signingRequest: request.signingRequest,
+        addresses: parseAddresses(request.addresses),
+      });
+      return { credentials: credentialsMessage(credentials) };
+    },
+
+    async getTrust() {
+      return { trust: trustMessage(await identity().trust()) };
+    },
+
+    async createToken(request) {
+      const { secret, token } = await identity().createToken({
+        role: parseRole(request.role) ?? "node",
+        name: parseOptional("name", request.name, {
+          parse: parseNodeName,
+          empty: "",
+        }),
+        lifetimeMs: parseDuration("lifetime", request.lifetime) ??
+          TOKEN_LIFETIME_MS,
+        maxUses: request.maxUses === 0 ? 1 : request.maxUses,
+      });
+      return { secret, token: tokenMessage(token) };
+    },
+
+    async listTokens() {
+      return { tokens: (await identity().listTokens()).map(tokenMessage) };
+    },
+
+    async revokeToken(request) {
+      const token = await identity().revokeToken(
+        parseField("id", request.id, parseTokenId),
+      );
+      return { token: tokenMessage(token) };
+    },
+
+    async listCertificates() {
+      const listed = await identity().listCertificates();
+      return { certificates: listed.map(certificateMessage) };
+    },
+
+    async revokeCertificates(request) {
+      // Names of certificates that are an operator's own can be revoked too.
+      const { revocation, certificates } = await host().identity.revoke(
+        targetOf(request),
+        parseOptional("reason", request.reason, {
+          parse: parseText,
+          empty: "",
+        }),
+      );
+      return { revocation: revocationMessage(revocation), certificates };
+    },
+
+    async rotateAuthority(request) {
+      const registry = identity();
+      const announceMs = parseDuration("announce", request.announce);
+      const overlapMs = parseDuration("overlap", request.overlap);
+      const next = await registry.rotate({
+        ...(announceMs !== undefined && { announceMs }),
+        ...(overlapMs !== undefined && { overlapMs }),
+        isCompromised: request.compromised,
+      });
+      return { next: authorityMessage(next) };
+    },
+  };
+}
+
+/** Whose certificate is renewed: who calls, never who the request names. */
+function holderOf(context: HandlerContext): PeerIdentity {
+  const caller = callerOf(context);
+  if (caller.kind === "member") return caller.identity;
+  if (caller.kind === "refused" && caller.ended) return caller.ended;
+  throw new NetError(
+    "unauthenticated",
+    caller.kind === "refused"
+      ? caller.why
+      : "Cannot renew a certificate: the caller has shown none; call over https with the one that is to be renewed",
+  );
+}
+
+function targetOf(
+  request: {
+    readonly serial: string;
+    readonly role: RoleMessage;
+    readonly name: string;
+  },
+): RevocationTarget {
+  const role = parseRole(request.role);
+  if (request.serial === "") {
+    if (role === undefined) throw invalidField("role", "it is not set");
+    return { role, name: parseField("name", request.name, parseNodeName) };
+  }
+  if (request.name !== "" || role !== undefined) {
+    throw invalidField("serial", "it is set together with a role or a name");
+  }
+  return { serial: parseField("serial", request.serial, parseSerial) };
+}
+
+function parseRole(message: RoleMessage, field = "role"): Role | undefined {
+  try {
+    return readRole(message);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalidField(field, error.message, error);
+  }
+}
+
+function parseDuration(
+  field: string,
+  duration: Duration | undefined,
+): number | undefined {
+  if (!duration) return undefined;
+  const ms = durationMs(duration);
+  if (Number.isSafeInteger(Math.round(ms)) && ms >= 0) return Math.round(ms);
+  throw invalidField(field, "it is no time from 0 on");
+}
+
+function parseAddresses(texts: readonly string[]): Address[] {
+  if (texts.length > MAX_ADDRESSES) {
+    throw invalidField(
+      "addresses",
+      `there are ${texts.length} of them, and ${MAX_ADDRESSES} are the most`,
+    );
+  }
+  return texts.map((text) => parseField("addresses", text, parseAddress));
+}

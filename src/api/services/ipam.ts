@@ -1,0 +1,146 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Agent } from "../../agent/agent.ts";
+import { NetError } from "../../base/error.ts";
+import type { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import {
+  type Allocation,
+  formatOwner,
+} from "../../addresses/plan/allocation.ts";
+import {
+  parseContainerId,
+  parseNetworkName,
+  parseNodeName,
+  parsePath,
+  parseText,
+} from "../../base/names.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { allocationMessage, historyMessage } from "../messages/addresses.ts";
+import { undoUnlessDelivered } from "../access/undelivered.ts";
+import {
+  parseField,
+  parseLimit,
+  parseOptional,
+  parseOwner,
+} from "../messages/fields.ts";
+
+/** The native service of addresses. */
+export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
+  const parseNode = (node: string) =>
+    parseOptional("node", node, { parse: parseNodeName, empty: agent.node });
+  const message = (node: string, allocation: Allocation) =>
+    allocationMessage(node, allocation, agent.leakOf(node, allocation));
+  return {
+    async allocate(request, context) {
+      const node = parseNode(request.node);
+      const { allocation, created } = await agent.allocate(
+        node,
+        {
+          owner: parseOwner(request.owner),
+          addresses: request.addresses.map((text) =>
+            parseField("addresses", text, parseAddress)
+          ),
+          ...(request.attachment && {
+            netns: parseOptional("attachment.netns", request.attachment.netns, {
+              parse: parsePath,
+              empty: "",
+            }),
+          }),
+        },
+        context.signal,
+      );
+      if (created && request.attachment) {
+        undoUnlessDelivered(context.values, () => agent.undo(node, allocation));
+      }
+      return { allocation: message(node, allocation), created };
+    },
+
+    async release(request) {
+      const released = await agent.release(
+        parseNode(request.node),
+        parseOwner(request.owner),
+        parseOptional("reason", request.reason, {
+          parse: parseText,
+          empty: "released over the API",
+        }),
+      );
+      return {
+        addresses: released?.addresses.map((a) => formatAddress(a.address)) ??
+          [],
+      };
+    },
+
+    async releaseOthers(request) {
+      const released = await agent.releaseOthers(
+        parseNode(request.node),
+        parseField("network", request.network, parseNetworkName),
+        request.keep.map((owner) => parseOwner(owner, "keep")),
+      );
+      return { owners: released.map(({ owner }) => owner) };
+    },
+
+    async checkReady(request) {
+      await agent.checkReady(parseNode(request.node));
+      return {};
+    },
+
+    async getAllocation(request) {
+      const node = parseNode(request.node);
+      const owner = parseOwner(request.owner);
+      const allocation = await agent.get(node, owner);
+      if (!allocation) {
+        throw new NetError(
+          "not_found",
+          `Cannot get the allocation of ${
+            formatOwner(owner)
+          }: it holds nothing on node "${node}"`,
+        );
+      }
+      return { allocation: message(node, allocation) };
+    },
+
+    async listAllocations(request) {
+      const node = parseNode(request.node);
+      const limit = parseLimit("page_size", request.pageSize);
+      const behind = parseOptional("page_token", request.pageToken, {
+        parse: parseAddress,
+        empty: undefined,
+      });
+      const allocations = await agent.list(node, {
+        limit: limit + 1,
+        leaked: request.leaked,
+        ...(behind && { behind }),
+      });
+      const page = allocations.slice(0, limit);
+      return {
+        allocations: page.map((a) => message(node, a)),
+        nextPageToken: allocations.length > limit
+          ? formatAddress(page.at(-1)!.addresses[0]!.address)
+          : "",
+      };
+    },
+
+    async listHistory(request) {
+      const limit = parseLimit("limit", request.limit);
+      const address = parseOptional("address", request.address, {
+        parse: parseAddress,
+        empty: undefined,
+      });
+      const containerId = parseOptional("container_id", request.containerId, {
+        parse: parseContainerId,
+        empty: undefined,
+      });
+      const records = await agent.history({
+        node: parseNode(request.node),
+        limit: limit + 1,
+        ...(address && { address: formatAddress(address) }),
+        ...(containerId !== undefined && { containerId }),
+        ...(request.since && { sinceMs: timestampMs(request.since) }),
+      });
+      return {
+        records: records.slice(0, limit).map(historyMessage),
+        truncated: records.length > limit,
+      };
+    },
+  };
+}

@@ -1,0 +1,244 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { RegistryHost } from "../../registry/host.ts";
+import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
+import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
+import {
+  parseApiUrl,
+  parseId,
+  parseNodeName,
+  parseText,
+} from "../../base/names.ts";
+import { formatAddress, parseAddress, quote } from "../../net/address.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
+import {
+  allocationMessage,
+  networkMessage,
+  routeMessage,
+  subnetMessage,
+} from "../messages/addresses.ts";
+import {
+  encodedWatchMessage,
+  nodeMessage,
+  watchMessage,
+} from "../messages/nodes.ts";
+import { callerOf } from "../access/caller.ts";
+import { parseField, parseOptional } from "../messages/fields.ts";
+
+/** How many allocations a page of a handover has. */
+const HANDOVER_PAGE = 1000;
+
+/**
+ * The native service of networks, nodes, subnets and extra routes, as the
+ * registry's host answers it.
+ *
+ * @param host throws `unavailable` while the registry's store is out of reach
+ */
+export function createRegistry(
+  host: () => RegistryHost,
+  self: string,
+): ServiceImpl<typeof RegistryService> {
+  /** The listed lines of some subnets, in the order given. */
+  const describe = async (subnets: readonly Prefix[]) => {
+    const lines = new Map(
+      (await host().registry.subnets()).map((l) => [formatPrefix(l.subnet), l]),
+    );
+    return subnets.map((s) => subnetMessage(lines.get(formatPrefix(s))!));
+  };
+  return {
+    listNetworks: () => ({
+      networks: host().cluster.networks.map(networkMessage),
+      clusterId: host().cluster.clusterId,
+    }),
+
+    async claimSubnets(request) {
+      const node = parseOptional("node", request.node, {
+        parse: parseNodeName,
+        empty: self,
+      });
+      return { subnets: await describe(await host().registry.claim(node)) };
+    },
+
+    async releaseSubnets(request) {
+      const node = parseField("node", request.node, parseNodeName);
+      return { subnets: await describe(await host().pools.release(node)) };
+    },
+
+    async join(request, context) {
+      const { subnets, hasHandover } = await host().pools.join({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+        advertised: request.advertised.map((text) =>
+          parseField("advertised", text, parseAddress)
+        ),
+        apiUrl: parseOptional("api_url", request.apiUrl, {
+          parse: (text) => parseReached(text, context),
+          empty: "",
+        }),
+        localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
+          prefix: parseField("local_prefixes.cidr", cidr, parsePrefix),
+          device: parseOptional("local_prefixes.device", device, {
+            parse: parseText,
+            empty: "",
+          }),
+        })),
+        heldSubnets: request.heldSubnets.map((text) =>
+          parseField("held_subnets", text, parsePrefix)
+        ),
+        clusterId: parseOptional("cluster_id", request.clusterId, {
+          parse: parseId,
+          empty: "",
+        }),
+      });
+      return {
+        clusterId: host().cluster.clusterId,
+        networks: host().cluster.networks.map(networkMessage),
+        subnets: subnets.map(formatPrefix),
+        handover: hasHandover,
+        settling: host().settling.asksForOwners,
+      };
+    },
+
+    async reportOwners(request) {
+      await host().takeOwners(
+        {
+          node: parseField("node", request.node, parseNodeName),
+          instanceId: parseField("instance_id", request.instanceId, parseId),
+        },
+        request.owners.map(({ node, cidr }) => ({
+          node: parseField("owners.node", node, parseNodeName),
+          subnet: parseField("owners.cidr", cidr, parsePrefix),
+        })),
+      );
+      return {};
+    },
+
+    async getHandover(request) {
+      const node = parseField("node", request.node, parseNodeName);
+      const allocations = await host().pools.handover({
+        node,
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+      }, {
+        behind: parseOptional("page_token", request.pageToken, {
+          parse: parseAddress,
+          empty: undefined,
+        }),
+        limit: HANDOVER_PAGE + 1,
+      });
+      const page = allocations.slice(0, HANDOVER_PAGE);
+      return {
+        allocations: page.map((a) => allocationMessage(node, a, "")),
+        nextPageToken: allocations.length > HANDOVER_PAGE
+          ? formatAddress(page.at(-1)!.addresses[0]!.address)
+          : "",
+      };
+    },
+
+    async finishHandover(request) {
+      await host().pools.finishHandover({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseField("instance_id", request.instanceId, parseId),
+      });
+      return {};
+    },
+
+    async heartbeat(request) {
+      await host().membership.heartbeat(
+        parseField("node", request.node, parseNodeName),
+        parseField("instance_id", request.instanceId, parseId),
+      );
+      return { intervalMs: HEARTBEAT_INTERVAL_MS };
+    },
+
+    async *watch(_request, context) {
+      // The bytes that all are sent are made once, a text each time.
+      const isJson = /json/.test(
+        context.requestHeader.get("content-type") ?? "",
+      );
+      for await (const event of host().membership.watch(context.signal)) {
+        yield isJson ? watchMessage(event) : encodedWatchMessage(event);
+      }
+    },
+
+    async listNodes() {
+      return { nodes: (await host().membership.nodes()).map(nodeMessage) };
+    },
+
+    async removeNode(request) {
+      const subnets = await host().pools.remove({
+        node: parseField("node", request.node, parseNodeName),
+        instanceId: parseOptional("instance_id", request.instanceId, {
+          parse: parseId,
+          empty: "",
+        }),
+        force: request.force,
+      });
+      return { subnets: subnets.map(formatPrefix) };
+    },
+
+    async listSubnets() {
+      return { subnets: (await host().registry.subnets()).map(subnetMessage) };
+    },
+
+    async reserveSubnet(request) {
+      const subnet = await host().registry.reserve({
+        subnet: parseField("cidr", request.cidr, parsePrefix),
+        node: parseOptional("node", request.node, {
+          parse: parseNodeName,
+          empty: "",
+        }),
+        reason: parseOptional("reason", request.reason, {
+          parse: parseText,
+          empty: "",
+        }),
+      });
+      return { subnet: subnetMessage(subnet) };
+    },
+
+    async unreserveSubnet(request) {
+      await host().registry.unreserve(
+        parseField("cidr", request.cidr, parsePrefix),
+      );
+      return {};
+    },
+
+    async listRoutes() {
+      return { routes: (await host().registry.routes()).map(routeMessage) };
+    },
+
+    async addRoute(request) {
+      const destination = parseField("cidr", request.cidr, parsePrefix);
+      const target = parseField("target", request.target, parseAddress);
+      return {
+        route: routeMessage(
+          await host().registry.addRoute({ destination, target }),
+        ),
+      };
+    },
+
+    async deleteRoute(request) {
+      await host().registry.deleteRoute({
+        destination: parseField("cidr", request.cidr, parsePrefix),
+        target: parseOptional("target", request.target, {
+          parse: parseAddress,
+          empty: undefined,
+        }),
+      });
+      return {};
+    },
+  };
+}
+
+/**
+ * Checks where a node's agent is reached. Other hosts call it: one that was
+ * let in over TLS does not have them speak plain text.
+ */
+function parseReached(text: string, context: HandlerContext): string {
+  const url = parseApiUrl(text);
+  const isMember = callerOf(context).kind === "member";
+  if (!isMember || url.startsWith("https:")) return url;
+  throw new RangeError(
+    `${
+      quote(text)
+    } is plain text, and this node was let in over TLS: it has to be "https://"`,
+  );
+}

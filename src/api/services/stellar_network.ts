@@ -1,0 +1,203 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { Agent } from "../../agent/agent.ts";
+import type { HostKeeper } from "../../host/controller.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { NetError } from "../../base/error.ts";
+import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
+import type { Owner } from "../../addresses/plan/allocation.ts";
+import { parseContainerId, parseNodeName } from "../../base/names.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
+import { gatewayOf } from "../../net/subnet.ts";
+import {
+  DEFAULT_OWNER_INTERFACE,
+  DEFAULT_OWNER_NETWORK,
+  invalidField,
+  parseField,
+  parseOptional,
+} from "../messages/fields.ts";
+
+const SERVICE_ID = "stellar.services.network.v1";
+
+/** Networks with more slices are not listed slice by slice. */
+const MAX_LISTED_SLICES = 65_536n;
+
+/**
+ * Stellar's network service. It knows one subnet a node and one address an id:
+ * those of the first network.
+ */
+export function createStellarNetwork(
+  agent: Agent,
+  keeper: HostKeeper,
+): ServiceImpl<typeof Network> {
+  /** Where this agent does not host it, such calls are sent on. */
+  const host = () => agent.requireHost();
+  /** The subnet of a node. Its own node has one as soon as somebody wants to know. */
+  const subnetOf = async (node: string): Promise<Prefix> => {
+    const [subnet] = node === agent.node
+      ? await agent.home.claim()
+      : await host().registry.subnetsOf(node);
+    if (subnet) return subnet;
+    throw new NetError(
+      "not_found",
+      `subnet not found: node "${node}" has none`,
+    );
+  };
+  return {
+    info: () => ({ id: SERVICE_ID }),
+
+    async allocateSubnet({ node: name }) {
+      const node = parseField("node", name, parseNodeName);
+      const [subnet] = node === agent.node
+        ? await agent.home.claim()
+        : await host().registry.claim(node);
+      return { subnetCidr: formatPrefix(subnet!), node };
+    },
+
+    async getSubnet({ node: name }) {
+      const node = parseField("node", name, parseNodeName);
+      return { subnetCidr: formatPrefix(await subnetOf(node)) };
+    },
+
+    async deallocateSubnet(request) {
+      const subnet = parseOptional("subnet_cidr", request.subnetCidr, {
+        parse: parsePrefix,
+        empty: undefined,
+      });
+      const node = parseOptional("node", request.node, {
+        parse: parseNodeName,
+        empty: undefined,
+      });
+      const { pools, registry } = host();
+      await pools.release(node ?? await ownerOf(registry, subnet), subnet);
+      return {};
+    },
+
+    subnets: () => ({
+      subnets: listSlices(agent.home.cluster?.networks ?? []).map((slice) => ({
+        cidr: formatPrefix(slice),
+        gateway: formatAddress(gatewayOf(slice)),
+      })),
+    }),
+
+    async allocateIP(request, context) {
+      const owner = parseOwnerId(request.id);
+      const node = parseField("node", request.node, parseNodeName);
+      const subnet = parseOptional("subnet_cidr", request.subnetCidr, {
+        parse: parsePrefix,
+        empty: undefined,
+      });
+      if (subnet) checkSubnet(subnet, { node, has: await subnetOf(node) });
+      const { allocation } = await agent.allocate(
+        node,
+        { owner, addresses: [] },
+        context.signal,
+      );
+      return { ip: formatAddress(allocation.addresses[0]!.address), node };
+    },
+
+    async getIP(request) {
+      const owner = parseOwnerId(request.id);
+      const node = parseField("node", request.node, parseNodeName);
+      const allocation = await agent.get(node, owner);
+      return {
+        ip: allocation ? formatAddress(allocation.addresses[0]!.address) : "",
+      };
+    },
+
+    async releaseIP(request) {
+      const owner = parseOwnerId(request.id);
+      const node = parseField("node", request.node, parseNodeName);
+      await agent.release(node, owner, "released over the API");
+      return {};
+    },
+
+    async configure({ subnet }) {
+      await keeper.configure(
+        parseField("subnet.cidr", subnet?.cidr ?? "", parsePrefix),
+        formatAddress(
+          parseField("subnet.gateway", subnet?.gateway ?? "", parseAddress),
+        ),
+      );
+      return {};
+    },
+
+    async addRoute(request) {
+      await host().registry.addRoute({
+        destination: parseField("cidr", request.cidr, parsePrefix),
+        target: parseField("target", request.target, parseAddress),
+      });
+      return {};
+    },
+
+    async deleteRoute(request) {
+      await host().registry.deleteRoute({
+        destination: parseField("cidr", request.cidr, parsePrefix),
+        target: parseOptional("target", request.target, {
+          parse: parseAddress,
+          empty: undefined,
+        }),
+      });
+      return {};
+    },
+
+    async routes() {
+      const routes = await host().registry.routes();
+      return {
+        routes: routes.map(({ destination, target }) => ({
+          cidr: formatPrefix(destination),
+          target: formatAddress(target),
+        })),
+      };
+    },
+  };
+}
+
+/** Stellar's ids name a container; the rest of the owner is the default of the native API. */
+function parseOwnerId(id: string): Owner {
+  return {
+    network: DEFAULT_OWNER_NETWORK,
+    containerId: parseField("id", id, parseContainerId),
+    interfaceName: DEFAULT_OWNER_INTERFACE,
+  };
+}
+
+async function ownerOf(
+  registry: Registry,
+  subnet: Prefix | undefined,
+): Promise<string> {
+  if (!subnet) throw invalidField("subnet_cidr", "it is empty, and so is node");
+  const owner = await registry.ownerOf(subnet);
+  if (owner !== undefined) return owner;
+  throw new NetError(
+    "not_found",
+    `subnet not found: no node owns "${formatPrefix(subnet)}"`,
+  );
+}
+
+function checkSubnet(
+  subnet: Prefix,
+  { node, has }: { readonly node: string; readonly has: Prefix },
+): void {
+  const asked = formatPrefix(subnet);
+  if (formatPrefix(has) === asked) return;
+  throw invalidField(
+    "subnet_cidr",
+    `"${asked}" is not the subnet of node "${node}", which is "${
+      formatPrefix(has)
+    }"`,
+  );
+}
+
+/** All slices of the networks, as Stellar's own service lists them. */
+function listSlices(networks: readonly Carve[]): Prefix[] {
+  return networks
+    .filter((carve) => sliceCount(carve) <= MAX_LISTED_SLICES)
+    .flatMap((carve) =>
+      Array.from(
+        { length: Number(sliceCount(carve)) },
+        (_, index) => sliceAt(carve, BigInt(index)),
+      )
+    );
+}

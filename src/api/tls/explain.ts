@@ -1,0 +1,169 @@
+import type { X509Certificate } from "node:crypto";
+import { connect, type TLSSocket } from "node:tls";
+import { findFault, parseCertificates } from "./certificate_fault.ts";
+import { NOT_RECOGNIZED, tlsSettings } from "./agent.ts";
+import type { TlsCredentials, TlsMaterial } from "./credentials.ts";
+
+const ROTATED =
+  "; where that was rotated meanwhile, a new token lets this one in again";
+
+/** How long a look at a server may take, in ms. */
+const LOOK_TIMEOUT_MS = 3_000;
+/** How long a server may take to refuse a certificate, in ms. */
+const REFUSAL_TIMEOUT_MS = 500;
+
+/** What an error of TLS means, by its code, where that alone says it. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ERR_SSL_WRONG_VERSION_NUMBER:
+    "it does not speak TLS: start it without --insecure, or name an agent that other hosts may call",
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "it does not speak TLS 1.3",
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a certificate",
+};
+
+/** Codes of a server's certificate that is not accepted: OpenSSL's X509_V_ERR_*. */
+const UNVERIFIED = new Set([
+  ...["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "SELF_SIGNED_CERT_IN_CHAIN"],
+  ...["DEPTH_ZERO_SELF_SIGNED_CERT", "UNABLE_TO_GET_ISSUER_CERT"],
+  ...["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "CERT_HAS_EXPIRED"],
+  ...["CERT_NOT_YET_VALID", "INVALID_PURPOSE", "CERT_SIGNATURE_FAILURE"],
+]);
+const WRONG_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
+const HUNG_UP = new Set(["ECONNRESET", "EPIPE"]);
+/** What node:tls says of a connection that has ended in the handshake: the code is that of any other end. */
+const NO_TLS = /before secure TLS connection was established/;
+
+/** Why a server is refused that shows what others have been shown. */
+export const NO_KEY =
+  "it does not have the key of its certificate, another host answers there";
+
+/**
+ * Whether a server that may show any certificate has not proved that it has
+ * the key of its own: in Deno 2.9.6 the error is one of the certificate.
+ */
+export function isKeyMissing(error: unknown): boolean {
+  return UNVERIFIED.has(codeOf(error) ?? "");
+}
+
+/**
+ * Says what an error of a call over TLS means, with a way out; undefined where
+ * it is none of TLS. Where the error does not tell, the server is looked at
+ * once more: nothing is sent to it.
+ */
+export async function explainTls(
+  error: unknown,
+  { url, credentials, nowMs }: {
+    readonly url: string;
+    readonly credentials: TlsCredentials | undefined;
+    readonly nowMs: number;
+  },
+): Promise<string | undefined> {
+  const code = codeOf(error);
+  if (code === undefined) return undefined;
+  if (MEANINGS[code] !== undefined) return MEANINGS[code];
+  if (code === NOT_RECOGNIZED) {
+    return `its certificate is not accepted: ${messageOf(error, code)}`;
+  }
+  if (!HUNG_UP.has(code) && code !== WRONG_NAME && !UNVERIFIED.has(code)) {
+    return code.startsWith("ERR_SSL_") ? `TLS failed with ${code}` : undefined;
+  }
+  if (HUNG_UP.has(code) && NO_TLS.test(messageOf(error, code))) {
+    return 'it ends connections before TLS: it has no certificate yet, or more clients than it takes; see "stellar-net status" there';
+  }
+  if (!credentials?.material) return undefined;
+  const { place, material } = credentials;
+  const look = await lookAt(url, material, {
+    refusalTimeoutMs: HUNG_UP.has(code) ? REFUSAL_TIMEOUT_MS : 0,
+  });
+  if (HUNG_UP.has(code)) {
+    if (!look?.hungUp) return undefined;
+    if (material.cert === "") return "it ended the connection";
+    const fault = credentials.fault(nowMs);
+    return `it does not accept this agent's certificate "${place}": ${
+      fault === ""
+        ? "look at its log, at the authorities that it trusts, and at its clock"
+        : fault
+    }`;
+  }
+  if (look?.isKeyMissing) return `its certificate is not accepted: ${NO_KEY}`;
+  if (!look?.certificate) return "its certificate is not accepted";
+  if (code === WRONG_NAME) {
+    const { hostname } = new URL(url);
+    return `its certificate is for ${
+      look.certificate.subjectAltName ?? "no name at all"
+    }, not for "${hostname}": name it as its certificate does, or give it one with that subjectAltName`;
+  }
+  const ca = parseCertificates(material.ca);
+  const { trusts = "of this cluster" } = credentials;
+  const fault = findFault([look.certificate], { ca, nowMs, trusts });
+  const isOurs = credentials.trusts === undefined && fault.endsWith(trusts);
+  return `its certificate is not accepted: ${
+    fault === "" ? "it is not one for servers (extendedKeyUsage)" : fault
+  }${isOurs ? ROTATED : ""}`;
+}
+
+/** The first code in the causes of an error. */
+function codeOf(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === "string") return code;
+  }
+  return undefined;
+}
+
+/** The message of the cause that has a code. */
+function messageOf(error: unknown, code: string): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as NodeJS.ErrnoException).code === code) return cause.message;
+  }
+  return code;
+}
+
+/** What was seen of a server. */
+interface Look {
+  readonly certificate: X509Certificate | undefined;
+  /** Whether it ended the connection as soon as it had seen the client's certificate. */
+  readonly hungUp: boolean;
+  /** Whether it does not have the key of its certificate. */
+  readonly isKeyMissing?: boolean;
+}
+
+/** Looks at a server's certificate, whatever it is, and whether it takes ours; undefined when it is out of reach. */
+function lookAt(
+  url: string,
+  material: TlsMaterial,
+  { refusalTimeoutMs }: { readonly refusalTimeoutMs: number },
+): Promise<Look | undefined> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    let certificate: X509Certificate | undefined;
+    let isSecure = false;
+    const socket: TLSSocket = connect({
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port === "" ? 443 : port),
+      ...tlsSettings(material),
+      // Nothing is sent and nothing is believed.
+      rejectUnauthorized: false,
+    });
+    const done = (hungUp: boolean) => {
+      clearTimeout(timer);
+      resolve(isSecure ? { certificate, hungUp } : undefined);
+      socket.destroy();
+    };
+    let timer = setTimeout(() => done(false), LOOK_TIMEOUT_MS);
+    socket.once("secureConnect", () => {
+      isSecure = true;
+      certificate = socket.getPeerX509Certificate();
+      clearTimeout(timer);
+      timer = setTimeout(() => done(false), refusalTimeoutMs);
+      socket.resume();
+    });
+    socket.on("error", (error) => {
+      if (!isSecure && isKeyMissing(error)) {
+        resolve({ certificate, hungUp: false, isKeyMissing: true });
+      }
+      done(true);
+    });
+    socket.once("end", () => done(true));
+    socket.once("close", () => done(true));
+  });
+}

@@ -1,0 +1,216 @@
+import type { X509Certificate } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
+import type { TlsPaths } from "../../config/config.ts";
+import { NetError } from "../../base/error.ts";
+import type { Trust } from "../../security/trust.ts";
+import { readGivenIdentity } from "../../security/pki/given_identity.ts";
+import type { PeerIdentity } from "../../security/pki/identity.ts";
+import { checkIdentity } from "../../security/pki/peer.ts";
+import type { RevocationRecord } from "../../security/pki/revocation.ts";
+import { findFault, parseCertificates } from "./certificate_fault.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+  TlsCredentials,
+  TlsMaterial,
+} from "./credentials.ts";
+import { checkTlsFiles, isSameMaterial, readTlsFiles } from "./files.ts";
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** Options of an identity. */
+export interface TlsIdentityOptions {
+  /** The node that its certificate is to be for; undefined: anybody's. */
+  readonly node?: string;
+}
+
+/**
+ * The certificate that an agent shows to others, as server and as client, and
+ * the authorities that it checks theirs with: of an operator's own. The files
+ * may change while it runs; those that cannot be right leave what was there in
+ * force.
+ */
+export class TlsIdentity implements TlsCredentials {
+  readonly paths: TlsPaths;
+  readonly #node: string | undefined;
+  #clusterId = "";
+  #revocations: readonly RevocationRecord[] = [];
+  #material: TlsMaterial;
+  #own: readonly X509Certificate[];
+  #problem = "";
+  readonly #onChange = new Set<() => void>();
+
+  private constructor(
+    paths: TlsPaths,
+    { node, material }: TlsIdentityOptions & { readonly material: TlsMaterial },
+  ) {
+    this.paths = paths;
+    this.#node = node;
+    this.#material = material;
+    this.#own = checkTlsFiles(paths, material);
+  }
+
+  /** Reads the files. @throws {NetError} `failed_precondition`, naming the file and what is wrong with it */
+  static async open(
+    paths: TlsPaths,
+    options: TlsIdentityOptions = {},
+  ): Promise<TlsIdentity> {
+    const material = await readTlsFiles(paths);
+    const identity = new TlsIdentity(paths, { ...options, material });
+    for (const warning of identity.warnings(Date.now())) {
+      log.warn("{warning}", { warning });
+    }
+    return identity;
+  }
+
+  /** What is in force. */
+  get material(): TlsMaterial {
+    return this.#material;
+  }
+
+  get trusts(): string {
+    return "in --tls-ca";
+  }
+
+  /** Who joins has a certificate of the operator's authority already. */
+  get acceptsNewcomers(): boolean {
+    return false;
+  }
+
+  get place(): string {
+    return this.paths.certPath;
+  }
+
+  recognize(shown: ShownCertificate): Recognition {
+    try {
+      return { kind: "member", identity: this.#identify(shown) };
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return { kind: "refused", why: error.message };
+    }
+  }
+
+  /** Takes in what the cluster has revoked. */
+  takeTrust({ authorities, revocations }: Trust): void {
+    const before = JSON.stringify([this.#clusterId, this.#revocations]);
+    this.#clusterId = authorities.at(-1)?.clusterId ?? this.#clusterId;
+    this.#revocations = revocations;
+    if (JSON.stringify([this.#clusterId, revocations]) !== before) this.#tell();
+  }
+
+  fault(nowMs: number): string {
+    const fault = findFault(this.#own, { ca: this.#authorities(), nowMs });
+    return fault === "" ? this.#wrongHolder() : fault;
+  }
+
+  /** When the certificate ends, in ms since 1970. */
+  get endsAtMs(): number {
+    return Date.parse(this.#own[0]!.validTo);
+  }
+
+  /** What an operator should know. */
+  warnings(nowMs: number): string[] {
+    const { certPath } = this.paths;
+    const fault = this.fault(nowMs);
+    const { validFrom, validTo } = this.#own[0]!;
+    const endsMs = Date.parse(validTo);
+    const lastsMs = endsMs - Date.parse(validFrom);
+    const isEnding = fault === "" && endsMs - nowMs < lastsMs / 10;
+    return [
+      ...this.#problem === "" ? [] : [this.#problem],
+      ...fault === ""
+        ? []
+        : [`no other host accepts the certificate in "${certPath}": ${fault}`],
+      ...isEnding
+        ? [
+          `the certificate in "${certPath}" is valid until ${
+            new Date(endsMs).toISOString()
+          } only: replace the file in time, the agent takes it up by itself`,
+        ]
+        : [],
+    ];
+  }
+
+  /** Calls back after each change. @returns what ends that */
+  onChange(listener: () => void): () => void {
+    this.#onChange.add(listener);
+    return () => this.#onChange.delete(listener);
+  }
+
+  /** Takes up the files if they have changed. What is wrong with them is logged once, and is in the warnings. */
+  async reload(): Promise<void> {
+    const problem = await this.#takeUp();
+    if (problem !== "" && problem !== this.#problem) {
+      log.warn("{problem}", { problem });
+    }
+    this.#problem = problem;
+  }
+
+  async #takeUp(): Promise<string> {
+    try {
+      const material = await readTlsFiles(this.paths);
+      if (isSameMaterial(material, this.#material)) return "";
+      this.#own = checkTlsFiles(this.paths, material);
+      this.#material = material;
+    } catch (error) {
+      const { message } = error as Error;
+      return `${message}; the certificate that was there before stays in use`;
+    }
+    this.#tell();
+    log.info("Using the new certificate in {path}, valid until {until}", {
+      path: this.paths.certPath,
+      until: new Date(this.#own[0]!.validTo).toISOString(),
+    });
+    return "";
+  }
+
+  #identify({ der, isTrusted, usage }: ShownCertificate): PeerIdentity {
+    const identity = readGivenIdentity(der);
+    const { clusterId, role, name } = identity;
+    if (!isTrusted) {
+      throw refuseHolder(
+        `the certificate of ${role} "${name}"`,
+        "it is not valid now, or not signed by an authority in --tls-ca",
+      );
+    }
+    checkIdentity(identity, {
+      // A subject does not tell the cluster, and before it is known none does.
+      clusterId: clusterId === "" || this.#clusterId === ""
+        ? clusterId
+        : this.#clusterId,
+      nowMs: Date.now(),
+      revocations: this.#revocations,
+    });
+    if (usage === "client" || role === "node") return identity;
+    throw refuseHolder(
+      `${role} "${name}" as an agent`,
+      "a node's certificate is asked for",
+    );
+  }
+
+  /** What is wrong with whom the certificate names. */
+  #wrongHolder(): string {
+    try {
+      const { role, name } = readGivenIdentity(this.#own[0]!.raw);
+      const node = this.#node ?? name;
+      return role === "node" && name === node
+        ? ""
+        : `it is for ${role} "${name}", and this is node "${node}": give it the subject OU=node and CN=${node}`;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return error.message;
+    }
+  }
+
+  #tell(): void {
+    for (const listener of this.#onChange) listener();
+  }
+
+  #authorities(): X509Certificate[] {
+    return parseCertificates(this.#material.ca);
+  }
+}
+
+function refuseHolder(whom: string, what: string): NetError {
+  return new NetError("unauthenticated", `Cannot accept ${whom}: ${what}`);
+}

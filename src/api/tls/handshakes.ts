@@ -1,0 +1,276 @@
+import type { Socket } from "node:net";
+import { X509Certificate } from "node:crypto";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { getLogger } from "@logtape/logtape";
+import { fingerprintOf } from "../../security/pki/fingerprint.ts";
+import type { Caller } from "../access/caller.ts";
+import type { ClientKind, ClientLimits } from "../limits/client_limits.ts";
+import type { Connection } from "../access/connection.ts";
+import type { RpcLimits } from "../limits/limits.ts";
+import { type LiveClient, LiveClients } from "./live_clients.ts";
+import type { Refusals } from "../limits/refusals.ts";
+import type {
+  ShownCertificate,
+  TlsCredentials,
+  TlsMaterial,
+} from "./credentials.ts";
+
+/** Certificates that are remembered for sessions that are resumed. */
+const MAX_VERIFIED = 4096;
+
+/** Why a handshake came to nothing, by code of the error or of the verification. */
+const REASONS: Readonly<Record<string, string>> = {
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "it showed no certificate",
+  ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS",
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: "it does not speak TLS 1.3",
+};
+const UNVERIFIED =
+  "its certificate is not valid now, not for a client, or not signed by an authority in --tls-ca";
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** The runtime keeps what a TLS connection runs over. */
+type Wrapped = TLSSocket & { readonly _parent?: object };
+
+/** A connection whose handshake has begun. */
+interface Arrival {
+  readonly socket: Socket;
+  /** Address of the client: a connection that has ended does not know its own. */
+  readonly from: string;
+  /** Hears that its client has an identity. */
+  readonly onKnown: () => void;
+  /** Of the certificate that it is shown. */
+  readonly fingerprint: string;
+}
+
+/** Options of handshakes. */
+export interface TlsHandshakesOptions {
+  readonly credentials: TlsCredentials;
+  readonly limits: RpcLimits;
+  readonly clients: ClientLimits;
+  readonly refusals: Refusals;
+  /** Takes over a connection when it is known who its client is. */
+  readonly onSecure: (socket: TLSSocket, connection: Connection) => void;
+}
+
+/**
+ * Speaks TLS 1.3 on connections that others have accepted, asks each client
+ * for a certificate and tells whose it is. Who shows none, or a bad one, gets
+ * no further where newcomers are not taken, and otherwise as what it is.
+ */
+export class TlsHandshakes {
+  readonly #options: TlsHandshakesOptions;
+  readonly #stopReloads: () => void;
+  readonly #live: LiveClients;
+  /** Undefined while there is no certificate to show. */
+  #server: Server | undefined;
+  #fingerprint = "";
+  /** Connections without a client that is known yet, by where they come from and go to. */
+  readonly #pending = new Map<string, Arrival>();
+  /** Certificates that were verified in full, by fingerprint, and the authorities then. */
+  readonly #verified = new Map<string, string>();
+  /** By what a TLS connection runs over. */
+  readonly #arrivals = new WeakMap<object, Arrival>();
+
+  constructor(options: TlsHandshakesOptions) {
+    const { credentials, limits } = options;
+    this.#options = options;
+    this.#live = new LiveClients({ credentials, limits });
+    this.#takeUp();
+    this.#stopReloads = credentials.onChange(() => this.#takeUp());
+  }
+
+  /**
+   * Begins a handshake on a connection of which nothing was read. While there
+   * is no certificate to show it is closed.
+   *
+   * @param arrival where it comes from, and what hears that its client has an
+   * identity, and counts as that from then on
+   */
+  accept(
+    socket: Socket,
+    { from, onKnown }: Pick<Arrival, "from" | "onKnown">,
+  ): void {
+    if (!this.#server) {
+      socket.destroy();
+      return;
+    }
+    const ends = endsOf(socket);
+    const fingerprint = this.#fingerprint;
+    const arrival = { socket, from, onKnown, fingerprint };
+    this.#pending.set(ends, arrival);
+    socket.once("close", () => this.#pending.delete(ends));
+    this.#arrivals.set(socket, arrival);
+    this.#server.emit("connection", socket);
+  }
+
+  /** Ends the handshakes that are under way, and takes no more new certificates in. */
+  stop(): void {
+    this.#stopReloads();
+    this.#live.stop();
+    for (const { socket } of this.#pending.values()) socket.destroy();
+  }
+
+  #takeUp(): void {
+    const { material } = this.#options.credentials;
+    if (!material) return;
+    const { cert, key, ca } = material;
+    this.#fingerprint = fingerprintOf(new X509Certificate(cert).raw);
+    const context = { cert, key, ca, minVersion: "TLSv1.3" as const };
+    if (this.#server) this.#server.setSecureContext(context);
+    else this.#server = this.#createServer(material);
+  }
+
+  #createServer({ cert, key, ca }: TlsMaterial): Server {
+    const { credentials, limits } = this.#options;
+    const server = createServer({
+      ...{ cert, key, ca },
+      requestCert: true,
+      rejectUnauthorized: !credentials.acceptsNewcomers,
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: limits.headerTimeoutMs,
+    });
+    server.on("secureConnection", (socket) => this.#check(socket));
+    server.on("tlsClientError", (error, socket) => {
+      socket.on("error", ignore);
+      const why = reasonOf(error, socket);
+      if (why !== undefined) {
+        const from = this.#arrivalOf(socket)?.from ?? "an unknown address";
+        this.#options.refusals.report({ from, why });
+      }
+      // After a handshake that takes too long it is still there.
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #arrivalOf(socket: TLSSocket): Arrival | undefined {
+    return this.#arrivals.get((socket as Wrapped)._parent ?? socket) ??
+      this.#pending.get(endsOf(socket));
+  }
+
+  #check(socket: TLSSocket): void {
+    socket.on("error", ignore);
+    const arrival = this.#arrivalOf(socket);
+    this.#pending.delete(endsOf(socket));
+    if (!arrival) {
+      // It has ended already.
+      socket.destroy();
+      return;
+    }
+    const { credentials, refusals } = this.#options;
+    const { from } = arrival;
+    const shown = this.#shownBy(socket);
+    if (!credentials.acceptsNewcomers && !shown?.isTrusted) {
+      refusals.report({ from, why: UNVERIFIED });
+      socket.destroy();
+      return;
+    }
+    const caller = shown
+      ? this.#recognize(shown, from)
+      : { kind: "newcomer", address: from } as const;
+    if (caller.kind === "refused") refusals.report({ from, why: caller.why });
+    this.#admit(socket, { arrival, shown, caller });
+  }
+
+  #recognize(shown: ShownCertificate, address: string): Caller {
+    try {
+      return { ...this.#options.credentials.recognize(shown), address };
+    } catch (error) {
+      log.error("Cannot tell who is at {address}: {error}", { address, error });
+      const why = "Cannot tell whose certificate it is";
+      return { kind: "refused", why, address };
+    }
+  }
+
+  /** Lets a client call, if it has not too many connections already. */
+  #admit(
+    socket: TLSSocket,
+    { arrival, shown, caller }: {
+      readonly arrival: Arrival;
+      readonly shown: ShownCertificate | undefined;
+      readonly caller: Caller;
+    },
+  ): void {
+    const { clients, credentials, onSecure } = this.#options;
+    const [kind, name]: readonly [ClientKind, string] = caller.kind === "member"
+      ? ["identity", `${caller.identity.role} ${caller.identity.name}`]
+      : ["newcomer", arrival.from];
+    const share = clients.enter(kind, name);
+    if (!share) {
+      socket.destroy();
+      return;
+    }
+    // Many hosts may come from one address.
+    if (kind === "identity") arrival.onKnown();
+    const client: LiveClient = {
+      ...{ caller, shown },
+      authorities: credentials.material?.ca ?? "",
+      sinceMs: performance.now(),
+      end() {
+        socket.destroy();
+        arrival.socket.destroy();
+      },
+    };
+    this.#live.add(client);
+    arrival.socket.once("close", () => {
+      this.#live.delete(client);
+      clients.leave(kind, share);
+    });
+    onSecure(socket, {
+      ...{ caller, share },
+      serverFingerprint: arrival.fingerprint,
+    });
+  }
+
+  #shownBy(socket: TLSSocket): ShownCertificate | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    return certificate && {
+      der: certificate.raw,
+      isTrusted: socket.authorized && this.#isCurrent(socket, certificate),
+      usage: "client",
+    };
+  }
+
+  /**
+   * Whether what a client has shown holds now. In Deno 2.9.6 a session that is
+   * resumed is not verified again: not its time, nor against new authorities.
+   */
+  #isCurrent(
+    socket: TLSSocket,
+    { fingerprint256, validTo }: X509Certificate,
+  ): boolean {
+    const ca = this.#options.credentials.material?.ca;
+    if (ca === undefined) return false;
+    if (socket.isSessionReused()) {
+      return this.#verified.get(fingerprint256) === ca &&
+        Date.now() <= Date.parse(validTo);
+    }
+    this.#verified.delete(fingerprint256);
+    this.#verified.set(fingerprint256, ca);
+    for (const oldest of this.#verified.keys()) {
+      if (this.#verified.size <= MAX_VERIFIED) break;
+      this.#verified.delete(oldest);
+    }
+    return true;
+  }
+}
+
+function endsOf(socket: Socket): string {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+/** Why a client was refused; undefined when it has just hung up. */
+function reasonOf(
+  error: NodeJS.ErrnoException,
+  socket: TLSSocket,
+): string | undefined {
+  if (socket.authorizationError) return UNVERIFIED;
+  const { code = "", message } = error;
+  if (code === "ECONNRESET") return undefined;
+  return REASONS[code] ?? message;
+}
+
+function ignore(): void {}

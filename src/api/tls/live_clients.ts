@@ -1,0 +1,184 @@
+import { X509Certificate } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import { getLogger } from "@logtape/logtape";
+import { type Caller, describeCaller } from "../access/caller.ts";
+import { parseCertificates } from "./certificate_fault.ts";
+import type { RpcLimits } from "../limits/limits.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+  TlsCredentials,
+} from "./credentials.ts";
+
+/** How long clients are looked at before others get their turn, in ms. */
+const SLICE_MS = 10;
+/** Of how many rounds one looks at those too of whom nothing new is to be expected. */
+const FULL_ROUND = 60;
+
+const log = getLogger(["stellar-net", "rpc"]);
+
+/** A client over TLS, for as long as its connection lasts. */
+export interface LiveClient {
+  readonly caller: Caller;
+  /** What it has shown, if anything. */
+  shown: ShownCertificate | undefined;
+  /** The authorities, in PEM, that `shown` was verified with. */
+  authorities: string;
+  readonly sinceMs: number;
+  /** Ends the connection at once. */
+  end(): void;
+}
+
+/** Options of live clients. */
+export interface LiveClientsOptions {
+  readonly credentials: TlsCredentials;
+  readonly limits: Pick<RpcLimits, "recheckIntervalMs" | "maxNewcomerMs">;
+}
+
+/**
+ * The clients that are connected over TLS. They are recognised again at each
+ * change of the credentials, when their certificate ends, and now and then:
+ * whose certificate does not hold any more is cut off, and so is who has had
+ * none for too long. To recognise one takes some milliseconds.
+ */
+export class LiveClients {
+  readonly #credentials: TlsCredentials;
+  readonly #limits: LiveClientsOptions["limits"];
+  readonly #clients = new Set<LiveClient>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #stopFollowing: () => void;
+  #isChecking = false;
+  #isStale = false;
+  #round = 0;
+
+  constructor({ credentials, limits }: LiveClientsOptions) {
+    this.#credentials = credentials;
+    this.#limits = limits;
+    this.#timer = setInterval(() => this.#tick(), limits.recheckIntervalMs);
+    this.#stopFollowing = credentials.onChange(() => void this.#checkAll());
+  }
+
+  add(client: LiveClient): void {
+    this.#clients.add(client);
+  }
+
+  /** Takes out a client whose connection has ended. */
+  delete(client: LiveClient): void {
+    this.#clients.delete(client);
+  }
+
+  /** Looks at nobody any more. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#stopFollowing();
+  }
+
+  #tick(): void {
+    if (++this.#round % FULL_ROUND === 0) void this.#checkAll();
+    const nowMs = Date.now();
+    for (const client of this.#clients) {
+      const { caller } = client;
+      if (caller.kind !== "member") this.#checkDuration(client);
+      else if (caller.identity.notAfterMs <= nowMs) this.#check(client);
+    }
+  }
+
+  async #checkAll(): Promise<void> {
+    this.#isStale = true;
+    if (this.#isChecking) return;
+    this.#isChecking = true;
+    try {
+      while (this.#isStale) {
+        this.#isStale = false;
+        let sliceMs = performance.now();
+        for (const client of [...this.#clients]) {
+          if (performance.now() - sliceMs > SLICE_MS) {
+            await setImmediate();
+            sliceMs = performance.now();
+          }
+          if (this.#clients.has(client)) this.#check(client);
+        }
+      }
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+
+  #checkDuration({ caller, sinceMs, end }: LiveClient): void {
+    if (performance.now() - sinceMs <= this.#limits.maxNewcomerMs) return;
+    log.debug("Cutting off {client}: {why}", {
+      client: describeClient(caller),
+      why: "it has had no certificate that holds for long enough",
+    });
+    end();
+  }
+
+  #check(client: LiveClient): void {
+    const { caller, shown } = client;
+    if (!shown) return;
+    const now = this.#lookAgain(client, shown);
+    if (caller.kind === "member" && now.kind === "refused") {
+      const properties = { client: describeClient(caller), why: now.why };
+      // Who has renewed its certificate comes back with the new one.
+      if (now.ended) log.info("Cutting off {client}: {why}", properties);
+      else log.warn("Cutting off {client}: {why}", properties);
+      client.end();
+    } else if (caller.kind === "refused" && now.kind === "member") {
+      log.debug("Ending a connection of {client}: it may call now", {
+        client: describeClient(caller),
+      });
+      client.end();
+    }
+  }
+
+  #lookAgain(client: LiveClient, shown: ShownCertificate): Recognition {
+    try {
+      return this.#recognize(client, shown);
+    } catch (error) {
+      log.error("Cannot look at {client} again: {error}", {
+        client: describeClient(client.caller),
+        error,
+      });
+      return { kind: "refused", why: "Cannot tell whose certificate it is" };
+    }
+  }
+
+  #recognize(client: LiveClient, shown: ShownCertificate): Recognition {
+    const { material } = this.#credentials;
+    if (material && material.ca !== client.authorities) {
+      client.shown = {
+        ...shown,
+        isTrusted: shown.isTrusted &&
+          isStillTrusted(shown, client.authorities, material.ca),
+      };
+      client.authorities = material.ca;
+    }
+    return this.#credentials.recognize(client.shown!);
+  }
+}
+
+/**
+ * Whether what was verified with some authorities holds with others too: when
+ * none has gone, or one of them has signed it itself.
+ */
+function isStillTrusted(
+  { der }: ShownCertificate,
+  ...[before, now]: readonly [before: string, now: string]
+): boolean {
+  const authorities = parseCertificates(now);
+  const kept = new Set(authorities.map(({ fingerprint256 }) => fingerprint256));
+  if (
+    parseCertificates(before)
+      .every(({ fingerprint256 }) => kept.has(fingerprint256))
+  ) return true;
+  const certificate = new X509Certificate(der);
+  return authorities.some((authority) =>
+    certificate.checkIssued(authority) &&
+    certificate.verify(authority.publicKey)
+  );
+}
+
+function describeClient(caller: Caller): string {
+  const from = "address" in caller ? ` at ${caller.address}` : "";
+  return `${describeCaller(caller)}${from}`;
+}

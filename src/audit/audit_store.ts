@@ -1,0 +1,260 @@
+import { getLogger } from "@logtape/logtape";
+import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import type { AuditLog, AuditRecord } from "./audit.ts";
+import { Batch } from "../ledger/batch.ts";
+import { type Chore, startChore } from "../base/periodic.ts";
+import { readRecord } from "../state/address_records.ts";
+
+/** Prefix of the records, in order of time. */
+export const AUDIT_PREFIX: Key = ["audit"];
+
+/** How long a record that need not be durable waits for others, in ms. */
+const GATHER_MS = 250;
+/** How long records wait that a store has refused, in ms. */
+const RETRY_MS = 1_000;
+/** How many records wait at most: of more than that only the log tells. */
+const MAX_WAITING = 10_000;
+/** How many records a store keeps, however young they are: about 150 MB. */
+const MAX_RECORDS = 500_000;
+/** Longest text of a record, in characters. */
+const MAX_TEXT = 1_024;
+const PRUNE_INTERVAL_MS = 3_600_000;
+const MIN_PRUNE_INTERVAL_MS = 1_000;
+/** How often it is looked whether there are too many before that, in ms. */
+const LOOK_INTERVAL_MS = 10_000;
+/** The part of `maxRecords` that may come between two looks for old ones. */
+const PRUNE_SHARE = 1 / 10;
+/** How many records one commit of the pruning removes at most. */
+const PRUNE_BATCH = 400;
+
+const log = getLogger(["stellar-net", "audit"]);
+
+/** Selects records. */
+export interface AuditQuery {
+  /** At most so many. */
+  readonly limit: number;
+  /** Only what was answered at or after this time. */
+  readonly sinceMs?: number | undefined;
+  /** Only of this caller; empty: all. */
+  readonly caller: string;
+  /** Only of this call; empty: all. */
+  readonly call: string;
+  /** Only what was refused or failed. */
+  readonly hasFailed: boolean;
+}
+
+/** What an audit is kept with. */
+export interface AuditStoreOptions {
+  /** The agent's own. */
+  readonly store: Store;
+  /** How long records are kept, in ms. */
+  readonly keepMs: number;
+  /** Default: half a million. */
+  readonly maxRecords?: number;
+  /** How often it is looked whether more have come than that allows, in ms. Default: 10,000. */
+  readonly lookIntervalMs?: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * Keeps who did what in the log and in the agent's own store. A store that
+ * fails keeps no call from its answer: its records wait, as many as there is
+ * room for, and the log has them at once.
+ */
+export class AuditStore implements AuditLog {
+  readonly #options: AuditStoreOptions;
+  readonly #pruning: Chore;
+  /** Tells the records of one millisecond apart, those before a restart too. */
+  #sequence = crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20;
+  /** What is not stored yet, the oldest first. */
+  #waiting: { readonly key: Key; readonly value: JsonValue }[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  /** The writing behind that, which takes all that waits by then. */
+  #next: Promise<void> | undefined;
+  #unstored = 0;
+  /** Stored since it was looked for old ones last, and when that is due next by the time alone. */
+  #unpruned = 0;
+  #pruneAtMs = -Infinity;
+  #isStopped = false;
+
+  private constructor(options: AuditStoreOptions) {
+    this.#options = options;
+    const { keepMs, lookIntervalMs = LOOK_INTERVAL_MS } = options;
+    const intervalMs = Math.min(
+      Math.max(keepMs, MIN_PRUNE_INTERVAL_MS),
+      PRUNE_INTERVAL_MS,
+    );
+    this.#pruning = startChore("remove old records of the audit", {
+      intervalMs: Math.min(lookIntervalMs, intervalMs),
+      run: () => this.#look(intervalMs),
+    });
+  }
+
+  /** Starts to keep records, and to remove old ones. It has to be stopped before its store is closed. */
+  static start(options: AuditStoreOptions): AuditStore {
+    return new AuditStore(options);
+  }
+
+  async record(
+    record: AuditRecord,
+    { isDurable }: { readonly isDurable: boolean },
+  ): Promise<void> {
+    tell(record);
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#unstored++;
+      return;
+    }
+    const { atMs, ...texts } = record;
+    this.#waiting.push({
+      key: [...AUDIT_PREFIX, atMs, this.#sequence++],
+      value: Object.fromEntries(
+        Object.entries(texts).map(([name, text]) => [name, cut(text)]),
+      ),
+    });
+    if (isDurable) await this.#write();
+    else this.#writeLater(GATHER_MS);
+  }
+
+  /** Reads records, the latest first. @throws {NetError} as the store does */
+  async list(query: AuditQuery): Promise<AuditRecord[]> {
+    await this.#write();
+    const records: AuditRecord[] = [];
+    const { store } = this.#options;
+    for await (const entry of store.list(AUDIT_PREFIX, { reverse: true })) {
+      if (Number(entry.key[1]) < (query.sinceMs ?? 0)) break;
+      const record = readRecord(entry, () => readAudit(entry));
+      if (!matches(record, query)) continue;
+      records.push(record);
+      if (records.length === query.limit) break;
+    }
+    return records;
+  }
+
+  /** Stores what waits, and ends. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#pruning.stop();
+    await this.#write();
+  }
+
+  #writeLater(ms: number): void {
+    this.#timer ??= setTimeout(() => void this.#write(), ms);
+  }
+
+  /** Stores what waits. What comes during a commit goes into the next, together. */
+  #write(): Promise<void> {
+    this.#next ??= this.#writing.then(() => {
+      this.#next = undefined;
+      return this.#writing = this.#writeWaiting();
+    });
+    return this.#next;
+  }
+
+  async #writeWaiting(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const records = this.#waiting;
+    this.#waiting = [];
+    const { store } = this.#options;
+    let stored = 0;
+    try {
+      while (stored < records.length) {
+        const batch = new Batch(store.limits);
+        let end = stored;
+        while (end < records.length && !batch.isFull) {
+          batch.add({ puts: [records[end++]!] });
+        }
+        await store.commit(batch.commit());
+        this.#unpruned += end - stored;
+        stored = end;
+      }
+    } catch (error) {
+      const count = records.length - stored;
+      log.error("Cannot store {count} records, trying again: {error}", {
+        count,
+        error,
+      });
+      this.#waiting = records.slice(stored).concat(this.#waiting);
+      if (!this.#isStopped) this.#writeLater(RETRY_MS);
+      return;
+    }
+    if (this.#unstored === 0) return;
+    log.error("{count} records were not stored: they are in the log alone", {
+      count: this.#unstored,
+    });
+    this.#unstored = 0;
+  }
+
+  /** Removes old records where that is due: who makes many does not fill the disk. */
+  async #look(intervalMs: number): Promise<void> {
+    const { maxRecords = MAX_RECORDS } = this.#options;
+    const isFull = this.#unpruned > maxRecords * PRUNE_SHARE;
+    if (!isFull && performance.now() < this.#pruneAtMs) return;
+    this.#unpruned = 0;
+    await this.#prune();
+    this.#pruneAtMs = performance.now() + intervalMs;
+  }
+
+  async #prune(): Promise<void> {
+    const { store, keepMs, maxRecords = MAX_RECORDS, now } = this.#options;
+    let beforeMs = now() - keepMs;
+    let left = maxRecords;
+    const latestFirst = { reverse: true, limit: maxRecords + 1 };
+    for await (const { key } of store.list(AUDIT_PREFIX, latestFirst)) {
+      if (left-- === 0) beforeMs = Math.max(beforeMs, Number(key[1]) + 1);
+    }
+    const limit = Math.min(PRUNE_BATCH, store.limits.maxMutations);
+    while (true) {
+      const deletes: Key[] = [];
+      for await (const { key } of store.list(AUDIT_PREFIX, { limit })) {
+        if (Number(key[1]) >= beforeMs) break;
+        deletes.push(key);
+      }
+      if (deletes.length === 0) return;
+      await store.commit({ deletes });
+    }
+  }
+}
+
+/** Logs a record in one line. */
+function tell(record: AuditRecord): void {
+  const { caller, from, call, subject, outcome, message } = record;
+  log.info(
+    `{caller}${from && " at {from}"} called {call}${
+      subject && " for {subject}"
+    }: {outcome}${message && ": {why}"}`,
+    // In JSON they stand beside the message.
+    { caller, from, call, subject, outcome, why: message },
+  );
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT - 1)}…`;
+}
+
+function matches(record: AuditRecord, query: AuditQuery): boolean {
+  const { caller, call, hasFailed } = query;
+  return (caller === "" || record.caller === caller) &&
+    (call === "" || record.call === call) &&
+    (!hasFailed || record.outcome !== "ok");
+}
+
+function readAudit({ key, value }: Entry): AuditRecord {
+  const fields = value as Partial<Record<keyof AuditRecord, unknown>>;
+  const text = (name: keyof AuditRecord) => {
+    const found = fields[name];
+    if (typeof found === "string") return found;
+    throw new TypeError(`no ${name}`);
+  };
+  return {
+    atMs: Number(key[1]),
+    caller: text("caller"),
+    from: text("from"),
+    call: text("call"),
+    subject: text("subject"),
+    outcome: text("outcome") as AuditRecord["outcome"],
+    message: text("message"),
+  };
+}

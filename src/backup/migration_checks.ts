@@ -1,0 +1,143 @@
+import type { ClusterConfig } from "../registry/plan/state.ts";
+import { NetError } from "../base/error.ts";
+import type { Store } from "../store/store.ts";
+import { handoverKey } from "../state/address_records.ts";
+import { readSchemaVersion, SCHEMA_VERSION } from "../state/schema.ts";
+import { type RegistryPart, registryParts } from "./registry_parts.ts";
+import {
+  hasPoolOf,
+  nodesWithAddresses,
+  ownNodes,
+  readStoredRegistry,
+  type StoredRegistry,
+} from "./stored_registry.ts";
+
+/** The store that a registry leaves, and the one that it moves to. */
+export interface MigrationStores {
+  readonly source: Store;
+  readonly target: Store;
+}
+
+/** What a migration has found, and may go on from. */
+export interface Inspection {
+  readonly source: StoredRegistry;
+  readonly target: StoredRegistry;
+  readonly config: ClusterConfig;
+  /** What moves. */
+  readonly parts: readonly RegistryPart[];
+  /** Whether both stores have the marks of one attempt. */
+  readonly isResumed: boolean;
+}
+
+/**
+ * Looks whether a registry can move.
+ *
+ * @throws {NetError} `failed_precondition` when there is none, when it has
+ * moved already, or when the other store has one or addresses of other nodes
+ */
+export async function inspectMigration(
+  stores: MigrationStores,
+): Promise<Inspection> {
+  const { url: to } = stores.target;
+  if (stores.source.url === to) {
+    throw refusal(`"--from" and "--to" are the same store, ${to}`);
+  }
+  await refuseNewer(stores.source);
+  await refuseNewer(stores.target);
+  const source = await readStoredRegistry(stores.source);
+  const target = await readStoredRegistry(stores.target);
+  const isResumed = source.moved !== undefined &&
+    source.moved.id === target.migrating?.id;
+  const config = checkSource(source, { to, isResumed });
+  checkTarget(target, config.clusterId);
+  const own = ownNodes(source.nodes, target.instanceId);
+  for (const node of own) {
+    if (
+      await stores.source.get(handoverKey(node.name)) === null &&
+      await hasPoolOf(stores.target, node)
+    ) continue;
+    throw refusal(
+      `node "${node.name}", whose state is in ${to}, has not taken over what the registry has for it; start its agent once more with the store that the registry is in, and stop it when it has joined`,
+    );
+  }
+  const names = new Set(own.map(({ name }) => name));
+  await refuseStrangers(target, names);
+  for (const node of ownNodes(source.nodes, source.instanceId)) {
+    names.add(node.name);
+  }
+  return { source, target, config, parts: registryParts(names), isResumed };
+}
+
+function checkSource(
+  source: StoredRegistry,
+  { to, isResumed }: { readonly to: string; readonly isResumed: boolean },
+): ClusterConfig {
+  const { store: { url }, config, moved, migrating } = source;
+  if (migrating) {
+    throw refusal(
+      `the registry in ${url} is not all there: its move from ${migrating.from} was interrupted; finish that one first`,
+    );
+  }
+  if (moved?.isComplete && !isResumed) {
+    throw refusal(
+      moved.to === to
+        ? `the registry has moved from ${url} to ${to} already; start the agents with that --store`
+        : `the registry in ${url} has moved to ${moved.to}; name that with --from`,
+    );
+  }
+  if (config) return config;
+  throw refusal(
+    `there is no registry in ${url}; name the store of an agent that hosts one, and the right --state`,
+  );
+}
+
+/** What was here before may be replaced where it is this very registry, and not in use. */
+function checkTarget(
+  { store: { url }, isEmpty, config, moved, migrating }: StoredRegistry,
+  clusterId: string,
+): void {
+  if (isEmpty) return;
+  const isOld = moved !== undefined && config?.clusterId === clusterId;
+  if (isOld || migrating?.clusterId === clusterId) return;
+  throw refusal(
+    config?.clusterId === clusterId
+      ? `this cluster is in ${url} already, and in use there`
+      : `${url} is not empty: the registry of another cluster is in it${
+        config ? `, ${config.clusterId}` : ""
+      }; name an empty one`,
+  );
+}
+
+/**
+ * Addresses that are in the target are those of its own agent, or what it had
+ * of this registry before.
+ */
+async function refuseStrangers(
+  { store, nodes, isEmpty, instanceId }: StoredRegistry,
+  own: ReadonlySet<string>,
+): Promise<void> {
+  // Whom the registry does not know any more as the node that it was.
+  const lost = new Set(ownNodes(nodes, instanceId).map(({ name }) => name));
+  for (const node of await nodesWithAddresses(store)) {
+    if (own.has(node) || !(isEmpty || lost.has(node))) continue;
+    throw refusal(
+      `${store.url} has addresses of node "${node}", which this cluster does not know as the node of that state; ` +
+        'if it was that of its agent, run "stellar-net node leave --force" there first',
+    );
+  }
+}
+
+async function refuseNewer(store: Store): Promise<void> {
+  const version = await readSchemaVersion(store);
+  if (version <= SCHEMA_VERSION) return;
+  throw refusal(
+    `the state in ${store.url} has version ${version} of the schema, and this program knows versions up to ${SCHEMA_VERSION}; use the newer program`,
+  );
+}
+
+function refusal(problem: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot move the registry: ${problem}`,
+  );
+}

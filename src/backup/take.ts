@@ -1,0 +1,94 @@
+import { NetError } from "../base/error.ts";
+import type { Entry, Key, Store, Version } from "../store/store.ts";
+import { AUDIT_PREFIX } from "../audit/audit_store.ts";
+import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
+import { byAddress, HISTORY_TIME_PREFIX } from "../addresses/history.ts";
+
+/** The first parts of keys of what may be too much to be read at once. */
+const LARGE: readonly Key[] = [AUDIT_PREFIX, HISTORY_TIME_PREFIX];
+/** Comes behind every key that begins with the same name. */
+const LAST_PART = Number.MAX_SAFE_INTEGER;
+
+/** What keeps a state still in part while it is read. */
+export interface BackupHolds {
+  /** Runs a function while nothing about the cluster is changed. */
+  readonly holdCluster: <T>(run: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * Reads all entries of a state as of one moment, while allocations go on.
+ *
+ * The moment is that of the snapshot of the addresses; nothing about the
+ * cluster is changed meanwhile. The history, which may be large, is read behind
+ * it: its records are written once, together with what they tell of, so that
+ * the versions tell which of them there were at that moment. What is pruned
+ * meanwhile is missing in both of its places. The audit, which tells of what was
+ * asked and not of what there is, goes on to the end of the reading.
+ */
+export async function* readState(
+  store: Store,
+  { holdCluster }: BackupHolds,
+): AsyncGenerator<Entry> {
+  const { entries, moment } = await holdCluster(async () => {
+    let moment = await newestOfHistory(store);
+    const entries: Entry[] = [];
+    for (const name of await namesOf(store)) {
+      if (LARGE.some(([first]) => first === name)) continue;
+      const alone = await store.get([name]);
+      if (alone) entries.push(alone);
+      const below = await snapshot(store, [name]);
+      for (const entry of below) entries.push(entry);
+      if (name !== "ip" && name !== CLUSTER_PREFIX[0]) continue;
+      for (const { version } of below) {
+        if (version > moment) moment = version;
+      }
+    }
+    return { entries, moment };
+  });
+  yield* entries;
+  for await (const entry of store.list(HISTORY_TIME_PREFIX)) {
+    if (entry.version > moment) continue;
+    yield entry;
+    yield { ...entry, key: byAddress(entry.key) };
+  }
+  yield* store.list(AUDIT_PREFIX);
+}
+
+/** What is below a prefix as of one moment: what a watch begins with. */
+async function snapshot(store: Store, prefix: Key): Promise<readonly Entry[]> {
+  const end = new AbortController();
+  try {
+    for await (const event of store.watch(prefix, { signal: end.signal })) {
+      if (event.kind === "snapshot") return event.entries;
+    }
+  } finally {
+    end.abort();
+  }
+  throw new NetError(
+    "unavailable",
+    `Cannot read the state in ${store.url}: it is being closed`,
+  );
+}
+
+/** A version that is not newer than the history, and not older than what was told of it before. */
+async function newestOfHistory(store: Store): Promise<Version> {
+  const last = { reverse: true, limit: 1 };
+  for await (const { version } of store.list(HISTORY_TIME_PREFIX, last)) {
+    return version;
+  }
+  return "";
+}
+
+/** The first parts of all keys. */
+async function namesOf(store: Store): Promise<(string | number)[]> {
+  const names: (string | number)[] = [];
+  let after: Key | undefined;
+  for (;;) {
+    let name: string | number | undefined;
+    const page = { limit: 1, ...after && { after } };
+    for await (const { key } of store.list([], page)) name = key[0];
+    if (name === undefined) return names;
+    names.push(name);
+    after = [name, LAST_PART];
+  }
+}

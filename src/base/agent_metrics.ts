@@ -1,0 +1,65 @@
+import type { ErrorCode } from "./error.ts";
+
+/**
+ * What became of a request for addresses. `existing`: its owner had them
+ * already. Otherwise why there are none.
+ */
+export type AllocationOutcome = "created" | "existing" | ErrorCode;
+
+/** Why addresses were taken back. */
+export type ReleaseCause =
+  /** Asked for over the API or by a CNI runtime. */
+  | "requested"
+  /** A CNI DEL that came while the agent was down. */
+  | "queued"
+  /** CNI GC: the container is not attached. */
+  | "gc"
+  /** The CNI ADD was given up before it was answered. */
+  | "undelivered"
+  /** By evidence: the container is gone. */
+  | "leaked"
+  /** The node has left the cluster, or was removed. */
+  | "node gone";
+
+/** Why addresses are taken back, in words. Words alone: because it was asked for. */
+export type ReleaseReason =
+  | string
+  | { readonly cause: ReleaseCause; readonly text: string };
+
+/** What became of a commit. `conflict`: somebody else had written first. */
+export type CommitOutcome = "committed" | "conflict" | "failed";
+
+/** What a commit wrote, and when it began by {@linkcode AgentMetrics.clock}. */
+export interface CommitSize {
+  readonly mutations: number;
+  readonly startedAtMs: number;
+}
+
+/**
+ * Takes in what the parts of an agent do, to be counted. It is told of every
+ * allocation: no call may cost more than some hundred nanoseconds, or throw.
+ */
+export interface AgentMetrics {
+  /** A time in ms that never goes back, to tell durations by. */
+  clock(): number;
+  /** A request for addresses was answered. It came at `startedAtMs` of the clock. */
+  allocated(outcome: AllocationOutcome, startedAtMs: number): void;
+  /** What an owner held was taken back. */
+  released(cause: ReleaseCause): void;
+  /** A commit of the store has ended. */
+  committed(outcome: CommitOutcome, size: CommitSize): void;
+  /** The registry has answered, whatever it said. */
+  registryAnswered(): void;
+  /** What follows the registry had to begin anew. */
+  watchRestarted(): void;
+}
+
+/** Counts nothing. */
+export const NO_METRICS: AgentMetrics = {
+  clock: () => 0,
+  allocated() {},
+  released() {},
+  committed() {},
+  registryAnswered() {},
+  watchRestarted() {},
+};

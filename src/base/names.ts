@@ -1,0 +1,102 @@
+import { quote } from "../net/address.ts";
+
+/**
+ * The grammars of names that come from outside. What passes is safe in a log,
+ * on a terminal and as an argument of a program.
+ */
+
+const NODE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/;
+const NETWORK = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$/;
+const CONTAINER = /^[!-~]{1,253}$/;
+const INTERFACE = /^[^\s/:\p{C}]{1,15}$/u;
+
+const ID = /^[A-Za-z0-9-]{1,64}$/;
+const API_URL =
+  /^https?:\/\/(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}$/;
+
+/** Longest reason that is kept, in characters. */
+const MAX_TEXT = 1024;
+/** PATH_MAX of Linux, less the final NUL. */
+const MAX_PATH_BYTES = 4095;
+
+/** Checks the name of a node: a host name as in RFC 1123, with `_` allowed. @throws {RangeError} */
+export function parseNodeName(text: string): string {
+  return check(
+    text,
+    NODE.test(text),
+    "1 to 253 letters, digits, dots, hyphens and underscores, a letter or digit first and last",
+  );
+}
+
+/** Checks the name of a container network as the CNI specification does. @throws {RangeError} */
+export function parseNetworkName(text: string): string {
+  return check(
+    text,
+    NETWORK.test(text),
+    "1 to 253 letters, digits, dots, hyphens and underscores, a letter or digit first",
+  );
+}
+
+/** Checks the id of a container: any printable ASCII without spaces. @throws {RangeError} */
+export function parseContainerId(text: string): string {
+  return check(
+    text,
+    CONTAINER.test(text),
+    "1 to 253 printable ASCII characters without spaces",
+  );
+}
+
+/** Checks the name of an interface as Linux does (`dev_valid_name`). @throws {RangeError} */
+export function parseInterfaceName(text: string): string {
+  const isValid = INTERFACE.test(text) && text !== "." && text !== ".." &&
+    new TextEncoder().encode(text).length <= 15;
+  return check(
+    text,
+    isValid,
+    "1 to 15 bytes without spaces, slashes and colons, and not . or ..",
+  );
+}
+
+/** Checks a text for people, such as a reason: may be empty, on one line. @throws {RangeError} */
+export function parseText(text: string): string {
+  const isValid = text.length <= MAX_TEXT && !/\p{C}/u.test(text);
+  return check(
+    text,
+    isValid,
+    `at most ${MAX_TEXT} characters on one line, without control characters`,
+  );
+}
+
+/** Checks a random id, such as a UUID. @throws {RangeError} */
+export function parseId(text: string): string {
+  return check(
+    text,
+    ID.test(text),
+    "1 to 64 letters, digits and hyphens",
+  );
+}
+
+/** Checks the URL of an agent's API, without a path. @throws {RangeError} */
+export function parseApiUrl(text: string): string {
+  return check(
+    text,
+    API_URL.test(text) && URL.canParse(text),
+    'a URL such as "https://198.18.0.1:9000"',
+  );
+}
+
+/** Checks the absolute path of a file: at most 4,095 bytes, without control characters. @throws {RangeError} */
+export function parsePath(text: string): string {
+  const isValid = text.startsWith("/") && !/\p{C}/u.test(text) &&
+    new TextEncoder().encode(text).length <= MAX_PATH_BYTES;
+  return check(
+    text,
+    isValid,
+    `an absolute path of at most ${MAX_PATH_BYTES} bytes without control characters`,
+  );
+}
+
+function check(text: string, isValid: boolean, grammar: string): string {
+  if (isValid) return text;
+  throw new RangeError(`${quote(text)} is not valid: it has to be ${grammar}`);
+}

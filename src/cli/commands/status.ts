@@ -1,0 +1,191 @@
+import type { Call } from "../framework/call.ts";
+import { CLIENT_FLAGS } from "../framework/client.ts";
+import type { CommandSpec } from "../framework/spec.ts";
+import { formatColumns, formatTable } from "../framework/table.ts";
+import { formatPercent, formatSpan, formatUtc } from "../framework/text.ts";
+import {
+  type HostRouteCountsView,
+  type PeerCountsView,
+  type RegistryLinkView,
+  type StatusView,
+  type UsageView,
+  viewStatus,
+} from "./status_views.ts";
+
+export const STATUS: CommandSpec = {
+  name: "status",
+  summary: "Show on one screen how the agent is doing",
+  action: "show the status",
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net status", "stellar-net status --json"],
+  run: async (call) => {
+    const status = viewStatus(await call.clients().agent.getStatus({}));
+    const nowMs = status.now ? Date.parse(status.now) : call.io.now();
+    call.answer({ ...status }, formatStatus(status, nowMs));
+    noteVersion(call, status);
+  },
+};
+
+function formatStatus(status: StatusView, nowMs: number): string[] {
+  const { listeners, networks, subnets, registry } = status;
+  const remarks = [
+    ...status.warnings.map((warning) => `Warning: ${warning}`),
+    ...status.notes.map((note) => `Note: ${note}`),
+  ];
+  const [listener = "nowhere", ...others] = listeners;
+  return [
+    ...formatColumns([
+      ["Node", status.node],
+      ["Instance", status.instanceId],
+      ["Version", status.version],
+      ["Uptime", formatUptime(status, nowMs)],
+      ["Cluster", status.clusterId],
+      ["Store", status.store],
+      ["Listening", listener],
+      ...others.map((other) => ["", other]),
+      ["Advertised", status.advertised.join(" ") || "nothing"],
+      ["Security", formatSecurity(status, nowMs)],
+      ["Registry", formatRegistry(registry, nowMs)],
+      ["Revision", registry ? String(registry.revision) : "-"],
+      ["Nodes", `${status.nodes} with a subnet`],
+      ["Peers", formatPeers(status.peers)],
+      ["Routes", formatRoutes(status.hostRoutes)],
+      ...status.hostRoutes?.error ? [["", status.hostRoutes.error]] : [],
+      ["Extra", `${status.routes} routes`],
+      ["Queue", `${status.queued} releases wait`],
+      ["Leaks", `${status.leaked} suspected`],
+    ]),
+    "",
+    ...formatTable(
+      ["NETWORK", "SUBNET PREFIX"],
+      networks.map(({ cidr, subnetPrefixLength }) => [
+        cidr,
+        `/${subnetPrefixLength}`,
+      ]),
+    ),
+    "",
+    ...subnets.length === 0
+      ? [explainNoSubnet(registry)]
+      : formatUsage(subnets),
+    ...remarks.length === 0 ? [] : ["", ...remarks],
+  ];
+}
+
+/** What protects the calls between hosts. */
+function formatSecurity(status: StatusView, nowMs: number): string {
+  const { security, certificateUntil } = status;
+  const until = certificateUntil === null
+    ? "this host has none"
+    : `this host's until ${formatUtc(certificateUntil)}, in ${
+      formatSpan(Math.max(0, Date.parse(certificateUntil) - nowMs))
+    }`;
+  switch (security) {
+    case "cluster":
+      return `the cluster's own certificates; ${until}`;
+    case "given":
+      return `certificates of your own authority; ${until}`;
+    case "none":
+      return "NONE: other hosts are spoken to in plain text, and nobody is asked who they are (--insecure)";
+    default:
+      return "-";
+  }
+}
+
+function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {
+  if (!link) return "-";
+  const { state, since, url, urls, problem } = link;
+  const why = problem === null ? "" : `: ${problem}`;
+  switch (state) {
+    case "hosted":
+      return "hosted here";
+    case "joined":
+      return `joined ${url ?? urls.join(" ")} since ${formatUtc(since)}`;
+    case "unreachable": {
+      const age = since === null
+        ? ""
+        : ` for ${formatSpan(nowMs - Date.parse(since))}`;
+      return `unreachable${age} (${
+        urls.join(" ")
+      })${why}; running on what is known`;
+    }
+    case "fenced":
+      return `FENCED since ${formatUtc(since)}${why}; no address is given`;
+    case "left":
+      return `left ${formatUtc(since)}`;
+    default:
+      return `${state}${why}`;
+  }
+}
+
+function formatPeers(peers: PeerCountsView | null): string {
+  if (!peers) return "-";
+  const { ready, unreachable, noAgent } = peers;
+  const total = ready + unreachable + noAgent;
+  if (total === 0) return "none";
+  return `${total}: ${ready} ready, ${unreachable} unreachable` +
+    (noAgent === 0 ? "" : `, ${noAgent} without an agent`);
+}
+
+function formatRoutes(routes: HostRouteCountsView | null): string {
+  if (!routes) return "-";
+  const { mode, wanted, installed, conflicts, unresolved, repaired } = routes;
+  return mode === "off"
+    ? `off: ${wanted} wanted; the kernel's are neither read nor changed`
+    : `${mode}: ${wanted} wanted, ${installed} installed, ` +
+      `${conflicts} in conflict, ${unresolved} unresolved; ` +
+      `${repaired} repaired`;
+}
+
+function explainNoSubnet(link: RegistryLinkView | null): string {
+  switch (link?.state) {
+    case "joined":
+    case "unreachable":
+      return "This node has no subnet yet: it gets one from the registry";
+    case "fenced":
+      return "This node has no subnet: the registry refuses it";
+    case "left":
+      return "This node has no subnet: it has left the cluster";
+    default:
+      return "This node has no subnet yet: it claims one with its first allocation";
+  }
+}
+
+function formatUsage(subnets: readonly UsageView[]): string[] {
+  const header = [
+    "SUBNET",
+    "GATEWAY",
+    "CAPACITY",
+    "HELD",
+    "COOLING",
+    "FREE",
+    "USED",
+  ];
+  return formatTable(
+    header,
+    subnets.map(({ cidr, gateway, capacity, held, cooling, free }) => [
+      cidr,
+      gateway,
+      capacity,
+      String(held),
+      String(cooling),
+      free,
+      formatPercent(BigInt(held), BigInt(capacity)),
+    ]),
+  );
+}
+
+function formatUptime({ startedAt }: StatusView, nowMs: number): string {
+  return startedAt === null
+    ? "-"
+    : `${formatSpan(nowMs - Date.parse(startedAt))}, since ${
+      formatUtc(startedAt)
+    }`;
+}
+
+function noteVersion(call: Call, status: StatusView): void {
+  if (status.version !== call.io.version) {
+    call.note(
+      `The agent runs version ${status.version}, this program is ${call.io.version}`,
+    );
+  }
+}

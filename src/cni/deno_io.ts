@@ -1,0 +1,129 @@
+import type {
+  CniIo,
+  CniTimer,
+  QueueFile,
+  ReadStdinOptions,
+  StdinContent,
+} from "./io.ts";
+
+/** The plugin's stdin, stdout, socket and disk; what is left out needs an RPC library. */
+export function createCniHost(): Omit<CniIo, "connectStellar"> {
+  return {
+    env: (name: string) => Deno.env.get(name),
+    readStdin,
+    stdout: (text: string) => writeAll(Deno.stdout, text),
+    stderr(text: string) {
+      try {
+        writeAll(Deno.stderr, text);
+      } catch {
+        // A note that nobody reads.
+      }
+    },
+    now: Date.now,
+    uptimeMs: () => performance.now(),
+    startTimer,
+    randomId: () => crypto.randomUUID(),
+    connect: (path: string) => Deno.connect({ transport: "unix", path }),
+    queue: { exists: isDirectory, write: writeQueueFile },
+  };
+}
+
+const READ_BYTES = 64 * 1024;
+
+/**
+ * `setTimeout` would cost the plugin a third of its time: its first call loads
+ * a good part of the runtime. A timer of the engine itself costs nothing, and
+ * wakes the process as long as it waits for something else as well.
+ */
+function startTimer(ms: number): CniTimer {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const { async, value } = Atomics.waitAsync(cell, 0, 0, ms);
+  return {
+    expired: async ? value.then(() => {}) : Promise.resolve(),
+    cancel: () => void Atomics.notify(cell, 0),
+  };
+}
+
+async function readStdin(options: ReadStdinOptions): Promise<StdinContent> {
+  const timer = startTimer(options.timeoutMs);
+  const late = timer.expired.then((): StdinContent => ({ kind: "late" }));
+  try {
+    return await Promise.race([readToEnd(options.maxBytes), late]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+async function readToEnd(maxBytes: number): Promise<StdinContent> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = new Uint8Array(READ_BYTES);
+    const count = await Deno.stdin.read(chunk);
+    if (count === null) break;
+    length += count;
+    if (length > maxBytes) return { kind: "too long" };
+    chunks.push(chunk.subarray(0, count));
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return { kind: "read", bytes };
+}
+
+function writeAll(
+  stream: { writeSync(bytes: Uint8Array): number },
+  text: string,
+): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes a file under another name, then renames it; both reach the disk before this returns. */
+function writeQueueFile(
+  dir: string,
+  file: QueueFile,
+): "written" | "full" {
+  Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  let count = 0;
+  for (const entry of Deno.readDirSync(dir)) {
+    if (!entry.name.startsWith(".") && ++count >= file.limit) return "full";
+  }
+  const temporary = `${dir}/${file.temporaryName}`;
+  writeNewFile(temporary, file.text);
+  try {
+    Deno.renameSync(temporary, `${dir}/${file.name}`);
+  } catch (error) {
+    Deno.removeSync(temporary);
+    throw error;
+  }
+  using folder = Deno.openSync(dir);
+  folder.syncSync();
+  return "written";
+}
+
+function writeNewFile(path: string, text: string): void {
+  using file = Deno.openSync(path, {
+    write: true,
+    createNew: true,
+    mode: 0o600,
+  });
+  try {
+    writeAll(file, text);
+    file.syncSync();
+  } catch (error) {
+    Deno.removeSync(path);
+    throw error;
+  }
+}

@@ -1,0 +1,199 @@
+import { parseValidAttachments } from "./text/attachments.ts";
+import {
+  DEFAULT_SOCKET,
+  type NetworkConfig,
+  parseConfig,
+} from "./text/config.ts";
+import {
+  type Invocation,
+  parseInvocation,
+  parseSocketVariable,
+} from "./text/environment.ts";
+import { CniError, formatError } from "./text/errors.ts";
+import { decodeObject, type JsonObject } from "./text/json.ts";
+import { parseRequestedIps } from "./text/requested_ips.ts";
+import {
+  checkAddresses,
+  formatResult,
+  parsePrevAddresses,
+} from "./text/result.ts";
+import { parseDns, parseRoutes } from "./text/routes.ts";
+import {
+  formatVersions,
+  LATEST_VERSION,
+  parseVersion,
+} from "./text/version.ts";
+import { AgentSource } from "./agent_source.ts";
+import type { CniIo } from "./io.ts";
+import type { AddressSource } from "./source.ts";
+import { StellarSource } from "./stellar_source.ts";
+
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+const STDIN_TIMEOUT_MS = 10_000;
+/** VERSION needs no configuration: some callers leave stdin open. */
+const VERSION_STDIN_TIMEOUT_MS = 1_000;
+
+/** A call with its configuration. */
+interface Call {
+  readonly invocation: Invocation;
+  readonly raw: JsonObject;
+  readonly config: NetworkConfig;
+}
+
+/** What a command puts on stdout, and how to take it back when nobody reads that. */
+interface Output {
+  readonly text: string;
+  undo?(): Promise<void>;
+}
+
+/**
+ * The CNI plugin: one call of a container runtime, or of a plugin that gets
+ * its addresses here. Returns the exit code. stdout gets one JSON object or
+ * nothing, whatever happens.
+ */
+export async function cniMain(io: CniIo): Promise<number> {
+  // An error is told in the version of the configuration, once that is known.
+  let cniVersion: string = LATEST_VERSION;
+  try {
+    const invocation = parseInvocation(io.env);
+    const output = invocation.verb === "VERSION"
+      ? { text: formatVersions(await readAskedVersion(io)) }
+      : await run(io, invocation, (version) => cniVersion = version);
+    return await print(io, output);
+  } catch (cause) {
+    const error = cause instanceof CniError
+      ? cause
+      : new CniError("internal", `Cannot go on: ${String(cause)}`, { cause });
+    write(io, formatError(error, cniVersion));
+    return 1;
+  }
+}
+
+async function run(
+  io: CniIo,
+  invocation: Invocation,
+  onVersion: (version: string) => void,
+): Promise<Output> {
+  const raw = decodeObject(await readConfig(io), "the network configuration");
+  onVersion(parseVersion(raw.cniVersion));
+  const config = parseConfig(raw, invocation.verb);
+  const call = { invocation, raw, config };
+  switch (invocation.verb) {
+    case "ADD":
+      return await add(io, call);
+    case "DEL":
+      await createSource(io, config).release(ownerOf(call));
+      return { text: "" };
+    case "CHECK": {
+      const told = parsePrevAddresses(raw);
+      const held = await createSource(io, config).held(ownerOf(call));
+      checkAddresses(held, told);
+      return { text: "" };
+    }
+    case "GC": {
+      const keep = parseValidAttachments(raw);
+      if (keep) await createSource(io, config).releaseOthers(config.name, keep);
+      return { text: "" };
+    }
+    case "STATUS":
+      // What ADD would refuse is no better before it.
+      parseRoutes(raw);
+      parseDns(raw);
+      await createSource(io, config).checkReady();
+      return { text: "" };
+    case "VERSION":
+      return { text: formatVersions(raw.cniVersion) };
+  }
+}
+
+async function add(io: CniIo, call: Call): Promise<Output> {
+  const { invocation, raw, config } = call;
+  const routes = parseRoutes(raw);
+  const dns = parseDns(raw);
+  const addresses = parseRequestedIps(raw, invocation.args);
+  const allocation = await createSource(io, config).allocate({
+    owner: ownerOf(call),
+    addresses,
+    netns: invocation.netns,
+  });
+  const undo = () => allocation.undo();
+  try {
+    const text = formatResult(config.cniVersion, {
+      addresses: allocation.addresses,
+      routes: [...routes, ...allocation.routes],
+      dns,
+    });
+    return { text, undo };
+  } catch (error) {
+    await undo();
+    throw error;
+  }
+}
+
+function createSource(io: CniIo, { ipam }: NetworkConfig): AddressSource {
+  if (ipam.kind === "stellar") return new StellarSource(io, ipam);
+  const socketPath = ipam.socketPath ??
+    parseSocketVariable(io.env, "STELLAR_NET_SOCKET") ?? DEFAULT_SOCKET;
+  return new AgentSource(io, { ...ipam, socketPath });
+}
+
+function ownerOf({ invocation, config }: Call) {
+  const { containerId, interfaceName } = invocation;
+  return { network: config.name, containerId, interfaceName };
+}
+
+async function readConfig(io: CniIo): Promise<Uint8Array> {
+  const refuse = (what: string, cause?: unknown) =>
+    new CniError("io_failure", `Cannot read the configuration: ${what}`, {
+      cause,
+    });
+  let content;
+  try {
+    content = await io.readStdin({
+      maxBytes: MAX_CONFIG_BYTES,
+      timeoutMs: STDIN_TIMEOUT_MS,
+    });
+  } catch (cause) {
+    throw refuse(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  switch (content.kind) {
+    case "read":
+      return content.bytes;
+    case "too long":
+      throw refuse(`it has more than ${MAX_CONFIG_BYTES} bytes`);
+    case "late":
+      throw refuse(`stdin was not closed within ${STDIN_TIMEOUT_MS} ms`);
+  }
+}
+
+/** The `cniVersion` of what came on stdin, if that can be told. */
+async function readAskedVersion(io: CniIo): Promise<unknown> {
+  try {
+    const content = await io.readStdin({
+      maxBytes: MAX_CONFIG_BYTES,
+      timeoutMs: VERSION_STDIN_TIMEOUT_MS,
+    });
+    return content.kind === "read"
+      ? decodeObject(content.bytes, "the request").cniVersion
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Prints a result. One that nobody reads is undone: the caller knows of no address. */
+async function print(io: CniIo, output: Output): Promise<number> {
+  if (output.text === "" || write(io, output.text)) return 0;
+  await output.undo?.();
+  return 1;
+}
+
+function write(io: CniIo, text: string): boolean {
+  try {
+    io.stdout(text);
+    return true;
+  } catch (error) {
+    io.stderr(`stellar-net: Cannot write to stdout: ${String(error)}\n`);
+    return false;
+  }
+}

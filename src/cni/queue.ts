@@ -1,0 +1,61 @@
+import { CniError } from "./text/errors.ts";
+import {
+  encodeQueueEntry,
+  QUEUE_LIMIT,
+  QUEUE_TEMPORARY_PREFIX,
+  type QueueEntry,
+  queueFileName,
+} from "./text/queue_entry.ts";
+import type { CniIo } from "./io.ts";
+
+/** Where the agent keeps the queue unless `--state` says otherwise. */
+const DEFAULT_QUEUE_DIR = "/var/lib/stellar-net/queue";
+
+/** What decides on the folder. */
+export interface QueueOptions {
+  readonly queueDir: string | undefined;
+  readonly socketPath: string;
+  /** Why the agent cannot be told now. */
+  readonly why: string;
+}
+
+/**
+ * Writes a release to disk for the agent to apply when it starts.
+ *
+ * @throws {CniError} `try_again` when the queue is full or cannot be written
+ */
+export function queueRelease(
+  io: Pick<CniIo, "queue" | "randomId" | "stderr">,
+  entry: QueueEntry,
+  options: QueueOptions,
+): void {
+  const { why } = options;
+  // The agent keeps a link of this name beside its socket.
+  const beside = `${options.socketPath}.queue`;
+  const dir = options.queueDir ??
+    (io.queue.exists(beside) ? beside : DEFAULT_QUEUE_DIR);
+  const id = io.randomId();
+  const refuse = (what: string, cause?: unknown) =>
+    new CniError(
+      "try_again",
+      `Cannot release: ${why}. Nor can it wait in "${dir}": ${what}`,
+      { cause },
+    );
+  let outcome: "written" | "full";
+  try {
+    outcome = io.queue.write(dir, {
+      name: queueFileName(entry.requestedAtMs, id),
+      temporaryName: `${QUEUE_TEMPORARY_PREFIX}${id}`,
+      text: encodeQueueEntry(entry),
+      limit: QUEUE_LIMIT,
+    });
+  } catch (cause) {
+    throw refuse(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+  if (outcome === "full") {
+    throw refuse(`${QUEUE_LIMIT} releases wait there already`);
+  }
+  io.stderr(
+    `stellar-net: ${why}. The release waits in "${dir}" and is applied when the agent starts\n`,
+  );
+}

@@ -1,0 +1,197 @@
+import { invalidAnswer, withLength } from "./text/agent_messages.ts";
+import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
+import {
+  type AddressWithLength,
+  formatFirst,
+  isPrefix,
+  parseCidr,
+} from "./text/ip_text.ts";
+import { describe } from "./text/json.ts";
+import type { CniOwner } from "./text/owner.ts";
+import type { HeldAddress } from "./text/result.ts";
+import { Deadline, LateError, within } from "./cni_deadline.ts";
+import {
+  type CniIo,
+  StellarCallError,
+  type StellarClient,
+  type StellarRef,
+} from "./io.ts";
+import type {
+  AddressSource,
+  SourceAllocation,
+  SourceRequest,
+} from "./source.ts";
+
+/** The service that is asked. */
+export interface StellarSourceOptions {
+  /** Name of this host's node. */
+  readonly node: string;
+  /** `host:port` of the service. */
+  readonly peer: string;
+  readonly timeoutMs: number;
+}
+
+type Conditions = (rpcCode: string) => CniCondition;
+
+/** The interface that Stellar's runtime gives to every container. */
+const STELLAR_INTERFACE = "eth0";
+const UNDO_MS = 1_000;
+
+/** A service that speaks Stellar's API, as its own plugin asks it. */
+export class StellarSource implements AddressSource {
+  readonly #io: CniIo;
+  readonly #options: StellarSourceOptions;
+  readonly #deadline: Deadline;
+
+  constructor(io: CniIo, options: StellarSourceOptions) {
+    this.#io = io;
+    this.#options = options;
+    this.#deadline = new Deadline(options.timeoutMs, io.uptimeMs);
+  }
+
+  async allocate(request: SourceRequest): Promise<SourceAllocation> {
+    if (request.addresses.length > 0) {
+      throw new CniError(
+        "address_refused",
+        `Cannot allocate ${
+          request.addresses.map(describe).join(" and ")
+        }: Stellar's service gives no address by its number`,
+      );
+    }
+    const { node } = this.#options;
+    const ref = this.#ref(request.owner);
+    const subnet = await this.#subnet();
+    const had = await this.#ask((client, ms) => client.getIp(ref, ms));
+    const undo = had === ""
+      ? () => this.#release(ref).catch(() => {})
+      : () => Promise.resolve();
+    const reserveMs = Math.min(UNDO_MS, this.#options.timeoutMs / 4);
+    try {
+      const ip = had !== "" ? had : await this.#ask(
+        (client, ms) => client.allocateIp({ ...ref, subnet: subnet.text }, ms),
+        { reserveMs },
+      );
+      const gateway = formatFirst(subnet.cidr);
+      const { family } = subnet.cidr.address;
+      return {
+        addresses: [{ ...withLength(ip, subnet.cidr), gateway }],
+        routes: [{
+          family,
+          dst: family === 4 ? "0.0.0.0/0" : "::/0",
+          gw: gateway,
+          extras: {},
+        }],
+        undo,
+      };
+    } catch (error) {
+      await undo();
+      throw error instanceof CniError && error.condition === "refused"
+        ? new CniError(
+          error.condition,
+          `${error.message} (node ${describe(node)})`,
+          { cause: error },
+        )
+        : error;
+    }
+  }
+
+  async release(owner: CniOwner): Promise<void> {
+    await this.#release(this.#ref(owner));
+  }
+
+  async held(owner: CniOwner): Promise<readonly HeldAddress[]> {
+    const ref = this.#ref(owner);
+    const subnet = await this.#subnet();
+    const ip = await this.#ask((client, ms) => client.getIp(ref, ms));
+    if (ip === "") {
+      throw new CniError(
+        "check_failed",
+        `Cannot check the address of ${describe(ref.id)}: it holds none`,
+      );
+    }
+    return [{
+      ...withLength(ip, subnet.cidr),
+      gateway: formatFirst(subnet.cidr),
+    }];
+  }
+
+  /** Stellar's API cannot list who holds an address: there is nothing to compare. */
+  releaseOthers(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async checkReady(): Promise<void> {
+    await this.#ask(
+      (client, ms) => client.getSubnet(this.#options.node, ms),
+      { condition: () => "not_available" },
+    );
+  }
+
+  async #subnet(): Promise<{ text: string; cidr: AddressWithLength }> {
+    const text = await this.#ask((client, ms) =>
+      client.getSubnet(this.#options.node, ms)
+    );
+    const cidr = parseCidr(text);
+    if (cidr && isPrefix(cidr)) return { text, cidr };
+    throw invalidAnswer(`${describe(text)} is no subnet`);
+  }
+
+  async #release(ref: StellarRef): Promise<void> {
+    const ip = await this.#ask((client, ms) => client.getIp(ref, ms));
+    await this.#ask((client, ms) => client.releaseIp({ ...ref, ip }, ms));
+  }
+
+  /**
+   * Stellar names a container by its id alone. Its first interface keeps that
+   * name, so that what its own plugin allocated can be released; others get
+   * one of their own.
+   */
+  #ref({ containerId, interfaceName }: CniOwner): StellarRef {
+    const { node } = this.#options;
+    return interfaceName === STELLAR_INTERFACE
+      ? { id: containerId, node }
+      : { id: `${containerId}:${interfaceName}`, node };
+  }
+
+  async #ask<T>(
+    call: (client: StellarClient, timeoutMs: number) => Promise<T>,
+    options: {
+      readonly reserveMs?: number;
+      readonly condition?: Conditions;
+    } = {},
+  ): Promise<T> {
+    const { reserveMs = 0, condition = conditionOf } = options;
+    const timeoutMs = Math.max(
+      1,
+      Math.floor(this.#deadline.remainingMs - reserveMs),
+    );
+    try {
+      const client = await this.#io.connectStellar(this.#options.peer);
+      return await within(call(client, timeoutMs), {
+        timeoutMs,
+        startTimer: this.#io.startTimer,
+      });
+    } catch (error) {
+      throw toCniError(error, { peer: this.#options.peer, condition });
+    }
+  }
+}
+
+function toCniError(
+  error: unknown,
+  options: { readonly peer: string; readonly condition: Conditions },
+): unknown {
+  const code = error instanceof StellarCallError
+    ? error.rpcCode
+    : error instanceof LateError
+    ? "deadline_exceeded"
+    : undefined;
+  if (code === undefined) return error;
+  return new CniError(
+    options.condition(code),
+    `Cannot ask Stellar's service at ${describe(options.peer)}: ${
+      (error as Error).message
+    }`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,101 @@
+import type { Address } from "../net/address.ts";
+import type { Carve } from "../net/carve.ts";
+import type { RouteMode } from "../routes/report.ts";
+
+/** How an agent runs: its flags, parsed. */
+export interface AgentConfig {
+  /** Name of this node. */
+  readonly node: string;
+  /** Networks to create the cluster with. Empty: those that it has, or the default. */
+  readonly networks: readonly Carve[];
+  /** Folder of the state; made when it is missing. */
+  readonly stateDir: string;
+  /** Path of the unix socket. */
+  readonly socketPath: string;
+  /** Group that may use the socket besides its owner: a name or a number. Undefined: nobody. */
+  readonly socketGroup: string | undefined;
+  /** TCP addresses to listen on. Empty: the socket alone. */
+  readonly listen: readonly ListenAddress[];
+  /** TCP addresses to serve metrics and health on, and nothing else. */
+  readonly metrics: readonly ListenAddress[];
+  /** What this agent and others know each other by, where other hosts reach it. */
+  readonly security: AgentSecurity;
+  /** Where cluster and node state are kept. */
+  readonly store: StoreChoice;
+  /** URLs of agents that host the registry, in the order to try them in. Empty: this one does. */
+  readonly join: readonly string[];
+  /** Addresses that other hosts route through, at most one of each family. Empty: found. */
+  readonly advertise: readonly Address[];
+  /** `auto`: `apply` where the agent may change the network, else `off`. */
+  readonly routes: RouteMode | "auto";
+  /** The mark by which the agent knows its own kernel routes, 5 to 255 (rtnetlink(7)). */
+  readonly routeProtocol: number;
+  /** Name of the bridge to make and address; undefined leaves that to others. */
+  readonly bridge: string | undefined;
+  /** Whether traffic that leaves the cluster's networks gets the host's address. */
+  readonly masquerade: boolean;
+  /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
+  readonly reclaimAfterMs: number | undefined;
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** How long the history is kept, in ms. */
+  readonly keepHistoryMs: number;
+  /** How often leaked addresses are looked for, in ms. */
+  readonly leakIntervalMs: number;
+  /** How long an address that seems to be leaked is kept after the first look, in ms. */
+  readonly leakGraceMs: number;
+}
+
+/** A TCP address. Port 0 takes a free one. */
+export interface ListenAddress {
+  /** An IPv4 or IPv6 address, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** What agents know each other by. */
+export type AgentSecurity =
+  /** Certificates of the cluster's own authority. */
+  | {
+    readonly kind: "cluster";
+    /** Path of the file with the token to join with; undefined where there is none. */
+    readonly tokenPath?: string;
+  }
+  /** Certificates of an operator's own authority. */
+  | { readonly kind: "given"; readonly paths: TlsPaths }
+  /** They do not, and speak plain text: for labs. */
+  | { readonly kind: "none" };
+
+/** Paths of files in PEM. */
+export interface TlsPaths {
+  /** The certificate, and those between it and its authority. */
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** The authorities that have signed the certificates of the others. */
+  readonly caPath: string;
+}
+
+/** `file`: Deno KV in the state folder. `memory`: Deno KV in memory, lost at the end. */
+export type StoreChoice = "file" | "memory" | EtcdChoice;
+
+/** An etcd cluster. */
+export interface EtcdChoice {
+  readonly kind: "etcd";
+  /** Where its members serve clients: `h1:2379`, in the order to try them in. */
+  readonly endpoints: readonly string[];
+  /** What the keys begin with: `/stellar-net`. */
+  readonly prefix: string;
+  /** Paths of files in PEM; undefined: plain text. */
+  readonly tls?: {
+    /** The authorities that are trusted; undefined: public ones. */
+    readonly caPath?: string | undefined;
+    readonly certPath?: string | undefined;
+    readonly keyPath?: string | undefined;
+  };
+  /** Who asks; undefined: nobody, or whom the certificate names. */
+  readonly user?: {
+    readonly name: string;
+    /** Path of the file whose first line is the password. */
+    readonly passwordPath: string;
+  };
+}

@@ -1,0 +1,124 @@
+import { NetError } from "../base/error.ts";
+import type { PathProbe } from "../host/path_probe.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { exclusionOf } from "../net/subnet.ts";
+import type { HostLink } from "../routes/plan/links_json.ts";
+import { linkOfGateway } from "../host/plan/host_plan.ts";
+import { type Neighbour, resolutionOf } from "../host/plan/neighbour_json.ts";
+import type { HostInterfaces } from "../routes/plan/uplink.ts";
+import { type Check, passed } from "../host/checks/check.ts";
+
+/** How many addresses are tried at once. */
+const PING_BATCH = 16;
+/** How many are tried at all: where more are unknown, these tell enough. */
+const MAX_PINGS = 64;
+
+/** What an agent knows of the addresses in use. */
+export interface AddressFacts {
+  /** The subnets of this node. */
+  readonly subnets: readonly Prefix[];
+  /** Undefined when they cannot be read. */
+  readonly interfaces: HostInterfaces | undefined;
+  /** Whether a container holds an address. */
+  readonly isHeld: (address: Address) => Promise<boolean>;
+}
+
+/**
+ * Finds addresses of this node's subnets that are in use on its bridge and that
+ * no container holds: a line each. An entry of the neighbour table that a
+ * removed container has left behind does not count.
+ */
+export async function checkAddresses(
+  probe: PathProbe,
+  facts: AddressFacts,
+): Promise<Check[]> {
+  const checks = await Promise.all(facts.subnets.map(async (subnet) => {
+    const link = linkOfGateway(facts.interfaces?.links ?? [], subnet);
+    if (!link) return [];
+    try {
+      return await checkSubnet(subnet, probe, { ...facts, link });
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return [
+        {
+          name: "address",
+          status: "warning",
+          found: error.message,
+          means:
+            "whether addresses are in use that no container holds is not known",
+          mend: "install iproute2",
+        } satisfies Check,
+      ];
+    }
+  }));
+  return checks.flat();
+}
+
+async function checkSubnet(
+  subnet: Prefix,
+  probe: PathProbe,
+  { isHeld, link }: AddressFacts & { readonly link: HostLink },
+): Promise<Check[]> {
+  const neighbours = await probe.neighbours(subnet, link.name);
+  const unknown: Neighbour[] = [];
+  for (const neighbour of neighbours) {
+    const { address } = neighbour;
+    if (resolutionOf(neighbour) === "none") continue;
+    if (exclusionOf(subnet, address) !== undefined) continue;
+    if (!await isHeld(address)) unknown.push(neighbour);
+  }
+  const answering = await findAnswering(probe, unknown.slice(0, MAX_PINGS));
+  const ports = unknown.length > 0
+    ? await probe.bridgePorts(link.name)
+    : new Map<string, string>();
+  const used = unknown.filter(({ address, macAddress }) =>
+    answering.has(address) || ports.has(macAddress)
+  );
+  if (used.length === 0) {
+    return [
+      passed(
+        "address",
+        `no address of ${
+          formatPrefix(subnet)
+        } is in use on "${link.name}" but those that containers hold`,
+      ),
+    ];
+  }
+  return used.map(({ address, macAddress }): Check => {
+    const text = formatAddress(address);
+    const port = ports.get(macAddress);
+    return {
+      name: "address",
+      status: "warning",
+      found: `${text} is in use by ${macAddress} on "${link.name}"${
+        port === undefined ? "" : `, behind its port "${port}"`
+      }, and no container holds it`,
+      means: "it may be given to a container, and then there are two with it",
+      mend:
+        `stop who uses it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip allocate reserved-${
+          text.replaceAll(/[.:]+/g, "-")
+        } --address ${text}`,
+    };
+  });
+}
+
+/** Those that answer a ping: nobody has to. Where there is no `ping`, none. */
+async function findAnswering(
+  probe: PathProbe,
+  neighbours: readonly Neighbour[],
+): Promise<Set<Address>> {
+  const answering = new Set<Address>();
+  for (let at = 0; at < neighbours.length; at += PING_BATCH) {
+    const batch = neighbours.slice(at, at + PING_BATCH);
+    try {
+      await Promise.all(batch.map(async ({ address }) => {
+        if ((await probe.ping(address)).isAnswered) answering.add(address);
+      }));
+    } catch (error) {
+      if (error instanceof NetError) return answering;
+      throw error;
+    }
+  }
+  return answering;
+}

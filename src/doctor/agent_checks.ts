@@ -1,0 +1,231 @@
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { type Check, passed } from "../host/checks/check.ts";
+
+/** How far two clocks may be apart, in ms. */
+const MAX_CLOCK_OFFSET_MS = 2_000;
+/** From which part of a subnet on it is nearly full, in percent. */
+const NEARLY_FULL_PERCENT = 90n;
+/** The bits of a mode that let group and others in (inode(7)). */
+const OTHERS_BITS = 0o077;
+
+/** How it stands between this agent and the registry. */
+export interface RegistryLinkFacts {
+  readonly state: "hosted" | "joined" | "unreachable" | "fenced" | "left";
+  /** Since when, in ms since 1970; undefined when that is not known. */
+  readonly sinceMs: number | undefined;
+  /** Why it is not as it should be; empty when it is. */
+  readonly problem: string;
+  /** URL of the agent that was reached last; empty for none, and when it is hosted here. */
+  readonly url: string;
+}
+
+/** Whether this agent belongs to a cluster, and its registry is in reach. */
+export function checkRegistry(link: RegistryLinkFacts): Check {
+  const { state, url, problem } = link;
+  const since = link.sinceMs === undefined
+    ? ""
+    : ` since ${formatUtc(link.sinceMs)}`;
+  const why = problem === "" ? "" : `: ${problem}`;
+  const check = (
+    found: string,
+    means: string,
+    mend: string,
+  ): Check => ({ name: "registry", status: "failed", found, means, mend });
+  switch (state) {
+    case "hosted":
+      return passed("registry", "this agent hosts it");
+    case "joined":
+      return passed(
+        "registry",
+        `joined${url === "" ? "" : ` through ${url}`}${since}`,
+      );
+    case "unreachable":
+      return check(
+        `out of reach${since}${why}`,
+        "this node goes on with what it knows; joins, and changes of subnets and routes, wait",
+        url === ""
+          ? "see that an agent of --join runs, and that its port is let through"
+          : `see that the agent at ${url} runs, and that its port is let through`,
+      );
+    case "fenced":
+      return check(
+        `it refuses this node${since}${why}`,
+        "this node hands out no addresses, and its subnet may belong to another",
+        "stop its containers and run stellar-net node leave --force, then start the agent again",
+      );
+    case "left":
+      return {
+        name: "registry",
+        status: "warning",
+        found: `this node has left the cluster${since}${why}`,
+        means: "it has no subnet and hands out no addresses",
+        mend: "start the agent again to join",
+      };
+  }
+}
+
+/**
+ * Whether another clock and this host's agree.
+ *
+ * @param clock such as `the clock of "b"`
+ * @param offsetMs how far it is ahead of ours
+ */
+export function checkClock(clock: string, offsetMs: number): Check {
+  const apart = (Math.abs(offsetMs) / 1_000).toFixed(1);
+  const found = `${clock} is ${apart} s ${
+    offsetMs < 0 ? "behind" : "ahead of"
+  } this host's`;
+  if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return passed("clock", found);
+  return {
+    name: "clock",
+    status: "warning",
+    found,
+    means:
+      "times in lists, histories and logs of the two do not fit together, and certificates may be refused",
+    mend: "set the clocks with chrony or systemd-timesyncd",
+  };
+}
+
+/** The state of this agent that is on disk or elsewhere. */
+export interface StoreFacts {
+  /** Such as `kv:` and a path. */
+  readonly url: string;
+  /** Why it cannot be read or written; empty when it can. */
+  readonly problem: string;
+}
+
+/** Whether state can be kept. */
+export function checkStore({ url, problem }: StoreFacts): Check {
+  return problem === "" ? passed("store", `${url} takes writes`) : {
+    name: "store",
+    status: "failed",
+    found: `${url}: ${problem}`,
+    means: "no address can be given out or taken back",
+    mend: "make room where it is, or make it writable; see the agent's log",
+  };
+}
+
+/** The agent's socket, as stat(2) tells. */
+export interface SocketFacts {
+  readonly path: string;
+  /** Undefined when there is nothing at the path. */
+  readonly stat:
+    | {
+      readonly isSocket: boolean;
+      /** The permission bits, such as 0o600. */
+      readonly mode: number;
+    }
+    | undefined;
+}
+
+/** Whether the socket is there, for the agent's own user alone. */
+export function checkSocket({ path, stat }: SocketFacts): Check {
+  if (!stat?.isSocket) {
+    return {
+      name: "socket",
+      status: "failed",
+      found: stat
+        ? `what is at ${path} is no socket`
+        : `there is nothing at ${path}`,
+      means: "neither CNI plugin nor command line reach this agent",
+      mend: "start the agent again",
+    };
+  }
+  const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
+  if ((stat.mode & OTHERS_BITS) === 0) {
+    return passed("socket", `${path} has mode ${mode}`);
+  }
+  return {
+    name: "socket",
+    status: "warning",
+    found: `${path} has mode ${mode}`,
+    means: "other users of this host can give out and take back addresses",
+    mend: `chmod 0600 ${path}`,
+  };
+}
+
+/** A subnet of this node that others use, too. */
+export interface SubnetConflict {
+  readonly subnet: Prefix;
+  /** Such as `overlaps 172.17.0.0/16 on docker0 of node "a"`. */
+  readonly reason: string;
+}
+
+/** Whether this node's subnets are its alone. */
+export function checkConflicts(
+  subnets: readonly Prefix[],
+  conflicts: readonly SubnetConflict[],
+): Check[] {
+  if (conflicts.length > 0) {
+    return conflicts.map(({ subnet, reason }): Check => ({
+      name: "subnet",
+      status: "failed",
+      found: `${formatPrefix(subnet)} ${reason}`,
+      means: "what is sent to containers in it can end up elsewhere",
+      mend:
+        "take the other prefix away, or let this node leave (stellar-net node leave) and join again for another subnet",
+    }));
+  }
+  return subnets.map((subnet) =>
+    passed("subnet", `${formatPrefix(subnet)} is this node's alone`)
+  );
+}
+
+/** Whether releases wait on disk. */
+export function checkQueue(length: number): Check {
+  return length === 0 ? passed("queue", "no release waits") : {
+    name: "queue",
+    status: "warning",
+    found: length === 1 ? "1 release waits" : `${length} releases wait`,
+    means: "addresses of containers that are gone are still held",
+    mend: "start the agent again: it applies them first",
+  };
+}
+
+/** Whether containers are gone that hold addresses. */
+export function checkLeaks(count: number): Check {
+  return count === 0
+    ? passed("leaks", "no address is held for a container that is gone")
+    : {
+      name: "leaks",
+      status: "warning",
+      found: `${count === 1 ? "1 container" : `${count} containers`} that ${
+        count === 1 ? "holds" : "hold"
+      } addresses ${count === 1 ? "seems" : "seem"} to be gone`,
+      means: "the addresses are taken back if it stays so",
+      mend: "see stellar-net ip list --leaked",
+    };
+}
+
+/** How full a subnet is. */
+export interface SubnetUse {
+  readonly subnet: Prefix;
+  readonly held: bigint;
+  /** How many addresses containers can get. */
+  readonly capacity: bigint;
+}
+
+/** Whether there are addresses left. */
+export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
+  return uses.map(({ subnet, held, capacity }): Check => {
+    const found = `${held} of ${capacity} in ${formatPrefix(subnet)} are held`;
+    const isFull = held >= capacity;
+    if (!isFull && held * 100n < capacity * NEARLY_FULL_PERCENT) {
+      return passed("addresses", found);
+    }
+    return {
+      name: "addresses",
+      status: isFull ? "failed" : "warning",
+      found,
+      means: isFull
+        ? "no container can be added on this host"
+        : "soon no container can be added on this host",
+      mend:
+        "remove containers or move them to another host; stellar-net ip list shows who holds what",
+    };
+  });
+}
+
+function formatUtc(ms: number): string {
+  return new Date(ms).toISOString().replace("T", " ").replace(/\.\d+/, "");
+}

@@ -1,0 +1,236 @@
+import { NetError } from "../base/error.ts";
+import type { PathProbe } from "../host/path_probe.ts";
+import type { Address } from "../net/address.ts";
+import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
+import type { HostInterfaces } from "../routes/plan/uplink.ts";
+import type { Store } from "../store/store.ts";
+import { checkAddresses } from "./address_checks.ts";
+import type { Agent } from "../agent/agent.ts";
+import {
+  checkCapacity,
+  checkClock,
+  checkConflicts,
+  checkLeaks,
+  checkQueue,
+  checkRegistry,
+  checkSocket,
+  checkStore,
+  type SocketFacts,
+  type SubnetConflict,
+} from "./agent_checks.ts";
+import type { Check } from "../host/checks/check.ts";
+import type { ClusterNode } from "../registry/view.ts";
+import type { HostKeeper } from "../host/controller.ts";
+import { sleep } from "../base/sleep.ts";
+import { checkPath } from "./path_checks.ts";
+import type { PathFacts, PeerAnswer } from "./path_facts.ts";
+import { checkRoutes } from "./route_checks.ts";
+
+/** What a host is examined with. */
+export interface ExaminerOptions {
+  readonly agent: Agent;
+  readonly keeper: HostKeeper;
+  readonly probe: PathProbe;
+  readonly store: Store;
+  /** The mark by which the agent knows its own routes. */
+  readonly protocol: number;
+  readonly version: string;
+  /** Looks at the agent's socket. */
+  readonly statSocket: () => Promise<SocketFacts>;
+  /** Asks another agent who it is, for a few seconds at most. */
+  readonly callPeer: (url: string) => Promise<PeerAnswer>;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** How long an agent that has just started may take to hear of the other nodes. */
+const HEARD_MS = 5_000;
+const LOOK_EVERY_MS = 50;
+
+/** Examines this host, and the path to another node. */
+export class Examiner {
+  readonly #options: ExaminerOptions;
+
+  constructor(options: ExaminerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes all checks. Takes some seconds where something is wrong.
+   *
+   * @param peer name of the node to check the path to; undefined for none
+   * @throws {NetError} `not_found` when no node has that name, `unavailable`
+   * when this node has not heard of the others yet
+   */
+  async examine(peer: string | undefined): Promise<Check[]> {
+    const { agent, keeper, probe } = this.#options;
+    const node = peer === undefined ? undefined : await this.#find(peer);
+    const { nodes } = await agent.home.current();
+    const all = [...nodes.values()];
+    const interfaces = await keeper.readInterfaces();
+    const report = await keeper.reconcileRoutes();
+    const [own, host, addresses, path] = await Promise.all([
+      this.#checkAgent(all),
+      keeper.examine(),
+      this.#checkAddresses(interfaces),
+      node
+        ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
+        : [],
+    ]);
+    const { protocol } = this.#options;
+    return [
+      ...own,
+      ...host,
+      ...checkRoutes(report, { protocol }),
+      ...addresses,
+      ...path,
+    ];
+  }
+
+  async #find(peer: string): Promise<ClusterNode> {
+    const { home } = this.#options.agent;
+    const late = AbortSignal.timeout(HEARD_MS);
+    for (;;) {
+      const { nodes, revision } = await home.current();
+      const node = nodes.get(peer);
+      if (node) return node;
+      const { state, problem } = home.link;
+      if (revision > 0 || state === "hosted") {
+        throw new NetError(
+          "not_found",
+          `Cannot examine the path to "${peer}": no node has that name; "stellar-net node list" lists those that are known`,
+        );
+      }
+      if (late.aborted || state === "fenced" || state === "left") {
+        throw new NetError(
+          "unavailable",
+          `Cannot examine the path to "${peer}": this node has not heard of the others yet${
+            problem === "" ? "" : `: ${problem}`
+          }; run "stellar-net doctor" without a name`,
+        );
+      }
+      await sleep(LOOK_EVERY_MS, late);
+    }
+  }
+
+  async #checkAgent(nodes: readonly ClusterNode[]): Promise<Check[]> {
+    const { agent, store, statSocket } = this.#options;
+    const { link, usage, queued, leaked } = await agent.status();
+    const subnets = usage.map(({ subnet }) => subnet);
+    return [
+      checkSocket(await statSocket()),
+      checkStore({ url: store.url, problem: await findProblem(store) }),
+      checkRegistry(link),
+      ...await this.#checkClock(),
+      ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
+      ...checkCapacity(
+        usage.map((use) => ({ ...use, held: BigInt(use.held) })),
+      ),
+      checkQueue(queued),
+      checkLeaks(leaked),
+    ];
+  }
+
+  async #checkClock(): Promise<Check[]> {
+    const { agent, callPeer, now } = this.#options;
+    const { state, url } = agent.home.link;
+    if (state !== "joined") return [];
+    try {
+      const askedMs = now();
+      const { nowMs } = await callPeer(url);
+      return [
+        checkClock("the registry's clock", nowMs - (askedMs + now()) / 2),
+      ];
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      // That it does not answer is another check.
+      return [];
+    }
+  }
+
+  /** What overlaps this node's subnets. */
+  async #findConflicts(
+    subnets: readonly Prefix[],
+    nodes: readonly ClusterNode[],
+  ): Promise<SubnetConflict[]> {
+    const { agent, keeper } = this.#options;
+    const listed = await agent.host?.registry.subnets() ?? [];
+    const isOwn = (subnet: Prefix) =>
+      subnets.some((own) => formatPrefix(own) === formatPrefix(subnet));
+    return [
+      ...listed.filter(({ subnet, reason }) => isOwn(subnet) && reason !== "")
+        .map(({ subnet, reason }) => ({ subnet, reason })),
+      ...subnets.flatMap((subnet) => [
+        ...agent.isHost ? [] : keeper.localPrefixes
+          .filter(({ prefix }) =>
+            overlaps(prefix, subnet) && !isOwn(prefix) &&
+            prefix.length <= subnet.length
+          )
+          .map(({ prefix, device }) => ({
+            subnet,
+            reason: `overlaps ${
+              formatPrefix(prefix)
+            } on ${device} of this host`,
+          })),
+        ...nodes.filter(({ name }) => name !== agent.node)
+          .flatMap((node) =>
+            node.subnets.filter((other) => overlaps(other, subnet))
+              .map((other) => ({
+                subnet,
+                reason: `overlaps ${
+                  formatPrefix(other)
+                } of node "${node.name}"`,
+              }))
+          ),
+      ]),
+    ];
+  }
+
+  async #checkAddresses(
+    interfaces: HostInterfaces | undefined,
+  ): Promise<Check[]> {
+    const { agent, probe } = this.#options;
+    const { subnets } = agent.home;
+    const allocator = await agent.home.allocators.find(agent.node);
+    const allocations = await allocator?.select(() => true) ?? [];
+    const idOf = ({ family, value }: Address) => `${family} ${value}`;
+    const held = new Set(
+      allocations.flatMap((a) => a.addresses.map((x) => idOf(x.address))),
+    );
+    const isHeld = (address: Address) =>
+      Promise.resolve(held.has(idOf(address)));
+    return await checkAddresses(probe, { subnets, interfaces, isHeld });
+  }
+
+  #pathFacts(
+    { all, ...known }:
+      & { readonly all: readonly ClusterNode[] }
+      & Pick<PathFacts, "interfaces" | "report">,
+  ): PathFacts {
+    const { agent, version, now, protocol, callPeer } = this.#options;
+    return {
+      ...known,
+      node: agent.node,
+      instanceId: agent.instanceId,
+      version,
+      now,
+      subnets: agent.home.subnets,
+      nodes: all,
+      protocol,
+      callPeer,
+    };
+  }
+}
+
+/** Why a store takes no writes; empty when it does. */
+async function findProblem(store: Store): Promise<string> {
+  const key = ["agent", "examined"];
+  try {
+    await store.commit({ puts: [{ key, value: true }] });
+    await store.commit({ deletes: [key] });
+    return "";
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return error.message;
+  }
+}

@@ -1,0 +1,216 @@
+import type { PathProbe } from "../host/path_probe.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { addressAt, gatewayOf, usableRange } from "../net/subnet.ts";
+import { linkOfGateway } from "../host/plan/host_plan.ts";
+import {
+  formatKernelRoute,
+  isSameAddress,
+  type KernelRoute,
+} from "../routes/plan/kernel_route.ts";
+import type { RouteLookup, RouteMatch } from "../host/plan/route_lookup.ts";
+import { type Check, passed } from "../host/checks/check.ts";
+import type { PathFacts } from "./path_facts.ts";
+import { checkRouteStatus, removeForeign } from "./route_checks.ts";
+
+/** How many routes that take a part of a subnet elsewhere are told, a line each. */
+const MAX_LONGER = 5;
+
+/** What the routes to a peer's subnet are checked against. */
+export interface WayFacts extends PathFacts {
+  /** Name of the peer's node. */
+  readonly peer: string;
+  /** The peer's address. */
+  readonly nextHop: Address;
+  /** The interface that it is directly connected to; undefined when it is not. */
+  readonly device: string | undefined;
+}
+
+/** The way that packets to a subnet should take. */
+interface Way {
+  readonly subnet: Prefix;
+  readonly gateway: Address;
+  readonly device: string;
+}
+
+/**
+ * Whether the route to a peer's subnet is there and ours, and whether the
+ * kernel goes by it: a policy rule or a route to a part of it may win.
+ *
+ * @throws {NetError} `unavailable` when `ip` is missing or fails
+ */
+export async function checkWay(
+  subnet: Prefix,
+  probe: PathProbe,
+  facts: WayFacts,
+): Promise<Check[]> {
+  const { mode } = facts.report;
+  const { nextHop, device, protocol } = facts;
+  const check = checkStatus(subnet, facts);
+  const isOurs = check.status === "ok";
+  // What the kernel does without our route is worth a look where that is meant so.
+  if (device === undefined || (!isOurs && mode !== "off")) return [check];
+  const way: Way = { subnet, gateway: nextHop, device };
+  const [own, forwarded, longer] = await Promise.all([
+    checkOwnPackets(probe, way),
+    checkForwarded(probe, way, facts),
+    checkLonger(probe, way, protocol),
+  ]);
+  // Mostly the packets of both are led astray by the same.
+  const wrong = [...own.length > 0 ? own : forwarded, ...longer];
+  const mends = wrong.map(({ mend }) => mend);
+  const distinct = wrong.filter(({ mend }, at) => mends.indexOf(mend) === at);
+  if (isOurs) return [check, ...distinct];
+  return distinct.length > 0 ? distinct : [
+    passed(
+      "route",
+      `${formatPrefix(subnet)} leads ${formatWay(way)}, by a route of others`,
+    ),
+  ];
+}
+
+/** The route as the agent saw it last. */
+function checkStatus(subnet: Prefix, facts: WayFacts): Check {
+  const { report, peer, protocol } = facts;
+  const destination = formatPrefix(subnet);
+  const status = report.routes.find(({ route }) =>
+    route.origin.kind === "node" && route.origin.node === peer &&
+    formatPrefix(route.destination) === destination
+  );
+  if (status) return checkRouteStatus(status, { mode: report.mode, protocol });
+  return {
+    name: "route",
+    status: "failed",
+    found: `the agent wants no route to ${destination} of node "${peer}"`,
+    means: "containers there are not reached as they should be",
+    mend:
+      'see "registry" in "stellar-net status": this node has not heard of it yet',
+  };
+}
+
+/** Where this host sends packets of its own. */
+async function checkOwnPackets(probe: PathProbe, way: Way): Promise<Check[]> {
+  const target = gatewayOf(way.subnet);
+  return compare(await probe.lookUp(target), way, formatAddress(target));
+}
+
+/** Where this host sends packets of its containers: rules may name where packets come from. */
+async function checkForwarded(
+  probe: PathProbe,
+  way: Way,
+  { subnets, interfaces }: PathFacts,
+): Promise<Check[]> {
+  const target = gatewayOf(way.subnet);
+  const checks = subnets.filter(({ family }) => family === target.family)
+    .map(async (subnet) => {
+      const link = linkOfGateway(interfaces?.links ?? [], subnet);
+      if (!link) return [];
+      const source = addressAt(subnet, usableRange(subnet).first);
+      const lookup = await probe.lookUp(target, { source, device: link.name });
+      const what = `${formatAddress(target)} from containers on "${link.name}"`;
+      return compare(lookup, way, what);
+    });
+  return (await Promise.all(checks)).flat();
+}
+
+/** The routes of others to parts of the subnet that lead elsewhere. */
+async function checkLonger(
+  probe: PathProbe,
+  way: Way,
+  protocol: number,
+): Promise<Check[]> {
+  const foreign = (await probe.routesWithin(way.subnet)).filter((route) =>
+    route.destination.length > way.subnet.length &&
+    route.protocol !== protocol && !leads(route, way)
+  );
+  const more = foreign.length - MAX_LONGER;
+  return foreign.slice(0, MAX_LONGER).map((route, at): Check => ({
+    name: "route",
+    status: "failed",
+    found: `${formatKernelRoute(route)} takes a part of ${
+      formatPrefix(way.subnet)
+    } elsewhere${
+      more > 0 && at === MAX_LONGER - 1 ? `, and so do ${more} more` : ""
+    }`,
+    means: "containers with addresses in that part are not reached",
+    mend: removeForeign(route),
+  }));
+}
+
+function leads({ nextHops }: KernelRoute, { gateway, device }: Way): boolean {
+  const [hop, ...more] = nextHops;
+  return more.length === 0 && hop?.device === device &&
+    isSameAddress(hop.gateway, gateway);
+}
+
+/** @param what the packets that were looked up */
+function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
+  const { gateway, device, subnet } = way;
+  const failed = (found: string, mend: string): Check[] => [{
+    name: "route",
+    status: "failed",
+    found,
+    means: "containers there are not reached as they should be",
+    mend,
+  }];
+  if (lookup.kind === "none") {
+    return failed(`packets to ${what} go nowhere: ${lookup.why}`, SHOW_RULES);
+  }
+  const isRight = lookup.device === device && !lookup.isLocal &&
+    isSameAddress(lookup.gateway, gateway);
+  if (isRight) return [];
+  const taken = lookup.isLocal
+    ? "stay on this host"
+    : `leave ${formatWay(lookup)}`;
+  const { reason, mend } = explain(lookup.match, way);
+  return failed(
+    `packets to ${what} ${taken}, not ${formatWay({ gateway, device })}: ${
+      reason ?? `${formatPrefix(subnet)} does not decide`
+    }`,
+    mend,
+  );
+}
+
+const SHOW_RULES = "see which rule or route it is: ip rule show; ip route show";
+
+/** Why the kernel goes by another route. */
+function explain(
+  match: RouteMatch | undefined,
+  { subnet, gateway, device }: Way,
+): { readonly reason?: string; readonly mend: string } {
+  if (!match) return { mend: SHOW_RULES };
+  const { route, table } = match;
+  const text = formatKernelRoute(route);
+  if (table !== undefined) {
+    return {
+      reason: `a policy rule leads to table ${table}, which has ${text}`,
+      mend: `ip rule show; ip route show table ${table}`,
+    };
+  }
+  const { length } = route.destination;
+  if (length < subnet.length) {
+    return {
+      reason: `there is no route but ${text}`,
+      mend: `ip route add ${formatPrefix(subnet)} via ${
+        formatAddress(gateway)
+      } dev ${device}`,
+    };
+  }
+  return {
+    reason: length > subnet.length
+      ? `${text} is for a part of it alone, and wins`
+      : `${text} wins`,
+    mend: removeForeign(route),
+  };
+}
+
+function formatWay(
+  { gateway, device }: {
+    readonly gateway: Address | undefined;
+    readonly device: string;
+  },
+): string {
+  return gateway
+    ? `via ${formatAddress(gateway)} on "${device}"`
+    : `directly on "${device}"`;
+}

@@ -1,0 +1,139 @@
+import { formatPrefix, overlaps } from "../net/prefix.ts";
+import { checkClock } from "./agent_checks.ts";
+import { type Check, passed } from "../host/checks/check.ts";
+import type { ClusterNode } from "../registry/view.ts";
+import type { PathFacts, PeerAnswer } from "./path_facts.ts";
+
+/** What the registry says of a peer. */
+export function checkPeerState({ name, state, seenAtMs }: ClusterNode): Check {
+  const found = `"${name}" is ${state}`;
+  switch (state) {
+    case "ready":
+      return passed("peer", found);
+    case "no agent":
+      return passed(
+        "peer",
+        `"${name}" was registered over the API and runs no agent`,
+      );
+    case "unreachable":
+      return {
+        name: "peer",
+        status: "warning",
+        found: seenAtMs === undefined
+          ? `${found}: the registry has not heard of it since it started`
+          : `${found}: the registry heard of it last at ${
+            new Date(seenAtMs).toISOString()
+          }`,
+        means: "it keeps its subnet and the routes to it, and hears of nothing",
+        mend:
+          `start its agent; or, if the host is gone for good, stellar-net node remove ${name}`,
+      };
+  }
+}
+
+/** Whether a peer has subnets, and has them alone. */
+export function checkPeerSubnets(
+  peer: ClusterNode,
+  { node, subnets, nodes }: PathFacts,
+): Check[] {
+  if (peer.subnets.length === 0) {
+    return [{
+      name: "subnet",
+      status: "failed",
+      found: `"${peer.name}" owns no subnet`,
+      means: "it can have no containers, and there is nothing to route to",
+      mend: peer.state === "no agent"
+        ? "allocate one for it over the API"
+        : "start its agent again: it joins for one",
+    }];
+  }
+  const others = [
+    { name: node, subnets },
+    ...nodes.filter(({ name }) => name !== node && name !== peer.name),
+  ];
+  return peer.subnets.map((subnet): Check => {
+    const text = formatPrefix(subnet);
+    const [twin] = others.flatMap((other) =>
+      other.subnets.filter((theirs) => overlaps(theirs, subnet))
+        .map((theirs) => `${formatPrefix(theirs)} of "${other.name}"`)
+    );
+    return twin === undefined
+      ? passed("subnet", `"${peer.name}" owns ${text}`)
+      : {
+        name: "subnet",
+        status: "failed",
+        found: `${text} of "${peer.name}" overlaps ${twin}`,
+        means: "what is sent to containers of one can end up at the other",
+        mend: "let one of the two leave and join again: stellar-net node leave",
+      };
+  });
+}
+
+/** Whether a peer's agent answers, is who it should be, and has the same clock and version. */
+export async function checkPeerAgent(
+  peer: ClusterNode,
+  facts: PathFacts,
+): Promise<Check[]> {
+  const { name, apiUrl } = peer;
+  const check = (
+    status: "warning" | "failed",
+    text: Pick<Check, "found" | "means" | "mend">,
+  ): Check => ({ name: "peer's agent", status, ...text });
+  if (apiUrl === "") {
+    return [check("warning", {
+      found: "its agent is not reached from other hosts: it has no API URL",
+      means: "addresses of its containers can be asked for on that host alone",
+      mend:
+        `run the agent of "${name}" with --listen and an address of its own`,
+    })];
+  }
+  const startedAtMs = facts.now();
+  let answer: PeerAnswer;
+  try {
+    answer = await facts.callPeer(apiUrl);
+  } catch (error) {
+    return [check("failed", {
+      found: `${apiUrl} does not answer: ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      means: "addresses of its containers cannot be asked for from here",
+      mend:
+        `see on "${name}" that its agent runs and listens there, and that its packet filter lets the port through`,
+    })];
+  }
+  const endedAtMs = facts.now();
+  if (answer.instanceId === facts.instanceId) {
+    return [check("failed", {
+      found: `${apiUrl} leads to this host's own agent`,
+      means: `what is meant for "${name}" is asked of this node`,
+      mend:
+        `run the agent of "${name}" with --listen and an address of its own`,
+    })];
+  }
+  if (answer.node !== name) {
+    return [check("failed", {
+      found: `the agent at ${apiUrl} is that of "${answer.node}"`,
+      means: `what is meant for "${name}" is asked of another node`,
+      mend:
+        `give "${name}" an address of its own, and run its agent with --listen and that`,
+    })];
+  }
+  // What is asked takes as long to arrive as the answer takes to come back.
+  const offsetMs = answer.nowMs - (startedAtMs + endedAtMs) / 2;
+  return [
+    passed(
+      "peer's agent",
+      `${apiUrl} answers in ${Math.round(endedAtMs - startedAtMs)} ms`,
+    ),
+    checkClock(`the clock of "${name}"`, offsetMs),
+    answer.version === facts.version
+      ? passed("version", `both run ${answer.version}`)
+      : {
+        name: "version",
+        status: "warning",
+        found: `"${name}" runs ${answer.version}, this host ${facts.version}`,
+        means: "what one of the two can do the other may not know",
+        mend: "bring both to the same version",
+      },
+  ];
+}

@@ -1,0 +1,165 @@
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import {
+  formatKernelRoute,
+  type KernelRoute,
+} from "../routes/plan/kernel_route.ts";
+import type { RouteStatus } from "../routes/plan/plan.ts";
+import { explainRoute } from "../routes/plan/status.ts";
+import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";
+import type { RouteMode, RouteReport } from "../routes/report.ts";
+
+/** Number of the protocol of routes that an interface's addresses make (rtnetlink(7)). */
+const PROTOCOL_KERNEL = 2;
+
+/** Checks the routes that this host should have: those that are not there, a line each. */
+export function checkRoutes(
+  report: RouteReport,
+  options: { readonly protocol: number },
+): Check[] {
+  const { mode, routes, counts, error, lookedAtMs } = report;
+  if (mode === "off") {
+    return [{
+      name: "route",
+      status: "warning",
+      found: `routes are off on this host: ${counts.wanted} are wanted`,
+      means: "containers on other hosts are reached only by routes of others",
+      mend:
+        "run the agent with --routes apply, or add what other hosts' subnets need by hand",
+    }];
+  }
+  if (lookedAtMs === undefined && routes.length === 0) {
+    return [{
+      name: "route",
+      status: "warning",
+      found: "which routes this host should have is not known yet",
+      means: "routes stay as they are",
+      mend: 'see "registry" in "stellar-net status"',
+    }];
+  }
+  // Where nobody could look, the error says why: once, not for each.
+  const wrong = routes.filter(({ state }) => state.kind !== "unknown")
+    .map((status) => checkRouteStatus(status, { mode, ...options }))
+    .filter(({ status }) => status !== "ok");
+  const isTold = routes.some(({ state }) =>
+    state.kind === "failed" && error?.startsWith(state.error)
+  );
+  if (error !== undefined && !isTold) {
+    wrong.unshift({
+      name: "route",
+      status: "failed",
+      found: error,
+      means: "routes are not as they should be",
+      mend: mendOfError(error),
+    });
+  }
+  return wrong.length > 0 ? wrong : [
+    passed(
+      "route",
+      `${counts.installed} of ${counts.wanted} are in the kernel, ${
+        counts.wanted - counts.installed === 0
+          ? "none is missing"
+          : "the others are not needed"
+      }`,
+    ),
+  ];
+}
+
+/** Checks a desired route, by what was seen of it last. */
+export function checkRouteStatus(
+  status: RouteStatus,
+  options: { readonly mode: RouteMode; readonly protocol: number },
+): Check {
+  const { route, state } = status;
+  const { mode, protocol } = options;
+  const destination = formatPrefix(route.destination);
+  const nextHop = formatAddress(route.nextHop);
+  const isNode = route.origin.kind === "node";
+  const owner = route.origin.kind === "node"
+    ? ` of node "${route.origin.node}"`
+    : "";
+  const found = `${destination}${owner}: ${explainRoute(status)}`;
+  const check = (grade: "warning" | "failed", mend: string): Check => ({
+    name: "route",
+    status: grade,
+    found,
+    means: isNode
+      ? "containers there are not reached as they should be"
+      : "what is behind it is not reached as it should be",
+    mend,
+  });
+  switch (state.kind) {
+    case "installed":
+      return state.hasCarrier
+        ? passed(
+          "route",
+          `${destination} via ${nextHop} on "${state.device}"${owner} is in the kernel, with our protocol ${protocol}`,
+        )
+        : check(
+          "failed",
+          `plug the cable of "${state.device}" in, or switch its other end on`,
+        );
+    case "pending":
+      return check(
+        "warning",
+        mode === "plan"
+          ? 'carry out what "stellar-net route plan" shows, or run the agent with --routes apply'
+          : 'look again; if it stays so, see "stellar-net route plan"',
+      );
+    case "conflict":
+      return check("failed", removeForeign(state.foreign));
+    case "local":
+      return isNode
+        ? check(
+          "failed",
+          `run the agent of that node with --advertise and an address of its own`,
+        )
+        : passed("route", found);
+    case "link down":
+      return check("failed", `ip link set dev ${state.device} up`);
+    case "off link":
+      return check(
+        "failed",
+        isNode
+          ? "connect both hosts to one link, and run that node's agent with --advertise and its address there"
+          : `give this host an address on its link, or stellar-net route delete ${destination} ${nextHop}`,
+      );
+    case "duplicate":
+      return check(
+        "warning",
+        isNode
+          ? "stellar-net subnet list"
+          : `stellar-net route delete ${destination} ${nextHop}`,
+      );
+    case "failed":
+      return check("failed", mendOfError(state.error));
+    case "unknown":
+      return check(
+        "warning",
+        mode === "off"
+          ? `run the agent with --routes apply, or ip route add ${destination} via ${nextHop}`
+          : mendOfError(state.why),
+      );
+  }
+}
+
+/** The command that takes somebody else's route out of the way, or the step that does. */
+export function removeForeign(route: KernelRoute): string {
+  // Flags such as "linkdown" are for reading alone.
+  const text = formatKernelRoute({
+    ...route,
+    nextHops: route.nextHops.map((way) => ({ ...way, flags: [] })),
+  });
+  if (route.protocol === PROTOCOL_KERNEL) {
+    const device = route.nextHops[0]?.device ?? "";
+    return `take the address that makes it off "${device}": ip address show dev ${device}`;
+  }
+  // Whose protocol is not known by number cannot be named.
+  return `ip route delete ${text.replace(" proto unknown", "")}`;
+}
+
+function mendOfError(error: string): string {
+  return error.includes("Operation not permitted")
+    ? AS_ROOT
+    : 'see the commands in "stellar-net route plan"';
+}

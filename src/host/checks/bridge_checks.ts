@@ -1,0 +1,151 @@
+import { formatAddress } from "../../net/address.ts";
+import { containsAddress, formatPrefix } from "../../net/prefix.ts";
+import { gatewayOf } from "../../net/subnet.ts";
+import type { HostLink } from "../../routes/plan/links_json.ts";
+import {
+  type HostDesired,
+  type HostState,
+  linkOfGateway,
+} from "../plan/host_plan.ts";
+import { uplinksOf } from "../../routes/plan/uplink.ts";
+import { type Check, mendOf, passed } from "./check.ts";
+
+/** Whether the bridge is there, and the agent's to use. */
+export function checkBridge(
+  desired: HostDesired,
+  state: HostState,
+): Check[] {
+  const { bridge, networks, subnets } = desired;
+  if (!bridge || !state.interfaces) return [];
+  const link = state.interfaces.links.find(({ name }) => name === bridge.name);
+  const failed = (found: string, means: string, mend: string): Check[] => [
+    { name: "bridge", status: "failed", found, means, mend },
+  ];
+  const mend = mendOf("bridge", desired, state);
+  const means = "containers on it reach nothing but each other";
+  if (!link) {
+    if (subnets.length === 0) return [];
+    return failed(
+      `there is no interface "${bridge.name}"`,
+      "there is nothing to attach containers to",
+      mend,
+    );
+  }
+  if (link.kind !== "bridge") {
+    return failed(
+      `"${bridge.name}" is ${
+        link.kind === "" ? "a device" : `of kind ${link.kind}`
+      }, not a bridge`,
+      "the agent leaves it as it is, and containers have no gateway",
+      "give --bridge another name",
+    );
+  }
+  if (mend !== "") {
+    return failed(
+      link.isUp
+        ? `"${bridge.name}" has an MTU of ${link.mtuBytes}`
+        : `"${bridge.name}" is down`,
+      means,
+      mend,
+    );
+  }
+  const foreign = link.addresses.filter(({ address }) =>
+    networks.some((network) => containsAddress(network, address)) &&
+    !subnets.some((subnet) => containsAddress(subnet, address))
+  );
+  return [
+    passed("bridge", `"${bridge.name}" is up`),
+    ...foreign.map(({ address, prefix }): Check => {
+      const text = `${formatAddress(address)}/${prefix.length}`;
+      return {
+        name: "bridge",
+        status: "warning",
+        found: `"${bridge.name}" has ${text}, too, of another node's subnet`,
+        means: "this host takes that subnet for its own and does not reach it",
+        mend: `ip address delete ${text} dev ${bridge.name}`,
+      };
+    }),
+  ];
+}
+
+/** Whether each subnet's gateway is on the interface that it belongs to. */
+export function checkGateways(
+  desired: HostDesired,
+  state: HostState,
+): Check[] {
+  const { links } = state.interfaces ?? { links: [] };
+  const { bridge, subnets } = desired;
+  return !state.interfaces ? [] : subnets.map((subnet): Check => {
+    const gateway = formatAddress(gatewayOf(subnet));
+    const holder = linkOfGateway(links, subnet);
+    const failed = (found: string, means: string, mend: string): Check => ({
+      name: "gateway",
+      status: "failed",
+      found,
+      means,
+      mend,
+    });
+    if (!holder) {
+      return bridge
+        ? failed(
+          `${gateway} is on no interface`,
+          "containers reach nothing outside of this host",
+          mendOf("gateway", desired, state),
+        )
+        : passed(
+          "gateway",
+          `${gateway} is on no interface yet: the CNI bridge plugin puts it there with the first container`,
+        );
+    }
+    const text = `${gateway}/${subnet.length}`;
+    if (bridge && holder.name !== bridge.name) {
+      return failed(
+        `${gateway} is on "${holder.name}", not on "${bridge.name}"`,
+        "containers on the bridge have no gateway",
+        `ip address delete ${cidrOn(holder, gateway)} dev ${holder.name}`,
+      );
+    }
+    const held = cidrOn(holder, gateway);
+    if (held !== text) {
+      return failed(
+        `"${holder.name}" has ${held}; the subnet is ${formatPrefix(subnet)}`,
+        "a part of the subnet's containers is not reached, or of others' is taken for it",
+        `ip address delete ${held} dev ${holder.name} && ip address add ${text} dev ${holder.name}`,
+      );
+    }
+    return passed("gateway", `${text} is on "${holder.name}"`);
+  });
+}
+
+/** Whether what containers send fits through the uplink. */
+export function checkMtu(
+  { bridge, subnets }: HostDesired,
+  { interfaces }: HostState,
+): Check[] {
+  if (!interfaces) return [];
+  const { links } = interfaces;
+  const inner = new Set(
+    subnets.flatMap((subnet) => linkOfGateway(links, subnet) ?? [])
+      .concat(links.filter(({ name }) => name === bridge?.name)),
+  );
+  const uplink = uplinksOf(interfaces)
+    .sort((a, b) => a.mtuBytes - b.mtuBytes)[0];
+  return !uplink ? [] : [...inner].map(({ name, mtuBytes }): Check => {
+    const found =
+      `"${name}" has ${mtuBytes}, the uplink "${uplink.device}" ${uplink.mtuBytes}`;
+    return mtuBytes <= uplink.mtuBytes ? passed("mtu", found) : {
+      name: "mtu",
+      status: "warning",
+      found,
+      means:
+        "containers send packets that do not fit: they are fragmented, or lost where the notice of it is dropped",
+      mend:
+        `ip link set dev ${name} mtu ${uplink.mtuBytes}, and "mtu": ${uplink.mtuBytes} in the CNI configuration`,
+    };
+  });
+}
+
+function cidrOn(link: HostLink, address: string): string {
+  const held = link.addresses.find((a) => formatAddress(a.address) === address);
+  return `${address}/${held?.prefix.length}`;
+}

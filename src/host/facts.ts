@@ -1,0 +1,131 @@
+import type { LocalPrefix } from "../registry/plan/state.ts";
+import type { HostNetwork } from "./network.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import {
+  addressToward,
+  defaultAdvertised,
+  holds,
+  type HostInterfaces,
+} from "../routes/plan/uplink.ts";
+import type { AgentConfig, ListenAddress } from "../config/config.ts";
+import type { HostFacts } from "../member/member.ts";
+
+/** What the facts of a host are found with. */
+export interface HostFactsOptions {
+  readonly config: Pick<AgentConfig, "advertise" | "join" | "security">;
+  readonly network: Pick<HostNetwork, "readInterfaces">;
+  /** Reads which prefixes this host uses itself. */
+  readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
+}
+
+/** The facts of a host, and what an operator should know about them. */
+export interface FoundFacts {
+  readonly facts: HostFacts;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Finds out what this host says of itself to the registry.
+ *
+ * @param listening where the agent listens
+ * @throws {NetError} `unavailable` when `ip` is missing or fails
+ */
+export async function findFacts(
+  options: HostFactsOptions,
+  listening: readonly ListenAddress[],
+): Promise<FoundFacts> {
+  const { config, network, readPrefixes } = options;
+  const interfaces = await network.readInterfaces();
+  const advertised = config.advertise.length > 0
+    ? config.advertise
+    : defaultAdvertised(interfaces, candidates(config, listening, interfaces));
+  return {
+    facts: {
+      advertised,
+      apiUrl: apiUrlOf(listening, advertised, config),
+      localPrefixes: await readPrefixes(),
+    },
+    warnings: advertised.filter((address) => !holds(interfaces, address))
+      .map((address) =>
+        `--advertise: ${
+          formatAddress(address)
+        } is no address of this host now; what is sent to its containers is lost until it is`
+      ),
+  };
+}
+
+/**
+ * The URL under which other hosts reach an agent's API: at the first address
+ * that is not this host's alone. Empty when there is none.
+ */
+export function apiUrlOf(
+  listening: readonly ListenAddress[],
+  advertised: readonly Address[],
+  config: Pick<AgentConfig, "security">,
+): string {
+  for (const { hostname, port } of listening) {
+    if (isLoopback(hostname)) continue;
+    const address = parseAddress(hostname);
+    const shown = address.value === 0n
+      ? advertised.find(({ family }) => family === address.family)
+      : address;
+    if (!shown) continue;
+    const text = formatAddress(shown);
+    const scheme = isSecure(config, hostname) ? "https" : "http";
+    return `${scheme}://${shown.family === 6 ? `[${text}]` : text}:${port}`;
+  }
+  return "";
+}
+
+/**
+ * The addresses at which other hosts reach an agent's API: where it listens,
+ * and what it advertises. Empty when it listens on loopback alone.
+ */
+export function reachedAddresses(
+  listening: readonly ListenAddress[],
+  advertised: readonly Address[],
+): Address[] {
+  const reached = listening.filter(({ hostname }) => !isLoopback(hostname))
+    .map(({ hostname }) => parseAddress(hostname));
+  if (reached.length === 0) return [];
+  const all = [...reached.filter(({ value }) => value !== 0n), ...advertised];
+  return [...new Map(all.map((a) => [formatAddress(a), a])).values()];
+}
+
+/** Whether only this host reaches an address. */
+export function isLoopback(hostname: string): boolean {
+  return hostname.startsWith("127.") || hostname === "::1";
+}
+
+/** Whether an agent speaks TLS where it listens: it does where other hosts reach it, but in labs. */
+export function isSecure(
+  { security }: Pick<AgentConfig, "security">,
+  hostname: string,
+): boolean {
+  return security.kind !== "none" && !isLoopback(hostname);
+}
+
+/** Where there is no default route: what others are to reach, then what reaches the registry. */
+function candidates(
+  { join }: HostFactsOptions["config"],
+  listening: readonly ListenAddress[],
+  interfaces: HostInterfaces,
+): Address[] {
+  const registries = join.flatMap((url) => addressIn(url) ?? []);
+  return [
+    ...listening.filter(({ hostname }) => !isLoopback(hostname))
+      .map(({ hostname }) => parseAddress(hostname)),
+    ...registries.flatMap((address) =>
+      addressToward(interfaces, address) ?? []
+    ),
+  ];
+}
+
+function addressIn(url: string): Address | undefined {
+  try {
+    return parseAddress(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+  } catch {
+    // It has a name.
+    return undefined;
+  }
+}

@@ -1,0 +1,188 @@
+import { NetError } from "../base/error.ts";
+import { hostCommand } from "./plan/host_command.ts";
+import {
+  parseDefaultRoutes,
+  parseFileLines,
+  parseLinks,
+} from "../routes/plan/links_json.ts";
+import {
+  type HostOperation,
+  type HostProblem,
+  type HostState,
+  relevantSysctls,
+} from "./plan/host_plan.ts";
+import { type NftTable, parseNftTables } from "./plan/nft_json.ts";
+import { NFT_TABLE } from "./plan/nft_plan.ts";
+import { isSourceNat } from "./plan/source_nat.ts";
+import type { HostInterfaces } from "../routes/plan/uplink.ts";
+import type { Command, CommandRunner } from "../system/command.ts";
+import type { CommandFollower } from "../system/command_follower.ts";
+import { describeFailure, readOutput } from "../system/command_output.ts";
+import { monitorFilters } from "./filter_monitor.ts";
+import { listNft, readForwardFilters } from "./forward_filters.ts";
+import type {
+  HostMonitorOptions,
+  HostNetwork,
+  HostOutcome,
+} from "./network.ts";
+
+const PROC_SYS = "/proc/sys/";
+const PROC_STATUS = "/proc/self/status";
+/** Number of CAP_NET_ADMIN (capability.h). */
+const CAP_NET_ADMIN = 12n;
+
+/** What the network is read and changed with. */
+export interface LinuxHostNetworkOptions {
+  readonly runner: CommandRunner;
+  readonly follower: CommandFollower;
+}
+
+/**
+ * The network of the host, through `ip`, `nft`, iptables where it was there
+ * before, and files below /proc. Files are read and written by programs too:
+ * what these see and may do is what counts.
+ */
+export class LinuxHostNetwork implements HostNetwork {
+  readonly #runner: CommandRunner;
+  readonly #follower: CommandFollower;
+
+  constructor({ runner, follower }: LinuxHostNetworkOptions) {
+    this.#runner = runner;
+    this.#follower = follower;
+  }
+
+  async readInterfaces(): Promise<HostInterfaces> {
+    const [links, ipv4, ipv6] = await Promise.all([
+      this.#ip("-details", "address", "show"),
+      this.#ip("-4", "route", "show", "default"),
+      this.#ip("-6", "route", "show", "default"),
+    ]);
+    return {
+      links: parseLinks(links),
+      defaultRoutes: [
+        ...parseDefaultRoutes(ipv4, 4),
+        ...parseDefaultRoutes(ipv6, 6),
+      ],
+    };
+  }
+
+  async read(bridge: string | undefined): Promise<HostState> {
+    const problems: HostProblem[] = [];
+    const attempt = async <T>(
+      tool: string,
+      action: () => Promise<T>,
+    ): Promise<T | undefined> => {
+      try {
+        return await action();
+      } catch (error) {
+        problems.push({ tool, message: messageOf(error) });
+        return undefined;
+      }
+    };
+    const [interfaces, tables, filters] = await Promise.all([
+      attempt("ip", () => this.readInterfaces()),
+      attempt("nft", () => this.#readTable()),
+      attempt("nft", () => readForwardFilters(this.#runner)),
+    ]);
+    const files = await attempt("grep", () =>
+      this.#readFiles([
+        PROC_STATUS,
+        ...(interfaces ? relevantSysctls(interfaces, bridge) : [])
+          .map((path) => PROC_SYS + path),
+      ])) ?? new Map<string, string[]>();
+    return {
+      isNetAdmin: isNetAdmin(files.get(PROC_STATUS) ?? []),
+      interfaces,
+      sysctls: sysctlsOf(files),
+      tables,
+      filters: filters?.filters,
+      problems: [...problems, ...filters?.problems ?? []],
+    };
+  }
+
+  async readSourceNat(): Promise<NftTable[]> {
+    const tables = (await listNft(this.#runner, ["chains"]))
+      .filter(({ chains }) => chains.some(isSourceNat));
+    const read = await Promise.all(
+      tables.map(({ family, name }) =>
+        listNft(this.#runner, ["table", family, name])
+      ),
+    );
+    return read.flat();
+  }
+
+  async apply(operations: readonly HostOperation[]): Promise<HostOutcome[]> {
+    const outcomes: HostOutcome[] = [];
+    for (const operation of operations) {
+      const error = await this.#carryOut(hostCommand(operation));
+      outcomes.push({ operation, ...(error !== undefined && { error }) });
+    }
+    return outcomes;
+  }
+
+  monitor(options: HostMonitorOptions): AsyncIterable<void> {
+    return monitorFilters(this.#follower, options);
+  }
+
+  async #carryOut(command: Command): Promise<string | undefined> {
+    try {
+      const output = await this.#runner.run(command);
+      return output.code === 0 ? undefined : describeFailure(command, output);
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  #ip(...args: string[]): Promise<string> {
+    const command = { program: "ip", args: ["-json", ...args] };
+    return readOutput(this.#runner, command);
+  }
+
+  async #readTable(): Promise<NftTable[]> {
+    const args = ["-j", "list", "table", ...NFT_TABLE.split(" ")];
+    const command = { program: "nft", args };
+    const output = await this.#runner.run(command);
+    if (output.code === 0) return parseNftTables(output.stdout);
+    if (/No such file or directory/.test(output.stderr)) return [];
+    throw new NetError(
+      "unavailable",
+      `Cannot read this host's network: ${describeFailure(command, output)}`,
+    );
+  }
+
+  async #readFiles(paths: readonly string[]): Promise<Map<string, string[]>> {
+    // Its exit code is 2 where a single file is missing; the others are printed.
+    const { stdout } = await this.#runner.run({
+      program: "grep",
+      args: ["-Hs", "", ...paths],
+    });
+    return parseFileLines(stdout);
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof NetError) return error.message;
+  // What a program printed is not what it prints in the versions that are known.
+  if (error instanceof SyntaxError || error instanceof RangeError) {
+    return `Cannot read this host's network: ${error.message}`;
+  }
+  throw error;
+}
+
+function isNetAdmin(status: readonly string[]): boolean {
+  const line = status.find((text) => text.startsWith("CapEff:"));
+  const mask = BigInt(`0x${line?.split(/\s+/)[1] ?? "0"}`);
+  return ((mask >> CAP_NET_ADMIN) & 1n) === 1n;
+}
+
+function sysctlsOf(
+  files: ReadonlyMap<string, readonly string[]>,
+): Map<string, string> {
+  return new Map(
+    [...files].flatMap(([path, [value]]) =>
+      path.startsWith(PROC_SYS) && value !== undefined
+        ? [[path.slice(PROC_SYS.length), value]]
+        : []
+    ),
+  );
+}

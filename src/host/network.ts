@@ -1,0 +1,55 @@
+import type { HostOperation, HostState } from "./plan/host_plan.ts";
+import type { NftTable } from "./plan/nft_json.ts";
+import type { HostInterfaces } from "../routes/plan/uplink.ts";
+
+/** What became of an operation. */
+export interface HostOutcome {
+  readonly operation: HostOperation;
+  /** Why it failed, in the words of the program that was run; undefined when it did not. */
+  readonly error?: string;
+}
+
+/** Options of a monitor. */
+export interface HostMonitorOptions {
+  /** Ends the monitor, without an error. */
+  readonly signal: AbortSignal;
+}
+
+/** Reads and changes the network of this host, apart from its routes. */
+export interface HostNetwork {
+  /**
+   * Reads the interfaces, their addresses and the default routes.
+   *
+   * @throws {NetError} `unavailable` when `ip` is missing or fails
+   */
+  readInterfaces(): Promise<HostInterfaces>;
+
+  /**
+   * Reads all that plans and checks look at. Never fails: what cannot be read
+   * is undefined, and `problems` say why.
+   *
+   * @param bridge name of the bridge whose settings count, too
+   */
+  read(bridge: string | undefined): Promise<HostState>;
+
+  /**
+   * Reads the tables of nftables, those of iptables-nft included, that give
+   * packets another source.
+   *
+   * @throws {NetError} `unavailable` when nft is missing or fails
+   */
+  readSourceNat(): Promise<NftTable[]>;
+
+  /**
+   * Carries operations out, one after the other. One that fails does not stop
+   * the others. Never fails itself.
+   */
+  apply(operations: readonly HostOperation[]): Promise<HostOutcome[]>;
+
+  /**
+   * Yields when packet filters may have changed, and when what happened may
+   * have been missed. Several changes can be one event. Goes on until it is
+   * ended. Interfaces and addresses announce their changes with the routes.
+   */
+  monitor(options: HostMonitorOptions): AsyncIterable<void>;
+}

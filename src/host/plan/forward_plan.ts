@@ -1,0 +1,183 @@
+import type { Family } from "../../net/address.ts";
+import { formatPrefix, type Prefix } from "../../net/prefix.ts";
+import {
+  type ChainRule,
+  dropIndex,
+  isOwn,
+  type PacketChain,
+} from "./packet_chain.ts";
+
+/**
+ * The program through which the rules of a table are read and changed. Tables
+ * that iptables made are changed through it: it refuses to list a table that
+ * holds what it would not have written itself.
+ */
+export type FilterTool =
+  | "nft"
+  | "iptables-nft"
+  | "ip6tables-nft"
+  | "iptables-legacy"
+  | "ip6tables-legacy";
+
+/** A chain that decides which packets this host forwards. There may be several; each can drop. */
+export interface ForwardFilter {
+  readonly tool: FilterTool;
+  /** `inet` filters both families. */
+  readonly family: "ip" | "ip6" | "inet";
+  readonly table: string;
+  /** The base chain, at the hook `forward`. */
+  readonly chain: PacketChain;
+  /** All chains of the table, by name. */
+  readonly chains: ReadonlyMap<string, PacketChain>;
+}
+
+/** Packets that are to be forwarded. */
+export interface AcceptRule {
+  readonly family: Family;
+  readonly from?: Prefix;
+  readonly to?: Prefix;
+  /** `reply`: only packets of connections that were accepted the other way. */
+  readonly way: "in" | "out" | "reply";
+}
+
+/** What decides which packets are to be forwarded. */
+export interface AcceptOptions {
+  readonly subnets: readonly Prefix[];
+  readonly networks: readonly Prefix[];
+  /** Whether containers reach what is outside of the cluster's networks, too. */
+  readonly masquerade: boolean;
+}
+
+/** A change of a filter's rules. */
+export type ForwardChange =
+  | {
+    readonly kind: "add_rule";
+    readonly filter: ForwardFilter;
+    readonly rule: AcceptRule;
+    /** The rule that it comes before; undefined puts it at the end. */
+    readonly before?: {
+      readonly rule: ChainRule;
+      /** Its place, from 1, when the change is carried out in its turn. */
+      readonly place: number;
+    };
+  }
+  | {
+    readonly kind: "delete_rule";
+    readonly filter: ForwardFilter;
+    readonly rule: ChainRule;
+  };
+
+/**
+ * The packets of this node's subnets that are to be forwarded: to and from the
+ * cluster's networks. With `masquerade` to everywhere, and what is answered;
+ * never what others begin from outside.
+ */
+export function acceptRules(options: AcceptOptions): AcceptRule[] {
+  const { subnets, networks, masquerade } = options;
+  return subnets.flatMap((subnet) => {
+    const { family } = subnet;
+    const near = networks.filter((network) => network.family === family);
+    const inward = near.map((from) => ({
+      family,
+      from,
+      to: subnet,
+      way: "in" as const,
+    }));
+    const outward = masquerade
+      ? [
+        { family, from: subnet, way: "out" as const },
+        { family, to: subnet, way: "reply" as const },
+      ]
+      : near.map((to) => ({ family, from: subnet, to, way: "out" as const }));
+    return [...inward, ...outward];
+  });
+}
+
+/** Why a filter drops what no rule with conditions takes; undefined when it does not. */
+export function dropReason(filter: ForwardFilter): string | undefined {
+  const at = dropIndex(filter.chain, filter.chains);
+  if (at === undefined) return undefined;
+  const { text, verdict } = filter.chain.rules[at] ?? {};
+  return verdict === undefined || verdict.kind === "return"
+    ? "its policy is drop"
+    : `its rule "${text}" drops the rest`;
+}
+
+/**
+ * The changes after which a filter forwards what is wanted. The agent's rules
+ * come last before what drops the rest, so that what an operator refuses by a
+ * rule of his own stays refused. Where nothing is dropped they go.
+ */
+export function planForward(
+  filter: ForwardFilter,
+  wanted: readonly AcceptRule[],
+): ForwardChange[] {
+  const { rules } = filter.chain;
+  const at = dropIndex(filter.chain, filter.chains);
+  const own = [...rules.entries()]
+    .filter(([, rule]) => isOwn(rule));
+  const missing: AcceptRule[] = [];
+  const kept = new Set<ChainRule>();
+  for (const rule of at === undefined ? [] : relevant(filter, wanted)) {
+    const text = formatAcceptRule(filter.tool, rule);
+    const found = own.filter(([, held]) => held.text === text);
+    const [index, held] = found[0] ?? [-1, undefined];
+    if (held && found.length === 1 && index < at!) kept.add(held);
+    else missing.push(rule);
+  }
+  const stale = own.filter(([, rule]) => !kept.has(rule));
+  const replaced = new Set(
+    missing.map((rule) => formatAcceptRule(filter.tool, rule)),
+  );
+  const isReplaced = ([, rule]: [number, ChainRule]) => replaced.has(rule.text);
+  const first = stale.filter(isReplaced);
+  const place = at === undefined
+    ? 0
+    : at + 1 - first.filter(([index]) => index < at).length;
+  const before = at === undefined ? undefined : rules[at];
+  return [
+    ...first.map(([, rule]) => deletion(filter, rule)),
+    ...missing.map((rule, i): ForwardChange => ({
+      kind: "add_rule",
+      filter,
+      rule,
+      ...(before && { before: { rule: before, place: place + i } }),
+    })),
+    ...stale.filter((entry) => !isReplaced(entry))
+      .map(([, rule]) => deletion(filter, rule)),
+  ];
+}
+
+/** A rule without its comment, as its tool prints it. */
+export function formatAcceptRule(tool: FilterTool, rule: AcceptRule): string {
+  const { family, from, to, way } = rule;
+  const isReply = way === "reply";
+  if (tool === "nft") {
+    const ip = family === 4 ? "ip" : "ip6";
+    return [
+      from && `${ip} saddr ${formatPrefix(from)}`,
+      to && `${ip} daddr ${formatPrefix(to)}`,
+      isReply && "ct state established,related",
+      "accept",
+    ].filter(Boolean).join(" ");
+  }
+  return [
+    from && `-s ${formatPrefix(from)}`,
+    to && `-d ${formatPrefix(to)}`,
+    isReply && "-m conntrack --ctstate RELATED,ESTABLISHED",
+    "-j ACCEPT",
+  ].filter(Boolean).join(" ");
+}
+
+function relevant(
+  { family }: ForwardFilter,
+  wanted: readonly AcceptRule[],
+): AcceptRule[] {
+  return wanted.filter((rule) =>
+    family === "inet" || (family === "ip") === (rule.family === 4)
+  );
+}
+
+function deletion(filter: ForwardFilter, rule: ChainRule): ForwardChange {
+  return { kind: "delete_rule", filter, rule };
+}

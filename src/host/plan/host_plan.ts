@@ -1,0 +1,268 @@
+import { type Address, compareAddresses, quote } from "../../net/address.ts";
+import type { InterfaceAddress, Prefix } from "../../net/prefix.ts";
+import { gatewayOf } from "../../net/subnet.ts";
+import {
+  acceptRules,
+  type ForwardChange,
+  type ForwardFilter,
+  planForward,
+} from "./forward_plan.ts";
+import { type HostLink, linksHolding } from "../../routes/plan/links_json.ts";
+import { masqueradeRules, masqueradeState } from "./nft_plan.ts";
+import type { NftTable } from "./nft_json.ts";
+import { type HostInterfaces, uplinksOf } from "../../routes/plan/uplink.ts";
+
+/** How this host is to be, apart from its routes. Nothing in it: as a host that never had an agent. */
+export interface HostDesired {
+  /** The bridge that is made and addressed; undefined leaves that to others. */
+  readonly bridge?: {
+    readonly name: string;
+    /** Undefined leaves it as the kernel has it. */
+    readonly mtuBytes?: number;
+  };
+  /** The subnets of this node. Empty: it forwards nothing. */
+  readonly subnets: readonly Prefix[];
+  /** The cluster's networks. */
+  readonly networks: readonly Prefix[];
+  /** Whether traffic that leaves the cluster's networks gets the host's address. */
+  readonly masquerade: boolean;
+}
+
+/** How this host is. What is undefined cannot be read; `problems` say why. */
+export interface HostState {
+  /** Whether the programs that are run may change the network (CAP_NET_ADMIN, capabilities(7)). */
+  readonly isNetAdmin: boolean;
+  readonly interfaces: HostInterfaces | undefined;
+  /** Values by path below /proc/sys, such as `net/ipv4/ip_forward`. What cannot be read is missing. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  /** The agent's table of nftables, or none. */
+  readonly tables: readonly NftTable[] | undefined;
+  readonly filters: readonly ForwardFilter[] | undefined;
+  readonly problems: readonly HostProblem[];
+}
+
+/** Why a part of the host cannot be read. */
+export interface HostProblem {
+  /** The program that was used. */
+  readonly tool: string;
+  readonly message: string;
+}
+
+/** A change of this host. */
+export type HostOperation =
+  | {
+    readonly kind: "create_bridge";
+    readonly name: string;
+    readonly macAddress: string;
+  }
+  | { readonly kind: "set_up" | "delete_bridge"; readonly name: string }
+  | {
+    readonly kind: "set_mtu";
+    readonly name: string;
+    readonly mtuBytes: number;
+  }
+  | {
+    readonly kind: "add_address" | "delete_address";
+    readonly name: string;
+    readonly address: InterfaceAddress;
+  }
+  | {
+    readonly kind: "set_sysctl";
+    /** Below /proc/sys. */
+    readonly path: string;
+    readonly value: string;
+  }
+  | { readonly kind: "replace_table"; readonly rules: readonly string[] }
+  | { readonly kind: "delete_table" }
+  | ForwardChange;
+
+/** Where forwarding is switched, by family. */
+export const FORWARDING = {
+  4: "net/ipv4/ip_forward",
+  6: "net/ipv6/conf/all/forwarding",
+} as const;
+
+const BRIDGE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
+
+/**
+ * Checks the name of a bridge to be made.
+ *
+ * @throws {RangeError} when the kernel, `ip` or nft could take it for something else
+ */
+export function parseBridgeName(text: string): string {
+  // These two stand for all interfaces below /proc/sys/net.
+  if (BRIDGE_NAME.test(text) && text !== "all" && text !== "default") {
+    return text;
+  }
+  throw new RangeError(
+    `${
+      quote(text)
+    } is not a name for a bridge: write 1 to 15 letters, digits, dots, hyphens and underscores, a letter or digit first, and not "all" or "default"`,
+  );
+}
+
+/** The addresses that the bridge is to have: the gateway of each subnet, on the subnet's prefix. */
+export function gatewayAddresses(
+  subnets: readonly Prefix[],
+): InterfaceAddress[] {
+  return subnets.map((prefix) => ({ address: gatewayOf(prefix), prefix }));
+}
+
+/** Path of a setting of an interface, below /proc/sys. */
+export function interfaceSysctl(
+  setting: "rp_filter" | "accept_ra",
+  name: string,
+): string {
+  const family = setting === "rp_filter" ? "ipv4" : "ipv6";
+  return `net/${family}/conf/${name}/${setting}`;
+}
+
+/** The settings that plans and checks look at, as paths below /proc/sys. */
+export function relevantSysctls(
+  interfaces: HostInterfaces,
+  bridge: string | undefined,
+): string[] {
+  const devices = uplinkDevices(interfaces);
+  return [
+    FORWARDING[4],
+    FORWARDING[6],
+    ...["all", ...devices, ...bridge === undefined ? [] : [bridge]]
+      .map((name) => interfaceSysctl("rp_filter", name)),
+    ...devices.map((name) => interfaceSysctl("accept_ra", name)),
+  ];
+}
+
+/**
+ * The changes that make this host as it is to be, in their order. What cannot
+ * be read is left alone; what is not the agent's is never changed or removed.
+ *
+ * @param former addresses that the agent itself gave the bridge, of subnets
+ * that the node has lost
+ */
+export function planHost(
+  desired: HostDesired,
+  state: HostState,
+  former: readonly InterfaceAddress[] = [],
+): HostOperation[] {
+  return [
+    ...planBridge(desired, state, former),
+    ...planForwarding(desired, state),
+    ...planMasquerade(desired, state),
+    ...(state.filters ?? []).flatMap((filter) =>
+      planForward(filter, acceptRules(desired))
+    ),
+  ];
+}
+
+function planBridge(
+  { bridge, subnets }: HostDesired,
+  { interfaces }: HostState,
+  former: readonly InterfaceAddress[],
+): HostOperation[] {
+  if (!bridge || !interfaces) return [];
+  const { name, mtuBytes } = bridge;
+  const link = interfaces.links.find((l) => l.name === name);
+  if (link && link.kind !== "bridge") return [];
+  const operations: HostOperation[] = [];
+  const wanted = gatewayAddresses(subnets);
+  if (!link) {
+    const [first] = wanted;
+    // Before it has a subnet, the node has no containers.
+    if (!first) return [];
+    const macAddress = macAddressOf(first.address);
+    operations.push({ kind: "create_bridge", name, macAddress });
+  }
+  if (mtuBytes !== undefined && link?.mtuBytes !== mtuBytes) {
+    operations.push({ kind: "set_mtu", name, mtuBytes });
+  }
+  if (!link?.isUp) operations.push({ kind: "set_up", name });
+  for (const address of wanted) {
+    // On another interface it would lead the subnet's traffic two ways.
+    if (linksHolding(interfaces.links, address.address).length > 0) continue;
+    operations.push({ kind: "add_address", name, address });
+  }
+  for (const address of former) {
+    const isWanted = wanted.some((w) => isSame(w, address));
+    if (isWanted || !link?.addresses.some((a) => isSame(a, address))) continue;
+    operations.push({ kind: "delete_address", name, address });
+  }
+  return operations;
+}
+
+function planForwarding(
+  { subnets }: HostDesired,
+  { interfaces, sysctls }: HostState,
+): HostOperation[] {
+  const isOff = (family: 4 | 6) =>
+    sysctls.get(FORWARDING[family]) === "0" &&
+    subnets.some((subnet) => subnet.family === family);
+  const operations: HostOperation[] = [];
+  if (isOff(4)) {
+    operations.push({ kind: "set_sysctl", path: FORWARDING[4], value: "1" });
+  }
+  if (!isOff(6)) return operations;
+  // A router does not listen to router advertisements, and the kernel drops the
+  // default route that came with one, unless accept_ra is 2 (ip-sysctl of the
+  // kernel's documentation).
+  const uplinks = interfaces ? uplinkDevices(interfaces) : [];
+  for (const name of uplinks) {
+    const path = interfaceSysctl("accept_ra", name);
+    if (sysctls.get(path) !== "1") continue;
+    operations.push({ kind: "set_sysctl", path, value: "2" });
+  }
+  operations.push({ kind: "set_sysctl", path: FORWARDING[6], value: "1" });
+  return operations;
+}
+
+function planMasquerade(
+  desired: HostDesired,
+  { tables }: HostState,
+): HostOperation[] {
+  if (!tables) return [];
+  const rules = desiredMasquerade(desired);
+  const state = masqueradeState(tables, rules);
+  if (state === "foreign") return [];
+  if (rules.length === 0) {
+    return state === "absent" ? [] : [{ kind: "delete_table" }];
+  }
+  return state === "in place" ? [] : [{ kind: "replace_table", rules }];
+}
+
+/** The rules of the agent's table, or none. */
+export function desiredMasquerade(desired: HostDesired): string[] {
+  const { masquerade, subnets, networks, bridge } = desired;
+  if (!masquerade) return [];
+  const options = { subnets, networks };
+  return masqueradeRules(
+    bridge ? { ...options, bridge: bridge.name } : options,
+  );
+}
+
+/** The interface with the address of a subnet's gateway, or undefined. */
+export function linkOfGateway(
+  links: readonly HostLink[],
+  subnet: Prefix,
+): HostLink | undefined {
+  return linksHolding(links, gatewayOf(subnet))[0];
+}
+
+/** Whether two interfaces' addresses are the same, with the same prefix. */
+export function isSame(a: InterfaceAddress, b: InterfaceAddress): boolean {
+  return compareAddresses(a.address, b.address) === 0 &&
+    a.prefix.length === b.prefix.length;
+}
+
+/**
+ * A hardware address of one's own choice (its second bit is set). Without one,
+ * a bridge takes its ports' in turn, and containers lose their gateway each
+ * time; and one that is made again after a mishap has to have the former one.
+ */
+function macAddressOf({ family, value }: Address): string {
+  const bits = family === 4 ? value : (value >> 64n) & 0xffffffffn;
+  const hex = (0x0253_0000_0000n | bits).toString(16).padStart(12, "0");
+  return hex.match(/../g)!.join(":");
+}
+
+function uplinkDevices(interfaces: HostInterfaces): string[] {
+  return [...new Set(uplinksOf(interfaces).map(({ device }) => device))];
+}

@@ -1,0 +1,48 @@
+import { NetError } from "../base/error.ts";
+import type { CommandRunner } from "../system/command.ts";
+import { describeFailure } from "../system/command_output.ts";
+import type { ServiceControl } from "./service_control.ts";
+
+/** It is there where systemd was started as the host's init (sd_booted(3)). */
+const BOOTED_PATH = "/run/systemd/system";
+
+/** systemd, through systemctl(1). */
+export class Systemd implements ServiceControl {
+  readonly #runner: CommandRunner;
+  readonly #bootedPath: string;
+
+  /** @param runner one that waits as long as a service may take to start */
+  constructor(
+    runner: CommandRunner,
+    { bootedPath = BOOTED_PATH }: { readonly bootedPath?: string } = {},
+  ) {
+    this.#runner = runner;
+    this.#bootedPath = bootedPath;
+  }
+
+  async isThere(): Promise<boolean> {
+    const info = await Deno.lstat(this.#bootedPath).catch(() => undefined);
+    return info?.isDirectory ?? false;
+  }
+
+  async stateOf(unit: string): Promise<string> {
+    const words = ["show", "--property=ActiveState", "--value", unit];
+    return (await this.#run(words)).trim();
+  }
+
+  async command(words: readonly string[]): Promise<void> {
+    await this.#run(words);
+  }
+
+  async #run(words: readonly string[]): Promise<string> {
+    const command = { program: "systemctl", args: words };
+    const output = await this.#runner.run(command);
+    if (output.code === 0) return output.stdout;
+    throw new NetError(
+      "unavailable",
+      `Cannot have systemd ${words.join(" ")}: ${
+        describeFailure(command, output)
+      }; "journalctl -u stellar-net" says more`,
+    );
+  }
+}

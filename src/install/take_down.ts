@@ -1,0 +1,89 @@
+import type { HostNetwork } from "../host/network.ts";
+import type { KernelRoutes } from "../routes/kernel_routes.ts";
+import { formatOperation } from "../host/plan/host_command.ts";
+import { type HostOperation, planHost } from "../host/plan/host_plan.ts";
+import type { HostState } from "../host/plan/host_plan.ts";
+import { describeOperation } from "../routes/plan/ip_batch.ts";
+import { planRoutes } from "../routes/plan/plan.ts";
+
+/** How a host is as if it never had an agent. */
+const NOTHING = { subnets: [], networks: [], masquerade: false };
+
+/** What is taken down, and with what. */
+export interface TakeDownOptions {
+  readonly routes: KernelRoutes;
+  readonly network: HostNetwork;
+  /** The mark by which the agent knows its own routes. */
+  readonly protocol: number;
+  /** Name of the bridge. */
+  readonly bridge: string;
+  /** Whether it is only told what would be done. */
+  readonly isDryRun: boolean;
+}
+
+/** What has become of it, a line each. */
+export interface TakeDownReport {
+  /** What was done, or would be. */
+  readonly done: readonly string[];
+  /** What was left, and why. */
+  readonly left: readonly string[];
+}
+
+/**
+ * Takes down what a stopped agent has left in the kernel: its routes, its
+ * table of nftables, its rules in the filters of others, and the bridge where
+ * no container is on it. Forwarding stays as it is: others may rely on it.
+ */
+export async function takeDown(
+  options: TakeDownOptions,
+): Promise<TakeDownReport> {
+  const { routes, network, protocol, bridge, isDryRun } = options;
+  const done: string[] = [];
+  const left: string[] = [];
+  const tell = (what: string, error: string | undefined) => {
+    if (error === undefined) done.push(what);
+    else left.push(`${what}: ${error}`);
+  };
+  const { operations } = planRoutes([], await routes.read(), { protocol });
+  const removed = isDryRun
+    ? operations.map((operation) => ({ operation, error: undefined }))
+    : await routes.apply(operations);
+  for (const { operation, error } of removed) {
+    tell(describeOperation(operation), error);
+  }
+  const state = await network.read(bridge);
+  left.push(...state.problems.map(({ message }) => message));
+  const ports = portsOf(state, bridge);
+  if (ports.length > 0) {
+    left.push(
+      `the bridge "${bridge}" has ${
+        ports.join(", ")
+      }: remove the containers first`,
+    );
+  }
+  const plan: HostOperation[] = [
+    ...planHost(NOTHING, state),
+    ...hasBridge(state, bridge) && ports.length === 0
+      ? [{ kind: "delete_bridge", name: bridge } as const]
+      : [],
+  ];
+  const outcomes = isDryRun
+    ? plan.map((operation) => ({ operation }))
+    : await network.apply(plan);
+  for (const outcome of outcomes) {
+    const error = "error" in outcome ? outcome.error : undefined;
+    tell(formatOperation(outcome.operation), error);
+  }
+  return { done, left };
+}
+
+function hasBridge({ interfaces }: HostState, bridge: string): boolean {
+  return interfaces?.links.some(({ name, kind }) =>
+    name === bridge && kind === "bridge"
+  ) ?? false;
+}
+
+function portsOf({ interfaces }: HostState, bridge: string): string[] {
+  return (interfaces?.links ?? []).filter(({ master }) => master === bridge)
+    .map(({ name }) => name);
+}

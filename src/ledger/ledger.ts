@@ -1,0 +1,290 @@
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import type { Planned, Refusal } from "../base/plan.ts";
+import type { Store, Version } from "../store/store.ts";
+import { Batch } from "./batch.ts";
+import {
+  type ForeignCommit,
+  type LedgerModel,
+  LedgerState,
+  type Loaded,
+} from "./model.ts";
+
+/** Options of a ledger. */
+export interface LedgerOptions<Change = unknown> {
+  readonly store: Store;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Takes the changes of each commit, once it is durable. */
+  readonly onCommitted?: (changes: readonly Change[]) => void;
+  /** Whether others write to the store as well. Default false. */
+  readonly isShared?: boolean;
+}
+
+/** A job in the queue: planned with others, or alone. */
+interface Job<State, Change> {
+  readonly plan:
+    | ((state: State, nowMs: number) => Planned<unknown, Change> | Refusal)
+    | undefined;
+  readonly alone:
+    | ((state: State, version: Version | null) => Promise<unknown>)
+    | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const log = getLogger(["stellar-net", "agent"]);
+
+const MAX_BATCH = 128;
+const MAX_QUEUE = 16_384;
+const MAX_ATTEMPTS = 8;
+/**
+ * Where a shared store has not answered for so long, in ms, those that wait
+ * behind are refused with those that asked it: one wait is enough.
+ */
+const SILENT_MS = 1_000;
+
+/**
+ * A state in memory whose every change is durable before it is answered.
+ *
+ * Requests are planned one after the other on the state, and those that came
+ * while the last commit was under way share the next one (group commit). A
+ * commit checks the version of the guard: where somebody else wrote to the
+ * store, the state is read again and the requests are planned again, a bounded
+ * number of times. Nothing is answered from a state that is not committed.
+ */
+export class Ledger<State, Change> {
+  readonly #model: LedgerModel<State, Change>;
+  readonly #store: Store;
+  readonly #isShared: boolean;
+  readonly #now: () => number;
+  readonly #onCommitted: LedgerOptions<Change>["onCommitted"];
+  readonly #queue: Job<State, Change>[] = [];
+  readonly #state: LedgerState<State, Change>;
+  /** Versions of our own commits that a watch has not told of yet. */
+  readonly #own = new Set<Version>();
+  /** What a watch told of while the state was ahead of the store: our own commit may be among it. */
+  #early: (ForeignCommit<Change> | undefined)[] = [];
+  #isAhead = false;
+  #isFollowed = false;
+  #running = false;
+
+  constructor(
+    model: LedgerModel<State, Change>,
+    options: LedgerOptions<Change>,
+  ) {
+    const { store, isShared = false } = options;
+    this.#model = model;
+    this.#state = new LedgerState(model, { store, isShared });
+    this.#onCommitted = options.onCommitted;
+    this.#store = options.store;
+    this.#isShared = isShared;
+    this.#now = options.now;
+  }
+
+  /**
+   * Plans a request and answers once its changes are durable.
+   *
+   * @param signal drops the request if it was not planned yet
+   * @throws {NetError} the plan's refusal, `unavailable`, or `cancelled`
+   */
+  submit<T>(
+    plan: (state: State, nowMs: number) => Planned<T, Change> | Refusal,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    return this.#enqueue<T>({ plan, alone: undefined, signal });
+  }
+
+  /** Answers from the state, after everything that was submitted before. */
+  read<T>(view: (state: State) => T): Promise<T> {
+    return this.submit((state) => ({
+      kind: "planned",
+      answer: view(state),
+      changes: [],
+    }));
+  }
+
+  /**
+   * Takes in what a watch of the store tells of: a commit, or undefined when
+   * all may be different. Those of others are told to whom commits are told;
+   * one of our own may be told again.
+   */
+  takeIn(commit: ForeignCommit<Change> | undefined): void {
+    this.#isFollowed = true;
+    if (this.#isAhead) {
+      this.#early.push(commit);
+      return;
+    }
+    if (commit && this.#own.delete(commit.version)) return;
+    if (!commit) this.#own.clear();
+    this.#state.takeIn(commit);
+    if (commit) this.#onCommitted?.(commit.changes);
+  }
+
+  /**
+   * Runs a function while nothing else is planned or committed. It gets the
+   * state to look at and the version of the guard to check in its own commit.
+   */
+  exclusive<T>(
+    run: (state: State, version: Version | null) => Promise<T>,
+  ): Promise<T> {
+    return this.#enqueue<T>({ plan: undefined, alone: run, signal: undefined });
+  }
+
+  #enqueue<T>(
+    job: Pick<Job<State, Change>, "plan" | "alone" | "signal">,
+  ): Promise<T> {
+    if (this.#queue.length >= MAX_QUEUE) {
+      return Promise.reject(
+        new NetError(
+          "unavailable",
+          `Cannot take the request: ${MAX_QUEUE} others are waiting; try again`,
+        ),
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#queue.push({ ...job, resolve, reject });
+    if (!this.#running) this.#run();
+    return promise as Promise<T>;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    // What arrives in the same turn shares a commit.
+    await Promise.resolve();
+    while (this.#queue.length > 0) {
+      const alone = this.#queue[0]!.alone !== undefined;
+      const next = this.#queue.findIndex((job) => job.alone !== undefined);
+      const size = alone ? 1 : next === -1 ? this.#queue.length : next;
+      const jobs = this.#queue.splice(0, Math.min(size, MAX_BATCH));
+      const startedMs = performance.now();
+      try {
+        await (alone ? this.#runAlone(jobs[0]!) : this.#runBatch(jobs));
+      } catch (error) {
+        const isSilent = performance.now() - startedMs >= SILENT_MS;
+        if (this.#isShared && isSilent) jobs.push(...this.#queue.splice(0));
+        log.error(
+          "Cannot read or write the state, refusing {count} requests: {error}",
+          {
+            count: jobs.length,
+            error,
+          },
+        );
+        for (const job of jobs) job.reject(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #runAlone(job: Job<State, Change>): Promise<void> {
+    const { state, version } = await this.#state.current();
+    try {
+      job.resolve(await job.alone!(state, version));
+    } catch (error) {
+      job.reject(error);
+    } finally {
+      this.#state.forget();
+    }
+  }
+
+  async #runBatch(jobs: Job<State, Change>[]): Promise<void> {
+    let waiting = jobs;
+    let attempts = 0;
+    while (waiting.length > 0) {
+      const loaded = await this.#state.current();
+      this.#isAhead = true;
+      const batch = new Batch(this.#store.limits);
+      const answers: (() => void)[] = [];
+      const changes: Change[] = [];
+      const undo: (Change | undefined)[] = [];
+      const nowMs = this.#now();
+      for (const job of waiting) {
+        // After conflicts one at a time: what one job asks for besides the
+        // guard may never hold, and the others are not to fail with it.
+        if (batch.isFull || (attempts > 1 && answers.length > 0)) break;
+        answers.push(this.#plan(job, { loaded, batch, changes, undo, nowMs }));
+      }
+      if (await this.#commit(loaded, { batch, undo })) {
+        if (changes.length > 0) this.#onCommitted?.(changes);
+        for (const answer of answers) answer();
+        waiting = waiting.slice(answers.length);
+        attempts = 0;
+      } else if (++attempts > MAX_ATTEMPTS) {
+        waiting[0]!.reject(
+          new NetError(
+            "unavailable",
+            "Cannot commit the change: others keep writing the same state; try again",
+          ),
+        );
+        waiting = waiting.slice(1);
+        attempts = 0;
+      }
+    }
+  }
+
+  /** Plans one job on the state, and returns how to answer it after the commit. */
+  #plan(
+    job: Job<State, Change>,
+    context: {
+      loaded: { state: State };
+      batch: Batch;
+      changes: Change[];
+      undo: (Change | undefined)[];
+      nowMs: number;
+    },
+  ): () => void {
+    if (job.signal?.aborted) {
+      return () =>
+        job.reject(
+          new NetError("cancelled", "The request was given up by its caller"),
+        );
+    }
+    const { loaded: { state }, batch, changes, undo, nowMs } = context;
+    try {
+      const planned = job.plan!(state, nowMs);
+      if (planned.kind === "refused") {
+        return () => job.reject(new NetError(planned.code, planned.message));
+      }
+      for (const change of planned.changes) {
+        batch.add(this.#model.writes(state, change));
+        undo.push(this.#model.inverse?.(state, change));
+        this.#model.apply(state, change);
+        changes.push(change);
+      }
+      return () => job.resolve(planned.answer);
+    } catch (error) {
+      return () => job.reject(error);
+    }
+  }
+
+  /** Whether the batch is durable now; false when somebody else wrote meanwhile. */
+  async #commit(
+    loaded: Loaded<State>,
+    { batch, undo }: { batch: Batch; undo: readonly (Change | undefined)[] },
+  ): Promise<boolean> {
+    try {
+      if (batch.isEmpty) return true;
+      const { guard, conditions = [] } = this.#model;
+      batch.add({
+        puts: [{ key: guard, value: this.#model.guardValue(loaded.state) }],
+        checks: [{ key: guard, version: loaded.version }, ...conditions],
+      });
+      const result = await this.#store.commit(batch.commit());
+      if (!result.committed) {
+        this.#state.takeBack(loaded.state, undo);
+        return false;
+      }
+      loaded.version = result.version;
+      if (this.#isFollowed) this.#own.add(result.version);
+      return true;
+    } catch (error) {
+      // What the commit did is not known: the store tells.
+      this.#state.forget();
+      throw error;
+    } finally {
+      this.#isAhead = false;
+      for (const commit of this.#early.splice(0)) this.takeIn(commit);
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { Agent } from "../agent/agent.ts";
+import type { AgentConfig } from "../config/config.ts";
+import { runDaemon } from "../agent/daemon.ts";
+import { measurePeer } from "../member/measured_peer.ts";
+import { BUILD } from "../build/build_info.ts";
+import { isLoopback } from "../host/facts.ts";
+import { formatGreeting } from "../cli/commands/greeting.ts";
+import type { LogOptions } from "../cli/framework/io.ts";
+import { DenoNetns } from "../system/deno_netns.ts";
+import { readKernelFile } from "../system/kernel_file.ts";
+import { configureLogging } from "../system/logging.ts";
+import { LogRing } from "../system/log_ring.ts";
+import { SdNotify } from "../system/sd_notify.ts";
+import { makeStateDir } from "../system/state_dir.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
+import { keepAgentFolders } from "./agent_folders.ts";
+import { createAgentHost } from "./agent_host.ts";
+import { createAgentServer } from "./agent_server.ts";
+import { type AgentState, openAgentState } from "./agent_state.ts";
+import { ENVIRONMENT } from "./environment.ts";
+import { writeError } from "./output.ts";
+import type { Program } from "./program.ts";
+import { openSecurity, type Security } from "./security.ts";
+
+/** Changes with every boot of the host (random(4)). */
+const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
+/** How a person calls this program. */
+const PROGRAM = BUILD.kind === "sources"
+  ? "npx -y deno@2.9.6 task stellar-net"
+  : "stellar-net";
+
+/** Runs the agent until it is told to stop. */
+export async function runAgent(
+  config: AgentConfig,
+  options: { readonly log: LogOptions; readonly program: Program },
+): Promise<void> {
+  const { version, dir } = options.program;
+  const logRing = await startLog(options.log);
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  await using opened = new AsyncDisposableStack();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, onSignal);
+    opened.defer(() => Deno.removeSignalListener(signal, onSignal));
+  }
+  if (BUILD.kind !== "sources") await keepAgentFolders(config, dir);
+  makeStateDir(config.stateDir);
+  const metrics = new Metrics({
+    version,
+    commit: BUILD.commit ?? "",
+    deno: Deno.version.deno,
+  });
+  const state = await openAgentState(config, metrics);
+  opened.defer(() => state.close());
+  const security = await openSecurity(config);
+  opened.defer(() => security.stop());
+  const agent = await startAgent(config, { state, security, metrics });
+  const parts = { agent, state, security, version };
+  const host = await createAgentHost(config, parts);
+  const listeners: string[] = [];
+  const warnings = [...host.warnings];
+  const { credentials } = security;
+  const server = await createAgentServer(config, {
+    ...parts,
+    ...{ host, metrics, logRing },
+    listeners: () => listeners,
+    warnings: () => [
+      ...warnings,
+      ...credentials?.warnings(Date.now()) ?? [],
+    ],
+  });
+  security.start(agent);
+  await runDaemon({
+    config,
+    agent,
+    keeper: host.keeper,
+    server,
+    stop: stop.signal,
+    warn: (message) => warnings.push(message),
+    service: {
+      manager: new SdNotify({ env: ENVIRONMENT, pid: Deno.pid }),
+      // There is nothing: that the store says so is what counts.
+      probe: () => state.store.get(["alive"]),
+    },
+    onReady(at) {
+      state.queue.link();
+      listeners.push(...at);
+      if (options.log.format !== "json") greet(config, at);
+    },
+  });
+}
+
+async function startLog(options: LogOptions): Promise<LogRing> {
+  const logRing = new LogRing();
+  await configureLogging({
+    ...options,
+    write(line) {
+      logRing.add(line);
+      writeError(line);
+    },
+  });
+  return logRing;
+}
+
+async function startAgent(
+  config: AgentConfig,
+  { state, security, metrics }: {
+    readonly state: AgentState;
+    readonly security: Security;
+    readonly metrics: Metrics;
+  },
+): Promise<Agent> {
+  const { store, registryStore, queue } = state;
+  return await Agent.start({
+    ...config,
+    store,
+    ...registryStore && { registryStore },
+    peers: config.join.map((url) =>
+      measurePeer(
+        new RpcRegistryPeer(url, security.connect(url)),
+        metrics.agent,
+      )
+    ),
+    metrics: metrics.agent,
+    onTrust: security.onTrust,
+    hasGivenCertificates: config.security.kind === "given",
+    now: Date.now,
+    uptimeMs: () => performance.now(),
+    random: Math.random,
+    netns: new DenoNetns(),
+    queue,
+    bootId: (await readKernelFile(BOOT_ID_PATH)).trim(),
+    randomId: () => crypto.randomUUID(),
+  });
+}
+
+function greet(config: AgentConfig, listeners: readonly string[]): void {
+  const { node, socketPath } = config;
+  const addresses = listeners.filter((listener) => listener !== socketPath);
+  const plain = config.security.kind === "none"
+    ? addresses
+    : addresses.filter((address) =>
+      isLoopback(new URL(`http://${address}`).hostname.replace(/^\[|\]$/g, ""))
+    );
+  writeError(
+    formatGreeting({ program: PROGRAM, node, socketPath, addresses, plain }),
+  );
+}

@@ -1,0 +1,69 @@
+import type { Agent } from "../agent/agent.ts";
+import type { AgentConfig } from "../config/config.ts";
+import { Examiner } from "../doctor/examiner.ts";
+import { HostKeeper } from "../host/controller.ts";
+import { resolveRouteMode } from "../host/route_mode.ts";
+import { DenoCommandRunner } from "../system/deno_command.ts";
+import { DenoCommandFollower } from "../system/deno_command_follower.ts";
+import { readHostPrefixes } from "../host/host_prefixes.ts";
+import { IpRoutes } from "../routes/ip_routes.ts";
+import { LinuxHostNetwork } from "../host/linux_network.ts";
+import { LinuxPathProbe } from "../host/linux_path_probe.ts";
+import { statSocket } from "../system/stat_socket.ts";
+import { askAgent } from "../api/client/ask_agent.ts";
+import { Peers } from "../api/client/peers.ts";
+import type { AgentState } from "./agent_state.ts";
+import type { Security } from "./security.ts";
+
+/** What an agent does for its host, and for the others. */
+export interface AgentHost {
+  readonly keeper: HostKeeper;
+  readonly peers: Peers;
+  readonly examiner: Examiner;
+  /** What an operator should know of what was found. */
+  readonly warnings: readonly string[];
+}
+
+/** Makes what keeps and examines the host of an agent. */
+export async function createAgentHost(
+  config: AgentConfig,
+  options: {
+    readonly agent: Agent;
+    readonly state: AgentState;
+    readonly security: Security;
+    readonly version: string;
+  },
+): Promise<AgentHost> {
+  const { agent, state, security, version } = options;
+  const { store } = state;
+  const runner = new DenoCommandRunner();
+  const follower = new DenoCommandFollower();
+  const network = new LinuxHostNetwork({ runner, follower });
+  const { mode, warning } = await resolveRouteMode(config.routes, network);
+  const keeper = new HostKeeper({
+    config,
+    node: config.node,
+    home: agent.home,
+    store,
+    mode,
+    network,
+    routes: new IpRoutes({ runner, follower }),
+    readPrefixes: () => readHostPrefixes(runner, config.routeProtocol),
+    now: Date.now,
+    onReached: security.onReached,
+  });
+  const { connect } = security;
+  const peers = new Peers({ agent, connect });
+  const examiner = new Examiner({
+    agent,
+    keeper,
+    store,
+    probe: new LinuxPathProbe({ runner }),
+    protocol: config.routeProtocol,
+    version,
+    statSocket: () => statSocket(config.socketPath),
+    callPeer: (url) => askAgent(peers.at(url)),
+    now: Date.now,
+  });
+  return { keeper, peers, examiner, warnings: warning ? [warning] : [] };
+}

@@ -1,0 +1,72 @@
+import { hostname } from "node:os";
+import { BUILD, type BuildInfo } from "../build/build_info.ts";
+import { createClients } from "../cli/framework/client.ts";
+import { runCli } from "../cli/program.ts";
+import { DenoCommandRunner } from "../system/deno_command.ts";
+import { DenoWholeFiles } from "../system/deno_whole_files.ts";
+import { FileCniSetup } from "../cni/file_setup.ts";
+import type { Operators } from "../security/operators.ts";
+import { createRpcTransport } from "../api/client/client.ts";
+import { lazyTransport } from "../api/client/lazy_transport.ts";
+import { ENVIRONMENT, executable } from "./environment.ts";
+import { columns, writeError, writeTo } from "./output.ts";
+import type { Program } from "./program.ts";
+
+/** Runs the command line. What few commands need is imported when they do. @returns the exit code */
+export async function runCommandLine(program: Program): Promise<number> {
+  const { version, main, dir } = program;
+  return await runCli(Deno.args, {
+    version,
+    build: () => readBuild(dir),
+    runtime: Deno.version,
+    env: ENVIRONMENT,
+    // Whoever reads, such as head(1), has read enough.
+    stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
+    stderr: writeError,
+    isTerminal: Deno.stderr.isTerminal(),
+    columns: columns(),
+    now: Date.now,
+    hostname,
+    connect: (target, options) =>
+      createClients(
+        "identity" in target && target.identity !== undefined
+          ? lazyTransport(async () =>
+            await (await import("./operators.ts"))
+              .openTransportAs(target, options)
+          )
+          : createRpcTransport(target, options),
+      ),
+    identities: {
+      create: async (order) => await (await openOperators()).create(order),
+      renew: async (...args) => await (await openOperators()).renew(...args),
+      show: async (dir) => await (await openOperators()).show(dir),
+    },
+    cni: new FileCniSetup(
+      BUILD.kind !== "sources" ? { kind: "executable", path: executable() } : {
+        kind: "sources",
+        main,
+        deno: Deno.execPath(),
+        config: `${dir}/deno.json`,
+      },
+      new DenoCommandRunner(),
+    ),
+    installer: async () => (await import("./installer.ts")).createInstaller(),
+    files: new DenoWholeFiles(),
+    commands: new DenoCommandRunner(),
+    restore: async (request) => (await import("./restore.ts")).restore(request),
+    migrate: async (request) => (await import("./migrate.ts")).migrate(request),
+    runAgent: async (config, log) =>
+      (await import("./agent.ts")).runAgent(config, { log, program }),
+  });
+}
+
+async function openOperators(): Promise<Operators> {
+  return (await import("./operators.ts")).createOperators();
+}
+
+/** Tells how this program was built; of sources, which commit they are of. */
+async function readBuild(dir: string): Promise<BuildInfo> {
+  if (BUILD.kind !== "sources") return BUILD;
+  const { readGitCommit } = await import("../build/git_commit.ts");
+  return { ...BUILD, ...await readGitCommit(dir) };
+}

@@ -1,0 +1,34 @@
+import { takeDown } from "../install/take_down.ts";
+import { BUILD } from "../build/build_info.ts";
+import type { InstallIo } from "../install/port.ts";
+import { DenoCommandRunner } from "../system/deno_command.ts";
+import { DenoCommandFollower } from "../system/deno_command_follower.ts";
+import { DenoHostFiles } from "../install/deno_host_files.ts";
+import { IpRoutes } from "../routes/ip_routes.ts";
+import { LinuxHostNetwork } from "../host/linux_network.ts";
+import { Systemd } from "../install/systemd.ts";
+import { executable } from "./environment.ts";
+
+/** How long systemd may take to stop a service and to start it, in ms. */
+const SERVICE_TIMEOUT_MS = 150_000;
+
+/** Makes what installing needs. */
+export function createInstaller(): InstallIo {
+  const tools = {
+    runner: new DenoCommandRunner(),
+    follower: new DenoCommandFollower(),
+  };
+  return {
+    programPath: BUILD.kind === "sources" ? undefined : executable(),
+    filesAt: (root) => new DenoHostFiles(root),
+    services: new Systemd(
+      new DenoCommandRunner({ timeoutMs: SERVICE_TIMEOUT_MS }),
+    ),
+    takeDown: (options) =>
+      takeDown({
+        ...options,
+        routes: new IpRoutes(tools),
+        network: new LinuxHostNetwork(tools),
+      }),
+  };
+}

@@ -1,0 +1,146 @@
+import { getLogger } from "@logtape/logtape";
+import type { ClusterConfig } from "../registry/plan/state.ts";
+import { NetError } from "../base/error.ts";
+import type { Trust } from "../security/trust.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { Allocators } from "../addresses/allocators.ts";
+import { ClusterView } from "../registry/view.ts";
+import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import { hasLeft } from "../registry/refusals.ts";
+import type { RegistryHost } from "../registry/host.ts";
+import type { AgentIdentity } from "../registry/peer.ts";
+import { sleep } from "../base/sleep.ts";
+
+/** Time to the next watch after one that failed, in ms. */
+const REWATCH_MS = 500;
+
+const log = getLogger(["stellar-net", "agent", "registry"]);
+
+/** What a hosted home is made of. */
+export interface HostedHomeOptions extends AgentIdentity {
+  readonly host: RegistryHost;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
+  /** Hears of what others are checked with. */
+  readonly onTrust?: (trust: Trust) => void;
+}
+
+/** The home of an agent that hosts the registry alone: its own addresses are in the same store. */
+export class HostedHome implements Home {
+  readonly view = new ClusterView();
+  readonly isKnown = true;
+  readonly #options: HostedHomeOptions;
+  readonly #stop = new AbortController();
+  #following: Promise<void> = Promise.resolve();
+  #link: RegistryLink;
+  #onChange: () => void = () => {};
+
+  constructor(options: HostedHomeOptions) {
+    this.#options = options;
+    this.#link = {
+      state: "hosted",
+      sinceMs: options.now(),
+      problem: "",
+      url: "",
+      urls: [],
+    };
+    options.host.beforeJoin = async () => {
+      if (this.#link.state !== "left") await this.claim();
+    };
+  }
+
+  get cluster(): ClusterConfig {
+    return this.#options.host.cluster;
+  }
+
+  get allocators(): Allocators {
+    return this.#options.host.allocators;
+  }
+
+  get link(): RegistryLink {
+    return this.#link;
+  }
+
+  get subnets(): readonly Prefix[] {
+    return this.view.nodes.get(this.#options.node)?.subnets ?? [];
+  }
+
+  checkPresent(): void {
+    if (this.#link.state === "left") throw hasLeft(this.#options.node);
+  }
+
+  async claim(): Promise<readonly Prefix[]> {
+    this.checkPresent();
+    const { host, node } = this.#options;
+    return await host.registry.claim(node);
+  }
+
+  async checkClaim(): Promise<void> {
+    this.checkPresent();
+    const { host, node } = this.#options;
+    await host.registry.checkClaim(node);
+  }
+
+  async current(): Promise<ClusterView> {
+    const view = new ClusterView();
+    view.apply(await this.#options.host.membership.snapshot());
+    return view;
+  }
+
+  async placeOf(node: string): Promise<NodePlace> {
+    return node === this.#options.node
+      ? { kind: "here" }
+      : await this.#options.host.placeOf(node);
+  }
+
+  async report(facts: HostFacts): Promise<void> {
+    if (this.#link.state === "left") return;
+    const { host, node, instanceId } = this.#options;
+    await host.registry.report({ node, instanceId, ...facts });
+  }
+
+  start(onChange: () => void): void {
+    this.#onChange = onChange;
+    this.#following = this.#follow();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#following;
+  }
+
+  async leave(): Promise<readonly Prefix[]> {
+    const { host, node, instanceId, now } = this.#options;
+    const known = await host.registry.node(node);
+    const subnets = known
+      ? await host.pools.remove({ node, instanceId, force: true })
+      : [];
+    this.#link = { ...this.#link, state: "left", sinceMs: now() };
+    this.#onChange();
+    return subnets;
+  }
+
+  async #follow(): Promise<void> {
+    const { host, metrics, onTrust } = this.#options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        for await (const event of host.membership.watch(signal)) {
+          if (event.trust) onTrust?.(event.trust);
+          this.view.apply(event);
+          this.#onChange();
+        }
+      } catch (error) {
+        // Too far behind, or the store is out of reach: a new watch begins
+        // with a snapshot.
+        if (!(error instanceof NetError)) throw error;
+        log.debug("Watching the registry again: {error}", { error });
+        metrics?.watchRestarted();
+        await sleep(REWATCH_MS, signal);
+      }
+    }
+  }
+}

@@ -1,0 +1,300 @@
+import { getLogger } from "@logtape/logtape";
+import type { JoinRequest } from "../registry/plan/join.ts";
+import type { ClusterConfig } from "../registry/plan/state.ts";
+import type { NetError } from "../base/error.ts";
+import type { Trust } from "../security/trust.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { Key, Store } from "../store/store.ts";
+import { Allocators } from "../addresses/allocators.ts";
+import { ClusterSnapshot } from "./snapshot.ts";
+import { type ClusterEvent, ClusterView } from "../registry/view.ts";
+import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
+import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
+import { poolKey, readPool } from "../state/address_records.ts";
+import { hasLeft, hasNoSubnet, isFenced } from "../registry/refusals.ts";
+import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import {
+  type AgentIdentity,
+  type JoinAnswer,
+  type RegistryPeer,
+  tellLeave,
+} from "../registry/peer.ts";
+
+/** Why the registry refused this node: kept, so that a restart does not forget it. */
+const FENCED_KEY: Key = ["agent", "fenced"];
+
+const log = getLogger(["stellar-net", "agent", "join"]);
+
+/** What a session works with. */
+export interface JoinSessionOptions extends AgentIdentity {
+  /** The agent's own store. */
+  readonly store: Store;
+  /** Agents that host the registry, tried in turn. */
+  readonly peers: readonly RegistryPeer[];
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** A random number from 0 to 1. */
+  readonly random: () => number;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
+  /** Hears of what others are checked with. */
+  readonly onTrust?: (trust: Trust) => void;
+}
+
+/**
+ * The home of an agent that has joined a registry. What it was told is kept in
+ * its own store: it hands out addresses and knows its routes when no registry
+ * answers, after a restart too.
+ */
+export class JoinSession implements Home, JoinLoopListener {
+  readonly view: ClusterView;
+  readonly allocators: Allocators;
+  readonly #options: JoinSessionOptions;
+  readonly #snapshot: ClusterSnapshot;
+  #subnets: readonly Prefix[];
+  #facts: HostFacts = { advertised: [], apiUrl: "", localPrefixes: [] };
+  #link: RegistryLink;
+  #loop: JoinLoop | undefined;
+  #onChange: () => void = () => {};
+
+  private constructor(
+    options: JoinSessionOptions,
+    loaded: {
+      readonly view: ClusterView;
+      readonly snapshot: ClusterSnapshot;
+      readonly subnets: readonly Prefix[];
+      readonly fenced: string;
+    },
+  ) {
+    const { node, peers, now } = options;
+    this.#options = options;
+    this.view = loaded.view;
+    this.#snapshot = loaded.snapshot;
+    this.#subnets = loaded.subnets;
+    this.allocators = new Allocators({
+      ...options,
+      keeps: (asked) =>
+        Promise.resolve(asked === node && this.#subnets.length > 0),
+    });
+    this.#link = {
+      state: loaded.fenced === "" ? "unreachable" : "fenced",
+      sinceMs: now(),
+      problem: loaded.fenced || "it was not asked yet",
+      url: "",
+      urls: peers.flatMap(({ url }) => url || []),
+    };
+  }
+
+  /** Starts with what was kept of the last time. */
+  static async open(options: JoinSessionOptions): Promise<JoinSession> {
+    const { store, node } = options;
+    const view = new ClusterView();
+    const pool = await store.get(poolKey(node));
+    const fenced = await store.get(FENCED_KEY);
+    return new JoinSession(options, {
+      view,
+      snapshot: await ClusterSnapshot.load(store, view),
+      subnets: pool ? readPool(pool).map(({ subnet }) => subnet) : [],
+      fenced: typeof fenced?.value === "string" ? fenced.value : "",
+    });
+  }
+
+  get cluster(): ClusterConfig | undefined {
+    return this.#snapshot.config;
+  }
+
+  get link(): RegistryLink {
+    return this.#link;
+  }
+
+  get subnets(): readonly Prefix[] {
+    return this.#subnets;
+  }
+
+  get isKnown(): boolean {
+    return this.#subnets.length > 0 || this.#link.state !== "unreachable";
+  }
+
+  checkPresent(): void {
+    const { state, problem } = this.#link;
+    if (state === "left") throw hasLeft(this.#options.node);
+    if (state === "fenced") throw isFenced(this.#options.node, problem);
+  }
+
+  // deno-lint-ignore require-await -- it throws as a promise does
+  async claim(): Promise<readonly Prefix[]> {
+    this.checkPresent();
+    if (this.#subnets.length > 0) return this.#subnets;
+    throw hasNoSubnet(this.#options.node, this.#link.problem);
+  }
+
+  async checkClaim(): Promise<void> {
+    await this.claim();
+  }
+
+  current(): Promise<ClusterView> {
+    return Promise.resolve(this.view);
+  }
+
+  placeOf(node: string): Promise<NodePlace> {
+    if (node === this.#options.node) return Promise.resolve({ kind: "here" });
+    const url = this.view.nodes.get(node)?.apiUrl ?? "";
+    return Promise.resolve(
+      url === "" ? { kind: "registry" } : { kind: "agent", url },
+    );
+  }
+
+  report(facts: HostFacts): Promise<void> {
+    this.#facts = facts;
+    this.#loop?.joinAgain();
+    return Promise.resolve();
+  }
+
+  reconnect(): void {
+    this.#loop?.reconnect();
+  }
+
+  start(onChange: () => void): void {
+    this.#onChange = onChange;
+    onChange();
+    this.#loop = new JoinLoop({ ...this.#options, listener: this });
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop?.stop();
+    await this.#keep();
+  }
+
+  async leave(
+    { force }: { readonly force: boolean },
+  ): Promise<readonly Prefix[]> {
+    const { node, store, peers } = this.#options;
+    if (this.#link.state === "left") return [];
+    await this.#loop?.stop();
+    try {
+      await tellLeave(peers, this.#options, this.#link.url);
+    } catch (error) {
+      if (!force) {
+        this.#loop = new JoinLoop({ ...this.#options, listener: this });
+        throw error;
+      }
+      log.warn("Leaving without telling the registry: {error}", { error });
+    }
+    const left = this.#subnets;
+    const allocator = await this.allocators.find(node);
+    this.#setLink({ state: "left", problem: "" });
+    await allocator?.releaseAll(() => true, {
+      cause: "node gone",
+      text: "its node has left the cluster",
+    });
+    await allocator?.exclusive(async () => {
+      await store.commit({ deletes: [poolKey(node), FENCED_KEY] });
+    });
+    await deleteAddresses(store, node);
+    this.#subnets = [];
+    await this.allocators.drop(node);
+    this.view.clear();
+    await this.#snapshot.clear();
+    this.#onChange();
+    return left;
+  }
+
+  request(): JoinRequest {
+    const { node, instanceId } = this.#options;
+    return {
+      node,
+      instanceId,
+      ...this.#facts,
+      heldSubnets: this.#subnets,
+      clusterId: this.cluster?.clusterId ?? "",
+    };
+  }
+
+  async onJoined(
+    peer: RegistryPeer,
+    answer: JoinAnswer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node, store, now } = this.#options;
+    const { clusterId, networks, subnets } = answer;
+    if (this.cluster?.clusterId !== clusterId) {
+      await this.#snapshot.saveConfig({
+        clusterId,
+        networks,
+        createdAtMs: now(),
+      });
+    }
+    if (this.#subnets.length === 0) {
+      const pages = answer.hasHandover
+        ? peer.handover(this.#options, signal)
+        : noPages();
+      this.#subnets = await takeOver(store, node, { subnets, pages });
+    }
+    if (answer.hasHandover) await peer.finishHandover(this.#options, signal);
+    if (this.#link.state === "fenced") {
+      await store.commit({ deletes: [FENCED_KEY] });
+    }
+    const state = peer.url === "" ? "hosted" : "joined";
+    if (this.#link.state !== state || this.#link.url !== peer.url) {
+      log.info("Joined through {url} with {subnets}", {
+        url: peer.url || "this agent",
+        subnets: this.#subnets.map(formatPrefix).join(" and "),
+      });
+    }
+    this.#setLink({ state, problem: "", url: peer.url });
+  }
+
+  onEvent(event: ClusterEvent): void {
+    if (event.trust) this.#options.onTrust?.(event.trust);
+    this.view.apply(event);
+    this.#onChange();
+    void this.#keep();
+  }
+
+  onLost(peer: RegistryPeer, error: NetError): void {
+    log.warn("Cannot follow the registry at {url}, trying again: {error}", {
+      url: peer.url,
+      error: error.message,
+    });
+    // A fenced node is that until a registry takes it in.
+    if (this.#link.state === "fenced") return;
+    this.#setLink({ state: "unreachable", problem: error.message });
+  }
+
+  async onRefused(peer: RegistryPeer, error: NetError): Promise<void> {
+    const { url } = peer;
+    const problem = error.message;
+    if (problem !== this.#link.problem) {
+      log.error("{url} refuses this node: {problem}", { url, problem });
+    }
+    this.#setLink({ state: "fenced", problem, url });
+    if (this.#subnets.length === 0) return;
+    try {
+      const puts = [{ key: FENCED_KEY, value: problem }];
+      await this.#options.store.commit({ puts });
+    } catch (error) {
+      log.error("Cannot keep that this node is fenced: {error}", { error });
+    }
+  }
+
+  /** Keeps what the cluster looks like. Where that fails it is tried with the next change. */
+  async #keep(): Promise<void> {
+    try {
+      await this.#snapshot.save(this.view);
+    } catch (error) {
+      log.warn("Cannot keep what the cluster looks like: {error}", { error });
+    }
+  }
+
+  #setLink(
+    link: Pick<RegistryLink, "state" | "problem"> & { readonly url?: string },
+  ): void {
+    const isSame = link.state === this.#link.state;
+    const sinceMs = isSame ? this.#link.sinceMs : this.#options.now();
+    this.#link = { ...this.#link, ...link, sinceMs };
+    this.#onChange();
+  }
+}

@@ -1,0 +1,65 @@
+import type { JoinRequest } from "../registry/plan/join.ts";
+import type { SubnetOwner } from "../registry/plan/settling.ts";
+import type { Allocation } from "../addresses/plan/allocation.ts";
+import type { ClusterEvent } from "../registry/view.ts";
+import { HEARTBEAT_INTERVAL_MS } from "../registry/liveness.ts";
+import type {
+  AgentIdentity,
+  JoinAnswer,
+  RegistryPeer,
+} from "../registry/peer.ts";
+import type { SharedRegistry } from "../registry/shared_registry.ts";
+
+const PAGE = 1000;
+
+/** The registry that this very agent hosts, as its own node joins it. */
+export class LocalRegistryPeer implements RegistryPeer {
+  readonly url = "";
+  readonly #registry: SharedRegistry;
+
+  constructor(registry: SharedRegistry) {
+    this.#registry = registry;
+  }
+
+  async join(request: JoinRequest): Promise<JoinAnswer> {
+    const { pools, cluster } = await this.#registry.whenAsked();
+    const { subnets, hasHandover } = await pools.join(request);
+    const { clusterId, networks } = cluster;
+    // What is shared is not restored from a backup of one of its hosts.
+    return { clusterId, networks, subnets, hasHandover, isSettling: false };
+  }
+
+  async reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+  ): Promise<void> {
+    await this.#registry.require().takeOwners(agent, owners);
+  }
+
+  async heartbeat({ node, instanceId }: AgentIdentity): Promise<number> {
+    await this.#registry.require().membership.heartbeat(node, instanceId);
+    return HEARTBEAT_INTERVAL_MS;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
+    yield* this.#registry.require().membership.watch(signal);
+  }
+
+  async *handover(agent: AgentIdentity): AsyncGenerator<readonly Allocation[]> {
+    const { pools } = this.#registry.require();
+    let page: Allocation[] = [];
+    do {
+      const behind = page.at(-1)?.addresses[0]?.address;
+      page = await pools.handover(agent, { behind, limit: PAGE });
+      yield page;
+    } while (page.length === PAGE);
+  }
+
+  async finishHandover(agent: AgentIdentity): Promise<void> {
+    await this.#registry.require().pools.finishHandover(agent);
+  }
+
+  async leave(agent: AgentIdentity): Promise<void> {
+    await this.#registry.require().pools.remove({ ...agent, force: true });
+  }
+}

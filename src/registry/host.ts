@@ -1,0 +1,287 @@
+import { getLogger } from "@logtape/logtape";
+import type { SubnetOwner } from "./plan/settling.ts";
+import type { ClusterConfig } from "./plan/state.ts";
+import { NetError } from "../base/error.ts";
+import type { Lifetimes } from "../security/certificates.ts";
+import type { IdentityRegistry } from "../security/identity_registry.ts";
+import type { Trust } from "../security/trust.ts";
+import type { Carve } from "../net/carve.ts";
+import type { Store } from "../store/store.ts";
+import { DEFAULT_NETWORK } from "../agent/agent_options.ts";
+import { Allocators } from "../addresses/allocators.ts";
+import {
+  type ClusterLedger,
+  createClusterLedger,
+  readClusterCommits,
+} from "./cluster_model.ts";
+import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
+import type { NodePlace } from "../member/member.ts";
+import { hasGivenCertificates, openIdentity } from "./authority.ts";
+import { type Clocks, OwnLiveness } from "./liveness.ts";
+import { Membership } from "./nodes.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import { NodePools } from "./pools.ts";
+import { Registry } from "./registry.ts";
+import type { AgentIdentity } from "./peer.ts";
+import { migrateState } from "../state/schema.ts";
+import { SettlingTime } from "./settling.ts";
+import { SharedLiveness } from "./shared_liveness.ts";
+import { sleep } from "../base/sleep.ts";
+
+/** Time to the next watch after one that failed, in ms. */
+const REWATCH_MS = 500;
+/** How often it is looked what identities have ended, in ms. */
+const TIDY_INTERVAL_MS = 60_000;
+
+const log = getLogger(["stellar-net", "agent", "registry"]);
+
+/** What a registry is hosted with. */
+export interface RegistryHostOptions extends Clocks {
+  /** The node of this agent. */
+  readonly node: string;
+  /** Random id of its state. */
+  readonly instanceId: string;
+  readonly store: Store;
+  /**
+   * Whether other agents host the same registry. Then the node of this agent
+   * joins as all do; otherwise its own addresses are in the same store.
+   */
+  readonly isShared: boolean;
+  /** Networks to create the cluster with. Empty: those that it has, or the default. */
+  readonly networks: readonly Carve[];
+  /** How long a released address is not given again while others are free, in ms. */
+  readonly coolDownMs: number;
+  /** Makes a random id. */
+  readonly randomId: () => string;
+  /** Default: nothing is counted. */
+  readonly metrics?: AgentMetrics;
+  /** Whether certificates are an operator's own: the cluster's authority signs none. Default: it does. */
+  readonly hasGivenCertificates?: boolean;
+  /** How long certificates last, where it is not as usual. */
+  readonly certificateLifetimes?: Partial<Lifetimes>;
+}
+
+/** The registry that is in a store, with the addresses of nodes without an agent. */
+export class RegistryHost {
+  readonly registry: Registry;
+  readonly membership: Membership;
+  readonly pools: NodePools;
+  readonly allocators: Allocators;
+  readonly cluster: ClusterConfig;
+  /** The cluster's certificate authority. */
+  readonly identity: IdentityRegistry;
+  /** How it stands after a restore. */
+  readonly settling: SettlingTime;
+  /** What is done before another host gets a subnet. */
+  beforeJoin: () => Promise<unknown> = () => Promise.resolve();
+  readonly #options: RegistryHostOptions;
+  readonly #ledger: ClusterLedger;
+  readonly #liveness: SharedLiveness | undefined;
+  readonly #stop = new AbortController();
+  #following: Promise<void> = Promise.resolve();
+  #tidiedAtMs = -Infinity;
+
+  private constructor(
+    options: RegistryHostOptions,
+    started: {
+      readonly ledger: ClusterLedger;
+      readonly registry: Registry;
+      readonly membership: Membership;
+      readonly liveness: SharedLiveness | undefined;
+      readonly cluster: ClusterConfig;
+      readonly identity: IdentityRegistry;
+      readonly settling: SettlingTime;
+    },
+  ) {
+    const { node, isShared } = options;
+    this.#options = options;
+    this.#ledger = started.ledger;
+    this.#liveness = started.liveness;
+    this.registry = started.registry;
+    this.membership = started.membership;
+    this.cluster = started.cluster;
+    this.identity = started.identity;
+    this.settling = started.settling;
+    this.allocators = new Allocators({
+      ...options,
+      keeps: (asked) => this.#keeps(asked),
+    });
+    this.pools = new NodePools({
+      ...options,
+      ...started,
+      self: isShared ? undefined : node,
+      claimOwn: () => this.beforeJoin(),
+      allocators: this.allocators,
+      revoke: async (name) => {
+        await this.identity.revoke({ role: "node", name }, "node removed");
+      },
+    });
+    this.identity.onChange(() => this.membership.onTrustChanged());
+  }
+
+  /**
+   * Hosts the registry that is in a store: the cluster is created, or found.
+   *
+   * @throws {NetError} `failed_precondition` when the cluster has other
+   * networks, `unavailable` when the store is out of reach
+   */
+  static async open(options: RegistryHostOptions): Promise<RegistryHost> {
+    const { node, instanceId, store, isShared, networks } = options;
+    const { now, uptimeMs, randomId } = options;
+    if (isShared) await migrateState(store);
+    const settling = await SettlingTime.begin(store, { uptimeMs });
+    const ledger = createClusterLedger({
+      store,
+      now,
+      isShared,
+      onCommitted: (changes) => membership.onCommitted(changes),
+    });
+    let trust = (): Trust | undefined => undefined;
+    const liveness = isShared
+      ? new SharedLiveness({
+        id: instanceId,
+        store,
+        now,
+        uptimeMs,
+        onChange: (name) => membership.onLivenessChanged(name),
+      })
+      : undefined;
+    const membership = new Membership(ledger, {
+      self: isShared ? undefined : node,
+      liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
+      settling: () => settling.now,
+      trust: () => trust(),
+    });
+    const registry = new Registry(ledger, () => settling.now);
+    const found = await registry.config();
+    const cluster = found && networks.length === 0
+      ? found
+      : await registry.create({
+        clusterId: randomId(),
+        networks: networks.length > 0 ? networks : [DEFAULT_NETWORK],
+        createdAtMs: now(),
+      });
+    const identity = await openIdentity(options, { registry, cluster });
+    trust = () => identity.knownTrust;
+    return new RegistryHost(options, {
+      ledger,
+      registry,
+      membership,
+      liveness,
+      cluster,
+      identity,
+      settling,
+    });
+  }
+
+  /**
+   * The cluster's certificate authority.
+   *
+   * @throws {NetError} `failed_precondition` where it signs nothing
+   */
+  requireIdentity(): IdentityRegistry {
+    if (this.#options.hasGivenCertificates) throw hasGivenCertificates();
+    return this.identity;
+  }
+
+  /** Begins to follow what other agents that host the registry do. */
+  start(): void {
+    if (!this.#liveness) return;
+    this.identity.start();
+    this.#liveness.start();
+    this.#following = this.#follow();
+  }
+
+  /** Stops following. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#following;
+    await this.identity.stop();
+    await this.#liveness?.stop();
+  }
+
+  /** Runs a function while nothing about the cluster is changed in this agent's own store. */
+  hold<T>(run: () => Promise<T>): Promise<T> {
+    return this.#options.isShared ? run() : this.#ledger.exclusive(run);
+  }
+
+  /** Which agent answers for the addresses of a node that is not this agent's. */
+  async placeOf(node: string): Promise<NodePlace> {
+    const record = await this.registry.node(node);
+    return record && record.instanceId !== "" && record.apiUrl !== ""
+      ? { kind: "agent", url: record.apiUrl }
+      : { kind: "here" };
+  }
+
+  /**
+   * Takes in who had which subnet before the registry was restored, as an
+   * agent remembers it. Afterwards it is too late.
+   *
+   * @throws {NetError} `failed_precondition` when the agent has not joined
+   */
+  async takeOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+  ): Promise<void> {
+    await this.registry.checkAgent(agent);
+    if (!this.settling.now) return;
+    this.settling.countReport();
+    await this.registry.keepForOwners(agent.node, owners);
+  }
+
+  /** Removes the nodes that have been silent for so long, and tells who has fallen silent. */
+  async look(reclaimAfterMs: number | undefined): Promise<void> {
+    await this.settling.look();
+    for (const node of await this.membership.look(reclaimAfterMs)) {
+      const removal = { node, instanceId: "", force: true };
+      await this.pools.remove(removal, { isReclaimed: true });
+    }
+    const uptimeMs = this.#options.uptimeMs();
+    if (uptimeMs - this.#tidiedAtMs < TIDY_INTERVAL_MS) return;
+    this.#tidiedAtMs = uptimeMs;
+    await this.identity.tidy();
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    const { store } = this.#options;
+    while (!signal.aborted) {
+      try {
+        for await (const event of store.watch(CLUSTER_PREFIX, { signal })) {
+          const commits = event.kind === "changes"
+            ? readClusterCommits(event.changes)
+            : undefined;
+          for (const commit of commits ?? [undefined]) {
+            this.#ledger.takeIn(commit);
+          }
+          if (!commits) this.membership.onGap();
+        }
+      } catch (error) {
+        if (!(error instanceof NetError)) throw error;
+        log.debug("Watching the registry's store again: {error}", { error });
+        this.#options.metrics?.watchRestarted();
+      }
+      await sleep(REWATCH_MS, signal);
+    }
+  }
+
+  async #keeps(node: string): Promise<boolean> {
+    const record = await this.registry.node(node);
+    if (!record || record.subnets.length === 0) return false;
+    if (this.#isSelf(node) || record.instanceId === "") return true;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot reach the addresses of node "${node}": its own agent hands them out${
+        record.apiUrl === ""
+          ? ", and cannot be reached from other hosts: start it with --listen"
+          : `, at ${record.apiUrl}`
+      }`,
+    );
+  }
+
+  /** Whether it is this agent's own node, with its addresses in this store. */
+  #isSelf(node: string): boolean {
+    const { node: self, isShared } = this.#options;
+    return !isShared && node === self;
+  }
+}

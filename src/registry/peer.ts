@@ -1,0 +1,87 @@
+import type { JoinRequest } from "./plan/join.ts";
+import type { Allocation } from "../addresses/plan/allocation.ts";
+import type { SubnetOwner } from "./plan/settling.ts";
+import type { Carve } from "../net/carve.ts";
+import type { Prefix } from "../net/prefix.ts";
+import { NetError } from "../base/error.ts";
+import type { ClusterEvent } from "./view.ts";
+
+/** An agent as the registry knows it. */
+export interface AgentIdentity {
+  readonly node: string;
+  /** Random id of its state. */
+  readonly instanceId: string;
+}
+
+/** What a node that joins is told. */
+export interface JoinAnswer {
+  readonly clusterId: string;
+  readonly networks: readonly Carve[];
+  /** One of each network, in their order. */
+  readonly subnets: readonly Prefix[];
+  /** Whether there are addresses to take over first. */
+  readonly hasHandover: boolean;
+  /** Whether the registry was restored, and asks who had what. */
+  readonly isSettling: boolean;
+}
+
+/**
+ * The registry as a node that joins sees it. Every call throws a NetError:
+ * `unavailable` or `deadline_exceeded` when it is out of reach, else what the
+ * registry says.
+ */
+export interface RegistryPeer {
+  /** URL of the agent that hosts it. */
+  readonly url: string;
+  join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer>;
+  /** Says who had which subnet before this node joined. */
+  reportOwners(
+    agent: AgentIdentity,
+    owners: readonly SubnetOwner[],
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** Says that a node is alive. @returns when to come again, in ms */
+  heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number>;
+  /** Follows the cluster. It ends with an error, or with the signal. */
+  watch(signal: AbortSignal): AsyncIterable<ClusterEvent>;
+  /** The addresses to take over, in pages. */
+  handover(
+    agent: AgentIdentity,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly Allocation[]>;
+  finishHandover(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
+  /** Takes a node out of the cluster. */
+  leave(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
+}
+
+/** How long it may take to find one that answers, in ms. */
+const LEAVE_TIMEOUT_MS = 6_000;
+
+/**
+ * Tells the first registry that answers that a node leaves. Where the node is
+ * not known, or another host has its name, it has left already.
+ *
+ * @param lastUrl where it was reached last: asked first
+ * @throws {NetError} `unavailable` when none answers
+ */
+export async function tellLeave(
+  peers: readonly RegistryPeer[],
+  agent: AgentIdentity,
+  lastUrl: string,
+): Promise<void> {
+  const inTurn = [...peers].sort((a, b) =>
+    Number(b.url === lastUrl) - Number(a.url === lastUrl)
+  );
+  const timeoutMs = Math.max(1_000, LEAVE_TIMEOUT_MS / peers.length);
+  let failure: unknown;
+  for (const peer of inTurn) {
+    try {
+      return await peer.leave(agent, AbortSignal.timeout(timeoutMs));
+    } catch (error) {
+      const code = error instanceof NetError ? error.code : undefined;
+      if (code === "not_found" || code === "already_exists") return;
+      failure ??= error;
+    }
+  }
+  throw failure;
+}

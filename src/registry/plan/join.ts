@@ -1,0 +1,187 @@
+import { formatPrefix, type Prefix } from "../../net/prefix.ts";
+import { type Refusal, refuse } from "../../base/plan.ts";
+import {
+  type ClusterPlan,
+  createNode,
+  type HostReport,
+  planClaimOf,
+  planned,
+  putIfChanged,
+  relevantPrefixes,
+} from "./plan.ts";
+import type {
+  ClusterChange,
+  ClusterState,
+  NetworkSlices,
+  NodeRecord,
+} from "./state.ts";
+
+/** What a node tells about itself when it joins. */
+export interface JoinRequest extends HostReport {
+  /** The subnets that it hands out addresses of already; empty for none. */
+  readonly heldSubnets: readonly Prefix[];
+  /** Id of the cluster that it has joined before; empty for none. */
+  readonly clusterId: string;
+}
+
+/** Who asks for a node's removal. */
+export interface RemovalRequest {
+  readonly node: string;
+  /** The node itself, by the id of its state; empty: an operator. */
+  readonly instanceId: string;
+  /** Whether it is heard of. */
+  readonly isAlive: boolean;
+  /** Also when it is alive. */
+  readonly force: boolean;
+}
+
+/**
+ * Plans a node's join: its record, and one subnet of each network. What it
+ * holds already it keeps; where that belongs to another node now, it is
+ * refused (fenced).
+ */
+export function planJoin(
+  state: ClusterState,
+  request: JoinRequest,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const { node, instanceId, advertised, apiUrl, heldSubnets } = request;
+  const known = state.nodes.get(node);
+  const refusal = refuseStranger(state, request) ??
+    refuseOther(known, request) ?? refuseFenced(state, request);
+  if (refusal) return refusal;
+  const subnets = heldSubnets.length > 0 ? heldSubnets : known?.subnets ?? [];
+  const record: NodeRecord = {
+    ...known ?? createNode(node, nowMs),
+    instanceId,
+    advertised,
+    apiUrl,
+    subnets,
+    localPrefixes: relevantPrefixes(state, { subnets }, request.localPrefixes),
+  };
+  const claim = planClaimOf(state, record, nowMs);
+  if (claim.kind === "refused") return claim;
+  const kept = subnets.filter((s) => !isOwner(state, s, node));
+  const has = new Set(claim.answer.map(formatPrefix));
+  const lost = (known?.subnets ?? []).filter((s) => !has.has(formatPrefix(s)));
+  return planned(claim.answer, [
+    ...lost.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "released", node, sinceMs: nowMs },
+    })),
+    ...kept.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "owned", node, sinceMs: nowMs },
+    })),
+    ...claim.changes,
+    ...putIfChanged(known, { ...record, subnets: claim.answer }),
+  ]);
+}
+
+/** Plans that a node is forgotten and its subnets are free. */
+export function planRemoval(
+  state: ClusterState,
+  request: RemovalRequest,
+  nowMs: number,
+): ClusterPlan<readonly Prefix[]> {
+  const { node, instanceId, isAlive, force } = request;
+  const known = state.nodes.get(node);
+  if (!known) {
+    return refuse("not_found", `Cannot remove node "${node}": it is not known`);
+  }
+  if (instanceId !== "" && instanceId !== known.instanceId) {
+    return refuse(
+      "already_exists",
+      `Cannot remove node "${node}": another host has that name now`,
+    );
+  }
+  if (instanceId === "" && isAlive && !force) {
+    return refuse(
+      "failed_precondition",
+      `Cannot remove node "${node}": it is alive; run "stellar-net node leave" there, or force the removal`,
+    );
+  }
+  return planned(known.subnets, [
+    ...known.subnets.map((subnet): ClusterChange => ({
+      kind: "subnet",
+      subnet,
+      record: { state: "released", node, sinceMs: nowMs },
+    })),
+    { kind: "node", name: node, record: undefined },
+  ]);
+}
+
+function refuseStranger(
+  { config }: ClusterState,
+  { clusterId }: JoinRequest,
+): Refusal | undefined {
+  return clusterId === "" || clusterId === config?.clusterId
+    ? undefined
+    : refuse(
+      "failed_precondition",
+      `Cannot join the cluster ${config?.clusterId}: the node belongs to cluster ${clusterId}; ` +
+        `name an agent of that one with --join, or leave it first with "stellar-net node leave --force" and start the agent again`,
+    );
+}
+
+function refuseOther(
+  known: NodeRecord | undefined,
+  { node, instanceId }: JoinRequest,
+): Refusal | undefined {
+  return !known || known.instanceId === "" || known.instanceId === instanceId
+    ? undefined
+    : refuse(
+      "already_exists",
+      `Cannot join as "${node}": another host with that name is known; ` +
+        `give this one another --node, or if that host is gone, take over with "stellar-net node remove ${node}"`,
+    );
+}
+
+function refuseFenced(
+  state: ClusterState,
+  { node, heldSubnets }: JoinRequest,
+): Refusal | undefined {
+  const networks = new Set<NetworkSlices>();
+  for (const subnet of heldSubnets) {
+    const place = state.locate(subnet);
+    const obstacle = place && networks.has(place.slices)
+      ? `it is the second one of ${formatPrefix(place.slices.carve.network)}`
+      : obstacleTo(state, subnet, node);
+    if (obstacle !== undefined) {
+      return refuse(
+        "failed_precondition",
+        `Cannot join with the subnet ${
+          formatPrefix(subnet)
+        }: ${obstacle}; node "${node}" is fenced: ` +
+          `stop its containers, run "stellar-net node leave" there and start its agent again`,
+      );
+    }
+    if (place) networks.add(place.slices);
+  }
+  return undefined;
+}
+
+/** Why a node cannot go on with a subnet, undefined when it can. */
+function obstacleTo(
+  state: ClusterState,
+  subnet: Prefix,
+  node: string,
+): string | undefined {
+  const place = state.locate(subnet);
+  if (!place) return "it is no subnet of this cluster";
+  const record = place.slices.get(place.index);
+  if (!record || record.state === "released" || record.node === node) {
+    return undefined;
+  }
+  return record.state === "owned"
+    ? `it belongs to node "${record.node}" now`
+    : "it is reserved now";
+}
+
+function isOwner(state: ClusterState, subnet: Prefix, node: string): boolean {
+  const place = state.locate(subnet);
+  const record = place?.slices.get(place.index);
+  return record?.state === "owned" && record.node === node;
+}

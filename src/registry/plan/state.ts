@@ -1,0 +1,242 @@
+import type { Address } from "../../net/address.ts";
+import {
+  type Carve,
+  sliceAt,
+  sliceCount,
+  sliceIndex,
+  slicesOverlapping,
+} from "../../net/carve.ts";
+import { OffsetSet } from "../../net/offset_set.ts";
+import { formatPrefix, overlaps, type Prefix } from "../../net/prefix.ts";
+
+/** What the cluster was created with. */
+export interface ClusterConfig {
+  /** Random, made once. */
+  readonly clusterId: string;
+  /** The networks in their order; they do not overlap. */
+  readonly networks: readonly Carve[];
+  readonly createdAtMs: number;
+}
+
+/** A prefix that a host uses for something else. */
+export interface LocalPrefix {
+  readonly prefix: Prefix;
+  /** The interface that it was seen on. */
+  readonly device: string;
+}
+
+/** A node that is known. */
+export interface NodeRecord {
+  readonly name: string;
+  /** Random id of its state; empty when it was registered over the API and runs no agent. */
+  readonly instanceId: string;
+  /** The addresses that other hosts route through, at most one of each family. */
+  readonly advertised: readonly Address[];
+  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  readonly apiUrl: string;
+  /** Its subnets, one of each network, or none. */
+  readonly subnets: readonly Prefix[];
+  /** The prefixes of its host that overlap a network. */
+  readonly localPrefixes: readonly LocalPrefix[];
+  readonly joinedAtMs: number;
+}
+
+/** What became of a slice that was used once. */
+export type SubnetRecord =
+  | { readonly state: "owned"; readonly node: string; readonly sinceMs: number }
+  | {
+    readonly state: "released";
+    readonly node: string;
+    readonly sinceMs: number;
+  }
+  | {
+    readonly state: "reserved";
+    /** The node that it is kept for; empty for none. */
+    readonly node: string;
+    /** Why, for people; empty when no reason was given. */
+    readonly reason: string;
+    readonly sinceMs: number;
+  };
+
+/** An extra route. */
+export interface RouteRecord {
+  readonly destination: Prefix;
+  readonly target: Address;
+  readonly addedAtMs: number;
+}
+
+/** A change of the cluster's state. An undefined record is a removal. */
+export type ClusterChange =
+  | { readonly kind: "config"; readonly config: ClusterConfig }
+  | {
+    readonly kind: "node";
+    readonly name: string;
+    readonly record: NodeRecord | undefined;
+  }
+  | {
+    readonly kind: "subnet";
+    readonly subnet: Prefix;
+    readonly record: SubnetRecord | undefined;
+  }
+  | {
+    readonly kind: "route";
+    readonly destination: Prefix;
+    readonly record: RouteRecord | undefined;
+  };
+
+/** A prefix that some host uses, as a reason not to hand out what it overlaps. */
+export interface Conflict extends LocalPrefix {
+  readonly node: string;
+}
+
+/** The slices of one network that were ever used. */
+export class NetworkSlices {
+  readonly carve: Carve;
+  readonly #records = new Map<bigint, SubnetRecord>();
+  readonly #used: OffsetSet;
+
+  constructor(carve: Carve) {
+    this.carve = carve;
+    this.#used = new OffsetSet(
+      carve.subnetPrefixLength - carve.network.length,
+    );
+  }
+
+  /** What became of a slice, undefined when it was never used. */
+  get(index: bigint): SubnetRecord | undefined {
+    return this.#records.get(index);
+  }
+
+  /** The used slices, in no order. */
+  entries(): IterableIterator<[bigint, SubnetRecord]> {
+    return this.#records.entries();
+  }
+
+  /** The first slice from an index on that was never used, undefined when there is none. */
+  nextUnused(from: bigint): bigint | undefined {
+    return this.#used.nextOut(from, sliceCount(this.carve) - 1n);
+  }
+
+  set(index: bigint, record: SubnetRecord | undefined): void {
+    if (record) {
+      this.#records.set(index, record);
+      this.#used.add(index);
+    } else {
+      this.#records.delete(index);
+      this.#used.delete(index);
+    }
+  }
+}
+
+/** The cluster as the registry knows it. */
+export class ClusterState {
+  /** Rises with every commit that changes something. */
+  revision = 0;
+  #config: ClusterConfig | undefined;
+  #slices: readonly NetworkSlices[] = [];
+  readonly #nodes = new Map<string, NodeRecord>();
+  readonly #routes = new Map<string, RouteRecord>();
+
+  /** Undefined until the cluster is created. */
+  get config(): ClusterConfig | undefined {
+    return this.#config;
+  }
+
+  /** The slices of each network, in the order of the networks. */
+  get networks(): readonly NetworkSlices[] {
+    return this.#slices;
+  }
+
+  /** All nodes that are known, by name. */
+  get nodes(): ReadonlyMap<string, NodeRecord> {
+    return this.#nodes;
+  }
+
+  /** The extra routes, by destination. */
+  get routes(): ReadonlyMap<string, RouteRecord> {
+    return this.#routes;
+  }
+
+  /** The network and index of a slice, undefined when the prefix is none. */
+  locate(
+    subnet: Prefix,
+  ): { readonly slices: NetworkSlices; readonly index: bigint } | undefined {
+    for (const slices of this.#slices) {
+      const index = sliceIndex(slices.carve, subnet);
+      if (index !== undefined) return { slices, index };
+    }
+    return undefined;
+  }
+
+  /** What a host uses that overlaps a prefix, undefined when nothing does. */
+  conflictWith(prefix: Prefix): Conflict | undefined {
+    for (const conflict of this.conflicts()) {
+      if (overlaps(conflict.prefix, prefix)) return conflict;
+    }
+    return undefined;
+  }
+
+  /** The prefixes that hosts use and that overlap a network: each once. */
+  conflicts(): Iterable<Conflict> {
+    return this.#conflicts.values();
+  }
+  readonly #conflicts = new Map<string, Conflict>();
+
+  /**
+   * The first slice that was never used and is free of conflicts, undefined
+   * when there is none.
+   *
+   * @param findConflict what a host uses that overlaps a slice
+   */
+  nextFree(
+    slices: NetworkSlices,
+    findConflict: (slice: Prefix) => LocalPrefix | undefined,
+  ): Prefix | undefined {
+    let from = 0n;
+    while (true) {
+      const index = slices.nextUnused(from);
+      if (index === undefined) return undefined;
+      const slice = sliceAt(slices.carve, index);
+      const conflict = findConflict(slice);
+      if (!conflict) return slice;
+      from = slicesOverlapping(slices.carve, conflict.prefix)!.last + 1n;
+    }
+  }
+
+  /** Carries a planned change out. */
+  apply(change: ClusterChange): void {
+    switch (change.kind) {
+      case "config":
+        this.#config = change.config;
+        this.#slices = change.config.networks.map((c) => new NetworkSlices(c));
+        break;
+      case "node":
+        if (change.record) this.#nodes.set(change.name, change.record);
+        else this.#nodes.delete(change.name);
+        this.#collectConflicts();
+        break;
+      case "subnet": {
+        const place = this.locate(change.subnet);
+        place?.slices.set(place.index, change.record);
+        break;
+      }
+      case "route":
+        if (change.record) {
+          this.#routes.set(formatPrefix(change.destination), change.record);
+        } else this.#routes.delete(formatPrefix(change.destination));
+        break;
+    }
+  }
+
+  #collectConflicts(): void {
+    this.#conflicts.clear();
+    for (const { name, localPrefixes } of this.#nodes.values()) {
+      for (const local of localPrefixes) {
+        const key = formatPrefix(local.prefix);
+        if (!this.#conflicts.has(key)) {
+          this.#conflicts.set(key, { ...local, node: name });
+        }
+      }
+    }
+  }
+}

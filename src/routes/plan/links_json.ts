@@ -1,0 +1,191 @@
+import type { Address, Family } from "../../net/address.ts";
+import {
+  type InterfaceAddress,
+  parseInterfaceAddress,
+} from "../../net/prefix.ts";
+import {
+  isFlag,
+  isNumber,
+  isText,
+  listOf,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "./tool_json.ts";
+
+/** An address of an interface, with what decides whether others may be told of it. */
+export interface LinkAddress extends InterfaceAddress {
+  /** Reach of the address (ip-address(8)): `global`, `link`, `host` or `site`. */
+  readonly scope: string;
+  /**
+   * Whether it may change or go by itself, or is not the main one of its
+   * prefix: temporary, deprecated, tentative or secondary.
+   */
+  readonly isTransient: boolean;
+}
+
+/** An interface of this host. */
+export interface HostLink {
+  readonly name: string;
+  /** What it is, such as `bridge` or `veth`; empty for hardware. */
+  readonly kind: string;
+  /** Whether it is switched on; a carrier is another matter. */
+  readonly isUp: boolean;
+  readonly mtuBytes: number;
+  /** Name of the bridge, or whatever else, that it is a port of; undefined for none. */
+  readonly master?: string;
+  readonly addresses: readonly LinkAddress[];
+}
+
+/** A way out of this host: a default route through one interface. */
+export interface DefaultRoute {
+  readonly family: Family;
+  readonly device: string;
+  /** Empty for a route without a next hop. */
+  readonly gateway: string;
+  /** The kernel takes the route with the smallest. */
+  readonly metric: number;
+}
+
+/**
+ * The interfaces in the output of `ip -json -details address show`
+ * (ip-address(8)).
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseLinks(text: string): HostLink[] {
+  const links = readRows<JsonLink>(text, { program: "ip", check: LINK });
+  return readStrictly("ip", () =>
+    links.flatMap((link) =>
+      // Some versions of `ip` print an empty object for what they filtered out.
+      link.ifname === undefined ? [] : [{
+        name: link.ifname,
+        kind: link.linkinfo?.info_kind ?? "",
+        isUp: link.flags?.includes("UP") ?? false,
+        mtuBytes: link.mtu ?? 0,
+        ...link.master !== undefined && { master: link.master },
+        addresses: (link.addr_info ?? []).flatMap(parseLinkAddress),
+      }]
+    ));
+}
+
+/**
+ * The ways in the output of `ip -json -4 route show default` (or `-6`); a route
+ * with several next hops has one for each.
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseDefaultRoutes(
+  text: string,
+  family: Family,
+): DefaultRoute[] {
+  const routes = readRows<JsonRoute>(text, { program: "ip", check: ROUTE });
+  return routes.flatMap((route) => {
+    if (route.dst !== "default") return [];
+    return (route.nexthops ?? [route]).flatMap(({ dev, gateway }) =>
+      dev === undefined ? [] : [{
+        family,
+        device: dev,
+        gateway: gateway ?? "",
+        metric: route.metric ?? 0,
+      }]
+    );
+  });
+}
+
+/**
+ * The values in the output of `grep -Hs "" PATH...`, by path: the lines of a
+ * file without surrounding space. What cannot be read is missing.
+ */
+export function parseFileLines(text: string): Map<string, string[]> {
+  const lines = new Map<string, string[]>();
+  for (const line of text.split("\n")) {
+    const at = line.indexOf(":");
+    if (at < 0) continue;
+    const path = line.slice(0, at);
+    const value = line.slice(at + 1).trim();
+    const values = lines.get(path);
+    if (values) values.push(value);
+    else lines.set(path, [value]);
+  }
+  return lines;
+}
+
+/** The interfaces that hold an address. */
+export function linksHolding(
+  links: readonly HostLink[],
+  address: Address,
+): HostLink[] {
+  return links.filter((link) =>
+    link.addresses.some((held) =>
+      held.address.family === address.family &&
+      held.address.value === address.value
+    )
+  );
+}
+
+const LINK = objectOf({
+  ifname: isText,
+  flags: listOf(isText),
+  mtu: isNumber,
+  master: isText,
+  linkinfo: objectOf({ info_kind: isText }),
+  addr_info: listOf(objectOf({
+    ...{ local: isText, prefixlen: isNumber, scope: isText },
+    ...{ temporary: isFlag, deprecated: isFlag },
+    ...{ tentative: isFlag, secondary: isFlag },
+  })),
+});
+
+const WAY = { dev: isText, gateway: isText };
+const ROUTE = objectOf({
+  ...WAY,
+  dst: isText,
+  metric: isNumber,
+  nexthops: listOf(objectOf(WAY)),
+});
+
+interface JsonLink {
+  readonly ifname?: string;
+  readonly flags?: readonly string[];
+  readonly mtu?: number;
+  readonly master?: string;
+  readonly linkinfo?: { readonly info_kind?: string };
+  readonly addr_info?: readonly JsonAddress[];
+}
+
+interface JsonAddress {
+  readonly local?: string;
+  readonly prefixlen?: number;
+  readonly scope?: string;
+  readonly temporary?: boolean;
+  readonly deprecated?: boolean;
+  readonly tentative?: boolean;
+  readonly secondary?: boolean;
+}
+
+interface JsonRoute {
+  readonly dst?: string;
+  readonly dev?: string;
+  readonly gateway?: string;
+  readonly metric?: number;
+  readonly nexthops?: readonly {
+    readonly dev?: string;
+    readonly gateway?: string;
+  }[];
+}
+
+function parseLinkAddress(json: JsonAddress): LinkAddress[] {
+  const { local, prefixlen } = json;
+  if (local === undefined || prefixlen === undefined) return [];
+  return [{
+    ...parseInterfaceAddress(`${local}/${prefixlen}`),
+    scope: json.scope ?? "global",
+    isTransient: [
+      json.temporary,
+      json.deprecated,
+      json.tentative,
+      json.secondary,
+    ].includes(true),
+  }];
+}

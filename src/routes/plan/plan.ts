@@ -1,0 +1,239 @@
+import type { Address } from "../../net/address.ts";
+import type { Prefix } from "../../net/prefix.ts";
+import type { DesiredRoute } from "./desired_route.ts";
+import {
+  defaultMetric,
+  isSameAddress,
+  type KernelRoute,
+  type KernelState,
+} from "./kernel_route.ts";
+import { NextHopLookup, type NextHopState } from "./next_hop.ts";
+
+/** A route as the agent installs it: one next hop, the default metric, nothing else. */
+export interface OwnRoute {
+  readonly destination: Prefix;
+  readonly gateway: Address;
+  readonly device: string;
+  /** The mark by which the agent knows its own routes. */
+  readonly protocol: number;
+}
+
+/** Why a route of the agent's own is removed. */
+export type RemovalCause =
+  /** Nothing asks for this destination. */
+  | "not wanted"
+  /** Another one of ours leads there as it should. */
+  | "duplicate"
+  /** Somebody else has a route to this destination. */
+  | "gives way"
+  /** Its next hop cannot be used. */
+  | "no next hop";
+
+/**
+ * A change of the kernel's routes. Each is carried out so that no route of
+ * anybody else can be hit, even one that came since the kernel was read.
+ */
+export type RouteOperation =
+  | { readonly kind: "add"; readonly route: OwnRoute }
+  /** Puts a route in the place of others of ours, without a moment in between. */
+  | {
+    readonly kind: "replace";
+    readonly route: OwnRoute;
+    /** What has its place: of ours, with the default metric. */
+    readonly previous: readonly KernelRoute[];
+    /** A metric that no route to the destination has. */
+    readonly spareMetric: number;
+  }
+  | {
+    readonly kind: "delete";
+    readonly route: KernelRoute;
+    readonly cause: RemovalCause;
+  };
+
+/** How it stands with a desired route. */
+export type RouteState =
+  | {
+    readonly kind: "installed";
+    readonly device: string;
+    /** Whether the interface sees its other end. */
+    readonly hasCarrier: boolean;
+  }
+  /** To be installed, or to be led through the right next hop. */
+  | { readonly kind: "pending" }
+  /** Somebody else's route to the same destination is there: ours is not installed. */
+  | { readonly kind: "conflict"; readonly foreign: KernelRoute }
+  | Exclude<NextHopState, { kind: "on link" }>
+  /** An earlier desired route has the same destination. */
+  | { readonly kind: "duplicate"; readonly of: DesiredRoute }
+  /** It could not be installed: what `ip` said. */
+  | { readonly kind: "failed"; readonly error: string }
+  /** Nobody looked: why not. */
+  | { readonly kind: "unknown"; readonly why: string };
+
+/** A desired route, and what has become of it. */
+export interface RouteStatus {
+  readonly route: DesiredRoute;
+  readonly state: RouteState;
+  /** What the kernel has for this destination, everybody's. */
+  readonly actual: readonly KernelRoute[];
+}
+
+/** What to do, and how it stands with each desired route, in their order. */
+export interface RoutePlan {
+  /** Additions and replacements, then deletions. None: all is as it should be. */
+  readonly operations: readonly RouteOperation[];
+  readonly routes: readonly RouteStatus[];
+}
+
+/**
+ * Plans what makes the kernel's own-marked routes the desired ones.
+ *
+ * A destination has one owner: where a route without our mark leads to the very
+ * same destination, whatever its metric, that one stays and ours goes. Routes
+ * for one type of service alone do not count: they leave other packets to us.
+ *
+ * @param protocol the mark of our own routes
+ */
+export function planRoutes(
+  desired: readonly DesiredRoute[],
+  kernel: KernelState,
+  { protocol }: { readonly protocol: number },
+): RoutePlan {
+  const nextHops = new NextHopLookup(kernel, protocol);
+  const actual = new PrefixMap<KernelRoute[]>();
+  for (const route of kernel.routes) {
+    const others = actual.get(route.destination);
+    if (others) others.push(route);
+    else actual.set(route.destination, [route]);
+  }
+  const first = new PrefixMap<DesiredRoute>();
+  const changes: RouteOperation[] = [];
+  const deletions: RouteOperation[] = [];
+  const routes = desired.map((route): RouteStatus => {
+    const here = actual.get(route.destination) ?? [];
+    const earlier = first.get(route.destination);
+    if (earlier) {
+      return { route, actual: here, state: { kind: "duplicate", of: earlier } };
+    }
+    first.set(route.destination, route);
+    const { state, operations } = planDestination(route, here, {
+      protocol,
+      nextHop: nextHops.find(route.nextHop),
+    });
+    for (const operation of operations) {
+      (operation.kind === "delete" ? deletions : changes).push(operation);
+    }
+    return { route, actual: here, state };
+  });
+  for (const route of kernel.routes) {
+    if (route.protocol === protocol && !first.get(route.destination)) {
+      deletions.push({ kind: "delete", route, cause: "not wanted" });
+    }
+  }
+  return { operations: [...changes, ...deletions], routes };
+}
+
+/** What a destination needs. */
+interface DestinationPlan {
+  readonly state: RouteState;
+  readonly operations: readonly RouteOperation[];
+}
+
+function planDestination(
+  { destination, nextHop: gateway }: DesiredRoute,
+  here: readonly KernelRoute[],
+  { protocol, nextHop }: {
+    readonly protocol: number;
+    readonly nextHop: NextHopState;
+  },
+): DestinationPlan {
+  const own = here.filter((route) => route.protocol === protocol);
+  const foreign = here.find((route) =>
+    route.protocol !== protocol && route.tos === ""
+  );
+  // A destination behind this very host is its own affair, and no conflict.
+  if (foreign && nextHop.kind !== "local") {
+    return {
+      state: { kind: "conflict", foreign },
+      operations: own.map(deletion("gives way")),
+    };
+  }
+  if (nextHop.kind !== "on link") {
+    return { state: nextHop, operations: own.map(deletion("no next hop")) };
+  }
+  const { device, hasCarrier } = nextHop;
+  const wanted: OwnRoute = { destination, gateway, device, protocol };
+  const kept = own.find((route) => isInstalled(wanted, route));
+  if (kept) {
+    return {
+      state: { kind: "installed", device, hasCarrier },
+      operations: own.length === 1
+        ? []
+        : own.filter((route) => route !== kept).map(deletion("duplicate")),
+    };
+  }
+  const previous = own.filter((route) => hasPlaceOf(wanted, route));
+  const rest = own.filter((route) => !hasPlaceOf(wanted, route));
+  return {
+    state: { kind: "pending" },
+    operations: [
+      previous.length === 0 ? { kind: "add", route: wanted } : {
+        kind: "replace",
+        route: wanted,
+        previous,
+        spareMetric: spare(here),
+      },
+      ...rest.map(deletion("duplicate")),
+    ],
+  };
+}
+
+function deletion(
+  cause: RemovalCause,
+): (route: KernelRoute) => RouteOperation {
+  return (route) => ({ kind: "delete", route, cause });
+}
+
+/** Whether a route is in every respect as the agent installs it. */
+function isInstalled(wanted: OwnRoute, route: KernelRoute): boolean {
+  const [way, ...more] = route.nextHops;
+  return hasPlaceOf(wanted, route) && route.type === "unicast" &&
+    route.attributes === "" && more.length === 0 && way !== undefined &&
+    way.device === wanted.device &&
+    isSameAddress(way.gateway, wanted.gateway) &&
+    !way.flags.includes("onlink");
+}
+
+/** Whether the kernel refuses to add the one beside the other. */
+function hasPlaceOf(wanted: OwnRoute, route: KernelRoute): boolean {
+  return route.metric === defaultMetric(wanted.destination.family) &&
+    route.tos === "";
+}
+
+/** A metric behind the default one that no route to a destination has. */
+function spare(here: readonly KernelRoute[]): number {
+  const taken = new Set(here.map(({ metric }) => metric));
+  let metric = defaultMetric(here[0]!.destination.family) + 1;
+  while (taken.has(metric)) metric++;
+  return metric;
+}
+
+/** Values by prefix. */
+class PrefixMap<T> {
+  readonly #values = new Map<number | bigint, T>();
+
+  get(prefix: Prefix): T | undefined {
+    return this.#values.get(keyOf(prefix));
+  }
+
+  set(prefix: Prefix, item: T): void {
+    this.#values.set(keyOf(prefix), item);
+  }
+}
+
+/** A number for IPv4, which is faster, and a bigint for IPv6: never equal. */
+function keyOf({ family, value, length }: Prefix): number | bigint {
+  return family === 4
+    ? Number(value) * 64 + length
+    : value * 256n + BigInt(length);
+}

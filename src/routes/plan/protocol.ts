@@ -1,0 +1,77 @@
+import { quote } from "../../net/address.ts";
+
+/**
+ * Numbers of routing protocols: who made a route (ip-route(8), `rt_protos`).
+ * The kernel keeps a number from 0 to 255 with each route and gives 2 a
+ * meaning; the rest is agreement.
+ */
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [1, "redirect"],
+  [2, "kernel"],
+  [3, "boot"],
+  [4, "static"],
+  [8, "gated"],
+  [9, "ra"],
+  [10, "mrt"],
+  [11, "zebra"],
+  [12, "bird"],
+  [13, "dnrouted"],
+  [14, "xorp"],
+  [15, "ntk"],
+  [16, "dhcp"],
+  [18, "keepalived"],
+  [42, "babel"],
+  [186, "bgp"],
+  [187, "isis"],
+  [188, "ospf"],
+  [189, "rip"],
+  [192, "eigrp"],
+]);
+
+const NUMBERS: ReadonlyMap<string, number> = new Map(
+  [...NAMES].map(([number, name]) => [name, number]),
+);
+
+/** What a route has for which `ip` shows no protocol: somebody typed `ip route add`. */
+export const PROTOCOL_BOOT = 3;
+
+/** The last of those that are no routing daemon's (ip-route(8)). */
+const PROTOCOL_STATIC = 4;
+
+/**
+ * Reads a protocol as `ip -json` prints it: a number, or a name where it knows
+ * one. Undefined for a name that only this host's `rt_protos` knows.
+ */
+export function parseProtocol(
+  value: string | number | undefined,
+): number | undefined {
+  if (value === undefined) return PROTOCOL_BOOT;
+  if (typeof value === "number") return value;
+  return /^\d+$/.test(value) ? Number(value) : NUMBERS.get(value);
+}
+
+/** Formats a protocol for people: by name where it has one. */
+export function formatProtocol(protocol: number | undefined): string {
+  return protocol === undefined
+    ? "unknown"
+    : NAMES.get(protocol) ?? String(protocol);
+}
+
+/**
+ * Parses the protocol that is to mark an agent's own routes.
+ *
+ * @throws {RangeError} when the kernel gives it a meaning (0 to 4), or another
+ * program marks its routes with it
+ */
+export function parseRouteProtocol(text: string): number {
+  const protocol = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : NaN;
+  if (!(protocol > PROTOCOL_STATIC && protocol <= 255)) {
+    throw new RangeError(`${quote(text)} is not a whole number from 5 to 255`);
+  }
+  const user = NAMES.get(protocol);
+  if (user === undefined) return protocol;
+  throw new RangeError(
+    `${quote(text)} marks the routes of ${user}: ` +
+      "choose a number that nothing else on this host uses, such as 83",
+  );
+}

@@ -1,0 +1,178 @@
+import type { OperationOutcome } from "./kernel_routes.ts";
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { DesiredRoute } from "./plan/desired_route.ts";
+import { describeOperation } from "./plan/ip_batch.ts";
+import type {
+  RouteOperation,
+  RoutePlan,
+  RouteState,
+  RouteStatus,
+} from "./plan/plan.ts";
+import { countRoutes, type RouteCounts } from "./plan/status.ts";
+
+/** `apply`: changes the kernel. `plan`: only says what it would change. `off`: does not even look. */
+export type RouteMode = "apply" | "plan" | "off";
+
+/** Why something was put right that had been right before. */
+export type RepairCause =
+  /** A route of ours had gone. */
+  | "missing"
+  /** It led elsewhere. */
+  | "changed"
+  /** There was one with our mark that nobody wants, or one too many. */
+  | "surplus"
+  /** Its next hop can be reached again. */
+  | "next hop back"
+  /** What had been in its way has gone. */
+  | "conflict gone";
+
+/** Repairs since the agent's start. */
+export interface Repairs {
+  readonly count: number;
+  readonly byCause: Readonly<Partial<Record<RepairCause, number>>>;
+  /** When the last one was, in ms since 1970; undefined before the first. */
+  readonly lastAtMs: number | undefined;
+}
+
+/** How it stands with this host's routes. */
+export interface RouteReport {
+  readonly mode: RouteMode;
+  /** When the kernel was last read, in ms since 1970; undefined before the first time. */
+  readonly lookedAtMs: number | undefined;
+  /** The desired routes in their order. */
+  readonly routes: readonly RouteStatus[];
+  readonly counts: RouteCounts;
+  /** What is left to do: all that there is in mode `plan`, what failed in mode `apply`. */
+  readonly operations: readonly RouteOperation[];
+  readonly repaired: Repairs;
+  /** Why the kernel is not as it should be, for people; undefined when that is nobody's fault. */
+  readonly error: string | undefined;
+}
+
+/** Puts a report together. */
+export function createReport(
+  report: Omit<RouteReport, "counts">,
+): RouteReport {
+  return { ...report, counts: countRoutes(report.routes) };
+}
+
+/** Desired routes of which nothing is known, and why. */
+export function unknownRoutes(
+  desired: readonly DesiredRoute[],
+  why: string,
+): RouteStatus[] {
+  const state: RouteState = { kind: "unknown", why };
+  return desired.map((route) => ({ route, state, actual: [] }));
+}
+
+/** The routes of a plan that was made after operations, with what was said of those that failed. */
+export function markFailures(
+  after: RoutePlan,
+  outcomes: readonly OperationOutcome[],
+): RouteStatus[] {
+  const errors = new Map<Prefix, string>();
+  for (const { operation, error } of outcomes) {
+    if (error !== undefined) {
+      errors.set(operation.route.destination, describe(operation, error));
+    }
+  }
+  return after.routes.map((status) => {
+    const error = errors.get(status.route.destination);
+    return status.state.kind === "pending" && error !== undefined
+      ? { ...status, state: { kind: "failed", error } }
+      : status;
+  });
+}
+
+/** Says what failed and is still to be done; undefined when nothing did. */
+export function describeFailures(
+  after: RoutePlan,
+  outcomes: readonly OperationOutcome[],
+): string | undefined {
+  const open = new Set(after.operations.map(identify));
+  const failed = outcomes.filter(({ operation, error }) =>
+    error !== undefined && open.has(identify(operation))
+  );
+  const [first] = failed;
+  if (first?.error === undefined) return undefined;
+  const more = failed.length - 1;
+  return describe(first.operation, first.error) +
+    (more > 0 ? `; so it is with ${more} more` : "") +
+    (first.error.includes("Operation not permitted")
+      ? '; run the agent with CAP_NET_ADMIN, or with "--routes plan" or "--routes off"'
+      : "");
+}
+
+/**
+ * What of the operations that were carried out was a repair: not for a new
+ * wish, but because the kernel was no longer as it had been left.
+ */
+export function findRepairs(
+  before: readonly RouteStatus[],
+  outcomes: readonly OperationOutcome[],
+): RepairCause[] {
+  // Of several with one destination the first counts.
+  const known = new Map(
+    before.map((status) =>
+      [formatPrefix(status.route.destination), status] as const
+    ).reverse(),
+  );
+  return outcomes.flatMap(({ operation, error }) => {
+    const status = known.get(formatPrefix(operation.route.destination));
+    return error === undefined ? repairCause(operation, status) ?? [] : [];
+  });
+}
+
+/** Adds repairs up. */
+export function addRepairs(
+  repairs: Repairs,
+  causes: readonly RepairCause[],
+  nowMs: number,
+): Repairs {
+  if (causes.length === 0) return repairs;
+  const byCause = { ...repairs.byCause };
+  for (const cause of causes) byCause[cause] = (byCause[cause] ?? 0) + 1;
+  return { count: repairs.count + causes.length, byCause, lastAtMs: nowMs };
+}
+
+function repairCause(
+  operation: RouteOperation,
+  before: RouteStatus | undefined,
+): RepairCause | undefined {
+  if (operation.kind === "delete") {
+    const { cause } = operation;
+    const wasWanted = before !== undefined;
+    return cause === "duplicate" && before?.state.kind === "installed" ||
+        cause === "not wanted" && !wasWanted
+      ? "surplus"
+      : undefined;
+  }
+  const { gateway } = operation.route;
+  if (
+    !before || formatAddress(before.route.nextHop) !== formatAddress(gateway)
+  ) {
+    return undefined;
+  }
+  switch (before.state.kind) {
+    case "installed":
+      return operation.kind === "add" ? "missing" : "changed";
+    case "link down":
+    case "off link":
+      return "next hop back";
+    case "conflict":
+      return "conflict gone";
+    default:
+      return undefined;
+  }
+}
+
+function describe(operation: RouteOperation, error: string): string {
+  return `Cannot ${describeOperation(operation)}: ${error}`;
+}
+
+function identify({ kind, route }: RouteOperation): string {
+  return `${kind === "delete" ? "delete" : "have"} ${
+    formatPrefix(route.destination)
+  }`;
+}

@@ -1,0 +1,164 @@
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import type { Entry, Key, Store } from "../store/store.ts";
+import { Batch, type Writes } from "../ledger/batch.ts";
+
+/** Key of the schema of a state. A state without it has version 1. */
+export const SCHEMA_KEY: Key = ["agent", "schema"];
+
+/** How the state of one version becomes that of the next. */
+export interface Migration {
+  /** What it changes, for people. */
+  readonly says: string;
+  /**
+   * The writes that an entry gives rise to, undefined for none.
+   *
+   * It is called for every entry of the version before. It may be called with
+   * what it has written itself, too, and leaves that alone.
+   */
+  readonly migrate: (entry: Entry) => Writes | undefined;
+}
+
+/** From version 1 on, each to the next. What is here is never changed: states of that version exist. */
+export const MIGRATIONS: readonly Migration[] = [
+  { says: "the state tells its version", migrate: () => undefined },
+];
+
+/** The version that this program writes. */
+export const SCHEMA_VERSION: number = MIGRATIONS.length + 1;
+
+const MAX_CONFLICTS = 8;
+
+const log = getLogger(["stellar-net", "agent", "schema"]);
+
+/** Under {@linkcode SCHEMA_KEY}. */
+interface SchemaRecord {
+  /** The version of what has not been migrated. */
+  readonly version: number;
+  /** The version that it is on the way to. */
+  readonly next?: number;
+  /** The last key that has been migrated. */
+  readonly after?: Key;
+}
+
+/** Tells a state's version: that of what it has become once a migration has begun. */
+export async function readSchemaVersion(store: Store): Promise<number> {
+  const { version, next } = readRecord(await store.get(SCHEMA_KEY));
+  return Math.max(version, next ?? 0);
+}
+
+/**
+ * Brings a state to the version that this program writes. What was interrupted
+ * goes on where it was; a new state has the newest version from the start.
+ *
+ * @param migrations Default: all that there are
+ * @throws {NetError} `failed_precondition` when it is newer than this program
+ */
+export async function migrateState(
+  store: Store,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  const newest = migrations.length + 1;
+  let conflicts = 0;
+  while (conflicts < MAX_CONFLICTS) {
+    const entry = await store.get(SCHEMA_KEY);
+    const record = readRecord(entry);
+    refuseNewer(store, record, newest);
+    if (entry && record.version === newest) return;
+    const isNew = !entry && await isEmpty(store);
+    const isWritten = isNew || record.version === newest
+      ? await put(store, entry, { version: newest })
+      : await step(store, entry, {
+        record,
+        ...migrations[record.version - 1]!,
+      });
+    // Another agent on the same store was at it: what is there now counts.
+    if (!isWritten) conflicts++;
+  }
+  throw new NetError(
+    "unavailable",
+    `Cannot bring the state in ${store.url} to version ${newest} of its schema: others keep changing it; try again`,
+  );
+}
+
+/** Takes one step as far as it goes. Returns false when somebody else has changed the schema. */
+async function step(
+  store: Store,
+  entry: Entry | null,
+  { record, says, migrate }: Migration & { readonly record: SchemaRecord },
+): Promise<boolean> {
+  const { version, after } = record;
+  const next = version + 1;
+  log.info("Migrating the state from version {version} to {next}: {says}", {
+    version,
+    next,
+    says,
+  });
+  let schema = entry;
+  let batch = new Batch(store.limits);
+  for await (const old of store.list([], after ? { after } : {})) {
+    if (isSchema(old.key)) continue;
+    const writes = migrate(old);
+    if (!writes) continue;
+    batch.add(writes);
+    if (!batch.isFull) continue;
+    const progress = { version, next, after: old.key };
+    if (!await put(store, schema, progress, batch)) return false;
+    schema = await store.get(SCHEMA_KEY);
+    batch = new Batch(store.limits);
+  }
+  return await put(store, schema, { version: next }, batch);
+}
+
+/** Writes the schema with other writes. Returns false when it was changed meanwhile. */
+async function put(
+  store: Store,
+  known: Entry | null,
+  record: SchemaRecord,
+  batch = new Batch(store.limits),
+): Promise<boolean> {
+  batch.add({
+    checks: [{ key: SCHEMA_KEY, version: known?.version ?? null }],
+    puts: [{ key: SCHEMA_KEY, value: { ...record } }],
+  });
+  return (await store.commit(batch.commit())).committed;
+}
+
+function readRecord(entry: Entry | null): SchemaRecord {
+  if (!entry) return { version: 1 };
+  const record = entry.value as Partial<SchemaRecord> | null;
+  const { version, next = version } = record ?? {};
+  if (Number.isSafeInteger(version) && Number.isSafeInteger(next)) {
+    return record as SchemaRecord;
+  }
+  throw new NetError(
+    "failed_precondition",
+    `Cannot read ${
+      JSON.stringify(SCHEMA_KEY)
+    } from the store: its value is damaged; restore the state from a backup`,
+  );
+}
+
+function refuseNewer(
+  { url }: Store,
+  { version, next }: SchemaRecord,
+  newest: number,
+): void {
+  const found = Math.max(version, next ?? 0);
+  if (found <= newest) return;
+  throw new NetError(
+    "failed_precondition",
+    `Cannot use the state in ${url}: its schema has version ${found}, and this program knows versions up to ${newest}; ` +
+      `start the newer program again, or restore a backup from before the upgrade into an empty state`,
+  );
+}
+
+async function isEmpty(store: Store): Promise<boolean> {
+  for await (const _ of store.list([], { limit: 1 })) return false;
+  return true;
+}
+
+function isSchema(key: Key): boolean {
+  return key.length === SCHEMA_KEY.length &&
+    key.every((part, i) => part === SCHEMA_KEY[i]);
+}

@@ -1,0 +1,90 @@
+import { NetError } from "../../base/error.ts";
+import { toStoreError } from "./error.ts";
+
+/**
+ * Paths held by this process. A second handle must not even be opened and
+ * closed again: that would drop the locks which the engine has on the file
+ * (POSIX, fcntl(2)).
+ */
+const held = new Set<string>();
+
+/** A state file that this process alone may open. */
+export interface HeldFile {
+  /** Lets others have the file. The engine has to be closed before. */
+  release(): void;
+}
+
+/**
+ * Creates a state file when it is missing, with mode 0600, which the engine
+ * copies to the files beside it, and takes it for this process until it is
+ * released or the process ends: two agents on one file would give out the same
+ * addresses.
+ *
+ * @throws {NetError} `unavailable` when another holds it, otherwise as
+ * `toStoreError`
+ */
+export async function holdFile(path: string): Promise<HeldFile> {
+  const action = `open the state file "${path}"`;
+  if (held.has(path)) throw inUse(action);
+  held.add(path);
+  let file: Deno.FsFile | undefined;
+  try {
+    file = await Deno.open(path, {
+      read: true,
+      write: true,
+      create: true,
+      mode: 0o600,
+    });
+    if (!(await file.stat()).isFile) {
+      throw new NetError(
+        "failed_precondition",
+        `Cannot ${action}: it is not a regular file; name another`,
+      );
+    }
+    if (!await file.tryLock(true)) throw inUse(action);
+  } catch (error) {
+    file?.close();
+    held.delete(path);
+    throw toStoreError(error, action);
+  }
+  const lock = file;
+  return {
+    release() {
+      lock.close();
+      held.delete(path);
+    },
+  };
+}
+
+/** Path of the file that a state is restored to, before it is in its place. */
+export function restoringPath(path: string): string {
+  return `${path}.restoring`;
+}
+
+/**
+ * Refuses the place of a state whose restore was interrupted: who restores one
+ * does not want to begin with an empty one.
+ *
+ * @throws {NetError} `failed_precondition`
+ */
+export async function refuseHalfRestored(path: string): Promise<void> {
+  const action = `open the state file "${path}"`;
+  const half = restoringPath(path);
+  try {
+    await Deno.lstat(half);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw toStoreError(error, action);
+  }
+  throw new NetError(
+    "failed_precondition",
+    `Cannot ${action}: a restore was interrupted; restore again, or remove "${half}" to begin without`,
+  );
+}
+
+function inUse(action: string): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot ${action}: it is in use; stop the agent that has it open`,
+  );
+}

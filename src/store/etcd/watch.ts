@@ -1,0 +1,175 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { setTimeout as delay } from "node:timers/promises";
+import { ConnectError } from "@connectrpc/connect";
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../../base/error.ts";
+import type {
+  WatchCreateRequestSchema,
+  WatchRequestSchema,
+  WatchResponse,
+} from "../../gen/etcd/etcd_pb.ts";
+import { CompactedError, type EtcdClient, EtcdFailure } from "./client.ts";
+import { decodeChange } from "./codec.ts";
+import type { EtcdConnection } from "./connection.ts";
+import type { EtcdKeyspace, KeyRange } from "./key.ts";
+import type { Entry } from "../store.ts";
+import type { WatchBacklog } from "../watch_backlog.ts";
+
+/** What a watch of etcd works with. */
+export interface EtcdWatchOptions {
+  readonly client: EtcdClient;
+  readonly keyspace: EtcdKeyspace;
+  /** What is watched. */
+  readonly range: KeyRange;
+  /** Reads all of the range as of one revision. */
+  readonly snapshot: () => Promise<EtcdSnapshot>;
+  /** The revision of the store now. */
+  readonly revision: () => Promise<bigint>;
+  /** Ends the watch. */
+  readonly signal: AbortSignal;
+}
+
+/** Entries as of one revision. */
+export interface EtcdSnapshot {
+  readonly entries: readonly Entry[];
+  readonly revision: bigint;
+}
+
+/** Between two attempts to follow, in ms: at first, and at most. */
+const PAUSE_MS = 50;
+const MAX_PAUSE_MS = 2_000;
+
+const log = getLogger(["stellar-net", "store"]);
+
+/**
+ * Follows a range of keys into a backlog, until its signal.
+ *
+ * After a break it resumes behind the last change it has seen, at another
+ * endpoint if need be. It takes a new snapshot where etcd has compacted what
+ * comes next, where the revision has gone back, and when the backlog was lost.
+ */
+export class EtcdWatch {
+  readonly #options: EtcdWatchOptions;
+  readonly #backlog: WatchBacklog;
+  /** The revision of the next change; null: a snapshot comes first. */
+  #next: bigint | null = null;
+  #pauseMs = PAUSE_MS;
+
+  constructor(options: EtcdWatchOptions, backlog: WatchBacklog) {
+    this.#options = options;
+    this.#backlog = backlog;
+  }
+
+  /**
+   * Follows.
+   *
+   * @throws {NetError} when the first snapshot cannot be read, and
+   * `failed_precondition` when the data is damaged
+   */
+  async run(): Promise<void> {
+    const { signal } = this.#options;
+    let hasBegun = false;
+    while (!signal.aborted) {
+      try {
+        await this.#begin();
+        hasBegun = true;
+        await this.#follow();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof CompactedError) {
+          this.#next = null;
+        } else if (!hasBegun || !(error instanceof EtcdFailure)) {
+          throw error;
+        } else {
+          log.warning("{problem}; trying again", { problem: error.message });
+          await this.#pause();
+        }
+      }
+    }
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#next === null) {
+      const { entries, revision } = await this.#options.snapshot();
+      this.#backlog.restart(entries);
+      this.#next = revision + 1n;
+    } else if (await this.#options.revision() < this.#next - 1n) {
+      // As after it was restored from a backup.
+      throw new CompactedError();
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { client, signal } = this.#options;
+    const connection = await client.connect("watch");
+    const stop = new AbortController();
+    const onEnd = () => stop.abort();
+    signal.addEventListener("abort", onEnd, { once: true });
+    this.#backlog.onLost = onEnd;
+    try {
+      if (signal.aborted) return;
+      await this.#read(connection, stop.signal);
+      throw new ConnectError("the watch was closed");
+    } catch (error) {
+      if (signal.aborted) return;
+      if (this.#backlog.isLost) {
+        await this.#backlog.wanted();
+        throw new CompactedError();
+      }
+      // Of this store: damage, or what is handled above.
+      if (error instanceof NetError || error instanceof CompactedError) {
+        throw error;
+      }
+      throw await client.fail(connection, { action: "watch", error });
+    } finally {
+      signal.removeEventListener("abort", onEnd);
+      stop.abort();
+    }
+  }
+
+  async #read(connection: EtcdConnection, signal: AbortSignal): Promise<void> {
+    const { range: { start, end } } = this.#options;
+    const create = {
+      key: start,
+      rangeEnd: end,
+      startRevision: this.#next!,
+    };
+    const responses = connection.watch.watch(requestWatch(create, signal), {
+      headers: connection.headers,
+      signal,
+    });
+    for await (const response of responses) this.#take(response);
+  }
+
+  #take(response: WatchResponse): void {
+    if (response.compactRevision > 0n) throw new CompactedError();
+    if (response.canceled) throw new ConnectError(response.cancelReason);
+    this.#pauseMs = PAUSE_MS;
+    const { keyspace } = this.#options;
+    const changes = response.events.map((event) =>
+      decodeChange(event, keyspace)
+    );
+    const last = response.events.at(-1)?.kv?.modRevision;
+    if (last === undefined) return;
+    this.#backlog.push(changes);
+    this.#next = last + 1n;
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#options;
+    await delay(this.#pauseMs * (0.5 + Math.random() / 2), undefined, {
+      signal,
+    }).catch(() => {});
+    this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS);
+  }
+}
+
+/** One request. The stream stays open until the signal: with it the watch would end. */
+async function* requestWatch(
+  value: MessageInitShape<typeof WatchCreateRequestSchema>,
+  signal: AbortSignal,
+): AsyncGenerator<MessageInitShape<typeof WatchRequestSchema>> {
+  yield { requestUnion: { case: "createRequest", value } };
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+}

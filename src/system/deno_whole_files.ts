@@ -1,0 +1,86 @@
+import { dirname, resolve } from "node:path";
+import { NetError } from "../base/error.ts";
+import type { WholeFiles } from "./whole_files.ts";
+
+/** Files of this host. */
+export class DenoWholeFiles implements WholeFiles {
+  async write(
+    path: string,
+    pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> {
+    const place = await placeOf(path);
+    const beside = `${place}.${crypto.randomUUID()}.tmp`;
+    try {
+      using file = await Deno.open(beside, {
+        write: true,
+        createNew: true,
+        mode: 0o600,
+      });
+      for await (const piece of pieces) await writeAll(file, piece);
+      await file.sync();
+      await Deno.rename(beside, place);
+      using folder = await Deno.open(dirname(place));
+      await folder.sync();
+    } catch (error) {
+      await Deno.remove(beside).catch(() => {});
+      throw toNetError(error, `write "${path}"`);
+    }
+  }
+
+  async *read(path: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    try {
+      using file = await Deno.open(path);
+      const buffer = new Uint8Array(64 * 1024);
+      for (;;) {
+        const count = await file.read(buffer);
+        if (count === null) return;
+        yield buffer.slice(0, count);
+      }
+    } catch (error) {
+      throw toNetError(error, `read "${path}"`);
+    }
+  }
+}
+
+/** Where a file is to be: behind a link, where it leads to. */
+async function placeOf(path: string): Promise<string> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return resolve(path);
+    throw toNetError(error, `write "${path}"`);
+  }
+  if (info.isFile) return await Deno.realPath(path);
+  throw new NetError(
+    "failed_precondition",
+    `Cannot write "${path}": it is not a regular file; name another`,
+  );
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  let rest = bytes;
+  while (rest.length > 0) rest = rest.subarray(await file.write(rest));
+}
+
+/** What went wrong, by code of open(2), write(2) and rename(2). */
+const PROBLEMS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied; run as a user who may, or name another place",
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of its path is no folder",
+  EISDIR: "it is a folder; name a file",
+  ENOSPC: "no space is left on the device; free some, or name another place",
+  EROFS: "it is on a read-only file system; name another place",
+};
+
+function toNetError(error: unknown, action: string): unknown {
+  if (error instanceof NetError || !(error instanceof Error)) return error;
+  const { code = "" } = error as { code?: string };
+  // What the pieces throw is theirs.
+  if (code === "") return error;
+  return new NetError(
+    "unavailable",
+    `Cannot ${action}: ${PROBLEMS[code] ?? error.message}`,
+    { cause: error },
+  );
+}

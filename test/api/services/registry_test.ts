@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import {
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+} from "@connectrpc/connect";
+import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
+import type { PeerIdentity } from "../../../src/security/pki/identity.ts";
+import { CALLER, type Caller } from "../../../src/api/access/caller.ts";
+import {
+  errorInterceptor,
+  fromConnectError,
+} from "../../../src/api/messages/errors.ts";
+import { createRegistry } from "../../../src/api/services/registry.ts";
+import { startAgent } from "../../agent/agents.ts";
+
+const ADDRESS = "198.18.0.12";
+const identity: PeerIdentity = {
+  ...{ clusterId: "c1", role: "node", name: "host2", generation: 1 },
+  ...{ serial: "01", fingerprint: "sha256:00" },
+  ...{ issuedAtMs: 0, notBeforeMs: 0, notAfterMs: 1 },
+};
+const MEMBER: Caller = { kind: "member", identity, address: ADDRESS };
+
+Deno.test("createRegistry() takes no agent in plain text from who was let in over TLS", async (t) => {
+  const rows: readonly [caller: Caller, apiUrl: string, isTaken: boolean][] = [
+    [MEMBER, "", true],
+    [MEMBER, `https://${ADDRESS}:9000`, true],
+    [MEMBER, `http://${ADDRESS}:9000`, false],
+    [MEMBER, "http://127.0.0.1:8500", false],
+    [{ kind: "plain", address: ADDRESS }, `http://${ADDRESS}:9000`, true],
+  ];
+  for (const [caller, apiUrl, isTaken] of rows) {
+    await t.step(`${caller.kind} ${apiUrl}`, async () => {
+      await using agent = await startAgent();
+      const identify: Interceptor = (next) => (request) => {
+        request.contextValues.set(CALLER, caller);
+        return next(request);
+      };
+      const transport = createRouterTransport(
+        (router) => {
+          router.service(
+            RegistryService,
+            createRegistry(() => agent.agent.requireHost(), "a"),
+          );
+        },
+        { router: { interceptors: [errorInterceptor, identify] } },
+      );
+      const client = createClient(RegistryService, transport);
+      const joined = await client.join({
+        ...{ node: "host2", instanceId: "i2", apiUrl },
+      }).then(() => "taken", (error) => fromConnectError(error).message);
+      assert.match(joined, isTaken ? /^taken$/ : /"api_url".* is plain text/);
+      const nodes = (await client.listNodes({})).nodes.map(({ name }) => name);
+      assert.equal(nodes.includes("host2"), isTaken);
+    });
+  }
+});

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { backupOf } from "./backup_messages.ts";
+import { type Handlers, runFake } from "../fake_io.ts";
+
+const ENTRIES = [
+  { key: ["agent", "instance"], value: "instance-1" },
+  { key: ["cluster", "revision"], value: 7 },
+];
+
+const AGENT: Handlers["agent"] = { backup: () => backupOf(ENTRIES) };
+
+async function textOf(entries: typeof ENTRIES): Promise<string> {
+  const pieces = await Array.fromAsync(backupOf(entries));
+  return await new Blob(pieces.map(({ data }) => data)).text();
+}
+
+Deno.test("backup writes what the agent sends, and says of what it is", async () => {
+  const run = await runFake(["backup", "/b/x.jsonl"], { agent: AGENT });
+  assert.deepEqual([run.code, run.stderr], [0, ""]);
+  const [[path, bytes] = []] = run.written;
+  assert.equal(path, "/b/x.jsonl");
+  assert.equal(new TextDecoder().decode(bytes), await textOf(ENTRIES));
+  assert.equal(
+    run.stdout,
+    "Wrote /b/x.jsonl: 2 entries of node node1 as of 2026-01-02 03:04:05Z\n",
+  );
+});
+
+Deno.test("backup --json tells what was written", async () => {
+  const run = await runFake(["backup", "x", "--json"], { agent: AGENT });
+  assert.deepEqual(JSON.parse(run.stdout), {
+    schemaVersion: 1,
+    file: "x",
+    entries: 2,
+    schema: 2,
+    program: "1.2.3",
+    cluster: "cluster-1",
+    node: "node1",
+    instance: "instance-1",
+    takenAt: "2026-01-02T03:04:05.000Z",
+  });
+});
+
+Deno.test("backup - writes to stdout, and the rest to stderr", async () => {
+  const run = await runFake(["backup", "-"], { agent: AGENT });
+  assert.deepEqual([run.code, run.written.size], [0, 0]);
+  assert.equal(run.stdout, await textOf(ENTRIES));
+  assert.equal(
+    run.stderr,
+    "Backed up 2 entries of node node1 as of 2026-01-02 03:04:05Z\n",
+  );
+});
+
+Deno.test("backup leaves no file when the agent sends no whole backup", async (t) => {
+  const text = await textOf(ENTRIES);
+  const rows: readonly [name: string, text: string, says: string][] = [
+    ["nothing", "", "it is empty"],
+    ["cut short", text.slice(0, -20), "it is cut short"],
+    ["changed", text.replace(":7}", ":8}"), "its checksum is another"],
+  ];
+  for (const [name, sent, says] of rows) {
+    for (const file of ["x.jsonl", "-"]) {
+      await t.step(`${name} to ${file}`, async () => {
+        const run = await runFake(["backup", file], {
+          agent: {
+            async *backup() {
+              yield { data: new TextEncoder().encode(sent) };
+            },
+          },
+        });
+        assert.deepEqual([run.code, run.written.size], [1, 0]);
+        assert.ok(run.stderr.includes(says), run.stderr);
+      });
+    }
+  }
+});
+
+Deno.test("restore says what it did, and what is to be done", async () => {
+  const args = ["restore", "x.jsonl", "--state", "/s", "--settle", "10m"];
+  const run = await runFake(args);
+  assert.equal(run.code, 0);
+  assert.deepEqual(run.restores, [
+    { file: "x.jsonl", stateDir: "/s", settleMs: 600_000, dryRun: false },
+  ]);
+  assert.match(run.stdout, /^Restored x\.jsonl to \/s:\n {2}Node +node1\n/);
+  assert.match(run.stderr, /Start the agent with --node node1\. /);
+  assert.match(run.stderr, /Containers that were started after the backup/);
+});
+
+Deno.test("restore --dry-run only says what it would do", async () => {
+  const run = await runFake(["restore", "x.jsonl", "--dry-run"]);
+  assert.deepEqual([run.code, run.stderr], [0, ""]);
+  assert.deepEqual(run.restores, [{
+    file: "x.jsonl",
+    stateDir: "/var/lib/stellar-net",
+    settleMs: 60_000,
+    dryRun: true,
+  }]);
+  assert.match(run.stdout, /^x\.jsonl can be restored to \/var\/lib\/stellar/);
+});
+
+Deno.test("restore --json tells of the backup and what is in it", async () => {
+  const run = await runFake(["restore", "x.jsonl", "--json", "--dry-run"]);
+  assert.deepEqual(JSON.parse(run.stdout), {
+    schemaVersion: 1,
+    file: "x.jsonl",
+    stateDir: "/var/lib/stellar-net",
+    dryRun: true,
+    schema: 2,
+    program: "1.2.2",
+    cluster: "cluster-1",
+    node: "node1",
+    instance: "instance-1",
+    takenAt: "2026-01-01T00:00:00.000Z",
+    entries: 100,
+    hasRegistry: true,
+    nodes: 3,
+    held: 10,
+    history: 20,
+  });
+});

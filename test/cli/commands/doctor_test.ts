@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CheckStatus } from "../../../src/cli/framework/client.ts";
+import { type FakeIoOptions, runFake } from "../fake_io.ts";
+
+const OK = {
+  name: "ip",
+  status: CheckStatus.OK,
+  found: "reads this host's interfaces",
+};
+const WARNING = {
+  name: "privileges",
+  status: CheckStatus.WARNING,
+  found: "the agent runs without CAP_NET_ADMIN",
+  means: "it can change nothing",
+  mend: "run the agent as root",
+};
+const FAILED = {
+  name: "forwarding",
+  status: CheckStatus.FAILED,
+  found: "net.ipv4.ip_forward is 0",
+  means: "containers reach no other host",
+  mend: "sysctl -w net/ipv4/ip_forward=1",
+};
+
+function answering(
+  checks: readonly (typeof OK | typeof WARNING)[],
+): FakeIoOptions {
+  return { agent: { examine: () => ({ checks: [...checks] }) } };
+}
+
+function refusing(message: string, code: Code): FakeIoOptions {
+  return {
+    agent: {
+      examine: () => {
+        throw new ConnectError(message, code);
+      },
+    },
+  };
+}
+
+Deno.test("doctor prints a line a check, and what mends it", async () => {
+  const run = await runFake(["doctor"], answering([OK, WARNING, FAILED]));
+  assert.deepEqual([run.code, run.stdout, run.stderr], [
+    1,
+    `\
+ok       ip: reads this host's interfaces
+warning  privileges: the agent runs without CAP_NET_ADMIN; it can change nothing; to mend it: run the agent as root
+FAILED   forwarding: net.ipv4.ip_forward is 0; containers reach no other host; to mend it: sysctl -w net/ipv4/ip_forward=1
+`,
+    "Checks: 3, failed: 1, warnings: 1\n",
+  ]);
+});
+
+Deno.test("doctor exits with 1 when a check failed, and with 0 for warnings", async (t) => {
+  const rows: readonly [
+    name: string,
+    checks: readonly (typeof OK | typeof WARNING)[],
+    code: number,
+  ][] = [
+    ["all is well", [OK, OK], 0],
+    ["a warning", [OK, WARNING], 0],
+    ["a failure", [FAILED, OK], 1],
+  ];
+  for (const [name, checks, code] of rows) {
+    for (const flags of [[], ["--json"]]) {
+      await t.step(`${name} ${flags.join("")}`, async () => {
+        const run = await runFake(["doctor", ...flags], answering(checks));
+        assert.equal(run.code, code);
+      });
+    }
+  }
+});
+
+Deno.test("doctor asks for the path to a peer", async () => {
+  const asked: string[] = [];
+  const agent: FakeIoOptions["agent"] = {
+    examine: ({ peer }) => {
+      asked.push(peer);
+      return {};
+    },
+  };
+  for (const args of [["doctor"], ["doctor", "node3"]]) {
+    assert.equal((await runFake(args, { agent })).code, 0);
+  }
+  assert.deepEqual(asked, ["", "node3"]);
+});
+
+Deno.test("doctor --json has the same", async () => {
+  const args = ["doctor", "node3", "--json"];
+  const run = await runFake(args, answering([OK, FAILED]));
+  assert.deepEqual(JSON.parse(run.stdout), {
+    schemaVersion: 1,
+    peer: "node3",
+    checks: [
+      { ...OK, status: "ok", means: null, mend: null },
+      { ...FAILED, status: "failed" },
+    ],
+  });
+});
+
+Deno.test("doctor makes a failed check of an agent that does not answer", async (t) => {
+  const means =
+    "containers get no addresses on this host, and nobody repairs " +
+    "its routes; those that are there stay";
+  const rows: readonly [
+    name: string,
+    options: FakeIoOptions,
+    found: string,
+    mend: string,
+  ][] = [
+    [
+      "the message says what to do",
+      refusing(
+        'Cannot reach the agent at "a: run b": no such socket: start it, or name its socket',
+        Code.Unavailable,
+      ),
+      'Cannot reach the agent at "a: run b": no such socket',
+      "start it, or name its socket",
+    ],
+    [
+      "the message does not",
+      refusing("the agent is starting", Code.Unavailable),
+      "the agent is starting",
+      "look at the log of the agent",
+    ],
+    [
+      "no answer in time",
+      refusing("the operation timed out", Code.DeadlineExceeded),
+      'the agent at "/run/stellar-net/agent.sock" did not answer in time',
+      "look at its log, or wait longer with --timeout",
+    ],
+  ];
+  for (const [name, options, found, mend] of rows) {
+    await t.step(name, async () => {
+      const run = await runFake(["doctor"], options);
+      assert.deepEqual([run.code, run.stdout, run.stderr], [
+        1,
+        `FAILED  agent: ${found}; ${means}; to mend it: ${mend}\n`,
+        "Checks: 1, failed: 1, warnings: 0\n",
+      ]);
+    });
+  }
+});
+
+Deno.test("doctor says when there is no such peer", async () => {
+  const run = await runFake(
+    ["doctor", "node9"],
+    refusing('there is no node "node9"', Code.NotFound),
+  );
+  assert.deepEqual([run.code, run.stdout, run.stderr], [
+    1,
+    "",
+    'stellar-net: Cannot check this host: there is no node "node9"\n',
+  ]);
+});

@@ -1,0 +1,312 @@
+import assert from "node:assert/strict";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { AllocationSchema } from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
+import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
+
+const OWNER = {
+  network: "default",
+  containerId: "web-1",
+  interfaceName: "eth0",
+};
+
+const DUAL_STACK: MessageInitShape<typeof AllocationSchema> = {
+  node: "node0",
+  owner: OWNER,
+  addresses: [
+    { address: "172.16.0.2", subnet: "172.16.0.0/22", gateway: "172.16.0.1" },
+    { address: "fd00:1::2", subnet: "fd00:1::/64", gateway: "fd00:1::1" },
+  ],
+  allocatedAt: timestampFromMs(NOW_MS - 180_000),
+};
+
+const DUAL_STACK_JSON = `{
+    "node": "node0",
+    "owner": {
+      "network": "default",
+      "containerId": "web-1",
+      "interfaceName": "eth0"
+    },
+    "addresses": [
+      {
+        "address": "172.16.0.2",
+        "subnet": "172.16.0.0/22",
+        "gateway": "172.16.0.1"
+      },
+      {
+        "address": "fd00:1::2",
+        "subnet": "fd00:1::/64",
+        "gateway": "fd00:1::1"
+      }
+    ],
+    "allocatedAt": "2026-01-02T03:01:05.000Z",
+    "requested": false,
+    "attachment": null,
+    "leak": null
+  }`;
+
+const DUAL_STACK_TABLE = `\
+ADDRESS     SUBNET         GATEWAY     NODE   ALLOCATED
+172.16.0.2  172.16.0.0/22  172.16.0.1  node0  3m ago
+fd00:1::2   fd00:1::/64    fd00:1::1   node0  3m ago
+`;
+
+Deno.test("ip allocate prints what the container got", async (t) => {
+  const ipam: Handlers["ipam"] = {
+    allocate: () => ({ allocation: DUAL_STACK, created: true }),
+  };
+  await t.step("for people", async () => {
+    const run = await runFake(["ip", "allocate", "web-1"], { ipam });
+    assert.deepEqual([run.code, run.stderr], [0, ""]);
+    assert.equal(run.stdout, DUAL_STACK_TABLE);
+  });
+  await t.step("for programs", async () => {
+    const run = await runFake(["ip", "allocate", "web-1", "--json"], { ipam });
+    assert.deepEqual([run.code, run.stderr], [0, ""]);
+    assert.equal(
+      run.stdout,
+      `{\n  "schemaVersion": 1,\n  "allocation": ${DUAL_STACK_JSON},\n  "created": true\n}\n`,
+    );
+  });
+});
+
+Deno.test("ip allocate says on stderr when nothing was changed", async () => {
+  const ipam: Handlers["ipam"] = {
+    allocate: () => ({ allocation: DUAL_STACK, created: false }),
+  };
+  const run = await runFake(["ip", "allocate", "web-1"], { ipam });
+  assert.equal(run.stdout, DUAL_STACK_TABLE);
+  assert.equal(run.stderr, "It held this already: nothing was changed\n");
+});
+
+Deno.test("ip allocate, release and get name the whole owner", async (t) => {
+  const flags = [
+    "--node",
+    "n1",
+    "--network-name",
+    "lab",
+    "--interface",
+    "net1",
+  ];
+  const named = { network: "lab", containerId: "c1", interfaceName: "net1" };
+  const usual = { ...OWNER, containerId: "c1" };
+  for (const verb of ["allocate", "release", "get"]) {
+    await t.step(verb, async () => {
+      const asked: unknown[] = [];
+      const note = (
+        { node, owner }: {
+          readonly node: string;
+          readonly owner?: typeof OWNER | undefined;
+        },
+      ) => {
+        const { network, containerId, interfaceName } = owner!;
+        asked.push({ node, owner: { network, containerId, interfaceName } });
+        return {};
+      };
+      const ipam = { allocate: note, release: note, getAllocation: note };
+      await runFake(["ip", verb, "c1", ...flags], { ipam });
+      await runFake(["ip", verb, "c1"], { ipam });
+      assert.deepEqual(asked, [
+        { node: "n1", owner: named },
+        { node: "", owner: usual },
+      ]);
+    });
+  }
+});
+
+Deno.test("ip allocate asks for addresses in their canonical form", async (t) => {
+  const rows: readonly [
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ][] = [
+    [["--address", "172.16.0.9", "--address", "FD00:1:0::9"], {}],
+    [[], { STELLAR_NET_ADDRESS: "172.16.0.9,fd00:1::0009" }],
+  ];
+  for (const [args, env] of rows) {
+    await t.step(args.join(" ") || "twin", async () => {
+      let asked: readonly string[] = [];
+      const ipam: Handlers["ipam"] = {
+        allocate: ({ addresses }) => {
+          asked = addresses;
+          return { allocation: DUAL_STACK, created: true };
+        },
+      };
+      await runFake(["ip", "allocate", "c1", ...args], { ipam, env });
+      assert.deepEqual(asked, ["172.16.0.9", "fd00:1::9"]);
+    });
+  }
+});
+
+Deno.test("ip release prints what was released", async (t) => {
+  const rows: readonly [
+    name: string,
+    addresses: string[],
+    flags: readonly string[],
+    stdout: string,
+    stderr: string,
+  ][] = [
+    [
+      "two",
+      ["172.16.0.2", "fd00:1::2"],
+      [],
+      "Released 172.16.0.2\nReleased fd00:1::2\n",
+      "",
+    ],
+    [
+      "two as JSON",
+      ["172.16.0.2", "fd00:1::2"],
+      ["--json"],
+      `{
+  "schemaVersion": 1,
+  "released": [
+    "172.16.0.2",
+    "fd00:1::2"
+  ]
+}
+`,
+      "",
+    ],
+    [
+      "none",
+      [],
+      [],
+      "",
+      'Nothing to release: "web-1" holds no address for eth0 in the network "default"\n',
+    ],
+    [
+      "none as JSON",
+      [],
+      ["--json"],
+      '{\n  "schemaVersion": 1,\n  "released": []\n}\n',
+      'Nothing to release: "web-1" holds no address for eth0 in the network "default"\n',
+    ],
+  ];
+  for (const [name, addresses, flags, stdout, stderr] of rows) {
+    await t.step(name, async () => {
+      const ipam: Handlers["ipam"] = { release: () => ({ addresses }) };
+      const run = await runFake(["ip", "release", "web-1", ...flags], { ipam });
+      assert.deepEqual([run.code, run.stdout, run.stderr], [0, stdout, stderr]);
+    });
+  }
+});
+
+Deno.test("ip get prints what a container holds", async (t) => {
+  const ipam: Handlers["ipam"] = {
+    getAllocation: () => ({
+      allocation: {
+        ...DUAL_STACK,
+        requested: true,
+        attachment: { netns: "/run/netns/a", bootId: "" },
+        leak: "its network namespace is gone",
+      },
+    }),
+  };
+  await t.step("for people", async () => {
+    const run = await runFake(["ip", "get", "web-1"], { ipam });
+    assert.equal(run.stdout, DUAL_STACK_TABLE);
+  });
+  await t.step("for programs", async () => {
+    const run = await runFake(["ip", "get", "web-1", "--json"], { ipam });
+    const json = DUAL_STACK_JSON
+      .replace('"requested": false', '"requested": true')
+      .replace(
+        '"attachment": null',
+        `"attachment": {\n      "netns": "/run/netns/a",\n      "bootId": null\n    }`,
+      )
+      .replace('"leak": null', '"leak": "its network namespace is gone"');
+    assert.equal(
+      run.stdout,
+      `{\n  "schemaVersion": 1,\n  "allocation": ${json}\n}\n`,
+    );
+  });
+});
+
+Deno.test("ip list --leaked asks for what seems to be leaked, and says why", async () => {
+  const asked: unknown[] = [];
+  const ipam: Handlers["ipam"] = {
+    listAllocations: ({ leaked }) => {
+      asked.push(leaked);
+      return { allocations: [{ ...DUAL_STACK, leak: "it is gone" }] };
+    },
+  };
+  const run = await runFake(["ip", "list", "--leaked"], { ipam });
+  assert.match(run.stdout, /^ADDRESS .* WHY$/m);
+  assert.match(run.stdout, / it is gone$/m);
+  assert.deepEqual(asked, [true]);
+  const none = await runFake(["ip", "list", "--leaked"], {
+    ipam: { listAllocations: () => ({}) },
+  });
+  assert.equal(none.stderr, "No address seems to be leaked\n");
+});
+
+Deno.test("ip list pages through everything, a row an address", async (t) => {
+  const pages: Readonly<Record<string, string>> = {
+    "": "p2",
+    p2: "p3",
+    p3: "",
+  };
+  const asked: unknown[] = [];
+  const ipam: Handlers["ipam"] = {
+    listAllocations: ({ node, pageToken }) => {
+      asked.push([node, pageToken]);
+      const containerId = `web-${pageToken || "p1"}`;
+      const owner = { ...OWNER, containerId };
+      return {
+        allocations: [{ ...DUAL_STACK, owner }],
+        nextPageToken: pages[pageToken]!,
+      };
+    },
+  };
+  await t.step("for people", async () => {
+    const run = await runFake(["ip", "list", "--node", "node0"], { ipam });
+    assert.deepEqual(asked, [["node0", ""], ["node0", "p2"], ["node0", "p3"]]);
+    assert.deepEqual([run.code, run.stderr], [0, ""]);
+    assert.equal(
+      run.stdout,
+      `\
+ADDRESS     CONTAINER  INTERFACE  NETWORK  NODE   ALLOCATED
+172.16.0.2  web-p1     eth0       default  node0  3m ago
+fd00:1::2   web-p1     eth0       default  node0  3m ago
+172.16.0.2  web-p2     eth0       default  node0  3m ago
+fd00:1::2   web-p2     eth0       default  node0  3m ago
+172.16.0.2  web-p3     eth0       default  node0  3m ago
+fd00:1::2   web-p3     eth0       default  node0  3m ago
+`,
+    );
+  });
+  await t.step("for programs", async () => {
+    const run = await runFake(["ip", "list", "--json"], { ipam });
+    const { allocations } = JSON.parse(run.stdout);
+    assert.deepEqual(
+      allocations.map((a: { owner: { containerId: string } }) =>
+        a.owner.containerId
+      ),
+      ["web-p1", "web-p2", "web-p3"],
+    );
+  });
+});
+
+Deno.test("ip list ends when an agent repeats a page", async () => {
+  const ipam: Handlers["ipam"] = {
+    listAllocations: () => ({ nextPageToken: "same" }),
+  };
+  const run = await runFake(["ip", "list"], { ipam });
+  assert.equal(run.code, 1);
+  assert.match(run.stderr, /^stellar-net: Cannot list addresses: .*page token/);
+});
+
+Deno.test("ip list without any says on stderr what to do", async (t) => {
+  const ipam: Handlers["ipam"] = { listAllocations: () => ({}) };
+  const hint =
+    'No address is held: "stellar-net ip allocate CONTAINER_ID" gives one\n';
+  await t.step("for people", async () => {
+    const run = await runFake(["ip", "list"], { ipam });
+    const header = "ADDRESS  CONTAINER  INTERFACE  NETWORK  NODE  ALLOCATED\n";
+    assert.deepEqual([run.code, run.stdout, run.stderr], [0, header, hint]);
+  });
+  await t.step("for programs", async () => {
+    const run = await runFake(["ip", "list", "--json"], { ipam });
+    const body = '{\n  "schemaVersion": 1,\n  "allocations": []\n}\n';
+    assert.deepEqual([run.code, run.stdout, run.stderr], [0, body, hint]);
+  });
+});

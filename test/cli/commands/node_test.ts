@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { NodeState, TokenState } from "../../../src/cli/framework/client.ts";
+import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
+
+const registry: Handlers["registry"] = {
+  listNodes: () => ({
+    nodes: [
+      {
+        name: "n1",
+        state: NodeState.READY,
+        subnets: ["172.16.0.0/22", "fd00::/64"],
+        advertised: ["198.18.0.1"],
+        apiUrl: "http://198.18.0.1:9000",
+        joinedAt: timestampFromMs(NOW_MS - 120_000),
+        seenAt: timestampFromMs(NOW_MS - 2_000),
+      },
+      { name: "n2", state: NodeState.NO_AGENT },
+    ],
+  }),
+};
+
+Deno.test("node list prints a row a node", async () => {
+  const run = await runFake(["node", "list"], { registry });
+  assert.equal(
+    run.stdout,
+    `\
+NODE  STATE     SUBNETS                  ADVERTISED  JOINED  SEEN
+n1    ready     172.16.0.0/22 fd00::/64  198.18.0.1  2m ago  2s ago
+n2    no agent  -                        -           -       -
+`,
+  );
+});
+
+Deno.test("node list prints an object for programs", async () => {
+  const run = await runFake(["node", "list", "--json"], { registry });
+  const { schemaVersion, nodes } = JSON.parse(run.stdout);
+  assert.equal(schemaVersion, 1);
+  assert.deepEqual(nodes[1], {
+    name: "n2",
+    state: "no agent",
+    subnets: [],
+    advertised: [],
+    apiUrl: null,
+    joinedAt: null,
+    seenAt: null,
+  });
+});
+
+Deno.test("node remove says what is free again", async () => {
+  const asked: unknown[] = [];
+  const run = await runFake(["node", "remove", "n1", "--force"], {
+    registry: {
+      removeNode: ({ node, force, instanceId }) => {
+        asked.push([node, force, instanceId]);
+        return { subnets: ["172.16.0.0/22"] };
+      },
+    },
+  });
+  assert.equal(
+    run.stdout,
+    "Removed n1: 172.16.0.0/22 can be handed out again\n",
+  );
+  assert.deepEqual(asked, [["n1", true, ""]]);
+});
+
+Deno.test("node remove names the tokens that would let it in again", async () => {
+  const common = { state: TokenState.USABLE, maxUses: 10, used: 2 };
+  const uses = [{ name: "n1" }, { name: "n2" }];
+  const run = await runFake(["node", "remove", "n1"], {
+    registry: { removeNode: () => ({}) },
+    identity: {
+      listTokens: () => ({
+        tokens: [
+          { ...common, id: "000000000001", uses },
+          { ...common, id: "000000000002", uses: [{ name: "n2" }] },
+          { ...common, id: "000000000003", uses, name: "n1" },
+          { ...common, id: "000000000004", uses, state: TokenState.REVOKED },
+        ],
+      }),
+    },
+  });
+  assert.equal(run.stdout, "Removed n1\n");
+  assert.equal(
+    run.stderr,
+    "It came in with token 000000000001, which lets in 8 more, under any name: stellar-net token revoke 000000000001\n",
+  );
+});
+
+Deno.test("node leave says what is free again, and how it comes back", async (t) => {
+  const asked: boolean[] = [];
+  const rows: readonly [
+    args: string,
+    subnets: readonly string[],
+    force: boolean,
+    stdout: string,
+  ][] = [
+    [
+      "node leave",
+      ["172.16.0.0/22", "fd00::/64"],
+      false,
+      "Left the cluster: 172.16.0.0/22 and fd00::/64 can be handed out again\n",
+    ],
+    ["node leave --force", [], true, "Left the cluster\n"],
+    [
+      "node leave --json",
+      ["172.16.0.0/22"],
+      false,
+      '{\n  "schemaVersion": 1,\n  "subnets": [\n    "172.16.0.0/22"\n  ]\n}\n',
+    ],
+  ];
+  for (const [args, subnets, force, stdout] of rows) {
+    await t.step(args, async () => {
+      const agent: Handlers["agent"] = {
+        leave: (request) => {
+          asked.push(request.force);
+          return { subnets: [...subnets] };
+        },
+      };
+      const run = await runFake(args.split(" "), { agent });
+      assert.deepEqual([run.code, run.stdout], [0, stdout]);
+      assert.equal(
+        run.stderr,
+        "This node joins again when its agent is started again\n",
+      );
+      assert.equal(asked.pop(), force);
+    });
+  }
+});
+
+Deno.test("node leave says why it is refused, with exit code 1", async () => {
+  const run = await runFake(["node", "leave"], {
+    agent: {
+      leave: () => {
+        throw new ConnectError("3 addresses are held", Code.FailedPrecondition);
+      },
+    },
+  });
+  assert.deepEqual([run.code, run.stdout, run.stderr], [
+    1,
+    "",
+    "stellar-net: Cannot leave the cluster: 3 addresses are held\n",
+  ]);
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { runFake } from "../fake_io.ts";
+
+const ETCD = {
+  kind: "etcd",
+  endpoints: ["h1:2379"],
+  prefix: "/stellar-net",
+} as const;
+
+Deno.test("store migrate names both stores and the state, and tells how far it is", async () => {
+  const run = await runFake(
+    "store migrate --from kv: --to etcd://h1 --state /s".split(" "),
+  );
+  assert.equal(run.code, 0, run.stderr);
+  assert.deepEqual(
+    run.migrations.map(({ onProgress: _, ...request }) => request),
+    [{ from: "file", to: ETCD, stateDir: "/s", dryRun: false }],
+  );
+  assert.equal(
+    run.stdout,
+    `Moved the registry from kv:/var/lib/stellar-net/state.db to etcd://h1:2379/stellar-net:
+  Cluster       cluster-1
+  Nodes         3
+  Subnets       4 owned, reserved or released
+  Extra routes  1
+  Addresses     10 held on nodes without an agent
+  History       20 records
+  Entries       60, 6000 bytes
+`,
+  );
+  assert.equal(
+    run.stderr,
+    `Nobody uses the registry any more, copying it
+Copied 30 of 60 entries
+Copied 60 of 60 entries
+Compared every entry of both stores: they are the same
+Start every agent that is to host the registry with --store etcd://h1:2379/stellar-net; each goes on with the addresses in its own --state
+`,
+  );
+});
+
+Deno.test("store migrate --dry-run only says what would be moved", async () => {
+  const run = await runFake(
+    "store migrate --to etcd://h1 --dry-run".split(" "),
+  );
+  assert.deepEqual(run.migrations.map(({ dryRun }) => dryRun), [true]);
+  assert.match(run.stdout, /^The registry in kv:\S+ can be moved to etcd:\S+:/);
+  assert.doesNotMatch(run.stderr, /Start/);
+});
+
+Deno.test("store migrate --json gives what was moved", async () => {
+  const run = await runFake(
+    "store migrate --from etcd://h1 --to kv: --json".split(" "),
+  );
+  const answer = JSON.parse(run.stdout);
+  assert.deepEqual(
+    [answer.schemaVersion, answer.dryRun, answer.nodes, answer.isResumed],
+    [1, false, 3, false],
+  );
+  assert.match(run.stderr, /the agent of this host with --store kv:, and/);
+});
+
+Deno.test("store migrate gets to etcd by the agent's flags", async (t) => {
+  const rows: readonly (readonly [args: string, from: string, to: string])[] = [
+    ["--to etcd://h1", "none", "none"],
+    ["--from etcds://h1 --to kv:", "tls user", "none"],
+    ["--to etcds://h1", "none", "tls user"],
+    ["--from etcd://h1/old --to etcds://h1/new", "user", "tls user"],
+  ];
+  const flags = "--store-user u --store-password-file p";
+  for (const [args, from, to] of rows) {
+    await t.step(args, async () => {
+      const isSecret = to !== from;
+      const line = `store migrate ${args}${isSecret ? ` ${flags}` : ""}`;
+      const { migrations, stderr } = await runFake(line.split(" "));
+      const seen = (choice: unknown) =>
+        ["tls", "user"].filter((name) =>
+          typeof choice === "object" && name in choice!
+        ).join(" ") || "none";
+      assert.deepEqual(
+        migrations.map((request) => [seen(request.from), seen(request.to)]),
+        [[from, to]],
+        stderr,
+      );
+    });
+  }
+});
+
+Deno.test("store migrate refuses what makes no sense", async (t) => {
+  const rows: readonly (readonly [args: string, said: RegExp])[] = [
+    ["", /it needs --to, the store that the registry moves to/],
+    ["--from kv: --to kv:", /--from and --to are both "kv:"/],
+    ["--from kv::memory: --to kv:", /"kv::memory:" is lost at the end/],
+    [
+      "--to etcd://h1 --store-ca ca.pem",
+      /--store-ca goes with "etcds:\/\/" in --from or --to/,
+    ],
+    [
+      "--from etcds://h1 --to kv: --store-user u",
+      /--store-user goes with --store-password-file/,
+    ],
+  ];
+  for (const [args, said] of rows) {
+    await t.step(args, async () => {
+      const line = `store migrate ${args}`.trim().split(" ");
+      const run = await runFake(line);
+      assert.deepEqual([run.code, run.stdout, run.migrations], [2, "", []]);
+      assert.match(run.stderr, said);
+    });
+  }
+});

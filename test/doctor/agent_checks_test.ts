@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import {
+  checkCapacity,
+  checkClock,
+  checkConflicts,
+  checkLeaks,
+  checkQueue,
+  checkRegistry,
+  checkSocket,
+  checkStore,
+  type RegistryLinkFacts,
+} from "../../src/doctor/agent_checks.ts";
+import { type Check, formatCheck } from "../../src/host/checks/check.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
+import { NOW_MS } from "./path_world.ts";
+
+const REGISTRY_URL = "http://198.18.0.11:9000";
+const PATH = "/run/stellar-net/agent.sock";
+const SUBNET = parsePrefix("172.16.0.0/22");
+
+function link(changes: Partial<RegistryLinkFacts>): RegistryLinkFacts {
+  return {
+    state: "joined",
+    sinceMs: undefined,
+    problem: "",
+    url: "",
+    ...changes,
+  };
+}
+
+/** A case, what it gives, and what its line is. */
+type Row = readonly [name: string, check: Check, line: RegExp];
+
+const ROWS: readonly Row[] = [
+  [
+    "a registry of one's own",
+    checkRegistry(link({ state: "hosted" })),
+    /^ok registry: this agent hosts it$/,
+  ],
+  [
+    "a registry that answers",
+    checkRegistry(link({ url: REGISTRY_URL, sinceMs: NOW_MS })),
+    /^ok registry: joined through http:\/\/198.18.0.11:9000 since 2023-11-14 22:13:20Z$/,
+  ],
+  [
+    "a registry out of reach",
+    checkRegistry(
+      link({
+        state: "unreachable",
+        url: REGISTRY_URL,
+        sinceMs: NOW_MS,
+        problem: "connection refused",
+      }),
+    ),
+    /^failed registry: out of reach since 2023-11-14 22:13:20Z: connection refused; this node goes on .*: see that the agent at http:\/\/198.18.0.11:9000 runs/,
+  ],
+  [
+    "a registry that was never reached",
+    checkRegistry(link({ state: "unreachable" })),
+    /^failed registry: out of reach; .*: see that an agent of --join runs/,
+  ],
+  [
+    "a node that is refused",
+    checkRegistry(link({ state: "fenced", problem: "it went to another" })),
+    /^failed registry: it refuses this node: it went to another; .*: stop its containers and run stellar-net node leave --force, /,
+  ],
+  [
+    "a node that has left",
+    checkRegistry(link({ state: "left" })),
+    /^warning registry: this node has left the cluster; .*: start the agent again to join$/,
+  ],
+  [
+    "clocks that agree",
+    checkClock("the registry's clock", -2_000),
+    /^ok clock: the registry's clock is 2.0 s behind this host's$/,
+  ],
+  [
+    "clocks that do not",
+    checkClock("the registry's clock", 2_001),
+    /^warning clock: the registry's clock is 2.0 s ahead of this host's; .*: set the clocks with chrony or systemd-timesyncd$/,
+  ],
+  [
+    "a store",
+    checkStore({ url: "kv:/var/lib/stellar-net/state.db", problem: "" }),
+    /^ok store: kv:\/var\/lib\/stellar-net\/state.db takes writes$/,
+  ],
+  [
+    "a store that takes no writes",
+    checkStore({ url: "kv:", problem: "the disk is full" }),
+    /^failed store: kv:: the disk is full; no address can be given out or taken back; /,
+  ],
+  [
+    "a socket",
+    checkSocket({ path: PATH, stat: { isSocket: true, mode: 0o140600 } }),
+    /^ok socket: \/run\/stellar-net\/agent.sock has mode 0600$/,
+  ],
+  [
+    "a socket for all",
+    checkSocket({ path: PATH, stat: { isSocket: true, mode: 0o660 } }),
+    /^warning socket: .* has mode 0660; other users .*: chmod 0600 \/run\/stellar-net\/agent.sock$/,
+  ],
+  [
+    "no socket",
+    checkSocket({ path: PATH, stat: undefined }),
+    /^failed socket: there is nothing at \/run.*; neither CNI plugin .*: start the agent again$/,
+  ],
+  [
+    "what is no socket",
+    checkSocket({ path: PATH, stat: { isSocket: false, mode: 0o600 } }),
+    /^failed socket: what is at \/run.* is no socket; /,
+  ],
+  ["an empty queue", checkQueue(0), /^ok queue: no release waits$/],
+  ["one release", checkQueue(1), /^warning queue: 1 release waits; /],
+  ["two releases", checkQueue(2), /^warning queue: 2 releases wait; /],
+  ["no leak", checkLeaks(0), /^ok leaks: no address is held for a container/],
+  [
+    "a leak",
+    checkLeaks(1),
+    /^warning leaks: 1 container that holds addresses seems to be gone; .*: see stellar-net ip list --leaked$/,
+  ],
+  [
+    "leaks",
+    checkLeaks(2),
+    /^warning leaks: 2 containers that hold addresses seem to be gone; /,
+  ],
+];
+
+Deno.test("checks of the agent say what is found, what it means and what mends it", async (t) => {
+  for (const [name, check, line] of ROWS) {
+    await t.step(name, () => {
+      assert.match(`${check.status} ${formatCheck(check)}`, line);
+    });
+  }
+});
+
+Deno.test("checkConflicts() tells each subnet that others use, too", () => {
+  const subnets = [SUBNET, parsePrefix("fd00:16::/64")];
+  const reason = 'overlaps 172.16.1.0/24 on docker0 of node "c"';
+  assert.deepEqual(checkConflicts(subnets, []).map(formatCheck), [
+    "subnet: 172.16.0.0/22 is this node's alone",
+    "subnet: fd00:16::/64 is this node's alone",
+  ]);
+  const checks = checkConflicts(subnets, [{ subnet: SUBNET, reason }]);
+  assert.deepEqual(checks.map(({ status }) => status), ["failed"]);
+  assert.match(
+    formatCheck(checks[0]!),
+    /^subnet: 172.16.0.0\/22 overlaps 172.16.1.0\/24 on docker0 of node "c"; what is sent .*stellar-net node leave/,
+  );
+});
+
+Deno.test("checkCapacity() warns of a subnet that is nearly full", async (t) => {
+  const rows: readonly [held: bigint, capacity: bigint, status: string][] = [
+    [0n, 1021n, "ok"],
+    [918n, 1021n, "ok"],
+    [919n, 1021n, "warning"],
+    [1020n, 1021n, "warning"],
+    [1021n, 1021n, "failed"],
+    [0n, 1n, "ok"],
+    [1n, 1n, "failed"],
+    [1n << 40n, (1n << 64n) - 2n, "ok"],
+  ];
+  for (const [held, capacity, status] of rows) {
+    await t.step(`${held} of ${capacity}`, () => {
+      const [check] = checkCapacity([{ subnet: SUBNET, held, capacity }]);
+      assert.equal(check?.status, status);
+      assert.equal(
+        check.found,
+        `${held} of ${capacity} in 172.16.0.0/22 are held`,
+      );
+    });
+  }
+});

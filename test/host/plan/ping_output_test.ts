@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import {
+  parsePing,
+  pingPayloadBytes,
+} from "../../../src/host/plan/ping_output.ts";
+
+const END = "\n--- 198.18.0.2 ping statistics ---\n";
+
+Deno.test("parsePing() tells an answer from none, and an MTU that was told", async (t) => {
+  const rows: readonly [
+    name: string,
+    text: string,
+    isAnswered: boolean,
+    mtuBytes: number | undefined,
+  ][] = [
+    [
+      "answered",
+      `64 bytes from 198.18.0.2: icmp_seq=2${END}2 packets transmitted, 1 received, 50% packet loss`,
+      true,
+      undefined,
+    ],
+    [
+      "lost",
+      `${END}5 packets transmitted, 0 received, 100% packet loss`,
+      false,
+      undefined,
+    ],
+    [
+      "too large for this host",
+      `${END}1 packets transmitted, 0 received, +1 errors\nping: local error: message too long, mtu=1500`,
+      false,
+      1500,
+    ],
+    [
+      "too large for this host, IPv6",
+      `${END}1 packets transmitted, 0 received, +1 errors\nping: local error: message too long, mtu: 1500`,
+      false,
+      1500,
+    ],
+    [
+      "too large for a router",
+      `From 198.18.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1400)${END}1 packets transmitted, 0 received, +1 errors`,
+      false,
+      1400,
+    ],
+    [
+      "too large for a router, IPv6",
+      `From 2001:2::9 icmp_seq=1 Packet too big: mtu=1400${END}1 packets transmitted, 0 received, +1 errors`,
+      false,
+      1400,
+    ],
+  ];
+  for (const [name, text, isAnswered, mtuBytes] of rows) {
+    await t.step(name, () => {
+      assert.deepEqual(parsePing(text), { isAnswered, mtuBytes });
+    });
+  }
+});
+
+Deno.test("parsePing() takes nothing for an answer that was not sent", () => {
+  const texts = [
+    "",
+    "ping: socket: Operation not permitted",
+    "ping: invalid option -- 'M'",
+    "ping: connect: Network is unreachable",
+  ];
+  for (const text of texts) assert.equal(parsePing(text), undefined, text);
+});
+
+Deno.test("pingPayloadBytes() leaves room for the headers", () => {
+  assert.equal(pingPayloadBytes(1500, 4), 1472);
+  assert.equal(pingPayloadBytes(1500, 6), 1452);
+  assert.equal(pingPayloadBytes(20, 4), 0);
+});

@@ -1,0 +1,105 @@
+import type { Agent } from "../../src/agent/agent.ts";
+import type { AgentOptions } from "../../src/agent/agent_options.ts";
+import { desiredRoutes } from "../../src/routes/desired.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { formatDesiredRoute } from "../../src/routes/plan/desired_route.ts";
+import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
+import { waitFor } from "../support/wait_for.ts";
+import { startAgent, type TestAgent } from "../agent/agents.ts";
+
+/** What the host says of itself. */
+export const FACTS = {
+  advertised: [parseAddress("198.18.0.12")],
+  apiUrl: "http://198.18.0.12:9000",
+  localPrefixes: [],
+};
+
+/** A host that joins a registry: an agent of the node "b". */
+export interface JoinedHost {
+  readonly test: TestAgent;
+  readonly agent: Agent;
+  /** Ends this agent and starts the next with the same state. */
+  restart(options?: Partial<AgentOptions>): Promise<Agent>;
+}
+
+/** Runs a registry's agent, the ways to it, and a host that joins by them. */
+export async function withHost(
+  use: (t: {
+    readonly registry: TestAgent;
+    readonly peers: readonly [FakeRegistryPeer, FakeRegistryPeer];
+    readonly host: JoinedHost;
+  }) => Promise<void>,
+  options: Partial<AgentOptions> = {},
+): Promise<void> {
+  await using registry = await startAgent(options);
+  const peers = [
+    new FakeRegistryPeer(registry.agent, { url: "http://x", heartbeatMs: 20 }),
+    new FakeRegistryPeer(registry.agent, { url: "http://y", heartbeatMs: 20 }),
+  ] as const;
+  await using test = await startAgent({ node: "b", peers });
+  let { agent } = test;
+  const begin = async () => {
+    await agent.home.report(FACTS);
+    agent.home.start(() => {});
+  };
+  await begin();
+  const host: JoinedHost = {
+    test,
+    get agent() {
+      return agent;
+    },
+    async restart(options = {}) {
+      await agent.home.stop();
+      agent = await test.restart(options);
+      await begin();
+      return agent;
+    },
+  };
+  try {
+    await use({ registry, peers, host });
+  } finally {
+    await settle(registry.agent);
+    await agent.home.stop();
+  }
+}
+
+/** Lets the registry tell all that has changed. */
+async function settle({ host }: Agent): Promise<void> {
+  const end = new AbortController();
+  const { membership, registry } = host!;
+  const destination = parsePrefix("192.0.2.0/24");
+  for await (const { isSnapshot } of membership.watch(end.signal)) {
+    if (!isSnapshot) break;
+    await registry.deleteRoute({ destination, target: undefined });
+    const target = parseAddress("198.18.0.99");
+    await registry.addRoute({ destination, target });
+  }
+}
+
+/** Waits until it stands so between an agent and the registry. */
+export function becomes(
+  agent: Agent,
+  state: Agent["home"]["link"]["state"],
+): Promise<boolean> {
+  return waitFor(
+    `a link that is ${state}, not ${JSON.stringify(agent.home.link)}`,
+    () => agent.home.link.state === state,
+  );
+}
+
+/** Waits until an agent knows a node. */
+export function knows(agent: Agent, node: string): Promise<boolean> {
+  return waitFor(`node ${node}`, () => agent.home.view.nodes.has(node));
+}
+
+/** The subnets of an agent's node, as text. */
+export function subnets({ home }: Agent): string {
+  return home.subnets.map(formatPrefix).join(" ");
+}
+
+/** The routes that a host should have, as texts. */
+export function routes({ home, node }: Agent): string[] {
+  return desiredRoutes(home.view, { node, subnets: home.subnets })
+    .map(formatDesiredRoute);
+}

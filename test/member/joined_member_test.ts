@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { parseAddress } from "../../src/net/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { owner } from "../addresses/plan/pools.ts";
+import { waitFor } from "../support/wait_for.ts";
+import { allocate, held, startAgent } from "../agent/agents.ts";
+import {
+  becomes,
+  FACTS,
+  knows,
+  routes,
+  subnets,
+  withHost,
+} from "./joined_hosts.ts";
+
+Deno.test("JoinSession joins, hands out addresses of its subnet, and knows the cluster", () =>
+  withHost(async ({ registry, host: { agent } }) => {
+    await registry.agent.home.report({
+      ...FACTS,
+      advertised: [parseAddress("198.18.0.11")],
+    });
+    await becomes(agent, "joined");
+    assert.equal(subnets(agent), "172.16.4.0/22");
+    assert.equal(agent.home.link.url, "http://x");
+    assert.equal(
+      await allocate(agent, "c1", { node: "b" }),
+      "172.16.4.2",
+    );
+    await waitFor("a route", () => routes(agent).length > 0);
+    assert.deepEqual(routes(agent), [
+      '172.16.0.0/22 via 198.18.0.11 (node "a")',
+    ]);
+  }));
+
+Deno.test("JoinSession hands out nothing before it has joined, and says what keeps it", () =>
+  withHost(async ({ peers, host }) => {
+    await becomes(host.agent, "joined");
+    for (const peer of peers) peer.cut();
+    await using fresh = await startAgent({ node: "c", peers: [...peers] });
+    fresh.agent.home.start(() => {});
+    try {
+      await waitFor(
+        "a refusal",
+        () => fresh.agent.home.link.problem.includes("Cannot reach"),
+      );
+      await assert.rejects(allocate(fresh.agent, "c1", { node: "c" }), {
+        code: "unavailable",
+        message:
+          /node "c" has no subnet before it has joined.*Cannot reach the agent at "http:\/\//,
+      });
+      await assert.rejects(fresh.agent.checkReady("c"), {
+        code: "unavailable",
+      });
+      for (const peer of peers) peer.mend();
+      await becomes(fresh.agent, "joined");
+      assert.equal(
+        await allocate(fresh.agent, "c1", { node: "c" }),
+        "172.16.8.2",
+      );
+    } finally {
+      await fresh.agent.home.stop();
+    }
+  }));
+
+Deno.test("JoinSession goes on with no registry in reach, after a restart too", () =>
+  withHost(async ({ registry, peers, host }) => {
+    const { registry: record, pools } = registry.agent.host!;
+    await becomes(host.agent, "joined");
+    await registry.agent.home.report({
+      ...FACTS,
+      advertised: [parseAddress("198.18.0.11")],
+    });
+    await record.claim("gone");
+    await record.addRoute({
+      destination: parsePrefix("10.9.0.0/16"),
+      target: parseAddress("198.18.0.50"),
+    });
+    await allocate(host.agent, "c1", { node: "b" });
+    await knows(host.agent, "gone");
+    await waitFor("the routes", () => routes(host.agent).length === 2);
+    for (const peer of peers) peer.cut();
+    await becomes(host.agent, "unreachable");
+    const { sinceMs, urls } = host.agent.home.link;
+    assert.equal(sinceMs, host.test.clock.nowMs);
+    assert.deepEqual(urls, ["http://x", "http://y"]);
+    const wanted = routes(host.agent);
+    assert.equal(await allocate(host.agent, "c2", { node: "b" }), "172.16.4.3");
+
+    const agent = await host.restart();
+    assert.equal(agent.home.link.state, "unreachable");
+    assert.equal(subnets(agent), "172.16.4.0/22");
+    assert.deepEqual(routes(agent), wanted);
+    assert.equal(await allocate(agent, "c3", { node: "b" }), "172.16.4.4");
+    await agent.release("b", owner("c1"), "test");
+    assert.deepEqual(await held(agent, "b"), {
+      c2: "172.16.4.3",
+      c3: "172.16.4.4",
+    });
+
+    // Deleted while nobody could tell it.
+    await pools.remove({ node: "gone", instanceId: "", force: true });
+    await record.deleteRoute({
+      destination: parsePrefix("10.9.0.0/16"),
+      target: undefined,
+    });
+    for (const peer of peers) peer.mend();
+    await becomes(agent, "joined");
+    await waitFor("what has gone", () => !agent.home.view.nodes.has("gone"));
+    assert.deepEqual(routes(agent), wanted.slice(0, 1));
+    assert.equal(subnets(agent), "172.16.4.0/22");
+    // It is not there after another restart either.
+    for (const peer of peers) peer.cut();
+    const last = await host.restart();
+    assert.deepEqual(routes(last), wanted.slice(0, 1));
+  }));
+
+Deno.test("JoinSession goes over to another registry when one is gone, and tells which", () =>
+  withHost(async ({ peers: [x, y], host: { agent } }) => {
+    await becomes(agent, "joined");
+    x.cut();
+    await waitFor("the other", () => agent.home.link.url === "http://y");
+    assert.equal(agent.home.link.state, "joined");
+    assert.deepEqual(y.joins.at(-1)!.heldSubnets.map(formatPrefix), [
+      "172.16.4.0/22",
+    ]);
+  }));
+
+Deno.test("JoinSession comes back by itself when it was removed and its subnet is free", () =>
+  withHost(async ({ registry, host: { agent } }) => {
+    await becomes(agent, "joined");
+    await allocate(agent, "c1", { node: "b" });
+    const { pools, membership } = registry.agent.host!;
+    await pools.remove({ node: "b", instanceId: "", force: true });
+    await waitFor("it", async () => {
+      const nodes = await membership.nodes();
+      return nodes.some(({ name }) => name === "b");
+    });
+    await becomes(agent, "joined");
+    assert.equal(subnets(agent), "172.16.4.0/22");
+    assert.deepEqual(await held(agent, "b"), { c1: "172.16.4.2" });
+  }));
+
+Deno.test("JoinSession refuses another cluster, and keeps what it has", () =>
+  withHost(async ({ peers, host }) => {
+    await becomes(host.agent, "joined");
+    await allocate(host.agent, "c1", { node: "b" });
+    await using other = await startAgent();
+    for (const peer of peers) peer.replace(other.agent);
+    await becomes(host.agent, "fenced");
+    assert.match(host.agent.home.link.problem, /the node belongs to cluster/);
+    assert.equal(subnets(host.agent), "172.16.4.0/22");
+    assert.deepEqual(await held(host.agent, "b"), { c1: "172.16.4.2" });
+    const nodes = await other.agent.host!.membership.nodes();
+    assert.equal(nodes.some(({ name }) => name === "b"), false);
+  }));
+
+Deno.test("JoinSession.report() tells the registry at once what has changed", () =>
+  withHost(async ({ registry, host: { agent } }) => {
+    await becomes(agent, "joined");
+    const address = parseAddress("198.18.0.77");
+    await agent.home.report({ ...FACTS, advertised: [address] });
+    await waitFor("the new address", async () => {
+      const nodes = await registry.agent.host!.membership.nodes();
+      return nodes.find(({ name }) => name === "b")!
+        .advertised[0]!.value === address.value;
+    });
+    assert.equal(agent.home.link.state, "joined");
+  }));
+
+Deno.test("JoinSession.placeOf() tells who answers for a node", () =>
+  withHost(async ({ registry, host: { agent } }) => {
+    await registry.agent.home.report({
+      ...FACTS,
+      apiUrl: "http://198.18.0.11:9000",
+    });
+    await registry.agent.host!.registry.claim("api");
+    await becomes(agent, "joined");
+    await knows(agent, "api");
+    await waitFor(
+      "where the registry's agent is",
+      () => agent.home.view.nodes.get("a")?.apiUrl !== "",
+    );
+    assert.deepEqual(await agent.home.placeOf("b"), { kind: "here" });
+    assert.deepEqual(await agent.home.placeOf("a"), {
+      kind: "agent",
+      url: "http://198.18.0.11:9000",
+    });
+    for (const node of ["api", "unknown"]) {
+      assert.deepEqual(await agent.home.placeOf(node), { kind: "registry" });
+    }
+  }));

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import type { Agent } from "../../src/agent/agent.ts";
+import type { ClusterEvent } from "../../src/registry/view.ts";
+import { UNREACHABLE_AFTER_MS } from "../../src/registry/liveness.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { allocate, held, startAgent, type TestAgent } from "../agent/agents.ts";
+
+/** Joins a host, as its agent does. */
+async function join(agent: Agent, node: string): Promise<string> {
+  const { subnets } = await agent.host!.pools.join({
+    node,
+    instanceId: `id-of-${node}`,
+    advertised: [parseAddress("198.18.0.2")],
+    apiUrl: "",
+    localPrefixes: [],
+    heldSubnets: [],
+    clusterId: "",
+  });
+  return subnets.map(formatPrefix).join(" ");
+}
+
+/** What a watcher is told, as texts. */
+function format(event: ClusterEvent): string[] {
+  return [
+    event.isSnapshot ? "snapshot" : "changes",
+    ...event.nodes.map((n) =>
+      `+${n.name} ${n.state} ${n.subnets.map(formatPrefix).join(" ")}`
+    ),
+    ...event.removedNodes.map((n) => `-${n}`),
+    ...event.routes.map((r) => `+${formatPrefix(r.destination)}`),
+    ...event.removedRoutes.map((r) => `-${r}`),
+  ];
+}
+
+/** Watches, does something after each event, and ends one event after the last. */
+async function watch(
+  t: TestAgent,
+  acts: readonly (() => Promise<void>)[],
+): Promise<string[][]> {
+  const events: string[][] = [];
+  const end = new AbortController();
+  for await (const event of t.agent.host!.membership.watch(end.signal)) {
+    events.push(format(event));
+    const act = acts[events.length - 1];
+    if (act) await act();
+    else end.abort();
+  }
+  return events;
+}
+
+Deno.test("Agent.join() gives this node the first subnet and each host the next", async () => {
+  await using t = await startAgent();
+  const joined = await Promise.all(
+    ["b", "c", "d"].map((n) => join(t.agent, n)),
+  );
+  assert.deepEqual(joined.sort(), [
+    "172.16.12.0/22",
+    "172.16.4.0/22",
+    "172.16.8.0/22",
+  ]);
+  assert.equal(await allocate(t.agent, "c1"), "172.16.0.2");
+});
+
+Deno.test("NodePools.join() refuses this node's own name", async () => {
+  await using t = await startAgent();
+  await assert.rejects(join(t.agent, "a"), { code: "already_exists" });
+});
+
+Deno.test("NodePools.handover() tells a node's agent what was given over the API, until it has it", async () => {
+  await using t = await startAgent();
+  const { pools, registry } = t.agent.host!;
+  await registry.claim("b");
+  await allocate(t.agent, "c1", { node: "b" });
+  await allocate(t.agent, "c2", { node: "b" });
+  const b = { node: "b", instanceId: "id-of-b" };
+  const page = async () =>
+    (await pools.handover(b, { behind: undefined, limit: 10 }))
+      .map(({ owner }) => owner.containerId);
+  await assert.rejects(page(), { code: "failed_precondition" });
+  assert.equal(await join(t.agent, "b"), "172.16.0.0/22");
+  assert.deepEqual(await page(), ["c1", "c2"]);
+  await assert.rejects(allocate(t.agent, "c3", { node: "b" }), {
+    code: "failed_precondition",
+  });
+  await assert.rejects(
+    pools.finishHandover({ ...b, instanceId: "another" }),
+    { code: "failed_precondition" },
+  );
+  await pools.finishHandover(b);
+  await pools.finishHandover(b);
+  await assert.rejects(page(), { code: "unavailable" });
+});
+
+Deno.test("NodePools.remove() forgets what a node without an agent holds", async () => {
+  await using t = await startAgent();
+  const { pools, registry } = t.agent.host!;
+  await registry.claim("b");
+  await allocate(t.agent, "c1", { node: "b" });
+  await pools.remove({ node: "b", instanceId: "", force: false });
+  await registry.claim("b");
+  assert.deepEqual(await held(t.agent, "b"), {});
+});
+
+Deno.test("NodePools.remove() changes nothing where it is refused", async () => {
+  await using t = await startAgent();
+  const address = await allocate(t.agent, "c1");
+  const { pools } = t.agent.host!;
+  await t.agent.home.report({ advertised: [], apiUrl: "", localPrefixes: [] });
+  await assert.rejects(
+    pools.remove({ node: "a", instanceId: "", force: false }),
+    { code: "failed_precondition", message: /it is alive/ },
+  );
+  assert.deepEqual(await held(t.agent), { c1: address });
+});
+
+Deno.test("Agent.allocate() leaves the addresses of a host to its own agent", async () => {
+  await using t = await startAgent();
+  await t.agent.host!.registry.claim("b");
+  await join(t.agent, "b");
+  await assert.rejects(allocate(t.agent, "c1", { node: "b" }), {
+    code: "failed_precondition",
+    message: /node "b": its own agent hands them out/,
+  });
+});
+
+Deno.test("Membership.watch() tells a snapshot, then what changes", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const events = await watch(t, [async () => {
+    await join(t.agent, "c");
+    await t.agent.host!.pools.remove({
+      node: "b",
+      instanceId: "",
+      force: true,
+    });
+    await t.agent.host!.registry.addRoute({
+      destination: parsePrefix("192.0.2.0/24"),
+      target: parseAddress("198.18.0.9"),
+    });
+  }]);
+  assert.deepEqual(events, [
+    ["snapshot", "+a no agent 172.16.0.0/22", "+b ready 172.16.4.0/22"],
+    ["changes", "+c ready 172.16.8.0/22", "-b", "+192.0.2.0/24"],
+  ]);
+});
+
+Deno.test("Membership.watch() ends at once when it is given up", async () => {
+  await using t = await startAgent();
+  const end = new AbortController();
+  const events = t.agent.host!.membership.watch(end.signal)
+    [Symbol.asyncIterator]();
+  await events.next();
+  const waiting = events.next();
+  end.abort();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+});
+
+Deno.test("Membership.look() tells who has fallen silent, and a heartbeat who is back", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const { membership } = t.agent.host!;
+  const events = await watch(t, [
+    async () => {
+      t.clock.nowMs += UNREACHABLE_AFTER_MS;
+      await membership.look();
+    },
+    () => membership.heartbeat("b", "id-of-b"),
+  ]);
+  assert.deepEqual(events.slice(1), [
+    ["changes", "+b unreachable 172.16.4.0/22"],
+    ["changes", "+b ready 172.16.4.0/22"],
+  ]);
+});
+
+Deno.test("RegistryHost.look() removes a host that is silent for as long as is said", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const host = t.agent.host!;
+  const names = async () =>
+    (await host.membership.nodes()).map(({ name }) => name);
+  t.clock.nowMs += 59_999;
+  await host.look(60_000);
+  assert.deepEqual(await names(), ["a", "b"]);
+  t.clock.nowMs += 1;
+  await host.look(undefined);
+  assert.deepEqual(await names(), ["a", "b"]);
+  await host.look(60_000);
+  assert.deepEqual(await names(), ["a"]);
+});
+
+Deno.test("Membership.heartbeat() refuses who is not known, or is another", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const { membership } = t.agent.host!;
+  await assert.rejects(membership.heartbeat("x", "y"), { code: "not_found" });
+  await assert.rejects(membership.heartbeat("b", "another"), {
+    code: "already_exists",
+  });
+});
+
+Deno.test("Membership takes no node for silent because somebody sets the clock", async () => {
+  await using t = await startAgent({ uptimeMs: () => 0 });
+  await join(t.agent, "b");
+  t.clock.nowMs += 24 * 3_600_000;
+  const host = t.agent.host!;
+  await host.look(60_000);
+  assert.deepEqual(
+    (await host.membership.nodes()).map(({ name, state }) => [name, state]),
+    [["a", "no agent"], ["b", "ready"]],
+  );
+});

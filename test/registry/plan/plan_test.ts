@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { planCreate } from "../../../src/registry/plan/plan.ts";
+import { ClusterState } from "../../../src/registry/plan/state.ts";
+import { createCarve } from "../../../src/net/carve.ts";
+import { parsePrefix } from "../../../src/net/prefix.ts";
+import { Cluster } from "./clusters.ts";
+
+const DOCKER = "172.17.0.0/16 docker0";
+
+Deno.test("planClaim() gives node0, node1 and node2 the first three subnets", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  assert.equal(cluster.claim("node0"), "172.16.0.0/22");
+  assert.equal(cluster.claim("node1"), "172.16.4.0/22");
+  assert.equal(cluster.claim("node2"), "172.16.8.0/22");
+  assert.equal(cluster.claim("node1"), "172.16.4.0/22");
+});
+
+Deno.test("planClaim() refuses the 1,025th node with Stellar's message", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  const claimed = new Set(
+    Array.from({ length: 1024 }, (_, i) => cluster.claim(`node${i}`)),
+  );
+  assert.equal(claimed.size, 1024);
+  assert.ok(claimed.has("172.31.252.0/22"));
+  assert.match(
+    cluster.claim("node1024"),
+    /^exhausted: no available subnets in network configuration: the 1024 subnets of 172\.16\.0\.0\/12/,
+  );
+  assert.equal(cluster.state.nodes.has("node1024"), false);
+});
+
+Deno.test("planClaim() carves 10.0.0.0/8 into 4,096 subnets of /20", () => {
+  const cluster = new Cluster(["10.0.0.0/8", 20]);
+  let last = "";
+  for (let i = 0; i < 4096; i++) last = cluster.claim(`node${i}`);
+  assert.equal(last, "10.255.240.0/20");
+  assert.match(cluster.claim("more"), /^exhausted/);
+});
+
+Deno.test("planClaim() gives a never-used subnet before a released one", () => {
+  const cluster = new Cluster(["10.0.0.0/24", 26]);
+  cluster.claim("node0");
+  cluster.claim("node1");
+  assert.equal(cluster.release("node1"), "10.0.0.64/26");
+  assert.equal(cluster.claim("node2"), "10.0.0.128/26");
+  assert.equal(cluster.claim("node1"), "10.0.0.64/26");
+});
+
+Deno.test("planClaim() gives the subnet that was released the longest ago when no other is left", () => {
+  const cluster = new Cluster(["10.0.0.0/24", 26]);
+  for (const node of ["a", "b", "c", "d"]) cluster.claim(node);
+  cluster.release("c");
+  cluster.release("a");
+  assert.equal(cluster.claim("e"), "10.0.0.128/26");
+  assert.equal(cluster.claim("a"), "10.0.0.0/26");
+  assert.match(cluster.claim("c"), /^exhausted/);
+});
+
+Deno.test("planClaim() gives a node what is reserved for it, and nobody else", () => {
+  const cluster = new Cluster(["10.0.0.0/24", 26]);
+  cluster.reserve("10.0.0.0/26", "db", "the database");
+  cluster.reserve("10.0.0.64/26");
+  assert.equal(cluster.claim("web"), "10.0.0.128/26");
+  assert.equal(cluster.claim("db"), "10.0.0.0/26");
+  assert.equal(cluster.claim("more"), "10.0.0.192/26");
+  assert.match(cluster.claim("last"), /^exhausted/);
+  cluster.unreserve("10.0.0.64/26");
+  assert.equal(cluster.claim("last"), "10.0.0.64/26");
+});
+
+Deno.test("planClaim() gives one subnet of each network, or none", () => {
+  const cluster = new Cluster(["10.0.0.0/24", 26], ["fd00::/63", 64]);
+  assert.equal(cluster.claim("a"), "10.0.0.0/26 fd00::/64");
+  assert.equal(cluster.claim("b"), "10.0.0.64/26 fd00:0:0:1::/64");
+  assert.match(cluster.claim("c"), /^exhausted: .*fd00::\/63/);
+  assert.deepEqual(cluster.list().length, 4);
+});
+
+Deno.test("planClaim() hands out nothing of what a host uses itself", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.report("host", DOCKER, "192.168.1.0/24 eth0", "172.16.5.0/24 br0");
+  const claimed = Array.from({ length: 200 }, (_, i) => cluster.claim(`n${i}`));
+  assert.deepEqual(claimed.filter((c) => c.startsWith("172.17.")), []);
+  assert.equal(claimed.includes("172.16.4.0/22"), false);
+  assert.ok(claimed.includes("172.18.0.0/22"));
+});
+
+Deno.test("planClaim() names the conflict when a host uses the whole network", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.report("host", "172.0.0.0/8 eth0");
+  assert.match(
+    cluster.claim("a"),
+    /^exhausted: .*in conflict with 172\.0\.0\.0\/8 on "host"$/,
+  );
+});
+
+Deno.test("planClaim() moves no node whose subnet comes into conflict later", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.claim("a");
+  cluster.report("b", "172.16.0.0/24 eth1");
+  assert.equal(cluster.claim("a"), "172.16.0.0/22");
+  assert.deepEqual(cluster.list(), [
+    '172.16.0.0/22 owned a overlaps 172.16.0.0/24 on eth1 of node "b"',
+  ]);
+});
+
+Deno.test("planReport() takes a node's own bridge for no conflict", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.claim("a");
+  cluster.report("a", "172.16.0.0/22 cni0");
+  assert.deepEqual(cluster.list(), ["172.16.0.0/22 owned a"]);
+});
+
+Deno.test("planReport() ends a conflict that is gone", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.report("host", "172.16.0.0/24 eth1");
+  cluster.report("host");
+  assert.equal(cluster.claim("a"), "172.16.0.0/22");
+});
+
+Deno.test("planRelease() refuses a node without a subnet", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  assert.equal(
+    cluster.release("a"),
+    'not_found: subnet not found: node "a" has none',
+  );
+});
+
+Deno.test("planReserve() refuses what is owned, and what is no subnet", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.claim("a");
+  assert.match(
+    cluster.reserve("172.16.0.0/22"),
+    /^failed_precondition: .*node "a" owns it/,
+  );
+  for (const cidr of ["172.16.0.0/24", "10.0.0.0/22", "172.16.0.0/12"]) {
+    assert.match(
+      cluster.reserve(cidr),
+      /^invalid_argument: .*is no subnet of 172/,
+    );
+    assert.match(cluster.unreserve(cidr), /^invalid_argument/);
+  }
+});
+
+Deno.test("listSubnets() says what is owned, reserved, released and in conflict, and why", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.claim("a");
+  cluster.claim("b");
+  cluster.release("b");
+  cluster.reserve("172.16.12.0/22", "c", "the rack");
+  cluster.report("host", DOCKER);
+  assert.deepEqual(cluster.list(), [
+    "172.16.0.0/22 owned a",
+    "172.16.4.0/22 released b",
+    "172.16.12.0/22 reserved c the rack",
+    '172.17.0.0/16 conflicting host overlaps 172.17.0.0/16 on docker0 of node "host": 64 subnets are not handed out',
+  ]);
+});
+
+Deno.test("planAddRoute() takes the same route again, and no other target", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  assert.equal(cluster.addRoute("192.0.2.0/24", "198.18.0.2"), "ok");
+  assert.equal(cluster.addRoute("192.0.2.0/24", "198.18.0.2"), "ok");
+  assert.match(
+    cluster.addRoute("192.0.2.0/24", "198.18.0.3"),
+    /^already_exists: route exists in configuration.*"198\.18\.0\.2"/,
+  );
+  assert.equal(cluster.addRoute("2001:db8::/32", "fe80::1"), "ok");
+  assert.match(
+    cluster.addRoute("2001:db8::/32", "198.18.0.2"),
+    /^invalid_argument: .*not an IPv6 address/,
+  );
+  for (
+    const [cidr, target] of [
+      ["192.0.3.0/24", "127.0.0.1"],
+      ["192.0.3.0/24", "0.0.0.0"],
+      ["224.0.0.0/8", "198.18.0.2"],
+    ] as const
+  ) {
+    assert.match(
+      cluster.addRoute(cidr, target),
+      /^invalid_argument: .*cannot be routed/,
+    );
+  }
+});
+
+Deno.test("planDeleteRoute() deletes by destination, and by target where one is given", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  cluster.addRoute("192.0.2.0/24", "198.18.0.2");
+  assert.match(
+    cluster.deleteRoute("192.0.2.0/24", "198.18.0.3"),
+    /^failed_precondition: .*its target is "198\.18\.0\.2"/,
+  );
+  assert.equal(cluster.deleteRoute("192.0.2.0/24", "198.18.0.2"), "ok");
+  assert.equal(cluster.deleteRoute("192.0.2.0/24"), "ok");
+  assert.equal(cluster.state.routes.size, 0);
+});
+
+Deno.test("planCreate() keeps the networks of a cluster that exists", () => {
+  const config = (cidr: string) => ({
+    clusterId: cidr,
+    networks: [createCarve(parsePrefix(cidr))],
+    createdAtMs: 0,
+  });
+  const state = new ClusterState();
+  const created = planCreate(state, config("10.0.0.0/8"));
+  assert.equal(created.kind, "planned");
+  state.apply({ kind: "config", config: config("10.0.0.0/8") });
+  const again = planCreate(state, { ...config("10.0.0.0/8"), clusterId: "x" });
+  assert.deepEqual(again, {
+    kind: "planned",
+    answer: config("10.0.0.0/8"),
+    changes: [],
+  });
+  const other = planCreate(state, config("172.16.0.0/12"));
+  assert.ok(other.kind === "refused");
+  assert.equal(other.code, "failed_precondition");
+  assert.match(other.message, /172\.16\.0\.0\/12 .*10\.0\.0\.0\/8 /);
+});

@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import type { Agent } from "../../src/agent/agent.ts";
+import { readState } from "../../src/backup/take.ts";
+import { restoredPut } from "../../src/registry/restored.ts";
+import { formatPrefix } from "../../src/net/prefix.ts";
+import type { Entry } from "../../src/store/store.ts";
+import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
+import { waitFor } from "../support/wait_for.ts";
+import { networks, startAgent, type TestAgent } from "../agent/agents.ts";
+import { becomes, FACTS, knows, subnets } from "../member/joined_hosts.ts";
+
+const SETTLE_MS = 60_000;
+/** Four subnets. */
+const FOUR = networks(["10.0.0.0/24", 26]);
+
+/** A registry that hosts join, and that can be restored. */
+class Cluster implements AsyncDisposable {
+  readonly peer: FakeRegistryPeer;
+  readonly #stack = new AsyncDisposableStack();
+  #registry: TestAgent;
+  #agent: Agent;
+
+  private constructor(registry: TestAgent) {
+    this.#registry = this.#stack.use(registry);
+    this.#agent = registry.agent;
+    this.peer = new FakeRegistryPeer(registry.agent, { heartbeatMs: 20 });
+  }
+
+  static async create(): Promise<Cluster> {
+    const registry = await startAgent({ networks: FOUR });
+    await registry.agent.home.claim();
+    return new Cluster(registry);
+  }
+
+  get clock(): TestAgent["clock"] {
+    return this.#registry.clock;
+  }
+
+  /** The registry. */
+  get host(): NonNullable<Agent["host"]> {
+    return this.#agent.host!;
+  }
+
+  /** A host that begins to join. */
+  async begin(node: string): Promise<Agent> {
+    const peers = [this.peer];
+    const started = this.#stack.use(await startAgent({ node, peers }));
+    const { agent } = started;
+    await agent.home.report(FACTS);
+    this.#stack.defer(() => agent.home.stop());
+    agent.home.start(() => {});
+    return agent;
+  }
+
+  /** A host that has joined. */
+  async join(node: string): Promise<Agent> {
+    const agent = await this.begin(node);
+    await becomes(agent, "joined");
+    return agent;
+  }
+
+  backUp(): Promise<Entry[]> {
+    const holdCluster = <T>(run: () => Promise<T>) => this.host.hold(run);
+    return Array.fromAsync(readState(this.#registry.store, { holdCluster }));
+  }
+
+  /** Puts a registry in the place of this one that has what a backup has. */
+  async restore(backup: readonly Entry[]): Promise<void> {
+    const next = this.#stack.use(await startAgent({ networks: FOUR }));
+    for await (const { key } of next.store.list([])) {
+      await next.store.commit({ deletes: [key] });
+    }
+    const mark = restoredPut({ takenAtMs: 0, settleMs: SETTLE_MS });
+    await next.store.commit({ puts: [...backup, mark] });
+    this.#registry = next;
+    await this.restart();
+  }
+
+  /** Starts the registry's agent again. */
+  async restart(): Promise<void> {
+    this.#agent = await this.#registry.restart();
+    this.peer.replace(this.#agent);
+  }
+
+  /** The lines of `subnet list`. */
+  async list(): Promise<string[]> {
+    const listed = await this.host.registry.subnets();
+    return listed.map(({ subnet, state, node, reason }) =>
+      [formatPrefix(subnet), state, node, reason].filter((word) => word)
+        .join(" ")
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+Deno.test("a restored registry takes a host in that its backup does not know, and gives its subnet to nobody", async () => {
+  await using cluster = await Cluster.create();
+  const b = await cluster.join("b");
+  const backup = await cluster.backUp();
+  const c = await cluster.join("c");
+  assert.equal(subnets(c), "10.0.0.128/26");
+  await cluster.restore(backup);
+  // First of all: it would get what c has.
+  const d = await cluster.begin("d");
+  await waitFor(
+    "a refusal",
+    () => d.home.link.problem !== "it was not asked yet",
+  );
+  assert.equal(d.home.link.state, "unreachable");
+  assert.equal(
+    d.home.link.problem,
+    'Cannot give node "d" a subnet yet: the registry was restored from a backup of 1970-01-01T00:00:00.000Z, and hosts that it does not know come back with theirs first; try again in 60 s',
+  );
+  await assert.rejects(cluster.host.registry.claim("over-the-api"), {
+    code: "unavailable",
+  });
+  await becomes(b, "joined");
+  await becomes(c, "joined");
+  assert.deepEqual([subnets(b), subnets(c), subnets(d)], [
+    "10.0.0.64/26",
+    "10.0.0.128/26",
+    "",
+  ]);
+  cluster.clock.nowMs += SETTLE_MS - 1;
+  await cluster.host.look(undefined);
+  assert.equal(cluster.host.settling.now?.leftMs, 1);
+  cluster.clock.nowMs += 1;
+  await cluster.host.look(undefined);
+  assert.equal(cluster.host.settling.now, undefined);
+  await becomes(d, "joined");
+  assert.equal(subnets(d), "10.0.0.192/26");
+});
+
+Deno.test("a restored registry keeps the subnet of a host that is away, as others remember it", async () => {
+  await using cluster = await Cluster.create();
+  const b = await cluster.join("b");
+  const backup = await cluster.backUp();
+  const c = await cluster.join("c");
+  await knows(b, "c");
+  await c.home.stop();
+  await cluster.restore(backup);
+  await waitFor("a report", async () => (await cluster.list()).length === 3);
+  assert.deepEqual(await cluster.list(), [
+    "10.0.0.0/26 owned a",
+    "10.0.0.64/26 owned b",
+    "10.0.0.128/26 reserved c c had it before the registry was restored, says b",
+  ]);
+  cluster.clock.nowMs += SETTLE_MS;
+  await cluster.host.look(undefined);
+  const d = await cluster.join("d");
+  assert.equal(subnets(d), "10.0.0.192/26");
+  const joined = await cluster.host.pools.join({
+    ...FACTS,
+    ...{ node: "c", instanceId: c.instanceId, clusterId: "" },
+    heldSubnets: c.home.subnets,
+  });
+  assert.equal(joined.subnets.map(formatPrefix).join(), "10.0.0.128/26");
+  assert.ok((await cluster.list()).includes("10.0.0.128/26 owned c"));
+});
+
+Deno.test("a restored registry fences what contradicts it, until an operator decides", async () => {
+  await using cluster = await Cluster.create();
+  await cluster.join("b");
+  const x = await cluster.join("x");
+  const y = await cluster.join("y");
+  const backup = await cluster.backUp();
+  const removal = { instanceId: "", force: true };
+  await x.home.stop();
+  await cluster.host.pools.remove({ node: "x", ...removal });
+  const c = await cluster.join("c");
+  assert.equal(subnets(c), "10.0.0.128/26");
+  await cluster.restore(backup);
+  await becomes(c, "fenced");
+  assert.match(
+    c.home.link.problem,
+    /^Cannot join with the subnet 10\.0\.0\.128\/26: it belongs to node "x" now/,
+  );
+  await becomes(y, "joined");
+  await cluster.host.pools.remove({ node: "x", ...removal });
+  c.home.report(FACTS);
+  await becomes(c, "joined");
+  assert.equal(subnets(c), "10.0.0.128/26");
+});
+
+Deno.test("a restored registry settles anew with every start, until it has", async () => {
+  await using cluster = await Cluster.create();
+  await cluster.restore(await cluster.backUp());
+  cluster.clock.nowMs += SETTLE_MS / 2;
+  await cluster.restart();
+  assert.equal(cluster.host.settling.now?.leftMs, SETTLE_MS);
+  cluster.clock.nowMs += SETTLE_MS;
+  await cluster.host.look(undefined);
+  await cluster.restart();
+  assert.equal(cluster.host.settling.now, undefined);
+  const keys = (await cluster.backUp()).map(({ key }) => key.join(" "));
+  assert.ok(!keys.includes("agent restored"), `${keys}`);
+});
+
+Deno.test("takeOwners() takes no report of an agent that has not joined, and none once it has settled", async () => {
+  await using cluster = await Cluster.create();
+  const b = await cluster.join("b");
+  await cluster.restore(await cluster.backUp());
+  const { node, instanceId } = b;
+  const subnet = b.home.subnets[0]!;
+  const owners = [{
+    node: "c",
+    subnet: { ...subnet, value: subnet.value + 64n },
+  }];
+  await assert.rejects(
+    cluster.host.takeOwners({ node, instanceId: "another" }, owners),
+    { code: "failed_precondition" },
+  );
+  cluster.clock.nowMs += SETTLE_MS;
+  await cluster.host.takeOwners({ node, instanceId }, owners);
+  assert.equal((await cluster.list()).length, 2);
+});

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import {
+  HEARTBEAT_INTERVAL_MS,
+  UNREACHABLE_AFTER_MS,
+} from "../../src/registry/liveness.ts";
+import { SharedLiveness } from "../../src/registry/shared_liveness.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+interface World {
+  readonly clock: { nowMs: number };
+  readonly store: FaultyStore;
+  readonly x: SharedLiveness;
+  readonly y: SharedLiveness;
+  /** What each is told to have changed. */
+  readonly changes: { readonly x: string[]; readonly y: string[] };
+}
+
+/** Two agents, x and y, that host one registry. */
+async function withTwo(use: (world: World) => Promise<void>): Promise<void> {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const clock = { nowMs: 1_000_000 };
+  const changes = { x: [] as string[], y: [] as string[] };
+  const create = (id: "x" | "y") =>
+    new SharedLiveness({
+      id,
+      store,
+      now: () => clock.nowMs,
+      uptimeMs: () => clock.nowMs,
+      onChange: (node) => changes[id].push(node),
+    });
+  const [x, y] = [create("x"), create("y")];
+  x.start();
+  y.start();
+  try {
+    await use({ clock, store, x, y, changes });
+  } finally {
+    await Promise.all([x.stop(), y.stop()]);
+    await store.close();
+  }
+}
+
+/** What the store says of a node. */
+async function told(store: FaultyStore, node: string): Promise<unknown> {
+  return (await store.get(["alive", "node", node]))?.value;
+}
+
+Deno.test("SharedLiveness tells others of a node that is heard of, and of its silence", () =>
+  withTwo(async ({ clock, store, x, y }) => {
+    clock.nowMs += UNREACHABLE_AFTER_MS;
+    assert.equal(y.isAlive("n"), false);
+    x.hear("n");
+    await waitFor("y to be told", () => y.isAlive("n"));
+    // As agents do while they are alive.
+    await store.commit({
+      puts: [{ key: ["alive", "host", "x"], value: { atMs: 1 } }],
+    });
+    clock.nowMs += UNREACHABLE_AFTER_MS;
+    assert.deepEqual(x.takeSilent(["n"]), ["n"]);
+    await waitFor("y to be told", () => !y.isAlive("n"));
+    assert.deepEqual(y.takeSilent(["n"]), ["n"]);
+    assert.deepEqual(y.takeSilent(["n"]), []);
+  }));
+
+Deno.test("SharedLiveness writes when a node comes, not at every heartbeat", () =>
+  withTwo(async ({ clock, store, x, y }) => {
+    x.hear("n");
+    await waitFor(
+      "y to be told",
+      async () => y.isAlive("n") && await told(store, "n") !== undefined,
+    );
+    const before = store.commits;
+    for (let i = 0; i < 100; i++) {
+      clock.nowMs += HEARTBEAT_INTERVAL_MS;
+      x.hear("n");
+      assert.ok(x.isAlive("n"));
+    }
+    assert.equal(store.commits, before);
+  }));
+
+Deno.test("SharedLiveness takes a node for alive that goes over to another agent", () =>
+  withTwo(async ({ clock, store, x, y, changes }) => {
+    x.hear("n");
+    await waitFor(
+      "y to be told",
+      async () => await told(store, "n") !== undefined,
+    );
+    clock.nowMs += UNREACHABLE_AFTER_MS;
+    y.hear("n");
+    await waitFor("x to be told", () => x.isAlive("n"));
+    assert.deepEqual(await told(store, "n"), { by: "y", isAlive: true });
+    assert.deepEqual(x.takeSilent(["n"]), []);
+    assert.deepEqual(changes.x, ["n"]);
+  }));
+
+Deno.test("SharedLiveness takes the nodes of an agent that is gone for silent", () =>
+  withTwo(async ({ clock, store, x, y }) => {
+    x.hear("n");
+    await waitFor(
+      "y to be told",
+      async () => y.isAlive("n") && await told(store, "n") !== undefined,
+    );
+    await x.stop();
+    clock.nowMs += UNREACHABLE_AFTER_MS - 1;
+    assert.ok(y.isAlive("n"));
+    clock.nowMs += 1;
+    assert.equal(y.isAlive("n"), false);
+    assert.equal(y.silentForMs("n"), UNREACHABLE_AFTER_MS);
+    y.hear("n");
+    assert.ok(y.isAlive("n"));
+  }));
+
+Deno.test("SharedLiveness tells again what it could not tell", () =>
+  withTwo(async ({ store, x, y }) => {
+    await waitFor("the first signs of life", () => store.commits >= 2);
+    store.isDown = true;
+    x.hear("n");
+    assert.ok(x.isAlive("n"));
+    await waitFor("an attempt", () => store.commits >= 2);
+    store.isDown = false;
+    x.hear("n");
+    await waitFor(
+      "y to be told",
+      async () => await told(store, "n") !== undefined,
+    );
+    assert.ok(y.isAlive("n"));
+  }));
+
+Deno.test("SharedLiveness.forget() has others forget a node, too", () =>
+  withTwo(async ({ store, x }) => {
+    x.hear("n");
+    await waitFor(
+      "it to be told",
+      async () => await told(store, "n") !== undefined,
+    );
+    x.forget("n");
+    await waitFor(
+      "it to be gone",
+      async () => await told(store, "n") === undefined,
+    );
+  }));

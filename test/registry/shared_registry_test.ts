@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { Agent } from "../../src/agent/agent.ts";
+import type { Trust } from "../../src/security/trust.ts";
+import { formatAddress, parseAddress } from "../../src/net/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
+import { waitFor } from "../support/wait_for.ts";
+import { owner } from "../addresses/plan/pools.ts";
+import { held, request } from "../agent/agents.ts";
+
+/** Agents that host one registry together, each with a store of its own besides. */
+class SharedHosts implements AsyncDisposable {
+  readonly registryStore: FaultyStore;
+  readonly agents: Agent[] = [];
+  readonly #trusts = new Map<string, Trust>();
+  readonly #stores: FaultyStore[] = [];
+
+  private constructor(registryStore: FaultyStore) {
+    this.registryStore = registryStore;
+  }
+
+  static async create(...nodes: string[]): Promise<SharedHosts> {
+    const hosts = new SharedHosts(
+      new FaultyStore(await openDenoKv({ path: ":memory:" })),
+    );
+    for (const node of nodes) await hosts.add(node);
+    return hosts;
+  }
+
+  async add(node: string): Promise<Agent> {
+    const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+    const agent = await Agent.start({
+      node,
+      store,
+      registryStore: this.registryStore,
+      peers: [],
+      networks: [],
+      coolDownMs: 0,
+      keepHistoryMs: 1000,
+      bootId: "boot-1",
+      leakGraceMs: 100,
+      netns: { look: () => Promise.resolve("gone") },
+      queue: new FakeReleaseQueue(),
+      now: Date.now,
+      uptimeMs: () => performance.now(),
+      randomId: () => crypto.randomUUID(),
+      random: () => 0,
+      onTrust: (trust) => this.#trusts.set(node, trust),
+    });
+    this.#stores.push(store);
+    this.agents.push(agent);
+    await agent.home.report({
+      advertised: [parseAddress(`198.18.0.${10 + this.agents.length}`)],
+      apiUrl: `http://198.18.0.${10 + this.agents.length}:9000`,
+      localPrefixes: [],
+    });
+    agent.follow(() => {});
+    return agent;
+  }
+
+  /** What the node of an agent was told last to trust. */
+  trustOf({ node }: Agent): Trust | undefined {
+    return this.#trusts.get(node);
+  }
+
+  async joined(): Promise<string[]> {
+    await waitFor(
+      "all to have joined",
+      () =>
+        this.agents.every(({ home }) =>
+          home.link.state === "hosted" &&
+          home.view.nodes.size === this.agents.length
+        ),
+    );
+    return this.agents.map(({ home }) =>
+      home.subnets.map(formatPrefix).join(" ")
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const agent of this.agents) await agent.stop();
+    for (const store of this.#stores) await store.close();
+    await this.registryStore.close();
+  }
+}
+
+async function allocate(agent: Agent, node: string, id: string) {
+  const { allocation } = await agent.allocate(node, request(id));
+  return formatAddress(allocation.addresses[0]!.address);
+}
+
+Deno.test("agents that host one registry get a subnet each, and see each other", async () => {
+  await using hosts = await SharedHosts.create("a", "b", "c");
+  const subnets = await hosts.joined();
+  assert.deepEqual([...subnets].sort(), [
+    "172.16.0.0/22",
+    "172.16.4.0/22",
+    "172.16.8.0/22",
+  ]);
+  const ids = hosts.agents.map(({ home }) => home.cluster?.clusterId);
+  assert.equal(new Set(ids).size, 1);
+});
+
+Deno.test("agents that host one registry tell each other's watchers what changes", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  await a.requireHost().registry.addRoute({
+    destination: parsePrefix("192.0.2.0/24"),
+    target: parseAddress("198.18.0.9"),
+  });
+  const routes = await b.requireHost().registry.routes();
+  assert.deepEqual(routes.map((r) => formatPrefix(r.destination)), [
+    "192.0.2.0/24",
+  ]);
+  await waitFor(
+    "the route at both",
+    () => [a, b].every(({ home }) => home.view.routes.size === 1),
+  );
+  await b.leave({ force: false });
+  await waitFor("b to be gone", () => !a.home.view.nodes.has("b"));
+});
+
+Deno.test("agents that host one registry have one authority, and tell each other's nodes whom to trust", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  assert.equal(hosts.trustOf(b), undefined);
+  const first = await a.requireHost().identity.trust();
+  await waitFor("b to hear of trust", () => hosts.trustOf(b) !== undefined);
+  assert.deepEqual(await b.requireHost().identity.trust(), first);
+  assert.equal(first.authorities.length, 1);
+  await a.requireHost().identity.rotate();
+  await waitFor(
+    "the next authority at both",
+    () => [a, b].every((host) => hosts.trustOf(host)?.authorities.length === 2),
+  );
+});
+
+Deno.test("agents that host one registry give no address of a node without an agent twice", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  await a.requireHost().registry.claim("api");
+  const given = await Promise.all(
+    Array.from(
+      { length: 60 },
+      (_, i) => allocate([a, b][i % 2]!, "api", `c${i}`),
+    ),
+  );
+  assert.equal(new Set(given).size, 60);
+  assert.equal(Object.keys(await held(a, "api")).length, 60);
+  assert.deepEqual(await held(a, "api"), await held(b, "api"));
+});
+
+Deno.test("a host of a shared registry goes on without its store, and joins when that answers", async () => {
+  await using hosts = await SharedHosts.create("a");
+  await hosts.joined();
+  const [a] = hosts.agents as [Agent];
+  assert.equal(await allocate(a, "a", "c1"), "172.16.0.2");
+  hosts.registryStore.isDown = true;
+  const b = await hosts.add("b");
+  assert.equal(await allocate(a, "a", "c2"), "172.16.0.3");
+  assert.throws(() => b.requireHost(), { code: "unavailable" });
+  await assert.rejects(allocate(b, "b", "c1"), {
+    code: "unavailable",
+    message: /before it has joined, and the registry cannot be reached: /,
+  });
+  hosts.registryStore.isDown = false;
+  await hosts.joined();
+  assert.equal(await allocate(b, "b", "c1"), "172.16.4.2");
+});
+
+Deno.test("agents that host one registry share the history of nodes without an agent", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  await a.requireHost().registry.claim("api");
+  for (const node of ["api", "a"]) {
+    await allocate(a, node, "c1");
+    await a.release(node, owner("c1"), "test");
+  }
+  const ids = async (agent: Agent, node: string) =>
+    (await agent.history({ node, limit: 10 })).map((r) => r.owner.containerId);
+  assert.deepEqual(await ids(b, "api"), ["c1"]);
+  assert.deepEqual(await ids(a, "a"), ["c1"]);
+  let pruned = 0;
+  await waitFor(
+    "all to be old",
+    async () => (pruned += await a.pruneHistory()) === 2,
+  );
+  assert.deepEqual([await ids(b, "api"), await ids(a, "a")], [[], []]);
+});
+
+Deno.test("a host of a shared registry is not fenced because its store refuses it", async () => {
+  await using hosts = await SharedHosts.create("a");
+  await hosts.joined();
+  const [a] = hosts.agents as [Agent];
+  hosts.registryStore.downCode = "failed_precondition";
+  hosts.registryStore.isDown = true;
+  await assert.rejects(a.requireHost().registry.routes(), {
+    code: "unavailable",
+  });
+  await assert.rejects(
+    a.requireHost().pools.join({
+      node: "b",
+      instanceId: "b",
+      advertised: [],
+      apiUrl: "",
+      localPrefixes: [],
+      heldSubnets: [],
+      clusterId: "",
+    }),
+    { code: "unavailable" },
+  );
+  assert.equal(await allocate(a, "a", "c1"), "172.16.0.2");
+});

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { JoinChallenges } from "../../src/security/join_challenges.ts";
+
+const ID = "0123456789ab";
+
+Deno.test("JoinChallenges takes a nonce of its own once, for its token, within a minute", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 0, max: 2 ** 42 }),
+      fc.integer({ min: -120_000, max: 120_000 }),
+      fc.constantFrom(ID, "ba9876543210"),
+      fc.option(fc.nat(255)),
+      async (startMs, ageMs, tokenId, bit) => {
+        let nowMs = startMs;
+        const challenges = new JoinChallenges(() => nowMs);
+        const { serverNonce } = await challenges.begin(ID, undefined);
+        nowMs += ageMs;
+        if (bit !== null) serverNonce[bit >> 3]! ^= 1 << (bit & 7);
+        const isGood = bit === null && tokenId === ID && ageMs >= 0 &&
+          ageMs < 60_000;
+        const outcome = await challenges.check(tokenId, serverNonce)
+          .then(() => "good", ({ code }) => code);
+        assert.equal(outcome, isGood ? "good" : "unavailable");
+        challenges.use(serverNonce);
+        assert.throws(() => challenges.use(serverNonce), {
+          code: "unavailable",
+        });
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+Deno.test("JoinChallenges takes no nonce of another length, or of another process", async () => {
+  const challenges = new JoinChallenges(() => 0);
+  const others = await new JoinChallenges(() => 0).begin(ID, undefined);
+  const own = await challenges.begin(ID, undefined);
+  for (
+    const nonce of [
+      others.serverNonce,
+      new Uint8Array(),
+      own.serverNonce.subarray(1),
+      new Uint8Array([...own.serverNonce, 0]),
+    ]
+  ) {
+    await assert.rejects(challenges.check(ID, nonce), { code: "unavailable" });
+  }
+  await challenges.check(ID, own.serverNonce);
+});

@@ -1,0 +1,439 @@
+import assert from "node:assert/strict";
+import { NetError } from "../../src/base/error.ts";
+import type { Enroller } from "../../src/security/enroller.ts";
+import { IdentityRegistry } from "../../src/security/identity_registry.ts";
+import {
+  NodeIdentity,
+  type NodeIdentityOptions,
+} from "../../src/security/node_identity.ts";
+import { certifiedAddresses } from "../../src/security/pki/certified_addresses.ts";
+import { readIdentity } from "../../src/security/pki/certificate_identity.ts";
+import { parsePem } from "../../src/security/pki/pem.ts";
+import { createToken, type JoinToken } from "../../src/security/pki/token.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { formatAddress, parseAddress } from "../../src/net/address.ts";
+import { FakeTime } from "./fake_time.ts";
+import { MemoryIdentityFiles } from "./memory_identity_files.ts";
+
+const START_MS = Date.UTC(2026, 0, 1);
+const HOUR_MS = 3600_000;
+const ADDRESSES = [parseAddress("198.18.0.2")];
+const TOKEN = createToken(`sha256:${"a".repeat(64)}`);
+const OTHER_TOKEN = createToken(`sha256:${"a".repeat(64)}`);
+
+/** A cluster's authority, and a node that gets its certificates there. */
+class World {
+  readonly time = new FakeTime(START_MS);
+  readonly files = new MemoryIdentityFiles();
+  /** Calls of the authority, and what came of them. */
+  readonly calls: string[] = [];
+  token: JoinToken | undefined | NetError = TOKEN;
+  refusal: NetError | undefined;
+  isAtHome = true;
+  readonly registry: IdentityRegistry;
+  readonly #close: () => Promise<void>;
+
+  private constructor(registry: IdentityRegistry, close: () => Promise<void>) {
+    this.registry = registry;
+    this.#close = close;
+  }
+
+  static async open(clusterId = "c1"): Promise<World> {
+    const store = await openDenoKv({ path: ":memory:" });
+    const now = { of: (): number => START_MS };
+    const registry = await IdentityRegistry.open({
+      store,
+      clusterId,
+      now: () => now.of(),
+      nodes: {
+        has: () => Promise.resolve(false),
+        alike: () => Promise.resolve(undefined),
+        reachedAt: () => Promise.resolve(undefined),
+      },
+    });
+    const world = new World(registry, () => store.close());
+    now.of = world.time.now;
+    return world;
+  }
+
+  get enroller(): Enroller {
+    const answer = async (
+      call: string,
+      order: Parameters<Enroller["renew"]>[0],
+    ) => {
+      this.calls.push(call);
+      if (this.refusal) throw this.refusal;
+      return await this.registry.signOwn({ ...order, name: "host2" });
+    };
+    return {
+      enrol: (order) =>
+        answer(`enrol ${order.name} ${idOf(order.token)}`, order),
+      renew: (order) => answer("renew", order),
+    };
+  }
+
+  async identity(
+    options: Partial<NodeIdentityOptions> = {},
+  ): Promise<NodeIdentity> {
+    const { time, files, enroller } = this;
+    return await NodeIdentity.open({
+      node: "host2",
+      files,
+      source: {
+        kind: "others",
+        enrollers: [enroller],
+        readToken: () =>
+          this.token instanceof NetError
+            ? Promise.reject(this.token)
+            : Promise.resolve(this.token),
+      },
+      isAtHome: () => this.isAtHome,
+      now: time.now,
+      wait: time.wait,
+      random: () => 0.5,
+      ...options,
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+}
+
+function idOf(token: JoinToken): string {
+  return token === TOKEN ? "token" : "other token";
+}
+
+/** Calls a function with a node that has begun to get its certificate. */
+async function withNode(
+  use: (node: NodeIdentity, world: World) => Promise<void>,
+  options: {
+    readonly prepare?: (world: World) => void;
+    readonly node?: (world: World) => Partial<NodeIdentityOptions>;
+  } = {},
+): Promise<void> {
+  const world = await World.open();
+  options.prepare?.(world);
+  const node = await world.identity(options.node?.(world));
+  try {
+    node.setAddresses(ADDRESSES);
+    node.start();
+    await world.time.idle();
+    await use(node, world);
+  } finally {
+    await node.stop();
+    await world.close();
+  }
+}
+
+function serialOf(node: NodeIdentity): string | undefined {
+  return node.state.certificate?.identity.serial;
+}
+
+Deno.test("NodeIdentity joins with its token, keeps what it gets, and needs no token again", () =>
+  withNode(async (node, world) => {
+    assert.deepEqual(world.calls, ["enrol host2 token"]);
+    const { cert, key, ca } = node.material!;
+    assert.match(key, /^-----BEGIN PRIVATE KEY-----/);
+    assert.equal(
+      ca,
+      (await world.registry.trust()).authorities[0]!.certificate,
+    );
+    const [own] = parsePem("CERTIFICATE", cert);
+    assert.equal(readIdentity(own!).name, "host2");
+    assert.deepEqual(certifiedAddresses(cert).map(formatAddress), [
+      "198.18.0.2",
+    ]);
+    assert.equal(node.fault(world.time.nowMs), "");
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+    assert.deepEqual(world.files.written, [
+      "key.pem",
+      "chain.pem",
+      "trust.json",
+    ]);
+
+    const again = await world.identity();
+    again.setAddresses(ADDRESSES);
+    again.start();
+    await world.time.idle(2);
+    await world.time.pass(60_000);
+    assert.deepEqual(world.calls, ["enrol host2 token"]);
+    assert.deepEqual(again.material, node.material);
+    await again.stop();
+  }));
+
+Deno.test("NodeIdentity asks for nothing before it knows its addresses", async () => {
+  const world = await World.open();
+  const node = await world.identity();
+  node.start();
+  await world.time.pass(60_000);
+  assert.deepEqual(world.calls, []);
+  node.setAddresses([]);
+  await world.time.pass(1);
+  assert.deepEqual(world.calls, ["enrol host2 token"]);
+  await node.stop();
+  await world.close();
+});
+
+Deno.test("NodeIdentity tries again until it is let in, with the token that is there then", () =>
+  withNode(async (node, world) => {
+    assert.equal(node.material, undefined);
+    assert.match(
+      node.warnings(world.time.nowMs)[0]!,
+      /^this host has no certificate yet, .*: Cannot join with this token: used up$/,
+    );
+    await world.time.pass(60_000);
+    assert.ok(world.calls.length > 4, world.calls.join());
+    assert.ok(world.calls.length < 12, world.calls.join());
+    world.token = OTHER_TOKEN;
+    world.refusal = undefined;
+    await world.time.pass(15_000);
+    assert.equal(world.calls.at(-1), "enrol host2 other token");
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+  }, {
+    prepare: (world) =>
+      world.refusal = new NetError(
+        "permission_denied",
+        "Cannot join with this token: used up",
+      ),
+  }));
+
+Deno.test("NodeIdentity says when there is no token, or it cannot be used", async (t) => {
+  const rows: readonly [what: string, token: World["token"], says: RegExp][] = [
+    [
+      "none",
+      undefined,
+      /no token to get one with; .*token create.*--token-file$/,
+    ],
+    [
+      "a bad one",
+      new NetError("failed_precondition", 'Cannot use "token": bad'),
+      /: Cannot use "token": bad$/,
+    ],
+  ];
+  for (const [what, token, says] of rows) {
+    await t.step(what, () =>
+      withNode((node, world) => {
+        assert.deepEqual(world.calls, []);
+        const warnings = node.warnings(world.time.nowMs);
+        assert.equal(warnings.length, 1);
+        assert.match(warnings[0]!, says);
+        return Promise.resolve();
+      }, { prepare: (world) => world.token = token }));
+  }
+});
+
+Deno.test("NodeIdentity renews after two thirds of its certificate's time, or a little earlier", () =>
+  withNode(async (node, world) => {
+    const first = serialOf(node);
+    let changes = 0;
+    node.onChange(() => changes++);
+    await world.time.pass(14 * HOUR_MS);
+    assert.deepEqual(world.calls, ["enrol host2 token"]);
+    await world.time.pass(2 * HOUR_MS);
+    assert.deepEqual(world.calls, ["enrol host2 token", "renew"]);
+    assert.notEqual(serialOf(node), first);
+    assert.equal(changes, 1);
+    const keys = world.files.written.filter((file) => file === "key.pem");
+    assert.equal(keys.length, 1);
+  }));
+
+Deno.test("NodeIdentity renews when it is told to, and goes on until that is done", () =>
+  withNode(async (node, world) => {
+    const first = serialOf(node);
+    world.refusal = new NetError("unavailable", "Cannot reach it: off");
+    node.renewNow();
+    await world.time.pass(1_000);
+    assert.equal(serialOf(node), first);
+    world.refusal = undefined;
+    await world.time.pass(60_000);
+    const second = serialOf(node);
+    assert.notEqual(second, first);
+    await world.time.pass(HOUR_MS);
+    assert.equal(serialOf(node), second);
+    node.renewNow();
+    await world.time.pass(1);
+    assert.notEqual(serialOf(node), second);
+  }));
+
+Deno.test("NodeIdentity goes on trying to renew, and warns near the end", () =>
+  withNode(async (node, world) => {
+    world.refusal = new NetError("unavailable", "Cannot reach it: off");
+    await world.time.pass(20 * HOUR_MS);
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+    await world.time.pass(2 * HOUR_MS);
+    assert.match(
+      node.warnings(world.time.nowMs).join(),
+      /^this host's certificate is valid until 2026-01-02T00:00:00.000Z only, and is not renewed: Cannot reach it: off$/,
+    );
+    await world.time.pass(3 * HOUR_MS);
+    assert.match(
+      node.warnings(world.time.nowMs).join(),
+      /^other hosts do not accept this one: .* it was valid until \S+ \(Cannot reach it: off\); it is renewed as soon as a host of the registry is reached$/,
+    );
+    assert.equal(world.calls.includes("enrol host2 other token"), false);
+    // One that has ended renews itself.
+    world.refusal = undefined;
+    await world.time.pass(60_000);
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+  }));
+
+Deno.test("NodeIdentity is certified anew when its addresses change", () =>
+  withNode(async (node, world) => {
+    node.setAddresses([...ADDRESSES, parseAddress("2001:2::2")]);
+    await world.time.pass(1);
+    assert.deepEqual(world.calls, ["enrol host2 token", "renew"]);
+    const { chain } = node.state.certificate!;
+    assert.deepEqual(certifiedAddresses(chain).map(formatAddress), [
+      "198.18.0.2",
+      "2001:2::2",
+    ]);
+    node.setAddresses([parseAddress("2001:2::2"), ...ADDRESSES]);
+    await world.time.pass(60_000);
+    assert.equal(world.calls.length, 2);
+  }));
+
+Deno.test("NodeIdentity is certified by the next authority soon after that signs", () =>
+  withNode(async (node, world) => {
+    const { registry, time } = world;
+    await registry.rotate({
+      announceMs: 600_000,
+      overlapMs: 31 * 24 * HOUR_MS,
+    });
+    node.takeTrust(await registry.trust());
+    assert.equal(node.material!.ca.match(/BEGIN/g)!.length, 2);
+    await time.pass(590_000);
+    assert.equal(world.calls.length, 1);
+    await time.pass(610_000);
+    assert.deepEqual(world.calls, ["enrol host2 token", "renew"]);
+    assert.equal(node.state.certificate!.identity.generation, 2);
+  }));
+
+Deno.test("NodeIdentity uses a new token when it is kept out of its cluster, and no other", () =>
+  withNode(async (node, world) => {
+    world.token = OTHER_TOKEN;
+    await world.time.pass(60_000);
+    assert.equal(world.calls.length, 1);
+    world.token = TOKEN;
+    world.isAtHome = false;
+    await world.time.pass(60_000);
+    assert.equal(world.calls.length, 1);
+    const first = serialOf(node);
+    world.token = OTHER_TOKEN;
+    await world.time.pass(20_000);
+    assert.deepEqual(world.calls.slice(1), ["enrol host2 other token"]);
+    assert.notEqual(serialOf(node), first);
+    await world.time.pass(60_000);
+    assert.equal(world.calls.length, 2);
+  }));
+
+Deno.test("NodeIdentity tells for a while that another has refused it", () =>
+  withNode(async (node, world) => {
+    node.noteRefusal("Cannot accept it: it was revoked");
+    assert.match(
+      node.warnings(world.time.nowMs).join(),
+      /^other hosts do not accept this one: Cannot accept it: it was revoked; let this host in anew: /,
+    );
+    await world.time.pass(61_000);
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+  }));
+
+Deno.test("NodeIdentity takes no trust of another cluster, nor none", () =>
+  withNode(async (node, world) => {
+    const other = await World.open("c2");
+    const before = node.state.trust;
+    node.takeTrust(await other.registry.trust());
+    node.takeTrust({ authorities: [], revocations: [] });
+    assert.equal(node.state.trust, before);
+    await other.close();
+    await world.registry.revoke({ role: "node", name: "host3" }, "gone");
+    node.takeTrust(await world.registry.trust());
+    await node.stop();
+    assert.match(world.files.texts.get("trust.json")!, /"gone"/);
+    const again = await world.identity();
+    assert.deepEqual(again.state.trust, node.state.trust);
+  }));
+
+Deno.test("NodeIdentity of an agent that hosts the registry signs for itself, in whichever cluster", () =>
+  withNode(async (node, world) => {
+    assert.deepEqual(node.warnings(world.time.nowMs), []);
+    const other = await World.open("c2");
+    // Its registry was made anew.
+    const again = await world.identity({
+      source: {
+        kind: "own",
+        sign: (order) => other.registry.signOwn(order),
+      },
+    });
+    again.takeTrust(await other.registry.trust());
+    assert.match(again.warnings(START_MS)[0]!, /^other hosts do not accept/);
+    again.setAddresses(ADDRESSES);
+    again.start();
+    await world.time.idle(2);
+    await world.time.pass(10_000);
+    assert.deepEqual(again.warnings(world.time.nowMs), []);
+    await again.stop();
+    await other.close();
+  }, {
+    node: ({ registry }) => ({
+      source: { kind: "own", sign: (order) => registry.signOwn(order) },
+    }),
+  }));
+
+Deno.test("NodeIdentity uses no certificate of another node or cluster", async (t) => {
+  const rows: readonly [
+    what: string,
+    name: string,
+    clusterId: string,
+    says: RegExp,
+  ][] = [
+    ["node", "host3", "c1", /it is for node "host3" of cluster "c1"/],
+    ["cluster", "host2", "c2", /it is for node "host2" of cluster "c2"/],
+  ];
+  for (const [what, name, clusterId, says] of rows) {
+    await t.step(what, () =>
+      withNode(async (node, world) => {
+        const other = await World.open(clusterId);
+        const first = serialOf(node);
+        const wrong = await world.identity({
+          source: {
+            kind: "others",
+            readToken: () => Promise.resolve(TOKEN),
+            enrollers: [{
+              enrol: () => Promise.reject(new Error("It has a certificate")),
+              renew: (order) => other.registry.signOwn({ ...order, name }),
+            }],
+          },
+        });
+        wrong.setAddresses([]);
+        wrong.start();
+        await world.time.idle(2);
+        await world.time.pass(10_000);
+        assert.equal(serialOf(wrong), first);
+        assert.match(wrong.warnings(world.time.nowMs).join(), says);
+        await wrong.stop();
+        await other.close();
+      }));
+  }
+});
+
+Deno.test("NodeIdentity refuses files that are damaged, and says how to go on", async (t) => {
+  for (const file of ["key.pem", "chain.pem", "trust.json"] as const) {
+    for (const text of ["", "{", "-----BEGIN CERTIFICATE-----\n", "{}"]) {
+      await t.step(
+        `${file} ${JSON.stringify(text)}`,
+        () =>
+          withNode(async (_, world) => {
+            world.files.texts.set(file, text);
+            await assert.rejects(world.identity(), {
+              name: "NetError",
+              code: "failed_precondition",
+              message: new RegExp(
+                `^Cannot use "/state/identity/${file}": it is damaged .*; stop the agent, move`,
+              ),
+            });
+          }),
+      );
+    }
+  }
+});

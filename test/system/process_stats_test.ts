@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { readProcessStats } from "../../src/system/process_stats.ts";
+import { ROOT } from "../generate.ts";
+import { run } from "../support/run.ts";
+import { withTempDir } from "../support/temp_dir.ts";
+
+Deno.test("readProcessStats() tells what this process takes", async () => {
+  const before = await readProcessStats();
+  assert.ok(before.startedAtMs > Date.now() - 86_400_000);
+  assert.ok(before.startedAtMs <= Date.now());
+  assert.ok(before.cpuSeconds > 0);
+  assert.ok(before.residentBytes > before.heapBytes && before.heapBytes > 0);
+  assert.ok(before.openFiles! > 3 && before.openFiles! < before.maxFiles!);
+  const files = await Promise.all(
+    Array.from({ length: 5 }, () => Deno.open("/dev/null")),
+  );
+  const { openFiles } = await readProcessStats();
+  for (const file of files) file.close();
+  assert.equal(openFiles, before.openFiles! + 5);
+});
+
+Deno.test("readProcessStats() counts files with grep and stat alone", async () => {
+  await withTempDir(async (dir) => {
+    const main = join(dir, "main.ts");
+    const module = pathToFileURL(join(ROOT, "src/system/process_stats.ts"));
+    await Deno.writeTextFile(
+      main,
+      `import { readProcessStats } from "${module}";
+console.log(JSON.stringify(await readProcessStats()));`,
+    );
+    const { code, stdout, stderr } = await run(Deno.execPath(), [
+      "run",
+      "--no-prompt",
+      "--no-config",
+      "--allow-read",
+      "--allow-run=grep,stat",
+      main,
+    ]);
+    assert.equal(code, 0, stderr);
+    const { openFiles, maxFiles } = JSON.parse(stdout);
+    assert.ok(openFiles > 3 && openFiles < maxFiles, stdout);
+  });
+});
