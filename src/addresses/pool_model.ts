@@ -15,8 +15,7 @@ import {
   readReleased,
   releasedKey,
 } from "../state/address_records.ts";
-import type { Writes } from "../ledger/batch.ts";
-import type { LedgerModel } from "../ledger/model.ts";
+import type { LedgerModel, Writes } from "../ledger/model.ts";
 import { checkUnmarked, UNMOVED } from "../state/migration_marks.ts";
 
 /** How the addresses of a node are kept in memory and in the store. */

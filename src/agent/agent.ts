@@ -7,7 +7,7 @@ import {
 import type { AllocationPlan } from "../addresses/plan/plan.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
-import type { AgentOptions } from "./agent_options.ts";
+import { type AgentOptions, readInstanceId } from "./agent_options.ts";
 import {
   type AgentStatus,
   countCluster,
@@ -23,8 +23,7 @@ import {
 } from "../addresses/history.ts";
 import type { Home } from "../member/member.ts";
 import { type HostedRegistry, openHome } from "./open_member.ts";
-import { readInstanceId } from "./instance.ts";
-import { exhausted, notJoined, stillHeld } from "../registry/refusals.ts";
+import { exhausted, notJoined, stillHeld } from "../registry/registry.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { migrateState } from "../state/schema.ts";
 

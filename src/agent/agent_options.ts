@@ -1,12 +1,25 @@
-import type { Lifetimes } from "../security/certificates.ts";
-import type { Trust } from "../security/trust.ts";
-import { type Carve, createCarve } from "../net/carve.ts";
-import { parsePrefix } from "../net/prefix.ts";
-import type { Store } from "../store/store.ts";
 import type { ContainersOptions } from "../addresses/containers.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
+import { type Carve, createCarve } from "../net/carve.ts";
+import { parsePrefix } from "../net/prefix.ts";
 import type { Clocks } from "../registry/liveness.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
+import type { Lifetimes } from "../security/certificates.ts";
+import type { Trust } from "../security/trust.ts";
+import type { Store } from "../store/store.ts";
+
+/** The random id of a state: made once, kept with it. */
+export async function readInstanceId(
+  store: Store,
+  randomId: () => string,
+): Promise<string> {
+  const key = ["agent", "instance"];
+  const entry = await store.get(key);
+  if (typeof entry?.value === "string") return entry.value;
+  const id = randomId();
+  await store.commit({ puts: [{ key, value: id }] });
+  return id;
+}
 
 /** The network of a cluster that was created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { AuditLog, AuditRecord } from "./audit.ts";
-import { Batch } from "../ledger/batch.ts";
+import { Batch } from "../ledger/model.ts";
 import { type Chore, startChore } from "../base/periodic.ts";
 import { readRecord } from "../state/address_records.ts";
 

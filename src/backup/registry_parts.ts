@@ -1,10 +1,10 @@
 import { IDENTITY_PREFIX } from "../state/identity_records.ts";
 import type { Commit, Entry, Key, Store } from "../store/store.ts";
-import { Batch } from "../ledger/batch.ts";
+import { Batch } from "../ledger/model.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
 import type { RegistrySize } from "./migration.ts";
 import { isMoveMark } from "../state/migration_marks.ts";
-import { isRestoredKey } from "../registry/restored.ts";
+import { isRestoredKey } from "../registry/settling.ts";
 
 /** A part of what a registry keeps in its store. */
 export interface RegistryPart {

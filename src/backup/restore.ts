@@ -4,13 +4,14 @@ import type { RestoreSummary } from "./format/restore_summary.ts";
 import { NetError } from "../base/error.ts";
 import { isTokenKey, revokedToken } from "../state/identity_records.ts";
 import type { Entry, JsonValue, Store } from "../store/store.ts";
-import { Batch } from "../ledger/batch.ts";
+import { Batch } from "../ledger/model.ts";
 import {
+  isPoolKey,
   isRestoredKey,
+  movePool,
   type Restored,
   restoredPut,
-} from "../registry/restored.ts";
-import { isPoolKey, movePool } from "../registry/restored_pool.ts";
+} from "../registry/settling.ts";
 import { SCHEMA_VERSION } from "../state/schema.ts";
 
 /** Where a state is restored to. */

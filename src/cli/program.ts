@@ -14,13 +14,16 @@ import {
 } from "./framework/command.ts";
 import { createCompletion } from "./framework/completion.ts";
 import { DOCTOR } from "./commands/doctor.ts";
-import { EXIT, exitCodeOf } from "./framework/exit.ts";
-import { describeFailure } from "./framework/failure.ts";
-import { createHelp } from "./framework/help.ts";
+import {
+  createHelp,
+  describeFailure,
+  EXIT,
+  exitCodeOf,
+} from "./framework/exit.ts";
 import { IDENTITY_GROUP } from "./commands/identity.ts";
 import { INSTALL } from "./commands/install.ts";
 import type { CliIo } from "./framework/io.ts";
-import { IP } from "./commands/ip_root.ts";
+import { IP } from "./commands/ip.ts";
 import { NODE } from "./commands/node.ts";
 import { RESTORE } from "./commands/restore.ts";
 import { ROUTE } from "./commands/route.ts";

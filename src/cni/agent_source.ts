@@ -13,8 +13,7 @@ import type { Attachment } from "./text/attachments.ts";
 import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
 import type { CniOwner } from "./text/owner.ts";
 import type { HeldAddress } from "./text/result.ts";
-import { type AgentOutcome, callAgent } from "./agent_call.ts";
-import { Deadline } from "./cni_deadline.ts";
+import { type AgentOutcome, callAgent, Deadline } from "./agent_call.ts";
 import type { CniIo } from "./io.ts";
 import { queueRelease } from "./queue.ts";
 import type {

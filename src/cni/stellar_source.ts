@@ -9,7 +9,7 @@ import {
 import { describe } from "./text/json.ts";
 import type { CniOwner } from "./text/owner.ts";
 import type { HeldAddress } from "./text/result.ts";
-import { Deadline, LateError, within } from "./cni_deadline.ts";
+import { Deadline, LateError, within } from "./agent_call.ts";
 import {
   type CniIo,
   StellarCallError,

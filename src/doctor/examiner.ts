@@ -21,7 +21,7 @@ import {
 import type { Check } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import type { HostKeeper } from "../host/controller.ts";
-import { sleep } from "../base/sleep.ts";
+import { sleep } from "../base/periodic.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./path_facts.ts";
 import { checkRoutes } from "./route_checks.ts";

@@ -1,24 +1,112 @@
 import { getLogger } from "@logtape/logtape";
-import type { LocalPrefix } from "../registry/plan/state.ts";
 import { NetError } from "../base/error.ts";
-import type { KernelRoutes } from "../routes/kernel_routes.ts";
+import { LookSchedule } from "../base/reconcile_schedule.ts";
+import type { AgentConfig, ListenAddress } from "../config/config.ts";
+import type { Home } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { gatewayOf } from "../net/subnet.ts";
+import type { LocalPrefix } from "../registry/plan/state.ts";
+import { desiredRoutes } from "../routes/desired.ts";
+import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
-import type { Key } from "../store/store.ts";
+import { RouteReconciler } from "../routes/reconciler.ts";
+import type { RouteMode, RouteReport } from "../routes/report.ts";
+import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./checks/check.ts";
-import type { ListenAddress } from "../config/config.ts";
-import { checkBridged, checkConfigured } from "./configured_subnet.ts";
-import { desiredRoutes } from "../routes/desired.ts";
-import { findFacts, reachedAddresses } from "./facts.ts";
-import type { HostKeeperOptions } from "./host_keeper_options.ts";
+import { findFacts, type HostFactsOptions, reachedAddresses } from "./facts.ts";
+import type { HostNetwork } from "./network.ts";
 import { HostReconciler } from "./reconciler.ts";
 import { hostWarnings } from "./warnings.ts";
-import { LookSchedule } from "../base/reconcile_schedule.ts";
-import { overhear } from "./overheard_routes.ts";
-import { RouteReconciler } from "../routes/reconciler.ts";
-import type { RouteReport } from "../routes/report.ts";
+
+/** The same port, whose events are told to another one too before they are handed on. */
+export function overhear(port: KernelRoutes, hear: () => void): KernelRoutes {
+  return {
+    read: () => port.read(),
+    apply: (operations) => port.apply(operations),
+    async *monitor(options) {
+      for await (const event of port.monitor(options)) {
+        hear();
+        yield event;
+      }
+    },
+  };
+}
+
+/** What a host is kept with. */
+export interface HostKeeperOptions extends HostFactsOptions {
+  readonly node: string;
+  readonly home: Home;
+  readonly config: Pick<
+    AgentConfig,
+    | ("advertise" | "join" | "security")
+    | ("routeProtocol" | "bridge" | "masquerade")
+  >;
+  /** The agent's own store. */
+  readonly store: Store;
+  /** What is done about routes. */
+  readonly mode: RouteMode;
+  readonly routes: KernelRoutes;
+  readonly network: HostNetwork;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Hears at which addresses other hosts reach this one, as it is looked. */
+  readonly onReached?: (addresses: readonly Address[]) => void;
+}
+
+/** The subnet that a host is to be configured with. */
+export interface ConfiguredSubnet {
+  readonly subnet: Prefix;
+  readonly gateway: string;
+}
+
+/**
+ * Returns when a subnet and its gateway are those of this node.
+ *
+ * @param own the subnet of this node, if it has one
+ * @throws {NetError} `invalid_argument` when it is another subnet or gateway
+ */
+export function checkConfigured(
+  own: Prefix | undefined,
+  { subnet, gateway }: ConfiguredSubnet,
+): void {
+  if (!own || formatPrefix(own) !== formatPrefix(subnet)) {
+    throw new NetError(
+      "invalid_argument",
+      `Invalid field "subnet.cidr": "${
+        formatPrefix(subnet)
+      }" is not the subnet of this node, which ${
+        own ? `is "${formatPrefix(own)}"` : "has none"
+      }`,
+    );
+  }
+  const expected = formatAddress(gatewayOf(own));
+  if (gateway !== expected) {
+    throw new NetError(
+      "invalid_argument",
+      `Invalid field "subnet.gateway": "${gateway}" is not the gateway of "${
+        formatPrefix(own)
+      }", which is "${expected}"`,
+    );
+  }
+}
+
+/**
+ * Returns when a host has its bridge, with the gateway's address.
+ *
+ * @throws {NetError} `failed_precondition` when it has not
+ */
+export function checkBridged(checks: readonly Check[]): void {
+  const failed = checks.find(({ name, status }) =>
+    status === "failed" && (name === "bridge" || name === "gateway")
+  );
+  if (!failed) return;
+  throw new NetError(
+    "failed_precondition",
+    `Cannot configure this host: ${failed.found}`,
+  );
+}
 
 /** The bridge that Stellar's Configure call makes where none is named. */
 const DEFAULT_BRIDGE = "stellar0";

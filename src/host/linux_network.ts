@@ -15,11 +15,18 @@ import { type NftTable, parseNftTables } from "./plan/nft_json.ts";
 import { NFT_TABLE } from "./plan/nft_plan.ts";
 import { isSourceNat } from "./plan/source_nat.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
-import type { Command, CommandRunner } from "../system/command.ts";
-import type { CommandFollower } from "../system/command_follower.ts";
-import { describeFailure, readOutput } from "../system/command_output.ts";
-import { monitorFilters } from "./filter_monitor.ts";
-import { listNft, readForwardFilters } from "./forward_filters.ts";
+import {
+  type Command,
+  type CommandFollower,
+  type CommandRunner,
+  describeFailure,
+  readOutput,
+} from "../system/command.ts";
+import {
+  listNft,
+  monitorFilters,
+  readForwardFilters,
+} from "./forward_filters.ts";
 import type {
   HostMonitorOptions,
   HostNetwork,

@@ -18,8 +18,12 @@ import {
   parseRouteLookup,
   type RouteLookup,
 } from "./plan/route_lookup.ts";
-import type { Command, CommandRunner } from "../system/command.ts";
-import { describeFailure, readOutput } from "../system/command_output.ts";
+import {
+  type Command,
+  type CommandRunner,
+  describeFailure,
+  readOutput,
+} from "../system/command.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
 /**

@@ -1,6 +1,5 @@
 import { NetError } from "../base/error.ts";
-import type { CommandRunner } from "../system/command.ts";
-import { describeFailure } from "../system/command_output.ts";
+import { type CommandRunner, describeFailure } from "../system/command.ts";
 import type { ServiceControl } from "./service_control.ts";
 
 /** It is there where systemd was started as the host's init (sd_booted(3)). */

@@ -2,8 +2,8 @@ import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import type { Planned, Refusal } from "../base/plan.ts";
 import type { Store, Version } from "../store/store.ts";
-import { Batch } from "./batch.ts";
 import {
+  Batch,
   type ForeignCommit,
   type LedgerModel,
   LedgerState,

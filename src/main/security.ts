@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { isLoopback } from "../host/facts.ts";
-import { sleep } from "../base/sleep.ts";
+import { sleep } from "../base/periodic.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { CertificateSource } from "../security/certificate_source.ts";

@@ -7,10 +7,10 @@ import type { Allocators } from "../addresses/allocators.ts";
 import { ClusterView } from "../registry/view.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
-import { hasLeft } from "../registry/refusals.ts";
+import { hasLeft } from "../registry/registry.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import type { AgentIdentity } from "../registry/peer.ts";
-import { sleep } from "../base/sleep.ts";
+import { sleep } from "../base/periodic.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;

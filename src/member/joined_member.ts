@@ -11,7 +11,7 @@ import { type ClusterEvent, ClusterView } from "../registry/view.ts";
 import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
 import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
-import { hasLeft, hasNoSubnet, isFenced } from "../registry/refusals.ts";
+import { hasLeft, hasNoSubnet, isFenced } from "../registry/registry.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import {

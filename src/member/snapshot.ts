@@ -1,7 +1,7 @@
 import type { ClusterConfig, RouteRecord } from "../registry/plan/state.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { JsonValue, Key, Store } from "../store/store.ts";
-import { Batch } from "../ledger/batch.ts";
+import { Batch } from "../ledger/model.ts";
 import {
   configValue,
   nodeValue,

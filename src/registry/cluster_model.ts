@@ -10,13 +10,13 @@ import {
 } from "../state/cluster_records.ts";
 import { handoverKey, poolKey } from "../state/address_records.ts";
 import { isMoveMark, refuseMarked } from "../state/migration_marks.ts";
-import type { Writes } from "../ledger/batch.ts";
-import { Ledger, type LedgerOptions } from "../ledger/ledger.ts";
 import {
   type ForeignCommit,
   type LedgerModel,
   readForeignCommits,
+  type Writes,
 } from "../ledger/model.ts";
+import { Ledger, type LedgerOptions } from "../ledger/ledger.ts";
 
 /** A change of the registry: of the cluster, or of the pool that a node allocates from. */
 export type RegistryChange =

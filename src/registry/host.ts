@@ -26,7 +26,7 @@ import type { AgentIdentity } from "./peer.ts";
 import { migrateState } from "../state/schema.ts";
 import { SettlingTime } from "./settling.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
-import { sleep } from "../base/sleep.ts";
+import { sleep } from "../base/periodic.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;

@@ -1,8 +1,92 @@
 import { getLogger } from "@logtape/logtape";
-import type { Settling } from "./plan/settling.ts";
-import type { Store } from "../store/store.ts";
+import { NetError } from "../base/error.ts";
+import { formatAddress } from "../net/address.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import { capacityOf, usableRange } from "../net/subnet.ts";
+import { type PoolRecord, readPool } from "../state/address_records.ts";
+import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { Clocks } from "./liveness.ts";
-import { forgetRestored, readRestored, type Restored } from "./restored.ts";
+import type { Settling } from "./plan/settling.ts";
+
+/** How far the search for free addresses is moved at most. */
+const MAX_JUMP = 65_536n;
+
+/** Whether a key is that of what a node allocates from. */
+export function isPoolKey(key: Key): boolean {
+  return key.length === 3 && key[0] === "ip" && key[2] === "pool";
+}
+
+/**
+ * The record of a pool with its search for free addresses half of the subnet
+ * further on: the addresses that were given next after the backup was made may
+ * be held by containers that it does not know.
+ *
+ * @throws {NetError} `failed_precondition` when the record is damaged
+ */
+export function movePool(pool: Entry): JsonValue {
+  const subnets = readPool(pool);
+  return {
+    subnets: subnets.map(({ subnet }) => formatPrefix(subnet)),
+    cursors: subnets.map(({ subnet, cursor }) => {
+      const { first } = usableRange(subnet);
+      const capacity = capacityOf(subnet);
+      const half = capacity / 2n;
+      const jump = half < MAX_JUMP ? half : MAX_JUMP;
+      const from = cursor ? cursor.value - subnet.value - first : -1n;
+      // Both may be before the first: the sum is not.
+      const offset = (from + capacity + jump) % capacity;
+      const value = subnet.value + first + offset;
+      return formatAddress({ family: subnet.family, value });
+    }),
+  } satisfies PoolRecord;
+}
+
+/** Says that a state was restored from a backup, until what contradicts it has had time to show. */
+const RESTORED_KEY: Key = ["agent", "restored"];
+
+/** How a state was restored. */
+export interface Restored {
+  /** When the backup was made, in ms since 1970. */
+  readonly takenAtMs: number;
+  /** How long after its start a registry waits for those whom the backup does not know. */
+  readonly settleMs: number;
+}
+
+/** The write that says that a state was restored. */
+export function restoredPut(
+  restored: Restored,
+): { readonly key: Key; readonly value: JsonValue } {
+  return { key: RESTORED_KEY, value: { ...restored } };
+}
+
+/** Whether a key is that of how a state was restored. */
+export function isRestoredKey(key: Key): boolean {
+  return key.length === RESTORED_KEY.length &&
+    key.every((part, i) => part === RESTORED_KEY[i]);
+}
+
+/** Reads how a state was restored; undefined when it was not, or all is settled. */
+export async function readRestored(
+  store: Store,
+): Promise<Restored | undefined> {
+  const entry = await store.get(RESTORED_KEY);
+  if (!entry) return undefined;
+  const { takenAtMs, settleMs } = entry.value as unknown as Restored;
+  if (Number.isFinite(takenAtMs) && Number.isFinite(settleMs)) {
+    return { takenAtMs, settleMs };
+  }
+  throw new NetError(
+    "failed_precondition",
+    `Cannot read ${
+      JSON.stringify(RESTORED_KEY)
+    } from the store: its value is damaged; restore the state again`,
+  );
+}
+
+/** Forgets that a state was restored. */
+export async function forgetRestored(store: Store): Promise<void> {
+  await store.commit({ deletes: [RESTORED_KEY] });
+}
 
 /** How many hosts are asked who had what: one would do if it knew all. */
 const MAX_REPORTS = 32;

@@ -1,19 +1,32 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
+import { setTimeout as sleep } from "node:timers/promises";
 import { NetError } from "../base/error.ts";
-import { parseLinks } from "./plan/links_json.ts";
-import { formatBatchLines, parseBatchFailures } from "./plan/ip_batch.ts";
-import { parseKernelRoutes } from "./plan/ip_json.ts";
-import type { KernelState } from "./plan/kernel_route.ts";
-import type { RouteOperation } from "./plan/plan.ts";
-import { Bell } from "./bell.ts";
-import type { CommandRunner } from "../system/command.ts";
-import type { CommandFollower } from "../system/command_follower.ts";
+import type { CommandFollower, CommandRunner } from "../system/command.ts";
 import type {
   KernelRoutes,
   MonitorOptions,
   OperationOutcome,
 } from "./kernel_routes.ts";
+import { formatBatchLines, parseBatchFailures } from "./plan/ip_batch.ts";
+import { parseKernelRoutes } from "./plan/ip_json.ts";
+import type { KernelState } from "./plan/kernel_route.ts";
+import { parseLinks } from "./plan/links_json.ts";
+import type { RouteOperation } from "./plan/plan.ts";
+
+/** Tells a waiter that something happened. Rings that nobody waited for count as one. */
+export class Bell {
+  #rung = Promise.withResolvers<void>();
+
+  ring(): void {
+    this.#rung.resolve();
+  }
+
+  /** Waits for a ring since the last wait. */
+  async rung(): Promise<void> {
+    await this.#rung.promise;
+    this.#rung = Promise.withResolvers<void>();
+  }
+}
 
 // One process for all that is read. -N: a protocol is a number, whatever this
 // host's rt_protos calls it. All tables: those of both families come at once.

@@ -10,7 +10,7 @@ import { createCarve } from "../net/carve.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import type { Entry, JsonValue, Key } from "../store/store.ts";
 import { readRecord } from "./address_records.ts";
-import type { Writes } from "../ledger/batch.ts";
+import type { Writes } from "../ledger/model.ts";
 
 /** How the cluster is stored: keys, and values as JSON. */
 

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import type { Entry, Key, Store } from "../store/store.ts";
-import { Batch, type Writes } from "../ledger/batch.ts";
+import { Batch, type Writes } from "../ledger/model.ts";
 
 /** Key of the schema of a state. A state without it has version 1. */
 export const SCHEMA_KEY: Key = ["agent", "schema"];

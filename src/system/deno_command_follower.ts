@@ -1,6 +1,5 @@
 import { NetError } from "../base/error.ts";
-import type { Command } from "./command.ts";
-import type { CommandFollower, FollowOptions } from "./command_follower.ts";
+import type { Command, CommandFollower, FollowOptions } from "./command.ts";
 
 /** Follows programs with `Deno.Command`. */
 export class DenoCommandFollower implements CommandFollower {

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import {
-  formatStatus,
-  startServiceReport,
-} from "../../src/agent/service_report.ts";
+import { formatStatus, startServiceReport } from "../../src/agent/daemon.ts";
 import type { ServiceNews } from "../../src/system/service_manager.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 

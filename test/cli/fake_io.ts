@@ -1,5 +1,8 @@
-import { createRouterTransport } from "@connectrpc/connect";
-import type { ServiceImpl, Transport } from "@connectrpc/connect";
+import {
+  createRouterTransport,
+  type ServiceImpl,
+  type Transport,
+} from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/config/config.ts";
 import type {
   MigrationRequest,
@@ -23,7 +26,7 @@ import type {
 import type { InstallIo } from "../../src/install/port.ts";
 import type { InstallOptions } from "../../src/cni/setup.ts";
 import type { CommandOutput } from "../../src/system/command.ts";
-import type { WholeFiles } from "../../src/system/whole_files.ts";
+import type { WholeFiles } from "../../src/system/deno_whole_files.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findMtu, likelyMtu } from "../../src/doctor/mtu_search.ts";
+import { findMtu, likelyMtu } from "../../src/doctor/mtu_checks.ts";
 
 /** Searches on a path of an MTU, and counts how often several were tried at once. */
 async function search(

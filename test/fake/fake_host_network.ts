@@ -1,4 +1,4 @@
-import { Bell } from "../../src/routes/bell.ts";
+import { Bell } from "../../src/routes/ip_routes.ts";
 import type {
   HostMonitorOptions,
   HostNetwork,

@@ -3,13 +3,11 @@ import type { Family } from "../../src/net/address.ts";
 import { parseInterfaceAddress } from "../../src/net/prefix.ts";
 import type {
   Command,
+  CommandFollower,
   CommandOutput,
   CommandRunner,
-} from "../../src/system/command.ts";
-import type {
-  CommandFollower,
   FollowOptions,
-} from "../../src/system/command_follower.ts";
+} from "../../src/system/command.ts";
 import { parseRouteChange, parseRouteMatch } from "./fake_ip_words.ts";
 import { addressesJson, routesJson } from "./fake_ip_json.ts";
 import { FakeKernel } from "./fake_kernel.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkConfigured } from "../../src/host/configured_subnet.ts";
+import { checkConfigured } from "../../src/host/controller.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 
 const OWN = parsePrefix("172.16.4.0/22");

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import { HostReconciler } from "../../src/host/reconciler.ts";
-import { Bell } from "../../src/routes/bell.ts";
-import type { CommandRunner } from "../../src/system/command.ts";
-import type { CommandFollower } from "../../src/system/command_follower.ts";
+import { Bell } from "../../src/routes/ip_routes.ts";
+import type {
+  CommandFollower,
+  CommandRunner,
+} from "../../src/system/command.ts";
 import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";

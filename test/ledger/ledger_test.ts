@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { Writes } from "../../src/ledger/batch.ts";
-import { Ledger } from "../../src/ledger/ledger.ts";
 import {
   type LedgerModel,
   readForeignCommits,
+  type Writes,
 } from "../../src/ledger/model.ts";
+import { Ledger } from "../../src/ledger/ledger.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Change, JsonValue, Store } from "../../src/store/store.ts";
 import { waitFor } from "../support/wait_for.ts";

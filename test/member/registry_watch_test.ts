@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ClusterEvent } from "../../src/registry/view.ts";
 import type { RegistryPeer } from "../../src/registry/peer.ts";
-import { RegistryWatch } from "../../src/member/registry_watch.ts";
+import { RegistryWatch } from "../../src/member/join_loop.ts";
 import { NetError } from "../../src/base/error.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import { readState } from "../../src/backup/take.ts";
-import { restoredPut } from "../../src/registry/restored.ts";
+import { restoredPut } from "../../src/registry/settling.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
 import type { Entry } from "../../src/store/store.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
-import type { Command, CommandOutput } from "../../src/system/command.ts";
-import type { FollowOptions } from "../../src/system/command_follower.ts";
+import type {
+  Command,
+  CommandOutput,
+  FollowOptions,
+} from "../../src/system/command.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { planRoutes } from "../../src/routes/plan/plan.ts";
 import {

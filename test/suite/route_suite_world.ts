@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { performance } from "node:perf_hooks";
 import { RouteReconciler } from "../../src/routes/reconciler.ts";
 import type { RouteReport } from "../../src/routes/report.ts";
-import type { CommandOutput, CommandRunner } from "../../src/system/command.ts";
-import type { CommandFollower } from "../../src/system/command_follower.ts";
+import type {
+  CommandFollower,
+  CommandOutput,
+  CommandRunner,
+} from "../../src/system/command.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import {

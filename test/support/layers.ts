@@ -210,7 +210,7 @@ export const LAYERS: readonly Layer[] = [
       .concat(
         "src/backup/",
         "src/system/command.ts",
-        "src/system/whole_files.ts",
+        "src/system/deno_whole_files.ts",
       )
       .concat("src/bundle/")
       .concat("src/install/host_files.ts", "src/install/service_control.ts")

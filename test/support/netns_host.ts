@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type {
   Command,
+  CommandFollower,
   CommandOutput,
   CommandRunner,
 } from "../../src/system/command.ts";
-import type { CommandFollower } from "../../src/system/command_follower.ts";
 import { DenoCommandRunner } from "../../src/system/deno_command.ts";
 import { DenoCommandFollower } from "../../src/system/deno_command_follower.ts";
 

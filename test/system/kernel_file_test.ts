@@ -3,7 +3,7 @@ import { permissionFlags } from "../../src/build/permissions.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
-const HOST = new URL("../../src/host/", import.meta.url);
+const HOST = new URL("../../src/system/", import.meta.url);
 
 /** What a process prints that looks at files and makes a link. */
 const PROBE = `

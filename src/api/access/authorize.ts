@@ -7,8 +7,7 @@ import type {
 import type { AuditLog } from "../../audit/audit.ts";
 import { CallAudit } from "./call_audit.ts";
 import { callerOf } from "./caller.ts";
-import { findRefusal } from "./permission_refusal.ts";
-import { permissionOf } from "./permissions.ts";
+import { findRefusal, permissionOf } from "./permissions.ts";
 
 /** What calls are authorised and recorded with. */
 export interface AuthorizeOptions {

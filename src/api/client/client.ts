@@ -1,12 +1,22 @@
-import { lstat } from "node:fs/promises";
-import { Agent } from "node:http";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { lstat } from "node:fs/promises";
+import { Agent } from "node:http";
 import { NetError } from "../../base/error.ts";
 import { fromConnectError } from "../messages/errors.ts";
-import { explainTls } from "../tls/explain.ts";
 import { noCertificate, tlsAgentOf } from "../tls/agent.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
+import { explainTls } from "../tls/explain.ts";
+
+/** A transport that is made with the first call. One that cannot be made fails each call. */
+export function lazyTransport(make: () => Promise<Transport>): Transport {
+  let making: Promise<Transport> | undefined;
+  const made = () => making ??= make();
+  return {
+    unary: async (...call) => await (await made()).unary(...call),
+    stream: async (...call) => await (await made()).stream(...call),
+  };
+}
 
 /** Where an agent is: the path of its unix socket, or a URL such as "https://192.0.2.1:9000". */
 export type RpcTarget =

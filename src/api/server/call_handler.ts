@@ -12,7 +12,7 @@ import { quote } from "../../net/address.ts";
 import { CallValues, type Connection } from "../access/connection.ts";
 import { clampDeadline } from "./deadline.ts";
 import { undoUndelivered } from "../access/undelivered.ts";
-import { encodeGrpcMessage } from "./grpc_status.ts";
+import { encodeGrpcMessage } from "./envelope.ts";
 import { refuseMalformed } from "./malformed.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { Monitor } from "./monitor.ts";

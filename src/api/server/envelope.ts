@@ -5,6 +5,45 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import type { IncomingHttpHeaders } from "node:http2";
+
+/** Header fields as node:http2 sends them. */
+export function entries(headers: Headers | undefined): Record<string, string> {
+  return headers ? Object.fromEntries(headers) : {};
+}
+
+/** Header fields that came, those of HTTP/2 itself left out. */
+export function toHeaders(headers: IncomingHttpHeaders): Headers {
+  const result = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":")) continue;
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined) result.append(name, item);
+    }
+  }
+  return result;
+}
+
+/** The status fields of a failed gRPC call, by their names. */
+export function formatGrpcStatus(error: ConnectError): Record<string, string> {
+  return {
+    ...Object.fromEntries(setTrailerStatus(new Headers(), error)),
+    "grpc-message": encodeGrpcMessage(error.rawMessage),
+  };
+}
+
+/**
+ * Encodes a message for the grpc-message field: percent signs and what is not
+ * printable ASCII, and no more. grpc-js shows what is encoded beyond that as
+ * it stands (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+ */
+export function encodeGrpcMessage(message: string): string {
+  return message.toWellFormed().replace(
+    /[^\x20-\x24\x26-\x7e]+/g,
+    encodeURIComponent,
+  );
+}
 
 /** One byte of flags and four of length stand before a message. */
 const HEADER_BYTES = 5;

@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import type { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { escapeUnsafe } from "../../net/address.ts";
-import { encodeGrpcMessage } from "./grpc_status.ts";
+import { encodeGrpcMessage } from "./envelope.ts";
 
 type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
 

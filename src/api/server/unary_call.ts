@@ -16,10 +16,14 @@ import { getLogger } from "@logtape/logtape";
 import type { ClientShare } from "../limits/client_limits.ts";
 import { CallValues, type Connection } from "../access/connection.ts";
 import { undoUndelivered } from "../access/undelivered.ts";
-import { joinEnvelope, splitEnvelope } from "./envelope.ts";
+import {
+  entries,
+  formatGrpcStatus,
+  joinEnvelope,
+  splitEnvelope,
+  toHeaders,
+} from "./envelope.ts";
 import { toConnectError } from "../messages/errors.ts";
-import { formatGrpcStatus } from "./grpc_status.ts";
-import { entries, toHeaders } from "./http2_headers.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { CallMetrics } from "./call_metrics.ts";
 import type { OpenCall, OpenCalls } from "../limits/open_calls.ts";

@@ -14,17 +14,22 @@ import { AGENT } from "./agent.ts";
 import type { Call } from "../framework/call.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { PLUGIN_DIR, readFamilies } from "./cni.ts";
-import { DRY_RUN, FORCE, PREFIX, ROOT, SKIP_CNI } from "./install_flags.ts";
-import type { InstallIo } from "../../install/port.ts";
-import { planItems, type Target } from "./install_items.ts";
 import {
   answerSteps,
   carryOut,
   configOf,
+  DRY_RUN,
+  FORCE,
   givenVariables,
+  planItems,
+  PREFIX,
   readManifest,
+  ROOT,
   saveManifest,
-} from "./installed.ts";
+  SKIP_CNI,
+  type Target,
+} from "./install_items.ts";
+import type { InstallIo } from "../../install/port.ts";
 import type { CommandSpec } from "../framework/spec.ts";
 
 const ASK_TIMEOUT_MS = 5_000;

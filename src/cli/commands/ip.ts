@@ -7,10 +7,20 @@ import {
 import type { Call } from "../framework/call.ts";
 import { type AgentClients, CLIENT_FLAGS } from "../framework/client.ts";
 import { parseAddressText, parseSwitch } from "../framework/flags.ts";
-import type { CommandSpec, Flag, Operand } from "../framework/spec.ts";
+import { createSince, LIMIT, readSince } from "../framework/record_flags.ts";
+import type {
+  CommandSpec,
+  Flag,
+  GroupSpec,
+  Operand,
+} from "../framework/spec.ts";
 import { formatTable } from "../framework/table.ts";
-import { formatAge } from "../framework/text.ts";
-import { type AllocationView, viewAllocation } from "../framework/views.ts";
+import { formatAge, formatUtc } from "../framework/text.ts";
+import {
+  type AllocationView,
+  viewAllocation,
+  viewHistory,
+} from "../framework/views.ts";
 
 const CONTAINER_ID: Operand<string> = {
   name: "CONTAINER_ID",
@@ -204,3 +214,74 @@ function answerOne(
   const header = ["ADDRESS", "SUBNET", "GATEWAY", "NODE", "ALLOCATED"];
   call.answer(body, formatTable(header, rows));
 }
+
+const ONE_ADDRESS: Flag<string> = {
+  name: "address",
+  value: "ADDRESS",
+  description: "only this address",
+  parse: parseAddressText,
+};
+
+const CONTAINER: Flag<string> = {
+  name: "container",
+  value: "ID",
+  description: "only this container",
+  parse: parseContainerId,
+};
+
+const SINCE = createSince("was held");
+
+export const HISTORY: CommandSpec = {
+  name: "history",
+  summary: "Show who held which address, from when to when",
+  action: "list the history",
+  flags: [ONE_ADDRESS, CONTAINER, SINCE, LIMIT, NODE, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net ip history --address 172.16.0.2",
+    "stellar-net ip history --container web-1 --since 24h",
+  ],
+  run: async (call) => {
+    const limit = call.value(LIMIT);
+    const request = {
+      node: call.value(NODE) ?? "",
+      address: call.value(ONE_ADDRESS) ?? "",
+      containerId: call.value(CONTAINER) ?? "",
+      limit,
+      ...readSince(call, SINCE),
+    };
+    const { records, truncated } = await call.clients().ipam.listHistory(
+      request,
+    );
+    const views = records.map(viewHistory);
+    const rows = views.map(({ owner, ...record }) => [
+      record.address,
+      owner.containerId,
+      owner.interfaceName,
+      record.node,
+      formatUtc(record.allocatedAt),
+      record.releasedAt === null ? "held" : formatUtc(record.releasedAt),
+      record.reason ?? "",
+    ]);
+    const header = [
+      "ADDRESS",
+      "CONTAINER",
+      "INTERFACE",
+      "NODE",
+      "FROM",
+      "TO",
+      "REASON",
+    ];
+    call.answer({ records: views, truncated }, formatTable(header, rows));
+    if (rows.length === 0) call.note("No record matches");
+    if (truncated) {
+      call.note(`Only the newest ${limit} are shown: --limit shows more`);
+    }
+  },
+};
+
+export const IP: GroupSpec = {
+  name: "ip",
+  summary: "Allocate, release and look up the addresses of containers",
+  examples: ["stellar-net ip allocate web-1", "stellar-net ip list"],
+  commands: [ALLOCATE, RELEASE, GET, LIST, HISTORY],
+};

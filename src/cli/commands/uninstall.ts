@@ -17,15 +17,19 @@ import type { AgentConfig } from "../../config/config.ts";
 import type { Call } from "../framework/call.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { BRIDGE } from "./cni.ts";
-import { DRY_RUN, FORCE, PURGE, ROOT, TAKE_DOWN } from "./install_flags.ts";
 import {
   answerSteps,
   carryOut,
   configOf,
+  DRY_RUN,
   emptied,
+  FORCE,
+  PURGE,
   readManifest,
+  ROOT,
   saveManifest,
-} from "./installed.ts";
+  TAKE_DOWN,
+} from "./install_items.ts";
 import type { CommandSpec } from "../framework/spec.ts";
 
 /** The file of a state folder that tells it from any other folder. */

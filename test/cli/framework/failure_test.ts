@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { exitCodeOf, UsageError } from "../../../src/cli/framework/exit.ts";
-import { describeFailure } from "../../../src/cli/framework/failure.ts";
+import {
+  describeFailure,
+  exitCodeOf,
+  UsageError,
+} from "../../../src/cli/framework/exit.ts";
 import { NetError } from "../../../src/base/error.ts";
 
 const CONTEXT = { action: "list addresses", agent: "/run/a.sock" };
