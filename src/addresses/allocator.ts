@@ -1,26 +1,25 @@
-import type { Allocation, Owner } from "./plan/allocation.ts";
-import type { NodePool } from "./plan/node_pool.ts";
-import {
-  type AllocationPlan,
-  type AllocationRequest,
-  planAllocation,
-  planRelease,
-  planThaw,
-  type PoolChange,
-} from "./plan/plan.ts";
-import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
-import type { Store, Version } from "../store/store.ts";
-import { NetError } from "../base/error.ts";
-import { type Refusal, refuse } from "../base/plan.ts";
-import { AddressModel } from "./pool_model.ts";
-import { Ledger } from "../ledger/ledger.ts";
 import {
   type AgentMetrics,
   type AllocationOutcome,
   NO_METRICS,
   type ReleaseReason,
 } from "../base/agent_metrics.ts";
+import { NetError } from "../base/error.ts";
+import { type Refusal, refuse } from "../base/plan.ts";
+import { Ledger } from "../ledger/ledger.ts";
+import type { Address } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { Store, Version } from "../store/store.ts";
+import type { Allocation, Owner } from "./plan/allocation.ts";
+import type { NodePool, PoolChange } from "./plan/node_pool.ts";
+import {
+  type AllocationPlan,
+  type AllocationRequest,
+  planAllocation,
+  planRelease,
+  planThaw,
+} from "./plan/plan.ts";
+import { AddressModel } from "./pool_model.ts";
 
 /** Options of an allocator. */
 export interface AllocatorOptions {

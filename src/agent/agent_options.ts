@@ -1,9 +1,9 @@
 import type { ContainersOptions } from "../addresses/containers.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
-import { type Carve, createCarve } from "../net/carve.ts";
-import { parsePrefix } from "../net/prefix.ts";
+import type { Carve } from "../net/carve.ts";
 import type { Clocks } from "../registry/liveness.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
+import type { DEFAULT_NETWORK } from "../registry/plan/state.ts";
 import type { Lifetimes } from "../security/certificates.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Store } from "../store/store.ts";
@@ -20,9 +20,6 @@ export async function readInstanceId(
   await store.commit({ puts: [{ key, value: id }] });
   return id;
 }
-
-/** The network of a cluster that was created without one. */
-export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));
 
 /** Options of an agent. */
 export interface AgentOptions extends ContainersOptions, Clocks {

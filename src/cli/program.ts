@@ -3,23 +3,19 @@ import { redactTokens } from "../bundle/redact.ts";
 import { AGENT } from "./commands/agent.ts";
 import { AUDIT } from "./commands/audit.ts";
 import { BACKUP } from "./commands/backup.ts";
-import { Call } from "./framework/call.ts";
+import { Call, type CommandSpec, type GroupSpec } from "./framework/call.ts";
 import { CNI } from "./commands/cni.ts";
 import { SOCKET, TARGET_FLAGS } from "./framework/client.ts";
 import {
   createCommands,
+  createHelp,
   type Dispatch,
   readGiven,
   type StellarCommand,
 } from "./framework/command.ts";
 import { createCompletion } from "./framework/completion.ts";
 import { DOCTOR } from "./commands/doctor.ts";
-import {
-  createHelp,
-  describeFailure,
-  EXIT,
-  exitCodeOf,
-} from "./framework/exit.ts";
+import { describeFailure, EXIT, exitCodeOf } from "./framework/exit.ts";
 import { IDENTITY_GROUP } from "./commands/identity.ts";
 import { INSTALL } from "./commands/install.ts";
 import type { CliIo } from "./framework/io.ts";
@@ -27,7 +23,6 @@ import { IP } from "./commands/ip.ts";
 import { NODE } from "./commands/node.ts";
 import { RESTORE } from "./commands/restore.ts";
 import { ROUTE } from "./commands/route.ts";
-import type { CommandSpec, GroupSpec } from "./framework/spec.ts";
 import { STATUS } from "./commands/status.ts";
 import { STORE } from "./commands/store.ts";
 import { SUBNET } from "./commands/subnet.ts";

@@ -1,6 +1,5 @@
 import type { Address } from "../net/address.ts";
 import type { Carve } from "../net/carve.ts";
-import type { RouteMode } from "../routes/report.ts";
 
 /** How an agent runs: its flags, parsed. */
 export interface AgentConfig {
@@ -99,3 +98,6 @@ export interface EtcdChoice {
     readonly passwordPath: string;
   };
 }
+
+/** `apply`: changes the kernel. `plan`: only says what it would change. `off`: does not even look. */
+export type RouteMode = "apply" | "plan" | "off";

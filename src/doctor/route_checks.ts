@@ -1,3 +1,5 @@
+import type { RouteMode } from "../config/config.ts";
+import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import {
@@ -6,8 +8,7 @@ import {
 } from "../routes/plan/kernel_route.ts";
 import type { RouteStatus } from "../routes/plan/plan.ts";
 import { explainRoute } from "../routes/plan/status.ts";
-import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";
-import type { RouteMode, RouteReport } from "../routes/report.ts";
+import type { RouteReport } from "../routes/report.ts";
 
 /** Number of the protocol of routes that an interface's addresses make (rtnetlink(7)). */
 const PROTOCOL_KERNEL = 2;

@@ -1,7 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { LookSchedule } from "../base/reconcile_schedule.ts";
-import type { AgentConfig, ListenAddress } from "../config/config.ts";
+import type {
+  AgentConfig,
+  ListenAddress,
+  RouteMode,
+} from "../config/config.ts";
 import type { Home } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -12,7 +16,7 @@ import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";
-import type { RouteMode, RouteReport } from "../routes/report.ts";
+import type { RouteReport } from "../routes/report.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./checks/check.ts";
 import { findFacts, type HostFactsOptions, reachedAddresses } from "./facts.ts";

@@ -1,6 +1,5 @@
+import type { AgentConfig, RouteMode } from "../config/config.ts";
 import type { HostNetwork } from "./network.ts";
-import type { AgentConfig } from "../config/config.ts";
-import type { RouteMode } from "../routes/report.ts";
 
 /**
  * What is done about this host's routes. Where the agent may not change them,

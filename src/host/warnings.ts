@@ -1,7 +1,6 @@
+import type { AgentConfig, RouteMode } from "../config/config.ts";
 import type { Address, Family } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { AgentConfig } from "../config/config.ts";
-import type { RouteMode } from "../routes/report.ts";
 
 /** What a node is to its cluster, as far as its operator may have forgotten something. */
 export interface NodeOnHost {

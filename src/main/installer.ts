@@ -1,4 +1,4 @@
-import { takeDown } from "../install/take_down.ts";
+import { takeDown } from "../host/take_down.ts";
 import { BUILD } from "../build/build_info.ts";
 import type { InstallIo } from "../install/port.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";

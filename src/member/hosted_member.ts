@@ -1,16 +1,16 @@
 import { getLogger } from "@logtape/logtape";
-import type { ClusterConfig } from "../registry/plan/state.ts";
-import { NetError } from "../base/error.ts";
-import type { Trust } from "../security/trust.ts";
-import type { Prefix } from "../net/prefix.ts";
 import type { Allocators } from "../addresses/allocators.ts";
-import { ClusterView } from "../registry/view.ts";
-import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
-import { hasLeft } from "../registry/registry.ts";
-import type { RegistryHost } from "../registry/host.ts";
-import type { AgentIdentity } from "../registry/peer.ts";
+import { NetError } from "../base/error.ts";
 import { sleep } from "../base/periodic.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { RegistryHost } from "../registry/host.ts";
+import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
+import type { ClusterConfig } from "../registry/plan/state.ts";
+import { hasLeft } from "../registry/registry.ts";
+import { ClusterView } from "../registry/view.ts";
+import type { Trust } from "../security/trust.ts";
+import type { Home, HostFacts, RegistryLink } from "./member.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;

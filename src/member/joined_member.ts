@@ -1,25 +1,26 @@
 import { getLogger } from "@logtape/logtape";
-import type { JoinRequest } from "../registry/plan/join.ts";
-import type { ClusterConfig } from "../registry/plan/state.ts";
-import type { NetError } from "../base/error.ts";
-import type { Trust } from "../security/trust.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Key, Store } from "../store/store.ts";
 import { Allocators } from "../addresses/allocators.ts";
-import { ClusterSnapshot } from "./snapshot.ts";
-import { type ClusterEvent, ClusterView } from "../registry/view.ts";
 import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
-import type { Home, HostFacts, NodePlace, RegistryLink } from "./member.ts";
-import { poolKey, readPool } from "../state/address_records.ts";
-import { hasLeft, hasNoSubnet, isFenced } from "../registry/registry.ts";
-import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
+import type { NetError } from "../base/error.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   type AgentIdentity,
   type JoinAnswer,
+  type NodePlace,
   type RegistryPeer,
   tellLeave,
 } from "../registry/peer.ts";
+import type { JoinRequest } from "../registry/plan/join.ts";
+import type { ClusterConfig } from "../registry/plan/state.ts";
+import { hasLeft, hasNoSubnet, isFenced } from "../registry/registry.ts";
+import { type ClusterEvent, ClusterView } from "../registry/view.ts";
+import type { Trust } from "../security/trust.ts";
+import { poolKey, readPool } from "../state/address_records.ts";
+import type { Key, Store } from "../store/store.ts";
+import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
+import type { Home, HostFacts, RegistryLink } from "./member.ts";
+import { ClusterSnapshot } from "./snapshot.ts";
 
 /** Why the registry refused this node: kept, so that a restart does not forget it. */
 const FENCED_KEY: Key = ["agent", "fenced"];

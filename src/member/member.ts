@@ -1,7 +1,8 @@
-import type { ClusterConfig } from "../registry/plan/state.ts";
-import type { HostReport } from "../registry/plan/plan.ts";
-import type { Prefix } from "../net/prefix.ts";
 import type { Allocators } from "../addresses/allocators.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { NodePlace } from "../registry/peer.ts";
+import type { HostReport } from "../registry/plan/plan.ts";
+import type { ClusterConfig } from "../registry/plan/state.ts";
 import type { ClusterView } from "../registry/view.ts";
 
 /** What a host says of itself to the registry. */
@@ -9,12 +10,6 @@ export type HostFacts = Pick<
   HostReport,
   "advertised" | "apiUrl" | "localPrefixes"
 >;
-
-/** Which agent answers for the addresses of a node. */
-export type NodePlace =
-  | { readonly kind: "here" }
-  | { readonly kind: "agent"; readonly url: string }
-  | { readonly kind: "registry" };
 
 /** How it stands between an agent and the registry. */
 export interface RegistryLink {

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { Counter, Histogram, type Registry } from "prom-client";
-import type { CallMetrics } from "../api/server/call_metrics.ts";
+import type { CallMetrics } from "./call_metrics.ts";
 import { Tally } from "./tally.ts";
 
 type Method = Parameters<CallMetrics["ended"]>[0];

@@ -1,32 +1,30 @@
 import { getLogger } from "@logtape/logtape";
-import type { SubnetOwner } from "./plan/settling.ts";
-import type { ClusterConfig } from "./plan/state.ts";
+import { Allocators } from "../addresses/allocators.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
+import { sleep } from "../base/periodic.ts";
+import type { Carve } from "../net/carve.ts";
 import type { Lifetimes } from "../security/certificates.ts";
 import type { IdentityRegistry } from "../security/identity_registry.ts";
 import type { Trust } from "../security/trust.ts";
-import type { Carve } from "../net/carve.ts";
+import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
+import { migrateState } from "../state/schema.ts";
 import type { Store } from "../store/store.ts";
-import { DEFAULT_NETWORK } from "../agent/agent_options.ts";
-import { Allocators } from "../addresses/allocators.ts";
+import { hasGivenCertificates, openIdentity } from "./authority.ts";
 import {
   type ClusterLedger,
   createClusterLedger,
   readClusterCommits,
 } from "./cluster_model.ts";
-import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
-import type { NodePlace } from "../member/member.ts";
-import { hasGivenCertificates, openIdentity } from "./authority.ts";
 import { type Clocks, OwnLiveness } from "./liveness.ts";
 import { Membership } from "./nodes.ts";
-import type { AgentMetrics } from "../base/agent_metrics.ts";
+import type { AgentIdentity, NodePlace } from "./peer.ts";
+import type { SubnetOwner } from "./plan/settling.ts";
+import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/state.ts";
 import { NodePools } from "./pools.ts";
 import { Registry } from "./registry.ts";
-import type { AgentIdentity } from "./peer.ts";
-import { migrateState } from "../state/schema.ts";
 import { SettlingTime } from "./settling.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
-import { sleep } from "../base/periodic.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;

@@ -1,9 +1,9 @@
-import type { JoinRequest } from "./plan/join.ts";
 import type { Allocation } from "../addresses/plan/allocation.ts";
-import type { SubnetOwner } from "./plan/settling.ts";
+import { NetError } from "../base/error.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Prefix } from "../net/prefix.ts";
-import { NetError } from "../base/error.ts";
+import type { JoinRequest } from "./plan/join.ts";
+import type { SubnetOwner } from "./plan/settling.ts";
 import type { ClusterEvent } from "./view.ts";
 
 /** An agent as the registry knows it. */
@@ -85,3 +85,9 @@ export async function tellLeave(
   }
   throw failure;
 }
+
+/** Which agent answers for the addresses of a node. */
+export type NodePlace =
+  | { readonly kind: "here" }
+  | { readonly kind: "agent"; readonly url: string }
+  | { readonly kind: "registry" };

@@ -1,17 +1,17 @@
 import { getLogger } from "@logtape/logtape";
+import { LookSchedule } from "../base/reconcile_schedule.ts";
+import type { RouteMode } from "../config/config.ts";
 import type { KernelRoutes, OperationOutcome } from "./kernel_routes.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
 import { planRoutes, type RoutePlan, type RouteStatus } from "./plan/plan.ts";
-import { LookSchedule } from "../base/reconcile_schedule.ts";
 import {
   addRepairs,
   createReport,
   describeFailures,
   findRepairs,
   markFailures,
-  type RouteMode,
   type RouteReport,
   unknownRoutes,
 } from "./report.ts";

@@ -1,6 +1,7 @@
-import type { OperationOutcome } from "./kernel_routes.ts";
+import type { RouteMode } from "../config/config.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { OperationOutcome } from "./kernel_routes.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import type {
@@ -10,9 +11,6 @@ import type {
   RouteStatus,
 } from "./plan/plan.ts";
 import { countRoutes, type RouteCounts } from "./plan/status.ts";
-
-/** `apply`: changes the kernel. `plan`: only says what it would change. `off`: does not even look. */
-export type RouteMode = "apply" | "plan" | "off";
 
 /** Why something was put right that had been right before. */
 export type RepairCause =

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { formatCheck } from "../../src/host/checks/check.ts";
+import type { RouteMode } from "../../src/config/config.ts";
 import {
   checkRoutes,
   checkRouteStatus,
   removeForeign,
 } from "../../src/doctor/route_checks.ts";
-import type { RouteMode } from "../../src/routes/report.ts";
+import { formatCheck } from "../../src/host/checks/check.ts";
 import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import type { RouteState, RouteStatus } from "../../src/routes/plan/plan.ts";

@@ -1,7 +1,7 @@
 import type {
   QueuedRelease,
   ReleaseQueue,
-} from "../../src/addresses/release_queue.ts";
+} from "../../src/cni/release_queue.ts";
 import type { Owner } from "../../src/addresses/plan/allocation.ts";
 
 /** A queue of releases in memory. */

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
+import type { RouteMode } from "../../src/config/config.ts";
 import { checkAddresses } from "../../src/doctor/address_checks.ts";
-import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import { checkPath } from "../../src/doctor/path_checks.ts";
-import type { RouteMode } from "../../src/routes/report.ts";
-import { RouteReconciler } from "../../src/routes/reconciler.ts";
-import { IpRoutes } from "../../src/routes/ip_routes.ts";
+import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
+import { RouteReconciler } from "../../src/routes/reconciler.ts";
 import { pathFacts, peerNode, PROTOCOL } from "../doctor/path_world.ts";
 import { desire } from "../routes/plan/kernels.ts";
 import { attachContainer, NetnsHost } from "../support/netns_host.ts";

@@ -1,69 +1,75 @@
-/** Who may import what. Folders end with a slash and stand for all that is below them. */
+/** The rule of a file or folder: its imports. Folders end with a slash. */
 export interface Layer {
-  /** A file or folder; of several that fit, the longest decides. */
+  /** A file or folder; of several that fit, the longest path decides. */
   readonly at: string;
-  /** Files and folders of ours that it may import. A folder may import itself. */
+  /** Our files and folders that it may import. A folder may import itself. */
   readonly ours: readonly string[];
   /** Packages that it may import; `node:` stands for all of Node's modules. */
   readonly others: readonly string[];
-  /** Why nothing else. */
+  /** The reason for the limit. */
   readonly why: string;
 }
 
-/** One module importing another: `to` is a path of ours, `npm:NAME` or `node:NAME`. */
+/** An import: `to` is a path of ours, `npm:NAME` or `node:NAME`. */
 export interface Edge {
   readonly from: string;
   readonly to: string;
 }
 
-const HOST_PORTS = [
-  "cni_io",
-  "cni_setup",
-  "command",
-  "host_network",
-  "command_follower",
-]
-  .concat("netns", "path_probe", "release_queue", "routes", "identity_files")
-  .concat("service_manager", "service_control", "host_files", "whole_files")
-  .map((port) => `src/host/${port}.ts`);
-const PLUGIN_FILES = ["main", "agent_call", "agent_source", "deadline"]
-  .concat("queue", "source", "stellar_source")
-  .map((part) => `src/cli/cni_${part}.ts`);
-const SHARED = ["src/base/error.ts", "src/base/names.ts"];
-const PURE = [...SHARED, "src/net/", "src/base/plan.ts"];
-const PURE_WHY =
-  "it is pure: state, request and time come in as arguments, a plan goes out";
+/** Plans and texts: no `Deno`, network, clock, console or randomness. */
+export const PURE: readonly string[] = paths(
+  ["net/", "base/error.ts", "base/names.ts", "base/plan.ts"],
+  ["addresses/plan/", "registry/plan/", "routes/plan/", "host/plan/"],
+  ["cni/text/", "install/plan/", "bundle/"],
+);
+
+/** Pure but for cryptography and its randomness. */
+export const CRYPTO: readonly string[] = paths(["security/pki/"]);
+
+/** The mechanisms under the features, from the lowest up. */
+const ENGINES = ["system/", "store/", "ledger/", "state/"];
+
+/** The features, from the lowest up: each may import those before it. */
+const FEATURES = [
+  ...["build/", "install/", "audit/", "docker/", "cni/", "security/"],
+  ...["addresses/", "registry/", "member/", "probe/", "routes/", "host/"],
+  ...["backup/", "agent/", "cluster/", "doctor/", "ui/", "metrics/"],
+];
+
+/** Files that carry out a port on a real system. Only `main` builds them. */
+const ADAPTERS = paths(
+  ["store/deno_kv/", "store/etcd/", "security/files/deno_identity_files.ts"],
+  ["cni/deno_io.ts", "cni/file_setup.ts", "cni/file_release_queue.ts"],
+  ["install/deno_host_files.ts", "install/systemd.ts"],
+  ["routes/ip_routes.ts", "host/linux_network.ts", "host/linux_path_probe.ts"],
+  ["host/forward_filters.ts", "api/server/otel_tracing.ts"],
+  ["deno_command", "deno_command_follower", "deno_netns", "groups"]
+    .concat("kernel_file", "open_files", "process_stats", "sd_notify")
+    .concat("secret_file", "stat_socket", "state_dir", "symlink", "logging")
+    .map((name) => `system/${name}.ts`),
+);
+
+/** The plugin from end to end. */
+const PLUGIN = ["main", "agent_call", "agent_source", "queue"]
+  .concat("source", "stellar_source")
+  .map((part) => `src/cni/${part}.ts`);
+
+const LOG = "npm:@logtape/logtape";
+const CONNECT = ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"];
+const CONNECT_NODE = [...CONNECT, "npm:@connectrpc/connect-node"];
 
 export const LAYERS: readonly Layer[] = [
   {
     at: "main.ts",
-    ours: ["src/face/", "src/build/", "deno.json"],
+    ours: ["src/main/", "src/build/", "deno.json"],
     others: [],
     why: "it picks the face, nothing else",
   },
   {
-    at: "src/face/",
+    at: "src/main/",
     ours: ["src/"],
     others: ["node:"],
-    why: "it builds adapters and gives them to who needs them, nothing else",
-  },
-  {
-    at: "src/base/error.ts",
-    ours: [],
-    others: [],
-    why: "every layer stands on it",
-  },
-  {
-    at: "src/base/names.ts",
-    ours: ["src/base/error.ts", "src/net/"],
-    others: [],
-    why: "every layer stands on it",
-  },
-  {
-    at: "src/base/plan.ts",
-    ours: ["src/base/error.ts"],
-    others: [],
-    why: "the pure layers stand on it",
+    why: "it builds adapters and wires them, nothing else",
   },
   {
     at: "src/gen/",
@@ -75,182 +81,169 @@ export const LAYERS: readonly Layer[] = [
     at: "src/net/",
     ours: [],
     others: ["npm:ipaddr.js"],
-    why:
-      "it is arithmetic: every layer stands on it, and it knows none of them",
+    why: "it is arithmetic: everything stands on it",
   },
-  { at: "src/ipam/", ours: PURE, others: [], why: PURE_WHY },
-  { at: "src/cluster/", ours: PURE, others: [], why: PURE_WHY },
-  { at: "src/route/", ours: PURE, others: [], why: PURE_WHY },
-  { at: "src/cni/", ours: PURE, others: [], why: PURE_WHY },
-  { at: "src/install/", ours: PURE, others: [], why: PURE_WHY },
-  { at: "src/bundle/", ours: PURE, others: [], why: PURE_WHY },
   {
-    at: "src/pki/",
-    ours: PURE,
+    at: "src/base/",
+    ours: ["src/net/"],
+    others: [LOG],
+    why: "everything stands on it",
+  },
+  {
+    at: "src/config/",
+    ours: ["src/base/", "src/net/"],
+    others: [],
+    why: "it is the flags' values, as types",
+  },
+  ...PURE.filter((at) => !/^src\/(?:net|base)\//.test(at)).map((at): Layer => ({
+    at,
+    ours: ["src/base/", "src/net/"]
+      .concat(at === "src/host/plan/" ? "src/routes/plan/" : []),
+    others: [],
+    why: "it is pure: state, request and time come in, a plan goes out",
+  })),
+  {
+    at: "src/security/pki/",
+    ours: ["src/base/", "src/net/"],
     others: ["npm:asn1js", "npm:pkijs", "node:crypto"],
     why: "it is cryptography over values: time comes in, records go out",
   },
-  {
-    at: "src/build/",
-    ours: [
-      "src/base/error.ts",
-      "src/build/bundle_program.ts",
-      "src/system/command.ts",
-    ],
-    others: ["node:"],
-    why: "it makes the executable out of main.ts, and knows no part of it",
-  },
-  {
-    at: "src/backup/",
-    ours: ["src/base/error.ts", "src/store/store.ts"],
-    others: ["node:buffer", "node:crypto"],
-    why: "it is a format: it knows neither where a state is nor what is in it",
-  },
-  {
-    at: "src/store/store.ts",
-    ours: ["src/base/error.ts"],
-    others: [],
-    why: "a port knows none of its adapters",
-  },
-  {
-    at: "src/store/",
-    ours: ["src/base/error.ts", "src/gen/etcd/"],
-    others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
-      .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
-    why: "an adapter knows its engine and the port, not what is kept in it",
-  },
-  ...HOST_PORTS.map((at): Layer => ({
-    at,
-    ours: [
-      "src/base/error.ts",
-      "src/addresses/plan/allocation.ts",
-      "src/net/",
-      "src/route/",
-    ]
-      .concat("src/system/command.ts", "src/install/plan/item.ts"),
-    others: [],
-    why: "a port knows none of its adapters",
+  ...ENGINES.map((engine, i): Layer => ({
+    at: `src/${engine}`,
+    ours: [...PURE, ...CRYPTO, "src/base/", ...paths(ENGINES.slice(0, i))],
+    others: ["node:", LOG],
+    why: "an engine knows the engines below it and pure folders",
   })),
   {
-    at: "src/host/",
-    ours: [...SHARED, "src/net/", "src/route/", "src/cni/", "src/install/"],
-    others: ["node:", "npm:@logtape/logtape"],
-    why: "an adapter carries out what others have decided",
+    at: "src/store/etcd/",
+    ours: ["src/base/", "src/store/", "src/gen/etcd/"],
+    others: [...CONNECT_NODE, "node:", LOG],
+    why: "an adapter knows its engine and the port",
   },
+  ...FEATURES.slice(0, -1).map((feature, i): Layer => ({
+    at: `src/${feature}`,
+    ours: [...PURE, ...CRYPTO, "src/base/", "src/config/"]
+      .concat(paths(ENGINES, FEATURES.slice(0, i))),
+    others: ["node:", LOG],
+    why: "a feature knows engines, pure folders and the features below it",
+  })),
   {
-    at: "src/identity/",
-    ours: [...PURE, "src/pki/", "src/store/store.ts"].concat(HOST_PORTS),
-    others: ["npm:@logtape/logtape"],
-    why: "it knows ports, never an adapter, and nothing of RPC",
-  },
-  {
-    at: "src/agent/",
-    ours: [...PURE, "src/ipam/", "src/cluster/", "src/route/", "src/cni/"]
-      .concat("src/store/store.ts", "src/backup/", "src/identity/", HOST_PORTS),
-    others: ["npm:@logtape/logtape"],
-    why: "the agent knows ports, never an adapter, and nothing of RPC",
+    at: "src/backup/format/",
+    ours: ["src/base/", "src/store/store.ts"],
+    others: ["node:buffer", "node:crypto"],
+    why: "it is a format: it knows no state",
   },
   {
     at: "src/metrics/",
-    ours: [
-      "src/base/error.ts",
-      "src/net/",
-      "src/agent/",
-      "src/api/server/call_metrics.ts",
-    ],
-    others: ["npm:prom-client", "npm:@connectrpc/connect"],
-    why: "it counts what the agent and its server tell, and reads no more",
+    ours: paths(["base/", "net/", "store/", "member/", "routes/", "agent/"]),
+    others: ["npm:prom-client", ...CONNECT],
+    why: "it counts what the agent reports",
   },
-  {
-    at: "src/api/server/otel_tracing.ts",
-    ours: ["src/base/error.ts", "src/rpc/"],
-    others: ["npm:@opentelemetry/api", "npm:@connectrpc/connect"],
-    why: "it is loaded where spans are wanted alone",
-  },
-  {
-    at: "src/rpc/",
-    ours: [...SHARED, "src/net/", "src/agent/", "src/gen/", "src/backup/"]
-      .concat("src/identity/", "src/pki/")
-      // The nouns that it translates; plans are the agent's.
-      .concat(
-        "src/addresses/plan/allocation.ts",
-        "src/registry/plan/listing.ts",
-      )
-      .concat("src/registry/plan/state.ts", "src/registry/plan/join.ts")
-      .concat("src/registry/plan/settling.ts")
-      .concat(["ip_batch", "kernel_route", "plan", "status"]
-        .map((noun) => `src/route/${noun}.ts`)),
-    others: ["node:", "npm:@bufbuild/protobuf", "npm:@connectrpc/connect"]
-      .concat("npm:@connectrpc/connect-node", "npm:@logtape/logtape"),
-    why: "it translates between the wire and the agent",
-  },
-  {
-    at: "src/cli/framework/client.ts",
-    ours: [...SHARED, "src/net/", "src/cli/", "src/gen/"],
-    others: ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"],
-    why: "it is the RPC client of the command line",
-  },
-  ...PLUGIN_FILES.map((at): Layer => ({
+  ...PLUGIN.map((at): Layer => ({
     at,
-    ours: [...PURE, "src/cni/", "src/cni/io.ts", ...PLUGIN_FILES],
+    ours: [
+      "src/base/",
+      "src/net/",
+      "src/cni/text/",
+      "src/cni/io.ts",
+      ...PLUGIN,
+    ],
     others: [],
     why: "the plugin starts fast: it loads no RPC library",
   })),
   {
     at: "src/cni/stellar_client.ts",
     ours: ["src/cni/io.ts", "src/gen/"],
-    others: ["npm:@connectrpc/connect", "npm:@connectrpc/connect-node"],
+    others: CONNECT_NODE,
     why: "it is the gRPC client of a Stellar-compatible service",
   },
   {
+    at: "src/api/",
+    ours: [...PURE, ...CRYPTO, "src/base/", "src/config/", "src/gen/"]
+      .concat(paths(ENGINES, FEATURES)),
+    others: [...CONNECT_NODE, "node:", LOG],
+    why: "it translates between the wire and the features",
+  },
+  {
+    at: "src/api/server/otel_tracing.ts",
+    ours: ["src/base/", "src/api/"],
+    others: ["npm:@opentelemetry/api", ...CONNECT],
+    why: "it is loaded only where spans are wanted",
+  },
+  {
+    at: "src/cli/framework/client.ts",
+    ours: ["src/base/", "src/net/", "src/cli/", "src/gen/"],
+    others: CONNECT,
+    why: "it is the command line's client of the API",
+  },
+  {
     at: "src/cli/",
-    ours: [...SHARED, "src/net/", "src/cni/", "src/config/config.ts"]
-      .concat("src/backup/migration.ts")
-      .concat("src/build/build_info.ts", "src/cni/setup.ts")
-      .concat(
-        "src/backup/",
-        "src/system/command.ts",
-        "src/system/deno_whole_files.ts",
-      )
-      .concat("src/bundle/")
-      .concat("src/install/host_files.ts", "src/install/service_control.ts")
-      .concat("src/install/")
-      // The grammars of some flags.
-      .concat("src/host/plan/host_plan.ts", "src/routes/plan/protocol.ts")
-      .concat("src/security/pki/token.ts", "src/security/pki/revocation.ts"),
+    ours: [...PURE, ...CRYPTO, "src/base/", "src/config/"]
+      .concat("src/build/build_info.ts", "src/system/command.ts")
+      .concat("src/system/deno_whole_files.ts", "src/cni/setup.ts")
+      .concat("src/install/port.ts", "src/install/host_files.ts")
+      .concat("src/install/service_control.ts")
+      .concat("src/backup/migration.ts", "src/backup/format/"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
-    why: "the command line reaches the agent through its RPC client alone",
+    why: "the command line reaches the agent only through its API client",
   },
 ];
 
-/**
- * Why one module may not import another, or undefined where it may. Modules
- * of packages are not looked into.
- */
+/** The reason why a module may not import another; undefined if it may. */
 export function forbids(edge: Edge): string | undefined {
   const { from, to } = edge;
   const layer = LAYERS.filter(({ at }) => covers(at, from))
     .sort((a, b) => b.at.length - a.at.length)[0];
   if (!layer) return `${from} is in no layer: give it one in the table`;
-  const allowed = to.includes(":")
-    ? layer.others.some((name) => to === name || to.startsWith(withSlash(name)))
-    : [layer.at, ...layer.ours].some((at) => covers(at, to));
-  return allowed ? undefined : `${from} may not import ${to}: ${layer.why}`;
+  if (to.includes(":")) {
+    const allowed = layer.others
+      .some((name) => to === name || to.startsWith(withSlash(name)));
+    return allowed ? undefined : refuse(edge, layer.why);
+  }
+  const isAdapter = (path: string) => ADAPTERS.some((at) => covers(at, path));
+  if (isAdapter(to) && !isAdapter(from) && !covers("src/main/", from)) {
+    return refuse(edge, "only main builds adapters");
+  }
+  const allowed = [layer.at, ...layer.ours].some((at) => covers(at, to));
+  return allowed ? undefined : refuse(edge, layer.why);
 }
 
-/** Folders of which the source must not touch the world: see IMPURE. */
-export const PURE_FILES: readonly string[] = [
-  ...PURE,
-  "src/ipam/",
-  "src/cluster/",
-  "src/route/",
-  "src/cni/",
-  "src/install/",
-  "src/bundle/",
-];
+/** The cycles among names: each a list of names that reach one another. */
+export function findCycles(edges: readonly Edge[]): string[][] {
+  const next = new Map<string, Set<string>>();
+  for (const { from, to } of edges) {
+    if (from !== to) next.set(from, (next.get(from) ?? new Set()).add(to));
+  }
+  const reach = (from: string): Set<string> => {
+    const seen = new Set<string>();
+    const open = [...next.get(from) ?? []];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (seen.has(at)) continue;
+      seen.add(at);
+      open.push(...next.get(at) ?? []);
+    }
+    return seen;
+  };
+  const reached = new Map([...next.keys()].map((name) => [name, reach(name)]));
+  const cycles = new Map<string, string[]>();
+  for (const [name, seen] of reached) {
+    if (!seen.has(name)) continue;
+    const cycle = [...seen].filter((other) => reached.get(other)?.has(name))
+      .sort();
+    cycles.set(cycle.join(), cycle);
+  }
+  return [...cycles.values()];
+}
 
-/** Folders of which the source may use cryptography and its randomness, and otherwise is as pure. */
-export const CRYPTO_FILES: readonly string[] = ["src/pki/"];
+/** The folder of a file: `plan/` and the parts of `api/` count by themselves. */
+export function folderOf(file: string): string {
+  const pure = [...PURE, ...CRYPTO].find((at) => covers(at, file));
+  if (pure?.endsWith("/")) return pure;
+  const [, top, part, name] = file.split("/");
+  if (top === undefined || part === undefined) return file;
+  const isSplit = name !== undefined && /^(?:api|store|backup)$/.test(top);
+  return isSplit ? `src/${top}/${part}/` : `src/${top}/`;
+}
 
 /** What reaches the system, the network, the clock, the console or randomness. */
 const IMPURE: readonly RegExp[] = [
@@ -285,4 +278,12 @@ export function covers(at: string, path: string): boolean {
 
 function withSlash(name: string): string {
   return name.endsWith(":") ? name : `${name}/`;
+}
+
+function refuse({ from, to }: Edge, why: string): string {
+  return `${from} may not import ${to}: ${why}`;
+}
+
+function paths(...lists: readonly (readonly string[])[]): string[] {
+  return lists.flat().map((path) => `src/${path}`);
 }

@@ -5,8 +5,19 @@ import {
   type Owner,
   ownerKey,
 } from "./allocation.ts";
-import type { PoolChange } from "./plan.ts";
 import type { SubnetPool } from "./subnet_pool.ts";
+
+/** A change of a node's addresses. */
+export type PoolChange =
+  | { readonly kind: "hold"; readonly allocation: Allocation }
+  | {
+    readonly kind: "release";
+    readonly allocation: Allocation;
+    readonly releasedAtMs: number;
+    /** Why, for the history. */
+    readonly reason: string;
+  }
+  | { readonly kind: "thaw"; readonly address: Address };
 
 /** All addresses of one node: a pool for each of its subnets, and who holds what. */
 export class NodePool {

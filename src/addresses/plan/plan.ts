@@ -9,20 +9,8 @@ import {
   formatOwner,
   type Owner,
 } from "./allocation.ts";
-import type { NodePool } from "./node_pool.ts";
+import type { NodePool, PoolChange } from "./node_pool.ts";
 import type { SubnetPool } from "./subnet_pool.ts";
-
-/** A change of a node's addresses. */
-export type PoolChange =
-  | { readonly kind: "hold"; readonly allocation: Allocation }
-  | {
-    readonly kind: "release";
-    readonly allocation: Allocation;
-    readonly releasedAtMs: number;
-    /** Why, for the history. */
-    readonly reason: string;
-  }
-  | { readonly kind: "thaw"; readonly address: Address };
 
 /** What an owner asks for. */
 export interface AllocationRequest {

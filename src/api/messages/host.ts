@@ -1,8 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Check } from "../../host/checks/check.ts";
-import type { RegistryLink } from "../../member/member.ts";
-import type { RouteMode, RouteReport } from "../../routes/report.ts";
+import type { RouteMode } from "../../config/config.ts";
 import {
   type CheckSchema,
   CheckStatus,
@@ -14,12 +12,15 @@ import {
   RegistryLinkState,
   RouteMode as RouteModeMessage,
 } from "../../gen/stellar/net/v1/agent_pb.ts";
+import type { Check } from "../../host/checks/check.ts";
+import type { RegistryLink } from "../../member/member.ts";
 import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { formatCommands } from "../../routes/plan/ip_batch.ts";
 import { formatKernelRoute } from "../../routes/plan/kernel_route.ts";
 import type { RouteState, RouteStatus } from "../../routes/plan/plan.ts";
 import { explainRoute } from "../../routes/plan/status.ts";
+import type { RouteReport } from "../../routes/report.ts";
 
 const MODES: Readonly<Record<RouteMode, RouteModeMessage>> = {
   apply: RouteModeMessage.APPLY,

@@ -15,7 +15,7 @@ import {
   type CallMetrics,
   countCalls,
   NO_CALL_METRICS,
-} from "./call_metrics.ts";
+} from "../../metrics/call_metrics.ts";
 import { errorInterceptor } from "../messages/errors.ts";
 import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";

@@ -25,7 +25,7 @@ import {
 } from "./envelope.ts";
 import { toConnectError } from "../messages/errors.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import type { CallMetrics } from "./call_metrics.ts";
+import type { CallMetrics } from "../../metrics/call_metrics.ts";
 import type { OpenCall, OpenCalls } from "../limits/open_calls.ts";
 import type { Tracing } from "./tracing.ts";
 

@@ -36,11 +36,10 @@ import {
   readSecurity,
   SECURITY_FLAGS,
 } from "../framework/tls_flags.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { SOCKET } from "../framework/client.ts";
 import { formatListen } from "../framework/flags.ts";
 import type { LogOptions } from "../framework/io.ts";
-import type { CommandSpec } from "../framework/spec.ts";
 import { readStore, STORE, STORE_FLAGS } from "./store_flags.ts";
 
 /** What an agent that joins leaves to those that host the registry, and why. */

@@ -18,7 +18,7 @@ import {
   parseTimeout,
 } from "../framework/flags.ts";
 import type { LogLevel, LogOptions } from "../framework/io.ts";
-import type { Flag } from "../framework/spec.ts";
+import type { Flag } from "../framework/flag.ts";
 
 // The flags of the agent, in the order of its help.
 

@@ -1,9 +1,9 @@
 import { type BackupPart, BackupReader } from "../../backup/format/read.ts";
 import type { BackupHeader } from "../../backup/format/format.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/client.ts";
 import { parsePath } from "../framework/flags.ts";
-import type { CommandSpec, Operand } from "../framework/spec.ts";
+import type { Operand } from "../framework/flag.ts";
 import { formatUtc } from "../framework/text.ts";
 
 const FILE: Operand<string> = {

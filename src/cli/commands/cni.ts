@@ -1,7 +1,7 @@
 import { formatConflist } from "../../cni/text/conflist.ts";
 import { parseInterfaceName, parseNetworkName } from "../../base/names.ts";
 import { parseAddress } from "../../net/address.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import {
   type AgentClients,
   CLIENT_FLAGS,
@@ -9,7 +9,7 @@ import {
   SOCKET,
 } from "../framework/client.ts";
 import { parsePath, parseSwitch } from "../framework/flags.ts";
-import type { CommandSpec, Flag, GroupSpec } from "../framework/spec.ts";
+import type { Flag } from "../framework/flag.ts";
 
 /** The plugin is found under these: its own name, and that of Stellar's plugin. */
 export const PLUGIN_NAMES: readonly string[] = [

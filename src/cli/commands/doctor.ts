@@ -1,6 +1,6 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import {
   type Check,
   CheckStatus,
@@ -9,7 +9,7 @@ import {
   TIMEOUT,
 } from "../framework/client.ts";
 import { EXIT } from "../framework/exit.ts";
-import type { CommandSpec, Operand } from "../framework/spec.ts";
+import type { Operand } from "../framework/flag.ts";
 import { formatColumns } from "../framework/table.ts";
 import { formatTarget } from "../framework/target.ts";
 import { orNull, viewName } from "../framework/views.ts";

@@ -1,7 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseApiUrl, parseNodeName, parseText } from "../../base/names.ts";
 import { parseSerial } from "../../security/pki/revocation.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import {
   type Authority,
   CLIENT_FLAGS,
@@ -17,12 +17,7 @@ import {
   parseSwitch,
 } from "../framework/flags.ts";
 import type { IdentitySummary } from "../framework/identities.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatColumns, formatTable } from "../framework/table.ts";
 import { formatSpan, formatUtc } from "../framework/text.ts";
 import { TOKEN_FILE } from "../framework/tls_flags.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../install/plan/layout.ts";
 import type { InstallPlan } from "../../install/plan/plan.ts";
 import { AGENT } from "./agent.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { PLUGIN_DIR, readFamilies } from "./cni.ts";
 import {
@@ -30,7 +30,6 @@ import {
   type Target,
 } from "./install_items.ts";
 import type { InstallIo } from "../../install/port.ts";
-import type { CommandSpec } from "../framework/spec.ts";
 
 const ASK_TIMEOUT_MS = 5_000;
 const DEFAULT_PREFIX = "/usr/local";

@@ -34,7 +34,7 @@ import type { InstallIo } from "../../install/port.ts";
 import { quote } from "../../net/address.ts";
 import { Call } from "../framework/call.ts";
 import { parsePath, parseSwitch } from "../framework/flags.ts";
-import { environmentName, type Flag } from "../framework/spec.ts";
+import { environmentName, type Flag } from "../framework/flag.ts";
 import { AGENT, readConfig } from "./agent.ts";
 import { BRIDGE, NAME, PLUGIN_NAMES } from "./cni.ts";
 

@@ -4,16 +4,11 @@ import {
   parseNetworkName,
   parseNodeName,
 } from "../../base/names.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import { type AgentClients, CLIENT_FLAGS } from "../framework/client.ts";
 import { parseAddressText, parseSwitch } from "../framework/flags.ts";
 import { createSince, LIMIT, readSince } from "../framework/record_flags.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatTable } from "../framework/table.ts";
 import { formatAge, formatUtc } from "../framework/text.ts";
 import {

@@ -7,12 +7,8 @@ import {
   TokenState,
 } from "../framework/client.ts";
 import { parseSwitch } from "../framework/flags.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { CommandSpec, GroupSpec } from "../framework/call.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatTable } from "../framework/table.ts";
 import { formatAge } from "../framework/text.ts";
 import { viewNode } from "../framework/views.ts";

@@ -2,7 +2,8 @@ import type { RestoreSummary } from "../../backup/format/restore_summary.ts";
 import { STATE } from "./agent_flags.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { parseDuration, parsePath, parseSwitch } from "../framework/flags.ts";
-import type { CommandSpec, Flag, Operand } from "../framework/spec.ts";
+import type { CommandSpec } from "../framework/call.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatColumns } from "../framework/table.ts";
 import { formatUtc } from "../framework/text.ts";
 

@@ -1,4 +1,4 @@
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import { CLIENT_FLAGS } from "../framework/client.ts";
 import {
   parseAddressText,
@@ -7,12 +7,7 @@ import {
 } from "../framework/flags.ts";
 import { listHostRoutes, PLAN } from "./route_host.ts";
 import { type RouteView, viewRoute } from "./route_views.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatTable } from "../framework/table.ts";
 import { formatAge } from "../framework/text.ts";
 

@@ -1,11 +1,10 @@
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { CLIENT_FLAGS } from "../framework/client.ts";
 import {
   type HostRoutesView,
   type HostRouteView,
   viewHostRoutes,
 } from "./route_views.ts";
-import type { CommandSpec } from "../framework/spec.ts";
 import { formatTable } from "../framework/table.ts";
 
 /** The command that says what would change of this host's routes. */

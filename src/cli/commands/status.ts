@@ -1,6 +1,5 @@
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { CLIENT_FLAGS } from "../framework/client.ts";
-import type { CommandSpec } from "../framework/spec.ts";
 import { formatColumns, formatTable } from "../framework/table.ts";
 import { formatPercent, formatSpan, formatUtc } from "../framework/text.ts";
 import {

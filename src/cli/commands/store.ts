@@ -5,10 +5,10 @@ import type {
 } from "../../backup/migration.ts";
 import { quote } from "../../net/address.ts";
 import { STATE } from "./agent_flags.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { parseSwitch } from "../framework/flags.ts";
-import type { CommandSpec, Flag, GroupSpec } from "../framework/spec.ts";
+import type { Flag } from "../framework/flag.ts";
 import { readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 import { parseStore } from "./store_url.ts";
 import { formatColumns } from "../framework/table.ts";

@@ -2,7 +2,7 @@ import type { StoreChoice } from "../../config/config.ts";
 import { quote } from "../../net/address.ts";
 import type { Call } from "../framework/call.ts";
 import { parsePath } from "../framework/flags.ts";
-import type { Flag } from "../framework/spec.ts";
+import type { Flag } from "../framework/flag.ts";
 import { parseStore } from "./store_url.ts";
 
 // Where the agent keeps state, and how it gets there.

@@ -1,13 +1,8 @@
 import { parseNodeName, parseText } from "../../base/names.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import { CLIENT_FLAGS } from "../framework/client.ts";
 import { parsePrefixText } from "../framework/flags.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatTable } from "../framework/table.ts";
 import { formatAge } from "../framework/text.ts";
 import { type SubnetView, viewSubnet } from "../framework/views.ts";

@@ -4,12 +4,12 @@ import {
   makeBundle,
 } from "../../bundle/bundle.ts";
 import { AGENT_PARTS, HOST_PARTS, VARIABLES } from "../../bundle/host_parts.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/client.ts";
 import { EXIT } from "../framework/exit.ts";
 import { parsePath } from "../framework/flags.ts";
 import type { CliIo } from "../framework/io.ts";
-import type { CommandSpec, Operand } from "../framework/spec.ts";
+import type { Operand } from "../framework/flag.ts";
 import { targetArgs } from "../framework/target.ts";
 
 const FILE: Operand<string> & { readonly optional: true } = {

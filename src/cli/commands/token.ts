@@ -1,7 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseNodeName } from "../../base/names.ts";
 import { parseTokenId } from "../../security/pki/token.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import { CLIENT_FLAGS } from "../framework/client.ts";
 import {
   parseChoice,
@@ -15,12 +15,7 @@ import {
   type TokenView,
   viewToken,
 } from "./identity_views.ts";
-import type {
-  CommandSpec,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "../framework/spec.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
 import { formatTable } from "../framework/table.ts";
 import { formatUtc } from "../framework/text.ts";
 

@@ -14,7 +14,7 @@ import {
 import type { Entry, Manifest } from "../../install/plan/manifest.ts";
 import { planRemoval } from "../../install/plan/plan.ts";
 import type { AgentConfig } from "../../config/config.ts";
-import type { Call } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { BRIDGE } from "./cni.ts";
 import {
@@ -30,7 +30,6 @@ import {
   saveManifest,
   TAKE_DOWN,
 } from "./install_items.ts";
-import type { CommandSpec } from "../framework/spec.ts";
 
 /** The file of a state folder that tells it from any other folder. */
 const STATE_FILE = "state.db";

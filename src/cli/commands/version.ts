@@ -1,6 +1,6 @@
 import type { BuildInfo } from "../../build/build_info.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
-import type { CommandSpec } from "../framework/spec.ts";
+import type { CommandSpec } from "../framework/call.ts";
 
 const KINDS: Readonly<Record<BuildInfo["kind"], string>> = {
   sources: "from sources",

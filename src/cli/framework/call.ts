@@ -1,10 +1,36 @@
 import { type AgentClients, JSON_OUTPUT, TIMEOUT } from "./client.ts";
 import { UsageError } from "./exit.ts";
 import type { AgentTarget, CliIo } from "./io.ts";
-import { environmentName, type Flag, type Operand } from "./spec.ts";
-import type { CommandSpec } from "./spec.ts";
+import {
+  environmentName,
+  type Flag,
+  type FlagValues,
+  type Operand,
+} from "./flag.ts";
 import { readTarget } from "./target.ts";
 import { escapeText, formatJson } from "./text.ts";
+
+/** A command that does something. */
+export interface CommandSpec {
+  readonly name: string;
+  readonly summary: string;
+  /** What it does, for "Cannot <do what>: ..." */
+  readonly action: string;
+  readonly operands?: readonly Operand<unknown>[];
+  readonly flags?: readonly Flag<unknown>[];
+  /** Whole lines that work as they are. */
+  readonly examples: readonly string[];
+  /** Gives the exit code; nothing is 0. */
+  readonly run: (call: Call) => Promise<number | void> | void;
+}
+
+/** A noun with its verbs. */
+export interface GroupSpec {
+  readonly name: string;
+  readonly summary: string;
+  readonly examples: readonly string[];
+  readonly commands: readonly CommandSpec[];
+}
 
 /** A command line after it was taken apart, before its values were read. */
 export interface CallInput {
@@ -23,7 +49,7 @@ interface Text {
 }
 
 /** One run of a command: its values, read strictly, and its output. */
-export class Call {
+export class Call implements FlagValues {
   readonly io: CliIo;
   readonly #input: CallInput;
 

@@ -10,7 +10,7 @@ import {
   parseSwitch,
   parseTimeout,
 } from "./flags.ts";
-import type { Flag } from "./spec.ts";
+import type { Flag } from "./flag.ts";
 
 // The one module of the command line that knows the generated code.
 export type {

@@ -1,13 +1,30 @@
 import { Command, type HelpContext, Option } from "commander";
+import type { CommandSpec, GroupSpec } from "./call.ts";
 import { CLIENT_FLAGS, TARGET_FLAGS } from "./client.ts";
 import { UsageError } from "./exit.ts";
+import { describeFlag, type Flag, type Operand } from "./flag.ts";
 import type { CliIo } from "./io.ts";
-import {
-  type CommandSpec,
-  describeFlag,
-  type Flag,
-  type GroupSpec,
-} from "./spec.ts";
+
+const COMMAND: Operand<string> = {
+  name: "COMMAND...",
+  description: "command, or noun and verb",
+  optional: true,
+  parse: (text) => text,
+};
+
+/** Makes the command that shows the help of others; `show` finds and prints it. */
+export function createHelp(
+  show: (words: readonly string[]) => void,
+): CommandSpec {
+  return {
+    name: "help",
+    summary: "Show the help of a command",
+    action: "show the help",
+    operands: [COMMAND],
+    examples: ["stellar-net help", "stellar-net help ip allocate"],
+    run: (call) => show(call.words),
+  };
+}
 
 /** A command line that names a command, taken apart. */
 export interface Dispatch {

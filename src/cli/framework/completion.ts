@@ -1,31 +1,13 @@
 import { CLIENT_FLAGS } from "./client.ts";
-import { formatBash, formatFish, formatZsh } from "./completion_script.ts";
+import {
+  formatBash,
+  formatFish,
+  formatZsh,
+  type Place,
+} from "./completion_script.ts";
 import { parseChoice } from "./flags.ts";
-import type {
-  CommandSpec,
-  Completion,
-  Flag,
-  GroupSpec,
-  Operand,
-} from "./spec.ts";
-
-/** A place on the command line, and what can follow. */
-export interface Place {
-  /** Words so far, each after a space: `""`, `" ip"`, `" ip list"`. */
-  readonly path: string;
-  /** Commands and choices. */
-  readonly words: readonly {
-    readonly name: string;
-    readonly summary: string;
-  }[];
-  readonly flags: readonly {
-    /** With its dashes. */
-    readonly name: string;
-    readonly summary: string;
-    readonly takesValue: boolean;
-    readonly completion: Completion | undefined;
-  }[];
-}
+import type { CommandSpec, GroupSpec } from "./call.ts";
+import type { Flag, Operand } from "./flag.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 

@@ -1,4 +1,22 @@
-import type { Place } from "./completion.ts";
+import type { Completion } from "./flag.ts";
+
+/** A place on the command line, and what can follow. */
+export interface Place {
+  /** Words so far, each after a space: `""`, `" ip"`, `" ip list"`. */
+  readonly path: string;
+  /** Commands and choices. */
+  readonly words: readonly {
+    readonly name: string;
+    readonly summary: string;
+  }[];
+  readonly flags: readonly {
+    /** With its dashes. */
+    readonly name: string;
+    readonly summary: string;
+    readonly takesValue: boolean;
+    readonly completion: Completion | undefined;
+  }[];
+}
 
 type FlagOfPlace = Place["flags"][number];
 

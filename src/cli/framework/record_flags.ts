@@ -1,7 +1,7 @@
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Call } from "./call.ts";
 import { parseDuration, parseInteger } from "./flags.ts";
-import type { Flag } from "./spec.ts";
+import type { Flag } from "./flag.ts";
 
 // Which records of the past are listed.
 

@@ -1,14 +1,13 @@
-import type { Call } from "./call.ts";
 import { IDENTITY, SOCKET, URL_FLAG } from "./client.ts";
 import type { AgentTarget } from "./io.ts";
-import type { Flag } from "./spec.ts";
+import type { Flag, FlagValues } from "./flag.ts";
 import { isThisHost } from "./tls_flags.ts";
 
 /**
  * Reads which agent is called, and as whom. What stands on the command line
  * goes before the environment.
  */
-export function readTarget(call: Call): AgentTarget {
+export function readTarget(call: FlagValues): AgentTarget {
   const hasSocket = isTyped(call, SOCKET);
   const remote = [URL_FLAG, IDENTITY].find((flag) => isTyped(call, flag));
   if (hasSocket && remote) {
@@ -67,7 +66,7 @@ export function targetArgs(target: AgentTarget): string[] {
   ];
 }
 
-function isTyped(call: Call, flag: Flag<unknown>): boolean {
+function isTyped(call: FlagValues, flag: Flag<unknown>): boolean {
   return call.given(flag) !== undefined &&
     call.originOf(flag) === `--${flag.name}`;
 }

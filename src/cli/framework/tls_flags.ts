@@ -1,7 +1,6 @@
 import type { AgentSecurity } from "../../config/config.ts";
-import type { Call } from "./call.ts";
 import { isLoopback, parsePath, parseSwitch } from "./flags.ts";
-import type { Flag } from "./spec.ts";
+import type { Flag, FlagValues } from "./flag.ts";
 
 // What an agent and the others know each other by.
 
@@ -62,7 +61,7 @@ export const SECURITY_FLAGS = [TOKEN_FILE, ...PATH_FLAGS, INSECURE] as const;
  * @param join the URLs that are joined
  */
 export function readSecurity(
-  call: Call,
+  call: FlagValues,
   join: readonly string[],
 ): AgentSecurity {
   const given = readGiven(call);
@@ -91,7 +90,7 @@ export function readSecurity(
 
 /** Refuses URLs that do not go with what agents know each other by. */
 export function checkJoin(
-  call: Call,
+  call: FlagValues,
   { join, flag, security }: {
     readonly join: readonly string[];
     readonly flag: Flag<string>;
@@ -126,7 +125,7 @@ export function isThisHost(hostname: string): boolean {
   }
 }
 
-function readGiven(call: Call): AgentSecurity | undefined {
+function readGiven(call: FlagValues): AgentSecurity | undefined {
   const certPath = call.value(TLS_CERT);
   const keyPath = call.value(TLS_KEY);
   const caPath = call.value(TLS_CA);
@@ -143,7 +142,7 @@ function readGiven(call: Call): AgentSecurity | undefined {
 }
 
 function refuseWith(
-  call: Call,
+  call: FlagValues,
   flag: Flag<unknown>,
   { flags, why }: {
     readonly flags: readonly Flag<unknown>[];

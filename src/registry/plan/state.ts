@@ -1,13 +1,19 @@
 import type { Address } from "../../net/address.ts";
 import {
   type Carve,
+  createCarve,
   sliceAt,
   sliceCount,
   sliceIndex,
   slicesOverlapping,
 } from "../../net/carve.ts";
 import { OffsetSet } from "../../net/offset_set.ts";
-import { formatPrefix, overlaps, type Prefix } from "../../net/prefix.ts";
+import {
+  formatPrefix,
+  overlaps,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 
 /** What the cluster was created with. */
 export interface ClusterConfig {
@@ -240,3 +246,6 @@ export class ClusterState {
     }
   }
 }
+
+/** The network of a cluster that was created without one. */
+export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));

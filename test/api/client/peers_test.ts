@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../../src/agent/agent.ts";
-import type { NodePlace, RegistryLink } from "../../../src/member/member.ts";
 import { Peers } from "../../../src/api/client/peers.ts";
+import type { RegistryLink } from "../../../src/member/member.ts";
+import type { NodePlace } from "../../../src/registry/peer.ts";
 
 const LINK: RegistryLink = {
   state: "joined",

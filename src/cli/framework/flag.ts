@@ -1,5 +1,3 @@
-import type { Call } from "./call.ts";
-
 /** What a shell can offer in place of a value: words, or names of files. */
 export type Completion = readonly string[] | "file" | "directory";
 
@@ -32,26 +30,19 @@ export interface Operand<T> {
   readonly parse: (text: string) => T;
 }
 
-/** A command that does something. */
-export interface CommandSpec {
-  readonly name: string;
-  readonly summary: string;
-  /** What it does, for "Cannot <do what>: ..." */
-  readonly action: string;
-  readonly operands?: readonly Operand<unknown>[];
-  readonly flags?: readonly Flag<unknown>[];
-  /** Whole lines that work as they are. */
-  readonly examples: readonly string[];
-  /** Gives the exit code; nothing is 0. */
-  readonly run: (call: Call) => Promise<number | void> | void;
-}
-
-/** A noun with its verbs. */
-export interface GroupSpec {
-  readonly name: string;
-  readonly summary: string;
-  readonly examples: readonly string[];
-  readonly commands: readonly CommandSpec[];
+/** The values of a command's flags, read strictly. */
+export interface FlagValues {
+  /** The value of a flag: from the command line, else the environment, else the default. */
+  value<T>(flag: Flag<T> & { readonly default: string }): T;
+  value<T>(flag: Flag<T>): T | undefined;
+  /** The values of a repeatable flag. */
+  values<T>(flag: Flag<T>): T[];
+  /** The texts given for a flag, its default apart; undefined if there are none. */
+  given(flag: Flag<unknown>): readonly string[] | undefined;
+  /** The source of a flag's value: `--name`, or the name of its environment variable. */
+  originOf(flag: Flag<unknown>): string;
+  /** A usage error that names the command. */
+  usage(problem: string): Error;
 }
 
 /** The environment twin of a flag: `STELLAR_NET_COOL_DOWN` for `cool-down`. */

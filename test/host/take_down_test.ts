@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { takeDown } from "../../src/install/take_down.ts";
+import { takeDown } from "../../src/host/take_down.ts";
 import type { HostState } from "../../src/host/plan/host_plan.ts";
 import type { HostLink } from "../../src/routes/plan/links_json.ts";
 import { FakeHostNetwork } from "../fake/fake_host_network.ts";

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { Code } from "@connectrpc/connect";
-import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
-import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
-import type { CallMetrics } from "../../../src/api/server/call_metrics.ts";
+import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
+import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
+import type { CallMetrics } from "../../src/metrics/call_metrics.ts";
 import { createClient } from "@connectrpc/connect";
 import {
   createConnectTransport,
   createGrpcTransport,
 } from "@connectrpc/connect-node";
-import { createStubNetwork } from "../../support/stub_network.ts";
-import { withRpcServer } from "../../support/rpc_server.ts";
-import { waitFor } from "../../support/wait_for.ts";
+import { createStubNetwork } from "../support/stub_network.ts";
+import { withRpcServer } from "../support/rpc_server.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 /** Keeps the calls that ended, as "method code". */
 class FakeCallMetrics implements CallMetrics {

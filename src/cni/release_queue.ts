@@ -1,4 +1,4 @@
-import type { Owner } from "./plan/allocation.ts";
+import type { Owner } from "../addresses/plan/allocation.ts";
 
 /** A release that a CNI plugin queued while the agent was down. */
 export interface QueuedRelease {
