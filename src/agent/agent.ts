@@ -21,8 +21,8 @@ import {
   pruneHistory,
   readHistory,
 } from "../addresses/history.ts";
-import type { Home } from "../member/member.ts";
-import { type HostedRegistry, openHome } from "./open_member.ts";
+import type { Member } from "../member/member.ts";
+import { type HostedRegistry, openMember } from "./open_member.ts";
 import { exhausted, notJoined, stillHeld } from "../registry/registry.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { migrateState } from "../state/schema.ts";
@@ -41,7 +41,7 @@ export class Agent {
   readonly node: string;
   readonly instanceId: string;
   /** What it has to do with the registry. */
-  readonly home: Home;
+  readonly member: Member;
   readonly #registry: HostedRegistry | undefined;
   readonly #options: AgentOptions;
   readonly #startedAtMs: number;
@@ -50,7 +50,7 @@ export class Agent {
   private constructor(
     options: AgentOptions,
     started: {
-      readonly home: Home;
+      readonly member: Member;
       readonly registry: HostedRegistry | undefined;
       readonly instanceId: string;
     },
@@ -58,7 +58,7 @@ export class Agent {
     this.#options = options;
     this.node = options.node;
     this.instanceId = started.instanceId;
-    this.home = started.home;
+    this.member = started.member;
     this.#registry = started.registry;
     this.#startedAtMs = options.now();
     this.#containers = new Containers(options);
@@ -73,8 +73,8 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     await migrateState(options.store);
     const instanceId = await readInstanceId(options.store, options.randomId);
-    const { home, registry } = await openHome(options, instanceId);
-    return new Agent(options, { home, registry, instanceId });
+    const { member, registry } = await openMember(options, instanceId);
+    return new Agent(options, { member, registry, instanceId });
   }
 
   /** Whether this agent hosts the registry. */
@@ -96,12 +96,12 @@ export class Agent {
   /** Begins to follow the cluster. `onChange` hears of every change. */
   follow(onChange: () => void): void {
     this.#registry?.start?.();
-    this.home.start(onChange);
+    this.member.start(onChange);
   }
 
   /** Stops following. */
   async stop(): Promise<void> {
-    await this.home.stop();
+    await this.member.stop();
     await this.#registry?.stop?.();
   }
 
@@ -115,8 +115,8 @@ export class Agent {
     signal?: AbortSignal,
   ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
     if (node === this.node) {
-      this.home.checkPresent();
-      if (!this.home.allocators.knows(node)) await this.home.claim();
+      this.member.checkPresent();
+      if (!this.member.allocators.knows(node)) await this.member.claim();
     }
     const allocator = await this.#allocatorsOf(node).get(node);
     const { netns, ...asked } = request;
@@ -152,7 +152,7 @@ export class Agent {
     owner: Owner,
     reason: string,
   ): Promise<Allocation | undefined> {
-    if (node === this.node && !this.home.isKnown) throw notJoined(node);
+    if (node === this.node && !this.member.isKnown) throw notJoined(node);
     return (await this.#allocatorsOf(node).find(node))?.release(owner, reason);
   }
 
@@ -184,7 +184,7 @@ export class Agent {
    * the node has no subnet and none is left
    */
   async checkReady(node: string): Promise<void> {
-    if (node === this.node) await this.home.checkClaim();
+    if (node === this.node) await this.member.checkClaim();
     else await this.host?.registry.checkClaim(node);
     const usage = await (await this.#allocatorsOf(node).find(node))?.usage() ??
       [];
@@ -227,15 +227,15 @@ export class Agent {
   /** Looks for leaked addresses, and releases those that were found before. */
   async collectLeaks(): Promise<void> {
     await this.#containers.collectLeaks(
-      await this.home.allocators.find(this.node),
+      await this.member.allocators.find(this.node),
     );
   }
 
   /** Applies the releases that CNI plugins queued while the agent was down. */
   async applyQueue(): Promise<void> {
-    if (!this.home.isKnown) return;
+    if (!this.member.isKnown) return;
     await this.#containers.applyQueue(
-      await this.home.allocators.find(this.node),
+      await this.member.allocators.find(this.node),
     );
   }
 
@@ -255,13 +255,14 @@ export class Agent {
   async leave(
     options: { readonly force: boolean },
   ): Promise<readonly Prefix[]> {
-    const usage = await (await this.home.allocators.find(this.node))?.usage() ??
-      [];
+    const usage =
+      await (await this.member.allocators.find(this.node))?.usage() ??
+        [];
     const held = Math.max(0, ...usage.map((u) => u.held));
     if (held > 0 && !options.force) {
       throw stillHeld(this.node, held);
     }
-    return await this.home.leave(options);
+    return await this.member.leave(options);
   }
 
   /** Removes what is older than the history is kept, and returns how many records that were. */
@@ -273,7 +274,7 @@ export class Agent {
   /** Who hands out the addresses of a node that are here. */
   #allocatorsOf(node: string): Allocators {
     return node === this.node || !this.#registry
-      ? this.home.allocators
+      ? this.member.allocators
       : this.requireHost().allocators;
   }
 
@@ -283,10 +284,11 @@ export class Agent {
       node: this.node,
       instanceId: this.instanceId,
       startedAtMs: this.#startedAtMs,
-      cluster: this.home.cluster,
-      link: this.home.link,
-      usage: await (await this.home.allocators.find(this.node))?.usage() ?? [],
-      ...countCluster(await this.home.current(), this.node),
+      cluster: this.member.cluster,
+      link: this.member.link,
+      usage: await (await this.member.allocators.find(this.node))?.usage() ??
+        [],
+      ...countCluster(await this.member.current(), this.node),
       ...await this.#containers.counts(),
       store: describeStores(this.#options),
     };

@@ -3,7 +3,6 @@ import type { AgentMetrics } from "../base/agent_metrics.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Clocks } from "../registry/liveness.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
-import type { DEFAULT_NETWORK } from "../registry/plan/state.ts";
 import type { Lifetimes } from "../security/certificates.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Store } from "../store/store.ts";
@@ -30,7 +29,7 @@ export interface AgentOptions extends ContainersOptions, Clocks {
   readonly registryStore?: Store;
   /** Agents that host the registry to join, tried in turn. Empty: this one hosts it. */
   readonly peers: readonly RegistryPeer[];
-  /** Networks to create the cluster with. Empty: those that it has, or {@linkcode DEFAULT_NETWORK}. */
+  /** Networks to create the cluster with. Empty: those that it has, or `DEFAULT_NETWORK`. */
   readonly networks: readonly Carve[];
   /** How long a released address is not given again while others are free, in ms. */
   readonly coolDownMs: number;

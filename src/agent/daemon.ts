@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { type Chore, startChore } from "../base/periodic.ts";
+import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import type { AgentConfig, ListenAddress } from "../config/config.ts";
-import type { HostKeeper } from "../host/controller.ts";
+import type { HostController } from "../host/controller.ts";
 import { isLoopback, isSecure } from "../host/facts.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { ServiceManager } from "../system/service_manager.ts";
@@ -24,15 +24,17 @@ export interface ServiceReportOptions {
  * all is well at half of the time that it waits, as long as the event loop goes
  * round and the store answers.
  */
-export function startServiceReport(options: ServiceReportOptions): Chore {
+export function startServiceReport(
+  options: ServiceReportOptions,
+): PeriodicTask {
   const { manager, agent, node, probe } = options;
-  return startChore("tell the service manager how the agent is doing", {
+  return startPeriodicTask("tell the service manager how the agent is doing", {
     intervalMs: manager.watchdogMs === undefined
       ? STATUS_INTERVAL_MS
       : manager.watchdogMs / 2,
     run: async () => {
       await probe();
-      const status = formatStatus(node, agent.home);
+      const status = formatStatus(node, agent.member);
       await manager.notify({ isAlive: true, status });
     },
   });
@@ -41,7 +43,7 @@ export function startServiceReport(options: ServiceReportOptions): Chore {
 /** The state of a node in a line. */
 export function formatStatus(
   node: string,
-  { subnets, link }: Pick<Agent["home"], "subnets" | "link">,
+  { subnets, link }: Pick<Agent["member"], "subnets" | "link">,
 ): string {
   const owned = subnets.map(formatPrefix).join(", ") || "no subnet";
   return `Node ${node}: ${owned}; registry ${link.state}`;
@@ -80,7 +82,7 @@ export interface ApiServer {
 export interface DaemonOptions {
   readonly config: AgentConfig;
   readonly agent: Agent;
-  readonly keeper: HostKeeper;
+  readonly keeper: HostController;
   readonly server: ApiServer;
   /** Ends the daemon. */
   readonly stop: AbortSignal;
@@ -101,20 +103,20 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   if (isPartOfCluster(options)) await claim(agent);
   // Before anything is allocated: a queued release is older than what comes.
   await agent.applyQueue();
-  const chores = [
-    startChore("apply queued releases", {
+  const tasks = [
+    startPeriodicTask("apply queued releases", {
       intervalMs: QUEUE_INTERVAL_MS,
       run: () => agent.applyQueue(),
     }),
-    startChore("look for leaked addresses", {
+    startPeriodicTask("look for leaked addresses", {
       intervalMs: config.leakIntervalMs,
       run: () => agent.collectLeaks(),
     }),
-    startChore("look which nodes are alive", {
+    startPeriodicTask("look which nodes are alive", {
       intervalMs: LIVENESS_INTERVAL_MS,
       run: async () => await agent.host?.look(config.reclaimAfterMs),
     }),
-    startChore("remove old history", {
+    startPeriodicTask("remove old history", {
       // Of a short history there is never more than twice as much.
       intervalMs: Math.min(
         Math.max(config.keepHistoryMs, MIN_PRUNE_INTERVAL_MS),
@@ -138,9 +140,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }
     options.onReady(listeners);
     const { manager } = options.service;
-    const status = formatStatus(config.node, agent.home);
+    const status = formatStatus(config.node, agent.member);
     await manager.notify({ state: "ready", status });
-    chores.push(
+    tasks.push(
       startServiceReport({ ...options.service, agent, node: config.node }),
     );
     await keeper.report(bound);
@@ -152,7 +154,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   } finally {
     await keeper.stop();
     await agent.stop();
-    await Promise.all(chores.map((chore) => chore.stop()));
+    await Promise.all(tasks.map((task) => task.stop()));
     await server.close({ graceMs: GRACE_MS });
   }
 }
@@ -172,7 +174,7 @@ function isPartOfCluster({ config, agent, keeper }: DaemonOptions): boolean {
 /** Claims this node's subnets. Where none is left the registry is hosted all the same. */
 async function claim(agent: Agent): Promise<void> {
   try {
-    await agent.home.claim();
+    await agent.member.claim();
   } catch (error) {
     log.error("Cannot claim a subnet for this node: {error}", { error });
   }

@@ -1,7 +1,7 @@
 import type { AgentOptions } from "./agent_options.ts";
-import type { Home } from "../member/member.ts";
-import { HostedHome } from "../member/hosted_member.ts";
-import { JoinSession } from "../member/joined_member.ts";
+import type { Member } from "../member/member.ts";
+import { HostedMember } from "../member/hosted_member.ts";
+import { JoinedMember } from "../member/joined_member.ts";
 import { LocalRegistryPeer } from "../member/local_registry_peer.ts";
 import { measurePeer } from "../member/measured_peer.ts";
 import { RegistryHost } from "../registry/host.ts";
@@ -17,26 +17,26 @@ export interface HostedRegistry {
 }
 
 /** What an agent has to do with the registry. */
-export interface OpenedHome {
-  readonly home: Home;
+export interface OpenedMember {
+  readonly member: Member;
   /** The registry; undefined when this agent does not host it. */
   readonly registry: HostedRegistry | undefined;
 }
 
 /**
- * Opens an agent's home: it joins the registry of others, hosts one together
+ * Opens an agent's membership: it joins the registry of others, hosts one together
  * with others, or hosts one alone.
  *
  * @param instanceId random id of the agent's state
  * @throws {NetError} `failed_precondition` when the cluster has other networks
  */
-export async function openHome(
+export async function openMember(
   options: AgentOptions,
   instanceId: string,
-): Promise<OpenedHome> {
+): Promise<OpenedMember> {
   const own = { ...options, instanceId };
   if (options.peers.length > 0) {
-    return { home: await JoinSession.open(own), registry: undefined };
+    return { member: await JoinedMember.open(own), registry: undefined };
   }
   const { registryStore: store } = options;
   if (store) {
@@ -48,9 +48,9 @@ export async function openHome(
     const peer = new LocalRegistryPeer(registry);
     const { metrics } = options;
     const peers = [metrics ? measurePeer(peer, metrics) : peer];
-    return { home: await JoinSession.open({ ...own, peers }), registry };
+    return { member: await JoinedMember.open({ ...own, peers }), registry };
   }
   const host = await RegistryHost.open({ ...own, isShared: false });
-  const home = new HostedHome({ ...own, host });
-  return { home, registry: { host, require: () => host } };
+  const member = new HostedMember({ ...own, host });
+  return { member, registry: { host, require: () => host } };
 }

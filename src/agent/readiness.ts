@@ -1,7 +1,7 @@
 import { NetError } from "../base/error.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { Home } from "../member/member.ts";
+import type { Member } from "../member/member.ts";
 
 /** What was found of one condition. */
 export interface Condition {
@@ -13,7 +13,7 @@ export interface Condition {
 
 /** What is looked at. */
 export interface ReadinessOptions {
-  readonly home: Home;
+  readonly member: Member;
   readonly store: Store;
   /** How long the store may take, in ms. Default 3,000. */
   readonly timeoutMs?: number;
@@ -41,17 +41,17 @@ export async function checkLive(
 export async function checkReady(
   options: ReadinessOptions,
 ): Promise<readonly Condition[]> {
-  const { home } = options;
+  const { member } = options;
   return [
     ...await checkLive(options),
-    describeRegistry(home),
-    describeFence(home),
+    describeRegistry(member),
+    describeFence(member),
     await describeSubnet(options),
   ];
 }
 
-function describeRegistry(home: Home): Condition {
-  const { state, problem, url, urls } = home.link;
+function describeRegistry(member: Member): Condition {
+  const { state, problem, url, urls } = member.link;
   const name = "registry";
   switch (state) {
     case "hosted":
@@ -64,7 +64,7 @@ function describeRegistry(home: Home): Condition {
       return { name, holds: false, reason: "this node has left the cluster" };
     case "unreachable": {
       const reason = `it is out of reach at ${urls.join(" or ")}: ${problem}`;
-      const holds = home.subnets.length > 0;
+      const holds = member.subnets.length > 0;
       return {
         name,
         holds,
@@ -74,8 +74,8 @@ function describeRegistry(home: Home): Condition {
   }
 }
 
-function describeFence(home: Home): Condition {
-  const { state, problem } = home.link;
+function describeFence(member: Member): Condition {
+  const { state, problem } = member.link;
   return {
     name: "not fenced",
     holds: state !== "fenced",
@@ -86,17 +86,17 @@ function describeFence(home: Home): Condition {
 }
 
 async function describeSubnet(
-  { home, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
+  { member, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
 ): Promise<Condition> {
   const name = "subnet";
-  const failure = await failureOf(home.checkClaim(), timeoutMs);
+  const failure = await failureOf(member.checkClaim(), timeoutMs);
   if (failure !== undefined) return { name, holds: false, reason: failure };
   return {
     name,
     holds: true,
-    reason: home.subnets.length === 0
+    reason: member.subnets.length === 0
       ? "it is claimed with the first allocation"
-      : home.subnets.map(formatPrefix).join(" and "),
+      : member.subnets.map(formatPrefix).join(" and "),
   };
 }
 

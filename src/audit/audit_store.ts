@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { AuditLog, AuditRecord } from "./audit.ts";
 import { Batch } from "../ledger/model.ts";
-import { type Chore, startChore } from "../base/periodic.ts";
+import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { readRecord } from "../state/address_records.ts";
 
 /** Prefix of the records, in order of time. */
@@ -64,7 +64,7 @@ export interface AuditStoreOptions {
  */
 export class AuditStore implements AuditLog {
   readonly #options: AuditStoreOptions;
-  readonly #pruning: Chore;
+  readonly #pruning: PeriodicTask;
   /** Tells the records of one millisecond apart, those before a restart too. */
   #sequence = crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20;
   /** What is not stored yet, the oldest first. */
@@ -86,7 +86,7 @@ export class AuditStore implements AuditLog {
       Math.max(keepMs, MIN_PRUNE_INTERVAL_MS),
       PRUNE_INTERVAL_MS,
     );
-    this.#pruning = startChore("remove old records of the audit", {
+    this.#pruning = startPeriodicTask("remove old records of the audit", {
       intervalMs: Math.min(lookIntervalMs, intervalMs),
       run: () => this.#look(intervalMs),
     });

@@ -3,8 +3,8 @@ import type { Commit, Entry, Key, Store } from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
 import type { RegistrySize } from "./migration.ts";
-import { isMoveMark } from "../state/migration_marks.ts";
-import { isRestoredKey } from "../registry/settling.ts";
+import { isMigrationMark } from "../state/migration_marks.ts";
+import { isRestoredKey } from "../registry/restore_grace.ts";
 
 /** A part of what a registry keeps in its store. */
 export interface RegistryPart {
@@ -26,7 +26,7 @@ export function registryParts(own: ReadonlySet<string>): RegistryPart[] {
   return [
     {
       prefix: CLUSTER_PREFIX,
-      has: (key) => !isMoveMark(key),
+      has: (key) => !isMigrationMark(key),
       isExact: true,
     },
     { prefix: IDENTITY_PREFIX, has: () => true, isExact: true },

@@ -11,7 +11,7 @@ import {
   movePool,
   type Restored,
   restoredPut,
-} from "../registry/settling.ts";
+} from "../registry/restore_grace.ts";
 import { SCHEMA_VERSION } from "../state/schema.ts";
 
 /** Where a state is restored to. */

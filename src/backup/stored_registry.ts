@@ -12,7 +12,7 @@ import {
 } from "../state/cluster_records.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import {
-  isMoveMark,
+  isMigrationMark,
   MIGRATING_KEY,
   type MigratingMark,
   MOVED_KEY,
@@ -55,7 +55,7 @@ export async function readStoredRegistry(
   for await (const entry of store.list(CLUSTER_PREFIX)) {
     const { key, value, version } = entry;
     isEmpty = false;
-    if (isMoveMark(key)) {
+    if (isMigrationMark(key)) {
       versions.set(JSON.stringify(key), version);
       if (key[1] === MOVED_KEY[1]) marks.moved = readMovedMark(entry);
       else marks.migrating = readMigratingMark(entry);

@@ -6,7 +6,7 @@ const REST_FACTOR = 4;
 const MAX_REST_MS = 400;
 
 /** Options of a schedule. */
-export interface LookScheduleOptions {
+export interface ReconcileScheduleOptions {
   /** Looks, and returns whether nothing is left to try again. Never fails. */
   readonly look: () => Promise<boolean>;
   /** The time in ms since 1970. */
@@ -21,8 +21,8 @@ export interface LookScheduleOptions {
  * Looks again and again, one look at a time: at once when asked, soon after an
  * event, after a failure, and every now and then. The first look is asked for.
  */
-export class LookSchedule {
-  readonly #options: LookScheduleOptions;
+export class ReconcileSchedule {
+  readonly #options: ReconcileScheduleOptions;
   #isStopped = false;
   #running: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -32,7 +32,7 @@ export class LookSchedule {
   #restUntilMs = 0;
   #retryMs = FIRST_RETRY_MS;
 
-  constructor(options: LookScheduleOptions) {
+  constructor(options: ReconcileScheduleOptions) {
     this.#options = options;
   }
 

@@ -1,12 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import { LookSchedule } from "../base/reconcile_schedule.ts";
+import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type {
   AgentConfig,
   ListenAddress,
   RouteMode,
 } from "../config/config.ts";
-import type { Home } from "../member/member.ts";
+import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
@@ -39,9 +39,9 @@ export function overhear(port: KernelRoutes, hear: () => void): KernelRoutes {
 }
 
 /** What a host is kept with. */
-export interface HostKeeperOptions extends HostFactsOptions {
+export interface HostControllerOptions extends HostFactsOptions {
   readonly node: string;
-  readonly home: Home;
+  readonly member: Member;
   readonly config: Pick<
     AgentConfig,
     | ("advertise" | "join" | "security")
@@ -128,8 +128,8 @@ const log = getLogger(["stellar-net", "agent", "host"]);
  * Keeps this host as its node needs it: routes to the other nodes, bridge,
  * forwarding, packet filters. And tells the registry what is true of it.
  */
-export class HostKeeper {
-  readonly #options: HostKeeperOptions;
+export class HostController {
+  readonly #options: HostControllerOptions;
   readonly #routes: RouteReconciler;
   readonly #network: HostReconciler;
   #bridge: string | undefined;
@@ -140,12 +140,12 @@ export class HostKeeper {
   /** The desired routes and host as texts: what is the same is not done again. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
-  readonly #facts: LookSchedule;
+  readonly #facts: ReconcileSchedule;
   readonly #port: KernelRoutes;
   readonly #stop = new AbortController();
   #following: Promise<void> | undefined;
 
-  constructor(options: HostKeeperOptions) {
+  constructor(options: HostControllerOptions) {
     const { routes, network, mode, config, now } = options;
     this.#options = options;
     this.#bridge = config.bridge;
@@ -153,7 +153,7 @@ export class HostKeeper {
       if (this.mayConfigure) this.#network.changed();
       this.#facts.lookSoon();
     });
-    this.#facts = new LookSchedule({
+    this.#facts = new ReconcileSchedule({
       look: async () => {
         await this.#reportFacts();
         return true;
@@ -194,14 +194,14 @@ export class HostKeeper {
 
   /** What an operator should know, a line each. */
   get warnings(): readonly string[] {
-    const { home } = this.#options;
-    const hasPeers = home.view.nodes.size > 1;
+    const { member } = this.#options;
+    const hasPeers = member.view.nodes.size > 1;
     const network = this.mayConfigure ? this.#network.warnings : [];
     return [
       ...this.#warnings,
       ...hostWarnings({
         ...this.#options,
-        ...{ subnets: home.subnets, advertised: this.#advertised, hasPeers },
+        ...{ subnets: member.subnets, advertised: this.#advertised, hasPeers },
       }),
       ...network,
     ];
@@ -263,12 +263,12 @@ export class HostKeeper {
 
   /** Takes in that the cluster has changed, or this node's subnets. */
   update(): void {
-    const { home, node } = this.#options;
+    const { member, node } = this.#options;
     // Before anything is known, what is there from the last time stays.
-    if (!home.cluster && home.link.state !== "left") return;
-    const routes = home.link.state === "left"
+    if (!member.cluster && member.link.state !== "left") return;
+    const routes = member.link.state === "left"
       ? []
-      : desiredRoutes(home.view, { node, subnets: home.subnets });
+      : desiredRoutes(member.view, { node, subnets: member.subnets });
     const wanted = routes.map(formatDesiredRoute).join("\n");
     if (wanted !== this.#wanted.routes) {
       this.#wanted.routes = wanted;
@@ -285,14 +285,14 @@ export class HostKeeper {
    * `invalid_argument` when it is another subnet or gateway
    */
   async configure(subnet: Prefix, gateway: string): Promise<void> {
-    const { home, store } = this.#options;
+    const { member, store } = this.#options;
     if (!this.mayConfigure) {
       throw new NetError(
         "failed_precondition",
         'Cannot configure this host: the agent leaves it alone; start it with "--bridge NAME", or as root with "--routes apply"',
       );
     }
-    const [own] = await home.claim();
+    const [own] = await member.claim();
     checkConfigured(own, { subnet, gateway });
     this.#bridge ??= DEFAULT_BRIDGE;
     await store.commit({ puts: [{ key: BRIDGE_KEY, value: this.#bridge }] });
@@ -320,12 +320,12 @@ export class HostKeeper {
   }
 
   #wantHost(): void {
-    const { home, config } = this.#options;
-    const hasLeft = home.link.state === "left";
+    const { member, config } = this.#options;
+    const hasLeft = member.link.state === "left";
     const desired = {
       ...this.#bridge !== undefined && { bridge: { name: this.#bridge } },
-      subnets: home.subnets,
-      networks: (home.cluster?.networks ?? []).map(({ network }) => network),
+      subnets: member.subnets,
+      networks: (member.cluster?.networks ?? []).map(({ network }) => network),
       masquerade: config.masquerade && !hasLeft,
     };
     const wanted = JSON.stringify([
@@ -347,7 +347,7 @@ export class HostKeeper {
   }
 
   async #reportFacts(): Promise<void> {
-    const { home } = this.#options;
+    const { member } = this.#options;
     try {
       const { facts, warnings } = await findFacts(
         this.#options,
@@ -363,7 +363,7 @@ export class HostKeeper {
         facts.localPrefixes.map((p) => [formatPrefix(p.prefix), p.device]),
       ]);
       if (text === this.#reported) return;
-      await home.report(facts);
+      await member.report(facts);
       this.#reported = text;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;

@@ -11,7 +11,7 @@ import {
   planHost,
 } from "./plan/host_plan.ts";
 import { type Check, checkOf, formatCheck } from "./checks/check.ts";
-import { type Chore, startChore } from "../base/periodic.ts";
+import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { checkHost } from "./checks/checks.ts";
 import { checkSourceNat } from "./checks/filter_checks.ts";
 
@@ -60,7 +60,7 @@ export class HostReconciler {
   #looking: Promise<HostReport> | undefined;
   #next: Promise<HostReport> | undefined;
   #settling: ReturnType<typeof setTimeout> | undefined;
-  #chore: Chore | undefined;
+  #task: PeriodicTask | undefined;
   #listening: Promise<void> = Promise.resolve();
   #stop = new AbortController();
 
@@ -87,10 +87,10 @@ export class HostReconciler {
 
   /** Starts to look every now and then, and when packet filters change. */
   start(): void {
-    if (this.#chore) return;
+    if (this.#task) return;
     this.#stop = new AbortController();
     this.#listening = this.#listen(this.#stop.signal);
-    this.#chore = startChore("look after this host's network", {
+    this.#task = startPeriodicTask("look after this host's network", {
       intervalMs: this.#options.intervalMs ?? INTERVAL_MS,
       run: async () => {
         if (this.#desired) await this.reconcile();
@@ -103,9 +103,9 @@ export class HostReconciler {
     clearTimeout(this.#settling);
     this.#settling = undefined;
     this.#stop.abort();
-    await this.#chore?.stop();
+    await this.#task?.stop();
     await this.#listening;
-    this.#chore = undefined;
+    this.#task = undefined;
     await this.#next;
     await this.#looking;
   }

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
-import { Examiner } from "../doctor/examiner.ts";
-import { HostKeeper } from "../host/controller.ts";
+import { Doctor } from "../doctor/doctor.ts";
+import { HostController } from "../host/controller.ts";
 import { resolveRouteMode } from "../host/route_mode.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { DenoCommandFollower } from "../system/deno_command_follower.ts";
@@ -17,9 +17,9 @@ import type { Security } from "./security.ts";
 
 /** What an agent does for its host, and for the others. */
 export interface AgentHost {
-  readonly keeper: HostKeeper;
+  readonly keeper: HostController;
   readonly peers: Peers;
-  readonly examiner: Examiner;
+  readonly doctor: Doctor;
   /** What an operator should know of what was found. */
   readonly warnings: readonly string[];
 }
@@ -40,10 +40,10 @@ export async function createAgentHost(
   const follower = new DenoCommandFollower();
   const network = new LinuxHostNetwork({ runner, follower });
   const { mode, warning } = await resolveRouteMode(config.routes, network);
-  const keeper = new HostKeeper({
+  const keeper = new HostController({
     config,
     node: config.node,
-    home: agent.home,
+    member: agent.member,
     store,
     mode,
     network,
@@ -54,7 +54,7 @@ export async function createAgentHost(
   });
   const { connect } = security;
   const peers = new Peers({ agent, connect });
-  const examiner = new Examiner({
+  const doctor = new Doctor({
     agent,
     keeper,
     store,
@@ -65,5 +65,5 @@ export async function createAgentHost(
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });
-  return { keeper, peers, examiner, warnings: warning ? [warning] : [] };
+  return { keeper, peers, doctor, warnings: warning ? [warning] : [] };
 }

@@ -90,12 +90,12 @@ function createMonitor(
       metrics.format({
         agent: async () => ({
           status: await agent.status(),
-          followedRevision: agent.home.view.revision,
+          followedRevision: agent.member.view.revision,
           routes: host.keeper.routes,
         }),
         process: readProcessStats,
       }),
     live: () => checkLive({ store }),
-    ready: () => checkReady({ store, home: agent.home }),
+    ready: () => checkReady({ store, member: agent.member }),
   });
 }

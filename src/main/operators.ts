@@ -5,7 +5,7 @@ import { Operators } from "../security/operators.ts";
 import { enrol, renew } from "../api/client/enrolment.ts";
 import { openIdentityTransport } from "../api/client/identity_transport.ts";
 import { createOperatorTransport } from "../api/client/operator_transport.ts";
-import { TlsIdentity } from "../api/tls/given_certificate.ts";
+import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { readTokenFile } from "./token_file.ts";
 
 /** Makes what keeps identities in folders. */
@@ -41,7 +41,7 @@ export async function openTransportAs(
 }
 
 /** A folder with a certificate of an authority of one's own; undefined where it is the cluster's. */
-async function openGiven(dir: string): Promise<TlsIdentity | undefined> {
+async function openGiven(dir: string): Promise<GivenCertificate | undefined> {
   const certPath = `${dir}/chain.pem`;
   const keyPath = `${dir}/key.pem`;
   const caPath = `${dir}/ca.pem`;
@@ -49,7 +49,7 @@ async function openGiven(dir: string): Promise<TlsIdentity | undefined> {
     return undefined;
   }
   await checkSecretFile(keyPath);
-  return await TlsIdentity.open({ certPath, keyPath, caPath });
+  return await GivenCertificate.open({ certPath, keyPath, caPath });
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { isLoopback } from "../host/facts.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { CertificateSource } from "../security/certificate_source.ts";
@@ -41,8 +41,10 @@ export async function openSecurity(config: AgentConfig): Promise<Security> {
   const { security } = config;
   // What knows certificates is large, and loaded where there are some alone.
   if (security.kind === "given") {
-    const { TlsIdentity } = await import("../api/tls/given_certificate.ts");
-    const identity = await TlsIdentity.open(security.paths, {
+    const { GivenCertificate } = await import(
+      "../api/tls/given_certificate.ts"
+    );
+    const identity = await GivenCertificate.open(security.paths, {
       node: config.node,
     });
     const stop = followCertificates(identity);
@@ -93,7 +95,7 @@ async function openNodeIdentity(
     source,
     isAtHome: () =>
       agent === undefined ||
-      ["hosted", "joined", "left"].includes(agent.home.link.state),
+      ["hosted", "joined", "left"].includes(agent.member.link.state),
     now: Date.now,
     random: Math.random,
     wait: sleep,
@@ -148,7 +150,7 @@ function reconnectOnChange(credentials: TlsCredentials, agent: Agent): void {
     const cert = credentials.material?.cert;
     if (cert === shown) return;
     shown = cert;
-    agent.home.reconnect?.();
+    agent.member.reconnect?.();
   });
 }
 

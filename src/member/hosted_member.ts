@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
@@ -10,15 +10,15 @@ import type { ClusterConfig } from "../registry/plan/state.ts";
 import { hasLeft } from "../registry/registry.ts";
 import { ClusterView } from "../registry/view.ts";
 import type { Trust } from "../security/trust.ts";
-import type { Home, HostFacts, RegistryLink } from "./member.ts";
+import type { HostFacts, Member, RegistryLink } from "./member.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
 
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
-/** What a hosted home is made of. */
-export interface HostedHomeOptions extends AgentIdentity {
+/** What a hosted member is made of. */
+export interface HostedMemberOptions extends AgentIdentity {
   readonly host: RegistryHost;
   /** The time in ms since 1970. */
   readonly now: () => number;
@@ -28,17 +28,17 @@ export interface HostedHomeOptions extends AgentIdentity {
   readonly onTrust?: (trust: Trust) => void;
 }
 
-/** The home of an agent that hosts the registry alone: its own addresses are in the same store. */
-export class HostedHome implements Home {
+/** The membership of an agent that hosts the registry alone: its own addresses are in the same store. */
+export class HostedMember implements Member {
   readonly view = new ClusterView();
   readonly isKnown = true;
-  readonly #options: HostedHomeOptions;
+  readonly #options: HostedMemberOptions;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #link: RegistryLink;
   #onChange: () => void = () => {};
 
-  constructor(options: HostedHomeOptions) {
+  constructor(options: HostedMemberOptions) {
     this.#options = options;
     this.#link = {
       state: "hosted",

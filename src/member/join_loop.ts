@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 import type { JoinAnswer, RegistryPeer } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join.ts";
 import type { SubnetOwner } from "../registry/plan/settling.ts";
@@ -215,7 +215,7 @@ export class JoinLoop {
     const request = listener.request();
     const answer = await peer.join(request, within(signal));
     // Before the cluster is seen as the registry knows it now.
-    if (answer.isSettling) {
+    if (answer.isInRestoreGrace) {
       await peer.reportOwners(request, ownersIn(listener.view), within(signal));
     }
     await listener.onJoined(peer, answer, signal);

@@ -19,7 +19,7 @@ import type { Trust } from "../security/trust.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
-import type { Home, HostFacts, RegistryLink } from "./member.ts";
+import type { HostFacts, Member, RegistryLink } from "./member.ts";
 import { ClusterSnapshot } from "./snapshot.ts";
 
 /** Why the registry refused this node: kept, so that a restart does not forget it. */
@@ -28,7 +28,7 @@ const FENCED_KEY: Key = ["agent", "fenced"];
 const log = getLogger(["stellar-net", "agent", "join"]);
 
 /** What a session works with. */
-export interface JoinSessionOptions extends AgentIdentity {
+export interface JoinedMemberOptions extends AgentIdentity {
   /** The agent's own store. */
   readonly store: Store;
   /** Agents that host the registry, tried in turn. */
@@ -46,14 +46,14 @@ export interface JoinSessionOptions extends AgentIdentity {
 }
 
 /**
- * The home of an agent that has joined a registry. What it was told is kept in
+ * The membership of an agent that has joined a registry. What it was told is kept in
  * its own store: it hands out addresses and knows its routes when no registry
  * answers, after a restart too.
  */
-export class JoinSession implements Home, JoinLoopListener {
+export class JoinedMember implements Member, JoinLoopListener {
   readonly view: ClusterView;
   readonly allocators: Allocators;
-  readonly #options: JoinSessionOptions;
+  readonly #options: JoinedMemberOptions;
   readonly #snapshot: ClusterSnapshot;
   #subnets: readonly Prefix[];
   #facts: HostFacts = { advertised: [], apiUrl: "", localPrefixes: [] };
@@ -62,7 +62,7 @@ export class JoinSession implements Home, JoinLoopListener {
   #onChange: () => void = () => {};
 
   private constructor(
-    options: JoinSessionOptions,
+    options: JoinedMemberOptions,
     loaded: {
       readonly view: ClusterView;
       readonly snapshot: ClusterSnapshot;
@@ -90,12 +90,12 @@ export class JoinSession implements Home, JoinLoopListener {
   }
 
   /** Starts with what was kept of the last time. */
-  static async open(options: JoinSessionOptions): Promise<JoinSession> {
+  static async open(options: JoinedMemberOptions): Promise<JoinedMember> {
     const { store, node } = options;
     const view = new ClusterView();
     const pool = await store.get(poolKey(node));
     const fenced = await store.get(FENCED_KEY);
-    return new JoinSession(options, {
+    return new JoinedMember(options, {
       view,
       snapshot: await ClusterSnapshot.load(store, view),
       subnets: pool ? readPool(pool).map(({ subnet }) => subnet) : [],

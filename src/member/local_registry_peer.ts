@@ -26,7 +26,13 @@ export class LocalRegistryPeer implements RegistryPeer {
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
     // What is shared is not restored from a backup of one of its hosts.
-    return { clusterId, networks, subnets, hasHandover, isSettling: false };
+    return {
+      clusterId,
+      networks,
+      subnets,
+      hasHandover,
+      isInRestoreGrace: false,
+    };
   }
 
   async reportOwners(

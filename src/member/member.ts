@@ -26,9 +26,9 @@ export interface RegistryLink {
 
 /**
  * What a node's agent has to do with the registry: it hosts it
- * ({@linkcode HostedHome}) or has joined it ({@linkcode JoinSession}).
+ * ({@linkcode HostedMember}) or has joined it ({@linkcode JoinedMember}).
  */
-export interface Home {
+export interface Member {
   /** Undefined until it is known. */
   readonly cluster: ClusterConfig | undefined;
   /** Nodes and extra routes as this agent follows them. */

@@ -9,7 +9,7 @@ import {
   REVISION_KEY,
 } from "../state/cluster_records.ts";
 import { handoverKey, poolKey } from "../state/address_records.ts";
-import { isMoveMark, refuseMarked } from "../state/migration_marks.ts";
+import { isMigrationMark, refuseMarked } from "../state/migration_marks.ts";
 import {
   type ForeignCommit,
   type LedgerModel,
@@ -48,7 +48,7 @@ export function readClusterCommits(
   changes: readonly Change[],
 ): ForeignCommit<RegistryChange>[] | undefined {
   // What it is worth now is for a new look to tell.
-  if (changes.some(({ key }) => isMoveMark(key))) return undefined;
+  if (changes.some(({ key }) => isMigrationMark(key))) return undefined;
   return readForeignCommits(REVISION_KEY, changes, (change) => {
     const [, kind] = change.key;
     if (kind === "revision") {
@@ -162,7 +162,7 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
     const changes: ClusterChange[] = [];
     let version: Version | null = null;
     for await (const entry of store.list(CLUSTER_PREFIX)) {
-      if (isMoveMark(entry.key)) throw refuseMarked(store, entry);
+      if (isMigrationMark(entry.key)) throw refuseMarked(store, entry);
       if (entry.key[1] === "revision") {
         state.revision = Number(entry.value);
         version = entry.version;

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Lifetimes } from "../security/certificates.ts";
 import type { IdentityRegistry } from "../security/identity_registry.ts";
@@ -23,7 +23,7 @@ import type { SubnetOwner } from "./plan/settling.ts";
 import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/state.ts";
 import { NodePools } from "./pools.ts";
 import { Registry } from "./registry.ts";
-import { SettlingTime } from "./settling.ts";
+import { RestoreGrace } from "./restore_grace.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
 
 /** Time to the next watch after one that failed, in ms. */
@@ -69,7 +69,7 @@ export class RegistryHost {
   /** The cluster's certificate authority. */
   readonly identity: IdentityRegistry;
   /** How it stands after a restore. */
-  readonly settling: SettlingTime;
+  readonly settling: RestoreGrace;
   /** What is done before another host gets a subnet. */
   beforeJoin: () => Promise<unknown> = () => Promise.resolve();
   readonly #options: RegistryHostOptions;
@@ -88,7 +88,7 @@ export class RegistryHost {
       readonly liveness: SharedLiveness | undefined;
       readonly cluster: ClusterConfig;
       readonly identity: IdentityRegistry;
-      readonly settling: SettlingTime;
+      readonly settling: RestoreGrace;
     },
   ) {
     const { node, isShared } = options;
@@ -127,7 +127,7 @@ export class RegistryHost {
     const { node, instanceId, store, isShared, networks } = options;
     const { now, uptimeMs, randomId } = options;
     if (isShared) await migrateState(store);
-    const settling = await SettlingTime.begin(store, { uptimeMs });
+    const settling = await RestoreGrace.begin(store, { uptimeMs });
     const ledger = createClusterLedger({
       store,
       now,

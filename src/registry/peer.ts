@@ -22,7 +22,7 @@ export interface JoinAnswer {
   /** Whether there are addresses to take over first. */
   readonly hasHandover: boolean;
   /** Whether the registry was restored, and asks who had what. */
-  readonly isSettling: boolean;
+  readonly isInRestoreGrace: boolean;
 }
 
 /**

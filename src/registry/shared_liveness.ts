@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import type { Change, JsonValue, Key, Store } from "../store/store.ts";
 import { type Clocks, type Liveness, OwnLiveness } from "./liveness.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 
 /** Prefix of who is alive, as several agents that host one registry tell each other. */
 const PREFIX: Key = ["alive"];

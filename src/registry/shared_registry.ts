@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { RegistryHost, type RegistryHostOptions } from "./host.ts";
-import { sleep } from "../base/periodic.ts";
+import { sleep } from "../base/periodic_task.ts";
 
 /** Time to the next attempt to open it, in ms. */
 const RETRY_MS = 1_000;

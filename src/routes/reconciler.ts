@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { LookSchedule } from "../base/reconcile_schedule.ts";
+import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { RouteMode } from "../config/config.ts";
 import type { KernelRoutes, OperationOutcome } from "./kernel_routes.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
@@ -49,7 +49,7 @@ export interface RouteReconcilerOptions {
 export class RouteReconciler {
   readonly #options: Required<Omit<RouteReconcilerOptions, "onReport">>;
   readonly #onReport: (report: RouteReport) => void;
-  readonly #schedule: LookSchedule;
+  readonly #schedule: ReconcileSchedule;
   readonly #stop = new AbortController();
   #desired: readonly DesiredRoute[] | undefined;
   #report: RouteReport;
@@ -73,7 +73,7 @@ export class RouteReconciler {
       ...options,
     };
     this.#onReport = onReport ?? (() => {});
-    this.#schedule = new LookSchedule({
+    this.#schedule = new ReconcileSchedule({
       ...this.#options,
       look: () => this.#answer(),
     });

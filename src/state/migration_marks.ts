@@ -37,7 +37,7 @@ export interface MigratingMark {
 }
 
 /** Whether a key is that of a mark. */
-export function isMoveMark(key: Key): boolean {
+export function isMigrationMark(key: Key): boolean {
   return key.length === 2 && key[0] === MOVED_KEY[0] &&
     (key[1] === MOVED_KEY[1] || key[1] === MIGRATING_KEY[1]);
 }

@@ -51,7 +51,7 @@ async function assertTakenOver(
 ): Promise<void> {
   assert.deepEqual(await held(agent, "b"), HELD);
   assert.equal(
-    agent.home.subnets.map(formatPrefix).join(" "),
+    agent.member.subnets.map(formatPrefix).join(" "),
     "172.16.0.0/22",
   );
   const left = await Array.fromAsync(registry.store.list(["ip", "b"]));
@@ -63,11 +63,11 @@ async function assertTakenOver(
   );
 }
 
-Deno.test("JoinSession takes over what its node was given over the API, and goes on from there", () =>
+Deno.test("JoinedMember takes over what its node was given over the API, and goes on from there", () =>
   withHandover(async ({ registry, peer, test: { agent } }) => {
-    agent.home.start(() => {});
+    agent.member.start(() => {});
     await becomes(agent, "joined");
-    await agent.home.stop();
+    await agent.member.stop();
     assert.ok(peer.calls.filter((call) => call === "handover").length > 2);
     await assertTakenOver(agent, registry);
   }));
@@ -88,9 +88,9 @@ for (const fault of FAULTS) {
     Deno.test(`a take-over is done again when commit ${nth} of the agent fails: ${fault}`, () =>
       withHandover(async ({ registry, test }) => {
         test.store.failAfter(nth, fault);
-        test.agent.home.start(() => {});
+        test.agent.member.start(() => {});
         await becomes(test.agent, "joined");
-        await test.agent.home.stop();
+        await test.agent.member.stop();
         test.store.mend();
         await assertTakenOver(test.agent, registry);
       }));
@@ -98,9 +98,9 @@ for (const fault of FAULTS) {
     Deno.test(`a take-over is done again when commit ${nth} of the registry fails: ${fault}`, () =>
       withHandover(async ({ registry, test }) => {
         registry.store.failAfter(nth, fault);
-        test.agent.home.start(() => {});
+        test.agent.member.start(() => {});
         await becomes(test.agent, "joined");
-        await test.agent.home.stop();
+        await test.agent.member.stop();
         registry.store.mend();
         await assertTakenOver(test.agent, registry);
       }));
@@ -118,13 +118,13 @@ for (const [call, nth] of CALLS) {
         // What is killed hears of nothing any more.
         return new Promise(() => {});
       };
-      test.agent.home.start(() => {});
+      test.agent.member.start(() => {});
       await reached.promise;
       peer.onCall = () => {};
       const agent = await test.restart();
-      agent.home.start(() => {});
+      agent.member.start(() => {});
       await becomes(agent, "joined");
-      await agent.home.stop();
+      await agent.member.stop();
       await assertTakenOver(agent, registry);
     }));
 
@@ -135,9 +135,9 @@ for (const [call, nth] of CALLS) {
         if (made !== call || count++ !== nth) return;
         throw new NetError("unavailable", "Cannot reach the agent");
       };
-      agent.home.start(() => {});
+      agent.member.start(() => {});
       await becomes(agent, "joined");
-      await agent.home.stop();
+      await agent.member.stop();
       await assertTakenOver(agent, registry);
     }));
 }
@@ -146,7 +146,7 @@ Deno.test("a node gives out nothing while its addresses are taken over", () =>
   withHandover(async ({ registry, peer, test: { agent } }) => {
     const go = Promise.withResolvers<void>();
     peer.onCall = (call) => call === "handover" ? go.promise : undefined;
-    agent.home.start(() => {});
+    agent.member.start(() => {});
     await waitFor("the handover", () => peer.calls.includes("handover"));
     await assert.rejects(allocate(agent, "new", { node: "b" }), {
       code: "unavailable",
@@ -156,7 +156,7 @@ Deno.test("a node gives out nothing while its addresses are taken over", () =>
     });
     go.resolve();
     await becomes(agent, "joined");
-    await agent.home.stop();
+    await agent.member.stop();
     await assertTakenOver(agent, registry);
   }));
 
@@ -172,13 +172,13 @@ Deno.test("a node that is removed while it takes its addresses over begins anew,
         ...{ node: "b", instanceId: "", force: true },
       });
     };
-    agent.home.start(() => {});
-    await waitFor("a refusal", () => agent.home.link.state === "fenced");
-    await agent.home.stop();
-    assert.deepEqual(agent.home.subnets, []);
-    agent.home.start(() => {});
+    agent.member.start(() => {});
+    await waitFor("a refusal", () => agent.member.link.state === "fenced");
+    await agent.member.stop();
+    assert.deepEqual(agent.member.subnets, []);
+    agent.member.start(() => {});
     await becomes(agent, "joined");
-    await agent.home.stop();
+    await agent.member.stop();
     assert.deepEqual(await held(agent, "b"), {});
     assert.equal(await allocate(agent, "new", { node: "b" }), "172.16.0.2");
   }));
@@ -200,9 +200,9 @@ Deno.test("NodePools.join() leaves a node that holds nothing nothing to take ove
   await registry.agent.host!.registry.claim("b");
   const peer = new FakeRegistryPeer(registry.agent);
   await using test = await startAgent({ node: "b", peers: [peer] });
-  test.agent.home.start(() => {});
+  test.agent.member.start(() => {});
   await becomes(test.agent, "joined");
-  await test.agent.home.stop();
+  await test.agent.member.stop();
   assert.equal(peer.calls.includes("handover"), false);
   assert.equal(await registry.store.get(handoverKey("b")), null);
   const left = await Array.fromAsync(registry.store.list(addressKey("b")));
@@ -212,9 +212,9 @@ Deno.test("NodePools.join() leaves a node that holds nothing nothing to take ove
 Deno.test("takeOver() goes on behind what is held: what was released lately is not given at once", () =>
   withHandover(async ({ registry, test: { agent } }) => {
     await registry.agent.release("b", owner("c1"), "test");
-    agent.home.start(() => {});
+    agent.member.start(() => {});
     await becomes(agent, "joined");
-    await agent.home.stop();
+    await agent.member.stop();
     assert.equal(
       await allocate(agent, "new", { node: "b" }),
       `172.16.0.${2 + COUNT}`,

@@ -268,7 +268,10 @@ Deno.test("Agent.pruneHistory() removes what is older than it is kept", async ()
 Deno.test("Agent.start() keeps the networks of its cluster, and refuses others by name", async () => {
   await using t = await startAgent(SMALL);
   const again = await t.restart({ networks: [] });
-  assert.equal(again.home.cluster!.clusterId, t.agent.home.cluster!.clusterId);
+  assert.equal(
+    again.member.cluster!.clusterId,
+    t.agent.member.cluster!.clusterId,
+  );
   await assert.rejects(
     t.restart({ networks: networks(["10.1.0.0/24", 28]) }),
     {

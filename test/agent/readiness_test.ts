@@ -4,7 +4,7 @@ import {
   checkReady,
   type Condition,
 } from "../../src/agent/readiness.ts";
-import type { Home, RegistryLink } from "../../src/member/member.ts";
+import type { Member, RegistryLink } from "../../src/member/member.ts";
 import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -21,15 +21,15 @@ function describe(conditions: readonly Condition[]): readonly string[] {
   );
 }
 
-/** A home in a state, which claims as `claim` says. */
+/** A member in a state, which claims as `claim` says. */
 function homeOf(
   state: RegistryLink["state"],
   subnets: readonly Prefix[],
   claim: () => Promise<void>,
-): Home {
+): Member {
   const problem = state === "joined" || state === "hosted" ? "" : "no way";
   const link = { ...LINK, state, problem };
-  return { link, subnets, checkClaim: claim } as unknown as Home;
+  return { link, subnets, checkClaim: claim } as unknown as Member;
 }
 
 Deno.test("checkReady() tells what keeps an agent from handing out addresses", async (t) => {
@@ -40,7 +40,7 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
     Promise.reject(new NetError(code, `refused: ${code}`));
   const rows: readonly [
     name: string,
-    home: Home,
+    member: Member,
     registry: string,
     fence: string,
     subnet: string,
@@ -102,9 +102,9 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
       "NOT subnet: it does not answer within 20 ms",
     ],
   ];
-  for (const [name, home, ...told] of rows) {
+  for (const [name, member, ...told] of rows) {
     await t.step(name, async () => {
-      const found = await checkReady({ home, store, timeoutMs: 20 });
+      const found = await checkReady({ member, store, timeoutMs: 20 });
       assert.deepEqual(describe(found), [
         `store: ${store.url} takes reads`,
         ...told,

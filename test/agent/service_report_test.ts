@@ -11,8 +11,8 @@ const LINK = {
   url: "",
   urls: [],
 } as const;
-const HOME = { subnets: [parsePrefix("172.16.4.0/22")], link: LINK };
-const AGENT = { home: HOME } as unknown as Agent;
+const MEMBER = { subnets: [parsePrefix("172.16.4.0/22")], link: LINK };
+const AGENT = { member: MEMBER } as unknown as Agent;
 
 /** A service manager that waits 20 ms for a sign of life, and tells what it heard. */
 function createManager(signs: number) {
@@ -30,23 +30,23 @@ function createManager(signs: number) {
 
 Deno.test("formatStatus() says what this node has", () => {
   assert.equal(
-    formatStatus("n1", HOME),
+    formatStatus("n1", MEMBER),
     "Node n1: 172.16.4.0/22; registry joined",
   );
   assert.equal(
-    formatStatus("n1", { ...HOME, subnets: [] }),
+    formatStatus("n1", { ...MEMBER, subnets: [] }),
     "Node n1: no subnet; registry joined",
   );
 });
 
 Deno.test("startServiceReport() gives signs of life while the store answers", async () => {
   const { manager, heard, enough } = createManager(3);
-  const chore = startServiceReport({
+  const task = startServiceReport({
     ...{ manager, agent: AGENT, node: "n1" },
     probe: () => Promise.resolve(),
   });
   await enough;
-  await chore.stop();
+  await task.stop();
   assert.deepEqual(heard[2], {
     isAlive: true,
     status: "Node n1: 172.16.4.0/22; registry joined",
@@ -65,7 +65,7 @@ Deno.test("startServiceReport() gives none while the store fails or hangs, and t
       return hanging.promise;
     },
   ];
-  const chore = startServiceReport({
+  const task = startServiceReport({
     ...{ manager, agent: AGENT, node: "n1" },
     probe: () => (answers.shift() ?? (() => Promise.resolve()))(),
   });
@@ -73,5 +73,5 @@ Deno.test("startServiceReport() gives none while the store fails or hangs, and t
   assert.equal(heard.length, 1);
   hanging.resolve();
   await enough;
-  await chore.stop();
+  await task.stop();
 });

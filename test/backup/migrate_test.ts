@@ -50,7 +50,7 @@ Deno.test("migrateRegistry() moves a registry there and back, and agents go on w
       /^Cannot use the registry in kv:\/state.db: it has moved to etcd:\/\/h1:2379\/p; restart/,
   });
   const there = await start(kv, etcd);
-  assert.deepEqual([...there.home.view.nodes.keys()].sort(), [
+  assert.deepEqual([...there.member.view.nodes.keys()].sort(), [
     "a",
     "api",
     "b",
@@ -141,10 +141,10 @@ Deno.test("a host of a shared registry that moves refuses what would be lost, an
         moved,
       );
       await waitFor(
-        `a link that tells, not ${JSON.stringify(agent.home.link)}`,
+        `a link that tells, not ${JSON.stringify(agent.member.link)}`,
         () =>
-          agent.home.link.state === "unreachable" &&
-          agent.home.link.problem.includes("has moved to"),
+          agent.member.link.state === "unreachable" &&
+          agent.member.link.problem.includes("has moved to"),
       );
       assert.match(await allocate(agent, "own"), /^172\.16\./);
     });

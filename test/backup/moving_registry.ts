@@ -111,7 +111,7 @@ export async function start(
     randomId: () => crypto.randomUUID(),
     random: () => 0,
   });
-  await agent.home.report({
+  await agent.member.report({
     advertised: [parseAddress("198.18.0.10")],
     apiUrl: "",
     localPrefixes: [],
@@ -184,8 +184,8 @@ export async function use<T>(
   agent.follow(() => {});
   try {
     await waitFor(
-      `the registry, not ${JSON.stringify(agent.home.link)}`,
-      () => agent.home.link.state === "hosted" && agent.host !== undefined,
+      `the registry, not ${JSON.stringify(agent.member.link)}`,
+      () => agent.member.link.state === "hosted" && agent.host !== undefined,
     );
     return await then(agent);
   } finally {

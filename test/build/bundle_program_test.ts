@@ -7,7 +7,7 @@ import { withTempDir } from "../support/temp_dir.ts";
 /** What counts, and a part of it that requires a module of Node. */
 const SOURCES = {
   "deno.json": "{}",
-  "main.ts": `import "../host/first.ts";
+  "main.ts": `import "./first.ts";
 if (Deno.args.length > 0) console.log((await import("../host/late.cjs")).default());
 `,
   "first.ts": 'import("../host/late.cjs");\n',

@@ -55,7 +55,7 @@ Deno.test("FileCniSetup.install() bundles sources, of which it needs nothing the
     await Deno.writeTextFile(`${sources}/deno.json`, "{}");
     const lazy = "export const text = Deno.args.join('.');\n";
     await Deno.writeTextFile(`${sources}/lazy.ts`, lazy);
-    const main = "console.log((await import('../host/lazy.ts')).text);\n";
+    const main = "console.log((await import('./lazy.ts')).text);\n";
     await Deno.writeTextFile(`${sources}/main.ts`, main);
     const setup = new FileCniSetup({
       kind: "sources",

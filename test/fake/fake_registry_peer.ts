@@ -76,8 +76,8 @@ export class FakeRegistryPeer implements RegistryPeer {
     const { pools, cluster, settling } = this.#host.host!;
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
-    const isSettling = settling.asksForOwners;
-    return { clusterId, networks, subnets, hasHandover, isSettling };
+    const isInRestoreGrace = settling.asksForOwners;
+    return { clusterId, networks, subnets, hasHandover, isInRestoreGrace };
   }
 
   async reportOwners(

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { ClusterView } from "../../src/registry/view.ts";
-import type { Home, HostFacts } from "../../src/member/member.ts";
-import { HostKeeper } from "../../src/host/controller.ts";
+import type { HostFacts, Member } from "../../src/member/member.ts";
+import { HostController } from "../../src/host/controller.ts";
 import type { LocalPrefix } from "../../src/registry/plan/state.ts";
 import type { KernelRoutes } from "../../src/routes/kernel_routes.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
@@ -29,28 +29,28 @@ function busyKernel(): KernelRoutes {
   };
 }
 
-/** A home that takes in what it is told, as far as a keeper with nothing to do needs one. */
-function listeningHome(reports: HostFacts[]): Home {
-  const home: Partial<Home> = {
+/** A member that records its reports, as far as a keeper with nothing to do needs one. */
+function listeningHome(reports: HostFacts[]): Member {
+  const member: Partial<Member> = {
     view: new ClusterView(),
     subnets: [],
     report: (facts) => Promise.resolve(void reports.push(facts)),
   };
-  return home as Home;
+  return member as Member;
 }
 
 function seenOn(device: string, cidr: string): LocalPrefix {
   return { prefix: parsePrefix(cidr), device };
 }
 
-Deno.test("HostKeeper tells what is true of a host to which something happens all the time", async () => {
+Deno.test("HostController tells what is true of a host to which something happens all the time", async () => {
   const reports: HostFacts[] = [];
   let prefixes = [seenOn("eth0", "192.0.2.0/24")];
   const store = await openDenoKv({ path: ":memory:" });
-  const keeper = new HostKeeper({
+  const keeper = new HostController({
     store,
     node: "node1",
-    home: listeningHome(reports),
+    member: listeningHome(reports),
     config: {
       advertise: [],
       join: [],

@@ -15,7 +15,7 @@ interface Row {
   /** Behind `agent --state DIR/state --socket DIR/agent.sock`. */
   readonly args?: (dir: string) => readonly string[];
   /** Runs it in another way; `home` is a folder for that. */
-  readonly run?: (dir: string, home: string) => RefusalOptions;
+  readonly run?: (dir: string, member: string) => RefusalOptions;
   /** A part of what it says. */
   readonly says: (dir: string) => string;
   /** Whether it gets as far as its own state. Default false: then it writes nothing at all. */
@@ -29,8 +29,8 @@ const CHOOSE =
 const NOT_A_SOCKET = "it exists and is not a socket; " +
   "move it away, or name another path with --socket";
 
-function asUser(_dir: string, home: string): RefusalOptions {
-  return { as: (args) => asNobody(home, args) };
+function asUser(_dir: string, member: string): RefusalOptions {
+  return { as: (args) => asNobody(member, args) };
 }
 
 /** Runs where the state folder is a file system of its own, made with options of mount(8). */
@@ -156,14 +156,14 @@ const ROWS: readonly Row[] = [
 
 for (const { name, prepare, args, run, says, opensState } of ROWS) {
   Deno.test(`an agent does not start on ${name}, and says so`, () =>
-    withTempDir((home) =>
+    withTempDir((member) =>
       withTempDir(async (dir) => {
         await prepare?.(dir);
         const before = await describeTree(dir);
         const { code, message } = await runRefused([
           ...["agent", "--node", "node1", "--state", `${dir}/state`],
           ...["--socket", `${dir}/agent.sock`, ...args?.(dir) ?? []],
-        ], run?.(dir, home));
+        ], run?.(dir, member));
         assert.equal(code, 1, message);
         assert.ok(message.includes(says(dir)), message);
         const after = await describeTree(dir);

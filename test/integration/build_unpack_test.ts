@@ -191,7 +191,7 @@ Deno.test("a start finds the usual folders", async (t) => {
       ".cache/stellar-net",
     ],
     [
-      "of a user who has no home",
+      "of a user who has no member",
       `cp "$0" /var/lib/program; mount -t tmpfs -o mode=1777 none /tmp
        setpriv --reuid 65534 --regid 65534 --clear-groups \\
          /var/lib/program --version; cd /tmp; ls`,

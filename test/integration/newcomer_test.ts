@@ -64,13 +64,13 @@ async function asOrdinaryUser(
   namespace: Namespace,
 ): Promise<Newcomer> {
   const path = await clone(dir);
-  const home = await Deno.makeTempDir({ dir });
+  const member = await Deno.makeTempDir({ dir });
   if (Deno.uid() === 0) {
     await Deno.chmod(dir, 0o755);
     await run("chown", ["-R", `${NOBODY}:${NOBODY}`, path]);
   }
   const deno = (args: readonly string[]) =>
-    asNobody(home, args, { source: path });
+    asNobody(member, args, { source: path });
   return {
     clone: path,
     uid: Deno.uid() === 0 ? NOBODY : Deno.uid()!,

@@ -40,8 +40,8 @@ export async function withHost(
   await using test = await startAgent({ node: "b", peers });
   let { agent } = test;
   const begin = async () => {
-    await agent.home.report(FACTS);
-    agent.home.start(() => {});
+    await agent.member.report(FACTS);
+    agent.member.start(() => {});
   };
   await begin();
   const host: JoinedHost = {
@@ -50,7 +50,7 @@ export async function withHost(
       return agent;
     },
     async restart(options = {}) {
-      await agent.home.stop();
+      await agent.member.stop();
       agent = await test.restart(options);
       await begin();
       return agent;
@@ -60,7 +60,7 @@ export async function withHost(
     await use({ registry, peers, host });
   } finally {
     await settle(registry.agent);
-    await agent.home.stop();
+    await agent.member.stop();
   }
 }
 
@@ -80,26 +80,26 @@ async function settle({ host }: Agent): Promise<void> {
 /** Waits until it stands so between an agent and the registry. */
 export function becomes(
   agent: Agent,
-  state: Agent["home"]["link"]["state"],
+  state: Agent["member"]["link"]["state"],
 ): Promise<boolean> {
   return waitFor(
-    `a link that is ${state}, not ${JSON.stringify(agent.home.link)}`,
-    () => agent.home.link.state === state,
+    `a link that is ${state}, not ${JSON.stringify(agent.member.link)}`,
+    () => agent.member.link.state === state,
   );
 }
 
 /** Waits until an agent knows a node. */
 export function knows(agent: Agent, node: string): Promise<boolean> {
-  return waitFor(`node ${node}`, () => agent.home.view.nodes.has(node));
+  return waitFor(`node ${node}`, () => agent.member.view.nodes.has(node));
 }
 
 /** The subnets of an agent's node, as text. */
-export function subnets({ home }: Agent): string {
-  return home.subnets.map(formatPrefix).join(" ");
+export function subnets({ member }: Agent): string {
+  return member.subnets.map(formatPrefix).join(" ");
 }
 
 /** The routes that a host should have, as texts. */
-export function routes({ home, node }: Agent): string[] {
-  return desiredRoutes(home.view, { node, subnets: home.subnets })
+export function routes({ member, node }: Agent): string[] {
+  return desiredRoutes(member.view, { node, subnets: member.subnets })
     .map(formatDesiredRoute);
 }

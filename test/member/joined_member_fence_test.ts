@@ -40,7 +40,7 @@ const FENCES: readonly [
 ];
 
 for (const [what, take, says] of FENCES) {
-  Deno.test(`JoinSession is fenced when ${what}, and stays so after a restart with no registry`, () =>
+  Deno.test(`JoinedMember is fenced when ${what}, and stays so after a restart with no registry`, () =>
     withHost(async ({ registry, peers, host }) => {
       await becomes(host.agent, "joined");
       await allocate(host.agent, "c1", { node: "b" });
@@ -63,8 +63,8 @@ for (const [what, take, says] of FENCES) {
 
 /** Checks that a node hands out nothing, not even what it gave before, and says why. */
 async function assertFenced(agent: Agent, says: RegExp): Promise<void> {
-  assert.equal(agent.home.link.state, "fenced");
-  assert.match(agent.home.link.problem, says);
+  assert.equal(agent.member.link.state, "fenced");
+  assert.match(agent.member.link.problem, says);
   for (const id of ["c2", "new"]) {
     await assert.rejects(allocate(agent, id, { node: "b" }), {
       code: "failed_precondition",
@@ -74,7 +74,7 @@ async function assertFenced(agent: Agent, says: RegExp): Promise<void> {
   await assert.rejects(agent.checkReady("b"), { code: "failed_precondition" });
 }
 
-Deno.test("JoinSession is fenced no more when its subnet is free again", () =>
+Deno.test("JoinedMember is fenced no more when its subnet is free again", () =>
   withHost(async ({ registry, peers, host }) => {
     await becomes(host.agent, "joined");
     for (const peer of peers) peer.cut();
@@ -91,11 +91,11 @@ Deno.test("JoinSession is fenced no more when its subnet is free again", () =>
     assert.equal(await allocate(agent, "c1", { node: "b" }), "172.16.4.2");
     for (const peer of peers) peer.cut();
     const last = await host.restart();
-    assert.equal(last.home.link.state, "unreachable");
+    assert.equal(last.member.link.state, "unreachable");
     assert.equal(await allocate(last, "c2", { node: "b" }), "172.16.4.3");
   }));
 
-Deno.test("JoinSession.leave() by force gives a fenced node a new subnet after a restart", () =>
+Deno.test("JoinedMember.leave() by force gives a fenced node a new subnet after a restart", () =>
   withHost(async ({ registry, peers, host }) => {
     await becomes(host.agent, "joined");
     await allocate(host.agent, "c1", { node: "b" });

@@ -45,15 +45,15 @@ const LEAVES: readonly [
 ];
 
 for (const [what, before, { force, stays }] of LEAVES) {
-  Deno.test(`JoinSession.leave()${what} gives everything up, and a restart begins anew`, () =>
+  Deno.test(`JoinedMember.leave()${what} gives everything up, and a restart begins anew`, () =>
     withHost(async ({ registry, peers, host }) => {
       const { agent } = host;
       await becomes(agent, "joined");
       await before({ peers, registry: registry.agent, agent });
       const left = await agent.leave({ force });
       assert.deepEqual(left.map(formatPrefix), ["172.16.4.0/22"]);
-      assert.equal(agent.home.link.state, "left");
-      assert.deepEqual([...agent.home.view.nodes.keys()], []);
+      assert.equal(agent.member.link.state, "left");
+      assert.deepEqual([...agent.member.view.nodes.keys()], []);
       assert.deepEqual(routes(agent), []);
       await assert.rejects(allocate(agent, "c1", { node: "b" }), {
         code: "failed_precondition",
@@ -75,7 +75,7 @@ for (const [what, before, { force, stays }] of LEAVES) {
     }));
 }
 
-Deno.test("JoinSession.leave() changes nothing where it is refused", () =>
+Deno.test("JoinedMember.leave() changes nothing where it is refused", () =>
   withHost(async ({ peers, host: { agent } }) => {
     await becomes(agent, "joined");
     await allocate(agent, "c1", { node: "b" });
@@ -97,7 +97,7 @@ Deno.test("tellLeave() asks the registry that was reached last first", () =>
   withHost(async ({ peers: [x, y], host: { agent } }) => {
     await becomes(agent, "joined");
     x.cut();
-    await waitFor("the other", () => agent.home.link.url === "http://y");
+    await waitFor("the other", () => agent.member.link.url === "http://y");
     const asked: string[] = [];
     const note = ({ url }: RegistryPeer) => (call: string) => {
       if (call === "leave") asked.push(url);

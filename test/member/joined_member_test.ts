@@ -13,15 +13,15 @@ import {
   withHost,
 } from "./joined_hosts.ts";
 
-Deno.test("JoinSession joins, hands out addresses of its subnet, and knows the cluster", () =>
+Deno.test("JoinedMember joins, hands out addresses of its subnet, and knows the cluster", () =>
   withHost(async ({ registry, host: { agent } }) => {
-    await registry.agent.home.report({
+    await registry.agent.member.report({
       ...FACTS,
       advertised: [parseAddress("198.18.0.11")],
     });
     await becomes(agent, "joined");
     assert.equal(subnets(agent), "172.16.4.0/22");
-    assert.equal(agent.home.link.url, "http://x");
+    assert.equal(agent.member.link.url, "http://x");
     assert.equal(
       await allocate(agent, "c1", { node: "b" }),
       "172.16.4.2",
@@ -32,16 +32,16 @@ Deno.test("JoinSession joins, hands out addresses of its subnet, and knows the c
     ]);
   }));
 
-Deno.test("JoinSession hands out nothing before it has joined, and says what keeps it", () =>
+Deno.test("JoinedMember hands out nothing before it has joined, and says what keeps it", () =>
   withHost(async ({ peers, host }) => {
     await becomes(host.agent, "joined");
     for (const peer of peers) peer.cut();
     await using fresh = await startAgent({ node: "c", peers: [...peers] });
-    fresh.agent.home.start(() => {});
+    fresh.agent.member.start(() => {});
     try {
       await waitFor(
         "a refusal",
-        () => fresh.agent.home.link.problem.includes("Cannot reach"),
+        () => fresh.agent.member.link.problem.includes("Cannot reach"),
       );
       await assert.rejects(allocate(fresh.agent, "c1", { node: "c" }), {
         code: "unavailable",
@@ -58,15 +58,15 @@ Deno.test("JoinSession hands out nothing before it has joined, and says what kee
         "172.16.8.2",
       );
     } finally {
-      await fresh.agent.home.stop();
+      await fresh.agent.member.stop();
     }
   }));
 
-Deno.test("JoinSession goes on with no registry in reach, after a restart too", () =>
+Deno.test("JoinedMember goes on with no registry in reach, after a restart too", () =>
   withHost(async ({ registry, peers, host }) => {
     const { registry: record, pools } = registry.agent.host!;
     await becomes(host.agent, "joined");
-    await registry.agent.home.report({
+    await registry.agent.member.report({
       ...FACTS,
       advertised: [parseAddress("198.18.0.11")],
     });
@@ -80,14 +80,14 @@ Deno.test("JoinSession goes on with no registry in reach, after a restart too", 
     await waitFor("the routes", () => routes(host.agent).length === 2);
     for (const peer of peers) peer.cut();
     await becomes(host.agent, "unreachable");
-    const { sinceMs, urls } = host.agent.home.link;
+    const { sinceMs, urls } = host.agent.member.link;
     assert.equal(sinceMs, host.test.clock.nowMs);
     assert.deepEqual(urls, ["http://x", "http://y"]);
     const wanted = routes(host.agent);
     assert.equal(await allocate(host.agent, "c2", { node: "b" }), "172.16.4.3");
 
     const agent = await host.restart();
-    assert.equal(agent.home.link.state, "unreachable");
+    assert.equal(agent.member.link.state, "unreachable");
     assert.equal(subnets(agent), "172.16.4.0/22");
     assert.deepEqual(routes(agent), wanted);
     assert.equal(await allocate(agent, "c3", { node: "b" }), "172.16.4.4");
@@ -105,7 +105,7 @@ Deno.test("JoinSession goes on with no registry in reach, after a restart too", 
     });
     for (const peer of peers) peer.mend();
     await becomes(agent, "joined");
-    await waitFor("what has gone", () => !agent.home.view.nodes.has("gone"));
+    await waitFor("what has gone", () => !agent.member.view.nodes.has("gone"));
     assert.deepEqual(routes(agent), wanted.slice(0, 1));
     assert.equal(subnets(agent), "172.16.4.0/22");
     // It is not there after another restart either.
@@ -114,18 +114,18 @@ Deno.test("JoinSession goes on with no registry in reach, after a restart too", 
     assert.deepEqual(routes(last), wanted.slice(0, 1));
   }));
 
-Deno.test("JoinSession goes over to another registry when one is gone, and tells which", () =>
+Deno.test("JoinedMember goes over to another registry when one is gone, and tells which", () =>
   withHost(async ({ peers: [x, y], host: { agent } }) => {
     await becomes(agent, "joined");
     x.cut();
-    await waitFor("the other", () => agent.home.link.url === "http://y");
-    assert.equal(agent.home.link.state, "joined");
+    await waitFor("the other", () => agent.member.link.url === "http://y");
+    assert.equal(agent.member.link.state, "joined");
     assert.deepEqual(y.joins.at(-1)!.heldSubnets.map(formatPrefix), [
       "172.16.4.0/22",
     ]);
   }));
 
-Deno.test("JoinSession comes back by itself when it was removed and its subnet is free", () =>
+Deno.test("JoinedMember comes back by itself when it was removed and its subnet is free", () =>
   withHost(async ({ registry, host: { agent } }) => {
     await becomes(agent, "joined");
     await allocate(agent, "c1", { node: "b" });
@@ -140,36 +140,36 @@ Deno.test("JoinSession comes back by itself when it was removed and its subnet i
     assert.deepEqual(await held(agent, "b"), { c1: "172.16.4.2" });
   }));
 
-Deno.test("JoinSession refuses another cluster, and keeps what it has", () =>
+Deno.test("JoinedMember refuses another cluster, and keeps what it has", () =>
   withHost(async ({ peers, host }) => {
     await becomes(host.agent, "joined");
     await allocate(host.agent, "c1", { node: "b" });
     await using other = await startAgent();
     for (const peer of peers) peer.replace(other.agent);
     await becomes(host.agent, "fenced");
-    assert.match(host.agent.home.link.problem, /the node belongs to cluster/);
+    assert.match(host.agent.member.link.problem, /the node belongs to cluster/);
     assert.equal(subnets(host.agent), "172.16.4.0/22");
     assert.deepEqual(await held(host.agent, "b"), { c1: "172.16.4.2" });
     const nodes = await other.agent.host!.membership.nodes();
     assert.equal(nodes.some(({ name }) => name === "b"), false);
   }));
 
-Deno.test("JoinSession.report() tells the registry at once what has changed", () =>
+Deno.test("JoinedMember.report() tells the registry at once what has changed", () =>
   withHost(async ({ registry, host: { agent } }) => {
     await becomes(agent, "joined");
     const address = parseAddress("198.18.0.77");
-    await agent.home.report({ ...FACTS, advertised: [address] });
+    await agent.member.report({ ...FACTS, advertised: [address] });
     await waitFor("the new address", async () => {
       const nodes = await registry.agent.host!.membership.nodes();
       return nodes.find(({ name }) => name === "b")!
         .advertised[0]!.value === address.value;
     });
-    assert.equal(agent.home.link.state, "joined");
+    assert.equal(agent.member.link.state, "joined");
   }));
 
-Deno.test("JoinSession.placeOf() tells who answers for a node", () =>
+Deno.test("JoinedMember.placeOf() tells who answers for a node", () =>
   withHost(async ({ registry, host: { agent } }) => {
-    await registry.agent.home.report({
+    await registry.agent.member.report({
       ...FACTS,
       apiUrl: "http://198.18.0.11:9000",
     });
@@ -178,14 +178,14 @@ Deno.test("JoinSession.placeOf() tells who answers for a node", () =>
     await knows(agent, "api");
     await waitFor(
       "where the registry's agent is",
-      () => agent.home.view.nodes.get("a")?.apiUrl !== "",
+      () => agent.member.view.nodes.get("a")?.apiUrl !== "",
     );
-    assert.deepEqual(await agent.home.placeOf("b"), { kind: "here" });
-    assert.deepEqual(await agent.home.placeOf("a"), {
+    assert.deepEqual(await agent.member.placeOf("b"), { kind: "here" });
+    assert.deepEqual(await agent.member.placeOf("a"), {
       kind: "agent",
       url: "http://198.18.0.11:9000",
     });
     for (const node of ["api", "unknown"]) {
-      assert.deepEqual(await agent.home.placeOf(node), { kind: "registry" });
+      assert.deepEqual(await agent.member.placeOf(node), { kind: "registry" });
     }
   }));

@@ -77,7 +77,7 @@ Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each c
     const told = heard.length;
     // What changes nothing about it does not tell it again.
     await join(agent, "b");
-    await waitFor("b to be seen", () => agent.home.view.nodes.has("b"));
+    await waitFor("b to be seen", () => agent.member.view.nodes.has("b"));
     assert.equal(heard.length, told);
   }));
 
@@ -190,7 +190,7 @@ Deno.test("a registry of hosts with an operator's own certificates issues none, 
       message: /--tls-cert/,
     });
     await join(agent, "b");
-    await waitFor("b to be seen", () => agent.home.view.nodes.has("b"));
+    await waitFor("b to be seen", () => agent.member.view.nodes.has("b"));
     // It is told which cluster certificates have to be of.
     assert.equal(heard[0]!.authorities[0]!.clusterId, host.cluster.clusterId);
     await host.pools.remove({ node: "b", instanceId: "", force: true });

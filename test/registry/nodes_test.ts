@@ -106,7 +106,11 @@ Deno.test("NodePools.remove() changes nothing where it is refused", async () => 
   await using t = await startAgent();
   const address = await allocate(t.agent, "c1");
   const { pools } = t.agent.host!;
-  await t.agent.home.report({ advertised: [], apiUrl: "", localPrefixes: [] });
+  await t.agent.member.report({
+    advertised: [],
+    apiUrl: "",
+    localPrefixes: [],
+  });
   await assert.rejects(
     pools.remove({ node: "a", instanceId: "", force: false }),
     { code: "failed_precondition", message: /it is alive/ },

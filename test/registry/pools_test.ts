@@ -39,7 +39,11 @@ Deno.test("NodePools.join() keeps the first subnet for this node", async () => {
 Deno.test("NodePools.remove() leaves the node of the registry's host alone, by force too", async () => {
   await using t = await startAgent();
   const address = await allocate(t.agent, "c1");
-  await t.agent.home.report({ advertised: [], apiUrl: "", localPrefixes: [] });
+  await t.agent.member.report({
+    advertised: [],
+    apiUrl: "",
+    localPrefixes: [],
+  });
   await assert.rejects(
     t.agent.host!.pools.remove({ node: "a", instanceId: "", force: true }),
     {

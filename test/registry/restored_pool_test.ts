@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isPoolKey, movePool } from "../../src/registry/settling.ts";
+import { isPoolKey, movePool } from "../../src/registry/restore_grace.ts";
 
 Deno.test("movePool() moves the search half of each subnet further, within it", async (t) => {
   const rows: readonly [subnet: string, cursor: string[], moved: string][] = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import { readState } from "../../src/backup/take.ts";
-import { restoredPut } from "../../src/registry/settling.ts";
+import { restoredPut } from "../../src/registry/restore_grace.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
 import type { Entry } from "../../src/store/store.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
@@ -28,7 +28,7 @@ class Cluster implements AsyncDisposable {
 
   static async create(): Promise<Cluster> {
     const registry = await startAgent({ networks: FOUR });
-    await registry.agent.home.claim();
+    await registry.agent.member.claim();
     return new Cluster(registry);
   }
 
@@ -46,9 +46,9 @@ class Cluster implements AsyncDisposable {
     const peers = [this.peer];
     const started = this.#stack.use(await startAgent({ node, peers }));
     const { agent } = started;
-    await agent.home.report(FACTS);
-    this.#stack.defer(() => agent.home.stop());
-    agent.home.start(() => {});
+    await agent.member.report(FACTS);
+    this.#stack.defer(() => agent.member.stop());
+    agent.member.start(() => {});
     return agent;
   }
 
@@ -107,11 +107,11 @@ Deno.test("a restored registry takes a host in that its backup does not know, an
   const d = await cluster.begin("d");
   await waitFor(
     "a refusal",
-    () => d.home.link.problem !== "it was not asked yet",
+    () => d.member.link.problem !== "it was not asked yet",
   );
-  assert.equal(d.home.link.state, "unreachable");
+  assert.equal(d.member.link.state, "unreachable");
   assert.equal(
-    d.home.link.problem,
+    d.member.link.problem,
     'Cannot give node "d" a subnet yet: the registry was restored from a backup of 1970-01-01T00:00:00.000Z, and hosts that it does not know come back with theirs first; try again in 60 s',
   );
   await assert.rejects(cluster.host.registry.claim("over-the-api"), {
@@ -140,7 +140,7 @@ Deno.test("a restored registry keeps the subnet of a host that is away, as other
   const backup = await cluster.backUp();
   const c = await cluster.join("c");
   await knows(b, "c");
-  await c.home.stop();
+  await c.member.stop();
   await cluster.restore(backup);
   await waitFor("a report", async () => (await cluster.list()).length === 3);
   assert.deepEqual(await cluster.list(), [
@@ -155,7 +155,7 @@ Deno.test("a restored registry keeps the subnet of a host that is away, as other
   const joined = await cluster.host.pools.join({
     ...FACTS,
     ...{ node: "c", instanceId: c.instanceId, clusterId: "" },
-    heldSubnets: c.home.subnets,
+    heldSubnets: c.member.subnets,
   });
   assert.equal(joined.subnets.map(formatPrefix).join(), "10.0.0.128/26");
   assert.ok((await cluster.list()).includes("10.0.0.128/26 owned c"));
@@ -168,19 +168,19 @@ Deno.test("a restored registry fences what contradicts it, until an operator dec
   const y = await cluster.join("y");
   const backup = await cluster.backUp();
   const removal = { instanceId: "", force: true };
-  await x.home.stop();
+  await x.member.stop();
   await cluster.host.pools.remove({ node: "x", ...removal });
   const c = await cluster.join("c");
   assert.equal(subnets(c), "10.0.0.128/26");
   await cluster.restore(backup);
   await becomes(c, "fenced");
   assert.match(
-    c.home.link.problem,
+    c.member.link.problem,
     /^Cannot join with the subnet 10\.0\.0\.128\/26: it belongs to node "x" now/,
   );
   await becomes(y, "joined");
   await cluster.host.pools.remove({ node: "x", ...removal });
-  c.home.report(FACTS);
+  c.member.report(FACTS);
   await becomes(c, "joined");
   assert.equal(subnets(c), "10.0.0.128/26");
 });
@@ -204,7 +204,7 @@ Deno.test("takeOwners() takes no report of an agent that has not joined, and non
   const b = await cluster.join("b");
   await cluster.restore(await cluster.backUp());
   const { node, instanceId } = b;
-  const subnet = b.home.subnets[0]!;
+  const subnet = b.member.subnets[0]!;
   const owners = [{
     node: "c",
     subnet: { ...subnet, value: subnet.value + 64n },

@@ -51,7 +51,7 @@ class SharedHosts implements AsyncDisposable {
     });
     this.#stores.push(store);
     this.agents.push(agent);
-    await agent.home.report({
+    await agent.member.report({
       advertised: [parseAddress(`198.18.0.${10 + this.agents.length}`)],
       apiUrl: `http://198.18.0.${10 + this.agents.length}:9000`,
       localPrefixes: [],
@@ -69,13 +69,13 @@ class SharedHosts implements AsyncDisposable {
     await waitFor(
       "all to have joined",
       () =>
-        this.agents.every(({ home }) =>
-          home.link.state === "hosted" &&
-          home.view.nodes.size === this.agents.length
+        this.agents.every(({ member }) =>
+          member.link.state === "hosted" &&
+          member.view.nodes.size === this.agents.length
         ),
     );
-    return this.agents.map(({ home }) =>
-      home.subnets.map(formatPrefix).join(" ")
+    return this.agents.map(({ member }) =>
+      member.subnets.map(formatPrefix).join(" ")
     );
   }
 
@@ -99,7 +99,7 @@ Deno.test("agents that host one registry get a subnet each, and see each other",
     "172.16.4.0/22",
     "172.16.8.0/22",
   ]);
-  const ids = hosts.agents.map(({ home }) => home.cluster?.clusterId);
+  const ids = hosts.agents.map(({ member }) => member.cluster?.clusterId);
   assert.equal(new Set(ids).size, 1);
 });
 
@@ -117,10 +117,10 @@ Deno.test("agents that host one registry tell each other's watchers what changes
   ]);
   await waitFor(
     "the route at both",
-    () => [a, b].every(({ home }) => home.view.routes.size === 1),
+    () => [a, b].every(({ member }) => member.view.routes.size === 1),
   );
   await b.leave({ force: false });
-  await waitFor("b to be gone", () => !a.home.view.nodes.has("b"));
+  await waitFor("b to be gone", () => !a.member.view.nodes.has("b"));
 });
 
 Deno.test("agents that host one registry have one authority, and tell each other's nodes whom to trust", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readClusterCommits } from "../../src/registry/cluster_model.ts";
 import {
   checkUnmarked,
-  isMoveMark,
+  isMigrationMark,
   MIGRATING_KEY,
   MOVED_KEY,
 } from "../../src/state/migration_marks.ts";
@@ -71,8 +71,8 @@ Deno.test("readClusterCommits() takes a mark that comes or goes for a gap", () =
   }
 });
 
-Deno.test("isMoveMark() knows the marks alone", () => {
-  assert.ok([MOVED_KEY, MIGRATING_KEY].every(isMoveMark));
+Deno.test("isMigrationMark() knows the marks alone", () => {
+  assert.ok([MOVED_KEY, MIGRATING_KEY].every(isMigrationMark));
   const others = [["cluster"], ["cluster", "node", "moved"], ["ip", "moved"]];
-  assert.ok(!others.concat([["cluster", "moved", "x"]]).some(isMoveMark));
+  assert.ok(!others.concat([["cluster", "moved", "x"]]).some(isMigrationMark));
 });

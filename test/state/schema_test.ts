@@ -115,7 +115,7 @@ Deno.test("an agent of today goes on with a state of version 1", async (t) => {
     });
     const given = await allocate(agent, "new", { node: "node2" });
     assert.equal(given, "172.16.12.4 fd00:db8:0:2::4");
-    assert.deepEqual([...agent.home.view.nodes.keys()].sort(), [
+    assert.deepEqual([...agent.member.view.nodes.keys()].sort(), [
       "edge1",
       "node1",
       "node2",

@@ -4,14 +4,14 @@ import {
   type RpcServer,
 } from "../../src/api/server/server.ts";
 import type { RpcServerOptions } from "../../src/api/server/server.ts";
-import { TlsIdentity } from "../../src/api/tls/given_certificate.ts";
+import { GivenCertificate } from "../../src/api/tls/given_certificate.ts";
 import { withTempDir } from "./temp_dir.ts";
 import { TestAuthority } from "./test_authority.ts";
 
 /** A server that speaks TLS on loopback, and who has signed its certificate. */
 export interface RunningTlsServer {
   readonly server: RpcServer;
-  readonly identity: TlsIdentity;
+  readonly identity: GivenCertificate;
   readonly authority: TestAuthority;
   /** Its own certificate, which is good for a client as well. */
   readonly paths: TlsPaths;
@@ -30,7 +30,7 @@ export function withTlsServer<T>(
   return withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const paths = await authority.issue("host");
-    const identity = await TlsIdentity.open(paths);
+    const identity = await GivenCertificate.open(paths);
     const server = createRpcServer({ ...options, tls: identity });
     try {
       const { port } = await server.listenTcp(

@@ -31,7 +31,7 @@ export class Peers {
   async ofNode(node: string): Promise<Peer | undefined> {
     const { agent } = this.#options;
     if (node === "" || node === agent.node) return undefined;
-    const place = await agent.home.placeOf(node);
+    const place = await agent.member.placeOf(node);
     switch (place.kind) {
       case "here":
         return undefined;
@@ -51,7 +51,7 @@ export class Peers {
   registry(): Peer | undefined {
     const { agent } = this.#options;
     if (agent.isHost) return undefined;
-    const { state, url, urls, problem } = agent.home.link;
+    const { state, url, urls, problem } = agent.member.link;
     if (state === "left") {
       throw new NetError(
         "failed_precondition",

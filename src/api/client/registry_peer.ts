@@ -66,7 +66,7 @@ export class RpcRegistryPeer implements RegistryPeer {
       ),
       subnets: answer.subnets.map((cidr) => parsePrefix(cidr)),
       hasHandover: answer.handover,
-      isSettling: answer.settling,
+      isInRestoreGrace: answer.settling,
     };
   }
 

@@ -4,11 +4,11 @@ import type { Agent } from "../../agent/agent.ts";
 import type { AuditRecord } from "../../audit/audit.ts";
 import type { AuditQuery } from "../../audit/audit_store.ts";
 import type { AgentSecurity } from "../../config/config.ts";
-import type { Examiner } from "../../doctor/examiner.ts";
+import type { Doctor } from "../../doctor/doctor.ts";
 import { SCHEMA_VERSION } from "../../state/schema.ts";
 import type { BackupEntry } from "../../backup/format/format.ts";
 import { writeBackup } from "../../backup/format/write.ts";
-import type { HostKeeper } from "../../host/controller.ts";
+import type { HostController } from "../../host/controller.ts";
 import {
   type AgentService,
   Security,
@@ -50,10 +50,10 @@ export interface ProcessInfo {
 
 /** The native service of what an agent tells about itself and its host. */
 export function createAgent(
-  { agent, keeper, examiner, process }: {
+  { agent, keeper, doctor, process }: {
     readonly agent: Agent;
-    readonly keeper: HostKeeper;
-    readonly examiner: Examiner;
+    readonly keeper: HostController;
+    readonly doctor: Doctor;
     readonly process: ProcessInfo;
   },
 ): ServiceImpl<typeof AgentService> {
@@ -76,7 +76,7 @@ export function createAgent(
         warnings: [
           ...process.warnings(),
           ...keeper.warnings,
-          ...settlingWarning(agent),
+          ...restoreGraceWarning(agent),
         ],
         notes: [...keeper.notes],
         queued: status.queued,
@@ -103,7 +103,7 @@ export function createAgent(
         parse: parseNodeName,
         empty: undefined,
       });
-      return { checks: (await examiner.examine(peer)).map(checkMessage) };
+      return { checks: (await doctor.examine(peer)).map(checkMessage) };
     },
 
     async leave({ force }) {
@@ -115,7 +115,7 @@ export function createAgent(
       const header = {
         schema: SCHEMA_VERSION,
         program: process.version,
-        cluster: agent.home.cluster?.clusterId ?? "",
+        cluster: agent.member.cluster?.clusterId ?? "",
         node: agent.node,
         instance: agent.instanceId,
         takenAt: new Date(process.now()).toISOString(),
@@ -162,7 +162,7 @@ function securityMessage(
   };
 }
 
-function settlingWarning({ host }: Agent): string[] {
+function restoreGraceWarning({ host }: Agent): string[] {
   const settling = host?.settling.now;
   if (!settling) return [];
   const { takenAt, leftMs } = settling;

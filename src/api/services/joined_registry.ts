@@ -10,23 +10,23 @@ import { nodeMessage } from "../messages/nodes.ts";
  * registry is out of reach: what it knows of the cluster.
  */
 export function createJoinedRegistry(
-  { home }: Agent,
+  { member }: Agent,
 ): Pick<
   ServiceImpl<typeof RegistryService>,
   "listNetworks" | "listNodes" | "listRoutes"
 > {
   return {
     listNetworks: () => ({
-      networks: (home.cluster?.networks ?? []).map(networkMessage),
-      clusterId: home.cluster?.clusterId ?? "",
+      networks: (member.cluster?.networks ?? []).map(networkMessage),
+      clusterId: member.cluster?.clusterId ?? "",
     }),
     listNodes: () => ({
-      nodes: [...home.view.nodes.values()]
+      nodes: [...member.view.nodes.values()]
         .sort((a, b) => a.name < b.name ? -1 : 1)
         .map(nodeMessage),
     }),
     listRoutes: () => ({
-      routes: [...home.view.routes.values()]
+      routes: [...member.view.routes.values()]
         .sort((a, b) => comparePrefixes(a.destination, b.destination))
         .map(routeMessage),
     }),

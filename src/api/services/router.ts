@@ -2,8 +2,8 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { AuditLog } from "../../audit/audit.ts";
-import type { Examiner } from "../../doctor/examiner.ts";
-import type { HostKeeper } from "../../host/controller.ts";
+import type { Doctor } from "../../doctor/doctor.ts";
+import type { HostController } from "../../host/controller.ts";
 import { NetError } from "../../base/error.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
@@ -23,8 +23,8 @@ import type { Peer, Peers } from "../client/peers.ts";
 /** What an agent's services work with. */
 export interface RoutesOptions {
   readonly agent: Agent;
-  readonly keeper: HostKeeper;
-  readonly examiner: Examiner;
+  readonly keeper: HostController;
+  readonly doctor: Doctor;
   readonly peers: Peers;
   readonly process: ProcessInfo;
   /** Where changes are recorded, with who has asked for them. Default: nowhere. */
@@ -119,7 +119,7 @@ function registryPlace(
   // What is known is told, also when the registry is out of reach.
   const isKnown = method === methods.listNetworks ||
     method === methods.listNodes || method === methods.listRoutes;
-  if (isKnown && agent.home.link.state !== "joined") return undefined;
+  if (isKnown && agent.member.link.state !== "joined") return undefined;
   // The registry would take its own node for what is meant.
   if (method === methods.claimSubnets && nodeOf(request) === "") {
     Object.assign(request, { node: agent.node });
@@ -131,8 +131,8 @@ function registryPlace(
  * Who joins through an agent that has only joined itself would depend on it:
  * it is told where the registry is. It may try again, there or elsewhere.
  */
-function refuseJoin({ node, home }: Agent): NetError {
-  const { url } = home.link;
+function refuseJoin({ node, member }: Agent): NetError {
+  const { url } = member.link;
   return new NetError(
     "unavailable",
     `Cannot join through node "${node}": it hosts no registry; name ${

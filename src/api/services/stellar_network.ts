@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
-import type { HostKeeper } from "../../host/controller.ts";
+import type { HostController } from "../../host/controller.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { NetError } from "../../base/error.ts";
 import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
@@ -29,14 +29,14 @@ const MAX_LISTED_SLICES = 65_536n;
  */
 export function createStellarNetwork(
   agent: Agent,
-  keeper: HostKeeper,
+  keeper: HostController,
 ): ServiceImpl<typeof Network> {
   /** Where this agent does not host it, such calls are sent on. */
   const host = () => agent.requireHost();
   /** The subnet of a node. Its own node has one as soon as somebody wants to know. */
   const subnetOf = async (node: string): Promise<Prefix> => {
     const [subnet] = node === agent.node
-      ? await agent.home.claim()
+      ? await agent.member.claim()
       : await host().registry.subnetsOf(node);
     if (subnet) return subnet;
     throw new NetError(
@@ -50,7 +50,7 @@ export function createStellarNetwork(
     async allocateSubnet({ node: name }) {
       const node = parseField("node", name, parseNodeName);
       const [subnet] = node === agent.node
-        ? await agent.home.claim()
+        ? await agent.member.claim()
         : await host().registry.claim(node);
       return { subnetCidr: formatPrefix(subnet!), node };
     },
@@ -75,7 +75,9 @@ export function createStellarNetwork(
     },
 
     subnets: () => ({
-      subnets: listSlices(agent.home.cluster?.networks ?? []).map((slice) => ({
+      subnets: listSlices(agent.member.cluster?.networks ?? []).map((
+        slice,
+      ) => ({
         cidr: formatPrefix(slice),
         gateway: formatAddress(gatewayOf(slice)),
       })),

@@ -30,7 +30,7 @@ export interface TlsIdentityOptions {
  * may change while it runs; those that cannot be right leave what was there in
  * force.
  */
-export class TlsIdentity implements TlsCredentials {
+export class GivenCertificate implements TlsCredentials {
   readonly paths: TlsPaths;
   readonly #node: string | undefined;
   #clusterId = "";
@@ -54,9 +54,9 @@ export class TlsIdentity implements TlsCredentials {
   static async open(
     paths: TlsPaths,
     options: TlsIdentityOptions = {},
-  ): Promise<TlsIdentity> {
+  ): Promise<GivenCertificate> {
     const material = await readTlsFiles(paths);
-    const identity = new TlsIdentity(paths, { ...options, material });
+    const identity = new GivenCertificate(paths, { ...options, material });
     for (const warning of identity.warnings(Date.now())) {
       log.warn("{warning}", { warning });
     }

@@ -27,7 +27,10 @@ function createPeers(
   const agent = {
     node: "a",
     isHost,
-    home: { link: { ...LINK, ...link }, placeOf: () => Promise.resolve(place) },
+    member: {
+      link: { ...LINK, ...link },
+      placeOf: () => Promise.resolve(place),
+    },
   } as unknown as Agent;
   const peers = new Peers({
     agent,

@@ -5,7 +5,7 @@ import type {
   Recognition,
   ShownCertificate,
 } from "../../../src/api/tls/credentials.ts";
-import { TlsIdentity } from "../../../src/api/tls/given_certificate.ts";
+import { GivenCertificate } from "../../../src/api/tls/given_certificate.ts";
 import { run } from "../../support/run.ts";
 import { withTempDir } from "../../support/temp_dir.ts";
 import {
@@ -58,16 +58,16 @@ const BAD: readonly [
   ],
 ];
 
-Deno.test("TlsIdentity refuses files that cannot be right, and keeps to those before", async (t) => {
+Deno.test("GivenCertificate refuses files that cannot be right, and keeps to those before", async (t) => {
   for (const [what, spoil, says] of BAD) {
     await t.step(what, () =>
       withTempDir(async (dir) => {
         const authority = await TestAuthority.create(dir);
         const paths = await authority.issue("host");
-        const identity = await TlsIdentity.open(paths);
+        const identity = await GivenCertificate.open(paths);
         const before = identity.material;
         await spoil(paths, authority);
-        await assert.rejects(TlsIdentity.open(paths), {
+        await assert.rejects(GivenCertificate.open(paths), {
           name: "NetError",
           code: "failed_precondition",
           message: says,
@@ -87,7 +87,7 @@ Deno.test("TlsIdentity refuses files that cannot be right, and keeps to those be
   }
 });
 
-Deno.test("TlsIdentity warns of a certificate that others do not accept, or soon will not", async (t) => {
+Deno.test("GivenCertificate warns of a certificate that others do not accept, or soon will not", async (t) => {
   await withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const other = await TestAuthority.create(dir, "other");
@@ -122,7 +122,7 @@ Deno.test("TlsIdentity warns of a certificate that others do not accept, or soon
     ];
     for (const [what, paths, atMs, warnings] of rows) {
       await t.step(what, async () => {
-        const found = (await TlsIdentity.open(paths)).warnings(atMs);
+        const found = (await GivenCertificate.open(paths)).warnings(atMs);
         assert.equal(found.length, warnings.length, found.join());
         warnings.forEach((says, i) => assert.match(found[i]!, says));
       });
@@ -130,7 +130,7 @@ Deno.test("TlsIdentity warns of a certificate that others do not accept, or soon
   });
 });
 
-Deno.test("TlsIdentity takes certificates that are made as docs/security.md says", () =>
+Deno.test("GivenCertificate takes certificates that are made as docs/security.md says", () =>
   withTempDir(async (dir) => {
     const page = await Deno.readTextFile(
       new URL("../../../docs/security.md", import.meta.url),
@@ -143,7 +143,7 @@ Deno.test("TlsIdentity takes certificates that are made as docs/security.md says
       const { code, stderr } = await run("sh", ["-ec", script!], { cwd: dir });
       assert.equal(code, 0, stderr);
     }
-    const identity = await TlsIdentity.open({
+    const identity = await GivenCertificate.open({
       certPath: `${dir}/host1.pem`,
       keyPath: `${dir}/host1.key`,
       caPath: `${dir}/ca.pem`,
@@ -151,10 +151,10 @@ Deno.test("TlsIdentity takes certificates that are made as docs/security.md says
     assert.deepEqual(identity.warnings(Date.now()), []);
   }));
 
-Deno.test("TlsIdentity tells of changes to those who follow, and of nothing else", () =>
+Deno.test("GivenCertificate tells of changes to those who follow, and of nothing else", () =>
   withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
-    const identity = await TlsIdentity.open(await authority.issue("host"));
+    const identity = await GivenCertificate.open(await authority.issue("host"));
     let changes = 0;
     const stop = identity.onChange(() => changes++);
     await identity.reload();
@@ -238,10 +238,10 @@ function format(recognition: Recognition): string {
   return `${role} ${name}`;
 }
 
-Deno.test("TlsIdentity recognises others by what stands in their certificates", async (t) => {
+Deno.test("GivenCertificate recognises others by what stands in their certificates", async (t) => {
   await withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
-    const identity = await TlsIdentity.open(await authority.issue("own"));
+    const identity = await GivenCertificate.open(await authority.issue("own"));
     for (const [what, options, expected] of SUBJECTS) {
       await t.step(what, async () => {
         const shown = await show(await authority.issue("host", options));
@@ -287,7 +287,7 @@ Deno.test("TlsIdentity recognises others by what stands in their certificates", 
   });
 });
 
-Deno.test("TlsIdentity warns of a certificate that is for somebody else", async (t) => {
+Deno.test("GivenCertificate warns of a certificate that is for somebody else", async (t) => {
   await withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const rows: readonly [subject: string, says: RegExp][] = [
@@ -298,7 +298,7 @@ Deno.test("TlsIdentity warns of a certificate that is for somebody else", async 
     for (const [subject, says] of rows) {
       await t.step(subject, async () => {
         const paths = await authority.issue("host1", { subject });
-        const identity = await TlsIdentity.open(paths, { node: "host1" });
+        const identity = await GivenCertificate.open(paths, { node: "host1" });
         const warnings = identity.warnings(Date.now());
         assert.equal(warnings.length, 1);
         assert.match(warnings[0]!, /^no other host accepts the certificate in/);

@@ -9,7 +9,7 @@ import {
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { createRpcTransport } from "../../../src/api/client/client.ts";
 import { createRpcServer } from "../../../src/api/server/server.ts";
-import { TlsIdentity } from "../../../src/api/tls/given_certificate.ts";
+import { GivenCertificate } from "../../../src/api/tls/given_certificate.ts";
 import { freePort } from "../../support/free_port.ts";
 import { withRpcServer } from "../../support/rpc_server.ts";
 import { createStubNetwork } from "../../support/stub_network.ts";
@@ -22,7 +22,7 @@ const { routes } = createStubNetwork();
 
 /** Calls an agent, with certificates if there are any. */
 async function info(url: string, paths?: TlsPaths): Promise<string> {
-  const tls = paths && await TlsIdentity.open(paths);
+  const tls = paths && await GivenCertificate.open(paths);
   const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });
   return (await createClient(Network, transport).info({})).id;
 }
@@ -32,7 +32,7 @@ async function serve(
   paths: TlsPaths,
   use: (url: string) => Promise<void>,
 ): Promise<void> {
-  const tls = await TlsIdentity.open(paths);
+  const tls = await GivenCertificate.open(paths);
   const server = createRpcServer({ routes, tls });
   try {
     const at = { hostname: "127.0.0.1", port: 0 };
@@ -207,7 +207,7 @@ Deno.test("createRpcTransport() calls no server that TLS trusts, and that is non
 
 Deno.test("createRpcTransport() ends connections to who is revoked, those under way too", () =>
   withTlsServer({ routes }, async ({ url, paths }) => {
-    const tls = await TlsIdentity.open(paths);
+    const tls = await GivenCertificate.open(paths);
     const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });
     const client = createClient(Health, transport);
     const watch = client.watch({})[Symbol.asyncIterator]();
@@ -252,7 +252,7 @@ Deno.test("createRpcTransport() speaks plain text with other hosts only if it ma
 Deno.test("createRpcTransport() shows a new certificate on its next connection", () =>
   withTlsServer({ routes }, async ({ url, authority, identity, dir }) => {
     const own = await authority.issue("own", { days: -1 });
-    const tls = await TlsIdentity.open(own);
+    const tls = await GivenCertificate.open(own);
     const client = createClient(
       Network,
       createRpcTransport({ url }, { tls, timeoutMs: 5_000 }),

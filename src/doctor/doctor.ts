@@ -20,16 +20,16 @@ import {
 } from "./agent_checks.ts";
 import type { Check } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/view.ts";
-import type { HostKeeper } from "../host/controller.ts";
-import { sleep } from "../base/periodic.ts";
+import type { HostController } from "../host/controller.ts";
+import { sleep } from "../base/periodic_task.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./path_facts.ts";
 import { checkRoutes } from "./route_checks.ts";
 
 /** What a host is examined with. */
-export interface ExaminerOptions {
+export interface DoctorOptions {
   readonly agent: Agent;
-  readonly keeper: HostKeeper;
+  readonly keeper: HostController;
   readonly probe: PathProbe;
   readonly store: Store;
   /** The mark by which the agent knows its own routes. */
@@ -48,10 +48,10 @@ const HEARD_MS = 5_000;
 const LOOK_EVERY_MS = 50;
 
 /** Examines this host, and the path to another node. */
-export class Examiner {
-  readonly #options: ExaminerOptions;
+export class Doctor {
+  readonly #options: DoctorOptions;
 
-  constructor(options: ExaminerOptions) {
+  constructor(options: DoctorOptions) {
     this.#options = options;
   }
 
@@ -65,7 +65,7 @@ export class Examiner {
   async examine(peer: string | undefined): Promise<Check[]> {
     const { agent, keeper, probe } = this.#options;
     const node = peer === undefined ? undefined : await this.#find(peer);
-    const { nodes } = await agent.home.current();
+    const { nodes } = await agent.member.current();
     const all = [...nodes.values()];
     const interfaces = await keeper.readInterfaces();
     const report = await keeper.reconcileRoutes();
@@ -88,13 +88,13 @@ export class Examiner {
   }
 
   async #find(peer: string): Promise<ClusterNode> {
-    const { home } = this.#options.agent;
+    const { member } = this.#options.agent;
     const late = AbortSignal.timeout(HEARD_MS);
     for (;;) {
-      const { nodes, revision } = await home.current();
+      const { nodes, revision } = await member.current();
       const node = nodes.get(peer);
       if (node) return node;
-      const { state, problem } = home.link;
+      const { state, problem } = member.link;
       if (revision > 0 || state === "hosted") {
         throw new NetError(
           "not_found",
@@ -133,7 +133,7 @@ export class Examiner {
 
   async #checkClock(): Promise<Check[]> {
     const { agent, callPeer, now } = this.#options;
-    const { state, url } = agent.home.link;
+    const { state, url } = agent.member.link;
     if (state !== "joined") return [];
     try {
       const askedMs = now();
@@ -190,8 +190,8 @@ export class Examiner {
     interfaces: HostInterfaces | undefined,
   ): Promise<Check[]> {
     const { agent, probe } = this.#options;
-    const { subnets } = agent.home;
-    const allocator = await agent.home.allocators.find(agent.node);
+    const { subnets } = agent.member;
+    const allocator = await agent.member.allocators.find(agent.node);
     const allocations = await allocator?.select(() => true) ?? [];
     const idOf = ({ family, value }: Address) => `${family} ${value}`;
     const held = new Set(
@@ -214,7 +214,7 @@ export class Examiner {
       instanceId: agent.instanceId,
       version,
       now,
-      subnets: agent.home.subnets,
+      subnets: agent.member.subnets,
       nodes: all,
       protocol,
       callPeer,

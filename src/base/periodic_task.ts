@@ -17,25 +17,28 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
 const log = getLogger(["stellar-net", "agent"]);
 
 /** Something that is done again and again. */
-export interface Chore {
+export interface PeriodicTask {
   /** Ends it, once a run that is under way has finished. */
   stop(): Promise<void>;
 }
 
-/** What a chore does. */
-export interface ChoreOptions {
+/** What a periodic task does. */
+export interface PeriodicTaskOptions {
   /** Time from the end of a run to the start of the next, in ms. */
   readonly intervalMs: number;
   readonly run: () => Promise<unknown>;
 }
 
 /**
- * Starts a chore: the first run is at once. A run that fails is logged, and the
+ * Starts a periodic task: the first run is at once. A run that fails is logged, and the
  * next one comes in its time.
  *
  * @param what for the log, such as "look for leaked addresses"
  */
-export function startChore(what: string, options: ChoreOptions): Chore {
+export function startPeriodicTask(
+  what: string,
+  options: PeriodicTaskOptions,
+): PeriodicTask {
   const { intervalMs, run } = options;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isStopped = false;

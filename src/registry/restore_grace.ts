@@ -97,7 +97,7 @@ const log = getLogger(["stellar-net", "agent", "registry"]);
  * How long a registry that was restored from a backup gives out no new
  * subnets. It begins anew with every start until it has passed once.
  */
-export class SettlingTime {
+export class RestoreGrace {
   readonly #store: Store;
   readonly #uptimeMs: () => number;
   readonly #startedMs: number;
@@ -120,7 +120,7 @@ export class SettlingTime {
   static async begin(
     store: Store,
     { uptimeMs }: Pick<Clocks, "uptimeMs">,
-  ): Promise<SettlingTime> {
+  ): Promise<RestoreGrace> {
     const restored = await readRestored(store);
     if (restored) {
       log.warn(
@@ -131,7 +131,7 @@ export class SettlingTime {
         },
       );
     }
-    return new SettlingTime(store, { uptimeMs, restored });
+    return new RestoreGrace(store, { uptimeMs, restored });
   }
 
   /** How it stands, undefined when it is over. */
