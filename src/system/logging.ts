@@ -16,27 +16,21 @@ export interface LoggingOptions {
   readonly write: (line: string) => void;
 }
 
+/** Fields that each line of JSON has: a value of the same name does not replace them. */
+const FIXED_FIELDS = ["@timestamp", "level", "message", "template", "logger"];
+
 /** Sets up the process's log. */
 export async function configureLogging(options: LoggingOptions): Promise<void> {
   const format = options.format === "json"
-    ? getJsonLinesFormatter({
-      categorySeparator: ".",
-      message: "template",
-      properties: "flatten",
-    })
+    ? createJsonFormatter()
     : getTextFormatter({
       timestamp: "rfc3339",
       level: "FULL",
       category: ".",
       value: (value) => escapeControls(inspect(value)),
     });
-  // What is in JSON's texts only stays JSON when it is escaped.
-  const write = (record: LogRecord) => {
-    const line = format(record);
-    options.write(options.format === "json" ? escapeInJson(line) : line);
-  };
   await configure({
-    sinks: { log: write },
+    sinks: { log: (record: LogRecord) => options.write(format(record)) },
     loggers: [
       {
         category: ["stellar-net"],
@@ -46,6 +40,36 @@ export async function configureLogging(options: LoggingOptions): Promise<void> {
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["log"] },
     ],
   });
+}
+
+/**
+ * Formats a record as one JSON object: the message with its values filled in,
+ * for people; the template that records of one kind share, and the values
+ * under their own names, for programs.
+ */
+function createJsonFormatter(): (record: LogRecord) => string {
+  const format = getJsonLinesFormatter({
+    categorySeparator: ".",
+    message: "rendered",
+    properties: "flatten",
+  });
+  return (record) => {
+    const message = record.message
+      // Texts of the template and values take turns.
+      .map((part, i) => i % 2 === 0 ? String(part) : inspect(part)).join("");
+    const values = Object.entries(record.properties)
+      .filter(([name]) => !FIXED_FIELDS.includes(name));
+    const template = typeof record.rawMessage === "string"
+      ? record.rawMessage
+      : record.rawMessage.join("{}");
+    const line = format({
+      ...record,
+      message: [message],
+      properties: { ...Object.fromEntries(values), template },
+    });
+    // Only what is inside JSON's strings may be escaped.
+    return escapeInJson(line);
+  };
 }
 
 function inspect(value: unknown): string {

@@ -77,7 +77,7 @@ Deno.test("an agent tells who changed what, after it was killed too", async () =
   );
   assert.match(
     agent.stderr,
-    /"message":"\{caller\} at \{from\} called \{call\} for \{subject\}: \{outcome\}: \{why\}"/,
+    /"message":"loopback at 127\.0\.0\.1 called RemoveNode for n9: not_found: [^"]+/,
   );
 });
 

@@ -34,3 +34,61 @@ for (const format of ["text", "json"] as const) {
     }
   });
 }
+
+/** Logs one warning as JSON and returns the parsed line. */
+async function logAsJson(
+  template: string,
+  values: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const lines: string[] = [];
+  try {
+    await configureLogging({
+      format: "json",
+      level: "info",
+      write: (line) => lines.push(line),
+    });
+    getLogger(["stellar-net", "agent", "join"]).warn(template, values);
+  } finally {
+    await reset();
+  }
+  assert.equal(lines.length, 1);
+  return JSON.parse(lines[0]!);
+}
+
+Deno.test("configureLogging() fills the values into a JSON message, and keeps them beside it", async () => {
+  const error = new Error("connection refused", { cause: new Error("reset") });
+  const template = "Cannot follow the registry at {url} ({tries}): {error}";
+  const record = await logAsJson(template, {
+    url: "https://198.18.0.11:9000",
+    tries: 2,
+    error,
+  });
+  assert.equal(
+    record.message,
+    "Cannot follow the registry at https://198.18.0.11:9000 (2): " +
+      "connection refused: reset",
+  );
+  assert.equal(record.template, template);
+  assert.equal(record.level, "WARN");
+  assert.equal(record.logger, "stellar-net.agent.join");
+  assert.equal(record.url, "https://198.18.0.11:9000");
+  assert.equal(record.tries, 2);
+  assert.equal((record.error as Error).message, "connection refused");
+});
+
+Deno.test("configureLogging() lets no value replace a field that each JSON line has", async () => {
+  const hostile = {
+    "@timestamp": "never",
+    level: "DEBUG",
+    message: "all is well",
+    template: "none",
+    logger: "other",
+    node: "host1",
+  };
+  const record = await logAsJson("Removed {node}", hostile);
+  for (const [name, value] of Object.entries(hostile)) {
+    if (name !== "node") assert.notEqual(record[name], value, name);
+  }
+  assert.equal(record.message, "Removed host1");
+  assert.equal(record.node, "host1");
+});
