@@ -1,3 +1,4 @@
+import { hostOf, isLoopback } from "../net/host.ts";
 import type { LocalPrefix } from "../registry/plan/state.ts";
 import type { HostNetwork } from "./network.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
@@ -92,11 +93,6 @@ export function reachedAddresses(
   return [...new Map(all.map((a) => [formatAddress(a), a])).values()];
 }
 
-/** Whether only this host reaches an address. */
-export function isLoopback(hostname: string): boolean {
-  return hostname.startsWith("127.") || hostname === "::1";
-}
-
 /** Whether an agent speaks TLS where it listens: it does where other hosts reach it, but in labs. */
 export function isSecure(
   { security }: Pick<AgentConfig, "security">,
@@ -123,7 +119,7 @@ function candidates(
 
 function addressIn(url: string): Address | undefined {
   try {
-    return parseAddress(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+    return parseAddress(hostOf(url));
   } catch {
     // It has a name.
     return undefined;

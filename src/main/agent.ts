@@ -3,7 +3,7 @@ import type { AgentConfig } from "../config/config.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/measured_peer.ts";
 import { BUILD } from "../build/build_info.ts";
-import { isLoopback } from "../host/facts.ts";
+import { isThisHost } from "../net/host.ts";
 import { formatGreeting } from "../cli/commands/greeting.ts";
 import type { LogOptions } from "../cli/framework/io.ts";
 import { DenoNetns } from "../system/deno_netns.ts";
@@ -140,9 +140,7 @@ function greet(config: AgentConfig, listeners: readonly string[]): void {
   const addresses = listeners.filter((listener) => listener !== socketPath);
   const plain = config.security.kind === "none"
     ? addresses
-    : addresses.filter((address) =>
-      isLoopback(new URL(`http://${address}`).hostname.replace(/^\[|\]$/g, ""))
-    );
+    : addresses.filter((address) => isThisHost(`http://${address}`));
   writeError(
     formatGreeting({ program: PROGRAM, node, socketPath, addresses, plain }),
   );

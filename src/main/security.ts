@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
-import { isLoopback } from "../host/facts.ts";
+import { isLoopback } from "../net/host.ts";
 import { sleep } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";

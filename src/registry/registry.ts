@@ -1,3 +1,4 @@
+import { hostOf } from "../net/host.ts";
 import type { SubnetUsage } from "../addresses/allocator.ts";
 import { NetError } from "../base/error.ts";
 import { type Planned, type Refusal, refuse } from "../base/plan.ts";
@@ -214,7 +215,7 @@ export class Registry {
       [...state.nodes.values()].find((node) =>
         node.name !== except &&
         (node.advertised.some((own) => formatAddress(own) === text) ||
-          hostOf(node.apiUrl) === text)
+          node.apiUrl !== "" && hostOf(node.apiUrl) === text)
       )?.name
     );
   }
@@ -335,12 +336,6 @@ export class Registry {
     const claim = { node, held: [], subnets: plan.answer };
     return refuseNewSubnets(state, claim, settling) ?? plan;
   }
-}
-
-/** The host in the URL of an API, without brackets; empty for an empty one. */
-function hostOf(apiUrl: string): string {
-  if (!URL.canParse(apiUrl)) return "";
-  return new URL(apiUrl).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 function withChange<T>(

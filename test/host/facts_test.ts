@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  apiUrlOf,
-  findFacts,
-  isLoopback,
-  reachedAddresses,
-} from "../../src/host/facts.ts";
+import { apiUrlOf, findFacts, reachedAddresses } from "../../src/host/facts.ts";
 import type { AgentSecurity } from "../../src/config/config.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { parsePrefix, prefixOf } from "../../src/net/prefix.ts";
@@ -186,20 +181,4 @@ Deno.test("reachedAddresses() are those that others reach an agent at", () => {
     );
     assert.equal(found.map(formatAddress).join(" "), reached);
   }
-});
-
-Deno.test("isLoopback() knows what only this host reaches", () => {
-  const reached = [
-    "127.0.0.1",
-    "127.8.0.1",
-    "::1",
-    "0.0.0.0",
-    "::",
-    "10.0.0.1",
-  ];
-  assert.deepEqual(reached.filter(isLoopback), [
-    "127.0.0.1",
-    "127.8.0.1",
-    "::1",
-  ]);
 });

@@ -18,7 +18,8 @@ export interface Edge {
 
 /** Plans and texts: no `Deno`, network, clock, console or randomness. */
 export const PURE: readonly string[] = paths(
-  ["net/", "base/error.ts", "base/names.ts", "base/plan.ts"],
+  ["net/", "base/duration.ts", "base/error.ts", "base/names.ts"],
+  ["base/plan.ts"],
   ["addresses/plan/", "registry/plan/", "routes/plan/", "host/plan/"],
   ["cni/text/", "install/plan/", "bundle/"],
 );

@@ -1,3 +1,4 @@
+import { isThisHost } from "../../net/host.ts";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { lstat } from "node:fs/promises";
@@ -157,10 +158,6 @@ export async function explainFailure(
     return isNoHttp(error) ? NO_HTTP : isUnsent(error) ? CUT : undefined;
   }
   return await explainTls(error, { url, credentials, nowMs: Date.now() });
-}
-
-function isThisHost(url: string): boolean {
-  return /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?::|$)/.test(url);
 }
 
 /** The error for an agent that was not reached. @param what why */

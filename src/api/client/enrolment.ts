@@ -1,3 +1,4 @@
+import { hostOf } from "../../net/host.ts";
 import { isIP } from "node:net";
 import {
   connect,
@@ -173,8 +174,8 @@ async function contact(
 
 /** The certificates of a server, its own first. @throws {Error} when it is out of reach */
 function lookAt(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
-  const { hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, "");
+  const { port } = new URL(url);
+  const host = hostOf(url);
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,

@@ -6,7 +6,7 @@ import {
 } from "node:http";
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { getLogger } from "@logtape/logtape";
-import { isLoopback } from "../../host/facts.ts";
+import { isLoopback } from "../../net/host.ts";
 import type { ClientLimits, ClientShare } from "../limits/client_limits.ts";
 import { type Connection, LOST_CONNECTION } from "../access/connection.ts";
 import type { RpcLimits } from "../limits/limits.ts";

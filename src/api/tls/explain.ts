@@ -1,3 +1,4 @@
+import { hostOf } from "../../net/host.ts";
 import type { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import { findFault, parseCertificates } from "./certificate_fault.ts";
@@ -133,12 +134,12 @@ function lookAt(
   material: TlsMaterial,
   { refusalTimeoutMs }: { readonly refusalTimeoutMs: number },
 ): Promise<Look | undefined> {
-  const { hostname, port } = new URL(url);
+  const { port } = new URL(url);
   return new Promise((resolve) => {
     let certificate: X509Certificate | undefined;
     let isSecure = false;
     const socket: TLSSocket = connect({
-      host: hostname.replace(/^\[|\]$/g, ""),
+      host: hostOf(url),
       port: Number(port === "" ? 443 : port),
       ...tlsSettings(material),
       // Nothing is sent and nothing is believed.

@@ -1,3 +1,4 @@
+import { readDurationMs } from "../../base/duration.ts";
 import type { ListenAddress } from "../../config/config.ts";
 import {
   type Address,
@@ -12,13 +13,6 @@ import { specialBlockOf } from "../../net/special.ts";
 // Parsers of flags and operands. Each throws a RangeError that quotes the text
 // and says what would do; the flag's name is put in front of it elsewhere.
 
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 /** Four times as long as it takes until a silent node counts as unreachable. */
 const MIN_RECLAIM_MS = 60_000;
 const MAX_DURATION_MS = 36_500 * 86_400_000;
@@ -27,14 +21,13 @@ const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Parses a time with its unit, such as `500ms`, `60s`, `30m`, `24h` or `7d`, into ms. */
 export function parseDuration(text: string): number {
-  const match = /^(0|[1-9]\d*)(ms|s|m|h|d)$/.exec(text);
-  if (!match) {
+  const ms = readDurationMs(text);
+  if (ms === undefined) {
     throw new RangeError(
       `${quote(text)} is not a time: ` +
         `write a whole number and a unit (ms, s, m, h or d), such as "60s"`,
     );
   }
-  const ms = Number(match[1]) * UNITS_MS[match[2]!]!;
   if (ms > MAX_DURATION_MS) {
     throw new RangeError(`${quote(text)} is too long: the most is "36500d"`);
   }
@@ -99,12 +92,6 @@ export function formatListen(listen: ListenAddress): string {
   return hostname.includes(":")
     ? `[${hostname}]:${port}`
     : `${hostname}:${port}`;
-}
-
-/** Whether only this host can reach an address: `127.0.0.0/8` or `::1` (RFC 6890). */
-export function isLoopback(hostname: string): boolean {
-  const { family, value } = parseAddress(hostname);
-  return family === 4 ? value >> 24n === 127n : value === 1n;
 }
 
 /** Parses an address into its canonical text. */

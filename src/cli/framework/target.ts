@@ -1,7 +1,7 @@
 import { IDENTITY, SOCKET, URL_FLAG } from "./client.ts";
 import type { AgentTarget } from "./io.ts";
 import type { Flag, FlagValues } from "./flag.ts";
-import { isThisHost } from "./tls_flags.ts";
+import { isThisHost } from "../../net/host.ts";
 
 /**
  * Reads which agent is called, and as whom. What stands on the command line
@@ -22,15 +22,14 @@ export function readTarget(call: FlagValues): AgentTarget {
       ? { socketPath: call.value(SOCKET) }
       : { identity };
   }
-  const { protocol, hostname } = new URL(url);
-  if (protocol === "https:") {
+  if (url.startsWith("https:")) {
     if (identity !== undefined) return { identity, url };
     throw call.usage(
       `${call.originOf(URL_FLAG)}: "${url}" asks who calls: ` +
         "name an identity with --identity; stellar-net identity create makes one",
     );
   }
-  if (!isThisHost(hostname)) {
+  if (!isThisHost(url)) {
     throw call.usage(
       `${call.originOf(URL_FLAG)}: "${url}" is plain text: write "https://"` +
         (identity === undefined

@@ -1,5 +1,6 @@
 import type { AgentSecurity } from "../../config/config.ts";
-import { isLoopback, parsePath, parseSwitch } from "./flags.ts";
+import { isThisHost } from "../../net/host.ts";
+import { parsePath, parseSwitch } from "./flags.ts";
 import type { Flag, FlagValues } from "./flag.ts";
 
 // What an agent and the others know each other by.
@@ -98,30 +99,18 @@ export function checkJoin(
   },
 ): void {
   for (const url of join) {
-    const { protocol, hostname } = new URL(url);
-    const isSecure = protocol === "https:";
+    const isSecure = url.startsWith("https:");
     if (security.kind === "none" && isSecure) {
       throw call.usage(
         `${call.originOf(flag)}: "${url}" is TLS, which does not go with ` +
           '--insecure: write "http://", or remove --insecure',
       );
     }
-    if (security.kind === "none" || isSecure || isThisHost(hostname)) continue;
+    if (security.kind === "none" || isSecure || isThisHost(url)) continue;
     throw call.usage(
       `${call.originOf(flag)}: "${url}" is plain text: ` +
         'write "https://", or add --insecure, for labs',
     );
-  }
-}
-
-/** Whether a URL's host is this one. Names of others are not looked up. */
-export function isThisHost(hostname: string): boolean {
-  if (hostname === "localhost") return true;
-  try {
-    return isLoopback(hostname.replace(/^\[|\]$/g, ""));
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return false;
   }
 }
 

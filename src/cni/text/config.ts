@@ -1,3 +1,4 @@
+import { readDurationMs } from "../../base/duration.ts";
 import {
   describe,
   invalidKey,
@@ -18,11 +19,6 @@ export const DEFAULT_SOCKET = "/run/stellar-net/agent.sock";
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
 const MAX_TIMEOUT_MS = 3_600_000;
-const UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-};
 
 /** What every command reads of the configuration. */
 export interface NetworkConfig {
@@ -134,9 +130,8 @@ function parsePeer(ipam: JsonObject): { node: string; peer: string } {
 function parseTimeout(value: unknown): number {
   const text = readString(value, "ipam.timeout");
   if (text === undefined) return DEFAULT_TIMEOUT_MS;
-  const match = /^([1-9]\d{0,7})(ms|s|m)$/.exec(text);
-  const ms = match ? Number(match[1]) * UNITS_MS[match[2]!]! : Infinity;
-  if (ms <= MAX_TIMEOUT_MS) return ms;
+  const ms = readDurationMs(text) ?? 0;
+  if (ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;
   throw invalidKey(
     "ipam.timeout",
     `${

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import {
   formatListen,
-  isLoopback,
   parseChoice,
   parseDuration,
   parseInteger,
@@ -112,11 +111,4 @@ Deno.test("formatListen() writes what parseListen() reads", () => {
   for (const text of ["127.0.0.1:9000", "[::1]:0", "[fd00::1]:80"]) {
     assert.equal(formatListen(parseListen(text)), text);
   }
-});
-
-Deno.test("isLoopback() knows what only this host reaches", () => {
-  const hosts = ["127.0.0.1", "127.255.0.9", "::1"];
-  const others = ["0.0.0.0", "128.0.0.1", "126.255.255.255", "::", "::2"];
-  assert.deepEqual(hosts.filter(isLoopback), hosts);
-  assert.deepEqual(others.filter(isLoopback), []);
 });

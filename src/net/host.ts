@@ -1,0 +1,15 @@
+/** The host of a URL: a name, or an address without the brackets of IPv6. */
+export function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+/** Whether only this host can reach a canonical address: `127.0.0.0/8` or `::1` (RFC 6890). */
+export function isLoopback(address: string): boolean {
+  return address === "::1" || /^127(?:\.\d{1,3}){3}$/.test(address);
+}
+
+/** Whether a URL leads to this host: `localhost` or a loopback address. Other names are not looked up. */
+export function isThisHost(url: string): boolean {
+  const host = hostOf(url);
+  return host === "localhost" || isLoopback(host);
+}
