@@ -1,3 +1,4 @@
+import { readRecord } from "../base/json_reader.ts";
 import { NetError } from "../base/error.ts";
 import type { IdentityFile, IdentityFiles } from "./files/identity_files.ts";
 import type { Address } from "../net/address.ts";
@@ -7,7 +8,6 @@ import { readIdentity } from "./pki/certificate_identity.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import { parsePem } from "./pki/pem.ts";
 import { readRevocationRecord, readTrustRecord } from "./pki/records.ts";
-import { RecordReader } from "./pki/record_reader.ts";
 import { parseTokenId } from "./pki/token.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
@@ -111,7 +111,7 @@ function readChain(chain: string): OwnCertificate {
 }
 
 function readTrust(text: string): Pick<IdentityState, "trust" | "tokenId"> {
-  const reader = new RecordReader("trust", JSON.parse(text));
+  const reader = readRecord("trust", JSON.parse(text));
   const state = {
     trust: {
       authorities: reader.list("authorities", readTrustRecord),

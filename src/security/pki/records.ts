@@ -1,10 +1,10 @@
+import { type JsonReader, readRecord } from "../../base/json_reader.ts";
 import { parseId, parseNodeName, parseText } from "../../base/names.ts";
 import type { AuthorityRecord, TrustRecord } from "./authority.ts";
 import type { IssuedRecord } from "./certificate.ts";
 import { parseFingerprint } from "./fingerprint.ts";
 import { parseRole } from "./identity.ts";
 import { parseOnePem } from "./pem.ts";
-import { RecordReader } from "./record_reader.ts";
 import { parseSerial, type RevocationRecord } from "./revocation.ts";
 import { parseTokenId } from "./token.ts";
 import { readVerifier, type TokenVerifier } from "./token_proof.ts";
@@ -17,7 +17,7 @@ import type { TokenRecord, TokenUse } from "./token_record.ts";
 
 /** Reads an authority, its key included. */
 export function readAuthorityRecord(value: unknown): AuthorityRecord {
-  const reader = new RecordReader("authority", value);
+  const reader = readRecord("authority", value);
   const record = {
     ...trustFields(reader),
     privateKey: reader.text(
@@ -31,7 +31,7 @@ export function readAuthorityRecord(value: unknown): AuthorityRecord {
 
 /** Reads the public part of an authority. */
 export function readTrustRecord(value: unknown): TrustRecord {
-  const reader = new RecordReader("trusted authority", value);
+  const reader = readRecord("trusted authority", value);
   const record = trustFields(reader);
   reader.end();
   return record;
@@ -39,7 +39,7 @@ export function readTrustRecord(value: unknown): TrustRecord {
 
 /** Reads a certificate that was issued. */
 export function readIssuedRecord(value: unknown): IssuedRecord {
-  const reader = new RecordReader("issued certificate", value);
+  const reader = readRecord("issued certificate", value);
   const record: IssuedRecord = {
     serial: reader.text("serial", parseSerial),
     role: reader.text("role", parseRole),
@@ -55,7 +55,7 @@ export function readIssuedRecord(value: unknown): IssuedRecord {
 
 /** Reads a revocation. */
 export function readRevocationRecord(value: unknown): RevocationRecord {
-  const reader = new RecordReader("revocation", value);
+  const reader = readRecord("revocation", value);
   const kind = reader.text("kind");
   const common = {
     revokedAtMs: reader.count("revokedAtMs"),
@@ -69,7 +69,7 @@ export function readRevocationRecord(value: unknown): RevocationRecord {
 
 /** Reads a join token. */
 export function readTokenRecord(value: unknown): TokenRecord {
-  const reader = new RecordReader("join token", value);
+  const reader = readRecord("join token", value);
   const record: TokenRecord = {
     id: reader.text("id", parseTokenId),
     verifier: reader.nested("verifier", readTokenVerifier),
@@ -88,7 +88,7 @@ export function readTokenRecord(value: unknown): TokenRecord {
 }
 
 function readTokenVerifier(value: unknown): TokenVerifier {
-  const reader = new RecordReader("verifier", value);
+  const reader = readRecord("verifier", value);
   const verifier = {
     salt: reader.text("salt"),
     storedKey: reader.text("storedKey"),
@@ -98,7 +98,7 @@ function readTokenVerifier(value: unknown): TokenVerifier {
 }
 
 function readTokenUse(value: unknown): TokenUse {
-  const reader = new RecordReader("use", value);
+  const reader = readRecord("use", value);
   const use = {
     name: reader.text("name", parseNodeName),
     keyFingerprint: reader.text("keyFingerprint", fingerprint),
@@ -108,7 +108,7 @@ function readTokenUse(value: unknown): TokenUse {
   return use;
 }
 
-function trustFields(reader: RecordReader): TrustRecord {
+function trustFields(reader: JsonReader): TrustRecord {
   return {
     clusterId: reader.text("clusterId", parseId),
     generation: reader.count("generation", 1),
@@ -125,7 +125,7 @@ function trustFields(reader: RecordReader): TrustRecord {
 function revocation(
   kind: string,
   parts: {
-    readonly reader: RecordReader;
+    readonly reader: JsonReader;
     readonly common: Pick<
       RevocationRecord,
       "revokedAtMs" | "reason" | "untilMs"
