@@ -10,8 +10,7 @@ import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
 import { statSocket } from "../system/stat_socket.ts";
-import { askAgent } from "../api/client/ask_agent.ts";
-import { Peers } from "../api/client/peers.ts";
+import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";
 

@@ -3,8 +3,10 @@ import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import { Operators } from "../security/operators.ts";
 import { enrol, renew } from "../api/client/enrolment.ts";
-import { openIdentityTransport } from "../api/client/identity_transport.ts";
-import { createOperatorTransport } from "../api/client/operator_transport.ts";
+import {
+  createOperatorTransport,
+  openIdentityTransport,
+} from "../api/client/operator_transport.ts";
 import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { readTokenFile } from "./token_file.ts";
 

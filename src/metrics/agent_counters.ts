@@ -6,7 +6,7 @@ import type {
   CommitSize,
   ReleaseCause,
 } from "../base/agent_metrics.ts";
-import { Tally } from "./tally.ts";
+import { Tally } from "./series.ts";
 
 /** Bounds in seconds: an allocation is one commit, and shares it under load. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25]

@@ -3,7 +3,7 @@ import type { RegistryLink } from "../member/member.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import { labelValue } from "./agent_counters.ts";
-import type { ReadMetric, Sample } from "./reading.ts";
+import type { ReadMetric, Sample } from "./series.ts";
 
 /** How an agent is doing, as far as it is shown. */
 export interface AgentReading {

@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { CallMetrics } from "./call_metrics.ts";
-import { Tally } from "./tally.ts";
+import { Tally } from "./series.ts";
 
 type Method = Parameters<CallMetrics["ended"]>[0];
 

@@ -1,4 +1,4 @@
-import type { ReadMetric } from "./reading.ts";
+import type { ReadMetric } from "./series.ts";
 
 /** What a process takes. Undefined: the system does not say. */
 export interface ProcessReading {

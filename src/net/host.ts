@@ -1,3 +1,5 @@
+const MAPPED = "::ffff:";
+
 /** The host of a URL: a name, or an address without the brackets of IPv6. */
 export function hostOf(url: string): string {
   return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
@@ -12,4 +14,14 @@ export function isLoopback(address: string): boolean {
 export function isThisHost(url: string): boolean {
   const host = hostOf(url);
   return host === "localhost" || isLoopback(host);
+}
+
+/** A host as a URL has it: an IPv6 address in brackets. */
+export function formatHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** A peer's address without the prefix that a socket of both families puts before IPv4 (RFC 4291 section 2.5.5.2). */
+export function unmapAddress(text: string): string {
+  return text.startsWith(MAPPED) ? text.slice(MAPPED.length) : text;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Counter, Registry } from "prom-client";
-import { Tally } from "../../src/metrics/tally.ts";
+import { Tally } from "../../src/metrics/series.ts";
 import { valuesOf } from "../support/exposition.ts";
 
 Deno.test("Tally hands on what was counted, once", async () => {

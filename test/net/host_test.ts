@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { hostOf, isLoopback, isThisHost } from "../../src/net/host.ts";
+import {
+  formatHost,
+  hostOf,
+  isLoopback,
+  isThisHost,
+  unmapAddress,
+} from "../../src/net/host.ts";
 
 Deno.test("isLoopback() knows the addresses that only this host reaches", () => {
   const loopback = ["127.0.0.1", "127.255.255.255", "::1"];
@@ -21,4 +27,14 @@ Deno.test("isThisHost() takes localhost and loopback in any form, and no other n
 Deno.test("hostOf() removes the brackets of IPv6", () => {
   assert.equal(hostOf("https://[fd00::1]:9000"), "fd00::1");
   assert.equal(hostOf("https://node1:9000"), "node1");
+});
+
+Deno.test("formatHost() puts IPv6 in brackets", () => {
+  assert.equal(formatHost("fd00::1"), "[fd00::1]");
+  assert.equal(formatHost("198.18.0.1"), "198.18.0.1");
+});
+
+Deno.test("unmapAddress() strips the prefix of a mapped IPv4 address", () => {
+  assert.equal(unmapAddress("::ffff:198.18.0.1"), "198.18.0.1");
+  assert.equal(unmapAddress("::1"), "::1");
 });

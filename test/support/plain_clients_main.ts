@@ -4,7 +4,7 @@
  */
 import { connectRaw, type RawClient } from "./raw_client.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { callerOf } from "../../src/api/access/caller.ts";
+import { callerOf } from "../../src/api/access/call_context.ts";
 import { createRpcServer } from "../../src/api/server/server.ts";
 import { http1Call } from "./stub_network.ts";
 

@@ -6,7 +6,7 @@ import type {
 } from "@connectrpc/connect";
 import type { AuditLog } from "../../audit/audit.ts";
 import { CallAudit } from "./call_audit.ts";
-import { callerOf } from "./caller.ts";
+import { callerOf } from "./call_context.ts";
 import { findRefusal, permissionOf } from "./permissions.ts";
 
 /** What calls are authorised and recorded with. */

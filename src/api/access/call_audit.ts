@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import type { AuditLog, AuditRecord } from "../../audit/audit.ts";
 import type { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
-import { type Caller, formatCaller } from "./caller.ts";
+import { type Caller, formatCaller } from "./call_context.ts";
 import { fromConnectError, toConnectError } from "../messages/errors.ts";
 import { permissionOf, textOf } from "./permissions.ts";
 

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
-import { type Caller, describeCaller } from "./caller.ts";
+import { type Caller, describeCaller } from "./call_context.ts";
 
 const OPERATOR =
   "use --identity with an operator's certificate (stellar-net token create --role operator)";

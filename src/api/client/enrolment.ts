@@ -1,23 +1,24 @@
-import { hostOf } from "../../net/host.ts";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { isIP } from "node:net";
 import {
   connect,
   type DetailedPeerCertificate,
   type TLSSocket,
 } from "node:tls";
-import { createClient, type Transport } from "@connectrpc/connect";
 import { NetError } from "../../base/error.ts";
 import {
   type Credentials as CredentialsMessage,
   IdentityService,
 } from "../../gen/stellar/net/v1/identity_pb.ts";
+import { formatAddress } from "../../net/address.ts";
+import { hostOf } from "../../net/host.ts";
 import type {
   Enroller,
   EnrolOrder,
   SigningOrder,
 } from "../../security/enroller.ts";
-import type { Credentials } from "../../security/trust.ts";
-import { formatAddress } from "../../net/address.ts";
+import { readIdentity } from "../../security/pki/certificate_identity.ts";
+import { fingerprintOf } from "../../security/pki/fingerprint.ts";
 import {
   type FirstContact,
   verifyFirstContact,
@@ -27,11 +28,17 @@ import {
   proveToken,
   signingRequestDigest,
 } from "../../security/pki/token_proof.ts";
-import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
+import type { Credentials } from "../../security/trust.ts";
 import { readTrust, roleMessage } from "../messages/identity.ts";
-import { isKeyMissing, NO_KEY } from "../tls/explain.ts";
-import { NewcomerCredentials } from "../tls/newcomer_credentials.ts";
 import { closeTlsAgent } from "../tls/agent.ts";
+import type {
+  Recognition,
+  ShownCertificate,
+  TlsCredentials,
+  TlsMaterial,
+} from "../tls/credentials.ts";
+import { isKeyMissing, NO_KEY } from "../tls/explain.ts";
+import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
 
 /** How long the first look at a server may take, in ms. */
 const LOOK_TIMEOUT_MS = 5_000;
@@ -234,4 +241,65 @@ function damaged(cause: RangeError): NetError {
     `Cannot use what the registry answered: ${cause.message}`,
     { cause },
   );
+}
+
+/**
+ * What a newcomer shows, which is nothing, and knows a server by: the
+ * authority that its token names. All connections have to be to the one server.
+ */
+export class NewcomerCredentials implements TlsCredentials {
+  readonly material: TlsMaterial;
+  readonly acceptsNewcomers = false;
+  readonly place = "";
+  readonly #clusterId: string;
+  #serverFingerprint = "";
+
+  constructor({ server, authority }: FirstContact) {
+    this.material = { cert: "", key: "", ca: authority };
+    this.#clusterId = server.clusterId;
+  }
+
+  /** Of the server's certificate, as it was shown; empty before that. */
+  get serverFingerprint(): string {
+    return this.#serverFingerprint;
+  }
+
+  /** TLS has verified who signed the certificate, that it is in time, and for whom. */
+  recognize({ der }: ShownCertificate): Recognition {
+    try {
+      const identity = readIdentity(der);
+      const fingerprint = fingerprintOf(der);
+      const { role, clusterId } = identity;
+      if (role !== "node" || clusterId !== this.#clusterId) {
+        return refuse(`it is for ${role} of cluster "${clusterId}"`);
+      }
+      if (![fingerprint, ""].includes(this.#serverFingerprint)) {
+        return refuse("it is another one than before: try again");
+      }
+      this.#serverFingerprint = fingerprint;
+      return { kind: "member", identity };
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return refuse(error.message);
+    }
+  }
+
+  fault(): string {
+    return "";
+  }
+
+  warnings(): string[] {
+    return [];
+  }
+
+  onChange(): () => void {
+    return () => {};
+  }
+}
+
+function refuse(what: string): Recognition {
+  return {
+    kind: "refused",
+    why: `Cannot trust the server's certificate: ${what}`,
+  };
 }

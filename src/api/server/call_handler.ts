@@ -9,14 +9,17 @@ import {
 } from "@connectrpc/connect-node";
 import { getLogger } from "@logtape/logtape";
 import { quote } from "../../net/address.ts";
-import { CallValues, type Connection } from "../access/connection.ts";
+import {
+  CallValues,
+  type Connection,
+  undoUndelivered,
+} from "../access/call_context.ts";
 import { clampDeadline } from "./deadline.ts";
-import { undoUndelivered } from "../access/undelivered.ts";
 import { encodeGrpcMessage } from "./envelope.ts";
 import { refuseMalformed } from "./malformed.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { Monitor } from "./monitor.ts";
-import type { OpenCall, OpenCalls } from "../limits/open_calls.ts";
+import type { OpenCall, OpenCalls } from "../limits/in_flight.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];
 /** A request of HTTP/1.1 or HTTP/2. */

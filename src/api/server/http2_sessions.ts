@@ -12,9 +12,9 @@ import {
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
-import { type Connection, LOST_CONNECTION } from "../access/connection.ts";
+import { type Connection, LOST_CONNECTION } from "../access/call_context.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import type { Refusals } from "../limits/refusals.ts";
+import type { Refusals } from "../limits/clients.ts";
 
 /** Request Header Fields Too Large (RFC 6585). */
 const TOO_LARGE_STATUS = 431;

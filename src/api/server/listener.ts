@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import {
   createServer,
   type IncomingMessage,
@@ -5,12 +6,12 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
-import { getLogger } from "@logtape/logtape";
-import { isLoopback } from "../../net/host.ts";
-import type { ClientLimits, ClientShare } from "../limits/client_limits.ts";
-import { type Connection, LOST_CONNECTION } from "../access/connection.ts";
+import { type ErrorCode, NetError } from "../../base/error.ts";
+import type { ListenAddress } from "../../config/config.ts";
+import { formatHost, isLoopback, unmapAddress } from "../../net/host.ts";
+import { type Connection, LOST_CONNECTION } from "../access/call_context.ts";
+import type { ClientLimits, ClientShare, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import type { Refusals } from "../limits/refusals.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
 import { TlsHandshakes } from "../tls/handshakes.ts";
 
@@ -31,8 +32,6 @@ const SOCKET_CONNECTION: Connection = {
   serverFingerprint: "",
   share: undefined,
 };
-/** An IPv4 address in the form of IPv6, as sockets of both families have it. */
-const MAPPED = "::ffff:";
 
 /** Options of a listener. */
 export interface ListenerOptions {
@@ -154,7 +153,7 @@ export class Listener {
       this.#sniff(socket, SOCKET_CONNECTION);
       return;
     }
-    const address = addressOf(socket);
+    const address = unmapAddress(socket.remoteAddress ?? "");
     const isLocal = isLoopback(address);
     const entry = isLocal ? undefined : this.#enter(socket, address);
     if (!isLocal && !entry) {
@@ -240,12 +239,6 @@ export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
   return length === PREFACE.length ? "whole" : "partial";
 }
 
-function addressOf({ remoteAddress = "" }: Socket): string {
-  return remoteAddress.startsWith(MAPPED)
-    ? remoteAddress.slice(MAPPED.length)
-    : remoteAddress;
-}
-
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(a.length + b.length);
   bytes.set(a);
@@ -259,3 +252,52 @@ function formatRefusal(error: NodeJS.ErrnoException): string {
 }
 
 function ignore(): void {}
+
+/** What keeps an agent from listening, by code of bind(2): its kind, and a way out with a flag. */
+const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  EADDRINUSE: [
+    "failed_precondition",
+    "another process listens there; stop it, or name another port with FLAG",
+  ],
+  EADDRNOTAVAIL: [
+    "failed_precondition",
+    "no interface of this host has that address; name another with FLAG",
+  ],
+  EACCES: [
+    "permission_denied",
+    "no permission to take that port; run the agent as root, or name a port above 1023 with FLAG",
+  ],
+};
+
+/**
+ * Starts a listener on a TCP address. The answer has the port that was taken.
+ *
+ * @param options `flag`: the one that names the address, for messages
+ * @throws {NetError} naming the address and what is in the way
+ */
+export async function listenOnTcp(
+  listener: Listener,
+  address: ListenAddress,
+  options: { readonly flag: string },
+): Promise<ListenAddress> {
+  const { hostname, port } = address;
+  try {
+    const bound = await listener.listen({ host: hostname, port });
+    return { hostname, port: (bound as { readonly port: number }).port };
+  } catch (error) {
+    listener.stop();
+    const { code } = error as { readonly code?: string };
+    // Deno 2.9.6 has EINVAL in place of EADDRNOTAVAIL.
+    const [kind, what] = OBSTACLES[
+      code === "EINVAL" ? "EADDRNOTAVAIL" : code ?? ""
+    ] ??
+      ["failed_precondition", (error as Error).message];
+    throw new NetError(
+      kind,
+      `Cannot listen on "${formatHost(hostname)}:${port}": ${
+        what.replace("FLAG", options.flag)
+      }`,
+      { cause: error },
+    );
+  }
+}

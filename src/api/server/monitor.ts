@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Condition } from "../../agent/readiness.ts";
-import type { Caller } from "../access/caller.ts";
+import type { Caller } from "../access/call_context.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 

@@ -13,9 +13,12 @@ import {
 } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { getLogger } from "@logtape/logtape";
-import type { ClientShare } from "../limits/client_limits.ts";
-import { CallValues, type Connection } from "../access/connection.ts";
-import { undoUndelivered } from "../access/undelivered.ts";
+import type { ClientShare } from "../limits/clients.ts";
+import {
+  CallValues,
+  type Connection,
+  undoUndelivered,
+} from "../access/call_context.ts";
 import {
   entries,
   formatGrpcStatus,
@@ -26,7 +29,7 @@ import {
 import { toConnectError } from "../messages/errors.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { CallMetrics } from "../../metrics/call_metrics.ts";
-import type { OpenCall, OpenCalls } from "../limits/open_calls.ts";
+import type { OpenCall, OpenCalls } from "../limits/in_flight.ts";
 import type { Tracing } from "./tracing.ts";
 
 /** A unary method and what implements it. */

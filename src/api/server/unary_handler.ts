@@ -5,7 +5,7 @@ import {
   createServiceImplSpec,
   type MethodImplSpec,
 } from "@connectrpc/connect";
-import type { Connection } from "../access/connection.ts";
+import type { Connection } from "../access/call_context.ts";
 import {
   UnaryCall,
   type UnaryCallOptions,

@@ -11,7 +11,7 @@ import type {
 } from "@connectrpc/connect";
 import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
-import { callerOf, describeCaller } from "../access/caller.ts";
+import { callerOf, describeCaller } from "../access/call_context.ts";
 import { ASK_HEADER } from "../client/operator_transport.ts";
 import type { Peer } from "../client/peers.ts";
 import { allowsNode, permissionOf } from "../access/permissions.ts";

@@ -13,7 +13,7 @@ import { type Address, parseAddress } from "../../net/address.ts";
 import type { PeerIdentity, Role } from "../../security/pki/identity.ts";
 import { parseSerial } from "../../security/pki/revocation.ts";
 import { parseTokenId } from "../../security/pki/token.ts";
-import { callerOf, SERVER_FINGERPRINT } from "../access/caller.ts";
+import { callerOf, SERVER_FINGERPRINT } from "../access/call_context.ts";
 import {
   authorityMessage,
   certificateMessage,

@@ -16,7 +16,7 @@ import {
 } from "../../base/names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../messages/addresses.ts";
-import { undoUnlessDelivered } from "../access/undelivered.ts";
+import { undoUnlessDelivered } from "../access/call_context.ts";
 import {
   parseField,
   parseLimit,

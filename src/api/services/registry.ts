@@ -1,28 +1,34 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { RegistryHost } from "../../registry/host.ts";
-import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
-import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
+import type { Agent } from "../../agent/agent.ts";
 import {
   parseApiUrl,
   parseId,
   parseNodeName,
   parseText,
 } from "../../base/names.ts";
+import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { formatAddress, parseAddress, quote } from "../../net/address.ts";
-import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
+import {
+  comparePrefixes,
+  formatPrefix,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
+import type { RegistryHost } from "../../registry/host.ts";
+import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
+import { callerOf } from "../access/call_context.ts";
 import {
   allocationMessage,
   networkMessage,
   routeMessage,
   subnetMessage,
 } from "../messages/addresses.ts";
+import { parseField, parseOptional } from "../messages/fields.ts";
 import {
   encodedWatchMessage,
   nodeMessage,
   watchMessage,
 } from "../messages/nodes.ts";
-import { callerOf } from "../access/caller.ts";
-import { parseField, parseOptional } from "../messages/fields.ts";
 
 /** How many allocations a page of a handover has. */
 const HANDOVER_PAGE = 1000;
@@ -241,4 +247,32 @@ function parseReached(text: string, context: HandlerContext): string {
       quote(text)
     } is plain text, and this node was let in over TLS: it has to be "https://"`,
   );
+}
+
+/**
+ * What an agent that has joined answers of the registry's service when the
+ * registry is out of reach: what it knows of the cluster.
+ */
+export function createJoinedRegistry(
+  { member }: Agent,
+): Pick<
+  ServiceImpl<typeof RegistryService>,
+  "listNetworks" | "listNodes" | "listRoutes"
+> {
+  return {
+    listNetworks: () => ({
+      networks: (member.cluster?.networks ?? []).map(networkMessage),
+      clusterId: member.cluster?.clusterId ?? "",
+    }),
+    listNodes: () => ({
+      nodes: [...member.view.nodes.values()]
+        .sort((a, b) => a.name < b.name ? -1 : 1)
+        .map(nodeMessage),
+    }),
+    listRoutes: () => ({
+      routes: [...member.view.routes.values()]
+        .sort((a, b) => comparePrefixes(a.destination, b.destination))
+        .map(routeMessage),
+    }),
+  };
 }

@@ -15,8 +15,7 @@ import { type ForwardedCall, forwarding } from "./forward.ts";
 import { createAgent, type ProcessInfo } from "./agent.ts";
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
-import { createJoinedRegistry } from "./joined_registry.ts";
-import { createRegistry } from "./registry.ts";
+import { createJoinedRegistry, createRegistry } from "./registry.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
 import type { Peer, Peers } from "../client/peers.ts";
 

@@ -3,12 +3,10 @@ import { X509Certificate } from "node:crypto";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { getLogger } from "@logtape/logtape";
 import { fingerprintOf } from "../../security/pki/fingerprint.ts";
-import type { Caller } from "../access/caller.ts";
-import type { ClientKind, ClientLimits } from "../limits/client_limits.ts";
-import type { Connection } from "../access/connection.ts";
+import type { Caller, Connection } from "../access/call_context.ts";
+import type { ClientKind, ClientLimits, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import { type LiveClient, LiveClients } from "./live_clients.ts";
-import type { Refusals } from "../limits/refusals.ts";
+import { type LiveClient, LiveClients } from "./connected_clients.ts";
 import type {
   ShownCertificate,
   TlsCredentials,

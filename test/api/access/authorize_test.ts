@@ -17,7 +17,7 @@ import {
   CALLER,
   type Caller,
   formatCaller,
-} from "../../../src/api/access/caller.ts";
+} from "../../../src/api/access/call_context.ts";
 import { errorInterceptor } from "../../../src/api/messages/errors.ts";
 import { collectLogs } from "../../support/collect_logs.ts";
 

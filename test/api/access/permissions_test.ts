@@ -22,7 +22,7 @@ import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts"
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
 import { NetError } from "../../../src/base/error.ts";
 import { authorized, authorizing } from "../../../src/api/access/authorize.ts";
-import { CALLER, type Caller } from "../../../src/api/access/caller.ts";
+import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import { PERMISSIONS } from "../../../src/api/access/permissions.ts";
 import {
   callGrpc,

@@ -3,7 +3,10 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { NetError } from "../../../src/base/error.ts";
 import { AgentService } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { callerOf, formatCaller } from "../../../src/api/access/caller.ts";
+import {
+  callerOf,
+  formatCaller,
+} from "../../../src/api/access/call_context.ts";
 import {
   ASK_HEADER,
   createOperatorTransport,

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { ClientLimits } from "../../../src/api/limits/client_limits.ts";
+import { ClientLimits, Refusals } from "../../../src/api/limits/clients.ts";
 import { DEFAULT_LIMITS } from "../../../src/api/limits/limits.ts";
-import { Refusals } from "../../../src/api/limits/refusals.ts";
 import { collectLogs } from "../../support/collect_logs.ts";
 
 const LIMITS = {

@@ -13,7 +13,7 @@ import {
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { Role } from "../../../src/security/pki/identity.ts";
-import { CALLER, type Caller } from "../../../src/api/access/caller.ts";
+import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import { errorInterceptor } from "../../../src/api/messages/errors.ts";
 import { forwarding } from "../../../src/api/services/forward.ts";
 import {

@@ -29,7 +29,7 @@ import {
   CALLER,
   type Caller,
   SERVER_FINGERPRINT,
-} from "../../../src/api/access/caller.ts";
+} from "../../../src/api/access/call_context.ts";
 import { readTrust } from "../../../src/api/messages/identity.ts";
 import { errorInterceptor } from "../../../src/api/messages/errors.ts";
 import { createIdentity } from "../../../src/api/services/identity.ts";

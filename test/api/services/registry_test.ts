@@ -6,7 +6,7 @@ import {
 } from "@connectrpc/connect";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { PeerIdentity } from "../../../src/security/pki/identity.ts";
-import { CALLER, type Caller } from "../../../src/api/access/caller.ts";
+import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import {
   errorInterceptor,
   fromConnectError,

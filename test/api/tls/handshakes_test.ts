@@ -3,9 +3,8 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { connect } from "node:tls";
 import { publicPart } from "../../../src/security/pki/generations.ts";
-import { ClientLimits } from "../../../src/api/limits/client_limits.ts";
+import { ClientLimits, Refusals } from "../../../src/api/limits/clients.ts";
 import { DEFAULT_LIMITS } from "../../../src/api/limits/limits.ts";
-import { Refusals } from "../../../src/api/limits/refusals.ts";
 import { TlsHandshakes } from "../../../src/api/tls/handshakes.ts";
 import {
   createIdentity,

@@ -10,7 +10,7 @@ import {
   callerOf,
   formatCaller,
   SERVER_FINGERPRINT,
-} from "../../../src/api/access/caller.ts";
+} from "../../../src/api/access/call_context.ts";
 import { Monitor } from "../../../src/api/server/monitor.ts";
 import { createRpcServer } from "../../../src/api/server/server.ts";
 import {

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { getLogger } from "@logtape/logtape";
-import { type Caller, describeCaller } from "../access/caller.ts";
+import { type Caller, describeCaller } from "../access/call_context.ts";
 import { parseCertificates } from "./certificate_fault.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type {

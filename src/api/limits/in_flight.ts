@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { ClientShare } from "./client_limits.ts";
+import type { ClientShare } from "./clients.ts";
 
 /** A call that is under way. */
 export interface OpenCall {
