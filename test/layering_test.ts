@@ -41,7 +41,7 @@ Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
     ["src/store/store.ts", "src/store/deno_kv/deno_kv.ts", /builds adapters/],
     ["src/store/deno_kv/deno_kv.ts", "src/store/store.ts", undefined],
     ["src/store/etcd/etcd.ts", "src/registry/plan/plan.ts", /its engine/],
-    ["src/system/netns.ts", "src/system/deno_netns.ts", /builds adapters/],
+    ["src/system/netns.ts", "src/system/files.ts", /builds adapters/],
     ["src/agent/daemon.ts", "src/system/command.ts", undefined],
     ["src/agent/daemon.ts", "src/system/deno_command.ts", /builds adapters/],
     ["src/routes/ip_routes.ts", "src/agent/agent.ts", /features below it/],

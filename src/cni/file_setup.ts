@@ -3,7 +3,7 @@ import { NetError } from "../base/error.ts";
 import { bundleProgram } from "../build/bundle_program.ts";
 import type { CniSetup, InstallOptions } from "./setup.ts";
 import type { CommandRunner } from "../system/command.ts";
-import { makeSymlink } from "../system/symlink.ts";
+import { makeSymlink } from "../system/files.ts";
 
 const USUAL_DIR = "/opt/cni/bin";
 const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];

@@ -1,8 +1,11 @@
 import type { HostNetwork } from "./network.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import { formatOperation } from "./plan/host_command.ts";
-import { type HostOperation, planHost } from "./plan/host_plan.ts";
-import type { HostState } from "./plan/host_plan.ts";
+import {
+  type HostOperation,
+  type HostState,
+  planHost,
+} from "./plan/host_plan.ts";
 import { describeOperation } from "../routes/plan/ip_batch.ts";
 import { planRoutes } from "../routes/plan/plan.ts";
 

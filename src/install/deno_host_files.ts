@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { NetError } from "../base/error.ts";
 import type { FileOperation, Found } from "./plan/item.ts";
 import type { HostFiles } from "./host_files.ts";
-import { makeSymlink } from "../system/symlink.ts";
+import { makeSymlink } from "../system/files.ts";
 
 /** The bits of a mode that say who may do what (inode(7)). */
 const PERMISSIONS = 0o7777;

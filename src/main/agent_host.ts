@@ -3,13 +3,15 @@ import type { AgentConfig } from "../config/config.ts";
 import { Doctor } from "../doctor/doctor.ts";
 import { HostController } from "../host/controller.ts";
 import { resolveRouteMode } from "../host/route_mode.ts";
-import { DenoCommandRunner } from "../system/deno_command.ts";
-import { DenoCommandFollower } from "../system/deno_command_follower.ts";
+import {
+  DenoCommandFollower,
+  DenoCommandRunner,
+} from "../system/deno_command.ts";
 import { readHostPrefixes } from "../host/host_prefixes.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
-import { statSocket } from "../system/stat_socket.ts";
+import { statSocket } from "../system/files.ts";
 import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";

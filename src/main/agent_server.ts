@@ -3,10 +3,12 @@ import { readState } from "../backup/take.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { checkLive, checkReady } from "../agent/readiness.ts";
 import { findGroup } from "../system/groups.ts";
-import { readKernelFile } from "../system/kernel_file.ts";
+import { readKernelFile } from "../system/files.ts";
 import type { LogRing } from "../system/log_ring.ts";
-import { connectionsPerListener } from "../system/open_files.ts";
-import { readProcessStats } from "../system/process_stats.ts";
+import {
+  connectionsPerListener,
+  readProcessStats,
+} from "../system/process_stats.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";

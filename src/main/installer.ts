@@ -1,8 +1,10 @@
 import { takeDown } from "../host/take_down.ts";
 import { BUILD } from "../build/build_info.ts";
 import type { InstallIo } from "../install/port.ts";
-import { DenoCommandRunner } from "../system/deno_command.ts";
-import { DenoCommandFollower } from "../system/deno_command_follower.ts";
+import {
+  DenoCommandFollower,
+  DenoCommandRunner,
+} from "../system/deno_command.ts";
 import { DenoHostFiles } from "../install/deno_host_files.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";

@@ -1,5 +1,11 @@
 import { NetError } from "../base/error.ts";
-import type { Command, CommandOutput, CommandRunner } from "./command.ts";
+import type {
+  Command,
+  CommandFollower,
+  CommandOutput,
+  CommandRunner,
+  FollowOptions,
+} from "./command.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -16,9 +22,13 @@ export class DenoCommandRunner implements CommandRunner {
 
   async run(command: Command): Promise<CommandOutput> {
     const { program, args, stdin } = command;
-    const child = this.#spawn(command);
+    const child = spawn(command, {
+      stdin: stdin === undefined ? "null" : "piped",
+      signal: AbortSignal.timeout(this.#timeoutMs),
+    });
     try {
-      // At once: a program that says much before it has read all would wait.
+      // Together: a program that prints much before it has read all its input
+      // would block otherwise.
       const [{ code, signal, stdout, stderr }] = await Promise.all([
         child.output(),
         stdin === undefined ? undefined : feed(child, stdin),
@@ -36,40 +46,67 @@ export class DenoCommandRunner implements CommandRunner {
         code,
         stdout: decoder.decode(stdout),
         stderr: decoder.decode(stderr),
+        pid: child.pid,
       };
     } catch (cause) {
       if (cause instanceof NetError) throw cause;
       throw new NetError("unavailable", `Cannot run "${program}"`, { cause });
     }
   }
+}
 
-  #spawn({ program, args, stdin }: Command): Deno.ChildProcess {
+/** Follows programs with `Deno.Command`. */
+export class DenoCommandFollower implements CommandFollower {
+  async *follow(
+    command: Omit<Command, "stdin">,
+    { signal }: FollowOptions,
+  ): AsyncGenerator<string> {
+    if (signal.aborted) return;
+    const child = spawn(command, { stdin: "null" });
+    await using _guard = guard(child);
+    const end = () => kill(child);
+    signal.addEventListener("abort", end, { once: true });
     try {
-      return new Deno.Command(program, {
-        args: [...args],
-        env: { LC_ALL: "C" },
-        stdin: stdin === undefined ? "null" : "piped",
-        stdout: "piped",
-        stderr: "piped",
-        signal: AbortSignal.timeout(this.#timeoutMs),
-      }).spawn();
-    } catch (cause) {
-      throw new NetError(
-        "unavailable",
-        `Cannot run "${program}": ${
-          cause instanceof Deno.errors.NotFound
-            ? "it is not installed"
-            : cause instanceof Deno.errors.NotCapable
-            ? "it was not installed when this process was started"
-            : "it cannot be started"
-        }`,
-        { cause },
-      );
+      for await (const line of mergeLines([child.stdout, child.stderr])) {
+        if (signal.aborted) break;
+        yield line;
+      }
+    } finally {
+      signal.removeEventListener("abort", end);
+      end();
+      await child.status;
     }
   }
 }
 
-/** Writes what a program reads. One that ends without reading it all is no error. */
+function spawn(
+  { program, args }: Command,
+  options: Pick<Deno.CommandOptions, "stdin" | "signal">,
+): Deno.ChildProcess {
+  try {
+    return new Deno.Command(program, {
+      args: [...args],
+      env: { LC_ALL: "C" },
+      stdout: "piped",
+      stderr: "piped",
+      ...options,
+    }).spawn();
+  } catch (cause) {
+    throw new NetError(
+      "unavailable",
+      `Cannot run "${program}": ${
+        cause instanceof Deno.errors.NotFound
+          ? "it is not installed"
+          : cause instanceof Deno.errors.NotCapable
+          ? "it was not installed when this process was started"
+          : "it cannot be started"
+      }`,
+      { cause },
+    );
+  }
+}
+
+/** Writes a program's input. A program that ends without reading all of it is no error. */
 async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   const writer = child.stdin.getWriter();
   try {
@@ -78,4 +115,74 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
+}
+
+/**
+ * Ends a program together with this process, even if this process is killed:
+ * the guard's input ends then. A program that lived on would keep the file
+ * descriptors that it has inherited, such as the socket of an agent that is
+ * gone (node:net opens it without FD_CLOEXEC).
+ *
+ * @returns a disposable for the time when the program has ended
+ */
+function guard({ pid }: Deno.ChildProcess): AsyncDisposable {
+  const guard = spawnGuard(pid);
+  return {
+    async [Symbol.asyncDispose]() {
+      if (!guard) return;
+      guard.kill("SIGKILL");
+      await guard.status;
+      await guard.stdin.close();
+    },
+  };
+}
+
+/** A process that ends another one when its input ends; undefined where it may not be started. */
+function spawnGuard(pid: number): Deno.ChildProcess | undefined {
+  try {
+    return new Deno.Command("sh", {
+      args: ["-c", 'read -r _; kill "$1"', "sh", String(pid)],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  } catch {
+    return undefined;
+  }
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** The lines of several streams, as they come, until all streams have ended. */
+function mergeLines(
+  streams: readonly ReadableStream<Uint8Array<ArrayBuffer>>[],
+): ReadableStream<string> {
+  const abort = new AbortController();
+  return new ReadableStream<string>({
+    async start(controller) {
+      await Promise.allSettled(streams.map((stream) => {
+        let rest = "";
+        const sink = new WritableStream<string>({
+          write(text) {
+            const lines = (rest + text).split("\n");
+            rest = lines.pop()!;
+            for (const line of lines) controller.enqueue(line);
+          },
+          close() {
+            if (rest !== "") controller.enqueue(rest);
+          },
+        });
+        return stream.pipeThrough(new TextDecoderStream())
+          .pipeTo(sink, { signal: abort.signal });
+      }));
+      if (!abort.signal.aborted) controller.close();
+    },
+    cancel: () => abort.abort(),
+  });
 }

@@ -1,8 +1,8 @@
-/** What is known of a network namespace; `gone` only when that is sure. */
+/** Whether a network namespace exists; `gone` only when that is certain. */
 export type NetnsState = "there" | "gone" | "unknown";
 
-/** Looks for the network namespaces of containers. */
+/** Looks up the network namespaces of containers. */
 export interface NetnsLookup {
-  /** Looks for the namespace at a path. Never fails. */
+  /** Looks up the namespace at a path. Never fails. */
   look(path: string): Promise<NetnsState>;
 }

@@ -1,5 +1,5 @@
 import type { Station } from "../lab/station.ts";
-import { DenoCommandFollower } from "../../src/system/deno_command_follower.ts";
+import { DenoCommandFollower } from "../../src/system/deno_command.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** A destination that nothing else uses (RFC 5737). */
@@ -51,13 +51,7 @@ export class RouteMonitor implements AsyncDisposable {
       program: "ip",
       args: ["-n", netns, "monitor", "route"],
     }, { signal: this.#stop.signal });
-    let rest = "";
-    for await (const text of said) {
-      const at = performance.now();
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) this.#take(line, at);
-    }
+    for await (const line of said) this.#take(line, performance.now());
   }
 
   #take(line: string, at: number): void {

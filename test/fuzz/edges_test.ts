@@ -88,7 +88,7 @@ Deno.test("a conflist holds the name of a bridge as it is", async () => {
 
 /** Where shells are named, and why none of them gets to see a name. */
 const SHELLS: Readonly<Record<string, string>> = {
-  "src/system/deno_command_follower.ts":
+  "src/system/deno_command.ts":
     "a fixed script, with the number of a process as its argument",
   "src/build/permissions.ts": "a list of what the executable may run",
   "src/cli/framework/completion.ts": "names of shells to make a script for",

@@ -5,8 +5,10 @@ import type {
   CommandOutput,
   CommandRunner,
 } from "../../src/system/command.ts";
-import { DenoCommandRunner } from "../../src/system/deno_command.ts";
-import { DenoCommandFollower } from "../../src/system/deno_command_follower.ts";
+import {
+  DenoCommandFollower,
+  DenoCommandRunner,
+} from "../../src/system/deno_command.ts";
 
 /** Answers each connection with the address that it comes from. */
 const SOURCE_SERVER = `

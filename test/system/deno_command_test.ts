@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { DenoCommandRunner } from "../../src/system/deno_command.ts";
+import {
+  DenoCommandFollower,
+  DenoCommandRunner,
+} from "../../src/system/deno_command.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 /** More than a pipe holds. */
 const MUCH = "a line of no importance\n".repeat(50_000);
@@ -22,5 +26,91 @@ Deno.test("DenoCommandRunner takes a program as it ends, though it has not read 
     args,
     stdin: MUCH,
   });
-  assert.deepEqual(output, { code: 3, stdout: "", stderr: "no\n" });
+  const { pid = 0, ...rest } = output;
+  assert.deepEqual(rest, { code: 3, stdout: "", stderr: "no\n" });
+  assert.ok(pid > 1);
 });
+
+const SIGNAL = new AbortController().signal;
+
+/** Says its process id, and goes on. */
+const ENDLESS = "echo $$; exec sleep 1000";
+
+Deno.test("DenoCommandFollower yields what a program says to either stream, to its end", async () => {
+  let said = "";
+  for await (
+    const line of follow('echo "$LC_ALL"; echo err >&2; exit 3', SIGNAL)
+  ) said += `${line}\n`;
+  assert.deepEqual(said.split("\n").toSorted(), ["", "C", "err"]);
+});
+
+Deno.test("DenoCommandFollower ends a program that is left", async () => {
+  let pid = "";
+  for await (const text of follow(ENDLESS, SIGNAL)) {
+    pid = text.trim();
+    break;
+  }
+  await assert.rejects(Deno.stat(`/proc/${pid}`), Deno.errors.NotFound);
+});
+
+Deno.test("DenoCommandFollower ends a program, and the sequence, by its signal", async () => {
+  const abort = new AbortController();
+  const pids: string[] = [];
+  for await (const text of follow(ENDLESS, abort.signal)) {
+    pids.push(text.trim());
+    abort.abort();
+  }
+  assert.equal(pids.length, 1);
+  await assert.rejects(Deno.stat(`/proc/${pids[0]}`), Deno.errors.NotFound);
+  for await (const _ of follow(ENDLESS, abort.signal)) assert.fail();
+});
+
+Deno.test("DenoCommandFollower ends a program with this process, however that ends", async () => {
+  const module = import.meta.resolve(
+    "../../src/system/deno_command.ts",
+  );
+  const script = `
+    import { DenoCommandFollower } from "${module}";
+    const command = { program: "sh", args: ["-c", "${ENDLESS}"] };
+    const { signal } = new AbortController();
+    for await (const text of new DenoCommandFollower().follow(command, { signal })) {
+      console.log(text.trim());
+    }`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", script],
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const pid = (await reader.read()).value!.trim();
+  await Deno.stat(`/proc/${pid}`);
+  child.kill("SIGKILL");
+  await child.status;
+  await reader.cancel();
+  await waitFor("the program to end", () => hasEnded(Number(pid)));
+});
+
+Deno.test("DenoCommandFollower names a program that is not installed", async () => {
+  const follower = new DenoCommandFollower();
+  const command = { program: "no-such-program", args: [] };
+  await assert.rejects(
+    follower.follow(command, { signal: SIGNAL }).next(),
+    {
+      code: "unavailable",
+      message: 'Cannot run "no-such-program": it is not installed',
+    },
+  );
+});
+
+/** Whether a process is gone, or waits for its parent to hear of its end (proc(5)). */
+async function hasEnded(pid: number): Promise<boolean> {
+  try {
+    return /\) Z /.test(await Deno.readTextFile(`/proc/${pid}/stat`));
+  } catch {
+    return true;
+  }
+}
+
+function follow(script: string, signal: AbortSignal): AsyncIterable<string> {
+  const command = { program: "sh", args: ["-c", script] };
+  return new DenoCommandFollower().follow(command, { signal });
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DenoCommandRunner } from "../../../src/system/deno_command.ts";
-import { DenoNetns } from "../../../src/system/deno_netns.ts";
+import { DenoNetns } from "../../../src/system/files.ts";
 import { readHostPrefixes } from "../../../src/host/host_prefixes.ts";
 import { makeStateDir } from "../../../src/system/state_dir.ts";
 import { formatPrefix } from "../../../src/net/prefix.ts";
@@ -10,7 +10,12 @@ Deno.test("DenoCommandRunner runs a program in the C locale and passes its input
   const runner = new DenoCommandRunner();
   const args = ["-c", 'cat; printf "$LC_ALL" >&2; exit 3'];
   const output = await runner.run({ program: "sh", args, stdin: "in" });
-  assert.deepEqual(output, { code: 3, stdout: "in", stderr: "C" });
+  const { code, stdout, stderr } = output;
+  assert.deepEqual({ code, stdout, stderr }, {
+    code: 3,
+    stdout: "in",
+    stderr: "C",
+  });
 });
 
 Deno.test("DenoCommandRunner names a program that is not installed", async () => {

@@ -7,14 +7,13 @@ const HOST = new URL("../../src/system/", import.meta.url);
 
 /** What a process prints that looks at files and makes a link. */
 const PROBE = `
-import { isThere, readKernelFile } from "${HOST}kernel_file.ts";
-import { makeSymlink } from "${HOST}symlink.ts";
+import { fileExists, makeSymlink, readKernelFile } from "${HOST}files.ts";
 const [dir] = Deno.args;
 console.log(/^[0-9a-f-]{36}\\n$/.test(await readKernelFile("/proc/sys/kernel/random/boot_id")));
 console.log(/^Max open files/m.test(await readKernelFile("/proc/self/limits")));
 console.log(await readKernelFile("/proc/no-such-file").catch((e) => e.message.includes("No such file")));
 for (const path of ["/proc/self/ns/net", "/proc/4194305/ns/net", dir, dir + "/no"]) {
-  console.log(await isThere(path));
+  console.log(await fileExists(path));
 }
 makeSymlink(dir, dir + "/link");
 console.log(Deno.readLinkSync(dir + "/link") === dir);
