@@ -1,7 +1,6 @@
 import { NetError } from "../base/error.ts";
-import type { Store } from "../store/store.ts";
+import { deleteAll, type Store } from "../store/store.ts";
 import { Allocator } from "./allocator.ts";
-import { deleteAll } from "../store/delete_all.ts";
 import { releasedKey } from "../state/address_records.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 

@@ -4,9 +4,8 @@ import { NodePool } from "./plan/node_pool.ts";
 import { SubnetPool } from "./plan/subnet_pool.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Store } from "../store/store.ts";
+import { deleteAll, type Store } from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
-import { deleteAll } from "../store/delete_all.ts";
 import {
   addressKey,
   allocationPuts,

@@ -7,12 +7,13 @@ import {
 import type { AllocationPlan } from "../addresses/plan/plan.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
-import { type AgentOptions, readInstanceId } from "./agent_options.ts";
 import {
-  type AgentStatus,
-  countCluster,
-  describeStores,
-} from "./agent_status.ts";
+  type AgentOptions,
+  type HostedRegistry,
+  openMember,
+  readInstanceId,
+} from "./open_member.ts";
+import { type AgentStatus, countCluster, describeStores } from "./status.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import { Containers } from "../addresses/containers.ts";
 import {
@@ -22,7 +23,6 @@ import {
   readHistory,
 } from "../addresses/history.ts";
 import type { Member } from "../member/member.ts";
-import { type HostedRegistry, openMember } from "./open_member.ts";
 import { exhausted, notJoined, stillHeld } from "../registry/registry.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { migrateState } from "../state/schema.ts";

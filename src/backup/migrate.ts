@@ -7,24 +7,22 @@ import type {
   MigrationProgress,
   MigrationSummary,
   RegistrySize,
-} from "./migration.ts";
+} from "./port.ts";
 import {
   type Inspection,
   inspectMigration,
+  MARK_CHECKS,
   type MigrationStores,
+  readStoredRegistry,
+  type StoredRegistry,
 } from "./migration_checks.ts";
 import {
   MIGRATING_KEY,
   MOVED_KEY,
   type MovedMark,
 } from "../state/migration_marks.ts";
-import { copyParts, findDifference, measureParts } from "./registry_parts.ts";
+import { copyParts, findDifference, measureParts } from "./migration_copy.ts";
 import { migrateState } from "../state/schema.ts";
-import {
-  MARK_CHECKS,
-  readStoredRegistry,
-  type StoredRegistry,
-} from "./stored_registry.ts";
 
 /** What {@linkcode migrateRegistry} works with. */
 export interface MigrateOptions extends MigrationStores {

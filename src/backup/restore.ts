@@ -1,6 +1,6 @@
 import type { BackupPart } from "./format/read.ts";
 import type { BackupHeader } from "./format/format.ts";
-import type { RestoreSummary } from "./format/restore_summary.ts";
+import type { RestoreSummary } from "./port.ts";
 import { NetError } from "../base/error.ts";
 import { isTokenKey, revokedToken } from "../state/identity_records.ts";
 import type { Entry, JsonValue, Store } from "../store/store.ts";

@@ -10,7 +10,7 @@ import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
-import type { LocalPrefix } from "../registry/plan/state.ts";
+import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import { desiredRoutes } from "../routes/desired.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";

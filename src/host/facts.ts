@@ -1,5 +1,5 @@
 import { hostOf, isLoopback } from "../net/host.ts";
-import type { LocalPrefix } from "../registry/plan/state.ts";
+import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import type { HostNetwork } from "./network.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import {

@@ -1,7 +1,7 @@
 import { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { runDaemon } from "../agent/daemon.ts";
-import { measurePeer } from "../member/measured_peer.ts";
+import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
 import { isThisHost } from "../net/host.ts";
 import { formatGreeting } from "../cli/commands/greeting.ts";

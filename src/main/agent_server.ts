@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { readState } from "../backup/take.ts";
 import type { AgentConfig } from "../config/config.ts";
-import { checkLive, checkReady } from "../agent/readiness.ts";
+import { checkLive, checkReady } from "../agent/status.ts";
 import { findGroup } from "../system/groups.ts";
 import { readKernelFile } from "../system/files.ts";
 import type { LogRing } from "../system/log_ring.ts";

@@ -1,6 +1,6 @@
 import { AuditStore } from "../audit/audit_store.ts";
 import type { AgentConfig } from "../config/config.ts";
-import { measureStore } from "../store/measured_store.ts";
+import { measureStore } from "../store/wrapped_store.ts";
 import { FileReleaseQueue } from "../cni/file_release_queue.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";

@@ -1,9 +1,6 @@
 import { resolve } from "node:path";
 import { migrateRegistry } from "../backup/migrate.ts";
-import type {
-  MigrationRequest,
-  MigrationSummary,
-} from "../backup/migration.ts";
+import type { MigrationRequest, MigrationSummary } from "../backup/port.ts";
 import { makeStateDir } from "../system/state_dir.ts";
 import { openStateFile } from "../store/deno_kv/state_file.ts";
 import type { Store } from "../store/store.ts";

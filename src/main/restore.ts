@@ -1,13 +1,10 @@
 import { resolve } from "node:path";
 import { restoreState } from "../backup/restore.ts";
 import { readBackup } from "../backup/format/read.ts";
-import type {
-  RestoreRequest,
-  RestoreSummary,
-} from "../backup/format/restore_summary.ts";
+import type { RestoreRequest, RestoreSummary } from "../backup/port.ts";
 import { DenoWholeFiles } from "../system/deno_whole_files.ts";
 import { makeStateDir } from "../system/state_dir.ts";
-import { NewStateFile } from "../store/deno_kv/new_state_file.ts";
+import { NewStateFile } from "../store/deno_kv/state_file.ts";
 
 /** Restores a state from a backup. */
 export async function restore(

@@ -6,7 +6,7 @@ import { sleep } from "../base/periodic_task.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
-import type { ClusterConfig } from "../registry/plan/state.ts";
+import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import { hasLeft } from "../registry/registry.ts";
 import { ClusterView } from "../registry/view.ts";
 import type { Trust } from "../security/trust.ts";

@@ -2,8 +2,8 @@ import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../base/error.ts";
 import { sleep } from "../base/periodic_task.ts";
 import type { JoinAnswer, RegistryPeer } from "../registry/peer.ts";
-import type { JoinRequest } from "../registry/plan/join.ts";
-import type { SubnetOwner } from "../registry/plan/settling.ts";
+import type { JoinRequest } from "../registry/plan/join_plan.ts";
+import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
 import type { ClusterEvent, ClusterView } from "../registry/view.ts";
 
 /** A watch that is read. */

@@ -11,8 +11,8 @@ import {
   type RegistryPeer,
   tellLeave,
 } from "../registry/peer.ts";
-import type { JoinRequest } from "../registry/plan/join.ts";
-import type { ClusterConfig } from "../registry/plan/state.ts";
+import type { JoinRequest } from "../registry/plan/join_plan.ts";
+import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import { hasLeft, hasNoSubnet, isFenced } from "../registry/registry.ts";
 import { type ClusterEvent, ClusterView } from "../registry/view.ts";
 import type { Trust } from "../security/trust.ts";

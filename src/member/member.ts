@@ -1,8 +1,8 @@
 import type { Allocators } from "../addresses/allocators.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { NodePlace } from "../registry/peer.ts";
-import type { HostReport } from "../registry/plan/plan.ts";
-import type { ClusterConfig } from "../registry/plan/state.ts";
+import type { HostReport } from "../registry/plan/subnet_plan.ts";
+import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import type { ClusterView } from "../registry/view.ts";
 
 /** What a host says of itself to the registry. */

@@ -1,6 +1,14 @@
-import type { ClusterConfig, RouteRecord } from "../registry/plan/state.ts";
+import type {
+  ClusterConfig,
+  RouteRecord,
+} from "../registry/plan/cluster_state.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import type { JsonValue, Key, Store } from "../store/store.ts";
+import {
+  deleteAll,
+  type JsonValue,
+  type Key,
+  type Store,
+} from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
 import {
   configValue,
@@ -11,7 +19,6 @@ import {
   routeValue,
 } from "../state/cluster_records.ts";
 import type { ClusterNode, ClusterView } from "../registry/view.ts";
-import { deleteAll } from "../store/delete_all.ts";
 import { readRecord } from "../state/address_records.ts";
 
 const PREFIX: Key = ["snapshot"];

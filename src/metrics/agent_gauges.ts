@@ -1,4 +1,4 @@
-import type { AgentStatus } from "../agent/agent_status.ts";
+import type { AgentStatus } from "../agent/status.ts";
 import type { RegistryLink } from "../member/member.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";

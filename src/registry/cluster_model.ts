@@ -1,4 +1,4 @@
-import { type ClusterChange, ClusterState } from "./plan/state.ts";
+import { type ClusterChange, ClusterState } from "./plan/cluster_state.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Change, JsonValue, Store, Version } from "../store/store.ts";
 import {

@@ -4,13 +4,12 @@ import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
 import { sleep } from "../base/periodic_task.ts";
 import type { Carve } from "../net/carve.ts";
-import type { Lifetimes } from "../security/certificates.ts";
-import type { IdentityRegistry } from "../security/identity_registry.ts";
+import { FOREIGN_LIFETIMES, type Lifetimes } from "../security/certificates.ts";
+import { IdentityRegistry } from "../security/identity_registry.ts";
 import type { Trust } from "../security/trust.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
 import { migrateState } from "../state/schema.ts";
 import type { Store } from "../store/store.ts";
-import { hasGivenCertificates, openIdentity } from "./authority.ts";
 import {
   type ClusterLedger,
   createClusterLedger,
@@ -19,12 +18,13 @@ import {
 import { type Clocks, OwnLiveness } from "./liveness.ts";
 import { Membership } from "./nodes.ts";
 import type { AgentIdentity, NodePlace } from "./peer.ts";
-import type { SubnetOwner } from "./plan/settling.ts";
-import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/state.ts";
+import type { SubnetOwner } from "./plan/restore_grace.ts";
+import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/cluster_state.ts";
 import { NodePools } from "./pools.ts";
 import { Registry } from "./registry.ts";
 import { RestoreGrace } from "./restore_grace.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
+import { refuseMarked, UNMOVED } from "../state/migration_marks.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
@@ -281,5 +281,136 @@ export class RegistryHost {
   #isSelf(node: string): boolean {
     const { node: self, isShared } = this.#options;
     return !isShared && node === self;
+  }
+}
+
+/** With what the cluster's authority is opened. */
+export interface IdentityHostOptions {
+  /** The registry's. */
+  readonly store: Store;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** How long certificates last, where it is not as usual. */
+  readonly certificateLifetimes?: Partial<Lifetimes>;
+  /** Whether certificates are an operator's own: then only names are revoked here. */
+  readonly hasGivenCertificates?: boolean;
+}
+
+/**
+ * Opens the cluster's authority. Where certificates are an operator's own, it
+ * is made at once: with it hosts are told which cluster theirs have to be of,
+ * and what is revoked.
+ */
+export async function openIdentity(
+  options: IdentityHostOptions,
+  { registry, cluster }: {
+    readonly registry: Registry;
+    readonly cluster: ClusterConfig;
+  },
+): Promise<IdentityRegistry> {
+  const { store, now, hasGivenCertificates } = options;
+  const lifetimes = hasGivenCertificates
+    ? FOREIGN_LIFETIMES
+    : options.certificateLifetimes;
+  const identity = await IdentityRegistry.open({
+    store,
+    clusterId: cluster.clusterId,
+    now,
+    nodes: {
+      has: async (name) => await registry.node(name) !== undefined,
+      alike: (name) => registry.alike(name),
+      reachedAt: (address, except) => registry.reachedAt(address, except),
+    },
+    ...(lifetimes && { lifetimes }),
+    marks: {
+      checks: UNMOVED,
+      refuse: (entry) => refuseMarked(store, entry),
+    },
+  });
+  if (hasGivenCertificates) await identity.trust();
+  return identity;
+}
+
+/** The error where certificates are an operator's own. */
+export function hasGivenCertificates(): NetError {
+  return new NetError(
+    "failed_precondition",
+    "Cannot use the cluster's own certificates: this agent was started with --tls-cert, --tls-key and --tls-ca; have certificates issued by the authority that signs those",
+  );
+}
+
+/** Time to the next attempt to open it, in ms. */
+const RETRY_MS = 1_000;
+
+/**
+ * The registry in a store that other agents host, too. It is opened as soon as
+ * the store answers: an agent starts, and hands out the addresses of its own
+ * node, while that is out of reach.
+ */
+export class SharedRegistry {
+  readonly #options: RegistryHostOptions;
+  readonly #stop = new AbortController();
+  #host: RegistryHost | undefined;
+  #problem = "it was not asked yet";
+  #opening: Promise<void> = Promise.resolve();
+  readonly #asked = Promise.withResolvers<void>();
+
+  constructor(options: RegistryHostOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined until it is open. */
+  get host(): RegistryHost | undefined {
+    return this.#host;
+  }
+
+  /** @throws {NetError} `unavailable` until it is open */
+  require(): RegistryHost {
+    if (this.#host) return this.#host;
+    throw new NetError(
+      "unavailable",
+      `Cannot reach the registry in ${this.#options.store.url}: ${this.#problem}`,
+    );
+  }
+
+  /** As {@linkcode SharedRegistry.require}, once the store was asked. */
+  async whenAsked(): Promise<RegistryHost> {
+    await this.#asked.promise;
+    return this.require();
+  }
+
+  /** Begins to open it. */
+  start(): void {
+    this.#opening = this.#open();
+  }
+
+  /** Ends it. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#asked.resolve();
+    await this.#opening;
+    await this.#host?.stop();
+  }
+
+  async #open(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        this.#host = await RegistryHost.open(this.#options);
+        this.#host.start();
+        this.#asked.resolve();
+        return;
+      } catch (error) {
+        if (!(error instanceof NetError)) throw error;
+        if (error.message !== this.#problem) {
+          log.warn("Cannot open the registry, trying again: {error}", {
+            error: error.message,
+          });
+        }
+        this.#problem = error.message;
+        this.#asked.resolve();
+      }
+      await sleep(RETRY_MS, signal);
+    }
   }
 }

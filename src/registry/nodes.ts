@@ -4,10 +4,10 @@ import {
   planJoin,
   planRemoval,
   type RemovalRequest,
-} from "./plan/join.ts";
-import type { ClusterPlan } from "./plan/plan.ts";
-import { refuseNewSubnets, type Settling } from "./plan/settling.ts";
-import type { ClusterState, NodeRecord } from "./plan/state.ts";
+} from "./plan/join_plan.ts";
+import type { ClusterPlan } from "./plan/subnet_plan.ts";
+import { refuseNewSubnets, type Settling } from "./plan/restore_grace.ts";
+import type { ClusterState, NodeRecord } from "./plan/cluster_state.ts";
 import { NetError } from "../base/error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";

@@ -2,8 +2,8 @@ import type { Allocation } from "../addresses/plan/allocation.ts";
 import { NetError } from "../base/error.ts";
 import type { Carve } from "../net/carve.ts";
 import type { Prefix } from "../net/prefix.ts";
-import type { JoinRequest } from "./plan/join.ts";
-import type { SubnetOwner } from "./plan/settling.ts";
+import type { JoinRequest } from "./plan/join_plan.ts";
+import type { SubnetOwner } from "./plan/restore_grace.ts";
 import type { ClusterEvent } from "./view.ts";
 
 /** An agent as the registry knows it. */

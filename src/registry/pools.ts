@@ -1,4 +1,4 @@
-import type { JoinRequest } from "./plan/join.ts";
+import type { JoinRequest } from "./plan/join_plan.ts";
 import { NetError } from "../base/error.ts";
 import type { Allocation } from "../addresses/plan/allocation.ts";
 import type { Address } from "../net/address.ts";

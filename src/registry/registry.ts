@@ -6,7 +6,7 @@ import { type Address, formatAddress } from "../net/address.ts";
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
-import { listSubnets, type SubnetListing } from "./plan/listing.ts";
+import { listSubnets, type SubnetListing } from "./plan/subnet_listing.ts";
 import {
   type ClusterPlan,
   type HostReport,
@@ -16,21 +16,21 @@ import {
   planReport,
   planReserve,
   planUnreserve,
-} from "./plan/plan.ts";
+} from "./plan/subnet_plan.ts";
 import { planAddRoute, planDeleteRoute } from "./plan/route_plan.ts";
 import {
   planOwners,
   refuseNewSubnets,
   type Settling,
   type SubnetOwner,
-} from "./plan/settling.ts";
+} from "./plan/restore_grace.ts";
 import type {
   ClusterChange,
   ClusterConfig,
   ClusterState,
   NodeRecord,
   RouteRecord,
-} from "./plan/state.ts";
+} from "./plan/cluster_state.ts";
 
 /** Why a node has no address to give: all are held. */
 export function exhausted({ capacity, subnet }: SubnetUsage): NetError {

@@ -6,7 +6,7 @@ import { capacityOf, usableRange } from "../net/subnet.ts";
 import { type PoolRecord, readPool } from "../state/address_records.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { Clocks } from "./liveness.ts";
-import type { Settling } from "./plan/settling.ts";
+import type { Settling } from "./plan/restore_grace.ts";
 
 /** How far the search for free addresses is moved at most. */
 const MAX_JUMP = 65_536n;

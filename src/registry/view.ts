@@ -1,4 +1,4 @@
-import type { RouteRecord } from "./plan/state.ts";
+import type { RouteRecord } from "./plan/cluster_state.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";

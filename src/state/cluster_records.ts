@@ -4,7 +4,7 @@ import type {
   NodeRecord,
   RouteRecord,
   SubnetRecord,
-} from "../registry/plan/state.ts";
+} from "../registry/plan/cluster_state.ts";
 import { formatAddress, parseAddress } from "../net/address.ts";
 import { createCarve } from "../net/carve.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";

@@ -1,5 +1,5 @@
 import { Agent } from "../../src/agent/agent.ts";
-import type { AgentOptions } from "../../src/agent/agent_options.ts";
+import type { AgentOptions } from "../../src/agent/open_member.ts";
 import type { AllocationRequest } from "../../src/addresses/plan/plan.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Carve, createCarve } from "../../src/net/carve.ts";

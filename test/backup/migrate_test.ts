@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { MigrationProgress } from "../../src/backup/migration.ts";
+import type { MigrationProgress } from "../../src/backup/port.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { owner } from "../addresses/plan/pools.ts";

@@ -4,7 +4,7 @@ import { migrateRegistry } from "../../src/backup/migrate.ts";
 import type {
   MigrationProgress,
   MigrationSummary,
-} from "../../src/backup/migration.ts";
+} from "../../src/backup/port.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";

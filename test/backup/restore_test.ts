@@ -3,7 +3,7 @@ import { readState } from "../../src/backup/take.ts";
 import { restoreState } from "../../src/backup/restore.ts";
 import { SCHEMA_VERSION } from "../../src/state/schema.ts";
 import { type BackupPart, readBackup } from "../../src/backup/format/read.ts";
-import { writeBackup } from "../../src/backup/format/write.ts";
+import { writeBackup } from "../../src/backup/format/format.ts";
 import { NetError } from "../../src/base/error.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Store } from "../../src/store/store.ts";

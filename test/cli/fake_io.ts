@@ -7,11 +7,9 @@ import type { AgentConfig } from "../../src/config/config.ts";
 import type {
   MigrationRequest,
   MigrationSummary,
-} from "../../src/backup/migration.ts";
-import type {
   RestoreRequest,
   RestoreSummary,
-} from "../../src/backup/format/restore_summary.ts";
+} from "../../src/backup/port.ts";
 import { BUILD, type BuildInfo } from "../../src/build/build_info.ts";
 import { createClients } from "../../src/cli/framework/client.ts";
 import type {

@@ -5,8 +5,8 @@ import type {
   JoinAnswer,
   RegistryPeer,
 } from "../../src/registry/peer.ts";
-import type { SubnetOwner } from "../../src/registry/plan/settling.ts";
-import type { JoinRequest } from "../../src/registry/plan/join.ts";
+import type { SubnetOwner } from "../../src/registry/plan/restore_grace.ts";
+import type { JoinRequest } from "../../src/registry/plan/join_plan.ts";
 import { NetError } from "../../src/base/error.ts";
 import type { Allocation } from "../../src/addresses/plan/allocation.ts";
 

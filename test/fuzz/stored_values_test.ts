@@ -44,7 +44,7 @@ import {
 import { createAuthority } from "../../src/security/pki/authority.ts";
 import { createToken } from "../../src/security/pki/token.ts";
 import { createVerifier } from "../../src/security/pki/token_proof.ts";
-import { EtcdKeyspace } from "../../src/store/etcd/key.ts";
+import { EtcdKeyspace } from "../../src/store/etcd/codec.ts";
 import { decodeEntry } from "../../src/store/deno_kv/codec.ts";
 import type { Entry, JsonValue, Key, Store } from "../../src/store/store.ts";
 import {

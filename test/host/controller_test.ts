@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ClusterView } from "../../src/registry/view.ts";
 import type { HostFacts, Member } from "../../src/member/member.ts";
 import { HostController } from "../../src/host/controller.ts";
-import type { LocalPrefix } from "../../src/registry/plan/state.ts";
+import type { LocalPrefix } from "../../src/registry/plan/cluster_state.ts";
 import type { KernelRoutes } from "../../src/routes/kernel_routes.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { FakeHostNetwork } from "../fake/fake_host_network.ts";

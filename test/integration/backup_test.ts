@@ -238,7 +238,7 @@ async function outcomeOf(dir: string): Promise<string> {
 const LARGE = 20_000;
 
 async function writeLarge(file: string): Promise<void> {
-  const { writeBackup } = await import("../../src/backup/format/write.ts");
+  const { writeBackup } = await import("../../src/backup/format/format.ts");
   const header = {
     schema: 2,
     program: "1.2.3",

@@ -1,5 +1,5 @@
 import type { Agent } from "../../src/agent/agent.ts";
-import type { AgentOptions } from "../../src/agent/agent_options.ts";
+import type { AgentOptions } from "../../src/agent/open_member.ts";
 import { desiredRoutes } from "../../src/routes/desired.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { AgentOptions } from "../../src/agent/agent_options.ts";
+import type { AgentOptions } from "../../src/agent/open_member.ts";
 import {
   migrateState,
   type Migration,

@@ -183,7 +183,7 @@ export const LAYERS: readonly Layer[] = [
       .concat("src/system/deno_whole_files.ts", "src/cni/setup.ts")
       .concat("src/install/port.ts", "src/install/host_files.ts")
       .concat("src/install/service_control.ts")
-      .concat("src/backup/migration.ts", "src/backup/format/"),
+      .concat("src/backup/port.ts", "src/backup/format/"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent only through its API client",
   },

@@ -7,9 +7,9 @@ import type {
   JoinAnswer,
   RegistryPeer,
 } from "../../registry/peer.ts";
-import type { JoinRequest } from "../../registry/plan/join.ts";
-import type { SubnetOwner } from "../../registry/plan/settling.ts";
-import type { RouteRecord } from "../../registry/plan/state.ts";
+import type { JoinRequest } from "../../registry/plan/join_plan.ts";
+import type { SubnetOwner } from "../../registry/plan/restore_grace.ts";
+import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
 import type { Allocation as AllocationMessage } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import {
   type Node,

@@ -1,9 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { AgentStatus } from "../../agent/agent_status.ts";
+import type { AgentStatus } from "../../agent/status.ts";
 import type { HistoryRecord } from "../../addresses/history.ts";
-import type { SubnetListing } from "../../registry/plan/listing.ts";
-import type { RouteRecord } from "../../registry/plan/state.ts";
+import type { SubnetListing } from "../../registry/plan/subnet_listing.ts";
+import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
 import {
   type Allocation as AllocationMessage,
   AllocationSchema,

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { Condition } from "../../agent/readiness.ts";
+import type { Condition } from "../../agent/status.ts";
 import type { Caller } from "../access/call_context.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);

@@ -6,8 +6,7 @@ import type { AuditQuery } from "../../audit/audit_store.ts";
 import type { AgentSecurity } from "../../config/config.ts";
 import type { Doctor } from "../../doctor/doctor.ts";
 import { SCHEMA_VERSION } from "../../state/schema.ts";
-import type { BackupEntry } from "../../backup/format/format.ts";
-import { writeBackup } from "../../backup/format/write.ts";
+import { type BackupEntry, writeBackup } from "../../backup/format/format.ts";
 import type { HostController } from "../../host/controller.ts";
 import {
   type AgentService,

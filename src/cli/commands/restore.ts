@@ -1,4 +1,4 @@
-import type { RestoreSummary } from "../../backup/format/restore_summary.ts";
+import type { RestoreSummary } from "../../backup/port.ts";
 import { STATE } from "./agent_flags.ts";
 import { JSON_OUTPUT } from "../framework/client.ts";
 import { parseDuration, parsePath, parseSwitch } from "../framework/flags.ts";

@@ -1,8 +1,5 @@
 import type { StoreChoice } from "../../config/config.ts";
-import type {
-  MigrationProgress,
-  MigrationSummary,
-} from "../../backup/migration.ts";
+import type { MigrationProgress, MigrationSummary } from "../../backup/port.ts";
 import { quote } from "../../net/address.ts";
 import { STATE } from "./agent_flags.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";

@@ -2,11 +2,9 @@ import type { AgentConfig } from "../../config/config.ts";
 import type {
   MigrationRequest,
   MigrationSummary,
-} from "../../backup/migration.ts";
-import type {
   RestoreRequest,
   RestoreSummary,
-} from "../../backup/format/restore_summary.ts";
+} from "../../backup/port.ts";
 import type { BuildInfo } from "../../build/build_info.ts";
 import type { CniSetup } from "../../cni/setup.ts";
 import type { CommandRunner } from "../../system/command.ts";

@@ -2,8 +2,8 @@ import { type Address, formatAddress } from "../../net/address.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import { nextHopBlock, specialBlockOf } from "../../net/special.ts";
 import { refuse } from "../../base/plan.ts";
-import { type ClusterPlan, planned } from "./plan.ts";
-import type { ClusterState, RouteRecord } from "./state.ts";
+import { type ClusterPlan, planned } from "./subnet_plan.ts";
+import type { ClusterState, RouteRecord } from "./cluster_state.ts";
 
 /** Plans an extra route. The same route again succeeds and stays as it is. */
 export function planAddRoute(

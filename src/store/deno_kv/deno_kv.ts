@@ -11,7 +11,7 @@ import {
   keyBytes,
 } from "./codec.ts";
 import { isOutcomeUnknown, toStoreError } from "./error.ts";
-import { holdFile, refuseHalfRestored } from "./file.ts";
+import { holdFile, refuseHalfRestored } from "./file_lock.ts";
 import { compareKeys, isBelow } from "../key.ts";
 import type {
   Commit,

@@ -1,7 +1,119 @@
 import { NetError } from "../../base/error.ts";
 import { openDenoKv } from "./deno_kv.ts";
 import { toStoreError } from "./error.ts";
+import { holdFile, restoringPath } from "./file_lock.ts";
 import type { Store } from "../store.ts";
+
+/** Ends of the names of the files that the engine has beside its own. */
+const BESIDE = ["-wal", "-shm", "-journal"];
+
+/**
+ * A state file that does not exist yet, and is made all at once: it is filled
+ * beside its place and renamed. An agent that is started meanwhile finds the
+ * place in use, and one that is started after an attempt was killed is refused.
+ * What that left is overwritten by the next attempt.
+ */
+export class NewStateFile {
+  readonly path: string;
+
+  /** @param path absolute; its folder exists */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** @throws {NetError} `failed_precondition` when it is there, `unavailable` when it is in use */
+  async check(): Promise<void> {
+    if (await sizeOf(this.path) === undefined) return;
+    const held = await holdFile(this.path);
+    try {
+      await this.#refuseState();
+    } finally {
+      held.release();
+    }
+  }
+
+  /**
+   * Makes the file with what a function writes to a store. Unless all of it
+   * succeeds there is no state.
+   *
+   * @throws {NetError} as `check`, and what the function throws
+   */
+  async create(fill: (store: Store) => Promise<void>): Promise<void> {
+    const beside = restoringPath(this.path);
+    // Empty until the end: that is no state yet.
+    const held = await holdFile(this.path);
+    try {
+      await this.#refuseState();
+      await removeFiles(beside);
+      const store = await openDenoKv({ path: beside });
+      try {
+        await fill(store);
+      } finally {
+        await store.close();
+      }
+      await moveIntoPlace(beside, this.path);
+    } catch (error) {
+      await removeFiles(beside);
+      await this.#removeEmpty();
+      throw toStoreError(error, `make the state file "${this.path}"`);
+    } finally {
+      held.release();
+    }
+  }
+
+  async #refuseState(): Promise<void> {
+    const sizes = await Promise.all(
+      [this.path, ...BESIDE.map((end) => this.path + end)].map(sizeOf),
+    );
+    if (sizes.every((size) => !size)) return;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot restore to "${this.path}": there is a state already; ` +
+        `move it and the files that begin with its name away, or name another folder with --state`,
+    );
+  }
+
+  /** Leaves no empty file behind, unless a state is in its place. */
+  async #removeEmpty(): Promise<void> {
+    if (await sizeOf(this.path) === 0) await Deno.remove(this.path);
+  }
+}
+
+/** Renames a file that is closed, and sees that the disk knows. */
+async function moveIntoPlace(from: string, to: string): Promise<void> {
+  const left = await Promise.all(BESIDE.map((end) => sizeOf(from + end)));
+  if (left.some((size) => size)) {
+    throw new NetError(
+      "internal",
+      `Cannot make the state file "${to}": the engine has left its log behind`,
+    );
+  }
+  using file = await Deno.open(from, { read: true, write: true });
+  await file.sync();
+  await Deno.rename(from, to);
+  using folder = await Deno.open(to.slice(0, to.lastIndexOf("/") + 1));
+  await folder.sync();
+}
+
+/** Bytes of a file, undefined when there is none. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw toStoreError(error, `look at "${path}"`);
+  }
+}
+
+async function removeFiles(path: string): Promise<void> {
+  for (const end of ["", ...BESIDE]) {
+    try {
+      await Deno.remove(path + end);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
 
 /** How {@linkcode openStateFile} opens one. */
 export interface StateFileOptions {

@@ -16,17 +16,18 @@ import {
   foreignVersion,
   sum,
 } from "../commit_checks.ts";
-import type { EtcdKeyspace } from "./key.ts";
-import { formatKey } from "../key.ts";
+import { checkKey, checkPrefix, formatKey } from "../key.ts";
 import type {
   Change,
   Commit,
   Entry,
   JsonValue,
   Key,
+  ListOptions,
   StoreLimits,
   Version,
 } from "../store.ts";
+import { Buffer } from "node:buffer";
 
 /**
  * What a commit to etcd can hold. etcd takes 128 operations (`--max-txn-ops`)
@@ -44,6 +45,7 @@ export const ETCD_LIMITS: StoreLimits = {
 /** Digits of the largest revision. */
 const VERSION_DIGITS = 19;
 const VERSION = /^\d{19}$/;
+const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The version of what was written under a revision. */
@@ -142,4 +144,168 @@ function decodeValue(key: Key, bytes: Uint8Array): JsonValue {
       { cause },
     );
   }
+}
+
+/** Bytes of one key as it is kept in etcd, the store's prefix left out. */
+export const MAX_KEY_BYTES = 2048;
+
+/** Between the parts of a key: lower than all that is in a part. */
+const SEPARATOR = 0x20;
+/** In front of an escaped byte: lower than all other bytes of a part. */
+const ESCAPE = 0x21;
+/** Escaped, these bytes are printable: NUL is "@". */
+const ESCAPE_OFFSET = 0x40;
+/** In front of a number: higher than all bytes of UTF-8. */
+const NUMBER = 0xff;
+/** In front of the digits of a number: how many there are, from "a" on. */
+const DIGITS_OFFSET = 0x60;
+
+/** Keys from `start` on and before `end`. */
+export interface KeyRange {
+  readonly start: Uint8Array<ArrayBuffer>;
+  readonly end: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The keys of one store in etcd.
+ *
+ * The store's prefix comes first, then the parts, with spaces between:
+ * `/stellar-net node host-a`. etcd orders keys by bytes, and so that this is
+ * the order of `Key`, spaces, exclamation marks and what sorts before them are
+ * escaped in parts (`!@` to `!a`), and a number is the byte 0xff, its length
+ * as a letter and its digits. No prefix holds a space, so a store whose prefix
+ * begins with this one's has none of its keys.
+ */
+export class EtcdKeyspace {
+  readonly #root: Uint8Array;
+
+  constructor(prefix: string) {
+    this.#root = encoder.encode(prefix);
+  }
+
+  /** @throws {RangeError} when it is no key, or longer than `MAX_KEY_BYTES` */
+  encode(key: Key): Uint8Array<ArrayBuffer> {
+    checkKey(key);
+    return this.#encode(key);
+  }
+
+  /** How many bytes of an encoded key are the key's own. */
+  sizeOf(encoded: Uint8Array): number {
+    return encoded.length - this.#root.length;
+  }
+
+  /**
+   * Reads a key.
+   *
+   * @throws {NetError} `failed_precondition` when another program has written it
+   */
+  decode(encoded: Uint8Array): Key {
+    try {
+      const key = split(encoded.subarray(this.#root.length + 1)).map(readPart);
+      checkKey(key);
+      if (Buffer.compare(this.#encode(key), encoded) === 0) return key;
+      throw new RangeError("The key is not written as the store writes it");
+    } catch (cause) {
+      throw new NetError(
+        "failed_precondition",
+        `Cannot read the key ${
+          JSON.stringify(Buffer.from(encoded).toString("latin1"))
+        }: it is not one of this store; another program has written it, ` +
+          "delete it with etcdctl",
+        { cause },
+      );
+    }
+  }
+
+  /** All keys below a prefix. @throws {RangeError} as `encode` */
+  below(prefix: Key): KeyRange {
+    checkPrefix(prefix);
+    const base = this.#encode(prefix);
+    return {
+      start: Uint8Array.of(...base, SEPARATOR),
+      end: Uint8Array.of(...base, SEPARATOR + 1),
+    };
+  }
+
+  /**
+   * What is below a prefix and behind a key, or null when nothing can be.
+   *
+   * @throws {RangeError} as `encode`
+   */
+  select(
+    prefix: Key,
+    { after, reverse = false }: Pick<ListOptions, "after" | "reverse">,
+  ): KeyRange | null {
+    const range = this.below(prefix);
+    if (after === undefined) return range;
+    return behind(range, { key: this.encode(after), reverse });
+  }
+
+  #encode(key: Key): Uint8Array<ArrayBuffer> {
+    const bytes = [...this.#root];
+    for (const part of key) {
+      bytes.push(SEPARATOR);
+      if (typeof part === "string") pushText(bytes, part);
+      else pushNumber(bytes, part);
+    }
+    if (bytes.length - this.#root.length > MAX_KEY_BYTES) {
+      throw new RangeError(
+        `${formatKey(key)} is not a key: it has ${
+          bytes.length - this.#root.length
+        } bytes, the store takes ${MAX_KEY_BYTES}`,
+      );
+    }
+    return Uint8Array.from(bytes);
+  }
+}
+
+/** What of a range is behind a key in one direction, or null when nothing can be. */
+export function behind(
+  range: KeyRange,
+  { key, reverse }: { readonly key: Uint8Array; readonly reverse: boolean },
+): KeyRange | null {
+  const rest = reverse
+    ? { start: range.start, end: lesser(range.end, key) }
+    : { start: greater(range.start, Uint8Array.of(...key, 0)), end: range.end };
+  return Buffer.compare(rest.start, rest.end) < 0 ? rest : null;
+}
+
+function lesser(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.compare(a, b) < 0 ? a : b);
+}
+
+function greater(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.compare(a, b) < 0 ? b : a);
+}
+
+function pushText(bytes: number[], text: string): void {
+  for (const byte of encoder.encode(text)) {
+    if (byte > ESCAPE) bytes.push(byte);
+    else bytes.push(ESCAPE, byte + ESCAPE_OFFSET);
+  }
+}
+
+function pushNumber(bytes: number[], value: number): void {
+  const digits = encoder.encode(String(value));
+  bytes.push(NUMBER, digits.length + DIGITS_OFFSET, ...digits);
+}
+
+function split(bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let start = 0;
+  for (let i = 0; i <= bytes.length; i++) {
+    if (i < bytes.length && bytes[i] !== SEPARATOR) continue;
+    parts.push(bytes.subarray(start, i));
+    start = i + 1;
+  }
+  return parts;
+}
+
+function readPart(bytes: Uint8Array): string | number {
+  if (bytes[0] === NUMBER) return Number(decoder.decode(bytes.subarray(2)));
+  const text: number[] = [];
+  for (let i = 0; i < bytes.length; i++) {
+    text.push(bytes[i] === ESCAPE ? bytes[++i]! - ESCAPE_OFFSET : bytes[i]!);
+  }
+  return decoder.decode(Uint8Array.from(text));
 }

@@ -7,12 +7,14 @@ import {
 } from "../../gen/etcd/etcd_pb.ts";
 import { CompactedError, EtcdClient, EtcdFailure } from "./client.ts";
 import {
+  behind,
   decodeEntry,
   encodeCommit,
   ETCD_LIMITS,
+  EtcdKeyspace,
   formatVersion,
+  type KeyRange,
 } from "./codec.ts";
-import { behind, EtcdKeyspace, type KeyRange } from "./key.ts";
 import {
   checkEtcdOptions,
   type EtcdOptions,

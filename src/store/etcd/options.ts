@@ -1,5 +1,4 @@
 import { NetError } from "../../base/error.ts";
-import type { TlsMaterial } from "./session.ts";
 
 /** How `openEtcd` opens a store. */
 export interface EtcdOptions {
@@ -13,6 +12,15 @@ export interface EtcdOptions {
   readonly user?: EtcdUser;
   /** How long a call may take, all attempts together, in ms. Default 4,000. */
   readonly timeoutMs?: number;
+}
+
+/** Certificates and keys in PEM. */
+export interface TlsMaterial {
+  /** The authorities that are trusted; public ones where there are none. */
+  readonly ca?: string;
+  /** The client's own. */
+  readonly cert?: string;
+  readonly key?: string;
 }
 
 /** Paths of files in PEM, read again for each connection. */

@@ -9,9 +9,8 @@ import type {
   WatchResponse,
 } from "../../gen/etcd/etcd_pb.ts";
 import { CompactedError, type EtcdClient, EtcdFailure } from "./client.ts";
-import { decodeChange } from "./codec.ts";
+import { decodeChange, type EtcdKeyspace, type KeyRange } from "./codec.ts";
 import type { EtcdConnection } from "./connection.ts";
-import type { EtcdKeyspace, KeyRange } from "./key.ts";
 import type { Entry } from "../store.ts";
 import type { WatchBacklog } from "../watch_backlog.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { once } from "node:events";
 import { request } from "node:http";
-import type { Condition } from "../../../src/agent/readiness.ts";
+import type { Condition } from "../../../src/agent/status.ts";
 import { deferEnd } from "../../../src/api/server/http2_sessions.ts";
 import { Monitor } from "../../../src/api/server/monitor.ts";
 import { createRpcServer } from "../../../src/api/server/server.ts";

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { BackupEntry } from "../../../src/backup/format/format.ts";
+import {
+  type BackupEntry,
+  writeBackup,
+} from "../../../src/backup/format/format.ts";
 import {
   type BackupPart,
   readBackup,
 } from "../../../src/backup/format/read.ts";
-import { writeBackup } from "../../../src/backup/format/write.ts";
 import { NetError } from "../../../src/base/error.ts";
 import type { JsonValue } from "../../../src/store/store.ts";
 

@@ -1,5 +1,7 @@
-import type { BackupEntry } from "../../../src/backup/format/format.ts";
-import { writeBackup } from "../../../src/backup/format/write.ts";
+import {
+  type BackupEntry,
+  writeBackup,
+} from "../../../src/backup/format/format.ts";
 
 /** What a backup of tests is of. */
 export const BACKUP_HEADER = {

@@ -1,4 +1,4 @@
-import { listSubnets } from "../../../src/registry/plan/listing.ts";
+import { listSubnets } from "../../../src/registry/plan/subnet_listing.ts";
 import {
   type ClusterPlan,
   planClaim,
@@ -6,16 +6,16 @@ import {
   planReport,
   planReserve,
   planUnreserve,
-} from "../../../src/registry/plan/plan.ts";
+} from "../../../src/registry/plan/subnet_plan.ts";
 import {
   planAddRoute,
   planDeleteRoute,
 } from "../../../src/registry/plan/route_plan.ts";
-import { planJoin, planRemoval } from "../../../src/registry/plan/join.ts";
+import { planJoin, planRemoval } from "../../../src/registry/plan/join_plan.ts";
 import {
   ClusterState,
   type LocalPrefix,
-} from "../../../src/registry/plan/state.ts";
+} from "../../../src/registry/plan/cluster_state.ts";
 import { parseAddress } from "../../../src/net/address.ts";
 import { createCarve } from "../../../src/net/carve.ts";
 import { formatPrefix, parsePrefix } from "../../../src/net/prefix.ts";

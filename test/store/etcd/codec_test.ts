@@ -9,9 +9,9 @@ import {
   decodeChange,
   decodeEntry,
   encodeCommit,
+  EtcdKeyspace,
   formatVersion,
 } from "../../../src/store/etcd/codec.ts";
-import { EtcdKeyspace } from "../../../src/store/etcd/key.ts";
 
 const keyspace = new EtcdKeyspace("/p");
 const encoder = new TextEncoder();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NewStateFile } from "../../../src/store/deno_kv/new_state_file.ts";
+import { NewStateFile } from "../../../src/store/deno_kv/state_file.ts";
 import { openDenoKv } from "../../../src/store/deno_kv/deno_kv.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { withTempDir } from "../../support/temp_dir.ts";

@@ -14,7 +14,7 @@ import type {
   LocalPrefix,
   NetworkSlices,
   NodeRecord,
-} from "./state.ts";
+} from "./cluster_state.ts";
 
 /** What the agent of a node tells about its host. */
 export interface HostReport {

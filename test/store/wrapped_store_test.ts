@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { measureStore } from "../../src/store/measured_store.ts";
+import { measureStore } from "../../src/store/wrapped_store.ts";
 import { NetError } from "../../src/base/error.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FakeMetrics } from "../fake/fake_metrics.ts";

@@ -2,7 +2,7 @@ import { IDENTITY_PREFIX } from "../state/identity_records.ts";
 import type { Commit, Entry, Key, Store } from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
-import type { RegistrySize } from "./migration.ts";
+import type { RegistrySize } from "./port.ts";
 import { isMigrationMark } from "../state/migration_marks.ts";
 import { isRestoredKey } from "../registry/restore_grace.ts";
 

@@ -4,7 +4,7 @@ import {
   formatPrefix,
   type Prefix,
 } from "../../net/prefix.ts";
-import type { ClusterState, Conflict, NetworkSlices } from "./state.ts";
+import type { ClusterState, Conflict, NetworkSlices } from "./cluster_state.ts";
 
 /** A line of the list of subnets. */
 export interface SubnetListing {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   planOwners,
   refuseNewSubnets,
-} from "../../../src/registry/plan/settling.ts";
+} from "../../../src/registry/plan/restore_grace.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
 import { Cluster } from "./clusters.ts";
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import type { AgentOptions } from "../../src/agent/agent_options.ts";
+import type { AgentOptions } from "../../src/agent/open_member.ts";
 import { readState } from "../../src/backup/take.ts";
-import { copyParts, registryParts } from "../../src/backup/registry_parts.ts";
+import { copyParts, registryParts } from "../../src/backup/migration_copy.ts";
 import { restoreState } from "../../src/backup/restore.ts";
 import { SCHEMA_VERSION } from "../../src/state/schema.ts";
 import { readBackup } from "../../src/backup/format/read.ts";
-import { writeBackup } from "../../src/backup/format/write.ts";
+import { writeBackup } from "../../src/backup/format/format.ts";
 import type { Trust } from "../../src/security/trust.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { measurePeer } from "../../src/member/measured_peer.ts";
+import { measurePeer } from "../../src/member/peers.ts";
 import { type ErrorCode, NetError } from "../../src/base/error.ts";
 import { FakeMetrics } from "../fake/fake_metrics.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";

@@ -3,7 +3,7 @@ import {
   checkLive,
   checkReady,
   type Condition,
-} from "../../src/agent/readiness.ts";
+} from "../../src/agent/status.ts";
 import type { Member, RegistryLink } from "../../src/member/member.ts";
 import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";

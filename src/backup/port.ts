@@ -1,4 +1,5 @@
 import type { StoreChoice } from "../config/config.ts";
+import type { BackupHeader } from "./format/format.ts";
 
 /** A registry that is to move to another store. */
 export interface MigrationRequest {
@@ -50,3 +51,29 @@ export type MigrationProgress =
   }
   /** Both stores were read, and every entry is the same. */
   | { readonly kind: "verified" };
+
+/** What to restore, and where to. */
+export interface RestoreRequest {
+  /** Path of the backup. */
+  readonly file: string;
+  /** Folder of the state. */
+  readonly stateDir: string;
+  /** How long the registry waits for those whom the backup does not know, in ms. */
+  readonly settleMs: number;
+  /** Only says what would be done. */
+  readonly dryRun: boolean;
+}
+
+/** What was restored, or would be. */
+export interface RestoreSummary {
+  readonly header: BackupHeader;
+  readonly entries: number;
+  /** Whether the registry is in it. */
+  readonly hasRegistry: boolean;
+  /** How many nodes the registry has. */
+  readonly nodes: number;
+  /** How many addresses are held. */
+  readonly held: number;
+  /** How many records of the history there are. */
+  readonly history: number;
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { planCreate } from "../../../src/registry/plan/plan.ts";
-import { ClusterState } from "../../../src/registry/plan/state.ts";
+import { planCreate } from "../../../src/registry/plan/subnet_plan.ts";
+import { ClusterState } from "../../../src/registry/plan/cluster_state.ts";
 import { createCarve } from "../../../src/net/carve.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
 import { Cluster } from "./clusters.ts";

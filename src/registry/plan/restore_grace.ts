@@ -1,7 +1,7 @@
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import { type Refusal, refuse } from "../../base/plan.ts";
-import { type ClusterPlan, planned } from "./plan.ts";
-import type { ClusterState } from "./state.ts";
+import { type ClusterPlan, planned } from "./subnet_plan.ts";
+import type { ClusterState } from "./cluster_state.ts";
 
 /**
  * The time after the registry was restored from a backup. Hosts that it does

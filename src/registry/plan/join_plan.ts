@@ -8,13 +8,13 @@ import {
   planned,
   putIfChanged,
   relevantPrefixes,
-} from "./plan.ts";
+} from "./subnet_plan.ts";
 import type {
   ClusterChange,
   ClusterState,
   NetworkSlices,
   NodeRecord,
-} from "./state.ts";
+} from "./cluster_state.ts";
 
 /** What a node tells about itself when it joins. */
 export interface JoinRequest extends HostReport {
