@@ -18,8 +18,8 @@ export interface Edge {
 
 /** Plans and texts: no `Deno`, network, clock, console or randomness. */
 export const PURE: readonly string[] = paths(
-  ["net/", "base/duration.ts", "base/error.ts", "base/json_reader.ts"],
-  ["base/names.ts", "base/plan.ts"],
+  ["net/", "base/duration.ts", "base/error.ts", "base/names.ts"],
+  ["base/plan.ts"],
   ["addresses/plan/", "registry/plan/", "routes/plan/", "host/plan/"],
   ["cni/text/", "install/plan/", "bundle/"],
 );
@@ -80,7 +80,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/net/",
     ours: [],
-    others: [],
+    others: ["npm:ipaddr.js"],
     why: "it is arithmetic: everything stands on it",
   },
   {
