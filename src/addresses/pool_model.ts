@@ -1,5 +1,4 @@
-import { NodePool } from "./plan/node_pool.ts";
-import type { PoolChange } from "./plan/node_pool.ts";
+import { NodePool, type PoolChange } from "./plan/node_pool.ts";
 import { SubnetPool } from "./plan/subnet_pool.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";

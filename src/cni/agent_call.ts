@@ -6,7 +6,8 @@ import {
   HttpResponseReader,
   HttpSyntaxError,
 } from "./text/http_message.ts";
-import { decodeObject, describe, type JsonObject } from "./text/json.ts";
+import type { JsonObject } from "../base/json_reader.ts";
+import { decodeObject, describe } from "./text/json.ts";
 
 /** When a call has to be done. */
 export class Deadline {

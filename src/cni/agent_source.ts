@@ -9,9 +9,9 @@ import {
   releaseCall,
   releaseOthersCall,
 } from "./text/agent_messages.ts";
-import type { Attachment } from "./text/attachments.ts";
+import type { Attachment } from "./text/config.ts";
 import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
-import type { CniOwner } from "./text/owner.ts";
+import type { CniOwner } from "./text/names.ts";
 import type { HeldAddress } from "./text/result.ts";
 import { type AgentOutcome, callAgent, Deadline } from "./agent_call.ts";
 import type { CniIo } from "./io.ts";

@@ -1,8 +1,8 @@
-import { parseValidAttachments } from "./text/attachments.ts";
 import {
   DEFAULT_SOCKET,
   type NetworkConfig,
   parseConfig,
+  parseValidAttachments,
 } from "./text/config.ts";
 import {
   type Invocation,
@@ -10,14 +10,16 @@ import {
   parseSocketVariable,
 } from "./text/environment.ts";
 import { CniError, formatError } from "./text/errors.ts";
-import { decodeObject, type JsonObject } from "./text/json.ts";
+import type { JsonObject } from "../base/json_reader.ts";
+import { decodeObject } from "./text/json.ts";
 import { parseRequestedIps } from "./text/requested_ips.ts";
 import {
   checkAddresses,
   formatResult,
+  parseDns,
   parsePrevAddresses,
+  parseRoutes,
 } from "./text/result.ts";
-import { parseDns, parseRoutes } from "./text/routes.ts";
 import {
   formatVersions,
   LATEST_VERSION,

@@ -1,7 +1,6 @@
-import type { Attachment } from "./text/attachments.ts";
-import type { CniOwner } from "./text/owner.ts";
-import type { HeldAddress } from "./text/result.ts";
-import type { CniRoute } from "./text/routes.ts";
+import type { Attachment } from "./text/config.ts";
+import type { CniOwner } from "./text/names.ts";
+import type { CniRoute, HeldAddress } from "./text/result.ts";
 
 /** Where addresses come from: this host's agent, or a service that speaks Stellar's API. */
 export interface AddressSource {

@@ -1,13 +1,10 @@
 import { invalidAnswer, withLength } from "./text/agent_messages.ts";
 import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
-import {
-  type AddressWithLength,
-  formatFirst,
-  isPrefix,
-  parseCidr,
-} from "./text/ip_text.ts";
-import { describe } from "./text/json.ts";
-import type { CniOwner } from "./text/owner.ts";
+import { formatAddress } from "../net/address.ts";
+import { parsePrefix, type Prefix } from "../net/prefix.ts";
+import { gatewayOf } from "../net/subnet.ts";
+import { describe, parsed } from "./text/json.ts";
+import type { CniOwner } from "./text/names.ts";
 import type { HeldAddress } from "./text/result.ts";
 import { Deadline, LateError, within } from "./agent_call.ts";
 import {
@@ -71,14 +68,14 @@ export class StellarSource implements AddressSource {
         (client, ms) => client.allocateIp({ ...ref, subnet: subnet.text }, ms),
         { reserveMs },
       );
-      const gateway = formatFirst(subnet.cidr);
-      const { family } = subnet.cidr.address;
+      const held = heldAddress(ip, subnet.prefix);
+      const { family } = subnet.prefix;
       return {
-        addresses: [{ ...withLength(ip, subnet.cidr), gateway }],
+        addresses: [held],
         routes: [{
           family,
           dst: family === 4 ? "0.0.0.0/0" : "::/0",
-          gw: gateway,
+          gw: held.gateway,
           extras: {},
         }],
         undo,
@@ -109,10 +106,7 @@ export class StellarSource implements AddressSource {
         `Cannot check the address of ${describe(ref.id)}: it holds none`,
       );
     }
-    return [{
-      ...withLength(ip, subnet.cidr),
-      gateway: formatFirst(subnet.cidr),
-    }];
+    return [heldAddress(ip, subnet.prefix)];
   }
 
   /** Stellar's API cannot list who holds an address: there is nothing to compare. */
@@ -127,12 +121,12 @@ export class StellarSource implements AddressSource {
     );
   }
 
-  async #subnet(): Promise<{ text: string; cidr: AddressWithLength }> {
+  async #subnet(): Promise<{ text: string; prefix: Prefix }> {
     const text = await this.#ask((client, ms) =>
       client.getSubnet(this.#options.node, ms)
     );
-    const cidr = parseCidr(text);
-    if (cidr && isPrefix(cidr)) return { text, cidr };
+    const prefix = parsed(parsePrefix, text);
+    if (prefix) return { text, prefix };
     throw invalidAnswer(`${describe(text)} is no subnet`);
   }
 
@@ -175,6 +169,11 @@ export class StellarSource implements AddressSource {
       throw toCniError(error, { peer: this.#options.peer, condition });
     }
   }
+}
+
+function heldAddress(ip: string, subnet: Prefix): HeldAddress {
+  const gateway = formatAddress(gatewayOf(subnet));
+  return { ...withLength(ip, subnet), gateway };
 }
 
 function toCniError(

@@ -29,11 +29,16 @@ import { BackupReader } from "../../src/backup/format/read.ts";
 import { decodeObject } from "../../src/cni/text/json.ts";
 import { HttpResponseReader } from "../../src/cni/text/http_message.ts";
 import { parseAllocation } from "../../src/cni/text/agent_messages.ts";
-import { parseValidAttachments } from "../../src/cni/text/attachments.ts";
-import { parseConfig } from "../../src/cni/text/config.ts";
+import {
+  parseConfig,
+  parseValidAttachments,
+} from "../../src/cni/text/config.ts";
 import { parseRequestedIps } from "../../src/cni/text/requested_ips.ts";
-import { parsePrevAddresses } from "../../src/cni/text/result.ts";
-import { parseDns, parseRoutes } from "../../src/cni/text/routes.ts";
+import {
+  parseDns,
+  parsePrevAddresses,
+  parseRoutes,
+} from "../../src/cni/text/result.ts";
 import {
   authorityKey,
   nameRevocationKey,

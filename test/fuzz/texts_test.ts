@@ -4,9 +4,8 @@ import { parseRouteProtocol } from "../../src/routes/plan/protocol.ts";
 import { formatListen, parseListen } from "../../src/cli/framework/flags.ts";
 import * as flags from "../../src/cli/framework/flags.ts";
 import { parseStore } from "../../src/cli/commands/store_url.ts";
-import { parseCniArgs } from "../../src/cni/text/cni_args.ts";
+import { parseCniArgs } from "../../src/cni/text/requested_ips.ts";
 import { parseInvocation } from "../../src/cni/text/environment.ts";
-import { parseCidr, parseIp } from "../../src/cni/text/ip_text.ts";
 import {
   decodeQueueEntry,
   encodeQueueEntry,
@@ -71,8 +70,6 @@ const PARSERS: Readonly<Record<string, TextParser>> = {
     valid: [...PREFIXES, "172.16.0.1/22"],
   },
   parseNetwork: { parse: parseNetwork, valid: PREFIXES, format: formatPrefix },
-  parseIp: { parse: parseIp, valid: ADDRESSES },
-  parseCidr: { parse: parseCidr, valid: PREFIXES },
   parseNodeName: name(names.parseNodeName, NAMES),
   parseNetworkName: name(names.parseNetworkName, NAMES),
   parseContainerId: name(names.parseContainerId, ["a1b2", "k8s://ns/pod"]),

@@ -1,8 +1,15 @@
 import { CniError } from "./errors.ts";
-import { type AddressWithLength, parseCidr, parseIp } from "./ip_text.ts";
-import { describe, isObject, type JsonObject } from "./json.ts";
-import type { Attachment } from "./attachments.ts";
-import type { CniOwner } from "./owner.ts";
+import { isObject, type JsonObject } from "../../base/json_reader.ts";
+import { parseAddress } from "../../net/address.ts";
+import {
+  type InterfaceAddress,
+  parseInterfaceAddress,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
+import type { Attachment } from "./config.ts";
+import { describe, parsed } from "./json.ts";
+import type { CniOwner } from "./names.ts";
 import type { HeldAddress } from "./result.ts";
 
 // The messages of stellar.net.v1.IpamService (proto/stellar/net/v1/ipam.proto)
@@ -19,10 +26,9 @@ export interface AgentCall {
   readonly message: JsonObject;
 }
 
-/** What an owner holds. */
+/** An allocation of the agent. */
 export interface AgentAllocation {
   readonly addresses: readonly HeldAddress[];
-  /** When it was given. */
   readonly allocatedAtMs: number;
 }
 
@@ -68,7 +74,7 @@ export function parseCreated(answer: JsonObject): boolean {
 /**
  * Parses the `allocation` of an answer.
  *
- * @throws {CniError} `io_failure` when the answer is not understood
+ * @throws {CniError} `io_failure` when the plugin does not understand the answer
  */
 export function parseAllocation(answer: JsonObject): AgentAllocation {
   const { allocation } = answer;
@@ -86,16 +92,15 @@ export function parseAllocation(answer: JsonObject): AgentAllocation {
   return { addresses: addresses.map(parseHeldAddress), allocatedAtMs };
 }
 
-/** The text of a field of an answer. @throws {CniError} `io_failure` */
 export function parseHeldAddress(value: unknown): HeldAddress {
   const { address, subnet, gateway } = isObject(value) ? value : {};
   if (
     typeof address !== "string" || typeof subnet !== "string" ||
-    typeof gateway !== "string" || !parseIp(gateway)
+    typeof gateway !== "string" || !parsed(parseAddress, gateway)
   ) {
     throw invalidAnswer("an address, its subnet or its gateway is missing");
   }
-  const prefix = parseCidr(subnet);
+  const prefix = parsed(parsePrefix, subnet);
   if (!prefix) throw invalidAnswer(`${describe(subnet)} is no subnet`);
   return { ...withLength(address, prefix), gateway };
 }
@@ -103,17 +108,15 @@ export function parseHeldAddress(value: unknown): HeldAddress {
 /** An address with the prefix length of its subnet. @throws {CniError} `io_failure` */
 export function withLength(
   address: string,
-  subnet: AddressWithLength,
-): { readonly text: string; readonly cidr: AddressWithLength } {
+  subnet: Prefix,
+): { readonly text: string; readonly cidr: InterfaceAddress } {
   const text = `${address}/${subnet.length}`;
-  const cidr = parseCidr(text);
-  if (cidr && cidr.address.family === subnet.address.family) {
-    return { text, cidr };
-  }
+  const cidr = parsed(parseInterfaceAddress, text);
+  if (cidr?.address.family === subnet.family) return { text, cidr };
   throw invalidAnswer(`${describe(address)} is no address of its subnet`);
 }
 
-/** The error of an answer that is not understood. */
+/** The error of an answer that the plugin does not understand. */
 export function invalidAnswer(what: string): CniError {
   return new CniError("io_failure", `Cannot understand the answer: ${what}`);
 }

@@ -1,14 +1,13 @@
 import { readDurationMs } from "../../base/duration.ts";
+import type { JsonObject, JsonReader } from "../../base/json_reader.ts";
+import { describe, readConfig } from "./json.ts";
 import {
-  describe,
-  invalidKey,
-  type JsonObject,
-  readObject,
-  readString,
-  requireValue,
-} from "./json.ts";
-import { checkNetworkName } from "./owner.ts";
-import { checkSocketPath, isAbsolutePath } from "./paths.ts";
+  checkContainerId,
+  checkInterfaceName,
+  checkNetworkName,
+  checkSocketPath,
+  isAbsolutePath,
+} from "./names.ts";
 import { type CniVersion, isAtLeast, parseVersion } from "./version.ts";
 import { type Verb, VERBS } from "./environment.ts";
 import { CniError } from "./errors.ts";
@@ -18,9 +17,10 @@ export const DEFAULT_SOCKET = "/run/stellar-net/agent.sock";
 /** How long a call may take unless the configuration says otherwise. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+const VALID_ATTACHMENTS = "cni.dev/valid-attachments";
 const MAX_TIMEOUT_MS = 3_600_000;
 
-/** What every command reads of the configuration. */
+/** The part of the configuration that every command reads. */
 export interface NetworkConfig {
   readonly cniVersion: CniVersion;
   /** Name of the network. */
@@ -28,7 +28,7 @@ export interface NetworkConfig {
   readonly ipam: IpamConfig;
 }
 
-/** Whom to ask for addresses: an agent on this host, or a service that speaks Stellar's API. */
+/** Where addresses come from: an agent on this host, or a service that speaks Stellar's API. */
 export type IpamConfig =
   | {
     readonly kind: "agent";
@@ -46,9 +46,15 @@ export type IpamConfig =
     readonly timeoutMs: number;
   };
 
+/** A container's end of a network that still exists. */
+export interface Attachment {
+  readonly containerId: string;
+  readonly interfaceName: string;
+}
+
 /**
- * Parses what every command needs. Keys that are not known are left alone: the
- * whole configuration of the calling plugin is passed.
+ * Parses the part that every command needs. It ignores unknown keys, because
+ * the calling plugin passes its whole configuration on.
  *
  * @throws {CniError} `incompatible_version` or `invalid_config`
  */
@@ -61,81 +67,104 @@ export function parseConfig(config: JsonObject, verb: Verb): NetworkConfig {
       `Cannot ${verb}: "cniVersion" is "${cniVersion}", and ${since} is the first that has it`,
     );
   }
-  const name = requireValue(readString(config.name, "name"), "name");
-  const problem = checkNetworkName(name);
-  if (problem !== undefined) throw invalidKey("name", problem);
-  return { cniVersion, name, ipam: parseIpam(config.ipam) };
+  const reader = readConfig(config);
+  return {
+    cniVersion,
+    name: checkedText(reader, "name", checkNetworkName),
+    ipam: parseIpam(reader.object("ipam")),
+  };
 }
 
-function parseIpam(value: unknown): IpamConfig {
-  const ipam = requireValue(readObject(value, "ipam"), "ipam");
-  const type = requireValue(readString(ipam.type, "ipam.type"), "ipam.type");
-  const timeoutMs = parseTimeout(ipam.timeout);
+/**
+ * Reads the attachments that GC must keep. Undefined: the key is missing or
+ * null, so nothing may be released.
+ *
+ * @throws {CniError} `invalid_config`: a list that is not valid must not cost
+ * a container its address
+ */
+export function parseValidAttachments(
+  config: JsonObject,
+): readonly Attachment[] | undefined {
+  return readConfig(config).optionalObjects(VALID_ATTACHMENTS)?.map((item) => ({
+    containerId: checkedText(item, "containerID", checkContainerId),
+    interfaceName: checkedText(item, "ifname", checkInterfaceName),
+  }));
+}
+
+function parseIpam(ipam: JsonReader): IpamConfig {
+  const type = ipam.text("type");
+  const timeoutMs = parseTimeout(ipam);
   switch (type) {
     case "stellar-net": {
-      const socket = readString(ipam.socket, "ipam.socket");
-      const problem = socket === undefined
-        ? undefined
-        : checkSocketPath(socket);
-      if (problem !== undefined) throw invalidKey("ipam.socket", problem);
-      const queueDir = readString(ipam.queue, "ipam.queue");
+      const socketPath = ipam.optionalText("socket");
+      if (socketPath !== undefined) {
+        checkedText(ipam, "socket", checkSocketPath);
+      }
+      const queueDir = ipam.optionalText("queue");
       if (queueDir !== undefined && !isAbsolutePath(queueDir)) {
-        throw invalidKey(
-          "ipam.queue",
+        throw ipam.invalid(
+          "queue",
           `${describe(queueDir)} is not an absolute path`,
         );
       }
-      return { kind: "agent", socketPath: socket, queueDir, timeoutMs };
+      return { kind: "agent", socketPath, queueDir, timeoutMs };
     }
     case "stellar-cni-ipam":
       return { kind: "stellar", ...parsePeer(ipam), timeoutMs };
     default:
-      throw invalidKey(
-        "ipam.type",
+      throw ipam.invalid(
+        "type",
         `${describe(type)} is neither "stellar-net" nor "stellar-cni-ipam"`,
       );
   }
 }
 
-function parsePeer(ipam: JsonObject): { node: string; peer: string } {
-  const missing = ["node_name", "peer_addr"]
-    .filter((key) => ipam[key] === undefined || ipam[key] === "");
+function parsePeer(ipam: JsonReader): { node: string; peer: string } {
+  const node = ipam.optionalText("node_name") ?? "";
+  const peer = ipam.optionalText("peer_addr") ?? "";
+  const missing = [
+    ...node === "" ? ['"ipam.node_name"'] : [],
+    ...peer === "" ? ['"ipam.peer_addr"'] : [],
+  ];
   if (missing.length > 0) {
     throw new CniError(
       "invalid_config",
-      `Cannot ask Stellar's service: ${
-        missing.map((key) => `"ipam.${key}"`).join(" and ")
-      } ${missing.length === 1 ? "is" : "are"} missing`,
+      `Cannot ask Stellar's service: ${missing.join(" and ")} ${
+        missing.length === 1 ? "is" : "are"
+      } missing`,
     );
   }
-  const node = requireValue(
-    readString(ipam.node_name, "ipam.node_name"),
-    "ipam.node_name",
-  );
-  const peer = requireValue(
-    readString(ipam.peer_addr, "ipam.peer_addr"),
-    "ipam.peer_addr",
-  );
   const port = /^(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):([1-9]\d{0,4})$/.exec(peer)
     ?.[1];
   if (port === undefined || Number(port) > 65_535) {
-    throw invalidKey(
-      "ipam.peer_addr",
+    throw ipam.invalid(
+      "peer_addr",
       `${describe(peer)} is not a host and a port, such as "10.0.1.70:9000"`,
     );
   }
   return { node, peer };
 }
 
-function parseTimeout(value: unknown): number {
-  const text = readString(value, "ipam.timeout");
+function parseTimeout(ipam: JsonReader): number {
+  const text = ipam.optionalText("timeout");
   if (text === undefined) return DEFAULT_TIMEOUT_MS;
   const ms = readDurationMs(text) ?? 0;
   if (ms > 0 && ms <= MAX_TIMEOUT_MS) return ms;
-  throw invalidKey(
-    "ipam.timeout",
+  throw ipam.invalid(
+    "timeout",
     `${
       describe(text)
     } is not a time: write a whole number and a unit (ms, s or m), such as "10s"; the most is "60m"`,
   );
+}
+
+function checkedText(
+  reader: JsonReader,
+  key: string,
+  check: (text: string) => string | undefined,
+): string {
+  const text = reader.text(key);
+  const problem = check(text);
+  if (problem === undefined) return text;
+  throw reader.invalid(key, problem);
 }

@@ -1,23 +1,26 @@
 import { CniError } from "./errors.ts";
 import { describe } from "./json.ts";
-import { checkContainerId, checkInterfaceName } from "./owner.ts";
-import { checkSocketPath } from "./paths.ts";
+import {
+  checkContainerId,
+  checkInterfaceName,
+  checkSocketPath,
+} from "./names.ts";
 import type { CniVersion } from "./version.ts";
 
 /** Reads a variable of the environment. */
 export type ReadVariable = (name: string) => string | undefined;
 
-/** What a command needs. */
+/** The needs of a command. */
 interface VerbNeeds {
-  /** Variables that have to be there. Empty is as good as missing. */
+  /** Required variables. Empty is as good as missing. */
   readonly variables: readonly string[];
-  /** The first version of the specification that has it. */
+  /** The first version of the specification that has the command. */
   readonly since: CniVersion;
 }
 
 const CONTAINER = ["CNI_CONTAINERID", "CNI_IFNAME"];
 
-/** The commands (CNI specification, section 2). CNI_PATH is for those that call other plugins. */
+/** The commands (CNI specification, section 2). CNI_PATH is for plugins that call others. */
 export const VERBS = {
   ADD: { variables: [...CONTAINER, "CNI_NETNS"], since: "0.1.0" },
   DEL: { variables: CONTAINER, since: "0.1.0" },
@@ -30,12 +33,12 @@ export const VERBS = {
 /** A command of the CNI specification. */
 export type Verb = keyof typeof VERBS;
 
-/** The container's end of a call; what the command does not need may be empty. */
+/** The variables of a call. A variable that the command does not need may be empty. */
 export interface Invocation {
   readonly verb: Verb;
   readonly containerId: string;
   readonly interfaceName: string;
-  /** Path of the network namespace. Empty: not told. */
+  /** Path of the network namespace; empty when the caller named none. */
   readonly netns: string;
   /** `CNI_ARGS`, not parsed. */
   readonly args: string;

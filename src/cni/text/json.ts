@@ -1,9 +1,10 @@
+import {
+  isObject,
+  type JsonObject,
+  JsonReader,
+} from "../../base/json_reader.ts";
+import { escapeUnsafe, quote } from "../../net/address.ts";
 import { CniError } from "./errors.ts";
-
-/** An object as JSON has it, not looked into yet. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-const MAX_QUOTED = 80;
 
 /**
  * Decodes a JSON object.
@@ -29,7 +30,9 @@ export function decodeObject(bytes: Uint8Array, name: string): JsonObject {
     value = JSON.parse(text);
   } catch (cause) {
     throw refuse(
-      `it is not JSON: ${cause instanceof Error ? escape(cause.message) : ""}`,
+      `it is not JSON: ${
+        cause instanceof Error ? escapeUnsafe(cause.message) : ""
+      }`,
       cause,
     );
   }
@@ -37,19 +40,11 @@ export function decodeObject(bytes: Uint8Array, name: string): JsonObject {
   throw refuse(`it is ${describe(value)}, not an object`);
 }
 
-/** Whether a value is an object of JSON: no list, not null. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Puts a value of unknown origin into a message: short, on one line, safe on a terminal. */
+/** Shows a value of unknown origin: short, on one line, safe on a terminal. */
 export function describe(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (isObject(value)) return "an object";
-  if (typeof value !== "string") return String(value);
-  return escape(JSON.stringify(
-    value.length > MAX_QUOTED ? value.slice(0, MAX_QUOTED - 3) + "..." : value,
-  ));
+  return typeof value === "string" ? quote(value) : String(value);
 }
 
 /** The error of a key of the configuration. The path names it, such as `ipam.socket`. */
@@ -57,72 +52,20 @@ export function invalidKey(path: string, what: string): CniError {
   return new CniError("invalid_config", `Invalid key "${path}": ${what}`);
 }
 
-/** Reads a text that may be missing; null is as good as missing. */
-export function readString(value: unknown, path: string): string | undefined {
-  return read(value, path, {
-    is: (v): v is string => typeof v === "string",
-    type: "a string",
-  });
+/** A reader of the network configuration. */
+export function readConfig(config: JsonObject): JsonReader {
+  return new JsonReader(config, { invalid: invalidKey, show: describe });
 }
 
-/** Reads an object that may be missing. */
-export function readObject(
-  value: unknown,
-  path: string,
-): JsonObject | undefined {
-  return read(value, path, { is: isObject, type: "an object" });
-}
-
-/** Reads a list that may be missing. */
-export function readList(
-  value: unknown,
-  path: string,
-): readonly unknown[] | undefined {
-  return read(value, path, { is: Array.isArray, type: "a list" });
-}
-
-/** Reads a whole number, not below 0, that may be missing. */
-export function readCount(value: unknown, path: string): number | undefined {
-  return read(value, path, {
-    is: (v): v is number => Number.isSafeInteger(v) && v as number >= 0,
-    type: "a whole number from 0 on",
-  });
-}
-
-/** Reads a list of texts that may be missing. */
-export function readStrings(
-  value: unknown,
-  path: string,
-): readonly string[] | undefined {
-  return readList(value, path)?.map((item, index) =>
-    requireValue(readString(item, `${path}[${index}]`), `${path}[${index}]`)
-  );
-}
-
-/** @throws {CniError} `invalid_config` when the value is missing */
-export function requireValue<T>(value: T | undefined, path: string): T {
-  if (value === undefined) throw invalidKey(path, "it is missing");
-  return value;
-}
-
-function read<T>(
-  value: unknown,
-  path: string,
-  kind: { readonly is: (value: unknown) => value is T; readonly type: string },
+/** Parses a text, or gives undefined where the parser throws a RangeError. */
+export function parsed<T>(
+  parse: (text: string) => T,
+  text: string,
 ): T | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (kind.is(value)) return value;
-  throw invalidKey(path, `${describe(value)} is not ${kind.type}`);
-}
-
-/** What a terminal acts on stands in no message. */
-function escape(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (char) => char.split("").map(escapeUnit).join(""),
-  );
-}
-
-function escapeUnit(unit: string): string {
-  return "\\u" + unit.charCodeAt(0).toString(16).padStart(4, "0");
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }

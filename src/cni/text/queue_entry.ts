@@ -1,25 +1,24 @@
-import { isObject } from "./json.ts";
+import { isObject } from "../../base/json_reader.ts";
 import {
   checkContainerId,
   checkInterfaceName,
   checkNetworkName,
   type CniOwner,
-} from "./owner.ts";
+} from "./names.ts";
 
 /**
- * A DEL that waits on disk for the agent: the format of its file. One file a
- * release, written by the plugin under a name that starts with
- * QUEUE_TEMPORARY_PREFIX and then renamed.
+ * A DEL that waits on disk for the agent. The plugin writes one file for each,
+ * under a name that starts with QUEUE_TEMPORARY_PREFIX, and renames it.
  */
 export interface QueueEntry {
   readonly owner: CniOwner;
-  /** When DEL was called: what its owner was given later is not meant. */
+  /** Time of the DEL: it does not concern a later allocation of its owner. */
   readonly requestedAtMs: number;
 }
 
-/** How many releases may wait. */
+/** Largest number of releases that may wait. */
 export const QUEUE_LIMIT = 10_000;
-/** How the name of a file starts that is being written, or was when the plugin ended. */
+/** Start of the name of a file that a plugin has not finished, or never will. */
 export const QUEUE_TEMPORARY_PREFIX = ".tmp-";
 
 const FORMAT = 1;

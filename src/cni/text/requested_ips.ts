@@ -1,16 +1,14 @@
-import { parseCniArgs } from "./cni_args.ts";
+import type { JsonObject, JsonReader } from "../../base/json_reader.ts";
+import { parseAddress } from "../../net/address.ts";
+import { parseInterfaceAddress } from "../../net/prefix.ts";
 import { CniError } from "./errors.ts";
-import { parseCidr, parseIp } from "./ip_text.ts";
-import {
-  describe,
-  invalidKey,
-  type JsonObject,
-  readObject,
-  readStrings,
-} from "./json.ts";
+import { describe, invalidKey, parsed, readConfig } from "./json.ts";
+
+const TRUE = /^(?:1|true)$/i;
+const FALSE = /^(?:0|false)$/i;
 
 /**
- * The addresses that are asked for by number, without prefix lengths: those of
+ * The addresses that the caller requests, without prefix lengths: those of
  * `CNI_ARGS`, else of `args.cni.ips`, else of `runtimeConfig.ips`. Empty: any
  * will do.
  *
@@ -20,46 +18,89 @@ export function parseRequestedIps(
   config: JsonObject,
   cniArgs: string,
 ): readonly string[] {
-  // All three are read, so that a mistake in any of them shows.
+  // It reads all three, so that a mistake in any of them shows.
   const fromArgs = parseCniArgs(cniArgs).map((text) =>
     withoutLength(text) ?? refuseArgs(text)
   );
-  const args = readObject(config.args, "args");
+  const reader = readConfig(config);
   const lists = [
-    readIps(readObject(args?.cni, "args.cni"), "args.cni.ips"),
-    readIps(
-      readObject(config.runtimeConfig, "runtimeConfig"),
-      "runtimeConfig.ips",
-    ),
+    readIps(reader.optionalObject("args")?.optionalObject("cni")),
+    readIps(reader.optionalObject("runtimeConfig")),
   ];
   return [fromArgs, ...lists].find((ips) => ips.length > 0) ?? [];
 }
 
-function readIps(
-  parent: JsonObject | undefined,
-  path: string,
-): readonly string[] {
-  return (readStrings(parent?.ips, path) ?? []).map((text, index) => {
+function readIps(parent: JsonReader | undefined): readonly string[] {
+  return (parent?.optionalTexts("ips") ?? []).map((text, index) => {
     const ip = withoutLength(text);
     if (ip !== undefined) return ip;
-    throw invalidKey(`${path}[${index}]`, notAnAddress(text));
+    throw invalidKey(`${parent!.pathOf("ips")}[${index}]`, notAnAddress(text));
   });
 }
 
 function withoutLength(text: string): string | undefined {
-  if (parseIp(text)) return text;
-  return parseCidr(text) ? text.slice(0, text.indexOf("/")) : undefined;
+  if (parsed(parseAddress, text)) return text;
+  return parsed(parseInterfaceAddress, text)
+    ? text.slice(0, text.indexOf("/"))
+    : undefined;
 }
 
 function refuseArgs(text: string): never {
-  throw new CniError(
-    "invalid_environment",
-    `Invalid variable CNI_ARGS: ${notAnAddress(text)}`,
-  );
+  throw invalidArgs(notAnAddress(text));
 }
 
 function notAnAddress(text: string): string {
   return `${
     describe(text)
   } is not an address, with or without a prefix length, such as "10.1.2.10"`;
+}
+
+/**
+ * Parses `CNI_ARGS` (`KEY=VALUE;KEY=VALUE`) for the requested addresses: the
+ * texts of `IP`, separated by commas.
+ *
+ * Keys other than `IP` and `IgnoreUnknown` are refused unless `IgnoreUnknown`
+ * is true.
+ *
+ * @throws {CniError} `invalid_environment`
+ */
+export function parseCniArgs(text: string): readonly string[] {
+  if (text === "") return [];
+  const args = new Map<string, string>();
+  for (const pair of text.split(";")) {
+    const parts = pair.split("=");
+    if (parts.length !== 2 || parts[0] === "") {
+      throw invalidArgs(`${describe(pair)} is not KEY=VALUE`);
+    }
+    const [key, value] = parts as [string, string];
+    if (args.has(key)) throw invalidArgs(`${describe(key)} is there twice`);
+    args.set(key, value);
+  }
+  const ignore = parseSwitch(args.get("IgnoreUnknown"));
+  const unknown = [...args.keys()]
+    .filter((key) => key !== "IP" && key !== "IgnoreUnknown");
+  if (unknown.length > 0 && !ignore) {
+    throw invalidArgs(
+      `${unknown.map(describe).join(", ")} ${
+        unknown.length === 1 ? "is" : "are"
+      } not known: leave it out, or add IgnoreUnknown=1`,
+    );
+  }
+  const ips = args.get("IP") ?? "";
+  return ips === "" ? [] : ips.split(",");
+}
+
+function parseSwitch(text: string | undefined): boolean {
+  if (text === undefined || FALSE.test(text)) return false;
+  if (TRUE.test(text)) return true;
+  throw invalidArgs(
+    `${describe(text)} for IgnoreUnknown is none of 1, true, 0, false`,
+  );
+}
+
+function invalidArgs(what: string): CniError {
+  return new CniError(
+    "invalid_environment",
+    `Invalid variable CNI_ARGS: ${what}`,
+  );
 }

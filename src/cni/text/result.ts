@@ -1,31 +1,44 @@
+import type { JsonObject, JsonReader } from "../../base/json_reader.ts";
+import { parseAddress } from "../../net/address.ts";
+import {
+  containsAddress,
+  type InterfaceAddress,
+  parseInterfaceAddress,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 import { CniError } from "./errors.ts";
-import {
-  type AddressWithLength,
-  isInside,
-  isSameAddress,
-  parseCidr,
-} from "./ip_text.ts";
-import {
-  describe,
-  invalidKey,
-  type JsonObject,
-  readList,
-  readObject,
-  readString,
-  requireValue,
-} from "./json.ts";
-import type { CniDns, CniRoute } from "./routes.ts";
+import { describe, parsed, readConfig } from "./json.ts";
 import { type CniVersion, isAtLeast } from "./version.ts";
 
 /** One address that a container holds. */
 export interface HeldAddress {
   /** With the prefix length of its subnet, such as `172.16.0.2/22`. */
   readonly text: string;
-  readonly cidr: AddressWithLength;
+  readonly cidr: InterfaceAddress;
   readonly gateway: string;
 }
 
-/** What ADD tells. */
+/** A route for the container. Without `gw` the calling plugin takes the gateway. */
+export interface CniRoute {
+  readonly family: 4 | 6;
+  readonly dst: string;
+  readonly gw?: string;
+  /** The numbers that version 1.1.0 adds: mtu, advmss, priority, table, scope. */
+  readonly extras: Readonly<Record<string, number>>;
+}
+
+/** Resolver settings, which the plugin passes on as they are. */
+export interface CniDns {
+  readonly nameservers?: readonly string[];
+  readonly domain?: string;
+  readonly search?: readonly string[];
+  readonly options?: readonly string[];
+}
+
+const EXTRAS = ["mtu", "advmss", "priority", "table", "scope"];
+
+/** The answer to ADD. */
 export interface AddResult {
   readonly addresses: readonly HeldAddress[];
   readonly routes: readonly CniRoute[];
@@ -33,7 +46,77 @@ export interface AddResult {
 }
 
 /**
- * Formats the result of ADD as a version of the specification has it.
+ * Reads `ipam.routes`. None: no routes, the calling plugin decides.
+ *
+ * @throws {CniError} `invalid_config`
+ */
+export function parseRoutes(config: JsonObject): readonly CniRoute[] {
+  const ipam = readConfig(config).optionalObject("ipam");
+  return (ipam?.optionalObjects("routes") ?? []).map(parseRoute);
+}
+
+/** Reads `ipam.dns`, else `dns`. @throws {CniError} `invalid_config` */
+export function parseDns(config: JsonObject): CniDns {
+  const reader = readConfig(config);
+  const dns = reader.optionalObject("ipam")?.optionalObject("dns") ??
+    reader.optionalObject("dns");
+  if (!dns) return {};
+  const nameservers = dns.optionalTexts("nameservers");
+  const domain = dns.optionalText("domain");
+  const search = dns.optionalTexts("search");
+  const options = dns.optionalTexts("options");
+  return {
+    ...(nameservers && { nameservers }),
+    ...(domain !== undefined && { domain }),
+    ...(search && { search }),
+    ...(options && { options }),
+  };
+}
+
+function parseRoute(route: JsonReader): CniRoute {
+  const dst = route.text("dst");
+  const prefix = parseDestination(route, dst);
+  const gw = route.optionalText("gw");
+  if (gw !== undefined) checkGateway(route, gw, prefix);
+  const extras: Record<string, number> = {};
+  for (const key of EXTRAS) {
+    const value = route.optionalCount(key);
+    if (value !== undefined) extras[key] = value;
+  }
+  return {
+    family: prefix.family,
+    dst,
+    ...(gw !== undefined && { gw }),
+    extras,
+  };
+}
+
+function parseDestination(route: JsonReader, text: string): Prefix {
+  const prefix = parsed(parsePrefix, text);
+  if (prefix) return prefix;
+  throw route.invalid(
+    "dst",
+    parsed(parseInterfaceAddress, text)
+      ? `${describe(text)} has bits set behind the prefix length`
+      : `${describe(text)} is not a prefix such as "10.0.0.0/8"`,
+  );
+}
+
+function checkGateway(route: JsonReader, text: string, dst: Prefix): void {
+  const gateway = parsed(parseAddress, text);
+  if (!gateway) {
+    throw route.invalid("gw", `${describe(text)} is not an address`);
+  }
+  if (gateway.family !== dst.family) {
+    throw route.invalid(
+      "gw",
+      `${describe(text)} is no IPv${dst.family} address, as dst is`,
+    );
+  }
+}
+
+/**
+ * Formats the result of ADD in the shape of a version of the specification.
  *
  * @throws {CniError} `invalid_config` when the version has no room for two
  * addresses of one family
@@ -99,47 +182,40 @@ function formatRoute(version: CniVersion, route: CniRoute): JsonObject {
  */
 export function parsePrevAddresses(
   config: JsonObject,
-): readonly AddressWithLength[] {
-  const prev = requireValue(
-    readObject(config.prevResult, "prevResult"),
-    "prevResult",
-  );
-  return (readList(prev.ips, "prevResult.ips") ?? []).map((value, index) => {
-    const path = `prevResult.ips[${index}]`;
-    const ip = requireValue(readObject(value, path), path);
-    const text = requireValue(
-      readString(ip.address, `${path}.address`),
-      `${path}.address`,
-    );
-    const cidr = parseCidr(text);
+): readonly InterfaceAddress[] {
+  const prev = readConfig(config).object("prevResult");
+  return (prev.optionalObjects("ips") ?? []).map((ip) => {
+    const text = ip.text("address");
+    const cidr = parsed(parseInterfaceAddress, text);
     if (cidr) return cidr;
-    throw invalidKey(
-      `${path}.address`,
+    throw ip.invalid(
+      "address",
       `${describe(text)} is not an address with a prefix length`,
     );
   });
 }
 
 /**
- * Compares what a container was told with what it holds: each address that it
- * holds has to be there, and each that is there and lies in a subnet of those
- * has to be held. Addresses of other plugins in the chain are left alone.
+ * Compares `prevResult` with the addresses that the container holds: each held
+ * address has to be in it, and each address in it that lies in a subnet of the
+ * held ones has to be held. Addresses of other plugins in the chain do not
+ * matter.
  *
  * @throws {CniError} `check_failed` naming the address
  */
 export function checkAddresses(
   held: readonly HeldAddress[],
-  told: readonly AddressWithLength[],
+  previous: readonly InterfaceAddress[],
 ): void {
   for (const { text, cidr } of held) {
-    if (told.some((other) => isSame(cidr, other))) continue;
+    if (previous.some((other) => isSame(cidr, other))) continue;
     throw new CniError(
       "check_failed",
       `Cannot confirm prevResult: the container holds "${text}", which is not in it`,
     );
   }
-  const foreign = told.findIndex((other) =>
-    held.some(({ cidr }) => isInside(other.address, cidr)) &&
+  const foreign = previous.findIndex((other) =>
+    held.some(({ cidr }) => containsAddress(cidr.prefix, other.address)) &&
     !held.some(({ cidr }) => isSame(cidr, other))
   );
   if (foreign < 0) return;
@@ -151,6 +227,8 @@ export function checkAddresses(
   );
 }
 
-function isSame(a: AddressWithLength, b: AddressWithLength): boolean {
-  return a.length === b.length && isSameAddress(a.address, b.address);
+function isSame(a: InterfaceAddress, b: InterfaceAddress): boolean {
+  return a.prefix.length === b.prefix.length &&
+    a.address.family === b.address.family &&
+    a.address.value === b.address.value;
 }

@@ -1,5 +1,5 @@
 import { CniError } from "./errors.ts";
-import { describe, readString } from "./json.ts";
+import { describe, readConfig } from "./json.ts";
 
 /** The versions of the CNI specification that the plugin speaks, the oldest first. */
 export const CNI_VERSIONS = [
@@ -15,10 +15,10 @@ export const CNI_VERSIONS = [
 /** A version of the CNI specification. */
 export type CniVersion = typeof CNI_VERSIONS[number];
 
-/** The latest version, in which is answered what names none. */
+/** The version of an answer to a call that names none. */
 export const LATEST_VERSION: CniVersion = "1.1.0";
 
-/** What a configuration means that names no version. */
+/** The version of a configuration that names none. */
 const DEFAULT_VERSION: CniVersion = "0.1.0";
 
 /** Whether a version is the other or a later one. */
@@ -29,11 +29,12 @@ export function isAtLeast(version: CniVersion, other: CniVersion): boolean {
 /**
  * Parses `cniVersion`; missing and empty mean 0.1.0.
  *
- * @throws {CniError} `incompatible_version` when it is none of ours,
- * `invalid_config` when it is no text
+ * @throws {CniError} `incompatible_version` when the plugin does not
+ * speak it, `invalid_config` when it is no string
  */
 export function parseVersion(value: unknown): CniVersion {
-  const text = readString(value, "cniVersion") ?? "";
+  const text = readConfig({ cniVersion: value }).optionalText("cniVersion") ??
+    "";
   if (text === "") return DEFAULT_VERSION;
   const version = CNI_VERSIONS.find((known) => known === text);
   if (version) return version;

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { parseConfig } from "../../../src/cni/text/config.ts";
+import {
+  parseConfig,
+  parseValidAttachments,
+} from "../../../src/cni/text/config.ts";
 import type { Verb } from "../../../src/cni/text/environment.ts";
 import { CNI_VERSIONS, formatVersions } from "../../../src/cni/text/version.ts";
 import { assertRefuses } from "./refusals.ts";
@@ -158,6 +161,56 @@ Deno.test("formatVersions() answers in the version that was asked for, else in t
         cniVersion: answer,
         supportedVersions: CNI_VERSIONS,
       });
+    });
+  }
+});
+
+const KEY = "cni.dev/valid-attachments";
+
+Deno.test("parseValidAttachments() reads who keeps its addresses", async (t) => {
+  const rows: readonly [config: Record<string, unknown>, keep: unknown][] = [
+    [{}, undefined],
+    [{ [KEY]: null }, undefined],
+    [{ [KEY]: [] }, []],
+    [
+      {
+        [KEY]: [
+          { containerID: "a", ifname: "eth0", x: 1 },
+          { containerID: "a", ifname: "eth1" },
+        ],
+      },
+      [
+        { containerId: "a", interfaceName: "eth0" },
+        { containerId: "a", interfaceName: "eth1" },
+      ],
+    ],
+  ];
+  for (const [config, keep] of rows) {
+    await t.step(JSON.stringify(config), () => {
+      assert.deepEqual(parseValidAttachments(config), keep);
+    });
+  }
+});
+
+Deno.test("parseValidAttachments() refuses what it cannot understand", async (t) => {
+  const rows: readonly [list: unknown, text: string][] = [
+    [{}, `"${KEY}": an object is not a list`],
+    ["", `"${KEY}": "" is not a list`],
+    [["a"], `"${KEY}[0]": "a" is not an object`],
+    [[null], `"${KEY}[0]": it is missing`],
+    [[{ ifname: "eth0" }], `"${KEY}[0].containerID": it is missing`],
+    [[{ containerID: "a" }], `"${KEY}[0].ifname": it is missing`],
+    [[{ containerID: 1, ifname: "eth0" }], "1 is not a string"],
+    [[{ containerID: "a/b", ifname: "eth0" }], '"a/b" is not 1 to 253'],
+    [[{ containerID: "a", ifname: "" }], '"" is not 1 to 15 bytes'],
+  ];
+  for (const [list, text] of rows) {
+    await t.step(JSON.stringify(list), () => {
+      assertRefuses(
+        () => parseValidAttachments({ [KEY]: list }),
+        "invalid_config",
+        text,
+      );
     });
   }
 });

@@ -1,6 +1,6 @@
 import { describe } from "./json.ts";
 
-/** Who holds addresses, as the agent knows it. */
+/** The holder of addresses, as the agent knows it. */
 export interface CniOwner {
   /** Name of the network. */
   readonly network: string;
@@ -8,15 +8,18 @@ export interface CniOwner {
   readonly interfaceName: string;
 }
 
-// Two grammars at once: the CNI specification's ("Network configuration
-// objects", "Parameters") and the agent's lengths, see src/base/names.ts.
+// What passes here meets both the CNI specification ("Network configuration
+// objects", "Parameters") and the grammars of src/base/names.ts.
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/;
-// The engine takes half a millisecond to make sense of \p: most names never need it.
+// The engine takes half a millisecond to compile \p, and most names never need it.
 const PLAIN_INTERFACE = /^[!-.0-9;-~]{1,15}$/;
 const INTERFACE = /^[^\s/:\p{C}]{1,15}$/u;
 
 const NAME_GRAMMAR =
   "1 to 253 letters, digits, dots, hyphens and underscores, a letter or digit first";
+
+/** Bytes of a path in a socket's address, without its closing zero (unix(7)). */
+const MAX_SOCKET_PATH_BYTES = 107;
 
 /** What is wrong with the name of a network; undefined: nothing. */
 export function checkNetworkName(text: string): string | undefined {
@@ -38,6 +41,21 @@ export function checkInterfaceName(text: string): string | undefined {
     isValid,
     "1 to 15 bytes other than . and .., without spaces, slashes and colons",
   );
+}
+
+/** What is wrong with the path of a unix socket; undefined: nothing. */
+export function checkSocketPath(text: string): string | undefined {
+  const bytes = new TextEncoder().encode(text).length;
+  return problem(
+    text,
+    bytes <= MAX_SOCKET_PATH_BYTES && isAbsolutePath(text),
+    `an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+  );
+}
+
+/** Whether a path means the same from any working directory. */
+export function isAbsolutePath(text: string): boolean {
+  return text.startsWith("/") && !text.includes("\0");
 }
 
 function problem(
