@@ -46,7 +46,7 @@ Deno.test("every link between pages leads to a file, and to a heading in it", as
         const there = pages.get(to);
         if (there === undefined) Deno.statSync(join(ROOT, to));
         if (anchor === undefined) continue;
-        assert.ok(there && anchorsOf(there).has(anchor), target);
+        assert.ok(there && anchorsOf(there).has(anchor), target!);
       }
     });
   }
@@ -91,7 +91,7 @@ Deno.test("README.md has a reason for every package", async () => {
 Deno.test("README.md begins with 20 words", async () => {
   const readme = await Deno.readTextFile(join(ROOT, "README.md"));
   const [, first] = /^# .+\n\n(.+?\.)\s/.exec(readme)!;
-  assert.ok(first!.split(/\s+/).length <= 20, first);
+  assert.ok(first!.split(/\s+/).length <= 20, first!);
 });
 
 Deno.test("the sample agent.env in docs/agent.md has every flag once, with a value that holds", async (t) => {

@@ -21,6 +21,20 @@ async function isMissed(lab: Lab, at: LabHost, name: string): Promise<void> {
   }, { timeoutMs: TIMEOUT_MS, everyMs: 500 });
 }
 
+Deno.test("README.md: three real hosts", async () => {
+  await using lab = await Lab.create({ hosts: 3, startAgents: false });
+  const runner = new ProcedureRunner(lab.hosts);
+  await runner.follow(await readProcedure("README.md", "Three real hosts"));
+  const members = new Map<LabHost, readonly string[]>();
+  for (const host of lab.hosts) members.set(host, await host.joined());
+  await settled(members);
+  const list = await lab.hosts[0]!.must("stellar-net", ["node", "list"]);
+  assert.equal(list.match(/^host\d +ready/gm)?.length, 3, list);
+  const containers = [];
+  for (const host of lab.hosts) containers.push(await host.addContainer("c1"));
+  assert.deepEqual(await strangersAmong(containers), []);
+});
+
 Deno.test("docs/operations.md: a cluster from its first host to its last", async (t) => {
   await using lab = await Lab.create({ hosts: 4, startAgents: false });
   const [host1, host2, host3, host4] = lab.hosts as [
