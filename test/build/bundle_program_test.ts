@@ -8,9 +8,9 @@ import { withTempDir } from "../support/temp_dir.ts";
 const SOURCES = {
   "deno.json": "{}",
   "main.ts": `import "./first.ts";
-if (Deno.args.length > 0) console.log((await import("../host/late.cjs")).default());
+if (Deno.args.length > 0) console.log((await import("./late.cjs")).default());
 `,
-  "first.ts": 'import("../host/late.cjs");\n',
+  "first.ts": 'import("./late.cjs");\n',
   "late.cjs": 'module.exports = () => require("node:path").sep;\n',
 };
 
