@@ -2,7 +2,7 @@ import { NetError } from "../base/error.ts";
 import type { Allocation } from "./plan/allocation.ts";
 import { NodePool } from "./plan/node_pool.ts";
 import { SubnetPool } from "./plan/subnet_pool.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { deleteAll, type Store } from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
@@ -13,6 +13,7 @@ import {
   handoverKey,
   ownerRecordKey,
   poolKey,
+  poolValue,
   readPool,
   releasedKey,
 } from "../state/address_records.ts";
@@ -101,15 +102,13 @@ export async function takeOver(
       batch = new Batch(store.limits);
     }
   }
-  const subnets = from.subnets.map(formatPrefix);
-  const cursors = subnets.flatMap((subnet) => last.get(subnet) ?? []);
+  const pools = from.subnets.map((subnet) => ({
+    subnet,
+    cursor: last.get(formatPrefix(subnet)),
+  }));
   batch.add({
     checks: [{ key: poolKey(node), version: null }],
-    puts: [{
-      key: poolKey(node),
-      // An allocation has an address of each subnet.
-      value: { subnets, cursors: cursors.map(formatAddress) },
-    }],
+    puts: [{ key: poolKey(node), value: poolValue(pools) }],
   });
   const { committed } = await store.commit(batch.commit());
   if (committed) return from.subnets;

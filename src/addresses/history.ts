@@ -1,7 +1,8 @@
 import type { Allocation, Owner } from "./plan/allocation.ts";
 import { formatAddress } from "../net/address.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
-import { ownerTuple, readOwner, readRecord } from "../state/address_records.ts";
+import { ownerTuple, readOwner } from "../state/address_records.ts";
+import { readEntry } from "../state/read_entry.ts";
 
 /** Who held an address, from when to when. */
 export interface HistoryRecord {
@@ -186,23 +187,18 @@ export function byAddress(key: Key): Key {
 }
 
 function readReleasedRecord(entry: Entry): HistoryRecord {
-  return readRecord(entry, () => {
+  return readEntry(entry, "record of the history", (record) => {
     const [, index, ...rest] = entry.key;
     const [releasedAtMs, , node, address] = index === "time"
       ? rest
       : [rest[2], rest[3], rest[0], rest[1]];
-    const value = entry.value as {
-      owner: unknown;
-      allocatedAtMs: number;
-      reason: string;
-    };
     return {
       node: String(node),
       address: String(address),
-      owner: readOwner(value.owner),
-      allocatedAtMs: value.allocatedAtMs,
+      owner: readOwner(record, "owner"),
+      allocatedAtMs: record.count("allocatedAtMs"),
       releasedAtMs: Number(releasedAtMs),
-      reason: value.reason,
+      reason: record.text("reason"),
     };
   });
 }

@@ -1,7 +1,5 @@
 import { NodePool, type PoolChange } from "./plan/node_pool.ts";
 import { SubnetPool } from "./plan/subnet_pool.ts";
-import { formatAddress } from "../net/address.ts";
-import { formatPrefix } from "../net/prefix.ts";
 import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
 import { historyPuts } from "./history.ts";
 import {
@@ -10,6 +8,7 @@ import {
   allocationPuts,
   createAllocationReader,
   poolKey,
+  poolValue,
   readPool,
   readReleased,
   releasedKey,
@@ -32,10 +31,7 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
   }
 
   guardValue(pool: NodePool): JsonValue {
-    return {
-      subnets: pool.subnets.map((p) => formatPrefix(p.subnet)),
-      cursors: pool.subnets.map((p) => formatAddress(p.cursor)),
-    };
+    return poolValue(pool.subnets);
   }
 
   writes(pool: NodePool, change: PoolChange): Writes {

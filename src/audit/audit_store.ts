@@ -3,7 +3,7 @@ import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { AuditLog, AuditRecord } from "./audit.ts";
 import { Batch } from "../ledger/model.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
-import { readRecord } from "../state/address_records.ts";
+import { readEntry } from "../state/read_entry.ts";
 
 /** Prefix of the records, in order of time. */
 export const AUDIT_PREFIX: Key = ["audit"];
@@ -124,7 +124,7 @@ export class AuditStore implements AuditLog {
     const { store } = this.#options;
     for await (const entry of store.list(AUDIT_PREFIX, { reverse: true })) {
       if (Number(entry.key[1]) < (query.sinceMs ?? 0)) break;
-      const record = readRecord(entry, () => readAudit(entry));
+      const record = readAudit(entry);
       if (!matches(record, query)) continue;
       records.push(record);
       if (records.length === query.limit) break;
@@ -241,20 +241,14 @@ function matches(record: AuditRecord, query: AuditQuery): boolean {
     (!hasFailed || record.outcome !== "ok");
 }
 
-function readAudit({ key, value }: Entry): AuditRecord {
-  const fields = value as Partial<Record<keyof AuditRecord, unknown>>;
-  const text = (name: keyof AuditRecord) => {
-    const found = fields[name];
-    if (typeof found === "string") return found;
-    throw new TypeError(`no ${name}`);
-  };
-  return {
-    atMs: Number(key[1]),
-    caller: text("caller"),
-    from: text("from"),
-    call: text("call"),
-    subject: text("subject"),
-    outcome: text("outcome") as AuditRecord["outcome"],
-    message: text("message"),
-  };
+function readAudit(entry: Entry): AuditRecord {
+  return readEntry(entry, "audit record", (record) => ({
+    atMs: Number(entry.key[1]),
+    caller: record.text("caller"),
+    from: record.text("from"),
+    call: record.text("call"),
+    subject: record.text("subject"),
+    outcome: record.text("outcome") as AuditRecord["outcome"],
+    message: record.text("message"),
+  }));
 }

@@ -61,6 +61,11 @@ export class JsonReader {
     return this.#optional(key, isCount, `a whole number from ${least} on`);
   }
 
+  /** A boolean. */
+  flag(key: string): boolean {
+    return this.#required(key, this.optionalFlag(key));
+  }
+
   /** A boolean, undefined when it is missing. */
   optionalFlag(key: string): boolean | undefined {
     const isFlag = (value: unknown): value is boolean =>
@@ -82,6 +87,16 @@ export class JsonReader {
   /** Readers of a list of objects, undefined when it is missing. */
   optionalObjects(key: string): JsonReader[] | undefined {
     return this.#items(key, (list, index) => list.object(index));
+  }
+
+  /** A list of strings. */
+  texts(key: string): string[] {
+    return this.#required(key, this.optionalTexts(key));
+  }
+
+  /** Readers of a list of objects. */
+  objects(key: string): JsonReader[] {
+    return this.#required(key, this.optionalObjects(key));
   }
 
   /** A list of strings, undefined when it is missing. */

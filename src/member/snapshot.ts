@@ -19,7 +19,7 @@ import {
   routeValue,
 } from "../state/cluster_records.ts";
 import type { ClusterNode, ClusterView } from "../registry/view.ts";
-import { readRecord } from "../state/address_records.ts";
+import { readEntryValue } from "../state/read_entry.ts";
 
 const PREFIX: Key = ["snapshot"];
 const CONFIG_KEY: Key = ["snapshot", "config"];
@@ -54,7 +54,7 @@ export class ClusterSnapshot {
       const { key, value } = entry;
       snapshot.#stored.set(JSON.stringify(key), JSON.stringify(value));
       const name = String(key[2]);
-      readRecord(entry, () => {
+      readEntryValue(entry, () => {
         if (key[1] === "revision") revision = Number(value);
         if (key[1] === "config") snapshot.#config = readConfig(value);
         if (key[1] === "node") nodes.push(viewOf(name, value));

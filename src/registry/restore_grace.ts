@@ -1,9 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { NetError } from "../base/error.ts";
-import { formatAddress } from "../net/address.ts";
-import { formatPrefix } from "../net/prefix.ts";
 import { capacityOf, usableRange } from "../net/subnet.ts";
-import { type PoolRecord, readPool } from "../state/address_records.ts";
+import { poolValue, readPool } from "../state/address_records.ts";
+import { readEntry } from "../state/read_entry.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { Clocks } from "./liveness.ts";
 import type { Settling } from "./plan/restore_grace.ts";
@@ -24,10 +22,8 @@ export function isPoolKey(key: Key): boolean {
  * @throws {NetError} `failed_precondition` when the record is damaged
  */
 export function movePool(pool: Entry): JsonValue {
-  const subnets = readPool(pool);
-  return {
-    subnets: subnets.map(({ subnet }) => formatPrefix(subnet)),
-    cursors: subnets.map(({ subnet, cursor }) => {
+  return poolValue(
+    readPool(pool).map(({ subnet, cursor }) => {
       const { first } = usableRange(subnet);
       const capacity = capacityOf(subnet);
       const half = capacity / 2n;
@@ -36,9 +32,9 @@ export function movePool(pool: Entry): JsonValue {
       // Both may be before the first: the sum is not.
       const offset = (from + capacity + jump) % capacity;
       const value = subnet.value + first + offset;
-      return formatAddress({ family: subnet.family, value });
+      return { subnet, cursor: { family: subnet.family, value } };
     }),
-  } satisfies PoolRecord;
+  );
 }
 
 /** Says that a state was restored from a backup, until what contradicts it has had time to show. */
@@ -71,16 +67,10 @@ export async function readRestored(
 ): Promise<Restored | undefined> {
   const entry = await store.get(RESTORED_KEY);
   if (!entry) return undefined;
-  const { takenAtMs, settleMs } = entry.value as unknown as Restored;
-  if (Number.isFinite(takenAtMs) && Number.isFinite(settleMs)) {
-    return { takenAtMs, settleMs };
-  }
-  throw new NetError(
-    "failed_precondition",
-    `Cannot read ${
-      JSON.stringify(RESTORED_KEY)
-    } from the store: its value is damaged; restore the state again`,
-  );
+  return readEntry(entry, "mark of a restored state", (record) => ({
+    takenAtMs: record.count("takenAtMs"),
+    settleMs: record.count("settleMs"),
+  }));
 }
 
 /** Forgets that a state was restored. */

@@ -21,7 +21,7 @@ import {
   type Put,
   putRecord,
   readAuthorities,
-  readEndedHolders,
+  readExpiredHolders,
   readIssued,
   readRevocations,
   readTokens,
@@ -151,7 +151,7 @@ export async function planTidying(
       .map(({ id }) => tokenKey(id)),
     ...(await readIssued(store)).filter((record) => record.notAfterMs <= nowMs)
       .map(issuedKey),
-    ...await readEndedHolders(store, nowMs),
+    ...await readExpiredHolders(store, nowMs),
   ];
   return {
     answer: ended.length > MAX_REMOVED,

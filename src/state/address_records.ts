@@ -1,23 +1,16 @@
-import { NetError } from "../base/error.ts";
+import type { JsonReader } from "../base/json_reader.ts";
 import type { Allocation, Owner } from "../addresses/plan/allocation.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import type { Entry, JsonValue, Key } from "../store/store.ts";
+import { readEntry } from "./read_entry.ts";
 
-/** How the addresses of a node are stored: keys, and values as JSON. */
+// Keys and values of the addresses of a node.
 
 type OwnerTuple = readonly [string, string, string];
 
-/** Under {@linkcode poolKey}: what the node allocates from. Every commit rewrites it. */
-export interface PoolRecord {
-  /** The node's subnets, one of each network. */
-  readonly subnets: readonly string[];
-  /** The address of each subnet that was given last; missing before the first. */
-  readonly cursors: readonly string[];
-}
-
-/** Under {@linkcode addressKey}: who holds an address. */
-export interface AddressRecord {
+/** The value of a held address. */
+interface AddressRecord {
   readonly owner: OwnerTuple;
   readonly subnet: string;
   readonly allocatedAtMs: number;
@@ -27,14 +20,14 @@ export interface AddressRecord {
   readonly bootId?: string;
 }
 
-/** Key of what a node allocates from. */
+/** Key of the subnets and cursors of a node. Every commit rewrites it. */
 export function poolKey(node: string): Key {
   return ["ip", node, "pool"];
 }
 
 /**
- * Key of the subnets of a node whose agent has to take its addresses over: it
- * has joined, and what it was given over the API is still in this store.
+ * Key of the subnets of a node that has joined and whose agent has not taken
+ * over yet what the node was given over the API.
  */
 export function handoverKey(node: string): Key {
   return ["ip", node, "handover"];
@@ -61,7 +54,7 @@ export function releasedKey(node: string, address?: Address): Key {
     : ["ip", node, "released"];
 }
 
-/** The records of one allocation: one an address, and one for its owner. */
+/** The records of one allocation: one for each address, and one for its owner. */
 export function allocationPuts(
   node: string,
   allocation: Allocation,
@@ -98,9 +91,9 @@ export function allocationKeys(node: string, allocation: Allocation): Key[] {
 }
 
 /**
- * Makes a reader of address records, each of which is read as an allocation of
- * one address. A reader parses only once what many records share: an agent that
- * starts has all of them to read.
+ * Makes a reader of held addresses, which reads each as an allocation of one
+ * address. It parses each subnet only once, because an agent that starts reads
+ * a record for every address.
  *
  * @throws {NetError} `failed_precondition` when a record is damaged
  */
@@ -114,22 +107,19 @@ export function createAllocationReader(): (entry: Entry) => Allocation {
     return subnet;
   }
   return (entry) =>
-    readRecord(entry, () => {
-      const record = entry.value as unknown as AddressRecord;
-      if (!Number.isFinite(record.allocatedAtMs)) {
-        throw new TypeError("no time");
-      }
+    readEntry(entry, "held address", (record) => {
       const address = parseAddress(String(entry.key[3]));
+      const netns = record.optionalText("netns");
       return {
-        owner: readOwner(record.owner),
-        addresses: [{ address, subnet: readSubnet(record.subnet) }],
-        allocatedAtMs: record.allocatedAtMs,
-        requested: record.requested === true,
-        ...(record.netns !== undefined && {
+        owner: readOwner(record, "owner"),
+        addresses: [{ address, subnet: readSubnet(record.text("subnet")) }],
+        allocatedAtMs: record.count("allocatedAtMs"),
+        requested: record.optionalFlag("requested") === true,
+        ...(netns !== undefined && {
           attachment: {
-            netns: record.netns,
-            netnsSeen: record.netnsSeen === true,
-            bootId: record.bootId ?? "",
+            netns,
+            netnsSeen: record.optionalFlag("netnsSeen") === true,
+            bootId: record.optionalText("bootId") ?? "",
           },
         }),
       };
@@ -140,52 +130,56 @@ export function createAllocationReader(): (entry: Entry) => Allocation {
 export function readReleased(
   entry: Entry,
 ): { readonly address: Address; readonly releasedAtMs: number } {
-  return readRecord(entry, () => {
-    const { releasedAtMs } = entry.value as { releasedAtMs: number };
-    if (!Number.isFinite(releasedAtMs)) throw new TypeError("no time");
-    return { address: parseAddress(String(entry.key[3])), releasedAtMs };
-  });
+  return readEntry(entry, "released address", (record) => ({
+    address: parseAddress(String(entry.key[3])),
+    releasedAtMs: record.count("releasedAtMs"),
+  }));
 }
 
-/** Reads a pool record. @throws {NetError} `failed_precondition` when it is damaged */
+/** Reads a pool. @throws {NetError} `failed_precondition` when it is damaged */
 export function readPool(
   entry: Entry,
 ): { readonly subnet: Prefix; readonly cursor: Address | undefined }[] {
-  return readRecord(entry, () => {
-    const { subnets, cursors } = entry.value as unknown as PoolRecord;
-    return subnets.map((cidr, i) => ({
+  return readEntry(entry, "pool", (record) => {
+    const cursors = record.texts("cursors").map(parseAddress);
+    return record.texts("subnets").map((cidr, i) => ({
       subnet: parsePrefix(cidr),
-      cursor: cursors[i] === undefined ? undefined : parseAddress(cursors[i]),
+      cursor: cursors[i],
     }));
   });
 }
 
-/** An owner as it is stored. */
+/** The value of a pool, see {@linkcode readPool}. */
+export function poolValue(
+  pools: readonly {
+    readonly subnet: Prefix;
+    /** The last address given out; undefined, for all of them, before the first. */
+    readonly cursor: Address | undefined;
+  }[],
+): JsonValue {
+  return {
+    subnets: pools.map(({ subnet }) => formatPrefix(subnet)),
+    cursors: pools.flatMap(({ cursor }) =>
+      cursor ? [formatAddress(cursor)] : []
+    ),
+  };
+}
+
+/** An owner as the store keeps it. */
 export function ownerTuple(owner: Owner): OwnerTuple {
   return [owner.network, owner.containerId, owner.interfaceName];
 }
 
-/** Reads a stored owner. @throws {TypeError} when it is damaged */
-export function readOwner(value: unknown): Owner {
-  if (
-    !Array.isArray(value) || value.length !== 3 ||
-    !value.every((part) => typeof part === "string" && part !== "")
-  ) throw new TypeError("no owner");
-  const [network, containerId, interfaceName] = value as unknown as OwnerTuple;
-  return { network, containerId, interfaceName };
-}
-
-/** Reads a stored value, and names its key when it is damaged. */
-export function readRecord<T>(entry: Entry, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw new NetError(
-      "failed_precondition",
-      `Cannot read ${
-        JSON.stringify(entry.key)
-      } from the store: its value is damaged; restore the state from a backup`,
-      { cause },
-    );
+/** Reads a stored owner. @throws {RangeError} when it is damaged */
+export function readOwner(record: JsonReader, key: string): Owner {
+  const parts = record.texts(key);
+  if (parts.length !== 3 || parts.includes("")) {
+    throw record.invalid(key, "it is not the three parts of an owner");
   }
+  const [network, containerId, interfaceName] = parts as [
+    string,
+    string,
+    string,
+  ];
+  return { network, containerId, interfaceName };
 }

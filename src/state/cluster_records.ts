@@ -7,12 +7,13 @@ import type {
 } from "../registry/plan/cluster_state.ts";
 import { formatAddress, parseAddress } from "../net/address.ts";
 import { createCarve } from "../net/carve.ts";
-import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
+import { formatPrefix, parsePrefix } from "../net/prefix.ts";
 import type { Entry, JsonValue, Key } from "../store/store.ts";
-import { readRecord } from "./address_records.ts";
+import { readEntryValue } from "./read_entry.ts";
+import { readRecord } from "../base/json_reader.ts";
 import type { Writes } from "../ledger/model.ts";
 
-/** How the cluster is stored: keys, and values as JSON. */
+// Keys and values of the cluster.
 
 /** Prefix of everything about the cluster. */
 export const CLUSTER_PREFIX: Key = ["cluster"];
@@ -51,30 +52,30 @@ export function clusterWrites(change: ClusterChange): Writes {
  */
 export function readClusterEntry(entry: Entry): ClusterChange | undefined {
   const [, kind, name] = entry.key;
-  return readRecord(entry, () => {
+  return readEntryValue(entry, (value) => {
     switch (kind) {
       case "revision":
         return undefined;
       case "config":
-        return { kind, config: readConfig(entry.value) };
+        return { kind, config: readConfig(value) };
       case "node":
         return {
           kind,
           name: String(name),
-          record: readNode(String(name), entry.value),
+          record: readNode(String(name), value),
         };
       case "subnet":
         return {
           kind,
           subnet: parsePrefix(String(name)),
-          record: readSubnet(entry.value),
+          record: readSubnet(value),
         };
       case "route": {
-        const record = readRoute(String(name), entry.value);
+        const record = readRoute(String(name), value);
         return { kind, destination: record.destination, record };
       }
       default:
-        throw new TypeError(`unknown kind ${JSON.stringify(kind)}`);
+        throw new RangeError(`unknown kind ${JSON.stringify(kind)}`);
     }
   });
 }
@@ -99,15 +100,6 @@ function putOrDelete(key: Key, value: JsonValue | undefined): Writes {
   return value === undefined ? { deletes: [key] } : { puts: [{ key, value }] };
 }
 
-interface ConfigValue {
-  readonly clusterId: string;
-  readonly networks: readonly {
-    readonly cidr: string;
-    readonly subnetPrefixLength: number;
-  }[];
-  readonly createdAtMs: number;
-}
-
 /** A cluster's configuration as it is stored. */
 export function configValue(config: ClusterConfig): JsonValue {
   return {
@@ -117,31 +109,22 @@ export function configValue(config: ClusterConfig): JsonValue {
       subnetPrefixLength: carve.subnetPrefixLength,
     })),
     createdAtMs: config.createdAtMs,
-  } satisfies ConfigValue;
-}
-
-/** Reads what {@linkcode configValue} made. */
-export function readConfig(value: JsonValue): ClusterConfig {
-  const { clusterId, networks, createdAtMs } = value as unknown as ConfigValue;
-  return {
-    clusterId: text(clusterId),
-    networks: networks.map((n) =>
-      createCarve(parsePrefix(n.cidr), n.subnetPrefixLength)
-    ),
-    createdAtMs: time(createdAtMs),
   };
 }
 
-interface NodeValue {
-  readonly instanceId: string;
-  readonly advertised: readonly string[];
-  readonly apiUrl: string;
-  readonly subnets: readonly string[];
-  readonly localPrefixes: readonly {
-    readonly cidr: string;
-    readonly device: string;
-  }[];
-  readonly joinedAtMs: number;
+/** Reads the value that {@linkcode configValue} made. @throws {RangeError} */
+export function readConfig(value: JsonValue): ClusterConfig {
+  const record = readRecord("configuration of the cluster", value);
+  return {
+    clusterId: record.text("clusterId"),
+    networks: record.objects("networks").map((network) =>
+      createCarve(
+        parsePrefix(network.text("cidr")),
+        network.count("subnetPrefixLength"),
+      )
+    ),
+    createdAtMs: record.count("createdAtMs"),
+  };
 }
 
 /** A node as it is stored, without its name. */
@@ -156,43 +139,41 @@ export function nodeValue(node: NodeRecord): JsonValue {
       device: local.device,
     })),
     joinedAtMs: node.joinedAtMs,
-  } satisfies NodeValue;
+  };
 }
 
-/** Reads what {@linkcode nodeValue} made. */
+/** Reads the value that {@linkcode nodeValue} made. @throws {RangeError} */
 export function readNode(name: string, value: JsonValue): NodeRecord {
-  const { subnets, localPrefixes, joinedAtMs, ...rest } =
-    value as unknown as NodeValue;
+  const record = readRecord("node", value);
   return {
     name,
-    instanceId: text(rest.instanceId),
-    advertised: rest.advertised.map(parseAddress),
-    apiUrl: text(rest.apiUrl),
-    subnets: subnets.map((cidr): Prefix => parsePrefix(cidr)),
-    localPrefixes: localPrefixes.map((local) => ({
-      prefix: parsePrefix(local.cidr),
-      device: text(local.device),
+    instanceId: record.text("instanceId"),
+    advertised: record.texts("advertised").map(parseAddress),
+    apiUrl: record.text("apiUrl"),
+    subnets: record.texts("subnets").map(parsePrefix),
+    localPrefixes: record.objects("localPrefixes").map((local) => ({
+      prefix: parsePrefix(local.text("cidr")),
+      device: local.text("device"),
     })),
-    joinedAtMs: time(joinedAtMs),
+    joinedAtMs: record.count("joinedAtMs"),
   };
 }
 
 function readSubnet(value: JsonValue): SubnetRecord {
-  const { state, node, sinceMs, reason } = value as {
-    state: string;
-    node: string;
-    sinceMs: number;
-    reason?: string;
+  const record = readRecord("subnet", value);
+  const state = record.text("state");
+  const shared = {
+    node: record.text("node"),
+    sinceMs: record.count("sinceMs"),
   };
-  const shared = { node: text(node), sinceMs: time(sinceMs) };
   switch (state) {
     case "owned":
     case "released":
       return { state, ...shared };
     case "reserved":
-      return { state, ...shared, reason: text(reason) };
+      return { state, ...shared, reason: record.text("reason") };
     default:
-      throw new TypeError(`unknown state ${JSON.stringify(state)}`);
+      throw record.invalid("state", `unknown state ${JSON.stringify(state)}`);
   }
 }
 
@@ -201,22 +182,12 @@ export function routeValue(route: RouteRecord): JsonValue {
   return { target: formatAddress(route.target), addedAtMs: route.addedAtMs };
 }
 
-/** Reads what {@linkcode routeValue} made. */
+/** Reads the value that {@linkcode routeValue} made. @throws {RangeError} */
 export function readRoute(destination: string, value: JsonValue): RouteRecord {
-  const { target, addedAtMs } = value as { target: string; addedAtMs: number };
+  const record = readRecord("route", value);
   return {
     destination: parsePrefix(destination),
-    target: parseAddress(target),
-    addedAtMs: time(addedAtMs),
+    target: parseAddress(record.text("target")),
+    addedAtMs: record.count("addedAtMs"),
   };
-}
-
-function text(value: unknown): string {
-  if (typeof value !== "string") throw new TypeError("no text");
-  return value;
-}
-
-function time(value: unknown): number {
-  if (typeof value !== "number") throw new TypeError("no time");
-  return value;
 }

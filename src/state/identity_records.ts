@@ -1,4 +1,3 @@
-import { NetError } from "../base/error.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import type { AuthorityRecord } from "../security/pki/authority.ts";
 import type { IssuedRecord } from "../security/pki/certificate.ts";
@@ -12,14 +11,15 @@ import {
 import type { RevocationRecord } from "../security/pki/revocation.ts";
 import type { TokenRecord } from "../security/pki/token_record.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import { readEntryValue } from "./read_entry.ts";
 
-/** How identities are stored: keys, and values as JSON. */
+// Keys and values of certificates, join tokens and authorities.
 
-/** Prefix of everything about identities. */
+/** Prefix of all of them. */
 export const IDENTITY_PREFIX: Key = ["identity"];
-/** Prefix of what others are checked with: authorities and revocations. */
+/** Prefix of the records that verify certificates: authorities and revocations. */
 export const TRUST_PREFIX: Key = ["identity", "trust"];
-/** Key of the counter that every change of identities raises. */
+/** Key of the counter that every change below {@linkcode IDENTITY_PREFIX} raises. */
 export const IDENTITY_REVISION_KEY: Key = ["identity", "revision"];
 /** Prefix of the authorities, by generation. */
 export const AUTHORITY_PREFIX: Key = [...TRUST_PREFIX, "authority"];
@@ -27,9 +27,9 @@ export const AUTHORITY_PREFIX: Key = [...TRUST_PREFIX, "authority"];
 export const REVOCATION_PREFIX: Key = [...TRUST_PREFIX, "revocation"];
 /** Prefix of the join tokens, by id. */
 export const TOKEN_PREFIX: Key = ["identity", "token"];
-/** Prefix of the certificates that were issued, by role, name and serial number. */
+/** Prefix of the issued certificates, by role, name and serial number. */
 export const ISSUED_PREFIX: Key = ["identity", "issued"];
-/** Prefix of the latest certificates that are for an address, by address. */
+/** Prefix of the latest certificate for each address. */
 export const HOLDER_PREFIX: Key = ["identity", "holder"];
 
 /** A write of a record. */
@@ -48,17 +48,17 @@ export function tokenKey(id: string): Key {
   return [...TOKEN_PREFIX, id];
 }
 
-/** Key of a certificate that was issued. */
+/** Key of an issued certificate. */
 export function issuedKey({ role, name, serial }: IssuedRecord): Key {
   return [...ISSUED_PREFIX, role, name, serial];
 }
 
-/** Key of the latest certificate that is for an address. */
+/** Key of the latest certificate for an address. */
 export function holderKey(address: Address): Key {
   return [...HOLDER_PREFIX, formatAddress(address)];
 }
 
-/** Key of the revocation of all certificates that a name has so far. */
+/** Key of the revocation of all certificates of a name. */
 export function nameRevocationKey(role: Role, name: string): Key {
   return [...REVOCATION_PREFIX, "name", role, name];
 }
@@ -70,7 +70,7 @@ export function revocationKey(record: RevocationRecord): Key {
     : nameRevocationKey(record.role, record.name);
 }
 
-/** The write of a record: those are plain JSON as they are. */
+/** The write of a record, all of which are plain JSON. */
 export function putRecord(
   key: Key,
   record: AuthorityRecord | IssuedRecord | RevocationRecord | TokenRecord,
@@ -78,22 +78,22 @@ export function putRecord(
   return { key, value: record as unknown as JsonValue };
 }
 
-/** The authorities that are stored, keys included, the oldest first. */
+/** The stored authorities with their keys, the oldest first. */
 export function readAuthorities(store: Store): Promise<AuthorityRecord[]> {
   return readAll(store, AUTHORITY_PREFIX, readAuthorityRecord);
 }
 
-/** The revocations that are stored. */
+/** The stored revocations. */
 export function readRevocations(store: Store): Promise<RevocationRecord[]> {
   return readAll(store, REVOCATION_PREFIX, readRevocationRecord);
 }
 
-/** The join tokens that are stored. */
+/** The stored join tokens. */
 export function readTokens(store: Store): Promise<TokenRecord[]> {
   return readAll(store, TOKEN_PREFIX, readTokenRecord);
 }
 
-/** The certificates that were issued, by role and name; of one name alone if one is given. */
+/** The issued certificates, by role and name: all of them, or those of one name. */
 export function readIssued(
   store: Store,
   { role, name }: { readonly role?: Role; readonly name?: string } = {},
@@ -102,27 +102,27 @@ export function readIssued(
   return readAll(store, [...ISSUED_PREFIX, ...below], readIssuedRecord);
 }
 
-/** The latest certificate that is for an address; undefined when none is. */
+/** The latest certificate for an address, undefined when there is none. */
 export async function readHolder(
   store: Store,
   address: Address,
 ): Promise<IssuedRecord | undefined> {
   const entry = await store.get(holderKey(address));
-  return entry ? read(entry, readIssuedRecord) : undefined;
+  return entry ? readEntryValue(entry, readIssuedRecord) : undefined;
 }
 
-/** The addresses whose latest certificate has ended. */
-export async function readEndedHolders(
+/** The keys of the addresses whose latest certificate has expired. */
+export async function readExpiredHolders(
   store: Store,
   nowMs: number,
 ): Promise<Key[]> {
-  const ended: Key[] = [];
+  const expired: Key[] = [];
   for await (const entry of store.list(HOLDER_PREFIX)) {
-    if (read(entry, readIssuedRecord).notAfterMs <= nowMs) {
-      ended.push(entry.key);
+    if (readEntryValue(entry, readIssuedRecord).notAfterMs <= nowMs) {
+      expired.push(entry.key);
     }
   }
-  return ended;
+  return expired;
 }
 
 /** A join token, undefined when there is none with that id. */
@@ -131,7 +131,7 @@ export async function readToken(
   id: string,
 ): Promise<TokenRecord | undefined> {
   const entry = await store.get(tokenKey(id));
-  return entry ? read(entry, readTokenRecord) : undefined;
+  return entry ? readEntryValue(entry, readTokenRecord) : undefined;
 }
 
 /** The revocation of a name, undefined when it has none. */
@@ -141,7 +141,7 @@ export async function readNameRevocation(
   name: string,
 ): Promise<RevocationRecord & { kind: "name" } | undefined> {
   const entry = await store.get(nameRevocationKey(role, name));
-  const record = entry && read(entry, readRevocationRecord);
+  const record = entry && readEntryValue(entry, readRevocationRecord);
   return record?.kind === "name" ? record : undefined;
 }
 
@@ -152,8 +152,8 @@ export function readTrustEntry(
   readonly revocation: RevocationRecord;
 } {
   return entry.key[2] === AUTHORITY_PREFIX[2]
-    ? { authority: read(entry, readAuthorityRecord) }
-    : { revocation: read(entry, readRevocationRecord) };
+    ? { authority: readEntryValue(entry, readAuthorityRecord) }
+    : { revocation: readEntryValue(entry, readRevocationRecord) };
 }
 
 /** Whether a key is that of a join token. */
@@ -163,13 +163,13 @@ export function isTokenKey(key: Key): boolean {
 }
 
 /**
- * What a join token is restored with from a backup: it is revoked, for nobody
- * knows how often it was used since.
+ * The value with which a backup restores a join token: revoked, because nobody
+ * knows how often it has been used since.
  *
- * @param revokedAtMs since when it lets nobody in, unless it was revoked before
+ * @param revokedAtMs time of the revocation, unless it was revoked before
  */
 export function revokedToken(entry: Entry, revokedAtMs: number): JsonValue {
-  const record = read(entry, readTokenRecord);
+  const record = readEntryValue(entry, readTokenRecord);
   const revoked = {
     ...record,
     revokedAtMs: record.revokedAtMs || Math.max(1, revokedAtMs),
@@ -180,27 +180,11 @@ export function revokedToken(entry: Entry, revokedAtMs: number): JsonValue {
 async function readAll<T>(
   store: Store,
   prefix: Key,
-  reader: (value: unknown) => T,
+  read: (value: unknown) => T,
 ): Promise<T[]> {
   const records: T[] = [];
   for await (const entry of store.list(prefix)) {
-    records.push(read(entry, reader));
+    records.push(readEntryValue(entry, read));
   }
   return records;
-}
-
-function read<T>(entry: Entry, reader: (value: unknown) => T): T {
-  try {
-    return reader(entry.value);
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause;
-    // It quotes no value: it may be a key.
-    throw new NetError(
-      "failed_precondition",
-      `Cannot read ${
-        JSON.stringify(entry.key)
-      } from the store: ${cause.message}; restore the state from a backup, or use the program that wrote it`,
-      { cause },
-    );
-  }
 }

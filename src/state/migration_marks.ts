@@ -1,17 +1,17 @@
 import { NetError } from "../base/error.ts";
 import type { Check, Entry, Key, Store } from "../store/store.ts";
-import { readRecord } from "./address_records.ts";
+import { readEntry } from "./read_entry.ts";
 
-// While a registry moves from one store to another, and ever after in the one
-// that it has left, a mark says so. A registry with a mark is not used: agents
-// that still run with its store answer with where it is.
+// A registry that is moving to another store, or has left this one, carries a
+// mark. Nobody uses a registry with a mark: agents that still run with its store
+// answer with the place of the registry.
 
 /** Key of the mark on a registry that moves, or has moved, to another store. */
 export const MOVED_KEY: Key = ["cluster", "moved"];
-/** Key of the mark on one that is not all there yet. */
+/** Key of the mark on a registry that has not arrived completely. */
 export const MIGRATING_KEY: Key = ["cluster", "migrating"];
 
-/** What a commit has to check that is not bound to the registry's own counter. */
+/** The checks of a commit that does not check the registry's own counter. */
 export const UNMOVED: readonly Check[] = [
   { key: MOVED_KEY, version: null },
   { key: MIGRATING_KEY, version: null },
@@ -23,7 +23,7 @@ export interface MovedMark {
   readonly id: string;
   /** URL of the other store. */
   readonly to: string;
-  /** Whether all of it is there: then only the other store can be used. */
+  /** Whether it has arrived completely, so that only the other store is valid. */
   readonly isComplete: boolean;
 }
 
@@ -44,31 +44,25 @@ export function isMigrationMark(key: Key): boolean {
 
 /** Reads a mark. @throws {NetError} `failed_precondition` when it is damaged */
 export function readMovedMark(entry: Entry): MovedMark {
-  return readRecord(entry, () => {
-    const { id, to, isComplete } = entry.value as Partial<MovedMark>;
-    if (
-      typeof id === "string" && typeof to === "string" &&
-      typeof isComplete === "boolean"
-    ) return { id, to, isComplete };
-    throw new TypeError("no mark");
-  });
+  return readEntry(entry, "mark", (record) => ({
+    id: record.text("id"),
+    to: record.text("to"),
+    isComplete: record.flag("isComplete"),
+  }));
 }
 
 /** Reads a mark. @throws {NetError} as {@linkcode readMovedMark} */
 export function readMigratingMark(entry: Entry): MigratingMark {
-  return readRecord(entry, () => {
-    const { id, from, clusterId } = entry.value as Partial<MigratingMark>;
-    if (
-      typeof id === "string" && typeof from === "string" &&
-      typeof clusterId === "string"
-    ) return { id, from, clusterId };
-    throw new TypeError("no mark");
-  });
+  return readEntry(entry, "mark", (record) => ({
+    id: record.text("id"),
+    from: record.text("from"),
+    clusterId: record.text("clusterId"),
+  }));
 }
 
 /**
- * What an agent is told that uses a registry with a mark: `unavailable`, for a
- * node that joins takes any other refusal for its own fault.
+ * The error of an agent that uses a registry with a mark. It is `unavailable`,
+ * because a joining node takes any other refusal for its own fault.
  */
 export function refuseMarked({ url }: Store, entry: Entry): NetError {
   const cannot = `Cannot use the registry in ${url}`;

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
+import { readEntry } from "./read_entry.ts";
 import type { Entry, Key, Store } from "../store/store.ts";
 import { Batch, type Writes } from "../ledger/model.ts";
 
@@ -43,7 +44,7 @@ interface SchemaRecord {
 
 /** Tells a state's version: that of what it has become once a migration has begun. */
 export async function readSchemaVersion(store: Store): Promise<number> {
-  const { version, next } = readRecord(await store.get(SCHEMA_KEY));
+  const { version, next } = readSchema(await store.get(SCHEMA_KEY));
   return Math.max(version, next ?? 0);
 }
 
@@ -62,7 +63,7 @@ export async function migrateState(
   let conflicts = 0;
   while (conflicts < MAX_CONFLICTS) {
     const entry = await store.get(SCHEMA_KEY);
-    const record = readRecord(entry);
+    const record = readSchema(entry);
     refuseNewer(store, record, newest);
     if (entry && record.version === newest) return;
     const isNew = !entry && await isEmpty(store);
@@ -124,19 +125,13 @@ async function put(
   return (await store.commit(batch.commit())).committed;
 }
 
-function readRecord(entry: Entry | null): SchemaRecord {
+function readSchema(entry: Entry | null): SchemaRecord {
   if (!entry) return { version: 1 };
-  const record = entry.value as Partial<SchemaRecord> | null;
-  const { version, next = version } = record ?? {};
-  if (Number.isSafeInteger(version) && Number.isSafeInteger(next)) {
-    return record as SchemaRecord;
-  }
-  throw new NetError(
-    "failed_precondition",
-    `Cannot read ${
-      JSON.stringify(SCHEMA_KEY)
-    } from the store: its value is damaged; restore the state from a backup`,
-  );
+  return readEntry(entry, "schema", (record) => {
+    record.count("version");
+    record.optionalCount("next");
+    return entry.value as unknown as SchemaRecord;
+  });
 }
 
 function refuseNewer(
