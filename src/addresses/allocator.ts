@@ -18,7 +18,7 @@ import {
   planAllocation,
   planRelease,
   planThaw,
-} from "./plan/plan.ts";
+} from "./plan/allocation_plan.ts";
 import { AddressModel } from "./pool_model.ts";
 
 /** Options of an allocator. */

@@ -4,7 +4,7 @@ import {
   type Owner,
   ownerKey,
 } from "../addresses/plan/allocation.ts";
-import type { AllocationPlan } from "../addresses/plan/plan.ts";
+import type { AllocationPlan } from "../addresses/plan/allocation_plan.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import {

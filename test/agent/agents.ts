@@ -1,6 +1,6 @@
 import { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/open_member.ts";
-import type { AllocationRequest } from "../../src/addresses/plan/plan.ts";
+import type { AllocationRequest } from "../../src/addresses/plan/allocation_plan.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Carve, createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";

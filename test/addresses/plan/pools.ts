@@ -4,7 +4,7 @@ import {
   planAllocation,
   planRelease,
   planThaw,
-} from "../../../src/addresses/plan/plan.ts";
+} from "../../../src/addresses/plan/allocation_plan.ts";
 import { SubnetPool } from "../../../src/addresses/plan/subnet_pool.ts";
 import { formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
