@@ -1,7 +1,7 @@
 /**
- * One executable, several faces. This file picks the face; those in src/face/
- * give it its adapters. Each is imported when it is picked, so that none pays
- * for what another needs.
+ * One executable, three faces. This file picks the face, and src/main/ builds
+ * its adapters. Each face is imported only when it is picked, so that it does
+ * not pay for the imports of the others.
  */
 import { BUILD } from "./src/build/build_info.ts";
 

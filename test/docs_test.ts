@@ -52,6 +52,22 @@ Deno.test("every link between pages leads to a file, and to a heading in it", as
   }
 });
 
+Deno.test("every file of src/ that a page names is there", async (t) => {
+  for (const [path, page] of await readPages()) {
+    await t.step(path, () => {
+      const paths = [...page.matchAll(/\bsrc\/[\w/]+\.tsx?\b/g)].map(([at]) =>
+        at
+      )
+        // The paths of calls are below src/.
+        .concat(
+          [...page.matchAll(/^((?:\w+\/)+\w+\.ts)\b/gm)]
+            .map(([, at]) => `src/${at}`),
+        );
+      for (const at of paths) Deno.statSync(join(ROOT, at));
+    });
+  }
+});
+
 Deno.test("README.md lists every page of docs/ and every folder of src/", async () => {
   const pages = await readPages();
   const readme = pages.get("README.md")!;
