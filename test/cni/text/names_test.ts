@@ -87,7 +87,7 @@ Deno.test("checkSocketPath() takes absolute paths that the kernel has room for, 
     [`/${"é".repeat(53)}a`, false],
     ["", false],
     ["agent.sock", false],
-    ["../agent.sock", false],
+    ["./agent.sock", false],
     ["/a\0b", false],
   ];
   for (const [path, isValid] of rows) {

@@ -132,7 +132,7 @@ Deno.test("records of the wrong kind of values inside are refused", async (t) =>
     ["authority", { generation: 0 }, "generation"],
     ["issued", { role: "root" }, "role"],
     ["issued", { serial: "zz" }, "serial"],
-    ["issued", { name: "../../x" }, "name"],
+    ["issued", { name: "../x" }, "name"],
     ["name", { kind: "all" }, "kind"],
     ["token", { verifier: { salt: "AA", storedKey: "AA" } }, "verifier"],
     ["token", { verifier: { salt: "AA" } }, "verifier"],
