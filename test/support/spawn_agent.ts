@@ -8,6 +8,8 @@ import { freePort } from "./free_port.ts";
 export interface SpawnAgentOptions {
   /** Flags after the usual ones. */
   readonly args?: readonly string[];
+  /** Flags of the runtime, such as `--inspect=127.0.0.1:9229`. */
+  readonly denoArgs?: readonly string[];
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Default `node1`. */
@@ -83,7 +85,8 @@ export class SpawnedAgent implements AsyncDisposable {
    */
   async start(): Promise<void> {
     const { node = "node1", args = [], env = {}, within = [] } = this.#options;
-    const denoArgs = ["run", "-A", "main.ts", "agent", "--node", node]
+    const denoArgs = ["run", "-A", ...this.#options.denoArgs ?? []]
+      .concat("main.ts", "agent", "--node", node)
       .concat("--state", this.stateDir, "--socket", this.socketPath)
       // It may run beside this machine's own network, which is to stay as it is.
       .concat("--listen", `127.0.0.1:${this.port}`, "--routes", "off", args);
