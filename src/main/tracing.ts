@@ -1,4 +1,4 @@
-import type { Tracing } from "../api/server/tracing.ts";
+import type { Tracing } from "../api/server/call.ts";
 
 /** Where OpenTelemetry's API is registered. */
 const OTEL_API = Symbol.for("opentelemetry.js.api.1");

@@ -2,8 +2,8 @@ import type { AgentStatus } from "../agent/status.ts";
 import type { RegistryLink } from "../member/member.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
-import { labelValue } from "./agent_counters.ts";
-import type { ReadMetric, Sample } from "./series.ts";
+import { labelValue } from "./counters.ts";
+import type { ReadMetric, Sample } from "./read_metric.ts";
 
 /** How an agent is doing, as far as it is shown. */
 export interface AgentReading {

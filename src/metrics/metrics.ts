@@ -1,10 +1,9 @@
 import { Gauge, Registry } from "prom-client";
-import { AgentCounters } from "./agent_counters.ts";
+import { AgentCounters, CallCounters } from "./counters.ts";
 import { AGENT_GAUGES, type AgentReading } from "./agent_gauges.ts";
 import { NetError } from "../base/error.ts";
-import { CallCounters } from "./call_counters.ts";
 import { PROCESS_GAUGES, type ProcessReading } from "./process_gauges.ts";
-import { createReadMetrics } from "./series.ts";
+import { createReadMetrics } from "./read_metric.ts";
 
 /** What built this program, as labels of `stellar_net_build_info`. */
 export type BuildInfo = Readonly<Record<string, string>>;

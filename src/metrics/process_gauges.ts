@@ -1,4 +1,4 @@
-import type { ReadMetric } from "./series.ts";
+import type { ReadMetric } from "./read_metric.ts";
 
 /** What a process takes. Undefined: the system does not say. */
 export interface ProcessReading {

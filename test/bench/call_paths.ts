@@ -12,8 +12,7 @@ import { CallCoverage } from "../support/call_coverage.ts";
 import { callPlugin, installPlugin, must } from "../support/cni_plugin.ts";
 import { freePort } from "../support/free_port.ts";
 import { createGrpcJsClient } from "../support/grpc_js.ts";
-import { type SpawnedAgent, spawnAgent } from "../support/spawn_agent.ts";
-import { withTempDir } from "../support/temp_dir.ts";
+import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** The functions that each of the calls enters, by file, by the path's name. */
@@ -66,12 +65,17 @@ async function callsOf(agent: SpawnedAgent) {
   );
   const plugins = await Deno.makeTempDir({ prefix: "stellar-net-" });
   const plugin = await installPlugin(plugins);
-  const calls: Record<string, readonly [
-    times: number,
-    call: (i: number) => Promise<unknown>,
-  ]> = {
-    "AllocateIP over gRPC": [CALLS, (i) =>
-      stellar.call("AllocateIP", { id: `c${i}`, node: "node1" })],
+  const calls: Record<
+    string,
+    readonly [
+      times: number,
+      call: (i: number) => Promise<unknown>,
+    ]
+  > = {
+    "AllocateIP over gRPC": [
+      CALLS,
+      (i) => stellar.call("AllocateIP", { id: `c${i}`, node: "node1" }),
+    ],
     "CNI ADD": [ADDS, async (i) => {
       const { code, stdout } = await callPlugin(plugin, {
         env: {

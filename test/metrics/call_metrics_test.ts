@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Code } from "@connectrpc/connect";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { Network } from "../../src/gen/stellar/services/network/v1/network_pb.ts";
-import type { CallMetrics } from "../../src/metrics/call_metrics.ts";
+import type { CallMetrics } from "../../src/metrics/counters.ts";
 import { createClient } from "@connectrpc/connect";
 import {
   createConnectTransport,

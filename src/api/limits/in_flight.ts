@@ -1,25 +1,25 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ClientShare } from "./clients.ts";
 
-/** A call that is under way. */
-export interface OpenCall {
-  /** What its client has of the server; undefined where that has no limits. */
+/** A call that is not answered yet, or whose answer the client has not read. */
+export interface InFlightCall {
+  /** What its client uses of the server; undefined for a client without limits. */
   readonly share: ClientShare | undefined;
-  /** Called about once a second, so that the call can see that it is late. */
+  /** Called about once a second, for the call to end itself when it is late. */
   check(now: number): void;
 }
 
 const CHECK_INTERVAL_MS = 1000;
 
-/** The calls of a server that are under way, and how much they have received. */
-export class OpenCalls {
+/** The in-flight calls of a server, and the bytes that each has received. */
+export class InFlightCalls {
   /** Bytes by call. */
-  readonly #calls = new Map<OpenCall, number>();
+  readonly #calls = new Map<InFlightCall, number>();
   readonly #maxBytes: number;
   readonly #timer: ReturnType<typeof setInterval>;
   #bytes = 0;
 
-  /** @param maxBytes what they may have received together */
+  /** @param maxBytes limit on what all of them have received together */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.#timer = setInterval(() => {
@@ -28,19 +28,18 @@ export class OpenCalls {
     }, CHECK_INTERVAL_MS);
   }
 
-  /** How many there are. */
   get count(): number {
     return this.#calls.size;
   }
 
-  /** Counts a call. @throws {ConnectError} when it is one too many of its client: it is not counted then */
-  add(call: OpenCall): void {
+  /** Counts a call. @throws {ConnectError} RESOURCE_EXHAUSTED, and does not count it, when its client has too many */
+  add(call: InFlightCall): void {
     call.share?.begin();
     this.#calls.set(call, 0);
   }
 
-  /** Takes a call out that is done, if it was counted. */
-  delete(call: OpenCall): void {
+  /** Forgets a call that has ended. One that was not counted makes no difference. */
+  delete(call: InFlightCall): void {
     const bytes = this.#calls.get(call);
     if (bytes === undefined) return;
     this.#bytes -= bytes;
@@ -49,11 +48,11 @@ export class OpenCalls {
   }
 
   /**
-   * Counts what a call has received.
+   * Counts bytes that a call has received.
    *
-   * @throws {ConnectError} when it is too much for the server, or of its client
+   * @throws {ConnectError} RESOURCE_EXHAUSTED when it is too much for the server or for its client
    */
-  receive(call: OpenCall, bytes: number): void {
+  receive(call: InFlightCall, bytes: number): void {
     if (this.#bytes + bytes > this.#maxBytes) {
       throw new ConnectError(
         "the agent is receiving too much at once; try again",

@@ -1,8 +1,6 @@
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../../base/error.ts";
-
-type AnyFn = ReturnType<Interceptor>;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -70,50 +68,4 @@ export function fromConnectError(error: unknown): NetError {
   if (error instanceof NetError) return error;
   const { code, rawMessage } = ConnectError.from(error);
   return new NetError(ERROR_CODES[code], rawMessage, { cause: error });
-}
-
-/**
- * Converts what handlers throw, once, at the edge of the server. A unary call
- * is answered when its deadline passes or its client goes, whether its handler
- * minds the signal or not.
- */
-export function errorInterceptor(next: AnyFn): AnyFn {
-  return async (request) => {
-    const call = `${request.service.typeName}/${request.method.name}`;
-    try {
-      const response = request.stream
-        ? await next(request)
-        : await unlessAborted(next(request), request.signal);
-      if (!response.stream) return response;
-      return { ...response, message: convertErrors(response.message, call) };
-    } catch (error) {
-      throw toConnectError(error, call);
-    }
-  };
-}
-
-async function unlessAborted<T>(
-  work: Promise<T>,
-  signal: AbortSignal,
-): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort);
-  try {
-    if (signal.aborted) abort();
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-async function* convertErrors<T>(
-  messages: AsyncIterable<T>,
-  call: string,
-): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw toConnectError(error, call);
-  }
 }

@@ -13,7 +13,7 @@ export function entries(headers: Headers | undefined): Record<string, string> {
   return headers ? Object.fromEntries(headers) : {};
 }
 
-/** Header fields that came, those of HTTP/2 itself left out. */
+/** A request's header fields, without HTTP/2's own. */
 export function toHeaders(headers: IncomingHttpHeaders): Headers {
   const result = new Headers();
   for (const [name, value] of Object.entries(headers)) {
@@ -34,9 +34,8 @@ export function formatGrpcStatus(error: ConnectError): Record<string, string> {
 }
 
 /**
- * Encodes a message for the grpc-message field: percent signs and what is not
- * printable ASCII, and no more. grpc-js shows what is encoded beyond that as
- * it stands (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+ * Percent-encodes a message for the grpc-message field: percent signs and what
+ * is not printable ASCII, and no more, because grpc-js decodes no more (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
  */
 export function encodeGrpcMessage(message: string): string {
   return message.toWellFormed().replace(
@@ -45,14 +44,14 @@ export function encodeGrpcMessage(message: string): string {
   );
 }
 
-/** One byte of flags and four of length stand before a message. */
-const HEADER_BYTES = 5;
+/** One byte of flags and four of length precede a message. */
+export const ENVELOPE_HEADER_BYTES = 5;
 
 /**
  * Reads the one message of a unary request, which is not compressed
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
  *
- * @throws {ConnectError} telling what is wrong
+ * @throws {ConnectError} INVALID_ARGUMENT
  */
 export function splitEnvelope<T extends DescMessage>(
   schema: T,
@@ -62,10 +61,16 @@ export function splitEnvelope<T extends DescMessage>(
   if (bytes.length === 0) {
     throw protocolError("missing input message for unary method");
   }
-  if (bytes.length < HEADER_BYTES) throw protocolError("incomplete envelope");
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  if (bytes.length < ENVELOPE_HEADER_BYTES) {
+    throw protocolError("incomplete envelope");
+  }
+  const view = new DataView(
+    bytes.buffer,
+    bytes.byteOffset,
+    ENVELOPE_HEADER_BYTES,
+  );
   const length = view.getUint32(1);
-  const received = bytes.length - HEADER_BYTES;
+  const received = bytes.length - ENVELOPE_HEADER_BYTES;
   if (view.getUint8(0) !== 0) {
     throw protocolError("received compressed envelope without an encoding");
   }
@@ -76,7 +81,7 @@ export function splitEnvelope<T extends DescMessage>(
     throw protocolError("received extra input message for unary method");
   }
   try {
-    return fromBinary(schema, bytes.subarray(HEADER_BYTES));
+    return fromBinary(schema, bytes.subarray(ENVELOPE_HEADER_BYTES));
   } catch (error) {
     throw new ConnectError(
       `Cannot read ${schema.typeName}: ${(error as Error).message}`,
@@ -91,9 +96,9 @@ export function joinEnvelope<T extends DescMessage>(
   message: MessageShape<T>,
 ): Uint8Array {
   const bytes = toBinary(schema, message);
-  const envelope = new Uint8Array(HEADER_BYTES + bytes.length);
+  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + bytes.length);
   new DataView(envelope.buffer).setUint32(1, bytes.length);
-  envelope.set(bytes, HEADER_BYTES);
+  envelope.set(bytes, ENVELOPE_HEADER_BYTES);
   return envelope;
 }
 

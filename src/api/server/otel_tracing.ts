@@ -10,7 +10,7 @@ import {
 import { Code, ConnectError } from "@connectrpc/connect";
 import { NetError } from "../../base/error.ts";
 import { RPC_CODES } from "../messages/errors.ts";
-import type { Tracing } from "./tracing.ts";
+import type { Tracing } from "./call.ts";
 
 /** The header fields that name a span (https://www.w3.org/TR/trace-context/). */
 const FIELDS = ["traceparent", "tracestate"] as const;

@@ -10,24 +10,19 @@ import { getLogger } from "@logtape/logtape";
 import type { ListenAddress } from "../../config/config.ts";
 import type { ApiServer, ListenTcpOptions } from "../../agent/daemon.ts";
 import { authorizing } from "../access/authorize.ts";
-import { CallHandler } from "./call_handler.ts";
-import {
-  type CallMetrics,
-  countCalls,
-  NO_CALL_METRICS,
-} from "../../metrics/call_metrics.ts";
-import { errorInterceptor } from "../messages/errors.ts";
+import { ConnectCalls } from "./connect.ts";
+import type { CallMetrics } from "../../metrics/counters.ts";
 import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";
 import { DEFAULT_LIMITS, type RpcLimits } from "../limits/limits.ts";
 import { Listener, listenOnTcp } from "./listener.ts";
 import type { Monitor } from "./monitor.ts";
 import { ClientLimits, Refusals } from "../limits/clients.ts";
-import { OpenCalls } from "../limits/in_flight.ts";
+import { InFlightCalls } from "../limits/in_flight.ts";
 import { createReflection } from "./reflection.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
-import { traceCalls, type Tracing } from "./tracing.ts";
-import { UnaryHandler } from "./unary_handler.ts";
+import { answerCalls, type Tracing } from "./call.ts";
+import { GrpcCalls } from "./grpc.ts";
 import {
   bindSocketFile,
   removeSocketFile,
@@ -93,18 +88,18 @@ export interface RpcServer extends ApiServer {
 /** Makes a server. It has to be closed, even if it never listened. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const calls = new OpenCalls(limits.maxReceivedBytes);
-  const { metrics = NO_CALL_METRICS, tracing, monitor } = options;
-  const unary = new UnaryHandler({ calls, limits, metrics, tracing });
-  const { router, health } = createRouter(options, { limits, unary });
-  const handler = new CallHandler(router, { calls, limits, monitor });
+  const calls = new InFlightCalls(limits.maxReceivedBytes);
+  const { metrics, tracing, monitor } = options;
+  const grpc = new GrpcCalls({ calls, limits, metrics, tracing });
+  const { router, health } = createRouter(options, { limits, grpc });
+  const connect = new ConnectCalls(router, { calls, limits, monitor });
   const refusals = new Refusals();
   const clients = new ClientLimits(limits, refusals);
   const http2 = new Http2Sessions({
     limits,
     refusals,
-    acceptStream: (...call) => unary.accept(...call),
-    handle: (...call) => handler.handle(...call),
+    acceptStream: (...call) => grpc.accept(...call),
+    handle: (...call) => connect.handle(...call),
   });
   const shared = { limits, clients, refusals };
   const listeners: Listener[] = [];
@@ -123,7 +118,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       ...shared,
       place,
       tls: isSecure ? tls : undefined,
-      handle: (...call) => handler.handle(...call),
+      handle: (...call) => connect.handle(...call),
       acceptHttp2: (...accepted) => http2.accept(...accepted),
     });
   }
@@ -156,7 +151,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     files.forEach(remove);
     // Whoever watches the health is told before the streams end.
     await new Promise((resolve) => setImmediate(resolve));
-    handler.endStreams(
+    connect.endStreams(
       new ConnectError("the agent is stopping", Code.Unavailable),
     );
     http2.closeGracefully();
@@ -198,21 +193,17 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
 function createRouter(
   options: RpcServerOptions,
-  { limits, unary }: {
+  { limits, grpc }: {
     readonly limits: RpcLimits;
-    readonly unary: UnaryHandler;
+    readonly grpc: GrpcCalls;
   },
 ): { readonly router: ConnectRouter; readonly health: Health } {
   const router = createConnectRouter({
-    interceptors: [
-      ...options.metrics ? [countCalls(options.metrics)] : [],
-      ...options.tracing ? [traceCalls(options.tracing)] : [],
-      errorInterceptor,
-    ],
+    interceptors: [answerCalls(options)],
     readMaxBytes: limits.maxMessageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
   });
-  const recorder = unary.record(router);
+  const recorder = grpc.record(router);
   options.routes(recorder);
   const services = () => new Set(router.handlers.map(({ service }) => service));
   const health = createHealth([...services()].map(({ typeName }) => typeName));

@@ -18,7 +18,7 @@ import {
   type Caller,
   formatCaller,
 } from "../../../src/api/access/call_context.ts";
-import { errorInterceptor } from "../../../src/api/messages/errors.ts";
+import { answerCalls } from "../../../src/api/server/call.ts";
 import { collectLogs } from "../../support/collect_logs.ts";
 
 const ADDRESS = "192.0.2.7";
@@ -82,7 +82,7 @@ function createAgent(
       .service(IdentityService, identity)
       .service(IpamService, ipam)
       .service(RegistryService, registry);
-  }, { router: { interceptors: [isCaller, errorInterceptor] } });
+  }, { router: { interceptors: [isCaller, answerCalls({})] } });
   return {
     agent: createClient(AgentService, transport),
     identity: createClient(IdentityService, transport),

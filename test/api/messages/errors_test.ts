@@ -1,3 +1,4 @@
+import { answerCalls } from "../../../src/api/server/call.ts";
 import assert from "node:assert/strict";
 import {
   Code,
@@ -10,7 +11,6 @@ import { type ErrorCode, NetError } from "../../../src/base/error.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
 import {
   ERROR_CODES,
-  errorInterceptor,
   fromConnectError,
   INTERNAL_MESSAGE,
   RPC_CODES,
@@ -120,7 +120,7 @@ Deno.test("fromConnectError() gives a NetError with the sent message", () => {
   }
 });
 
-Deno.test("errorInterceptor() answers at the deadline though the handler goes on", async () => {
+Deno.test("answerCalls() answers at the deadline though the handler goes on", async () => {
   const end = Promise.withResolvers<void>();
   const transport = createRouterTransport(({ service }) => {
     service(Network, {
@@ -132,7 +132,7 @@ Deno.test("errorInterceptor() answers at the deadline though the handler goes on
         throw new NetError("exhausted", "full");
       },
     });
-  }, { router: { interceptors: [errorInterceptor] } });
+  }, { router: { interceptors: [answerCalls({})] } });
   const client = createClient(Network, transport);
   await assert.rejects(client.info({}, { timeoutMs: 50 }), {
     code: Code.DeadlineExceeded,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { refuseMalformed } from "../../../src/api/server/malformed.ts";
+import { refuseMalformed } from "../../../src/api/server/connect.ts";
 
 const encoder = new TextEncoder();
 

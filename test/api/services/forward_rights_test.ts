@@ -14,7 +14,7 @@ import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts"
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { Role } from "../../../src/security/pki/identity.ts";
 import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
-import { errorInterceptor } from "../../../src/api/messages/errors.ts";
+import { answerCalls } from "../../../src/api/server/call.ts";
 import { forwarding } from "../../../src/api/services/forward.ts";
 import {
   callGrpc,
@@ -146,7 +146,7 @@ Deno.test("forwarding() sends on what its own node may, and tells others whom to
           router
             .service(RegistryService, forwarding(RegistryService, {}, options))
             .service(IdentityService, forwarding(IdentityService, {}, options)),
-        { router: { interceptors: [isCaller, errorInterceptor] } },
+        { router: { interceptors: [isCaller, answerCalls({})] } },
       );
       let refusal: ConnectError | undefined;
       await call(a).catch((error) => refusal = ConnectError.from(error));

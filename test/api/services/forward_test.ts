@@ -10,7 +10,7 @@ import { sleep } from "../../../src/base/periodic_task.ts";
 import { NetError } from "../../../src/base/error.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { errorInterceptor } from "../../../src/api/messages/errors.ts";
+import { answerCalls } from "../../../src/api/server/call.ts";
 import {
   type ForwardedCall,
   forwarding,
@@ -29,7 +29,7 @@ function createAgent(
   return createRouterTransport(
     (router) =>
       router.service(Network, forwarding(Network, here, { node, to })),
-    { router: { interceptors: [errorInterceptor] } },
+    { router: { interceptors: [answerCalls({})] } },
   );
 }
 

@@ -31,7 +31,7 @@ import {
   SERVER_FINGERPRINT,
 } from "../../../src/api/access/call_context.ts";
 import { readTrust } from "../../../src/api/messages/identity.ts";
-import { errorInterceptor } from "../../../src/api/messages/errors.ts";
+import { answerCalls } from "../../../src/api/server/call.ts";
 import { createIdentity } from "../../../src/api/services/identity.ts";
 import { startAgent, type TestAgent } from "../../agent/agents.ts";
 import { SERVER } from "../../security/registries.ts";
@@ -61,7 +61,7 @@ async function withService(
         createIdentity(() => t.agent.requireHost()),
       );
     },
-    { router: { interceptors: [errorInterceptor, identify] } },
+    { router: { interceptors: [answerCalls({}), identify] } },
   );
   const client = createClient(IdentityService, transport);
   const service: Service = { t, client, caller: NOBODY };

@@ -1,3 +1,4 @@
+import { answerCalls } from "../../../src/api/server/call.ts";
 import assert from "node:assert/strict";
 import {
   createClient,
@@ -7,10 +8,7 @@ import {
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import type { PeerIdentity } from "../../../src/security/pki/identity.ts";
 import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
-import {
-  errorInterceptor,
-  fromConnectError,
-} from "../../../src/api/messages/errors.ts";
+import { fromConnectError } from "../../../src/api/messages/errors.ts";
 import { createRegistry } from "../../../src/api/services/registry.ts";
 import { startAgent } from "../../agent/agents.ts";
 
@@ -44,7 +42,7 @@ Deno.test("createRegistry() takes no agent in plain text from who was let in ove
             createRegistry(() => agent.agent.requireHost(), "a"),
           );
         },
-        { router: { interceptors: [errorInterceptor, identify] } },
+        { router: { interceptors: [answerCalls({}), identify] } },
       );
       const client = createClient(RegistryService, transport);
       const joined = await client.join({

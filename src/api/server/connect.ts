@@ -8,18 +8,16 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { getLogger } from "@logtape/logtape";
-import { quote } from "../../net/address.ts";
+import { escapeUnsafe, quote } from "../../net/address.ts";
 import {
   CallValues,
   type Connection,
   undoUndelivered,
 } from "../access/call_context.ts";
-import { clampDeadline } from "./deadline.ts";
-import { encodeGrpcMessage } from "./envelope.ts";
-import { refuseMalformed } from "./malformed.ts";
+import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
+import { encodeGrpcMessage } from "./envelope.ts";
 import type { Monitor } from "./monitor.ts";
-import type { OpenCall, OpenCalls } from "../limits/in_flight.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];
 /** A request of HTTP/1.1 or HTTP/2. */
@@ -28,44 +26,46 @@ type Request = Parameters<typeof universalRequestFromNodeRequest>[0];
 type Response = Parameters<typeof universalResponseToNodeResponse>[1];
 
 type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
+type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
 
-/** A request, its response, and what they go over. */
+/** A request, its response, and their connection. */
 interface Exchange {
   readonly request: Request;
   readonly response: Response;
   readonly connection: Connection;
 }
 
-interface HttpCall extends OpenCall {
+interface HttpCall extends InFlightCall {
   /** When its answer began, in ms since 1970; infinite for streams, and until then. */
   answeredAt: number;
 }
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Options of a handler. */
-export interface CallHandlerOptions {
+/** What HTTP requests are answered with. */
+export interface ConnectCallsOptions {
   /** Where calls are counted. */
-  readonly calls: OpenCalls;
+  readonly calls: InFlightCalls;
   readonly limits: RpcLimits;
-  /** Answers what is no call. Undefined: nothing does. */
+  /** Answers the paths of monitoring. Undefined: nobody does. */
   readonly monitor: Monitor | undefined;
 }
 
 /**
- * Answers HTTP requests with the handlers of a router. Nothing that a client
- * sends makes `handle` throw.
+ * Answers HTTP requests with the handlers of a Connect router: every protocol
+ * but the unary gRPC calls of {@linkcode GrpcCalls}. Nothing that a client sends
+ * makes `handle` throw.
  */
-export class CallHandler {
+export class ConnectCalls {
   readonly #handlers: ReadonlyMap<string, MethodHandler>;
   readonly #limits: RpcLimits;
-  readonly #calls: OpenCalls;
+  readonly #calls: InFlightCalls;
   readonly #monitor: Monitor | undefined;
   readonly #streamStop = new AbortController();
-  /** What hears of an error of a connection: the last answer on it. */
+  /** Takes errors of a connection on behalf of the last answer on it. */
   readonly #onError = new WeakMap<object, () => void>();
 
-  constructor(router: ConnectRouter, options: CallHandlerOptions) {
+  constructor(router: ConnectRouter, options: ConnectCallsOptions) {
     const { calls, limits, monitor } = options;
     this.#handlers = new Map(
       router.handlers.map((handler) => [handler.requestPath, handler]),
@@ -91,7 +91,7 @@ export class CallHandler {
     }
   }
 
-  /** Ends all streams, and those that are still to come, with an error. */
+  /** Ends all streams, present and future, with an error. */
   endStreams(reason: ConnectError): void {
     this.#streamStop.abort(reason);
   }
@@ -119,14 +119,14 @@ export class CallHandler {
     }
     handler(universal)
       .then(async (answer) => {
-        // A refused request is read to its end: some clients see an error in
-        // place of the answer when HTTP/2 tells them to send no more.
+        // A refused request is read to its end: some clients report an error
+        // instead of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
-        const mended = inPieces(await refuseMalformed(answer));
+        const bounded = inPieces(await refuseMalformed(answer));
         if (handler.method.methodKind === "unary") {
           call.answeredAt = performance.now();
         }
-        await universalResponseToNodeResponse(mended, response);
+        await universalResponseToNodeResponse(bounded, response);
       })
       .catch((error) => {
         // Most often the client has gone.
@@ -142,8 +142,8 @@ export class CallHandler {
   }
 
   /**
-   * Calls back when the answer does not reach its caller. What was handed to
-   * the system counts as delivered once the connection goes on to another
+   * Calls back when the answer does not reach its caller. An answer that the
+   * kernel has taken counts as delivered once the connection goes on to another
    * request or ends without an error: a caller that is gone, or leaves without
    * reading, makes it fail.
    */
@@ -167,7 +167,7 @@ export class CallHandler {
     handler: MethodHandler,
     { request, response, connection }: Exchange,
   ): HttpCall {
-    // The HTTP/1.1 server sees to slow requests itself.
+    // The HTTP/1.1 server ends slow requests itself.
     const mayBeLate = request.httpVersionMajor === 2 && !isEndless(handler);
     const { requestTimeoutMs } = this.#limits;
     const lateAt = performance.now() + requestTimeoutMs;
@@ -180,7 +180,7 @@ export class CallHandler {
         } else if (request.readableLength > this.#limits.maxMessageBytes) {
           response.destroy(new Error("the client sends and does not read"));
         } else if (mayBeLate && now > lateAt && !request.complete) {
-          response.destroy(new Error("the request does not come to its end"));
+          response.destroy(new Error("the request does not end"));
         }
       },
     };
@@ -210,7 +210,7 @@ export class CallHandler {
   }
 
   async *#count(
-    call: OpenCall,
+    call: InFlightCall,
     body: UniversalRequest["body"],
   ): AsyncIterable<Uint8Array> {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
@@ -220,10 +220,8 @@ export class CallHandler {
   }
 }
 
-/** Bytes that are handed to a connection at once: it keeps as many for as long as it lasts. */
+/** Bytes that a connection gets at once: it keeps a buffer of that size for as long as it lasts. */
 const PIECE_BYTES = 16 * 1024;
-
-type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
 
 function inPieces(answer: UniversalResponse): UniversalResponse {
   const { body } = answer;
@@ -247,13 +245,13 @@ async function* failing(reason: unknown): AsyncGenerator<Uint8Array> {
   await Promise.reject(reason);
 }
 
-/** Whether a request goes on as long as its client likes. */
+/** Whether a request lasts as long as its client likes. */
 function isEndless({ method }: MethodHandler): boolean {
   return method.methodKind === "bidi_streaming" ||
     method.methodKind === "client_streaming";
 }
 
-/** Answers in the protocol of the request that there is no such call. */
+/** Answers an unknown call in the protocol of the request. */
 function refuseUnknown(
   path: string,
   request: Request,
@@ -275,3 +273,111 @@ function refuseUnknown(
 }
 
 function ignore(): void {}
+
+/** The start of Connect's error for bytes that are not a message. */
+const MALFORMED = "parse binary: ";
+
+/**
+ * Replaces the INTERNAL that Connect answers to bytes that are not a message by
+ * INVALID_ARGUMENT, in gRPC and in unary Connect calls: the fault is the
+ * client's. Escapes what terminals act on in the JSON that a Connect error
+ * quotes, and encodes a gRPC error's message no more than needed.
+ */
+export async function refuseMalformed(
+  answer: UniversalResponse,
+): Promise<UniversalResponse> {
+  const { body, header, trailer, status } = answer;
+  if (!body || body instanceof Uint8Array) return answer;
+  if (trailer) return { ...answer, body: refuseInTrailer(body, trailer) };
+  const isPlainError = status >= 400 && !header?.has("content-encoding") &&
+    header?.get("content-type") === "application/json";
+  return isPlainError ? await refuseInBody(answer, body) : answer;
+}
+
+async function refuseInBody(
+  answer: UniversalResponse,
+  body: AsyncIterable<Uint8Array>,
+): Promise<UniversalResponse> {
+  const error = JSON.parse(await readText(body));
+  const message = escapeUnsafe(String(error.message ?? ""));
+  const isMalformed = error.code === "internal" &&
+    message.startsWith(MALFORMED);
+  const said = { ...error, ...isMalformed && { code: "invalid_argument" } };
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...said, message }));
+  const header = new Headers(answer.header);
+  if (header.has("content-length")) {
+    header.set("content-length", String(bytes.length));
+  }
+  const status = isMalformed ? 400 : answer.status;
+  return { ...answer, status, header, body: once(bytes) };
+}
+
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of body) {
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+async function* refuseInTrailer(
+  body: AsyncIterable<Uint8Array>,
+  trailer: Headers,
+): AsyncIterable<Uint8Array> {
+  yield* body;
+  const message = trailer.get("grpc-message") ?? "";
+  if (
+    trailer.get("grpc-status") === String(Code.Internal) &&
+    message.startsWith(encodeURIComponent(MALFORMED))
+  ) trailer.set("grpc-status", String(Code.InvalidArgument));
+  if (message !== "") {
+    trailer.set("grpc-message", encodeGrpcMessage(decodeURIComponent(message)));
+  }
+}
+
+/** The longest time that a timer can run: 2^31 - 1 ms. */
+const MAX_TIMER_MS = 0x7fffffff;
+
+/** Milliseconds of the units of the grpc-timeout header. */
+const UNITS_MS: Readonly<Record<string, number>> = {
+  H: 3_600_000,
+  M: 60_000,
+  S: 1000,
+  m: 1,
+  u: 1e-3,
+  n: 1e-6,
+};
+
+/**
+ * Shortens the deadline in a request's header to the longest allowed one, and
+ * sets it where the client has set none. Without a maximum it shortens the
+ * deadline only as far as timers need, and never sets it.
+ *
+ * An invalid header stays as it is: the protocol refuses it.
+ * Formats: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md and
+ * https://connectrpc.com/docs/protocol
+ */
+export function clampDeadline(header: Headers, maxMs?: number): void {
+  const grpc = header.get("content-type")?.startsWith("application/grpc");
+  const name = grpc ? "grpc-timeout" : "connect-timeout-ms";
+  const value = header.get(name);
+  const limitMs = Math.min(maxMs ?? MAX_TIMER_MS, MAX_TIMER_MS);
+  if (value === null ? maxMs === undefined : !isLater(value, limitMs)) return;
+  header.set(name, grpc ? formatGrpc(limitMs) : String(Math.ceil(limitMs)));
+}
+
+function isLater(value: string, limitMs: number): boolean {
+  const match = /^(\d{1,10})([HMSmun]?)$/.exec(value);
+  return match !== null &&
+    Number(match[1]) * (UNITS_MS[match[2]!] ?? 1) > limitMs;
+}
+
+/** The header has at most eight digits. */
+function formatGrpc(ms: number): string {
+  return ms < 1e8 ? `${Math.ceil(ms)}m` : `${Math.floor(ms / 1000)}S`;
+}

@@ -1,0 +1,164 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Code, ConnectError, Interceptor } from "@connectrpc/connect";
+import type { CallMetrics } from "../../metrics/counters.ts";
+import { toConnectError } from "../messages/errors.ts";
+
+/** Reads a header field of a request by its name in lower case; null when it has none. */
+export type ReadHeader = (name: string) => string | null;
+
+/** Makes spans. A server has none where nobody asked for them: tracing costs nothing then. */
+export interface Tracing {
+  /**
+   * Answers a call in a span of its own: a child of the span that the caller
+   * names in its header fields (W3C Trace Context). Calls that are made
+   * meanwhile are children of it.
+   */
+  serve<T>(
+    call: { readonly method: DescMethod; readonly header: ReadHeader },
+    answer: () => Promise<T>,
+  ): Promise<T>;
+}
+
+/** What every call of a server is measured and traced with. Undefined: it is not. */
+export interface CallObservers {
+  readonly metrics?: CallMetrics | undefined;
+  readonly tracing?: Tracing | undefined;
+}
+
+/**
+ * The answer to one unary call, whatever protocol carries it: it is settled
+ * once, measured once, and its error is one that may be sent. A caller that
+ * gives up gets its error at once, whether the handler heeds its signal or not.
+ */
+export class Answer<T> {
+  readonly promise: Promise<T>;
+  readonly #method: DescMethod;
+  readonly #observers: CallObservers;
+  readonly #startedAtMs: number;
+  readonly #resolve: (value: T) => void;
+  readonly #reject: (error: ConnectError) => void;
+  #isSettled = false;
+
+  constructor(method: DescMethod, observers: CallObservers) {
+    this.#method = method;
+    this.#observers = observers;
+    this.#startedAtMs = observers.metrics?.clock() ?? 0;
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Whether the answer is known; what comes later changes nothing. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Settles the answer with what a handler returns or throws. */
+  run(header: ReadHeader, handle: () => Promise<T>): void {
+    const { tracing } = this.#observers;
+    const method = this.#method;
+    const work = tracing ? tracing.serve({ method, header }, handle) : handle();
+    work.then((value) => {
+      if (this.#settle(undefined)) this.#resolve(value);
+    }, (error) => this.fail(error));
+  }
+
+  /** Settles the answer with an error: the handler's, or why nobody waits any more. */
+  fail(reason: unknown): void {
+    if (this.#isSettled) return;
+    const error = toConnectError(reason, nameOf(this.#method));
+    this.#settle(error.code);
+    this.#reject(error);
+  }
+
+  #settle(code: Code | undefined): boolean {
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
+    this.#observers.metrics?.ended(this.#method, {
+      code,
+      startedAtMs: this.#startedAtMs,
+    });
+    return true;
+  }
+}
+
+/**
+ * Answers the calls that go through a router: unary ones as an
+ * {@linkcode Answer}, streams measured when they end. A stream lasts as long
+ * as its caller likes, so it gets no span.
+ */
+export function answerCalls(observers: CallObservers): Interceptor {
+  return (next) => async (request) => {
+    const { method, signal } = request;
+    if (request.stream || method.methodKind !== "unary") {
+      return await answerStream(next, request, observers);
+    }
+    const answer = new Answer<Awaited<ReturnType<typeof next>>>(
+      method,
+      observers,
+    );
+    const abort = () => answer.fail(signal.reason);
+    signal.addEventListener("abort", abort);
+    try {
+      if (signal.aborted) abort();
+      answer.run((name) => request.header.get(name), () => next(request));
+      return await answer.promise;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  };
+}
+
+type AnyFn = ReturnType<Interceptor>;
+
+async function answerStream(
+  next: AnyFn,
+  request: Parameters<AnyFn>[0],
+  observers: CallObservers,
+): ReturnType<AnyFn> {
+  const { method } = request;
+  const { metrics } = observers;
+  const startedAtMs = metrics?.clock() ?? 0;
+  const end = (code: Code | undefined) =>
+    metrics?.ended(method, { code, startedAtMs });
+  const convert = (error: unknown) => {
+    const converted = toConnectError(error, nameOf(method));
+    end(converted.code);
+    return converted;
+  };
+  try {
+    const response = await next(request);
+    if (!response.stream) {
+      end(undefined);
+      return response;
+    }
+    return {
+      ...response,
+      message: measure(response.message, { end, convert }),
+    };
+  } catch (error) {
+    throw convert(error);
+  }
+}
+
+async function* measure<T>(
+  messages: AsyncIterable<T>,
+  { end, convert }: {
+    readonly end: (code: Code | undefined) => void;
+    readonly convert: (error: unknown) => ConnectError;
+  },
+): AsyncIterable<T> {
+  let failure: ConnectError | undefined;
+  try {
+    yield* messages;
+  } catch (error) {
+    throw failure = convert(error);
+  } finally {
+    if (!failure) end(undefined);
+  }
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
