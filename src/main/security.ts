@@ -11,6 +11,9 @@ import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../api/client/client.ts";
 import type { TlsCredentials } from "../api/tls/credentials.ts";
 import { followCertificates } from "./certificates.ts";
+import { createEnroller } from "../api/client/enrolment.ts";
+import { GivenCertificate } from "../api/tls/given_certificate.ts";
+import { NodeIdentity } from "../security/node_identity.ts";
 import { readTokenFile } from "./token_file.ts";
 
 /** How an agent and others know each other. */
@@ -39,11 +42,7 @@ export interface Security {
 export async function openSecurity(config: AgentConfig): Promise<Security> {
   for (const path of secretFiles(config)) await checkSecretFile(path);
   const { security } = config;
-  // What knows certificates is large, and loaded where there are some alone.
   if (security.kind === "given") {
-    const { GivenCertificate } = await import(
-      "../api/tls/given_certificate.ts"
-    );
     const identity = await GivenCertificate.open(security.paths, {
       node: config.node,
     });
@@ -72,8 +71,6 @@ async function openNodeIdentity(
   config: AgentConfig,
   tokenPath: string | undefined,
 ): Promise<Security> {
-  const { NodeIdentity } = await import("../security/node_identity.ts");
-  const { createEnroller } = await import("../api/client/enrolment.ts");
   let agent: Agent | undefined;
   const enrollers: Enroller[] = [];
   const source: CertificateSource = config.join.length === 0

@@ -200,7 +200,7 @@ export class CertificateKeeper {
   ): Promise<Parameters<Certified["adopt"]>[0] | undefined> {
     const { source, node } = this.#options;
     const { certificate, key, tokenId } = this.#of.state;
-    const signingRequest = await createSigningRequest(key);
+    const signingRequest = createSigningRequest(key);
     const order = { signingRequest, addresses };
     if (source.kind === "own") {
       const credentials = await source.sign({ ...order, name: node });

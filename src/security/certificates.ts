@@ -1,14 +1,18 @@
 import { NetError } from "../base/error.ts";
 import type { Address } from "../net/address.ts";
-import type { IssuedRecord } from "./pki/certificate.ts";
+import { openAuthority } from "./pki/authority.ts";
+import { issueCertificate, type IssuedRecord } from "./pki/certificate.ts";
 import {
   AUTHORITY_LIFETIME_MS,
   CERTIFICATE_LIFETIME_MS,
-} from "./pki/lifetimes.ts";
+} from "./pki/profile.ts";
 import { signingAt, trustedAt } from "./pki/generations.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { findRevocation, type RevocationRecord } from "./pki/revocation.ts";
-import type { SigningRequest } from "./pki/signing_request.ts";
+import {
+  readSigningRequest,
+  type SigningRequest,
+} from "./pki/signing_request.ts";
 import type { Store } from "../store/store.ts";
 import {
   holderKey,
@@ -85,14 +89,11 @@ export async function planCertificate(
       } are revoked; try again in a second`,
     );
   }
-  // Loaded by who signs alone, as what knows certificates is large.
-  const { openAuthority } = await import("./pki/authority.ts");
-  const { issueCertificate } = await import("./pki/certificate.ts");
-  const authority = await openAuthority(
+  const authority = openAuthority(
     signingAt(await readAuthorities(store), nowMs),
   );
   try {
-    const { chain, record } = await issueCertificate(authority, {
+    const { chain, record } = issueCertificate(authority, {
       ...order,
       dnsNames: [],
       nowMs,
@@ -136,10 +137,7 @@ export function isRevoked(
 }
 
 /** Reads a signing request. @throws {NetError} `invalid_argument` when it is not valid */
-export async function parseSigningRequest(
-  text: string,
-): Promise<SigningRequest> {
-  const { readSigningRequest } = await import("./pki/signing_request.ts");
+export function parseSigningRequest(text: string): SigningRequest {
   try {
     return readSigningRequest(text);
   } catch (cause) {

@@ -1,7 +1,6 @@
 import type { Address } from "../net/address.ts";
 import type { TrustRecord } from "./pki/authority.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
-import type { SigningRequest } from "./pki/signing_request.ts";
 import type { TokenTerms } from "./pki/token_record.ts";
 import type { Store } from "../store/store.ts";
 import { refuseKnownName, refuseRenewal, refuseRole } from "./admission.ts";
@@ -156,16 +155,12 @@ export class IdentityRegistry {
     },
   ): Promise<Credentials> {
     checkProof(join);
-    let request: Promise<SigningRequest> | undefined;
-    const readRequest = () =>
-      request ??= parseSigningRequest(join.signingRequest);
     await this.#challenges.check(join.tokenId, join.serverNonce);
     let isUsed = false;
     return await this.#certify(async (nowMs) => {
       const { puts, isBound, ...grant } = await planStoredUse(
         { store: this.#store, challenges: this.#challenges, nowMs },
         join,
-        readRequest,
       );
       if (!isUsed) this.#challenges.use(join.serverNonce);
       isUsed = true;
@@ -188,7 +183,7 @@ export class IdentityRegistry {
       readonly name: string;
     },
   ): Promise<Credentials> {
-    const request = await parseSigningRequest(signingRequest);
+    const request = parseSigningRequest(signingRequest);
     await this.#makeFirst();
     return await this.#certify(() =>
       Promise.resolve({ order: { role: "node", name, addresses, request } })
@@ -207,7 +202,7 @@ export class IdentityRegistry {
     identity: PeerIdentity,
     { addresses, signingRequest }: SigningOrder,
   ): Promise<Credentials> {
-    const request = await parseSigningRequest(signingRequest);
+    const request = parseSigningRequest(signingRequest);
     const { role, name } = identity;
     return await this.#certify(async (nowMs) => {
       await refuseRenewal(this.#at(nowMs), identity, request);

@@ -1,13 +1,13 @@
 import { readRecord } from "../base/json_reader.ts";
 import { NetError } from "../base/error.ts";
 import type { IdentityFile, IdentityFiles } from "./files/identity_files.ts";
-import type { Address } from "../net/address.ts";
-import { certifiedAddresses } from "./pki/certified_addresses.ts";
-import { createKey, openKey } from "./pki/host_key.ts";
+import { type Address, compareAddresses } from "../net/address.ts";
+import { createKey, openKey } from "./pki/key.ts";
 import { readIdentity } from "./pki/certificate_identity.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import { parsePem } from "./pki/pem.ts";
 import { readRevocationRecord, readTrustRecord } from "./pki/records.ts";
+import { addressesOf, readCertificate } from "./pki/x509.ts";
 import { parseTokenId } from "./pki/token.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
@@ -96,7 +96,7 @@ export function formatTrustFile(
 }
 
 async function makeKey(files: IdentityFiles): Promise<string> {
-  const key = await createKey();
+  const key = createKey();
   await files.write("key.pem", key);
   return key;
 }
@@ -106,7 +106,7 @@ function readChain(chain: string): OwnCertificate {
   return {
     chain,
     identity: readIdentity(own!),
-    addresses: certifiedAddresses(chain),
+    addresses: addressesOf(readCertificate(own!)).sort(compareAddresses),
   };
 }
 

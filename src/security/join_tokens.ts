@@ -4,7 +4,7 @@ import { signingAt, trustedAt } from "./pki/generations.ts";
 import type { Role } from "./pki/identity.ts";
 import type { SigningRequest } from "./pki/signing_request.ts";
 import { createToken, formatToken, type JoinToken } from "./pki/token.ts";
-import { listTokens, type TokenListing } from "./pki/token_list.ts";
+import { listTokens, type TokenListing } from "./pki/token_record.ts";
 import {
   createVerifier,
   NONCE_BYTES,
@@ -20,7 +20,7 @@ import {
   type TokenTerms,
 } from "./pki/token_record.ts";
 import type { Store } from "../store/store.ts";
-import { isRevoked } from "./certificates.ts";
+import { isRevoked, parseSigningRequest } from "./certificates.ts";
 import {
   type Put,
   putRecord,
@@ -126,8 +126,6 @@ export async function planStoredRevoke(
  * Plans the use of a token. Whether one is known is told to nobody who has not
  * its secret.
  *
- * @param readRequest reads the signing request. That takes long for a hostile
- * one: it is read once the proof was right
  * @throws {NetError} `unauthenticated` when it is not known or the proof is
  * wrong, `permission_denied` when it lets this name in no more,
  * `invalid_argument` naming a field
@@ -139,7 +137,6 @@ export async function planStoredUse(
     readonly nowMs: number;
   },
   proof: JoinProof,
-  readRequest: () => Promise<SigningRequest>,
 ): Promise<PlannedUse> {
   const { tokenId, name } = proof;
   const record = await readToken(store, tokenId);
@@ -158,7 +155,7 @@ export async function planStoredUse(
       "Cannot join with this token: the cluster has none with its id and secret; create another one",
     );
   }
-  const request = await readRequest();
+  const request = parseSigningRequest(proof.signingRequest);
   const { keyFingerprint } = request;
   const { role } = record;
   const plan = planTokenUse(record, {

@@ -1,7 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { trustedAt } from "./pki/generations.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
-import { isLargeForeign } from "./pki/large_certificate.ts";
 import { identityOf, verifyPeer } from "./pki/peer.ts";
 import type { Trust } from "./trust.ts";
 
@@ -32,13 +31,6 @@ export function recognizePeer(
       kind: "refused",
       why:
         "Cannot tell whose certificate it is: this host has joined no cluster yet",
-    };
-  }
-  if (isLargeForeign(der, authorities)) {
-    return {
-      kind: "refused",
-      why:
-        `Cannot tell whose certificate it is: it has ${der.length} bytes, and no authority of this cluster has signed it`,
     };
   }
   const checks = { trust: authorities, clusterId, usage, revocations };

@@ -1,7 +1,7 @@
 import { NetError } from "../base/error.ts";
 import type { IdentityFiles } from "./files/identity_files.ts";
 import { parseApiUrl } from "../base/names.ts";
-import { renewalTimeMs } from "./pki/lifetimes.ts";
+import { renewalTimeMs } from "./pki/profile.ts";
 import { formatTrust } from "./pki/generations.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
@@ -142,7 +142,7 @@ export class OperatorIdentity {
     renew: (order: SigningOrder) => Promise<Credentials>,
   ): Promise<void> {
     const { key } = this.#state;
-    const signingRequest = await createSigningRequest(key);
+    const signingRequest = createSigningRequest(key);
     const credentials = await renew({ signingRequest, addresses: [] });
     const certificate = await saveOperator(this.#options, {
       credentials,

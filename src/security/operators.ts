@@ -1,6 +1,6 @@
 import { NetError } from "../base/error.ts";
 import type { IdentityFiles } from "./files/identity_files.ts";
-import { createKey } from "./pki/host_key.ts";
+import { createKey } from "./pki/key.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { JoinToken } from "./pki/token.ts";
@@ -71,10 +71,10 @@ export class Operators {
     }
     let key = await files.read("key.pem");
     if (key === undefined) {
-      key = await createKey();
+      key = createKey();
       await files.write("key.pem", key);
     }
-    const signingRequest = await createSigningRequest(key);
+    const signingRequest = createSigningRequest(key);
     const credentials = await firstOf(urls, (url) =>
       this.#options.enrol(
         url,

@@ -1,5 +1,5 @@
 import { type Address, formatAddress } from "../net/address.ts";
-import { renewalTimeMs } from "./pki/lifetimes.ts";
+import { renewalTimeMs } from "./pki/profile.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import type { TrustRecord } from "./pki/authority.ts";
 

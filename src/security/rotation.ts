@@ -4,7 +4,7 @@ import type {
   AuthorityRecord,
   TrustRecord,
 } from "./pki/authority.ts";
-import { BACKDATE_MS } from "./pki/authority_name.ts";
+import { BACKDATE_MS } from "./pki/profile.ts";
 import {
   type AuthorityChange,
   planRetirement,
@@ -12,7 +12,7 @@ import {
   publicPart,
 } from "./pki/generations.ts";
 import { endedRevocations } from "./pki/revocation.ts";
-import { forgottenTokens } from "./pki/token_list.ts";
+import { forgottenTokens } from "./pki/token_record.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Lifetimes } from "./certificates.ts";
 import {
@@ -165,7 +165,7 @@ async function makeAuthority(
   options: AuthorityOptions,
 ): Promise<AuthorityRecord> {
   const { createAuthority } = await import("./pki/authority.ts");
-  return await createAuthority(options);
+  return createAuthority(options);
 }
 
 function nextGeneration(records: readonly TrustRecord[]): number {

@@ -135,7 +135,7 @@ const VALUES: Readonly<Record<string, Row>> = {
   ],
 };
 
-const AUTHORITY = await createAuthority({ clusterId: "c", nowMs: 5 });
+const AUTHORITY = createAuthority({ clusterId: "c", nowMs: 5 });
 const REVOKED = { revokedAtMs: 5, reason: "lost", untilMs: 9 };
 const TOKEN = {
   id: "0123456789ab",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { createToken, formatToken } from "../../src/security/pki/token.ts";
 import { run } from "../support/run.ts";
 import { FROM_SOURCE } from "../support/refusal.ts";
@@ -76,7 +76,7 @@ Deno.test("support-bundle packs what agent and host tell, and no secret", () =>
     await call("IdentityService/CreateToken", {});
     const keyPath = `${agent.stateDir}/identity/key.pem`;
     await Deno.mkdir(dirname(keyPath), { recursive: true });
-    const key = await createKey();
+    const key = createKey();
     await Deno.writeTextFile(keyPath, key, { mode: 0o600 });
     const planted = [PLANTED, token.slice(5), ...key.split("\n").slice(1, -2)];
     const files = await makeBundle(dir, agent.socketPath);

@@ -1,7 +1,7 @@
 import { readBackup } from "../../src/backup/format/read.ts";
 import { openAuthority } from "../../src/security/pki/authority.ts";
 import { issueCertificate } from "../../src/security/pki/certificate.ts";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import type { Role } from "../../src/security/pki/identity.ts";
 import { readAuthorityRecord } from "../../src/security/pki/records.ts";
 import {
@@ -34,11 +34,11 @@ export async function forge(
     records.push(readAuthorityRecord(value));
   }
   const latest = records.sort((a, b) => a.generation - b.generation).at(-1)!;
-  const key = await createKey();
-  const { chain } = await issueCertificate(await openAuthority(latest), {
+  const key = createKey();
+  const { chain } = issueCertificate(openAuthority(latest), {
     ...{ role, name, nowMs, dnsNames: [] },
     addresses: address === undefined ? [] : [parseAddress(address)],
-    request: readSigningRequest(await createSigningRequest(key)),
+    request: readSigningRequest(createSigningRequest(key)),
   });
   await Deno.mkdir(dir);
   await Deno.writeTextFile(`${dir}/chain.pem`, chain);

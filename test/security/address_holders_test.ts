@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseAddress } from "../../src/net/address.ts";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { HOUR_MS } from "./pki/identities.ts";
@@ -15,7 +15,7 @@ async function signOwn(
   { registry }: TestRegistry,
   addresses = [OWN, SECOND],
 ): Promise<void> {
-  const signingRequest = await createSigningRequest(await createKey());
+  const signingRequest = createSigningRequest(createKey());
   await registry.signOwn({ name: "host1", addresses, signingRequest });
 }
 

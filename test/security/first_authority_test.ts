@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { TestRegistry } from "./registries.ts";
@@ -33,7 +33,7 @@ const ROWS: readonly [
   }],
   ["makes a token", true, (t) => t.token()],
   ["certifies the node whose agent it is", true, async ({ registry }) => {
-    const signingRequest = await createSigningRequest(await createKey());
+    const signingRequest = createSigningRequest(createKey());
     const own = { name: "n1", addresses: [], signingRequest };
     const { trust } = await registry.signOwn(own);
     assert.equal(trust.authorities.length, 1);

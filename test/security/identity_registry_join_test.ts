@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseAddress } from "../../src/net/address.ts";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { formatPem } from "../../src/security/pki/pem.ts";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import type { TokenTerms } from "../../src/security/pki/token_record.ts";
@@ -154,7 +154,7 @@ const REFUSED: readonly [
     "a request for another key",
     async (t) => {
       const { proof } = await t.prove(await t.token(), { name: "n2" });
-      const signingRequest = await createSigningRequest(await createKey());
+      const signingRequest = createSigningRequest(createKey());
       return await t.registry.finishJoin({ ...proof, signingRequest });
     },
     "unauthenticated",
@@ -301,7 +301,7 @@ testRegistry(
   "lets the same key in again under its name: its answer may have been lost",
   async (t) => {
     const secret = await t.token();
-    const key = await createKey();
+    const key = createKey();
     await t.join(secret, { key });
     t.nodes.set("n1", []);
     await t.join(secret, { key });
@@ -334,13 +334,13 @@ testRegistry("begins a join alike for a token that is not known", async (t) => {
 testRegistry(
   "signs for the node of its own agent without a token",
   async (t) => {
-    const key = await createKey();
+    const key = createKey();
     const own = member(
       key,
       await t.registry.signOwn({
         name: "host1",
         addresses: [ADDRESS],
-        signingRequest: await createSigningRequest(key),
+        signingRequest: createSigningRequest(key),
       }),
     );
     assert.equal(own.identity.name, "host1");

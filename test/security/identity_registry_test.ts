@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { HOUR_MS } from "./pki/identities.ts";
 import { type TestMember, testRegistry } from "./registries.ts";
 
@@ -39,7 +39,7 @@ testRegistry(
     ];
     for (const targetOf of targets) {
       const secret = await t.token();
-      const key = await createKey();
+      const key = createKey();
       const joined = await t.join(secret, { key });
       // Its answer may have been lost.
       await t.join(secret, { key });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { findRevocation } from "../../src/security/pki/revocation.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { HOUR_MS } from "./pki/identities.ts";
@@ -52,7 +52,7 @@ const RETURNS_LATE: Step[] = [
 ];
 
 Deno.test("IdentityRegistry: whatever happens, no two keys hold one name, and nothing that was revoked comes back", async () => {
-  const keys = [await createKey(), await createKey()] as const;
+  const keys = [createKey(), createKey()] as const;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 24 }), async (steps) => {
       const store = await openDenoKv({ path: ":memory:" });

@@ -6,12 +6,16 @@ import {
   NodeIdentity,
   type NodeIdentityOptions,
 } from "../../src/security/node_identity.ts";
-import { certifiedAddresses } from "../../src/security/pki/certified_addresses.ts";
+import { addressesOf, readCertificate } from "../../src/security/pki/x509.ts";
 import { readIdentity } from "../../src/security/pki/certificate_identity.ts";
 import { parsePem } from "../../src/security/pki/pem.ts";
 import { createToken, type JoinToken } from "../../src/security/pki/token.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
-import { formatAddress, parseAddress } from "../../src/net/address.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+} from "../../src/net/address.ts";
 import { FakeTime } from "./fake_time.ts";
 import { MemoryIdentityFiles } from "./memory_identity_files.ts";
 
@@ -437,3 +441,8 @@ Deno.test("NodeIdentity refuses files that are damaged, and says how to go on", 
     }
   }
 });
+
+/** The addresses in the first certificate of a chain. */
+function certifiedAddresses(chain: string): Address[] {
+  return addressesOf(readCertificate(parsePem("CERTIFICATE", chain)[0]!));
+}

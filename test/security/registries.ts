@@ -2,7 +2,7 @@ import { IdentityRegistry } from "../../src/security/identity_registry.ts";
 import type { IdentityRegistryOptions } from "../../src/security/identity_options.ts";
 import type { Credentials } from "../../src/security/trust.ts";
 import { type Address, formatAddress } from "../../src/net/address.ts";
-import { createKey } from "../../src/security/pki/host_key.ts";
+import { createKey } from "../../src/security/pki/key.ts";
 import { fingerprintOf } from "../../src/security/pki/fingerprint.ts";
 import { readIdentity } from "../../src/security/pki/certificate_identity.ts";
 import type { PeerIdentity, Role } from "../../src/security/pki/identity.ts";
@@ -108,9 +108,9 @@ export class TestRegistry {
     }
   > {
     const { name = "n1", addresses = [], roles = [] } = join;
-    const key = join.key ?? await createKey();
+    const key = join.key ?? createKey();
     const token = parseToken(secret);
-    const signingRequest = await createSigningRequest(key);
+    const signingRequest = createSigningRequest(key);
     const { salt, serverNonce } = await this.registry.beginJoin(token.id);
     const transcript = {
       tokenId: token.id,
@@ -135,7 +135,7 @@ export class TestRegistry {
     { key, identity }: TestMember,
     addresses: readonly Address[] = [],
   ): Promise<TestMember> {
-    const signingRequest = await createSigningRequest(key);
+    const signingRequest = createSigningRequest(key);
     const order = { addresses, signingRequest };
     return member(key, await this.registry.renew(identity, order));
   }

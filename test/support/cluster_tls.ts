@@ -91,7 +91,7 @@ export interface RunningClusterServer {
   /** Folder of the test. */
   readonly dir: string;
   /** Makes a certificate and its key. */
-  issue(terms?: Partial<CertificateTerms>): Promise<TestIdentity>;
+  issue(terms?: Partial<CertificateTerms>): TestIdentity;
 }
 
 /** What node:tls takes of an identity. */

@@ -105,7 +105,7 @@ export const LAYERS: readonly Layer[] = [
   {
     at: "src/security/pki/",
     ours: ["src/base/", "src/net/"],
-    others: ["npm:asn1js", "npm:pkijs", "node:crypto"],
+    others: ["node:crypto"],
     why: "it is cryptography over values: time comes in, records go out",
   },
   ...ENGINES.map((engine, i): Layer => ({

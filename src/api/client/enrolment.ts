@@ -22,7 +22,7 @@ import { fingerprintOf } from "../../security/pki/fingerprint.ts";
 import {
   type FirstContact,
   verifyFirstContact,
-} from "../../security/pki/first_contact.ts";
+} from "../../security/pki/peer.ts";
 import {
   createNonce,
   proveToken,

@@ -3,7 +3,7 @@ import { createPrivateKey, type X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { NetError } from "../../base/error.ts";
 import type { TlsPaths } from "../../config/config.ts";
-import { readGivenIdentity } from "../../security/pki/given_identity.ts";
+import { readGivenIdentity } from "../../security/pki/certificate_identity.ts";
 import type { PeerIdentity } from "../../security/pki/identity.ts";
 import { checkIdentity } from "../../security/pki/peer.ts";
 import type { RevocationRecord } from "../../security/pki/revocation.ts";

@@ -1,20 +1,22 @@
-import type { Certificate } from "pkijs";
 import { parseId } from "../../base/names.ts";
-import { authorityName, BACKDATE_MS, ORGANIZATION } from "./authority_name.ts";
-import {
-  createName,
-  randomSerial,
-  signCertificate,
-  toDer,
-} from "./certificate_parts.ts";
-import { decodeCertificate } from "./decode.ts";
-import { authorityExtensions, keyIdExtensions } from "./extensions.ts";
 import { fingerprintOf } from "./fingerprint.ts";
-import { createKey, openKey, publicKeyInfo } from "./host_key.ts";
-import { AUTHORITY_LIFETIME_MS } from "./lifetimes.ts";
+import { createKey, openKey, type Signer } from "./key.ts";
 import { formatPem } from "./pem.ts";
+import {
+  AUTHORITY_LIFETIME_MS,
+  authorityName,
+  BACKDATE_MS,
+  ORGANIZATION,
+} from "./profile.ts";
+import {
+  type Certificate,
+  randomSerial,
+  readCertificate,
+  writeCertificate,
+  writeName,
+} from "./x509.ts";
 
-/** The public part of an authority of a cluster: what every host knows. */
+/** The public part of a cluster's authority, which every host knows. */
 export interface TrustRecord {
   readonly clusterId: string;
   /** 1 for the authority that the cluster was created with; one more for each rotation. */
@@ -23,26 +25,26 @@ export interface TrustRecord {
   readonly certificate: string;
   /** {@linkcode fingerprintOf} its public key. */
   readonly fingerprint: string;
-  /** From when on it signs: hosts have to know it before. */
+  /** When it begins to sign. Hosts have to know it before. */
   readonly signsFromMs: number;
-  /** Until when what it signed is accepted. */
+  /** When hosts stop accepting what it signed. */
   readonly trustedUntilMs: number;
 }
 
 /** An authority as the registry stores it. */
 export interface AuthorityRecord extends TrustRecord {
-  /** PKCS#8 in PEM; empty once it will not sign again. */
+  /** PKCS#8 in PEM; empty once another authority signs. */
   readonly privateKey: string;
 }
 
-/** An authority that can sign. Its key cannot be taken out of it. */
+/** An authority that can sign. Its key stays inside. */
 export interface Authority {
   readonly record: TrustRecord;
   readonly certificate: Certificate;
-  readonly key: CryptoKey;
+  readonly signer: Signer;
 }
 
-/** Of what an authority is made. */
+/** Options of a new authority. */
 export interface AuthorityOptions {
   readonly clusterId: string;
   /** Default 1. */
@@ -50,76 +52,71 @@ export interface AuthorityOptions {
   readonly nowMs: number;
   /** Default ten years. */
   readonly lifetimeMs?: number;
-  /** From when on it signs. Default: now. */
+  /** When it begins to sign. Default: now. */
   readonly signsFromMs?: number;
 }
 
 /**
- * Makes an authority: a key and a certificate that it signs itself, which
- * names the cluster and the generation.
+ * Makes an authority: a key, and a self-signed certificate that names the
+ * cluster and the generation.
  *
  * @throws {RangeError} when the cluster id or the generation is not valid
  */
-export async function createAuthority(
-  options: AuthorityOptions,
-): Promise<AuthorityRecord> {
+export function createAuthority(options: AuthorityOptions): AuthorityRecord {
   const { clusterId, generation = 1, nowMs } = options;
   const { lifetimeMs = AUTHORITY_LIFETIME_MS, signsFromMs = nowMs } = options;
   if (!Number.isSafeInteger(generation) || generation < 1) {
     throw new RangeError(`${generation} is not a generation: it counts from 1`);
   }
-  const privateKey = await createKey();
-  const publicKey = await publicKeyInfo(privateKey);
-  const name = createName({
+  const name = writeName({
     organization: ORGANIZATION,
     unit: parseId(clusterId),
     commonName: authorityName(generation),
   });
-  const certificate = await signCertificate({
+  const privateKey = createKey();
+  const signer = openKey(privateKey);
+  const { publicKey } = signer;
+  const der = writeCertificate({
     serial: randomSerial(),
     issuer: name,
     subject: name,
     notBeforeMs: nowMs - BACKDATE_MS,
     notAfterMs: nowMs + lifetimeMs,
     publicKey,
-    extensions: [
-      ...authorityExtensions(),
-      ...keyIdExtensions(publicKey, publicKey),
-    ],
-  }, await openKey(privateKey));
+    issuerKey: publicKey,
+    use: "authority",
+  }, signer);
   return {
     clusterId,
     generation,
-    certificate: formatPem("CERTIFICATE", toDer(certificate)),
-    fingerprint: fingerprintOf(toDer(publicKey)),
+    certificate: formatPem("CERTIFICATE", der),
+    fingerprint: fingerprintOf(publicKey),
     signsFromMs,
-    trustedUntilMs: certificate.notAfter.value.getTime(),
+    trustedUntilMs: readCertificate(der).notAfterMs,
     privateKey,
   };
 }
 
 /**
- * Makes a stored authority ready to sign.
+ * Opens a stored authority for signing.
  *
- * @throws {RangeError} when it has no key any more, or the record is damaged:
- * its fingerprint and its key have to be those of its certificate
+ * @throws {RangeError} when it has no key any more, or its key, fingerprint
+ * and certificate do not belong together
  */
-export async function openAuthority(
-  record: AuthorityRecord,
-): Promise<Authority> {
+export function openAuthority(record: AuthorityRecord): Authority {
   const { privateKey, ...trust } = record;
   const what = `Cannot sign with authority ${record.generation}`;
   if (privateKey === "") {
     throw new RangeError(`${what}: its key was given up when it was replaced`);
   }
-  const certificate = decodeCertificate(record.certificate);
-  const publicKey = toDer(await publicKeyInfo(privateKey));
-  const stated = toDer(certificate.subjectPublicKeyInfo);
-  if (fingerprintOf(publicKey) !== fingerprintOf(stated)) {
+  const certificate = readCertificate(record.certificate);
+  const signer = openKey(privateKey);
+  const fingerprint = fingerprintOf(certificate.publicKey);
+  if (fingerprintOf(signer.publicKey) !== fingerprint) {
     throw new RangeError(`${what}: its key is not that of its certificate`);
   }
-  if (fingerprintOf(stated) !== record.fingerprint) {
+  if (fingerprint !== record.fingerprint) {
     throw new RangeError(`${what}: its fingerprint is another one`);
   }
-  return { record: trust, certificate, key: await openKey(privateKey) };
+  return { record: trust, certificate, signer };
 }

@@ -5,38 +5,36 @@ import {
   quote,
 } from "../../net/address.ts";
 import type { Authority } from "./authority.ts";
-import { BACKDATE_MS, ORGANIZATION } from "./authority_name.ts";
-import {
-  createName,
-  randomSerial,
-  signCertificate,
-  toDer,
-} from "./certificate_parts.ts";
-import {
-  endEntityExtensions,
-  keyIdExtensions,
-  subjectAltName,
-} from "./extensions.ts";
 import { formatIdentityUri, type Role } from "./identity.ts";
-import { CERTIFICATE_LIFETIME_MS } from "./lifetimes.ts";
-import { OID } from "./oid.ts";
 import { formatPem } from "./pem.ts";
+import {
+  BACKDATE_MS,
+  CERTIFICATE_LIFETIME_MS,
+  OID,
+  ORGANIZATION,
+} from "./profile.ts";
 import type { SigningRequest } from "./signing_request.ts";
+import {
+  randomSerial,
+  readCertificate,
+  writeCertificate,
+  writeName,
+} from "./x509.ts";
 
-/** What the authority says of the holder of a key: its decision, never the request's. */
+/** What a certificate says of the holder of a key: the authority decides it, never the request. */
 export interface CertificateTerms {
   readonly role: Role;
   readonly name: string;
-  /** The addresses that a node's server is reached at. Only nodes are servers. */
+  /** The addresses of a node's server. Only nodes are servers. */
   readonly addresses: readonly Address[];
-  /** Further host names of a node's server; its own name is added where it is a host name. */
+  /** More host names of a node's server; its own name is added if it is a host name. */
   readonly dnsNames: readonly string[];
   readonly nowMs: number;
-  /** Default {@linkcode CERTIFICATE_LIFETIME_MS}. It never outlives its authority. */
+  /** Default {@linkcode CERTIFICATE_LIFETIME_MS}. No certificate outlives its authority. */
   readonly lifetimeMs?: number;
 }
 
-/** What is kept of a certificate that was issued. */
+/** The record of an issued certificate. */
 export interface IssuedRecord {
   /** Hexadecimal in lower case. */
   readonly serial: string;
@@ -51,7 +49,7 @@ export interface IssuedRecord {
 
 /** A new certificate. */
 export interface IssuedCertificate {
-  /** PEM: the certificate, then its authority's, so that a newcomer finds that. */
+  /** PEM: the certificate, then its authority's, where a newcomer finds it. */
   readonly chain: string;
   readonly record: IssuedRecord;
 }
@@ -62,19 +60,19 @@ const MAX_NAMES = 64;
 const MAX_COMMON_NAME = 64;
 const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
-/** What looks like an IPv4 address is none as a host name. */
+/** A host name never looks like an IPv4 address. */
 const NUMERIC_LABEL = /(?:^|\.)\d+$/;
 
 /**
  * Signs a certificate for the key of a request.
  *
  * @throws {RangeError} when a name is not valid, there are too many, or the
- * authority does not last any more
+ * authority is not trusted any more
  */
-export async function issueCertificate(
+export function issueCertificate(
   authority: Authority,
   options: CertificateTerms & { readonly request: SigningRequest },
-): Promise<IssuedCertificate> {
+): IssuedCertificate {
   const { request, role, name, nowMs } = options;
   const { lifetimeMs = CERTIFICATE_LIFETIME_MS } = options;
   const { clusterId, generation, certificate: root } = authority.record;
@@ -83,7 +81,7 @@ export async function issueCertificate(
   const notAfterMs = Math.min(
     nowMs + lifetimeMs,
     authority.record.trustedUntilMs,
-    issuer.notAfter.value.getTime(),
+    issuer.notAfterMs,
   );
   if (notAfterMs <= nowMs) {
     throw new RangeError(
@@ -93,10 +91,10 @@ export async function issueCertificate(
     );
   }
   const serial = randomSerial();
-  const signed = await signCertificate({
+  const der = writeCertificate({
     serial,
-    issuer: issuer.subject,
-    subject: createName({
+    issuer: issuer.subject.der,
+    subject: writeName({
       organization: ORGANIZATION,
       unit: role,
       commonName: name.length <= MAX_COMMON_NAME ? name : "",
@@ -104,16 +102,17 @@ export async function issueCertificate(
     notBeforeMs: nowMs - BACKDATE_MS,
     notAfterMs,
     publicKey: request.publicKey,
-    extensions: [
-      ...endEntityExtensions(
-        role === "node" ? [OID.serverAuth, OID.clientAuth] : [OID.clientAuth],
-      ),
-      ...keyIdExtensions(request.publicKey, issuer.subjectPublicKeyInfo),
-      subjectAltName({ uri, ...serverNames(options) }),
-    ],
-  }, authority.key);
+    issuerKey: issuer.publicKey,
+    use: {
+      purposes: role === "node"
+        ? [OID.serverAuth, OID.clientAuth]
+        : [OID.clientAuth],
+      uri,
+      ...serverNames(options),
+    },
+  }, authority.signer);
   return {
-    chain: formatPem("CERTIFICATE", toDer(signed)) + root,
+    chain: formatPem("CERTIFICATE", der) + root,
     record: {
       serial: serial.toHex(),
       role,
@@ -121,12 +120,12 @@ export async function issueCertificate(
       keyFingerprint: request.keyFingerprint,
       generation,
       issuedAtMs: nowMs,
-      notAfterMs: signed.notAfter.value.getTime(),
+      notAfterMs: readCertificate(der).notAfterMs,
     },
   };
 }
 
-/** Whether TLS knows a text as the name of a host. Names of nodes may be more than that. */
+/** Whether a text is a host name to TLS. Not every name of a node is. */
 export function isHostName(text: string): boolean {
   return HOST_NAME.test(text) && !NUMERIC_LABEL.test(text);
 }

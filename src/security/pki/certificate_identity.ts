@@ -1,116 +1,148 @@
-import { AltName, type Certificate, type GeneralName } from "pkijs";
 import { NetError } from "../../base/error.ts";
-import { AUTHORITY_NAME, BACKDATE_MS, ORGANIZATION } from "./authority_name.ts";
-import { decodeCertificate } from "./decode.ts";
+import { parseNodeName } from "../../base/names.ts";
+import { quote } from "../../net/address.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import {
   type Identity,
   IDENTITY_SCHEME,
   parseIdentityUri,
   type PeerIdentity,
+  type Role,
+  ROLES,
 } from "./identity.ts";
-import { OID } from "./oid.ts";
 import { parseOnePem } from "./pem.ts";
+import { AUTHORITY_NAME, BACKDATE_MS, OID, ORGANIZATION } from "./profile.ts";
+import { attributesOf, type Certificate, readCertificate } from "./x509.ts";
 
-const URI_NAME = 6;
+const WAY_OUT =
+  "give it the subject OU=node, OU=operator or OU=readonly and CN=NAME, or the URI stellar-net://CLUSTER/ROLE/NAME as a subjectAltName";
 
 /**
- * Reads who a certificate says that its holder is. Nothing is verified: that
- * is for TLS, which has checked the chain, and for `verifyPeer`.
- *
- * The identity stands in exactly one URI of the subject's alternative names;
- * the subject is for people and is not read.
+ * Reads whose certificate it is, from exactly one URI among its alternative
+ * names. The subject is for people and is not read. Nothing is verified: TLS
+ * and `verifyPeer` do that.
  *
  * @param certificate PEM or DER, such as `getPeerCertificate().raw`
- * @throws {NetError} `unauthenticated`, saying what is wrong
+ * @throws {NetError} `unauthenticated`, with the reason
  */
 export function readIdentity(certificate: string | Uint8Array): PeerIdentity {
-  return readCertificate(certificate).identity;
+  return readIdentified(certificate).identity;
 }
 
 /** As {@linkcode readIdentity}, with the certificate itself. */
-export function readCertificate(
+export function readIdentified(
   certificate: string | Uint8Array,
-): { readonly identity: PeerIdentity; readonly decoded: Certificate } {
-  try {
-    const der = typeof certificate === "string"
-      ? parseOnePem("CERTIFICATE", certificate)
-      : certificate;
-    const decoded = decodeCertificate(der);
-    const identity = {
-      ...parseIdentityUri(identityUri(decoded)),
-      ...readFacts(der, decoded),
-    };
-    return { identity, decoded };
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw new NetError(
-      "unauthenticated",
-      `Cannot tell whose certificate it is: ${what}`,
-      { cause },
-    );
-  }
+): { readonly identity: PeerIdentity; readonly certificate: Certificate } {
+  return explain(() => {
+    const der = derOf(certificate);
+    const decoded = readCertificate(der);
+    const uris = identityUris(decoded);
+    if (uris.length !== 1) {
+      throw new RangeError(
+        `it names ${uris.length} URIs that begin with ${IDENTITY_SCHEME}, and has to name one`,
+      );
+    }
+    const identity = { ...parseIdentityUri(uris[0]!), ...facts(der, decoded) };
+    return { identity, certificate: decoded };
+  });
 }
 
-/** What a certificate says apart from who its holder is. Nothing is verified. */
-export function readFacts(
+/**
+ * Reads whose certificate of an operator's own authority it is: from the URI
+ * among its alternative names, or else from its subject, whose organizational
+ * unit is the role and whose common name is the name. Without the URI the
+ * cluster's id is empty. Nothing is verified: TLS does that.
+ *
+ * @throws {NetError} `unauthenticated`, with what the certificate needs
+ */
+export function readGivenIdentity(der: Uint8Array): PeerIdentity {
+  return explain(() => {
+    const decoded = readCertificate(der);
+    return { ...readHolder(decoded), ...facts(der, decoded) };
+  });
+}
+
+function facts(
   der: Uint8Array,
-  decoded: Certificate,
+  certificate: Certificate,
 ): Omit<PeerIdentity, keyof Identity> {
-  const generation = generationOf(decoded);
-  const notBeforeMs = decoded.notBefore.value.getTime();
+  const { serial, notBeforeMs, notAfterMs } = certificate;
+  const generation = generationOf(certificate);
   return {
-    serial: new Uint8Array(decoded.serialNumber.valueBlock.valueHexView)
-      .toHex(),
+    serial,
     fingerprint: fingerprintOf(der),
     issuedAtMs: notBeforeMs + (generation > 0 ? BACKDATE_MS : 0),
     notBeforeMs,
-    notAfterMs: decoded.notAfter.value.getTime(),
+    notAfterMs,
     generation,
   };
 }
 
-/** The URIs of ours among a certificate's names. @throws {RangeError} when those cannot be read */
-export function identityUris(certificate: Certificate): string[] {
-  return alternativeNames(certificate)
-    .filter(({ type }) => type === URI_NAME)
-    .map(({ value }) => String(value))
+/** The generation in the issuer's name; 0 for an authority that is not the cluster's. */
+function generationOf({ issuer }: Certificate): number {
+  const [organization, ...others] = attributesOf(issuer, OID.organization);
+  const [name, ...more] = attributesOf(issuer, OID.commonName);
+  if (organization !== ORGANIZATION || others.length + more.length > 0) {
+    return 0;
+  }
+  return Number(AUTHORITY_NAME.exec(name ?? "")?.[1] ?? 0);
+}
+
+function identityUris({ alternativeNames }: Certificate): string[] {
+  return alternativeNames.filter(({ kind }) => kind === "uri")
+    .map(({ value }) => new TextDecoder().decode(value))
     .filter((uri) => uri.startsWith(IDENTITY_SCHEME));
 }
 
-function identityUri(certificate: Certificate): string {
-  const uris = identityUris(certificate);
-  if (uris.length === 1) return uris[0]!;
-  throw new RangeError(
-    `it names ${uris.length} URIs that begin with ${IDENTITY_SCHEME}, and has to name one`,
-  );
+function readHolder(certificate: Certificate): Identity {
+  const [uri, ...others] = identityUris(certificate);
+  if (others.length > 0) {
+    throw new RangeError(`it names several of ${quote(uri!)}; leave one`);
+  }
+  if (uri !== undefined) return parseIdentityUri(uri);
+  const { subject } = certificate;
+  const units = attributesOf(subject, OID.organizationalUnit);
+  const roles = ROLES.filter((role) => units.includes(role));
+  const names = attributesOf(subject, OID.commonName);
+  const [role] = roles;
+  const [name] = names;
+  if (role === undefined || roles.length > 1) {
+    throw new RangeError(
+      `its subject names ${roles.join(" and ") || "no role"}; ${WAY_OUT}`,
+    );
+  }
+  if (name === undefined || names.length > 1) {
+    throw new RangeError(
+      `its subject has ${names.length} common names; ${WAY_OUT}`,
+    );
+  }
+  return { clusterId: "", role, name: nameOf(name, role) };
 }
 
-/** The names of a certificate beside its subject. @throws {RangeError} when they cannot be read */
-export function alternativeNames(
-  certificate: Certificate,
-): readonly GeneralName[] {
-  const found = (certificate.extensions ?? [])
-    .filter(({ extnID }) => extnID === OID.subjectAltName);
-  if (found.length > 1) {
-    throw new RangeError("it has several extensions of alternative names");
+function nameOf(text: string, role: Role): string {
+  try {
+    return parseNodeName(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RangeError(`its name as ${role}, ${error.message}; ${WAY_OUT}`);
   }
-  const value = found[0]?.parsedValue;
-  if (found.length === 1 && !(value instanceof AltName)) {
-    throw new RangeError("its alternative names cannot be decoded");
-  }
-  return value instanceof AltName ? value.altNames : [];
 }
 
-/** The generation in the issuer's name. What TLS accepted carries the name of who signed it. */
-function generationOf(certificate: Certificate): number {
-  const parts = new Map(
-    certificate.issuer.typesAndValues.map(({ type, value }) => [
-      type,
-      String(value.valueBlock.value),
-    ]),
-  );
-  if (parts.get(OID.organization) !== ORGANIZATION) return 0;
-  const match = AUTHORITY_NAME.exec(parts.get(OID.commonName) ?? "");
-  return match ? Number(match[1]) : 0;
+function derOf(certificate: string | Uint8Array): Uint8Array {
+  return typeof certificate === "string"
+    ? parseOnePem("CERTIFICATE", certificate)
+    : certificate;
+}
+
+function explain<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new NetError(
+      "unauthenticated",
+      `Cannot tell whose certificate it is: ${cause.message}`,
+      { cause },
+    );
+  }
 }

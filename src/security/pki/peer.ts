@@ -1,47 +1,62 @@
-import { BasicConstraints, type Certificate, ExtKeyUsage } from "pkijs";
 import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
 import type { TrustRecord } from "./authority.ts";
-import { toDer } from "./certificate_parts.ts";
-import { decodeCertificate } from "./decode.ts";
+import { readIdentified } from "./certificate_identity.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { trustedAt } from "./generations.ts";
-import { readCertificate } from "./certificate_identity.ts";
 import type { PeerIdentity } from "./identity.ts";
-import { OID } from "./oid.ts";
+import { formatPem, parseOnePem } from "./pem.ts";
+import { OID } from "./profile.ts";
 import { findRevocation, type RevocationRecord } from "./revocation.ts";
-import { isSignedWith } from "./signature.ts";
+import { type Certificate, isSignedBy, readCertificate } from "./x509.ts";
 
-/** Against what a peer's certificate is held. */
+/** What a peer's certificate is checked against. */
 export interface PeerChecks {
-  /** The cluster's authorities, as far as this host knows them. */
+  /** The cluster's authorities that this host knows. */
   readonly trust: readonly TrustRecord[];
   readonly clusterId: string;
-  /** As what the peer authenticates itself. */
+  /** Whether the peer is the server or the client of the connection. */
   readonly usage: "server" | "client";
   readonly nowMs: number;
   readonly revocations: Iterable<RevocationRecord>;
 }
 
+/** What a newcomer learns from the certificates of a server that it may trust. */
+export interface FirstContact {
+  readonly server: PeerIdentity;
+  /** The authority's certificate in PEM: TLS takes it as `ca` from now on. */
+  readonly authority: string;
+}
+
+/** Most certificates of a chain that are read. */
+const MAX_CHAIN = 8;
+
+/** What does not change about a certificate. */
+interface Known {
+  readonly identity: PeerIdentity;
+  readonly certificate: Certificate;
+  /** The authority that signed it, in PEM, once that was verified. */
+  signedBy?: string;
+}
+
+/** By the bytes that a connection holds: each is checked again and again. */
+const known = new WeakMap<Uint8Array, Known>();
+
 /**
- * Verifies a certificate of this cluster as a whole, without leaning on TLS:
- * who signed it, for what, for which cluster, whether it is in time and not
- * revoked. Good for each connection, and again for those that last.
+ * Verifies a certificate of this cluster as a whole, without relying on TLS:
+ * its signature, purpose, cluster, time and revocation.
  *
  * @param certificate PEM or DER
- * @throws {NetError} `unauthenticated`, saying what is wrong
+ * @throws {NetError} `unauthenticated`, with the reason
  */
 export function verifyPeer(
   certificate: string | Uint8Array,
   checks: PeerChecks,
 ): PeerIdentity {
-  const der = typeof certificate === "string"
-    ? new Uint8Array(toDer(readCertificate(certificate).decoded))
-    : certificate;
-  const shown = findShown(der);
-  const { identity } = shown;
+  const peer = recall(certificate);
+  const { identity } = peer;
   checkIdentity(identity, checks);
-  checkUsage(shown, checks.usage);
+  checkUsage(peer, checks.usage);
   const issuer = trustedAt(checks.trust, checks.nowMs)
     .find(({ generation }) => generation === identity.generation);
   if (!issuer) {
@@ -50,25 +65,23 @@ export function verifyPeer(
       `authority ${identity.generation}, which it names, is not trusted now`,
     );
   }
-  if (shown.signedBy !== issuer.certificate) {
-    const { decoded } = readCertificate(der);
-    if (!isSignedBy(decoded, issuerOf(issuer))) {
-      throw refused(
-        identity,
-        `authority ${identity.generation} of this cluster has not signed it`,
-      );
-    }
-    shown.signedBy = issuer.certificate;
+  if (peer.signedBy === issuer.certificate) return identity;
+  if (!isSignedBy(peer.certificate, readCertificate(issuer.certificate))) {
+    throw refused(
+      identity,
+      `authority ${identity.generation} of this cluster has not signed it`,
+    );
   }
+  peer.signedBy = issuer.certificate;
   return identity;
 }
 
 /**
- * Checks what may change while a connection lasts: the time, and what has
- * been revoked. Enough where TLS has verified the chain, as it has for a
- * certificate of an operator's own authority.
+ * Checks what can change while a connection lasts: the time and revocations.
+ * That is enough where TLS has verified the chain, as for a certificate of an
+ * operator's own authority.
  *
- * @throws {NetError} `unauthenticated`, saying what is wrong
+ * @throws {NetError} `unauthenticated`, with the reason
  */
 export function checkIdentity(
   identity: PeerIdentity,
@@ -106,88 +119,100 @@ export function checkIdentity(
   }
 }
 
-/** Whether an authority signed a certificate. */
-export function isSignedBy(
-  certificate: Certificate,
-  issuer: Certificate,
-): boolean {
-  return certificate.issuer.isEqual(issuer.subject) &&
-    isSignedWith(certificate, issuer.subjectPublicKeyInfo);
-}
-
-/** Whether a certificate may sign others. */
-export function isAuthority(certificate: Certificate): boolean {
-  return (certificate.extensions ?? []).some(({ extnID, parsedValue }) =>
-    extnID === OID.basicConstraints &&
-    parsedValue instanceof BasicConstraints && parsedValue.cA
-  );
+/**
+ * Reads whose certificate it is, as `readIdentity` does, and remembers it.
+ *
+ * @throws {NetError} `unauthenticated`, with the reason
+ */
+export function identityOf(der: Uint8Array): PeerIdentity {
+  return recall(der).identity;
 }
 
 /**
- * Who a certificate says that its holder is, as {@linkcode readCertificate}
- * does, for who asks again and again.
+ * Decides whether a server belongs to the cluster of a join token, before
+ * anything is sent to it: one of its certificates has to be that of the
+ * token's authority, and that authority has to have signed the server's own.
  *
- * @throws {NetError} `unauthenticated`, saying what is wrong
+ * TLS has verified that the server has the key of its own certificate, as in
+ * every handshake; it need not have verified the chain.
+ *
+ * @param chain DER, as the server sent them: its own first
+ * @param checks the fingerprint in the token
+ * @throws {NetError} `unauthenticated`, with the reason
  */
-export function identityOf(der: Uint8Array): PeerIdentity {
-  return findShown(der).identity;
-}
-
-/** The certificates of authorities, which are looked at with each peer's. */
-const issuers = new WeakMap<TrustRecord, Certificate>();
-
-function issuerOf(record: TrustRecord): Certificate {
-  const known = issuers.get(record) ?? decodeCertificate(record.certificate);
-  issuers.set(record, known);
-  return known;
-}
-
-/** What does not change about a certificate: to decode it takes some milliseconds. */
-interface Shown {
-  readonly identity: PeerIdentity;
-  readonly purposes: readonly string[];
-  readonly isAuthority: boolean;
-  /** The authority that was found to have signed it, in PEM. */
-  signedBy?: string;
-}
-
-/** Most certificates that are remembered. */
-const MAX_SHOWN = 8192;
-/** By the digest of the DER, the one that was looked at last behind the others. */
-const remembered = new Map<string, Shown>();
-
-function findShown(der: Uint8Array): Shown {
-  const digest = fingerprintOf(der);
-  const shown = remembered.get(digest) ?? readShown(der);
-  remembered.delete(digest);
-  remembered.set(digest, shown);
-  for (const oldest of remembered.keys()) {
-    if (remembered.size <= MAX_SHOWN) break;
-    remembered.delete(oldest);
+export function verifyFirstContact(
+  chain: readonly Uint8Array[],
+  checks: { readonly fingerprint: string; readonly nowMs: number },
+): FirstContact {
+  const { fingerprint, nowMs } = checks;
+  const [own, ...others] = chain.slice(0, MAX_CHAIN);
+  if (!own) throw untrusted("it has sent no certificate");
+  const { certificate, authority } = readChain(own, { others, fingerprint });
+  if (!authority) {
+    throw untrusted(
+      `none of its certificates is that of the token's authority, ${fingerprint}: another host answers there, or the authority was rotated since the token was created; make a new token`,
+    );
   }
-  return shown;
+  const root = readCertificate(authority);
+  if (!root.isAuthority || !isSignedBy(root, root)) {
+    throw untrusted("the authority's certificate is forged");
+  }
+  if (!isSignedBy(certificate, root)) {
+    throw untrusted(
+      "the token's authority has not signed its certificate: another host answers there, or the authority was rotated since the token was created; make a new token",
+    );
+  }
+  const { identity: server } = readIdentified(own);
+  if (server.role !== "node") {
+    throw untrusted(`its certificate has role ${server.role}, not node`);
+  }
+  const { clusterId } = server;
+  checkIdentity(server, { clusterId, nowMs, revocations: [] });
+  return { server, authority: formatPem("CERTIFICATE", authority) };
 }
 
-function readShown(der: Uint8Array): Shown {
-  const { identity, decoded } = readCertificate(der);
-  return {
-    identity,
-    purposes: (decoded.extensions ?? []).flatMap(({ parsedValue }) =>
-      parsedValue instanceof ExtKeyUsage ? parsedValue.keyPurposes : []
-    ),
-    isAuthority: isAuthority(decoded),
-  };
+function readChain(
+  own: Uint8Array,
+  { others, fingerprint }: {
+    readonly others: readonly Uint8Array[];
+    readonly fingerprint: string;
+  },
+): {
+  readonly certificate: Certificate;
+  readonly authority: Uint8Array | undefined;
+} {
+  try {
+    const certificate = readCertificate(own);
+    const authority = others.find((der) =>
+      fingerprintOf(readCertificate(der).publicKey) === fingerprint
+    );
+    return { certificate, authority };
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw untrusted("one of its certificates cannot be decoded", cause);
+  }
+}
+
+function recall(certificate: string | Uint8Array): Known {
+  const der = typeof certificate === "string"
+    ? parseOnePem("CERTIFICATE", certificate)
+    : certificate;
+  const peer = known.get(der) ?? readIdentified(der);
+  known.set(der, peer);
+  return peer;
 }
 
 function checkUsage(
-  { identity, purposes, isAuthority }: Shown,
+  { identity, certificate }: Known,
   usage: "server" | "client",
 ): void {
   const needed = usage === "server" ? OID.serverAuth : OID.clientAuth;
-  if (!purposes.includes(needed)) {
+  if (!certificate.purposes.includes(needed)) {
     throw refused(identity, `it is not for a TLS ${usage}`);
   }
-  if (isAuthority) throw refused(identity, "it is that of an authority");
+  if (certificate.isAuthority) {
+    throw refused(identity, "it is that of an authority");
+  }
 }
 
 function refused(identity: PeerIdentity, what: string): NetError {
@@ -195,6 +220,14 @@ function refused(identity: PeerIdentity, what: string): NetError {
   return new NetError(
     "unauthenticated",
     `Cannot accept the certificate of ${role} "${name}": ${what}`,
+  );
+}
+
+function untrusted(what: string, cause?: unknown): NetError {
+  return new NetError(
+    "unauthenticated",
+    `Cannot trust the server: ${what}`,
+    cause === undefined ? {} : { cause },
   );
 }
 

@@ -1,62 +1,74 @@
-import { CertificationRequest, type PublicKeyInfo } from "pkijs";
-import { createName, HASH, toDer } from "./certificate_parts.ts";
-import { decodeRequest } from "./decode.ts";
+import { contextTag, notDer, partsOf, TAG, writeDer } from "./der.ts";
 import { fingerprintOf } from "./fingerprint.ts";
-import { openKey, publicKeyInfo } from "./host_key.ts";
-import { OID } from "./oid.ts";
-import { formatPem } from "./pem.ts";
-import { isP256, isSignedWith } from "./signature.ts";
+import {
+  isEcdsaWithSha256,
+  isP256,
+  isSignedWith,
+  openKey,
+  readSigned,
+} from "./key.ts";
+import { formatPem, parseOnePem } from "./pem.ts";
 
 /** A signing request whose sender has the private key. */
 export interface SigningRequest {
-  readonly publicKey: PublicKeyInfo;
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Uint8Array;
   /** {@linkcode fingerprintOf} the public key. */
   readonly keyFingerprint: string;
 }
 
 /**
- * Makes a signing request (PKCS#10, RFC 2986) for a private key. Its subject
- * is empty: who gets which name is not for the request to say. It is signed
- * with the key, which proves that the sender has it.
+ * Makes a signing request (PKCS#10, RFC 2986). Its subject is empty, because
+ * the authority decides the name. Its signature proves that the sender has the
+ * private key.
  *
- * @param privateKey PKCS#8 in PEM, as `createKey` makes it
+ * @param privateKey PKCS#8 in PEM
  * @returns PEM
+ * @throws {RangeError} when the key is not an ECDSA key on P-256
  */
-export async function createSigningRequest(
-  privateKey: string,
-): Promise<string> {
-  const request = new CertificationRequest({
-    subject: createName({ organization: "", unit: "", commonName: "" }),
-    subjectPublicKeyInfo: await publicKeyInfo(privateKey),
-    attributes: [],
-  });
-  await request.sign(await openKey(privateKey), HASH);
-  return formatPem("CERTIFICATE REQUEST", toDer(request));
+export function createSigningRequest(privateKey: string): string {
+  const signer = openKey(privateKey);
+  const content = writeDer(
+    TAG.sequence,
+    writeDer(TAG.integer, Uint8Array.of(0)),
+    writeDer(TAG.sequence),
+    signer.publicKey,
+    writeDer(contextTag(0, { isConstructed: true })),
+  );
+  return formatPem("CERTIFICATE REQUEST", signer.sign(content));
 }
 
 /**
- * Reads a signing request and verifies that its sender has the private key.
- * Names and extensions that it asks for are left out.
+ * Reads a signing request, and verifies that its sender has the private key.
+ * Names and extensions in it are ignored.
  *
  * @param request PEM
- * @throws {RangeError} when it is no request, is not for an ECDSA key on
- * P-256, or its signature is wrong
+ * @throws {RangeError} when it is not a request for an ECDSA key on P-256, or
+ * its signature is wrong
  */
 export function readSigningRequest(request: string): SigningRequest {
-  const decoded = decodeRequest(request);
-  const { subjectPublicKeyInfo: publicKey, signatureAlgorithm } = decoded;
-  if (!isP256(publicKey)) {
-    throw invalid("its key has to be an ECDSA key on P-256");
+  try {
+    const signed = readSigned(
+      "CERTIFICATE REQUEST",
+      parseOnePem("CERTIFICATE REQUEST", request),
+    );
+    const [, , key] = partsOf(TAG.sequence, signed.content);
+    if (!key) throw notDer();
+    if (!isP256(key.bytes)) {
+      throw new RangeError("its key has to be an ECDSA key on P-256");
+    }
+    if (!isEcdsaWithSha256(signed)) {
+      throw new RangeError("it has to be signed with ECDSA and SHA-256");
+    }
+    if (!isSignedWith(signed, key.bytes)) {
+      throw new RangeError("it is not signed with the key that it is for");
+    }
+    return { publicKey: key.bytes, keyFingerprint: fingerprintOf(key.bytes) };
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new RangeError(
+      `The signing request is not valid: ${cause.message}`,
+      { cause },
+    );
   }
-  if (signatureAlgorithm.algorithmId !== OID.ecdsaWithSha256) {
-    throw invalid("it has to be signed with ECDSA and SHA-256");
-  }
-  if (!isSignedWith(decoded, publicKey)) {
-    throw invalid("it is not signed with the key that it is for");
-  }
-  return { publicKey, keyFingerprint: fingerprintOf(toDer(publicKey)) };
-}
-
-function invalid(what: string): RangeError {
-  return new RangeError(`The signing request is not valid: ${what}`);
 }

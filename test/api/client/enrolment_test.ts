@@ -8,7 +8,7 @@ import type { EnrolOrder } from "../../../src/security/enroller.ts";
 import { IdentityRegistry } from "../../../src/security/identity_registry.ts";
 import { NodeIdentity } from "../../../src/security/node_identity.ts";
 import { parseAddress } from "../../../src/net/address.ts";
-import { createKey } from "../../../src/security/pki/host_key.ts";
+import { createKey } from "../../../src/security/pki/key.ts";
 import { readIdentity } from "../../../src/security/pki/certificate_identity.ts";
 import { parsePem } from "../../../src/security/pki/pem.ts";
 import { createSigningRequest } from "../../../src/security/pki/signing_request.ts";
@@ -92,7 +92,7 @@ async function orderOf(
     name: "host2",
     roles: ["node"],
     addresses: [parseAddress("127.0.0.2")],
-    signingRequest: await createSigningRequest(key ?? await createKey()),
+    signingRequest: createSigningRequest(key ?? createKey()),
   };
 }
 
@@ -103,7 +103,7 @@ function join(url: string, order: EnrolOrder, signal?: AbortSignal) {
 Deno.test("enrol() gets a certificate with a token, and renew() the next with that", () =>
   withCluster(async (cluster) => {
     const { url, registry } = cluster;
-    const key = await createKey();
+    const key = createKey();
     const order = await orderOf(await tokenOf(cluster), key);
     const { chain, trust } = await join(url, order);
     const [own] = parsePem("CERTIFICATE", chain);

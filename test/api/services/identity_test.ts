@@ -14,7 +14,7 @@ import {
   Role,
   TokenState,
 } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
-import { createKey } from "../../../src/security/pki/host_key.ts";
+import { createKey } from "../../../src/security/pki/key.ts";
 import { readIdentity } from "../../../src/security/pki/certificate_identity.ts";
 import type { PeerIdentity } from "../../../src/security/pki/identity.ts";
 import { parsePem } from "../../../src/security/pki/pem.ts";
@@ -75,7 +75,7 @@ async function prove(
   name: string,
 ): Promise<MessageInitShape<typeof FinishJoinRequestSchema>> {
   const token = parseToken(secret);
-  const signingRequest = await createSigningRequest(await createKey());
+  const signingRequest = createSigningRequest(createKey());
   const { salt, serverNonce } = await client.beginJoin({ tokenId: token.id });
   const sent = { tokenId: token.id, name, serverNonce };
   const transcript = {
@@ -114,7 +114,7 @@ Deno.test("createIdentity() lets a host in with a token, and renews what it gave
     const known = t.agent.host!.identity.knownTrust;
     assert.deepEqual(readTrust(credentials!.trust!), known);
 
-    const signingRequest = await createSigningRequest(await createKey());
+    const signingRequest = createSigningRequest(createKey());
     service.caller = { kind: "member", identity, address: "198.18.0.2" };
     const renewed = await client.renewCertificate({ signingRequest });
     assert.equal(identityIn(renewed.credentials?.chain).name, "host2");

@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { verifyFirstContact } from "../../../src/security/pki/first_contact.ts";
+import { verifyFirstContact } from "../../../src/security/pki/peer.ts";
 import { parseOnePem } from "../../../src/security/pki/pem.ts";
 import { createIdentity, createTestAuthority, NOW_MS } from "./identities.ts";
 import { openssl } from "./openssl.ts";
 
 Deno.test("verifyFirstContact() refuses chains that are none", async (t) => {
-  const authority = await createTestAuthority();
-  const { der } = await createIdentity(authority);
+  const authority = createTestAuthority();
+  const { der } = createIdentity(authority);
   const root = parseOnePem("CERTIFICATE", authority.record.certificate);
   const rows: readonly [
     name: string,
@@ -37,8 +37,8 @@ Deno.test("verifyFirstContact() refuses chains that are none", async (t) => {
 });
 
 Deno.test("verifyFirstContact() takes no certificate that only holds the authority's key", async () => {
-  const authority = await createTestAuthority();
-  const { der } = await createIdentity(authority);
+  const authority = createTestAuthority();
+  const { der } = createIdentity(authority);
   // Anyone can have a key certified that is not theirs.
   const forged = await openssl(
     "openssl x509 -in ca.pem -noout -pubkey > pub.pem" +
@@ -58,9 +58,9 @@ Deno.test("verifyFirstContact() takes no certificate that only holds the authori
   );
 });
 
-Deno.test("verifyFirstContact() accepts no chain of which a byte was changed", async () => {
-  const authority = await createTestAuthority();
-  const { der } = await createIdentity(authority);
+Deno.test("verifyFirstContact() accepts no chain of which a byte was changed", () => {
+  const authority = createTestAuthority();
+  const { der } = createIdentity(authority);
   const root = parseOnePem("CERTIFICATE", authority.record.certificate);
   const { fingerprint } = authority.record;
   const checks = { fingerprint, nowMs: NOW_MS };

@@ -11,7 +11,7 @@ import {
   issueCertificate,
   type IssuedCertificate,
 } from "../../../src/security/pki/certificate.ts";
-import { createKey } from "../../../src/security/pki/host_key.ts";
+import { createKey } from "../../../src/security/pki/key.ts";
 import { parsePem } from "../../../src/security/pki/pem.ts";
 import {
   createSigningRequest,
@@ -39,26 +39,26 @@ export interface TestIdentity extends IssuedCertificate {
 }
 
 /** Makes an authority of cluster `c1`. */
-export async function createTestAuthority(
+export function createTestAuthority(
   options: Partial<AuthorityOptions> = {},
-): Promise<TestAuthority> {
-  const record = await createAuthority({
+): TestAuthority {
+  const record = createAuthority({
     clusterId: "c1",
     nowMs: NOW_MS,
     ...options,
   });
-  return { record, authority: await openAuthority(record) };
+  return { record, authority: openAuthority(record) };
 }
 
 /** Makes a key and has it certified, for node `n1` at the loopback address if nothing else is said. */
-export async function createIdentity(
+export function createIdentity(
   { authority }: TestAuthority,
   terms: Partial<CertificateTerms> = {},
-): Promise<TestIdentity> {
+): TestIdentity {
   const { role = "node" } = terms;
-  const key = await createKey();
-  const request = await createSigningRequest(key);
-  const issued = await issueCertificate(authority, {
+  const key = createKey();
+  const request = createSigningRequest(key);
+  const issued = issueCertificate(authority, {
     request: readSigningRequest(request),
     role,
     name: "n1",

@@ -69,9 +69,9 @@ Deno.test("parseRole() knows three roles", () => {
   }
 });
 
-Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", async () => {
-  const authority = await createTestAuthority({ generation: 7 });
-  const { der, chain, record } = await createIdentity(authority, {
+Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", () => {
+  const authority = createTestAuthority({ generation: 7 });
+  const { der, chain, record } = createIdentity(authority, {
     role: "operator",
     name: "alice",
   });
@@ -139,8 +139,8 @@ Deno.test("readIdentity() takes no name from anywhere but one URI", async (t) =>
 });
 
 Deno.test("readIdentity() refuses what is no certificate", async (t) => {
-  const authority = await createTestAuthority();
-  const { der, request } = await createIdentity(authority);
+  const authority = createTestAuthority();
+  const { der, request } = createIdentity(authority);
   const rows: readonly [name: string, input: string | Uint8Array][] = [
     ["nothing", new Uint8Array()],
     ["text", "n1"],
@@ -168,7 +168,7 @@ Deno.test("readIdentity() refuses what is no certificate", async (t) => {
 });
 
 Deno.test("readIdentity() survives certificates of which bytes were changed", async () => {
-  const { der } = await createIdentity(await createTestAuthority());
+  const { der } = createIdentity(await createTestAuthority());
   let refused = 0;
   fc.assert(
     fc.property(

@@ -27,10 +27,10 @@ const REVOKED: RevocationRecord = {
 };
 
 Deno.test("verifyPeer() accepts a certificate, or says why not", async (t) => {
-  const authority = await createTestAuthority();
-  const next = await createTestAuthority({ generation: 2 });
-  const impostor = await createTestAuthority();
-  const elsewhere = await createTestAuthority({ clusterId: "c2" });
+  const authority = createTestAuthority();
+  const next = createTestAuthority({ generation: 2 });
+  const impostor = createTestAuthority();
+  const elsewhere = createTestAuthority({ clusterId: "c2" });
   const [node, operator, byNext, byImpostor, byElsewhere] = await Promise.all([
     createIdentity(authority),
     createIdentity(authority, { role: "operator", name: "alice" }),
@@ -147,7 +147,7 @@ Deno.test("verifyPeer() accepts a certificate, or says why not", async (t) => {
 });
 
 Deno.test("verifyPeer() takes no certificate of an operator's own authority for one of ours", async () => {
-  const authority = await createTestAuthority();
+  const authority = createTestAuthority();
   const pem = await selfSigned(
     "subjectAltName=URI:stellar-net://c1/node/n1",
     "extendedKeyUsage=clientAuth",
@@ -169,9 +169,9 @@ Deno.test("verifyPeer() takes no certificate of an operator's own authority for 
   );
 });
 
-Deno.test("verifyPeer() accepts no certificate of which a byte was changed", async () => {
-  const authority = await createTestAuthority();
-  const { der } = await createIdentity(authority);
+Deno.test("verifyPeer() accepts no certificate of which a byte was changed", () => {
+  const authority = createTestAuthority();
+  const { der } = createIdentity(authority);
   const checks: PeerChecks = {
     trust: [publicPart(authority.record)],
     clusterId: "c1",
@@ -198,7 +198,7 @@ Deno.test("verifyPeer() accepts no certificate of which a byte was changed", asy
 });
 
 Deno.test("checkIdentity() sees a certificate end while its connection lasts", async () => {
-  const { der } = await createIdentity(await createTestAuthority());
+  const { der } = createIdentity(await createTestAuthority());
   const identity = readIdentity(der);
   const usual = { clusterId: "c1", nowMs: NOW_MS, revocations: [] };
   checkIdentity(identity, usual);

@@ -28,9 +28,9 @@ type Row = readonly [
 ];
 
 /** A record of each kind, as it is written. */
-async function writtenRecords(): Promise<Row[]> {
-  const authority = await createTestAuthority();
-  const { record: issued } = await createIdentity(authority);
+function writtenRecords(): Row[] {
+  const authority = createTestAuthority();
+  const { record: issued } = createIdentity(authority);
   const { fingerprint } = authority.record;
   const token = createToken(fingerprint);
   const created = planTokenCreate(
@@ -77,7 +77,7 @@ async function writtenRecords(): Promise<Row[]> {
 }
 
 Deno.test("records are read back as they were written", async (t) => {
-  for (const [name, read, record] of await writtenRecords()) {
+  for (const [name, read, record] of writtenRecords()) {
     await t.step(name, () => {
       assert.deepEqual(read(JSON.parse(JSON.stringify(record))), record);
     });
@@ -85,7 +85,7 @@ Deno.test("records are read back as they were written", async (t) => {
 });
 
 Deno.test("records of which a field is missing, of another type or not known are refused", async (t) => {
-  for (const [name, read, record] of await writtenRecords()) {
+  for (const [name, read, record] of writtenRecords()) {
     await t.step(name, () => {
       for (const key of Object.keys(record)) {
         const { [key]: _, ...rest } = record as Record<string, unknown>;
@@ -107,8 +107,8 @@ Deno.test("records of which a field is missing, of another type or not known are
   }
 });
 
-Deno.test("records that are no objects are refused", async () => {
-  for (const [, read] of await writtenRecords()) {
+Deno.test("records that are no objects are refused", () => {
+  for (const [, read] of writtenRecords()) {
     for (const value of [undefined, null, 1, "x", [], true]) {
       assert.throws(() => read(value), {
         name: "RangeError",
@@ -120,7 +120,7 @@ Deno.test("records that are no objects are refused", async () => {
 
 Deno.test("records of the wrong kind of values inside are refused", async (t) => {
   const records = new Map(
-    (await writtenRecords()).map(([name, read, record]) => [
+    (writtenRecords()).map(([name, read, record]) => [
       name,
       { read, record },
     ]),
@@ -151,8 +151,8 @@ Deno.test("records of the wrong kind of values inside are refused", async (t) =>
   }
 });
 
-Deno.test("readers throw nothing but RangeError for any JSON, and quote no key", async () => {
-  const rows = await writtenRecords();
+Deno.test("readers throw nothing but RangeError for any JSON, and quote no key", () => {
+  const rows = writtenRecords();
   fc.assert(
     fc.property(
       fc.constantFrom(...rows),

@@ -19,7 +19,7 @@ const BY_NAME: RevocationRecord = {
 };
 
 Deno.test("findRevocation() revokes a name up to a time", async (t) => {
-  const { der } = await createIdentity(await createTestAuthority());
+  const { der } = createIdentity(await createTestAuthority());
   const identity = readIdentity(der);
   const rows: readonly [name: string, change: object, revoked: boolean][] = [
     ["signed at that time", {}, true],

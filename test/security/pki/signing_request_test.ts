@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { createKey } from "../../../src/security/pki/host_key.ts";
+import { createKey } from "../../../src/security/pki/key.ts";
 import { formatPem, parseOnePem } from "../../../src/security/pki/pem.ts";
 import {
   createSigningRequest,
@@ -11,7 +11,7 @@ import { openssl } from "./openssl.ts";
 const LABEL = "CERTIFICATE REQUEST";
 
 Deno.test("createSigningRequest() makes what openssl verifies, without a name", async () => {
-  const request = await createSigningRequest(await createKey());
+  const request = createSigningRequest(createKey());
   const text = await openssl(
     "openssl req -in n.csr -verify -noout -text 2>&1",
     { "n.csr": request },
@@ -26,7 +26,7 @@ Deno.test("createSigningRequest() takes a key that openssl made", async () => {
     "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
   );
   const { keyFingerprint } = readSigningRequest(
-    await createSigningRequest(key),
+    createSigningRequest(key),
   );
   const printed = await openssl(
     "openssl pkey -in key.pem -pubout -outform DER | sha256sum",
@@ -39,7 +39,7 @@ Deno.test("createSigningRequest() refuses other keys, and quotes nothing of them
   const key = await openssl(
     "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384",
   );
-  await assert.rejects(createSigningRequest(key), {
+  assert.throws(() => createSigningRequest(key), {
     name: "RangeError",
     message:
       "The private key is not valid: it has to be an ECDSA key on P-256, as PKCS#8 in PEM",
@@ -87,7 +87,7 @@ Deno.test("readSigningRequest() refuses other keys and hashes", async (t) => {
 Deno.test("readSigningRequest() refuses a key that the sender does not have", async () => {
   const [mine, theirs] = await Promise.all(
     [createKey(), createKey()].map(async (key) =>
-      parseOnePem(LABEL, await createSigningRequest(await key))
+      parseOnePem(LABEL, createSigningRequest(await key))
     ),
   );
   // The public key is 65 bytes from 0x04 on, in the same place of both.
@@ -101,8 +101,8 @@ Deno.test("readSigningRequest() refuses a key that the sender does not have", as
   });
 });
 
-Deno.test("readSigningRequest() accepts no request of which a byte was changed", async () => {
-  const der = parseOnePem(LABEL, await createSigningRequest(await createKey()));
+Deno.test("readSigningRequest() accepts no request of which a byte was changed", () => {
+  const der = parseOnePem(LABEL, createSigningRequest(createKey()));
   fc.assert(
     fc.property(
       fc.nat(der.length - 1),

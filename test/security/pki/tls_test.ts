@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { verifyFirstContact } from "../../../src/security/pki/first_contact.ts";
+import { verifyFirstContact } from "../../../src/security/pki/peer.ts";
 import {
   formatTrust,
   publicPart,

@@ -5,7 +5,7 @@ import {
   KEPT_TOKEN_MS,
   listTokens,
   tokenState,
-} from "../../../src/security/pki/token_list.ts";
+} from "../../../src/security/pki/token_record.ts";
 import {
   KEPT_USES,
   planTokenCreate,
