@@ -83,10 +83,10 @@ async function tokenOf({ registry }: Cluster): Promise<JoinToken> {
   return parseToken(secret);
 }
 
-async function orderOf(
+function orderOf(
   token: JoinToken,
   key?: string,
-): Promise<EnrolOrder> {
+): EnrolOrder {
   return {
     token,
     name: "host2",
