@@ -1,34 +1,41 @@
+import { getLogger } from "@logtape/logtape";
+
 /** Time to the first attempt after a failure; it doubles up to the interval. */
 const FIRST_RETRY_MS = 500;
-/** Events alone keep the agent busy for no more than a fifth of the time... */
+/** After a run the schedule rests for so many times its duration: events alone use a fifth of the time. */
 const REST_FACTOR = 4;
-/** ...but nothing is left alone for longer than this. */
+/** The longest such rest. */
 const MAX_REST_MS = 400;
+
+const log = getLogger(["stellar-net", "agent"]);
 
 /** Options of a schedule. */
 export interface ReconcileScheduleOptions {
-  /** Looks, and returns whether nothing is left to try again. Never fails. */
-  readonly look: () => Promise<boolean>;
+  /** Names the work in the log, such as "reconcile routes". */
+  readonly what: string;
+  /** Reconciles once. @returns whether nothing is left to try again */
+  readonly run: () => Promise<boolean>;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** How long after an event to look: events come in swarms. */
+  /** Time from an event to a run: events come in bursts. */
   readonly debounceMs: number;
-  /** How often to look without an event, in ms. */
+  /** Time to the next run without an event. */
   readonly intervalMs: number;
 }
 
 /**
- * Looks again and again, one look at a time: at once when asked, soon after an
- * event, after a failure, and every now and then. The first look is asked for.
+ * Runs a reconciliation, one run at a time: on request, soon after an event,
+ * and once started also after a failure and at an interval.
  */
 export class ReconcileSchedule {
   readonly #options: ReconcileScheduleOptions;
+  #isStarted = false;
   #isStopped = false;
   #running: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #dueMs: number | undefined;
-  /** Whether somebody waits for the next look. */
-  #isUrgent = false;
+  /** The callers that wait for the next run. */
+  #waiters: PromiseWithResolvers<void>[] = [];
   #restUntilMs = 0;
   #retryMs = FIRST_RETRY_MS;
 
@@ -36,34 +43,41 @@ export class ReconcileSchedule {
     this.#options = options;
   }
 
-  /** Asks for a look that starts after this call. */
-  lookNow(): void {
-    this.#request({ delayMs: 0, isUrgent: true });
+  /** From the next run on, runs again at the interval, and after a failure. */
+  start(): void {
+    this.#isStarted = true;
   }
 
-  /** Asks for a look after an event. More events do not put it off. */
-  lookSoon(): void {
-    this.#request({ delayMs: this.#options.debounceMs, isUrgent: false });
+  /**
+   * Asks for a run at once, and waits for its end. A run that is under way
+   * does not count. Returns at once after the end of the schedule.
+   *
+   * @throws {unknown} the error of the run
+   */
+  runNow(): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
+    const waiter = Promise.withResolvers<void>();
+    this.#waiters.push(waiter);
+    this.#request(0);
+    return waiter.promise;
   }
 
-  /** Ends it, once a look that is under way has finished. */
+  /** Asks for a run after an event. Further events do not delay it. */
+  runSoon(): void {
+    this.#request(this.#options.debounceMs);
+  }
+
+  /** Ends the schedule after the run that is under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     await this.#running;
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
-  #request(
-    { delayMs, isUrgent }: {
-      readonly delayMs: number;
-      readonly isUrgent: boolean;
-    },
-  ): void {
+  #request(delayMs: number): void {
     const dueMs = this.#options.now() + delayMs;
-    const isEarlier = this.#dueMs === undefined || dueMs < this.#dueMs;
-    if (!isEarlier && (this.#isUrgent || !isUrgent)) return;
     this.#dueMs = Math.min(dueMs, this.#dueMs ?? dueMs);
-    this.#isUrgent ||= isUrgent;
     if (!this.#running) this.#arm();
   }
 
@@ -71,28 +85,43 @@ export class ReconcileSchedule {
     clearTimeout(this.#timer);
     if (this.#isStopped || this.#dueMs === undefined) return;
     const nowMs = this.#options.now();
-    const waitMs = this.#dueMs - nowMs;
-    // Bounded, should the clock have been set back.
+    // Bounded, in case the clock was set back.
     const restMs = Math.min(this.#restUntilMs - nowMs, MAX_REST_MS);
-    this.#timer = setTimeout(() => {
-      this.#running = this.#run();
-    }, Math.max(0, waitMs, this.#isUrgent ? 0 : restMs));
+    const waitMs = this.#waiters.length > 0
+      ? 0
+      : Math.max(0, this.#dueMs - nowMs, restMs);
+    this.#timer = setTimeout(() => this.#running = this.#run(), waitMs);
   }
 
   async #run(): Promise<void> {
-    const { look, now, intervalMs } = this.#options;
+    const { now, intervalMs } = this.#options;
     const startMs = now();
     this.#dueMs = undefined;
-    this.#isUrgent = false;
-    const isDone = await look();
+    const isDone = await this.#answer(this.#waiters.splice(0));
     this.#restUntilMs = now() + REST_FACTOR * (now() - startMs);
     this.#running = undefined;
-    this.#request({
-      delayMs: isDone ? intervalMs : Math.min(this.#retryMs, intervalMs),
-      isUrgent: false,
-    });
+    if (this.#isStarted) {
+      this.#request(isDone ? intervalMs : Math.min(this.#retryMs, intervalMs));
+    }
     this.#retryMs = isDone ? FIRST_RETRY_MS : this.#retryMs * 2;
-    // What was asked for meanwhile may be due earlier.
+    // A request that came during the run may be due earlier.
     this.#arm();
+  }
+
+  async #answer(
+    waiters: readonly PromiseWithResolvers<void>[],
+  ): Promise<boolean> {
+    const { what, run } = this.#options;
+    try {
+      const isDone = await run();
+      for (const waiter of waiters) waiter.resolve();
+      return isDone;
+    } catch (error) {
+      if (waiters.length === 0) {
+        log.error("Cannot {what}, trying again: {error}", { what, error });
+      }
+      for (const waiter of waiters) waiter.reject(error);
+      return false;
+    }
   }
 }

@@ -14,6 +14,7 @@ import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import { desiredRoutes } from "../routes/desired.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
+import type { KernelEvent } from "../routes/plan/monitor_line.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";
 import type { RouteReport } from "../routes/report.ts";
@@ -24,21 +25,7 @@ import type { HostNetwork } from "./network.ts";
 import { HostReconciler } from "./reconciler.ts";
 import { hostWarnings } from "./warnings.ts";
 
-/** The same port, whose events are told to another one too before they are handed on. */
-export function overhear(port: KernelRoutes, hear: () => void): KernelRoutes {
-  return {
-    read: () => port.read(),
-    apply: (operations) => port.apply(operations),
-    async *monitor(options) {
-      for await (const event of port.monitor(options)) {
-        hear();
-        yield event;
-      }
-    },
-  };
-}
-
-/** What a host is kept with. */
+/** Options of a host's controller. */
 export interface HostControllerOptions extends HostFactsOptions {
   readonly node: string;
   readonly member: Member;
@@ -49,24 +36,23 @@ export interface HostControllerOptions extends HostFactsOptions {
   >;
   /** The agent's own store. */
   readonly store: Store;
-  /** What is done about routes. */
   readonly mode: RouteMode;
   readonly routes: KernelRoutes;
   readonly network: HostNetwork;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** Hears at which addresses other hosts reach this one, as it is looked. */
+  /** Takes the addresses at which other hosts reach this one, whenever they are read. */
   readonly onReached?: (addresses: readonly Address[]) => void;
 }
 
-/** The subnet that a host is to be configured with. */
+/** The subnet and gateway of a Configure call. */
 export interface ConfiguredSubnet {
   readonly subnet: Prefix;
   readonly gateway: string;
 }
 
 /**
- * Returns when a subnet and its gateway are those of this node.
+ * Checks that a subnet and its gateway are those of this node.
  *
  * @param own the subnet of this node, if it has one
  * @throws {NetError} `invalid_argument` when it is another subnet or gateway
@@ -97,9 +83,9 @@ export function checkConfigured(
 }
 
 /**
- * Returns when a host has its bridge, with the gateway's address.
+ * Checks that a host has its bridge, with the gateway's address.
  *
- * @throws {NetError} `failed_precondition` when it has not
+ * @throws {NetError} `failed_precondition` with the fault
  */
 export function checkBridged(checks: readonly Check[]): void {
   const failed = checks.find(({ name, status }) =>
@@ -112,21 +98,23 @@ export function checkBridged(checks: readonly Check[]): void {
   );
 }
 
-/** The bridge that Stellar's Configure call makes where none is named. */
+/** The bridge that Stellar's Configure call makes when `--bridge` names none. */
 const DEFAULT_BRIDGE = "stellar0";
-/** How often it is looked for what the host says of itself, without an event. */
+/** Time to the next reading of the host's facts when no event announces a change. */
 const FACTS_INTERVAL_MS = 30_000;
-/** How long after the first of some events, and the least time between two looks. */
-const FACTS_SETTLE_MS = 1_000;
+/** Time from the first of several events to the reading. */
+const FACTS_DEBOUNCE_MS = 1_000;
 
-/** The bridge that was asked for by a Configure call: kept over restarts. */
+/** The key of the bridge that a Configure call asked for. */
 const BRIDGE_KEY: Key = ["agent", "bridge"];
 
 const log = getLogger(["stellar-net", "agent", "host"]);
 
 /**
  * Keeps this host as its node needs it: routes to the other nodes, bridge,
- * forwarding, packet filters. And tells the registry what is true of it.
+ * forwarding, packet filters. Reports the facts of the host to the registry.
+ * It follows the events of the kernel once, and passes each on to the parts
+ * that it concerns; the agent's own changes cause none.
  */
 export class HostController {
   readonly #options: HostControllerOptions;
@@ -137,42 +125,31 @@ export class HostController {
   #warnings: readonly string[] = [];
   #advertised: readonly Address[] = [];
   #localPrefixes: readonly LocalPrefix[] = [];
-  /** The desired routes and host as texts: what is the same is not done again. */
+  /** The desired routes and host as texts, to tell whether they have changed. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
   readonly #facts: ReconcileSchedule;
-  readonly #port: KernelRoutes;
   readonly #stop = new AbortController();
-  #following: Promise<void> | undefined;
+  #monitoring: Promise<unknown> | undefined;
 
   constructor(options: HostControllerOptions) {
     const { routes, network, mode, config, now } = options;
     this.#options = options;
     this.#bridge = config.bridge;
-    this.#port = overhear(routes, () => {
-      if (this.mayConfigure) this.#network.changed();
-      this.#facts.lookSoon();
-    });
     this.#facts = new ReconcileSchedule({
-      look: async () => {
+      what: "report this host to the registry",
+      run: async () => {
         await this.#reportFacts();
         return true;
       },
       now,
-      debounceMs: FACTS_SETTLE_MS,
+      debounceMs: FACTS_DEBOUNCE_MS,
       intervalMs: FACTS_INTERVAL_MS,
     });
-    this.#routes = new RouteReconciler({
-      port: this.#port,
-      protocol: config.routeProtocol,
-      mode,
-      now,
-    });
-    this.#network = new HostReconciler({
-      network,
-      apply: this.mayConfigure,
-      now,
-    });
+    const protocol = config.routeProtocol;
+    this.#routes = new RouteReconciler({ port: routes, protocol, mode, now });
+    const apply = this.mayConfigure;
+    this.#network = new HostReconciler({ network, apply, now });
   }
 
   /** Whether this agent changes the host, apart from its routes. */
@@ -182,17 +159,17 @@ export class HostController {
       mode === "off" && (config.bridge !== undefined || config.masquerade);
   }
 
-  /** How it stands with the routes. */
+  /** The report on this host's routes. */
   get routes(): RouteReport {
     return this.#routes.report;
   }
 
-  /** What an operator should know although all is well, a line each. */
+  /** Facts that an operator should know although they are no fault, a line each. */
   get notes(): readonly string[] {
     return this.mayConfigure ? this.#network.notes : [];
   }
 
-  /** What an operator should know, a line each. */
+  /** The faults that an operator should know, a line each. */
   get warnings(): readonly string[] {
     const { member } = this.#options;
     const hasPeers = member.view.nodes.size > 1;
@@ -207,17 +184,17 @@ export class HostController {
     ];
   }
 
-  /** Reads the kernel, puts it right where that is wanted, and tells how it stands. */
+  /** Reads the kernel's routes, corrects them in mode `apply`, and returns the report. */
   reconcileRoutes(): Promise<RouteReport> {
     return this.#routes.reconcile();
   }
 
-  /** The addresses that other hosts are told to route through. */
+  /** The addresses through which other hosts route to this one. */
   get advertised(): readonly Address[] {
     return this.#advertised;
   }
 
-  /** The prefixes that this host uses itself, as they were last found. */
+  /** The prefixes that this host uses itself, at the last reading. */
   get localPrefixes(): readonly LocalPrefix[] {
     return this.#localPrefixes;
   }
@@ -232,39 +209,36 @@ export class HostController {
     }
   }
 
-  /** Checks this host, routes left out. */
+  /** Checks this host, apart from its routes. */
   async examine(): Promise<readonly Check[]> {
     this.#wantHost();
     return await this.#network.examine();
   }
 
-  /** Reads what was configured before the agent was started. */
+  /** Reads the bridge that an earlier Configure call asked for. */
   async load(): Promise<void> {
     const kept = await this.#options.store.get(BRIDGE_KEY);
     if (typeof kept?.value === "string") this.#bridge ??= kept.value;
   }
 
-  /**
-   * Takes in where the agent listens, and tells the registry what is true of
-   * this host.
-   */
+  /** Takes the addresses on which the agent listens, and reports this host to the registry. */
   async report(listening: readonly ListenAddress[]): Promise<void> {
     this.#listening = listening;
     await this.#reportFacts();
   }
 
-  /** Begins to keep the host as it is wanted. */
+  /** Starts to follow the kernel's events and to correct what changes. */
   start(): void {
-    this.#facts.lookSoon();
-    if (!this.mayConfigure) return;
-    this.#network.start();
-    if (this.#options.mode === "off") this.#following = this.#follow();
+    this.#facts.start();
+    this.#facts.runSoon();
+    if (this.mayConfigure) this.#network.start();
+    this.#monitoring = this.#monitor();
   }
 
-  /** Takes in that the cluster has changed, or this node's subnets. */
+  /** Makes routes and host follow a change of the cluster or of this node's subnets. */
   update(): void {
     const { member, node } = this.#options;
-    // Before anything is known, what is there from the last time stays.
+    // Until the cluster is known, the routes of the last run stay.
     if (!member.cluster && member.link.state !== "left") return;
     const routes = member.link.state === "left"
       ? []
@@ -279,10 +253,10 @@ export class HostController {
 
   /**
    * Makes the bridge of this node's subnet and gives it the gateway's address,
-   * from now on.
+   * now and after each restart.
    *
-   * @throws {NetError} `failed_precondition` when the agent may not,
-   * `invalid_argument` when it is another subnet or gateway
+   * @throws {NetError} `failed_precondition` when the agent may not change this
+   * host, `invalid_argument` for another subnet or gateway
    */
   async configure(subnet: Prefix, gateway: string): Promise<void> {
     const { member, store } = this.#options;
@@ -300,23 +274,41 @@ export class HostController {
     checkBridged((await this.#network.reconcile()).checks);
   }
 
-  /** Stops keeping it. It stays as it is. */
+  /** Stops. The host stays as it is. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    await this.#monitoring;
     await this.#routes.stop();
     await this.#network.stop();
     await this.#facts.stop();
-    await this.#following;
   }
 
-  /** Hears of the kernel's news where nobody else listens: routes are off. */
-  async #follow(): Promise<void> {
+  /** Follows the kernel, unless nothing would use its events. */
+  async #monitor(): Promise<void> {
+    const { routes, network, mode } = this.#options;
+    if (mode === "off" && !this.mayConfigure) return;
     const { signal } = this.#stop;
-    try {
-      for await (const _ of this.#port.monitor({ signal })) continue;
-    } catch (error) {
-      log.error("Cannot listen for changes of this host: {error}", { error });
-    }
+    const follow = async <T>(
+      events: AsyncIterable<T>,
+      changed: (event: T) => void,
+    ) => {
+      try {
+        for await (const event of events) changed(event);
+      } catch (error) {
+        log.error("Cannot follow changes of this host: {error}", { error });
+      }
+    };
+    await Promise.all([
+      follow(routes.monitor({ signal }), (event) => this.#kernelChanged(event)),
+      this.mayConfigure &&
+      follow(network.monitor({ signal }), () => this.#network.changed()),
+    ]);
+  }
+
+  #kernelChanged(event: KernelEvent): void {
+    this.#routes.changed();
+    this.#facts.runSoon();
+    if (event === "interfaces" && this.mayConfigure) this.#network.changed();
   }
 
   #wantHost(): void {
@@ -337,11 +329,11 @@ export class HostController {
     if (wanted === this.#wanted.host) return;
     this.#wanted.host = wanted;
     this.#network.setDesired(desired).catch((error) =>
-      log.error("Cannot look after this host's network: {error}", { error })
+      log.error("Cannot reconcile this host's network: {error}", { error })
     );
   }
 
-  #tellReached(): void {
+  #publishReached(): void {
     const { onReached } = this.#options;
     onReached?.(reachedAddresses(this.#listening, this.#advertised));
   }
@@ -356,7 +348,7 @@ export class HostController {
       this.#warnings = warnings;
       this.#advertised = facts.advertised;
       this.#localPrefixes = facts.localPrefixes;
-      this.#tellReached();
+      this.#publishReached();
       const text = JSON.stringify([
         facts.advertised.map(formatAddress),
         facts.apiUrl,
@@ -367,8 +359,8 @@ export class HostController {
       this.#reported = text;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      log.warn("Cannot tell the registry of this host: {error}", { error });
-      this.#tellReached();
+      log.warn("Cannot report this host to the registry: {error}", { error });
+      this.#publishReached();
       this.#warnings = [
         `${error.message}; subnets that this host uses itself may be handed out, and other hosts may not find it`,
       ];

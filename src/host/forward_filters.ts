@@ -1,5 +1,3 @@
-import { getLogger } from "@logtape/logtape";
-import { setTimeout as sleep } from "node:timers/promises";
 import { NetError } from "../base/error.ts";
 import { parseFileLines } from "../routes/plan/links_json.ts";
 import {
@@ -8,6 +6,7 @@ import {
   type FollowOptions,
   readOutput,
 } from "../system/command.ts";
+import { followEvents } from "../system/follow_events.ts";
 import type { FilterTool, ForwardFilter } from "./plan/forward_plan.ts";
 import type { HostProblem } from "./plan/host_plan.ts";
 import { mergeRules, parseIptablesRules } from "./plan/iptables_rules.ts";
@@ -15,40 +14,27 @@ import { type NftTable, parseNftTables } from "./plan/nft_json.ts";
 import type { PacketChain } from "./plan/packet_chain.ts";
 
 const MONITOR = { program: "nft", args: ["monitor"] };
-const FIRST_BACK_OFF_MS = 1_000;
-const MAX_BACK_OFF_MS = 60_000;
-/** What runs that long has not failed at its start. */
-const STEADY_MS = 10_000;
-
-const log = getLogger(["stellar-net", "host", "filters"]);
+/** The line that ends the events of one transaction. */
+const GENERATION = /^# new generation \d+(?: by process (\d+) )?/;
 
 /**
- * Yields when packet filters may have changed (nft(8), MONITOR), and when what
- * happened may have been missed. Goes on until it is ended, whatever happens to
- * nft.
+ * The changes of packet filters (nft(8), MONITOR): each event has the ids of
+ * the processes that made them, undefined where it is not known.
  */
-export async function* monitorFilters(
+export function monitorFilters(
   follower: CommandFollower,
   { signal }: FollowOptions,
-): AsyncGenerator<void> {
-  let backOffMs = FIRST_BACK_OFF_MS;
-  while (!signal.aborted) {
-    const startedAtMs = performance.now();
-    try {
-      for await (const _ of follower.follow(MONITOR, { signal })) yield;
-      log.debug("nft monitor ended");
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      log.debug("Cannot listen for changes of packet filters: {error}", {
-        error,
-      });
-    }
-    backOffMs = performance.now() - startedAtMs > STEADY_MS
-      ? FIRST_BACK_OFF_MS
-      : Math.min(backOffMs * 2, MAX_BACK_OFF_MS);
-    await sleep(backOffMs, undefined, { signal }).catch(() => {});
-    if (!signal.aborted) yield;
-  }
+): AsyncGenerator<readonly (number | undefined)[]> {
+  return followEvents<readonly (number | undefined)[]>(follower, {
+    command: MONITOR,
+    signal,
+    read(line) {
+      const match = GENERATION.exec(line);
+      return match ? [match[1] ? Number(match[1]) : undefined] : undefined;
+    },
+    missed: () => [undefined],
+    merge: (a, b) => [...new Set([...a, ...b])],
+  });
 }
 
 const HOOK = "forward";

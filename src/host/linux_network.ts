@@ -21,6 +21,7 @@ import {
   type CommandRunner,
   describeFailure,
   readOutput,
+  unreadableNetwork,
 } from "../system/command.ts";
 import {
   listNft,
@@ -52,6 +53,9 @@ export interface LinuxHostNetworkOptions {
 export class LinuxHostNetwork implements HostNetwork {
   readonly #runner: CommandRunner;
   readonly #follower: CommandFollower;
+  /** The processes of the last changes; the kernel names them in its events. */
+  readonly #ownPids = new Set<number>();
+  #applying: Promise<unknown> = Promise.resolve();
 
   constructor({ runner, follower }: LinuxHostNetworkOptions) {
     this.#runner = runner;
@@ -118,7 +122,24 @@ export class LinuxHostNetwork implements HostNetwork {
     return read.flat();
   }
 
-  async apply(operations: readonly HostOperation[]): Promise<HostOutcome[]> {
+  apply(operations: readonly HostOperation[]): Promise<HostOutcome[]> {
+    const outcomes = this.#apply(operations);
+    this.#applying = outcomes;
+    return outcomes;
+  }
+
+  async *monitor({ signal }: HostMonitorOptions): AsyncGenerator<void> {
+    for await (const pids of monitorFilters(this.#follower, { signal })) {
+      // An event may come before the process that caused it has ended.
+      await this.#applying;
+      const isOwn = (pid?: number) =>
+        pid !== undefined && this.#ownPids.has(pid);
+      if (!pids.every(isOwn)) yield;
+    }
+  }
+
+  async #apply(operations: readonly HostOperation[]): Promise<HostOutcome[]> {
+    this.#ownPids.clear();
     const outcomes: HostOutcome[] = [];
     for (const operation of operations) {
       const error = await this.#carryOut(hostCommand(operation));
@@ -127,13 +148,10 @@ export class LinuxHostNetwork implements HostNetwork {
     return outcomes;
   }
 
-  monitor(options: HostMonitorOptions): AsyncIterable<void> {
-    return monitorFilters(this.#follower, options);
-  }
-
   async #carryOut(command: Command): Promise<string | undefined> {
     try {
       const output = await this.#runner.run(command);
+      if (output.pid !== undefined) this.#ownPids.add(output.pid);
       return output.code === 0 ? undefined : describeFailure(command, output);
     } catch (error) {
       return messageOf(error);
@@ -151,10 +169,7 @@ export class LinuxHostNetwork implements HostNetwork {
     const output = await this.#runner.run(command);
     if (output.code === 0) return parseNftTables(output.stdout);
     if (/No such file or directory/.test(output.stderr)) return [];
-    throw new NetError(
-      "unavailable",
-      `Cannot read this host's network: ${describeFailure(command, output)}`,
-    );
+    throw unreadableNetwork(describeFailure(command, output));
   }
 
   async #readFiles(paths: readonly string[]): Promise<Map<string, string[]>> {
@@ -169,9 +184,9 @@ export class LinuxHostNetwork implements HostNetwork {
 
 function messageOf(error: unknown): string {
   if (error instanceof NetError) return error.message;
-  // What a program printed is not what it prints in the versions that are known.
+  // The program's version prints something that is not known here.
   if (error instanceof SyntaxError || error instanceof RangeError) {
-    return `Cannot read this host's network: ${error.message}`;
+    return unreadableNetwork(error.message).message;
   }
   throw error;
 }

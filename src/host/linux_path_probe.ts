@@ -23,6 +23,7 @@ import {
   type CommandRunner,
   describeFailure,
   readOutput,
+  unreadableNetwork,
 } from "../system/command.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
@@ -61,7 +62,7 @@ export class LinuxPathProbe implements PathProbe {
     }
     const failure = parseLookupFailure(way.stderr);
     if (failure) return failure;
-    throw unreadable(describeFailure(command, way));
+    throw unreadableNetwork(describeFailure(command, way));
   }
 
   routesWithin(prefix: Prefix): Promise<KernelRoute[]> {
@@ -118,17 +119,9 @@ function parse<T>({ program, args }: Command, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw unreadable(
+    throw unreadableNetwork(
       `"${[program, ...args].join(" ")}" printed what cannot be read`,
       { cause },
     );
   }
-}
-
-function unreadable(what: string, options?: ErrorOptions): NetError {
-  return new NetError(
-    "unavailable",
-    `Cannot read this host's network: ${what}`,
-    options,
-  );
 }

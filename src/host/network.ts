@@ -47,9 +47,10 @@ export interface HostNetwork {
   apply(operations: readonly HostOperation[]): Promise<HostOutcome[]>;
 
   /**
-   * Yields when packet filters may have changed, and when what happened may
-   * have been missed. Several changes can be one event. Goes on until it is
-   * ended. Interfaces and addresses announce their changes with the routes.
+   * Yields when packet filters may have changed, and when changes may have been
+   * missed. Several changes may be one event; the changes that
+   * {@linkcode apply} made are none. Continues until it is ended. Interfaces and
+   * addresses announce their changes with the routes.
    */
   monitor(options: HostMonitorOptions): AsyncIterable<void>;
 }

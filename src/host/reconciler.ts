@@ -11,23 +11,21 @@ import {
   planHost,
 } from "./plan/host_plan.ts";
 import { type Check, checkOf, formatCheck } from "./checks/check.ts";
-import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
+import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import { checkHost } from "./checks/checks.ts";
 import { checkSourceNat } from "./checks/filter_checks.ts";
 
-/** How often the host is looked at when nothing announces a change, in ms. */
+/** Time to the next check of the host when no event announces a change, in ms. */
 const INTERVAL_MS = 30_000;
-/** How long events are gathered before a look, in ms. */
-const SETTLE_MS = 100;
-/** Least time from a look to the next that events ask for, in ms. */
-const GAP_MS = 500;
+/** Time from the first of several events to the check, in ms. */
+const DEBOUNCE_MS = 100;
 
 const log = getLogger(["stellar-net", "agent", "host"]);
 
 /** Options of a host's reconciler. */
 export interface HostReconcilerOptions {
   readonly network: HostNetwork;
-  /** Whether the host is changed, or only looked at. */
+  /** Whether it changes the host, or only checks it. */
   readonly apply: boolean;
   /** The time in ms since 1970. */
   readonly now: () => number;
@@ -35,82 +33,72 @@ export interface HostReconcilerOptions {
   readonly intervalMs?: number;
 }
 
-/** How the host was found, after what had to be changed was changed. */
+/** The state of the host after the changes that it needed. */
 export interface HostReport {
-  readonly lookedAtMs: number;
   readonly desired: HostDesired;
   readonly checks: readonly Check[];
-  /** What this look has changed, as commands. Empty: all was as it should be, or may not be changed. */
+  /** The changes of this run as commands. Empty: nothing to change, or no right to. */
   readonly changes: readonly string[];
 }
 
 /**
- * Keeps this host as it is to be, apart from its routes: bridge, forwarding,
- * masquerading, packet filters. Looks when that changes, when it is told that
- * something happened, and every half minute. Changes nothing until it knows how
- * the host is to be.
+ * Keeps this host in its desired state, apart from its routes: bridge,
+ * forwarding, masquerading, packet filters. Reconciles when the desired state
+ * or the host changes, and every half minute. Changes nothing before it knows
+ * the desired state.
  */
 export class HostReconciler {
   readonly #options: HostReconcilerOptions;
+  readonly #schedule: ReconcileSchedule;
   #desired: HostDesired | undefined;
   /** Gateways of former subnets, which this process put on the bridge. */
   #former: readonly InterfaceAddress[] = [];
   #report: HostReport | undefined;
-  #warned = new Set<string>();
-  #looking: Promise<HostReport> | undefined;
-  #next: Promise<HostReport> | undefined;
-  #settling: ReturnType<typeof setTimeout> | undefined;
-  #task: PeriodicTask | undefined;
-  #listening: Promise<void> = Promise.resolve();
-  #stop = new AbortController();
+  #logged = new Set<string>();
 
   constructor(options: HostReconcilerOptions) {
     this.#options = options;
+    this.#schedule = new ReconcileSchedule({
+      what: "reconcile this host's network",
+      run: async () => {
+        await this.#run();
+        return true;
+      },
+      now: options.now,
+      debounceMs: DEBOUNCE_MS,
+      intervalMs: options.intervalMs ?? INTERVAL_MS,
+    });
   }
 
-  /** What the last look found; undefined before the first. */
+  /** The report of the last run; undefined before the first. */
   get report(): HostReport | undefined {
     return this.#report;
   }
 
-  /** What an operator should know although all is well, a line each. */
+  /** Facts that an operator should know although they are no fault, a line each. */
   get notes(): readonly string[] {
     return (this.#report?.checks ?? [])
       .filter(({ isNotable = false }) => isNotable).map(formatCheck);
   }
 
-  /** What an operator should know, a line each. */
+  /** The faults that an operator should know, a line each. */
   get warnings(): readonly string[] {
     return (this.#report?.checks ?? [])
       .filter(({ status }) => status !== "ok").map(formatCheck);
   }
 
-  /** Starts to look every now and then, and when packet filters change. */
+  /** Reconciles at the interval from now on. */
   start(): void {
-    if (this.#task) return;
-    this.#stop = new AbortController();
-    this.#listening = this.#listen(this.#stop.signal);
-    this.#task = startPeriodicTask("look after this host's network", {
-      intervalMs: this.#options.intervalMs ?? INTERVAL_MS,
-      run: async () => {
-        if (this.#desired) await this.reconcile();
-      },
-    });
+    this.#schedule.start();
+    this.changed();
   }
 
-  /** Stops looking, once a look that is under way is done. The host stays as it is. */
-  async stop(): Promise<void> {
-    clearTimeout(this.#settling);
-    this.#settling = undefined;
-    this.#stop.abort();
-    await this.#task?.stop();
-    await this.#listening;
-    this.#task = undefined;
-    await this.#next;
-    await this.#looking;
+  /** Stops after the run that is under way. The host stays as it is. */
+  stop(): Promise<void> {
+    return this.#schedule.stop();
   }
 
-  /** Says how the host is to be, makes it so, and returns what was found then. */
+  /** Sets the desired state, and reconciles. */
   setDesired(desired: HostDesired): Promise<HostReport> {
     const before = this.#desired;
     if (before?.bridge && before.bridge.name === desired.bridge?.name) {
@@ -122,38 +110,31 @@ export class HostReconciler {
     return this.reconcile();
   }
 
-  /** Takes in that something has happened to the host: it is looked at soon. */
+  /** Reconciles soon, because the host may have changed. */
   changed(): void {
-    if (!this.#desired || this.#settling !== undefined) return;
-    const sinceMs = this.#options.now() - (this.#report?.lookedAtMs ?? 0);
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined;
-      this.reconcile().catch((error) =>
-        log.error("Cannot look after this host's network: {error}", { error })
-      );
-    }, Math.max(SETTLE_MS, GAP_MS - Math.max(0, sinceMs)));
+    if (this.#desired) this.#schedule.runSoon();
   }
 
   /**
-   * Looks now, and changes what has to be changed. A look that began before
-   * does not count: another one follows it, for all who ask meanwhile.
+   * Reconciles now. A run that began before does not count; all who ask
+   * meanwhile share the next one.
    *
-   * @throws {Error} before it is said how the host is to be
+   * @throws {Error} before the desired state is known
    */
-  reconcile(): Promise<HostReport> {
-    if (!this.#looking) return this.#start();
-    const again = () => {
-      this.#next = undefined;
-      // Another call may have begun a look in between.
-      return this.#looking ?? this.#start();
-    };
-    this.#next ??= this.#looking.then(again, again);
-    return this.#next;
+  async reconcile(): Promise<HostReport> {
+    if (!this.#desired) {
+      throw new Error(
+        "Cannot reconcile this host's network: its desired state is unknown",
+      );
+    }
+    await this.#schedule.runNow();
+    if (!this.#report) throw new Error("The reconciler has stopped");
+    return this.#report;
   }
 
   /**
-   * Looks now as {@linkcode reconcile} does, and at what takes longer and is
-   * not the agent's to change.
+   * Reconciles, and adds the checks that take longer and whose faults the
+   * agent does not fix.
    */
   async examine(): Promise<readonly Check[]> {
     const { desired, checks } = await this.reconcile();
@@ -161,35 +142,16 @@ export class HostReconciler {
       const tables = await this.#options.network.readSourceNat();
       return [...checks, ...checkSourceNat(desired, tables)];
     } catch (error) {
-      // Its checks say already that packet filters cannot be read.
+      // The checks say already that packet filters cannot be read.
       if (error instanceof NetError) return checks;
       throw error;
     }
   }
 
-  #start(): Promise<HostReport> {
-    this.#looking = this.#look().finally(() => this.#looking = undefined);
-    return this.#looking;
-  }
-
-  async #listen(signal: AbortSignal): Promise<void> {
-    try {
-      for await (const _ of this.#options.network.monitor({ signal })) {
-        this.changed();
-      }
-    } catch (error) {
-      log.error("Cannot listen for changes of packet filters: {error}", {
-        error,
-      });
-    }
-  }
-
-  async #look(): Promise<HostReport> {
+  async #run(): Promise<void> {
     const desired = this.#desired;
-    if (!desired) {
-      throw new Error("Cannot look after the host: how it is to be is unknown");
-    }
-    const { network, apply, now } = this.#options;
+    if (!desired) return;
+    const { network, apply } = this.#options;
     const bridge = desired.bridge?.name;
     let state = await network.read(bridge);
     const plan = planHost(desired, state, this.#former);
@@ -199,30 +161,28 @@ export class HostReconciler {
     if (outcomes.length > 0) state = await network.read(bridge);
     this.#former = this.#former.filter((address) => isHeld(state, address));
     this.#report = {
-      lookedAtMs: now(),
       desired,
       checks: withErrors(checkHost(desired, state), outcomes),
       changes: outcomes.filter(({ error }) => error === undefined)
         .map(({ operation }) => formatOperation(operation)),
     };
-    this.#tell(this.#report);
-    return this.#report;
+    this.#log(this.#report);
   }
 
-  /** Logs what was changed, and what is newly wrong. */
-  #tell({ changes }: HostReport): void {
+  /** Logs the changes, and the warnings that are new. */
+  #log({ changes }: HostReport): void {
     for (const change of changes) {
       log.info("Changed this host's network: {change}", { change });
     }
     const { warnings } = this;
     for (const warning of warnings) {
-      if (!this.#warned.has(warning)) log.warn("{warning}", { warning });
+      if (!this.#logged.has(warning)) log.warn("{warning}", { warning });
     }
-    this.#warned = new Set(warnings);
+    this.#logged = new Set(warnings);
   }
 }
 
-/** Adds to what is still wrong why it could not be mended. */
+/** Adds to the remaining faults why they could not be fixed. */
 function withErrors(
   checks: readonly Check[],
   outcomes: readonly HostOutcome[],
@@ -259,7 +219,7 @@ function isHeld(
   { interfaces }: HostState,
   address: InterfaceAddress,
 ): boolean {
-  // What cannot be seen may be there.
+  // An address that cannot be read may be there.
   return interfaces?.links.some((link) =>
     link.addresses.some((held) => isSame(held, address))
   ) ?? true;

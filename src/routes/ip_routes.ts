@@ -1,7 +1,6 @@
-import { getLogger } from "@logtape/logtape";
-import { setTimeout as sleep } from "node:timers/promises";
 import { NetError } from "../base/error.ts";
 import type { CommandFollower, CommandRunner } from "../system/command.ts";
+import { followEvents } from "../system/follow_events.ts";
 import type {
   KernelRoutes,
   MonitorOptions,
@@ -9,40 +8,27 @@ import type {
 } from "./kernel_routes.ts";
 import { formatBatchLines, parseBatchFailures } from "./plan/ip_batch.ts";
 import { parseKernelRoutes } from "./plan/ip_json.ts";
+import {
+  eventKey,
+  type KernelEvent,
+  parseMonitorLine,
+} from "./plan/monitor_line.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
 import { parseLinks } from "./plan/links_json.ts";
 import type { RouteOperation } from "./plan/plan.ts";
-
-/** Tells a waiter that something happened. Rings that nobody waited for count as one. */
-export class Bell {
-  #rung = Promise.withResolvers<void>();
-
-  ring(): void {
-    this.#rung.resolve();
-  }
-
-  /** Waits for a ring since the last wait. */
-  async rung(): Promise<void> {
-    await this.#rung.promise;
-    this.#rung = Promise.withResolvers<void>();
-  }
-}
 
 // One process for all that is read. -N: a protocol is a number, whatever this
 // host's rt_protos calls it. All tables: those of both families come at once.
 const READ = ["-N", "-json", "-batch", "-"];
 const READ_LINES = "address show\nroute show table all\n";
 const BATCH = ["-force", "-batch", "-"];
-const MONITOR = ["monitor", "route", "link", "address", "netconf"];
+const MONITOR = ["-o", "-N", "monitor", "label"]
+  .concat("route", "link", "address", "netconf");
 
 /** Addresses and routes that end by themselves show how long they still have. */
 const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
-/** How long `ip monitor` takes, amply, from its start until it hears. */
-const SETTLE_MS = 250;
-const FIRST_BACK_OFF_MS = 100;
-const MAX_BACK_OFF_MS = 10_000;
-
-const log = getLogger(["stellar-net", "host", "routes"]);
+/** How long the kernel may take to announce a change of the agent's own. */
+const ANNOUNCE_MS = 1_000;
 
 /** What routes are read and changed with. */
 export interface IpRoutesOptions {
@@ -56,6 +42,8 @@ export class IpRoutes implements KernelRoutes {
   readonly #follower: CommandFollower;
   /** What `ip` printed the last time, and what that means. */
   #last: { readonly text: string; readonly state: KernelState } | undefined;
+  /** The events that the agent's own changes cause, by key. */
+  readonly #expected = new Map<string, { count: number; untilMs: number }>();
 
   constructor({ runner, follower }: IpRoutesOptions) {
     this.#runner = runner;
@@ -74,6 +62,7 @@ export class IpRoutes implements KernelRoutes {
   ): Promise<readonly OperationOutcome[]> {
     if (operations.length === 0) return [];
     const lines = operations.map(formatBatchLines);
+    this.#expect(lines.flat());
     const { code, stderr } = await this.#runner.run({
       program: "ip",
       args: BATCH,
@@ -91,6 +80,11 @@ export class IpRoutes implements KernelRoutes {
     return operations.map((operation, index) => {
       const numbers = lines[index]!.map(() => ++line);
       const said = numbers.flatMap((n) => failures.lines.get(n) ?? []);
+      for (const [at, n] of numbers.entries()) {
+        // A line that failed changes nothing, and nothing is announced.
+        const key = failures.lines.has(n) && eventKey(lines[index]![at]!);
+        if (key) this.#isExpected(key);
+      }
       // Where ip left off, nobody knows: what the kernel has is read back.
       return {
         operation,
@@ -99,49 +93,42 @@ export class IpRoutes implements KernelRoutes {
     });
   }
 
-  async *monitor({ signal }: MonitorOptions): AsyncGenerator<void> {
-    const bell = new Bell();
-    const stop = new AbortController();
-    const end = () => stop.abort();
-    stop.signal.addEventListener("abort", () => bell.ring());
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-    const listening = this.#listen(bell, stop.signal);
-    try {
-      while (true) {
-        await bell.rung();
-        if (stop.signal.aborted) return;
-        yield;
-      }
-    } finally {
-      signal.removeEventListener("abort", end);
-      end();
-      await listening;
+  monitor({ signal }: MonitorOptions): AsyncGenerator<KernelEvent> {
+    return followEvents<KernelEvent>(this.#follower, {
+      command: { program: "ip", args: MONITOR },
+      signal,
+      read: (text) => {
+        const line = parseMonitorLine(text);
+        const isOwn = line?.kind === "routes" && this.#isExpected(line.key);
+        return isOwn ? undefined : line?.kind;
+      },
+      missed: () => {
+        // The announcements of earlier changes may be among those missed.
+        this.#expected.clear();
+        return "interfaces";
+      },
+      merge: (a, b) => a === "interfaces" ? a : b,
+    });
+  }
+
+  #expect(lines: readonly string[]): void {
+    const nowMs = performance.now();
+    for (const [key, { untilMs }] of this.#expected) {
+      if (untilMs < nowMs) this.#expected.delete(key);
+    }
+    for (const key of lines.flatMap((line) => eventKey(line) ?? [])) {
+      const { count = 0 } = this.#expected.get(key) ?? {};
+      const untilMs = nowMs + ANNOUNCE_MS;
+      this.#expected.set(key, { count: count + 1, untilMs });
     }
   }
 
-  /** Rings for what `ip monitor` says, and starts it again when it ends. */
-  async #listen(bell: Bell, signal: AbortSignal): Promise<void> {
-    let backOffMs = FIRST_BACK_OFF_MS;
-    while (!signal.aborted) {
-      // What happens before it hears is missed: look once it does.
-      const settled = setTimeout(() => {
-        backOffMs = FIRST_BACK_OFF_MS;
-        bell.ring();
-      }, SETTLE_MS);
-      try {
-        const command = { program: "ip", args: MONITOR };
-        for await (const _ of this.#follower.follow(command, { signal })) {
-          bell.ring();
-        }
-        log.debug("ip monitor ended");
-      } catch (error) {
-        log.debug("Cannot listen for changes of routes: {error}", { error });
-      }
-      clearTimeout(settled);
-      await sleep(backOffMs, undefined, { signal }).catch(() => {});
-      backOffMs = Math.min(backOffMs * 2, MAX_BACK_OFF_MS);
-    }
+  /** Whether an event is caused by the agent's own change. Each change causes one. */
+  #isExpected(key: string): boolean {
+    const expected = this.#expected.get(key);
+    if (!expected || expected.untilMs < performance.now()) return false;
+    if (--expected.count === 0) this.#expected.delete(key);
+    return true;
   }
 
   async #show(): Promise<string> {

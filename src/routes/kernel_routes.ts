@@ -1,4 +1,5 @@
 import type { KernelState } from "./plan/kernel_route.ts";
+import type { KernelEvent } from "./plan/monitor_line.ts";
 import type { RouteOperation } from "./plan/plan.ts";
 
 /** What became of an operation. */
@@ -34,9 +35,10 @@ export interface KernelRoutes {
     operations: readonly RouteOperation[],
   ): Promise<readonly OperationOutcome[]>;
   /**
-   * Yields when routes, interfaces or addresses may have changed, and when what
-   * happened may have been missed. Several changes can be one event. Goes on
-   * until it is ended, whatever happens to what it listens with.
+   * Yields when routes, interfaces or addresses may have changed, and when
+   * changes may have been missed. Several changes may be one event; the changes
+   * that {@linkcode apply} made are none. Continues until it is ended, whatever
+   * happens to the program that it follows.
    */
-  monitor(options: MonitorOptions): AsyncIterable<void>;
+  monitor(options: MonitorOptions): AsyncIterable<KernelEvent>;
 }

@@ -50,7 +50,6 @@ export class RouteReconciler {
   readonly #options: Required<Omit<RouteReconcilerOptions, "onReport">>;
   readonly #onReport: (report: RouteReport) => void;
   readonly #schedule: ReconcileSchedule;
-  readonly #stop = new AbortController();
   #desired: readonly DesiredRoute[] | undefined;
   #report: RouteReport;
   /** The desired routes as they were left the last time. */
@@ -63,8 +62,6 @@ export class RouteReconciler {
       readonly plan: RoutePlan;
     }
     | undefined;
-  #listening: Promise<void> | undefined;
-  #waiters: PromiseWithResolvers<RouteReport>[] = [];
 
   constructor({ onReport, ...options }: RouteReconcilerOptions) {
     this.#options = {
@@ -75,8 +72,10 @@ export class RouteReconciler {
     this.#onReport = onReport ?? (() => {});
     this.#schedule = new ReconcileSchedule({
       ...this.#options,
-      look: () => this.#answer(),
+      what: "reconcile routes",
+      run: () => this.#reconcile(this.#desired ?? []),
     });
+    this.#schedule.start();
     this.#report = createReport({
       mode: options.mode,
       lookedAtMs: undefined,
@@ -101,25 +100,23 @@ export class RouteReconciler {
       });
       return;
     }
-    this.#listening ??= this.#listen();
-    this.#schedule.lookNow();
+    void this.#schedule.runNow();
+  }
+
+  /** Reconciles soon, because the kernel may have changed. */
+  changed(): void {
+    if (this.#options.mode !== "off" && this.#desired) this.#schedule.runSoon();
   }
 
   /**
    * Reads the kernel, in mode `apply` puts it right, and returns the report of
    * that. What failed is in the report. Without a desire there is nothing to do.
    */
-  reconcile(): Promise<RouteReport> {
-    if (
-      this.#options.mode === "off" || !this.#desired ||
-      this.#stop.signal.aborted
-    ) {
-      return Promise.resolve(this.#report);
+  async reconcile(): Promise<RouteReport> {
+    if (this.#options.mode !== "off" && this.#desired) {
+      await this.#schedule.runNow();
     }
-    const waiter = Promise.withResolvers<RouteReport>();
-    this.#waiters.push(waiter);
-    this.#schedule.lookNow();
-    return waiter.promise;
+    return this.#report;
   }
 
   /** Removes all routes of our own, for a node that leaves. The desire is nothing after that. */
@@ -128,35 +125,13 @@ export class RouteReconciler {
     return this.reconcile();
   }
 
-  /** Ends it, once a reconcile that is under way has finished. Routes stay in place. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#schedule.stop();
-    await this.#listening;
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(this.#report);
-  }
-
-  async #listen(): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      for await (const _ of this.#options.port.monitor({ signal })) {
-        this.#schedule.lookSoon();
-      }
-    } catch (error) {
-      log.error("Cannot listen for changes of routes: {error}", { error });
-    }
-  }
-
-  /** Looks, and answers those who have asked for it by then. */
-  async #answer(): Promise<boolean> {
-    const waiters = this.#waiters.splice(0);
-    const isDone = await this.#look(this.#desired ?? []);
-    for (const waiter of waiters) waiter.resolve(this.#report);
-    return isDone;
+  /** Stops after the run that is under way. Routes stay in place. */
+  stop(): Promise<void> {
+    return this.#schedule.stop();
   }
 
   /** Reads, plans, carries out, reads back. @returns whether nothing is left to try */
-  async #look(desired: readonly DesiredRoute[]): Promise<boolean> {
+  async #reconcile(desired: readonly DesiredRoute[]): Promise<boolean> {
     const { port, mode } = this.#options;
     let plan: RoutePlan | undefined;
     try {

@@ -54,7 +54,7 @@ export async function benchRoutes(
     "ip link set up0 up",
   );
   const runner = runnerIn(host.name);
-  const port = new DeafRoutes({ runner, follower: host.follower });
+  const port = new TimedRoutes({ runner, follower: host.follower });
   const reconciler = new RouteReconciler({
     port,
     mode: "apply",
@@ -82,8 +82,8 @@ function runnerIn(namespace: string): CommandRunner {
   };
 }
 
-/** Tells when it changed the kernel, and does not listen: nothing runs in between. */
-class DeafRoutes extends IpRoutes {
+/** Records the time of its last change of the kernel. */
+class TimedRoutes extends IpRoutes {
   appliedAt = 0;
 
   override async apply(
@@ -93,14 +93,12 @@ class DeafRoutes extends IpRoutes {
     this.appliedAt = performance.now();
     return outcomes;
   }
-
-  override async *monitor(): AsyncGenerator<void> {}
 }
 
 async function measure(
   runner: CommandRunner,
   { port, reconciler, routes: count }: {
-    readonly port: DeafRoutes;
+    readonly port: TimedRoutes;
     readonly reconciler: RouteReconciler;
     readonly routes: number;
   },

@@ -1,4 +1,4 @@
-import { Bell } from "../../src/routes/ip_routes.ts";
+import { Notifier } from "../support/notifier.ts";
 import type {
   HostMonitorOptions,
   HostNetwork,
@@ -34,11 +34,11 @@ export class FakeHostNetwork implements HostNetwork {
   readonly asked: string[] = [];
   /** Operations that fail, by kind. */
   readonly failing = new Set<HostOperation["kind"]>();
-  /** Rings at every read. */
-  readonly looked = new Bell();
+  /** Notified at every read. */
+  readonly wasRead = new Notifier();
   /** Holds every read back until it resolves. */
   gate: Promise<void> = Promise.resolve();
-  readonly #bell = new Bell();
+  readonly #announced = new Notifier();
 
   constructor(state: HostState) {
     this.state = state;
@@ -50,7 +50,7 @@ export class FakeHostNetwork implements HostNetwork {
 
   async read(): Promise<HostState> {
     this.reads++;
-    this.looked.ring();
+    this.wasRead.notify();
     await this.gate;
     return this.state;
   }
@@ -70,10 +70,10 @@ export class FakeHostNetwork implements HostNetwork {
   }
 
   async *monitor({ signal }: HostMonitorOptions): AsyncGenerator<void> {
-    const end = () => this.#bell.ring();
+    const end = () => this.#announced.notify();
     signal.addEventListener("abort", end);
     while (!signal.aborted) {
-      await this.#bell.rung();
+      await this.#announced.notified();
       if (!signal.aborted) yield;
     }
     signal.removeEventListener("abort", end);
@@ -81,7 +81,7 @@ export class FakeHostNetwork implements HostNetwork {
 
   /** Says that packet filters have changed. */
   announce(): void {
-    this.#bell.ring();
+    this.#announced.notify();
   }
 
   /** Puts a chain of iptables, as `iptables -S` prints it, in place of what there was. */

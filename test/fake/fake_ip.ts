@@ -13,6 +13,8 @@ import { addressesJson, routesJson } from "./fake_ip_json.ts";
 import { FakeKernel } from "./fake_kernel.ts";
 import { KernelRefusal } from "./fake_route_table.ts";
 
+const MONITOR = "-o -N monitor label route link address netconf";
+
 /**
  * An `ip` that carries commands out on a model of the kernel. It knows the
  * commands that the agent and the tests use, in the words that they use, and
@@ -30,7 +32,7 @@ export class FakeIp implements CommandRunner, CommandFollower {
 
   constructor() {
     this.kernel.onEvent = (text) => {
-      for (const listener of this.#listeners) listener(`${text}\n`);
+      for (const listener of this.#listeners) listener(text);
     };
   }
 
@@ -58,7 +60,7 @@ export class FakeIp implements CommandRunner, CommandFollower {
     { signal }: FollowOptions,
   ): AsyncGenerator<string> {
     const text = args.join(" ");
-    if (text !== "monitor route link address netconf") throw unknown(text);
+    if (text !== MONITOR) throw unknown(text);
     const said: string[] = [];
     let wake = Promise.withResolvers<void>();
     const listener = (text: string) => {

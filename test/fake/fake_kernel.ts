@@ -56,7 +56,7 @@ export class FakeKernel {
         isUp: false,
         addresses: [],
       });
-      this.onEvent(`link ${one}`);
+      this.onEvent(`[LINK]1: ${one}: <BROADCAST>`);
     }
   }
 
@@ -77,13 +77,13 @@ export class FakeKernel {
       this.tables[4].remove((route) => leadsThrough(route, name));
       const gone = this.tables[6].remove((route) => leadsThrough(route, name));
       for (const route of gone) {
-        this.onEvent(`Deleted ${formatPrefix(route.destination)}`);
+        this.#announce("Deleted ", route);
       }
       link.addresses = link.addresses.filter(({ address }) =>
         address.family === 4
       );
     }
-    this.onEvent(`link ${name}`);
+    this.onEvent(`[LINK]1: ${name}: <BROADCAST>`);
   }
 
   addAddress(name: string, held: InterfaceAddress): void {
@@ -102,7 +102,7 @@ export class FakeKernel {
     }
     link.addresses.push(held);
     if (link.isUp) this.#connect(link, held);
-    this.onEvent(`address ${name}`);
+    this.onEvent(`[ADDR]1: ${name}    inet`);
   }
 
   removeAddress(name: string, held: InterfaceAddress): void {
@@ -123,7 +123,7 @@ export class FakeKernel {
       // The last IPv4 address takes all routes of its interface with it.
       (isLast && family === 4 || isConnectedBy(route, held))
     );
-    this.onEvent(`Deleted address ${name}`);
+    this.onEvent(`[ADDR]Deleted 1: ${name}    inet`);
   }
 
   addRoute(route: FakeRoute, how: "add" | "append" | "replace"): void {
@@ -147,12 +147,12 @@ export class FakeKernel {
       table.remove((other) => routes.slice(0, -1).includes(other));
       throw error;
     }
-    this.onEvent(`route ${formatPrefix(route.destination)}`);
+    this.#announce("", route);
   }
 
   deleteRoute(match: FakeRouteMatch): void {
-    this.tables[match.destination.family].delete(match);
-    this.onEvent(`Deleted ${formatPrefix(match.destination)}`);
+    const route = this.tables[match.destination.family].delete(match);
+    this.#announce("Deleted ", route);
   }
 
   flushRoutes(family: Family, protocol: number): void {
@@ -160,8 +160,14 @@ export class FakeKernel {
       route.protocol === protocol
     );
     for (const route of gone) {
-      this.onEvent(`Deleted ${formatPrefix(route.destination)}`);
+      this.#announce("Deleted ", route);
     }
+  }
+
+  /** Announces a route as `ip -o -N monitor label` does. */
+  #announce(verb: "" | "Deleted ", { destination, protocol }: FakeRoute): void {
+    const text = formatPrefix(destination);
+    this.onEvent(`[ROUTE]${verb}${text} dev x proto ${protocol}`);
   }
 
   #link(name: string): FakeLink {

@@ -96,7 +96,7 @@ export class FakeRouteTable {
   }
 
   /** Deletes the first route that fits. */
-  delete(match: FakeRouteMatch): void {
+  delete(match: FakeRouteMatch): FakeRoute {
     const here = this.#here(match.destination);
     const found = here.find((route) => fits(match, route));
     if (!found) throw new KernelRefusal(NO_SUCH);
@@ -108,6 +108,7 @@ export class FakeRouteTable {
       match.destination,
       here.filter((route) => !gone.includes(route)),
     );
+    return found;
   }
 
   /** Removes what a condition holds for, and returns it. */

@@ -9,9 +9,12 @@ import type { KernelRoutes } from "../../src/routes/kernel_routes.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { FakeHostNetwork } from "../fake/fake_host_network.ts";
 import { hostLink, hostState } from "./plan/host_plans.ts";
+import { peerNode } from "../doctor/path_world.ts";
+import { createFakeHost, type } from "../routes/plan/kernels.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-/** Less than what a keeper waits after an event. */
+/** Less than what a controller waits after an event. */
 const EVENT_EVERY_MS = 100;
 
 /** A kernel to which something happens all the time, and whose routes nobody asks for. */
@@ -22,14 +25,14 @@ function busyKernel(): KernelRoutes {
     apply: unexpected,
     async *monitor({ signal }) {
       while (!signal.aborted) {
-        yield;
+        yield "routes";
         await delay(EVENT_EVERY_MS, undefined, { signal }).catch(() => {});
       }
     },
   };
 }
 
-/** A member that records its reports, as far as a keeper with nothing to do needs one. */
+/** A member that records its reports, as far as a controller with nothing to do needs one. */
 function listeningHome(reports: HostFacts[]): Member {
   const member: Partial<Member> = {
     view: new ClusterView(),
@@ -84,4 +87,84 @@ Deno.test("HostController tells what is true of a host to which something happen
     await store.close();
   }
   assert.deepEqual(told(), ["192.0.2.0/24", "192.0.2.0/24 172.17.0.0/16"]);
+});
+
+Deno.test("HostController does nothing on the events of its own changes, and only what an event of others concerns", async () => {
+  const ip = await createFakeHost();
+  const network = new FakeHostNetwork(hostState({
+    interfaces: {
+      links: [hostLink("up0", "", ["198.18.0.1/24"])],
+      defaultRoutes: [],
+    },
+  }));
+  let prefixReads = 0;
+  const store = await openDenoKv({ path: ":memory:" });
+  const view = new ClusterView();
+  const member = {
+    view,
+    subnets: [parsePrefix("172.16.0.0/22")],
+    cluster: { networks: [{ network: parsePrefix("172.16.0.0/12") }] },
+    link: { state: "joined" },
+    report: () => Promise.resolve(),
+  } as unknown as Member;
+  const keeper = new HostController({
+    store,
+    node: "node1",
+    member,
+    config: {
+      advertise: [],
+      join: [],
+      security: { kind: "none" },
+      routeProtocol: 83,
+      bridge: undefined,
+      masquerade: false,
+    },
+    mode: "apply",
+    routes: new IpRoutes({ runner: ip, follower: ip }),
+    network,
+    readPrefixes: () => {
+      prefixReads++;
+      return Promise.resolve([]);
+    },
+    now: Date.now,
+  });
+  const show = () => ip.log.filter((line) => line === "address show").length;
+  const work = () => [show(), network.reads, prefixReads];
+  keeper.start();
+  try {
+    keeper.update();
+    // The first events: the monitor listens.
+    await delay(2_000);
+    const before = work();
+    view.apply({
+      revision: 1,
+      isSnapshot: true,
+      nodes: [peerNode({ name: "node2", advertised: "198.18.0.2" })],
+      routes: [],
+      removedNodes: [],
+      removedRoutes: [],
+    });
+    keeper.update();
+    await waitFor("the route", () => keeper.routes.counts.installed === 1);
+    await delay(1_500);
+    // Read, change, read back: and nothing else.
+    assert.deepEqual(work(), [before[0]! + 2, before[1], before[2]]);
+
+    await type(ip, "route add 203.0.113.0/24 via 198.18.0.9");
+    await waitFor("the facts", () => prefixReads === before[2]! + 1);
+    assert.deepEqual(work(), [before[0]! + 3, before[1], before[2]! + 1]);
+
+    await type(ip, "route del 172.16.4.0/22 proto 83");
+    await waitFor(
+      "the repair",
+      () => keeper.routes.repaired.byCause.missing === 1,
+    );
+    assert.equal(network.reads, before[1]);
+
+    await type(ip, "link set up0 down");
+    await waitFor("a check", () => network.reads > before[1]!);
+  } finally {
+    await keeper.stop();
+    await store.close();
+  }
 });

@@ -36,7 +36,7 @@ Deno.test("HostReconciler changes nothing before it knows how the host is to be"
   reconciler.changed();
   reconciler.start();
   await reconciler.stop();
-  await assert.rejects(reconciler.reconcile(), /how it is to be is unknown/);
+  await assert.rejects(reconciler.reconcile(), /its desired state is unknown/);
   assert.equal(reconciler.report, undefined);
   assert.deepEqual(reconciler.warnings, []);
   assert.deepEqual([network.reads, network.asked], [0, []]);
@@ -229,30 +229,32 @@ Deno.test("HostReconciler looks once more for all who ask while it looks", async
   const before = network.reads;
   const { promise, resolve } = Promise.withResolvers<void>();
   network.gate = promise;
-  const asked = Array.from({ length: 10 }, () => reconciler.reconcile());
+  await network.wasRead.notified();
+  const first = reconciler.reconcile();
+  await network.wasRead.notified();
+  const rest = Array.from({ length: 9 }, () => reconciler.reconcile());
+  const asked = [first, ...rest];
   resolve();
   const reports = await Promise.all(asked);
   assert.equal(network.reads - before, 2);
   assert.equal(new Set(reports).size, 2);
 });
 
-Deno.test("HostReconciler looks when filters change or it is told of a change, and not after its end", async () => {
+Deno.test("HostReconciler reconciles after a change of the host, and not after its end", async () => {
   const network = fakeHost();
   const reconciler = reconcilerOf(network);
   reconciler.start();
   await reconciler.setDesired(DESIRED);
-  for (
-    const announce of [() => network.announce(), () => reconciler.changed()]
-  ) {
-    await network.looked.rung();
-    announce();
-    announce();
+  for (let i = 0; i < 2; i++) {
+    await network.wasRead.notified();
+    reconciler.changed();
+    reconciler.changed();
   }
-  await network.looked.rung();
+  await network.wasRead.notified();
   reconciler.changed();
   await reconciler.stop();
   const { reads } = network;
-  network.announce();
+  reconciler.changed();
   await Promise.resolve();
   assert.equal(network.reads, reads);
 });

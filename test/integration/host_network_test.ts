@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import { HostReconciler } from "../../src/host/reconciler.ts";
-import { Bell } from "../../src/routes/ip_routes.ts";
+import { Notifier } from "../support/notifier.ts";
 import type {
   CommandFollower,
   CommandRunner,
@@ -10,6 +11,7 @@ import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import type { HostDesired } from "../../src/host/plan/host_plan.ts";
+import { masqueradeRules } from "../../src/host/plan/nft_plan.ts";
 import { defaultAdvertised, uplinksOf } from "../../src/routes/plan/uplink.ts";
 import { type Mishap, testHostNetwork } from "../suite/host_network_suite.ts";
 import {
@@ -273,32 +275,40 @@ Deno.test("HostReconciler puts back what was flushed without being told", async 
       }
     },
   };
-  const applied = new Bell();
+  const applied = new Notifier();
   const runner: CommandRunner = {
     async run(command) {
       const output = await host.runner.run(command);
-      if (command.program === "nft" && command.stdin) applied.ring();
+      if (command.program === "nft" && command.stdin) applied.notify();
       return output;
     },
   };
+  const network = new LinuxHostNetwork({ runner, follower });
   const reconciler = new HostReconciler({
-    network: new LinuxHostNetwork({ runner, follower }),
+    network,
     apply: true,
     now: Date.now,
     intervalMs: 3_600_000,
   });
   reconciler.start();
+  const abort = new AbortController();
+  const follow = async () => {
+    for await (const _ of network.monitor(abort)) reconciler.changed();
+  };
+  const following = follow();
   try {
     await reconciler.setDesired({ ...DESIRED, masquerade: true });
-    await applied.rung();
+    await applied.notified();
     const before = await host.sh("nft list ruleset");
     while (!hasHeard) {
       await host.sh("nft add table inet other", "nft delete table inet other");
     }
     await host.sh("nft flush ruleset");
-    await applied.rung();
+    await applied.notified();
     assert.equal(await host.sh("nft list ruleset"), before);
   } finally {
+    abort.abort();
+    await following;
     await reconciler.stop();
   }
 });
@@ -379,4 +389,43 @@ Deno.test("HostReconciler undoes its part when the node has left", async () => {
   await reconciler.setDesired({ ...NOTHING, bridge: bridge! });
   assert.deepEqual(await addressesOf(host, BRIDGE), ["192.0.2.7/24"]);
   assert.equal(await host.sh("nft list ruleset"), "");
+});
+
+Deno.test("LinuxHostNetwork.monitor() announces changes of others, and none of its own", async () => {
+  await using host = await NetnsHost.create();
+  const network = new LinuxHostNetwork(host);
+  const abort = new AbortController();
+  const announced = new Notifier();
+  let events = 0;
+  const follow = async () => {
+    for await (const _ of network.monitor(abort)) {
+      events++;
+      announced.notify();
+    }
+  };
+  const following = follow();
+  try {
+    // The first event: the monitor listens.
+    await announced.notified();
+    for (let i = 1; i <= 3; i++) {
+      const rules = masqueradeRules({
+        subnets: [parsePrefix("172.16.0.0/22")],
+        networks: [parsePrefix(`10.${i}.0.0/16`)],
+      });
+      await network.apply([{ kind: "replace_table", rules }]);
+      await host.sh("nft add table inet other", "nft delete table inet other");
+      await announced.notified();
+    }
+    // Of each round the two transactions of others, at most.
+    assert.ok(events <= 7, `${events} events`);
+    await network.apply([{ kind: "delete_table" }]);
+    await delay(500);
+    const before = events;
+    await network.apply([{ kind: "replace_table", rules: ["accept"] }]);
+    await delay(500);
+    assert.equal(events, before);
+  } finally {
+    abort.abort();
+    await following;
+  }
 });

@@ -164,10 +164,10 @@ Deno.test("IpRoutes.monitor() listens again whatever happens to ip monitor", asy
   const port = createPort(() => DONE, async function* (options) {
     starts++;
     // Ends by itself, cannot be started, stays.
-    if (starts === 1) yield "link a";
+    if (starts === 1) yield "[LINK]1: a";
     else if (starts === 2) throw new NetError("unavailable", "no ip");
     else {
-      yield "link b";
+      yield "[LINK]2: b";
       await new Promise((resolve) =>
         options.signal.addEventListener("abort", resolve)
       );

@@ -9,6 +9,7 @@ import type { KernelRoutes } from "../../src/routes/kernel_routes.ts";
 import { formatCommands } from "../../src/routes/plan/ip_batch.ts";
 import type { FakeIp } from "../fake/fake_ip.ts";
 import { formatWays } from "../fake/fake_ip_text.ts";
+import { followPort } from "../support/follow_port.ts";
 import { createFakeHost, desire, PROTOCOL, type } from "./plan/kernels.ts";
 
 const WISH = [
@@ -265,7 +266,7 @@ async function start(
   let news = Promise.withResolvers<void>();
   const port = wrap(new IpRoutes({ runner: ip, follower: ip }));
   const reconciler = new RouteReconciler({
-    port: isDeaf ? { ...bind(port), async *monitor() {} } : port,
+    port,
     mode: "apply",
     protocol: PROTOCOL,
     now: () => NOW_MS,
@@ -273,6 +274,7 @@ async function start(
     onReport: () => news.resolve(),
     ...options,
   });
+  const end = isDeaf ? () => Promise.resolve() : followPort(port, reconciler);
   return {
     ip,
     reconciler,
@@ -284,7 +286,10 @@ async function start(
       }
       return reconciler.report;
     },
-    [Symbol.asyncDispose]: () => reconciler.stop(),
+    async [Symbol.asyncDispose]() {
+      await end();
+      await reconciler.stop();
+    },
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   CommandOutput,
   CommandRunner,
 } from "../../src/system/command.ts";
+import { followPort } from "../support/follow_port.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import {
@@ -87,6 +88,7 @@ export class RouteWorld {
   readonly #subject: RouteSubject;
   readonly #debounceMs: number;
   #reconciler: RouteReconciler | undefined;
+  #end: (() => Promise<void>) | undefined;
   #news = Promise.withResolvers<void>();
 
   constructor(subject: RouteSubject, debounceMs: number) {
@@ -110,7 +112,8 @@ export class RouteWorld {
 
   /** The reconciler; made at the first use. */
   get reconciler(): RouteReconciler {
-    return this.#reconciler ??= new RouteReconciler({
+    if (this.#reconciler) return this.#reconciler;
+    this.#reconciler = new RouteReconciler({
       port: this.port,
       mode: "apply",
       protocol: PROTOCOL,
@@ -118,6 +121,8 @@ export class RouteWorld {
       debounceMs: this.#debounceMs,
       onReport: () => this.#news.resolve(),
     });
+    this.#end = followPort(this.port, this.#reconciler);
+    return this.#reconciler;
   }
 
   get report(): RouteReport {
@@ -194,6 +199,7 @@ export class RouteWorld {
   }
 
   async stop(): Promise<void> {
+    await this.#end?.();
     await this.#reconciler?.stop();
     this.#reconciler = undefined;
   }
