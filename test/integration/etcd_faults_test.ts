@@ -80,7 +80,7 @@ function faultsOf({ lab, etcd, registries }: EtcdRegistryLab): Fault[] {
       breakIt: async () => {
         const [first] = etcd.members;
         for (let i = 0; i < 20; i++) {
-          await first!.ctl(["compact", String(await first!.revision())]);
+          await first!.compact(await first!.revision());
           await delay(50);
         }
         for (const each of [...etcd.members, ...etcd.members]) {
@@ -117,7 +117,7 @@ function faultsOf({ lab, etcd, registries }: EtcdRegistryLab): Fault[] {
       mend: async () => {
         const [first] = etcd.members;
         await first!.ctl(["del", "fill/", "--prefix"]);
-        await first!.ctl(["compact", String(await first!.revision())]);
+        await first!.compact(await first!.revision());
         for (const each of etcd.members) await each.ctl(["defrag"]);
         await first!.ctl(["alarm", "disarm"]);
       },

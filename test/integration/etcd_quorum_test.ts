@@ -191,7 +191,7 @@ Deno.test("hosts go on while etcd or a host of the registry is lost, and catch u
       async () => await member!.revision() > until,
       { timeoutMs: NOTICE_TIMEOUT_MS },
     );
-    await member!.ctl(["compact", String(until)]);
+    await member!.compact(until);
   };
   await t.step(
     "a host comes back after a time that etcd has forgotten",

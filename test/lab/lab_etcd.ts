@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { allDone } from "../support/all_done.ts";
+import { compactEtcd } from "../support/etcd.ts";
 import type { RunResult } from "../support/run.ts";
 import { signalChild } from "../support/signal_child.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -191,6 +192,11 @@ export class LabEtcdMember {
       await this.ctl(["endpoint", "status", "-w", "json"]),
     ) as StatusAnswer[];
     return answer!.Status.header.revision;
+  }
+
+  /** Compacts the revisions before one, unless that has been done. */
+  async compact(revision: number): Promise<void> {
+    await compactEtcd((args) => this.run(args), revision);
   }
 
   /** Runs etcdctl on its host against it, and returns what it wrote. */

@@ -19,8 +19,8 @@ mount -t tmpfs tmpfs "$0/etc"
 mkdir "$0/etc/upper" "$0/etc/work"
 mount -t overlay overlay \
   -o "lowerdir=/etc,upperdir=$0/etc/upper,workdir=$0/etc/work" /etc
-mkdir -p /etc/cni
-ln -s "$0/net.d" /etc/cni/net.d
+mkdir -p /etc/cni/net.d
+mount --bind "$0/net.d" /etc/cni/net.d
 mount -t tmpfs tmpfs /opt
 mkdir /opt/cni
 ln -s "$0/plugins" /opt/cni/bin

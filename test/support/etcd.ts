@@ -38,6 +38,22 @@ export async function startEtcd(
   }
 }
 
+/**
+ * Compacts the revisions before one. It is no error when that has been done:
+ * etcdctl tries again when an answer is late, and nothing may have changed
+ * since the last time.
+ *
+ * @param etcdctl runs etcdctl
+ */
+export async function compactEtcd(
+  etcdctl: (args: readonly string[]) => Promise<RunResult>,
+  revision: number,
+): Promise<void> {
+  const { code, stdout, stderr } = await etcdctl(["compact", `${revision}`]);
+  if (code === 0 || stderr.includes("has been compacted")) return;
+  throw new Error(`Cannot compact etcd: ${stdout}${stderr}`);
+}
+
 /** Members of etcd in processes of their own. Disposing of it ends them and removes their data. */
 export class EtcdCluster implements AsyncDisposable {
   readonly members: readonly EtcdMember[];
@@ -85,6 +101,11 @@ export class EtcdCluster implements AsyncDisposable {
     const { code, stdout, stderr } = await this.run(args, members);
     if (code === 0) return stdout;
     throw new Error(`Cannot run etcdctl ${args.join(" ")}: ${stdout}${stderr}`);
+  }
+
+  /** Compacts the revisions before one, unless that has been done. */
+  async compact(revision: number): Promise<void> {
+    await compactEtcd((args) => this.run(args), revision);
   }
 
   /** As `ctl`; a failure is no error. */

@@ -36,8 +36,6 @@ const ANSWER_S = "3";
 /** How long to wait for what should be dropped, in seconds. */
 const DROP_S = "0.2";
 
-let made = 0;
-
 /** A network namespace with a name, which lives until it is disposed of. */
 export class NetnsHost implements AsyncDisposable {
   /** Runs programs of the host in the namespace. */
@@ -54,7 +52,7 @@ export class NetnsHost implements AsyncDisposable {
 
   /** Makes one, with its loopback interface up, and runs commands in it. */
   static async create(...lines: string[]): Promise<NetnsHost> {
-    const host = new NetnsHost(`sn-test-${Deno.pid}-${made++}`);
+    const host = new NetnsHost(`sn-test-${crypto.randomUUID()}`);
     await must(host.#runner, {
       program: "ip",
       args: ["netns", "add", host.name],

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SpawnedAgent } from "./spawn_agent.ts";
 
-/** How long the agent may take for an answer, whatever else is sent to it. */
-const MAX_ANSWER_MS = 5_000;
+/** Longest time for an answer, whatever else the agent is sent and this machine does. */
+const MAX_ANSWER_MS = 30_000;
 /** Between two rounds: it is to be one client among others, no load. */
 const PAUSE_MS = 20;
 

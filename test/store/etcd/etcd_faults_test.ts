@@ -158,7 +158,7 @@ testFault(
     await loseFirst(store, cluster);
     await store.commit({ deletes: [["w", "deleted meanwhile"]] });
     const version = await put(store, ["w", "a"], 1);
-    await cluster.ctl(["compact", String(Number(version))]);
+    await cluster.compact(Number(version));
     first!.start();
     assert.deepEqual(await watch.next(), {
       kind: "snapshot",
@@ -175,7 +175,7 @@ testFault(
     for (let i = 0; i < 3; i++) {
       await load.progress(100);
       const version = await put(store, ["mark"], i);
-      await cluster.ctl(["compact", String(Number(version))]);
+      await cluster.compact(Number(version));
       await cluster.ctl(["defrag"]);
     }
     await load.finish();
@@ -272,7 +272,7 @@ Deno.test("a database that is full refuses writes alone, until there is space ag
   assert.ok((entry?.value as string).startsWith(large));
   const watch = new WatchReader(store, []);
   await watch.next();
-  await cluster.ctl(["compact", String(Number(entry!.version))]);
+  await cluster.compact(Number(entry!.version));
   await cluster.ctl(["defrag"]);
   await cluster.ctl(["alarm", "disarm"]);
   const version = await put(store, ["a"], 2);

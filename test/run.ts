@@ -1,0 +1,137 @@
+/**
+ * Runs the tests in a few processes side by side: `deno task test`,
+ * `deno task test:unit`, `deno task test:pure`. Words behind the kind go to
+ * `deno test`, such as `--filter allocation`.
+ *
+ * Tests run in processes, not in threads (`deno test --parallel`): some change
+ * what a whole process has, such as its umask.
+ */
+import { relative } from "node:path";
+import { ROOT } from "./generate.ts";
+import { walkFiles } from "./support/files.ts";
+import { CRYPTO, PURE } from "./support/layers.ts";
+import { run } from "./support/run.ts";
+import {
+  addSummaries,
+  formatSeconds,
+  formatSummary,
+  readFailures,
+  readSummary,
+  readTimes,
+  type TestSummary,
+} from "./support/test_summary.ts";
+
+/** The kinds of tests, each with the files that it runs. */
+const KINDS: Readonly<Record<string, (file: string) => boolean>> = {
+  pure: isPure,
+  unit: (file) => !isAlone(file),
+  all: () => true,
+};
+
+/** Files of one process: enough that its start does not count, few enough to share out. */
+const FILES_A_PROCESS = 20;
+/** More would not fit into a small machine's memory: a lab has up to ten agents. */
+const MAX_PROCESSES = 4;
+/** A process that takes longer hangs. */
+const TIMEOUT_MS = 600_000;
+/** Tests that take longer are named at the end. */
+const SLOW_S = 30;
+
+/** Whether a file tests what needs no system: those tests are the fastest. */
+function isPure(file: string): boolean {
+  return [...PURE, ...CRYPTO].some((path) =>
+    file.startsWith(path.replace("src/", "test/").replace(/\.ts$/, "_test.ts"))
+  );
+}
+
+/** Whether a file runs for seconds, and has a process for itself. */
+function isAlone(file: string): boolean {
+  return /^test\/(integration|bench)\//.test(file);
+}
+
+/** Shares files out to processes, in the order in which they start. */
+function share(files: readonly string[]): string[][] {
+  const short = files.filter((file) => !isAlone(file));
+  const long = files.filter(isAlone);
+  const chunks: string[][] = [];
+  for (let at = 0; at < short.length; at += FILES_A_PROCESS) {
+    chunks.push(short.slice(at, at + FILES_A_PROCESS));
+  }
+  // Short ones last: no process is left with a long one while others have none.
+  return [...long.map((file) => [file]), ...chunks];
+}
+
+interface Job {
+  readonly summary: TestSummary;
+  readonly output: string;
+}
+
+async function runJob(
+  files: readonly string[],
+  flags: readonly string[],
+): Promise<Job> {
+  const args = ["test", "-A", "--no-check", ...flags, ...files];
+  const { code, stdout, stderr } = await run(Deno.execPath(), args, {
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    timeoutMs: TIMEOUT_MS,
+  }).catch((error) => ({ code: 1, stdout: "", stderr: `${error.message}\n` }));
+  const output = stdout + stderr;
+  return { summary: readSummary(output, code), output };
+}
+
+async function checkTypes(): Promise<Job> {
+  const { code, stdout, stderr } = await run(
+    Deno.execPath(),
+    ["check", "--quiet", "test/", "main.ts"],
+    { cwd: ROOT, timeoutMs: TIMEOUT_MS },
+  );
+  // They count when they are wrong: they are no test.
+  const summary = { ...addSummaries([]), failed: code === 0 ? 0 : 1 };
+  return { summary, output: stdout + stderr };
+}
+
+async function main(): Promise<number> {
+  const [kind = "all", ...flags] = Deno.args;
+  const isWanted = KINDS[kind];
+  if (isWanted === undefined) {
+    console.error(
+      `Cannot run the tests "${kind}": there are ${
+        Object.keys(KINDS).join(", ")
+      }`,
+    );
+    return 2;
+  }
+  const startedMs = performance.now();
+  const files = (await walkFiles(`${ROOT}/test`))
+    .map((file) => relative(ROOT, file))
+    .filter((file) => file.endsWith("_test.ts") && isWanted(file)).sort();
+  const queue = [
+    checkTypes,
+    ...share(files).map((some) => () => runJob(some, flags)),
+  ];
+  const done: Job[] = [];
+  const work = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) {
+      const result = await job();
+      done.push(result);
+      console.log(result.output.trim());
+    }
+  };
+  const processes = Math.min(navigator.hardwareConcurrency, MAX_PROCESSES);
+  await Promise.all(Array.from({ length: processes }, work));
+  const output = done.map(({ output }) => output);
+  const slow = output.flatMap(readTimes)
+    .filter(({ seconds }) => seconds >= SLOW_S)
+    .sort((a, b) => b.seconds - a.seconds);
+  const summary = addSummaries(done.map(({ summary }) => summary));
+  console.log([
+    "",
+    ...slow.map(({ name, seconds }) => `${formatSeconds(seconds)}  ${name}`),
+    ...output.flatMap(readFailures).map((name) => `FAILED  ${name}`),
+    formatSummary(summary, (performance.now() - startedMs) / 1000),
+  ].join("\n"));
+  return summary.failed === 0 ? 0 : 1;
+}
+
+Deno.exit(await main());
