@@ -20,7 +20,13 @@ export interface Edge {
 export const PURE: readonly string[] = paths(
   ["net/", "base/duration.ts", "base/error.ts", "base/names.ts"],
   ["base/plan.ts"],
-  ["addresses/plan/", "registry/plan/", "routes/plan/", "host/plan/"],
+  [
+    "addresses/plan/",
+    "registry/plan/",
+    "routes/plan/",
+    "host/plan/",
+    "cluster/plan/",
+  ],
   ["cni/text/", "install/plan/", "bundle/"],
 );
 
