@@ -6,7 +6,7 @@ import {
 } from "../addresses/plan/allocation.ts";
 import type { AllocationPlan } from "../addresses/plan/allocation_plan.ts";
 import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   type AgentOptions,
   type HostedRegistry,
@@ -14,6 +14,7 @@ import {
   readInstanceId,
 } from "./open_member.ts";
 import { type AgentStatus, countCluster, describeStores } from "./status.ts";
+import type { SubnetUsage } from "../addresses/allocator.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import { Containers } from "../addresses/containers.ts";
 import {
@@ -23,7 +24,6 @@ import {
   readHistory,
 } from "../addresses/history.ts";
 import type { Member } from "../member/member.ts";
-import { exhausted, notJoined, stillHeld } from "../registry/registry.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { migrateState } from "../state/schema.ts";
 
@@ -293,4 +293,30 @@ export class Agent {
       store: describeStores(this.#options),
     };
   }
+}
+
+function exhausted({ capacity, subnet }: SubnetUsage): NetError {
+  return new NetError(
+    "exhausted",
+    `IP allocation exhausted: all ${capacity} addresses of ${
+      formatPrefix(subnet)
+    } are held`,
+  );
+}
+
+function stillHeld(node: string, held: number): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot leave: ${held} ${
+      held === 1 ? "address is" : "addresses are"
+    } held on node "${node}"; stop its containers first, or force it`,
+  );
+}
+
+/** The registry may hold addresses for the node. */
+function notJoined(node: string): NetError {
+  return new NetError(
+    "unavailable",
+    `Cannot release: node "${node}" has not joined yet, so what it holds is not known; try again`,
+  );
 }

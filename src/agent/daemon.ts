@@ -115,7 +115,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
     startPeriodicTask("look which nodes are alive", {
       intervalMs: LIVENESS_INTERVAL_MS,
-      run: async () => await agent.host?.look(config.reclaimAfterMs),
+      run: async () => await agent.host?.checkLiveness(config.reclaimAfterMs),
     }),
     startPeriodicTask("remove old history", {
       // Of a short history there is never more than twice as much.

@@ -1,51 +1,54 @@
-import type { BackupPart } from "./format/read.ts";
-import type { BackupHeader } from "./format/format.ts";
-import type { RestoreSummary } from "./port.ts";
 import { NetError } from "../base/error.ts";
-import { isTokenKey, revokedToken } from "../state/identity_records.ts";
-import type { Entry, JsonValue, Store } from "../store/store.ts";
 import { Batch } from "../ledger/model.ts";
+import { capacityOf, usableRange } from "../net/subnet.ts";
 import {
-  isPoolKey,
   isRestoredKey,
-  movePool,
   type Restored,
   restoredPut,
 } from "../registry/restore_grace.ts";
+import { poolValue, readPool } from "../state/address_records.ts";
+import { isTokenKey, revokedToken } from "../state/identity_records.ts";
 import { SCHEMA_VERSION } from "../state/schema.ts";
+import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import type { BackupHeader } from "./format/format.ts";
+import type { BackupPart } from "./format/read.ts";
+import type { RestoreSummary } from "./port.ts";
 
-/** Where a state is restored to. */
+/** Most addresses by which {@linkcode skipRecentAddresses} moves the search. */
+const MAX_JUMP = 65_536n;
+
+/** The place of a state that does not exist yet. */
 export interface NewState {
-  /** Where it will be, for people. */
+  /** Its path, for people. */
   readonly path: string;
   /**
-   * Says why a state cannot be made now.
+   * Returns when a state can be created.
    *
    * @throws {NetError} `failed_precondition` when there is one, `unavailable`
    * when an agent uses it
    */
   check(): Promise<void>;
   /**
-   * Makes a state and fills it. Unless all of it succeeds there is none.
+   * Creates a state and fills it: all of it, or nothing.
    *
    * @throws {NetError} as `check`
    */
   create(fill: (store: Store) => Promise<void>): Promise<void>;
 }
 
-/** What {@linkcode restoreState} works with. */
+/** Options of {@linkcode restoreState}. */
 export interface RestoreOptions {
-  /** Reads the backup from its beginning. It is read twice. */
+  /** Reads the backup from its beginning. Called twice. */
   readonly read: () => AsyncIterable<BackupPart>;
   readonly state: NewState;
-  /** How long the registry waits for those whom the backup does not know, in ms. */
+  /** Length of the registry's grace period, in ms. */
   readonly settleMs: number;
-  /** Only says what would be done. */
+  /** Checks the backup, and writes nothing. */
   readonly dryRun: boolean;
 }
 
 /**
- * Restores a state from a backup. The backup is checked wholly before anything
+ * Restores a state from a backup. All of the backup is checked before anything
  * is written.
  *
  * @throws {NetError} `failed_precondition` when the backup cannot be used or
@@ -92,7 +95,7 @@ async function checkBackup(
   return { header: header!, hasRegistry, ...counts };
 }
 
-/** Writes the entries of a backup, and returns how many those are. */
+/** Writes the entries of a backup, and returns their number. */
 async function load(
   store: Store,
   parts: AsyncIterable<BackupPart>,
@@ -104,7 +107,7 @@ async function load(
   for await (const part of parts) {
     if (part.kind === "header") continue;
     entries++;
-    // What was restored before has settled, or begins anew.
+    // The grace period after an earlier restore is over, or starts again.
     if (isRestoredKey(part.entry.key)) continue;
     const { key, value } = part.entry;
     const entry = { key, value, version: "" };
@@ -117,12 +120,12 @@ async function load(
   return entries;
 }
 
-/** What an entry is restored with. */
+/** The value that an entry of a backup gets. */
 function restoredValue(
   entry: Entry,
   restored: Restored | undefined,
 ): JsonValue {
-  if (isPoolKey(entry.key)) return movePool(entry);
+  if (isPoolKey(entry.key)) return skipRecentAddresses(entry);
   return restored && isTokenKey(entry.key)
     ? revokedToken(entry, restored.takenAtMs)
     : entry.value;
@@ -134,5 +137,33 @@ function refuseNewer({ schema, program }: BackupHeader): void {
     "failed_precondition",
     `Cannot restore the backup: its state has version ${schema} of the schema, and this program knows versions up to ${SCHEMA_VERSION}; ` +
       `use the program that made it, version ${program}, or a newer one`,
+  );
+}
+
+/** Whether a key is that of a node's pool. */
+export function isPoolKey(key: Key): boolean {
+  return key.length === 3 && key[0] === "ip" && key[2] === "pool";
+}
+
+/**
+ * Moves a pool's search for free addresses on by half of each subnet:
+ * containers that the backup does not know may hold the addresses that came
+ * next after it was made.
+ *
+ * @throws {NetError} `failed_precondition` when the record is damaged
+ */
+export function skipRecentAddresses(pool: Entry): JsonValue {
+  return poolValue(
+    readPool(pool).map(({ subnet, cursor }) => {
+      const { first } = usableRange(subnet);
+      const capacity = capacityOf(subnet);
+      const half = capacity / 2n;
+      const jump = half < MAX_JUMP ? half : MAX_JUMP;
+      const from = cursor ? cursor.value - subnet.value - first : -1n;
+      // `from` may be negative; with the capacity added it is not.
+      const offset = (from + capacity + jump) % capacity;
+      const value = subnet.value + first + offset;
+      return { subnet, cursor: { family: subnet.family, value } };
+    }),
   );
 }

@@ -78,7 +78,7 @@ async function openNodeIdentity(
       kind: "own",
       // deno-lint-ignore require-await -- it throws as a promise does
       sign: async (order) =>
-        agent!.requireHost().requireIdentity().signOwn(order),
+        agent!.requireHost().requireAuthority().signOwn(order),
     }
     : {
       kind: "others",

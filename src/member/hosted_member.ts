@@ -1,34 +1,30 @@
 import { getLogger } from "@logtape/logtape";
 import type { Allocators } from "../addresses/allocators.ts";
-import type { AgentMetrics } from "../base/agent_metrics.ts";
-import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { BackOff, followWatch } from "../base/retry.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { RegistryHost } from "../registry/host.ts";
-import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
+import type { NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
-import { hasLeft } from "../registry/registry.ts";
 import { ClusterView } from "../registry/view.ts";
-import type { Trust } from "../security/trust.ts";
-import type { HostFacts, Member, RegistryLink } from "./member.ts";
+import {
+  hasLeft,
+  type HostFacts,
+  type Member,
+  type MemberOptions,
+  type RegistryLink,
+} from "./member.ts";
 
-/** Time to the next watch after one that failed, in ms. */
+/** Wait before the registry is watched again, in ms. */
 const REWATCH_MS = 500;
 
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
-/** What a hosted member is made of. */
-export interface HostedMemberOptions extends AgentIdentity {
+/** Options of {@linkcode HostedMember}. */
+export interface HostedMemberOptions extends MemberOptions {
   readonly host: RegistryHost;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-  /** Default: nothing is counted. */
-  readonly metrics?: AgentMetrics;
-  /** Hears of what others are checked with. */
-  readonly onTrust?: (trust: Trust) => void;
 }
 
-/** The membership of an agent that hosts the registry alone: its own addresses are in the same store. */
+/** The membership of an agent that hosts the registry alone, with its own addresses in the same store. */
 export class HostedMember implements Member {
   readonly view = new ClusterView();
   readonly isKnown = true;
@@ -86,7 +82,7 @@ export class HostedMember implements Member {
 
   async current(): Promise<ClusterView> {
     const view = new ClusterView();
-    view.apply(await this.#options.host.membership.snapshot());
+    view.apply(await this.#options.host.nodes.snapshot());
     return view;
   }
 
@@ -123,24 +119,22 @@ export class HostedMember implements Member {
     return subnets;
   }
 
-  async #follow(): Promise<void> {
+  #follow(): Promise<void> {
     const { host, metrics, onTrust } = this.#options;
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      try {
-        for await (const event of host.membership.watch(signal)) {
-          if (event.trust) onTrust?.(event.trust);
-          this.view.apply(event);
-          this.#onChange();
-        }
-      } catch (error) {
-        // Too far behind, or the store is out of reach: a new watch begins
-        // with a snapshot.
-        if (!(error instanceof NetError)) throw error;
+    return followWatch({
+      signal,
+      backOff: new BackOff({ firstMs: REWATCH_MS }),
+      open: () => host.nodes.watch(signal),
+      onEvent: (event) => {
+        if (event.trust) onTrust?.(event.trust);
+        this.view.apply(event);
+        this.#onChange();
+      },
+      onFailure: (error) => {
         log.debug("Watching the registry again: {error}", { error });
         metrics?.watchRestarted();
-        await sleep(REWATCH_MS, signal);
-      }
-    }
+      },
+    });
   }
 }

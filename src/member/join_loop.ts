@@ -1,23 +1,40 @@
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../base/error.ts";
 import { sleep } from "../base/periodic_task.ts";
+import { BackOff } from "../base/retry.ts";
 import type { JoinAnswer, RegistryPeer } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
 import type { ClusterEvent, ClusterView } from "../registry/view.ts";
 
-/** A watch that is read. */
-interface Reading {
+/** Waits between attempts to reach a registry, in ms. */
+const FIRST_BACK_OFF_MS = 200;
+const MAX_BACK_OFF_MS = 5_000;
+/** Wait after a registry has refused this node, in ms: a person has to act first. */
+const REFUSED_MS = 5_000;
+/** Most time for a call of the registry, in ms. */
+const CALL_TIMEOUT_MS = 5_000;
+
+/** The codes with which a registry refuses a node: its name is taken, or it has lost its subnets. */
+const REFUSALS: readonly ErrorCode[] = [
+  "already_exists",
+  "failed_precondition",
+];
+
+const log = getLogger(["stellar-net", "agent", "join"]);
+
+/** A watch that is being read. */
+interface OpenWatch {
   readonly end: AbortController;
   /** Resolves with its first event, or its end. */
   readonly first: Promise<"begun" | "over">;
-  /** Resolves with why it ended; undefined when the registry did. */
+  /** Resolves when it has ended, with the error; undefined when the registry ended it. */
   readonly over: Promise<{ readonly error: unknown }>;
 }
 
 /**
- * A watch of a registry that can move to another connection: it begins there,
- * with all that there is, before it ends here.
+ * A watch of a registry that can move to another connection: it ends on the old
+ * one after the new one has sent its snapshot.
  */
 export class RegistryWatch {
   readonly #peer: RegistryPeer;
@@ -29,12 +46,12 @@ export class RegistryWatch {
     this.#onEvent = onEvent;
   }
 
-  /** Moves to a new connection. Where that cannot be had it stays. */
+  /** Moves to a new connection. If that fails, the watch stays on the old one. */
   move(): void {
     this.#move.resolve("move");
   }
 
-  /** Reads until it ends or the signal ends it. @returns why; undefined when the registry has ended it */
+  /** Reads until the watch or the signal ends. @returns the error; undefined when the registry ended the watch */
   async run(signal: AbortSignal): Promise<unknown> {
     let current = this.#read(signal);
     for (;;) {
@@ -42,18 +59,18 @@ export class RegistryWatch {
       if (next !== "move") return next.error;
       this.#move = Promise.withResolvers();
       const other = this.#read(signal);
-      const what = await Promise.race([
+      const outcome = await Promise.race([
         other.first,
         current.over.then(() => "begun" as const),
       ]);
-      if (what === "over") continue;
+      if (outcome === "over") continue;
       current.end.abort();
       await current.over;
       current = other;
     }
   }
 
-  #read(signal: AbortSignal): Reading {
+  #read(signal: AbortSignal): OpenWatch {
     const end = new AbortController();
     const stop = () => end.abort();
     signal.addEventListener("abort", stop);
@@ -78,28 +95,13 @@ export class RegistryWatch {
   }
 }
 
-const FIRST_BACK_OFF_MS = 200;
-const MAX_BACK_OFF_MS = 5_000;
-/** Time to the next attempt when the registry refuses: a person has to do something first. */
-const REFUSED_MS = 5_000;
-/** How long a call of the registry may take, in ms. */
-const CALL_TIMEOUT_MS = 5_000;
-
-/** What a registry says when a node is not what it says it is, or has lost its subnets. */
-const REFUSALS: readonly ErrorCode[] = [
-  "already_exists",
-  "failed_precondition",
-];
-
-const log = getLogger(["stellar-net", "agent", "join"]);
-
-/** What a loop tells of. Events come one after the other. */
+/** The listener of a {@linkcode JoinLoop}. Its methods are called one after the other. */
 export interface JoinLoopListener {
   /** The cluster as it was seen last. */
   readonly view: ClusterView;
-  /** What to join with, as of now. */
+  /** The request to join with now. */
   request(): JoinRequest;
-  /** The registry took the node in. What follows waits for it. */
+  /** The registry has admitted the node. The loop waits for the promise. */
   onJoined(
     peer: RegistryPeer,
     answer: JoinAnswer,
@@ -108,57 +110,63 @@ export interface JoinLoopListener {
   onEvent(event: ClusterEvent): void;
   /** The registry does not answer. */
   onLost(peer: RegistryPeer, error: NetError): void;
-  /** The registry answers that it does not want this node. */
+  /** The registry refuses this node. */
   onRefused(peer: RegistryPeer, error: NetError): Promise<void>;
 }
 
-/** Options of a loop. */
+/** Options of {@linkcode JoinLoop}. */
 export interface JoinLoopOptions {
   /** Agents that host the registry, tried in turn. */
   readonly peers: readonly RegistryPeer[];
   readonly listener: JoinLoopListener;
   /** A random number from 0 to 1. */
   readonly random: () => number;
-  /** Waits for some milliseconds, or until a signal ends the wait. Default: sleep(). */
+  /** Waits for some milliseconds, or until a signal. Default: sleep(). */
   readonly wait?: typeof sleep;
 }
 
 /**
- * Joins a registry, follows it and says again and again that this node is
- * alive; where one does not answer, the next is tried after a while.
+ * Joins a registry, follows it and sends heartbeats. When a registry does not
+ * answer, it tries the next one after a back-off.
  */
 export class JoinLoop {
   readonly #options: JoinLoopOptions;
+  readonly #lost: BackOff;
+  readonly #refused: BackOff;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  #failures = 0;
-  /** Wakes the heartbeat: what is joined with has changed. */
+  /** Wakes the heartbeat, to join again. */
   #wake = new AbortController();
   /** Ends the wait for the next attempt. */
   #retry = new AbortController();
   #watching: RegistryWatch | undefined;
 
   constructor(options: JoinLoopOptions) {
+    const { random } = options;
     this.#options = options;
+    this.#lost = new BackOff({
+      firstMs: FIRST_BACK_OFF_MS,
+      maxMs: MAX_BACK_OFF_MS,
+      random,
+    });
+    this.#refused = new BackOff({ firstMs: REFUSED_MS, random });
     this.#running = this.#run();
   }
 
-  /** Joins again soon: what is joined with has changed. */
+  /** Joins again soon: the request has changed. */
   joinAgain(): void {
     this.#wake.abort();
   }
 
   /**
-   * Goes over to new connections: what this node shows has changed. What is
-   * under way does not fail by that. A registry that was not reached is tried
-   * again at once.
+   * Moves to new connections, since this node's certificate has changed. Calls
+   * in flight do not fail. If no registry was reached, tries again at once.
    */
   reconnect(): void {
     this.#retry.abort();
     this.#watching?.move();
   }
 
-  /** Ends it. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
@@ -173,19 +181,20 @@ export class JoinLoop {
       this.#retry = new AbortController();
       const error = await this.#follow(peer);
       if (signal.aborted) return;
-      // One that answers, and does not know this node, is the one to join again.
+      // A registry that does not know this node answers: join it again.
       if (error.code !== "not_found") turn++;
-      if (REFUSALS.includes(error.code)) {
-        await listener.onRefused(peer, error);
-        await wait(this.#jitter(REFUSED_MS), this.#retrySignal());
-      } else {
-        listener.onLost(peer, error);
-        await wait(this.#backOffMs(), this.#retrySignal());
-      }
+      const isRefused = REFUSALS.includes(error.code);
+      if (isRefused) await listener.onRefused(peer, error);
+      else listener.onLost(peer, error);
+      const backOff = isRefused ? this.#refused : this.#lost;
+      await wait(
+        backOff.next(),
+        AbortSignal.any([signal, this.#retry.signal]),
+      );
     }
   }
 
-  /** Follows one registry until it cannot be followed any more, and returns why. */
+  /** Follows one registry for as long as possible. Returns the error that ended it. */
   async #follow(peer: RegistryPeer): Promise<NetError> {
     const end = new AbortController();
     const stop = () => end.abort();
@@ -194,12 +203,11 @@ export class JoinLoop {
       await this.#join(peer, end.signal);
       const following = [
         this.#watch(peer, end.signal),
-        this.#beat(peer, end.signal),
+        this.#sendHeartbeats(peer, end.signal),
       ];
       const error = await Promise.race(following);
       end.abort();
-      // Nothing of it is under way any more when the next is followed, or when
-      // this node leaves.
+      // Both have ended before the next registry is followed or this node leaves.
       await Promise.all(following);
       return error;
     } catch (error) {
@@ -213,17 +221,18 @@ export class JoinLoop {
     this.#wake = new AbortController();
     const { listener } = this.#options;
     const request = listener.request();
-    const answer = await peer.join(request, within(signal));
-    // Before the cluster is seen as the registry knows it now.
+    const answer = await peer.join(request, withTimeout(signal));
+    // Before the registry's snapshot replaces the view.
     if (answer.isInRestoreGrace) {
-      await peer.reportOwners(request, ownersIn(listener.view), within(signal));
+      const owners = ownersIn(listener.view);
+      await peer.reportOwners(request, owners, withTimeout(signal));
     }
     await listener.onJoined(peer, answer, signal);
   }
 
   async #watch(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
     const watch = new RegistryWatch(peer, (event) => {
-      this.#failures = 0;
+      this.#lost.reset();
       this.#options.listener.onEvent(event);
     });
     this.#watching = watch;
@@ -233,38 +242,26 @@ export class JoinLoop {
       : asNetError(error);
   }
 
-  async #beat(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
+  async #sendHeartbeats(
+    peer: RegistryPeer,
+    signal: AbortSignal,
+  ): Promise<NetError> {
     const { listener, wait = sleep } = this.#options;
     const { node, instanceId } = listener.request();
+    const beat = () =>
+      peer.heartbeat({ node, instanceId }, withTimeout(signal));
     try {
-      let intervalMs = await peer.heartbeat(
-        { node, instanceId },
-        within(signal),
-      );
+      let intervalMs = await beat();
       while (!signal.aborted) {
         await wait(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
         if (signal.aborted) break;
         if (this.#wake.signal.aborted) await this.#join(peer, signal);
-        intervalMs = await peer.heartbeat({ node, instanceId }, within(signal));
+        intervalMs = await beat();
       }
     } catch (error) {
       return asNetError(error);
     }
     return new NetError("cancelled", "The agent is stopping");
-  }
-
-  #retrySignal(): AbortSignal {
-    return AbortSignal.any([this.#stop.signal, this.#retry.signal]);
-  }
-
-  #backOffMs(): number {
-    const most = FIRST_BACK_OFF_MS * 2 ** Math.min(this.#failures++, 10);
-    return this.#jitter(Math.min(most, MAX_BACK_OFF_MS));
-  }
-
-  /** Half of it to all of it: many agents do not come back at once. */
-  #jitter(ms: number): number {
-    return ms * (0.5 + this.#options.random() / 2);
   }
 }
 
@@ -275,7 +272,7 @@ function ownersIn(view: ClusterView): SubnetOwner[] {
 }
 
 /** A signal that also ends a call that takes too long. */
-function within(signal: AbortSignal): AbortSignal {
+function withTimeout(signal: AbortSignal): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]);
 }
 

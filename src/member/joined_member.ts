@@ -1,54 +1,52 @@
 import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocators.ts";
 import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
-import type { AgentMetrics } from "../base/agent_metrics.ts";
 import type { NetError } from "../base/error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
-  type AgentIdentity,
+  announceLeave,
   type JoinAnswer,
   type NodePlace,
   type RegistryPeer,
-  tellLeave,
 } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
-import { hasLeft, hasNoSubnet, isFenced } from "../registry/registry.ts";
 import { type ClusterEvent, ClusterView } from "../registry/view.ts";
-import type { Trust } from "../security/trust.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
-import type { HostFacts, Member, RegistryLink } from "./member.ts";
+import {
+  hasLeft,
+  hasNoSubnet,
+  type HostFacts,
+  isFenced,
+  type Member,
+  type MemberOptions,
+  type RegistryLink,
+} from "./member.ts";
 import { ClusterSnapshot } from "./snapshot.ts";
 
-/** Why the registry refused this node: kept, so that a restart does not forget it. */
+/** The reason why the registry fenced this node. It outlives a restart. */
 const FENCED_KEY: Key = ["agent", "fenced"];
 
 const log = getLogger(["stellar-net", "agent", "join"]);
 
-/** What a session works with. */
-export interface JoinedMemberOptions extends AgentIdentity {
+/** Options of {@linkcode JoinedMember}. */
+export interface JoinedMemberOptions extends MemberOptions {
   /** The agent's own store. */
   readonly store: Store;
   /** Agents that host the registry, tried in turn. */
   readonly peers: readonly RegistryPeer[];
-  /** How long a released address is not given again while others are free, in ms. */
+  /** How long a released address cools down, in ms. */
   readonly coolDownMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
-  /** Default: nothing is counted. */
-  readonly metrics?: AgentMetrics;
-  /** Hears of what others are checked with. */
-  readonly onTrust?: (trust: Trust) => void;
 }
 
 /**
- * The membership of an agent that has joined a registry. What it was told is kept in
- * its own store: it hands out addresses and knows its routes when no registry
- * answers, after a restart too.
+ * The membership of an agent that has joined a registry. It keeps what the
+ * registry told it in its own store: when no registry answers, it hands out
+ * addresses and knows its routes, also after a restart.
  */
 export class JoinedMember implements Member, JoinLoopListener {
   readonly view: ClusterView;
@@ -89,7 +87,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     };
   }
 
-  /** Starts with what was kept of the last time. */
+  /** Starts with what the store holds from the last time. */
   static async open(options: JoinedMemberOptions): Promise<JoinedMember> {
     const { store, node } = options;
     const view = new ClusterView();
@@ -125,7 +123,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (state === "fenced") throw isFenced(this.#options.node, problem);
   }
 
-  // deno-lint-ignore require-await -- it throws as a promise does
+  // deno-lint-ignore require-await -- its errors reject the promise
   async claim(): Promise<readonly Prefix[]> {
     this.checkPresent();
     if (this.#subnets.length > 0) return this.#subnets;
@@ -166,7 +164,7 @@ export class JoinedMember implements Member, JoinLoopListener {
 
   async stop(): Promise<void> {
     await this.#loop?.stop();
-    await this.#keep();
+    await this.#saveView();
   }
 
   async leave(
@@ -176,7 +174,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (this.#link.state === "left") return [];
     await this.#loop?.stop();
     try {
-      await tellLeave(peers, this.#options, this.#link.url);
+      await announceLeave(peers, this.#options, this.#link.url);
     } catch (error) {
       if (!force) {
         this.#loop = new JoinLoop({ ...this.#options, listener: this });
@@ -252,7 +250,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (event.trust) this.#options.onTrust?.(event.trust);
     this.view.apply(event);
     this.#onChange();
-    void this.#keep();
+    void this.#saveView();
   }
 
   onLost(peer: RegistryPeer, error: NetError): void {
@@ -260,7 +258,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       url: peer.url,
       error: error.message,
     });
-    // A fenced node is that until a registry takes it in.
+    // A node stays fenced until a registry admits it.
     if (this.#link.state === "fenced") return;
     this.#setLink({ state: "unreachable", problem: error.message });
   }
@@ -277,16 +275,16 @@ export class JoinedMember implements Member, JoinLoopListener {
       const puts = [{ key: FENCED_KEY, value: problem }];
       await this.#options.store.commit({ puts });
     } catch (error) {
-      log.error("Cannot keep that this node is fenced: {error}", { error });
+      log.error("Cannot save that this node is fenced: {error}", { error });
     }
   }
 
-  /** Keeps what the cluster looks like. Where that fails it is tried with the next change. */
-  async #keep(): Promise<void> {
+  /** Saves the cluster as it looks now. If that fails, the next change tries again. */
+  async #saveView(): Promise<void> {
     try {
       await this.#snapshot.save(this.view);
     } catch (error) {
-      log.warn("Cannot keep what the cluster looks like: {error}", { error });
+      log.warn("Cannot save the cluster as it looks now: {error}", { error });
     }
   }
 

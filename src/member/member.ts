@@ -1,31 +1,44 @@
 import type { Allocators } from "../addresses/allocators.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import { NetError } from "../base/error.ts";
 import type { Prefix } from "../net/prefix.ts";
-import type { NodePlace } from "../registry/peer.ts";
-import type { HostReport } from "../registry/plan/subnet_plan.ts";
+import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
+import type { HostReport } from "../registry/plan/subnet_plan.ts";
 import type { ClusterView } from "../registry/view.ts";
+import type { Trust } from "../security/trust.ts";
 
-/** What a host says of itself to the registry. */
+/** What a host reports of itself to the registry. */
 export type HostFacts = Pick<
   HostReport,
   "advertised" | "apiUrl" | "localPrefixes"
 >;
 
-/** How it stands between an agent and the registry. */
+/** The connection between an agent and the registry. */
 export interface RegistryLink {
   /** `fenced`: the registry refuses this node. */
   readonly state: "hosted" | "joined" | "unreachable" | "fenced" | "left";
   readonly sinceMs: number;
-  /** Why it is out of reach, or refuses this node; empty when all is well. */
+  /** Why the registry is out of reach or refuses this node; otherwise empty. */
   readonly problem: string;
-  /** The agent that hosts it and was reached last; empty: none, or this one. */
+  /** URL of the registry that was reached last; empty: none, or it is hosted here. */
   readonly url: string;
-  /** All that it may be reached through; empty: it is hosted here. */
+  /** URLs of all registries to try; empty: it is hosted here. */
   readonly urls: readonly string[];
 }
 
+/** Options that every {@linkcode Member} has. */
+export interface MemberOptions extends AgentIdentity {
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** Default: counts nothing. */
+  readonly metrics?: AgentMetrics;
+  /** Called with what nodes verify each other with, at first and after each change. */
+  readonly onTrust?: (trust: Trust) => void;
+}
+
 /**
- * What a node's agent has to do with the registry: it hosts it
+ * The way in which an agent belongs to a cluster: it hosts the registry
  * ({@linkcode HostedMember}) or has joined it ({@linkcode JoinedMember}).
  */
 export interface Member {
@@ -34,18 +47,17 @@ export interface Member {
   /** Nodes and extra routes as this agent follows them. */
   readonly view: ClusterView;
   readonly link: RegistryLink;
-  /** The subnets that this node hands out addresses of; empty before it has any. */
+  /** The subnets of which this node hands out addresses; empty before it has any. */
   readonly subnets: readonly Prefix[];
-  /** Who hands out the addresses that are in this agent's store. */
+  /** The allocators of the nodes whose addresses are in this agent's store. */
   readonly allocators: Allocators;
-
   /**
-   * Whether it is known what this node's containers hold. Before a node has
-   * joined for the first time the registry may hold addresses for it.
+   * Whether all addresses that this node's containers hold are known. Before
+   * the first join the registry may hold addresses for the node.
    */
   readonly isKnown: boolean;
   /**
-   * Returns when this node may hand out addresses, if it has subnets.
+   * Returns if this node may hand out addresses, provided that it has subnets.
    *
    * @throws {NetError} `failed_precondition` when it is fenced or has left
    */
@@ -59,23 +71,54 @@ export interface Member {
   claim(): Promise<readonly Prefix[]>;
   /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
   checkClaim(): Promise<void>;
-  /** Nodes and extra routes as they are now, as far as can be known. */
+  /** Nodes and extra routes as they are now, as far as this agent can know. */
   current(): Promise<ClusterView>;
-  /** Which agent answers for the addresses of a node. */
+  /** The agent that answers for the addresses of a node. */
   placeOf(node: string): Promise<NodePlace>;
-  /** Says what is true of this host now. */
+  /** Reports this host to the registry. */
   report(facts: HostFacts): Promise<void>;
-  /** Calls the registry over new connections from now on; where there are any. */
+  /** Moves to new connections to the registry, if there are any. */
   reconnect?(): void;
-  /** Begins to follow the cluster. `onChange` hears of every change of view, subnets and link. */
+  /** Begins to follow the cluster. Calls `onChange` when the view, the subnets or the link change. */
   start(onChange: () => void): void;
-  /** Stops following. What is known stays. */
+  /** Stops following, and keeps what is known. */
   stop(): Promise<void>;
   /**
    * Takes this node out of the cluster, whatever it holds.
    *
-   * @param force also when the registry is out of reach
+   * @param options `force`: also when the registry is out of reach
    * @returns the subnets that it had
    */
   leave(options: { readonly force: boolean }): Promise<readonly Prefix[]>;
+}
+
+/** The error of a node that has left. */
+export function hasLeft(node: string): NetError {
+  return refusal(
+    "failed_precondition",
+    `node "${node}" has left the cluster; start its agent again to come back`,
+  );
+}
+
+/** The error of a node that the registry refuses. */
+export function isFenced(node: string, problem: string): NetError {
+  return refusal(
+    "failed_precondition",
+    `node "${node}" is fenced: ${problem}`,
+  );
+}
+
+/** The error of a node that has not joined yet. */
+export function hasNoSubnet(node: string, problem: string): NetError {
+  return refusal(
+    "unavailable",
+    `node "${node}" has no subnet before it has joined, and the registry cannot be reached: ${problem}`,
+  );
+}
+
+function refusal(
+  code: "failed_precondition" | "unavailable",
+  problem: string,
+): NetError {
+  return new NetError(code, `Cannot hand out addresses: ${problem}`);
 }

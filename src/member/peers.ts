@@ -1,20 +1,21 @@
-import type { JoinRequest } from "../registry/plan/join_plan.ts";
-import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
 import type { Allocation } from "../addresses/plan/allocation.ts";
-import type { ClusterEvent } from "../registry/view.ts";
+import type { AgentMetrics } from "../base/agent_metrics.ts";
+import { NetError } from "../base/error.ts";
+import type { SharedRegistry } from "../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../registry/liveness.ts";
 import type {
   AgentIdentity,
   JoinAnswer,
   RegistryPeer,
 } from "../registry/peer.ts";
-import type { SharedRegistry } from "../registry/host.ts";
-import { NetError } from "../base/error.ts";
-import type { AgentMetrics } from "../base/agent_metrics.ts";
+import type { JoinRequest } from "../registry/plan/join_plan.ts";
+import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
+import type { ClusterEvent } from "../registry/view.ts";
 
+/** Addresses in one page of a handover. */
 const PAGE = 1000;
 
-/** The registry that this very agent hosts, as its own node joins it. */
+/** The registry that this agent hosts together with others, for its own node to join. */
 export class LocalRegistryPeer implements RegistryPeer {
   readonly url = "";
   readonly #registry: SharedRegistry;
@@ -24,15 +25,13 @@ export class LocalRegistryPeer implements RegistryPeer {
   }
 
   async join(request: JoinRequest): Promise<JoinAnswer> {
-    const { pools, cluster } = await this.#registry.whenAsked();
-    const { subnets, hasHandover } = await pools.join(request);
+    const { pools, cluster } = await this.#registry.whenTried();
     const { clusterId, networks } = cluster;
-    // What is shared is not restored from a backup of one of its hosts.
     return {
       clusterId,
       networks,
-      subnets,
-      hasHandover,
+      ...await pools.join(request),
+      // A shared registry is not restored from a backup of one of its hosts.
       isInRestoreGrace: false,
     };
   }
@@ -41,16 +40,16 @@ export class LocalRegistryPeer implements RegistryPeer {
     agent: AgentIdentity,
     owners: readonly SubnetOwner[],
   ): Promise<void> {
-    await this.#registry.require().takeOwners(agent, owners);
+    await this.#registry.require().acceptOwnerReport(agent, owners);
   }
 
   async heartbeat({ node, instanceId }: AgentIdentity): Promise<number> {
-    await this.#registry.require().membership.heartbeat(node, instanceId);
+    await this.#registry.require().nodes.heartbeat(node, instanceId);
     return HEARTBEAT_INTERVAL_MS;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
-    yield* this.#registry.require().membership.watch(signal);
+    yield* this.#registry.require().nodes.watch(signal);
   }
 
   async *handover(agent: AgentIdentity): AsyncGenerator<readonly Allocation[]> {
@@ -72,7 +71,7 @@ export class LocalRegistryPeer implements RegistryPeer {
   }
 }
 
-/** A registry of which is counted when it answers. It is the same in all else. */
+/** The same registry, with metrics of when it answers. */
 export function measurePeer(
   peer: RegistryPeer,
   metrics: AgentMetrics,
@@ -111,7 +110,7 @@ export function measurePeer(
   };
 }
 
-/** Whether an error says that the registry has refused, not that it is out of reach. */
+/** Whether the registry itself has refused, rather than being out of reach. */
 function isAnswer(error: unknown): boolean {
   return error instanceof NetError && error.code !== "unavailable" &&
     error.code !== "deadline_exceeded" && error.code !== "cancelled";

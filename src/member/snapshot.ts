@@ -25,13 +25,13 @@ const PREFIX: Key = ["snapshot"];
 const CONFIG_KEY: Key = ["snapshot", "config"];
 
 /**
- * The cluster as it was last seen, in the agent's own store: where subnets and
- * routes come from when no registry answers. What comes and goes by the second,
- * such as who is alive, is not kept.
+ * The cluster as it was last seen, in the agent's own store. It is the source
+ * of subnets and routes when no registry answers. It leaves out what changes by
+ * the second, such as liveness.
  */
 export class ClusterSnapshot {
   readonly #store: Store;
-  /** What is stored: key to value, both as JSON. */
+  /** The stored entries: key to value, both as JSON. */
   readonly #stored = new Map<string, string>();
   #config: ClusterConfig | undefined;
   #saving: Promise<void> | undefined;
@@ -41,7 +41,7 @@ export class ClusterSnapshot {
     this.#store = store;
   }
 
-  /** Reads a snapshot, and fills a view with it. */
+  /** Reads the snapshot into a view. */
   static async load(
     store: Store,
     view: ClusterView,
@@ -72,12 +72,11 @@ export class ClusterSnapshot {
     return snapshot;
   }
 
-  /** The cluster; undefined when none was seen. */
+  /** The cluster's configuration; undefined when none was seen. */
   get config(): ClusterConfig | undefined {
     return this.#config;
   }
 
-  /** Keeps which cluster it is. */
   async saveConfig(config: ClusterConfig): Promise<void> {
     this.#config = config;
     await this.#write(
@@ -85,7 +84,7 @@ export class ClusterSnapshot {
     );
   }
 
-  /** Keeps what a view has come to. Several calls at once are one. */
+  /** Saves a view. Concurrent calls are one. */
   save(view: ClusterView): Promise<void> {
     this.#isStale = true;
     return this.#saving ??= this.#save(view).finally(() =>
@@ -93,7 +92,6 @@ export class ClusterSnapshot {
     );
   }
 
-  /** Forgets everything. */
   async clear(): Promise<void> {
     await this.#saving;
     await deleteAll(this.#store, PREFIX);
@@ -165,7 +163,7 @@ function hasKey(view: ClusterView, [, kind, name]: Key): boolean {
     : view.routes.has(String(name));
 }
 
-/** Nobody else is told the ids of nodes: that there is an agent is all that is known. */
+/** A view has no instance ids: it tells only whether there is an agent. */
 function idOf({ state }: ClusterNode): string {
   return state === "no agent" ? "" : "agent";
 }

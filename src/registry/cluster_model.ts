@@ -18,7 +18,7 @@ import {
 } from "../ledger/model.ts";
 import { Ledger, type LedgerOptions } from "../ledger/ledger.ts";
 
-/** A change of the registry: of the cluster, or of the pool that a node allocates from. */
+/** A change of the registry: of the cluster, or of a node's pool. */
 export type RegistryChange =
   | ClusterChange
   | {
@@ -29,25 +29,25 @@ export type RegistryChange =
   | {
     readonly kind: "close pool";
     readonly node: string;
-    /** The pool as it was when it held nothing. */
+    /** Version of the pool for which it held nothing. */
     readonly version: Version | null;
   }
-  /** Somebody else has raised the counter. */
+  /** Another agent has raised the revision. */
   | { readonly kind: "revision"; readonly revision: number }
-  /** What the pool holds is for the node's agent to take over. */
+  /** The node's agent has to take over the addresses of the pool. */
   | {
     readonly kind: "hand over pool";
     readonly node: string;
     readonly subnets: readonly Prefix[];
-    /** The pool as it was. */
+    /** Version of the pool. */
     readonly version: Version | null;
   };
 
-/** The commits of others, read from the changes of the registry's store; undefined when all may be different. */
+/** Reads the commits of other agents from the changes of the registry's store; undefined: the state has to be loaded again. */
 export function readClusterCommits(
   changes: readonly Change[],
 ): ForeignCommit<RegistryChange>[] | undefined {
-  // What it is worth now is for a new look to tell.
+  // Loading the state tells whether the registry may be used.
   if (changes.some(({ key }) => isMigrationMark(key))) return undefined;
   return readForeignCommits(REVISION_KEY, changes, (change) => {
     const [, kind] = change.key;
@@ -60,17 +60,16 @@ export function readClusterCommits(
   });
 }
 
-/** The ledger of the cluster. */
 export type ClusterLedger = Ledger<ClusterState, RegistryChange>;
 
-/** Makes the ledger of the cluster whose state is in a store. */
+/** Creates the ledger of the cluster in a store. */
 export function createClusterLedger(
   options: LedgerOptions<RegistryChange>,
 ): ClusterLedger {
   return new Ledger(new ClusterModel(), options);
 }
 
-/** How the cluster is kept in memory and in the store. */
+/** The cluster in memory and in the store. */
 class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
   readonly guard = REVISION_KEY;
   guardValue(state: ClusterState): JsonValue {
@@ -171,7 +170,7 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
       const change = readClusterEntry(entry);
       if (change) changes.push(change);
     }
-    // The networks come first: everything else is placed in them.
+    // The networks first: all other records refer to them.
     changes.sort((a, b) =>
       Number(b.kind === "config") - Number(a.kind === "config")
     );

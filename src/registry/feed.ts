@@ -1,31 +1,30 @@
 import { NetError } from "../base/error.ts";
 import type { ClusterEvent } from "./view.ts";
 
-/** Changes of so many milliseconds go out together. */
-const COALESCE_MS = 30;
-/** Events that a watcher may be behind. */
-const MAX_BACKLOG = 256;
-
-/** Watchers that are told of all there is at once: the others wait, so that memory is bounded. */
-const MAX_SNAPSHOTS = 32;
-/** How long a watcher that does not read keeps others waiting, in ms. */
-const SNAPSHOT_TIMEOUT_MS = 5_000;
+/** Time for which changes are collected into one event, in ms. */
+export const COALESCE_MS = 30;
+/** Most events that wait for a watcher. */
+export const MAX_BACKLOG = 256;
+/** Most watchers that read a snapshot at once; the others wait, so that memory stays bounded. */
+export const MAX_SNAPSHOTS = 32;
+/** Time after which a watcher that does not read its snapshot stops holding up the others, in ms. */
+export const SNAPSHOT_TIMEOUT_MS = 5_000;
 
 /** What has changed. */
-export interface Dirty {
+export interface Changed {
   readonly nodes: ReadonlySet<string>;
   /** Destinations in canonical form. */
   readonly routes: ReadonlySet<string>;
-  /** Whether what others are checked with has. */
+  /** Whether what nodes verify each other with has changed. */
   readonly trust: boolean;
 }
 
-/** What a feed tells its watchers, made from the registry's state. */
+/** Makes the events of a feed from the registry's state. */
 export interface ClusterFeedSource {
-  /** All that there is. Calls `then` with it before anything changes. */
+  /** Makes a snapshot, and calls `then` with it before the state changes. */
   snapshot(then: (event: ClusterEvent) => void): Promise<void>;
-  /** What became of what has changed. */
-  changes(dirty: Dirty): Promise<ClusterEvent>;
+  /** Makes the event that tells what has become of something that changed. */
+  changes(changed: Changed): Promise<ClusterEvent>;
 }
 
 interface Watcher {
@@ -35,8 +34,8 @@ interface Watcher {
 }
 
 /**
- * Tells watchers what changes: a snapshot first, then changes, coalesced. An
- * event is made once, however many watch.
+ * Sends watchers a snapshot, then coalesced changes. Each event is made once,
+ * however many watchers there are.
  */
 export class ClusterFeed {
   readonly #source: ClusterFeedSource;
@@ -45,7 +44,7 @@ export class ClusterFeed {
   #routes = new Set<string>();
   #trust = false;
   #flushing: ReturnType<typeof setTimeout> | undefined;
-  /** All that there is, as long as nothing has changed. */
+  /** The last snapshot, as long as nothing has changed. */
   #latest: ClusterEvent | undefined;
   #free = MAX_SNAPSHOTS;
   readonly #waiting: (() => void)[] = [];
@@ -54,40 +53,31 @@ export class ClusterFeed {
     this.#source = source;
   }
 
-  /** Takes in that a node has changed. */
-  touchNode(name: string): void {
-    this.#latest = undefined;
-    if (this.#watchers.size === 0) return;
-    this.#nodes.add(name);
-    this.#schedule();
+  nodeChanged(name: string): void {
+    this.#collect(() => this.#nodes.add(name));
   }
 
-  /** Takes in that an extra route has changed. */
-  touchRoute(destination: string): void {
-    this.#latest = undefined;
-    if (this.#watchers.size === 0) return;
-    this.#routes.add(destination);
-    this.#schedule();
+  /** @param destination in canonical form */
+  routeChanged(destination: string): void {
+    this.#collect(() => this.#routes.add(destination));
   }
 
-  /** Takes in that what others are checked with has changed. */
-  touchTrust(): void {
-    this.#latest = undefined;
-    if (this.#watchers.size === 0) return;
-    this.#trust = true;
-    this.#schedule();
+  /** What nodes verify each other with has changed. */
+  trustChanged(): void {
+    this.#collect(() => this.#trust = true);
   }
 
-  /** Takes in that all may be different: every watcher begins anew. */
+  /** Makes every watcher restart from a snapshot. */
   reset(): void {
     this.#latest = undefined;
-    for (const watcher of this.#watchers) lose(watcher);
+    for (const watcher of this.#watchers) drop(watcher);
   }
 
   /**
    * Follows the cluster until a signal ends it.
    *
-   * @throws {NetError} `unavailable` when the watcher is too slow: it watches again
+   * @throws {NetError} `unavailable` when the watcher has missed changes: it
+   * restarts from a snapshot with another watch
    */
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
     const watcher: Watcher = { backlog: [], wake: () => {}, isLost: false };
@@ -95,7 +85,7 @@ export class ClusterFeed {
     signal.addEventListener("abort", onAbort);
     let release = () => {};
     try {
-      release = await this.#turn();
+      release = await this.#takeTurn();
       if (this.#latest) {
         watcher.backlog.push(this.#latest);
         this.#watchers.add(watcher);
@@ -107,7 +97,7 @@ export class ClusterFeed {
         });
       }
       yield watcher.backlog.shift()!;
-      // It has been handed over: whoever pulls the next is done with it.
+      // A watcher that asks for the next event has read its snapshot.
       release();
       while (!signal.aborted) {
         if (watcher.isLost) {
@@ -124,12 +114,12 @@ export class ClusterFeed {
       release();
       signal.removeEventListener("abort", onAbort);
       this.#watchers.delete(watcher);
-      if (this.#watchers.size === 0) this.#forgetDirty();
+      if (this.#watchers.size === 0) this.#clear();
     }
   }
 
-  /** Waits for its turn to be told of all there is. Returns what ends that turn. */
-  async #turn(): Promise<() => void> {
+  /** Waits until a snapshot may be sent. Returns the function that lets the next watcher have one. */
+  async #takeTurn(): Promise<() => void> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     let isDone = false;
@@ -145,11 +135,14 @@ export class ClusterFeed {
     return release;
   }
 
-  #schedule(): void {
+  #collect(add: () => void): void {
+    this.#latest = undefined;
+    if (this.#watchers.size === 0) return;
+    add();
     this.#flushing ??= setTimeout(() => void this.#flush(), COALESCE_MS);
   }
 
-  #forgetDirty(): void {
+  #clear(): void {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
     this.#nodes = new Set();
@@ -158,29 +151,30 @@ export class ClusterFeed {
   }
 
   async #flush(): Promise<void> {
-    const dirty = {
+    const changed = {
       nodes: this.#nodes,
       routes: this.#routes,
       trust: this.#trust,
     };
-    this.#forgetDirty();
+    this.#clear();
     let event: ClusterEvent;
     try {
-      event = await this.#source.changes(dirty);
+      event = await this.#source.changes(changed);
     } catch {
       // The store is out of reach.
       this.reset();
       return;
     }
     for (const watcher of this.#watchers) {
-      if (watcher.backlog.length >= MAX_BACKLOG) lose(watcher);
+      if (watcher.backlog.length >= MAX_BACKLOG) drop(watcher);
       else watcher.backlog.push(event);
       watcher.wake();
     }
   }
 }
 
-function lose(watcher: Watcher): void {
+/** Ends a watch that has missed changes. */
+function drop(watcher: Watcher): void {
   watcher.isLost = true;
   watcher.backlog.length = 0;
   watcher.wake();

@@ -1,38 +1,38 @@
-/** How often a node says that it is alive, in ms. */
+/** Interval between a node's heartbeats, in ms. */
 export const HEARTBEAT_INTERVAL_MS = 5_000;
-/** How long after its last heartbeat a node counts as unreachable, in ms. */
+/** Silence after which a node counts as unreachable, in ms. */
 export const UNREACHABLE_AFTER_MS = 15_000;
 
 /** Two ways to tell the time. */
 export interface Clocks {
-  /** The time in ms since 1970. Somebody may set it. */
+  /** The time in ms since 1970. It jumps when somebody sets the clock. */
   readonly now: () => number;
-  /** Ms since some moment; goes on evenly when somebody sets the clock. */
+  /** Ms since some moment. It does not jump when somebody sets the clock. */
   readonly uptimeMs: () => number;
 }
 
-/** Who is alive. */
+/** Tells which nodes are alive. */
 export interface Liveness {
-  /** Takes in that a node is alive. Returns whether it counted as unreachable. */
-  hear(node: string): boolean;
-  /** When a node was heard of last, in ms since 1970; undefined when it was not since the start. */
+  /** Records a heartbeat. Returns whether the node counted as unreachable before. */
+  recordHeartbeat(node: string): boolean;
+  /** Time of a node's last heartbeat, in ms since 1970; undefined: none since the start. */
   seenAtMs(node: string): number | undefined;
-  /** For how long a node has been silent; since the start when it was never heard of. */
+  /** Time since a node's last heartbeat, in ms; without one, time since the start. */
   silentForMs(node: string): number;
-  /** Whether a node counts as alive. After a start every node does for a while. */
+  /** Whether a node counts as alive. Every node does for a while after the start. */
   isAlive(node: string): boolean;
-  /** Those of some nodes that have become unreachable since the last call. */
-  takeSilent(nodes: Iterable<string>): string[];
+  /** The nodes among these that have become unreachable since the last call. */
+  takeNewlySilent(nodes: Iterable<string>): string[];
   /** Forgets a node that was removed. */
   forget(node: string): void;
 }
 
-/** Who is alive, as this agent hears. Kept in memory alone: a heartbeat writes nothing. */
+/** The liveness of nodes by the heartbeats that reach this agent. It is kept in memory only. */
 export class OwnLiveness implements Liveness {
   readonly #clocks: Clocks;
   readonly #startedMs: number;
   readonly #seen = new Map<string, { uptimeMs: number; atMs: number }>();
-  /** Nodes whose silence was told already. */
+  /** Nodes that `takeNewlySilent` has returned. */
   readonly #silent = new Set<string>();
 
   constructor(clocks: Clocks) {
@@ -40,7 +40,7 @@ export class OwnLiveness implements Liveness {
     this.#startedMs = clocks.uptimeMs();
   }
 
-  hear(node: string): boolean {
+  recordHeartbeat(node: string): boolean {
     const { now, uptimeMs } = this.#clocks;
     this.#seen.set(node, { uptimeMs: uptimeMs(), atMs: now() });
     return this.#silent.delete(node);
@@ -59,7 +59,7 @@ export class OwnLiveness implements Liveness {
     return this.silentForMs(node) < UNREACHABLE_AFTER_MS;
   }
 
-  takeSilent(nodes: Iterable<string>): string[] {
+  takeNewlySilent(nodes: Iterable<string>): string[] {
     const silent = [...nodes].filter((node) =>
       !this.isAlive(node) && !this.#silent.has(node)
     );

@@ -1,104 +1,103 @@
 import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { Trust } from "../security/trust.ts";
+import type { Version } from "../store/store.ts";
+import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
+import { type Changed, ClusterFeed } from "./feed.ts";
+import type { Liveness } from "./liveness.ts";
+import type { ClusterState, NodeRecord } from "./plan/cluster_state.ts";
 import {
   type JoinRequest,
   planJoin,
   planRemoval,
   type RemovalRequest,
 } from "./plan/join_plan.ts";
-import type { ClusterPlan } from "./plan/subnet_plan.ts";
-import { refuseNewSubnets, type Settling } from "./plan/restore_grace.ts";
-import type { ClusterState, NodeRecord } from "./plan/cluster_state.ts";
-import { NetError } from "../base/error.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { Version } from "../store/store.ts";
-import type { Trust } from "../security/trust.ts";
-import { ClusterFeed, type Dirty } from "./feed.ts";
-import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
+import {
+  refuseNewSubnets,
+  type RestoreGraceTime,
+} from "./plan/restore_grace.ts";
+import { checkOnly, type ClusterPlan } from "./plan/subnet_plan.ts";
 import type { ClusterEvent, ClusterNode } from "./view.ts";
-import type { Liveness } from "./liveness.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
-/** What the registry's own store has of the addresses of a node that joins or goes. */
+/** The pool of a node's addresses in the registry's own store. */
 export interface PoolState {
-  /** Version of its pool; null when there is none. */
+  /** Its version; null when there is none. */
   readonly version: Version | null;
-  /** Whether addresses are held. */
+  /** Whether it holds addresses. */
   readonly isHolding: boolean;
 }
 
 const NO_POOL: PoolState = { version: null, isHolding: false };
 
-/** A node that is to be forgotten. */
+/** The removal of a node; the registry itself knows whether it is alive. */
 export type NodeRemoval = Omit<RemovalRequest, "isAlive">;
 
-/** The nodes of the cluster: who joins, who is alive, and who follows. */
-export class Membership {
-  readonly #ledger: ClusterLedger;
-  readonly #feed: ClusterFeed;
-  readonly #liveness: Liveness;
-  /** The node of this agent, where that is alive as long as it answers. */
-  readonly #self: string | undefined;
-  readonly #settling: () => Settling | undefined;
-  readonly #trust: () => Trust | undefined;
+/** Options of {@linkcode Nodes}. */
+export interface NodesOptions {
+  /** This agent's node, alive as long as the agent answers; undefined: it joins as all others do. */
+  readonly self: string | undefined;
+  readonly liveness: Liveness;
+  /** What is left of the grace period after a restore. Default: nothing. */
+  readonly restoreGrace?: () => RestoreGraceTime | undefined;
+  /** What nodes verify each other with; undefined for nothing. */
+  readonly trust?: () => Trust | undefined;
+}
 
-  constructor(
-    ledger: ClusterLedger,
-    options: {
-      readonly self: string | undefined;
-      readonly liveness: Liveness;
-      /** How it stands after a restore. */
-      readonly settling?: () => Settling | undefined;
-      /** What nodes are to check each other with; undefined for nothing. */
-      readonly trust?: () => Trust | undefined;
-    },
-  ) {
+/** The nodes of the cluster: joins, removals, heartbeats, and the feed of changes. */
+export class Nodes {
+  readonly #ledger: ClusterLedger;
+  readonly #options: NodesOptions;
+  readonly #liveness: Liveness;
+  readonly #feed: ClusterFeed;
+
+  constructor(ledger: ClusterLedger, options: NodesOptions) {
     this.#ledger = ledger;
-    this.#self = options.self;
+    this.#options = options;
     this.#liveness = options.liveness;
-    this.#settling = options.settling ?? (() => undefined);
-    this.#trust = options.trust ?? (() => undefined);
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
-      changes: (dirty) =>
-        this.#ledger.read((state) => this.#changes(state, dirty)),
+      changes: (changed) =>
+        this.#ledger.read((state) => this.#changes(state, changed)),
     });
   }
 
-  /** Takes in that a node is alive or silent, as others tell, for those who watch. */
+  /** Tells watchers that another agent reported a node alive or silent. */
   onLivenessChanged(node: string): void {
-    this.#feed.touchNode(node);
+    this.#feed.nodeChanged(node);
   }
 
-  /** Takes in that what nodes check each other with has changed, for those who watch. */
+  /** Tells watchers that what nodes verify each other with has changed. */
   onTrustChanged(): void {
-    this.#feed.touchTrust();
+    this.#feed.trustChanged();
   }
 
-  /** Takes in that all may be different: who watches begins anew. */
+  /** Makes every watcher restart from a snapshot: changes were missed. */
   onGap(): void {
     this.#feed.reset();
   }
 
-  /** Takes in what was committed, for those who watch. */
+  /** Tells watchers what a commit changed. */
   onCommitted(changes: readonly RegistryChange[]): void {
     for (const change of changes) {
-      if (change.kind === "node") this.#feed.touchNode(change.name);
+      if (change.kind === "node") this.#feed.nodeChanged(change.name);
       if (change.kind === "route") {
-        this.#feed.touchRoute(formatPrefix(change.destination));
+        this.#feed.routeChanged(formatPrefix(change.destination));
       }
     }
   }
 
   /**
-   * Makes a node known and gives it one subnet of each network, or those that
-   * it has. Its addresses are its own agent's from then on.
+   * Records a node and gives it one subnet of each network, or those that it
+   * has. From then on its own agent hands out its addresses.
    *
-   * @param pool what the registry's store has of its addresses
+   * @param pool the node's addresses in the registry's store
    * @throws {NetError} `already_exists` when another host has its name,
-   * `failed_precondition` when it is fenced, `exhausted` when none is left,
-   * `unavailable` while the registry is settling and it has none
+   * `failed_precondition` when it is fenced, `exhausted` when no subnet is left,
+   * `unavailable` when it has none and the registry is in its grace period
    */
   async join(
     request: JoinRequest,
@@ -109,15 +108,15 @@ export class Membership {
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const plan = planJoin(state, request, nowMs);
       if (plan.kind === "refused") return plan;
-      const settling = this.#settling();
+      const grace = this.#options.restoreGrace?.();
       const claim = { node, held: request.heldSubnets, subnets: plan.answer };
-      const refusal = settling && refuseNewSubnets(state, claim, settling);
+      const refusal = grace && refuseNewSubnets(state, claim, grace);
       if (refusal) return refusal;
       isNews = plan.changes.length > 0;
       const change = endOfPool(node, { ...pool, subnets: plan.answer });
       return { ...plan, changes: [...plan.changes, ...change] };
     });
-    this.#hear(node);
+    this.#recordHeartbeat(node);
     if (isNews) {
       log.info("Node {node} joined with {subnets}", {
         node,
@@ -128,10 +127,10 @@ export class Membership {
   }
 
   /**
-   * Takes in that a node is alive.
+   * Records a heartbeat.
    *
-   * @throws {NetError} `not_found` when it is not known, `already_exists` when
-   * another host has its name
+   * @throws {NetError} `not_found` when the node is not known,
+   * `already_exists` when another host has its name
    */
   async heartbeat(node: string, instanceId: string): Promise<void> {
     const known = await this.#ledger.read((state) => state.nodes.get(node));
@@ -147,25 +146,22 @@ export class Membership {
         `Cannot take a heartbeat of node "${node}": another host has that name now`,
       );
     }
-    this.#hear(node);
+    this.#recordHeartbeat(node);
   }
 
-  /** Returns when {@linkcode Membership.remove} would succeed, and throws what it would throw. */
+  /** Returns when {@linkcode Nodes.remove} would succeed, and throws what it would throw. */
   checkRemoval(request: NodeRemoval): Promise<void> {
-    return this.#ledger.submit((state, nowMs) => {
-      const plan = this.#planRemoval(state, request, nowMs);
-      return plan.kind === "refused"
-        ? plan
-        : { kind: "planned", answer: undefined, changes: [] };
-    });
+    return this.#ledger.submit((state, nowMs) =>
+      checkOnly(this.#planRemoval(state, request, nowMs))
+    );
   }
 
   /**
    * Forgets a node and frees its subnets.
    *
-   * @param pool what the registry's store has of its addresses: none is held
-   * @throws {NetError} `not_found`, or `failed_precondition` when it is alive
-   * and the removal is not forced
+   * @param pool the node's pool in the registry's store, which holds nothing
+   * @throws {NetError} `not_found`, or `failed_precondition` when the node is
+   * alive and the removal is not forced
    */
   async remove(
     request: NodeRemoval,
@@ -183,12 +179,12 @@ export class Membership {
     return subnets;
   }
 
-  /** The nodes that are known, by name. */
-  nodes(): Promise<ClusterNode[]> {
+  /** The known nodes, by name. */
+  list(): Promise<ClusterNode[]> {
     return this.#ledger.read((state) => this.#view(state.nodes.values()));
   }
 
-  /** The nodes that are known and the extra routes. */
+  /** The known nodes and the extra routes. */
   snapshot(): Promise<ClusterEvent> {
     return this.#ledger.read((state) => this.#snapshot(state));
   }
@@ -199,19 +195,21 @@ export class Membership {
   }
 
   /**
-   * Looks which nodes have fallen silent.
+   * Reports the nodes that have become unreachable.
    *
-   * @returns those that have been silent for so long, in ms
+   * @returns the nodes that have been silent for this long, in ms
    */
-  async look(silentMs = Infinity): Promise<string[]> {
+  async checkLiveness(silentMs = Infinity): Promise<string[]> {
     const names = await this.#ledger.read((state) =>
       [...state.nodes.values()]
-        .filter((n) => n.instanceId !== "" && n.name !== this.#self)
+        .filter((n) => n.instanceId !== "" && n.name !== this.#options.self)
         .map(({ name }) => name)
     );
-    for (const node of this.#liveness.takeSilent(names)) {
-      log.warn("Node {node} is not heard of any more", { node });
-      this.#feed.touchNode(node);
+    for (const node of this.#liveness.takeNewlySilent(names)) {
+      log.warn("Node {node} is unreachable: its heartbeats have stopped", {
+        node,
+      });
+      this.#feed.nodeChanged(node);
     }
     return names.filter((n) => this.#liveness.silentForMs(n) >= silentMs);
   }
@@ -225,15 +223,15 @@ export class Membership {
     return planRemoval(state, { ...request, isAlive }, nowMs);
   }
 
-  #hear(node: string): void {
-    if (!this.#liveness.hear(node)) return;
-    log.info("Node {node} is heard of again", { node });
-    this.#feed.touchNode(node);
+  #recordHeartbeat(node: string): void {
+    if (!this.#liveness.recordHeartbeat(node)) return;
+    log.info("Node {node} is reachable again", { node });
+    this.#feed.nodeChanged(node);
   }
 
   #stateOf(node: NodeRecord | undefined): ClusterNode["state"] {
     if (!node || node.instanceId === "") return "no agent";
-    return node.name === this.#self || this.#liveness.isAlive(node.name)
+    return node.name === this.#options.self || this.#liveness.isAlive(node.name)
       ? "ready"
       : "unreachable";
   }
@@ -264,12 +262,9 @@ export class Membership {
     };
   }
 
-  #changes(
-    state: ClusterState,
-    dirty: Dirty,
-  ): ClusterEvent {
-    const nodes = [...dirty.nodes];
-    const routes = [...dirty.routes];
+  #changes(state: ClusterState, changed: Changed): ClusterEvent {
+    const nodes = [...changed.nodes];
+    const routes = [...changed.routes];
     return {
       revision: state.revision,
       isSnapshot: false,
@@ -277,17 +272,17 @@ export class Membership {
       routes: routes.flatMap((r) => state.routes.get(r) ?? []),
       removedNodes: nodes.filter((n) => !state.nodes.has(n)),
       removedRoutes: routes.filter((r) => !state.routes.has(r)),
-      ...(dirty.trust ? this.#trustPart() : {}),
+      ...(changed.trust ? this.#trustPart() : {}),
     };
   }
 
   #trustPart(): Pick<ClusterEvent, "trust"> {
-    const trust = this.#trust();
+    const trust = this.#options.trust?.();
     return trust?.authorities.length ? { trust } : {};
   }
 }
 
-/** The change that ends what the registry's store has of a node's addresses. */
+/** The change that ends a node's pool in the registry's store. */
 function endOfPool(
   node: string,
   pool: PoolState & { readonly subnets?: readonly Prefix[] },

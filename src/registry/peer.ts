@@ -13,7 +13,7 @@ export interface AgentIdentity {
   readonly instanceId: string;
 }
 
-/** What a node that joins is told. */
+/** The answer to a join. */
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly networks: readonly Carve[];
@@ -21,26 +21,26 @@ export interface JoinAnswer {
   readonly subnets: readonly Prefix[];
   /** Whether there are addresses to take over first. */
   readonly hasHandover: boolean;
-  /** Whether the registry was restored, and asks who had what. */
+  /** Whether the registry was restored, and asks for the owners that the node remembers. */
   readonly isInRestoreGrace: boolean;
 }
 
 /**
- * The registry as a node that joins sees it. Every call throws a NetError:
- * `unavailable` or `deadline_exceeded` when it is out of reach, else what the
- * registry says.
+ * The registry as a joining node sees it. Every call throws a NetError:
+ * `unavailable` or `deadline_exceeded` when the registry is out of reach,
+ * otherwise the registry's own.
  */
 export interface RegistryPeer {
   /** URL of the agent that hosts it. */
   readonly url: string;
   join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer>;
-  /** Says who had which subnet before this node joined. */
+  /** Reports the owners of subnets that this node remembers. */
   reportOwners(
     agent: AgentIdentity,
     owners: readonly SubnetOwner[],
     signal: AbortSignal,
   ): Promise<void>;
-  /** Says that a node is alive. @returns when to come again, in ms */
+  /** Sends a heartbeat. @returns the time to the next one, in ms */
   heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number>;
   /** Follows the cluster. It ends with an error, or with the signal. */
   watch(signal: AbortSignal): AsyncIterable<ClusterEvent>;
@@ -54,17 +54,17 @@ export interface RegistryPeer {
   leave(agent: AgentIdentity, signal: AbortSignal): Promise<void>;
 }
 
-/** How long it may take to find one that answers, in ms. */
+/** Time to find a registry that answers, in ms. */
 const LEAVE_TIMEOUT_MS = 6_000;
 
 /**
  * Tells the first registry that answers that a node leaves. Where the node is
  * not known, or another host has its name, it has left already.
  *
- * @param lastUrl where it was reached last: asked first
+ * @param lastUrl the registry that was reached last: asked first
  * @throws {NetError} `unavailable` when none answers
  */
-export async function tellLeave(
+export async function announceLeave(
   peers: readonly RegistryPeer[],
   agent: AgentIdentity,
   lastUrl: string,
@@ -86,7 +86,7 @@ export async function tellLeave(
   throw failure;
 }
 
-/** Which agent answers for the addresses of a node. */
+/** The agent that answers for the addresses of a node. */
 export type NodePlace =
   | { readonly kind: "here" }
   | { readonly kind: "agent"; readonly url: string }

@@ -1,9 +1,3 @@
-import type { JoinRequest } from "./plan/join_plan.ts";
-import { NetError } from "../base/error.ts";
-import type { Allocation } from "../addresses/plan/allocation.ts";
-import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
-import type { Store } from "../store/store.ts";
 import type { Allocator } from "../addresses/allocator.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import {
@@ -11,10 +5,17 @@ import {
   hasHandover,
   readHandover,
 } from "../addresses/handover.ts";
-import type { Membership, NodeRemoval } from "./nodes.ts";
+import type { Allocation } from "../addresses/plan/allocation.ts";
+import { NetError } from "../base/error.ts";
+import type { Address } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
+import type { Store } from "../store/store.ts";
+import type { NodeRemoval, Nodes } from "./nodes.ts";
+import type { AgentIdentity, JoinAnswer } from "./peer.ts";
+import type { JoinRequest } from "./plan/join_plan.ts";
 import type { Registry } from "./registry.ts";
 
-/** What the pools of nodes are changed through. */
+/** Options of {@linkcode NodePools}. */
 export interface NodePoolsOptions {
   /** The node whose own addresses are in the same store; undefined for none. */
   readonly self: string | undefined;
@@ -22,23 +23,15 @@ export interface NodePoolsOptions {
   readonly claimOwn: () => Promise<unknown>;
   readonly store: Store;
   readonly registry: Registry;
-  readonly membership: Membership;
+  readonly nodes: Nodes;
   readonly allocators: Allocators;
-  /** Sees that no certificate is accepted that a node has so far. */
+  /** Revokes all certificates of a node. */
   readonly revoke: (node: string) => Promise<unknown>;
 }
 
-/** What a host that joins gets. */
-export interface Joined {
-  /** One subnet of each network. */
-  readonly subnets: readonly Prefix[];
-  /** Whether there are addresses that its agent has to take over first. */
-  readonly hasHandover: boolean;
-}
-
 /**
- * Changes of the cluster that end a pool of addresses in the registry's store:
- * they are bound to what is held there, and nothing is given out meanwhile.
+ * Changes of the cluster that end a pool of addresses in the registry's store.
+ * Each is bound to what the pool holds, and no address is given out meanwhile.
  */
 export class NodePools {
   readonly #options: NodePoolsOptions;
@@ -50,7 +43,7 @@ export class NodePools {
   /**
    * Takes a node's subnets back.
    *
-   * @param subnet one that the node has to own; undefined for whichever it owns
+   * @param subnet one that the node has to own; undefined: any
    * @throws {NetError} `not_found` when it owns none or not this one,
    * `failed_precondition` while it holds addresses
    */
@@ -72,14 +65,16 @@ export class NodePools {
   }
 
   /**
-   * Takes in another host that joins: its addresses are its own agent's to hand
-   * out, those too that were given over the API before. This node has its
-   * subnets before any other gets one.
+   * Admits another node. From then on its own agent hands out its addresses,
+   * also those that were given out over the API before. This agent's own node
+   * gets its subnets before any other.
    *
-   * @throws {NetError} as {@linkcode Membership.join} does
+   * @throws {NetError} as {@linkcode Nodes.join} does
    */
-  async join(request: JoinRequest): Promise<Joined> {
-    const { self, store, allocators, membership } = this.#options;
+  async join(
+    request: JoinRequest,
+  ): Promise<Pick<JoinAnswer, "subnets" | "hasHandover">> {
+    const { self, store, allocators, nodes } = this.#options;
     const { node } = request;
     if (node === self) {
       throw new NetError(
@@ -89,52 +84,50 @@ export class NodePools {
     }
     await this.#claimOwn();
     const allocator = await this.#poolOf(node);
-    if (!allocator) {
-      const subnets = await membership.join(request);
-      return { subnets, hasHandover: await hasHandover(store, node) };
-    }
-    const subnets = await allocator.exclusive((held, version) =>
-      membership.join(request, { version, isHolding: held > 0 })
-    );
-    await allocators.drop(node);
+    const subnets =
+      await (allocator
+        ? allocator.exclusive((held, version) =>
+          nodes.join(request, { version, isHolding: held > 0 })
+        )
+        : nodes.join(request));
+    if (allocator) await allocators.drop(node);
     return { subnets, hasHandover: await hasHandover(store, node) };
   }
 
   /**
-   * A page of the addresses that the agent of a node has to take over.
+   * A page of the addresses that a node's agent has to take over.
    *
    * @throws {NetError} `failed_precondition` when it is not this node's agent
    */
   async handover(
-    agent: { readonly node: string; readonly instanceId: string },
+    agent: AgentIdentity,
     page: { readonly behind: Address | undefined; readonly limit: number },
   ): Promise<Allocation[]> {
     await this.#options.registry.checkAgent(agent);
     return await readHandover(this.#options.store, agent.node, page);
   }
 
-  /** Takes in that the agent of a node has them. @throws {NetError} as {@linkcode NodePools.handover} does */
-  async finishHandover(
-    agent: { readonly node: string; readonly instanceId: string },
-  ): Promise<void> {
+  /** Deletes the addresses that a node's agent has taken over. @throws {NetError} as {@linkcode NodePools.handover} does */
+  async finishHandover(agent: AgentIdentity): Promise<void> {
     await this.#options.registry.checkAgent(agent);
     await dropHandover(this.#options.store, agent.node);
   }
 
   /**
-   * Forgets a node and frees its subnets, whatever it holds. Where an operator
+   * Forgets a node and frees its subnets, whatever it holds. When an operator
    * removes it, its certificates are revoked first.
    *
-   * @param isReclaimed it was silent for too long: it may come back
-   * @throws {NetError} as {@linkcode Membership.remove} does
+   * @param isReclaimed the registry removes it because it was silent for too
+   * long: it may come back
+   * @throws {NetError} as {@linkcode Nodes.remove} does
    */
   async remove(
     request: NodeRemoval,
     { isReclaimed = false }: { readonly isReclaimed?: boolean } = {},
   ): Promise<readonly Prefix[]> {
-    const { store, allocators, membership } = this.#options;
+    const { store, allocators, nodes } = this.#options;
     const { node } = request;
-    await membership.checkRemoval(request);
+    await nodes.checkRemoval(request);
     if (node === this.#options.self && request.instanceId === "") {
       throw new NetError(
         "failed_precondition",
@@ -147,15 +140,15 @@ export class NodePools {
     const allocator = await this.#poolOf(node);
     if (!allocator) {
       await dropHandover(store, node);
-      // There is no way back: it may have been heard of in between.
-      return await membership.remove({ ...request, force: true });
+      // Forced: there is no way back, and a heartbeat may have come meanwhile.
+      return await nodes.remove({ ...request, force: true });
     }
     await allocator.releaseAll(() => true, {
       cause: "node gone",
       text: "its node was removed",
     });
     const removed = await allocator.exclusive(async (held, version) => {
-      if (held === 0) return await membership.remove(request, { version });
+      if (held === 0) return await nodes.remove(request, { version });
       throw new NetError(
         "unavailable",
         `Cannot remove node "${node}": addresses are still given out on it; try again`,
@@ -165,25 +158,25 @@ export class NodePools {
     return removed;
   }
 
-  /** Gives this node its subnets. Where it gets none others join all the same. */
+  /** Gives this node its subnets. Others may join even if it gets none. */
   async #claimOwn(): Promise<void> {
     try {
       await this.#options.claimOwn();
     } catch (error) {
       const isRefused = error instanceof NetError &&
-        // Full, or settling after a restore.
+        // No subnet is left, or the grace period after a restore lasts.
         (error.code === "exhausted" || error.code === "unavailable");
       if (!isRefused) throw error;
     }
   }
 
-  /** Who hands out a node's addresses that are in this store; undefined when none are. */
+  /** The allocator of a node whose addresses are in this store; undefined when they are not. */
   async #poolOf(node: string): Promise<Allocator | undefined> {
     const { allocators, registry } = this.#options;
     try {
       return await allocators.find(node);
     } catch (error) {
-      // Of a store that does not answer there is no more to ask.
+      // A store that does not answer would not answer the next question either.
       const isRefused = error instanceof NetError &&
         error.code === "failed_precondition";
       // Its own agent has them.

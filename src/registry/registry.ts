@@ -1,13 +1,28 @@
-import { hostOf } from "../net/host.ts";
-import type { SubnetUsage } from "../addresses/allocator.ts";
 import { NetError } from "../base/error.ts";
 import { type Planned, type Refusal, refuse } from "../base/plan.ts";
 import { type Address, formatAddress } from "../net/address.ts";
+import { hostOf } from "../net/host.ts";
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
+import type { AgentIdentity } from "./peer.ts";
+import type {
+  ClusterChange,
+  ClusterConfig,
+  ClusterState,
+  NodeRecord,
+  RouteRecord,
+} from "./plan/cluster_state.ts";
+import {
+  planReserveForOwners,
+  refuseNewSubnets,
+  type RestoreGraceTime,
+  type SubnetOwner,
+} from "./plan/restore_grace.ts";
+import { planAddRoute, planDeleteRoute } from "./plan/route_plan.ts";
 import { listSubnets, type SubnetListing } from "./plan/subnet_listing.ts";
 import {
+  checkOnly,
   type ClusterPlan,
   type HostReport,
   planClaim,
@@ -17,97 +32,31 @@ import {
   planReserve,
   planUnreserve,
 } from "./plan/subnet_plan.ts";
-import { planAddRoute, planDeleteRoute } from "./plan/route_plan.ts";
-import {
-  planOwners,
-  refuseNewSubnets,
-  type Settling,
-  type SubnetOwner,
-} from "./plan/restore_grace.ts";
-import type {
-  ClusterChange,
-  ClusterConfig,
-  ClusterState,
-  NodeRecord,
-  RouteRecord,
-} from "./plan/cluster_state.ts";
 
-/** Why a node has no address to give: all are held. */
-export function exhausted({ capacity, subnet }: SubnetUsage): NetError {
-  return new NetError(
-    "exhausted",
-    `IP allocation exhausted: all ${capacity} addresses of ${
-      formatPrefix(subnet)
-    } are held`,
-  );
-}
-
-/** Why a node does not leave unless it is forced: its containers are there. */
-export function stillHeld(node: string, held: number): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot leave: ${held} ${
-      held === 1 ? "address is" : "addresses are"
-    } held on node "${node}"; stop its containers first, or force it`,
-  );
-}
-
-/** Why nothing is released on a node yet: the registry may hold addresses for it. */
-export function notJoined(node: string): NetError {
-  return new NetError(
-    "unavailable",
-    `Cannot release: node "${node}" has not joined yet, so what it holds is not known; try again`,
-  );
-}
-
-/** Why a node gives no addresses: it has left. */
-export function hasLeft(node: string): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot hand out addresses: node "${node}" has left the cluster; start its agent again to come back`,
-  );
-}
-
-/** Why a node gives no addresses: the registry refuses it. */
-export function isFenced(node: string, problem: string): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot hand out addresses: node "${node}" is fenced: ${problem}`,
-  );
-}
-
-/** Why a node gives no addresses: it has not joined yet. */
-export function hasNoSubnet(node: string, problem: string): NetError {
-  return new NetError(
-    "unavailable",
-    `Cannot hand out addresses: node "${node}" has no subnet before it has joined, and the registry cannot be reached: ${problem}`,
-  );
-}
-
-/** What the release of a node's subnets is bound to: nothing is held on it. */
+/** The condition of a release of a node's subnets: nothing is held on it. */
 export interface ReleaseCondition {
-  /** How many allocations the node has. */
+  /** Number of allocations that the node has. */
   readonly held: number;
   /** Version of the node's pool for which that is true. */
   readonly version: Version | null;
 }
 
 /**
- * The cluster's one record of networks, nodes, subnets and extra routes.
+ * The cluster's single record of networks, nodes, subnets and extra routes.
  *
- * Every change is one atomic commit: two claims at once never get one subnet.
+ * Every change is one atomic commit: concurrent claims never get one subnet.
  */
 export class Registry {
   readonly #ledger: ClusterLedger;
-  readonly #settling: () => Settling | undefined;
+  readonly #restoreGrace: () => RestoreGraceTime | undefined;
 
-  /** @param settling how it stands after a restore */
+  /** @param restoreGrace what is left of the grace period after a restore */
   constructor(
     ledger: ClusterLedger,
-    settling: () => Settling | undefined = () => undefined,
+    restoreGrace: () => RestoreGraceTime | undefined = () => undefined,
   ) {
     this.#ledger = ledger;
-    this.#settling = settling;
+    this.#restoreGrace = restoreGrace;
   }
 
   /**
@@ -119,7 +68,7 @@ export class Registry {
     return this.#ledger.submit((state) => planCreate(state, wanted));
   }
 
-  /** What the cluster was created with, undefined when it was not yet. */
+  /** The cluster's configuration; undefined before it is created. */
   config(): Promise<ClusterConfig | undefined> {
     return this.#ledger.read((state) => state.config);
   }
@@ -128,7 +77,7 @@ export class Registry {
    * Gives a node one subnet of each network, or those that it has.
    *
    * @throws {NetError} `exhausted` when a network has none left, `unavailable`
-   * while the registry is settling
+   * during the grace period after a restore
    */
   claim(node: string): Promise<readonly Prefix[]> {
     return this.#ledger.submit((state, nowMs) => {
@@ -141,18 +90,15 @@ export class Registry {
 
   /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
   checkClaim(node: string): Promise<void> {
-    return this.#ledger.submit((state, nowMs) => {
-      const plan = this.#planClaim(state, node, nowMs);
-      return plan.kind === "refused"
-        ? plan
-        : { kind: "planned", answer: undefined, changes: [] };
-    });
+    return this.#ledger.submit((state, nowMs) =>
+      checkOnly(this.#planClaim(state, node, nowMs))
+    );
   }
 
   /**
    * Takes a node's subnets back.
    *
-   * @param subnet one that the node has to own; undefined for whichever it owns
+   * @param owned `subnet`: one that the node has to own; undefined: any
    * @throws {NetError} `not_found` when it owns none or not this one,
    * `failed_precondition` while it holds addresses
    */
@@ -188,12 +134,12 @@ export class Registry {
     });
   }
 
-  /** What is known of a node, undefined when nothing is. */
+  /** The record of a node; undefined when it is not known. */
   node(node: string): Promise<NodeRecord | undefined> {
     return this.#ledger.read((state) => state.nodes.get(node));
   }
 
-  /** The node whose name differs from another at most in case, undefined when there is none. */
+  /** The node whose name is the same or differs only in case; undefined: none. */
   alike(name: string): Promise<string | undefined> {
     const wanted = name.toLowerCase();
     return this.#ledger.read((state) =>
@@ -204,8 +150,8 @@ export class Registry {
   }
 
   /**
-   * The node that is reached at an address: it advertises it, or its API is
-   * there. Undefined when none is.
+   * The node that advertises an address or serves its API there; undefined:
+   * none.
    *
    * @param except a node that is left out
    */
@@ -228,14 +174,11 @@ export class Registry {
   }
 
   /**
-   * Returns when an agent is that of a node.
+   * Returns if an agent is that of its node.
    *
-   * @throws {NetError} `failed_precondition` when it is not
+   * @throws {NetError} `failed_precondition` if not
    */
-  async checkAgent(
-    agent: { readonly node: string; readonly instanceId: string },
-  ): Promise<void> {
-    const { node, instanceId } = agent;
+  async checkAgent({ node, instanceId }: AgentIdentity): Promise<void> {
     if ((await this.node(node))?.instanceId === instanceId) return;
     throw new NetError(
       "failed_precondition",
@@ -243,18 +186,14 @@ export class Registry {
     );
   }
 
-  /** The subnets of a node, empty when it has none. */
+  /** The subnets of a node; empty when it has none. */
   subnetsOf(node: string): Promise<readonly Prefix[]> {
     return this.#ledger.read((state) => state.nodes.get(node)?.subnets ?? []);
   }
 
-  /** The node that owns a subnet, undefined when none does. */
+  /** The node that owns a subnet; undefined: none. */
   ownerOf(subnet: Prefix): Promise<string | undefined> {
-    return this.#ledger.read((state) => {
-      const place = state.locate(subnet);
-      const record = place?.slices.get(place.index);
-      return record?.state === "owned" ? record.node : undefined;
-    });
+    return this.#ledger.read((state) => state.ownerOf(subnet));
   }
 
   /** All subnets that are not plainly free, in order of address. */
@@ -262,10 +201,11 @@ export class Registry {
     return this.#ledger.read(listSubnets);
   }
 
-  /** Keeps a subnet from being handed out, or keeps it for one node. */
+  /** Reserves a subnet for a node, or for nobody. */
   reserve(
     wanted: {
       readonly subnet: Prefix;
+      /** Empty: for nobody. */
       readonly node: string;
       readonly reason: string;
     },
@@ -284,14 +224,14 @@ export class Registry {
     return this.#ledger.submit((state) => planUnreserve(state, subnet));
   }
 
-  /** Keeps the subnets that are taken for free for those who had them: {@linkcode planOwners}. */
-  keepForOwners(by: string, owners: readonly SubnetOwner[]): Promise<void> {
+  /** Reserves subnets for the nodes that had them: {@linkcode planReserveForOwners}. */
+  reserveForOwners(by: string, owners: readonly SubnetOwner[]): Promise<void> {
     return this.#ledger.submit((state, nowMs) =>
-      planOwners(state, owners, { by, nowMs })
+      planReserveForOwners(state, owners, { by, nowMs })
     );
   }
 
-  /** Takes in what the node of this agent says of its host. */
+  /** Records what this agent's own node reports of its host. */
   report(report: HostReport): Promise<void> {
     return this.#ledger.submit((state, nowMs) =>
       planReport(state, report, nowMs)
@@ -315,7 +255,7 @@ export class Registry {
     );
   }
 
-  /** Removes an extra route. Removing what is not there succeeds. */
+  /** Removes an extra route. Removing one that is not there succeeds. */
   deleteRoute(
     route: {
       readonly destination: Prefix;
@@ -331,10 +271,10 @@ export class Registry {
     nowMs: number,
   ): ClusterPlan<readonly Prefix[]> {
     const plan = planClaim(state, node, nowMs);
-    const settling = this.#settling();
-    if (plan.kind === "refused" || !settling) return plan;
+    const grace = this.#restoreGrace();
+    if (plan.kind === "refused" || !grace) return plan;
     const claim = { node, held: [], subnets: plan.answer };
-    return refuseNewSubnets(state, claim, settling) ?? plan;
+    return refuseNewSubnets(state, claim, grace) ?? plan;
   }
 }
 

@@ -1,67 +1,38 @@
 import { getLogger } from "@logtape/logtape";
-import { capacityOf, usableRange } from "../net/subnet.ts";
-import { poolValue, readPool } from "../state/address_records.ts";
 import { readEntry } from "../state/read_entry.ts";
-import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import type { JsonValue, Key, Store } from "../store/store.ts";
 import type { Clocks } from "./liveness.ts";
-import type { Settling } from "./plan/restore_grace.ts";
+import type { RestoreGraceTime } from "./plan/restore_grace.ts";
 
-/** How far the search for free addresses is moved at most. */
-const MAX_JUMP = 65_536n;
-
-/** Whether a key is that of what a node allocates from. */
-export function isPoolKey(key: Key): boolean {
-  return key.length === 3 && key[0] === "ip" && key[2] === "pool";
-}
-
-/**
- * The record of a pool with its search for free addresses half of the subnet
- * further on: the addresses that were given next after the backup was made may
- * be held by containers that it does not know.
- *
- * @throws {NetError} `failed_precondition` when the record is damaged
- */
-export function movePool(pool: Entry): JsonValue {
-  return poolValue(
-    readPool(pool).map(({ subnet, cursor }) => {
-      const { first } = usableRange(subnet);
-      const capacity = capacityOf(subnet);
-      const half = capacity / 2n;
-      const jump = half < MAX_JUMP ? half : MAX_JUMP;
-      const from = cursor ? cursor.value - subnet.value - first : -1n;
-      // Both may be before the first: the sum is not.
-      const offset = (from + capacity + jump) % capacity;
-      const value = subnet.value + first + offset;
-      return { subnet, cursor: { family: subnet.family, value } };
-    }),
-  );
-}
-
-/** Says that a state was restored from a backup, until what contradicts it has had time to show. */
+/** Exists while the grace period after a restore has not passed. */
 const RESTORED_KEY: Key = ["agent", "restored"];
+/** Number of hosts that report the subnets they remember: one is enough if it knows all. */
+const MAX_REPORTS = 32;
+
+const log = getLogger(["stellar-net", "agent", "registry"]);
 
 /** How a state was restored. */
 export interface Restored {
   /** When the backup was made, in ms since 1970. */
   readonly takenAtMs: number;
-  /** How long after its start a registry waits for those whom the backup does not know. */
+  /** Length of the registry's grace period after its start, in ms. */
   readonly settleMs: number;
 }
 
-/** The write that says that a state was restored. */
+/** The write that begins the grace period with the next start. */
 export function restoredPut(
   restored: Restored,
 ): { readonly key: Key; readonly value: JsonValue } {
   return { key: RESTORED_KEY, value: { ...restored } };
 }
 
-/** Whether a key is that of how a state was restored. */
+/** Whether a key is the one that {@linkcode restoredPut} writes. */
 export function isRestoredKey(key: Key): boolean {
   return key.length === RESTORED_KEY.length &&
     key.every((part, i) => part === RESTORED_KEY[i]);
 }
 
-/** Reads how a state was restored; undefined when it was not, or all is settled. */
+/** Reads what {@linkcode restoredPut} wrote; undefined when there is no grace period. */
 export async function readRestored(
   store: Store,
 ): Promise<Restored | undefined> {
@@ -73,19 +44,15 @@ export async function readRestored(
   }));
 }
 
-/** Forgets that a state was restored. */
-export async function forgetRestored(store: Store): Promise<void> {
-  await store.commit({ deletes: [RESTORED_KEY] });
+/** Options of {@linkcode RestoreGrace}. */
+interface RestoreGraceOptions extends Pick<Clocks, "uptimeMs"> {
+  readonly restored: Restored | undefined;
 }
 
-/** How many hosts are asked who had what: one would do if it knew all. */
-const MAX_REPORTS = 32;
-
-const log = getLogger(["stellar-net", "agent", "registry"]);
-
 /**
- * How long a registry that was restored from a backup gives out no new
- * subnets. It begins anew with every start until it has passed once.
+ * The grace period of a registry that was restored from a backup: until it is
+ * over, the registry gives out no subnets that the backup takes for free. It
+ * starts again with every start of the agent until it has passed once.
  */
 export class RestoreGrace {
   readonly #store: Store;
@@ -94,19 +61,14 @@ export class RestoreGrace {
   #restored: Restored | undefined;
   #reports = 0;
 
-  private constructor(
-    store: Store,
-    options: Pick<Clocks, "uptimeMs"> & {
-      readonly restored: Restored | undefined;
-    },
-  ) {
+  private constructor(store: Store, options: RestoreGraceOptions) {
     this.#store = store;
     this.#uptimeMs = options.uptimeMs;
     this.#startedMs = options.uptimeMs();
     this.#restored = options.restored;
   }
 
-  /** Begins it where a state was restored; elsewhere there is none. */
+  /** Begins it if the state in a store was restored. */
   static async begin(
     store: Store,
     { uptimeMs }: Pick<Clocks, "uptimeMs">,
@@ -124,8 +86,8 @@ export class RestoreGrace {
     return new RestoreGrace(store, { uptimeMs, restored });
   }
 
-  /** How it stands, undefined when it is over. */
-  get now(): Settling | undefined {
+  /** What is left of it; undefined when it is over. */
+  get current(): RestoreGraceTime | undefined {
     if (!this.#restored) return undefined;
     const { takenAtMs, settleMs } = this.#restored;
     const leftMs = this.#startedMs + settleMs - this.#uptimeMs();
@@ -134,21 +96,23 @@ export class RestoreGrace {
       : undefined;
   }
 
-  /** Whether those who join are to tell who had what. */
-  get asksForOwners(): boolean {
-    return this.now !== undefined && this.#reports < MAX_REPORTS;
+  /** Whether the next node that joins should report the owners that it remembers. */
+  get wantsReports(): boolean {
+    return this.current !== undefined && this.#reports < MAX_REPORTS;
   }
 
-  /** Takes in that one has told. */
+  /** Counts a report of owners. */
   countReport(): void {
     this.#reports++;
   }
 
-  /** Forgets what is over. */
-  async look(): Promise<void> {
-    if (!this.#restored || this.now) return;
-    await forgetRestored(this.#store);
+  /** Deletes the record of the restore once the grace period is over. */
+  async checkEnd(): Promise<void> {
+    if (!this.#restored || this.current) return;
+    await this.#store.commit({ deletes: [RESTORED_KEY] });
     this.#restored = undefined;
-    log.info("The registry has settled: nodes that are new get subnets again");
+    log.info(
+      "The grace period after the restore is over: new nodes get subnets again",
+    );
   }
 }

@@ -1,59 +1,65 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
+import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
+import { BackOff, followWatch } from "../base/retry.ts";
 import type { Change, JsonValue, Key, Store } from "../store/store.ts";
 import { type Clocks, type Liveness, OwnLiveness } from "./liveness.ts";
-import { sleep } from "../base/periodic_task.ts";
 
-/** Prefix of who is alive, as several agents that host one registry tell each other. */
+/** Prefix of the records by which agents that host one registry share liveness. */
 const PREFIX: Key = ["alive"];
-/** How often an agent that hosts the registry says that it is there, in ms. */
+/** Interval between an agent's own records, in ms. */
 const BEAT_INTERVAL_MS = 5_000;
-/** Time to the next attempt where the store does not answer, in ms. */
-const RETRY_MS = 1_000;
+/** Wait before the store is watched again, in ms. */
+const REWATCH_MS = 1_000;
+/** Most nodes in one commit. */
+const MAX_BATCH = 64;
 
 const log = getLogger(["stellar-net", "agent", "liveness"]);
 
-/** What an agent tells the others of a node that it hears of. */
-interface Told {
-  /** Id of the agent. */
+/** The record of a node, as the agent wrote it that receives the node's heartbeats. */
+interface NodeReport {
+  /** Id of that agent. */
   readonly by: string;
   readonly isAlive: boolean;
 }
 
-/** Options of a shared liveness. */
+/** Options of {@linkcode SharedLiveness}. */
 export interface SharedLivenessOptions extends Clocks {
   /** Id of this agent. */
   readonly id: string;
   /** The registry's store. */
   readonly store: Store;
-  /** Called when another agent tells that a node is alive again, or is not. */
+  /** Called when another agent's records change whether a node is alive. */
   readonly onChange: (node: string) => void;
 }
 
 /**
- * Who is alive, where several agents host one registry: each hears of the nodes
- * that have joined through it, and tells the others when one comes or falls
- * silent, not at every heartbeat. An agent that falls silent itself takes the
- * nodes that it has heard of with it, until they join through another.
+ * Liveness where several agents host one registry. Each receives the
+ * heartbeats of the nodes that have joined through it, and writes a record
+ * when one comes or falls silent, not at every heartbeat. When an agent itself
+ * falls silent, so do the nodes that it reported, until they join through
+ * another.
  *
- * Clocks are never compared: how long somebody has been silent is measured from
- * when it was told here. While the store does not answer, nobody grows silent
- * but those that this agent hears of itself.
+ * Clocks are never compared: silence is measured from the moment at which a
+ * record arrived here. While the store does not answer, only nodes whose
+ * heartbeats this agent receives itself can fall silent.
  */
 export class SharedLiveness implements Liveness {
   readonly #options: SharedLivenessOptions;
   readonly #own: OwnLiveness;
-  /** The agents that host the registry, as one is alive that tells of itself. */
+  /** The agents that host the registry, alive by their own records. */
   readonly #hosts: OwnLiveness;
-  readonly #told = new Map<string, Told>();
-  readonly #toldMs = new Map<string, number>();
+  readonly #reports = new Map<string, NodeReport>();
+  /** When each node's report arrived, by uptime. */
+  readonly #reportedMs = new Map<string, number>();
   readonly #silent = new Set<string>();
-  /** Nodes of which the others are to be told. */
-  readonly #untold = new Set<string>();
+  /** Nodes whose record is to be written. */
+  readonly #unwritten = new Set<string>();
   readonly #stop = new AbortController();
   #isFollowing = false;
-  #telling = Promise.resolve();
-  #running: Promise<unknown> = Promise.resolve();
+  #writing = Promise.resolve();
+  #following: Promise<void> = Promise.resolve();
+  #beat: PeriodicTask | undefined;
 
   constructor(options: SharedLivenessOptions) {
     this.#options = options;
@@ -61,22 +67,26 @@ export class SharedLiveness implements Liveness {
     this.#hosts = new OwnLiveness(options);
   }
 
-  /** Begins to tell the others, and to hear from them. */
+  /** Begins to write records and to follow those of others. */
   start(): void {
-    this.#running = Promise.all([this.#follow(), this.#beat()]);
+    this.#following = this.#follow();
+    this.#beat = startPeriodicTask("report that this agent is alive", {
+      intervalMs: BEAT_INTERVAL_MS,
+      run: () => this.#writeHost(),
+    });
   }
 
-  /** Ends it. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#running;
-    await this.#telling;
+    await this.#beat?.stop();
+    await this.#following;
+    await this.#writing;
   }
 
-  hear(node: string): boolean {
-    this.#own.hear(node);
-    const told = this.#told.get(node);
-    if (told?.by !== this.#options.id || !told.isAlive) this.#tell(node);
+  recordHeartbeat(node: string): boolean {
+    this.#own.recordHeartbeat(node);
+    const report = this.#reports.get(node);
+    if (report?.by !== this.#options.id || !report.isAlive) this.#report(node);
     return this.#silent.delete(node);
   }
 
@@ -86,7 +96,7 @@ export class SharedLiveness implements Liveness {
 
   silentForMs(node: string): number {
     if (this.isAlive(node)) return 0;
-    const sinceMs = this.#toldMs.get(node);
+    const sinceMs = this.#reportedMs.get(node);
     return sinceMs === undefined || this.#isOwn(node)
       ? this.#own.silentForMs(node)
       : this.#options.uptimeMs() - sinceMs;
@@ -96,18 +106,21 @@ export class SharedLiveness implements Liveness {
     if (this.#own.seenAtMs(node) !== undefined && this.#own.isAlive(node)) {
       return true;
     }
-    const told = this.#told.get(node);
-    if (!told || told.by === this.#options.id) return this.#own.isAlive(node);
-    return told.isAlive && (!this.#isFollowing || this.#hosts.isAlive(told.by));
+    const report = this.#reports.get(node);
+    if (!report || report.by === this.#options.id) {
+      return this.#own.isAlive(node);
+    }
+    return report.isAlive &&
+      (!this.#isFollowing || this.#hosts.isAlive(report.by));
   }
 
-  takeSilent(nodes: Iterable<string>): string[] {
+  takeNewlySilent(nodes: Iterable<string>): string[] {
     const silent = [...nodes].filter((node) =>
       !this.isAlive(node) && !this.#silent.has(node)
     );
     for (const node of silent) {
       this.#silent.add(node);
-      if (this.#isOwn(node)) this.#tell(node);
+      if (this.#isOwn(node)) this.#report(node);
     }
     return silent;
   }
@@ -115,100 +128,96 @@ export class SharedLiveness implements Liveness {
   forget(node: string): void {
     this.#own.forget(node);
     this.#silent.delete(node);
-    if (!this.#told.delete(node)) return;
-    this.#untold.delete(node);
+    if (!this.#reports.delete(node)) return;
+    this.#unwritten.delete(node);
     void this.#write({ deletes: [[...PREFIX, "node", node]] });
   }
 
-  /** Whether this agent is the one that hears of a node. */
+  /** Whether this agent receives a node's heartbeats. */
   #isOwn(node: string): boolean {
-    const told = this.#told.get(node);
-    return !told || told.by === this.#options.id;
+    const report = this.#reports.get(node);
+    return !report || report.by === this.#options.id;
   }
 
-  /** Tells the others of a node, as soon as the store takes it. */
-  #tell(node: string): void {
-    if (this.#untold.has(node)) return;
-    this.#untold.add(node);
-    this.#telling = this.#telling.then(() => this.#tellAll());
+  /** Writes a node's record as soon as the store takes it. */
+  #report(node: string): void {
+    if (this.#unwritten.has(node)) return;
+    this.#unwritten.add(node);
+    this.#writing = this.#writing.then(() => this.#writeReports());
   }
 
-  async #tellAll(): Promise<void> {
+  async #writeReports(): Promise<void> {
     const { id } = this.#options;
-    const nodes = [...this.#untold].slice(0, 64);
+    const nodes = [...this.#unwritten].slice(0, MAX_BATCH);
     if (nodes.length === 0) return;
     const puts = nodes.map((node) => ({
       key: [...PREFIX, "node", node],
       value: { by: id, isAlive: this.#own.isAlive(node) },
     }));
-    // Before the commit: who is heard of meanwhile is told again.
-    for (const node of nodes) this.#untold.delete(node);
+    // Before the commit: a heartbeat that comes meanwhile is written again.
+    for (const node of nodes) this.#unwritten.delete(node);
     const isDone = await this.#write({ puts });
     for (const { key, value } of isDone ? puts : []) {
-      this.#take({ key, value });
+      this.#apply({ key, value });
     }
-    if (isDone && this.#untold.size > 0) await this.#tellAll();
+    if (isDone && this.#unwritten.size > 0) await this.#writeReports();
   }
 
-  /** Says every few seconds that this agent is there. Tells what was not told. */
-  async #beat(): Promise<void> {
+  #writeHost(): Promise<boolean> {
     const { id, now } = this.#options;
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      const key = [...PREFIX, "host", id];
-      await this.#write({ puts: [{ key, value: { atMs: now() } }] });
-      await sleep(BEAT_INTERVAL_MS, signal);
-    }
+    const key = [...PREFIX, "host", id];
+    return this.#write({ puts: [{ key, value: { atMs: now() } }] });
   }
 
-  async #follow(): Promise<void> {
+  #follow(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      try {
-        const events = this.#options.store.watch(PREFIX, { signal });
-        for await (const event of events) {
-          this.#isFollowing = true;
-          const isSnapshot = event.kind === "snapshot";
-          if (isSnapshot) this.#told.clear();
-          for (const entry of isSnapshot ? event.entries : event.changes) {
-            this.#take(entry);
-          }
+    return followWatch({
+      signal,
+      backOff: new BackOff({ firstMs: REWATCH_MS }),
+      open: () => this.#options.store.watch(PREFIX, { signal }),
+      onEvent: (event) => {
+        this.#isFollowing = true;
+        const isSnapshot = event.kind === "snapshot";
+        if (isSnapshot) this.#reports.clear();
+        for (const entry of isSnapshot ? event.entries : event.changes) {
+          this.#apply(entry);
         }
-      } catch (error) {
-        if (!(error instanceof NetError)) throw error;
-        log.debug("Cannot follow who is alive, trying again: {error}", {
-          error,
-        });
-      }
-      this.#isFollowing = false;
-      await sleep(RETRY_MS, signal);
-    }
+      },
+      onEnd: () => this.#isFollowing = false,
+      onFailure: (error) =>
+        log.debug(
+          "Cannot follow which nodes are alive, trying again: {error}",
+          {
+            error,
+          },
+        ),
+    });
   }
 
-  #take({ key, value }: Pick<Change, "key" | "value">): void {
+  #apply({ key, value }: Pick<Change, "key" | "value">): void {
     const [, kind, name] = key.map(String);
     if (name === undefined) return;
     if (kind === "host") {
-      this.#hearHost(name);
+      this.#recordHost(name);
       return;
     }
     const before = this.isAlive(name);
-    const told = readTold(value);
-    if (told) this.#hearHost(told.by);
-    if (told) this.#told.set(name, told);
-    else this.#told.delete(name);
-    this.#toldMs.set(name, this.#options.uptimeMs());
+    const report = readReport(value);
+    if (report) this.#recordHost(report.by);
+    if (report) this.#reports.set(name, report);
+    else this.#reports.delete(name);
+    this.#reportedMs.set(name, this.#options.uptimeMs());
     const isAlive = this.isAlive(name);
     if (isAlive) this.#silent.delete(name);
     if (before !== isAlive) this.#options.onChange(name);
   }
 
-  /** Takes in that another agent is there: with it come the nodes that it hears of. */
-  #hearHost(id: string): void {
+  /** Records that another agent is alive, and with it the nodes that it reported alive. */
+  #recordHost(id: string): void {
     const wasAlive = this.#hosts.isAlive(id);
-    this.#hosts.hear(id);
+    this.#hosts.recordHeartbeat(id);
     if (wasAlive) return;
-    for (const [node, { by, isAlive }] of this.#told) {
+    for (const [node, { by, isAlive }] of this.#reports) {
       if (by === id && isAlive) this.#options.onChange(node);
     }
   }
@@ -221,13 +230,13 @@ export class SharedLiveness implements Liveness {
       return true;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      log.debug("Cannot tell who is alive: {error}", { error });
+      log.debug("Cannot write which nodes are alive: {error}", { error });
       return false;
     }
   }
 }
 
-function readTold(value: JsonValue | null): Told | undefined {
+function readReport(value: JsonValue | null): NodeReport | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { by, isAlive } = value as { by?: unknown; isAlive?: unknown };
   return typeof by === "string" && typeof isAlive === "boolean"

@@ -1,38 +1,38 @@
-import type { RouteRecord } from "./plan/cluster_state.ts";
-import type { Trust } from "../security/trust.ts";
-import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { Address } from "../net/address.ts";
+import type { Trust } from "../security/trust.ts";
+import type { RouteRecord } from "./plan/cluster_state.ts";
 
 /** A node as the others see it. */
 export interface ClusterNode {
   readonly name: string;
   readonly subnets: readonly Prefix[];
-  /** The addresses to route through, at most one of each family. */
+  /** Its addresses as a next hop, at most one of each family. */
   readonly advertised: readonly Address[];
-  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  /** URL of its agent's API; empty when other hosts cannot reach it. */
   readonly apiUrl: string;
   readonly state: "ready" | "unreachable" | "no agent";
   readonly joinedAtMs: number;
-  /** When it was heard of last; undefined when not since the registry started. */
+  /** Time of its last heartbeat, in ms since 1970; undefined: none since the registry started. */
   readonly seenAtMs: number | undefined;
 }
 
-/** What a watcher is told. */
+/** An event of a watch: a snapshot, or what has changed. */
 export interface ClusterEvent {
   /** Revision of the registry after it. */
   readonly revision: number;
-  /** Whether the nodes and routes are all that there are. */
+  /** Whether there are no nodes and routes but these. */
   readonly isSnapshot: boolean;
   readonly nodes: readonly ClusterNode[];
   readonly routes: readonly RouteRecord[];
   readonly removedNodes: readonly string[];
   /** Destinations in canonical form. */
   readonly removedRoutes: readonly string[];
-  /** What others are checked with: in each snapshot, and where it has changed. Not from hosts that have none. */
+  /** What nodes verify each other with: in each snapshot, and when it has changed. Absent where there is nothing. */
   readonly trust?: Trust;
 }
 
-/** The nodes and extra routes as a watcher knows them. */
+/** The nodes and extra routes that a watcher knows. */
 export class ClusterView {
   #revision = 0;
   readonly #nodes = new Map<string, ClusterNode>();
@@ -53,7 +53,6 @@ export class ClusterView {
     return this.#routes;
   }
 
-  /** Takes in what a watcher is told. */
   apply(event: ClusterEvent): void {
     if (event.isSnapshot) this.clear();
     this.#revision = event.revision;
@@ -65,7 +64,6 @@ export class ClusterView {
     for (const cidr of event.removedRoutes) this.#routes.delete(cidr);
   }
 
-  /** Forgets everything. */
   clear(): void {
     this.#revision = 0;
     this.#nodes.clear();

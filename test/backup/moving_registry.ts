@@ -122,7 +122,7 @@ export async function start(
 /** Fills the registry of the agent "a": addresses here and of a node without an agent, routes, reservations. */
 export async function fill(store: Store): Promise<void> {
   const agent = await start(store);
-  const { registry, membership, pools } = agent.requireHost();
+  const { registry, nodes: members, pools } = agent.requireHost();
   for (let i = 0; i < 5; i++) await allocate(agent, `own${i}`);
   await registry.claim("api");
   for (let i = 0; i < 150; i++) {
@@ -152,7 +152,7 @@ export async function fill(store: Store): Promise<void> {
       clusterId: "",
     });
   }
-  assert.equal((await membership.nodes()).length, 4);
+  assert.equal((await members.list()).length, 4);
   await agent.stop();
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { isPoolKey, movePool } from "../../src/registry/restore_grace.ts";
+import { isPoolKey, skipRecentAddresses } from "../../src/backup/restore.ts";
 
-Deno.test("movePool() moves the search half of each subnet further, within it", async (t) => {
+Deno.test("skipRecentAddresses() moves the search half of each subnet further, within it", async (t) => {
   const rows: readonly [subnet: string, cursor: string[], moved: string][] = [
     ["10.0.0.0/24", ["10.0.0.2"], "10.0.0.128"],
     ["10.0.0.0/24", ["10.0.0.128"], "10.0.0.254"],
@@ -15,7 +15,7 @@ Deno.test("movePool() moves the search half of each subnet further, within it", 
     await t.step(`${subnet} ${cursors}`, () => {
       const key = ["ip", "a", "pool"];
       const value = { subnets: [subnet], cursors };
-      assert.deepEqual(movePool({ key, value, version: "" }), {
+      assert.deepEqual(skipRecentAddresses({ key, value, version: "" }), {
         subnets: [subnet],
         cursors: [moved],
       });

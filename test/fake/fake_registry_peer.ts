@@ -73,10 +73,10 @@ export class FakeRegistryPeer implements RegistryPeer {
   async join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
     await this.#begin("join", signal);
     this.joins.push(request);
-    const { pools, cluster, settling } = this.#host.host!;
+    const { pools, cluster, restoreGrace } = this.#host.host!;
     const { subnets, hasHandover } = await pools.join(request);
     const { clusterId, networks } = cluster;
-    const isInRestoreGrace = settling.asksForOwners;
+    const isInRestoreGrace = restoreGrace.wantsReports;
     return { clusterId, networks, subnets, hasHandover, isInRestoreGrace };
   }
 
@@ -86,21 +86,21 @@ export class FakeRegistryPeer implements RegistryPeer {
     signal: AbortSignal,
   ): Promise<void> {
     await this.#begin("reportOwners", signal);
-    await this.#host.host!.takeOwners(agent, owners);
+    await this.#host.host!.acceptOwnerReport(agent, owners);
   }
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {
     await this.#begin("heartbeat", signal);
-    const { membership } = this.#host.host!;
-    await membership.heartbeat(agent.node, agent.instanceId);
+    const { nodes: members } = this.#host.host!;
+    await members.heartbeat(agent.node, agent.instanceId);
     return this.heartbeatMs;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
     await this.#begin("watch", signal);
-    const { membership } = this.#host.host!;
+    const { nodes: members } = this.#host.host!;
     const ends = this.#watches.signal;
-    yield* membership.watch(AbortSignal.any([signal, ends]));
+    yield* members.watch(AbortSignal.any([signal, ends]));
     if (ends.aborted) throw unreachable(this.url);
   }
 

@@ -187,7 +187,7 @@ Deno.test("JoinLoop begins anew when a watch ends: the snapshot lacks what went 
 
 Deno.test("JoinLoop joins the same registry again when that does not know the node", async () => {
   await withLoop(async ({ listener, host }) => {
-    const { pools, membership } = host.agent.host!;
+    const { pools, nodes: members } = host.agent.host!;
     await pools.remove({ node: "b", instanceId: "", force: true });
     await waitFor("another join", () => listener.heard.length >= 3);
     assert.deepEqual(listener.heard, [
@@ -195,7 +195,7 @@ Deno.test("JoinLoop joins the same registry again when that does not know the no
       "lost x not_found",
       "joined x",
     ]);
-    const nodes = await membership.nodes();
+    const nodes = await members.list();
     assert.deepEqual(nodes.map(({ name }) => name), ["a", "b"]);
     await settle(host.agent, listener);
   });

@@ -67,9 +67,9 @@ export async function withHost(
 /** Lets the registry tell all that has changed. */
 async function settle({ host }: Agent): Promise<void> {
   const end = new AbortController();
-  const { membership, registry } = host!;
+  const { nodes: members, registry } = host!;
   const destination = parsePrefix("192.0.2.0/24");
-  for await (const { isSnapshot } of membership.watch(end.signal)) {
+  for await (const { isSnapshot } of members.watch(end.signal)) {
     if (!isSnapshot) break;
     await registry.deleteRoute({ destination, target: undefined });
     const target = parseAddress("198.18.0.99");

@@ -60,7 +60,7 @@ for (const [what, before, { force, stays }] of LEAVES) {
         message: /node "b" has left the cluster; start its agent again/,
       });
       assert.deepEqual(await agent.leave({ force: false }), []);
-      const nodes = await registry.agent.host!.membership.nodes();
+      const nodes = await registry.agent.host!.nodes.list();
       assert.equal(nodes.some(({ name }) => name === "b"), stays);
       for (const peer of peers) {
         peer.onCall = () => {};
@@ -93,7 +93,7 @@ Deno.test("JoinedMember.leave() changes nothing where it is refused", () =>
     await becomes(agent, "joined");
   }));
 
-Deno.test("tellLeave() asks the registry that was reached last first", () =>
+Deno.test("announceLeave() asks the registry that was reached last first", () =>
   withHost(async ({ peers: [x, y], host: { agent } }) => {
     await becomes(agent, "joined");
     x.cut();

@@ -129,10 +129,10 @@ Deno.test("JoinedMember comes back by itself when it was removed and its subnet 
   withHost(async ({ registry, host: { agent } }) => {
     await becomes(agent, "joined");
     await allocate(agent, "c1", { node: "b" });
-    const { pools, membership } = registry.agent.host!;
+    const { pools, nodes: members } = registry.agent.host!;
     await pools.remove({ node: "b", instanceId: "", force: true });
     await waitFor("it", async () => {
-      const nodes = await membership.nodes();
+      const nodes = await members.list();
       return nodes.some(({ name }) => name === "b");
     });
     await becomes(agent, "joined");
@@ -150,7 +150,7 @@ Deno.test("JoinedMember refuses another cluster, and keeps what it has", () =>
     assert.match(host.agent.member.link.problem, /the node belongs to cluster/);
     assert.equal(subnets(host.agent), "172.16.4.0/22");
     assert.deepEqual(await held(host.agent, "b"), { c1: "172.16.4.2" });
-    const nodes = await other.agent.host!.membership.nodes();
+    const nodes = await other.agent.host!.nodes.list();
     assert.equal(nodes.some(({ name }) => name === "b"), false);
   }));
 
@@ -160,7 +160,7 @@ Deno.test("JoinedMember.report() tells the registry at once what has changed", (
     const address = parseAddress("198.18.0.77");
     await agent.member.report({ ...FACTS, advertised: [address] });
     await waitFor("the new address", async () => {
-      const nodes = await registry.agent.host!.membership.nodes();
+      const nodes = await registry.agent.host!.nodes.list();
       return nodes.find(({ name }) => name === "b")!
         .advertised[0]!.value === address.value;
     });

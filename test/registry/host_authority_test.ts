@@ -81,13 +81,13 @@ Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each c
     assert.equal(heard.length, told);
   }));
 
-Deno.test("Membership.watch() tells whom to trust in each snapshot, and where that changes", async () => {
+Deno.test("Nodes.watch() tells whom to trust in each snapshot, and where that changes", async () => {
   await using t = await startAgent();
-  const { membership, identity } = t.agent.host!;
+  const { nodes: members, identity } = t.agent.host!;
   await identity.trust();
   const end = new AbortController();
   const told: (readonly [boolean, number | undefined])[] = [];
-  for await (const event of membership.watch(end.signal)) {
+  for await (const event of members.watch(end.signal)) {
     told.push([event.isSnapshot, event.trust?.revocations.length]);
     if (told.length === 1) await join(t.agent, "b");
     if (told.length === 2) {
@@ -96,15 +96,15 @@ Deno.test("Membership.watch() tells whom to trust in each snapshot, and where th
     if (told.length === 3) end.abort();
   }
   assert.deepEqual(told, [[true, 0], [false, undefined], [false, 1]]);
-  assert.equal((await membership.snapshot()).trust?.revocations.length, 1);
+  assert.equal((await members.snapshot()).trust?.revocations.length, 1);
 });
 
-Deno.test("Membership.watch() tells of no trust before there is an authority, and then of all", async () => {
+Deno.test("Nodes.watch() tells of no trust before there is an authority, and then of all", async () => {
   await using t = await startAgent();
-  const { membership, identity } = t.agent.host!;
+  const { nodes: members, identity } = t.agent.host!;
   const end = new AbortController();
   const told: (readonly [number, number] | undefined)[] = [];
-  for await (const { trust } of membership.watch(end.signal)) {
+  for await (const { trust } of members.watch(end.signal)) {
     told.push(trust && [trust.authorities.length, trust.revocations.length]);
     if (told.length === 1) {
       await identity.revoke({ role: "node", name: "b" }, "");
@@ -185,7 +185,7 @@ Deno.test("Registry.alike() tells which node TLS takes for one of a name", async
 Deno.test("a registry of hosts with an operator's own certificates issues none, and revokes names for as long as those may last", () =>
   following({ hasGivenCertificates: true }, async ({ agent }, heard) => {
     const host = agent.host!;
-    assert.throws(() => host.requireIdentity(), {
+    assert.throws(() => host.requireAuthority(), {
       code: "failed_precondition",
       message: /--tls-cert/,
     });
@@ -205,13 +205,13 @@ Deno.test("a registry of hosts with an operator's own certificates issues none, 
     assert.ok(years >= 10, String(years));
   }));
 
-Deno.test("RegistryHost.look() forgets what has ended", async () => {
+Deno.test("RegistryHost.checkLiveness() forgets what has ended", async () => {
   await using t = await startAgent();
   const host = t.agent.host!;
-  await host.look(undefined);
+  await host.checkLiveness(undefined);
   const { token } = await host.identity.createToken(TERMS);
   t.clock.nowMs = token.expiresAtMs + 8 * 24 * 3600_000;
-  await host.look(undefined);
+  await host.checkLiveness(undefined);
   assert.deepEqual(await host.identity.listTokens(), []);
 });
 

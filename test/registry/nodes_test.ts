@@ -40,7 +40,7 @@ async function watch(
 ): Promise<string[][]> {
   const events: string[][] = [];
   const end = new AbortController();
-  for await (const event of t.agent.host!.membership.watch(end.signal)) {
+  for await (const event of t.agent.host!.nodes.watch(end.signal)) {
     events.push(format(event));
     const act = acts[events.length - 1];
     if (act) await act();
@@ -128,7 +128,7 @@ Deno.test("Agent.allocate() leaves the addresses of a host to its own agent", as
   });
 });
 
-Deno.test("Membership.watch() tells a snapshot, then what changes", async () => {
+Deno.test("Nodes.watch() tells a snapshot, then what changes", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const events = await watch(t, [async () => {
@@ -149,10 +149,10 @@ Deno.test("Membership.watch() tells a snapshot, then what changes", async () => 
   ]);
 });
 
-Deno.test("Membership.watch() ends at once when it is given up", async () => {
+Deno.test("Nodes.watch() ends at once when it is given up", async () => {
   await using t = await startAgent();
   const end = new AbortController();
-  const events = t.agent.host!.membership.watch(end.signal)
+  const events = t.agent.host!.nodes.watch(end.signal)
     [Symbol.asyncIterator]();
   await events.next();
   const waiting = events.next();
@@ -160,16 +160,16 @@ Deno.test("Membership.watch() ends at once when it is given up", async () => {
   assert.deepEqual(await waiting, { done: true, value: undefined });
 });
 
-Deno.test("Membership.look() tells who has fallen silent, and a heartbeat who is back", async () => {
+Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat who is back", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
-  const { membership } = t.agent.host!;
+  const { nodes: members } = t.agent.host!;
   const events = await watch(t, [
     async () => {
       t.clock.nowMs += UNREACHABLE_AFTER_MS;
-      await membership.look();
+      await members.checkLiveness();
     },
-    () => membership.heartbeat("b", "id-of-b"),
+    () => members.heartbeat("b", "id-of-b"),
   ]);
   assert.deepEqual(events.slice(1), [
     ["changes", "+b unreachable 172.16.4.0/22"],
@@ -177,40 +177,39 @@ Deno.test("Membership.look() tells who has fallen silent, and a heartbeat who is
   ]);
 });
 
-Deno.test("RegistryHost.look() removes a host that is silent for as long as is said", async () => {
+Deno.test("RegistryHost.checkLiveness() removes a host that is silent for as long as is said", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const host = t.agent.host!;
-  const names = async () =>
-    (await host.membership.nodes()).map(({ name }) => name);
+  const names = async () => (await host.nodes.list()).map(({ name }) => name);
   t.clock.nowMs += 59_999;
-  await host.look(60_000);
+  await host.checkLiveness(60_000);
   assert.deepEqual(await names(), ["a", "b"]);
   t.clock.nowMs += 1;
-  await host.look(undefined);
+  await host.checkLiveness(undefined);
   assert.deepEqual(await names(), ["a", "b"]);
-  await host.look(60_000);
+  await host.checkLiveness(60_000);
   assert.deepEqual(await names(), ["a"]);
 });
 
-Deno.test("Membership.heartbeat() refuses who is not known, or is another", async () => {
+Deno.test("Nodes.heartbeat() refuses who is not known, or is another", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
-  const { membership } = t.agent.host!;
-  await assert.rejects(membership.heartbeat("x", "y"), { code: "not_found" });
-  await assert.rejects(membership.heartbeat("b", "another"), {
+  const { nodes: members } = t.agent.host!;
+  await assert.rejects(members.heartbeat("x", "y"), { code: "not_found" });
+  await assert.rejects(members.heartbeat("b", "another"), {
     code: "already_exists",
   });
 });
 
-Deno.test("Membership takes no node for silent because somebody sets the clock", async () => {
+Deno.test("Nodes takes no node for silent because somebody sets the clock", async () => {
   await using t = await startAgent({ uptimeMs: () => 0 });
   await join(t.agent, "b");
   t.clock.nowMs += 24 * 3_600_000;
   const host = t.agent.host!;
-  await host.look(60_000);
+  await host.checkLiveness(60_000);
   assert.deepEqual(
-    (await host.membership.nodes()).map(({ name, state }) => [name, state]),
+    (await host.nodes.list()).map(({ name, state }) => [name, state]),
     [["a", "no agent"], ["b", "ready"]],
   );
 });

@@ -54,7 +54,7 @@ Deno.test("NodePools.remove() leaves the node of the registry's host alone, by f
   );
   assert.deepEqual(await held(t.agent), { c1: address });
   await t.agent.leave({ force: true });
-  const nodes = await t.agent.host!.membership.nodes();
+  const nodes = await t.agent.host!.nodes.list();
   assert.deepEqual(nodes.map(({ name }) => name), []);
 });
 

@@ -125,11 +125,11 @@ Deno.test("a restored registry takes a host in that its backup does not know, an
     "",
   ]);
   cluster.clock.nowMs += SETTLE_MS - 1;
-  await cluster.host.look(undefined);
-  assert.equal(cluster.host.settling.now?.leftMs, 1);
+  await cluster.host.checkLiveness(undefined);
+  assert.equal(cluster.host.restoreGrace.current?.leftMs, 1);
   cluster.clock.nowMs += 1;
-  await cluster.host.look(undefined);
-  assert.equal(cluster.host.settling.now, undefined);
+  await cluster.host.checkLiveness(undefined);
+  assert.equal(cluster.host.restoreGrace.current, undefined);
   await becomes(d, "joined");
   assert.equal(subnets(d), "10.0.0.192/26");
 });
@@ -149,7 +149,7 @@ Deno.test("a restored registry keeps the subnet of a host that is away, as other
     "10.0.0.128/26 reserved c c had it before the registry was restored, says b",
   ]);
   cluster.clock.nowMs += SETTLE_MS;
-  await cluster.host.look(undefined);
+  await cluster.host.checkLiveness(undefined);
   const d = await cluster.join("d");
   assert.equal(subnets(d), "10.0.0.192/26");
   const joined = await cluster.host.pools.join({
@@ -190,16 +190,16 @@ Deno.test("a restored registry settles anew with every start, until it has", asy
   await cluster.restore(await cluster.backUp());
   cluster.clock.nowMs += SETTLE_MS / 2;
   await cluster.restart();
-  assert.equal(cluster.host.settling.now?.leftMs, SETTLE_MS);
+  assert.equal(cluster.host.restoreGrace.current?.leftMs, SETTLE_MS);
   cluster.clock.nowMs += SETTLE_MS;
-  await cluster.host.look(undefined);
+  await cluster.host.checkLiveness(undefined);
   await cluster.restart();
-  assert.equal(cluster.host.settling.now, undefined);
+  assert.equal(cluster.host.restoreGrace.current, undefined);
   const keys = (await cluster.backUp()).map(({ key }) => key.join(" "));
   assert.ok(!keys.includes("agent restored"), `${keys}`);
 });
 
-Deno.test("takeOwners() takes no report of an agent that has not joined, and none once it has settled", async () => {
+Deno.test("acceptOwnerReport() takes no report of an agent that has not joined, and none once it has settled", async () => {
   await using cluster = await Cluster.create();
   const b = await cluster.join("b");
   await cluster.restore(await cluster.backUp());
@@ -210,10 +210,10 @@ Deno.test("takeOwners() takes no report of an agent that has not joined, and non
     subnet: { ...subnet, value: subnet.value + 64n },
   }];
   await assert.rejects(
-    cluster.host.takeOwners({ node, instanceId: "another" }, owners),
+    cluster.host.acceptOwnerReport({ node, instanceId: "another" }, owners),
     { code: "failed_precondition" },
   );
   cluster.clock.nowMs += SETTLE_MS;
-  await cluster.host.takeOwners({ node, instanceId }, owners);
+  await cluster.host.acceptOwnerReport({ node, instanceId }, owners);
   assert.equal((await cluster.list()).length, 2);
 });

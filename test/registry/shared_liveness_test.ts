@@ -50,22 +50,22 @@ Deno.test("SharedLiveness tells others of a node that is heard of, and of its si
   withTwo(async ({ clock, store, x, y }) => {
     clock.nowMs += UNREACHABLE_AFTER_MS;
     assert.equal(y.isAlive("n"), false);
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor("y to be told", () => y.isAlive("n"));
     // As agents do while they are alive.
     await store.commit({
       puts: [{ key: ["alive", "host", "x"], value: { atMs: 1 } }],
     });
     clock.nowMs += UNREACHABLE_AFTER_MS;
-    assert.deepEqual(x.takeSilent(["n"]), ["n"]);
+    assert.deepEqual(x.takeNewlySilent(["n"]), ["n"]);
     await waitFor("y to be told", () => !y.isAlive("n"));
-    assert.deepEqual(y.takeSilent(["n"]), ["n"]);
-    assert.deepEqual(y.takeSilent(["n"]), []);
+    assert.deepEqual(y.takeNewlySilent(["n"]), ["n"]);
+    assert.deepEqual(y.takeNewlySilent(["n"]), []);
   }));
 
 Deno.test("SharedLiveness writes when a node comes, not at every heartbeat", () =>
   withTwo(async ({ clock, store, x, y }) => {
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor(
       "y to be told",
       async () => y.isAlive("n") && await told(store, "n") !== undefined,
@@ -73,7 +73,7 @@ Deno.test("SharedLiveness writes when a node comes, not at every heartbeat", () 
     const before = store.commits;
     for (let i = 0; i < 100; i++) {
       clock.nowMs += HEARTBEAT_INTERVAL_MS;
-      x.hear("n");
+      x.recordHeartbeat("n");
       assert.ok(x.isAlive("n"));
     }
     assert.equal(store.commits, before);
@@ -81,22 +81,22 @@ Deno.test("SharedLiveness writes when a node comes, not at every heartbeat", () 
 
 Deno.test("SharedLiveness takes a node for alive that goes over to another agent", () =>
   withTwo(async ({ clock, store, x, y, changes }) => {
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor(
       "y to be told",
       async () => await told(store, "n") !== undefined,
     );
     clock.nowMs += UNREACHABLE_AFTER_MS;
-    y.hear("n");
+    y.recordHeartbeat("n");
     await waitFor("x to be told", () => x.isAlive("n"));
     assert.deepEqual(await told(store, "n"), { by: "y", isAlive: true });
-    assert.deepEqual(x.takeSilent(["n"]), []);
+    assert.deepEqual(x.takeNewlySilent(["n"]), []);
     assert.deepEqual(changes.x, ["n"]);
   }));
 
 Deno.test("SharedLiveness takes the nodes of an agent that is gone for silent", () =>
   withTwo(async ({ clock, store, x, y }) => {
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor(
       "y to be told",
       async () => y.isAlive("n") && await told(store, "n") !== undefined,
@@ -107,7 +107,7 @@ Deno.test("SharedLiveness takes the nodes of an agent that is gone for silent", 
     clock.nowMs += 1;
     assert.equal(y.isAlive("n"), false);
     assert.equal(y.silentForMs("n"), UNREACHABLE_AFTER_MS);
-    y.hear("n");
+    y.recordHeartbeat("n");
     assert.ok(y.isAlive("n"));
   }));
 
@@ -115,11 +115,11 @@ Deno.test("SharedLiveness tells again what it could not tell", () =>
   withTwo(async ({ store, x, y }) => {
     await waitFor("the first signs of life", () => store.commits >= 2);
     store.isDown = true;
-    x.hear("n");
+    x.recordHeartbeat("n");
     assert.ok(x.isAlive("n"));
     await waitFor("an attempt", () => store.commits >= 2);
     store.isDown = false;
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor(
       "y to be told",
       async () => await told(store, "n") !== undefined,
@@ -129,7 +129,7 @@ Deno.test("SharedLiveness tells again what it could not tell", () =>
 
 Deno.test("SharedLiveness.forget() has others forget a node, too", () =>
   withTwo(async ({ store, x }) => {
-    x.hear("n");
+    x.recordHeartbeat("n");
     await waitFor(
       "it to be told",
       async () => await told(store, "n") !== undefined,

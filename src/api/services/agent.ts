@@ -162,7 +162,7 @@ function securityMessage(
 }
 
 function restoreGraceWarning({ host }: Agent): string[] {
-  const settling = host?.settling.now;
+  const settling = host?.restoreGrace.current;
   if (!settling) return [];
   const { takenAt, leftMs } = settling;
   return [

@@ -40,7 +40,7 @@ const TOKEN_LIFETIME_MS = 3600_000;
 export function createIdentity(
   host: () => RegistryHost,
 ): ServiceImpl<typeof IdentityService> {
-  const identity = (): IdentityRegistry => host().requireIdentity();
+  const identity = (): IdentityRegistry => host().requireAuthority();
   return {
     beginJoin: (request) =>
       identity().beginJoin(

@@ -100,12 +100,12 @@ export function createRegistry(
         networks: host().cluster.networks.map(networkMessage),
         subnets: subnets.map(formatPrefix),
         handover: hasHandover,
-        settling: host().settling.asksForOwners,
+        settling: host().restoreGrace.wantsReports,
       };
     },
 
     async reportOwners(request) {
-      await host().takeOwners(
+      await host().acceptOwnerReport(
         {
           node: parseField("node", request.node, parseNodeName),
           instanceId: parseField("instance_id", request.instanceId, parseId),
@@ -148,7 +148,7 @@ export function createRegistry(
     },
 
     async heartbeat(request) {
-      await host().membership.heartbeat(
+      await host().nodes.heartbeat(
         parseField("node", request.node, parseNodeName),
         parseField("instance_id", request.instanceId, parseId),
       );
@@ -160,13 +160,13 @@ export function createRegistry(
       const isJson = /json/.test(
         context.requestHeader.get("content-type") ?? "",
       );
-      for await (const event of host().membership.watch(context.signal)) {
+      for await (const event of host().nodes.watch(context.signal)) {
         yield isJson ? watchMessage(event) : encodedWatchMessage(event);
       }
     },
 
     async listNodes() {
-      return { nodes: (await host().membership.nodes()).map(nodeMessage) };
+      return { nodes: (await host().nodes.list()).map(nodeMessage) };
     },
 
     async removeNode(request) {

@@ -15,30 +15,30 @@ import {
   type Prefix,
 } from "../../net/prefix.ts";
 
-/** What the cluster was created with. */
+/** The cluster's configuration, made once. */
 export interface ClusterConfig {
-  /** Random, made once. */
+  /** Random. */
   readonly clusterId: string;
   /** The networks in their order; they do not overlap. */
   readonly networks: readonly Carve[];
   readonly createdAtMs: number;
 }
 
-/** A prefix that a host uses for something else. */
+/** A prefix that a host uses itself. */
 export interface LocalPrefix {
   readonly prefix: Prefix;
-  /** The interface that it was seen on. */
+  /** The interface that has it. */
   readonly device: string;
 }
 
-/** A node that is known. */
+/** A known node. */
 export interface NodeRecord {
   readonly name: string;
   /** Random id of its state; empty when it was registered over the API and runs no agent. */
   readonly instanceId: string;
-  /** The addresses that other hosts route through, at most one of each family. */
+  /** Its addresses as a next hop, at most one of each family. */
   readonly advertised: readonly Address[];
-  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  /** URL of its agent's API; empty when other hosts cannot reach it. */
   readonly apiUrl: string;
   /** Its subnets, one of each network, or none. */
   readonly subnets: readonly Prefix[];
@@ -47,7 +47,7 @@ export interface NodeRecord {
   readonly joinedAtMs: number;
 }
 
-/** What became of a slice that was used once. */
+/** The record of a slice that was ever used. */
 export type SubnetRecord =
   | { readonly state: "owned"; readonly node: string; readonly sinceMs: number }
   | {
@@ -57,9 +57,9 @@ export type SubnetRecord =
   }
   | {
     readonly state: "reserved";
-    /** The node that it is kept for; empty for none. */
+    /** The node that it is reserved for; empty for nobody. */
     readonly node: string;
-    /** Why, for people; empty when no reason was given. */
+    /** For people; may be empty. */
     readonly reason: string;
     readonly sinceMs: number;
   };
@@ -90,7 +90,7 @@ export type ClusterChange =
     readonly record: RouteRecord | undefined;
   };
 
-/** A prefix that some host uses, as a reason not to hand out what it overlaps. */
+/** A prefix that a host uses: no slice that overlaps it is handed out. */
 export interface Conflict extends LocalPrefix {
   readonly node: string;
 }
@@ -108,7 +108,7 @@ export class NetworkSlices {
     );
   }
 
-  /** What became of a slice, undefined when it was never used. */
+  /** The record of a slice; undefined when it was never used. */
   get(index: bigint): SubnetRecord | undefined {
     return this.#records.get(index);
   }
@@ -118,7 +118,7 @@ export class NetworkSlices {
     return this.#records.entries();
   }
 
-  /** The first slice from an index on that was never used, undefined when there is none. */
+  /** The first slice from an index on that was never used; undefined: none. */
   nextUnused(from: bigint): bigint | undefined {
     return this.#used.nextOut(from, sliceCount(this.carve) - 1n);
   }
@@ -153,7 +153,7 @@ export class ClusterState {
     return this.#slices;
   }
 
-  /** All nodes that are known, by name. */
+  /** The known nodes, by name. */
   get nodes(): ReadonlyMap<string, NodeRecord> {
     return this.#nodes;
   }
@@ -163,7 +163,7 @@ export class ClusterState {
     return this.#routes;
   }
 
-  /** The network and index of a slice, undefined when the prefix is none. */
+  /** The network and index of a slice; undefined when the prefix is not a slice. */
   locate(
     subnet: Prefix,
   ): { readonly slices: NetworkSlices; readonly index: bigint } | undefined {
@@ -174,7 +174,14 @@ export class ClusterState {
     return undefined;
   }
 
-  /** What a host uses that overlaps a prefix, undefined when nothing does. */
+  /** The node that owns a subnet; undefined: none. */
+  ownerOf(subnet: Prefix): string | undefined {
+    const place = this.locate(subnet);
+    const record = place?.slices.get(place.index);
+    return record?.state === "owned" ? record.node : undefined;
+  }
+
+  /** The prefix of a host that overlaps a prefix; undefined: none. */
   conflictWith(prefix: Prefix): Conflict | undefined {
     for (const conflict of this.conflicts()) {
       if (overlaps(conflict.prefix, prefix)) return conflict;
@@ -182,17 +189,17 @@ export class ClusterState {
     return undefined;
   }
 
-  /** The prefixes that hosts use and that overlap a network: each once. */
+  /** The prefixes of hosts that overlap a network: each once. */
   conflicts(): Iterable<Conflict> {
     return this.#conflicts.values();
   }
   readonly #conflicts = new Map<string, Conflict>();
 
   /**
-   * The first slice that was never used and is free of conflicts, undefined
-   * when there is none.
+   * The first slice that was never used and is not in conflict; undefined:
+   * none.
    *
-   * @param findConflict what a host uses that overlaps a slice
+   * @param findConflict finds the prefix of a host that overlaps a slice
    */
   nextFree(
     slices: NetworkSlices,
@@ -209,7 +216,7 @@ export class ClusterState {
     }
   }
 
-  /** Carries a planned change out. */
+  /** Carries out a planned change. */
   apply(change: ClusterChange): void {
     switch (change.kind) {
       case "config":
@@ -247,5 +254,5 @@ export class ClusterState {
   }
 }
 
-/** The network of a cluster that was created without one. */
+/** The network of a cluster that is created without one. */
 export const DEFAULT_NETWORK: Carve = createCarve(parsePrefix("172.16.0.0/12"));

@@ -7,38 +7,38 @@ import {
   planClaimOf,
   planned,
   putIfChanged,
+  putSubnet,
   relevantPrefixes,
 } from "./subnet_plan.ts";
 import type {
-  ClusterChange,
   ClusterState,
   NetworkSlices,
   NodeRecord,
 } from "./cluster_state.ts";
 
-/** What a node tells about itself when it joins. */
+/** The request of a node that joins. */
 export interface JoinRequest extends HostReport {
-  /** The subnets that it hands out addresses of already; empty for none. */
+  /** The subnets of which it hands out addresses already; empty for none. */
   readonly heldSubnets: readonly Prefix[];
-  /** Id of the cluster that it has joined before; empty for none. */
+  /** Id of the cluster that it joined before; empty for none. */
   readonly clusterId: string;
 }
 
-/** Who asks for a node's removal. */
+/** The removal of a node. */
 export interface RemovalRequest {
   readonly node: string;
-  /** The node itself, by the id of its state; empty: an operator. */
+  /** Id of the node's state when it leaves itself; empty: an operator or the registry removes it. */
   readonly instanceId: string;
-  /** Whether it is heard of. */
+  /** Whether its heartbeats arrive. */
   readonly isAlive: boolean;
-  /** Also when it is alive. */
+  /** Whether to remove it also when it is alive. */
   readonly force: boolean;
 }
 
 /**
- * Plans a node's join: its record, and one subnet of each network. What it
- * holds already it keeps; where that belongs to another node now, it is
- * refused (fenced).
+ * Plans a node's join: its record, and one subnet of each network. The node
+ * keeps the subnets that it holds; if one of them belongs to another node now,
+ * the node is fenced: its join is refused.
  */
 export function planJoin(
   state: ClusterState,
@@ -47,8 +47,8 @@ export function planJoin(
 ): ClusterPlan<readonly Prefix[]> {
   const { node, instanceId, advertised, apiUrl, heldSubnets } = request;
   const known = state.nodes.get(node);
-  const refusal = refuseStranger(state, request) ??
-    refuseOther(known, request) ?? refuseFenced(state, request);
+  const refusal = refuseOtherCluster(state, request) ??
+    refuseOtherHost(known, request) ?? refuseFenced(state, request);
   if (refusal) return refusal;
   const subnets = heldSubnets.length > 0 ? heldSubnets : known?.subnets ?? [];
   const record: NodeRecord = {
@@ -61,26 +61,18 @@ export function planJoin(
   };
   const claim = planClaimOf(state, record, nowMs);
   if (claim.kind === "refused") return claim;
-  const kept = subnets.filter((s) => !isOwner(state, s, node));
+  const kept = subnets.filter((s) => state.ownerOf(s) !== node);
   const has = new Set(claim.answer.map(formatPrefix));
   const lost = (known?.subnets ?? []).filter((s) => !has.has(formatPrefix(s)));
   return planned(claim.answer, [
-    ...lost.map((subnet): ClusterChange => ({
-      kind: "subnet",
-      subnet,
-      record: { state: "released", node, sinceMs: nowMs },
-    })),
-    ...kept.map((subnet): ClusterChange => ({
-      kind: "subnet",
-      subnet,
-      record: { state: "owned", node, sinceMs: nowMs },
-    })),
+    ...lost.map((s) => putSubnet("released", s, node, nowMs)),
+    ...kept.map((s) => putSubnet("owned", s, node, nowMs)),
     ...claim.changes,
     ...putIfChanged(known, { ...record, subnets: claim.answer }),
   ]);
 }
 
-/** Plans that a node is forgotten and its subnets are free. */
+/** Plans to forget a node and free its subnets. */
 export function planRemoval(
   state: ClusterState,
   request: RemovalRequest,
@@ -104,16 +96,12 @@ export function planRemoval(
     );
   }
   return planned(known.subnets, [
-    ...known.subnets.map((subnet): ClusterChange => ({
-      kind: "subnet",
-      subnet,
-      record: { state: "released", node, sinceMs: nowMs },
-    })),
+    ...known.subnets.map((s) => putSubnet("released", s, node, nowMs)),
     { kind: "node", name: node, record: undefined },
   ]);
 }
 
-function refuseStranger(
+function refuseOtherCluster(
   { config }: ClusterState,
   { clusterId }: JoinRequest,
 ): Refusal | undefined {
@@ -126,7 +114,7 @@ function refuseStranger(
     );
 }
 
-function refuseOther(
+function refuseOtherHost(
   known: NodeRecord | undefined,
   { node, instanceId }: JoinRequest,
 ): Refusal | undefined {
@@ -163,7 +151,7 @@ function refuseFenced(
   return undefined;
 }
 
-/** Why a node cannot go on with a subnet, undefined when it can. */
+/** The reason why a node cannot keep a subnet; undefined when it can. */
 function obstacleTo(
   state: ClusterState,
   subnet: Prefix,
@@ -178,10 +166,4 @@ function obstacleTo(
   return record.state === "owned"
     ? `it belongs to node "${record.node}" now`
     : "it is reserved now";
-}
-
-function isOwner(state: ClusterState, subnet: Prefix, node: string): boolean {
-  const place = state.locate(subnet);
-  const record = place?.slices.get(place.index);
-  return record?.state === "owned" && record.node === node;
 }

@@ -1,31 +1,32 @@
-import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import { type Refusal, refuse } from "../../base/plan.ts";
-import { type ClusterPlan, planned } from "./subnet_plan.ts";
+import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import type { ClusterState } from "./cluster_state.ts";
+import { type ClusterPlan, planned } from "./subnet_plan.ts";
 
 /**
- * The time after the registry was restored from a backup. Hosts that it does
- * not know may run with subnets that it takes for free: they come back first.
+ * What is left of the grace period after the registry was restored from a
+ * backup. The backup may take subnets for free that hosts use which joined
+ * later: those hosts come back first.
  */
-export interface Settling {
+export interface RestoreGraceTime {
   /** When the backup was made, RFC 3339. */
   readonly takenAt: string;
-  /** How long it still takes, in ms. */
+  /** In ms. */
   readonly leftMs: number;
 }
 
-/** Who had a subnet, as some host remembers it. */
+/** The owner of a subnet, as some host remembers it. */
 export interface SubnetOwner {
   readonly node: string;
   readonly subnet: Prefix;
 }
 
 /**
- * Plans to keep the subnets that are taken for free for the nodes that had
- * them before the registry was restored. What belongs to another node now, or
- * is reserved, stays.
+ * Plans to reserve the subnets that the restored registry takes for free for
+ * the nodes that had them. Subnets that another node owns now, or that are
+ * reserved, stay as they are.
  */
-export function planOwners(
+export function planReserveForOwners(
   state: ClusterState,
   owners: readonly SubnetOwner[],
   report: { readonly by: string; readonly nowMs: number },
@@ -52,20 +53,17 @@ export function planOwners(
   );
 }
 
-/**
- * Refuses a plan that gives a node a subnet which it has not had before, while
- * the registry is settling.
- */
+/** Refuses a plan that gives a node a subnet that it has not had before, during the grace period. */
 export function refuseNewSubnets(
   state: ClusterState,
   claim: {
     readonly node: string;
-    /** What it says that it has. */
+    /** The subnets that it says it holds. */
     readonly held: readonly Prefix[];
-    /** What it would get. */
+    /** The subnets that it would get. */
     readonly subnets: readonly Prefix[];
   },
-  { takenAt, leftMs }: Settling,
+  { takenAt, leftMs }: RestoreGraceTime,
 ): Refusal | undefined {
   const { node, held, subnets } = claim;
   const known = state.nodes.get(node)?.subnets ?? [];

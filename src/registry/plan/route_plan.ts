@@ -45,7 +45,7 @@ export function planAddRoute(
     );
 }
 
-/** Plans the removal of an extra route. Removing what is not there succeeds. */
+/** Plans the removal of an extra route. Removing one that is not there succeeds. */
 export function planDeleteRoute(
   state: ClusterState,
   route: { readonly destination: Prefix; readonly target: Address | undefined },

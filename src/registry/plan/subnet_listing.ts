@@ -8,18 +8,18 @@ import type { ClusterState, Conflict, NetworkSlices } from "./cluster_state.ts";
 
 /** A line of the list of subnets. */
 export interface SubnetListing {
-  /** The subnet; for a conflict that is wider than one, the part of the network that it covers. */
+  /** The subnet; for a conflict wider than a subnet, the part of the network that it covers. */
   readonly subnet: Prefix;
   readonly state: "owned" | "reserved" | "released" | "conflicting";
-  /** The owner, the node that it is kept for or was released by, or the one that reported the conflict. */
+  /** The owner, the node that it is reserved for, the one that released it, or the one that reported the conflict. */
   readonly node: string;
-  /** Why it is reserved or in conflict; empty when there is nothing to say. */
+  /** The reason of the reservation or conflict; may be empty. */
   readonly reason: string;
-  /** When it came into this state; undefined for conflicts. */
+  /** Since when it has this state; undefined for conflicts. */
   readonly sinceMs: number | undefined;
 }
 
-/** Lists what is not plainly free, in order of address. */
+/** Lists the subnets that are not plainly free, in order of address. */
 export function listSubnets(state: ClusterState): SubnetListing[] {
   return state.networks
     .flatMap((slices) => [
@@ -48,8 +48,8 @@ function listUsed(state: ClusterState, slices: NetworkSlices): SubnetListing[] {
 }
 
 /**
- * One line a conflict: the slice that a narrow prefix lies in, or as much of
- * the network as a wide one covers, however many slices that are.
+ * One line for each conflict: the slice that contains a narrow prefix, or the
+ * part of the network that a wide one covers, whatever the number of slices.
  */
 function listConflicts(
   state: ClusterState,

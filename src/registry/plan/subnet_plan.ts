@@ -1,3 +1,4 @@
+import { type Planned, type Refusal, refuse } from "../../base/plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
 import {
@@ -6,7 +7,6 @@ import {
   overlaps,
   type Prefix,
 } from "../../net/prefix.ts";
-import { type Planned, type Refusal, refuse } from "../../base/plan.ts";
 import type {
   ClusterChange,
   ClusterConfig,
@@ -16,14 +16,14 @@ import type {
   NodeRecord,
 } from "./cluster_state.ts";
 
-/** What the agent of a node tells about its host. */
+/** What a node's agent reports of its host. */
 export interface HostReport {
   readonly node: string;
   /** Random id of the node's state. */
   readonly instanceId: string;
-  /** Its addresses that other hosts route through, at most one of each family. */
+  /** Its addresses as a next hop, at most one of each family. */
   readonly advertised: readonly Address[];
-  /** URL of its agent's API; empty when it is not reached from other hosts. */
+  /** URL of its agent's API; empty when other hosts cannot reach it. */
   readonly apiUrl: string;
   /** The prefixes that the host uses itself. */
   readonly localPrefixes: readonly LocalPrefix[];
@@ -33,8 +33,8 @@ export interface HostReport {
 export type ClusterPlan<T> = Planned<T, ClusterChange> | Refusal;
 
 /**
- * Plans the cluster's creation. Where it exists already it keeps its networks,
- * and others are refused.
+ * Plans the cluster's creation. A cluster that exists keeps its networks, and
+ * others are refused.
  */
 export function planCreate(
   state: ClusterState,
@@ -53,7 +53,7 @@ export function planCreate(
   );
 }
 
-/** Names networks with the length of their subnets, such as `172.16.0.0/12 (subnets /22)`. */
+/** Formats networks with the length of their subnets, such as `172.16.0.0/12 (subnets /22)`. */
 export function formatNetworks(networks: readonly Carve[]): string {
   return networks
     .map((c) => `${formatPrefix(c.network)} (subnets /${c.subnetPrefixLength})`)
@@ -63,9 +63,9 @@ export function formatNetworks(networks: readonly Carve[]): string {
 /**
  * Plans a node's claim: one subnet of each network, all or none.
  *
- * Order of choice: what it owns, what it owned before and nobody took, what is
- * reserved for it, what was never used, what was released the longest ago.
- * Slices in conflict with a host are never chosen.
+ * Order of choice: the node's own subnet, its earlier one if it is free, one
+ * reserved for it, one never used, the one released longest ago. Slices in
+ * conflict with a host are never chosen.
  */
 export function planClaim(
   state: ClusterState,
@@ -94,19 +94,13 @@ export function planClaimOf(
     const subnet = owned ?? chooseSlice(state, slices, node);
     if (!subnet) return refuseNoSubnets(state, slices);
     subnets.push(subnet);
-    if (!owned) {
-      changes.push({
-        kind: "subnet",
-        subnet,
-        record: { state: "owned", node: node.name, sinceMs: nowMs },
-      });
-    }
+    if (!owned) changes.push(putSubnet("owned", subnet, node.name, nowMs));
   }
   if (changes.length > 0) changes.push(putNode({ ...node, subnets }));
   return planned(subnets, changes);
 }
 
-/** Plans the release of a node's subnets. Whether addresses are held is the caller's to check. */
+/** Plans the release of a node's subnets. The caller checks that it holds no addresses. */
 export function planRelease(
   state: ClusterState,
   node: string,
@@ -117,16 +111,12 @@ export function planRelease(
     return refuse("not_found", `subnet not found: node "${node}" has none`);
   }
   return planned(record.subnets, [
-    ...record.subnets.map((subnet): ClusterChange => ({
-      kind: "subnet",
-      subnet,
-      record: { state: "released", node, sinceMs: nowMs },
-    })),
+    ...record.subnets.map((s) => putSubnet("released", s, node, nowMs)),
     putNode({ ...record, subnets: [] }),
   ]);
 }
 
-/** Plans a reservation; one that exists is replaced. */
+/** Plans a reservation; it replaces an existing one. */
 export function planReserve(
   state: ClusterState,
   wanted: {
@@ -139,13 +129,13 @@ export function planReserve(
   const { subnet, node, reason } = wanted;
   const place = state.locate(subnet);
   if (!place) return refuseNoSlice(state, subnet);
-  const record = place.slices.get(place.index);
-  if (record?.state === "owned") {
+  const owner = state.ownerOf(subnet);
+  if (owner !== undefined) {
     return refuse(
       "failed_precondition",
       `Cannot reserve "${
         formatPrefix(subnet)
-      }": node "${record.node}" owns it; release it first`,
+      }": node "${owner}" owns it; release it first`,
     );
   }
   return planned(subnet, [{
@@ -155,7 +145,7 @@ export function planReserve(
   }]);
 }
 
-/** Plans the end of a reservation. Ending what is not there succeeds. */
+/** Plans the end of a reservation. Ending one that is not there succeeds. */
 export function planUnreserve(
   state: ClusterState,
   subnet: Prefix,
@@ -170,9 +160,8 @@ export function planUnreserve(
 }
 
 /**
- * Plans what the node of the registry's own agent reports of its host. Of its
- * prefixes those that overlap a network are kept, except what lies in the
- * node's own subnets.
+ * Plans the report of the registry's own node. Of its prefixes it keeps those
+ * that overlap a network, except those inside the node's own subnets.
  */
 export function planReport(
   state: ClusterState,
@@ -187,7 +176,7 @@ export function planReport(
   return planned(undefined, putIfChanged(known, { ...record, ...reported }));
 }
 
-/** The change that puts a node's record, none where it says what is known already. */
+/** The change that writes a node's record; none when it is the same. */
 export function putIfChanged(
   known: NodeRecord | undefined,
   record: NodeRecord,
@@ -197,7 +186,7 @@ export function putIfChanged(
     : [putNode(record)];
 }
 
-/** Of what a host uses itself, what overlaps a network and is not the node's own subnet. */
+/** A host's prefixes that overlap a network and are not inside the node's own subnets. */
 export function relevantPrefixes(
   state: ClusterState,
   node: Pick<NodeRecord, "subnets">,
@@ -209,12 +198,21 @@ export function relevantPrefixes(
   );
 }
 
-/** The change that puts a node's record. */
 export function putNode(record: NodeRecord): ClusterChange {
   return { kind: "node", name: record.name, record };
 }
 
-/** The plan that answers and changes so much. */
+/** The change that makes a node the owner of a subnet, or the one that released it. */
+export function putSubnet(
+  state: "owned" | "released",
+  subnet: Prefix,
+  node: string,
+  sinceMs: number,
+): ClusterChange {
+  return { kind: "subnet", subnet, record: { state, node, sinceMs } };
+}
+
+/** A plan with this answer and these changes. */
 export function planned<T>(
   answer: T,
   changes: readonly ClusterChange[],
@@ -222,7 +220,12 @@ export function planned<T>(
   return { kind: "planned", answer, changes };
 }
 
-/** The record of a node of which nothing but its name is known. */
+/** A plan that is refused as another one, and changes nothing. */
+export function checkOnly(plan: ClusterPlan<unknown>): ClusterPlan<undefined> {
+  return plan.kind === "refused" ? plan : planned(undefined, []);
+}
+
+/** The record of a node of which only the name is known. */
 export function createNode(name: string, nowMs: number): NodeRecord {
   return {
     name,
@@ -240,7 +243,7 @@ function chooseSlice(
   slices: NetworkSlices,
   node: NodeRecord,
 ): Prefix | undefined {
-  // Its own prefixes count, although nobody knows of them yet.
+  // The node's own prefixes count before its record is written.
   const findConflict = (slice: Prefix) =>
     state.conflictWith(slice) ??
       node.localPrefixes.find((local) => overlaps(local.prefix, slice));
@@ -283,7 +286,7 @@ function refuseNoSlice(state: ClusterState, subnet: Prefix): Refusal {
   );
 }
 
-/** All that may change of a node's record. */
+/** Everything in a node's record that may change, as text. */
 function formatNode(node: NodeRecord): string {
   return JSON.stringify([
     node.instanceId,

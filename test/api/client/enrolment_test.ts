@@ -62,7 +62,7 @@ async function withCluster(
   own.start();
   opened.defer(() => own.stop());
   await waitFor("its certificate", () => own.material !== undefined);
-  const host = { requireIdentity: () => registry } as Partial<RegistryHost>;
+  const host = { requireAuthority: () => registry } as Partial<RegistryHost>;
   const server = createRpcServer({
     routes: (router) =>
       router.service(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import {
-  planOwners,
+  planReserveForOwners,
   refuseNewSubnets,
 } from "../../../src/registry/plan/restore_grace.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
@@ -47,7 +47,7 @@ Deno.test("refuseNewSubnets() lets nodes keep what they have, and gives nobody m
   }
 });
 
-Deno.test("planOwners() keeps what is free for who had it, and leaves the rest", () => {
+Deno.test("planReserveForOwners() keeps what is free for who had it, and leaves the rest", () => {
   const cluster = new Cluster(["10.0.0.0/24", 26]);
   for (const node of ["a", "b", "c"]) cluster.claim(node);
   cluster.release("b");
@@ -58,7 +58,10 @@ Deno.test("planOwners() keeps what is free for who had it, and leaves the rest",
     ["new", "10.0.0.192/26"],
     ["stray", "192.0.2.0/26"],
   ].map(([node, cidr]) => ({ node: node!, subnet: parsePrefix(cidr!) }));
-  const plan = planOwners(cluster.state, owners, { by: "c", nowMs: 7 });
+  const plan = planReserveForOwners(cluster.state, owners, {
+    by: "c",
+    nowMs: 7,
+  });
   assert.equal(plan.kind, "planned");
   const reason = (node: string) =>
     `${node} had it before the registry was restored, says c`;
