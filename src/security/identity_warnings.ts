@@ -48,7 +48,7 @@ export function identityWarnings(
       nowMs,
     });
     const isRenewable = !signsItself && !isRefused &&
-      shown.kind === "refused" && shown.ended !== undefined;
+      shown.kind === "refused" && shown.expired !== undefined;
     return [
       `${notAccepted}: ${fault}${why}${
         isRenewable ? `; ${RENEWS_ITSELF}` : wayOut

@@ -44,7 +44,7 @@ export interface NodeMaterial {
  */
 export class NodeIdentity implements Certified {
   /** Who has no certificate may prove a join token. */
-  readonly acceptsNewcomers = true;
+  readonly acceptsAnonymous = true;
   readonly #options: NodeIdentityOptions;
   readonly #keeper: CertificateKeeper;
   readonly #listeners = new Set<() => void>();

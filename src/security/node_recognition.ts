@@ -13,7 +13,7 @@ export type PeerRecognition =
   | {
     readonly kind: "refused";
     readonly why: string;
-    readonly ended?: PeerIdentity;
+    readonly expired?: PeerIdentity;
   };
 
 /** Tells who has shown a certificate of this cluster. It leans on nothing that TLS has found. */
@@ -47,7 +47,7 @@ export function recognizePeer(
     if (!(error instanceof NetError)) throw error;
     // Those whose authority is not trusted now have to come in anew.
     const trusted = trustedAt(authorities, nowMs);
-    const ended = usage === "client" &&
+    const expired = usage === "client" &&
       findEnded(
         der,
         nowMs,
@@ -56,7 +56,7 @@ export function recognizePeer(
     return {
       kind: "refused",
       why: error.message,
-      ...ended ? { ended } : {},
+      ...expired ? { expired } : {},
     };
   }
 }

@@ -33,7 +33,7 @@ type OperatorState = IdentityState & { readonly certificate: OwnCertificate };
 export class OperatorIdentity {
   /** In the order to try them in. */
   readonly urls: readonly string[];
-  readonly acceptsNewcomers = false;
+  readonly acceptsAnonymous = false;
   readonly #options: OperatorIdentityOptions;
   #state: OperatorState;
   readonly #onChange = new Set<() => void>();

@@ -33,7 +33,7 @@ const SLOW = 25;
 
 const LIMITS: Partial<RpcLimits> = {
   ...{ headerTimeoutMs: 1000, requestTimeoutMs: 1000 },
-  ...{ recheckIntervalMs: 200, maxNewcomerMs: 3000 },
+  ...{ recheckIntervalMs: 200, maxAnonymousMs: 3000 },
 };
 
 /** What stands in the line of attacked_server_main.ts. */
@@ -46,8 +46,8 @@ interface AttackedServer {
 }
 
 /** How an attacker comes. */
-type Way = "plain" | "newcomer" | "member";
-const WAYS: readonly Way[] = ["plain", "newcomer", "member"];
+type Way = "plain" | "anonymous" | "member";
+const WAYS: readonly Way[] = ["plain", "anonymous", "member"];
 
 /** Runs a server beside a good client, and checks that both are well in the end. */
 async function withAttackedServer(
@@ -241,8 +241,8 @@ Deno.test("clients that send slowly are cut off, over TLS and in plain text", as
     const attacks = WAYS.flatMap((way) =>
       Object.entries(SLOWLY).map(async ([name, send]) => {
         const startedAt = performance.now();
-        // Fewer than a newcomer may have, all kinds together.
-        const count = way === "newcomer" ? 5 : SLOW;
+        // Fewer than an anonymous client may have, all kinds together.
+        const count = way === "anonymous" ? 5 : SLOW;
         await Promise.all(Array.from({ length: count }, async () => {
           const { socket, closed } = await dial(server, way);
           await send(socket, closed);

@@ -88,14 +88,14 @@ class SteadyOperator {
 type Row = readonly [
   what: string,
   options: Pick<ManyOptions, "from" | "each" | "starts"> & {
-    readonly as?: "newcomer" | "member";
+    readonly as?: "anonymous" | "member";
   },
   atMost: number,
   /** Whether they stay until they are cut off. */
   end?: "cut off",
 ];
 
-const { maxConnectionsPerAddress, maxConnectionsPerNewcomer } = DEFAULT_LIMITS;
+const { maxConnectionsPerAddress, maxConnectionsPerAnonymous } = DEFAULT_LIMITS;
 const { maxConnectionsPerIdentity } = DEFAULT_LIMITS;
 const ROWS: readonly Row[] = [
   [
@@ -111,13 +111,13 @@ const ROWS: readonly Row[] = [
   ],
   [
     "from one address, without a certificate",
-    { from: STRANGERS.slice(0, 1), each: 200, starts: [""], as: "newcomer" },
-    maxConnectionsPerNewcomer,
+    { from: STRANGERS.slice(0, 1), each: 200, starts: [""], as: "anonymous" },
+    maxConnectionsPerAnonymous,
   ],
   [
     "from many addresses, without a certificate",
-    { from: STRANGERS, each: 40, starts: ["", "PRI"], as: "newcomer" },
-    STRANGERS.length * maxConnectionsPerNewcomer,
+    { from: STRANGERS, each: 40, starts: ["", "PRI"], as: "anonymous" },
+    STRANGERS.length * maxConnectionsPerAnonymous,
   ],
   [
     "from many addresses, of one identity",
@@ -139,7 +139,7 @@ Deno.test("ten thousand connections to the TLS port leave others as they are", (
       enrolWithin(namespace, { socketPath, url: URL_OF_AGENT, role, dir });
     const operator = await enrol("operator");
     const member = await enrol("readonly");
-    const newcomer = { caPath: member.caPath };
+    const anonymous = { caPath: member.caPath };
     const connect = (kind: string) =>
       createClientWithin(namespace, kind, {
         ...{ url: URL_OF_AGENT, serverName: "node1", tls: operator },
@@ -153,7 +153,7 @@ Deno.test("ten thousand connections to the TLS port leave others as they are", (
       await t.step(what, async () => {
         await using connections = new ManyConnections(namespace, {
           ...{ host: HOST, port: PORT, ...options },
-          ...as && { tls: as === "member" ? member : newcomer },
+          ...as && { tls: as === "member" ? member : anonymous },
         });
         // A client has done its part of the handshake before it is refused.
         const { made, open } = await waitFor(

@@ -34,7 +34,7 @@ import { withTempDir } from "./temp_dir.ts";
 /** Credentials of a cluster's own authority, which a test changes as it likes. */
 export class TestCredentials implements TlsCredentials {
   readonly place = "a test";
-  readonly acceptsNewcomers: boolean = true;
+  readonly acceptsAnonymous: boolean = true;
   #material: TlsMaterial | undefined;
   #trust: Trust;
   readonly #listeners = new Set<() => void>();

@@ -3,44 +3,47 @@ import { getLogger } from "@logtape/logtape";
 import type { AuditLog, AuditRecord } from "../../audit/audit.ts";
 import type { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
-import { type Caller, formatCaller } from "./call_context.ts";
 import { fromConnectError, toConnectError } from "../messages/errors.ts";
-import { permissionOf, textOf } from "./permissions.ts";
+import { type Caller, formatCaller, textOf } from "./call_context.ts";
+import type { Permission } from "./permissions.ts";
 
-/** Refusals of one caller that are recorded at once, and then one so often, in ms. */
+/** How many failures of one caller are recorded at once; after that one in REFILL_MS. */
 const BURST = 20;
 const REFILL_MS = 1_000;
-/** Callers whose refusals are counted. */
+/** Callers whose failures are counted. */
 const MAX_COUNTED = 1_024;
-/** What needs no quotes in a record. */
+/** Text that a record shows without quotes. */
 const PLAIN = /^[\x21-\x7e]{1,80}$/;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** A call that is recorded. */
+/** A call to be recorded. */
 export interface RecordedCall {
   readonly method: DescMethod;
+  readonly permission: Permission;
   readonly request: object;
   readonly caller: Caller;
 }
 
-/** How many refusals of a caller may still be recorded. */
-interface Refused {
+type Result = Pick<AuditRecord, "outcome" | "message">;
+
+/** The failures of a caller that may still be recorded. */
+interface Allowance {
   left: number;
   atMs: number;
-  /** Refusals that were not recorded since the last that was. */
+  /** Failures that were left out since the last one that was recorded. */
   leftOut: number;
 }
 
 /**
- * Records calls that would change something, with what came of them. Who is
- * refused again and again does not fill the records: of those there is about
- * one a second, which says how many were left out.
+ * Records the calls that would change something, with their outcome. A caller
+ * that is refused again and again does not fill the audit: it gets about one
+ * record a second, which says how many were left out.
  */
 export class CallAudit {
   readonly #audit: AuditLog;
   readonly #now: () => number;
-  readonly #refused = new Map<string, Refused>();
+  readonly #allowances = new Map<string, Allowance>();
 
   constructor({ audit, now }: {
     readonly audit: AuditLog;
@@ -50,7 +53,7 @@ export class CallAudit {
     this.#now = now;
   }
 
-  /** Records a call that was answered. Resolves when the answer may go. */
+  /** Records a call that succeeded. Resolves when its answer may be sent. */
   done(call: RecordedCall): Promise<void> {
     return this.#record(call, { outcome: "ok", message: "" });
   }
@@ -60,93 +63,93 @@ export class CallAudit {
     const { code, message } = fromConnectError(
       toConnectError(error, call.method.name),
     );
-    if (isBounded(call.caller)) {
-      await this.#recordSome(call, { outcome: code, message });
-    } else {
-      await this.#record(call, { outcome: code, message });
-    }
+    const result = { outcome: code, message };
+    if (isBounded(call.caller)) await this.#recordSome(call, result);
+    else await this.#record(call, result);
   }
 
-  /** Records a call that was not let in. */
-  async refused(call: RecordedCall, refusal: NetError): Promise<void> {
-    const { code, message } = refusal;
+  /** Records a call that was refused. */
+  async refused(
+    call: RecordedCall,
+    { code, message }: NetError,
+  ): Promise<void> {
     await this.#recordSome(call, { outcome: code, message });
   }
 
   async #recordSome(call: RecordedCall, result: Result): Promise<void> {
-    const key = formatCaller(call.caller);
-    const counted = this.#countOf(key);
-    if (counted.left < 1) {
-      counted.leftOut++;
+    const name = formatCaller(call.caller);
+    const allowance = this.#allowanceOf(name);
+    if (allowance.left < 1) {
+      allowance.leftOut++;
       return;
     }
-    const { leftOut } = counted;
-    counted.left--;
-    counted.leftOut = 0;
+    const { leftOut } = allowance;
+    allowance.left--;
+    allowance.leftOut = 0;
     const message = leftOut === 0
       ? result.message
-      : `${result.message} (${leftOut} more of ${key} were not recorded)`;
+      : `${result.message} (${leftOut} more of ${name} were not recorded)`;
     await this.#record(call, { ...result, message }, false);
   }
 
-  #countOf(key: string): Refused {
+  #allowanceOf(name: string): Allowance {
     const nowMs = this.#now();
-    const known = this.#refused.get(key) ??
+    const known = this.#allowances.get(name) ??
       { left: BURST, atMs: nowMs, leftOut: 0 };
     const gained = Math.max(0, nowMs - known.atMs) / REFILL_MS;
     known.left = Math.min(BURST, known.left + gained);
     known.atMs = nowMs;
-    this.#refused.delete(key);
-    this.#refused.set(key, known);
-    for (const oldest of this.#refused.keys()) {
-      if (this.#refused.size <= MAX_COUNTED) break;
-      this.#refused.delete(oldest);
+    this.#allowances.delete(name);
+    this.#allowances.set(name, known);
+    for (const oldest of this.#allowances.keys()) {
+      if (this.#allowances.size <= MAX_COUNTED) break;
+      this.#allowances.delete(oldest);
     }
     return known;
   }
 
   async #record(
-    { method, request, caller }: RecordedCall,
+    { method, permission, request, caller }: RecordedCall,
     { outcome, message }: Result,
-    isDurable = !permissionOf(method).isFrequent,
+    isDurable = !permission.isFrequent,
   ): Promise<void> {
     const record: AuditRecord = {
       atMs: this.#now(),
       caller: formatCaller(caller),
       from: "address" in caller ? caller.address : "",
       call: method.name,
-      subject: describeSubject(method, request),
+      subject: describeSubject(permission, request),
       outcome,
       message,
     };
     try {
       const kept = this.#audit.record(record, { isDurable });
       if (isDurable) await kept;
-      else kept.catch((error) => complain(record, error));
+      else kept.catch((error) => logUnrecorded(record, error));
     } catch (error) {
-      complain(record, error);
+      logUnrecorded(record, error);
     }
   }
 }
 
-/** Whether a caller could push out what others did by failing again and again: all but operators and this host. */
+/** Whether a caller's failures are limited, so that they push out nobody else's records: all but operators and this host. */
 function isBounded(caller: Caller): boolean {
-  return caller.kind === "newcomer" || caller.kind === "refused" ||
+  return caller.kind === "anonymous" || caller.kind === "refused" ||
     caller.kind === "member" && caller.identity.role !== "operator";
 }
 
-type Result = Pick<AuditRecord, "outcome" | "message">;
-
-/** What has been done is done: it is not taken back because nobody will know. */
-function complain({ caller, call, subject }: AuditRecord, error: unknown) {
+/** The change stays made although its record is missing. */
+function logUnrecorded(
+  { caller, call, subject }: AuditRecord,
+  error: unknown,
+): void {
   log.error("Cannot record {call} of {subject} by {caller}: {error}", {
     ...{ call, subject, caller, error },
   });
 }
 
-function describeSubject(method: DescMethod, request: object): string {
-  return permissionOf(method).subject
-    .map((path) => textOf(request, path))
+function describeSubject({ subject }: Permission, request: object): string {
+  return subject.map((path) => textOf(request, path))
     .filter((text) => text !== "")
     .map((text) => PLAIN.test(text) ? text : quote(text))
     .join(" ");

@@ -8,44 +8,53 @@ import { quote } from "../../net/address.ts";
 import type { PeerIdentity } from "../../security/pki/identity.ts";
 import type { ClientShare } from "../limits/clients.ts";
 
-/** Who calls: known by the way the call came, never by what it says. */
+/** The caller, as the connection shows it: never what a request says. */
 export type Caller =
   /** A user of this host whom the socket's mode lets in. */
   | { readonly kind: "socket" }
-  /** Anybody on this host, in plain text. */
+  /** Any user of this host, in plain text. */
   | { readonly kind: "loopback"; readonly address: string }
   /** Anybody, in plain text: `--insecure`. */
   | { readonly kind: "plain"; readonly address: string }
   /** Over TLS, without a certificate: a host that is about to join. */
-  | { readonly kind: "newcomer"; readonly address: string }
-  /** Over TLS, with a certificate that holds. */
+  | { readonly kind: "anonymous"; readonly address: string }
+  /** Over TLS, with a valid certificate. */
   | {
     readonly kind: "member";
     readonly identity: PeerIdentity;
     readonly address: string;
   }
-  /** Over TLS, with a certificate that does not hold. */
+  /** Over TLS, with a certificate that is not valid. */
   | {
     readonly kind: "refused";
-    /** What is wrong, as a sentence. */
+    /** The reason, as a sentence. */
     readonly why: string;
-    /** Who it was, where the certificate has only ended. */
-    readonly ended?: PeerIdentity;
+    /** The identity of a certificate whose only fault is that it has expired. */
+    readonly expired?: PeerIdentity;
     readonly address: string;
   };
 
-const NOBODY: Caller = {
+const UNKNOWN: Caller = {
   kind: "refused",
   why: "Cannot tell who calls",
   address: "",
 };
 
-/** Where a call's context has its caller. */
-export const CALLER: ContextKey<Caller> = createContextKey<Caller>(NOBODY, {
-  description: "who calls",
+/** The key of the caller in a call's context. */
+export const CALLER: ContextKey<Caller> = createContextKey<Caller>(UNKNOWN, {
+  description: "caller",
 });
 
-/** Who makes a call. */
+/**
+ * The key of the fingerprint (`fingerprintOf`) of the certificate that the
+ * server showed on the call's connection. Empty in plain text.
+ */
+export const SERVER_FINGERPRINT: ContextKey<string> = createContextKey<string>(
+  "",
+  { description: "fingerprint of the server's certificate" },
+);
+
+/** The caller of a call. */
 export function callerOf(
   { values }: { readonly values: ContextValues },
 ): Caller {
@@ -66,26 +75,17 @@ export function describeCaller(caller: Caller): string {
   return `${role} ${quote(name)}`;
 }
 
-/**
- * Where a call's context has the fingerprint of the certificate that this end
- * of its connection has shown: `fingerprintOf` its DER. Empty in plain text.
- */
-export const SERVER_FINGERPRINT: ContextKey<string> = createContextKey<string>(
-  "",
-  { description: "fingerprint of the server's certificate" },
-);
-
 /** A connection that a server has accepted. */
 export interface Connection {
-  /** Who is at the other end, as of now: certificates are looked at again. */
+  /** The caller as of now: certificates are checked again while a connection lasts. */
   readonly caller: Caller;
-  /** Of the certificate that the client was shown; empty without TLS. */
+  /** Fingerprint of the certificate that the server showed; empty without TLS. */
   readonly serverFingerprint: string;
-  /** What its client has of the server; undefined where that has no limits. */
+  /** What the client uses of the server; undefined for a client without limits. */
   readonly share: ClientShare | undefined;
 }
 
-/** What stands in where it is not known which connection a call came on. */
+/** Stands in for a connection that is not known any more. */
 export const LOST_CONNECTION: Connection = {
   caller: CALLER.defaultValue,
   serverFingerprint: "",
@@ -93,9 +93,8 @@ export const LOST_CONNECTION: Connection = {
 };
 
 /**
- * The values that come with a call: those of its connection, and what is set
- * besides. There is one a call: it costs no more than itself until something
- * is set.
+ * The values of a call's context: those of its connection, and what is set
+ * besides. There is one for each call, so it allocates nothing until then.
  */
 export class CallValues implements ContextValues {
   readonly #connection: Connection;
@@ -128,25 +127,24 @@ export class CallValues implements ContextValues {
   }
 }
 
-const log = getLogger(["stellar-net", "rpc"]);
-
-/** Takes something back. */
 type Undo = () => Promise<unknown>;
 
 const UNDO: ContextKey<Undo | undefined> = createContextKey<Undo | undefined>(
   undefined,
-  { description: "what to do when the answer of a call is not delivered" },
+  { description: "undoes a call whose answer is not delivered" },
 );
 
+const log = getLogger(["stellar-net", "rpc"]);
+
 /**
- * Has something taken back when the answer of a call does not reach its
- * caller: when the connection is gone before, or the answer cannot be sent.
+ * Registers what undoes a call if its answer does not reach the caller: the
+ * connection is gone, or the answer cannot be sent.
  */
 export function undoUnlessDelivered(values: ContextValues, undo: Undo): void {
   values.set(UNDO, undo);
 }
 
-/** Takes back what a call has asked for, because its answer was not delivered. */
+/** Undoes a call whose answer was not delivered. */
 export async function undoUndelivered(
   values: ContextValues | undefined,
 ): Promise<void> {
@@ -156,11 +154,22 @@ export async function undoUndelivered(
   try {
     await undo();
   } catch (error) {
-    log.warn(
-      "Cannot take back what an answer that was not delivered gave: {error}",
-      {
-        error,
-      },
-    );
+    log.warn("Cannot undo a call whose answer was not delivered: {error}", {
+      error,
+    });
   }
+}
+
+/**
+ * A text field of a request; empty where there is none.
+ *
+ * @param path local names of fields, with dots between them: `owner.containerId`
+ */
+export function textOf(request: object, path: string): string {
+  let value: unknown = request;
+  for (const name of path.split(".")) {
+    if (typeof value !== "object" || value === null) return "";
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return typeof value === "string" ? value : "";
 }

@@ -64,7 +64,7 @@ export async function enrol(
   signal: AbortSignal,
 ): Promise<Credentials> {
   const { token, name, roles, signingRequest, addresses } = order;
-  const credentials = new NewcomerCredentials(
+  const credentials = new JoiningCredentials(
     await contact(url, order, signal),
   );
   const transport = createRpcTransport({ url }, {
@@ -247,9 +247,9 @@ function damaged(cause: RangeError): NetError {
  * What a newcomer shows, which is nothing, and knows a server by: the
  * authority that its token names. All connections have to be to the one server.
  */
-export class NewcomerCredentials implements TlsCredentials {
+export class JoiningCredentials implements TlsCredentials {
   readonly material: TlsMaterial;
-  readonly acceptsNewcomers = false;
+  readonly acceptsAnonymous = false;
   readonly place = "";
   readonly #clusterId: string;
   #serverFingerprint = "";

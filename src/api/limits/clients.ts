@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import type { RpcLimits } from "./limits.ts";
 
 /** What a client is known by: see {@linkcode ClientLimits}. */
-export type ClientKind = "address" | "identity" | "newcomer";
+export type ClientKind = "address" | "identity" | "anonymous";
 
 /** What one client may have at once. */
 interface ShareLimits {
@@ -77,10 +77,10 @@ export class ClientShare {
 export class ClientLimits {
   readonly #shares = new Map<string, ClientShare>();
   readonly #limits: Readonly<Record<ClientKind, ShareLimits>>;
-  readonly #maxNewcomers: number;
+  readonly #maxAnonymousConnections: number;
   readonly #refusals: Refusals;
   /** Connections of newcomers. */
-  #newcomers = 0;
+  #anonymous = 0;
 
   constructor(limits: RpcLimits, refusals: Refusals) {
     const { maxCallsPerClient: calls, maxReceivedBytesPerClient: bytes } =
@@ -88,13 +88,13 @@ export class ClientLimits {
     this.#limits = {
       address: { connections: limits.maxConnectionsPerAddress, calls, bytes },
       identity: { connections: limits.maxConnectionsPerIdentity, calls, bytes },
-      newcomer: {
-        connections: limits.maxConnectionsPerNewcomer,
-        calls: limits.maxCallsPerNewcomer,
-        bytes: limits.maxReceivedBytesPerNewcomer,
+      anonymous: {
+        connections: limits.maxConnectionsPerAnonymous,
+        calls: limits.maxCallsPerAnonymous,
+        bytes: limits.maxReceivedBytesPerAnonymous,
       },
     };
-    this.#maxNewcomers = limits.maxNewcomers;
+    this.#maxAnonymousConnections = limits.maxAnonymousConnections;
     this.#refusals = refusals;
   }
 
@@ -119,7 +119,7 @@ export class ClientLimits {
       this.#refusals.report({ from: name, why });
       return undefined;
     }
-    if (kind === "newcomer") this.#newcomers++;
+    if (kind === "anonymous") this.#anonymous++;
     share.connections++;
     this.#shares.set(key, share);
     return share;
@@ -127,7 +127,7 @@ export class ClientLimits {
 
   /** Takes a connection out that was counted. */
   leave(kind: ClientKind, share: ClientShare): void {
-    if (kind === "newcomer") this.#newcomers--;
+    if (kind === "anonymous") this.#anonymous--;
     share.connections--;
     if (share.connections === 0) this.#shares.delete(`${kind} ${share.name}`);
   }
@@ -138,14 +138,15 @@ export class ClientLimits {
     { connections }: ClientShare,
   ): string | undefined {
     const most = this.#limits[kind].connections;
-    const without = kind === "newcomer"
+    const without = kind === "anonymous"
       ? " without a certificate that holds"
       : "";
     if (connections >= most) {
       return `it has ${most} connections${without}, as many as it may`;
     }
-    return kind === "newcomer" && this.#newcomers >= this.#maxNewcomers
-      ? `there are ${this.#maxNewcomers} connections${without}, as many as there may be`
+    return kind === "anonymous" &&
+        this.#anonymous >= this.#maxAnonymousConnections
+      ? `there are ${this.#maxAnonymousConnections} connections${without}, as many as there may be`
       : undefined;
   }
 }

@@ -15,17 +15,17 @@ export interface RpcLimits {
   /** Connections at once of one identity, over TLS; more are closed as they come. */
   readonly maxConnectionsPerIdentity: number;
   /** Connections at once from one address over TLS without a certificate that holds; more are closed as they come. */
-  readonly maxConnectionsPerNewcomer: number;
+  readonly maxConnectionsPerAnonymous: number;
   /** The same of all addresses together: others still find room. */
-  readonly maxNewcomers: number;
+  readonly maxAnonymousConnections: number;
   /** Calls at once of one identity, or of one address without; more are RESOURCE_EXHAUSTED. */
   readonly maxCallsPerClient: number;
   /** The same over TLS without a certificate that holds. */
-  readonly maxCallsPerNewcomer: number;
+  readonly maxCallsPerAnonymous: number;
   /** Requests that are being received of one identity, or of one address without; more is RESOURCE_EXHAUSTED. */
   readonly maxReceivedBytesPerClient: number;
   /** The same over TLS without a certificate that holds. */
-  readonly maxReceivedBytesPerNewcomer: number;
+  readonly maxReceivedBytesPerAnonymous: number;
   /** PING frames in a second on one HTTP/2 connection, which with more ends. Some clients send one a call. */
   readonly maxPingsPerSecond: number;
   /** SETTINGS frames in a second on one HTTP/2 connection, which with more ends. */
@@ -41,7 +41,7 @@ export interface RpcLimits {
   /** How long a connection may last at most after its certificate has ended. */
   readonly recheckIntervalMs: number;
   /** How long a connection may last over TLS without a certificate that holds. */
-  readonly maxNewcomerMs: number;
+  readonly maxAnonymousMs: number;
 }
 
 /** What holds where nothing else is said. */
@@ -53,12 +53,12 @@ export const DEFAULT_LIMITS: RpcLimits = {
   maxConnections: 16_384,
   maxConnectionsPerAddress: 512,
   maxConnectionsPerIdentity: 256,
-  maxConnectionsPerNewcomer: 32,
-  maxNewcomers: 1024,
+  maxConnectionsPerAnonymous: 32,
+  maxAnonymousConnections: 1024,
   maxCallsPerClient: 1024,
-  maxCallsPerNewcomer: 16,
+  maxCallsPerAnonymous: 16,
   maxReceivedBytesPerClient: 16 * 1024 * 1024,
-  maxReceivedBytesPerNewcomer: 1024 * 1024,
+  maxReceivedBytesPerAnonymous: 1024 * 1024,
   maxPingsPerSecond: 10_000,
   maxSettingsPerSecond: 100,
   headerTimeoutMs: 10_000,
@@ -66,5 +66,5 @@ export const DEFAULT_LIMITS: RpcLimits = {
   keepAliveTimeoutMs: 60_000,
   maxDeadlineMs: 300_000,
   recheckIntervalMs: 5_000,
-  maxNewcomerMs: 60_000,
+  maxAnonymousMs: 60_000,
 };

@@ -16,7 +16,7 @@ import {
 } from "../access/call_context.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import { encodeGrpcMessage } from "./envelope.ts";
+import { encodeGrpcMessage } from "./grpc.ts";
 import type { Monitor } from "./monitor.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];

@@ -1,9 +1,12 @@
 import {
-  constants,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
-import { create, type DescMethod, type DescService } from "@bufbuild/protobuf";
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -14,8 +17,16 @@ import {
   type HandlerContext,
   type MethodImplSpec,
 } from "@connectrpc/connect";
-import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
+import {
+  parseTimeout,
+  setTrailerStatus,
+} from "@connectrpc/connect/protocol-grpc";
 import { getLogger } from "@logtape/logtape";
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import {
   CallValues,
   type Connection,
@@ -25,14 +36,6 @@ import type { ClientShare } from "../limits/clients.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { Answer, type CallObservers } from "./call.ts";
-import {
-  entries,
-  ENVELOPE_HEADER_BYTES,
-  formatGrpcStatus,
-  joinEnvelope,
-  splitEnvelope,
-  toHeaders,
-} from "./envelope.ts";
 
 /** A unary method and what implements it. */
 type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
@@ -343,4 +346,114 @@ class GrpcCall implements HandlerContext, InFlightCall {
       ...entries(this.#responseHeader),
     };
   }
+}
+
+/** Header fields as node:http2 sends them. */
+export function entries(headers: Headers | undefined): Record<string, string> {
+  return headers ? Object.fromEntries(headers) : {};
+}
+
+/** A request's header fields, without HTTP/2's own. */
+export function toHeaders(headers: IncomingHttpHeaders): Headers {
+  const result = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":")) continue;
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== undefined) result.append(name, item);
+    }
+  }
+  return result;
+}
+
+/** The status fields of a failed gRPC call, by their names. */
+export function formatGrpcStatus(error: ConnectError): Record<string, string> {
+  return {
+    ...Object.fromEntries(setTrailerStatus(new Headers(), error)),
+    "grpc-message": encodeGrpcMessage(error.rawMessage),
+  };
+}
+
+/**
+ * Percent-encodes a message for the grpc-message field: percent signs and what
+ * is not printable ASCII, and no more, because grpc-js decodes no more (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+ */
+export function encodeGrpcMessage(message: string): string {
+  return message.toWellFormed().replace(
+    /[^\x20-\x24\x26-\x7e]+/g,
+    encodeURIComponent,
+  );
+}
+
+/** One byte of flags and four of length precede a message. */
+export const ENVELOPE_HEADER_BYTES = 5;
+
+/**
+ * Reads the one message of a unary request, which is not compressed
+ * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+ *
+ * @throws {ConnectError} INVALID_ARGUMENT
+ */
+export function splitEnvelope<T extends DescMessage>(
+  schema: T,
+  chunks: readonly Uint8Array[],
+): MessageShape<T> {
+  const bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
+  if (bytes.length === 0) {
+    throw protocolError("missing input message for unary method");
+  }
+  if (bytes.length < ENVELOPE_HEADER_BYTES) {
+    throw protocolError("incomplete envelope");
+  }
+  const view = new DataView(
+    bytes.buffer,
+    bytes.byteOffset,
+    ENVELOPE_HEADER_BYTES,
+  );
+  const length = view.getUint32(1);
+  const received = bytes.length - ENVELOPE_HEADER_BYTES;
+  if (view.getUint8(0) !== 0) {
+    throw protocolError("received compressed envelope without an encoding");
+  }
+  if (received < length) {
+    throw protocolError(`promised ${length} bytes, received ${received}`);
+  }
+  if (received > length) {
+    throw protocolError("received extra input message for unary method");
+  }
+  try {
+    return fromBinary(schema, bytes.subarray(ENVELOPE_HEADER_BYTES));
+  } catch (error) {
+    throw new ConnectError(
+      `Cannot read ${schema.typeName}: ${(error as Error).message}`,
+      Code.InvalidArgument,
+    );
+  }
+}
+
+/** Writes a message with its envelope. */
+export function joinEnvelope<T extends DescMessage>(
+  schema: T,
+  message: MessageShape<T>,
+): Uint8Array {
+  const bytes = toBinary(schema, message);
+  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + bytes.length);
+  new DataView(envelope.buffer).setUint32(1, bytes.length);
+  envelope.set(bytes, ENVELOPE_HEADER_BYTES);
+  return envelope;
+}
+
+function protocolError(what: string): ConnectError {
+  return new ConnectError(`protocol error: ${what}`, Code.InvalidArgument);
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(
+    chunks.reduce((sum, chunk) => sum + chunk.length, 0),
+  );
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
 }

@@ -142,7 +142,7 @@ function formatConditions(conditions: readonly Condition[]): Page {
 /** What those are told who have to show a certificate first. */
 function refusePage(caller: Caller): Page | undefined {
   switch (caller.kind) {
-    case "newcomer":
+    case "anonymous":
       return plain(
         401,
         "This takes a certificate of the cluster; --metrics serves it without",

@@ -135,7 +135,7 @@ export function createIdentity(
 function holderOf(context: HandlerContext): PeerIdentity {
   const caller = callerOf(context);
   if (caller.kind === "member") return caller.identity;
-  if (caller.kind === "refused" && caller.ended) return caller.ended;
+  if (caller.kind === "refused" && caller.expired) return caller.expired;
   throw new NetError(
     "unauthenticated",
     caller.kind === "refused"

@@ -1,23 +1,37 @@
-import type { DescMethod } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type {
+  DescMessage,
+  DescMethod,
+  DescService,
+  Message,
+} from "@bufbuild/protobuf";
+import type {
+  ConnectRouter,
+  HandlerContext,
+  ServiceImpl,
+  Transport,
+} from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { AuditLog } from "../../audit/audit.ts";
-import type { Doctor } from "../../doctor/doctor.ts";
-import type { HostController } from "../../host/controller.ts";
 import { NetError } from "../../base/error.ts";
+import type { Doctor } from "../../doctor/doctor.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
+import type { HostController } from "../../host/controller.ts";
+import { quote } from "../../net/address.ts";
 import { authorizing } from "../access/authorize.ts";
-import { type ForwardedCall, forwarding } from "./forward.ts";
+import { callerOf, describeCaller } from "../access/call_context.ts";
+import { allowsNode } from "../access/authorize.ts";
+import { permissionOf } from "../access/permissions.ts";
+import { ASK_HEADER } from "../client/operator_transport.ts";
+import type { Peer, Peers } from "../client/peers.ts";
 import { createAgent, type ProcessInfo } from "./agent.ts";
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
 import { createJoinedRegistry, createRegistry } from "./registry.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
-import type { Peer, Peers } from "../client/peers.ts";
 
 /** What an agent's services work with. */
 export interface RoutesOptions {
@@ -145,4 +159,167 @@ function nodeOf(request: object): string {
   return "node" in request && typeof request.node === "string"
     ? request.node
     : "";
+}
+
+/** Tells that a call was sent on by another agent, and by which. */
+const FORWARDED_HEADER = "stellar-net-forwarded-by";
+/** How long a call that is sent on may take where its caller does not say, in ms. */
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** A call, as far as it decides who answers it. */
+export interface ForwardedCall {
+  readonly method: DescMethod;
+  /** Of the method's input. */
+  readonly request: Message;
+}
+
+/** Where calls go. */
+export interface ForwardOptions {
+  /** Name of this agent's node. */
+  readonly node: string;
+  /** The agent that answers a call; undefined for this one. */
+  readonly to: (call: ForwardedCall) => Promise<Peer | undefined>;
+}
+
+type Handler = (request: Message, context: HandlerContext) => unknown;
+
+/**
+ * A service whose calls are answered by this agent or sent on to another: once,
+ * with the deadline of their caller, and with the rights of this agent's node.
+ * Who has shown a certificate is sent on where that is enough alone, and
+ * otherwise told whom to ask: their rights cannot be handed on.
+ *
+ * @param here what this agent answers itself; of what is missing everything is sent on
+ */
+export function forwarding<S extends DescService>(
+  service: S,
+  here: Partial<ServiceImpl<S>>,
+  options: ForwardOptions,
+): ServiceImpl<S> {
+  const handlers = here as Readonly<Record<string, Handler | undefined>>;
+  const methods = Object.values(service.method).map((method) => {
+    const own = handlers[method.localName];
+    const handler = method.methodKind === "unary"
+      ? forwardUnary(method, own, options)
+      : forwardStream(method, own, options);
+    return [method.localName, handler];
+  });
+  return Object.fromEntries(methods) as ServiceImpl<S>;
+}
+
+function forwardUnary(
+  method: DescMethod,
+  own: Handler | undefined,
+  options: ForwardOptions,
+): Handler {
+  return async (request, context) => {
+    const peer = await find(method, request, { own, options, context });
+    if (!peer) return await own!(request, context);
+    const { transport } = peer;
+    const response = await transport.unary(
+      method as Parameters<Transport["unary"]>[0],
+      context.signal,
+      timeLeftMs(context) ?? DEFAULT_TIMEOUT_MS,
+      { [FORWARDED_HEADER]: options.node },
+      request,
+    );
+    return response.message;
+  };
+}
+
+function forwardStream(
+  method: DescMethod,
+  own: Handler | undefined,
+  options: ForwardOptions,
+): Handler {
+  return async function* (request, context) {
+    const peer = await find(method, request, { own, options, context });
+    if (!peer) {
+      yield* own!(request, context) as AsyncIterable<Message>;
+      return;
+    }
+    const response = await peer.transport.stream<DescMessage, DescMessage>(
+      method as Parameters<Transport["stream"]>[0],
+      context.signal,
+      timeLeftMs(context),
+      { [FORWARDED_HEADER]: options.node },
+      once(request),
+    );
+    yield* response.message;
+  };
+}
+
+/**
+ * How long a call may still take, in whole ms: the protocols know no parts of
+ * one. Undefined where its caller has not said. The library finds it by the
+ * clock, which may be set meanwhile, and ends the call by a timer.
+ */
+function timeLeftMs({ signal, timeoutMs }: HandlerContext): number | undefined {
+  const ms = timeoutMs();
+  if (ms === undefined || ms <= 0 && !signal.aborted) return undefined;
+  return Math.ceil(ms);
+}
+
+async function find(
+  method: DescMethod,
+  request: Message,
+  call: {
+    readonly own: Handler | undefined;
+    readonly options: ForwardOptions;
+    readonly context: HandlerContext;
+  },
+): Promise<Peer | undefined> {
+  const { own, options, context } = call;
+  const peer = await options.to({ method, request });
+  if (!peer) {
+    if (own) return undefined;
+    throw new NetError(
+      "internal",
+      `Cannot answer ${method.name}: it is answered nowhere`,
+    );
+  }
+  const by = context.requestHeader.get(FORWARDED_HEADER);
+  if (by === null) {
+    checkRights({ method, request }, { ...call, peer });
+    return peer;
+  }
+  throw new NetError(
+    "unavailable",
+    `Cannot answer ${method.name} on node "${options.node}": node ${
+      quote(by)
+    } takes it for this one's; the cluster is changing, try again`,
+  );
+}
+
+/**
+ * @throws {NetError} `permission_denied` where this agent's node has not the
+ * rights of a caller with a certificate, `unavailable` where it cannot speak
+ * for the caller at all
+ */
+function checkRights(
+  { method, request }: ForwardedCall,
+  { options, context, peer }: {
+    readonly options: ForwardOptions;
+    readonly context: HandlerContext;
+    readonly peer: Peer;
+  },
+): void {
+  const caller = callerOf(context);
+  const { node } = options;
+  const permission = permissionOf(method);
+  // A request that names no node is not about this one where it is sent on.
+  const mayAsk = !permission.isPersonal && (caller.kind !== "member" ||
+    allowsNode(permission, request, { node, self: "" }));
+  if (mayAsk) return;
+  context.responseHeader.set(ASK_HEADER, peer.url);
+  throw new NetError(
+    caller.kind === "member" ? "permission_denied" : "unavailable",
+    `Cannot send ${method.name} on for ${describeCaller(caller)}: node ${
+      quote(node)
+    } would ask ${peer.url} for itself; ask that agent yourself`,
+  );
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value;
 }

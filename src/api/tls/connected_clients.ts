@@ -18,7 +18,7 @@ const FULL_ROUND = 60;
 const log = getLogger(["stellar-net", "rpc"]);
 
 /** A client over TLS, for as long as its connection lasts. */
-export interface LiveClient {
+export interface ConnectedClient {
   readonly caller: Caller;
   /** What it has shown, if anything. */
   shown: ShownCertificate | undefined;
@@ -30,9 +30,9 @@ export interface LiveClient {
 }
 
 /** Options of live clients. */
-export interface LiveClientsOptions {
+export interface ConnectedClientsOptions {
   readonly credentials: TlsCredentials;
-  readonly limits: Pick<RpcLimits, "recheckIntervalMs" | "maxNewcomerMs">;
+  readonly limits: Pick<RpcLimits, "recheckIntervalMs" | "maxAnonymousMs">;
 }
 
 /**
@@ -41,29 +41,29 @@ export interface LiveClientsOptions {
  * whose certificate does not hold any more is cut off, and so is who has had
  * none for too long. To recognise one takes some milliseconds.
  */
-export class LiveClients {
+export class ConnectedClients {
   readonly #credentials: TlsCredentials;
-  readonly #limits: LiveClientsOptions["limits"];
-  readonly #clients = new Set<LiveClient>();
+  readonly #limits: ConnectedClientsOptions["limits"];
+  readonly #clients = new Set<ConnectedClient>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #stopFollowing: () => void;
   #isChecking = false;
   #isStale = false;
   #round = 0;
 
-  constructor({ credentials, limits }: LiveClientsOptions) {
+  constructor({ credentials, limits }: ConnectedClientsOptions) {
     this.#credentials = credentials;
     this.#limits = limits;
     this.#timer = setInterval(() => this.#tick(), limits.recheckIntervalMs);
     this.#stopFollowing = credentials.onChange(() => void this.#checkAll());
   }
 
-  add(client: LiveClient): void {
+  add(client: ConnectedClient): void {
     this.#clients.add(client);
   }
 
   /** Takes out a client whose connection has ended. */
-  delete(client: LiveClient): void {
+  delete(client: ConnectedClient): void {
     this.#clients.delete(client);
   }
 
@@ -104,8 +104,8 @@ export class LiveClients {
     }
   }
 
-  #checkDuration({ caller, sinceMs, end }: LiveClient): void {
-    if (performance.now() - sinceMs <= this.#limits.maxNewcomerMs) return;
+  #checkDuration({ caller, sinceMs, end }: ConnectedClient): void {
+    if (performance.now() - sinceMs <= this.#limits.maxAnonymousMs) return;
     log.debug("Cutting off {client}: {why}", {
       client: describeClient(caller),
       why: "it has had no certificate that holds for long enough",
@@ -113,14 +113,14 @@ export class LiveClients {
     end();
   }
 
-  #check(client: LiveClient): void {
+  #check(client: ConnectedClient): void {
     const { caller, shown } = client;
     if (!shown) return;
     const now = this.#lookAgain(client, shown);
     if (caller.kind === "member" && now.kind === "refused") {
       const properties = { client: describeClient(caller), why: now.why };
       // Who has renewed its certificate comes back with the new one.
-      if (now.ended) log.info("Cutting off {client}: {why}", properties);
+      if (now.expired) log.info("Cutting off {client}: {why}", properties);
       else log.warn("Cutting off {client}: {why}", properties);
       client.end();
     } else if (caller.kind === "refused" && now.kind === "member") {
@@ -131,7 +131,7 @@ export class LiveClients {
     }
   }
 
-  #lookAgain(client: LiveClient, shown: ShownCertificate): Recognition {
+  #lookAgain(client: ConnectedClient, shown: ShownCertificate): Recognition {
     try {
       return this.#recognize(client, shown);
     } catch (error) {
@@ -143,7 +143,7 @@ export class LiveClients {
     }
   }
 
-  #recognize(client: LiveClient, shown: ShownCertificate): Recognition {
+  #recognize(client: ConnectedClient, shown: ShownCertificate): Recognition {
     const { material } = this.#credentials;
     if (material && material.ca !== client.authorities) {
       client.shown = {

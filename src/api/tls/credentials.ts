@@ -26,7 +26,7 @@ export type Recognition =
     /** What is wrong, as a sentence. */
     readonly why: string;
     /** Who it was, where the certificate has only ended and may be renewed. */
-    readonly ended?: PeerIdentity;
+    readonly expired?: PeerIdentity;
   };
 
 /** What an agent or a client shows to others, and recognises them by. */
@@ -37,7 +37,7 @@ export interface TlsCredentials {
    * Whether a client without a certificate may call at all: to join. Otherwise
    * its handshake fails.
    */
-  readonly acceptsNewcomers: boolean;
+  readonly acceptsAnonymous: boolean;
   /** Where the authorities are that it trusts, for messages. Default `of this cluster`. */
   readonly trusts?: string;
   /** Where the certificate is, for messages: the path of a file. */

@@ -73,7 +73,7 @@ export class GivenCertificate implements TlsCredentials {
   }
 
   /** Who joins has a certificate of the operator's authority already. */
-  get acceptsNewcomers(): boolean {
+  get acceptsAnonymous(): boolean {
     return false;
   }
 

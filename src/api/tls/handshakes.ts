@@ -6,7 +6,7 @@ import { fingerprintOf } from "../../security/pki/fingerprint.ts";
 import type { Caller, Connection } from "../access/call_context.ts";
 import type { ClientKind, ClientLimits, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import { type LiveClient, LiveClients } from "./connected_clients.ts";
+import { type ConnectedClient, ConnectedClients } from "./connected_clients.ts";
 import type {
   ShownCertificate,
   TlsCredentials,
@@ -59,7 +59,7 @@ export interface TlsHandshakesOptions {
 export class TlsHandshakes {
   readonly #options: TlsHandshakesOptions;
   readonly #stopReloads: () => void;
-  readonly #live: LiveClients;
+  readonly #live: ConnectedClients;
   /** Undefined while there is no certificate to show. */
   #server: Server | undefined;
   #fingerprint = "";
@@ -73,7 +73,7 @@ export class TlsHandshakes {
   constructor(options: TlsHandshakesOptions) {
     const { credentials, limits } = options;
     this.#options = options;
-    this.#live = new LiveClients({ credentials, limits });
+    this.#live = new ConnectedClients({ credentials, limits });
     this.#takeUp();
     this.#stopReloads = credentials.onChange(() => this.#takeUp());
   }
@@ -124,7 +124,7 @@ export class TlsHandshakes {
     const server = createServer({
       ...{ cert, key, ca },
       requestCert: true,
-      rejectUnauthorized: !credentials.acceptsNewcomers,
+      rejectUnauthorized: !credentials.acceptsAnonymous,
       minVersion: "TLSv1.3",
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: limits.headerTimeoutMs,
@@ -160,14 +160,14 @@ export class TlsHandshakes {
     const { credentials, refusals } = this.#options;
     const { from } = arrival;
     const shown = this.#shownBy(socket);
-    if (!credentials.acceptsNewcomers && !shown?.isTrusted) {
+    if (!credentials.acceptsAnonymous && !shown?.isTrusted) {
       refusals.report({ from, why: UNVERIFIED });
       socket.destroy();
       return;
     }
     const caller = shown
       ? this.#recognize(shown, from)
-      : { kind: "newcomer", address: from } as const;
+      : { kind: "anonymous", address: from } as const;
     if (caller.kind === "refused") refusals.report({ from, why: caller.why });
     this.#admit(socket, { arrival, shown, caller });
   }
@@ -194,7 +194,7 @@ export class TlsHandshakes {
     const { clients, credentials, onSecure } = this.#options;
     const [kind, name]: readonly [ClientKind, string] = caller.kind === "member"
       ? ["identity", `${caller.identity.role} ${caller.identity.name}`]
-      : ["newcomer", arrival.from];
+      : ["anonymous", arrival.from];
     const share = clients.enter(kind, name);
     if (!share) {
       socket.destroy();
@@ -202,7 +202,7 @@ export class TlsHandshakes {
     }
     // Many hosts may come from one address.
     if (kind === "identity") arrival.onKnown();
-    const client: LiveClient = {
+    const client: ConnectedClient = {
       ...{ caller, shown },
       authorities: credentials.material?.ca ?? "",
       sinceMs: performance.now(),

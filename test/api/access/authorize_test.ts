@@ -37,7 +37,7 @@ function memberOf(role: Role, name: string): Caller {
 const NODE = memberOf("node", "host2");
 const OPERATOR = memberOf("operator", "alice");
 const READONLY = memberOf("readonly", "bob");
-const NEWCOMER: Caller = { kind: "newcomer", address: ADDRESS };
+const ANONYMOUS: Caller = { kind: "anonymous", address: ADDRESS };
 
 /** Keeps records in memory. */
 class FakeAudit implements AuditLog {
@@ -131,8 +131,8 @@ Deno.test("authorized() says what is missing, and to whom", async (t) => {
       '[permission_denied] Cannot call Leave: readonly "bob" may not, only an operator; use --identity with an operator\'s certificate (stellar-net token create --role operator)',
     ],
     [
-      "a newcomer",
-      NEWCOMER,
+      "an anonymous caller",
+      ANONYMOUS,
       ({ registry }) => registry.listNodes({}),
       "[unauthenticated] Cannot call ListNodes: the connection has no certificate; join with a token (--token-file), or show a certificate with --identity",
     ],
@@ -258,10 +258,10 @@ Deno.test("authorized() records changes, with who asked for them and what came o
       false,
     ],
     [
-      "a newcomer that was let in",
-      NEWCOMER,
+      "an anonymous caller that was let in",
+      ANONYMOUS,
       ({ identity }) => identity.finishJoin({ name: "host4", tokenId: "ab" }),
-      { call: "FinishJoin", subject: "host4 ab", caller: "newcomer" },
+      { call: "FinishJoin", subject: "host4 ab", caller: "anonymous" },
       true,
     ],
   ];
@@ -357,11 +357,11 @@ Deno.test("authorized() records some of the refusals of one who goes on, and cou
     ...{ audit, now, identity: { finishJoin: refuse } },
     registry: { addRoute: () => ({}) },
   };
-  const newcomer = createAgent(NEWCOMER, handlers);
+  const anonymous = createAgent(ANONYMOUS, handlers);
   const node = createAgent(NODE, handlers);
   const guess = async (times: number) => {
     for (let i = 0; i < times; i++) {
-      await assert.rejects(newcomer.identity.finishJoin({ name: "x" }));
+      await assert.rejects(anonymous.identity.finishJoin({ name: "x" }));
     }
   };
   await guess(100);
@@ -374,7 +374,7 @@ Deno.test("authorized() records some of the refusals of one who goes on, and cou
   assert.equal(audit.records.length, 23);
   assert.deepEqual(
     audit.records.slice(-2).map(({ message }) => message),
-    ["it is wrong (80 more of newcomer were not recorded)", "it is wrong"],
+    ["it is wrong (80 more of anonymous were not recorded)", "it is wrong"],
   );
 });
 

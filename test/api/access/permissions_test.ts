@@ -35,7 +35,7 @@ import {
 const CALLERS = [
   ...["socket", "loopback", "plain"],
   ...["operator", "readonly", "node"],
-  ...["newcomer", "ended", "refused"],
+  ...["anonymous", "expired", "refused"],
 ] as const;
 
 /**
@@ -142,7 +142,7 @@ const OK = 0;
 
 /** What a call of a caller has to come to. */
 function expectedCode(rule: string, kind: Kind, meets: string): number {
-  const isKnown = !["newcomer", "ended", "refused"].includes(kind);
+  const isKnown = !["anonymous", "expired", "refused"].includes(kind);
   if (rule !== "-" && meets.includes(rule)) return OK;
   return isKnown ? Code.PermissionDenied : Code.Unauthenticated;
 }
@@ -204,7 +204,7 @@ Deno.test("the server lets each caller call what the table says, over real conne
     const { port } = await server.listenTcp({ hostname: "127.0.0.1", port: 0 });
     await server.listenUnix(`${dir}/s`);
     const dayMs = 24 * 3600_000;
-    const [node, operator, readonly, ended] = await Promise.all([
+    const [node, operator, readonly, expired] = await Promise.all([
       issue({ role: "node", name: NODE }),
       issue({ role: "operator", name: "alice" }),
       issue({ role: "readonly", name: "bob" }),
@@ -221,8 +221,8 @@ Deno.test("the server lets each caller call what the table says, over real conne
       operator: () => openTls(running, operator),
       readonly: () => openTls(running, readonly),
       node: () => openTls(running, node),
-      newcomer: () => openTls(running),
-      ended: () => openTls(running, ended),
+      anonymous: () => openTls(running),
+      expired: () => openTls(running, expired),
       refused: () => openTls(running, refused),
     };
     for (const [kind, open] of Object.entries(sessions)) {
@@ -326,7 +326,7 @@ Deno.test("authorized() leaves a call that is not in the table to the socket", a
     [memberOf("operator", "alice"), Code.PermissionDenied],
     [memberOf("readonly", "bob"), Code.PermissionDenied],
     [memberOf("node", SELF), Code.PermissionDenied],
-    [{ kind: "newcomer", address: "192.0.2.1" }, Code.Unauthenticated],
+    [{ kind: "anonymous", address: "192.0.2.1" }, Code.Unauthenticated],
     [CALLER.defaultValue, Code.Unauthenticated],
   ];
   for (const [caller, code] of rows) {

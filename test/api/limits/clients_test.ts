@@ -7,16 +7,16 @@ const LIMITS = {
   ...DEFAULT_LIMITS,
   maxConnectionsPerAddress: 2,
   maxConnectionsPerIdentity: 3,
-  maxConnectionsPerNewcomer: 1,
+  maxConnectionsPerAnonymous: 1,
   maxCallsPerClient: 2,
-  maxCallsPerNewcomer: 1,
+  maxCallsPerAnonymous: 1,
   maxReceivedBytesPerClient: 100,
-  maxReceivedBytesPerNewcomer: 10,
+  maxReceivedBytesPerAnonymous: 10,
 };
 
 Deno.test("ClientLimits.enter() bounds the connections of each client by itself", () => {
   const clients = new ClientLimits(LIMITS, new Refusals());
-  const rows = [["address", 2], ["identity", 3], ["newcomer", 1]] as const;
+  const rows = [["address", 2], ["identity", 3], ["anonymous", 1]] as const;
   for (const [kind, most] of rows) {
     const shares = Array.from({ length: most }, () => clients.enter(kind, "a"));
     assert.equal(new Set(shares).size, 1);
@@ -34,21 +34,21 @@ Deno.test("ClientLimits.enter() bounds the connections of each client by itself"
   assert.equal(clients.count, 0);
 });
 
-Deno.test("ClientLimits.enter() bounds newcomers together, and nobody else", () => {
-  const limits = { ...LIMITS, maxNewcomers: 3 };
+Deno.test("ClientLimits.enter() bounds anonymous clients together, and nobody else", () => {
+  const limits = { ...LIMITS, maxAnonymousConnections: 3 };
   const clients = new ClientLimits(limits, new Refusals());
   const names = ["a", "b", "c"];
-  const shares = names.map((name) => clients.enter("newcomer", name)!);
-  assert.equal(clients.enter("newcomer", "d"), undefined);
+  const shares = names.map((name) => clients.enter("anonymous", name)!);
+  assert.equal(clients.enter("anonymous", "d"), undefined);
   assert.ok(clients.enter("address", "d"));
   assert.ok(clients.enter("identity", "node d"));
-  clients.leave("newcomer", shares[0]!);
-  assert.ok(clients.enter("newcomer", "d"));
+  clients.leave("anonymous", shares[0]!);
+  assert.ok(clients.enter("anonymous", "d"));
 });
 
 Deno.test("ClientShare bounds the calls and the bytes of a client", () => {
   const clients = new ClientLimits(LIMITS, new Refusals());
-  const rows = [["identity", 2, 100], ["newcomer", 1, 10]] as const;
+  const rows = [["identity", 2, 100], ["anonymous", 1, 10]] as const;
   for (const [kind, calls, bytes] of rows) {
     const share = clients.enter(kind, "a")!;
     for (let i = 0; i < calls; i++) share.begin();

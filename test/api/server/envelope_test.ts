@@ -3,10 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import fc from "fast-check";
 import { InfoResponseSchema as Schema } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
-import {
-  joinEnvelope,
-  splitEnvelope,
-} from "../../../src/api/server/envelope.ts";
+import { joinEnvelope, splitEnvelope } from "../../../src/api/server/grpc.ts";
 
 Deno.test("splitEnvelope() reads what joinEnvelope() wrote, however it is cut", () => {
   fc.assert(fc.property(

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import {
   encodeGrpcMessage,
   formatGrpcStatus,
-} from "../../../src/api/server/envelope.ts";
+} from "../../../src/api/server/grpc.ts";
 
 Deno.test("encodeGrpcMessage() encodes percent signs and what is not printable ASCII", () => {
   const rows: readonly [message: string, encoded: string][] = [

@@ -15,7 +15,7 @@ import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts"
 import type { Role } from "../../../src/security/pki/identity.ts";
 import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import { answerCalls } from "../../../src/api/server/call.ts";
-import { forwarding } from "../../../src/api/services/forward.ts";
+import { forwarding } from "../../../src/api/services/router.ts";
 import {
   callGrpc,
   dialTls,
@@ -115,8 +115,8 @@ const RIGHTS: readonly [
     Code.Unavailable,
   ],
   [
-    "no newcomer, who has proven a token to this agent",
-    { kind: "newcomer", address: "192.0.2.7" },
+    "no anonymous caller, which has proven a token to this agent",
+    { kind: "anonymous", address: "192.0.2.7" },
     (t) => createClient(IdentityService, t).finishJoin({}),
     Code.Unavailable,
   ],

@@ -14,7 +14,7 @@ import { answerCalls } from "../../../src/api/server/call.ts";
 import {
   type ForwardedCall,
   forwarding,
-} from "../../../src/api/services/forward.ts";
+} from "../../../src/api/services/router.ts";
 import type { Peer } from "../../../src/api/client/peers.ts";
 
 const HEADER = "stellar-net-forwarded-by";

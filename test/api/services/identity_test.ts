@@ -36,7 +36,7 @@ import { createIdentity } from "../../../src/api/services/identity.ts";
 import { startAgent, type TestAgent } from "../../agent/agents.ts";
 import { SERVER } from "../../security/registries.ts";
 
-const NOBODY: Caller = { kind: "newcomer", address: "198.18.0.9" };
+const NOBODY: Caller = { kind: "anonymous", address: "198.18.0.9" };
 
 /** The service of an agent, and who calls it. */
 interface Service {
@@ -120,8 +120,8 @@ Deno.test("createIdentity() lets a host in with a token, and renews what it gave
     assert.equal(identityIn(renewed.credentials?.chain).name, "host2");
     const why = "Cannot accept the certificate: it has ended";
     const address = "198.18.0.2";
-    const ended = { ...identity, notAfterMs: Date.now() };
-    service.caller = { kind: "refused", why, ended, address };
+    const expired = { ...identity, notAfterMs: Date.now() };
+    service.caller = { kind: "refused", why, expired, address };
     await assert.rejects(client.renewCertificate({ signingRequest }), {
       code: Code.PermissionDenied,
       rawMessage: /has no node of that name any more/,

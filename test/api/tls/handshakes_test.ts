@@ -48,7 +48,7 @@ Deno.test("TlsHandshakes tells of clients with an identity: they count as that, 
       "known",
       "member",
     ]],
-    ["without one", {}, ["newcomer"]],
+    ["without one", {}, ["anonymous"]],
   ] as const;
   try {
     for (const [what, shown, expected] of rows) {

@@ -81,7 +81,7 @@ Deno.test("a server knows over TLS who calls, and what it has shown them", async
   });
 });
 
-Deno.test("a server tells newcomers over TLS what they lack", async () => {
+Deno.test("a server tells anonymous clients over TLS what they lack", async () => {
   await withClusterServer({ routes }, async (running) => {
     const answer = await callHttp1(running);
     assert.match(answer, /^HTTP\/1\.1 401 /);
@@ -223,12 +223,12 @@ Deno.test("a server recognises who resumes a session", async () => {
   });
 });
 
-Deno.test("a server cuts off newcomers after a while", async () => {
-  const limits = { recheckIntervalMs: 50, maxNewcomerMs: 300 };
+Deno.test("a server cuts off anonymous clients after a while", async () => {
+  const limits = { recheckIntervalMs: 50, maxAnonymousMs: 300 };
   await withClusterServer({ routes, limits }, async (running) => {
     const node = await openTls(running, await running.issue());
-    const newcomer = await openTls(running);
-    await once(newcomer, "close");
+    const anonymous = await openTls(running);
+    await once(anonymous, "close");
     assert.equal((await callGrpc(node, info, INFO)).code, 0);
     node.destroy();
   });
@@ -273,7 +273,7 @@ Deno.test("a server tells how it is to who has a certificate, and others why not
     ][] = [
       ["a node", await issue(), /^HTTP\/1\.1 200 [^]*a 1\n/],
       [
-        "a newcomer",
+        "an anonymous caller",
         undefined,
         /^HTTP\/1\.1 401 [^]*This takes a certificate of the cluster/,
       ],

@@ -24,11 +24,11 @@ function routes(router: ConnectRouter): void {
 Deno.test("a server bounds what one client has, and leaves others as they are", async (t) => {
   const limits = {
     maxConnectionsPerIdentity: 3,
-    maxConnectionsPerNewcomer: 2,
+    maxConnectionsPerAnonymous: 2,
     maxReceivedBytesPerClient: 3000,
     maxMessageBytes: 2500,
     maxCallsPerClient: 4,
-    maxCallsPerNewcomer: 1,
+    maxCallsPerAnonymous: 1,
   };
   await withClusterServer({ routes, limits }, async (running) => {
     const { issue } = running;
@@ -52,7 +52,7 @@ Deno.test("a server bounds what one client has, and leaves others as they are", 
       for (const session of open) session.destroy();
       await Promise.all(open.map((session) => once(session, "close")));
     });
-    await t.step("connections of newcomers", async () => {
+    await t.step("connections of anonymous clients", async () => {
       const open = [await openTls(running), await openTls(running)];
       const third = await dialTls(running);
       await once(third.resume(), "close");
