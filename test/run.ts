@@ -106,16 +106,16 @@ async function main(): Promise<number> {
   const files = (await walkFiles(`${ROOT}/test`))
     .map((file) => relative(ROOT, file))
     .filter((file) => file.endsWith("_test.ts") && isWanted(file)).sort();
-  const queue = [
-    checkTypes,
-    ...share(files).map((some) => () => runJob(some, flags)),
-  ];
-  const done: Job[] = [];
+  // First: it fetches all packages, also for tests that have no network.
+  const types = await checkTypes();
+  console.log(types.output.trim());
+  const done = [types];
+  const queue = share(files);
   const work = async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) {
-      const result = await job();
-      done.push(result);
-      console.log(result.output.trim());
+    for (let some = queue.shift(); some; some = queue.shift()) {
+      const job = await runJob(some, flags);
+      done.push(job);
+      console.log(job.output.trim());
     }
   };
   const processes = Math.min(navigator.hardwareConcurrency, MAX_PROCESSES);
