@@ -2,7 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { dirname } from "node:path";
 import { NetError } from "../base/error.ts";
 import type { FileOperation, Found } from "./plan/item.ts";
-import type { HostFiles } from "./host_files.ts";
+import type { HostFiles } from "./port.ts";
 import { makeSymlink } from "../system/files.ts";
 
 /** The bits of a mode that say who may do what (inode(7)). */

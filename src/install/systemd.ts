@@ -1,6 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { type CommandRunner, describeFailure } from "../system/command.ts";
-import type { ServiceControl } from "./service_control.ts";
+import type { ServiceControl } from "./port.ts";
 
 /** It is there where systemd was started as the host's init (sd_booted(3)). */
 const BOOTED_PATH = "/run/systemd/system";

@@ -1,5 +1,12 @@
 import { Agent } from "../agent/agent.ts";
-import type { AgentConfig } from "../config/config.ts";
+import { dirname } from "node:path";
+import type {
+  AgentConfig,
+  AgentSecurity,
+  EtcdChoice,
+} from "../config/config.ts";
+import { keepFolders } from "../build/keep_folders.ts";
+import { AGENT_READS } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
@@ -13,23 +20,20 @@ import { SdNotify } from "../system/sd_notify.ts";
 import { makeStateDir } from "../system/state_dir.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
-import { keepAgentFolders } from "./agent_folders.ts";
 import { createAgentHost } from "./agent_host.ts";
 import { createAgentServer } from "./agent_server.ts";
 import { type AgentState, openAgentState } from "./agent_state.ts";
-import { ENVIRONMENT } from "./environment.ts";
-import { writeError } from "./output.ts";
-import type { Program } from "./program.ts";
+import { ENVIRONMENT, type Program, writeError } from "./process.ts";
 import { openSecurity, type Security } from "./security.ts";
 
-/** Changes with every boot of the host (random(4)). */
+/** A new id with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
-/** How a person calls this program. */
+/** The command that runs this program. */
 const PROGRAM = BUILD.kind === "sources"
   ? "npx -y deno@2.9.6 task stellar-net"
   : "stellar-net";
 
-/** Runs the agent until it is told to stop. */
+/** Runs the agent until SIGTERM or SIGINT. */
 export async function runAgent(
   config: AgentConfig,
   options: { readonly log: LogOptions; readonly program: Program },
@@ -79,7 +83,7 @@ export async function runAgent(
     warn: (message) => warnings.push(message),
     service: {
       manager: new SdNotify({ env: ENVIRONMENT, pid: Deno.pid }),
-      // There is nothing: that the store says so is what counts.
+      // The key does not exist: any answer shows that the store works.
       probe: () => state.store.get(["alive"]),
     },
     onReady(at) {
@@ -143,4 +147,39 @@ function greet(config: AgentConfig, listeners: readonly string[]): void {
   writeError(
     formatGreeting({ program: PROGRAM, node, socketPath, addresses, plain }),
   );
+}
+
+/**
+ * Limits the agent to the files and folders that its flags name.
+ *
+ * @param programDir folder of the agent's modules
+ */
+async function keepAgentFolders(
+  { stateDir, socketPath, store, security }: AgentConfig,
+  programDir: string,
+): Promise<void> {
+  await keepFolders({
+    // The agent loads some of its modules only when it needs them.
+    read: [programDir, ...AGENT_READS.map(({ path }) => path)]
+      .concat(typeof store === "object" ? filesOf(store) : [])
+      .concat(securityFiles(security)),
+    write: [stateDir, dirname(socketPath)]
+      .concat(Deno.env.get("NOTIFY_SOCKET")?.match(/^\/.*/) ?? []),
+  });
+}
+
+function securityFiles(security: AgentSecurity): string[] {
+  switch (security.kind) {
+    case "cluster":
+      return security.tokenPath === undefined ? [] : [security.tokenPath];
+    case "given":
+      return Object.values(security.paths);
+    case "none":
+      return [];
+  }
+}
+
+function filesOf({ tls, user }: EtcdChoice): string[] {
+  return [tls?.caPath, tls?.certPath, tls?.keyPath, user?.passwordPath]
+    .filter((path) => path !== undefined);
 }

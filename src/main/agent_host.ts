@@ -16,16 +16,16 @@ import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";
 
-/** What an agent does for its host, and for the others. */
+/** The parts that work on the agent's host, and reach the other agents. */
 export interface AgentHost {
   readonly keeper: HostController;
   readonly peers: Peers;
   readonly doctor: Doctor;
-  /** What an operator should know of what was found. */
+  /** Sentences for the operator. */
   readonly warnings: readonly string[];
 }
 
-/** Makes what keeps and examines the host of an agent. */
+/** Makes the host controller, the doctor and the clients of peers. */
 export async function createAgentHost(
   config: AgentConfig,
   options: {

@@ -17,9 +17,12 @@ import { createRpcServer, type RpcServer } from "../api/server/server.ts";
 import type { AgentHost } from "./agent_host.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";
-import { findTracing } from "./tracing.ts";
+import type { Tracing } from "../api/server/call.ts";
 
-/** What an agent's API is served with. */
+/** Key under which OpenTelemetry's API registers itself. */
+const OTEL_API = Symbol.for("opentelemetry.js.api.1");
+
+/** The parts behind an agent's API. */
 export interface AgentServerOptions {
   readonly agent: Agent;
   readonly state: AgentState;
@@ -100,4 +103,12 @@ function createMonitor(
     live: () => checkLive({ store }),
     ready: () => checkReady({ store, member: agent.member }),
   });
+}
+
+/** Traces calls where Deno exports spans (OTEL_DENO); elsewhere tracing costs nothing. */
+async function findTracing(): Promise<Tracing | undefined> {
+  // The runtime registers with the API; reading the variable would need a permission.
+  if (!Object.hasOwn(globalThis, OTEL_API)) return undefined;
+  const { createTracing } = await import("../api/server/otel_tracing.ts");
+  return createTracing();
 }

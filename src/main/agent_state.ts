@@ -6,20 +6,19 @@ import { checkSecretFile } from "../system/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { openDenoKv } from "../store/deno_kv/deno_kv.ts";
 import type { Store } from "../store/store.ts";
-import { openRegistryStore } from "./stores.ts";
 
-/** Where an agent keeps what it has to keep. */
+/** The stores and files of an agent. */
 export interface AgentState {
-  /** Its own. */
+  /** The agent's own. */
   readonly store: Store;
-  /** The registry's, where that is another. */
+  /** The registry's; undefined where it is the agent's own. */
   readonly registryStore: Store | undefined;
   readonly audit: AuditStore;
   readonly queue: FileReleaseQueue;
   close(): Promise<void>;
 }
 
-/** Opens an agent's state. @throws {NetError} as `openDenoKv` does, and `failed_precondition` when others may read it */
+/** Opens the state of an agent. @throws {NetError} as `openDenoKv` does, and `failed_precondition` when others may read it */
 export async function openAgentState(
   config: AgentConfig,
   metrics: Metrics,
@@ -27,7 +26,7 @@ export async function openAgentState(
   const { stateDir, socketPath, keepHistoryMs } = config;
   await using opened = new AsyncDisposableStack();
   const path = config.store === "memory" ? ":memory:" : `${stateDir}/state.db`;
-  // Where this agent hosts the registry, it has the authority's key in it.
+  // The file of an agent that hosts the registry holds the CA's key.
   if (config.store !== "memory") await checkSecretFile(path);
   const own = await openDenoKv({ path });
   opened.defer(() => own.close());
@@ -52,4 +51,21 @@ export async function openAgentState(
     queue,
     close: () => all.disposeAsync(),
   };
+}
+
+/**
+ * Opens the registry's store in etcd; undefined where the registry is in the
+ * agent's own store.
+ *
+ * @throws {NetError} `failed_precondition` when others may use a file with a secret
+ */
+export async function openRegistryStore(
+  { store }: Pick<AgentConfig, "store">,
+): Promise<Store | undefined> {
+  if (typeof store !== "object") return undefined;
+  for (const path of [store.tls?.keyPath, store.user?.passwordPath]) {
+    if (path !== undefined) await checkSecretFile(path);
+  }
+  const { openEtcd } = await import("../store/etcd/etcd.ts");
+  return await openEtcd(store);
 }

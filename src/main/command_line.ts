@@ -7,11 +7,16 @@ import { DenoWholeFiles } from "../system/deno_whole_files.ts";
 import { FileCniSetup } from "../cni/file_setup.ts";
 import type { Operators } from "../security/operators.ts";
 import { createRpcTransport, lazyTransport } from "../api/client/client.ts";
-import { ENVIRONMENT, executable } from "./environment.ts";
-import { columns, writeError, writeTo } from "./output.ts";
-import type { Program } from "./program.ts";
+import {
+  columns,
+  ENVIRONMENT,
+  executable,
+  type Program,
+  writeError,
+  writeTo,
+} from "./process.ts";
 
-/** Runs the command line. What few commands need is imported when they do. @returns the exit code */
+/** Runs the command line. Large parts are imported by the commands that need them. @returns the exit code */
 export async function runCommandLine(program: Program): Promise<number> {
   const { version, main, dir } = program;
   return await runCli(Deno.args, {
@@ -19,7 +24,7 @@ export async function runCommandLine(program: Program): Promise<number> {
     build: () => readBuild(dir),
     runtime: Deno.version,
     env: ENVIRONMENT,
-    // Whoever reads, such as head(1), has read enough.
+    // A reader such as head(1) has read enough.
     stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
     stderr: writeError,
     isTerminal: Deno.stderr.isTerminal(),
@@ -52,8 +57,10 @@ export async function runCommandLine(program: Program): Promise<number> {
     installer: async () => (await import("./installer.ts")).createInstaller(),
     files: new DenoWholeFiles(),
     commands: new DenoCommandRunner(),
-    restore: async (request) => (await import("./restore.ts")).restore(request),
-    migrate: async (request) => (await import("./migrate.ts")).migrate(request),
+    restore: async (request) =>
+      (await import("./offline_state.ts")).restore(request),
+    migrate: async (request) =>
+      (await import("./offline_state.ts")).migrate(request),
     runAgent: async (config, log) =>
       (await import("./agent.ts")).runAgent(config, { log, program }),
   });
@@ -63,7 +70,7 @@ async function openOperators(): Promise<Operators> {
   return (await import("./operators.ts")).createOperators();
 }
 
-/** Tells how this program was built; of sources, which commit they are of. */
+/** How this program was built; for sources, with their commit. */
 async function readBuild(dir: string): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
   const { readGitCommit } = await import("../build/git_commit.ts");

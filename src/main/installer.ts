@@ -9,12 +9,12 @@ import { DenoHostFiles } from "../install/deno_host_files.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { Systemd } from "../install/systemd.ts";
-import { executable } from "./environment.ts";
+import { executable } from "./process.ts";
 
-/** How long systemd may take to stop a service and to start it, in ms. */
+/** Time for systemd to stop a service and start it, in ms. */
 const SERVICE_TIMEOUT_MS = 150_000;
 
-/** Makes what installing needs. */
+/** Makes the ports of install and uninstall. */
 export function createInstaller(): InstallIo {
   const tools = {
     runner: new DenoCommandRunner(),

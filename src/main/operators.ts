@@ -10,7 +10,7 @@ import {
 import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { readTokenFile } from "./token_file.ts";
 
-/** Makes what keeps identities in folders. */
+/** Makes the keeper of identities in folders. */
 export function createOperators(): Operators {
   return new Operators({
     openFiles: (dir) => new DenoIdentityFiles(dir),
@@ -26,7 +26,7 @@ export function createOperators(): Operators {
   });
 }
 
-/** Makes what calls as whom the certificate in a folder names. */
+/** Makes a transport that calls with the certificate in a folder. */
 export async function openTransportAs(
   { identity, url }: Extract<AgentTarget, { readonly identity: string }>,
   options: ConnectOptions,
@@ -34,15 +34,15 @@ export async function openTransportAs(
   const named = url === undefined ? undefined : [url];
   const given = await openGiven(identity);
   if (given) {
-    const who = { tls: given, urls: named ?? [], own: undefined };
-    return await openIdentityTransport({ ...options, ...who });
+    const caller = { tls: given, urls: named ?? [], own: undefined };
+    return await openIdentityTransport({ ...options, ...caller });
   }
   const own = await createOperators().open(identity);
-  const who = { tls: own, urls: named ?? own.urls, own };
-  return await openIdentityTransport({ ...options, ...who });
+  const caller = { tls: own, urls: named ?? own.urls, own };
+  return await openIdentityTransport({ ...options, ...caller });
 }
 
-/** A folder with a certificate of an authority of one's own; undefined where it is the cluster's. */
+/** Opens a folder with a certificate of the operator's own CA; undefined where the certificate is the cluster's. */
 async function openGiven(dir: string): Promise<GivenCertificate | undefined> {
   const certPath = `${dir}/chain.pem`;
   const keyPath = `${dir}/key.pem`;
@@ -59,7 +59,7 @@ async function isThere(path: string): Promise<boolean> {
     await Deno.stat(path);
     return true;
   } catch {
-    // Whoever opens it says why it cannot be used.
+    // The code that opens the file says why it cannot.
     return false;
   }
 }

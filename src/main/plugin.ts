@@ -1,7 +1,7 @@
 import { cniMain } from "../cni/main.ts";
 import { createCniHost } from "../cni/deno_io.ts";
 
-/** Answers a container runtime that called this program as a CNI plugin. @returns the exit code */
+/** Runs as a CNI plugin. @returns the exit code */
 export async function runPlugin(): Promise<number> {
   return await cniMain({
     ...createCniHost(),

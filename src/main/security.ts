@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { isLoopback } from "../net/host.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { CertificateSource } from "../security/certificate_source.ts";
@@ -10,34 +10,36 @@ import type { Trust } from "../security/trust.ts";
 import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../api/client/client.ts";
 import type { TlsCredentials } from "../api/tls/credentials.ts";
-import { followCertificates } from "./certificates.ts";
 import { createEnroller } from "../api/client/enrolment.ts";
 import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { NodeIdentity } from "../security/node_identity.ts";
 import { readTokenFile } from "./token_file.ts";
 
-/** How an agent and others know each other. */
+/** How often the agent looks for new certificate files, in ms. */
+const CERTIFICATE_INTERVAL_MS = 3_000;
+
+/** How an agent authenticates itself and others. */
 export interface Security {
-  /** What it shows and knows others by; undefined where no other host is reached, or all in plain text. */
+  /** Its certificate and the CAs that it trusts; undefined where it reaches no other host, or speaks plain text. */
   readonly credentials:
     | TlsCredentials & { readonly endsAtMs: number | undefined }
     | undefined;
   /** Makes the transport to another agent. */
   readonly connect: (url: string) => ReturnType<typeof createRpcTransport>;
-  /** Takes in what others are checked with. */
+  /** Sets the CAs and revocations that it checks others with. */
   readonly onTrust: (trust: Trust) => void;
-  /** Takes in at which addresses other hosts reach this one. */
+  /** Sets the addresses at which other hosts reach this one. */
   readonly onReached: (addresses: readonly Address[]) => void;
-  /** Begins to get certificates and to renew them. */
+  /** Starts to get and renew certificates. */
   start(agent: Agent): void;
   stop(): Promise<void>;
 }
 
 /**
- * Opens what an agent and others know each other by.
+ * Opens the agent's certificate and the CAs that it trusts.
  *
- * @throws {NetError} `failed_precondition` when a file with a secret may be
- * read by others, or cannot be right
+ * @throws {NetError} `failed_precondition` when others may read a file with a
+ * secret, or a file is not valid
  */
 export async function openSecurity(config: AgentConfig): Promise<Security> {
   for (const path of secretFiles(config)) await checkSecretFile(path);
@@ -67,6 +69,22 @@ export async function openSecurity(config: AgentConfig): Promise<Security> {
   return await openNodeIdentity(config, security.tokenPath);
 }
 
+/** Loads certificates when their files change, and at once on SIGHUP. @returns the function that stops this */
+function followCertificates(
+  identity: GivenCertificate,
+): () => Promise<void> {
+  const task = startPeriodicTask("look for new certificates", {
+    intervalMs: CERTIFICATE_INTERVAL_MS,
+    run: () => identity.reload(),
+  });
+  const onHangUp = () => void identity.reload();
+  Deno.addSignalListener("SIGHUP", onHangUp);
+  return () => {
+    Deno.removeSignalListener("SIGHUP", onHangUp);
+    return task.stop();
+  };
+}
+
 async function openNodeIdentity(
   config: AgentConfig,
   tokenPath: string | undefined,
@@ -76,7 +94,7 @@ async function openNodeIdentity(
   const source: CertificateSource = config.join.length === 0
     ? {
       kind: "own",
-      // deno-lint-ignore require-await -- it throws as a promise does
+      // deno-lint-ignore require-await -- so that it throws as a promise does
       sign: async (order) =>
         agent!.requireHost().requireAuthority().signOwn(order),
     }
@@ -134,13 +152,13 @@ function common(
   };
 }
 
-/** Whether other hosts reach this agent, or it reaches them. */
+/** Whether other hosts reach this agent over TLS, or it reaches them. */
 function needsCertificate({ listen, join }: AgentConfig): boolean {
   return listen.some(({ hostname }) => !isLoopback(hostname)) ||
     join.some((url) => url.startsWith("https:"));
 }
 
-/** What is followed over a connection moves to one with the new certificate. */
+/** Moves open watches to a connection with the new certificate. */
 function reconnectOnChange(credentials: TlsCredentials, agent: Agent): void {
   let shown = credentials.material?.cert;
   credentials.onChange(() => {
@@ -151,7 +169,7 @@ function reconnectOnChange(credentials: TlsCredentials, agent: Agent): void {
   });
 }
 
-/** The files with secrets of an agent; those of its store are checked with that. */
+/** The agent's files with secrets, without those of its store, which are checked with the store. */
 function secretFiles({ security }: AgentConfig): string[] {
   return [
     security.kind === "given" ? security.paths.keyPath : undefined,

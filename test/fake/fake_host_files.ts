@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { HostFiles } from "../../src/install/host_files.ts";
+import type { HostFiles } from "../../src/install/port.ts";
 import {
   ABSENT,
   type FileOperation,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { HostFiles } from "../../src/install/host_files.ts";
+import type { HostFiles } from "../../src/install/port.ts";
 import type { FileOperation } from "../../src/install/plan/item.ts";
 
 /** SHA-256 of `hello`. */

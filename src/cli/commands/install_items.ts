@@ -1,6 +1,6 @@
 import { formatConflist } from "../../cni/text/conflist.ts";
 import type { AgentConfig } from "../../config/config.ts";
-import type { HostFiles } from "../../install/host_files.ts";
+import type { HostFiles } from "../../install/port.ts";
 import {
   parseEnvironment,
   type Variables,

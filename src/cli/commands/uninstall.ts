@@ -1,4 +1,4 @@
-import type { HostFiles } from "../../install/host_files.ts";
+import type { HostFiles } from "../../install/port.ts";
 import type { FileOperation, Kept } from "../../install/plan/item.ts";
 import {
   CACHE_DIR,

@@ -1,10 +1,34 @@
 import { resolve } from "node:path";
+import { readBackup } from "../backup/format/read.ts";
 import { migrateRegistry } from "../backup/migrate.ts";
-import type { MigrationRequest, MigrationSummary } from "../backup/port.ts";
-import { makeStateDir } from "../system/state_dir.ts";
-import { openStateFile } from "../store/deno_kv/state_file.ts";
+import type {
+  MigrationRequest,
+  MigrationSummary,
+  RestoreRequest,
+  RestoreSummary,
+} from "../backup/port.ts";
+import { restoreState } from "../backup/restore.ts";
+import { NewStateFile, openStateFile } from "../store/deno_kv/state_file.ts";
 import type { Store } from "../store/store.ts";
-import { openRegistryStore } from "./stores.ts";
+import { DenoWholeFiles } from "../system/deno_whole_files.ts";
+import { makeStateDir } from "../system/state_dir.ts";
+import { openRegistryStore } from "./agent_state.ts";
+
+// The commands that work on the state of a stopped agent.
+
+/** Restores a state from a backup. */
+export async function restore(
+  request: RestoreRequest,
+): Promise<RestoreSummary> {
+  const files = new DenoWholeFiles();
+  const stateDir = resolve(request.stateDir);
+  if (!request.dryRun) makeStateDir(stateDir);
+  return await restoreState({
+    ...request,
+    read: () => readBackup(files.read(request.file)),
+    state: new NewStateFile(`${stateDir}/state.db`),
+  });
+}
 
 /** Moves a registry to another store. */
 export async function migrate(

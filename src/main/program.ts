@@ -1,8 +1,0 @@
-/** The program itself. */
-export interface Program {
-  readonly version: string;
-  /** Path of its main module. */
-  readonly main: string;
-  /** Folder of its modules. */
-  readonly dir: string;
-}
