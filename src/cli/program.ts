@@ -2,10 +2,9 @@ import { CommanderError } from "commander";
 import { redactTokens } from "../bundle/redact.ts";
 import { AGENT } from "./commands/agent.ts";
 import { AUDIT } from "./commands/audit.ts";
-import { BACKUP } from "./commands/backup.ts";
+import { BACKUP, RESTORE } from "./commands/backup.ts";
 import { Call, type CommandSpec, type GroupSpec } from "./framework/call.ts";
 import { CNI } from "./commands/cni.ts";
-import { SOCKET, TARGET_FLAGS } from "./framework/client.ts";
 import {
   createCommands,
   createHelp,
@@ -21,23 +20,22 @@ import { INSTALL } from "./commands/install.ts";
 import type { CliIo } from "./framework/io.ts";
 import { IP } from "./commands/ip.ts";
 import { NODE } from "./commands/node.ts";
-import { RESTORE } from "./commands/restore.ts";
 import { ROUTE } from "./commands/route.ts";
 import { STATUS } from "./commands/status.ts";
 import { STORE } from "./commands/store.ts";
 import { SUBNET } from "./commands/subnet.ts";
 import { createSupportBundle } from "./commands/support_bundle.ts";
-import { formatTarget } from "./framework/target.ts";
+import { formatTarget, SOCKET, TARGET_FLAGS } from "./framework/target.ts";
 import { escapeText } from "./framework/text.ts";
 import { TOKEN } from "./commands/token.ts";
 import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERSION } from "./commands/version.ts";
 
 /**
- * Runs the command line. Without a command it shows its help.
+ * Runs the command line. Without a command, shows the help.
  *
- * @param args without the program's name
- * @returns the exit code; errors are written, not thrown
+ * @param args the arguments, without the program's name
+ * @returns the exit code. Errors go to stderr; nothing is thrown
  */
 export async function runCli(
   args: readonly string[],
@@ -59,9 +57,9 @@ export async function runCli(
     await root.parseAsync(args, { from: "user" });
     return code;
   } catch (error) {
-    // Thrown once help or the version were printed; errors are not commander's.
+    // Commander throws this after it printed help or the version.
     if (error instanceof CommanderError) return EXIT.done;
-    // A token in the wrong place stays a secret.
+    // A token given in the wrong place stays secret.
     const failure = redactTokens(describeFailure(error, context));
     io.stderr(`stellar-net: ${escapeText(failure)}\n`);
     return exitCodeOf(error);

@@ -5,10 +5,10 @@ import type { FileOperation, Found } from "./plan/item.ts";
 import type { HostFiles } from "./port.ts";
 import { makeSymlink } from "../system/files.ts";
 
-/** The bits of a mode that say who may do what (inode(7)). */
+/** The permission bits of a mode (inode(7)). */
 const PERMISSIONS = 0o7777;
 
-/** Files below a folder, which stands for the root of a host; `/` is this host. */
+/** Files below a folder that stands for the host's root; `/` is this host. */
 export class DenoHostFiles implements HostFiles {
   readonly #root: string;
 
@@ -128,7 +128,7 @@ async function carryOut(operation: FileOperation, at: string): Promise<void> {
   }
 }
 
-/** Writes beside the target and renames: whoever looks sees the old or the new. */
+/** Writes beside the target and renames, so that a reader sees the old or the new file. */
 async function place(
   target: string,
   write: (path: string) => Promise<void>,
@@ -162,7 +162,7 @@ function hash(): Hash {
   return createHash("sha256");
 }
 
-/** Nothing is there: neither it, nor a folder that it could be in. */
+/** Neither the file nor its folder exists. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof Deno.errors.NotADirectory;

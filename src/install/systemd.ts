@@ -2,7 +2,7 @@ import { NetError } from "../base/error.ts";
 import { type CommandRunner, describeFailure } from "../system/command.ts";
 import type { ServiceControl } from "./port.ts";
 
-/** It is there where systemd was started as the host's init (sd_booted(3)). */
+/** This folder exists where systemd is the host's init (sd_booted(3)). */
 const BOOTED_PATH = "/run/systemd/system";
 
 /** systemd, through systemctl(1). */
@@ -10,7 +10,7 @@ export class Systemd implements ServiceControl {
   readonly #runner: CommandRunner;
   readonly #bootedPath: string;
 
-  /** @param runner one that waits as long as a service may take to start */
+  /** @param runner one whose timeout covers the start of a service */
   constructor(
     runner: CommandRunner,
     { bootedPath = BOOTED_PATH }: { readonly bootedPath?: string } = {},
@@ -39,9 +39,9 @@ export class Systemd implements ServiceControl {
     if (output.code === 0) return output.stdout;
     throw new NetError(
       "unavailable",
-      `Cannot have systemd ${words.join(" ")}: ${
+      `Cannot run "systemctl ${words.join(" ")}": ${
         describeFailure(command, output)
-      }; "journalctl -u stellar-net" says more`,
+      }; see "journalctl -u stellar-net"`,
     );
   }
 }

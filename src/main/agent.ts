@@ -11,7 +11,7 @@ import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
 import { isThisHost } from "../net/host.ts";
-import { formatGreeting } from "../cli/commands/greeting.ts";
+import { formatGreeting } from "../cli/commands/agent.ts";
 import type { LogOptions } from "../cli/framework/io.ts";
 import { DenoNetns, readKernelFile } from "../system/files.ts";
 import { configureLogging } from "../system/logging.ts";

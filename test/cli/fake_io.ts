@@ -15,7 +15,7 @@ import { createClients } from "../../src/cli/framework/client.ts";
 import type {
   IdentityOrder,
   IdentitySummary,
-} from "../../src/cli/framework/identities.ts";
+} from "../../src/cli/framework/io.ts";
 import type {
   AgentTarget,
   CliIo,

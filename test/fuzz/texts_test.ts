@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { parseBridgeName } from "../../src/host/plan/host_plan.ts";
 import { parseRouteProtocol } from "../../src/routes/plan/protocol.ts";
-import { formatListen, parseListen } from "../../src/cli/framework/flags.ts";
-import * as flags from "../../src/cli/framework/flags.ts";
-import { parseStore } from "../../src/cli/commands/store_url.ts";
+import { formatListen, parseListen } from "../../src/cli/framework/parsers.ts";
+import * as flags from "../../src/cli/framework/parsers.ts";
+import { parseStore } from "../../src/cli/commands/store_flags.ts";
 import { parseCniArgs } from "../../src/cni/text/requested_ips.ts";
 import { parseInvocation } from "../../src/cni/text/environment.ts";
 import {

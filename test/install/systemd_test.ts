@@ -29,7 +29,7 @@ Deno.test("Systemd asks systemctl", async () => {
   await assert.rejects(bad.command(["restart", "a.service"]), {
     code: "unavailable",
     message:
-      'Cannot have systemd restart a.service: "systemctl restart a.service" failed: Unit is masked.; "journalctl -u stellar-net" says more',
+      'Cannot run "systemctl restart a.service": "systemctl restart a.service" failed: Unit is masked.; see "journalctl -u stellar-net"',
   });
 });
 

@@ -41,7 +41,7 @@ Deno.test("docs/security.md: letting in, taking out, rotating, and starting over
     const printed = await runner.follow(
       await read("Rotating the authority"),
     );
-    assert.match(printed, /Made authority 2/);
+    assert.match(printed, /Created CA 2/);
     await runner.follow([{ where: "host1", line: operator }]);
   });
 

@@ -1,4 +1,4 @@
-import { formatTable } from "../../src/cli/framework/table.ts";
+import { formatTable } from "../../src/cli/framework/text.ts";
 import { allDone } from "../support/all_done.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { Lab } from "./lab.ts";

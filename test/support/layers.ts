@@ -178,18 +178,23 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/cli/framework/client.ts",
-    ours: ["src/base/", "src/net/", "src/cli/", "src/gen/"],
+    ours: ["src/gen/"],
     others: CONNECT,
     why: "it is the command line's client of the API",
+  },
+  {
+    at: "src/cli/framework/view.ts",
+    ours: ["src/gen/"],
+    others: CONNECT,
+    why: "it turns any message of the API into a view",
   },
   {
     at: "src/cli/",
     ours: [...PURE, ...CRYPTO, "src/base/", "src/config/"]
       .concat("src/build/build_info.ts", "src/system/command.ts")
       .concat("src/system/deno_whole_files.ts", "src/cni/setup.ts")
-      .concat("src/install/port.ts", "src/install/host_files.ts")
-      .concat("src/install/service_control.ts")
-      .concat("src/backup/port.ts", "src/backup/format/"),
+      .concat("src/install/port.ts", "src/backup/port.ts")
+      .concat("src/backup/format/"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],
     why: "the command line reaches the agent only through its API client",
   },

@@ -37,18 +37,19 @@ import {
   SECURITY_FLAGS,
 } from "../framework/tls_flags.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { SOCKET } from "../framework/client.ts";
-import { formatListen } from "../framework/flags.ts";
+import { type Flag, refuseTogether } from "../framework/flag.ts";
 import type { LogOptions } from "../framework/io.ts";
+import { formatListen } from "../framework/parsers.ts";
+import { SOCKET } from "../framework/target.ts";
 import { readStore, STORE, STORE_FLAGS } from "./store_flags.ts";
 
-/** What an agent that joins leaves to those that host the registry, and why. */
+/** Flags of agents that host the registry, and the reasons why an agent that joins has none. */
 const NOT_WITH_JOIN = [
-  [NETWORK, "the cluster that is joined has its networks"],
-  [SUBNET_PREFIX, "the cluster that is joined has its networks"],
+  [NETWORK, "the cluster that it joins has its networks"],
+  [SUBNET_PREFIX, "the cluster that it joins has its networks"],
   [
     RECLAIM_AFTER,
-    "the agents that host the registry remove nodes, set it there",
+    "the agents that host the registry remove nodes, so set it there",
   ],
 ] as const;
 
@@ -90,7 +91,7 @@ export const AGENT: CommandSpec = {
   run: (call) => call.io.runAgent(readConfig(call), readLog(call)),
 };
 
-/** How the agent is to run, by its flags. */
+/** Reads the agent's flags. */
 export function readConfig(call: Call): AgentConfig {
   refuseWithJoin(call);
   const join = readJoin(call);
@@ -102,8 +103,8 @@ export function readConfig(call: Call): AgentConfig {
     stateDir: call.value(STATE),
     socketPath: call.value(SOCKET),
     socketGroup: call.value(SOCKET_GROUP),
-    listen: readListen(call),
-    metrics: readMetrics(call),
+    listen: readDistinct(call, LISTEN, []),
+    metrics: readDistinct(call, METRICS, call.values(LISTEN)),
     security,
     store: readStore(call),
     join,
@@ -147,7 +148,9 @@ function readNetworks(call: Call): Carve[] {
     throw call.usage(
       `${call.originOf(SUBNET_PREFIX)} has ${lengths.length} values ` +
         `(${lengths.join(", ")}) for ${networks.length} of --network ` +
-        `(${networks.map(formatPrefix).join(", ")}): one of each at most`,
+        `(${
+          networks.map(formatPrefix).join(", ")
+        }): give at most one per network`,
     );
   }
   const carves = networks.map((network, i) => carve(call, network, lengths[i]));
@@ -174,27 +177,18 @@ function carve(call: Call, network: Prefix, length: number | undefined): Carve {
   }
 }
 
-function readListen(call: Call): ListenAddress[] {
-  const addresses = call.values(LISTEN);
-  const seen = new Set<string>();
+/** Reads addresses to listen on. @param taken those of another flag */
+function readDistinct(
+  call: Call,
+  flag: Flag<ListenAddress>,
+  taken: readonly ListenAddress[],
+): ListenAddress[] {
+  const addresses = call.values(flag);
+  const seen = new Set(taken.map(formatListen));
   for (const address of addresses) {
     const text = formatListen(address);
     if (address.port !== 0 && seen.has(text)) {
-      throw call.usage(`${call.originOf(LISTEN)}: "${text}" is given twice`);
-    }
-    seen.add(text);
-  }
-  return addresses;
-}
-
-function readMetrics(call: Call): ListenAddress[] {
-  const addresses = call.values(METRICS);
-  // What --listen takes is checked with it.
-  const seen = new Set(call.values(LISTEN).map(formatListen));
-  for (const address of addresses) {
-    const text = formatListen(address);
-    if (address.port !== 0 && seen.has(text)) {
-      throw call.usage(`${call.originOf(METRICS)}: "${text}" is given twice`);
+      throw call.usage(`${call.originOf(flag)}: "${text}" is given twice`);
     }
     seen.add(text);
   }
@@ -202,19 +196,15 @@ function readMetrics(call: Call): ListenAddress[] {
 }
 
 function refuseWithJoin(call: Call): void {
-  if (call.values(JOIN).length === 0) return;
   for (const [flag, why] of NOT_WITH_JOIN) {
-    if (call.values<unknown>(flag).length === 0) continue;
-    throw call.usage(
-      `${call.originOf(flag)} does not go with ${call.originOf(JOIN)}: ` +
-        `${why}; remove one of the two`,
-    );
+    refuseTogether(call, { flag: JOIN, others: [flag], why });
   }
   if (typeof call.value(STORE) !== "object") return;
-  throw call.usage(
-    `${call.originOf(STORE)} does not go with ${call.originOf(JOIN)}: ` +
-      "an agent hosts the registry in etcd, or joins those that do; remove one of the two",
-  );
+  refuseTogether(call, {
+    flag: JOIN,
+    others: [STORE],
+    why: "an agent hosts the registry in etcd, or joins agents that do",
+  });
 }
 
 function readJoin(call: Call): string[] {
@@ -239,9 +229,39 @@ function readAdvertise(call: Call): Address[] {
       throw call.usage(
         `${call.originOf(ADVERTISE)}: "${formatAddress(other)}" and "${
           formatAddress(address)
-        }" are both IPv${family}: give one of each family at most`,
+        }" are both IPv${family}: give at most one per family`,
       );
     }
   }
   return addresses;
+}
+
+/** Where an agent serves, for its greeting. */
+export interface GreetingOptions {
+  /** The command that runs the program, such as `stellar-net`. */
+  readonly program: string;
+  readonly node: string;
+  readonly socketPath: string;
+  /** TCP addresses that accept plain text; the example uses the first. */
+  readonly plain: readonly string[];
+  /** TCP addresses that it listens on. */
+  readonly addresses: readonly string[];
+}
+
+/** Says where an agent serves, and what to try next. */
+export function formatGreeting(options: GreetingOptions): string {
+  const { program, node, socketPath, addresses, plain } = options;
+  const example = { node, id: "web2" };
+  const lines = [
+    `Node "${node}" serves on ${[socketPath, ...addresses].join(" and ")}`,
+    "Try next, in another terminal:",
+    `  ${program} ip allocate web1`,
+    `  ${program} status`,
+    ...plain.slice(0, 1).map((address) =>
+      `  curl -H 'content-type: application/json' -d '${
+        JSON.stringify(example)
+      }' http://${address}/stellar.services.network.v1.Network/AllocateIP`
+    ),
+  ];
+  return `${lines.join("\n")}\n`;
 }

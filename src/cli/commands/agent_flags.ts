@@ -14,21 +14,22 @@ import {
   parseListen,
   parsePath,
   parseReclaim,
-  parseSwitch,
   parseTimeout,
-} from "../framework/flags.ts";
+} from "../framework/parsers.ts";
 import type { LogLevel, LogOptions } from "../framework/io.ts";
-import type { Flag } from "../framework/flag.ts";
+import {
+  type Flag,
+  type FlagWithDefault,
+  switchFlag,
+} from "../framework/flag.ts";
 
-// The flags of the agent, in the order of its help.
+// The agent's flags, in the order of its help.
 
 /** The network of a cluster that is created without `--network`. */
 export const DEFAULT_NETWORK = "172.16.0.0/12";
 const FORMATS = ["text", "json"] as const;
 const LEVELS = ["debug", "info", "warning", "error"] as const;
 const ROUTE_MODES = ["auto", "apply", "plan", "off"] as const;
-
-type FlagWithDefault<T> = Flag<T> & { readonly default: string };
 
 export const NODE: Flag<string> = {
   name: "node",
@@ -59,7 +60,7 @@ export const SUBNET_PREFIX: Flag<number> = {
 export const STATE: FlagWithDefault<string> = {
   name: "state",
   value: "DIR",
-  description: "folder of the state",
+  description: "folder of the agent's state",
   default: "/var/lib/stellar-net",
   completion: "directory",
   parse: parsePath,
@@ -68,8 +69,8 @@ export const STATE: FlagWithDefault<string> = {
 export const SOCKET_GROUP: Flag<string> = {
   name: "socket-group",
   value: "GROUP",
-  description: "group whose members may use the socket as well, name or number",
-  defaultNote: "none, its owner alone",
+  description: "group whose members may use the socket too, by name or number",
+  defaultNote: "none, only its owner",
   parse: parseGroup,
 };
 
@@ -77,8 +78,8 @@ export const LISTEN: Flag<ListenAddress> = {
   name: "listen",
   value: "ADDR:PORT",
   description:
-    "serve the API on this TCP address too, with TLS unless it is loopback",
-  defaultNote: "the socket alone",
+    "also serve the API on this TCP address, with TLS unless it is loopback",
+  defaultNote: "only the socket",
   repeatable: true,
   parse: parseListen,
 };
@@ -86,8 +87,8 @@ export const LISTEN: Flag<ListenAddress> = {
 export const METRICS: Flag<ListenAddress> = {
   name: "metrics",
   value: "ADDR:PORT",
-  description: "serve /metrics, /healthz and /readyz, and no more, there",
-  defaultNote: "the socket and --listen alone",
+  description: "serve only /metrics, /healthz and /readyz on this TCP address",
+  defaultNote: "only the socket and --listen",
   repeatable: true,
   parse: parseListen,
 };
@@ -95,8 +96,8 @@ export const METRICS: Flag<ListenAddress> = {
 export const ADVERTISE: Flag<Address> = {
   name: "advertise",
   value: "IP",
-  description: "address that other hosts route through, one of each family",
-  defaultNote: "those of the interface with the default route",
+  description: "address that other hosts use as next hop, one per family",
+  defaultNote: "the addresses of the interface with the default route",
   repeatable: true,
   parse: parseAdvertised,
 };
@@ -105,7 +106,7 @@ export const JOIN: Flag<string> = {
   name: "join",
   value: "URL",
   description: "join the cluster whose registry the agent at URL hosts",
-  defaultNote: "this agent hosts it",
+  defaultNote: "this agent hosts the registry",
   repeatable: true,
   parse: parseApiUrl,
 };
@@ -114,7 +115,7 @@ export const ROUTES: FlagWithDefault<AgentConfig["routes"]> = {
   name: "routes",
   value: "MODE",
   description:
-    "apply, plan or off; auto applies them where the agent may, with CAP_NET_ADMIN",
+    "apply, plan or off; auto applies routes if the agent has CAP_NET_ADMIN, else off",
   default: "auto",
   completion: ROUTE_MODES,
   parse: parseChoice(ROUTE_MODES),
@@ -123,7 +124,7 @@ export const ROUTES: FlagWithDefault<AgentConfig["routes"]> = {
 export const ROUTE_PROTOCOL: FlagWithDefault<number> = {
   name: "route-protocol",
   value: "N",
-  description: "the mark by which the agent knows its own kernel routes",
+  description: "protocol number that marks the agent's own kernel routes",
   default: "83",
   parse: parseRouteProtocol,
 };
@@ -131,22 +132,20 @@ export const ROUTE_PROTOCOL: FlagWithDefault<number> = {
 export const BRIDGE: Flag<string> = {
   name: "bridge",
   value: "NAME",
-  description: "make this bridge and give it the gateway's address",
-  defaultNote: "none, the CNI bridge plugin makes it",
+  description: "create this bridge with the gateway's address",
+  defaultNote: "none, the CNI bridge plugin creates it",
   parse: parseBridgeName,
 };
 
-export const MASQUERADE: Flag<boolean> = {
-  name: "masquerade",
-  description:
-    "give traffic that leaves the cluster's networks the host's address",
-  parse: parseSwitch,
-};
+export const MASQUERADE: Flag<boolean> = switchFlag(
+  "masquerade",
+  "source NAT: send traffic that leaves the cluster's networks from the host's address",
+);
 
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
-  description: "how long a released address is kept back",
+  description: "how long a released address stays unused",
   default: "60s",
   parse: parseDuration,
 };
@@ -154,7 +153,7 @@ export const COOL_DOWN: FlagWithDefault<number> = {
 export const RECLAIM_AFTER: Flag<number> = {
   name: "reclaim-after",
   value: "DURATION",
-  description: "remove a node that was silent for so long",
+  description: "remove a node that has been silent this long",
   defaultNote: "never",
   parse: parseReclaim,
 };
@@ -162,7 +161,7 @@ export const RECLAIM_AFTER: Flag<number> = {
 export const KEEP_HISTORY: FlagWithDefault<number> = {
   name: "keep-history",
   value: "DURATION",
-  description: "how long the history of addresses is kept",
+  description: "how long to keep the history of addresses",
   default: "720h",
   parse: parseDuration,
 };
@@ -170,7 +169,7 @@ export const KEEP_HISTORY: FlagWithDefault<number> = {
 export const LEAK_INTERVAL: FlagWithDefault<number> = {
   name: "leak-interval",
   value: "DURATION",
-  description: "how often addresses of vanished containers are looked for",
+  description: "interval between checks for addresses of vanished containers",
   default: "30s",
   parse: parseTimeout,
 };
@@ -178,7 +177,7 @@ export const LEAK_INTERVAL: FlagWithDefault<number> = {
 export const LEAK_GRACE: FlagWithDefault<number> = {
   name: "leak-grace",
   value: "DURATION",
-  description: "how long such an address is kept after it was found first",
+  description: "how long to keep such an address after it is first found",
   default: "5m",
   parse: parseDuration,
 };

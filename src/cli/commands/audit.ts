@@ -1,22 +1,26 @@
 import { parseText } from "../../base/names.ts";
 import { quote } from "../../net/address.ts";
-import { type AuditRecord, CLIENT_FLAGS } from "../framework/client.ts";
-import { parseSwitch } from "../framework/flags.ts";
-import { createSince, LIMIT, readSince } from "../framework/record_flags.ts";
 import type { CommandSpec } from "../framework/call.ts";
-import type { Flag } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
+import { type Flag, switchFlag } from "../framework/flag.ts";
+import {
+  createListing,
+  createSince,
+  LIMIT,
+  listCommand,
+  readSince,
+} from "../framework/list.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatUtc } from "../framework/text.ts";
-import { orNull, viewTime } from "../framework/views.ts";
+import { viewOf } from "../framework/view.ts";
 
 const CALL_NAME = /^[A-Z][A-Za-z]{0,63}$/;
 
-const SINCE = createSince("was asked");
+const SINCE = createSince("calls");
 
 const CALLER: Flag<string> = {
   name: "caller",
-  value: "WHO",
-  description: 'only of this caller, such as "operator alice" or socket',
+  value: "CALLER",
+  description: 'only calls of this caller, such as "operator alice" or socket',
   parse: parseCaller,
 };
 
@@ -27,26 +31,12 @@ const CALL: Flag<string> = {
   parse: parseCallName,
 };
 
-const FAILED: Flag<boolean> = {
-  name: "failed",
-  description: "only what was refused or failed",
-  parse: parseSwitch,
-};
+const FAILED = switchFlag("failed", "only calls that were refused or failed");
 
-/** A call that would change something, as `--json` prints it. */
-interface AuditView {
-  readonly at: string | null;
-  readonly caller: string;
-  readonly from: string | null;
-  readonly call: string;
-  readonly subject: string | null;
-  readonly outcome: string;
-  readonly message: string | null;
-}
-
-export const AUDIT: CommandSpec = {
+export const AUDIT: CommandSpec = listCommand({
   name: "audit",
-  summary: "Show who asked this agent for which change, and what came of it",
+  summary:
+    "Show the changes requested of this agent, their callers and results",
   action: "list the audit",
   flags: [SINCE, CALLER, CALL, FAILED, LIMIT, ...CLIENT_FLAGS],
   examples: [
@@ -54,7 +44,7 @@ export const AUDIT: CommandSpec = {
     'stellar-net audit --caller "operator alice" --call RemoveNode',
     "stellar-net audit --failed --limit 200 --json",
   ],
-  run: async (call) => {
+  read: async (call) => {
     const limit = call.value(LIMIT);
     const request = {
       limit,
@@ -63,30 +53,34 @@ export const AUDIT: CommandSpec = {
       failed: call.value(FAILED) ?? false,
       ...readSince(call, SINCE),
     };
-    const message = await call.clients().agent.listAudit(request);
-    const records = message.records.map(viewRecord);
-    const header = ["TIME", "CALLER", "FROM", "CALL", "SUBJECT", "OUTCOME"];
-    const rows = records.map((record) => [
-      formatUtc(record.at),
-      record.caller,
-      record.from ?? "",
-      record.call,
-      record.subject ?? "",
-      record.message === null
-        ? record.outcome
-        : `${record.outcome}: ${record.message}`,
-    ]);
-    call.answer({ records }, formatTable(header, rows));
-    if (rows.length === 0) call.note("No record matches");
-    if (rows.length === limit) {
-      call.note(`There may be more than these ${limit}: --limit shows more`);
-    }
+    const response = await call.clients().agent.listAudit(request);
+    const records = response.records.map(viewOf);
+    return createListing({
+      body: { records },
+      columns: {
+        TIME: ({ at }) => formatUtc(at),
+        CALLER: ({ caller }) => caller,
+        FROM: ({ from }) => from ?? "",
+        CALL: ({ call }) => call,
+        SUBJECT: ({ subject }) => subject ?? "",
+        OUTCOME: ({ outcome, message }) =>
+          message === null ? outcome : `${outcome}: ${message}`,
+      },
+      rows: records,
+      notes: [
+        records.length === 0 && "No record matches",
+        records.length === limit &&
+        `There may be more than these ${limit}: --limit shows more`,
+      ],
+    });
   },
-};
+});
 
 function parseCaller(text: string): string {
   if (text !== "") return parseText(text);
-  throw new RangeError(`"" is nobody: write "socket", or a role and a name`);
+  throw new RangeError(
+    `"" is not a caller: write "socket", or a role and a name`,
+  );
 }
 
 function parseCallName(text: string): string {
@@ -94,16 +88,4 @@ function parseCallName(text: string): string {
   throw new RangeError(
     `${quote(text)} is not the name of a call: write one such as "RemoveNode"`,
   );
-}
-
-function viewRecord(message: AuditRecord): AuditView {
-  return {
-    at: viewTime(message.at),
-    caller: message.caller,
-    from: orNull(message.from),
-    call: message.call,
-    subject: orNull(message.subject),
-    outcome: message.outcome,
-    message: orNull(message.message),
-  };
 }

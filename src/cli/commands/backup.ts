@@ -1,19 +1,25 @@
 import { type BackupPart, BackupReader } from "../../backup/format/read.ts";
 import type { BackupHeader } from "../../backup/format/format.ts";
+import type { RestoreSummary } from "../../backup/port.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/client.ts";
-import { parsePath } from "../framework/flags.ts";
-import type { Operand } from "../framework/flag.ts";
-import { formatUtc } from "../framework/text.ts";
+import {
+  type FlagWithDefault,
+  type Operand,
+  switchFlag,
+} from "../framework/flag.ts";
+import { parseDuration, parsePath } from "../framework/parsers.ts";
+import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/target.ts";
+import { formatColumns, formatUtc } from "../framework/text.ts";
+import { STATE } from "./agent_flags.ts";
 
 const FILE: Operand<string> = {
   name: "FILE",
-  description: "file to write, readable by its owner alone; - is stdout",
+  description: "file to write, readable only by its owner; - is stdout",
   completion: "file",
   parse: parsePath,
 };
 
-/** A large history takes its time. */
+/** A large history takes minutes. */
 const PATIENT: typeof TIMEOUT = { ...TIMEOUT, default: "10m" };
 
 export const BACKUP: CommandSpec = {
@@ -34,18 +40,18 @@ export const BACKUP: CommandSpec = {
       for await (const piece of received.pieces()) {
         call.io.stdout(decoder.decode(piece, { stream: true }));
       }
-      call.note(describe(received, "Backed up"));
+      call.note(describeBackup(received, "Backed up"));
       return;
     }
     await call.io.files.write(file, received.pieces());
     const { stellarNetBackup: _, ...header } = received.header!;
     call.answer({ file, entries: received.entries, ...header }, [
-      describe(received, `Wrote ${file}:`),
+      describeBackup(received, `Wrote ${file}:`),
     ]);
   },
 };
 
-/** A backup as it comes from the agent, checked as it will be when it is restored. */
+/** A backup from the agent, checked as restore checks it. */
 class Received {
   header: BackupHeader | undefined;
   entries = 0;
@@ -70,8 +76,77 @@ class Received {
   }
 }
 
-function describe({ header, entries }: Received, done: string): string {
+function describeBackup({ header, entries }: Received, done: string): string {
   return `${done} ${entries} entries of node ${header!.node} as of ${
     formatUtc(header!.takenAt)
   }`;
+}
+
+const BACKUP_FILE: Operand<string> = {
+  name: "FILE",
+  description: "backup to restore",
+  completion: "file",
+  parse: parsePath,
+};
+
+const DRY_RUN = switchFlag(
+  "dry-run",
+  "check everything and report, but restore nothing",
+);
+
+const SETTLE: FlagWithDefault<number> = {
+  name: "settle",
+  value: "DURATION",
+  description:
+    "grace period in which the registry gives subnets only to nodes that have them",
+  default: "60s",
+  parse: parseDuration,
+};
+
+export const RESTORE: CommandSpec = {
+  name: "restore",
+  summary: "Restore the state of a stopped agent, on its host or a replacement",
+  action: "restore the state",
+  operands: [BACKUP_FILE],
+  flags: [STATE, SETTLE, DRY_RUN, JSON_OUTPUT],
+  examples: [
+    "stellar-net restore /var/backups/stellar-net.jsonl --dry-run",
+    "stellar-net restore /var/backups/stellar-net.jsonl --settle 10m",
+  ],
+  run: async (call) => {
+    const file = call.operand(BACKUP_FILE);
+    const stateDir = call.value(STATE);
+    const dryRun = call.value(DRY_RUN) ?? false;
+    const settleMs = call.value(SETTLE);
+    const summary = await call.io.restore({ file, stateDir, settleMs, dryRun });
+    const { header: { stellarNetBackup: _, ...header }, ...counts } = summary;
+    call.answer({ file, stateDir, dryRun, ...header, ...counts }, [
+      dryRun
+        ? `${file} can be restored to ${stateDir}:`
+        : `Restored ${file} to ${stateDir}:`,
+      ...formatColumns(describeRestore(summary)),
+    ]);
+    if (dryRun) return;
+    call.note(
+      `Start the agent with --node ${header.node}. It is the same node to the cluster: ` +
+        "the host of the backup must not run any more",
+    );
+    call.note(
+      "The backup has no containers that started after it: stop those that still run on this host before you start the agent",
+    );
+  },
+};
+
+function describeRestore(summary: RestoreSummary): [string, string][] {
+  const { header, hasRegistry, nodes, held, history } = summary;
+  return [
+    ["  Node", header.node],
+    ["  Instance", header.instance],
+    ["  Cluster", header.cluster || "-"],
+    ["  Taken", `${formatUtc(header.takenAt)} by version ${header.program}`],
+    ["  Schema", String(header.schema)],
+    ["  Registry", hasRegistry ? `${nodes} nodes` : "not in it"],
+    ["  Addresses", `${held} held`],
+    ["  History", `${history} records`],
+  ];
 }

@@ -2,16 +2,16 @@ import { formatConflist } from "../../cni/text/conflist.ts";
 import { parseInterfaceName, parseNetworkName } from "../../base/names.ts";
 import { parseAddress } from "../../net/address.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
+import type { AgentClients } from "../framework/client.ts";
 import {
-  type AgentClients,
-  CLIENT_FLAGS,
-  JSON_OUTPUT,
-  SOCKET,
-} from "../framework/client.ts";
-import { parsePath, parseSwitch } from "../framework/flags.ts";
-import type { Flag } from "../framework/flag.ts";
+  type Flag,
+  type FlagWithDefault,
+  switchFlag,
+} from "../framework/flag.ts";
+import { parsePath } from "../framework/parsers.ts";
+import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 
-/** The plugin is found under these: its own name, and that of Stellar's plugin. */
+/** The plugin's file names: its own, and that of Stellar's plugin. */
 export const PLUGIN_NAMES: readonly string[] = [
   "stellar-net",
   "stellar-cni-ipam",
@@ -21,18 +21,14 @@ export const PLUGIN_DIR: Flag<string> = {
   name: "plugin-dir",
   value: "DIR",
   description: "folder of the CNI plugins",
-  defaultNote: "the one that has the bridge plugin, else /opt/cni/bin",
+  defaultNote: "the folder that has the bridge plugin, else /opt/cni/bin",
   completion: "directory",
   parse: parsePath,
 };
 
-const LINK: Flag<boolean> = {
-  name: "link",
-  description: "make symbolic links in place of copies",
-  parse: parseSwitch,
-};
+const LINK = switchFlag("link", "create symbolic links instead of copies");
 
-export const NAME: Flag<string> & { readonly default: string } = {
+export const NAME: FlagWithDefault<string> = {
   name: "name",
   value: "NAME",
   description: "name of the container network",
@@ -40,17 +36,17 @@ export const NAME: Flag<string> & { readonly default: string } = {
   parse: parseNetworkName,
 };
 
-export const BRIDGE: Flag<string> & { readonly default: string } = {
+export const BRIDGE: FlagWithDefault<string> = {
   name: "bridge",
   value: "NAME",
-  description: "bridge that the containers are attached to",
+  description: "bridge of the containers",
   default: "stellar0",
   parse: parseInterfaceName,
 };
 
 const INSTALL: CommandSpec = {
   name: "install",
-  summary: "Put this program into the folder of the CNI plugins",
+  summary: "Install this program in the folder of the CNI plugins",
   action: "install the CNI plugin",
   flags: [PLUGIN_DIR, LINK, JSON_OUTPUT],
   examples: [
@@ -93,7 +89,7 @@ const CONFIG: CommandSpec = {
     const options = {
       name: call.value(NAME),
       bridge: call.value(BRIDGE),
-      // A runtime calls the plugin from anywhere.
+      // A runtime runs the plugin in any working directory.
       socketPath: cni.absolutePath(call.value(SOCKET)),
     };
     const dir = await pluginDir(call);
@@ -111,7 +107,7 @@ const CONFIG: CommandSpec = {
 
 export const CNI: GroupSpec = {
   name: "cni",
-  summary: "Set the CNI plugin of this node up",
+  summary: "Set up the CNI plugin of this node",
   examples: ["stellar-net cni install", "stellar-net cni config"],
   commands: [INSTALL, CONFIG],
 };
@@ -120,7 +116,7 @@ async function pluginDir(call: Call): Promise<string> {
   return call.value(PLUGIN_DIR) ?? await call.io.cni.findPluginDir();
 }
 
-/** The families of the cluster's networks: each gets a default route. */
+/** The families of the cluster's networks. */
 export async function readFamilies(
   { registry }: AgentClients,
 ): Promise<(4 | 6)[]> {

@@ -1,43 +1,32 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
+import type { Check } from "../framework/client.ts";
+import { EXIT } from "../framework/exit.ts";
+import type { OptionalOperand } from "../framework/flag.ts";
 import {
-  type Check,
-  CheckStatus,
+  formatTarget,
   JSON_OUTPUT,
   TARGET_FLAGS,
   TIMEOUT,
-} from "../framework/client.ts";
-import { EXIT } from "../framework/exit.ts";
-import type { Operand } from "../framework/flag.ts";
-import { formatColumns } from "../framework/table.ts";
-import { formatTarget } from "../framework/target.ts";
-import { orNull, viewName } from "../framework/views.ts";
+} from "../framework/target.ts";
+import { formatColumns } from "../framework/text.ts";
+import { type View, viewOf } from "../framework/view.ts";
 
-/** What was looked at. Null means: all is well. */
-interface CheckView {
-  readonly name: string;
-  /** `ok`, `warning` or `failed`. */
-  readonly status: string;
-  readonly found: string;
-  readonly means: string | null;
-  readonly mend: string | null;
-}
+/** A check as `--json` prints it: its status is `ok`, `warning` or `failed`. */
+type CheckView = View<Check>;
 
-const PEER: Operand<string> & { readonly optional: true } = {
+const PEER: OptionalOperand<string> = {
   name: "PEER",
-  description: "name of a node: check the path to it as well",
+  description: "name of a node: check the path to it too",
   optional: true,
   parse: parseNodeName,
 };
 
-/** Probes of a silent peer take seconds, one after another. */
+/** Probes of a silent peer take several seconds in turn. */
 const PATIENT: typeof TIMEOUT = { ...TIMEOUT, default: "30s" };
 
-/**
- * What the client's message says is to be done, behind what it found: the last
- * part of it that begins with such a word.
- */
+/** The client's message: the observation, then the last part that begins with an instruction. */
 const STEP = /^(.*)[:;] ((?:start|name|run) .*)$/s;
 
 export const DOCTOR: CommandSpec = {
@@ -69,21 +58,21 @@ export const DOCTOR: CommandSpec = {
 async function examine(call: Call, peer: string): Promise<CheckView[]> {
   try {
     const { checks } = await call.clients(PATIENT).agent.examine({ peer });
-    return checks.map(viewCheck);
+    return checks.map(viewOf);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
     if (error.code === "deadline_exceeded") {
       return [
         silent(
           `the agent at "${formatTarget(call.target)}" did not answer in time`,
-          "look at its log, or wait longer with --timeout",
+          "read its log, or wait longer with --timeout",
         ),
       ];
     }
     if (error.code !== "unavailable") throw error;
     const [, found, mend] = STEP.exec(error.message) ?? [];
     return [
-      silent(found ?? error.message, mend ?? "look at the log of the agent"),
+      silent(found ?? error.message, mend ?? "read the log of the agent"),
     ];
   }
 }
@@ -93,26 +82,16 @@ function silent(found: string, mend: string): CheckView {
     name: "agent",
     status: "failed",
     found,
-    means: "containers get no addresses on this host, and nobody " +
-      "repairs its routes; those that are there stay",
+    means: "containers get no addresses on this host, and nothing " +
+      "repairs its routes; existing routes stay",
     mend,
-  };
-}
-
-function viewCheck(message: Check): CheckView {
-  return {
-    name: message.name,
-    status: viewName(CheckStatus, message.status),
-    found: message.found,
-    means: orNull(message.means),
-    mend: orNull(message.mend),
   };
 }
 
 function formatCheck({ name, status, found, means, mend }: CheckView) {
   const rest = [
     ...means === null ? [] : [means],
-    ...mend === null ? [] : [`to mend it: ${mend}`],
+    ...mend === null ? [] : [`to fix it: ${mend}`],
   ];
   return [
     status === "failed" ? "FAILED" : status,

@@ -2,37 +2,33 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseApiUrl, parseNodeName, parseText } from "../../base/names.ts";
 import { parseSerial } from "../../security/pki/revocation.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
+import type { Authority } from "../framework/client.ts";
 import {
-  type Authority,
+  fileFlag,
+  type Flag,
+  type Operand,
+  type OptionalOperand,
+  switchFlag,
+} from "../framework/flag.ts";
+import type { IdentitySummary } from "../framework/io.ts";
+import { createListing, listCommand } from "../framework/list.ts";
+import { parseDuration, parsePath } from "../framework/parsers.ts";
+import {
   CLIENT_FLAGS,
   IDENTITY,
   JSON_OUTPUT,
   TIMEOUT,
   URL_FLAG,
-} from "../framework/client.ts";
-import {
-  parseChoice,
-  parseDuration,
-  parsePath,
-  parseSwitch,
-} from "../framework/flags.ts";
-import type { IdentitySummary } from "../framework/identities.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import { formatColumns, formatTable } from "../framework/table.ts";
-import { formatSpan, formatUtc } from "../framework/text.ts";
+} from "../framework/target.ts";
+import { formatColumns, formatSpan, formatUtc } from "../framework/text.ts";
 import { TOKEN_FILE } from "../framework/tls_flags.ts";
-import { viewTime } from "../framework/views.ts";
-import {
-  ROLE_NAMES,
-  roleOf,
-  viewCertificate,
-  viewIdentity,
-} from "./identity_views.ts";
+import { viewOf, viewTime } from "../framework/view.ts";
+import { roleFlag, ROLES } from "./token.ts";
 
 const ANNOUNCE: Flag<number> = {
   name: "announce",
   value: "DURATION",
-  description: "how long hosts are told of the next authority before it signs",
+  description: "how long hosts know the next CA before it signs",
   defaultNote: "30d",
   parse: parseDuration,
 };
@@ -40,30 +36,20 @@ const ANNOUNCE: Flag<number> = {
 const OVERLAP: Flag<number> = {
   name: "overlap",
   value: "DURATION",
-  description: "how long what the one before signed is accepted after that",
-  defaultNote: "as long as certificates last, and a day",
+  description: "how long certificates of the previous CA stay valid after that",
+  defaultNote: "the lifetime of certificates plus a day",
   parse: parseDuration,
 };
 
-const COMPROMISED: Flag<boolean> = {
-  name: "compromised",
-  description:
-    "somebody else may have the key: distrust at once all that it signed",
-  parse: parseSwitch,
-};
+const COMPROMISED = switchFlag(
+  "compromised",
+  "the key may be stolen: reject everything that it signed, at once",
+);
 
-/** An authority, as `--json` prints it. */
-interface AuthorityView {
-  readonly generation: number;
-  readonly fingerprint: string;
-  readonly signsFrom: string | null;
-  readonly trustedUntil: string | null;
-}
-
-export const ROTATE: CommandSpec = {
+const ROTATE: CommandSpec = {
   name: "rotate",
-  summary: "Replace the authority that signs certificates, with no pause",
-  action: "rotate the authority",
+  summary: "Replace the CA that signs certificates, without interruption",
+  action: "rotate the CA",
   flags: [ANNOUNCE, OVERLAP, COMPROMISED, ...CLIENT_FLAGS],
   examples: [
     "stellar-net identity rotate",
@@ -77,7 +63,7 @@ export const ROTATE: CommandSpec = {
     if (compromised && given) {
       throw call.usage(
         `${call.originOf(given)} does not go with --compromised, ` +
-          "which waits for nobody: remove one of the two",
+          "which takes effect at once: remove one of the two",
       );
     }
     const { identity } = call.clients();
@@ -89,10 +75,10 @@ export const ROTATE: CommandSpec = {
     const made = viewAuthority(next!);
     if (compromised) {
       call.answer({ next: made, before: null }, [
-        `Made authority ${made.generation}, ${made.fingerprint}: it signs, and nothing that was signed before is accepted any more`,
+        `Created CA ${made.generation}, ${made.fingerprint}: it signs now, and nothing signed before is valid`,
       ]);
       call.note(
-        "Every other host joins again with a new token in the file of its --token-file: stellar-net token create; operators make their identities anew",
+        "Every other host joins again with a new token in its --token-file: stellar-net token create; operators create their identities again",
       );
       return;
     }
@@ -104,12 +90,12 @@ export const ROTATE: CommandSpec = {
       describe(call, made, before),
     );
     call.note(
-      "Who does not hear of it before it signs joins again with a new token: a host that is off, an identity that is not used until then; --announce gives them time",
+      "A host that is off until it signs, or an identity not used until then, has to join again with a new token; --announce gives them time",
     );
   },
 };
 
-/** What happens when. */
+/** The dates of the rotation. */
 function describe(
   call: Call,
   next: AuthorityView,
@@ -117,40 +103,39 @@ function describe(
 ): string[] {
   const now = formatUtc(new Date(call.io.now()).toISOString());
   return [
-    `Made authority ${next.generation}, ${next.fingerprint}:`,
+    `Created CA ${next.generation}, ${next.fingerprint}:`,
     ...formatColumns([
-      [`  ${now}`, "hosts are told of it, and trust it from then on"],
+      [`  ${now}`, "hosts learn of it, and trust it from now on"],
       [
         `  ${formatUtc(next.signsFrom)}`,
-        "it signs, and hosts renew their certificates by themselves; tokens made before that let nobody in for long",
+        "it signs, and hosts renew their certificates by themselves; older tokens admit nobody",
       ],
       ...before
         ? [[
           `  ${formatUtc(before.trustedUntil)}`,
-          `what authority ${before.generation} signed is not accepted any more`,
+          `certificates of CA ${before.generation} are no longer valid`,
         ]]
         : [],
     ]),
   ];
 }
 
-function viewAuthority(message: Authority): AuthorityView {
-  return {
-    generation: message.generation,
-    fingerprint: message.fingerprint,
-    signsFrom: viewTime(message.signsFrom),
-    trustedUntil: viewTime(message.trustedUntil),
-  };
+type AuthorityView = ReturnType<typeof viewAuthority>;
+
+/** A CA as `--json` prints it. */
+function viewAuthority(message: Authority) {
+  const { generation, fingerprint, signsFrom, trustedUntil } = viewOf(message);
+  return { generation, fingerprint, signsFrom, trustedUntil };
 }
 
 const NEW_DIR: Operand<string> = {
   name: "DIR",
-  description: "folder to make, for the key and the certificate",
+  description: "new folder for the key and the certificate",
   completion: "directory",
   parse: parsePath,
 };
 
-const DIR: Operand<string> & { readonly optional: true } = {
+const DIR: OptionalOperand<string> = {
   name: "DIR",
   description: "folder of the identity; default: that of --identity",
   completion: "directory",
@@ -161,47 +146,40 @@ const DIR: Operand<string> & { readonly optional: true } = {
 const JOIN: Flag<string> = {
   name: "join",
   value: "URL",
-  description: "agent that hosts the registry, kept as the one to call later",
-  defaultNote: "none, it has to be given",
+  description: "agent that hosts the registry, stored as the agent to call",
+  defaultNote: "none, required",
   repeatable: true,
   parse: parseApiUrl,
 };
 
-const TOKEN: Flag<string> = {
-  ...TOKEN_FILE,
-  description: "file with the token of an operator, mode 0600",
-  defaultNote: "none, it has to be given",
-};
+const TOKEN = fileFlag(
+  TOKEN_FILE.name,
+  "file with an operator's token, mode 0600",
+  "none, required",
+);
 
 const NAME: Flag<string> = {
   name: "name",
   value: "NAME",
-  description: "whom the token is for",
-  defaultNote: "none, it has to be given",
+  description: "name in the token",
+  defaultNote: "none, required",
   parse: parseNodeName,
 };
 
-const HOLDER: Operand<string> & { readonly optional: true } = {
+const HOLDER: OptionalOperand<string> = {
   name: "NAME",
-  description: "whose certificates, all that there are so far",
+  description: "holder: revoke all certificates that it has so far",
   optional: true,
   parse: parseNodeName,
 };
 
-const ROLE: Flag<typeof ROLE_NAMES[number]> & { readonly default: string } = {
-  name: "role",
-  value: "ROLE",
-  description: "role of NAME: node, operator or readonly",
-  default: "node",
-  completion: ROLE_NAMES,
-  parse: parseChoice(ROLE_NAMES),
-};
+const ROLE = roleFlag("role of NAME");
 
 const SERIAL: Flag<string> = {
   name: "serial",
   value: "HEX",
   description:
-    "one certificate, as identity list shows it, and not those that it was renewed to",
+    "one certificate, as identity list shows it, without its renewals",
   defaultNote: "all of NAME",
   parse: parseSerial,
 };
@@ -209,13 +187,13 @@ const SERIAL: Flag<string> = {
 const REASON: Flag<string> = {
   name: "reason",
   value: "TEXT",
-  description: "why, for those who look later",
+  description: "reason, for the record",
   parse: parseText,
 };
 
 const CREATE: CommandSpec = {
   name: "create",
-  summary: "Make an identity for --identity, with the token of an operator",
+  summary: "Create an identity for --identity, with an operator's token",
   action: "create the identity",
   operands: [NEW_DIR],
   flags: [JOIN, TOKEN, NAME, JSON_OUTPUT, TIMEOUT],
@@ -239,16 +217,16 @@ const CREATE: CommandSpec = {
       name: call.value(NAME) ?? fail(missing(call, NAME)),
       timeoutMs: call.value(TIMEOUT),
     });
-    answer(call, summary, `Made the identity in ${dir}:`);
+    answer(call, summary, `Created the identity in ${dir}:`);
     call.note(
-      `Use it with --identity ${dir}: it renews itself when it is used. The token's file can be removed`,
+      `Use it with --identity ${dir}: it renews itself when it is used. You can remove the token's file`,
     );
   },
 };
 
 const RENEW: CommandSpec = {
   name: "renew",
-  summary: "Have the certificate of an identity renewed now",
+  summary: "Renew the certificate of an identity now",
   action: "renew the identity",
   operands: [DIR],
   flags: [IDENTITY, URL_FLAG, JSON_OUTPUT, TIMEOUT],
@@ -265,7 +243,7 @@ const RENEW: CommandSpec = {
 
 const SHOW: CommandSpec = {
   name: "show",
-  summary: "Show whose an identity is, and until when it is good",
+  summary: "Show the holder of an identity, and when it expires",
   action: "show the identity",
   operands: [DIR],
   flags: [IDENTITY, JSON_OUTPUT],
@@ -279,34 +257,35 @@ const SHOW: CommandSpec = {
   },
 };
 
-const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
-  summary: "List the certificates of the cluster that have not ended",
+  summary: "List the cluster's certificates that have not expired",
   action: "list certificates",
   flags: CLIENT_FLAGS,
   examples: ["stellar-net identity list", "stellar-net identity list --json"],
-  run: async (call) => {
-    const message = await call.clients().identity.listCertificates({});
-    const certificates = message.certificates.map(viewCertificate);
-    const header = ["ROLE", "NAME", "SERIAL", "ISSUED", "UNTIL", "AUTHORITY"]
-      .concat("STATE");
-    const rows = certificates.map((certificate) => [
-      certificate.role,
-      certificate.name,
-      certificate.serial,
-      formatUtc(certificate.issuedAt),
-      formatUtc(certificate.notAfter),
-      String(certificate.generation),
-      certificate.revoked ? "revoked" : "good",
-    ]);
-    call.answer({ certificates }, formatTable(header, rows));
-    if (rows.length === 0) call.note("There is no certificate");
+  read: async (call) => {
+    const response = await call.clients().identity.listCertificates({});
+    const certificates = response.certificates.map(viewOf);
+    return createListing({
+      body: { certificates },
+      columns: {
+        ROLE: ({ role }) => role,
+        NAME: ({ name }) => name,
+        SERIAL: ({ serial }) => serial,
+        ISSUED: ({ issuedAt }) => formatUtc(issuedAt),
+        EXPIRES: ({ notAfter }) => formatUtc(notAfter),
+        CA: ({ generation }) => String(generation),
+        STATE: ({ revoked }) => revoked ? "revoked" : "valid",
+      },
+      rows: certificates,
+      notes: [certificates.length === 0 && "There is no certificate"],
+    });
   },
-};
+});
 
 const REVOKE: CommandSpec = {
   name: "revoke",
-  summary: "Have certificates not accepted any more",
+  summary: "Revoke certificates: hosts reject them from now on",
   action: "revoke certificates",
   operands: [HOLDER],
   flags: [ROLE, SERIAL, REASON, ...CLIENT_FLAGS],
@@ -324,10 +303,10 @@ const REVOKE: CommandSpec = {
       );
     }
     const role = call.value(ROLE);
-    const whose = serial === undefined
-      ? { name: name!, role: roleOf(role) }
+    const holder = serial === undefined
+      ? { name: name!, role: ROLES[role] }
       : { serial };
-    const request = { ...whose, reason: call.value(REASON) ?? "" };
+    const request = { ...holder, reason: call.value(REASON) ?? "" };
     const { identity } = call.clients();
     const { revocation, certificates } = await identity
       .revokeCertificates(request);
@@ -337,20 +316,21 @@ const REVOKE: CommandSpec = {
     const revokedAt = viewTime(revocation?.revokedAt);
     call.answer({ revoked: { ...what, revokedAt, certificates } }, [
       serial === undefined
-        ? `Revoked the certificates of ${role} ${name} up to now: ${certificates} have not ended by themselves`
+        ? `Revoked the certificates of ${role} ${name} up to now: ${certificates} had not expired`
         : `Revoked certificate ${serial}`,
     ]);
     call.note(
       certificates === 0
-        ? "Look whether that is whom you mean, and the --role: stellar-net identity list"
-        : "Its connections end within seconds, wherever hosts have heard",
+        ? "No certificate matches: check the name and --role with stellar-net identity list"
+        : "Each host closes its connections within seconds of hearing of it",
     );
   },
 };
 
 export const IDENTITY_GROUP: GroupSpec = {
   name: "identity",
-  summary: "Certificates: who may call agents, and as what",
+  summary:
+    "Create, renew, list and revoke the certificates that callers present",
   examples: ["stellar-net identity list", "stellar-net identity show alice"],
   commands: [CREATE, RENEW, SHOW, LIST, REVOKE, ROTATE],
 };
@@ -370,8 +350,13 @@ function fail(error: Error): never {
 }
 
 function answer(call: Call, summary: IdentitySummary, done: string): void {
-  const view = viewIdentity(summary);
-  const leftMs = summary.notAfterMs - call.io.now();
+  const { issuedAtMs, notAfterMs, ...rest } = summary;
+  const view = {
+    ...rest,
+    issuedAt: new Date(issuedAtMs).toISOString(),
+    notAfter: new Date(notAfterMs).toISOString(),
+  };
+  const leftMs = notAfterMs - call.io.now();
   call.answer({ identity: view }, [
     done,
     ...formatColumns([
@@ -381,9 +366,9 @@ function answer(call: Call, summary: IdentitySummary, done: string): void {
       ["  Serial", view.serial],
       ["  Issued", formatUtc(view.issuedAt)],
       [
-        "  Until",
+        "  Expires",
         `${formatUtc(view.notAfter)}, ${
-          leftMs > 0 ? `${formatSpan(leftMs)} from now` : "it has ended"
+          leftMs > 0 ? `in ${formatSpan(leftMs)}` : "it has expired"
         }`,
       ],
       ["  Agents", view.urls.join(" ")],

@@ -12,7 +12,7 @@ import {
 import type { InstallPlan } from "../../install/plan/plan.ts";
 import { AGENT } from "./agent.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { JSON_OUTPUT } from "../framework/client.ts";
+import { JSON_OUTPUT } from "../framework/target.ts";
 import { PLUGIN_DIR, readFamilies } from "./cni.ts";
 import {
   answerSteps,
@@ -33,11 +33,11 @@ import type { InstallIo } from "../../install/port.ts";
 
 const ASK_TIMEOUT_MS = 5_000;
 const DEFAULT_PREFIX = "/usr/local";
-/** States of a unit that does not run. */
+/** States of a stopped unit. */
 const IDLE = ["inactive", "failed"];
 const NEW_ENV =
-  `# How the agent runs: the twins of its flags (stellar-net agent --help).
-# After a change: stellar-net install, which fits the unit to it and restarts it.
+  `# The agent's flags as environment variables (stellar-net agent --help).
+# After a change run "stellar-net install": it updates the unit and restarts the agent.
 `;
 
 export const INSTALL: CommandSpec = {
@@ -62,7 +62,7 @@ async function install(call: Call): Promise<void> {
   if (io.programPath === undefined && !isDryRun) {
     throw new NetError(
       "failed_precondition",
-      'Cannot install this program: it runs from its sources; build it first with "deno task build", then run "dist/stellar-net install", or see with --dry-run what that does',
+      'Cannot install this program: it runs from its sources; run "deno task build", then "dist/stellar-net install"; --dry-run shows the steps',
     );
   }
   const target = await readTarget(call, io);
@@ -88,7 +88,7 @@ async function install(call: Call): Promise<void> {
   };
   await settle(plan);
   for (const words of commands) await io.services.command(words);
-  // It serves now, and knows the networks of a cluster that it has joined.
+  // The agent serves now, and knows the networks of the cluster that it joined.
   const families = known ?? await askFamilies(call, target);
   if (families && !known) {
     const { operations } = plan;
@@ -109,14 +109,14 @@ async function install(call: Call): Promise<void> {
     call.note(
       `"${CONFLIST_PATH}" routes ${
         guess(config).map((family) => `IPv${family}`).join(" and ")
-      } alone: where the cluster has more, run "stellar-net install" again once the agent serves`,
+      } only: if the cluster has both families, run "stellar-net install" again when the agent serves`,
     );
   }
   if (isHere && !hasSystemd) {
     call.note(
-      `This host does not run systemd, so nothing starts the agent yet: have its init system run "set -a; . ${ENV_PATH}; exec ${
+      `This host does not run systemd, so nothing starts the agent yet: make its init system run "set -a; . ${ENV_PATH}; exec ${
         programPath(target.choices.prefix)
-      } agent", and start it again when it ends`,
+      } agent", and restart it when it exits`,
     );
   }
 }
@@ -128,7 +128,7 @@ async function readTarget(call: Call, io: InstallIo): Promise<Target> {
   const files = io.filesAt(root);
   const manifest = await readManifest(files);
   const named = call.value(PLUGIN_DIR);
-  // What was left out the last time stays out, unless a folder is named.
+  // A plugin that was left out last time stays out, unless a folder is given.
   const isLeftOut = call.value(SKIP_CNI) ??
     (named === undefined && manifest?.choices.pluginDir === null);
   const pluginDir = named ?? manifest?.choices.pluginDir ??
@@ -141,7 +141,7 @@ async function readTarget(call: Call, io: InstallIo): Promise<Target> {
   for (const path of [config.stateDir, config.socketPath, pluginDir]) {
     if (path.startsWith("/")) continue;
     throw call.usage(
-      `"${path}" is not an absolute path, as a service needs it`,
+      `"${path}" is not an absolute path, which a service needs`,
     );
   }
   return {
@@ -154,7 +154,7 @@ async function readTarget(call: Call, io: InstallIo): Promise<Target> {
   };
 }
 
-/** What systemd has to do for changes to take effect. */
+/** The commands with which systemd applies the changes. */
 async function planCommands(
   { operations }: InstallPlan,
   { io, isHere, hasSystemd, choices }: Target,
@@ -167,13 +167,13 @@ async function planCommands(
     .some((path) => changed.has(path)) || IDLE.includes(state);
   return [
     ...reload ? [["daemon-reload"]] : [],
-    // What failed too often is not started again for a while, unless told so.
+    // systemd does not start a unit that failed too often, unless it is reset.
     ...restart && state === "failed" ? [["reset-failed", UNIT_NAME]] : [],
     ...restart ? [["restart", UNIT_NAME]] : [],
   ];
 }
 
-/** The families that the agent's cluster has; undefined when it cannot be asked. */
+/** The families of the cluster's networks; undefined when the agent does not answer. */
 async function askFamilies(
   call: Call,
   { isHere, config }: Target,
@@ -193,7 +193,7 @@ async function askFamilies(
   }
 }
 
-/** The families of the networks that are named, or else of the default. */
+/** The families of the networks in the configuration, or of the default network. */
 function guess({ networks }: AgentConfig): (4 | 6)[] {
   const families = networks.map(({ network }) => network.family);
   return families.length === 0 ? [4] : [...new Set(families)];

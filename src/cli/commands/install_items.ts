@@ -1,6 +1,5 @@
 import { formatConflist } from "../../cni/text/conflist.ts";
 import type { AgentConfig } from "../../config/config.ts";
-import type { HostFiles } from "../../install/port.ts";
 import {
   parseEnvironment,
   type Variables,
@@ -30,15 +29,20 @@ import {
 } from "../../install/plan/manifest.ts";
 import { type InstallPlan, planInstall } from "../../install/plan/plan.ts";
 import { extraFolders, formatUnit } from "../../install/plan/unit.ts";
-import type { InstallIo } from "../../install/port.ts";
+import type { HostFiles, InstallIo } from "../../install/port.ts";
 import { quote } from "../../net/address.ts";
 import { Call } from "../framework/call.ts";
-import { parsePath, parseSwitch } from "../framework/flags.ts";
-import { environmentName, type Flag } from "../framework/flag.ts";
+import {
+  environmentName,
+  type Flag,
+  type FlagWithDefault,
+  switchFlag,
+} from "../framework/flag.ts";
+import { parsePath } from "../framework/parsers.ts";
 import { AGENT, readConfig } from "./agent.ts";
 import { BRIDGE, NAME, PLUGIN_NAMES } from "./cni.ts";
 
-/** What was installed before; undefined for nothing. */
+/** Reads the record of the installation; undefined where there is none. */
 export async function readManifest(
   files: HostFiles,
 ): Promise<Manifest | undefined> {
@@ -47,9 +51,9 @@ export async function readManifest(
 }
 
 /**
- * What was given of the agent's flags, by their twins' names.
+ * The agent's flags that were given, as environment variables.
  *
- * @throws {UsageError} when a value is wrong by itself
+ * @throws {UsageError} when a value is not valid
  */
 export function givenVariables(call: Call): Variables {
   return new Map(
@@ -61,7 +65,7 @@ export function givenVariables(call: Call): Variables {
   );
 }
 
-/** How an agent with an environment file of this text runs: checked as `agent` does it. */
+/** The configuration of an agent with this environment file, checked as `agent` checks it. */
 export function configOf(call: Call, text: string): AgentConfig {
   const env = Object.fromEntries(parseEnvironment(text));
   const input = {
@@ -73,7 +77,7 @@ export function configOf(call: Call, text: string): AgentConfig {
   return readConfig(new Call(input, { ...call.io, env }));
 }
 
-/** What was done, or would be, and what was not. */
+/** The steps of an installation or removal, done or planned. */
 export interface Steps {
   readonly operations: readonly FileOperation[];
   readonly kept: readonly Kept[];
@@ -83,7 +87,7 @@ export interface Steps {
   readonly network: readonly string[];
 }
 
-/** Answers with the steps; `done` is said when there was nothing to do. */
+/** Answers with the steps. @param nothing the answer when there are none */
 export function answerSteps(
   call: Call,
   steps: Steps,
@@ -106,12 +110,12 @@ export function answerSteps(
     network,
   }, lines.length === 0 ? [nothing] : lines);
   for (const { path, why } of kept) {
-    call.note(`Kept "${path}": ${why}; --force takes it all the same`);
+    call.note(`Kept "${path}": ${why}; use --force to replace or remove it`);
   }
   if (isDryRun) call.note("Nothing was changed: --dry-run");
 }
 
-/** Carries operations out, and returns the folders that were made. */
+/** Carries out operations. @returns the folders that it created */
 export async function carryOut(
   files: HostFiles,
   operations: readonly FileOperation[],
@@ -123,7 +127,7 @@ export async function carryOut(
   return made;
 }
 
-/** Writes what is installed now, where that is another. */
+/** Writes the record of the installation if it has changed. */
 export async function saveManifest(
   files: HostFiles,
   manifest: Manifest,
@@ -133,7 +137,7 @@ export async function saveManifest(
   await files.apply({ kind: "text", path: MANIFEST_PATH, mode: 0o644, source });
 }
 
-/** The folders of entries that are in the way of nobody: those that were made, innermost first. */
+/** Operations that remove the folders of an installation without entries, innermost first. */
 export function emptied(
   { folders }: Manifest,
   entries: readonly Entry[],
@@ -148,50 +152,46 @@ export function emptied(
 export const PREFIX: Flag<string> = {
   name: "prefix",
   value: "DIR",
-  description: "put the program into DIR/bin",
-  defaultNote: "as it was installed, or /usr/local",
+  description: "install the program in DIR/bin",
+  defaultNote: "the installed one, or /usr/local",
   completion: "directory",
   parse: parseAbsolutePath,
 };
 
-export const SKIP_CNI: Flag<boolean> = {
-  name: "skip-cni",
-  description: "leave the CNI plugin and its configuration out",
-  parse: parseSwitch,
-};
+export const SKIP_CNI: Flag<boolean> = switchFlag(
+  "skip-cni",
+  "leave out the CNI plugin and its configuration",
+);
 
-export const ROOT: Flag<string> & { readonly default: string } = {
+export const ROOT: FlagWithDefault<string> = {
   name: "root",
   value: "DIR",
-  description: "folder that stands for the root of the host, as of an image",
+  description:
+    "folder that stands for the host's root, such as a mounted image",
   default: "/",
   completion: "directory",
   parse: parseAbsolutePath,
 };
 
-export const DRY_RUN: Flag<boolean> = {
-  name: "dry-run",
-  description: "say what would be done, and do nothing",
-  parse: parseSwitch,
-};
+export const DRY_RUN: Flag<boolean> = switchFlag(
+  "dry-run",
+  "print the steps, but change nothing",
+);
 
-export const FORCE: Flag<boolean> = {
-  name: "force",
-  description: "also what was changed since it was installed",
-  parse: parseSwitch,
-};
+export const FORCE: Flag<boolean> = switchFlag(
+  "force",
+  "replace or remove files that were changed since the installation",
+);
 
-export const PURGE: Flag<boolean> = {
-  name: "purge",
-  description: "remove the state and the configuration, too",
-  parse: parseSwitch,
-};
+export const PURGE: Flag<boolean> = switchFlag(
+  "purge",
+  "also remove the state and the configuration",
+);
 
-export const TAKE_DOWN: Flag<boolean> = {
-  name: "take-down",
-  description: "remove the agent's routes, filter rules and bridge, too",
-  parse: parseSwitch,
-};
+export const TAKE_DOWN: Flag<boolean> = switchFlag(
+  "take-down",
+  "also remove the agent's routes, filter rules and bridge",
+);
 
 function parseAbsolutePath(text: string): string {
   const path = parsePath(text);
@@ -203,17 +203,17 @@ function parseAbsolutePath(text: string): string {
   return path.replace(/\/+$/, "") || "/";
 }
 
-/** What stands for the program where only its sources are at hand. */
+/** The program in a dry run from sources. */
 const TO_BE_BUILT = "dist/stellar-net";
 
-/** What is installed where. */
+/** What to install where. */
 export interface Target {
   readonly io: InstallIo;
   readonly files: HostFiles;
   /** Folder that stands for the host's root; empty for this host. */
   readonly root: string;
   readonly isHere: boolean;
-  /** Whether this host runs systemd. An image is taken for one that does. */
+  /** Whether this host runs systemd. An image counts as a host that does. */
   readonly hasSystemd: boolean;
   readonly manifest: Manifest | undefined;
   readonly choices: Choices;
@@ -221,7 +221,7 @@ export interface Target {
   readonly config: AgentConfig;
 }
 
-/** Plans what is put in place, and what goes. */
+/** Plans what to install and what to remove. */
 export async function planItems(
   call: Call,
   { target, families }: {
@@ -310,7 +310,7 @@ async function cniItems(
       kind: "link",
       path,
       target: programPath(choices.prefix),
-      // The other name may be Stellar's own plugin; a copy of ours is not.
+      // The other name may be Stellar's own plugin, unless it is a copy of ours.
       isOurs: path === own || isCopy(looked.get(path), looked.get(own!)),
     })),
     {

@@ -5,26 +5,36 @@ import {
   parseNodeName,
 } from "../../base/names.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import { type AgentClients, CLIENT_FLAGS } from "../framework/client.ts";
-import { parseAddressText, parseSwitch } from "../framework/flags.ts";
-import { createSince, LIMIT, readSince } from "../framework/record_flags.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
-import { formatAge, formatUtc } from "../framework/text.ts";
+import type { AgentClients, Allocation } from "../framework/client.ts";
 import {
-  type AllocationView,
-  viewAllocation,
-  viewHistory,
-} from "../framework/views.ts";
+  type Flag,
+  type FlagWithDefault,
+  type Operand,
+  switchFlag,
+} from "../framework/flag.ts";
+import {
+  answerList,
+  type Columns,
+  createListing,
+  createSince,
+  LIMIT,
+  listCommand,
+  readSince,
+} from "../framework/list.ts";
+import { parseAddressText } from "../framework/parsers.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
+import { formatAge, formatUtc } from "../framework/text.ts";
+import { type View, viewOf, viewOrNull } from "../framework/view.ts";
+
+type AllocationView = View<Allocation>;
 
 const CONTAINER_ID: Operand<string> = {
   name: "CONTAINER_ID",
-  description: "id of the container, or any name that is its own",
+  description: "id of the container, or any unique name",
   parse: parseContainerId,
 };
 
-/** The node that a command is about. */
-export const NODE: Flag<string> = {
+const NODE: Flag<string> = {
   name: "node",
   value: "NAME",
   description: "name of the node",
@@ -32,7 +42,7 @@ export const NODE: Flag<string> = {
   parse: parseNodeName,
 };
 
-const NETWORK_NAME: Flag<string> & { readonly default: string } = {
+const NETWORK_NAME: FlagWithDefault<string> = {
   name: "network-name",
   value: "NAME",
   description: "name of the container network",
@@ -40,7 +50,7 @@ const NETWORK_NAME: Flag<string> & { readonly default: string } = {
   parse: parseNetworkName,
 };
 
-const INTERFACE: Flag<string> & { readonly default: string } = {
+const INTERFACE: FlagWithDefault<string> = {
   name: "interface",
   value: "NAME",
   description: "name of the interface in the container",
@@ -51,23 +61,22 @@ const INTERFACE: Flag<string> & { readonly default: string } = {
 const ADDRESS: Flag<string> = {
   name: "address",
   value: "ADDRESS",
-  description: "ask for this address, at most one of each network",
+  description: "request this address, at most one per network",
   repeatable: true,
   parse: parseAddressText,
 };
 
-const LEAKED: Flag<boolean> = {
-  name: "leaked",
-  description: "only those whose container seems to be gone, and why",
-  parse: parseSwitch,
-};
+const LEAKED = switchFlag(
+  "leaked",
+  "only addresses whose container seems to be gone, with the reason",
+);
 
 const OWNER_FLAGS = [NODE, NETWORK_NAME, INTERFACE];
 
-export const ALLOCATE: CommandSpec = {
+const ALLOCATE: CommandSpec = {
   name: "allocate",
   summary:
-    "Give a container an address of each network, or show those it holds",
+    "Allocate a container one address per network, or show those it holds",
   action: "allocate an address",
   operands: [CONTAINER_ID],
   flags: [...OWNER_FLAGS, ADDRESS, ...CLIENT_FLAGS],
@@ -79,15 +88,14 @@ export const ALLOCATE: CommandSpec = {
   run: async (call) => {
     const request = { ...ownerRequest(call), addresses: call.values(ADDRESS) };
     const { allocation, created } = await call.clients().ipam.allocate(request);
-    const views = allocation ? [viewAllocation(allocation)] : [];
-    answerOne(call, views, { allocation: views[0] ?? null, created });
-    if (!created) call.note("It held this already: nothing was changed");
+    answerOne(call, allocation, { created });
+    if (!created) call.note("It held this already: nothing changed");
   },
 };
 
-export const RELEASE: CommandSpec = {
+const RELEASE: CommandSpec = {
   name: "release",
-  summary: "Take a container's addresses back; holding none is no error",
+  summary: "Release a container's addresses; succeeds if it holds none",
   action: "release the addresses",
   operands: [CONTAINER_ID],
   flags: [...OWNER_FLAGS, ...CLIENT_FLAGS],
@@ -109,9 +117,9 @@ export const RELEASE: CommandSpec = {
   },
 };
 
-export const GET: CommandSpec = {
+const GET: CommandSpec = {
   name: "get",
-  summary: "Show what a container holds",
+  summary: "Show the addresses of a container",
   action: "look up the addresses",
   operands: [CONTAINER_ID],
   flags: [...OWNER_FLAGS, ...CLIENT_FLAGS],
@@ -119,50 +127,41 @@ export const GET: CommandSpec = {
   run: async (call) => {
     const request = ownerRequest(call);
     const { allocation } = await call.clients().ipam.getAllocation(request);
-    const views = allocation ? [viewAllocation(allocation)] : [];
-    answerOne(call, views, { allocation: views[0] ?? null });
+    answerOne(call, allocation);
   },
 };
 
-export const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
-  summary: "List the addresses that are held on a node",
+  summary: "List the addresses that containers hold on a node",
   action: "list addresses",
   flags: [NODE, LEAKED, ...CLIENT_FLAGS],
   examples: ["stellar-net ip list", "stellar-net ip list --leaked"],
-  run: async (call) => {
+  read: async (call) => {
     const leaked = call.value(LEAKED) ?? false;
     const selection = { node: call.value(NODE) ?? "", leaked };
     const allocations = await listAll(call.clients(), selection);
-    const rows = allocations.flatMap(({ addresses, owner, ...view }) =>
-      addresses.map(({ address }) => [
-        address,
-        owner.containerId,
-        owner.interfaceName,
-        owner.network,
-        view.node,
-        formatAge(view.allocatedAt, call.io.now()),
-        ...leaked ? [view.leak ?? ""] : [],
-      ])
-    );
-    const header = [
-      "ADDRESS",
-      "CONTAINER",
-      "INTERFACE",
-      "NETWORK",
-      "NODE",
-      "ALLOCATED",
-      ...leaked ? ["WHY"] : [],
-    ];
-    call.answer({ allocations }, formatTable(header, rows));
-    if (allocations.length > 0) return;
-    call.note(
-      leaked
-        ? "No address seems to be leaked"
-        : 'No address is held: "stellar-net ip allocate CONTAINER_ID" gives one',
-    );
+    return createListing({
+      body: { allocations },
+      columns: {
+        ADDRESS: ({ address }) => address,
+        CONTAINER: ({ owner }) => owner?.containerId ?? "",
+        INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
+        NETWORK: ({ owner }) => owner?.network ?? "",
+        NODE: ({ node }) => node,
+        ALLOCATED: ({ allocatedAt }) => formatAge(allocatedAt, call.io.now()),
+        ...whyColumn(leaked),
+      },
+      rows: allocations.flatMap(rowsOf),
+      notes: [
+        allocations.length === 0 &&
+        (leaked
+          ? "No address seems to be leaked"
+          : 'No container holds an address: "stellar-net ip allocate CONTAINER_ID" allocates one'),
+      ],
+    });
   },
-};
+});
 
 async function listAll(
   { ipam }: AgentClients,
@@ -172,7 +171,7 @@ async function listAll(
   let pageToken = "";
   do {
     const page = await ipam.listAllocations({ ...selection, pageToken });
-    allocations.push(...page.allocations.map(viewAllocation));
+    allocations.push(...page.allocations.map(viewOf));
     if (page.nextPageToken !== "" && page.nextPageToken === pageToken) {
       throw new Error("the agent returned the same page token twice");
     }
@@ -192,22 +191,38 @@ function ownerRequest(call: Call) {
   };
 }
 
+type AddressRow = ReturnType<typeof rowsOf>[number];
+
+/** The reason why an address seems to be leaked. */
+function whyColumn(leaked: boolean): Columns<AddressRow> {
+  return leaked ? { WHY: ({ leak }) => leak ?? "" } : {};
+}
+
+/** A row for each address of an allocation. */
+function rowsOf({ addresses, ...allocation }: AllocationView) {
+  return addresses.map((address) => ({ ...allocation, ...address }));
+}
+
 function answerOne(
   call: Call,
-  allocations: readonly AllocationView[],
-  body: Readonly<Record<string, unknown>>,
+  message: Allocation | undefined,
+  more: Readonly<Record<string, unknown>> = {},
 ): void {
-  const rows = allocations.flatMap(({ addresses, allocatedAt, node }) =>
-    addresses.map(({ address, subnet, gateway }) => [
-      address,
-      subnet,
-      gateway,
-      node,
-      formatAge(allocatedAt, call.io.now()),
-    ])
+  const allocation = viewOrNull(message);
+  answerList(
+    call,
+    createListing({
+      body: { allocation, ...more },
+      columns: {
+        ADDRESS: ({ address }) => address,
+        SUBNET: ({ subnet }) => subnet,
+        GATEWAY: ({ gateway }) => gateway,
+        NODE: ({ node }) => node,
+        ALLOCATED: ({ allocatedAt }) => formatAge(allocatedAt, call.io.now()),
+      },
+      rows: allocation ? rowsOf(allocation) : [],
+    }),
   );
-  const header = ["ADDRESS", "SUBNET", "GATEWAY", "NODE", "ALLOCATED"];
-  call.answer(body, formatTable(header, rows));
 }
 
 const ONE_ADDRESS: Flag<string> = {
@@ -224,18 +239,18 @@ const CONTAINER: Flag<string> = {
   parse: parseContainerId,
 };
 
-const SINCE = createSince("was held");
+const SINCE = createSince("addresses held");
 
-export const HISTORY: CommandSpec = {
+const HISTORY = listCommand({
   name: "history",
-  summary: "Show who held which address, from when to when",
+  summary: "Show which container held which address, and when",
   action: "list the history",
   flags: [ONE_ADDRESS, CONTAINER, SINCE, LIMIT, NODE, ...CLIENT_FLAGS],
   examples: [
     "stellar-net ip history --address 172.16.0.2",
     "stellar-net ip history --container web-1 --since 24h",
   ],
-  run: async (call) => {
+  read: async (call) => {
     const limit = call.value(LIMIT);
     const request = {
       node: call.value(NODE) ?? "",
@@ -244,35 +259,28 @@ export const HISTORY: CommandSpec = {
       limit,
       ...readSince(call, SINCE),
     };
-    const { records, truncated } = await call.clients().ipam.listHistory(
-      request,
-    );
-    const views = records.map(viewHistory);
-    const rows = views.map(({ owner, ...record }) => [
-      record.address,
-      owner.containerId,
-      owner.interfaceName,
-      record.node,
-      formatUtc(record.allocatedAt),
-      record.releasedAt === null ? "held" : formatUtc(record.releasedAt),
-      record.reason ?? "",
-    ]);
-    const header = [
-      "ADDRESS",
-      "CONTAINER",
-      "INTERFACE",
-      "NODE",
-      "FROM",
-      "TO",
-      "REASON",
-    ];
-    call.answer({ records: views, truncated }, formatTable(header, rows));
-    if (rows.length === 0) call.note("No record matches");
-    if (truncated) {
-      call.note(`Only the newest ${limit} are shown: --limit shows more`);
-    }
+    const response = await call.clients().ipam.listHistory(request);
+    const { records, truncated } = viewOf(response);
+    return createListing({
+      body: { records, truncated },
+      columns: {
+        ADDRESS: ({ address }) => address,
+        CONTAINER: ({ owner }) => owner?.containerId ?? "",
+        INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
+        NODE: ({ node }) => node,
+        FROM: ({ allocatedAt }) => formatUtc(allocatedAt),
+        TO: ({ releasedAt }) =>
+          releasedAt === null ? "held" : formatUtc(releasedAt),
+        REASON: ({ reason }) => reason ?? "",
+      },
+      rows: records,
+      notes: [
+        records.length === 0 && "No record matches",
+        truncated && `Only the newest ${limit} are shown: --limit shows more`,
+      ],
+    });
   },
-};
+});
 
 export const IP: GroupSpec = {
   name: "ip",

@@ -1,17 +1,13 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
-import {
-  type AgentClients,
-  CLIENT_FLAGS,
-  type Token,
-  TokenState,
-} from "../framework/client.ts";
-import { parseSwitch } from "../framework/flags.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
+import type { AgentClients } from "../framework/client.ts";
+import { type Operand, switchFlag } from "../framework/flag.ts";
+import { createListing, listCommand } from "../framework/list.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatAge } from "../framework/text.ts";
-import { viewNode } from "../framework/views.ts";
+import { viewOf } from "../framework/view.ts";
+import type { TokenView } from "./token.ts";
 
 const NAME: Operand<string> = {
   name: "NAME",
@@ -19,51 +15,42 @@ const NAME: Operand<string> = {
   parse: parseNodeName,
 };
 
-const FORCE: Flag<boolean> = {
-  name: "force",
-  description: "also when it is alive",
-  parse: parseSwitch,
-};
+const FORCE = switchFlag("force", "remove it even if it is alive");
 
-const FORCE_LEAVE: Flag<boolean> = {
-  ...FORCE,
-  description:
-    "also while addresses are held, or with the registry out of reach",
-};
+const FORCE_LEAVE = switchFlag(
+  "force",
+  "leave even while containers hold addresses, or the registry is unreachable",
+);
 
-const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
-  summary: "List the nodes that are known, and whether they are alive",
+  summary: "List the nodes of the cluster and their states",
   action: "list nodes",
   flags: CLIENT_FLAGS,
   examples: ["stellar-net node list", "stellar-net node list --json"],
-  run: async (call) => {
-    const message = await call.clients().registry.listNodes({});
-    const nodes = message.nodes.map(viewNode);
-    const rows = nodes.map((node) => [
-      node.name,
-      node.state,
-      node.subnets.join(" ") || "-",
-      node.advertised.join(" ") || "-",
-      formatAge(node.joinedAt, call.io.now()),
-      node.seenAt === null ? "-" : formatAge(node.seenAt, call.io.now()),
-    ]);
-    const header = [
-      "NODE",
-      "STATE",
-      "SUBNETS",
-      "ADVERTISED",
-      "JOINED",
-      "SEEN",
-    ];
-    call.answer({ nodes }, formatTable(header, rows));
-    if (nodes.length === 0) call.note("No node is known yet");
+  read: async (call) => {
+    const response = await call.clients().registry.listNodes({});
+    const nodes = response.nodes.map(viewOf);
+    const nowMs = call.io.now();
+    return createListing({
+      body: { nodes },
+      columns: {
+        NODE: ({ name }) => name,
+        STATE: ({ state }) => state,
+        SUBNETS: ({ subnets }) => subnets.join(" "),
+        ADVERTISED: ({ advertised }) => advertised.join(" "),
+        JOINED: ({ joinedAt }) => formatAge(joinedAt, nowMs),
+        SEEN: ({ seenAt }) => formatAge(seenAt, nowMs),
+      },
+      rows: nodes,
+      notes: [nodes.length === 0 && "No node is known yet"],
+    });
   },
-};
+});
 
 const LEAVE: CommandSpec = {
   name: "leave",
-  summary: "Take this node out of the cluster, and free its subnets",
+  summary: "Remove this node from the cluster, and free its subnets",
   action: "leave the cluster",
   flags: [FORCE_LEAVE, ...CLIENT_FLAGS],
   examples: ["stellar-net node leave", "stellar-net node leave --force"],
@@ -71,13 +58,13 @@ const LEAVE: CommandSpec = {
     const request = { force: call.value(FORCE_LEAVE) ?? false };
     const { subnets } = await call.clients().agent.leave(request);
     call.answer({ subnets }, [formatFreed("Left the cluster", subnets)]);
-    call.note("This node joins again when its agent is started again");
+    call.note("This node joins again when its agent starts again");
   },
 };
 
 const REMOVE: CommandSpec = {
   name: "remove",
-  summary: "Forget a node that is gone, and free its subnets",
+  summary: "Remove a dead node from the cluster, and free its subnets",
   action: "remove the node",
   operands: [NAME],
   flags: [FORCE, ...CLIENT_FLAGS],
@@ -95,7 +82,7 @@ const REMOVE: CommandSpec = {
     ]);
     for (const { id, maxUses, used } of await tokensOf(clients, node)) {
       call.note(
-        `It came in with token ${id}, which lets in ${
+        `It joined with token ${id}, which admits ${
           maxUses - used
         } more, under any name: stellar-net token revoke ${id}`,
       );
@@ -105,21 +92,20 @@ const REMOVE: CommandSpec = {
 
 export const NODE: GroupSpec = {
   name: "node",
-  summary:
-    "List the nodes of the cluster, leave it, remove those that are gone",
+  summary: "List the nodes of the cluster, leave it, remove dead nodes",
   examples: ["stellar-net node list", "stellar-net node remove node3"],
   commands: [LIST, LEAVE, REMOVE],
 };
 
-/** The tokens that a node came in with, and could again. None where they cannot be told. */
+/** The tokens that a node joined with and could use again. None where the agent does not tell. */
 async function tokensOf(
   { identity }: AgentClients,
   node: string,
-): Promise<Token[]> {
+): Promise<TokenView[]> {
   try {
     const { tokens } = await identity.listTokens({});
-    return tokens.filter(({ state, name, uses }) =>
-      state === TokenState.USABLE && name === "" &&
+    return tokens.map(viewOf).filter(({ state, name, uses }) =>
+      state === "usable" && name === null &&
       uses.some((use) => use.name === node)
     );
   } catch (error) {

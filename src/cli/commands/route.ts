@@ -1,15 +1,19 @@
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import { CLIENT_FLAGS } from "../framework/client.ts";
+import type {
+  HostRoute,
+  ListHostRoutesResponse,
+  Route,
+} from "../framework/client.ts";
 import {
-  parseAddressText,
-  parsePrefixText,
-  parseSwitch,
-} from "../framework/flags.ts";
-import { listHostRoutes, PLAN } from "./route_host.ts";
-import { type RouteView, viewRoute } from "./route_views.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
+  type Operand,
+  type OptionalOperand,
+  switchFlag,
+} from "../framework/flag.ts";
+import { answerList, type Columns, createListing } from "../framework/list.ts";
+import { parseAddressText, parsePrefixText } from "../framework/parsers.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatAge } from "../framework/text.ts";
+import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
 const CIDR: Operand<string> = {
   name: "CIDR",
@@ -23,21 +27,20 @@ const TARGET: Operand<string> = {
   parse: parseAddressText,
 };
 
-const OPTIONAL_TARGET: Operand<string> & { readonly optional: true } = {
+const OPTIONAL_TARGET: OptionalOperand<string> = {
   ...TARGET,
   description: "delete it only if this is its next hop",
   optional: true,
 };
 
-const EXTRA: Flag<boolean> = {
-  name: "extra",
-  description: "list the extra routes alone, as the registry has them",
-  parse: parseSwitch,
-};
+const EXTRA = switchFlag(
+  "extra",
+  "list only the extra routes, as the registry has them",
+);
 
 const LIST: CommandSpec = {
   name: "list",
-  summary: "List the routes that this host should have, and what it has",
+  summary: "List the routes that this host should have, and those it has",
   action: "list routes",
   flags: [EXTRA, ...CLIENT_FLAGS],
   examples: [
@@ -48,9 +51,26 @@ const LIST: CommandSpec = {
   run: (call) => call.value(EXTRA) ? listExtra(call) : listHostRoutes(call),
 };
 
+const PLAN: CommandSpec = {
+  name: "plan",
+  summary: "Print the commands that would correct this host's routes",
+  action: "plan routes",
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net route plan", "stellar-net route plan --json"],
+  run: async (call) => {
+    const view = await readHostRoutes(call);
+    const { mode, commands, lookedAt, error } = view;
+    call.answer({ mode, commands, lookedAt, error }, commands);
+    if (commands.length === 0 && mode !== "off" && error === null) {
+      call.note("Nothing to change");
+    }
+    noteState(call, view);
+  },
+};
+
 const ADD: CommandSpec = {
   name: "add",
-  summary: "Add an extra route for every node",
+  summary: "Add an extra route on every node",
   action: "add the route",
   operands: [CIDR, TARGET],
   flags: CLIENT_FLAGS,
@@ -60,15 +80,19 @@ const ADD: CommandSpec = {
       cidr: call.operand(CIDR),
       target: call.operand(TARGET),
     };
-    const { route } = await call.clients().registry.addRoute(request);
-    const views = route ? [viewRoute(route)] : [];
-    answerRoutes(call, views, { route: views[0] ?? null });
+    const response = await call.clients().registry.addRoute(request);
+    const route = viewOrNull(response.route);
+    const rows = route ? [route] : [];
+    answerList(
+      call,
+      createListing({ body: { route }, columns: extraColumns(call), rows }),
+    );
   },
 };
 
 const DELETE: CommandSpec = {
   name: "delete",
-  summary: "Delete an extra route; one that is not there is no error",
+  summary: "Delete an extra route; succeeds if there is none",
   action: "delete the route",
   operands: [CIDR, OPTIONAL_TARGET],
   flags: CLIENT_FLAGS,
@@ -92,24 +116,77 @@ export const ROUTE: GroupSpec = {
 };
 
 async function listExtra(call: Call): Promise<void> {
-  const { routes } = await call.clients().registry.listRoutes({});
-  answerRoutes(call, routes.map(viewRoute));
-  if (routes.length === 0) {
-    call.note(
-      'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
-    );
-  }
+  const response = await call.clients().registry.listRoutes({});
+  const routes = response.routes.map(viewOf);
+  answerList(
+    call,
+    createListing({
+      body: { routes },
+      columns: extraColumns(call),
+      rows: routes,
+      notes: [
+        routes.length === 0 &&
+        'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
+      ],
+    }),
+  );
 }
 
-function answerRoutes(
+function extraColumns({ io }: Call): Columns<View<Route>> {
+  return {
+    DESTINATION: ({ cidr }) => cidr,
+    TARGET: ({ target }) => target,
+    ADDED: ({ addedAt }) => formatAge(addedAt, io.now()),
+  };
+}
+
+const HOST_COLUMNS: Columns<View<HostRoute>> = {
+  DESTINATION: ({ cidr }) => cidr,
+  "NEXT HOP": ({ target }) => target,
+  FROM: ({ node }) => node ?? "extra",
+  STATE: ({ state }) => state,
+  // The first column has the destination already.
+  ACTUAL: ({ cidr, actual }) =>
+    actual.map((text) =>
+      text.startsWith(`${cidr} `) ? text.slice(cidr.length + 1) : text
+    ).join("; "),
+  WHY: ({ state, why }) => state === "installed" ? "" : why ?? "",
+};
+
+/** Lists the routes that this host should have, those in the kernel, and the reasons for differences. */
+async function listHostRoutes(call: Call): Promise<void> {
+  const view = await readHostRoutes(call);
+  const { routes } = view;
+  answerList(
+    call,
+    createListing({
+      body: { ...view },
+      columns: HOST_COLUMNS,
+      rows: routes,
+      notes: [
+        routes.length === 0 &&
+        "This host knows no other node with a subnet, and no extra routes",
+      ],
+    }),
+  );
+  noteState(call, view);
+}
+
+async function readHostRoutes(
   call: Call,
-  routes: readonly RouteView[],
-  body: Readonly<Record<string, unknown>> = { routes },
+): Promise<View<ListHostRoutesResponse>> {
+  return viewOf(await call.clients().agent.listHostRoutes({}));
+}
+
+function noteState(
+  call: Call,
+  { mode, error }: View<ListHostRoutesResponse>,
 ): void {
-  const rows = routes.map(({ cidr, target, addedAt }) => [
-    cidr,
-    target,
-    formatAge(addedAt, call.io.now()),
-  ]);
-  call.answer(body, formatTable(["DESTINATION", "TARGET", "ADDED"], rows));
+  if (mode === "off") {
+    call.note(
+      "Routes are off: the agent neither reads nor changes the kernel's; " +
+        'start it with "--routes plan" or "--routes apply" to change that',
+    );
+  }
+  if (error !== null) call.note(error);
 }

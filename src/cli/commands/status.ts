@@ -1,19 +1,21 @@
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { CLIENT_FLAGS } from "../framework/client.ts";
-import { formatColumns, formatTable } from "../framework/table.ts";
-import { formatPercent, formatSpan, formatUtc } from "../framework/text.ts";
+import type { GetStatusResponse, RegistryLink } from "../framework/client.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import {
-  type HostRouteCountsView,
-  type PeerCountsView,
-  type RegistryLinkView,
-  type StatusView,
-  type UsageView,
-  viewStatus,
-} from "./status_views.ts";
+  formatColumns,
+  formatPercent,
+  formatSpan,
+  formatTable,
+  formatUtc,
+} from "../framework/text.ts";
+import { type View, viewOf } from "../framework/view.ts";
+
+/** The status as `--json` prints it. Null: there is none, or the agent does not say. */
+type StatusView = ReturnType<typeof viewStatus>;
 
 export const STATUS: CommandSpec = {
   name: "status",
-  summary: "Show on one screen how the agent is doing",
+  summary: "Show the state of the agent on one screen",
   action: "show the status",
   flags: CLIENT_FLAGS,
   examples: ["stellar-net status", "stellar-net status --json"],
@@ -24,6 +26,18 @@ export const STATUS: CommandSpec = {
     noteVersion(call, status);
   },
 };
+
+/** Adds the free addresses: as text, because they may not fit a double. */
+function viewStatus(message: GetStatusResponse) {
+  const view = viewOf(message);
+  const subnets = view.subnets.map((subnet) => ({
+    ...subnet,
+    free: String(
+      BigInt(subnet.capacity) - BigInt(subnet.held) - BigInt(subnet.cooling),
+    ),
+  }));
+  return { ...view, subnets };
+}
 
 function formatStatus(status: StatusView, nowMs: number): string[] {
   const { listeners, networks, subnets, registry } = status;
@@ -70,7 +84,7 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
   ];
 }
 
-/** What protects the calls between hosts. */
+/** How hosts authenticate each other. */
 function formatSecurity(status: StatusView, nowMs: number): string {
   const { security, certificateUntil } = status;
   const until = certificateUntil === null
@@ -82,15 +96,17 @@ function formatSecurity(status: StatusView, nowMs: number): string {
     case "cluster":
       return `the cluster's own certificates; ${until}`;
     case "given":
-      return `certificates of your own authority; ${until}`;
+      return `certificates of your own CA; ${until}`;
     case "none":
-      return "NONE: other hosts are spoken to in plain text, and nobody is asked who they are (--insecure)";
+      return "NONE: hosts speak plain text, and do not authenticate each other (--insecure)";
     default:
       return "-";
   }
 }
 
-function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {
+type LinkView = View<RegistryLink>;
+
+function formatRegistry(link: LinkView | null, nowMs: number): string {
   if (!link) return "-";
   const { state, since, url, urls, problem } = link;
   const why = problem === null ? "" : `: ${problem}`;
@@ -105,10 +121,10 @@ function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {
         : ` for ${formatSpan(nowMs - Date.parse(since))}`;
       return `unreachable${age} (${
         urls.join(" ")
-      })${why}; running on what is known`;
+      })${why}; running on its last known state`;
     }
     case "fenced":
-      return `FENCED since ${formatUtc(since)}${why}; no address is given`;
+      return `FENCED since ${formatUtc(since)}${why}; it allocates no address`;
     case "left":
       return `left ${formatUtc(since)}`;
     default:
@@ -116,7 +132,7 @@ function formatRegistry(link: RegistryLinkView | null, nowMs: number): string {
   }
 }
 
-function formatPeers(peers: PeerCountsView | null): string {
+function formatPeers(peers: StatusView["peers"]): string {
   if (!peers) return "-";
   const { ready, unreachable, noAgent } = peers;
   const total = ready + unreachable + noAgent;
@@ -125,17 +141,17 @@ function formatPeers(peers: PeerCountsView | null): string {
     (noAgent === 0 ? "" : `, ${noAgent} without an agent`);
 }
 
-function formatRoutes(routes: HostRouteCountsView | null): string {
+function formatRoutes(routes: StatusView["hostRoutes"]): string {
   if (!routes) return "-";
   const { mode, wanted, installed, conflicts, unresolved, repaired } = routes;
   return mode === "off"
-    ? `off: ${wanted} wanted; the kernel's are neither read nor changed`
+    ? `off: ${wanted} wanted; the agent neither reads nor changes the kernel's`
     : `${mode}: ${wanted} wanted, ${installed} installed, ` +
       `${conflicts} in conflict, ${unresolved} unresolved; ` +
       `${repaired} repaired`;
 }
 
-function explainNoSubnet(link: RegistryLinkView | null): string {
+function explainNoSubnet(link: LinkView | null): string {
   switch (link?.state) {
     case "joined":
     case "unreachable":
@@ -149,16 +165,9 @@ function explainNoSubnet(link: RegistryLinkView | null): string {
   }
 }
 
-function formatUsage(subnets: readonly UsageView[]): string[] {
-  const header = [
-    "SUBNET",
-    "GATEWAY",
-    "CAPACITY",
-    "HELD",
-    "COOLING",
-    "FREE",
-    "USED",
-  ];
+function formatUsage(subnets: StatusView["subnets"]): string[] {
+  const header = ["SUBNET", "GATEWAY", "CAPACITY", "HELD", "COOLING", "FREE"]
+    .concat("USED");
   return formatTable(
     header,
     subnets.map(({ cidr, gateway, capacity, held, cooling, free }) => [

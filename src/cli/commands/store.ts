@@ -1,19 +1,21 @@
 import type { StoreChoice } from "../../config/config.ts";
 import type { MigrationProgress, MigrationSummary } from "../../backup/port.ts";
 import { quote } from "../../net/address.ts";
-import { STATE } from "./agent_flags.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import { JSON_OUTPUT } from "../framework/client.ts";
-import { parseSwitch } from "../framework/flags.ts";
-import type { Flag } from "../framework/flag.ts";
-import { readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
-import { parseStore } from "./store_url.ts";
-import { formatColumns } from "../framework/table.ts";
+import {
+  type Flag,
+  type FlagWithDefault,
+  switchFlag,
+} from "../framework/flag.ts";
+import { JSON_OUTPUT } from "../framework/target.ts";
+import { formatColumns } from "../framework/text.ts";
+import { STATE } from "./agent_flags.ts";
+import { parseStore, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 
-const FROM: Flag<StoreChoice> & { readonly default: string } = {
+const FROM: FlagWithDefault<StoreChoice> = {
   name: "from",
   value: "URL",
-  description: "store that the registry is in, as --store of the agent",
+  description: "store that has the registry, as in the agent's --store",
   default: "kv:",
   parse: parseLasting,
 };
@@ -21,20 +23,20 @@ const FROM: Flag<StoreChoice> & { readonly default: string } = {
 const TO: Flag<StoreChoice> = {
   name: "to",
   value: "URL",
-  description: "store that it moves to, with no registry in it",
-  defaultNote: "none, it has to be given",
+  description: "store to move it to, without a registry",
+  defaultNote: "none, required",
   parse: parseLasting,
 };
 
-const DRY_RUN: Flag<boolean> = {
-  name: "dry-run",
-  description: "check everything, and say what would be moved",
-  parse: parseSwitch,
-};
+const DRY_RUN = switchFlag(
+  "dry-run",
+  "check everything and report, but move nothing",
+);
 
 const MIGRATE: CommandSpec = {
   name: "migrate",
-  summary: "Move the cluster's registry to another store, or go on with that",
+  summary:
+    "Move the cluster's registry to another store, or resume an interrupted move",
   action: "move the registry",
   flags: [FROM, TO, STATE, ...STORE_ACCESS_FLAGS, DRY_RUN, JSON_OUTPUT],
   examples: [
@@ -58,15 +60,15 @@ const MIGRATE: CommandSpec = {
     if (dryRun) return;
     call.note(
       to === "file"
-        ? "Start the agent of this host with --store kv:, and those that hosted the registry besides with --join and its URL"
-        : `Start every agent that is to host the registry with --store ${summary.to}; each goes on with the addresses in its own --state`,
+        ? "Start the agent of this host with --store kv:, and the other agents that hosted the registry with --join and its URL"
+        : `Start every agent that hosts the registry with --store ${summary.to}; each keeps the addresses in its own --state`,
     );
   },
 };
 
 export const STORE: GroupSpec = {
   name: "store",
-  summary: "Where the cluster's registry is kept",
+  summary: "Move the cluster's registry between stores",
   examples: MIGRATE.examples,
   commands: [MIGRATE],
 };
@@ -75,7 +77,7 @@ function readStores(call: Call): [from: StoreChoice, to: StoreChoice] {
   const from = call.value(FROM);
   const to = call.value(TO);
   if (to === undefined) {
-    throw call.usage("it needs --to, the store that the registry moves to");
+    throw call.usage("it needs --to, the store to move the registry to");
   }
   if (from === "file" && to === "file") {
     throw call.usage('--from and --to are both "kv:": name two stores');
@@ -86,24 +88,26 @@ function readStores(call: Call): [from: StoreChoice, to: StoreChoice] {
   ];
 }
 
-/** Parses where a registry can be kept. */
+/** Parses a store that keeps a registry when its agent stops. */
 function parseLasting(text: string): StoreChoice {
   const choice = parseStore(text);
   if (choice !== "memory") return choice;
   throw new RangeError(
-    `${quote(text)} is lost at the end: write "kv:" or "etcd://h1:2379"`,
+    `${
+      quote(text)
+    } is lost when the agent stops: write "kv:" or "etcd://h1:2379"`,
   );
 }
 
-/** Tells how far it has come, in tenths. */
+/** Notes the progress, in tenths. */
 function tellProgress(call: Call): (progress: MigrationProgress) => void {
   let told = 0;
   return (progress) => {
     if (progress.kind === "frozen") {
-      call.note("Nobody uses the registry any more, copying it");
+      call.note("No agent uses the registry any more, copying it");
     }
     if (progress.kind === "verified") {
-      call.note("Compared every entry of both stores: they are the same");
+      call.note("Compared every entry of both stores: they are equal");
     }
     if (progress.kind !== "copied") return;
     const { entries, total } = progress;

@@ -1,66 +1,56 @@
 import type { StoreChoice } from "../../config/config.ts";
-import { quote } from "../../net/address.ts";
+import { formatAddress, parseAddress, quote } from "../../net/address.ts";
 import type { Call } from "../framework/call.ts";
-import { parsePath } from "../framework/flags.ts";
-import type { Flag } from "../framework/flag.ts";
-import { parseStore } from "./store_url.ts";
+import {
+  fileFlag,
+  type Flag,
+  type FlagWithDefault,
+} from "../framework/flag.ts";
 
-// Where the agent keeps state, and how it gets there.
+// Where the agent keeps its state, and how it connects there.
 
-export const STORE: Flag<StoreChoice> & { readonly default: string } = {
+const DEFAULT_ETCD_PORT = 2379;
+const DEFAULT_ETCD_PREFIX = "/stellar-net";
+const MAX_PREFIX_LENGTH = 255;
+const KNOWN = 'write "kv:" (a file in --state), "kv::memory:" (lost when the ' +
+  'agent stops) or "etcd://h1:2379,h2:2379/prefix" ("etcds://" with TLS)';
+
+export const STORE: FlagWithDefault<StoreChoice> = {
   name: "store",
   value: "URL",
   description:
-    "kv: is a file in --state, kv::memory: is lost at the end, etcd://h1:2379,h2:2379/prefix is a cluster of etcd, etcds:// one with TLS",
+    "kv: is a file in --state, kv::memory: is lost when the agent stops, etcd://h1:2379,h2:2379/prefix is an etcd cluster, etcds:// the same with TLS",
   default: "kv:",
   parse: parseStore,
 };
 
-export const STORE_CA: Flag<string> = {
-  name: "store-ca",
-  value: "FILE",
-  description: "authorities that etcd's certificate is checked with, in PEM",
-  defaultNote: "public ones",
-  completion: "file",
-  parse: parsePath,
-};
+const STORE_CA = fileFlag(
+  "store-ca",
+  "CA certificates that sign etcd's certificate, in PEM",
+  "public ones",
+);
 
-export const STORE_CERT: Flag<string> = {
-  name: "store-cert",
-  value: "FILE",
-  description: "certificate that is shown to etcd, in PEM",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+const STORE_CERT = fileFlag(
+  "store-cert",
+  "certificate to present to etcd, in PEM",
+);
 
-export const STORE_KEY: Flag<string> = {
-  name: "store-key",
-  value: "FILE",
-  description: "key of --store-cert, in PEM",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+const STORE_KEY = fileFlag("store-key", "key of --store-cert, in PEM");
 
-export const STORE_USER: Flag<string> = {
+const STORE_USER: Flag<string> = {
   name: "store-user",
   value: "NAME",
-  description: "user of etcd",
-  defaultNote: "none, or whom --store-cert names",
+  description: "user name in etcd",
+  defaultNote: "none, or the name in --store-cert",
   parse: parseUser,
 };
 
-export const STORE_PASSWORD_FILE: Flag<string> = {
-  name: "store-password-file",
-  value: "FILE",
-  description: "file whose first line is the password of --store-user",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+const STORE_PASSWORD_FILE = fileFlag(
+  "store-password-file",
+  "file whose first line is the password of --store-user",
+);
 
-/** The flags that say how to get to a store, in the order of the help. */
+/** The flags for the connection to a store, in the order of the help. */
 export const STORE_ACCESS_FLAGS = [
   STORE_CA,
   STORE_CERT,
@@ -72,16 +62,12 @@ export const STORE_ACCESS_FLAGS = [
 /** The flags of the store, in the order of the help. */
 export const STORE_FLAGS = [STORE, ...STORE_ACCESS_FLAGS] as const;
 
-/** Reads where state is kept, and how to get there. */
+/** Reads the store, and how to connect to it. */
 export function readStore(call: Call): StoreChoice {
   return readAccess(call, call.value(STORE), [STORE]);
 }
 
-/**
- * Reads how to get to a store.
- *
- * @param flags all that name stores: it goes with any of them
- */
+/** Reads how to connect to a store. @param flags all flags that name a store */
 export function readAccess(
   call: Call,
   choice: StoreChoice,
@@ -115,6 +101,81 @@ export function readAccess(
     ...name !== undefined && passwordPath !== undefined &&
       { user: { name, passwordPath } },
   };
+}
+
+/** Parses the URL of a store. */
+export function parseStore(text: string): StoreChoice {
+  if (text === "kv:") return "file";
+  if (text === "kv::memory:") return "memory";
+  if (/^https?:/i.test(text)) {
+    throw new RangeError(
+      "a Deno KV server (https://) is not supported, because nobody has tested a registry on one: " +
+        KNOWN,
+    );
+  }
+  const match = /^(etcds?):\/\/([^/]*)(.*)$/s.exec(text);
+  if (!match) throw new RangeError(`${quote(text)} is not a store: ${KNOWN}`);
+  const [, scheme, hosts = "", prefix = ""] = match;
+  if (hosts.includes("@")) {
+    // Not quoted: there may be a password in it.
+    throw new RangeError(
+      "the URL contains a user, which others can see: name the user with " +
+        "--store-user, and the file of the password with --store-password-file",
+    );
+  }
+  const endpoints = hosts.split(",").map((host) => parseEndpoint(host, text));
+  const twice = endpoints.find((one, i) => endpoints.indexOf(one) !== i);
+  if (twice !== undefined) {
+    throw new RangeError(`${quote(text)} names ${quote(twice)} twice`);
+  }
+  return {
+    kind: "etcd",
+    endpoints,
+    prefix: parseEtcdPrefix(prefix, text),
+    ...scheme === "etcds" ? { tls: {} } : {},
+  };
+}
+
+function parseEndpoint(host: string, text: string): string {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([1-9]\d{0,4}))?$/.exec(host);
+  const port = Number(match?.[3] ?? DEFAULT_ETCD_PORT);
+  if (!match || port > 65_535) {
+    throw new RangeError(
+      `${quote(text)} is not a store: ${
+        quote(host)
+      } is not a host and a port; write "h1:2379" or "[::1]:2379"`,
+    );
+  }
+  const [, address6, name = ""] = match;
+  if (address6 !== undefined) {
+    const address = parseAddress(address6);
+    if (address.family === 6) return `[${formatAddress(address)}]:${port}`;
+    throw new RangeError(
+      `${quote(text)} has brackets around an IPv4 address: remove them`,
+    );
+  }
+  if (/^[\d.]+$/.test(name)) {
+    return `${formatAddress(parseAddress(name))}:${port}`;
+  }
+  if (/^[a-z\d](?:[a-z\d.-]{0,251}[a-z\d])?$/i.test(name)) {
+    return `${name.toLowerCase()}:${port}`;
+  }
+  throw new RangeError(
+    `${quote(text)} is not a store: ${quote(name)} is not the name of a host`,
+  );
+}
+
+function parseEtcdPrefix(path: string, text: string): string {
+  if (path === "" || path === "/") return DEFAULT_ETCD_PREFIX;
+  if (/^(?:\/[\w.~-]+)+$/.test(path) && path.length <= MAX_PREFIX_LENGTH) {
+    return path;
+  }
+  throw new RangeError(
+    `${quote(text)} is not a store: ${
+      quote(path)
+    } is not a prefix of keys; write slashes and names of letters, digits and ` +
+      `"._~-", at most ${MAX_PREFIX_LENGTH} characters, such as "/stellar-net"`,
+  );
 }
 
 function parseUser(text: string): string {

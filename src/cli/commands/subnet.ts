@@ -1,11 +1,17 @@
 import { parseNodeName, parseText } from "../../base/names.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import { CLIENT_FLAGS } from "../framework/client.ts";
-import { parsePrefixText } from "../framework/flags.ts";
+import type { Subnet } from "../framework/client.ts";
 import type { Flag, Operand } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
+import {
+  answerList,
+  type Columns,
+  createListing,
+  listCommand,
+} from "../framework/list.ts";
+import { parsePrefixText } from "../framework/parsers.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatAge } from "../framework/text.ts";
-import { type SubnetView, viewSubnet } from "../framework/views.ts";
+import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
 const CIDR: Operand<string> = {
   name: "CIDR",
@@ -16,37 +22,41 @@ const CIDR: Operand<string> = {
 const NODE: Flag<string> = {
   name: "node",
   value: "NAME",
-  description: "keep it for this node, in place of for none",
+  description: "reserve it for this node, instead of for nobody",
   parse: parseNodeName,
 };
 
 const REASON: Flag<string> = {
   name: "reason",
   value: "TEXT",
-  description: "why, for those who list the subnets",
+  description: "reason, shown in the list of subnets",
   parse: parseText,
 };
 
-const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
   summary: "List the subnets that are owned, reserved, conflicting or released",
   action: "list subnets",
   flags: CLIENT_FLAGS,
   examples: ["stellar-net subnet list", "stellar-net subnet list --json"],
-  run: async (call) => {
-    const { subnets } = await call.clients().registry.listSubnets({});
-    answerSubnets(call, subnets.map(viewSubnet));
-    if (subnets.length === 0) {
-      call.note(
+  read: async (call) => {
+    const response = await call.clients().registry.listSubnets({});
+    const subnets = response.subnets.map(viewOf);
+    return createListing({
+      body: { subnets },
+      columns: columnsOf(call),
+      rows: subnets,
+      notes: [
+        subnets.length === 0 &&
         "No subnet is in use: a node claims its own with its first allocation",
-      );
-    }
+      ],
+    });
   },
-};
+});
 
 const RESERVE: CommandSpec = {
   name: "reserve",
-  summary: "Keep a subnet from being handed out, or keep it for one node",
+  summary: "Reserve a subnet for one node, or for nobody",
   action: "reserve the subnet",
   operands: [CIDR],
   flags: [NODE, REASON, ...CLIENT_FLAGS],
@@ -60,15 +70,19 @@ const RESERVE: CommandSpec = {
       node: call.value(NODE) ?? "",
       reason: call.value(REASON) ?? "",
     };
-    const { subnet } = await call.clients().registry.reserveSubnet(request);
-    const views = subnet ? [viewSubnet(subnet)] : [];
-    answerSubnets(call, views, { subnet: views[0] ?? null });
+    const response = await call.clients().registry.reserveSubnet(request);
+    const subnet = viewOrNull(response.subnet);
+    const rows = subnet ? [subnet] : [];
+    answerList(
+      call,
+      createListing({ body: { subnet }, columns: columnsOf(call), rows }),
+    );
   },
 };
 
 const UNRESERVE: CommandSpec = {
   name: "unreserve",
-  summary: "End a reservation; one that is not there is no error",
+  summary: "End a reservation; succeeds if there is none",
   action: "end the reservation",
   operands: [CIDR],
   flags: CLIENT_FLAGS,
@@ -87,24 +101,15 @@ export const SUBNET: GroupSpec = {
   commands: [LIST, RESERVE, UNRESERVE],
 };
 
-function answerSubnets(
-  call: Call,
-  subnets: readonly SubnetView[],
-  body: Readonly<Record<string, unknown>> = { subnets },
-): void {
-  const rows = subnets.map((subnet) => [
-    subnet.cidr,
-    formatState(subnet),
-    subnet.node ?? "",
-    subnet.gateway,
-    formatAge(subnet.since, call.io.now()),
-    subnet.reason ?? "",
-  ]);
-  const header = ["SUBNET", "STATE", "NODE", "GATEWAY", "SINCE", "REASON"];
-  call.answer(body, formatTable(header, rows));
-}
-
-// A node keeps a subnet that came into conflict later: it shows beside the state.
-function formatState({ state, reason }: SubnetView): string {
-  return state === "owned" && reason !== null ? "owned, in conflict" : state;
+function columnsOf({ io }: Call): Columns<View<Subnet>> {
+  return {
+    SUBNET: ({ cidr }) => cidr,
+    // A node keeps a subnet that came into conflict later.
+    STATE: ({ state, reason }) =>
+      state === "owned" && reason !== null ? "owned, in conflict" : state,
+    NODE: ({ node }) => node ?? "",
+    GATEWAY: ({ gateway }) => gateway,
+    SINCE: ({ since }) => formatAge(since, io.now()),
+    REASON: ({ reason }) => reason ?? "",
+  };
 }

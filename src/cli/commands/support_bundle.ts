@@ -5,17 +5,21 @@ import {
 } from "../../bundle/bundle.ts";
 import { AGENT_PARTS, HOST_PARTS, VARIABLES } from "../../bundle/host_parts.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/client.ts";
 import { EXIT } from "../framework/exit.ts";
-import { parsePath } from "../framework/flags.ts";
+import { parsePath } from "../framework/parsers.ts";
 import type { CliIo } from "../framework/io.ts";
-import type { Operand } from "../framework/flag.ts";
-import { targetArgs } from "../framework/target.ts";
+import type { OptionalOperand } from "../framework/flag.ts";
+import {
+  JSON_OUTPUT,
+  TARGET_FLAGS,
+  targetArgs,
+  TIMEOUT,
+} from "../framework/target.ts";
 
-const FILE: Operand<string> & { readonly optional: true } = {
+const FILE: OptionalOperand<string> = {
   name: "FILE",
   description:
-    "archive to write, readable by its owner alone; default: one named after host and time, here",
+    "archive to write, readable only by its owner; default: a name from host and time, in this folder",
   completion: "file",
   optional: true,
   parse: parsePath,
@@ -24,13 +28,12 @@ const FILE: Operand<string> & { readonly optional: true } = {
 /** Runs a command of this program, and returns its exit code. */
 export type RunCli = (args: readonly string[], io: CliIo) => Promise<number>;
 
-/** Makes the command that packs what an expert would ask for. */
+/** Makes the command that packs diagnostics. */
 export function createSupportBundle(runCli: RunCli): CommandSpec {
   return {
     name: "support-bundle",
-    summary:
-      "Pack what an expert would ask for into one archive, without secrets",
-    action: "make a support bundle",
+    summary: "Pack diagnostics for support into one archive, without secrets",
+    action: "create a support bundle",
     operands: [FILE],
     flags: [...TARGET_FLAGS, JSON_OUTPUT, TIMEOUT],
     examples: [
@@ -49,7 +52,7 @@ export function createSupportBundle(runCli: RunCli): CommandSpec {
         folder,
         about: [
           `Support bundle of host ${host}, made ${time} by stellar-net ${io.version}`,
-          "What looks like a secret was taken out. What FAILED is missing, or not whole.",
+          "Text that looks like a secret is removed. Parts marked FAILED are missing or incomplete.",
         ],
         nowMs,
       });
@@ -97,7 +100,7 @@ function partsOf(call: Call, runCli: RunCli): BundlePart[] {
   ];
 }
 
-/** Runs a command of this program, and keeps what it writes. */
+/** Runs a command of this program, and keeps its output. */
 async function readCommand(
   call: Call,
   line: string,
@@ -105,7 +108,7 @@ async function readCommand(
 ): Promise<BundleText> {
   let text = "";
   let errors = "";
-  // Before the command's own: nearer to its name counts.
+  // Flags before the command: those nearest to its verb count.
   const args = targetArgs(call.target).concat(
     line === "version" ? [] : ["--timeout", `${call.value(TIMEOUT)}ms`],
     line.split(" "),
@@ -115,7 +118,7 @@ async function readCommand(
     stdout: (piece) => text += piece,
     stderr: (piece) => errors += piece,
   });
-  // What is amiss is what the doctor is there to tell.
+  // A doctor that finds faults exits with an error and an answer.
   if (code === EXIT.done || text !== "") return { text: text + errors };
   return { text: "", problem: errors };
 }

@@ -2,67 +2,80 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { parseNodeName } from "../../base/names.ts";
 import { parseTokenId } from "../../security/pki/token.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import { CLIENT_FLAGS } from "../framework/client.ts";
+import { Role, type Token } from "../framework/client.ts";
+import {
+  fileFlag,
+  type Flag,
+  type FlagWithDefault,
+  type Operand,
+} from "../framework/flag.ts";
+import { createListing, listCommand } from "../framework/list.ts";
 import {
   parseChoice,
   parseDuration,
   parseInteger,
-  parsePath,
-} from "../framework/flags.ts";
-import {
-  ROLE_NAMES,
-  roleOf,
-  type TokenView,
-  viewToken,
-} from "./identity_views.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import { formatTable } from "../framework/table.ts";
+} from "../framework/parsers.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatUtc } from "../framework/text.ts";
+import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
-/** The most that the registry lets in by one token. */
+/** A join token, without its secret. A name is the only one that it admits. */
+export type TokenView = View<Token>;
+
+/** The most hosts or operators that the registry admits with one token. */
 const MAX_USES = 10_000;
 
-const ROLE: Flag<typeof ROLE_NAMES[number]> & { readonly default: string } = {
-  name: "role",
-  value: "ROLE",
-  description: "what its holder will be: node, operator or readonly",
-  default: "node",
-  completion: ROLE_NAMES,
-  parse: parseChoice(ROLE_NAMES),
-};
+/** The roles of certificates, by name. */
+export const ROLES = {
+  node: Role.NODE,
+  operator: Role.OPERATOR,
+  readonly: Role.READONLY,
+} as const;
+
+/** Makes the flag for a role. */
+export function roleFlag(
+  description: string,
+): FlagWithDefault<keyof typeof ROLES> {
+  const names = Object.keys(ROLES) as (keyof typeof ROLES)[];
+  return {
+    ...{ name: "role", value: "ROLE", default: "node" },
+    description: `${description}: node, operator or readonly`,
+    completion: names,
+    parse: parseChoice(names),
+  };
+}
+
+const ROLE = roleFlag("role that the token gives");
 
 const NAME: Flag<string> = {
   name: "name",
   value: "NAME",
-  description: "let in this name alone; operators have to be named",
-  defaultNote: "any that is new",
+  description: "admit only this name; operators need one",
+  defaultNote: "any new name",
   parse: parseNodeName,
 };
 
-const LIFETIME: Flag<number> & { readonly default: string } = {
+const LIFETIME: FlagWithDefault<number> = {
   name: "lifetime",
   value: "DURATION",
-  description: "how long it lets in, 1m to 30d",
+  description: "how long the token is valid, 1m to 30d",
   default: "1h",
   parse: parseDuration,
 };
 
-const USES: Flag<number> & { readonly default: string } = {
+const USES: FlagWithDefault<number> = {
   name: "uses",
   value: "N",
-  description: "how often it lets in",
+  description: "how many times the token can be used",
   default: "1",
   parse: parseInteger(1, MAX_USES),
 };
 
-const FILE: Flag<string> = {
-  name: "file",
-  value: "FILE",
-  description: "write it there, readable by its owner alone",
-  defaultNote: "stdout",
-  completion: "file",
-  parse: parsePath,
-};
+const FILE = fileFlag(
+  "file",
+  "write the token to this file, readable only by its owner",
+  "stdout",
+);
 
 const ID: Operand<string> = {
   name: "ID",
@@ -72,7 +85,7 @@ const ID: Operand<string> = {
 
 const CREATE: CommandSpec = {
   name: "create",
-  summary: "Make a token that lets a host or an operator in",
+  summary: "Create a token that admits a host or an operator",
   action: "create a token",
   flags: [ROLE, NAME, LIFETIME, USES, FILE, ...CLIENT_FLAGS],
   examples: [
@@ -86,65 +99,69 @@ const CREATE: CommandSpec = {
     const name = call.value(NAME) ?? "";
     if (role !== "node" && name === "") {
       throw call.usage(
-        `${call.originOf(ROLE)} ${role} needs --name, for whom it is`,
+        `${call.originOf(ROLE)} ${role} needs --name, the name of its holder`,
       );
     }
     const request = {
-      role: roleOf(role),
+      role: ROLES[role],
       name,
       lifetime: durationFromMs(call.value(LIFETIME)),
       maxUses: call.value(USES),
     };
     const { identity } = call.clients();
     const { secret, token } = await identity.createToken(request);
-    const view = viewToken(token!);
+    const view = viewOf(token!);
     if (file === undefined) {
       call.answer({ token: secret, ...view }, [secret]);
     } else {
       try {
         await call.io.files.write(file, bytesOf(`${secret}\n`));
       } catch (error) {
-        // Nobody has it.
+        // Nobody has the token.
         await identity.revokeToken({ id: view.id }).catch(() => {
           call.note(`Nobody has it: stellar-net token revoke ${view.id}`);
         });
         throw error;
       }
       call.answer({ file, ...view }, [
-        `Wrote ${file}: token ${view.id}, until ${formatUtc(view.expiresAt)}`,
+        `Wrote ${file}: token ${view.id}, valid until ${
+          formatUtc(view.expiresAt)
+        }`,
       ]);
     }
-    tellNext(call, view, file);
+    noteNext(call, view, file);
   },
 };
 
-const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
-  summary: "List the tokens, and who came in with them",
+  summary: "List the tokens, and the hosts and operators that used them",
   action: "list tokens",
   flags: CLIENT_FLAGS,
   examples: ["stellar-net token list", "stellar-net token list --json"],
-  run: async (call) => {
-    const message = await call.clients().identity.listTokens({});
-    const tokens = message.tokens.map(viewToken);
-    const header = ["ID", "ROLE", "NAME", "STATE", "USED", "EXPIRES", "LAST"];
-    const rows = tokens.map((token) => [
-      token.id,
-      token.role,
-      token.name ?? "any",
-      token.state,
-      `${token.used} of ${token.maxUses}`,
-      formatUtc(token.expiresAt),
-      token.uses.at(-1)?.name ?? "",
-    ]);
-    call.answer({ tokens }, formatTable(header, rows));
-    if (tokens.length === 0) call.note("There is no token");
+  read: async (call) => {
+    const response = await call.clients().identity.listTokens({});
+    const tokens = response.tokens.map(viewOf);
+    return createListing({
+      body: { tokens },
+      columns: {
+        ID: ({ id }) => id,
+        ROLE: ({ role }) => role,
+        NAME: ({ name }) => name ?? "any",
+        STATE: ({ state }) => state,
+        USED: ({ used, maxUses }) => `${used} of ${maxUses}`,
+        EXPIRES: ({ expiresAt }) => formatUtc(expiresAt),
+        LAST: ({ uses }) => uses.at(-1)?.name ?? "",
+      },
+      rows: tokens,
+      notes: [tokens.length === 0 && "There is no token"],
+    });
   },
-};
+});
 
 const REVOKE: CommandSpec = {
   name: "revoke",
-  summary: "Let nobody in with a token any more",
+  summary: "Revoke a token: it admits nobody any more",
   action: "revoke the token",
   operands: [ID],
   flags: CLIENT_FLAGS,
@@ -152,32 +169,30 @@ const REVOKE: CommandSpec = {
   run: async (call) => {
     const id = call.operand(ID);
     const { token } = await call.clients().identity.revokeToken({ id });
-    call.answer({ token: token ? viewToken(token) : null }, [
-      `Revoked token ${id}`,
-    ]);
+    call.answer({ token: viewOrNull(token) }, [`Revoked token ${id}`]);
     call.note(
-      "Who came in with it stays in: stellar-net identity revoke ends certificates",
+      "Hosts and operators that have joined with it stay: stellar-net identity revoke revokes their certificates",
     );
   },
 };
 
 export const TOKEN: GroupSpec = {
   name: "token",
-  summary: "Tokens that let hosts and operators in",
+  summary:
+    "Create, list and revoke the tokens that hosts and operators join with",
   examples: ["stellar-net token create > token", "stellar-net token list"],
   commands: [CREATE, LIST, REVOKE],
 };
 
-/** Says what is to be done with a new token. */
-function tellNext(
+/** Says what to do with a new token. */
+function noteNext(
   call: Call,
-  token: TokenView,
+  { role, name }: TokenView,
   file: string | undefined,
 ): void {
-  const { role, name } = token;
   if (file === undefined) {
     call.note(
-      "It is a secret and not shown again: put it into a file with mode 0600",
+      "The token is a secret and is not shown again: put it into a file with mode 0600",
     );
   }
   const at = file ?? "FILE";
@@ -189,7 +204,7 @@ function tellNext(
       }: stellar-net agent --listen ADDR:PORT --join ${agent} --token-file ${at}${
         name === null ? "" : ` --node ${name}`
       }`
-      : `Make an identity with it: stellar-net identity create DIR --join ${agent} --token-file ${at} --name ${name}`,
+      : `Create an identity with it: stellar-net identity create DIR --join ${agent} --token-file ${at} --name ${name}`,
   );
 }
 

@@ -15,7 +15,7 @@ import type { Entry, Manifest } from "../../install/plan/manifest.ts";
 import { planRemoval } from "../../install/plan/plan.ts";
 import type { AgentConfig } from "../../config/config.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
-import { JSON_OUTPUT } from "../framework/client.ts";
+import { JSON_OUTPUT } from "../framework/target.ts";
 import { BRIDGE } from "./cni.ts";
 import {
   answerSteps,
@@ -31,12 +31,12 @@ import {
   TAKE_DOWN,
 } from "./install_items.ts";
 
-/** The file of a state folder that tells it from any other folder. */
+/** The file by which a state folder is recognised. */
 const STATE_FILE = "state.db";
 
 export const UNINSTALL: CommandSpec = {
   name: "uninstall",
-  summary: "Stop the service and remove what was installed",
+  summary: "Stop the service and remove the installed files",
   action: "uninstall this program",
   flags: [PURGE, TAKE_DOWN, ROOT, DRY_RUN, FORCE, JSON_OUTPUT],
   examples: [
@@ -80,7 +80,7 @@ async function uninstall(call: Call): Promise<void> {
   if (reload) commands.push(["daemon-reload"]);
   if (!isDryRun) {
     await carryOut(files, plan.operations);
-    // What was left is known to a next run.
+    // The next run knows the files that remain.
     if (manifest && plan.entries.length > 0) {
       await saveManifest(files, { ...manifest, entries: plan.entries });
     }
@@ -99,10 +99,10 @@ async function uninstall(call: Call): Promise<void> {
 
 interface Plan {
   readonly operations: readonly FileOperation[];
-  /** Folders that go where nothing is left in them. */
+  /** Removals of folders that are empty then. */
   readonly folders: readonly FileOperation[];
   readonly kept: readonly Kept[];
-  /** What is left of what was installed. */
+  /** Installed entries that remain. */
   readonly entries: readonly Entry[];
 }
 
@@ -126,18 +126,18 @@ async function planAll(
     (found.get(path)?.kind ?? "absent") !== "absent";
   const { operations, kept, entries } = planRemoval({
     found,
-    // To purge is to remove the configuration whatever is in it.
+    // --purge removes the configuration, changed or not.
     entries: before.filter(({ path }) => !isPurge || path !== ENV_PATH),
     force: call.value(FORCE) ?? false,
   });
   const trees = [
     CACHE_DIR,
     UNPACKED_DIR,
-    // Systemd made it for the socket, which is gone: a link to the queue is left.
+    // systemd created it for the socket; a link to the queue remains in it.
     ...config.socketPath.startsWith("/run/stellar-net/")
       ? [folderOf(config.socketPath)]
       : [],
-    // A folder that is no state is not removed, whatever a variable says.
+    // Remove nothing but a state folder, whatever a variable says.
     ...isPurge && isThere(`${config.stateDir}/${STATE_FILE}`)
       ? [config.stateDir]
       : [],

@@ -1,5 +1,5 @@
 import type { BuildInfo } from "../../build/build_info.ts";
-import { JSON_OUTPUT } from "../framework/client.ts";
+import { JSON_OUTPUT } from "../framework/target.ts";
 import type { CommandSpec } from "../framework/call.ts";
 
 const KINDS: Readonly<Record<BuildInfo["kind"], string>> = {
@@ -32,5 +32,5 @@ function formatBuild({ kind, target }: BuildInfo): string {
 }
 
 function formatCommit({ commit, modified }: BuildInfo): string {
-  return (commit ?? "not known") + (modified ? ", with changes" : "");
+  return (commit ?? "unknown") + (modified ? ", with changes" : "");
 }

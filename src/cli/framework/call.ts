@@ -1,26 +1,28 @@
-import { type AgentClients, JSON_OUTPUT, TIMEOUT } from "./client.ts";
+import type { AgentClients } from "./client.ts";
 import { UsageError } from "./exit.ts";
 import type { AgentTarget, CliIo } from "./io.ts";
 import {
   environmentName,
   type Flag,
   type FlagValues,
+  type FlagWithDefault,
   type Operand,
+  type OptionalOperand,
 } from "./flag.ts";
-import { readTarget } from "./target.ts";
+import { JSON_OUTPUT, readTarget, TIMEOUT } from "./target.ts";
 import { escapeText, formatJson } from "./text.ts";
 
-/** A command that does something. */
+/** A command. */
 export interface CommandSpec {
   readonly name: string;
   readonly summary: string;
-  /** What it does, for "Cannot <do what>: ..." */
+  /** The verb phrase in "Cannot <do what>: ..." */
   readonly action: string;
   readonly operands?: readonly Operand<unknown>[];
   readonly flags?: readonly Flag<unknown>[];
-  /** Whole lines that work as they are. */
+  /** Complete command lines that work as they are. */
   readonly examples: readonly string[];
-  /** Gives the exit code; nothing is 0. */
+  /** Returns the exit code; undefined is 0. */
   readonly run: (call: Call) => Promise<number | void> | void;
 }
 
@@ -32,23 +34,23 @@ export interface GroupSpec {
   readonly commands: readonly CommandSpec[];
 }
 
-/** A command line after it was taken apart, before its values were read. */
+/** A command line, split but not yet parsed. */
 export interface CallInput {
   readonly spec: CommandSpec;
   /** The command as it is typed, such as `stellar-net ip list`. */
   readonly path: string;
   readonly operands: readonly string[];
-  /** Texts by name of flag, as given on the command line. A switch has one. */
+  /** Texts by flag name, as given on the command line. A switch has one. */
   readonly given: ReadonlyMap<string, readonly string[]>;
 }
 
-/** A value of a flag, and where it came from. */
+/** A value of a flag, and its source. */
 interface Text {
   readonly text: string;
   readonly origin: string;
 }
 
-/** One run of a command: its values, read strictly, and its output. */
+/** One run of a command: its values, parsed strictly, and its output. */
 export class Call implements FlagValues {
   readonly io: CliIo;
   readonly #input: CallInput;
@@ -58,25 +60,22 @@ export class Call implements FlagValues {
     this.io = io;
   }
 
-  /** The operands as they were given. */
+  /** The operands as given. */
   get words(): readonly string[] {
     return this.#input.operands;
   }
 
-  /** The value of a flag: from the command line, else the environment, else the default. */
-  value<T>(flag: Flag<T> & { readonly default: string }): T;
+  value<T>(flag: FlagWithDefault<T>): T;
   value<T>(flag: Flag<T>): T | undefined;
   value<T>(flag: Flag<T>): T | undefined {
     const last = this.#texts(flag).at(-1);
     return last && this.#parse(flag, last);
   }
 
-  /** The values of a flag that may be given several times. */
   values<T>(flag: Flag<T>): T[] {
     return this.#texts(flag).map((text) => this.#parse(flag, text));
   }
 
-  /** What was given for a flag, as it was written; undefined where that is nothing. */
   given(flag: Flag<unknown>): readonly string[] | undefined {
     const { default: _, ...bare } = flag;
     const texts = this.#texts(bare).map(({ text }) => text);
@@ -84,7 +83,7 @@ export class Call implements FlagValues {
   }
 
   /** The value of an operand. */
-  operand<T>(operand: Operand<T> & { readonly optional: true }): T | undefined;
+  operand<T>(operand: OptionalOperand<T>): T | undefined;
   operand<T>(operand: Operand<T>): T;
   operand<T>(operand: Operand<T>): T | undefined {
     const at = this.#input.spec.operands?.indexOf(operand) ?? -1;
@@ -93,22 +92,20 @@ export class Call implements FlagValues {
     return this.#parse(operand, { text, origin: operand.name });
   }
 
-  /** Where the value of a flag comes from: its name, or its twin's. */
   originOf(flag: Flag<unknown>): string {
     return this.#texts(flag).at(-1)?.origin ?? `--${flag.name}`;
   }
 
-  /** Which agent is called, and as whom. */
+  /** The agent to call, and the identity. */
   get target(): AgentTarget {
     return readTarget(this);
   }
 
-  /** An error that names this command. */
   usage(problem: string): UsageError {
     return new UsageError(this.#input.path, problem);
   }
 
-  /** Clients of the agent that the flags name; `timeout` where its default is another. */
+  /** Clients of the agent that the flags name. @param timeout a flag with another default */
   clients(timeout: typeof TIMEOUT = TIMEOUT): AgentClients {
     return this.io.connect(this.target, {
       timeoutMs: this.value(timeout),
@@ -116,7 +113,7 @@ export class Call implements FlagValues {
     });
   }
 
-  /** Writes the answer: the object with `--json`, the lines otherwise. */
+  /** Writes the answer: the object with `--json`, else the lines. */
   answer(
     body: Readonly<Record<string, unknown>>,
     lines: readonly string[],

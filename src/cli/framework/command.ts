@@ -1,18 +1,18 @@
 import { Command, type HelpContext, Option } from "commander";
 import type { CommandSpec, GroupSpec } from "./call.ts";
-import { CLIENT_FLAGS, TARGET_FLAGS } from "./client.ts";
 import { UsageError } from "./exit.ts";
 import { describeFlag, type Flag, type Operand } from "./flag.ts";
 import type { CliIo } from "./io.ts";
+import { CLIENT_FLAGS, TARGET_FLAGS } from "./target.ts";
 
 const COMMAND: Operand<string> = {
   name: "COMMAND...",
-  description: "command, or noun and verb",
+  description: "a command, or a noun and a verb",
   optional: true,
   parse: (text) => text,
 };
 
-/** Makes the command that shows the help of others; `show` finds and prints it. */
+/** Makes the help command. @param show finds a command and prints its help */
 export function createHelp(
   show: (words: readonly string[]) => void,
 ): CommandSpec {
@@ -26,14 +26,14 @@ export function createHelp(
   };
 }
 
-/** A command line that names a command, taken apart. */
+/** A command line that names a command. */
 export interface Dispatch {
   readonly spec: CommandSpec;
   readonly command: StellarCommand;
   readonly operands: readonly string[];
 }
 
-/** Commander's command with our errors: what is wrong usage is thrown, and nothing printed. */
+/** Commander's command, which throws a UsageError where commander would print. */
 export class StellarCommand extends Command {
   override createCommand(name?: string): StellarCommand {
     return new StellarCommand(name);
@@ -56,8 +56,8 @@ export class StellarCommand extends Command {
     throw new UsageError(this.path(), problem);
   }
 
-  // Commander calls this for a noun without a verb: that is wrong usage. The
-  // program without any command shows its help and is content.
+  // Commander calls this for a noun without a verb, which is wrong usage. The
+  // program without any command shows its help.
   override help(context?: HelpContext | ((text: string) => string)): never {
     if (typeof context === "object" && context.error && this.parent) {
       const names = this.commands.map((command) => command.name());
@@ -67,7 +67,7 @@ export class StellarCommand extends Command {
   }
 }
 
-/** Makes the tree of commands; `run` is called with the one that was named. */
+/** Makes the tree of commands. @param run called with the command of the command line */
 export function createCommands(
   specs: readonly (CommandSpec | GroupSpec)[],
   io: CliIo,
@@ -105,8 +105,8 @@ export function createCommands(
 }
 
 /**
- * What was given for each flag, by its name. Flags of a client may stand before
- * the command too; nearer to its name counts.
+ * The texts given for each flag, by its name. Client flags may also stand before
+ * the command; the one nearest to the verb counts.
  */
 export function readGiven(
   { command, spec }: Dispatch,
@@ -117,7 +117,7 @@ export function readGiven(
       const key = option.attributeName();
       if (level.getOptionValueSource(key) !== "cli") continue;
       const isKnown = spec.flags?.some((flag) => flag.name === option.name());
-      // Whoever names the agent for every command may do so for all of them.
+      // A shell alias may name the agent for all commands.
       const isTarget = TARGET_FLAGS.some((f) => f.name === option.name());
       if (!isKnown && !isTarget) {
         command.error(`it has no flag --${option.name()}`);
@@ -154,8 +154,8 @@ function addCommand(
   command.action(() => run({ spec, command, operands: command.args }));
 }
 
-// Commander reads twins from the process, and takes any value of a switch's
-// twin for "on": here it only splits the line, and `Call` reads the values.
+// Commander would read variables from the process, and take any value of a
+// switch's variable for "on": here it only splits the line, and `Call` parses.
 function addFlags(
   command: StellarCommand,
   flags: readonly Flag<unknown>[],

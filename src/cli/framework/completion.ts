@@ -1,11 +1,11 @@
-import { CLIENT_FLAGS } from "./client.ts";
 import {
   formatBash,
   formatFish,
   formatZsh,
   type Place,
 } from "./completion_script.ts";
-import { parseChoice } from "./flags.ts";
+import { parseChoice } from "./parsers.ts";
+import { CLIENT_FLAGS } from "./target.ts";
 import type { CommandSpec, GroupSpec } from "./call.ts";
 import type { Flag, Operand } from "./flag.ts";
 
@@ -34,8 +34,8 @@ const VERSION_FLAG = {
 };
 
 /**
- * Makes the command that prints a shell's completion script. The script holds
- * the whole tree: pressing TAB runs nothing.
+ * Makes the command that prints a shell's completion script. The script contains
+ * the whole tree, so that TAB runs nothing.
  */
 export function createCompletion(
   listSpecs: () => readonly (CommandSpec | GroupSpec)[],
@@ -57,7 +57,7 @@ export function createCompletion(
   };
 }
 
-/** Lists all places of the tree of commands. */
+/** Lists all places in the tree of commands. */
 export function listPlaces(
   specs: readonly (CommandSpec | GroupSpec)[],
 ): readonly Place[] {
@@ -75,7 +75,7 @@ export function listPlaces(
         ? []
         : [leafOf("", spec)]
     ),
-    // "help" takes the words of every command.
+    // "help" accepts the words of every command.
     ...groups.map((group) =>
       placeOf(` help ${group.name}`, group.commands, [])
     ),

@@ -1,6 +1,6 @@
 import type { Completion } from "./flag.ts";
 
-/** A place on the command line, and what can follow. */
+/** A place on the command line, and the words and flags that can follow. */
 export interface Place {
   /** Words so far, each after a space: `""`, `" ip"`, `" ip list"`. */
   readonly path: string;
@@ -20,7 +20,7 @@ export interface Place {
 
 type FlagOfPlace = Place["flags"][number];
 
-/** The completion script of bash. It needs nothing but bash 4. */
+/** The completion script of bash 4 and later. */
 export function formatBash(places: readonly Place[]): string {
   const values = valueFlags(places);
   return `# Completion of stellar-net for bash: source <(stellar-net completion bash)
@@ -66,7 +66,7 @@ complete -F _stellar_net stellar-net
 `;
 }
 
-/** The completion script of zsh: to be sourced, or found in \`fpath\`. */
+/** The completion script of zsh, for `source` or a folder in `fpath`. */
 export function formatZsh(places: readonly Place[]): string {
   const values = valueFlags(places);
   return `#compdef stellar-net

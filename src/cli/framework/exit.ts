@@ -1,14 +1,14 @@
 import { NetError } from "../../base/error.ts";
 
-/** What was under way when an error came. */
+/** The running command, for error messages. */
 export interface FailureContext {
-  /** What the command does, such as "list addresses". */
+  /** The verb phrase of the command, such as "list addresses". */
   readonly action: string;
-  /** The agent that was called: its socket, its URL, or the folder of the identity. */
+  /** The agent it called: its socket, URL, or identity folder. */
   readonly agent: string;
 }
 
-/** Says in one line what failed: "Cannot <do what>: <what is true now>". */
+/** Describes a failure in one line: "Cannot <do what>: <what is true now>". */
 export function describeFailure(
   error: unknown,
   context: FailureContext,
@@ -31,7 +31,7 @@ export function describeFailure(
 /** Exit codes: done, refused or failed, wrong usage. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
-/** A command line that can never be right. */
+/** An invalid command line. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 
@@ -42,8 +42,8 @@ export class UsageError extends Error {
 }
 
 /**
- * The exit code for an error. Only the command line itself is wrong usage: what
- * the agent refuses, an invalid argument included, is a refusal.
+ * The exit code for an error. Only an invalid command line is wrong usage; an
+ * argument that the agent refuses is a refusal.
  */
 export function exitCodeOf(error: unknown): number {
   return error instanceof UsageError ? EXIT.usage : EXIT.failed;

@@ -10,41 +10,40 @@ import type { CniSetup } from "../../cni/setup.ts";
 import type { CommandRunner } from "../../system/command.ts";
 import type { WholeFiles } from "../../system/deno_whole_files.ts";
 import type { AgentClients } from "./client.ts";
-import type { Identities } from "./identities.ts";
 import type { InstallIo } from "../../install/port.ts";
 
-/** How severe a message of the log has to be, to be written. */
+/** The least severe messages that the log shows. */
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
-/** How the agent logs, to stderr. */
+/** The agent's log, on stderr. */
 export interface LogOptions {
-  /** `text` is for people, `json` for programs: an object a line. */
+  /** `text` for people, or `json` for programs: one object per line. */
   readonly format: "text" | "json";
   readonly level: LogLevel;
 }
 
-/** Which agent is called, and as whom. */
+/** The agent to call, and the identity to call with. */
 export type AgentTarget =
-  /** As the user of its socket. */
+  /** Over its socket, as its user. */
   | { readonly socketPath: string }
-  /** As anybody on this host, in plain text. */
+  /** In plain text, on this host, without an identity. */
   | { readonly url: string; readonly identity?: undefined }
-  /** As whom the certificate in a folder names; at the URLs that are kept there, unless one is named. */
+  /** With the certificate in a folder; at the URLs stored there, unless one is given. */
   | { readonly identity: string; readonly url?: string };
 
-/** How an agent is called. */
+/** Options of a call. */
 export interface ConnectOptions {
-  /** How long each answer may take. */
+  /** Timeout of each answer. */
   readonly timeoutMs: number;
-  /** Takes what a person should know besides. */
+  /** Receives notes for the operator. */
   readonly note: (line: string) => void;
 }
 
-/** Everything that the command line does to the world, and learns from it. */
+/** The effects of the command line, and its view of the system. */
 export interface CliIo {
   /** Version of the program. */
   readonly version: string;
-  /** Tells how the program was built. */
+  /** How the program was built. */
   readonly build: () => Promise<BuildInfo>;
   /** Versions of the runtime's parts. */
   readonly runtime: Readonly<Record<"deno" | "v8" | "typescript", string>>;
@@ -52,7 +51,7 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Writes a piece of the answer. */
   readonly stdout: (text: string) => void;
-  /** Writes what is not the answer. */
+  /** Writes notes and errors. */
   readonly stderr: (text: string) => void;
   /** Whether stderr is a terminal. */
   readonly isTerminal: boolean;
@@ -62,25 +61,67 @@ export interface CliIo {
   readonly now: () => number;
   /** The host's name. */
   readonly hostname: () => string;
-  /** Reaches for an agent; the connection is made with the first call. */
+  /** Makes clients of an agent; the first call opens the connection. */
   readonly connect: (
     target: AgentTarget,
     options: ConnectOptions,
   ) => AgentClients;
-  /** Keeps identities in folders. */
   readonly identities: Identities;
-  /** Sets the CNI plugin up. */
+  /** Sets up the CNI plugin. */
   readonly cni: CniSetup;
-  /** Gives what installing needs. */
+  /** Opens the ports of install and uninstall. */
   readonly installer: () => Promise<InstallIo>;
-  /** Writes and reads files as a whole. */
   readonly files: WholeFiles;
-  /** Runs programs of the host. */
   readonly commands: CommandRunner;
   /** Restores a state from a backup. */
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Moves a registry to another store. */
   readonly migrate: (request: MigrationRequest) => Promise<MigrationSummary>;
-  /** Runs an agent to its end. */
+  /** Runs an agent until it stops. */
   readonly runAgent: (config: AgentConfig, log: LogOptions) => Promise<void>;
+}
+
+/** The holder and lifetime of the certificate in a folder. */
+export interface IdentitySummary {
+  readonly role: "node" | "operator" | "readonly";
+  readonly name: string;
+  readonly clusterId: string;
+  /** Hexadecimal. */
+  readonly serial: string;
+  readonly issuedAtMs: number;
+  readonly notAfterMs: number;
+  /** Agents to call, in this order. */
+  readonly urls: readonly string[];
+}
+
+/** An identity to create. */
+export interface IdentityOrder {
+  /** A new or empty folder. */
+  readonly dir: string;
+  /** Agents that admit it, in the order to try. They are stored with the identity. */
+  readonly urls: readonly string[];
+  /** File with the token. */
+  readonly tokenPath: string;
+  readonly name: string;
+  /** Timeout of each agent. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Identities in folders: a key that never leaves its folder, and the certificate
+ * that the cluster's CA issued for it.
+ *
+ * Every method throws a NetError: `failed_precondition` for a folder that it
+ * cannot use, naming the file, and the agent's error where an agent refuses.
+ */
+export interface Identities {
+  /** Creates a key, and gets its first certificate with a token. Leaves nothing behind when that fails. */
+  create(order: IdentityOrder): Promise<IdentitySummary>;
+  /** Gets a new certificate for the same holder. */
+  renew(
+    dir: string,
+    options: { readonly url?: string | undefined; readonly timeoutMs: number },
+  ): Promise<IdentitySummary>;
+  /** Reads the certificate in a folder. */
+  show(dir: string): Promise<IdentitySummary>;
 }

@@ -1,11 +1,71 @@
-import { IDENTITY, SOCKET, URL_FLAG } from "./client.ts";
-import type { AgentTarget } from "./io.ts";
-import type { Flag, FlagValues } from "./flag.ts";
+import { parseApiUrl } from "../../base/names.ts";
 import { isThisHost } from "../../net/host.ts";
+import {
+  type Flag,
+  type FlagValues,
+  type FlagWithDefault,
+  switchFlag,
+} from "./flag.ts";
+import type { AgentTarget } from "./io.ts";
+import { parsePath, parseSocketPath, parseTimeout } from "./parsers.ts";
+
+export const SOCKET: FlagWithDefault<string> = {
+  name: "socket",
+  value: "PATH",
+  description: "unix socket of the agent",
+  default: "/run/stellar-net/agent.sock",
+  completion: "file",
+  parse: parseSocketPath,
+};
+
+export const URL_FLAG: Flag<string> = {
+  name: "url",
+  value: "URL",
+  description:
+    "call the agent at this URL instead of the socket: https:// needs --identity, http:// works on this host only",
+  defaultNote: "the socket, or the agents stored with the identity",
+  parse: parseApiUrl,
+};
+
+export const IDENTITY: Flag<string> = {
+  name: "identity",
+  value: "DIR",
+  description: "call with the certificate in this folder, see identity create",
+  defaultNote: "the user of the socket",
+  completion: "directory",
+  parse: parsePath,
+};
+
+export const JSON_OUTPUT: Flag<boolean> = switchFlag(
+  "json",
+  "print one JSON object instead of a table",
+);
+
+export const TIMEOUT: FlagWithDefault<number> = {
+  name: "timeout",
+  value: "DURATION",
+  description: "how long to wait for each answer of the agent",
+  default: "10s",
+  parse: parseTimeout,
+};
+
+/** The flags that choose the agent to call, and the identity. */
+export const TARGET_FLAGS: readonly Flag<unknown>[] = [
+  SOCKET,
+  URL_FLAG,
+  IDENTITY,
+];
+
+/** The flags of every client of an agent. They may also stand before the command. */
+export const CLIENT_FLAGS: readonly Flag<unknown>[] = [
+  ...TARGET_FLAGS,
+  JSON_OUTPUT,
+  TIMEOUT,
+];
 
 /**
- * Reads which agent is called, and as whom. What stands on the command line
- * goes before the environment.
+ * Reads which agent to call, and with which identity. The command line takes
+ * precedence over the environment.
  */
 export function readTarget(call: FlagValues): AgentTarget {
   const hasSocket = isTyped(call, SOCKET);

@@ -1,6 +1,7 @@
-// What comes from outside may hold escape sequences, line breaks, or marks that
-// turn the direction of text: none of them reaches a terminal.
+// Text from outside may hold escape sequences, line breaks, or marks that change
+// the direction of text: none of them reaches a terminal.
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+const GAP = "  ";
 const NEWLINE = 0x0a;
 
 /** Makes a text safe for one line of a terminal: `\u001b` in place of an escape. */
@@ -8,7 +9,7 @@ export function escapeText(text: string): string {
   return text.replace(UNSAFE, escapeUnit);
 }
 
-/** Formats an answer for programs: one JSON object, safe for a terminal as well. */
+/** Formats an answer for programs: one JSON object, safe for a terminal too. */
 export function formatJson(body: Readonly<Record<string, unknown>>): string {
   const text = JSON.stringify({ schemaVersion: 1, ...body }, undefined, 2);
   return text.replace(
@@ -23,20 +24,20 @@ export function formatUtc(rfc3339: string | null): string {
   return `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 19)}Z`;
 }
 
-/** Formats how long ago something was: `3m ago`. Null gives `-`. */
+/** Formats the time since a moment by its largest unit: `3m ago`. Null gives `-`. */
 export function formatAge(rfc3339: string | null, nowMs: number): string {
   if (rfc3339 === null) return "-";
   const [largest] = units(nowMs - Date.parse(rfc3339));
   return largest === undefined ? "just now" : `${largest} ago`;
 }
 
-/** Formats a length of time by its two largest units: `3h 12m`. */
+/** Formats a duration by its two largest units: `3h 12m`. */
 export function formatSpan(ms: number): string {
   const parts = units(ms).slice(0, 2);
   return parts.length === 0 ? "0s" : parts.join(" ");
 }
 
-/** Formats a part of a whole, rounded down; what is more than nothing is never 0. */
+/** Formats a part of a whole in percent, rounded down; only nothing is `0%`. */
 export function formatPercent(part: bigint, whole: bigint): string {
   if (whole <= 0n) return "-";
   const percent = part * 100n / whole;
@@ -59,4 +60,41 @@ function units(ms: number): string[] {
 
 function escapeUnit(char: string): string {
   return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+}
+
+/**
+ * Lays out a table, one line a row. Cells are made safe for a terminal; an
+ * empty one becomes `-`.
+ */
+export function formatTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  return formatColumns([
+    header,
+    ...rows.map((row) => row.map((cell) => cell === "" ? "-" : cell)),
+  ]);
+}
+
+/** Lays out rows in columns without a header; empty cells stay empty. */
+export function formatColumns(
+  rows: readonly (readonly string[])[],
+): string[] {
+  const safe = rows.map((row) => row.map(escapeText));
+  const widths: number[] = [];
+  for (const row of safe) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, lengthOf(cell));
+    });
+  }
+  return safe.map((row) =>
+    row
+      .map((cell, i) => cell + " ".repeat(widths[i]! - lengthOf(cell)))
+      .join(GAP)
+      .trimEnd()
+  );
+}
+
+function lengthOf(text: string): number {
+  return [...text].length;
 }

@@ -1,83 +1,61 @@
 import type { AgentSecurity } from "../../config/config.ts";
 import { isThisHost } from "../../net/host.ts";
-import { parsePath, parseSwitch } from "./flags.ts";
-import type { Flag, FlagValues } from "./flag.ts";
+import {
+  fileFlag,
+  type Flag,
+  type FlagValues,
+  refuseTogether,
+  switchFlag,
+} from "./flag.ts";
 
-// What an agent and the others know each other by.
+// The flags that say how agents authenticate each other.
 
-export const TLS_CERT: Flag<string> = {
-  name: "tls-cert",
-  value: "FILE",
-  description:
-    "speak TLS with other hosts, and show them this certificate, in PEM",
-  defaultNote: "one of the cluster's own authority",
-  completion: "file",
-  parse: parsePath,
-};
+const TLS_CERT = fileFlag(
+  "tls-cert",
+  "speak TLS with other hosts, and present this certificate, in PEM",
+  "one of the cluster's own CA",
+);
 
-export const TLS_KEY: Flag<string> = {
-  name: "tls-key",
-  value: "FILE",
-  description: "key of --tls-cert, in PEM",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+const TLS_KEY = fileFlag("tls-key", "key of --tls-cert, in PEM");
 
-export const TLS_CA: Flag<string> = {
-  name: "tls-ca",
-  value: "FILE",
-  description:
-    "authorities that certificates of other hosts are checked with, in PEM",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+const TLS_CA = fileFlag(
+  "tls-ca",
+  "CA certificates that sign the certificates of other hosts, in PEM",
+);
 
-export const TOKEN_FILE: Flag<string> = {
-  name: "token-file",
-  value: "FILE",
-  description:
-    "join with the token in this file, mode 0600; it is read until the agent has joined",
-  defaultNote: "none",
-  completion: "file",
-  parse: parsePath,
-};
+export const TOKEN_FILE: Flag<string> = fileFlag(
+  "token-file",
+  "join with the token in this file, mode 0600; the agent reads it until it has joined",
+);
 
-export const INSECURE: Flag<boolean> = {
-  name: "insecure",
-  description:
-    "for labs: serve other hosts, and join them, in plain text, and ask nobody who they are",
-  parse: parseSwitch,
-};
+const INSECURE = switchFlag(
+  "insecure",
+  "for labs: serve other hosts, and join them, in plain text and without authentication",
+);
 
 const PATH_FLAGS = [TLS_CERT, TLS_KEY, TLS_CA] as const;
 
-/** The flags of security, in the order of the help. */
+/** The security flags, in the order of the help. */
 export const SECURITY_FLAGS = [TOKEN_FILE, ...PATH_FLAGS, INSECURE] as const;
 
-/**
- * Reads what agents know each other by.
- *
- * @param join the URLs that are joined
- */
+/** Reads how agents authenticate each other. @param join the URLs to join */
 export function readSecurity(
   call: FlagValues,
   join: readonly string[],
 ): AgentSecurity {
   const given = readGiven(call);
   const tokenPath = call.value(TOKEN_FILE);
-  refuseWith(call, TOKEN_FILE, {
-    flags: [...PATH_FLAGS, INSECURE],
-    why: "the cluster's own authority alone takes tokens",
+  refuseTogether(call, {
+    flag: TOKEN_FILE,
+    others: [...PATH_FLAGS, INSECURE],
+    why: "only the cluster's own CA accepts tokens",
   });
-  if (call.value(INSECURE)) {
-    refuseWith(call, INSECURE, {
-      flags: PATH_FLAGS,
-      why: "it is plain text",
-    });
-    return { kind: "none" };
-  }
+  refuseTogether(call, {
+    flag: INSECURE,
+    others: PATH_FLAGS,
+    why: "it is plain text",
+  });
+  if (call.value(INSECURE)) return { kind: "none" };
   if (given) return given;
   if (tokenPath === undefined) return { kind: "cluster" };
   if (join.some((url) => url.startsWith("https:"))) {
@@ -85,11 +63,11 @@ export function readSecurity(
   }
   throw call.usage(
     `${call.originOf(TOKEN_FILE)} goes with "https://" in --join: ` +
-      "name there the agents to join, or remove it",
+      "name the agents to join there, or remove it",
   );
 }
 
-/** Refuses URLs that do not go with what agents know each other by. */
+/** Refuses URLs that do not fit how agents authenticate each other. */
 export function checkJoin(
   call: FlagValues,
   { join, flag, security }: {
@@ -109,7 +87,7 @@ export function checkJoin(
     if (security.kind === "none" || isSecure || isThisHost(url)) continue;
     throw call.usage(
       `${call.originOf(flag)}: "${url}" is plain text: ` +
-        'write "https://", or add --insecure, for labs',
+        'write "https://", or in a lab add --insecure',
     );
   }
 }
@@ -127,22 +105,5 @@ function readGiven(call: FlagValues): AgentSecurity | undefined {
     .map(({ name }) => `--${name}`).join(" and ");
   throw call.usage(
     `${call.originOf(given)} goes with ${missing}: give all three, or none`,
-  );
-}
-
-function refuseWith(
-  call: FlagValues,
-  flag: Flag<unknown>,
-  { flags, why }: {
-    readonly flags: readonly Flag<unknown>[];
-    readonly why: string;
-  },
-): void {
-  if (!call.value(flag)) return;
-  const other = flags.find((flag) => call.value(flag));
-  if (!other) return;
-  throw call.usage(
-    `${call.originOf(other)} does not go with ${call.originOf(flag)}: ` +
-      `${why}; remove one of the two`,
   );
 }

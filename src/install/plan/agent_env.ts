@@ -2,13 +2,12 @@
 export type Variables = ReadonlyMap<string, string>;
 
 const LINE = /^[ \t]*([A-Za-z_][A-Za-z0-9_]*)=(.*)$/;
-/** Characters that neither a shell nor systemd gives a meaning. */
+/** Characters without a special meaning to a shell and to systemd. */
 const PLAIN = /^[A-Za-z0-9_.,:/@%+[\]-]*$/;
 
 /**
- * Parses an environment file: what systemd (`EnvironmentFile=` in
- * systemd.exec(5)) and a shell both understand. Of several lines for one
- * variable the last counts.
+ * Parses an environment file in the syntax that both systemd (`EnvironmentFile=`
+ * in systemd.exec(5)) and shells read. The last line of a variable counts.
  */
 export function parseEnvironment(text: string): Map<string, string> {
   const variables = new Map<string, string>();
@@ -20,7 +19,7 @@ export function parseEnvironment(text: string): Map<string, string> {
 }
 
 /**
- * The text of an environment file with variables set. All other lines stay as
+ * Sets variables in the text of an environment file. All other lines stay as
  * they are, comments included.
  */
 export function setVariables(text: string, values: Variables): string {
@@ -34,7 +33,7 @@ export function setVariables(text: string, values: Variables): string {
   for (const line of text === "" ? [] : text.replace(/\n$/, "").split("\n")) {
     const name = LINE.exec(line)?.[1];
     if (name === undefined || !changed.has(name)) lines.push(line);
-    // In the place of the first; others of that name go.
+    // Replaces the first line of the variable, and drops the others.
     else if (missing.delete(name)) {
       lines.push(formatLine(name, changed.get(name)!));
     }

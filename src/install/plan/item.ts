@@ -1,4 +1,4 @@
-/** Something that an installation puts in place. Paths are absolute. */
+/** A file, link or folder of an installation. Paths are absolute. */
 export type Item =
   | {
     readonly kind: "text" | "program";
@@ -7,9 +7,9 @@ export type Item =
     readonly mode: number;
     /** SHA-256 of the content, in hex. */
     readonly digest: string;
-    /** What is written; of a program, the path that it is copied from. */
+    /** The content; for a program, the path to copy it from. */
     readonly source: string;
-    /** Whether it replaces whatever is there, an operator's edits included. */
+    /** Whether it replaces any file there, even one that an operator edited. */
     readonly isOurs: boolean;
   }
   | {
@@ -18,10 +18,10 @@ export type Item =
     readonly target: string;
     readonly isOurs: boolean;
   }
-  /** Made where it is missing, and never removed: what is in it is not of the installation. */
+  /** Created where it is missing, and never removed: its content does not belong to the installation. */
   | { readonly kind: "folder"; readonly path: string; readonly mode: number };
 
-/** What was found at a path. */
+/** The state of a path. */
 export type Found =
   | { readonly kind: "absent" | "folder" | "other" }
   | { readonly kind: "file"; readonly mode: number; readonly digest: string }
@@ -42,18 +42,17 @@ export type FileOperation =
     readonly mode: number;
   }
   | {
-    /** `remove_empty`: a folder, where nothing is in it. `remove_tree`: a folder with all that is. */
+    /** `remove_empty` removes a folder if it is empty, `remove_tree` a folder with its content. */
     readonly kind: "remove" | "remove_empty" | "remove_tree";
     readonly path: string;
   };
 
-/** What is left as it is, and why. */
+/** A path that stays as it is, and the reason. */
 export interface Kept {
   readonly path: string;
   readonly why: string;
 }
 
-/** Nothing is there. */
 export const ABSENT: Found = { kind: "absent" };
 
 /** An operation in words, such as `Write /etc/x (mode 0600)`. */
@@ -69,7 +68,7 @@ export function describeOperation(operation: FileOperation): string {
     case "link":
       return `Link ${path} to ${operation.target}`;
     case "folder":
-      return `Make the folder ${path} (mode ${formatMode(operation.mode)})`;
+      return `Create the folder ${path} (mode ${formatMode(operation.mode)})`;
     case "mode":
       return `Give ${path} the mode ${formatMode(operation.mode)}`;
     case "remove":
@@ -77,7 +76,7 @@ export function describeOperation(operation: FileOperation): string {
     case "remove_empty":
       return `Remove the folder ${path} if it is empty`;
     case "remove_tree":
-      return `Remove the folder ${path} with all that is in it`;
+      return `Remove the folder ${path} and everything in it`;
   }
 }
 

@@ -1,18 +1,19 @@
-/** Where things are on a host that the program is installed on. */
+// The paths of an installation.
+
 export const UNIT_NAME = "stellar-net.service";
 const UNIT_DIR = "/etc/systemd/system";
 /** The unit of systemd. */
 export const UNIT_PATH = `${UNIT_DIR}/${UNIT_NAME}`;
-/** What starts it at boot, as `systemctl enable` makes it. */
+/** The link that starts it at boot, as `systemctl enable` creates it. */
 export const WANTED_PATH = `${UNIT_DIR}/multi-user.target.wants/${UNIT_NAME}`;
-/** Folder of the configuration, and of the record of what is installed. */
+/** Folder of the configuration and of the record of the installation. */
 export const CONFIG_DIR = "/etc/stellar-net";
 export const ENV_PATH = `${CONFIG_DIR}/agent.env`;
 export const MANIFEST_PATH = `${CONFIG_DIR}/installed.json`;
 export const CONFLIST_PATH = "/etc/cni/net.d/10-stellar.conflist";
-/** Where root's first start of a self-extracting executable unpacks it. */
+/** Root's first start of a self-extracting executable unpacks it here. */
 export const CACHE_DIR = "/var/cache/stellar-net";
-/** The same, where that cannot be. */
+/** The same, where the cache cannot be used. */
 export const UNPACKED_DIR = "/var/lib/stellar-net/unpacked";
 
 /** The program below a prefix such as `/usr/local`. */
@@ -20,7 +21,7 @@ export function programPath(prefix: string): string {
   return `${prefix === "/" ? "" : prefix}/bin/stellar-net`;
 }
 
-/** The folder that a path is in. */
+/** The parent folder of a path. */
 export function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
 }

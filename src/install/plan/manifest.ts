@@ -1,6 +1,6 @@
 import { NetError } from "../../base/error.ts";
 
-/** Something that was installed, as it was then. */
+/** An installed file or link, as it was installed. */
 export type Entry =
   | {
     readonly path: string;
@@ -9,21 +9,21 @@ export type Entry =
   }
   | { readonly path: string; readonly target: string };
 
-/** Choices of an installation, which the next one keeps where it is told nothing else. */
+/** Choices of an installation, kept by the next one unless it gives others. */
 export interface Choices {
-  /** Folder that `bin/` is in. */
+  /** The folder of `bin/`. */
   readonly prefix: string;
   /** Folder of the CNI plugins, or null for none. */
   readonly pluginDir: string | null;
 }
 
-/** What was installed. */
+/** The record of an installation. */
 export interface Manifest {
   /** Version of the program. */
   readonly version: string;
   readonly choices: Choices;
   readonly entries: readonly Entry[];
-  /** Folders that were made for it. */
+  /** Folders that it created. */
   readonly folders: readonly string[];
 }
 
@@ -37,7 +37,7 @@ export function formatManifest(manifest: Manifest): string {
 /**
  * Parses the file of a manifest.
  *
- * @throws {NetError} `failed_precondition` when it is damaged, or of a later format
+ * @throws {NetError} `failed_precondition` when it is damaged, or has a later format
  */
 export function parseManifest(text: string, path: string): Manifest {
   let value: Manifest & { readonly format?: unknown };
@@ -79,7 +79,7 @@ function unreadable(
 ): NetError {
   return new NetError(
     "failed_precondition",
-    `Cannot tell what is installed: "${path}" ${what}; use the program that wrote it, or move the file away`,
+    `Cannot read the record of the installation: "${path}" ${what}; use the program that wrote it, or move the file away`,
     options,
   );
 }

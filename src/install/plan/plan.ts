@@ -7,17 +7,17 @@ import {
 } from "./item.ts";
 import type { Entry } from "./manifest.ts";
 
-/** What is known of a host before something is installed on it, or removed. */
+/** The state of a host before an installation or removal. */
 export interface InstallState {
   /** By path; a path that is missing is absent. */
   readonly found: ReadonlyMap<string, Found>;
-  /** What was installed before. */
+  /** The entries of the last installation. */
   readonly entries: readonly Entry[];
-  /** Whether what an operator has changed is replaced, too. */
+  /** Whether to replace files that an operator changed. */
   readonly force: boolean;
 }
 
-/** What is done, what is not, and what counts as installed after that. */
+/** The operations, the paths that stay, and the entries after that. */
 export interface InstallPlan {
   readonly operations: readonly FileOperation[];
   readonly kept: readonly Kept[];
@@ -25,13 +25,12 @@ export interface InstallPlan {
 }
 
 const CHANGED = "it was changed since it was installed";
-const FOREIGN = "it is there, and was not installed by this program";
+const FOREIGN = "it exists, and this program did not install it";
 const FOLDER = "it is a folder";
 
 /**
- * The operations after which all items are in place, and those gone that an
- * earlier installation had and this one has not. What was changed by others
- * stays as it is; nothing that is as it should be is touched.
+ * Plans to put all items in place, and to remove those that only the earlier
+ * installation had. Files that others changed stay; correct files are not touched.
  */
 export function planInstall(
   items: readonly Item[],
@@ -50,7 +49,7 @@ export function planInstall(
   };
 }
 
-/** The operations that remove what was installed. What was changed by others stays, and counts as installed. */
+/** Plans to remove the installed entries. Files that others changed stay, and count as installed. */
 export function planRemoval(
   { found, entries, force }: InstallState,
 ): InstallPlan {
@@ -86,12 +85,12 @@ function place(item: Item, state: InstallState): InstallPlan {
   const entry = entryOf(item);
   const isChanged = before !== undefined && there.kind !== "absent" &&
     !isAsInstalled(before, there);
-  // What an operator has edited stays known as edited, whatever is added to it.
+  // A file that an operator edited still counts as edited after an update.
   const entries = [
     isChanged && item.kind === "text" && item.isOurs ? before : entry,
   ];
   if (isAsInstalled(entry, there)) {
-    return { operations: mendMode(item, there), kept: [], entries };
+    return { operations: fixMode(item, there), kept: [], entries };
   }
   const isForeign = there.kind !== "absent" && (isChanged || !before);
   if (there.kind === "folder" || isForeign && !item.isOurs && !state.force) {
@@ -118,7 +117,7 @@ function entryOf(item: Exclude<Item, { kind: "folder" }>): Entry {
     : { path: item.path, sha256: item.digest };
 }
 
-function mendMode(item: Item, there: Found): FileOperation[] {
+function fixMode(item: Item, there: Found): FileOperation[] {
   return item.kind !== "link" && there.kind === "file" &&
       there.mode !== item.mode
     ? [{ kind: "mode", path: item.path, mode: item.mode }]

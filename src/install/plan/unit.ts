@@ -1,35 +1,35 @@
 import { CACHE_DIR, ENV_PATH, folderOf } from "./layout.ts";
 
-/** What the unit of the agent is made of. Paths are absolute. */
+/** The options of the agent's unit. Paths are absolute. */
 export interface UnitOptions {
   readonly program: string;
   /** Folder of the state. */
   readonly stateDir: string;
   readonly socketPath: string;
-  /** Group that the socket is given to. Undefined: none. */
+  /** Group of the socket. Undefined: none. */
   readonly socketGroup: string | undefined;
-  /** TCP ports that it listens on. */
+  /** TCP ports that the agent listens on. */
   readonly ports: readonly number[];
 }
 
-/** Ports below need a capability (capabilities(7)). */
+/** Ports below this one need a capability (capabilities(7)). */
 const FIRST_FREE_PORT = 1024;
 
 /**
- * Freed buffers go back to the system, rather than stay with malloc
- * (mallopt(3)): sizes in bytes, no more than those of reads from sockets.
+ * Thresholds in bytes that make malloc return freed buffers to the system
+ * (mallopt(3)): no larger than a read from a socket.
  */
 export const MALLOC_VARIABLES: Readonly<Record<string, string>> = {
   MALLOC_MMAP_THRESHOLD_: "65536",
   MALLOC_TRIM_THRESHOLD_: "131072",
 };
 
-/** What the agent, and the programs that it runs, may do as root. */
+/** The capabilities of the agent and of the programs that it runs. */
 export function neededCapabilities(ports: readonly number[]): string[] {
   return [
-    // ip, nft, iptables, and the files below /proc/sys/net.
+    // For ip, nft, iptables, and the files below /proc/sys/net.
     "CAP_NET_ADMIN",
-    // ping, for the doctor; iptables-legacy, where a host has it.
+    // For ping, which doctor runs, and iptables-legacy.
     "CAP_NET_RAW",
     ...ports.some((port) => port > 0 && port < FIRST_FREE_PORT)
       ? ["CAP_NET_BIND_SERVICE"]
@@ -37,7 +37,7 @@ export function neededCapabilities(ports: readonly number[]): string[] {
   ];
 }
 
-/** The folders outside of those that systemd makes, which the agent writes to. */
+/** The folders that the agent writes to and systemd does not create. */
 export function extraFolders(
   { stateDir, socketPath }: Pick<UnitOptions, "stateDir" | "socketPath">,
 ): string[] {
@@ -58,41 +58,41 @@ export function formatUnit(options: UnitOptions): string {
   const extra = extraFolders(options);
   const malloc = Object.entries(MALLOC_VARIABLES)
     .map(([name, value]) => `${name}=${value}`).join(" ");
-  return `# Written by "stellar-net install", which changes it when it is run again.
-# What is to differ belongs into a drop-in: systemctl edit stellar-net
+  return `# Written by "stellar-net install", which updates it each time it runs.
+# Put changes to the unit in a drop-in: systemctl edit stellar-net
 
 [Unit]
 Description=Subnets, addresses and routes for the containers of a cluster
 After=network.target nftables.service
-# Container runtimes find their network there.
+# The network is there before container runtimes start.
 Before=containerd.service crio.service
-# A start that fails at once is tried a hundred times, one that takes longer for ever.
+# systemd retries a start that fails at once a hundred times, a slow one forever.
 StartLimitIntervalSec=10min
 StartLimitBurst=100
 
 [Service]
-# It counts as started when it serves, and is started anew when it hangs.
+# It counts as started when it serves, and restarts when it hangs.
 Type=notify
 NotifyAccess=main
 WatchdogSec=30s
 EnvironmentFile=-${escape(ENV_PATH)}
-# The lock of iptables-legacy has to be there to be let through below.
+# The lock of iptables-legacy has to exist for ReadWritePaths below.
 ExecStartPre=-+touch /run/xtables.lock
 ExecStart=${escape(program)} agent
 Restart=always
 RestartSec=1s
-# A wrong flag stays wrong.
+# Restarting does not help against a wrong flag.
 RestartPreventExitStatus=2
-# It finishes what is under way, 10 s at most. Its programs are left to it.
+# The agent finishes in-flight calls, for at most 10 s, and ends its programs itself.
 KillMode=mixed
 TimeoutStopSec=20s
 
-# 4,096 hosts on each of three listeners, and 128 for itself.
+# 4,096 hosts on each of three listeners, and 128 for the agent itself.
 LimitNOFILE=16384
 TasksMax=512
-# Four times what a full /16 and a hundred thousand requests leave.
+# Four times the memory after a full /16 and a hundred thousand requests.
 MemoryMax=1G
-# Buffers that are freed go back to the system: that halves the memory of a busy agent.
+# malloc returns freed buffers to the system: that halves the memory of a busy agent.
 Environment=${malloc}
 
 ${
@@ -103,7 +103,7 @@ ${
       ...runtime === undefined ? [] : [
         `RuntimeDirectory=${escape(runtime)}`,
         "RuntimeDirectoryMode=0755",
-        "# Plugins find the queue of releases there while it is stopped.",
+        "# Plugins find the queue of releases there while the agent is stopped.",
         "RuntimeDirectoryPreserve=yes",
       ],
       // Where root's first start of a self-extracting executable unpacks it.
@@ -117,17 +117,17 @@ UMask=0077
 ${
     socketGroup === undefined
       ? ""
-      : `# Who is in a group may give it files, without a capability.
+      : `# A member of the group may give the socket to it without a capability.
 SupplementaryGroups=${escape(socketGroup)}
 `
   }
-# Root without root's powers: it reads and writes what is root's, and may change
-# the network.
+# Root with few capabilities: it reads and writes root's files, and changes the
+# network.
 CapabilityBoundingSet=${neededCapabilities(ports).join(" ")}
 NoNewPrivileges=yes
 ProtectSystem=strict
-# Not "yes", and no PrivateTmp: containers' network namespaces may be mounted
-# anywhere, and one that is not seen would count as gone. Nor is ProtectProc set.
+# Not "yes", and no PrivateTmp or ProtectProc: containers' network namespaces may be
+# mounted anywhere, and a hidden one would count as gone.
 ProtectHome=read-only
 PrivateDevices=yes
 ProtectClock=yes
@@ -135,7 +135,7 @@ ProtectControlGroups=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
-# It switches forwarding on, below /proc/sys/net.
+# The agent enables forwarding below /proc/sys/net.
 ProtectKernelTunables=no
 LockPersonality=yes
 # The runtime compiles JavaScript to machine code while it runs.
@@ -145,7 +145,7 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
-# ping sets its user and capabilities: @privileged stays.
+# ping sets its user and capabilities, so @privileged stays allowed.
 SystemCallFilter=@system-service @pkey
 SystemCallFilter=~@resources
 SystemCallErrorNumber=EPERM
@@ -155,14 +155,14 @@ WantedBy=multi-user.target
 `;
 }
 
-/** A path relative to a folder that it is below of; undefined when it is not. */
+/** A path relative to a folder; undefined when it is not below it. */
 function below(folder: string, path: string): string | undefined {
   return path.startsWith(`${folder}/`)
     ? path.slice(folder.length + 1)
     : undefined;
 }
 
-/** A word of a unit file: `%` and `\\` are special, and spaces part words (systemd.syntax(7)). */
+/** A word of a unit file: `%` and `\\` are special, and spaces separate words (systemd.syntax(7)). */
 function escape(word: string): string {
   return word.replaceAll("%", "%%").replaceAll("\\", "\\\\")
     .replaceAll(" ", "\\x20");

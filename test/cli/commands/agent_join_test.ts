@@ -10,7 +10,7 @@ Deno.test("agent leaves to the registry's hosts what is theirs, naming both flag
     [
       ["--join", "http://h:1", "--network", "10.0.0.0/8"],
       {},
-      "--network does not go with --join: the cluster that is joined has its networks",
+      "--network does not go with --join: the cluster that it joins has its networks",
     ],
     [
       ["--join", "http://h:1"],

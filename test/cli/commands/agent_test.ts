@@ -200,7 +200,7 @@ const REFUSED: readonly [
     ['"https://H:80" is given twice'],
   ],
   [[["join", "http://198.18.0.1:9000"]], [
-    '"http://198.18.0.1:9000" is plain text: write "https://", or add --insecure, for labs',
+    '"http://198.18.0.1:9000" is plain text: write "https://", or in a lab add --insecure',
   ]],
   [[["join", "https://h:80"], ["join", "http://h:81"]], [
     '"http://h:81" is plain text',
@@ -211,7 +211,7 @@ const REFUSED: readonly [
   ]],
 
   [[["advertise", "198.18.0.1"], ["advertise", "198.18.0.2"]], [
-    '"198.18.0.1" and "198.18.0.2" are both IPv4: give one of each family',
+    '"198.18.0.1" and "198.18.0.2" are both IPv4: give at most one per family',
   ]],
   [[["advertise", "fd00::1"], ["advertise", "fd00::1"]], ["are both IPv6"]],
 ];
@@ -284,7 +284,7 @@ Deno.test("agent refuses what does not go with --insecure", async (t) => {
     ],
     [
       ["--join", "http://h:80", "--token-file", "token"],
-      "agent\": --insecure does not go with --token-file: the cluster's own authority alone takes tokens; remove one of the two",
+      "agent\": --insecure does not go with --token-file: only the cluster's own CA accepts tokens; remove one of the two",
     ],
   ];
   for (const [args, says] of rows) {
@@ -314,7 +314,7 @@ Deno.test("agent listens and joins over TLS with all of its flags alone", async 
     [
       "joins in plain text",
       [...TLS, "--join", "http://h:9000"],
-      'agent": --join: "http://h:9000" is plain text: write "https://", or add --insecure, for labs',
+      'agent": --join: "http://h:9000" is plain text: write "https://", or in a lab add --insecure',
     ],
     [
       "and in plain text",
@@ -324,7 +324,7 @@ Deno.test("agent listens and joins over TLS with all of its flags alone", async 
     [
       "with a token",
       [...TLS, "--join", "https://h:9000", "--token-file", "token"],
-      "agent\": --tls-cert does not go with --token-file: the cluster's own authority alone takes tokens; remove one of the two",
+      "agent\": --tls-cert does not go with --token-file: only the cluster's own CA accepts tokens; remove one of the two",
     ],
     [
       "without a key",

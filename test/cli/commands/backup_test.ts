@@ -84,7 +84,7 @@ Deno.test("restore says what it did, and what is to be done", async () => {
   ]);
   assert.match(run.stdout, /^Restored x\.jsonl to \/s:\n {2}Node +node1\n/);
   assert.match(run.stderr, /Start the agent with --node node1\. /);
-  assert.match(run.stderr, /Containers that were started after the backup/);
+  assert.match(run.stderr, /no containers that started after it/);
 });
 
 Deno.test("restore --dry-run only says what it would do", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { CheckStatus } from "../../../src/cli/framework/client.ts";
+import { CheckStatus } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { type FakeIoOptions, runFake } from "../fake_io.ts";
 
 const OK = {
@@ -45,8 +45,8 @@ Deno.test("doctor prints a line a check, and what mends it", async () => {
     1,
     `\
 ok       ip: reads this host's interfaces
-warning  privileges: the agent runs without CAP_NET_ADMIN; it can change nothing; to mend it: run the agent as root
-FAILED   forwarding: net.ipv4.ip_forward is 0; containers reach no other host; to mend it: sysctl -w net/ipv4/ip_forward=1
+warning  privileges: the agent runs without CAP_NET_ADMIN; it can change nothing; to fix it: run the agent as root
+FAILED   forwarding: net.ipv4.ip_forward is 0; containers reach no other host; to fix it: sysctl -w net/ipv4/ip_forward=1
 `,
     "Checks: 3, failed: 1, warnings: 1\n",
   ]);
@@ -101,8 +101,8 @@ Deno.test("doctor --json has the same", async () => {
 
 Deno.test("doctor makes a failed check of an agent that does not answer", async (t) => {
   const means =
-    "containers get no addresses on this host, and nobody repairs " +
-    "its routes; those that are there stay";
+    "containers get no addresses on this host, and nothing repairs " +
+    "its routes; existing routes stay";
   const rows: readonly [
     name: string,
     options: FakeIoOptions,
@@ -122,13 +122,13 @@ Deno.test("doctor makes a failed check of an agent that does not answer", async 
       "the message does not",
       refusing("the agent is starting", Code.Unavailable),
       "the agent is starting",
-      "look at the log of the agent",
+      "read the log of the agent",
     ],
     [
       "no answer in time",
       refusing("the operation timed out", Code.DeadlineExceeded),
       'the agent at "/run/stellar-net/agent.sock" did not answer in time',
-      "look at its log, or wait longer with --timeout",
+      "read its log, or wait longer with --timeout",
     ],
   ];
   for (const [name, options, found, mend] of rows) {
@@ -136,7 +136,7 @@ Deno.test("doctor makes a failed check of an agent that does not answer", async 
       const run = await runFake(["doctor"], options);
       assert.deepEqual([run.code, run.stdout, run.stderr], [
         1,
-        `FAILED  agent: ${found}; ${means}; to mend it: ${mend}\n`,
+        `FAILED  agent: ${found}; ${means}; to fix it: ${mend}\n`,
         "Checks: 1, failed: 1, warnings: 0\n",
       ]);
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatGreeting } from "../../../src/cli/commands/greeting.ts";
+import { formatGreeting } from "../../../src/cli/commands/agent.ts";
 
 const AGENT = { program: "stellar-net", node: "h1", socketPath: "/run/a.sock" };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Role } from "../../../src/cli/framework/client.ts";
+import { Role } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const DAY_MS = 86_400_000;
@@ -10,7 +10,7 @@ const ALICE = `\
   Cluster  cluster-1
   Serial   0a1b
   Issued   2026-01-01 03:04:05Z
-  Until    2026-01-31 03:04:05Z, 29d 0h from now
+  Expires  2026-01-31 03:04:05Z, in 29d 0h
   Agents   https://198.18.0.1:9000
 `;
 
@@ -32,7 +32,7 @@ Deno.test("identity create, renew and show tell whose it is, and until when", as
     [
       `${create} --token-file t --name alice`,
       ["create", order],
-      `Made the identity in d:\n${ALICE}`,
+      `Created the identity in d:\n${ALICE}`,
     ],
     [
       `identity renew d --url ${url}`,
@@ -116,8 +116,8 @@ Deno.test("identity list prints a row a certificate", async () => {
   assert.equal(
     run.stdout,
     `\
-ROLE  NAME  SERIAL  ISSUED                UNTIL                 AUTHORITY  STATE
-node  n1    0a1b    2026-01-02 03:04:05Z  2026-01-03 03:04:05Z  2          revoked
+ROLE  NAME  SERIAL  ISSUED                EXPIRES               CA  STATE
+node  n1    0a1b    2026-01-02 03:04:05Z  2026-01-03 03:04:05Z  2   revoked
 `,
   );
 });
@@ -131,12 +131,12 @@ Deno.test("identity revoke names a certificate, or all of a name", async (t) => 
     [
       ["n1"],
       ["", Role.NODE, "n1", ""],
-      "Revoked the certificates of node n1 up to now: 2 have not ended by themselves\n",
+      "Revoked the certificates of node n1 up to now: 2 had not expired\n",
     ],
     [
       ["alice", "--role", "operator", "--reason", "has left"],
       ["", Role.OPERATOR, "alice", "has left"],
-      "Revoked the certificates of operator alice up to now: 2 have not ended by themselves\n",
+      "Revoked the certificates of operator alice up to now: 2 had not expired\n",
     ],
     [
       ["--serial", "0A:1B"],
@@ -172,7 +172,7 @@ Deno.test("identity revoke says so when it is known to revoke nothing", async ()
   );
   assert.equal(code, 0);
   assert.match(stdout, /of node alice up to now: 0 /);
-  assert.match(stderr, /whether that is whom you mean.* identity list/);
+  assert.match(stderr, /check the name and --role with .* identity list/);
 });
 
 Deno.test("identity rotate tells what happens when", async (t) => {
@@ -202,10 +202,10 @@ Deno.test("identity rotate tells what happens when", async (t) => {
     assert.equal(
       run.stdout,
       `\
-Made authority 2, ${fingerprint}:
-  2026-01-02 03:04:05Z  hosts are told of it, and trust it from then on
-  2026-01-02 03:14:05Z  it signs, and hosts renew their certificates by themselves; tokens made before that let nobody in for long
-  2026-01-03 03:04:05Z  what authority 1 signed is not accepted any more
+Created CA 2, ${fingerprint}:
+  2026-01-02 03:04:05Z  hosts learn of it, and trust it from now on
+  2026-01-02 03:14:05Z  it signs, and hosts renew their certificates by themselves; older tokens admit nobody
+  2026-01-03 03:04:05Z  certificates of CA 1 are no longer valid
 `,
     );
   });
@@ -218,7 +218,7 @@ Made authority 2, ${fingerprint}:
     const run = await runFake(args, { identity });
     assert.equal(
       run.stdout,
-      `Made authority 2, ${fingerprint}: it signs, and nothing that was signed before is accepted any more\n`,
+      `Created CA 2, ${fingerprint}: it signs now, and nothing signed before is valid\n`,
     );
   });
   assert.deepEqual(asked, [

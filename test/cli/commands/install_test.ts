@@ -106,7 +106,7 @@ Deno.test("install puts everything in place, starts it, and does nothing the sec
     const kept = await run("install", installer, { registry });
     assert.equal(
       kept.stderr,
-      `Kept "${UNIT}": it was changed since it was installed; --force takes it all the same\n`,
+      `Kept "${UNIT}": it was changed since it was installed; use --force to replace or remove it\n`,
     );
     assert.deepEqual([kept.code, changed(installer)], [0, []]);
     await run("install --force", installer, { registry });
@@ -144,7 +144,7 @@ Deno.test("install from the sources is refused, except to see what it would do",
   const installer = createFakeInstaller({ program: null });
   const refused = await run("install", installer);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /build it first with "deno task build"/);
+  assert.match(refused.stderr, /run "deno task build"/);
   assert.deepEqual(installer.files.done, []);
   const { code, stdout } = await run("install --dry-run", installer);
   assert.equal(code, 0);
@@ -193,7 +193,7 @@ Deno.test("install that joins says where it does not know the cluster's families
   );
   assert.match(
     stderr,
-    /^"\S+conflist" routes IPv4 alone: where the cluster has/,
+    /^"\S+conflist" routes IPv4 only: if the cluster has/,
   );
 });
 
@@ -204,7 +204,7 @@ Deno.test("install checks the flags as the agent does, with what was installed b
   const rows: readonly [flags: string, said: string][] = [
     ["--join http://h:1", "STELLAR_NET_NETWORK does not go with STELLAR_NET_J"],
     ["--tls-cert /c", "STELLAR_NET_TLS_CERT goes with --tls-key and --tls-ca"],
-    ["--cool-down 1", '--cool-down: "1" is not a time'],
+    ["--cool-down 1", '--cool-down: "1" is not a duration'],
     ["--state .state", '".state" is not an absolute path'],
     ["--socket a.sock", '"a.sock" is not an absolute path'],
   ];
@@ -225,7 +225,7 @@ Deno.test("install leaves a plugin of Stellar's own, and takes a copy of ours fo
   const kept = await run("install", installer, { registry });
   assert.match(
     kept.stderr,
-    /Kept "\S+ipam": it is there, and was not installed/,
+    /Kept "\S+ipam": it exists, and this program did not install it/,
   );
   assert.equal(contentOf(installer, PLUGINS[1]!), "stellar's");
   const other = createFakeInstaller();

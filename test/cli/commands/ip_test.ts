@@ -76,7 +76,7 @@ Deno.test("ip allocate says on stderr when nothing was changed", async () => {
   };
   const run = await runFake(["ip", "allocate", "web-1"], { ipam });
   assert.equal(run.stdout, DUAL_STACK_TABLE);
-  assert.equal(run.stderr, "It held this already: nothing was changed\n");
+  assert.equal(run.stderr, "It held this already: nothing changed\n");
 });
 
 Deno.test("ip allocate, release and get name the whole owner", async (t) => {
@@ -298,7 +298,7 @@ Deno.test("ip list ends when an agent repeats a page", async () => {
 Deno.test("ip list without any says on stderr what to do", async (t) => {
   const ipam: Handlers["ipam"] = { listAllocations: () => ({}) };
   const hint =
-    'No address is held: "stellar-net ip allocate CONTAINER_ID" gives one\n';
+    'No container holds an address: "stellar-net ip allocate CONTAINER_ID" allocates one\n';
   await t.step("for people", async () => {
     const run = await runFake(["ip", "list"], { ipam });
     const header = "ADDRESS  CONTAINER  INTERFACE  NETWORK  NODE  ALLOCATED\n";

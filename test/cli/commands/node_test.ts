@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { NodeState, TokenState } from "../../../src/cli/framework/client.ts";
+import { NodeState } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
+import { TokenState } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const registry: Handlers["registry"] = {
@@ -84,7 +85,7 @@ Deno.test("node remove names the tokens that would let it in again", async () =>
   assert.equal(run.stdout, "Removed n1\n");
   assert.equal(
     run.stderr,
-    "It came in with token 000000000001, which lets in 8 more, under any name: stellar-net token revoke 000000000001\n",
+    "It joined with token 000000000001, which admits 8 more, under any name: stellar-net token revoke 000000000001\n",
   );
 });
 
@@ -122,7 +123,7 @@ Deno.test("node leave says what is free again, and how it comes back", async (t)
       assert.deepEqual([run.code, run.stdout], [0, stdout]);
       assert.equal(
         run.stderr,
-        "This node joins again when its agent is started again\n",
+        "This node joins again when its agent starts again\n",
       );
       assert.equal(asked.pop(), force);
     });

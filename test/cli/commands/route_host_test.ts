@@ -4,7 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   HostRouteState,
   RouteMode,
-} from "../../../src/cli/framework/client.ts";
+} from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import type { ListHostRoutesResponseSchema } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { NOW_MS, runFake } from "../fake_io.ts";
 
@@ -111,7 +111,7 @@ Deno.test("route list --json has the same", async () => {
 });
 
 Deno.test("route plan prints commands, and on stderr what else there is to know", async (t) => {
-  const off = /^Routes are off: the agent neither reads .+ says otherwise\n$/;
+  const off = /^Routes are off: the agent neither reads .+ to change that\n$/;
   const rows: readonly [
     name: string,
     routes: Routes,
@@ -162,6 +162,6 @@ Deno.test("route list says on stderr when there is none, and when routes are off
   );
   assert.match(
     run.stderr,
-    /^No other node has a subnet .+\nRoutes are off: .+\n$/,
+    /^This host knows no other node .+\nRoutes are off: .+\n$/,
   );
 });

@@ -6,7 +6,7 @@ import {
   RegistryLinkState,
   RouteMode,
   Security,
-} from "../../../src/cli/framework/client.ts";
+} from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { NOW_MS, runFake } from "../fake_io.ts";
 
 type Status = MessageInitShape<typeof GetStatusResponseSchema>;
@@ -141,12 +141,12 @@ Deno.test("status tells how it stands with the registry, and why there is no sub
         problem: "nothing listens there",
       },
       "unreachable for 2m 5s (http://198.18.0.1:9000 http://198.18.0.2:9000): " +
-      "nothing listens there; running on what is known",
+      "nothing listens there; running on its last known state",
       " yet: it gets one from the registry",
     ],
     [
       { state: RegistryLinkState.UNREACHABLE, urls: [URLS[0]!] },
-      "unreachable (http://198.18.0.1:9000); running on what is known",
+      "unreachable (http://198.18.0.1:9000); running on its last known state",
       " yet: it gets one from the registry",
     ],
     [
@@ -156,7 +156,7 @@ Deno.test("status tells how it stands with the registry, and why there is no sub
         problem: "172.16.4.0/22 belongs to node7",
       },
       "FENCED since 2026-01-02 03:02:00Z: 172.16.4.0/22 belongs to node7; " +
-      "no address is given",
+      "it allocates no address",
       ": the registry refuses it",
     ],
     [
@@ -192,7 +192,7 @@ Deno.test("status counts peers and routes", async (t) => {
     ],
     [
       { hostRoutes: { mode: RouteMode.OFF, wanted: 8, unresolved: 8 } },
-      "Routes      off: 8 wanted; the kernel's are neither read nor changed",
+      "Routes      off: 8 wanted; the agent neither reads nor changes the kernel's",
     ],
     [
       { hostRoutes: { mode: RouteMode.PLAN, wanted: 2, unresolved: 2 } },
@@ -206,11 +206,11 @@ Deno.test("status counts peers and routes", async (t) => {
     ],
     [
       { security: Security.GIVEN, certificateUntil: timestampFromMs(NOW_MS) },
-      "Security    certificates of your own authority; this host's until 2026-01-02 03:04:05Z, in 0s",
+      "Security    certificates of your own CA; this host's until 2026-01-02 03:04:05Z, in 0s",
     ],
     [
       { security: Security.NONE },
-      "Security    NONE: other hosts are spoken to in plain text, and nobody is asked who they are (--insecure)",
+      "Security    NONE: hosts speak plain text, and do not authenticate each other (--insecure)",
     ],
   ];
   for (const [message, line] of rows) {

@@ -30,11 +30,11 @@ Deno.test("store migrate names both stores and the state, and tells how far it i
   );
   assert.equal(
     run.stderr,
-    `Nobody uses the registry any more, copying it
+    `No agent uses the registry any more, copying it
 Copied 30 of 60 entries
 Copied 60 of 60 entries
-Compared every entry of both stores: they are the same
-Start every agent that is to host the registry with --store etcd://h1:2379/stellar-net; each goes on with the addresses in its own --state
+Compared every entry of both stores: they are equal
+Start every agent that hosts the registry with --store etcd://h1:2379/stellar-net; each keeps the addresses in its own --state
 `,
   );
 });
@@ -88,9 +88,12 @@ Deno.test("store migrate gets to etcd by the agent's flags", async (t) => {
 
 Deno.test("store migrate refuses what makes no sense", async (t) => {
   const rows: readonly (readonly [args: string, said: RegExp])[] = [
-    ["", /it needs --to, the store that the registry moves to/],
+    ["", /it needs --to, the store to move the registry to/],
     ["--from kv: --to kv:", /--from and --to are both "kv:"/],
-    ["--from kv::memory: --to kv:", /"kv::memory:" is lost at the end/],
+    [
+      "--from kv::memory: --to kv:",
+      /"kv::memory:" is lost when the agent stops/,
+    ],
     [
       "--to etcd://h1 --store-ca ca.pem",
       /--store-ca goes with "etcds:\/\/" in --from or --to/,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { StoreChoice } from "../../../src/config/config.ts";
-import { parseStore } from "../../../src/cli/commands/store_url.ts";
+import { parseStore } from "../../../src/cli/commands/store_flags.ts";
 
 function etcd(endpoints: readonly string[], prefix: string): StoreChoice {
   return { kind: "etcd", endpoints, prefix };
@@ -43,10 +43,10 @@ const BAD: readonly [text: string, message: RegExp][] = [
   ["etcd://h1 ", /"h1 " is not the name of a host/],
   ["etcd://h1?a=b", /"h1\?a=b" is not the name of a host/],
   ["etcd://h1,H1:2379", /names "h1:2379" twice/],
-  ["etcd://h1/a/", /"\/a\/" cannot begin keys/],
-  ["etcd://h1/a b", /cannot begin keys/],
-  ["etcd://h1/a?b", /cannot begin keys/],
-  [`etcd://h1/${"a".repeat(255)}`, /at most 255 of all/],
+  ["etcd://h1/a/", /"\/a\/" is not a prefix of keys/],
+  ["etcd://h1/a b", /is not a prefix of keys/],
+  ["etcd://h1/a?b", /is not a prefix of keys/],
+  [`etcd://h1/${"a".repeat(255)}`, /at most 255 characters/],
 ];
 
 Deno.test("parseStore() reads what is right", async (t) => {

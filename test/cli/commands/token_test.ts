@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { NetError } from "../../../src/base/error.ts";
-import { Role, TokenState } from "../../../src/cli/framework/client.ts";
+import {
+  Role,
+  TokenState,
+} from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const SECRET = `stn1.${"a".repeat(43)}.0123456789ab.${"b".repeat(43)}.c-d_e0`;
@@ -32,7 +35,7 @@ function createTokens() {
 }
 
 const KEEP =
-  "It is a secret and not shown again: put it into a file with mode 0600\n";
+  "The token is a secret and is not shown again: put it into a file with mode 0600\n";
 
 Deno.test("token create prints the secret alone on stdout, and what is next on stderr", async (t) => {
   const rows: readonly [
@@ -53,12 +56,12 @@ Deno.test("token create prints the secret alone on stdout, and what is next on s
     [
       " --role operator --name alice",
       [Role.OPERATOR, "alice", HOUR_MS, 1],
-      "Make an identity with it: stellar-net identity create DIR --join https://HOST:PORT --token-file FILE --name alice\n",
+      "Create an identity with it: stellar-net identity create DIR --join https://HOST:PORT --token-file FILE --name alice\n",
     ],
     [
       " --role readonly --name bob",
       [Role.READONLY, "bob", HOUR_MS, 1],
-      "Make an identity with it: stellar-net identity create DIR --join https://HOST:PORT --token-file FILE --name bob\n",
+      "Create an identity with it: stellar-net identity create DIR --join https://HOST:PORT --token-file FILE --name bob\n",
     ],
   ];
   for (const [args, request, stderr] of rows) {

@@ -9,7 +9,7 @@ const RUNTIME = "runtime: Deno 2.0.0, V8 13.0, TypeScript 5.6.2";
 Deno.test("version prints the version, as text and as JSON", async (t) => {
   const text = `stellar-net 1.2.3
 build: from sources
-commit: not known
+commit: unknown
 ${RUNTIME}
 `;
   const json = {

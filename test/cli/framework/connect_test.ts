@@ -70,7 +70,7 @@ Deno.test("doctor says what keeps it from the agent, and what to do about it", a
         const start =
           `FAILED  agent: Cannot reach the agent at "${socket}": ${found}; `;
         assert.ok(run.stdout.startsWith(start), run.stdout);
-        assert.ok(run.stdout.endsWith(`; to mend it: ${mend}\n`), run.stdout);
+        assert.ok(run.stdout.endsWith(`; to fix it: ${mend}\n`), run.stdout);
       });
     }
   });

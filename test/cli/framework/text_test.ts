@@ -1,8 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  formatColumns,
-  formatTable,
-} from "../../../src/cli/framework/table.ts";
+import { formatColumns, formatTable } from "../../../src/cli/framework/text.ts";
 import {
   escapeText,
   formatAge,

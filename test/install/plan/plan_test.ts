@@ -41,7 +41,7 @@ function show({ operations, kept, entries }: InstallPlan): string {
 
 const WRITE = `Write ${PATH} (mode 0644); [new]`;
 const CHANGED = "kept: it was changed since it was installed";
-const FOREIGN = "kept: it is there, and was not installed by this program; []";
+const FOREIGN = "kept: it exists, and this program did not install it; []";
 
 Deno.test("planInstall() puts in place what is missing or ours, and leaves the rest", async (t) => {
   const rows: readonly [
@@ -112,8 +112,8 @@ Deno.test("planInstall() puts in place what is missing or ours, and leaves the r
     [
       "a folder that is missing",
       ...[FOLDER, { kind: "absent" }, undefined] as const,
-      `Make the folder ${PATH} (mode 0700); []`,
-      `Make the folder ${PATH} (mode 0700); []`,
+      `Create the folder ${PATH} (mode 0700); []`,
+      `Create the folder ${PATH} (mode 0700); []`,
     ],
     ["a folder", FOLDER, { kind: "folder" }, undefined, "[]", "[]"],
   ];

@@ -9,7 +9,7 @@ import {
   parseSocketPath,
   parseSwitch,
   parseTimeout,
-} from "../../../src/cli/framework/flags.ts";
+} from "../../../src/cli/framework/parsers.ts";
 
 type Parse = (text: string) => unknown;
 
@@ -42,21 +42,21 @@ const GOOD: readonly [parse: Parse, text: string, value: unknown][] = [
 ];
 
 const BAD: readonly [parse: Parse, text: string, message: RegExp][] = [
-  [parseDuration, "", /^"" is not a time: .* such as "60s"$/],
+  [parseDuration, "", /^"" is not a duration: .* such as "60s"$/],
   [parseDuration, "60", /a whole number and a unit/],
-  [parseDuration, "s", /not a time/],
-  [parseDuration, "-1s", /not a time/],
-  [parseDuration, "1.5h", /not a time/],
-  [parseDuration, "1h30m", /not a time/],
-  [parseDuration, "060s", /not a time/],
-  [parseDuration, "60 s", /not a time/],
-  [parseDuration, " 60s", /not a time/],
-  [parseDuration, "60S", /not a time/],
-  [parseDuration, "1e3s", /not a time/],
-  [parseDuration, "36501d", /too long: the most is "36500d"/],
+  [parseDuration, "s", /not a duration/],
+  [parseDuration, "-1s", /not a duration/],
+  [parseDuration, "1.5h", /not a duration/],
+  [parseDuration, "1h30m", /not a duration/],
+  [parseDuration, "060s", /not a duration/],
+  [parseDuration, "60 s", /not a duration/],
+  [parseDuration, " 60s", /not a duration/],
+  [parseDuration, "60S", /not a duration/],
+  [parseDuration, "1e3s", /not a duration/],
+  [parseDuration, "36501d", /too long: the maximum is "36500d"/],
   [parseDuration, `${"9".repeat(400)}s`, /too long/],
-  [parseTimeout, "0s", /^"0s" is not a time to wait/],
-  [parseTimeout, "2d", /not a time to wait/],
+  [parseTimeout, "0s", /^"0s" is out of range/],
+  [parseTimeout, "2d", /out of range/],
   [parseListen, "", /not an address and a port/],
   [parseListen, "9000", /not an address and a port/],
   [parseListen, "127.0.0.1", /not an address and a port/],

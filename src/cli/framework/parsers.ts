@@ -11,51 +11,53 @@ import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
 import { specialBlockOf } from "../../net/special.ts";
 
 // Parsers of flags and operands. Each throws a RangeError that quotes the text
-// and says what would do; the flag's name is put in front of it elsewhere.
+// and says what is valid; the caller prepends the flag's name.
 
-/** Four times as long as it takes until a silent node counts as unreachable. */
+/** Four times the silence after which a node counts as unreachable. */
 const MIN_RECLAIM_MS = 60_000;
 const MAX_DURATION_MS = 36_500 * 86_400_000;
 /** Bytes of `sun_path` without its closing zero, unix(7). */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-/** Parses a time with its unit, such as `500ms`, `60s`, `30m`, `24h` or `7d`, into ms. */
+/** Parses a duration such as `500ms`, `60s`, `30m`, `24h` or `7d`, into ms: at most 100 years. */
 export function parseDuration(text: string): number {
   const ms = readDurationMs(text);
   if (ms === undefined) {
     throw new RangeError(
-      `${quote(text)} is not a time: ` +
+      `${quote(text)} is not a duration: ` +
         `write a whole number and a unit (ms, s, m, h or d), such as "60s"`,
     );
   }
   if (ms > MAX_DURATION_MS) {
-    throw new RangeError(`${quote(text)} is too long: the most is "36500d"`);
+    throw new RangeError(`${quote(text)} is too long: the maximum is "36500d"`);
   }
   return ms;
 }
 
-/** Parses a time to wait: at least 1 ms, at most a day. */
+/** Parses a timeout or interval: at least 1 ms, at most a day. */
 export function parseTimeout(text: string): number {
   const ms = parseDuration(text);
   if (ms < 1 || ms > 86_400_000) {
     throw new RangeError(
-      `${quote(text)} is not a time to wait: it is "1ms" to "1d"`,
+      `${quote(text)} is out of range: from "1ms" to "1d"`,
     );
   }
   return ms;
 }
 
-/** Parses how long a node has to be silent to be removed: at least a minute. */
+/** Parses the silence after which a node is removed: at least a minute. */
 export function parseReclaim(text: string): number {
   const ms = parseDuration(text);
   if (ms >= MIN_RECLAIM_MS) return ms;
   throw new RangeError(
-    `${quote(text)} is too short: a node is missed after 15s only, ` +
-      `so the least is "1m"`,
+    `${
+      quote(text)
+    } is too short: a silent node counts as unreachable after 15s, ` +
+      `so the minimum is "1m"`,
   );
 }
 
-/** Parses where to listen: `127.0.0.1:9000` or `[::1]:9000`. Port 0 takes a free one. */
+/** Parses an address to listen on: `127.0.0.1:9000` or `[::1]:9000`. Port 0 takes a free one. */
 export function parseListen(text: string): ListenAddress {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(0|[1-9]\d{0,4})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
@@ -86,7 +88,7 @@ export function parseListen(text: string): ListenAddress {
   return { hostname: formatAddress(address), port };
 }
 
-/** Formats where to listen as `parseListen` reads it. */
+/** Formats an address as `parseListen` reads it. */
 export function formatListen(listen: ListenAddress): string {
   const { hostname, port } = listen;
   return hostname.includes(":")
@@ -99,7 +101,7 @@ export function parseAddressText(text: string): string {
   return formatAddress(parseAddress(text));
 }
 
-/** Parses an address that other hosts are to route through. */
+/** Parses an address that other hosts use as next hop. */
 export function parseAdvertised(text: string): Address {
   const address = parseAddress(text);
   const block = specialBlockOf({
@@ -108,7 +110,7 @@ export function parseAdvertised(text: string): Address {
   });
   if (!block) return address;
   throw new RangeError(
-    `${quote(text)} cannot be routed through by other hosts: it lies in ${
+    `${quote(text)} cannot be a next hop for other hosts: it lies in ${
       formatPrefix(block.prefix)
     } (${block.name})`,
   );
@@ -143,11 +145,13 @@ export function parseSocketPath(text: string): string {
   );
 }
 
-/** Parses a group of the host: its name as in group(5), or its number. */
+/** Parses a group of the host: its name (group(5)), or its number. */
 export function parseGroup(text: string): string {
   if (/^(?:[a-z_][a-z0-9_-]{0,31}|0|[1-9]\d{0,9})$/i.test(text)) return text;
   throw new RangeError(
-    `${quote(text)} is no group: write its name, such as "adm", or its number`,
+    `${
+      quote(text)
+    } is not a group: write its name, such as "adm", or its number`,
   );
 }
 
@@ -178,7 +182,7 @@ export function parseChoice<const T extends string>(
   };
 }
 
-/** Parses a switch where it has a value: in the environment. */
+/** Parses the value of a switch in the environment. */
 export function parseSwitch(text: string): boolean {
   if (text === "true" || text === "1") return true;
   if (text === "false" || text === "0") return false;
