@@ -41,7 +41,7 @@ Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
     ],
     ["src/registry/plan/subnet_plan.ts", "npm:@logtape/logtape", /it is pure/],
     ["src/routes/plan/diff.ts", "node:child_process", /it is pure/],
-    ["src/host/plan/host_plan.ts", "src/routes/plan/plan.ts", undefined],
+    ["src/host/plan/host_plan.ts", "src/routes/plan/route_plan.ts", undefined],
     ["src/cni/text/result.ts", "src/gen/x_pb.ts", /it is pure/],
     ["src/store/store.ts", "src/ledger/ledger.ts", /engines below it/],
     ["src/ledger/ledger.ts", "src/store/store.ts", undefined],

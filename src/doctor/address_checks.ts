@@ -5,7 +5,7 @@ import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { exclusionOf } from "../net/subnet.ts";
 import type { HostLink } from "../routes/plan/links_json.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
-import { type Neighbour, resolutionOf } from "../host/plan/neighbour_json.ts";
+import { type Neighbour, resolutionOf } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { type Check, passed } from "../host/checks/check.ts";
 

@@ -23,7 +23,7 @@ import type { ClusterNode } from "../registry/view.ts";
 import type { HostController } from "../host/controller.ts";
 import { sleep } from "../base/periodic_task.ts";
 import { checkPath } from "./path_checks.ts";
-import type { PathFacts, PeerAnswer } from "./path_facts.ts";
+import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
 import { checkRoutes } from "./route_checks.ts";
 
 /** What a host is examined with. */

@@ -8,9 +8,9 @@ import {
   isSameAddress,
   type KernelRoute,
 } from "../routes/plan/kernel_route.ts";
-import type { RouteLookup, RouteMatch } from "../host/plan/route_lookup.ts";
+import type { RouteLookup, RouteMatch } from "../host/plan/probe_output.ts";
 import { type Check, passed } from "../host/checks/check.ts";
-import type { PathFacts } from "./path_facts.ts";
+import type { PathFacts } from "./peer_checks.ts";
 import { checkRouteStatus, removeForeign } from "./route_checks.ts";
 
 /** How many routes that take a part of a subnet elsewhere are told, a line each. */

@@ -1,7 +1,7 @@
 import { type Check, passed } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
-import type { PingAnswer } from "../host/plan/ping_output.ts";
+import type { PingAnswer } from "../host/plan/probe_output.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { HostLink } from "../routes/plan/links_json.ts";

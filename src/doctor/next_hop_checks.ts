@@ -2,8 +2,11 @@ import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, addressBits, formatAddress } from "../net/address.ts";
 import { prefixOf } from "../net/prefix.ts";
-import { type Neighbour, resolutionOf } from "../host/plan/neighbour_json.ts";
-import type { PingAnswer } from "../host/plan/ping_output.ts";
+import {
+  type Neighbour,
+  type PingAnswer,
+  resolutionOf,
+} from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { linksHolding } from "../routes/plan/links_json.ts";
 import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";

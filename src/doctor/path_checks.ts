@@ -6,11 +6,11 @@ import { type Check, passed } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import { checkMtuTo } from "./mtu_checks.ts";
 import { checkNextHop } from "./next_hop_checks.ts";
-import type { PathFacts } from "./path_facts.ts";
 import {
   checkPeerAgent,
   checkPeerState,
   checkPeerSubnets,
+  type PathFacts,
 } from "./peer_checks.ts";
 import { checkWay } from "./forwarding_checks.ts";
 

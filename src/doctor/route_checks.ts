@@ -6,7 +6,7 @@ import {
   formatKernelRoute,
   type KernelRoute,
 } from "../routes/plan/kernel_route.ts";
-import type { RouteStatus } from "../routes/plan/plan.ts";
+import type { RouteStatus } from "../routes/plan/route_plan.ts";
 import { explainRoute } from "../routes/plan/status.ts";
 import type { RouteReport } from "../routes/report.ts";
 

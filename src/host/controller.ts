@@ -1,11 +1,11 @@
-import { getLogger } from "@logtape/logtape";
-import { NetError } from "../base/error.ts";
-import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type {
   AgentConfig,
   ListenAddress,
   RouteMode,
 } from "../config/config.ts";
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -13,17 +13,21 @@ import { gatewayOf } from "../net/subnet.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import { desiredRoutes } from "../routes/desired.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
-import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
+import { formatDesiredRoute } from "../routes/plan/route_plan.ts";
 import type { KernelEvent } from "../routes/plan/monitor_line.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";
 import type { RouteReport } from "../routes/report.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./checks/check.ts";
-import { findFacts, type HostFactsOptions, reachedAddresses } from "./facts.ts";
+import {
+  findFacts,
+  type HostFactsOptions,
+  hostWarnings,
+  reachedAddresses,
+} from "./facts.ts";
 import type { HostNetwork } from "./network.ts";
 import { HostReconciler } from "./reconciler.ts";
-import { hostWarnings } from "./warnings.ts";
 
 /** Options of a host's controller. */
 export interface HostControllerOptions extends HostFactsOptions {
@@ -366,4 +370,21 @@ export class HostController {
       ];
     }
   }
+}
+
+/**
+ * What is done about this host's routes. Where the agent may not change them,
+ * `auto` leaves them alone, and there is a warning.
+ */
+export async function resolveRouteMode(
+  wanted: AgentConfig["routes"],
+  network: HostNetwork,
+): Promise<{ readonly mode: RouteMode; readonly warning: string }> {
+  if (wanted !== "auto") return { mode: wanted, warning: "" };
+  const { isNetAdmin } = await network.read(undefined);
+  return isNetAdmin ? { mode: "apply", warning: "" } : {
+    mode: "off",
+    warning:
+      'this host gets no routes to other nodes: the agent may not change them; run it as root, or with AmbientCapabilities=CAP_NET_ADMIN in its systemd unit, or say "--routes off"',
+  };
 }

@@ -1,14 +1,24 @@
+import type {
+  AgentConfig,
+  ListenAddress,
+  RouteMode,
+} from "../config/config.ts";
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  parseAddress,
+} from "../net/address.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { hostOf, isLoopback } from "../net/host.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import type { HostNetwork } from "./network.ts";
-import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import {
   addressToward,
   defaultAdvertised,
   holds,
   type HostInterfaces,
 } from "../routes/plan/uplink.ts";
-import type { AgentConfig, ListenAddress } from "../config/config.ts";
 import type { HostFacts } from "../member/member.ts";
 
 /** What the facts of a host are found with. */
@@ -124,4 +134,48 @@ function addressIn(url: string): Address | undefined {
     // It has a name.
     return undefined;
   }
+}
+
+/** What a node is to its cluster, as far as its operator may have forgotten something. */
+export interface NodeOnHost {
+  readonly config: Pick<AgentConfig, "bridge" | "masquerade">;
+  readonly mode: RouteMode;
+  /** The subnets of this node. */
+  readonly subnets: readonly Prefix[];
+  /** The addresses that other hosts are told to route through. */
+  readonly advertised: readonly Address[];
+  /** Whether there are other nodes. */
+  readonly hasPeers: boolean;
+}
+
+/** What an operator should know of flags that do not go together, and of subnets that no other host finds. */
+export function hostWarnings(node: NodeOnHost): string[] {
+  const { config, mode, subnets, advertised, hasPeers } = node;
+  const idle = [
+    ...config.bridge === undefined ? [] : ["--bridge"],
+    ...config.masquerade ? ["--masquerade"] : [],
+  ];
+  const unreached = subnets.filter(({ family }) =>
+    hasPeers && !advertised.some((address) => address.family === family)
+  );
+  return [
+    ...mode === "plan" && idle.length > 0
+      ? [
+        `--routes plan: nothing is changed on this host, so that ${
+          idle.join(" and ")
+        } ${idle.length > 1 ? "do" : "does"} nothing`,
+      ]
+      : [],
+    ...unreached.map((subnet) =>
+      `no other host has a route to ${
+        formatPrefix(subnet)
+      }: this node advertises no ${
+        familyName(subnet.family)
+      } address; name one of its own with --advertise`
+    ),
+  ];
+}
+
+function familyName(family: Family): string {
+  return `IPv${family}`;
 }

@@ -6,18 +6,14 @@ import type { KernelRoute } from "../routes/plan/kernel_route.ts";
 import {
   type Neighbour,
   parseBridgePorts,
+  parseLookupFailure,
   parseNeighbours,
-} from "./plan/neighbour_json.ts";
-import {
   parsePing,
+  parseRouteLookup,
   type PingAnswer,
   pingPayloadBytes,
-} from "./plan/ping_output.ts";
-import {
-  parseLookupFailure,
-  parseRouteLookup,
   type RouteLookup,
-} from "./plan/route_lookup.ts";
+} from "./plan/probe_output.ts";
 import {
   type Command,
   type CommandRunner,

@@ -1,9 +1,11 @@
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { KernelRoute } from "../routes/plan/kernel_route.ts";
-import type { Neighbour } from "./plan/neighbour_json.ts";
-import type { PingAnswer } from "./plan/ping_output.ts";
-import type { RouteLookup } from "./plan/route_lookup.ts";
+import type {
+  Neighbour,
+  PingAnswer,
+  RouteLookup,
+} from "./plan/probe_output.ts";
 
 /** Where packets come from that are forwarded. */
 export interface ForwardedFrom {

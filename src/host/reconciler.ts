@@ -12,7 +12,7 @@ import {
 } from "./plan/host_plan.ts";
 import { type Check, checkOf, formatCheck } from "./checks/check.ts";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
-import { checkHost } from "./checks/checks.ts";
+import { checkHost } from "./checks/host_checks.ts";
 import { checkSourceNat } from "./checks/filter_checks.ts";
 
 /** Time to the next check of the host when no event announces a change, in ms. */

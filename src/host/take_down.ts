@@ -7,7 +7,7 @@ import {
   planHost,
 } from "./plan/host_plan.ts";
 import { describeOperation } from "../routes/plan/ip_batch.ts";
-import { planRoutes } from "../routes/plan/plan.ts";
+import { planRoutes } from "../routes/plan/route_plan.ts";
 
 /** How a host is as if it never had an agent. */
 const NOTHING = { subnets: [], networks: [], masquerade: false };

@@ -1,8 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { Doctor } from "../doctor/doctor.ts";
-import { HostController } from "../host/controller.ts";
-import { resolveRouteMode } from "../host/route_mode.ts";
+import { HostController, resolveRouteMode } from "../host/controller.ts";
 import {
   DenoCommandFollower,
   DenoCommandRunner,

@@ -15,7 +15,7 @@ import {
 } from "./plan/monitor_line.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
 import { parseLinks } from "./plan/links_json.ts";
-import type { RouteOperation } from "./plan/plan.ts";
+import type { RouteOperation } from "./plan/route_plan.ts";
 
 // One process for all that is read. -N: a protocol is a number, whatever this
 // host's rt_protos calls it. All tables: those of both families come at once.

@@ -1,6 +1,6 @@
 import type { KernelState } from "./plan/kernel_route.ts";
 import type { KernelEvent } from "./plan/monitor_line.ts";
-import type { RouteOperation } from "./plan/plan.ts";
+import type { RouteOperation } from "./plan/route_plan.ts";
 
 /** What became of an operation. */
 export interface OperationOutcome {

@@ -2,10 +2,14 @@ import { getLogger } from "@logtape/logtape";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { RouteMode } from "../config/config.ts";
 import type { KernelRoutes, OperationOutcome } from "./kernel_routes.ts";
-import type { DesiredRoute } from "./plan/desired_route.ts";
+import {
+  type DesiredRoute,
+  planRoutes,
+  type RoutePlan,
+  type RouteStatus,
+} from "./plan/route_plan.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
-import { planRoutes, type RoutePlan, type RouteStatus } from "./plan/plan.ts";
 import {
   addRepairs,
   createReport,

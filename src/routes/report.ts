@@ -2,14 +2,14 @@ import type { RouteMode } from "../config/config.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { OperationOutcome } from "./kernel_routes.ts";
-import type { DesiredRoute } from "./plan/desired_route.ts";
-import { describeOperation } from "./plan/ip_batch.ts";
 import type {
+  DesiredRoute,
   RouteOperation,
   RoutePlan,
   RouteState,
   RouteStatus,
-} from "./plan/plan.ts";
+} from "./plan/route_plan.ts";
+import { describeOperation } from "./plan/ip_batch.ts";
 import { countRoutes, type RouteCounts } from "./plan/status.ts";
 
 /** Why something was put right that had been right before. */

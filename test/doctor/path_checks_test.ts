@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import type { ClusterNode } from "../../src/registry/view.ts";
 import { checkPath } from "../../src/doctor/path_checks.ts";
-import type { PathFacts } from "../../src/doctor/path_facts.ts";
+import type { PathFacts } from "../../src/doctor/peer_checks.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
-import type { RouteState, RouteStatus } from "../../src/routes/plan/plan.ts";
-import type { RouteLookup } from "../../src/host/plan/route_lookup.ts";
+import type {
+  RouteState,
+  RouteStatus,
+} from "../../src/routes/plan/route_plan.ts";
+import type { RouteLookup } from "../../src/host/plan/probe_output.ts";
 import { FakePathProbe } from "../fake/fake_path_probe.ts";
 import { hostLink } from "../host/plan/host_plans.ts";
 import { desire } from "../routes/plan/kernels.ts";

@@ -1,9 +1,9 @@
 import type { ClusterNode } from "../../src/registry/view.ts";
-import type { PathFacts, PeerAnswer } from "../../src/doctor/path_facts.ts";
+import type { PathFacts, PeerAnswer } from "../../src/doctor/peer_checks.ts";
 import { createReport } from "../../src/routes/report.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import type { RouteStatus } from "../../src/routes/plan/plan.ts";
+import type { RouteStatus } from "../../src/routes/plan/route_plan.ts";
 
 /** The mark of our own routes. */
 export const PROTOCOL = 83;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { formatCheck } from "../../src/host/checks/check.ts";
 import type { ClusterNode } from "../../src/registry/view.ts";
-import type { PathFacts, PeerAnswer } from "../../src/doctor/path_facts.ts";
 import {
   checkPeerAgent,
   checkPeerState,
   checkPeerSubnets,
+  type PathFacts,
+  type PeerAnswer,
 } from "../../src/doctor/peer_checks.ts";
 import { NetError } from "../../src/base/error.ts";
 import { NOW_MS, pathFacts, peerAnswer, peerNode } from "./path_world.ts";

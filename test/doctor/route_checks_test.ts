@@ -8,7 +8,10 @@ import {
 import { formatCheck } from "../../src/host/checks/check.ts";
 import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
-import type { RouteState, RouteStatus } from "../../src/routes/plan/plan.ts";
+import type {
+  RouteState,
+  RouteStatus,
+} from "../../src/routes/plan/route_plan.ts";
 import { desire } from "../routes/plan/kernels.ts";
 import { PROTOCOL, routeReport } from "./path_world.ts";
 

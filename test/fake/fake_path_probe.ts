@@ -11,9 +11,11 @@ import {
   type Prefix,
 } from "../../src/net/prefix.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
-import type { Neighbour } from "../../src/host/plan/neighbour_json.ts";
-import type { PingAnswer } from "../../src/host/plan/ping_output.ts";
-import type { RouteLookup } from "../../src/host/plan/route_lookup.ts";
+import type {
+  Neighbour,
+  PingAnswer,
+  RouteLookup,
+} from "../../src/host/plan/probe_output.ts";
 
 /**
  * A host as far as paths from it are concerned. What is asked for and was not

@@ -21,16 +21,14 @@ import {
 import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import {
   parseBridgePorts,
+  parseLookupFailure,
   parseNeighbours,
+  parsePing,
+  parseRouteLookup,
   resolutionOf,
-} from "../../src/host/plan/neighbour_json.ts";
+} from "../../src/host/plan/probe_output.ts";
 import { parseNftTables } from "../../src/host/plan/nft_json.ts";
 import { isOwn } from "../../src/host/plan/packet_chain.ts";
-import { parsePing } from "../../src/host/plan/ping_output.ts";
-import {
-  parseLookupFailure,
-  parseRouteLookup,
-} from "../../src/host/plan/route_lookup.ts";
 import {
   assertQuick,
   checkFuzz,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hostWarnings, type NodeOnHost } from "../../src/host/warnings.ts";
+import { hostWarnings, type NodeOnHost } from "../../src/host/facts.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 

@@ -5,7 +5,7 @@ import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { comparePrefixes } from "../../src/net/prefix.ts";
 import { formatBatchLines } from "../../src/routes/plan/ip_batch.ts";
 import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
-import { planRoutes } from "../../src/routes/plan/plan.ts";
+import { planRoutes } from "../../src/routes/plan/route_plan.ts";
 import { FakeIp } from "../fake/fake_ip.ts";
 import {
   anyDesire,

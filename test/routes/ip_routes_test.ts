@@ -6,7 +6,7 @@ import type {
   FollowOptions,
 } from "../../src/system/command.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
-import { planRoutes } from "../../src/routes/plan/plan.ts";
+import { planRoutes } from "../../src/routes/plan/route_plan.ts";
 import {
   createFakeHost,
   desire,

@@ -2,7 +2,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
-import type { PeerAnswer } from "../../doctor/path_facts.ts";
+import type { PeerAnswer } from "../../doctor/peer_checks.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 
 /** Other agents that connections are kept to. */

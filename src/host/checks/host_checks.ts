@@ -4,6 +4,12 @@ import {
   type HostState,
   interfaceSysctl,
 } from "../plan/host_plan.ts";
+import { checkBridge, checkGateways, checkMtu } from "./bridge_checks.ts";
+import {
+  checkForwardPolicy,
+  checkMasquerade,
+  checkNft,
+} from "./filter_checks.ts";
 import { uplinkOf, uplinksOf } from "../../routes/plan/uplink.ts";
 import { AS_ROOT, type Check, mendOf, passed, problemOf } from "./check.ts";
 
@@ -105,4 +111,20 @@ export function checkReversePath(
         mend: `sysctl -w ${path}=2`,
       };
     });
+}
+
+/** Checks this host against what it is to be, routes and peers left out. */
+export function checkHost(desired: HostDesired, state: HostState): Check[] {
+  return [
+    checkIp,
+    checkPrivileges,
+    checkNft,
+    checkBridge,
+    checkGateways,
+    checkForwarding,
+    checkForwardPolicy,
+    checkReversePath,
+    checkMasquerade,
+    checkMtu,
+  ].flatMap((check) => check(desired, state));
 }

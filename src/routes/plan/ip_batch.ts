@@ -5,7 +5,7 @@ import {
   type KernelNextHop,
   type KernelRoute,
 } from "./kernel_route.ts";
-import type { OwnRoute, RouteOperation } from "./plan.ts";
+import type { OwnRoute, RouteOperation } from "./route_plan.ts";
 
 /**
  * Formats an operation as lines for `ip -batch` (ip(8)), to be carried out in

@@ -1,7 +1,6 @@
 import { formatAddress } from "../../net/address.ts";
-import { formatDesiredRoute } from "./desired_route.ts";
+import { formatDesiredRoute, type RouteStatus } from "./route_plan.ts";
 import { formatKernelRoute } from "./kernel_route.ts";
-import type { RouteStatus } from "./plan.ts";
 
 /** How many desired routes are in which state. */
 export interface RouteCounts {

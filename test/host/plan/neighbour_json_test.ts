@@ -4,7 +4,7 @@ import {
   parseBridgePorts,
   parseNeighbours,
   resolutionOf,
-} from "../../../src/host/plan/neighbour_json.ts";
+} from "../../../src/host/plan/probe_output.ts";
 
 Deno.test("parseNeighbours() gives address, interface, link-layer address and state", () => {
   const text = JSON.stringify([

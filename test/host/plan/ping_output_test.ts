@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   parsePing,
   pingPayloadBytes,
-} from "../../../src/host/plan/ping_output.ts";
+} from "../../../src/host/plan/probe_output.ts";
 
 const END = "\n--- 198.18.0.2 ping statistics ---\n";
 

@@ -5,7 +5,7 @@ import {
   parseLookupFailure,
   parseRouteLookup,
   type RouteLookup,
-} from "../../../src/host/plan/route_lookup.ts";
+} from "../../../src/host/plan/probe_output.ts";
 
 /** A lookup in a line. */
 function show(lookup: RouteLookup): string {

@@ -6,7 +6,7 @@ import {
   formatKernelRoute,
   type KernelState,
 } from "../../../src/routes/plan/kernel_route.ts";
-import { planRoutes } from "../../../src/routes/plan/plan.ts";
+import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
 import type { FakeIp } from "../../fake/fake_ip.ts";
 import { formatWays } from "../../fake/fake_ip_text.ts";
 import {

@@ -3,7 +3,7 @@ import {
   describeOperation,
   formatCommands,
 } from "../../../src/routes/plan/ip_batch.ts";
-import { planRoutes } from "../../../src/routes/plan/plan.ts";
+import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
 import { countRoutes, explainRoute } from "../../../src/routes/plan/status.ts";
 import { createFakeHost, desire, PROTOCOL, readKernel } from "./kernels.ts";
 

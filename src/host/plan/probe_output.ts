@@ -1,0 +1,241 @@
+import { type Address, type Family, parseAddress } from "../../net/address.ts";
+import {
+  isText,
+  isTextOrNumber,
+  listOf,
+  objectOf,
+  readRows,
+  readStrictly,
+} from "../../routes/plan/tool_json.ts";
+import { parseKernelRoutes } from "../../routes/plan/ip_json.ts";
+import type { KernelRoute } from "../../routes/plan/kernel_route.ts";
+
+/** Where the kernel sends packets to one address. */
+export type RouteLookup =
+  | {
+    readonly kind: "way";
+    /** Whether it is an address of this host. */
+    readonly isLocal: boolean;
+    readonly device: string;
+    /** Undefined for what is directly connected. */
+    readonly gateway: Address | undefined;
+    /** The route that decides; undefined where that cannot be told. */
+    readonly match: RouteMatch | undefined;
+  }
+  | {
+    readonly kind: "none";
+    /** Such as "no route leads there". */
+    readonly why: string;
+  };
+
+/** A route that decides, and its table. */
+export interface RouteMatch {
+  readonly route: KernelRoute;
+  /** Number of the table, which a policy rule names; undefined for the main one (ip-rule(8)). */
+  readonly table: string | undefined;
+}
+
+/** What the kernel means by the errors of a lookup (ip-route(8), "unreachable" and others). */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ["Network is unreachable", "no route leads there"],
+  [
+    "No route to host",
+    "a route or a rule makes it unreachable, or this host does not forward",
+  ],
+  ["Permission denied", "a route or a rule prohibits it"],
+  ["Invalid argument", "a route or a rule throws it away"],
+  [
+    "Invalid cross-device link",
+    "rp_filter drops what comes from there",
+  ],
+]);
+
+/**
+ * The way in the output of `ip -N -json route get ADDRESS`, with the route in
+ * that of `ip -N -json route get fibmatch ADDRESS` (ip-route(8)).
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseRouteLookup(
+  way: string,
+  fibmatch: string,
+): RouteLookup {
+  const [found] = readLookups(way);
+  if (found === undefined) throw new SyntaxError("ip printed no route");
+  const { type, dev, gateway, via } = found;
+  const next = gateway ?? via?.host;
+  const [match] = readLookups(fibmatch);
+  const [route] = match
+    ? parseKernelRoutes(JSON.stringify([{ ...match, table: undefined }]))
+    : [];
+  return {
+    kind: "way",
+    // -N prints the number of the type (rtnetlink(7)).
+    isLocal: type === "local" || type === "2",
+    device: dev ?? "",
+    gateway: next === undefined
+      ? undefined
+      : readStrictly("ip", () => parseAddress(next)),
+    match: route && { route, table: tableOf(match?.table) },
+  };
+}
+
+/** What `ip route get` means when it fails; undefined when it is not about the way. */
+export function parseLookupFailure(
+  stderr: string,
+): RouteLookup | undefined {
+  const error = /^RTNETLINK answers: (.+)$/m.exec(stderr)?.[1];
+  return error === undefined
+    ? undefined
+    : { kind: "none", why: REASONS.get(error) ?? error };
+}
+
+const LOOKUP = objectOf({
+  ...{ type: isText, dev: isText, gateway: isText, table: isTextOrNumber },
+  via: objectOf({ host: isText }),
+});
+
+interface JsonLookup {
+  readonly type?: string;
+  readonly dev?: string;
+  readonly gateway?: string;
+  readonly via?: { readonly host?: string };
+  readonly table?: string | number;
+}
+
+/** 254 is the main table. */
+function tableOf(table: string | number | undefined): string | undefined {
+  const text = table === undefined ? "254" : String(table);
+  return text === "254" || text === "main" ? undefined : text;
+}
+
+function readLookups(text: string): readonly JsonLookup[] {
+  return readRows(text, { program: "ip", check: LOOKUP });
+}
+
+/** An entry of the kernel's neighbour table: who has an address on a link. */
+export interface Neighbour {
+  readonly address: Address;
+  /** Name of the interface. */
+  readonly device: string;
+  /** Its link-layer address; empty while nobody has answered for the address. */
+  readonly macAddress: string;
+  /** How sure the kernel is, such as `REACHABLE` or `FAILED` (ip-neighbour(8)). */
+  readonly states: readonly string[];
+}
+
+/**
+ * - `sure`: it answered a short while ago, or needs not be asked
+ * - `old`: it answered once
+ * - `none`: it did not answer
+ */
+export type Resolution = "sure" | "old" | "none";
+
+/** States in which the kernel sends without asking first. */
+const SURE = new Set(["REACHABLE", "PERMANENT", "NOARP"]);
+const NONE = new Set(["FAILED", "INCOMPLETE", "NONE"]);
+
+/**
+ * The entries in the output of `ip -json neighbour show` (ip-neighbour(8)).
+ *
+ * @param device the interface that was asked for: `ip` leaves its name out then
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseNeighbours(text: string, device = ""): Neighbour[] {
+  const check = NEIGHBOUR;
+  const neighbours = readRows<JsonNeighbour>(text, { program: "ip", check });
+  return readStrictly(
+    "ip",
+    () =>
+      neighbours.flatMap(({ dst, dev, lladdr, state }) =>
+        // Some versions of `ip` print an empty object for what they filtered out.
+        dst === undefined ? [] : [{
+          address: parseAddress(dst),
+          device: dev ?? device,
+          macAddress: lladdr ?? "",
+          states: state ?? [],
+        }]
+      ),
+  );
+}
+
+/** How far the kernel knows where to send what goes to a neighbour. */
+export function resolutionOf({ states }: Neighbour): Resolution {
+  if (states.some((state) => SURE.has(state))) return "sure";
+  return states.some((state) => NONE.has(state)) ? "none" : "old";
+}
+
+/**
+ * The ports of a bridge by the link-layer addresses that are behind them, in
+ * the output of `bridge -json fdb show br NAME` (bridge(8)). The bridge's own
+ * addresses and multicast are left out.
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseBridgePorts(text: string): Map<string, string> {
+  const check = FORWARDING;
+  const rows = readRows<JsonForwarding>(text, { program: "bridge", check });
+  return new Map(
+    rows.flatMap(({ mac, ifname, state }) => {
+      // What a bridge has learned has no state, or an old one.
+      const isLearned = state !== "permanent";
+      return mac === undefined || ifname === undefined || !isLearned
+        ? []
+        : [[mac, ifname] as const];
+    }),
+  );
+}
+
+const NEIGHBOUR = objectOf({
+  dst: isText,
+  dev: isText,
+  lladdr: isText,
+  state: listOf(isText),
+});
+
+const FORWARDING = objectOf({ mac: isText, ifname: isText, state: isText });
+
+interface JsonNeighbour {
+  readonly dst?: string;
+  readonly dev?: string;
+  readonly lladdr?: string;
+  readonly state?: readonly string[];
+}
+
+interface JsonForwarding {
+  readonly mac?: string;
+  readonly ifname?: string;
+  readonly state?: string;
+}
+
+/** What became of an echo request. */
+export interface PingAnswer {
+  readonly isAnswered: boolean;
+  /** The MTU that a router, or this host, said to be the largest; undefined when none did. */
+  readonly mtuBytes: number | undefined;
+}
+
+/** Bytes of an echo request in front of its payload: headers of IP and ICMP (RFC 792, RFC 4443). */
+const HEADER_BYTES: Record<Family, number> = { 4: 20 + 8, 6: 40 + 8 };
+
+/** How much payload makes an echo request a packet of a size; 0 where that is too small for one. */
+export function pingPayloadBytes(packetBytes: number, family: Family): number {
+  return Math.max(0, packetBytes - HEADER_BYTES[family]);
+}
+
+/**
+ * Reads what `ping` of iputils printed on both its outputs; undefined when it
+ * did not get as far as to send.
+ */
+export function parsePing(text: string): PingAnswer | undefined {
+  const received = /\b\d{1,10} packets transmitted, (\d{1,10}) received/
+    .exec(text)?.[1];
+  if (received === undefined) return undefined;
+  // "Frag needed and DF set (mtu = 1400)", "Packet too big: mtu=1400",
+  // "local error: message too long, mtu: 1500".
+  const mtu = /\bmtu ?[=:] ?(\d{1,10})/i.exec(text)?.[1];
+  return {
+    isAnswered: received !== "0",
+    mtuBytes: mtu === undefined ? undefined : Number(mtu),
+  };
+}
