@@ -6,7 +6,7 @@ import {
   DenoCommandFollower,
   DenoCommandRunner,
 } from "../system/deno_command.ts";
-import { readHostPrefixes } from "../host/host_prefixes.ts";
+import { hostPrefixes } from "../routes/plan/kernel_route.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
@@ -39,6 +39,7 @@ export async function createAgentHost(
   const runner = new DenoCommandRunner();
   const follower = new DenoCommandFollower();
   const network = new LinuxHostNetwork({ runner, follower });
+  const routes = new IpRoutes({ runner, follower });
   const { mode, warning } = await resolveRouteMode(config.routes, network);
   const keeper = new HostController({
     config,
@@ -47,8 +48,9 @@ export async function createAgentHost(
     store,
     mode,
     network,
-    routes: new IpRoutes({ runner, follower }),
-    readPrefixes: () => readHostPrefixes(runner, config.routeProtocol),
+    routes,
+    readPrefixes: async () =>
+      hostPrefixes(await routes.read(), config.routeProtocol),
     now: Date.now,
     onReached: security.onReached,
   });

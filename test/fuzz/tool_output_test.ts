@@ -8,17 +8,16 @@ import {
   parseLinks,
 } from "../../src/routes/plan/links_json.ts";
 import { parseBatchFailures } from "../../src/routes/plan/ip_batch.ts";
-import {
-  parseInterfacePrefixes,
-  parseKernelRoutes,
-  parseRoutePrefixes,
-} from "../../src/routes/plan/ip_json.ts";
+import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import {
   joinWords,
   parseIptablesRules,
   splitWords,
 } from "../../src/host/plan/iptables_rules.ts";
-import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
+import {
+  formatKernelRoute,
+  hostPrefixes,
+} from "../../src/routes/plan/kernel_route.ts";
 import {
   parseBridgePorts,
   parseLookupFailure,
@@ -145,19 +144,11 @@ const JSON_PARSERS: Readonly<Record<string, readonly [unknown, Use]>> = {
         route.metric.toFixed(),
       ]),
   ],
-  parseInterfacePrefixes: [
-    LINKS,
-    (text) =>
-      parseInterfacePrefixes(text).map(({ prefix, device }) =>
-        formatPrefix(prefix) + device.length
-      ),
-  ],
-  parseRoutePrefixes: [
+  hostPrefixes: [
     ROUTES,
     (text) =>
-      parseRoutePrefixes(text, 83).map(({ prefix, device }) =>
-        formatPrefix(prefix) + device.length
-      ),
+      hostPrefixes({ links: [], routes: parseKernelRoutes(text) }, 83)
+        .map(({ prefix, device }) => formatPrefix(prefix) + device.length),
   ],
   parseKernelRoutes: [
     ROUTES,

@@ -1,3 +1,4 @@
+import { isObject } from "../../base/json_reader.ts";
 import { parsePrefix } from "../../net/prefix.ts";
 import type {
   AddressCondition,
@@ -6,8 +7,8 @@ import type {
   PacketChain,
 } from "./packet_chain.ts";
 import {
+  type Checked,
   isNumber,
-  isObject,
   isText,
   listOf,
   objectOf,
@@ -31,8 +32,8 @@ export interface NftTable {
  */
 export function parseNftTables(text: string): NftTable[] {
   const output: unknown = JSON.parse(text);
-  if (!isOutput(output)) {
-    throw new SyntaxError("nft printed what has another shape than is known");
+  if (!OUTPUT(output) || !output.nftables) {
+    throw new SyntaxError("nft printed an unknown shape");
   }
   const objects = output.nftables;
   const tables = new Map<string, { family: string; name: string }>();
@@ -87,36 +88,11 @@ const OBJECTS = listOf(objectOf({
   rule: withFields(["family", "table", "chain", "handle"], RULE),
 }));
 
-function isOutput(
-  value: unknown,
-): value is { readonly nftables: readonly JsonObject[] } {
-  return isObject(value) && OBJECTS(value.nftables);
-}
+const OUTPUT = objectOf({ nftables: OBJECTS });
 
-interface JsonObject {
-  readonly table?: { readonly family: string; readonly name: string };
-  readonly chain?: JsonChain;
-  readonly rule?: JsonRule;
-}
-
-interface JsonChain {
-  readonly family: string;
-  readonly table: string;
-  readonly name: string;
-  readonly type?: string;
-  readonly hook?: string;
-  readonly prio?: number;
-  readonly policy?: string;
-}
-
-interface JsonRule {
-  readonly family: string;
-  readonly table: string;
-  readonly chain: string;
-  readonly handle: number;
-  readonly comment?: string;
-  readonly expr?: readonly Expression[];
-}
+type JsonObject = Checked<typeof OBJECTS>[number];
+type JsonChain = NonNullable<JsonObject["chain"]>;
+type JsonRule = NonNullable<JsonObject["rule"]>;
 
 /** An object with one key, which says what it is. */
 type Expression = Readonly<Record<string, unknown>>;

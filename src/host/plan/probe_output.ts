@@ -1,5 +1,6 @@
 import { type Address, type Family, parseAddress } from "../../net/address.ts";
 import {
+  type Checked,
   isText,
   isTextOrNumber,
   listOf,
@@ -95,21 +96,13 @@ const LOOKUP = objectOf({
   via: objectOf({ host: isText }),
 });
 
-interface JsonLookup {
-  readonly type?: string;
-  readonly dev?: string;
-  readonly gateway?: string;
-  readonly via?: { readonly host?: string };
-  readonly table?: string | number;
-}
-
 /** 254 is the main table. */
 function tableOf(table: string | number | undefined): string | undefined {
   const text = table === undefined ? "254" : String(table);
   return text === "254" || text === "main" ? undefined : text;
 }
 
-function readLookups(text: string): readonly JsonLookup[] {
+function readLookups(text: string): readonly Checked<typeof LOOKUP>[] {
   return readRows(text, { program: "ip", check: LOOKUP });
 }
 
@@ -143,7 +136,7 @@ const NONE = new Set(["FAILED", "INCOMPLETE", "NONE"]);
  */
 export function parseNeighbours(text: string, device = ""): Neighbour[] {
   const check = NEIGHBOUR;
-  const neighbours = readRows<JsonNeighbour>(text, { program: "ip", check });
+  const neighbours = readRows(text, { program: "ip", check });
   return readStrictly(
     "ip",
     () =>
@@ -174,7 +167,7 @@ export function resolutionOf({ states }: Neighbour): Resolution {
  */
 export function parseBridgePorts(text: string): Map<string, string> {
   const check = FORWARDING;
-  const rows = readRows<JsonForwarding>(text, { program: "bridge", check });
+  const rows = readRows(text, { program: "bridge", check });
   return new Map(
     rows.flatMap(({ mac, ifname, state }) => {
       // What a bridge has learned has no state, or an old one.
@@ -194,19 +187,6 @@ const NEIGHBOUR = objectOf({
 });
 
 const FORWARDING = objectOf({ mac: isText, ifname: isText, state: isText });
-
-interface JsonNeighbour {
-  readonly dst?: string;
-  readonly dev?: string;
-  readonly lladdr?: string;
-  readonly state?: readonly string[];
-}
-
-interface JsonForwarding {
-  readonly mac?: string;
-  readonly ifname?: string;
-  readonly state?: string;
-}
 
 /** What became of an echo request. */
 export interface PingAnswer {

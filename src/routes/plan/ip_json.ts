@@ -4,17 +4,13 @@ import {
   type Family,
   parseAddress,
 } from "../../net/address.ts";
-import {
-  parseInterfaceAddress,
-  parsePrefix,
-  type Prefix,
-  prefixOf,
-} from "../../net/prefix.ts";
+import { parsePrefix, type Prefix, prefixOf } from "../../net/prefix.ts";
 import type { KernelNextHop, KernelRoute } from "./kernel_route.ts";
 import { parseProtocol } from "./protocol.ts";
+import { isObject } from "../../base/json_reader.ts";
 import {
+  type Checked,
   isNumber,
-  isObject,
   isText,
   isTextOrNumber,
   listOf,
@@ -22,55 +18,6 @@ import {
   readRows,
   readStrictly,
 } from "./tool_json.ts";
-
-/** A prefix that this host reaches by itself, and the interface that leads there. */
-export interface HostPrefix {
-  readonly prefix: Prefix;
-  /** Name of the interface; for a route without one its type, such as `blackhole`. */
-  readonly device: string;
-}
-
-/**
- * The prefixes of the interfaces in the output of `ip -json address show`
- * (ip-address(8)).
- *
- * @throws {SyntaxError} when it is not such output
- */
-export function parseInterfacePrefixes(text: string): HostPrefix[] {
-  const links = readRows<JsonLink>(text, { program: "ip", check: LINK });
-  return readStrictly(
-    "ip",
-    () =>
-      links.flatMap(({ ifname, addr_info }) =>
-        (addr_info ?? []).flatMap(({ local, prefixlen }) =>
-          local === undefined || prefixlen === undefined ? [] : [{
-            prefix: parseInterfaceAddress(`${local}/${prefixlen}`).prefix,
-            device: ifname ?? "",
-          }]
-        )
-      ),
-  );
-}
-
-/**
- * The destinations in the output of `ip -json route show` (ip-route(8)),
- * without default routes and without those of one routing protocol.
- *
- * @throws {SyntaxError} when it is not such output
- */
-export function parseRoutePrefixes(
-  text: string,
-  ownProtocol: number,
-): HostPrefix[] {
-  return readRoutes(text).flatMap((route) => {
-    const { dst, dev, type, protocol } = route;
-    if (dst === undefined || dst === "default") return [];
-    const prefix = parseDestination(dst, undefined);
-    return prefix === undefined || parseProtocol(protocol) === ownProtocol
-      ? []
-      : [{ prefix, device: dev ?? type ?? "" }];
-  });
-}
 
 /**
  * The routes of the main table in the output of `ip -json route show table all`
@@ -100,47 +47,10 @@ export function parseKernelRoutes(text: string): KernelRoute[] {
 
 const IPV4_DESTINATION = /^(\d+)\.(\d+)\.(\d+)\.(\d+)(?:\/(\d+))?$/;
 
-interface JsonLink {
-  readonly ifname?: string;
-  readonly addr_info?: readonly {
-    readonly local?: string;
-    readonly prefixlen?: number;
-  }[];
-}
-
-const LINK = objectOf({
-  ifname: isText,
-  addr_info: listOf(objectOf({ local: isText, prefixlen: isNumber })),
-});
-
-/** The attributes of a next hop, or of a route that has one only. */
-interface JsonNextHop {
-  readonly gateway?: string;
-  /** A gateway of the other family. */
-  readonly via?: { readonly host?: string };
-  readonly dev?: string;
-  readonly flags?: readonly string[];
-}
-
-interface JsonRoute extends JsonNextHop {
-  /** There when it is not the main one. */
-  readonly table?: string | number;
-  /** There in IPv6 alone (RFC 4191). */
-  readonly pref?: string;
-  readonly type?: string;
-  readonly dst?: string;
-  readonly protocol?: string | number;
-  readonly metric?: number;
-  readonly tos?: string;
-  readonly prefsrc?: string;
-  readonly nhid?: number;
-  readonly encap?: string;
-  readonly metrics?: readonly Readonly<Record<string, unknown>>[];
-  readonly nexthops?: readonly JsonNextHop[];
-}
-
+/** The attributes of a next hop, or of a route that has only one. */
 const NEXT_HOP = {
   gateway: isText,
+  /** A gateway of the other family. */
   via: objectOf({ host: isText }),
   dev: isText,
   flags: listOf(isText),
@@ -148,12 +58,18 @@ const NEXT_HOP = {
 
 const ROUTE = objectOf({
   ...NEXT_HOP,
-  ...{ table: isTextOrNumber, pref: isText, type: isText, dst: isText },
+  /** Missing for the main table. */
+  table: isTextOrNumber,
+  /** In IPv6 only (RFC 4191). */
+  pref: isText,
+  ...{ type: isText, dst: isText },
   ...{ protocol: isTextOrNumber, metric: isNumber, tos: isText },
   ...{ prefsrc: isText, nhid: isNumber, encap: isText },
   metrics: listOf(isObject),
   nexthops: listOf(objectOf(NEXT_HOP)),
 });
+
+type JsonRoute = Checked<typeof ROUTE>;
 
 /** Addresses by their text: thousands of routes share few next hops. */
 class AddressTexts {
@@ -176,7 +92,7 @@ function parseType(type = "unicast"): string {
 }
 
 function parseNextHop(
-  way: JsonNextHop,
+  way: Pick<JsonRoute, keyof typeof NEXT_HOP>,
   addresses: AddressTexts,
 ): KernelNextHop[] {
   const text = way.gateway ?? way.via?.host;

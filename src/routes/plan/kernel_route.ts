@@ -48,6 +48,31 @@ export interface KernelState {
   readonly links: readonly KernelLink[];
 }
 
+/** A prefix that this host uses itself, and the interface that leads there. */
+export interface HostPrefix {
+  readonly prefix: Prefix;
+  /** Name of the interface; for a route without one its type, such as `blackhole`. */
+  readonly device: string;
+}
+
+/** The prefixes of interfaces and routes, without default routes and routes of our own protocol. */
+export function hostPrefixes(
+  { links, routes }: KernelState,
+  protocol: number,
+): HostPrefix[] {
+  return [
+    ...links.flatMap(({ name, addresses }) =>
+      addresses.map(({ prefix }) => ({ prefix, device: name }))
+    ),
+    ...routes.filter((route) =>
+      route.destination.length > 0 && route.protocol !== protocol
+    ).map(({ destination, nextHops, type }) => ({
+      prefix: destination,
+      device: nextHops[0]?.device || type,
+    })),
+  ];
+}
+
 /** The metric of a route that was added without one. */
 export function defaultMetric(family: Family): number {
   return family === 4 ? 0 : 1024;

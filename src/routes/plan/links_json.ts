@@ -4,6 +4,7 @@ import {
   parseInterfaceAddress,
 } from "../../net/prefix.ts";
 import {
+  type Checked,
   isFlag,
   isNumber,
   isText,
@@ -54,7 +55,7 @@ export interface DefaultRoute {
  * @throws {SyntaxError} when it is not such output
  */
 export function parseLinks(text: string): HostLink[] {
-  const links = readRows<JsonLink>(text, { program: "ip", check: LINK });
+  const links = readRows(text, { program: "ip", check: LINK });
   return readStrictly("ip", () =>
     links.flatMap((link) =>
       // Some versions of `ip` print an empty object for what they filtered out.
@@ -79,7 +80,7 @@ export function parseDefaultRoutes(
   text: string,
   family: Family,
 ): DefaultRoute[] {
-  const routes = readRows<JsonRoute>(text, { program: "ip", check: ROUTE });
+  const routes = readRows(text, { program: "ip", check: ROUTE });
   return routes.flatMap((route) => {
     if (route.dst !== "default") return [];
     return (route.nexthops ?? [route]).flatMap(({ dev, gateway }) =>
@@ -124,17 +125,19 @@ export function linksHolding(
   );
 }
 
+const ADDRESS = objectOf({
+  ...{ local: isText, prefixlen: isNumber, scope: isText },
+  ...{ temporary: isFlag, deprecated: isFlag },
+  ...{ tentative: isFlag, secondary: isFlag },
+});
+
 const LINK = objectOf({
   ifname: isText,
   flags: listOf(isText),
   mtu: isNumber,
   master: isText,
   linkinfo: objectOf({ info_kind: isText }),
-  addr_info: listOf(objectOf({
-    ...{ local: isText, prefixlen: isNumber, scope: isText },
-    ...{ temporary: isFlag, deprecated: isFlag },
-    ...{ tentative: isFlag, secondary: isFlag },
-  })),
+  addr_info: listOf(ADDRESS),
 });
 
 const WAY = { dev: isText, gateway: isText };
@@ -145,37 +148,7 @@ const ROUTE = objectOf({
   nexthops: listOf(objectOf(WAY)),
 });
 
-interface JsonLink {
-  readonly ifname?: string;
-  readonly flags?: readonly string[];
-  readonly mtu?: number;
-  readonly master?: string;
-  readonly linkinfo?: { readonly info_kind?: string };
-  readonly addr_info?: readonly JsonAddress[];
-}
-
-interface JsonAddress {
-  readonly local?: string;
-  readonly prefixlen?: number;
-  readonly scope?: string;
-  readonly temporary?: boolean;
-  readonly deprecated?: boolean;
-  readonly tentative?: boolean;
-  readonly secondary?: boolean;
-}
-
-interface JsonRoute {
-  readonly dst?: string;
-  readonly dev?: string;
-  readonly gateway?: string;
-  readonly metric?: number;
-  readonly nexthops?: readonly {
-    readonly dev?: string;
-    readonly gateway?: string;
-  }[];
-}
-
-function parseLinkAddress(json: JsonAddress): LinkAddress[] {
+function parseLinkAddress(json: Checked<typeof ADDRESS>): LinkAddress[] {
   const { local, prefixlen } = json;
   if (local === undefined || prefixlen === undefined) return [];
   return [{

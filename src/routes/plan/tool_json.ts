@@ -1,5 +1,13 @@
-/** Whether a value, as JSON has it, is of a kind. */
-export type Check = (value: unknown) => boolean;
+import { isObject } from "../../base/json_reader.ts";
+
+// The output of programs such as `ip`, which may list thousands of objects, is
+// checked in place: nothing is copied, and fields that nobody reads may be there.
+
+/** Whether a value, as JSON has it, is of a type. */
+export type Check<T = unknown> = (value: unknown) => value is T;
+
+/** The type that a check is for. */
+export type Checked<C> = C extends Check<infer T> ? T : never;
 
 export function isText(value: unknown): value is string {
   return typeof value === "string";
@@ -18,27 +26,26 @@ export function isTextOrNumber(value: unknown): value is string | number {
   return isText(value) || isNumber(value);
 }
 
-/** Whether a value is an object: no list, not null. */
-export function isObject(
-  value: unknown,
-): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Makes a check of lists. */
-export function listOf(check: Check): Check {
-  return (value) => Array.isArray(value) && value.every(check);
+export function listOf<T>(check: Check<T>): Check<readonly T[]> {
+  return (value): value is readonly T[] =>
+    Array.isArray(value) && value.every(check);
 }
 
 /** Makes a check that takes null as well. */
-export function orNull(check: Check): Check {
-  return (value) => value === null || check(value);
+export function orNull<T>(check: Check<T>): Check<T | null> {
+  return (value): value is T | null => value === null || check(value);
 }
 
+type Checks = Readonly<Record<string, Check>>;
+type Fields<C extends Checks> = {
+  readonly [K in keyof C]?: Checked<C[K]>;
+};
+
 /** Makes a check of objects. Each field may be missing, and others may be there. */
-export function objectOf(fields: Readonly<Record<string, Check>>): Check {
+export function objectOf<const C extends Checks>(fields: C): Check<Fields<C>> {
   const checks = Object.entries(fields);
-  return (value) =>
+  return (value): value is Fields<C> =>
     isObject(value) &&
     checks.every(([name, check]) =>
       value[name] === undefined || check(value[name])
@@ -46,27 +53,34 @@ export function objectOf(fields: Readonly<Record<string, Check>>): Check {
 }
 
 /** Makes a check of objects of which some fields may not be missing. */
-export function withFields(names: readonly string[], check: Check): Check {
-  return (value) =>
+export function withFields<T, K extends keyof T & string>(
+  names: readonly K[],
+  check: Check<T>,
+): Check<T & { readonly [N in K]: Exclude<T[N], undefined> }> {
+  return (
+    value,
+  ): value is T & { readonly [N in K]: Exclude<T[N], undefined> } =>
     isObject(value) && names.every((name) => value[name] !== undefined) &&
     check(value);
 }
 
-/** What {@linkcode readRows} expects. */
-export interface RowsOptions {
-  /** For the message. */
+/** Options of {@linkcode readRows}. */
+export interface RowsOptions<T> {
+  /** Name of the program, for errors. */
   readonly program: string;
-  readonly check: Check;
+  readonly check: Check<T>;
 }
 
 /**
- * Reads the list of objects that a program printed as JSON; nothing at all is
- * an empty list.
+ * Reads the list of objects that a program printed as JSON. No output is an
+ * empty list.
  *
  * @throws {SyntaxError} when it is no list, or an item does not pass the check
  */
-export function readRows<T>(text: string, options: RowsOptions): readonly T[] {
-  const { program, check } = options;
+export function readRows<T>(
+  text: string,
+  { program, check }: RowsOptions<T>,
+): readonly T[] {
   // `ip` prints nothing at all where there is nothing to show.
   const value: unknown = text.trim() === "" ? [] : JSON.parse(text);
   if (!Array.isArray(value)) {
@@ -75,13 +89,12 @@ export function readRows<T>(text: string, options: RowsOptions): readonly T[] {
   const at = value.findIndex((row) => !check(row));
   if (at < 0) return value;
   throw new SyntaxError(
-    `${program} printed a list whose item ${at} has another shape than is known`,
+    `${program} printed a list whose item ${at} has an unknown shape`,
   );
 }
 
 /**
- * Reads what a program printed, and takes a value in it that cannot be parsed
- * for a sign that it is not what it should be.
+ * Makes a value that cannot be parsed an error of the program's output.
  *
  * @throws {SyntaxError} where `read` throws a RangeError
  */
@@ -91,7 +104,7 @@ export function readStrictly<T>(program: string, read: () => T): T {
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new SyntaxError(
-      `${program} printed what is not understood: ${cause.message}`,
+      `${program} printed an unknown value: ${cause.message}`,
       { cause },
     );
   }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { DenoCommandRunner } from "../../../src/system/deno_command.ts";
+import {
+  DenoCommandFollower,
+  DenoCommandRunner,
+} from "../../../src/system/deno_command.ts";
 import { DenoNetns } from "../../../src/system/files.ts";
-import { readHostPrefixes } from "../../../src/host/host_prefixes.ts";
+import { IpRoutes } from "../../../src/routes/ip_routes.ts";
+import { hostPrefixes } from "../../../src/routes/plan/kernel_route.ts";
 import { makeStateDir } from "../../../src/system/state_dir.ts";
 import { formatPrefix } from "../../../src/net/prefix.ts";
 import { withTempDir } from "../../support/temp_dir.ts";
@@ -26,8 +30,13 @@ Deno.test("DenoCommandRunner names a program that is not installed", async () =>
   });
 });
 
-Deno.test("readHostPrefixes() sees the loopback of this very host", async () => {
-  const prefixes = await readHostPrefixes(new DenoCommandRunner(), 83);
+Deno.test("hostPrefixes() sees the loopback of this very host", async () => {
+  const runner = new DenoCommandRunner();
+  const follower = new DenoCommandFollower();
+  const prefixes = hostPrefixes(
+    await new IpRoutes({ runner, follower }).read(),
+    83,
+  );
   const texts = prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`);
   assert.ok(texts.includes("127.0.0.0/8 lo"), texts.join());
 });

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { formatPrefix } from "../../../src/net/prefix.ts";
-import {
-  type HostPrefix,
-  parseInterfacePrefixes,
-  parseRoutePrefixes,
-} from "../../../src/routes/plan/ip_json.ts";
+import { parseKernelRoutes } from "../../../src/routes/plan/ip_json.ts";
+import { hostPrefixes } from "../../../src/routes/plan/kernel_route.ts";
+import { parseLinks } from "../../../src/routes/plan/links_json.ts";
 
-function format(prefixes: readonly HostPrefix[]): string[] {
-  return prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`);
+function prefixes(addresses: string, routes: string): string[] {
+  const links = parseLinks(addresses);
+  return hostPrefixes({ links, routes: parseKernelRoutes(routes) }, 83)
+    .map((p) => `${formatPrefix(p.prefix)} ${p.device}`);
 }
 
-Deno.test("parseInterfacePrefixes() gives the prefix of each address", () => {
+Deno.test("hostPrefixes() gives the prefix of each address", () => {
   const text = JSON.stringify([
     { ifname: "ifb0", addr_info: [] },
     {
@@ -21,13 +21,13 @@ Deno.test("parseInterfacePrefixes() gives the prefix of each address", () => {
       ],
     },
   ]);
-  assert.deepEqual(format(parseInterfacePrefixes(text)), [
+  assert.deepEqual(prefixes(text, ""), [
     "172.17.0.0/16 docker0",
     "fd00::/64 docker0",
   ]);
 });
 
-Deno.test("parseRoutePrefixes() leaves out default routes and our own", () => {
+Deno.test("hostPrefixes() leaves out default routes and our own", () => {
   const text = JSON.stringify([
     { dst: "default", gateway: "192.0.2.1", dev: "eth0" },
     { dst: "10.1.0.0/16", gateway: "192.0.2.9", dev: "eth0" },
@@ -36,7 +36,7 @@ Deno.test("parseRoutePrefixes() leaves out default routes and our own", () => {
     { dst: "172.16.4.0/22", gateway: "192.0.2.3", dev: "eth0", protocol: "83" },
     { dst: "fd01::5", dev: "tun0" },
   ]);
-  assert.deepEqual(format(parseRoutePrefixes(text, 83)), [
+  assert.deepEqual(prefixes("", text), [
     "10.1.0.0/16 eth0",
     "10.2.0.1/32 tun0",
     "10.3.0.0/24 blackhole",
@@ -44,8 +44,8 @@ Deno.test("parseRoutePrefixes() leaves out default routes and our own", () => {
   ]);
 });
 
-Deno.test("parseRoutePrefixes() takes no output for no routes, and refuses what is no list", () => {
-  assert.deepEqual(parseRoutePrefixes("", 83), []);
-  assert.throws(() => parseRoutePrefixes("{}", 83), SyntaxError);
-  assert.throws(() => parseRoutePrefixes("Error: x", 83), SyntaxError);
+Deno.test("parseKernelRoutes() takes no output for no routes, and refuses what is no list", () => {
+  assert.deepEqual(parseKernelRoutes(""), []);
+  assert.throws(() => parseKernelRoutes("{}"), SyntaxError);
+  assert.throws(() => parseKernelRoutes("Error: x"), SyntaxError);
 });
