@@ -15,18 +15,18 @@ export interface LedgerOptions<Change = unknown> {
   readonly store: Store;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** Takes the changes of each commit, once it is durable. */
+  /** Called with the changes of each commit once it is durable. */
   readonly onCommitted?: (changes: readonly Change[]) => void;
   /** Whether others write to the store as well. Default false. */
   readonly isShared?: boolean;
 }
 
-/** A job in the queue: planned with others, or alone. */
+/** A request in the queue: planned with others, or run exclusively. */
 interface Job<State, Change> {
   readonly plan:
     | ((state: State, nowMs: number) => Planned<unknown, Change> | Refusal)
     | undefined;
-  readonly alone:
+  readonly exclusive:
     | ((state: State, version: Version | null) => Promise<unknown>)
     | undefined;
   readonly signal: AbortSignal | undefined;
@@ -40,19 +40,19 @@ const MAX_BATCH = 128;
 const MAX_QUEUE = 16_384;
 const MAX_ATTEMPTS = 8;
 /**
- * Where a shared store has not answered for so long, in ms, those that wait
- * behind are refused with those that asked it: one wait is enough.
+ * When a call to a shared store fails after this time, in ms, the ledger also
+ * refuses the requests that queued up meanwhile: each would wait as long again.
  */
 const SILENT_MS = 1_000;
 
 /**
- * A state in memory whose every change is durable before it is answered.
+ * A state in memory that answers a change only once the change is durable.
  *
- * Requests are planned one after the other on the state, and those that came
- * while the last commit was under way share the next one (group commit). A
- * commit checks the version of the guard: where somebody else wrote to the
- * store, the state is read again and the requests are planned again, a bounded
- * number of times. Nothing is answered from a state that is not committed.
+ * The ledger plans requests one after the other on the state. Requests that
+ * arrive during a commit share the next one (group commit). A commit checks the
+ * version of the guard: after a write by another process the ledger reads the
+ * state again and plans the requests again, a bounded number of times. It never
+ * answers from a state that is not committed.
  */
 export class Ledger<State, Change> {
   readonly #model: LedgerModel<State, Change>;
@@ -62,9 +62,9 @@ export class Ledger<State, Change> {
   readonly #onCommitted: LedgerOptions<Change>["onCommitted"];
   readonly #queue: Job<State, Change>[] = [];
   readonly #state: LedgerState<State, Change>;
-  /** Versions of our own commits that a watch has not told of yet. */
+  /** Versions of our own commits that the watch has not reported yet. */
   readonly #own = new Set<Version>();
-  /** What a watch told of while the state was ahead of the store: our own commit may be among it. */
+  /** Commits that the watch reported during our own commit, which may be among them. */
   #early: (ForeignCommit<Change> | undefined)[] = [];
   #isAhead = false;
   #isFollowed = false;
@@ -86,17 +86,17 @@ export class Ledger<State, Change> {
   /**
    * Plans a request and answers once its changes are durable.
    *
-   * @param signal drops the request if it was not planned yet
+   * @param signal drops the request if it is not planned yet
    * @throws {NetError} the plan's refusal, `unavailable`, or `cancelled`
    */
   submit<T>(
     plan: (state: State, nowMs: number) => Planned<T, Change> | Refusal,
     signal?: AbortSignal,
   ): Promise<T> {
-    return this.#enqueue<T>({ plan, alone: undefined, signal });
+    return this.#enqueue<T>({ plan, exclusive: undefined, signal });
   }
 
-  /** Answers from the state, after everything that was submitted before. */
+  /** Answers from the state, after all earlier requests. */
   read<T>(view: (state: State) => T): Promise<T> {
     return this.submit((state) => ({
       kind: "planned",
@@ -106,11 +106,11 @@ export class Ledger<State, Change> {
   }
 
   /**
-   * Takes in what a watch of the store tells of: a commit, or undefined when
-   * all may be different. Those of others are told to whom commits are told;
-   * one of our own may be told again.
+   * Receives a commit from a watch of the store; undefined when commits were
+   * missed and anything may be different. It passes commits of other processes
+   * on to `onCommitted`, and may repeat one of our own.
    */
-  takeIn(commit: ForeignCommit<Change> | undefined): void {
+  receive(commit: ForeignCommit<Change> | undefined): void {
     this.#isFollowed = true;
     if (this.#isAhead) {
       this.#early.push(commit);
@@ -118,28 +118,32 @@ export class Ledger<State, Change> {
     }
     if (commit && this.#own.delete(commit.version)) return;
     if (!commit) this.#own.clear();
-    this.#state.takeIn(commit);
+    this.#state.receive(commit);
     if (commit) this.#onCommitted?.(commit.changes);
   }
 
   /**
-   * Runs a function while nothing else is planned or committed. It gets the
-   * state to look at and the version of the guard to check in its own commit.
+   * Runs a function while the ledger plans and commits nothing. The function
+   * gets the state, and the version of the guard to check in its own commit.
    */
   exclusive<T>(
     run: (state: State, version: Version | null) => Promise<T>,
   ): Promise<T> {
-    return this.#enqueue<T>({ plan: undefined, alone: run, signal: undefined });
+    return this.#enqueue<T>({
+      plan: undefined,
+      exclusive: run,
+      signal: undefined,
+    });
   }
 
   #enqueue<T>(
-    job: Pick<Job<State, Change>, "plan" | "alone" | "signal">,
+    job: Pick<Job<State, Change>, "plan" | "exclusive" | "signal">,
   ): Promise<T> {
     if (this.#queue.length >= MAX_QUEUE) {
       return Promise.reject(
         new NetError(
           "unavailable",
-          `Cannot take the request: ${MAX_QUEUE} others are waiting; try again`,
+          `Cannot accept the request: ${MAX_QUEUE} others are waiting; try again`,
         ),
       );
     }
@@ -151,16 +155,18 @@ export class Ledger<State, Change> {
 
   async #run(): Promise<void> {
     this.#running = true;
-    // What arrives in the same turn shares a commit.
+    // Requests of the same turn share a commit.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const alone = this.#queue[0]!.alone !== undefined;
-      const next = this.#queue.findIndex((job) => job.alone !== undefined);
-      const size = alone ? 1 : next === -1 ? this.#queue.length : next;
+      const isExclusive = this.#queue[0]!.exclusive !== undefined;
+      const next = this.#queue.findIndex((job) => job.exclusive !== undefined);
+      const size = isExclusive ? 1 : next === -1 ? this.#queue.length : next;
       const jobs = this.#queue.splice(0, Math.min(size, MAX_BATCH));
       const startedMs = performance.now();
       try {
-        await (alone ? this.#runAlone(jobs[0]!) : this.#runBatch(jobs));
+        await (isExclusive
+          ? this.#runExclusive(jobs[0]!)
+          : this.#runBatch(jobs));
       } catch (error) {
         const isSilent = performance.now() - startedMs >= SILENT_MS;
         if (this.#isShared && isSilent) jobs.push(...this.#queue.splice(0));
@@ -177,10 +183,10 @@ export class Ledger<State, Change> {
     this.#running = false;
   }
 
-  async #runAlone(job: Job<State, Change>): Promise<void> {
+  async #runExclusive(job: Job<State, Change>): Promise<void> {
     const { state, version } = await this.#state.current();
     try {
-      job.resolve(await job.alone!(state, version));
+      job.resolve(await job.exclusive!(state, version));
     } catch (error) {
       job.reject(error);
     } finally {
@@ -200,8 +206,8 @@ export class Ledger<State, Change> {
       const undo: (Change | undefined)[] = [];
       const nowMs = this.#now();
       for (const job of waiting) {
-        // After conflicts one at a time: what one job asks for besides the
-        // guard may never hold, and the others are not to fail with it.
+        // After conflicts one at a time: a check of one job, besides the guard,
+        // may never hold, and must not fail the others.
         if (batch.isFull || (attempts > 1 && answers.length > 0)) break;
         answers.push(this.#plan(job, { loaded, batch, changes, undo, nowMs }));
       }
@@ -237,7 +243,7 @@ export class Ledger<State, Change> {
     if (job.signal?.aborted) {
       return () =>
         job.reject(
-          new NetError("cancelled", "The request was given up by its caller"),
+          new NetError("cancelled", "The caller cancelled the request"),
         );
     }
     const { loaded: { state }, batch, changes, undo, nowMs } = context;
@@ -258,7 +264,7 @@ export class Ledger<State, Change> {
     }
   }
 
-  /** Whether the batch is durable now; false when somebody else wrote meanwhile. */
+  /** Whether the batch is durable now; false after a write by another process. */
   async #commit(
     loaded: Loaded<State>,
     { batch, undo }: { batch: Batch; undo: readonly (Change | undefined)[] },
@@ -272,19 +278,19 @@ export class Ledger<State, Change> {
       });
       const result = await this.#store.commit(batch.commit());
       if (!result.committed) {
-        this.#state.takeBack(loaded.state, undo);
+        this.#state.undo(loaded.state, undo);
         return false;
       }
       loaded.version = result.version;
       if (this.#isFollowed) this.#own.add(result.version);
       return true;
     } catch (error) {
-      // What the commit did is not known: the store tells.
+      // The commit may have happened or not: read the store again.
       this.#state.forget();
       throw error;
     } finally {
       this.#isAhead = false;
-      for (const commit of this.#early.splice(0)) this.takeIn(commit);
+      for (const commit of this.#early.splice(0)) this.receive(commit);
     }
   }
 }

@@ -9,19 +9,19 @@ import type {
   Version,
 } from "../store/store.ts";
 
-/** Writes of a commit, and what else has to hold for it. */
+/** Writes of a commit, and further checks of it. */
 export interface Writes {
   readonly checks?: readonly Check[];
   readonly puts?: readonly { readonly key: Key; readonly value: JsonValue }[];
   readonly deletes?: readonly Key[];
 }
 
-/** The writes of one commit: of several to one key, the last. */
+/** The writes of one commit. The last of several writes to one key counts. */
 export class Batch {
   readonly #limits: StoreLimits;
   readonly #writes = new Map<string, { key: Key; value?: JsonValue }>();
   readonly #checks: Check[] = [];
-  /** What was added, in bytes of JSON: never less than what is committed. */
+  /** Size of everything added, in bytes of JSON: never less than the commit. */
   #keyBytes = 0;
   #bytes = 0;
 
@@ -33,7 +33,7 @@ export class Batch {
     return this.#writes.size === 0;
   }
 
-  /** Whether a limit is half used: until then another request fits. */
+  /** Whether a limit is more than half used. Until then another request fits. */
   get isFull(): boolean {
     const { maxMutations, maxChecks, maxPutKeyBytes, maxCommitBytes } =
       this.#limits;
@@ -67,72 +67,72 @@ export class Batch {
   }
 }
 
-/** How the state of a ledger is kept: in memory, and in the store. */
+/** The rules of a ledger: its state in memory, and its records in the store. */
 export interface LedgerModel<State, Change> {
-  /** Key that every commit rewrites: its version tells whether others wrote. */
+  /** Key that every commit rewrites: its version shows writes by other processes. */
   readonly guard: Key;
-  /** What every commit checks besides. When it does not hold, `load` says why. */
+  /** Further checks of every commit. When one fails, `load` throws the reason. */
   readonly conditions?: readonly Check[];
   /** The value of the guard. */
   guardValue(state: State): JsonValue;
-  /** Reads the state. `version` is the guard's, null when it does not exist. */
+  /** Reads the state. `version` is that of the guard, null when it does not exist. */
   load(store: Store): Promise<Loaded<State>>;
-  /** The writes of a change; called before it is applied. */
+  /** The writes of a change. The ledger calls this before `apply`. */
   writes(state: State, change: Change): Writes;
-  /** Carries a change out in memory. What it makes of the state it makes of it again. */
+  /** Changes the state in memory. Applying a change twice is the same as once. */
   apply(state: State, change: Change): void;
   /**
-   * The change that takes another back, asked for before that is carried out.
-   * Undefined, or without it: after a conflict the state is read anew.
+   * The change that undoes another; the ledger asks before it applies that one.
+   * Without it, the ledger reads the state again after a conflict.
    */
   inverse?(state: State, change: Change): Change | undefined;
-  /** Takes back what {@linkcode LedgerModel.guardValue} did to the state. */
-  takeBackGuard?(state: State): void;
-  /** Whether a commit of others comes right behind a state, none between. Default: it does. */
+  /** Undoes the effect of {@linkcode LedgerModel.guardValue} on the state. */
+  undoGuard?(state: State): void;
+  /** Whether another process's commit directly follows the state. Default: yes. */
   isNext?(state: State, changes: readonly Change[]): boolean;
 }
 
-/** A state, and the version of the guard that it goes with. */
+/** A state, and the version of the guard at that state. */
 export interface Loaded<State> {
   readonly state: State;
   version: Version | null;
 }
 
-/** What somebody else has committed to a ledger's store. */
+/** A commit of another process to a ledger's store. */
 export interface ForeignCommit<Change> {
   readonly version: Version;
   readonly changes: readonly Change[];
 }
 
-/** How long it is waited for a commit of others to be announced, before all is read. */
+/** How long a follower waits for the watch to report a commit before it reads everything. */
 const ANNOUNCED_WITHIN_MS = 250;
-/** How often a state that changes while it is read is read again. */
+/** How often a ledger reads a state that changes during the read. */
 const MAX_READS = 5;
 
 /** Options of a ledger's state. */
 export interface LedgerStateOptions {
   readonly store: Store;
   /**
-   * Whether others write to it as well. Then each look at it asks for the
-   * guard's version, and what they write is to be told of by
-   * {@linkcode LedgerState.takeIn}, or is read anew.
+   * Whether other processes write to the store as well. Then each use asks for
+   * the version of the guard, and other processes' commits come through
+   * {@linkcode LedgerState.receive} or by reading everything again.
    */
   readonly isShared: boolean;
 }
 
-/** A state in memory that is read from a store, and stays as fresh as that. */
+/** A state in memory that stays as fresh as its store. */
 export class LedgerState<State, Change> {
   readonly #model: LedgerModel<State, Change>;
   readonly #options: LedgerStateOptions;
   #loaded: Loaded<State> | undefined;
-  /** Whether commits of others are told of. */
+  /** Whether a watch reports the commits of other processes. */
   #isFollowed = false;
-  #news = Promise.withResolvers<void>();
-  /** What is told of while the state is read: it may have been written before or after. */
+  #received = Promise.withResolvers<void>();
+  /** Commits reported during a read, which may or may not include them. */
   #meanwhile: ForeignCommit<Change>[] | undefined;
-  /** How often all may have been different. */
+  /** How often the watch has missed commits. */
   #gaps = 0;
-  /** A version with which a commit failed. If it is still that, the guard was not why. */
+  /** The version at which a commit failed. If it is still the same, another check failed. */
   #doubted: Version | null = null;
 
   constructor(
@@ -143,17 +143,17 @@ export class LedgerState<State, Change> {
     this.#options = options;
   }
 
-  /** The state as it is in the store. */
+  /** The state, as fresh as the store. */
   async current(): Promise<Loaded<State>> {
     const { isShared, store } = this.#options;
-    // Without a guard nothing is known that could go stale unnoticed.
+    // Without a guard, nothing would show that the state is stale.
     if (!this.#loaded || this.#loaded.version === null) {
       return await this.#load();
     }
     if (!isShared) return this.#loaded;
     const before = this.#loaded.version;
     const version = (await store.get(this.#model.guard))?.version ?? null;
-    // As after a backup was restored.
+    // The version is lower after someone restored a backup.
     if (version === null || version < before || version === this.#doubted) {
       return await this.#load();
     }
@@ -165,34 +165,34 @@ export class LedgerState<State, Change> {
   }
 
   /**
-   * Takes back what a commit has failed with, so that the state is what it was
-   * before; where that cannot be, forgets it.
+   * Undoes the changes of a failed commit, or forgets the state where that is
+   * not possible.
    *
    * @param undo the inverses, in the order of the changes
    */
-  takeBack(state: State, undo: readonly (Change | undefined)[]): void {
+  undo(state: State, undo: readonly (Change | undefined)[]): void {
     const changes = undo.filter((change) => change !== undefined);
     const isWhole = changes.length === undo.length;
-    // Where nobody else should write, nothing tells what was written.
-    if (!this.#options.isShared || !isWhole || !this.#model.takeBackGuard) {
+    // In a store that is not shared, no watch reports the other write.
+    if (!this.#options.isShared || !isWhole || !this.#model.undoGuard) {
       this.forget();
       return;
     }
-    this.#model.takeBackGuard(state);
+    this.#model.undoGuard(state);
     for (const change of changes.toReversed()) this.#model.apply(state, change);
     this.#doubted = this.#loaded?.version ?? null;
   }
 
-  /** Forgets the state: it is not known how it stands to the store. */
+  /** Forgets the state, because it may differ from the store. */
   forget(): void {
     this.#loaded = undefined;
   }
 
   /**
-   * Takes in what others have committed, commit by commit in their order and
-   * without a gap; undefined when all may be different.
+   * Receives the commits of other processes one by one, in their order and
+   * without a gap; undefined after a gap.
    */
-  takeIn(commit: ForeignCommit<Change> | undefined): void {
+  receive(commit: ForeignCommit<Change> | undefined): void {
     this.#isFollowed = true;
     if (commit) {
       this.#meanwhile?.push(commit);
@@ -201,8 +201,8 @@ export class LedgerState<State, Change> {
       this.#gaps++;
       this.forget();
     }
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
+    this.#received.resolve();
+    this.#received = Promise.withResolvers();
   }
 
   #apply(
@@ -220,7 +220,7 @@ export class LedgerState<State, Change> {
     loaded.version = version;
   }
 
-  /** Waits a moment for a version that is in the store to be told of. */
+  /** Waits a moment for the watch to report a version. */
   async #announced(version: Version | null): Promise<void> {
     const untilMs = performance.now() + ANNOUNCED_WITHIN_MS;
     const isBehind = () => {
@@ -230,11 +230,11 @@ export class LedgerState<State, Change> {
     while (isBehind()) {
       const leftMs = untilMs - performance.now();
       if (leftMs <= 0) return;
-      await soonerOf(this.#news.promise, leftMs);
+      await soonerOf(this.#received.promise, leftMs);
     }
   }
 
-  /** Reads the state, and keeps it unless something was missed meanwhile. */
+  /** Reads the state, and keeps it unless the watch missed a commit meanwhile. */
   async #load(): Promise<Loaded<State>> {
     this.forget();
     this.#doubted = null;
@@ -249,7 +249,7 @@ export class LedgerState<State, Change> {
     }
   }
 
-  /** Reads the state: once more where somebody writes to it meanwhile, a bounded number of times. */
+  /** Reads the state, again after a write during the read, a bounded number of times. */
   async #read(): Promise<Loaded<State>> {
     const { store, isShared } = this.#options;
     for (let reads = 1;; reads++) {
@@ -263,8 +263,8 @@ export class LedgerState<State, Change> {
 }
 
 /**
- * The commits that changes were made by, in their order: of each what the model
- * knows, and the version of the guard. Undefined when one did not write that.
+ * Groups changes by commit, in order. Each commit has the changes that the model
+ * knows and the version of the guard. Undefined when one did not write the guard.
  */
 export function readForeignCommits<Change>(
   guard: Key,

@@ -144,7 +144,7 @@ class ClusterModel implements LedgerModel<ClusterState, RegistryChange> {
     }
   }
 
-  takeBackGuard(state: ClusterState): void {
+  undoGuard(state: ClusterState): void {
     state.revision--;
   }
 

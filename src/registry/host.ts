@@ -257,7 +257,7 @@ export class RegistryHost {
           ? readClusterCommits(event.changes)
           : undefined;
         for (const commit of commits ?? [undefined]) {
-          this.#ledger.takeIn(commit);
+          this.#ledger.receive(commit);
         }
         if (!commits) this.nodes.onGap();
       },

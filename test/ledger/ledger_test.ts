@@ -9,7 +9,7 @@ import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Change, JsonValue, Store } from "../../src/store/store.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-/** A list of names; one of them asks for an entry that is never there. */
+/** A list of names; the name "never" needs an entry that does not exist. */
 class NamesModel implements LedgerModel<Set<string>, string> {
   readonly guard = ["guard"];
 
@@ -37,7 +37,7 @@ class NamesModel implements LedgerModel<Set<string>, string> {
   }
 }
 
-Deno.test("Ledger.submit() fails a request that conflicts for good alone, not those beside it", async () => {
+Deno.test("Ledger.submit() fails only the request that conflicts for good", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const ledger = new Ledger(new NamesModel(), { store, now: () => 0 });
   const submit = (name: string) =>
@@ -74,16 +74,16 @@ async function follow(
 ): Promise<void> {
   for await (const event of store.watch([], { signal })) {
     const commits = event.kind === "changes" ? read(event.changes) : undefined;
-    for (const commit of commits ?? [undefined]) ledger.takeIn(commit);
+    for (const commit of commits ?? [undefined]) ledger.receive(commit);
   }
 }
 
 for (const isFollowed of [false, true]) {
-  Deno.test(`Ledgers of one store ${isFollowed ? "that follow it " : ""}see each other's commits at once, and lose none`, async () => {
+  Deno.test(`Ledgers of one store ${isFollowed ? "that follow it " : ""}see each other's commits at once and lose none`, async () => {
     const store = await openDenoKv({ path: ":memory:" });
     const end = new AbortController();
-    const told: string[][] = [[], [], []];
-    const ledgers = told.map((names) =>
+    const reported: string[][] = [[], [], []];
+    const ledgers = reported.map((names) =>
       new Ledger(new NamesModel(), {
         store,
         now: () => 0,
@@ -118,15 +118,15 @@ for (const isFollowed of [false, true]) {
       isFollowed ? all : all.filter((name) => name.endsWith(`-${i}`))
     );
     assert.deepEqual(
-      told.map((names) => [...new Set(names)].sort()),
+      reported.map((names) => [...new Set(names)].sort()),
       expected.map((names) => [...names].sort()),
     );
     await store.close();
   });
 }
 
-/** A store of two ledgers, and what was written to it, told only when it is asked for. */
-async function openTold() {
+/** A store of two ledgers that reports commits only on request. */
+async function openReported() {
   const store = await openDenoKv({ path: ":memory:" });
   const end = new AbortController();
   const changes: Change[] = [];
@@ -142,9 +142,9 @@ async function openTold() {
     store,
     ledgerOf: (model: NamesModel) =>
       new Ledger(model, { store, now: () => 0, isShared: true }),
-    /** What was written since, as one event. */
-    told: async (count: number) => {
-      await waitFor("it to be told", () => changes.length >= count);
+    /** The writes since the last call, as one event. */
+    reported: async (count: number) => {
+      await waitFor("the report", () => changes.length >= count);
       return changes.splice(0);
     },
     [Symbol.asyncDispose]: async () => {
@@ -161,12 +161,12 @@ function add(ledger: Ledger<Set<string>, string>, name: string): Promise<void> {
   }));
 }
 
-Deno.test("readForeignCommits() tells the commits of one event apart, and tells of one without a guard", async () => {
-  await using both = await openTold();
+Deno.test("readForeignCommits() separates the commits of one event, and finds one without a guard", async () => {
+  await using both = await openReported();
   const ledger = both.ledgerOf(new NamesModel());
   await add(ledger, "a");
   await add(ledger, "b");
-  const changes = await both.told(4);
+  const changes = await both.reported(4);
   const commits = read(changes);
   assert.deepEqual(commits?.map((commit) => commit.changes), [["a"], ["b"]]);
   assert.deepEqual(
@@ -179,21 +179,21 @@ Deno.test("readForeignCommits() tells the commits of one event apart, and tells 
   );
 });
 
-Deno.test("Ledger.takeIn() takes in what others wrote, told in one event with its own", async () => {
-  await using both = await openTold();
+Deno.test("Ledger.receive() applies the commits of others that come in one event with its own", async () => {
+  await using both = await openReported();
   const [a, b] = [new NamesModel(), new NamesModel()].map(both.ledgerOf);
-  a!.takeIn(undefined);
+  a!.receive(undefined);
   await add(a!, "own");
   await add(b!, "other");
-  for (const commit of read(await both.told(4))!) a!.takeIn(commit);
+  for (const commit of read(await both.reported(4))!) a!.receive(commit);
   await add(b!, "last");
-  for (const commit of read(await both.told(2))!) a!.takeIn(commit);
+  for (const commit of read(await both.reported(2))!) a!.receive(commit);
   assert.deepEqual(await a!.read((names) => [...names].sort()), [
     ...["last", "other", "own"],
   ]);
 });
 
-/** Names that are read, and given out when told. */
+/** A model whose reads finish on request. */
 class SlowModel extends NamesModel {
   readonly reads: (() => void)[] = [];
 
@@ -210,33 +210,164 @@ for (
     ["a gap", () => [undefined]],
   ] as const
 ) {
-  Deno.test(`Ledger.takeIn() loses nothing when ${what} is told while the state is read`, async () => {
-    await using both = await openTold();
+  Deno.test(`Ledger.receive() loses nothing when ${what} arrives during a read`, async () => {
+    await using both = await openReported();
     const model = new SlowModel();
     const a = both.ledgerOf(model);
     const b = both.ledgerOf(new NamesModel());
-    a.takeIn(undefined);
+    a.receive(undefined);
     await add(b, "first");
-    await both.told(2);
+    await both.reported(2);
     const reading = a.read((names) => [...names].sort());
     await waitFor("a read", () => model.reads.length === 1);
-    // It has read the first; that it is the last is checked, and told late.
+    // It has read the first name. The second arrives while it checks the version.
     both.store.get = (
       (get) => async (...key: Parameters<Store["get"]>) => {
         const entry = await get(...key);
         both.store.get = get;
         await add(b, "second");
-        for (const commit of tell(await both.told(2))) a.takeIn(commit);
+        for (const commit of tell(await both.reported(2))) a.receive(commit);
         return entry;
       }
     )(both.store.get.bind(both.store));
     model.reads[0]!();
     await reading;
     await add(b, "third");
-    for (const commit of read(await both.told(2))!) a.takeIn(commit);
+    for (const commit of read(await both.reported(2))!) a.receive(commit);
     const looking = a.read((names) => [...names].sort());
     const free = setInterval(() => model.reads.forEach((go) => go()), 5);
     assert.deepEqual(await looking, ["first", "second", "third"]);
     clearInterval(free);
   });
 }
+
+/** A store whose reads of the guard wait, and count. */
+function hold(store: Store): { release(): void; readonly reads: number } {
+  const get = store.get.bind(store);
+  const held: (() => void)[] = [];
+  let reads = 0;
+  store.get = async (key) => {
+    reads++;
+    await new Promise<void>((resolve) => held.push(resolve));
+    return await get(key);
+  };
+  return {
+    release: () => held.splice(0).forEach((go) => go()),
+    get reads() {
+      return reads;
+    },
+  };
+}
+
+Deno.test("Ledger refuses a request when 16,384 others wait", async () => {
+  await using both = await openReported();
+  const ledger = both.ledgerOf(new NamesModel());
+  const held = hold(both.store);
+  const first = add(ledger, "a");
+  await waitFor("the first request to start", () => held.reads === 1);
+  const waiting = Array.from({ length: 16_384 }, () => ledger.read(() => 0));
+  await assert.rejects(ledger.read(() => 0), {
+    code: "unavailable",
+    message: /16384 others are waiting; try again/,
+  });
+  const free = setInterval(held.release, 1);
+  await Promise.all([first, ...waiting]);
+  clearInterval(free);
+});
+
+Deno.test("Ledger refuses the requests behind one that a shared store kept waiting, but only after a second", async (t) => {
+  for (const [name, isSlow] of [["fast", false], ["slow", true]] as const) {
+    await t.step(name, async () => {
+      await using both = await openReported();
+      const ledger = both.ledgerOf(new NamesModel());
+      await add(ledger, "a");
+      const get = both.store.get.bind(both.store);
+      let failures = 0;
+      const begun = Promise.withResolvers<void>();
+      const go = Promise.withResolvers<void>();
+      both.store.get = async (key) => {
+        if (failures++ > 0) return await get(key);
+        begun.resolve();
+        await go.promise;
+        throw new Error("no answer");
+      };
+      const first = ledger.read(() => 0);
+      await begun.promise;
+      const second = ledger.read(() => 0);
+      if (isSlow) await new Promise((resolve) => setTimeout(resolve, 1_050));
+      go.resolve();
+      const results = await Promise.allSettled([first, second]);
+      assert.deepEqual(results.map(({ status }) => status), [
+        "rejected",
+        isSlow ? "rejected" : "fulfilled",
+      ]);
+    });
+  }
+});
+
+Deno.test("Ledger plans at most 128 requests in one commit", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const ledger = new Ledger(new NamesModel(), { store, now: () => 0 });
+  await add(ledger, "first");
+  const commit = store.commit.bind(store);
+  const sizes: number[] = [];
+  store.commit = (writes) => {
+    sizes.push(writes.puts!.length - 1);
+    return commit(writes);
+  };
+  await Promise.all(
+    Array.from({ length: 300 }, (_, i) => add(ledger, String(i))),
+  );
+  assert.deepEqual(sizes, [128, 128, 44]);
+  await store.close();
+});
+
+Deno.test("Ledger waits a quarter of a second for the report of a commit, then reads everything", async () => {
+  await using both = await openReported();
+  const model = new NamesModel();
+  let loads = 0;
+  const load = model.load.bind(model);
+  model.load = (store) => (loads++, load(store));
+  const a = both.ledgerOf(model);
+  a.receive(undefined);
+  await add(a, "own");
+  await both.reported(2);
+  await add(both.ledgerOf(new NamesModel()), "other");
+  const before = loads;
+  const startMs = performance.now();
+  assert.deepEqual(await a.read((names) => [...names]), ["own", "other"]);
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs >= 200 && tookMs < 5_000, String(tookMs));
+  assert.equal(loads, before + 1);
+});
+
+Deno.test("Ledger reads a state that keeps changing five times, not for ever", async () => {
+  await using both = await openReported();
+  const other = both.ledgerOf(new NamesModel());
+  const model = new NamesModel();
+  let loads = 0;
+  const load = model.load.bind(model);
+  model.load = async (store) => {
+    const loaded = await load(store);
+    await add(other, String(loads++));
+    return loaded;
+  };
+  await both.ledgerOf(model).read(() => 0);
+  assert.equal(loads, 5);
+});
+
+Deno.test("Ledger gives up a request after eight conflicts", async () => {
+  await using both = await openReported();
+  let commits = 0;
+  const commit = both.store.commit.bind(both.store);
+  both.store.commit = async (writes) => {
+    commits++;
+    await commit({ puts: [{ key: ["guard"], value: [] }] });
+    return await commit(writes);
+  };
+  await assert.rejects(add(both.ledgerOf(new NamesModel()), "a"), {
+    code: "unavailable",
+    message: /others keep writing the same state; try again/,
+  });
+  assert.equal(commits, 9);
+});

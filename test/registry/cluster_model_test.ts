@@ -30,7 +30,7 @@ async function follow(
       const commits = event.kind === "changes"
         ? readClusterCommits(event.changes)
         : undefined;
-      for (const commit of commits ?? [undefined]) ledger.takeIn(commit);
+      for (const commit of commits ?? [undefined]) ledger.receive(commit);
       begun.resolve();
     }
   })();
