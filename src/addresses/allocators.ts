@@ -15,22 +15,22 @@ export interface AllocatorsOptions {
    * @throws {NetError} `failed_precondition` when they are with another agent
    */
   readonly keeps: (node: string) => Promise<boolean>;
-  /** How long a released address is not given again while others are free, in ms. */
+  /** Time for which a released address is not reused while others are free, in ms. */
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** Default: nothing is counted. */
+  /** Default: none. */
   readonly metrics?: AgentMetrics;
 }
 
 /** The allocators of the nodes whose addresses are in a store. */
 export class Allocators {
   readonly #options: AllocatorsOptions;
-  /** One a node, for good: what it runs alone has to be alone. */
+  /** One for each node, kept for good: exclusive work must stay exclusive. */
   readonly #allocators = new Map<string, Allocator>();
   /** The nodes that are known to have subnets. */
   readonly #known = new Set<string>();
-  /** How many nodes were dropped: what was read before is not known any more. */
+  /** Number of dropped nodes: answers read before a drop may be stale. */
   #drops = 0;
 
   constructor(options: AllocatorsOptions) {
@@ -45,8 +45,8 @@ export class Allocators {
   /**
    * The allocator of a node, undefined when it has no subnet.
    *
-   * @throws {NetError} `failed_precondition` when the node's own agent hands
-   * its addresses out
+   * @throws {NetError} `failed_precondition` when the node's own agent keeps
+   * its addresses
    */
   async find(node: string): Promise<Allocator | undefined> {
     if (this.#known.has(node)) return this.#allocators.get(node);
@@ -56,7 +56,7 @@ export class Allocators {
     const allocator = this.#allocators.get(node) ??
       new Allocator({ ...options, node });
     this.#allocators.set(node, allocator);
-    // What others write is not heard of here.
+    // Nothing reports the writes of other processes.
     const isSure = !options.isShared && drops === this.#drops;
     if (isSure) this.#known.add(node);
     return allocator;
@@ -72,7 +72,7 @@ export class Allocators {
     );
   }
 
-  /** Forgets a node whose subnets were released, and what still cooled there. */
+  /** Forgets a node without subnets, and its cooling addresses. */
   async drop(node: string): Promise<void> {
     const { store } = this.#options;
     this.#known.delete(node);

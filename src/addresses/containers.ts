@@ -13,7 +13,7 @@ import {
   type LeakEvidence,
   planLeaks,
 } from "./plan/leak.ts";
-import type { ReleaseQueue } from "../cni/release_queue.ts";
+import type { ReleaseQueue } from "../cni/queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "leaks"]);
 

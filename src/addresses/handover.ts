@@ -18,11 +18,11 @@ import {
   releasedKey,
 } from "../state/address_records.ts";
 
-// A node that was registered over the API gets an agent: the registry hands
-// the node's addresses over. They are in both stores before they are deleted
-// from the registry's, and the agent gives none out before it has all of them.
+// When a node that was registered over the API gets an agent, the registry hands
+// the node's addresses over. Both stores have them before the registry deletes
+// its copy, and the agent allocates nothing before it has all of them.
 
-/** Whether the registry's store has addresses that a node's agent has to take over. */
+/** Whether a node's agent has to take addresses over from the registry's store. */
 export async function hasHandover(
   store: Store,
   node: string,
@@ -31,11 +31,11 @@ export async function hasHandover(
 }
 
 /**
- * A page of what is to be handed over, in order of the first address, from
- * behind an address on.
+ * A page of the addresses to hand over, in order of the first address, after a
+ * given one.
  *
- * @throws {NetError} `unavailable` when nothing is, or not any more: an agent
- * that took that for the last page would have a part of its addresses
+ * @throws {NetError} `unavailable` when there are none (any more): an agent that
+ * mistook this for the last page would lose addresses
  */
 export async function readHandover(
   store: Store,
@@ -59,7 +59,7 @@ export async function readHandover(
   return pool.allocations(page.behind).take(page.limit).toArray();
 }
 
-/** Deletes what was handed over. Doing it again, or after a part was done, is fine. */
+/** Deletes the addresses that were handed over. It can be repeated. */
 export async function dropHandover(store: Store, node: string): Promise<void> {
   if (!await hasHandover(store, node)) return;
   await deleteAddresses(store, node);
@@ -67,9 +67,8 @@ export async function dropHandover(store: Store, node: string): Promise<void> {
 }
 
 /**
- * Takes a node's addresses over into the store of its agent, and opens its
- * pool last of all: a take-over that was interrupted begins anew. Where there
- * is a pool it has been done.
+ * Copies a node's addresses into the store of its agent. It writes the pool
+ * last: without a pool, it starts again; with one, it is done.
  *
  * @returns the subnets of the pool
  */
@@ -85,8 +84,8 @@ export async function takeOver(
   if (pool) return readPool(pool).map(({ subnet }) => subnet);
   await deleteAddresses(store, node);
   let batch = new Batch(store.limits);
-  // What has cooled down in the registry is not known here: the search goes on
-  // behind what is held, so that it is not given at once.
+  // The registry does not say which addresses are cooling. The search for free
+  // ones continues after the held ones, so that it does not find them at once.
   const last = new Map<string, Address>();
   for await (const page of from.pages) {
     for (const allocation of page) {
@@ -114,11 +113,11 @@ export async function takeOver(
   if (committed) return from.subnets;
   throw new NetError(
     "unavailable",
-    `Cannot take the addresses of node "${node}" over: its pool was opened meanwhile`,
+    `Cannot take the addresses of node "${node}" over: another process has opened its pool meanwhile`,
   );
 }
 
-/** Deletes all that a store has of a node's addresses, except their history. */
+/** Deletes a node's addresses, except their history. */
 export async function deleteAddresses(
   store: Store,
   node: string,
@@ -128,5 +127,5 @@ export async function deleteAddresses(
   await deleteAll(store, releasedKey(node));
 }
 
-/** The pages of a handover in which there is nothing. */
+/** The pages of an empty handover. */
 export async function* noPages(): AsyncGenerator<never> {}

@@ -4,7 +4,7 @@ import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import { ownerTuple, readOwner } from "../state/address_records.ts";
 import { readEntry } from "../state/read_entry.ts";
 
-/** Who held an address, from when to when. */
+/** One period in which an owner held an address. */
 export interface HistoryRecord {
   readonly node: string;
   readonly address: string;
@@ -12,7 +12,7 @@ export interface HistoryRecord {
   readonly allocatedAtMs: number;
   /** Absent while it is held. */
   readonly releasedAtMs?: number;
-  /** Why it was released; empty while it is held. */
+  /** Reason of the release; empty while it is held. */
   readonly reason: string;
 }
 
@@ -22,35 +22,34 @@ export interface HistoryQuery {
   /** Only this address, in canonical form. */
   readonly address?: string;
   readonly containerId?: string;
-  /** Only what was released at or after this time. */
+  /** Only releases at or after this time. */
   readonly sinceMs?: number;
-  /** At most so many. */
+  /** Maximum number of records. */
   readonly limit: number;
 }
 
-/** Where the history is. */
+/** The stores of the history. */
 export interface HistoryStores {
-  /** The node whose history is in its agent's own store. */
+  /** The node of this agent, whose history is in `store`. */
   readonly node: string;
   readonly store: Store;
-  /** Where that of other nodes is; undefined: in the same store. */
+  /** The store of other nodes' history; undefined: the same. */
   readonly registryStore?: Store;
 }
 
-/** Prefix of the history in order of time. All of it is there. */
+/** Prefix of the whole history in order of time. */
 export const HISTORY_TIME_PREFIX: Key = ["history", "time"];
 
-/** How many records a store keeps at most. */
+/** Maximum number of records in a store. */
 const MAX_RECORDS = 1_000_000;
-/** How many records one commit of {@linkcode pruneHistory} removes at most. */
+/** Maximum number of records that one commit of {@linkcode pruneHistory} removes. */
 const PRUNE_BATCH = 400;
 
 /**
- * The writes that record a release. Each record is stored twice: in order of
- * time, for pruning and for the latest, and by address, for the question that
- * is asked at night.
+ * The writes that record a release. The store has each record twice: in order
+ * of time, for pruning, and by address, for the question who held it.
  *
- * @param sequence tells the releases of one millisecond apart
+ * @param sequence distinguishes the releases of one millisecond
  */
 export function historyPuts(
   node: string,
@@ -77,9 +76,9 @@ export function historyPuts(
 }
 
 /**
- * Reads who held and who holds an address, the latest event first.
+ * Reads the past and present owners of addresses, the latest event first.
  *
- * @param held what is held now on the node
+ * @param held the allocations of the node
  */
 export async function readHistory(
   { node, store, registryStore = store }: HistoryStores,
@@ -105,7 +104,7 @@ function heldRecords(node: string, allocation: Allocation): HistoryRecord[] {
   }));
 }
 
-/** Reads what was released, the latest first. */
+/** Reads the releases, the latest first. */
 async function listReleased(
   store: Store,
   query: HistoryQuery,
@@ -124,7 +123,7 @@ async function listReleased(
   return records;
 }
 
-/** Whether a record is what a query asks for; the time apart. */
+/** Whether a query selects a record, apart from the time. */
 function matches(record: HistoryRecord, query: HistoryQuery): boolean {
   return record.node === query.node &&
     (query.address === undefined || record.address === query.address) &&
@@ -133,11 +132,10 @@ function matches(record: HistoryRecord, query: HistoryQuery): boolean {
 }
 
 /**
- * Removes what was released before a time, and the oldest of what is too much,
- * and returns how many records that were.
+ * Removes the releases before a time, and the oldest of more than a maximum.
  *
- * @param maxRecords how many a store keeps, however young they are. Default: a
- * million, which take about 400 MB
+ * @param maxRecords Default: a million, which take about 400 MB
+ * @returns the number of removed records
  */
 export async function pruneHistory(
   { store, registryStore = store }: HistoryStores,
@@ -152,7 +150,7 @@ export async function pruneHistory(
   return removed;
 }
 
-/** A millisecond after the last record that is too many; 0 when none is. */
+/** A millisecond after the last record above the maximum; 0 when there is none. */
 async function endOfExcess(store: Store, most: number): Promise<number> {
   let left = most;
   const latestFirst = { reverse: true, limit: most + 1 };
@@ -180,7 +178,7 @@ async function prune(store: Store, beforeMs: number): Promise<number> {
   }
 }
 
-/** The key by address of a record, of its key in order of time. */
+/** The key by address of the record with a key in order of time. */
 export function byAddress(key: Key): Key {
   const [, , releasedAtMs, sequence, node, address] = key;
   return ["history", "ip", node!, address!, releasedAtMs!, sequence!];

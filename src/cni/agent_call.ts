@@ -9,7 +9,7 @@ import {
 import type { JsonObject } from "../base/json_reader.ts";
 import { decodeObject, describe } from "./text/json.ts";
 
-/** When a call has to be done. */
+/** The time by which a command must finish. */
 export class Deadline {
   readonly #uptimeMs: () => number;
   readonly #atMs: number;
@@ -19,18 +19,18 @@ export class Deadline {
     this.#atMs = uptimeMs() + timeoutMs;
   }
 
-  /** What is left, at least 1 ms. */
+  /** The remaining time in ms, at least 1. */
   get remainingMs(): number {
     return Math.max(1, Math.ceil(this.#atMs - this.#uptimeMs()));
   }
 }
 
-/** A call that was not done in time. */
+/** A call that took too long. */
 export class LateError extends Error {
   override readonly name = "LateError";
 }
 
-/** Waits for a promise, but no longer than a time. @throws {LateError} */
+/** Waits for a promise for a limited time. @throws {LateError} */
 export async function within<T>(
   promise: Promise<T>,
   options: { readonly timeoutMs: number } & Pick<CniIo, "startTimer">,
@@ -40,7 +40,7 @@ export async function within<T>(
   const late = timer.expired.then((): never => {
     throw new LateError(`no answer within ${timeoutMs} ms`);
   });
-  // Once the promise has won nobody waits for this one.
+  // Nobody waits for this one once the promise has won.
   late.catch(() => {});
   try {
     return await Promise.race([promise, late]);
@@ -50,14 +50,14 @@ export async function within<T>(
 }
 
 /**
- * How a call of the agent ended.
+ * The outcome of a call of the agent.
  *
  * - `answered`: with the message of the answer
- * - `refused`: the agent said no, with the code as the Connect protocol spells it
+ * - `refused`: with the code of the refusal, in the Connect protocol's spelling
  * - `denied`: this user may not use the socket
- * - `unreachable`: no agent there; nothing was sent
+ * - `unreachable`: no agent listens; nothing was sent
  * - `lost`: sent, at least in part, and not answered: it may have happened
- * - `garbled`: answered with what is no answer: it may have happened
+ * - `garbled`: the bytes are no valid answer: it may have happened
  */
 export type AgentOutcome =
   | { readonly kind: "answered"; readonly message: JsonObject }
@@ -68,7 +68,7 @@ export type AgentOutcome =
   };
 
 const SERVICE = "/stellar.net.v1.IpamService/";
-/** Room for the answer of a GC that released a whole `/16`. */
+/** Enough for the answer of a GC that released a whole `/16`. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const READ_BYTES = 16 * 1024;
 const HTTP_OK = 200;
@@ -98,7 +98,10 @@ export async function callAgent(
     return await within(exchange(connection, request), bound);
   } catch (error) {
     return error instanceof HttpSyntaxError || error instanceof CniError
-      ? { kind: "garbled", why: `the agent's answer is none: ${text(error)}` }
+      ? {
+        kind: "garbled",
+        why: `the agent's answer is not valid: ${text(error)}`,
+      }
       : { kind: "lost", why: `the agent did not answer: ${text(error)}` };
   } finally {
     connection.close();

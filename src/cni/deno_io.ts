@@ -6,7 +6,7 @@ import type {
   StdinContent,
 } from "./io.ts";
 
-/** The plugin's stdin, stdout, socket and disk; what is left out needs an RPC library. */
+/** The plugin's effects on this host, except `connectStellar`, which needs an RPC library. */
 export function createCniHost(): Omit<CniIo, "connectStellar"> {
   return {
     env: (name: string) => Deno.env.get(name),
@@ -16,7 +16,7 @@ export function createCniHost(): Omit<CniIo, "connectStellar"> {
       try {
         writeAll(Deno.stderr, text);
       } catch {
-        // A note that nobody reads.
+        // Nobody reads the note.
       }
     },
     now: Date.now,
@@ -31,9 +31,9 @@ export function createCniHost(): Omit<CniIo, "connectStellar"> {
 const READ_BYTES = 64 * 1024;
 
 /**
- * `setTimeout` would cost the plugin a third of its time: its first call loads
- * a good part of the runtime. A timer of the engine itself costs nothing, and
- * wakes the process as long as it waits for something else as well.
+ * The first call of `setTimeout` loads a good part of the runtime, a third of
+ * the plugin's time. A timer of the engine costs nothing. It fires only while
+ * the process waits for something else as well.
  */
 function startTimer(ms: number): CniTimer {
   const cell = new Int32Array(new SharedArrayBuffer(4));

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { decodeQueueEntry, isQueueFileName } from "./text/queue_entry.ts";
 import { NetError } from "../base/error.ts";
 import { makeSymlink } from "../system/files.ts";
-import type { QueuedRelease, ReleaseQueue } from "./release_queue.ts";
+import type { QueuedRelease, ReleaseQueue } from "./queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
 

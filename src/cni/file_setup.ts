@@ -8,7 +8,7 @@ import { makeSymlink } from "../system/files.ts";
 const USUAL_DIR = "/opt/cni/bin";
 const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];
 
-/** How this program is started again by a plugin's caller. */
+/** The way in which a plugin's caller starts this program. */
 export type Program =
   | { readonly kind: "executable"; readonly path: string }
   /** Its sources: the main module, and the runtime and configuration for it. */
@@ -22,7 +22,7 @@ export type Program =
 /** Folders beside the plugin that hold the bundled sources. */
 const BUNDLE_PREFIX = ".stellar-net-";
 
-/** Sets the CNI plugin up in the file system. */
+/** Installs the CNI plugin in the file system. */
 export class FileCniSetup implements CniSetup {
   readonly #program: Program;
   readonly #runner: CommandRunner;
@@ -59,7 +59,7 @@ export class FileCniSetup implements CniSetup {
           if (link) makeSymlink(program.path, path);
           else await Deno.copyFile(program.path, path);
         });
-        // One file under several names: it is large.
+        // One large file under several names.
         for (const path of others) {
           await place(path, async (path) => {
             if (link) makeSymlink(program.path, path);
@@ -94,8 +94,7 @@ export class FileCniSetup implements CniSetup {
 
   /**
    * Bundles the sources into a folder, and returns the text of a script that
-   * starts them: a plugin is called for every container, and one file a face
-   * is read in half the time of many.
+   * starts them. The runtime loads a bundle in half the time of many files.
    */
   async #bundle(
     program: Extract<Program, { kind: "sources" }>,
@@ -116,7 +115,7 @@ export class FileCniSetup implements CniSetup {
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
     return formatLauncher([
       ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
-      // Everything is in the bundle: nothing has to be set up to load more.
+      // The bundle has everything: skip the set-up for loading more.
       ...["--no-npm", "--no-remote"],
       ...["--unstable-kv", "--unstable-lazy-dynamic-imports"],
       ...["--unstable-net", entry],
@@ -132,7 +131,7 @@ export class FileCniSetup implements CniSetup {
   }
 }
 
-/** Writes beside the target and renames: a runtime sees the old file or the new one. */
+/** Writes beside the target and renames, so that a runtime sees the old file or the new one. */
 async function place(
   target: string,
   write: (path: string) => Promise<void>,
@@ -159,7 +158,7 @@ async function removeOtherBundles(dir: string, kept: string): Promise<void> {
   }
 }
 
-/** The text of a launcher: a shell script that runs a command with its own arguments behind. */
+/** The text of a shell script that runs a command and appends its own arguments. */
 export function formatLauncher(command: readonly string[]): string {
   const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   return `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`;
@@ -168,7 +167,7 @@ export function formatLauncher(command: readonly string[]): string {
 function notLinkable(): NetError {
   return new NetError(
     "failed_precondition",
-    "Cannot link the plugin: this program runs from its sources, which are bundled; leave --link out",
+    "Cannot link the plugin: this program runs from its sources, which it bundles; leave --link out",
   );
 }
 

@@ -1,16 +1,16 @@
-/** Everything that the plugin does to the world, and learns from it. */
+/** The effects of the plugin. */
 export interface CniIo {
   /** Reads a variable of the environment. @throws when it is not UTF-8 */
   readonly env: (name: string) => string | undefined;
   /** Reads the configuration, to its end. */
   readonly readStdin: (options: ReadStdinOptions) => Promise<StdinContent>;
-  /** Writes the result. @throws when nobody reads it any more */
+  /** Writes the result. @throws when nobody reads it */
   readonly stdout: (text: string) => void;
   /** Writes a note for people. */
   readonly stderr: (text: string) => void;
   /** The time, in ms since 1970. */
   readonly now: () => number;
-  /** A time that only grows, in ms. */
+  /** Monotonic time, in ms. */
   readonly uptimeMs: () => number;
   /** Starts a timer. */
   readonly startTimer: (ms: number) => CniTimer;
@@ -21,26 +21,26 @@ export interface CniIo {
    * connect(2), such as `ECONNREFUSED`.
    */
   readonly connect: (socketPath: string) => Promise<CniConnection>;
-  /** Where releases wait for the agent. */
+  /** Releases that wait for the agent. */
   readonly queue: ReleaseQueueWriter;
-  /** Reaches for a service that speaks Stellar's API at `host:port`. */
+  /** Makes a client of a service that speaks Stellar's API at `host:port`. */
   readonly connectStellar: (peer: string) => Promise<StellarClient>;
 }
 
-/** A timer that keeps no process from ending. */
+/** A timer that does not keep the process alive. */
 export interface CniTimer {
-  /** Resolves when the time is over, or the timer was cancelled. */
+  /** Resolves when the time is over or someone cancels the timer. */
   readonly expired: Promise<void>;
   cancel(): void;
 }
 
-/** Bounds of reading. */
+/** Bounds of a read. */
 export interface ReadStdinOptions {
   readonly maxBytes: number;
   readonly timeoutMs: number;
 }
 
-/** What came on stdin; a bound that was met says which. */
+/** The content of stdin, or the bound that it exceeded. */
 export type StdinContent =
   | { readonly kind: "read"; readonly bytes: Uint8Array }
   | { readonly kind: "too long" }
@@ -55,12 +55,12 @@ export interface CniConnection {
 
 /** Writes releases to disk. */
 export interface ReleaseQueueWriter {
-  /** Whether a folder is there, by a link or itself. */
+  /** Whether a path is a folder or a link to one. */
   exists(dir: string): boolean;
   /**
-   * Writes a file, making the folder (0700) where it is missing. When this
-   * returns `written` the file survives a loss of power; half a file is never
-   * seen under its name. `full`: the folder has `limit` files already.
+   * Writes a file, and makes the folder (0700) where it is missing. `written`:
+   * the file survives a loss of power, and nobody ever sees half of it under its
+   * name. `full`: the folder has `limit` files already.
    */
   write(dir: string, file: QueueFile): "written" | "full";
 }
@@ -68,7 +68,7 @@ export interface ReleaseQueueWriter {
 /** A file of the queue. */
 export interface QueueFile {
   readonly name: string;
-  /** The name while it is being written. */
+  /** Its name during the write. */
   readonly temporaryName: string;
   readonly text: string;
   readonly limit: number;
@@ -89,13 +89,13 @@ export interface StellarClient {
   ): Promise<void>;
 }
 
-/** Who holds an address in Stellar's API. */
+/** The holder of an address in Stellar's API. */
 export interface StellarRef {
   readonly id: string;
   readonly node: string;
 }
 
-/** A call of Stellar's API that failed, with the code as the Connect protocol spells it. */
+/** A failed call of Stellar's API, with the code in the Connect protocol's spelling. */
 export class StellarCallError extends Error {
   override readonly name = "StellarCallError";
   readonly rpcCode: string;

@@ -32,7 +32,7 @@ import { StellarSource } from "./stellar_source.ts";
 
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 const STDIN_TIMEOUT_MS = 10_000;
-/** VERSION needs no configuration: some callers leave stdin open. */
+/** Some callers of VERSION, which needs no configuration, leave stdin open. */
 const VERSION_STDIN_TIMEOUT_MS = 1_000;
 
 /** A call with its configuration. */
@@ -42,19 +42,20 @@ interface Call {
   readonly config: NetworkConfig;
 }
 
-/** What a command puts on stdout, and how to take it back when nobody reads that. */
+/** The output of a command, and the way to undo the command when nobody reads it. */
 interface Output {
   readonly text: string;
   undo?(): Promise<void>;
 }
 
 /**
- * The CNI plugin: one call of a container runtime, or of a plugin that gets
- * its addresses here. Returns the exit code. stdout gets one JSON object or
- * nothing, whatever happens.
+ * Answers one call of a container runtime, or of a plugin that gets its
+ * addresses here. Whatever happens, stdout gets one JSON object or nothing.
+ *
+ * @returns the exit code
  */
 export async function cniMain(io: CniIo): Promise<number> {
-  // An error is told in the version of the configuration, once that is known.
+  // An error has the version of the configuration, once that is known.
   let cniVersion: string = LATEST_VERSION;
   try {
     const invocation = parseInvocation(io.env);
@@ -87,9 +88,9 @@ async function run(
       await createSource(io, config).release(ownerOf(call));
       return { text: "" };
     case "CHECK": {
-      const told = parsePrevAddresses(raw);
+      const previous = parsePrevAddresses(raw);
       const held = await createSource(io, config).held(ownerOf(call));
-      checkAddresses(held, told);
+      checkAddresses(held, previous);
       return { text: "" };
     }
     case "GC": {
@@ -98,7 +99,7 @@ async function run(
       return { text: "" };
     }
     case "STATUS":
-      // What ADD would refuse is no better before it.
+      // STATUS refuses a configuration that ADD would refuse.
       parseRoutes(raw);
       parseDns(raw);
       await createSource(io, config).checkReady();
@@ -168,7 +169,7 @@ async function readConfig(io: CniIo): Promise<Uint8Array> {
   }
 }
 
-/** The `cniVersion` of what came on stdin, if that can be told. */
+/** The `cniVersion` of the request on stdin, undefined where there is none. */
 async function readAskedVersion(io: CniIo): Promise<unknown> {
   try {
     const content = await io.readStdin({
@@ -183,7 +184,7 @@ async function readAskedVersion(io: CniIo): Promise<unknown> {
   }
 }
 
-/** Prints a result. One that nobody reads is undone: the caller knows of no address. */
+/** Prints a result. Undoes the command when nobody reads it: the caller knows of no address. */
 async function print(io: CniIo, output: Output): Promise<number> {
   if (output.text === "" || write(io, output.text)) return 0;
   await output.undo?.();

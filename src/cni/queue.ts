@@ -11,11 +11,11 @@ import type { CniIo } from "./io.ts";
 /** Where the agent keeps the queue unless `--state` says otherwise. */
 const DEFAULT_QUEUE_DIR = "/var/lib/stellar-net/queue";
 
-/** What decides on the folder. */
+/** Options of a queued release. */
 export interface QueueOptions {
   readonly queueDir: string | undefined;
   readonly socketPath: string;
-  /** Why the agent cannot be told now. */
+  /** The reason why the agent cannot release now. */
   readonly why: string;
 }
 
@@ -58,4 +58,20 @@ export function queueRelease(
   io.stderr(
     `stellar-net: ${why}. The release waits in "${dir}" and is applied when the agent starts\n`,
   );
+}
+
+/** A release that a CNI plugin queued while the agent was down. */
+export interface QueuedRelease extends QueueEntry {
+  /** Its name in the queue. */
+  readonly id: string;
+}
+
+/** The agent's side of the queue. */
+export interface ReleaseQueue {
+  /** The number of waiting releases. */
+  size(): Promise<number>;
+  /** The waiting releases, the oldest first. It sets unreadable ones aside. */
+  list(): Promise<QueuedRelease[]>;
+  /** Removes an applied release. */
+  remove(id: string): Promise<void>;
 }

@@ -2,40 +2,39 @@ import type { Attachment } from "./text/config.ts";
 import type { CniOwner } from "./text/names.ts";
 import type { CniRoute, HeldAddress } from "./text/result.ts";
 
-/** Where addresses come from: this host's agent, or a service that speaks Stellar's API. */
+/** A source of addresses: this host's agent, or a service that speaks Stellar's API. */
 export interface AddressSource {
   /**
-   * Gives an owner its addresses, or returns those it holds. When this throws,
-   * nothing is held that was not held before, as far as that could be seen to
-   * in time.
+   * Gives an owner its addresses, or returns those that it holds. When this
+   * throws, it has undone its own allocation, as far as its time allowed.
    *
    * @throws {CniError}
    */
   allocate(request: SourceRequest): Promise<SourceAllocation>;
-  /** Takes an owner's addresses back, now or later. @throws {CniError} */
+  /** Releases an owner's addresses, now or later. @throws {CniError} */
   release(owner: CniOwner): Promise<void>;
-  /** What an owner holds. @throws {CniError} `check_failed` when nothing */
+  /** The addresses of an owner. @throws {CniError} `check_failed` when there are none */
   held(owner: CniOwner): Promise<readonly HeldAddress[]>;
-  /** Takes back what a network's other owners hold. @throws {CniError} */
+  /** Releases the addresses of a network's other owners. @throws {CniError} */
   releaseOthers(network: string, keep: readonly Attachment[]): Promise<void>;
-  /** Succeeds when an address could be given now. @throws {CniError} `not_available` */
+  /** Succeeds when ADD would get an address now. @throws {CniError} `not_available` */
   checkReady(): Promise<void>;
 }
 
-/** Who asks for addresses, and for which. */
+/** A request for addresses. */
 export interface SourceRequest {
   readonly owner: CniOwner;
-  /** Addresses by number; empty: any. */
+  /** Specific addresses; empty: any. */
   readonly addresses: readonly string[];
   /** Path of the container's network namespace. */
   readonly netns: string;
 }
 
-/** What an owner was given. */
+/** The addresses that an owner got. */
 export interface SourceAllocation {
   readonly addresses: readonly HeldAddress[];
   /** Routes that the source adds to those of the configuration. */
   readonly routes: readonly CniRoute[];
-  /** Takes the addresses back, if this call gave them. Never throws. */
+  /** Releases the addresses if this call allocated them. Never throws. */
   undo(): Promise<void>;
 }

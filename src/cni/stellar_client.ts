@@ -4,8 +4,8 @@ import { Network } from "../gen/stellar/services/network/v1/network_pb.ts";
 import { StellarCallError, type StellarClient } from "./io.ts";
 
 /**
- * A gRPC client of a service that speaks Stellar's API. Only the plugin in
- * Stellar's mode loads this module: it is large.
+ * Makes a gRPC client of a service that speaks Stellar's API. This module is
+ * large, and the plugin loads it only in Stellar's mode.
  *
  * @param peer `host:port`
  */
@@ -37,7 +37,7 @@ export function createStellarClient(peer: string): StellarClient {
   };
 }
 
-/** Stellar's service formats a missing address in the way of Go. */
+/** Stellar's service prints a missing address as Go does. */
 function withoutNil(ip: string): string {
   return ip === "<nil>" ? "" : ip;
 }
@@ -51,7 +51,7 @@ async function convert<T>(call: Promise<T>): Promise<T> {
   }
 }
 
-/** A code as the Connect protocol spells it: `ResourceExhausted` is `resource_exhausted`. */
+/** A code in the Connect protocol's spelling: `ResourceExhausted` is `resource_exhausted`. */
 function spell(code: Code): string {
   return Code[code].replace(/(?!^)([A-Z])/g, "_$1").toLowerCase();
 }

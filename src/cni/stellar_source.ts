@@ -19,7 +19,7 @@ import type {
   SourceRequest,
 } from "./source.ts";
 
-/** The service that is asked. */
+/** Options of the source. */
 export interface StellarSourceOptions {
   /** Name of this host's node. */
   readonly node: string;
@@ -34,7 +34,7 @@ type Conditions = (rpcCode: string) => CniCondition;
 const STELLAR_INTERFACE = "eth0";
 const UNDO_MS = 1_000;
 
-/** A service that speaks Stellar's API, as its own plugin asks it. */
+/** A service that speaks Stellar's API, called as Stellar's own plugin calls it. */
 export class StellarSource implements AddressSource {
   readonly #io: CniIo;
   readonly #options: StellarSourceOptions;
@@ -52,7 +52,7 @@ export class StellarSource implements AddressSource {
         "address_refused",
         `Cannot allocate ${
           request.addresses.map(describe).join(" and ")
-        }: Stellar's service gives no address by its number`,
+        }: Stellar's service cannot give a specific address`,
       );
     }
     const { node } = this.#options;
@@ -109,7 +109,7 @@ export class StellarSource implements AddressSource {
     return [heldAddress(ip, subnet.prefix)];
   }
 
-  /** Stellar's API cannot list who holds an address: there is nothing to compare. */
+  /** Does nothing: Stellar's API cannot list the holders of addresses. */
   releaseOthers(): Promise<void> {
     return Promise.resolve();
   }
@@ -136,9 +136,8 @@ export class StellarSource implements AddressSource {
   }
 
   /**
-   * Stellar names a container by its id alone. Its first interface keeps that
-   * name, so that what its own plugin allocated can be released; others get
-   * one of their own.
+   * Stellar's plugin identifies a container by its id alone. The first interface
+   * keeps that name, so that DEL releases what Stellar's plugin allocated.
    */
   #ref({ containerId, interfaceName }: CniOwner): StellarRef {
     const { node } = this.#options;

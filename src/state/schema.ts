@@ -7,22 +7,22 @@ import { Batch, type Writes } from "../ledger/model.ts";
 /** Key of the schema of a state. A state without it has version 1. */
 export const SCHEMA_KEY: Key = ["agent", "schema"];
 
-/** How the state of one version becomes that of the next. */
+/** The change from one version of the state to the next. */
 export interface Migration {
-  /** What it changes, for people. */
-  readonly says: string;
+  /** The change, for the log. */
+  readonly summary: string;
   /**
-   * The writes that an entry gives rise to, undefined for none.
+   * The writes for an entry, undefined for none.
    *
-   * It is called for every entry of the version before. It may be called with
-   * what it has written itself, too, and leaves that alone.
+   * The migration calls it for every entry of the version before, and possibly
+   * for entries that it has written itself, which it must leave alone.
    */
   readonly migrate: (entry: Entry) => Writes | undefined;
 }
 
-/** From version 1 on, each to the next. What is here is never changed: states of that version exist. */
+/** From version 1 on, each to the next. Never change one: states of that version exist. */
 export const MIGRATIONS: readonly Migration[] = [
-  { says: "the state tells its version", migrate: () => undefined },
+  { summary: "the state records its version", migrate: () => undefined },
 ];
 
 /** The version that this program writes. */
@@ -34,25 +34,25 @@ const log = getLogger(["stellar-net", "agent", "schema"]);
 
 /** Under {@linkcode SCHEMA_KEY}. */
 interface SchemaRecord {
-  /** The version of what has not been migrated. */
+  /** The version of the entries behind `after`. */
   readonly version: number;
-  /** The version that it is on the way to. */
+  /** The version that a migration is bringing it to. */
   readonly next?: number;
   /** The last key that has been migrated. */
   readonly after?: Key;
 }
 
-/** Tells a state's version: that of what it has become once a migration has begun. */
+/** A state's version; that of the goal once a migration has begun. */
 export async function readSchemaVersion(store: Store): Promise<number> {
   const { version, next } = readSchema(await store.get(SCHEMA_KEY));
   return Math.max(version, next ?? 0);
 }
 
 /**
- * Brings a state to the version that this program writes. What was interrupted
- * goes on where it was; a new state has the newest version from the start.
+ * Brings a state to the version that this program writes. It continues an
+ * interrupted migration. A new state gets the newest version at once.
  *
- * @param migrations Default: all that there are
+ * @param migrations Default: all of them
  * @throws {NetError} `failed_precondition` when it is newer than this program
  */
 export async function migrateState(
@@ -73,7 +73,7 @@ export async function migrateState(
         record,
         ...migrations[record.version - 1]!,
       });
-    // Another agent on the same store was at it: what is there now counts.
+    // Another agent on the same store migrated it: read its result.
     if (!isWritten) conflicts++;
   }
   throw new NetError(
@@ -82,18 +82,18 @@ export async function migrateState(
   );
 }
 
-/** Takes one step as far as it goes. Returns false when somebody else has changed the schema. */
+/** Migrates to the next version. Returns false when another agent has changed the schema. */
 async function step(
   store: Store,
   entry: Entry | null,
-  { record, says, migrate }: Migration & { readonly record: SchemaRecord },
+  { record, summary, migrate }: Migration & { readonly record: SchemaRecord },
 ): Promise<boolean> {
   const { version, after } = record;
   const next = version + 1;
-  log.info("Migrating the state from version {version} to {next}: {says}", {
+  log.info("Migrating the state from version {version} to {next}: {summary}", {
     version,
     next,
-    says,
+    summary,
   });
   let schema = entry;
   let batch = new Batch(store.limits);
@@ -111,7 +111,7 @@ async function step(
   return await put(store, schema, { version: next }, batch);
 }
 
-/** Writes the schema with other writes. Returns false when it was changed meanwhile. */
+/** Writes the schema with other writes. Returns false when it has changed meanwhile. */
 async function put(
   store: Store,
   known: Entry | null,

@@ -1,7 +1,4 @@
-import type {
-  QueuedRelease,
-  ReleaseQueue,
-} from "../../src/cni/release_queue.ts";
+import type { QueuedRelease, ReleaseQueue } from "../../src/cni/queue.ts";
 import type { Owner } from "../../src/addresses/plan/allocation.ts";
 
 /** A queue of releases in memory. */

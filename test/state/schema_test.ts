@@ -21,14 +21,14 @@ const FIXTURES = ["state_v1/registry.jsonl", "state_v1/joined.jsonl"];
 const INVENTED: readonly Migration[] = [
   ...MIGRATIONS,
   {
-    says: "records tell their kind",
+    summary: "records tell their kind",
     migrate: ({ key, value }) =>
       key[0] === "history" && !("kind" in (value as object))
         ? { puts: [{ key, value: { ...value as object, kind: "release" } }] }
         : undefined,
   },
   {
-    says: "addresses are below what holds them",
+    summary: "addresses are below what holds them",
     migrate: ({ key, value }) => {
       const [first, node, third, ...rest] = key;
       if (first !== "ip") return undefined;

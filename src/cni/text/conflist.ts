@@ -1,4 +1,4 @@
-/** What a network configuration list is made of. */
+/** The values of a network configuration list. */
 export interface ConflistOptions {
   /** Name of the container network. */
   readonly name: string;
@@ -16,13 +16,13 @@ export interface ConflistOptions {
 
 /**
  * A network configuration list (CNI specification 1.0.0, section 1): the
- * `bridge` plugin with this IPAM, and `portmap` behind it. Addresses are not
- * rewritten (`ipMasq`): containers see each other's own.
+ * `bridge` plugin with this IPAM, then `portmap`. It does not masquerade
+ * (`ipMasq`), so that containers see each other's own addresses.
  */
 export function formatConflist(options: ConflistOptions): string {
   const { name, bridge, mtuBytes, socketPath, families, hasPortmap } = options;
   const conflist = {
-    // The newest that the plugins of today's distributions all know.
+    // The newest version that the plugins of current distributions support.
     cniVersion: "1.0.0",
     name,
     plugins: [

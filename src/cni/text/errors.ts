@@ -1,7 +1,6 @@
 /**
- * What can be wrong with a call of the plugin, and the code that the CNI
- * runtime gets for it (CNI specification 1.1.0, section 5, "Error"; from 100
- * on the codes are this plugin's own). The one table of this edge.
+ * The errors of the plugin and their codes (CNI specification 1.1.0, section 5,
+ * "Error"; codes from 100 on are this plugin's own).
  */
 export const CNI_ERRORS = {
   incompatible_version: {
@@ -15,7 +14,7 @@ export const CNI_ERRORS = {
   },
   io_failure: {
     code: 5,
-    meaning: "the configuration cannot be read, or an answer not be understood",
+    meaning: "the plugin cannot read the configuration, or an answer",
   },
   decoding_failure: {
     code: 6,
@@ -32,7 +31,7 @@ export const CNI_ERRORS = {
   },
   not_available: {
     code: 50,
-    meaning: "no address can be given now: the subnet is full, the node is " +
+    meaning: "no address is available: the subnet is full, the node is " +
       "fenced, or (STATUS) the agent cannot be reached",
   },
   internal: {
@@ -41,8 +40,8 @@ export const CNI_ERRORS = {
   },
   address_refused: {
     code: 102,
-    meaning: "the address that was asked for is held by another, or not one " +
-      "of the node's subnet",
+    meaning: "another owner holds the requested address, or it is outside " +
+      "the node's subnet",
   },
   check_failed: {
     code: 103,
@@ -57,10 +56,10 @@ export const CNI_ERRORS = {
   { readonly code: number; readonly meaning: string }
 >;
 
-/** A row of the table of errors. */
+/** A kind of error. */
 export type CniCondition = keyof typeof CNI_ERRORS;
 
-/** Conditions by the agent's RPC code; the codes that are not here are defects. */
+/** Conditions by the agent's RPC code. Other codes are defects. */
 const BY_RPC_CODE: Readonly<Record<string, CniCondition>> = {
   resource_exhausted: "not_available",
   failed_precondition: "not_available",
@@ -77,7 +76,7 @@ const BY_RPC_CODE: Readonly<Record<string, CniCondition>> = {
   unimplemented: "refused",
 };
 
-/** What keeps the plugin from doing what it was called for. */
+/** An error of the plugin. */
 export class CniError extends Error {
   override readonly name = "CniError";
   readonly condition: CniCondition;
@@ -92,7 +91,7 @@ export class CniError extends Error {
   }
 }
 
-/** The condition for a code of the agent, as the Connect protocol spells it. */
+/** The condition for a code of the agent, in the Connect protocol's spelling. */
 export function conditionOf(rpcCode: string): CniCondition {
   return BY_RPC_CODE[rpcCode] ?? "internal";
 }

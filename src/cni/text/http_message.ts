@@ -24,7 +24,7 @@ export function encodeRequest(
   ].join("\r\n"));
 }
 
-/** Why bytes are no answer. */
+/** Bytes that are no valid response. */
 export class HttpSyntaxError extends Error {
   override readonly name = "HttpSyntaxError";
 }
@@ -32,19 +32,19 @@ export class HttpSyntaxError extends Error {
 const MAX_HEAD_BYTES = 32_768;
 const CR_LF = 2;
 
-/** Reads an HTTP/1.1 response (RFC 9112) out of bytes as they come. */
+/** Reads an HTTP/1.1 response (RFC 9112) piece by piece. */
 export class HttpResponseReader {
   readonly #maxBytes: number;
-  /** What has come; beyond `#length` it is free. */
+  /** The bytes so far; the rest from `#length` on is free. */
   #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   #length = 0;
 
-  /** @param options `maxBytes` bounds the whole message */
+  /** @param options `maxBytes` limits the whole message */
   constructor(options: { readonly maxBytes: number }) {
     this.#maxBytes = options.maxBytes;
   }
 
-  /** Takes bytes. @throws {HttpSyntaxError} when they are more than the bound */
+  /** Appends bytes. @throws {HttpSyntaxError} when the message is too long */
   push(bytes: Uint8Array): void {
     const length = this.#length + bytes.length;
     if (length > this.#maxBytes) {
@@ -64,10 +64,10 @@ export class HttpResponseReader {
   }
 
   /**
-   * The response, or undefined where it is not whole.
+   * The response, or undefined while it is incomplete.
    *
-   * @param options `ended`: no more bytes come
-   * @throws {HttpSyntaxError} when this is no response
+   * @param options `ended`: no more bytes will come
+   * @throws {HttpSyntaxError} when the bytes are no valid response
    */
   read(options: { readonly ended: boolean }): HttpResponse | undefined {
     const headEnd = this.#findHeadEnd();
@@ -142,7 +142,7 @@ export class HttpResponseReader {
     );
   }
 
-  /** Where the next CR LF from a place on is. */
+  /** Index of the next CR LF from an index on. */
   #findLineEnd(from: number): number | undefined {
     let at = from - 1;
     do {
