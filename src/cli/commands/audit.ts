@@ -9,7 +9,6 @@ import {
   listCommand,
   readSince,
 } from "../framework/list.ts";
-import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatUtc } from "../framework/text.ts";
 import { viewOf } from "../framework/view.ts";
 
@@ -38,7 +37,7 @@ export const AUDIT: CommandSpec = listCommand({
   summary:
     "Show the changes requested of this agent, their callers and results",
   action: "list the audit",
-  flags: [SINCE, CALLER, CALL, FAILED, LIMIT, ...CLIENT_FLAGS],
+  flags: [SINCE, CALLER, CALL, FAILED, LIMIT],
   examples: [
     "stellar-net audit --since 24h",
     'stellar-net audit --caller "operator alice" --call RemoveNode',

@@ -10,7 +10,7 @@ import {
 import { parseDuration, parsePath } from "../framework/parsers.ts";
 import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/target.ts";
 import { formatColumns, formatUtc } from "../framework/text.ts";
-import { STATE } from "./agent_flags.ts";
+import { STATE } from "./agent.ts";
 
 const FILE: Operand<string> = {
   name: "FILE",

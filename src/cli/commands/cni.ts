@@ -108,7 +108,6 @@ const CONFIG: CommandSpec = {
 export const CNI: GroupSpec = {
   name: "cni",
   summary: "Set up the CNI plugin of this node",
-  examples: ["stellar-net cni install", "stellar-net cni config"],
   commands: [INSTALL, CONFIG],
 };
 

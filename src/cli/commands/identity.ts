@@ -261,7 +261,6 @@ const LIST = listCommand({
   name: "list",
   summary: "List the cluster's certificates that have not expired",
   action: "list certificates",
-  flags: CLIENT_FLAGS,
   examples: ["stellar-net identity list", "stellar-net identity list --json"],
   read: async (call) => {
     const response = await call.clients().identity.listCertificates({});
@@ -331,7 +330,6 @@ export const IDENTITY_GROUP: GroupSpec = {
   name: "identity",
   summary:
     "Create, renew, list and revoke the certificates that callers present",
-  examples: ["stellar-net identity list", "stellar-net identity show alice"],
   commands: [CREATE, RENEW, SHOW, LIST, REVOKE, ROTATE],
 };
 

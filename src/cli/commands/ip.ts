@@ -135,7 +135,7 @@ const LIST = listCommand({
   name: "list",
   summary: "List the addresses that containers hold on a node",
   action: "list addresses",
-  flags: [NODE, LEAKED, ...CLIENT_FLAGS],
+  flags: [NODE, LEAKED],
   examples: ["stellar-net ip list", "stellar-net ip list --leaked"],
   read: async (call) => {
     const leaked = call.value(LEAKED) ?? false;
@@ -245,7 +245,7 @@ const HISTORY = listCommand({
   name: "history",
   summary: "Show which container held which address, and when",
   action: "list the history",
-  flags: [ONE_ADDRESS, CONTAINER, SINCE, LIMIT, NODE, ...CLIENT_FLAGS],
+  flags: [ONE_ADDRESS, CONTAINER, SINCE, LIMIT, NODE],
   examples: [
     "stellar-net ip history --address 172.16.0.2",
     "stellar-net ip history --container web-1 --since 24h",
@@ -285,6 +285,5 @@ const HISTORY = listCommand({
 export const IP: GroupSpec = {
   name: "ip",
   summary: "Allocate, release and look up the addresses of containers",
-  examples: ["stellar-net ip allocate web-1", "stellar-net ip list"],
   commands: [ALLOCATE, RELEASE, GET, LIST, HISTORY],
 };

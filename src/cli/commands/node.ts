@@ -26,7 +26,6 @@ const LIST = listCommand({
   name: "list",
   summary: "List the nodes of the cluster and their states",
   action: "list nodes",
-  flags: CLIENT_FLAGS,
   examples: ["stellar-net node list", "stellar-net node list --json"],
   read: async (call) => {
     const response = await call.clients().registry.listNodes({});
@@ -93,7 +92,6 @@ const REMOVE: CommandSpec = {
 export const NODE: GroupSpec = {
   name: "node",
   summary: "List the nodes of the cluster, leave it, remove dead nodes",
-  examples: ["stellar-net node list", "stellar-net node remove node3"],
   commands: [LIST, LEAVE, REMOVE],
 };
 

@@ -111,7 +111,6 @@ const DELETE: CommandSpec = {
 export const ROUTE: GroupSpec = {
   name: "route",
   summary: "List this host's routes, add and delete extra ones",
-  examples: ["stellar-net route list", "stellar-net route plan"],
   commands: [LIST, PLAN, ADD, DELETE],
 };
 

@@ -9,7 +9,7 @@ import {
 } from "../framework/flag.ts";
 import { JSON_OUTPUT } from "../framework/target.ts";
 import { formatColumns } from "../framework/text.ts";
-import { STATE } from "./agent_flags.ts";
+import { STATE } from "./agent.ts";
 import { parseStore, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 
 const FROM: FlagWithDefault<StoreChoice> = {
@@ -69,7 +69,6 @@ const MIGRATE: CommandSpec = {
 export const STORE: GroupSpec = {
   name: "store",
   summary: "Move the cluster's registry between stores",
-  examples: MIGRATE.examples,
   commands: [MIGRATE],
 };
 

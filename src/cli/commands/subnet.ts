@@ -37,7 +37,6 @@ const LIST = listCommand({
   name: "list",
   summary: "List the subnets that are owned, reserved, conflicting or released",
   action: "list subnets",
-  flags: CLIENT_FLAGS,
   examples: ["stellar-net subnet list", "stellar-net subnet list --json"],
   read: async (call) => {
     const response = await call.clients().registry.listSubnets({});
@@ -97,7 +96,6 @@ const UNRESERVE: CommandSpec = {
 export const SUBNET: GroupSpec = {
   name: "subnet",
   summary: "List, reserve and unreserve the subnets of nodes",
-  examples: ["stellar-net subnet list"],
   commands: [LIST, RESERVE, UNRESERVE],
 };
 

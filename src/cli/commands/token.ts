@@ -137,7 +137,6 @@ const LIST = listCommand({
   name: "list",
   summary: "List the tokens, and the hosts and operators that used them",
   action: "list tokens",
-  flags: CLIENT_FLAGS,
   examples: ["stellar-net token list", "stellar-net token list --json"],
   read: async (call) => {
     const response = await call.clients().identity.listTokens({});
@@ -180,7 +179,6 @@ export const TOKEN: GroupSpec = {
   name: "token",
   summary:
     "Create, list and revoke the tokens that hosts and operators join with",
-  examples: ["stellar-net token create > token", "stellar-net token list"],
   commands: [CREATE, LIST, REVOKE],
 };
 

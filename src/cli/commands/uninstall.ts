@@ -29,7 +29,7 @@ import {
   ROOT,
   saveManifest,
   TAKE_DOWN,
-} from "./install_items.ts";
+} from "./install.ts";
 
 /** The file by which a state folder is recognised. */
 const STATE_FILE = "state.db";

@@ -30,7 +30,6 @@ export interface CommandSpec {
 export interface GroupSpec {
   readonly name: string;
   readonly summary: string;
-  readonly examples: readonly string[];
   readonly commands: readonly CommandSpec[];
 }
 

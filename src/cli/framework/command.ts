@@ -136,7 +136,7 @@ function addGroup(
 ): void {
   const group = root.command(spec.name).description(spec.summary);
   addFlags(group, CLIENT_FLAGS);
-  addExamples(group, spec.examples);
+  addExamples(group, spec.commands.map(({ examples }) => examples[0]!));
   for (const command of spec.commands) addCommand(group, command, run);
 }
 

@@ -2,6 +2,7 @@ import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Call, CommandSpec } from "./call.ts";
 import type { Flag, FlagWithDefault } from "./flag.ts";
 import { parseDuration, parseInteger } from "./parsers.ts";
+import { CLIENT_FLAGS } from "./target.ts";
 import { formatTable } from "./text.ts";
 
 /** The columns of a table: by header, the text of a row's cell. */
@@ -34,13 +35,17 @@ export function createListing<Row>({ body, columns, rows, notes = [] }: {
   };
 }
 
-/** Makes a command that reads and prints a list. */
+/** Makes a command that reads and prints a list. It has the flags of clients too. */
 export function listCommand(
-  { read, ...spec }: Omit<CommandSpec, "run"> & {
+  { read, flags = [], ...spec }: Omit<CommandSpec, "run"> & {
     readonly read: (call: Call) => Promise<Listing>;
   },
 ): CommandSpec {
-  return { ...spec, run: async (call) => answerList(call, await read(call)) };
+  return {
+    ...spec,
+    flags: [...flags, ...CLIENT_FLAGS],
+    run: async (call) => answerList(call, await read(call)),
+  };
 }
 
 /** Prints a list. */

@@ -1,3 +1,4 @@
+import { isObject, JsonReader } from "../../base/json_reader.ts";
 import { NetError } from "../../base/error.ts";
 
 /** An installed file or link, as it was installed. */
@@ -40,46 +41,45 @@ export function formatManifest(manifest: Manifest): string {
  * @throws {NetError} `failed_precondition` when it is damaged, or has a later format
  */
 export function parseManifest(text: string, path: string): Manifest {
-  let value: Manifest & { readonly format?: unknown };
+  const refuse = (why: string, options?: ErrorOptions) =>
+    new NetError(
+      "failed_precondition",
+      `Cannot read the record of the installation: "${path}" ${why}; use the program that wrote it, or move the file away`,
+      options,
+    );
+  let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw unreadable(path, "is not JSON", { cause });
+    throw refuse("is not JSON", { cause });
   }
-  if (value?.format !== FORMAT) {
-    throw unreadable(
-      path,
+  const format = isObject(value) ? value["format"] : undefined;
+  if (!isObject(value) || format !== FORMAT) {
+    throw refuse(
       `has the format ${
-        JSON.stringify(value?.format)
+        JSON.stringify(format)
       }, and this program knows ${FORMAT}`,
     );
   }
-  const { version, choices, entries, folders } = value;
-  if (
-    typeof version !== "string" || typeof choices?.prefix !== "string" ||
-    !Array.isArray(entries) || !entries.every(isEntry) ||
-    !Array.isArray(folders) || !folders.every(isText)
-  ) throw unreadable(path, "is damaged");
-  return { version, choices, entries, folders };
+  const reader = new JsonReader(value, {
+    invalid: (field, why) => refuse(`is damaged: "${field}": ${why}`),
+  });
+  const choices = reader.object("choices");
+  return {
+    version: reader.text("version"),
+    choices: {
+      prefix: choices.text("prefix"),
+      pluginDir: choices.optionalText("pluginDir") ?? null,
+    },
+    entries: reader.objects("entries").map(readEntry),
+    folders: reader.texts("folders"),
+  };
 }
 
-function isEntry(entry: Record<string, unknown> | null): boolean {
-  return isText(entry?.["path"]) &&
-    (isText(entry?.["sha256"]) || isText(entry?.["target"]));
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function unreadable(
-  path: string,
-  what: string,
-  options?: ErrorOptions,
-): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot read the record of the installation: "${path}" ${what}; use the program that wrote it, or move the file away`,
-    options,
-  );
+function readEntry(reader: JsonReader): Entry {
+  const path = reader.text("path");
+  const target = reader.optionalText("target");
+  return target === undefined
+    ? { path, sha256: reader.text("sha256") }
+    : { path, target };
 }
