@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NetError } from "../../src/base/error.ts";
 import {
   type LedgerModel,
   readForeignCommits,
@@ -56,6 +57,62 @@ Deno.test("Ledger.submit() fails only the request that conflicts for good", asyn
   assert.deepEqual(await ledger.read((state) => [...state]), ["a", "b", "c"]);
   await store.close();
 });
+
+/** A store that answers its first commit after a while, and refuses it. */
+function slowOnce(store: Store, ms: number): Store {
+  let isFirst = true;
+  return {
+    url: store.url,
+    limits: store.limits,
+    get: (key) => store.get(key),
+    list: (prefix, options) => store.list(prefix, options),
+    watch: (prefix, options) => store.watch(prefix, options),
+    close: () => store.close(),
+    async commit(commit) {
+      if (!isFirst) return await store.commit(commit);
+      isFirst = false;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      throw new NetError("unavailable", "it does not answer");
+    },
+  };
+}
+
+for (
+  const [ms, outcomes] of [
+    [1_050, ["unavailable", "unavailable"]],
+    [300, ["unavailable", "second"]],
+  ] as const
+) {
+  Deno.test(
+    `Ledger.submit() of a shared store that was silent for ${ms} ms refuses ${
+      outcomes[1] === "second"
+        ? "only the requests that asked it"
+        : "also those that wait"
+    }`,
+    async () => {
+      const store = slowOnce(await openDenoKv({ path: ":memory:" }), ms);
+      const ledger = new Ledger(new NamesModel(), {
+        store,
+        now: () => 0,
+        isShared: true,
+      });
+      const submit = (name: string) =>
+        ledger.submit(() => ({
+          kind: "planned",
+          answer: name,
+          changes: [name],
+        }));
+      const first = submit("first");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const results = await Promise.allSettled([first, submit("second")]);
+      assert.deepEqual(
+        results.map((r) => r.status === "fulfilled" ? r.value : r.reason.code),
+        outcomes,
+      );
+      await store.close();
+    },
+  );
+}
 
 /** The commits of names. */
 function read(changes: readonly Change[]) {

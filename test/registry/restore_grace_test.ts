@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import { readState } from "../../src/backup/take.ts";
-import { restoredPut } from "../../src/registry/restore_grace.ts";
+import { restoredPut, RestoreGrace } from "../../src/registry/restore_grace.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { formatPrefix } from "../../src/net/prefix.ts";
 import type { Entry } from "../../src/store/store.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
@@ -216,4 +217,14 @@ Deno.test("acceptOwnerReport() takes no report of an agent that has not joined, 
   cluster.clock.nowMs += SETTLE_MS;
   await cluster.host.acceptOwnerReport({ node, instanceId }, owners);
   assert.equal((await cluster.list()).length, 2);
+});
+
+Deno.test("RestoreGrace.wantsReports asks 32 hosts for the owners that they remember, and no more", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  await store.commit({ puts: [restoredPut({ takenAtMs: 0, settleMs: 1 })] });
+  const grace = await RestoreGrace.begin(store, { uptimeMs: () => 0 });
+  let asked = 0;
+  for (; asked < 100 && grace.wantsReports; asked++) grace.countReport();
+  assert.equal(asked, 32);
+  await store.close();
 });
