@@ -4,9 +4,9 @@ import type { ClusterEvent } from "./view.ts";
 /** Time for which changes are collected into one event, in ms. */
 export const COALESCE_MS = 30;
 /** Most events that wait for a watcher. */
-export const MAX_BACKLOG = 256;
+const MAX_BACKLOG = 256;
 /** Most watchers that read a snapshot at once; the others wait, so that memory stays bounded. */
-export const MAX_SNAPSHOTS = 32;
+const MAX_SNAPSHOTS = 32;
 /** Time after which a watcher that does not read its snapshot stops holding up the others, in ms. */
 export const SNAPSHOT_TIMEOUT_MS = 5_000;
 

@@ -1,22 +1,22 @@
 import { isBelow, keyText } from "./key.ts";
 import type { Change, Entry, Key, WatchEvent } from "./store.ts";
 
-/** How many changes wait for a watcher that does not read before it gets a new snapshot. */
+/** Most changes that wait for a watcher. Beyond that it restarts from a snapshot. */
 export const MAX_BACKLOG = 10_000;
 
-/** Where a feed takes its snapshots from. */
+/** The source of a feed's snapshots. */
 export interface SnapshotSource {
-  /** Reads what is below a prefix. */
+  /** Reads the entries below a prefix. */
   list(prefix: Key): AsyncIterable<Entry>;
-  /** Waits until the commits now under way are published or have failed. */
+  /** Waits until the commits in flight are published or have failed. */
   settled(): Promise<void>;
 }
 
 /**
- * Tells watchers what the one writer of a store has committed, for engines
- * that cannot watch a prefix themselves.
+ * Sends watchers the commits of a store's only writer, for engines that cannot
+ * watch a prefix themselves.
  *
- * The writer publishes each commit after it succeeded, in the order of their
+ * The writer publishes each commit after it has succeeded, in the order of the
  * versions.
  */
 export class ChangeFeed {
@@ -27,17 +27,17 @@ export class ChangeFeed {
     this.#source = source;
   }
 
-  /** Whether anyone watches. Nothing needs to be published for nobody. */
+  /** Whether there is a watcher. Without one nothing needs to be published. */
   get watched(): boolean {
     return this.#watchers.size > 0;
   }
 
-  /** Passes on the changes of one commit. */
+  /** Sends the changes of one commit. */
   publish(changes: readonly Change[]): void {
     for (const watcher of this.#watchers) watcher.push(changes);
   }
 
-  /** Gives every watcher a new snapshot: what was committed is not known for sure. */
+  /** Makes every watcher restart from a snapshot: the outcome of a commit is not known. */
   reset(): void {
     for (const watcher of this.#watchers) watcher.lose();
   }
@@ -47,7 +47,7 @@ export class ChangeFeed {
     for (const watcher of this.#watchers) watcher.end();
   }
 
-  /** Follows what is below a prefix; as `Store.watch`. */
+  /** As `Store.watch`. */
   async *watch(prefix: Key, signal: AbortSignal): AsyncGenerator<WatchEvent> {
     if (signal.aborted) return;
     const watcher = new Watcher(prefix);
@@ -72,7 +72,7 @@ export class ChangeFeed {
   }
 }
 
-/** One watch: what was published and is not read yet. */
+/** One watch, with the changes that it has not read yet. */
 class Watcher {
   readonly #prefix: Key;
   readonly #ended = Promise.withResolvers<null>();
@@ -110,7 +110,7 @@ class Watcher {
     this.#wake();
   }
 
-  /** The changes since the last call, or null when only a snapshot can follow, or nothing. */
+  /** The changes since the last call; null when the watch has to restart or has ended. */
   async take(): Promise<readonly Change[] | null> {
     while (!this.#isEnded && !this.#gap && this.#backlog.length === 0) {
       await new Promise<void>((resolve) => this.#wake = resolve);
@@ -121,7 +121,7 @@ class Watcher {
     return changes;
   }
 
-  /** The entries as of the last change that was published, or null when the watch ended. */
+  /** The entries as of the last published change; null when the watch has ended. */
   async snapshot(source: SnapshotSource): Promise<readonly Entry[] | null> {
     return this.#isEnded
       ? null
@@ -129,11 +129,10 @@ class Watcher {
   }
 
   /**
-   * A listing shows each key as of another moment, some of them ahead of what
-   * is published. So the commits that it may have seen are awaited, and the
-   * last change of each key that was published meanwhile is laid over it: the
-   * result is the state after the last commit published, and every later one
-   * is news.
+   * A listing reads its keys at different moments, some of them ahead of the
+   * published changes. Therefore it waits for the commits that the listing may
+   * have seen, and then overlays the last change of each key that was published
+   * meanwhile. The result is the state after the last published commit.
    */
   async #collect(source: SnapshotSource): Promise<readonly Entry[] | null> {
     const latest = new Map<string, Change>();
@@ -147,7 +146,7 @@ class Watcher {
     }
     await source.settled();
     this.#latest = null;
-    // What was not told of meanwhile may be in a part of it.
+    // A change that was dropped meanwhile may be in a part of it.
     if (this.#gap) return await this.#collect(source);
     return latest.size === 0 ? entries : merge(entries, latest);
   }

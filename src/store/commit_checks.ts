@@ -1,11 +1,11 @@
 import { formatKey, keyText } from "./key.ts";
 import type { Commit, JsonValue, Key, StoreLimits } from "./store.ts";
 
-// What every adapter checks of a commit, and refuses with a RangeError.
+// The checks of a commit that all adapters share. They throw a RangeError.
 
 const encoder = new TextEncoder();
 
-/** Checks how much is in a commit, and that no key of it is written twice. */
+/** Checks the size of a commit, and that it writes no key twice. */
 export function checkCommit(commit: Commit, limits: StoreLimits): void {
   const { checks = [], puts = [], deletes = [] } = commit;
   const { maxChecks, maxMutations } = limits;
@@ -27,7 +27,7 @@ export function checkCommit(commit: Commit, limits: StoreLimits): void {
   }
 }
 
-/** Checks one size of a commit; `what` is its name in the plural. */
+/** Checks one size of a commit. @param what its name, in the plural */
 export function checkLimit(what: string, actual: number, most: number): void {
   if (actual > most) {
     throw new RangeError(
@@ -36,7 +36,7 @@ export function checkLimit(what: string, actual: number, most: number): void {
   }
 }
 
-/** Encodes a value as JSON in UTF-8, at most so many bytes. */
+/** Encodes a value as JSON in UTF-8. */
 export function encodeValue(
   { key, value }: { readonly key: Key; readonly value: JsonValue },
   maxBytes: number,
@@ -60,7 +60,7 @@ export function encodeValue(
   return bytes;
 }
 
-/** The error for a version that a store has not given. */
+/** The error of a version that is not of this store. */
 export function foreignVersion(key: Key, version: string): RangeError {
   return new RangeError(
     `Cannot check ${formatKey(key)}: "${version}" is no version of this store`,

@@ -2,10 +2,10 @@ import { Buffer } from "node:buffer";
 import type { Key } from "./store.ts";
 
 /**
- * Checks that a key is one: see `Key`.
+ * Checks a key: see `Key`.
  *
- * Lone surrogates are refused, for engines store them all as U+FFFD, which
- * would make one key of two, and so is `-0`, which some keep apart from `0`.
+ * It refuses lone surrogates, since engines store them all as U+FFFD, which
+ * would make one key of two, and `-0`, which some engines tell apart from `0`.
  *
  * @throws {RangeError} naming the key and what is wrong with it
  */
@@ -14,7 +14,7 @@ export function checkKey(key: Key): void {
   checkPrefix(key);
 }
 
-/** Checks that a prefix is one: a key, or empty. @throws {RangeError} as `checkKey` */
+/** Checks a prefix: a key, or empty. @throws {RangeError} as `checkKey` */
 export function checkPrefix(prefix: Key): void {
   for (const [index, part] of prefix.entries()) {
     const wrong = defectOf(part);
@@ -41,12 +41,12 @@ export function compareKeys(a: Key, b: Key): number {
   return a.length - b.length;
 }
 
-/** A text that no other key has. */
+/** The unique text of a key. */
 export function keyText(key: Key): string {
   return JSON.stringify(key);
 }
 
-/** Formats a key for a message: as JSON, cut short when it is long. */
+/** Formats a key for a message: as JSON, cut when it is long. */
 export function formatKey(key: Key): string {
   const text = keyText(key);
   return text.length > 200 ? text.slice(0, 197) + "..." : text;

@@ -8,9 +8,9 @@ export type JsonValue =
   | { readonly [name: string]: JsonValue | undefined };
 
 /**
- * A key: one or more parts, none of them empty. Numbers are safe integers that
- * are not negative. Parts are kept apart by the store whatever characters they
- * hold: `["a", "b"]`, `["a/b"]` and `["a\0b"]` are three keys.
+ * A key: one or more parts, none of them empty. Numbers are safe integers from
+ * 0. The store keeps parts apart whatever characters they contain:
+ * `["a", "b"]`, `["a/b"]` and `["a\0b"]` are three keys.
  *
  * Order: part by part, strings by UTF-8 bytes before numbers by size; a key
  * comes before those that it is a prefix of.
@@ -18,27 +18,26 @@ export type JsonValue =
 export type Key = readonly (string | number)[];
 
 /**
- * The version of an entry: opaque, except that of two versions of one store
- * the one that sorts later as text was written later.
+ * The version of an entry. It is opaque, but of two versions of one store the
+ * one that sorts later as text was written later.
  */
 export type Version = string;
 
-/** What is stored under a key. */
 export interface Entry {
   readonly key: Key;
   readonly value: JsonValue;
   readonly version: Version;
 }
 
-/** A condition of a commit: the key has this version, or with null does not exist. */
+/** A condition of a commit: the key has this version, or for null it does not exist. */
 export interface Check {
   readonly key: Key;
   readonly version: Version | null;
 }
 
 /**
- * All of this happens or none of it. A key is put or deleted at most once. A
- * null is not put: in a change it means a deletion.
+ * All of it happens or nothing. A commit puts or deletes a key at most once. It
+ * does not put null, which in a change means a deletion.
  */
 export interface Commit {
   readonly checks?: readonly Check[];
@@ -46,7 +45,7 @@ export interface Commit {
   readonly deletes?: readonly Key[];
 }
 
-/** What became of a commit. `committed: false`: a check failed, nothing was written. */
+/** The outcome of a commit. `committed: false`: a check failed, and nothing was written. */
 export type CommitResult =
   | { readonly committed: true; readonly version: Version }
   | { readonly committed: false };
@@ -59,9 +58,9 @@ export interface Change {
 }
 
 /**
- * What a watch yields. The first is always a snapshot; another comes after a
- * gap, and replaces all that was known, deletions included. Changes are in the
- * order of their commits, those of one commit together.
+ * An event of a watch. The first one is a snapshot. After a gap another snapshot
+ * comes, and replaces everything known so far. Changes come in the order of
+ * their commits, the changes of one commit together.
  */
 export type WatchEvent =
   | { readonly kind: "snapshot"; readonly entries: readonly Entry[] }
@@ -69,11 +68,11 @@ export type WatchEvent =
 
 /** Options of a list. */
 export interface ListOptions {
-  /** At most so many entries; by default all. */
+  /** Most entries. Default: all. */
   readonly limit?: number;
   /** From the last to the first. */
   readonly reverse?: boolean;
-  /** Only what comes behind this key in the direction of the list. */
+  /** Only entries behind this key in the direction of the list. */
   readonly after?: Key;
 }
 
@@ -83,7 +82,7 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
 }
 
-/** What one commit can hold. A larger one is refused with a RangeError. */
+/** The limits of one commit. A larger one is refused with a RangeError. */
 export interface StoreLimits {
   /** Puts and deletes together. */
   readonly maxMutations: number;
@@ -98,35 +97,35 @@ export interface StoreLimits {
 }
 
 /**
- * Where state is kept.
+ * The store of the state.
  *
- * A commit that returned is durable and seen by every read that starts after.
- * Commits are serialized: each sees all of those before it. Any number of calls
- * may be under way at once.
+ * A commit that has returned is durable, and every later read sees it. Commits
+ * are serialized: each sees all those before it. Any number of calls may be in
+ * flight.
  *
  * Every method throws a NetError: `unavailable` when the engine is out of
- * reach, full or closed (after a failed commit nothing was written, unless the
- * message says that the outcome is not known), `failed_precondition` when the
+ * reach, full or closed (a failed commit has written nothing, unless the
+ * message says that its outcome is not known), `failed_precondition` when the
  * data is damaged.
  */
 export interface Store {
-  /** Where the state is, for people: a URL without secrets. */
+  /** Its URL, for people, without secrets. */
   readonly url: string;
   readonly limits: StoreLimits;
   /** Reads one entry, null when there is none. */
   get(key: Key): Promise<Entry | null>;
   /**
    * Reads the entries below a prefix in the order of their keys. An empty
-   * prefix means all. Entries written meanwhile may be missed or seen; each
-   * entry is whole.
+   * prefix means all. It may miss entries that are written meanwhile; each
+   * entry that it reads is whole.
    */
   list(prefix: Key, options?: ListOptions): AsyncIterable<Entry>;
-  /** Writes. @throws {RangeError} when it is larger than the limits */
+  /** @throws {RangeError} when it exceeds the limits */
   commit(commit: Commit): Promise<CommitResult>;
   /**
-   * Follows what is below a prefix: a snapshot, then every change, without
-   * loss. A watcher that does not read gets a new snapshot in place of a
-   * backlog without bounds.
+   * Follows the entries below a prefix: a snapshot, then every change. A watcher
+   * that does not read restarts from a snapshot, so that its backlog stays
+   * bounded.
    */
   watch(prefix: Key, options: WatchOptions): AsyncIterable<WatchEvent>;
   /** Ends all watches and closes the engine. Closing again does nothing. */

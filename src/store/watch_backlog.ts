@@ -2,8 +2,8 @@ import { MAX_BACKLOG } from "./change_feed.ts";
 import type { Change, Entry, WatchEvent } from "./store.ts";
 
 /**
- * What a watch has seen and nobody has read yet. When that is too much it is
- * dropped, and lost until a new snapshot restarts it.
+ * The events of a watch that its reader has not read yet. When there are too
+ * many, they are dropped, and the watch has to restart from a snapshot.
  */
 export class WatchBacklog {
   #snapshot: readonly Entry[] | null = null;
@@ -14,15 +14,15 @@ export class WatchBacklog {
   #wakeWriter: () => void = () => {};
   #isWanted = false;
 
-  /** Called when it is lost. */
+  /** Called when events were dropped. */
   onLost: () => void = () => {};
 
-  /** Whether it needs a snapshot. */
+  /** Whether events were dropped, and no snapshot has come since. */
   get isLost(): boolean {
     return this.#isLost;
   }
 
-  /** Begins anew with a snapshot. */
+  /** Restarts from a snapshot. */
   restart(entries: readonly Entry[]): void {
     this.#isLost = false;
     this.#changes = [];
@@ -44,21 +44,20 @@ export class WatchBacklog {
     }
   }
 
-  /** Ends it at once, what was not read included; an error is thrown to the reader. */
+  /** Ends it at once, with everything unread. The reader gets the error. */
   end(error?: unknown): void {
     this.#end ??= error === undefined ? {} : { error };
     this.#wakeReader();
     this.#wakeWriter();
   }
 
-  /** Waits until the reader has read all there is and wants more. */
+  /** Waits until the reader has read everything and asks for more. */
   async wanted(): Promise<void> {
     while (!this.#isWanted && !this.#end) {
       await new Promise<void>((resolve) => this.#wakeWriter = resolve);
     }
   }
 
-  /** Reads, until the end. */
   async *read(): AsyncGenerator<WatchEvent> {
     for (;;) {
       if (this.#end) {

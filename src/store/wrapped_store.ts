@@ -3,10 +3,9 @@ import type { CommitResult, Store } from "./store.ts";
 import type { AgentMetrics, CommitOutcome } from "../base/agent_metrics.ts";
 
 /**
- * The store of a registry that is hosted together with others, in which all that
- * goes wrong means that the registry is out of reach: credentials that are
- * refused, say. It is the store that is wrong then, not the node that asks: to
- * that a `failed_precondition` would mean that it is fenced.
+ * The store of a registry that several agents host. Its `failed_precondition`
+ * errors become `unavailable`: when etcd refuses the credentials, the fault is
+ * the store's, while a joining node would take `failed_precondition` as fencing.
  */
 export function asRegistryStore(store: Store): Store {
   return {
@@ -39,7 +38,7 @@ function rethrow(error: unknown): never {
   throw error;
 }
 
-/** A store whose commits are counted. It is the same in all else. */
+/** The same store, with metrics of its commits. */
 export function measureStore(store: Store, metrics: AgentMetrics): Store {
   return {
     url: store.url,

@@ -4,12 +4,14 @@ import {
   type Changed,
   ClusterFeed,
   COALESCE_MS,
-  MAX_BACKLOG,
-  MAX_SNAPSHOTS,
   SNAPSHOT_TIMEOUT_MS,
 } from "../../src/registry/feed.ts";
 import type { ClusterEvent } from "../../src/registry/view.ts";
 import { waitFor } from "../support/wait_for.ts";
+
+/** Numbers, not imports: a test must not follow a bound that grows. */
+const MAX_BACKLOG = 256;
+const MAX_SNAPSHOTS = 32;
 
 const EMPTY = {
   nodes: [],
@@ -79,7 +81,7 @@ Deno.test("ClusterFeed.watch() sends a snapshot, then one event for all changes 
   world.feed.routeChanged("10.0.0.0/8");
   world.feed.trustChanged();
   assert.equal((await watcher.next).revision, 101);
-  assert.ok(performance.now() - startedMs >= COALESCE_MS - 1);
+  assert.ok(performance.now() - startedMs >= 29);
   assert.deepEqual(world.changed, ["a,b,10.0.0.0/8,trust"]);
 });
 
@@ -173,7 +175,6 @@ Deno.test("ClusterFeed keeps as many events for a watcher as it says", async () 
 
 Deno.test("ClusterFeed.watch() lets no more than 32 watchers have a snapshot at once", async () => {
   await using world = new World();
-  assert.equal(MAX_SNAPSHOTS, 32);
   let served = 0;
   const watchers = Array.from({ length: MAX_SNAPSHOTS + 2 }, () => {
     const watcher = world.watch();

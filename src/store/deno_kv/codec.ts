@@ -18,10 +18,10 @@ import type {
 } from "../store.ts";
 
 /**
- * What a commit to Deno KV can hold, as measured with Deno 2.9.
+ * The limits of a commit to Deno KV, as measured with Deno 2.9.
  *
- * The engine counts the keys of puts twice and allows 819,200 bytes; what is
- * within `maxCommitBytes` here is within that.
+ * The engine counts the keys of puts twice and allows 819,200 bytes; every
+ * commit within `maxCommitBytes` stays within that.
  */
 export const DENO_KV_LIMITS: StoreLimits = {
   maxMutations: 1000,
@@ -31,13 +31,13 @@ export const DENO_KV_LIMITS: StoreLimits = {
   maxCommitBytes: 819_200 - 81_920,
 };
 
-/** Bytes of one key as the engine encodes it. */
+/** Most bytes of one key as the engine encodes it. */
 export const MAX_KEY_BYTES = 2048;
 
 const VERSION = /^[0-9a-f]{20}$/;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A commit that is within the limits, in the engine's terms. */
+/** A commit within the limits, in the engine's terms. */
 export interface EncodedCommit {
   readonly checks: readonly Deno.AtomicCheck[];
   readonly puts: readonly { readonly key: Key; readonly value: Uint8Array }[];
@@ -47,9 +47,9 @@ export interface EncodedCommit {
 /**
  * Encodes a commit.
  *
- * @throws {RangeError} when it is larger than the limits, a key or version is
- * none, a value is `null` (a change could not be told from a deletion) or no
- * JSON, or a key is written twice; the message names the key
+ * @throws {RangeError} when it exceeds the limits, a key, version or value is
+ * invalid (`null` would look like a deletion), or a key is written twice; the
+ * message names the key
  */
 export function encodeCommit(commit: Commit): EncodedCommit {
   const { checks = [], puts = [], deletes = [] } = commit;
@@ -76,7 +76,7 @@ export function encodeCommit(commit: Commit): EncodedCommit {
   return encoded;
 }
 
-/** What a commit that was written under a version changed. */
+/** The changes of a commit that has this version. */
 export function changesOf(commit: EncodedCommit, version: string): Change[] {
   return [
     ...commit.puts.map(({ key, value }) => ({
@@ -91,8 +91,9 @@ export function changesOf(commit: EncodedCommit, version: string): Change[] {
 /**
  * Decodes an entry of the engine.
  *
- * @throws {NetError} `failed_precondition` when it was not written by this
- * adapter or is damaged; the message names the key and the place
+ * @param place names the state in messages
+ * @throws {NetError} `failed_precondition` when it is damaged, or another
+ * program wrote it
  */
 export function decodeEntry(
   entry: Deno.KvEntry<unknown>,
@@ -121,20 +122,20 @@ export function decodeEntry(
 /**
  * Checks a key and counts its bytes in the engine.
  *
- * @throws {RangeError} when it is none, or longer than `MAX_KEY_BYTES`
+ * @throws {RangeError} when it is invalid or longer than `MAX_KEY_BYTES`
  */
 export function keyBytes(key: Key): number {
   checkKey(key);
   return boundedBytes(key);
 }
 
-/** Checks that a prefix is one and not too long. @throws {RangeError} as `keyBytes` */
+/** Checks a prefix and its length. @throws {RangeError} as `keyBytes` */
 export function checkEnginePrefix(prefix: Key): void {
   checkPrefix(prefix);
   boundedBytes(prefix);
 }
 
-/** A text is its UTF-8 with NUL doubled and a byte at each end, a number nine bytes. */
+/** The engine encodes a text as its UTF-8 with NUL doubled and a byte at each end, and a number as nine bytes. */
 function boundedBytes(key: Key): number {
   let bytes = 0;
   for (const part of key) {

@@ -24,9 +24,9 @@ import type {
   WatchOptions,
 } from "../store.ts";
 
-/** How `openDenoKv` opens a store. */
+/** Options of `openDenoKv`. */
 export interface DenoKvOptions {
-  /** Path of the file, made when it is missing, its folder not; or `:memory:`. */
+  /** Path of the file, or `:memory:`. A missing file is created, a missing folder is not. */
   readonly path: string;
 }
 
@@ -37,9 +37,9 @@ const PAGE_SIZE = 500;
  * Opens a store in a Deno KV file (SQLite with a write-ahead log, which syncs
  * every commit) or in memory.
  *
- * One process at a time has a file open, and the store is its only writer, so
- * it tells watchers of its own commits. Damage is looked for where the file is
- * read, which for a large file is not all of it.
+ * Only one process at a time has a file open. Since the store is the only
+ * writer, watchers get its own commits. Damage shows when a damaged part is
+ * read, which need not be at the start.
  *
  * @throws {RangeError} when the path is empty
  * @throws {NetError} `failed_precondition` when the file is damaged or cannot
@@ -53,7 +53,7 @@ export async function openDenoKv(options: DenoKvOptions): Promise<Store> {
     const kv = await Deno.openKv(":memory:");
     return new DenoKvStore(kv, "kv::memory:", { place: "the store in memory" });
   }
-  // An absolute path, for the engine takes "http://..." for a remote database.
+  // An absolute path, since the engine takes "http://..." as a remote database.
   const path = resolve(options.path);
   const place = `the state file "${path}"`;
   const file = await holdFile(path);
@@ -71,7 +71,7 @@ export async function openDenoKv(options: DenoKvOptions): Promise<Store> {
 }
 
 interface Residence {
-  /** Where the state is, for messages. */
+  /** Names the state in messages. */
   readonly place: string;
   /** Called when the engine is closed. */
   readonly release?: () => void;
@@ -84,7 +84,7 @@ class DenoKvStore implements Store {
   readonly #residence: Residence;
   readonly #feed: ChangeFeed;
   readonly #pending = new Set<Promise<unknown>>();
-  /** Settles, without an error, when the last commit so far has. */
+  /** Resolves when the last commit so far has ended. */
   #lastCommit: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
 
@@ -137,9 +137,9 @@ class DenoKvStore implements Store {
 
   async commit(commit: Commit): Promise<CommitResult> {
     const encoded = encodeCommit(commit);
-    // One at a time: then their results come in the order of their versions,
-    // in which watchers have to hear of them. The engine writes one at a time
-    // anyway; what is lost is a fifth of the throughput of 64 at once.
+    // One at a time: the results come in the order of the versions, in which
+    // watchers need them. The engine writes one at a time anyway; this costs a
+    // fifth of the throughput of 64 at once.
     return await this.#run("write to", () => {
       const written = this.#lastCommit.then(() => this.#write(encoded));
       this.#lastCommit = written.catch(() => {});
@@ -211,7 +211,7 @@ class DenoKvStore implements Store {
   }
 }
 
-/** Selects what is below a prefix and behind a key, or null when nothing can be. */
+/** Selects the entries below a prefix and behind a key; null when there can be none. */
 function selectBelow(
   prefix: Key,
   { after, reverse = false }: ListOptions,
@@ -222,7 +222,7 @@ function selectBelow(
   if (isBelow(prefix, after)) {
     return reverse ? { prefix, end: after } : { prefix, start: after };
   }
-  // Then it lies before or behind all that is below the prefix.
+  // The key is before or behind all keys below the prefix.
   const isBefore = compareKeys(after, prefix) <= 0;
   return isBefore === reverse ? null : { prefix };
 }

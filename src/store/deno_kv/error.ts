@@ -1,18 +1,18 @@
 import { type ErrorCode, NetError } from "../../base/error.ts";
 
-/** What an error of the engine or the file system means. */
+/** The meaning of an error of the engine or the file system. */
 interface Meaning {
   /** Matches the error's code, such as `EACCES`, or its message. */
   readonly pattern: RegExp;
   readonly code: ErrorCode;
   /** What is true now, and the way out. */
   readonly says: string;
-  /** Whether a commit that failed so may have been written all the same. */
+  /** Whether a commit that failed with it may have been written. */
   readonly outcomeUnknown?: true;
 }
 
-// The engine names its conditions in the message alone: SQLite's texts, and
-// those of Deno around them, as seen with Deno 2.9.
+// The engine names its conditions only in the message: texts of SQLite, and of
+// Deno around them, as seen with Deno 2.9.
 const MEANINGS: readonly Meaning[] = [
   {
     pattern: /^ENOSPC|^EDQUOT|database or disk is full/,
@@ -20,8 +20,8 @@ const MEANINGS: readonly Meaning[] = [
     says: "no space is left on the device; free some and try again",
   },
   {
-    // A write that fails before the commit, which the engine then takes back
-    // and tries to commit all the same.
+    // A write failed before the commit: the engine rolled back, and then tried
+    // to commit.
     pattern: /no transaction is active/,
     code: "unavailable",
     says: "the engine took it back, most likely because no space is left on " +
@@ -88,16 +88,16 @@ const UNEXPECTED: Meaning = {
   outcomeUnknown: true,
 };
 
-/** Whether a commit that failed with this error may have been written all the same. */
+/** Whether a commit that failed with this error may have been written. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return meaningOf(error).outcomeUnknown ?? false;
 }
 
 /**
- * Turns an error of the engine or the file system into one that callers act
- * on. A NetError stays as it is.
+ * Turns an error of the engine or the file system into a NetError. A NetError
+ * stays as it is.
  *
- * `action` is what was tried, such as `write to "/var/lib/state.db"`.
+ * @param action what failed, such as `write to "/var/lib/state.db"`
  */
 export function toStoreError(error: unknown, action: string): NetError {
   if (error instanceof NetError) return error;

@@ -2,23 +2,21 @@ import { NetError } from "../../base/error.ts";
 import { toStoreError } from "./error.ts";
 
 /**
- * Paths held by this process. A second handle must not even be opened and
- * closed again: that would drop the locks which the engine has on the file
- * (POSIX, fcntl(2)).
+ * Paths held by this process. Opening and closing a second handle would drop the
+ * engine's locks on the file (POSIX, fcntl(2)).
  */
 const held = new Set<string>();
 
-/** A state file that this process alone may open. */
+/** A state file that only this process may open. */
 export interface HeldFile {
-  /** Lets others have the file. The engine has to be closed before. */
+  /** Lets others open the file. Close the engine first. */
   release(): void;
 }
 
 /**
- * Creates a state file when it is missing, with mode 0600, which the engine
- * copies to the files beside it, and takes it for this process until it is
- * released or the process ends: two agents on one file would give out the same
- * addresses.
+ * Locks a state file for this process until it is released or the process ends:
+ * two agents on one file would give out the same addresses. It creates a missing
+ * file with mode 0600, which the engine copies to the files beside it.
  *
  * @throws {NetError} `unavailable` when another holds it, otherwise as
  * `toStoreError`
@@ -56,14 +54,14 @@ export async function holdFile(path: string): Promise<HeldFile> {
   };
 }
 
-/** Path of the file that a state is restored to, before it is in its place. */
+/** Path of the file to which a state is restored before it is renamed. */
 export function restoringPath(path: string): string {
   return `${path}.restoring`;
 }
 
 /**
- * Refuses the place of a state whose restore was interrupted: who restores one
- * does not want to begin with an empty one.
+ * Refuses the path of a state whose restore was interrupted: the agent must not
+ * start with an empty state there.
  *
  * @throws {NetError} `failed_precondition`
  */

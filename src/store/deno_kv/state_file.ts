@@ -4,14 +4,14 @@ import { toStoreError } from "./error.ts";
 import { holdFile, restoringPath } from "./file_lock.ts";
 import type { Store } from "../store.ts";
 
-/** Ends of the names of the files that the engine has beside its own. */
+/** Suffixes of the files that the engine keeps beside its own. */
 const BESIDE = ["-wal", "-shm", "-journal"];
 
 /**
- * A state file that does not exist yet, and is made all at once: it is filled
- * beside its place and renamed. An agent that is started meanwhile finds the
- * place in use, and one that is started after an attempt was killed is refused.
- * What that left is overwritten by the next attempt.
+ * A state file that does not exist yet. It is created as a whole: filled under
+ * another name and renamed. An agent that starts meanwhile finds the file in
+ * use, and one that starts after a killed attempt is refused. The next attempt
+ * overwrites what a killed one left.
  */
 export class NewStateFile {
   readonly path: string;
@@ -33,14 +33,14 @@ export class NewStateFile {
   }
 
   /**
-   * Makes the file with what a function writes to a store. Unless all of it
-   * succeeds there is no state.
+   * Creates the file with the entries that a function writes to a store. If it
+   * fails, there is no state.
    *
    * @throws {NetError} as `check`, and what the function throws
    */
   async create(fill: (store: Store) => Promise<void>): Promise<void> {
     const beside = restoringPath(this.path);
-    // Empty until the end: that is no state yet.
+    // It stays empty until the end: an empty file is not a state.
     const held = await holdFile(this.path);
     try {
       await this.#refuseState();
@@ -73,13 +73,13 @@ export class NewStateFile {
     );
   }
 
-  /** Leaves no empty file behind, unless a state is in its place. */
+  /** Removes the file if it is empty. */
   async #removeEmpty(): Promise<void> {
     if (await sizeOf(this.path) === 0) await Deno.remove(this.path);
   }
 }
 
-/** Renames a file that is closed, and sees that the disk knows. */
+/** Renames a closed file, and syncs the file and its folder. */
 async function moveIntoPlace(from: string, to: string): Promise<void> {
   const left = await Promise.all(BESIDE.map((end) => sizeOf(from + end)));
   if (left.some((size) => size)) {
@@ -115,9 +115,9 @@ async function removeFiles(path: string): Promise<void> {
   }
 }
 
-/** How {@linkcode openStateFile} opens one. */
+/** Options of {@linkcode openStateFile}. */
 export interface StateFileOptions {
-  /** Where there is none: it is refused, made, or an empty one in memory stands for it. */
+  /** A missing file is refused, created, or replaced by an empty store in memory. */
   readonly missing: "refused" | "made" | "imagined";
 }
 

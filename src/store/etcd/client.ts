@@ -1,5 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { NetError } from "../../base/error.ts";
+import { sleep } from "../../base/periodic_task.ts";
+import { BackOff } from "../../base/retry.ts";
 import {
   EtcdConnection,
   type EtcdConnectionOptions,
@@ -12,15 +13,15 @@ import type { EtcdOptions } from "./options.ts";
 export interface EtcdClientOptions extends EtcdOptions {
   /** The store's URL, for messages. */
   readonly url: string;
-  /** A key that may be read, whether it is there or not. */
+  /** A key that the user may read; it need not exist. */
   readonly probeKey: Uint8Array;
 }
 
 /** A call to make. */
 export interface EtcdCall<T> {
-  /** What it does, in front of the store's URL: `read from`. */
+  /** The verb before the store's URL in messages: `read from`. */
   readonly action: string;
-  /** Whether it may be made again when it is not known what became of it. */
+  /** Whether it may be made again when its outcome is not known. */
   readonly isRepeatable: boolean;
   /** Makes it once. */
   readonly run: (
@@ -34,27 +35,27 @@ export interface EtcdCall<T> {
 
 interface Failure {
   readonly problem: EtcdProblem;
-  /** Whether it is not known what became of a call that may not be repeated. */
+  /** Whether the outcome of a call is not known that may not be repeated. */
   readonly isFinal: boolean;
 }
 
 const UNAVAILABLE = "unavailable";
-/** Less than the 5 s that agents wait for each other: they are to hear why. */
+/** Less than the 5 s for which agents wait for each other, so that the reason reaches them. */
 const DEFAULT_TIMEOUT_MS = 4_000;
-/** Parts of the time of a call: for one try of a read, and for connecting. */
+/** Shares of a call's time: for one attempt of a read, and for connecting. */
 const READ_SHARE = 0.4;
 const CONNECT_SHARE = 0.4;
-/** Between two rounds over all endpoints, in ms: at first, and at most. */
-const PAUSE_MS = 50;
-const MAX_PAUSE_MS = 500;
+/** Waits between two rounds over all endpoints, in ms. */
+const FIRST_BACK_OFF_MS = 50;
+const MAX_BACK_OFF_MS = 500;
 
-/** Makes calls to the endpoints of one etcd cluster, one after the other until one answers. */
+/** Calls the endpoints of one etcd cluster in turn until one answers. */
 export class EtcdClient {
   readonly #options: EtcdClientOptions;
   readonly #timeoutMs: number;
   readonly #endpoints: readonly EtcdEndpoint[];
   readonly #closing = new AbortController();
-  /** The cluster, and the endpoint that named it first. */
+  /** The cluster's id, and the endpoint that told it first. */
   #cluster: { readonly id: bigint; readonly endpoint: string } | undefined;
 
   constructor(options: EtcdClientOptions) {
@@ -73,7 +74,7 @@ export class EtcdClient {
     );
   }
 
-  /** What each endpoint failed with last; undefined when it has answered since. */
+  /** The last problem of each endpoint; undefined when it has answered since. */
   get problems(): ReadonlyMap<string, string | undefined> {
     return new Map(
       this.#endpoints.map(({ name, problem }) => [name, problem?.says]),
@@ -81,24 +82,26 @@ export class EtcdClient {
   }
 
   /**
-   * Makes a call. Where it fails it is made at the next endpoint, in rounds
-   * until the time is up; one that may not be repeated, only as long as it has
-   * certainly done nothing.
+   * Makes a call. When an endpoint fails, the next one gets the call, in rounds
+   * until the time is up. A call that may not be repeated goes to the next one
+   * only if it has certainly changed nothing.
    *
-   * @throws {NetError} naming the endpoints and what each failed with
+   * @throws {NetError} with the problem of each endpoint
    */
   async call<T>(call: EtcdCall<T>): Promise<T> {
     const deadline = performance.now() + this.#timeoutMs;
     const failures = new Map<EtcdEndpoint, Failure>();
-    for (
-      let pauseMs = PAUSE_MS;;
-      pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)
-    ) {
+    const backOff = new BackOff({
+      firstMs: FIRST_BACK_OFF_MS,
+      maxMs: MAX_BACK_OFF_MS,
+      random: Math.random,
+    });
+    for (;;) {
       for (const endpoint of this.#inOrder()) {
         if (failures.size > 0 && performance.now() > deadline) break;
         const result = await this.#try(endpoint, { call, deadline });
         if ("value" in result) return result.value;
-        // The last to fail is the last in the map.
+        // Keeps the endpoints in the order in which they failed.
         failures.delete(endpoint);
         failures.set(endpoint, result);
         if (result.isFinal) throw this.#failure(call, failures);
@@ -106,15 +109,16 @@ export class EtcdClient {
       const isHopeless = [...failures.values()].every(({ problem }) =>
         problem.retry !== "elsewhere"
       );
+      const pauseMs = backOff.next();
       const isLate = performance.now() + pauseMs > deadline;
       if (isHopeless || isLate || this.#closing.signal.aborted) {
         throw this.#failure(call, failures);
       }
-      await this.#pause(pauseMs);
+      await sleep(pauseMs, this.#closing.signal);
     }
   }
 
-  /** A connection for calls that take long, of the first endpoint that has one. */
+  /** A connection for a long call, to the first endpoint that answers. */
   async connect(action: string): Promise<EtcdConnection> {
     return await this.call({
       action,
@@ -123,7 +127,7 @@ export class EtcdClient {
     });
   }
 
-  /** The error for a long call that failed; its endpoint is tried last for a while. */
+  /** The error of a long call that failed. Its endpoint is tried last for a while. */
   async fail(
     connection: EtcdConnection,
     { action, error }: { readonly action: string; readonly error: unknown },
@@ -134,14 +138,14 @@ export class EtcdClient {
     )!;
     if (problem.retry === "elsewhere") endpoint.fail(problem);
     if (problem.retry === "token") {
-      // If that fails, so will the next call, and say why.
+      // If that fails, the next call fails too, and its error says why.
       await connection.renewToken().catch(() => {});
     }
     const failures = new Map([[endpoint, { problem, isFinal: true }]]);
     return this.#failure({ action, isRepeatable: true }, failures);
   }
 
-  /** Lets no call wait for better times any more. */
+  /** Ends the waits of calls between attempts. */
   stopWaiting(): void {
     this.#closing.abort();
   }
@@ -218,12 +222,6 @@ export class EtcdClient {
     );
   }
 
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#closing;
-    await delay(ms * (0.5 + Math.random() / 2), undefined, { signal })
-      .catch(() => {});
-  }
-
   #checkCluster(id: bigint, endpoint: string): void {
     this.#cluster ??= { id, endpoint };
     if (id === this.#cluster.id) return;
@@ -255,19 +253,22 @@ export class CompactedError extends Error {
   override readonly name = "CompactedError";
 }
 
-/** How long an endpoint that failed is tried last, in ms: at first, and at most. */
-const PENALTY_MS = 5_000;
+/** Time for which a failed endpoint is tried last, in ms. */
+const FIRST_PENALTY_MS = 5_000;
 const MAX_PENALTY_MS = 60_000;
 
-/** One endpoint, connected when it is needed. */
+/** One endpoint. It connects when it is needed. */
 export class EtcdEndpoint {
   readonly #options: EtcdConnectionOptions;
   #connection: EtcdConnection | undefined;
-  /** All that have not ended: calls under way on one that is going end it. */
+  /** All open connections: a replaced one ends after its calls in flight. */
   readonly #connections = new Set<EtcdConnection>();
   #opening: Promise<EtcdConnection> | undefined;
   #isDoubtful = false;
-  #penaltyMs = 0;
+  readonly #penalty = new BackOff({
+    firstMs: FIRST_PENALTY_MS,
+    maxMs: MAX_PENALTY_MS,
+  });
   #triedLastUntil = 0;
   #problem: EtcdProblem | undefined;
 
@@ -280,12 +281,12 @@ export class EtcdEndpoint {
     return this.#options.endpoint;
   }
 
-  /** What it failed with last; undefined when it has answered since. */
+  /** Its last problem; undefined when it has answered since. */
   get problem(): EtcdProblem | undefined {
     return this.#problem;
   }
 
-  /** Until when it is tried last, as `performance.now`; 0: it is not. */
+  /** Until when it is tried last, by `performance.now()`; 0: it is not. */
   get triedLastUntil(): number {
     return this.#triedLastUntil > performance.now() ? this.#triedLastUntil : 0;
   }
@@ -301,23 +302,19 @@ export class EtcdEndpoint {
     });
   }
 
-  /** It has answered. */
+  /** Records an answer. */
   succeed(): void {
     this.#problem = undefined;
-    this.#penaltyMs = 0;
+    this.#penalty.reset();
     this.#triedLastUntil = 0;
   }
 
-  /** It has not: for a while it is tried last, and its connection once more before it is used. */
+  /** Records a failure: the endpoint is tried last for a while, and its connection is probed before the next use. */
   fail(problem: EtcdProblem): void {
     this.#problem = problem;
     this.#isDoubtful = true;
     if (this.triedLastUntil > 0) return;
-    this.#penaltyMs = Math.min(
-      MAX_PENALTY_MS,
-      this.#penaltyMs * 2 || PENALTY_MS,
-    );
-    this.#triedLastUntil = performance.now() + this.#penaltyMs;
+    this.#triedLastUntil = performance.now() + this.#penalty.next();
   }
 
   /** Ends its connection and the calls on it. */
@@ -336,10 +333,10 @@ export class EtcdEndpoint {
         this.#isDoubtful = false;
         return old;
       } catch {
-        // It cannot be used: a new one may.
+        // A new connection may work.
       }
     }
-    // Where it is not open it is going, and calls under way are not disturbed.
+    // One that is closing finishes its calls in flight.
     if (old?.isOpen) await old.close();
     const connection = await EtcdConnection.open(this.#options);
     this.#connections.add(connection);

@@ -30,9 +30,9 @@ import type {
 import { Buffer } from "node:buffer";
 
 /**
- * What a commit to etcd can hold. etcd takes 128 operations (`--max-txn-ops`)
- * and 1.5 MiB (`--max-request-bytes`) a transaction; values and keys are as
- * with Deno KV, so that what is in one store fits into the other.
+ * The limits of a commit to etcd. etcd takes 128 operations (`--max-txn-ops`)
+ * and 1.5 MiB (`--max-request-bytes`) in a transaction. The limits of values
+ * and keys are those of Deno KV, so that each entry fits into either store.
  */
 export const ETCD_LIMITS: StoreLimits = {
   maxMutations: 128,
@@ -48,16 +48,16 @@ const VERSION = /^\d{19}$/;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The version of what was written under a revision. */
+/** The version of entries that were written under a revision. */
 export function formatVersion(revision: bigint): Version {
   return String(revision).padStart(VERSION_DIGITS, "0");
 }
 
 /**
- * Makes the transaction of a commit.
+ * Encodes a commit as a transaction.
  *
- * @throws {RangeError} when it is larger than the limits, a key or version is
- * none, a value is `null` or no JSON, or a key is written twice
+ * @throws {RangeError} when it exceeds the limits, a key, version or value is
+ * invalid, or a key is written twice
  */
 export function encodeCommit(
   commit: Commit,
@@ -146,18 +146,18 @@ function decodeValue(key: Key, bytes: Uint8Array): JsonValue {
   }
 }
 
-/** Bytes of one key as it is kept in etcd, the store's prefix left out. */
+/** Most bytes of one encoded key, without the store's prefix. */
 export const MAX_KEY_BYTES = 2048;
 
-/** Between the parts of a key: lower than all that is in a part. */
+/** Between the parts of a key: lower than every byte of a part. */
 const SEPARATOR = 0x20;
-/** In front of an escaped byte: lower than all other bytes of a part. */
+/** Before an escaped byte: lower than every other byte of a part. */
 const ESCAPE = 0x21;
-/** Escaped, these bytes are printable: NUL is "@". */
+/** Makes escaped bytes printable: NUL becomes "@". */
 const ESCAPE_OFFSET = 0x40;
-/** In front of a number: higher than all bytes of UTF-8. */
+/** Before a number: higher than every byte of UTF-8. */
 const NUMBER = 0xff;
-/** In front of the digits of a number: how many there are, from "a" on. */
+/** Before the digits of a number: the count of digits, from "a" on. */
 const DIGITS_OFFSET = 0x60;
 
 /** Keys from `start` on and before `end`. */
@@ -170,10 +170,10 @@ export interface KeyRange {
  * The keys of one store in etcd.
  *
  * The store's prefix comes first, then the parts, with spaces between:
- * `/stellar-net node host-a`. etcd orders keys by bytes, and so that this is
- * the order of `Key`, spaces, exclamation marks and what sorts before them are
- * escaped in parts (`!@` to `!a`), and a number is the byte 0xff, its length
- * as a letter and its digits. No prefix holds a space, so a store whose prefix
+ * `/stellar-net node host-a`. etcd orders keys by bytes. To make this the order
+ * of `Key`, spaces, exclamation marks and all bytes before them are escaped in
+ * parts (`!@` to `!a`), and a number is the byte 0xff, its length as a letter
+ * and its digits. No prefix contains a space, so that a store whose prefix
  * begins with this one's has none of its keys.
  */
 export class EtcdKeyspace {
@@ -183,13 +183,13 @@ export class EtcdKeyspace {
     this.#root = encoder.encode(prefix);
   }
 
-  /** @throws {RangeError} when it is no key, or longer than `MAX_KEY_BYTES` */
+  /** @throws {RangeError} when the key is invalid or longer than `MAX_KEY_BYTES` */
   encode(key: Key): Uint8Array<ArrayBuffer> {
     checkKey(key);
     return this.#encode(key);
   }
 
-  /** How many bytes of an encoded key are the key's own. */
+  /** Bytes of an encoded key without the store's prefix. */
   sizeOf(encoded: Uint8Array): number {
     return encoded.length - this.#root.length;
   }
@@ -228,7 +228,7 @@ export class EtcdKeyspace {
   }
 
   /**
-   * What is below a prefix and behind a key, or null when nothing can be.
+   * The range below a prefix and behind a key; null when it is empty.
    *
    * @throws {RangeError} as `encode`
    */
@@ -259,7 +259,7 @@ export class EtcdKeyspace {
   }
 }
 
-/** What of a range is behind a key in one direction, or null when nothing can be. */
+/** The part of a range behind a key in one direction; null when it is empty. */
 export function behind(
   range: KeyRange,
   { key, reverse }: { readonly key: Uint8Array; readonly reverse: boolean },

@@ -26,15 +26,15 @@ import {
 export interface EtcdConnectionOptions
   extends Pick<EtcdOptions, "tls" | "user"> {
   readonly endpoint: string;
-  /** How long connecting may take, and how long finding out whether it still works, in ms. */
+  /** Time limit for connecting, and for a probe, in ms. */
   readonly connectTimeoutMs: number;
-  /** A key that may be read, whether it is there or not. */
+  /** A key that the user may read; it need not exist. */
   readonly probeKey: Uint8Array;
-  /** Called with the cluster at the other end; throws where it is the wrong one. */
+  /** Called with the id of the cluster at the other end; throws if it is the wrong one. */
   readonly checkCluster: (id: bigint) => void;
 }
 
-/** Bytes of one answer: a page of the largest entries, and more. */
+/** Most bytes of one answer: more than a page of the largest entries. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** A timeout that gRPC can express: whole ms, at least one. */
@@ -42,7 +42,7 @@ export function wholeMs(ms: number): number {
   return Math.max(1, Math.ceil(ms));
 }
 
-/** A connection to one endpoint, over which a call has been answered. */
+/** A connection to one endpoint, which has answered a call. */
 export class EtcdConnection {
   readonly kv: Client<typeof KV>;
   readonly watch: Client<typeof Watch>;
@@ -65,7 +65,7 @@ export class EtcdConnection {
     this.#auth = createClient(Auth, transport);
   }
 
-  /** Connects, tells who asks, and looks which cluster it is. */
+  /** Connects, authenticates, and checks the id of the cluster. */
   static async open(options: EtcdConnectionOptions): Promise<EtcdConnection> {
     const { endpoint, tls, connectTimeoutMs } = options;
     const deadline = performance.now() + connectTimeoutMs;
@@ -81,7 +81,7 @@ export class EtcdConnection {
       return connection;
     } catch (error) {
       await connection.close();
-      // A server that wants TLS says no more than that.
+      // A server that wants TLS gives no other sign.
       throw tls || error instanceof NetError
         ? error
         : new Error("The connection ended at once in plain text", {
@@ -95,7 +95,7 @@ export class EtcdConnection {
     return this.#options.endpoint;
   }
 
-  /** Settles when the connection has ended. */
+  /** Resolves when the connection has ended. */
   get closed(): Promise<void> {
     return this.#session.closed;
   }
@@ -105,17 +105,17 @@ export class EtcdConnection {
     return this.#session.isOpen;
   }
 
-  /** Whether it has not been used for so long that it may be gone. */
+  /** Whether it was idle for so long that it may be broken. */
   get isQuiet(): boolean {
     return this.#session.isQuiet;
   }
 
-  /** What goes with each call. A member that has no leader refuses it at once. */
+  /** The headers of each call. With them a member without a leader refuses the call at once. */
   get headers(): Record<string, string> {
     return { hasleader: "true", ...this.#identity };
   }
 
-  /** Looks whether the member answers at all, whatever it knows of the others. */
+  /** Checks that the member answers, also when it has no quorum. */
   async probe(
     timeoutMs: number = this.#options.connectTimeoutMs,
   ): Promise<void> {
@@ -127,7 +127,7 @@ export class EtcdConnection {
     checkCluster(header?.clusterId ?? 0n);
   }
 
-  /** Gets a new token, where there is a user. */
+  /** Gets a new token, if there is a user. */
   renewToken(
     timeoutMs: number = this.#options.connectTimeoutMs,
   ): Promise<void> {
@@ -136,7 +136,7 @@ export class EtcdConnection {
     });
   }
 
-  /** Ends the connection and the calls on it. */
+  /** Ends the connection and its calls. */
   async close(): Promise<void> {
     await this.#session.close();
   }
@@ -156,7 +156,7 @@ export class EtcdConnection {
       );
       this.#token = token;
     } catch (error) {
-      // As long as it asks nobody who he is, it need not be told.
+      // Without authentication etcd needs no token.
       if (!/authentication is not enabled/.test(String(error))) throw error;
       this.#token = "";
     }
@@ -165,26 +165,24 @@ export class EtcdConnection {
 
 /** Options of a session. */
 export interface EtcdSessionOptions {
-  /** Present where TLS is spoken. */
+  /** Present for TLS. */
   readonly tls?: TlsMaterial;
-  /** How long connecting may take, in ms. */
+  /** Time limit for connecting, in ms. */
   readonly connectTimeoutMs: number;
 }
 
 /**
- * How long a session with open calls is silent before it is tried. etcd ends
- * sessions that are tried more often than each 5 s (`--grpc-keepalive-min-time`).
+ * Silence after which a session with open calls sends a ping, in ms. etcd ends
+ * sessions that ping more often than every 5 s (`--grpc-keepalive-min-time`).
  */
 const PING_INTERVAL_MS = 5_500;
-/** How long the answer to a ping may take. */
+/** Time limit for the answer to a ping, in ms. */
 const PING_TIMEOUT_MS = 2_500;
 
 /**
- * One HTTP/2 connection, never replaced: who holds it knows whom it talks to.
- * While calls are open, a network that was cut is noticed within
- * `PING_INTERVAL_MS + PING_TIMEOUT_MS`.
- *
- * It is the session manager of a transport.
+ * One HTTP/2 connection, as the session manager of a transport. It is never
+ * replaced, so that its peer stays the same. While calls are open, it notices a
+ * cut network within `PING_INTERVAL_MS + PING_TIMEOUT_MS`.
  */
 export class EtcdSession {
   readonly authority: string;
@@ -192,21 +190,21 @@ export class EtcdSession {
   readonly #closed = Promise.withResolvers<void>();
   readonly #timer: ReturnType<typeof setInterval>;
   #streams = 0;
-  #heardAt = performance.now();
-  /** Runs while the answer to a ping is awaited. */
-  #late: ReturnType<typeof setTimeout> | undefined;
-  /** No new calls: the server has said that it goes. */
-  #isGoing = false;
+  #lastByteAt = performance.now();
+  /** The time limit of a ping in flight. */
+  #pingTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The server has announced that it closes the connection: no new calls. */
+  #isClosing = false;
 
   private constructor(session: ClientHttp2Session, authority: string) {
     this.#session = session;
     this.authority = authority;
-    session.on("goaway", () => this.#isGoing = true);
+    session.on("goaway", () => this.#isClosing = true);
     session.once("close", () => this.#end());
-    this.#timer = setInterval(() => this.#look(), PING_TIMEOUT_MS / 5);
+    this.#timer = setInterval(() => this.#checkAlive(), PING_TIMEOUT_MS / 5);
   }
 
-  /** Connects. @throws what keeps it from that */
+  /** @throws the error of the connection */
   static open(
     url: string,
     { tls, connectTimeoutMs }: EtcdSessionOptions,
@@ -218,7 +216,7 @@ export class EtcdSession {
       session.destroy();
       reject(new ConnectError("connecting timed out", Code.DeadlineExceeded));
     }, connectTimeoutMs);
-    // It stays: without a listener an error would end the process.
+    // It stays for ever: without a listener an error would end the process.
     session.on("error", reject);
     session.once("close", () => {
       clearTimeout(timer);
@@ -232,22 +230,23 @@ export class EtcdSession {
     return promise;
   }
 
-  /** Settles when the connection has ended. */
+  /** Resolves when the connection has ended. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
   /** Whether calls can be made. */
   get isOpen(): boolean {
-    return !this.#isGoing && !this.#session.closed && !this.#session.destroyed;
+    return !this.#isClosing && !this.#session.closed &&
+      !this.#session.destroyed;
   }
 
-  /** Whether nothing was heard for long, since nothing was asked: it may be gone. */
+  /** Whether it was idle for so long that it may be broken. */
   get isQuiet(): boolean {
-    return this.#streams === 0 && this.#isSilent;
+    return this.#streams === 0 && this.#isIdle;
   }
 
-  // deno-lint-ignore require-await -- what is thrown here is no defect
+  // deno-lint-ignore require-await -- its errors reject the promise
   async request(
     method: string,
     path: string,
@@ -258,16 +257,16 @@ export class EtcdSession {
       { ...headers, ":method": method, ":path": path },
       options,
     );
-    if (this.#streams++ === 0) this.#heardAt = performance.now();
+    if (this.#streams++ === 0) this.#lastByteAt = performance.now();
     stream.once("close", () => this.#streams--);
     return stream;
   }
 
   notifyResponseByteRead(): void {
-    this.#heardAt = performance.now();
+    this.#lastByteAt = performance.now();
   }
 
-  /** Ends the connection and the calls on it, and waits for that. */
+  /** Ends the connection and its calls, and waits until they have ended. */
   async close(reason?: Error): Promise<void> {
     if (!this.#session.destroyed) {
       this.#session.destroy(reason, constants.NGHTTP2_CANCEL);
@@ -282,37 +281,37 @@ export class EtcdSession {
     try {
       if (this.isOpen) return this.#session.request(headers, options);
     } catch (cause) {
-      // It has ended, and not said so yet.
+      // It has ended without an event so far.
       throw new Error("Nothing was sent", { cause });
     }
     throw new Error("Nothing was sent");
   }
 
-  get #isSilent(): boolean {
-    return performance.now() - this.#heardAt > PING_INTERVAL_MS;
+  get #isIdle(): boolean {
+    return performance.now() - this.#lastByteAt > PING_INTERVAL_MS;
   }
 
-  #look(): void {
-    if (this.#streams === 0 || this.#late || !this.#isSilent) return;
-    // It throws on a session that is destroyed and has not said so yet.
+  #checkAlive(): void {
+    if (this.#streams === 0 || this.#pingTimer || !this.#isIdle) return;
+    // A ping on a destroyed session throws.
     if (this.#session.destroyed) return;
-    this.#late = setTimeout(() => {
+    this.#pingTimer = setTimeout(() => {
       void this.close(new ConnectError("PING timed out", Code.Unavailable));
     }, PING_TIMEOUT_MS);
     this.#session.ping((error) => {
-      this.#stopWaiting();
-      if (!error) this.#heardAt = performance.now();
+      this.#endPing();
+      if (!error) this.#lastByteAt = performance.now();
     });
   }
 
-  #stopWaiting(): void {
-    clearTimeout(this.#late);
-    this.#late = undefined;
+  #endPing(): void {
+    clearTimeout(this.#pingTimer);
+    this.#pingTimer = undefined;
   }
 
   #end(): void {
     clearInterval(this.#timer);
-    this.#stopWaiting();
+    this.#endPing();
     this.#closed.resolve();
   }
 }

@@ -1,22 +1,21 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ErrorCode, NetError } from "../../base/error.ts";
 
-/** What a failed call to one endpoint of etcd means. */
+/** The meaning of a failed call to one endpoint of etcd. */
 export interface EtcdProblem {
   readonly code: ErrorCode;
-  /** What is true now, and the way out where it does not pass by itself. */
+  /** What is true now, and the way out unless it passes by itself. */
   readonly says: string;
   /**
    * - `elsewhere`: another endpoint may answer, or this one later
-   * - `token`: with a new token the same endpoint answers
-   * - `never`: it would be the same again, anywhere
+   * - `token`: the same endpoint may answer with a new token
+   * - `never`: every endpoint would answer the same
    */
   readonly retry: "elsewhere" | "token" | "never";
-  /** Whether a transaction that failed so has certainly not been carried out. */
+  /** Whether a transaction that failed with it has certainly not been carried out. */
   readonly isUnwritten: boolean;
-  /** Whether the revision that was asked for is no longer there. */
+  /** Whether etcd has compacted the requested revision. */
   readonly isCompacted: boolean;
-  /** The error. */
   readonly cause: unknown;
 }
 
@@ -182,7 +181,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-/** What an error of a call, or of making the connection for it, means. */
+/** The meaning of an error of a call or of its connection. */
 export function problemOf(error: unknown): EtcdProblem {
   if (error instanceof NetError) {
     const { code, message: says } = error;

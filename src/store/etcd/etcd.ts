@@ -36,36 +36,35 @@ import { WatchBacklog } from "../watch_backlog.ts";
 
 /** Entries read at once. */
 const PAGE_SIZE = 500;
-/** How often a list is read again from where etcd has compacted it away. */
+/** Most restarts of a list whose revision etcd has compacted. */
 const MAX_RESTARTS = 10;
 
-/** A store in etcd, which other processes use at the same time. */
+/** A store in etcd. Other processes use it at the same time. */
 export interface EtcdStore extends Store {
-  /** What each endpoint (`h1:2379`) failed with last; undefined when it has answered since, or was not needed. */
+  /** The last problem of each endpoint (`h1:2379`); undefined when it has answered since, or was not needed. */
   readonly problems: ReadonlyMap<string, string | undefined>;
 }
 
 /**
- * Opens a store in an etcd cluster, 3.4 to 3.6. It connects when it is used.
+ * Opens a store in an etcd cluster, 3.4 to 3.6. It connects on first use.
  *
- * Every read sees every commit before it, whoever made it (they are
- * linearizable). Calls go to the first endpoint that answers; one that has
- * failed is tried last for a while. A call ends within its time, as
- * `unavailable` where no endpoint could carry it out, and as
- * `failed_precondition` where etcd refuses it: credentials, permissions or
- * certificates are wrong. A commit whose outcome is not known is never
- * repeated; where a member hangs it may be carried out long after it failed,
- * which its checks and watches then deal with as with any other's.
+ * Reads are linearizable: each sees every commit before it, by any process.
+ * Calls go to the first endpoint that answers; a failed one is tried last for a
+ * while. A call ends within its time limit, with `unavailable` when no endpoint
+ * could carry it out, and with `failed_precondition` when etcd refuses it:
+ * credentials, permissions or certificates are wrong. A commit whose outcome is
+ * not known is never repeated. A member that hangs may carry it out long after
+ * it failed; to checks and watches it is then a commit like any other.
  *
  * A watch fails when its first snapshot cannot be read. After that it waits for
- * etcd as long as it takes, silent meanwhile, and resumes with no change lost.
+ * etcd for as long as necessary, and resumes without losing a change.
  *
  * @throws {RangeError} when the options cannot be right
  * @throws {NetError} `failed_precondition` when a file cannot be read
  */
 export async function openEtcd(options: EtcdOptions): Promise<EtcdStore> {
   checkEtcdOptions(options);
-  // They are read again for each connection; what is wrong is told at once.
+  // Each connection reads them again; errors show at once.
   if (options.tls) await readTls(options.tls);
   if (options.user) await readPassword(options.user);
   return new EtcdStoreAdapter(options);
@@ -191,8 +190,8 @@ class EtcdStoreAdapter implements EtcdStore {
   }
 
   /**
-   * Reads a range, all pages as of one revision; when etcd compacts that away
-   * meanwhile, the rest as of a later one.
+   * Reads a range, all pages as of one revision. When etcd compacts that
+   * revision meanwhile, the remaining pages are of a later one.
    */
   async *#pages(
     range: KeyRange,

@@ -1,22 +1,22 @@
 import { NetError } from "../../base/error.ts";
 
-/** How `openEtcd` opens a store. */
+/** Options of `openEtcd`. */
 export interface EtcdOptions {
-  /** Where members of one cluster serve clients: `h1:2379`. The first is asked first. */
+  /** Client endpoints of the members of one cluster, such as `h1:2379`, in order of preference. */
   readonly endpoints: readonly string[];
-  /** What the keys of this store begin with: a slash and one or more names, `/stellar-net`. */
+  /** Prefix of this store's keys: slashes and names, such as `/stellar-net`. */
   readonly prefix: string;
-  /** Present where TLS is spoken. */
+  /** Present for TLS. */
   readonly tls?: EtcdTlsPaths;
-  /** Who asks; by default nobody, or whom the client's certificate names. */
+  /** Default: no user, or the one that the client's certificate names. */
   readonly user?: EtcdUser;
-  /** How long a call may take, all attempts together, in ms. Default 4,000. */
+  /** Time limit for a call, all attempts together, in ms. Default 4,000. */
   readonly timeoutMs?: number;
 }
 
 /** Certificates and keys in PEM. */
 export interface TlsMaterial {
-  /** The authorities that are trusted; public ones where there are none. */
+  /** The trusted authorities. Default: public ones. */
   readonly ca?: string;
   /** The client's own. */
   readonly cert?: string;
@@ -25,7 +25,7 @@ export interface TlsMaterial {
 
 /** Paths of files in PEM, read again for each connection. */
 export interface EtcdTlsPaths {
-  /** The authorities that are trusted. Default: public ones. */
+  /** The trusted authorities. Default: public ones. */
   readonly caPath?: string | undefined;
   /** The client's certificate, and its key. */
   readonly certPath?: string | undefined;

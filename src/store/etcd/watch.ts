@@ -1,8 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { setTimeout as delay } from "node:timers/promises";
 import { ConnectError } from "@connectrpc/connect";
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../../base/error.ts";
+import { sleep } from "../../base/periodic_task.ts";
+import { BackOff } from "../../base/retry.ts";
 import type {
   WatchCreateRequestSchema,
   WatchRequestSchema,
@@ -14,11 +15,11 @@ import type { EtcdConnection } from "./connection.ts";
 import type { Entry } from "../store.ts";
 import type { WatchBacklog } from "../watch_backlog.ts";
 
-/** What a watch of etcd works with. */
+/** Options of {@linkcode EtcdWatch}. */
 export interface EtcdWatchOptions {
   readonly client: EtcdClient;
   readonly keyspace: EtcdKeyspace;
-  /** What is watched. */
+  /** The watched keys. */
   readonly range: KeyRange;
   /** Reads all of the range as of one revision. */
   readonly snapshot: () => Promise<EtcdSnapshot>;
@@ -34,25 +35,30 @@ export interface EtcdSnapshot {
   readonly revision: bigint;
 }
 
-/** Between two attempts to follow, in ms: at first, and at most. */
-const PAUSE_MS = 50;
-const MAX_PAUSE_MS = 2_000;
+/** Waits between two attempts to follow, in ms. */
+const FIRST_BACK_OFF_MS = 50;
+const MAX_BACK_OFF_MS = 2_000;
 
 const log = getLogger(["stellar-net", "store"]);
 
 /**
  * Follows a range of keys into a backlog, until its signal.
  *
- * After a break it resumes behind the last change it has seen, at another
- * endpoint if need be. It takes a new snapshot where etcd has compacted what
- * comes next, where the revision has gone back, and when the backlog was lost.
+ * After a break it resumes behind the last change that it has seen, at another
+ * endpoint if necessary. It restarts from a snapshot when etcd has compacted
+ * the next change, when the revision has gone back, and when the backlog was
+ * dropped.
  */
 export class EtcdWatch {
   readonly #options: EtcdWatchOptions;
   readonly #backlog: WatchBacklog;
-  /** The revision of the next change; null: a snapshot comes first. */
+  /** The revision of the next change; null: restart from a snapshot. */
   #next: bigint | null = null;
-  #pauseMs = PAUSE_MS;
+  readonly #backOff = new BackOff({
+    firstMs: FIRST_BACK_OFF_MS,
+    maxMs: MAX_BACK_OFF_MS,
+    random: Math.random,
+  });
 
   constructor(options: EtcdWatchOptions, backlog: WatchBacklog) {
     this.#options = options;
@@ -60,7 +66,7 @@ export class EtcdWatch {
   }
 
   /**
-   * Follows.
+   * Follows until the signal.
    *
    * @throws {NetError} when the first snapshot cannot be read, and
    * `failed_precondition` when the data is damaged
@@ -81,7 +87,7 @@ export class EtcdWatch {
           throw error;
         } else {
           log.warning("{problem}; trying again", { problem: error.message });
-          await this.#pause();
+          await sleep(this.#backOff.next(), signal);
         }
       }
     }
@@ -93,7 +99,7 @@ export class EtcdWatch {
       this.#backlog.restart(entries);
       this.#next = revision + 1n;
     } else if (await this.#options.revision() < this.#next - 1n) {
-      // As after it was restored from a backup.
+      // etcd was restored from a backup.
       throw new CompactedError();
     }
   }
@@ -115,7 +121,7 @@ export class EtcdWatch {
         await this.#backlog.wanted();
         throw new CompactedError();
       }
-      // Of this store: damage, or what is handled above.
+      // An error of this store itself: damaged data, or a compacted revision.
       if (error instanceof NetError || error instanceof CompactedError) {
         throw error;
       }
@@ -143,7 +149,7 @@ export class EtcdWatch {
   #take(response: WatchResponse): void {
     if (response.compactRevision > 0n) throw new CompactedError();
     if (response.canceled) throw new ConnectError(response.cancelReason);
-    this.#pauseMs = PAUSE_MS;
+    this.#backOff.reset();
     const { keyspace } = this.#options;
     const changes = response.events.map((event) =>
       decodeChange(event, keyspace)
@@ -153,17 +159,9 @@ export class EtcdWatch {
     this.#backlog.push(changes);
     this.#next = last + 1n;
   }
-
-  async #pause(): Promise<void> {
-    const { signal } = this.#options;
-    await delay(this.#pauseMs * (0.5 + Math.random() / 2), undefined, {
-      signal,
-    }).catch(() => {});
-    this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_PAUSE_MS);
-  }
 }
 
-/** One request. The stream stays open until the signal: with it the watch would end. */
+/** One request. The stream stays open until the signal, since its end would end the watch. */
 async function* requestWatch(
   value: MessageInitShape<typeof WatchCreateRequestSchema>,
   signal: AbortSignal,
