@@ -83,7 +83,7 @@ export interface ApiServer {
 export interface DaemonOptions {
   readonly config: AgentConfig;
   readonly agent: Agent;
-  readonly keeper: HostController;
+  readonly controller: HostController;
   readonly server: ApiServer;
   /** Ends the daemon. */
   readonly stop: AbortSignal;
@@ -97,10 +97,10 @@ export interface DaemonOptions {
 
 /** Runs an agent until it is told to stop, and finishes what is under way. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { config, agent, keeper, server, stop } = options;
-  await keeper.load();
+  const { config, agent, controller, server, stop } = options;
+  await controller.load();
   // Before any subnet is handed out: those that this host uses itself are not.
-  await keeper.report(config.listen.filter(({ port }) => port !== 0));
+  await controller.report(config.listen.filter(({ port }) => port !== 0));
   if (isPartOfCluster(options)) await claim(agent);
   // Before anything is allocated: a queued release is older than what comes.
   await agent.applyQueue();
@@ -146,14 +146,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     tasks.push(
       startServiceReport({ ...options.service, agent, node: config.node }),
     );
-    await keeper.report(bound);
-    agent.follow(() => keeper.update());
-    keeper.start();
+    await controller.report(bound);
+    agent.follow(() => controller.update());
+    controller.start();
     await aborted(stop);
     log.info("Stopping: finishing what is under way");
     await manager.notify({ state: "stopping" });
   } finally {
-    await keeper.stop();
+    await controller.stop();
     await agent.stop();
     await Promise.all(tasks.map((task) => task.stop()));
     await server.close({ graceMs: GRACE_MS });
@@ -165,9 +165,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
  * its subnet from the start. Otherwise it may only be asked over the API, and
  * the first subnet is for the first node that asks.
  */
-function isPartOfCluster({ config, agent, keeper }: DaemonOptions): boolean {
+function isPartOfCluster(
+  { config, agent, controller }: DaemonOptions,
+): boolean {
   return agent.host !== undefined &&
-    (keeper.mayConfigure || keeper.routes.mode !== "off" ||
+    (controller.mayConfigure || controller.routes.mode !== "off" ||
       config.advertise.length > 0 ||
       config.listen.some(({ hostname }) => !isLoopback(hostname)));
 }

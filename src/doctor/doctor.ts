@@ -29,7 +29,7 @@ import { checkRoutes } from "./route_checks.ts";
 /** What a host is examined with. */
 export interface DoctorOptions {
   readonly agent: Agent;
-  readonly keeper: HostController;
+  readonly controller: HostController;
   readonly probe: PathProbe;
   readonly store: Store;
   /** The mark by which the agent knows its own routes. */
@@ -63,15 +63,15 @@ export class Doctor {
    * when this node has not heard of the others yet
    */
   async examine(peer: string | undefined): Promise<Check[]> {
-    const { agent, keeper, probe } = this.#options;
+    const { agent, controller, probe } = this.#options;
     const node = peer === undefined ? undefined : await this.#find(peer);
     const { nodes } = await agent.member.current();
     const all = [...nodes.values()];
-    const interfaces = await keeper.readInterfaces();
-    const report = await keeper.reconcileRoutes();
+    const interfaces = await controller.readInterfaces();
+    const report = await controller.reconcileRoutes();
     const [own, host, addresses, path] = await Promise.all([
       this.#checkAgent(all),
-      keeper.examine(),
+      controller.examine(),
       this.#checkAddresses(interfaces),
       node
         ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
@@ -153,7 +153,7 @@ export class Doctor {
     subnets: readonly Prefix[],
     nodes: readonly ClusterNode[],
   ): Promise<SubnetConflict[]> {
-    const { agent, keeper } = this.#options;
+    const { agent, controller } = this.#options;
     const listed = await agent.host?.registry.subnets() ?? [];
     const isOwn = (subnet: Prefix) =>
       subnets.some((own) => formatPrefix(own) === formatPrefix(subnet));
@@ -161,7 +161,7 @@ export class Doctor {
       ...listed.filter(({ subnet, reason }) => isOwn(subnet) && reason !== "")
         .map(({ subnet, reason }) => ({ subnet, reason })),
       ...subnets.flatMap((subnet) => [
-        ...agent.isHost ? [] : keeper.localPrefixes
+        ...agent.isHost ? [] : controller.localPrefixes
           .filter(({ prefix }) =>
             overlaps(prefix, subnet) && !isOwn(prefix) &&
             prefix.length <= subnet.length

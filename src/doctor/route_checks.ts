@@ -18,7 +18,7 @@ export function checkRoutes(
   report: RouteReport,
   options: { readonly protocol: number },
 ): Check[] {
-  const { mode, routes, counts, error, lookedAtMs } = report;
+  const { mode, routes, counts, error, readAtMs } = report;
   if (mode === "off") {
     return [{
       name: "route",
@@ -29,7 +29,7 @@ export function checkRoutes(
         "run the agent with --routes apply, or add what other hosts' subnets need by hand",
     }];
   }
-  if (lookedAtMs === undefined && routes.length === 0) {
+  if (readAtMs === undefined && routes.length === 0) {
     return [{
       name: "route",
       status: "warning",

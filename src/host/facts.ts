@@ -21,22 +21,22 @@ import {
 } from "../routes/plan/uplink.ts";
 import type { HostFacts } from "../member/member.ts";
 
-/** What the facts of a host are found with. */
+/** Options of {@linkcode findFacts}. */
 export interface HostFactsOptions {
   readonly config: Pick<AgentConfig, "advertise" | "join" | "security">;
   readonly network: Pick<HostNetwork, "readInterfaces">;
-  /** Reads which prefixes this host uses itself. */
+  /** Reads the prefixes that this host uses itself. */
   readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
 }
 
-/** The facts of a host, and what an operator should know about them. */
+/** The facts of a host, and warnings for the operator. */
 export interface FoundFacts {
   readonly facts: HostFacts;
   readonly warnings: readonly string[];
 }
 
 /**
- * Finds out what this host says of itself to the registry.
+ * Finds the facts that this host reports to the registry.
  *
  * @param listening where the agent listens
  * @throws {NetError} `unavailable` when `ip` is missing or fails
@@ -66,8 +66,8 @@ export async function findFacts(
 }
 
 /**
- * The URL under which other hosts reach an agent's API: at the first address
- * that is not this host's alone. Empty when there is none.
+ * The URL of an agent's API for other hosts, at the first address that is not
+ * loopback. Empty for none.
  */
 export function apiUrlOf(
   listening: readonly ListenAddress[],
@@ -89,8 +89,8 @@ export function apiUrlOf(
 }
 
 /**
- * The addresses at which other hosts reach an agent's API: where it listens,
- * and what it advertises. Empty when it listens on loopback alone.
+ * The addresses at which other hosts reach an agent's API: those on which it
+ * listens and those that it advertises. Empty when it listens only on loopback.
  */
 export function reachedAddresses(
   listening: readonly ListenAddress[],
@@ -111,7 +111,7 @@ export function isSecure(
   return security.kind !== "none" && !isLoopback(hostname);
 }
 
-/** Where there is no default route: what others are to reach, then what reaches the registry. */
+/** The candidates without a default route: listening addresses, then the address towards the registry. */
 function candidates(
   { join }: HostFactsOptions["config"],
   listening: readonly ListenAddress[],
@@ -136,7 +136,7 @@ function addressIn(url: string): Address | undefined {
   }
 }
 
-/** What a node is to its cluster, as far as its operator may have forgotten something. */
+/** A node's settings that an operator may have to correct. */
 export interface NodeOnHost {
   readonly config: Pick<AgentConfig, "bridge" | "masquerade">;
   readonly mode: RouteMode;
@@ -148,7 +148,7 @@ export interface NodeOnHost {
   readonly hasPeers: boolean;
 }
 
-/** What an operator should know of flags that do not go together, and of subnets that no other host finds. */
+/** Warnings for flags that contradict each other, and for subnets to which no other host has a route. */
 export function hostWarnings(node: NodeOnHost): string[] {
   const { config, mode, subnets, advertised, hasPeers } = node;
   const idle = [

@@ -43,17 +43,17 @@ const IPTABLES = { table: "filter", chain: "FORWARD" } as const;
 const FAMILIES = ["ip", "ip6", "inet"] as const;
 type FilterFamily = typeof FAMILIES[number];
 
-/** The tables that iptables-legacy has in the kernel; running it would make them. */
+/** The files that list the tables of iptables-legacy; running it would create them. */
 const LEGACY = [
   ["/proc/net/ip_tables_names", "ip", "iptables-legacy"],
   ["/proc/net/ip6_tables_names", "ip6", "ip6tables-legacy"],
 ] as const;
 
 /**
- * Reads the chains that decide which packets this host forwards, of nftables
- * and of iptables, in either of its kinds.
+ * Reads the chains that decide which packets this host forwards, of nftables,
+ * iptables-nft and iptables-legacy.
  *
- * @returns `problems`: which of iptables-legacy's cannot be read
+ * @returns `problems`: the tables of iptables-legacy that cannot be read
  * @throws {NetError} `unavailable` when nft is missing or fails
  */
 export async function readForwardFilters(
@@ -104,7 +104,7 @@ async function readTable(
   ) {
     const tool = family === "ip" ? "iptables-nft" : "ip6tables-nft";
     const merged = mergeRules(chains, await tryIptables(runner, tool) ?? []);
-    // A table that iptables does not understand comes to no harm through nft.
+    // nft does no harm to a table that iptables cannot read.
     if (merged) return toFilters({ tool, family, chains: merged }, names);
   }
   return toFilters({ tool: "nft", family, table: name, chains }, names);

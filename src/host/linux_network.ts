@@ -39,16 +39,16 @@ const PROC_STATUS = "/proc/self/status";
 /** Number of CAP_NET_ADMIN (capability.h). */
 const CAP_NET_ADMIN = 12n;
 
-/** What the network is read and changed with. */
+/** Options of {@linkcode LinuxHostNetwork}. */
 export interface LinuxHostNetworkOptions {
   readonly runner: CommandRunner;
   readonly follower: CommandFollower;
 }
 
 /**
- * The network of the host, through `ip`, `nft`, iptables where it was there
- * before, and files below /proc. Files are read and written by programs too:
- * what these see and may do is what counts.
+ * The network of the host, through `ip`, `nft`, iptables if the host uses it,
+ * and files below /proc. Programs read and write these files, too, so that their
+ * view and their rights count.
  */
 export class LinuxHostNetwork implements HostNetwork {
   readonly #runner: CommandRunner;
@@ -173,7 +173,7 @@ export class LinuxHostNetwork implements HostNetwork {
   }
 
   async #readFiles(paths: readonly string[]): Promise<Map<string, string[]>> {
-    // Its exit code is 2 where a single file is missing; the others are printed.
+    // The exit code is 2 if one file is missing; the others are printed.
     const { stdout } = await this.#runner.run({
       program: "grep",
       args: ["-Hs", "", ...paths],

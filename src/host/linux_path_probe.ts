@@ -24,8 +24,8 @@ import {
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
 /**
- * Up to five requests in a second, until one is answered: without -w it would
- * be one, which can be lost. Nothing is fragmented, here or on the way.
+ * Up to five requests in a second until one is answered: a single request can
+ * be lost. No packet is fragmented.
  */
 const PING = ["-n", "-c", "1", "-w", "1", "-i", "0.2", "-M", "do"];
 
@@ -52,7 +52,7 @@ export class LinuxPathProbe implements PathProbe {
       this.#runner.run(match),
     ]);
     if (way.code === 0) {
-      // Kernels before 4.13 do not tell the route.
+      // Kernels before 4.13 do not show the matching route.
       const text = fibmatch.code === 0 ? fibmatch.stdout : "";
       return parse(command, () => parseRouteLookup(way.stdout, text));
     }
@@ -116,7 +116,7 @@ function parse<T>({ program, args }: Command, read: () => T): T {
     return read();
   } catch (cause) {
     throw unreadableNetwork(
-      `"${[program, ...args].join(" ")}" printed what cannot be read`,
+      `"${[program, ...args].join(" ")}" printed an unknown form`,
       { cause },
     );
   }

@@ -2,10 +2,10 @@ import type { HostOperation, HostState } from "./plan/host_plan.ts";
 import type { NftTable } from "./plan/nft_json.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 
-/** What became of an operation. */
+/** The outcome of an operation. */
 export interface HostOutcome {
   readonly operation: HostOperation;
-  /** Why it failed, in the words of the program that was run; undefined when it did not. */
+  /** The error of the program; undefined when the operation was carried out. */
   readonly error?: string;
 }
 
@@ -25,24 +25,24 @@ export interface HostNetwork {
   readInterfaces(): Promise<HostInterfaces>;
 
   /**
-   * Reads all that plans and checks look at. Never fails: what cannot be read
-   * is undefined, and `problems` say why.
+   * Reads everything that plans and checks need. Never fails: a part that
+   * cannot be read is undefined, and `problems` say why.
    *
-   * @param bridge name of the bridge whose settings count, too
+   * @param bridge name of a bridge whose settings are read, too
    */
   read(bridge: string | undefined): Promise<HostState>;
 
   /**
-   * Reads the tables of nftables, those of iptables-nft included, that give
-   * packets another source.
+   * Reads the tables of nftables, also those of iptables-nft, that rewrite
+   * sources.
    *
    * @throws {NetError} `unavailable` when nft is missing or fails
    */
   readSourceNat(): Promise<NftTable[]>;
 
   /**
-   * Carries operations out, one after the other. One that fails does not stop
-   * the others. Never fails itself.
+   * Carries out operations, one after the other. A failure does not stop the
+   * others. Never fails itself.
    */
   apply(operations: readonly HostOperation[]): Promise<HostOutcome[]>;
 

@@ -7,51 +7,50 @@ import type {
   RouteLookup,
 } from "./plan/probe_output.ts";
 
-/** Where packets come from that are forwarded. */
+/** The origin of forwarded packets. */
 export interface ForwardedFrom {
   /** Not an address of this host. */
   readonly source: Address;
-  /** The interface that they come in by. */
+  /** The interface by which they come in. */
   readonly device: string;
 }
 
 /** Options of a ping. */
 export interface PingOptions {
-  /** Size of the packet, headers included; it is not fragmented. By default a small one. */
+  /** Size of the packet with its headers; it is never fragmented. Default: a small packet. */
   readonly packetBytes?: number;
 }
 
-/** Looks at the path to an address, and tries it. Changes nothing. */
+/** Examines the path to an address. Changes nothing. */
 export interface PathProbe {
   /**
-   * Where the kernel sends packets to an address: those of this host, or those
-   * that it forwards.
+   * The kernel's route to an address, for packets of this host or for forwarded
+   * packets.
    *
    * @throws {NetError} `unavailable` when `ip` is missing or fails
    */
   lookUp(destination: Address, from?: ForwardedFrom): Promise<RouteLookup>;
   /**
-   * The routes of the main table to a prefix and to parts of it.
+   * The routes of the main table to a prefix and to prefixes within it.
    *
    * @throws {NetError} `unavailable` when `ip` is missing or fails
    */
   routesWithin(prefix: Prefix): Promise<KernelRoute[]>;
   /**
-   * What the kernel knows of the neighbours on an interface whose addresses
-   * lie in a prefix.
+   * The neighbours on an interface whose addresses are in a prefix.
    *
    * @throws {NetError} `unavailable` when `ip` is missing or fails
    */
   neighbours(within: Prefix, device: string): Promise<Neighbour[]>;
   /**
-   * The ports of a bridge by the link-layer addresses that it has seen behind
-   * them. None for an interface that is no bridge.
+   * The ports of a bridge by the link-layer addresses behind them. Empty for an
+   * interface that is no bridge.
    *
    * @throws {NetError} `unavailable` when `bridge` is missing
    */
   bridgePorts(bridge: string): Promise<ReadonlyMap<string, string>>;
   /**
-   * Sends echo requests until one is answered, for a second at most.
+   * Sends echo requests until one is answered, for at most a second.
    *
    * @throws {NetError} `unavailable` when `ping` is missing or cannot send
    */

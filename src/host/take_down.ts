@@ -9,33 +9,33 @@ import {
 import { describeOperation } from "../routes/plan/ip_batch.ts";
 import { planRoutes } from "../routes/plan/route_plan.ts";
 
-/** How a host is as if it never had an agent. */
+/** The desired state of a host without an agent. */
 const NOTHING = { subnets: [], networks: [], masquerade: false };
 
-/** What is taken down, and with what. */
+/** Options of {@linkcode takeDown}. */
 export interface TakeDownOptions {
   readonly routes: KernelRoutes;
   readonly network: HostNetwork;
-  /** The mark by which the agent knows its own routes. */
+  /** The protocol number of the agent's own routes. */
   readonly protocol: number;
   /** Name of the bridge. */
   readonly bridge: string;
-  /** Whether it is only told what would be done. */
+  /** Whether it only reports what it would do. */
   readonly isDryRun: boolean;
 }
 
-/** What has become of it, a line each. */
+/** The results, a line each. */
 export interface TakeDownReport {
-  /** What was done, or would be. */
+  /** The changes that were made, or would be. */
   readonly done: readonly string[];
-  /** What was left, and why. */
+  /** The parts that remain, and why. */
   readonly left: readonly string[];
 }
 
 /**
- * Takes down what a stopped agent has left in the kernel: its routes, its
- * table of nftables, its rules in the filters of others, and the bridge where
- * no container is on it. Forwarding stays as it is: others may rely on it.
+ * Removes from the kernel what a stopped agent has left there: its routes, its
+ * table of nftables, its rules in the filters of others, and the bridge if no
+ * container is on it. Forwarding stays on: others may need it.
  */
 export async function takeDown(
   options: TakeDownOptions,

@@ -77,7 +77,7 @@ export async function runAgent(
   await runDaemon({
     config,
     agent,
-    keeper: host.keeper,
+    controller: host.controller,
     server,
     stop: stop.signal,
     warn: (message) => warnings.push(message),

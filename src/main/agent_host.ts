@@ -17,7 +17,7 @@ import type { Security } from "./security.ts";
 
 /** The parts that work on the agent's host, and reach the other agents. */
 export interface AgentHost {
-  readonly keeper: HostController;
+  readonly controller: HostController;
   readonly peers: Peers;
   readonly doctor: Doctor;
   /** Sentences for the operator. */
@@ -41,7 +41,7 @@ export async function createAgentHost(
   const network = new LinuxHostNetwork({ runner, follower });
   const routes = new IpRoutes({ runner, follower });
   const { mode, warning } = await resolveRouteMode(config.routes, network);
-  const keeper = new HostController({
+  const controller = new HostController({
     config,
     node: config.node,
     member: agent.member,
@@ -58,7 +58,7 @@ export async function createAgentHost(
   const peers = new Peers({ agent, connect });
   const doctor = new Doctor({
     agent,
-    keeper,
+    controller,
     store,
     probe: new LinuxPathProbe({ runner }),
     protocol: config.routeProtocol,
@@ -67,5 +67,5 @@ export async function createAgentHost(
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });
-  return { keeper, peers, doctor, warnings: warning ? [warning] : [] };
+  return { controller, peers, doctor, warnings: warning ? [warning] : [] };
 }

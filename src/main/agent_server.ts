@@ -96,7 +96,7 @@ function createMonitor(
         agent: async () => ({
           status: await agent.status(),
           followedRevision: agent.member.view.revision,
-          routes: host.keeper.routes,
+          routes: host.controller.routes,
         }),
         process: readProcessStats,
       }),

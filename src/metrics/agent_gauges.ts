@@ -91,8 +91,8 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
   {
     name: "routes_last_look_timestamp_seconds",
     help: "When the kernel's routes were last read, since 1970.",
-    read: ({ routes: { lookedAtMs } }) =>
-      lookedAtMs === undefined ? [] : [[lookedAtMs / 1000]],
+    read: ({ routes: { readAtMs } }) =>
+      readAtMs === undefined ? [] : [[readAtMs / 1000]],
   },
   {
     name: "route_repairs_total",

@@ -2,16 +2,17 @@ import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { DesiredRoute } from "./plan/route_plan.ts";
 import type { ClusterView } from "../registry/view.ts";
 
-/** A node, and the subnets that it has. */
+/** This node with its subnets. */
 export interface OwnNode {
   readonly node: string;
   readonly subnets: readonly Prefix[];
 }
 
 /**
- * The routes that a host should have: to each other node's subnets through the
- * address that it advertises in their family, then the extra routes. Both in
- * order of destination. What leads to a subnet of its own is left out.
+ * The routes that a host should have: a route to each subnet of each other
+ * node, through the address that the node advertises in the subnet's family,
+ * then the extra routes, both in order of destination. There is no route to a
+ * subnet of this node.
  */
 export function desiredRoutes(
   view: Pick<ClusterView, "nodes" | "routes">,

@@ -17,20 +17,20 @@ import type { KernelState } from "./plan/kernel_route.ts";
 import { parseLinks } from "./plan/links_json.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
-// One process for all that is read. -N: a protocol is a number, whatever this
-// host's rt_protos calls it. All tables: those of both families come at once.
+// One process reads everything. -N: protocols come as numbers, whatever this
+// host's rt_protos calls them. All tables: routes of both families come at once.
 const READ = ["-N", "-json", "-batch", "-"];
 const READ_LINES = "address show\nroute show table all\n";
 const BATCH = ["-force", "-batch", "-"];
 const MONITOR = ["-o", "-N", "monitor", "label"]
   .concat("route", "link", "address", "netconf");
 
-/** Addresses and routes that end by themselves show how long they still have. */
+/** The remaining lifetimes of addresses and routes, which change all the time. */
 const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
 /** How long the kernel may take to announce a change of the agent's own. */
 const ANNOUNCE_MS = 1_000;
 
-/** What routes are read and changed with. */
+/** Options of {@linkcode IpRoutes}. */
 export interface IpRoutesOptions {
   readonly runner: CommandRunner;
   readonly follower: CommandFollower;
@@ -40,7 +40,7 @@ export interface IpRoutesOptions {
 export class IpRoutes implements KernelRoutes {
   readonly #runner: CommandRunner;
   readonly #follower: CommandFollower;
-  /** What `ip` printed the last time, and what that means. */
+  /** The last output of `ip`, and the state in it. */
   #last: { readonly text: string; readonly state: KernelState } | undefined;
   /** The events that the agent's own changes cause, by key. */
   readonly #expected = new Map<string, { count: number; untilMs: number }>();
@@ -52,7 +52,7 @@ export class IpRoutes implements KernelRoutes {
 
   async read(): Promise<KernelState> {
     const text = (await this.#show()).replaceAll(LIFETIMES, "0");
-    // Mostly nothing has changed: neither this nor what follows from it is done again.
+    // Mostly nothing has changed, and neither parsing nor planning is repeated.
     if (this.#last?.text !== text) this.#last = { text, state: parse(text) };
     return this.#last.state;
   }
@@ -79,16 +79,16 @@ export class IpRoutes implements KernelRoutes {
     let line = 0;
     return operations.map((operation, index) => {
       const numbers = lines[index]!.map(() => ++line);
-      const said = numbers.flatMap((n) => failures.lines.get(n) ?? []);
+      const errors = numbers.flatMap((n) => failures.lines.get(n) ?? []);
       for (const [at, n] of numbers.entries()) {
         // A line that failed changes nothing, and nothing is announced.
         const key = failures.lines.has(n) && eventKey(lines[index]![at]!);
         if (key) this.#isExpected(key);
       }
-      // Where ip left off, nobody knows: what the kernel has is read back.
+      // It is unknown where `ip` stopped: the caller reads the kernel again.
       return {
         operation,
-        error: said[0] ?? (isBroken ? failures.rest : undefined),
+        error: errors[0] ?? (isBroken ? failures.rest : undefined),
       };
     });
   }
@@ -142,7 +142,7 @@ export class IpRoutes implements KernelRoutes {
   }
 }
 
-/** Parses what the two commands printed: a line each. */
+/** Parses the output of the two commands, one line each. */
 function parse(text: string): KernelState {
   const [addresses, routes, ...more] = text.trim().split("\n");
   try {
@@ -151,7 +151,7 @@ function parse(text: string): KernelState {
     }
     return { links: parseLinks(addresses), routes: parseKernelRoutes(routes) };
   } catch (cause) {
-    throw unreadable("it printed what cannot be read", { cause });
+    throw unreadable("its output has an unknown form", { cause });
   }
 }
 

@@ -2,10 +2,10 @@ import type { KernelState } from "./plan/kernel_route.ts";
 import type { KernelEvent } from "./plan/monitor_line.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
-/** What became of an operation. */
+/** The outcome of an operation. */
 export interface OperationOutcome {
   readonly operation: RouteOperation;
-  /** What was said of it; undefined when it was carried out. */
+  /** The error message; undefined when the operation was carried out. */
   readonly error: string | undefined;
 }
 
@@ -15,21 +15,21 @@ export interface MonitorOptions {
   readonly signal: AbortSignal;
 }
 
-/** The kernel's routes, and what bears on them. */
+/** The kernel's routes, and the interfaces that they depend on. */
 export interface KernelRoutes {
   /**
-   * Reads routes and interfaces. What changes meanwhile may be seen or not.
-   * Where nothing has changed since the last time, the state is the same object.
+   * Reads routes and interfaces. A change during the reading may be missing.
+   * Returns the same object as long as nothing has changed.
    *
    * @throws {NetError} `unavailable` when they cannot be read
    */
   read(): Promise<KernelState>;
   /**
-   * Carries operations out in their order. One that fails does not keep those
-   * behind it from being tried.
+   * Carries out operations in their order. A failure does not stop the
+   * operations behind it.
    *
-   * @returns an outcome an operation, in the same order
-   * @throws {NetError} `unavailable` when none could be tried
+   * @returns one outcome for each operation, in the same order
+   * @throws {NetError} `unavailable` when no operation could be tried
    */
   apply(
     operations: readonly RouteOperation[],

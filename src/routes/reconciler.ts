@@ -20,9 +20,9 @@ import {
   unknownRoutes,
 } from "./report.ts";
 
-/** How long after an event the kernel is read: events come in swarms. */
+/** Time from an event to the reading of the kernel: events come in bursts. */
 const DEBOUNCE_MS = 50;
-/** How often the kernel is read without an event. */
+/** Time to the next reading of the kernel without an event. */
 const INTERVAL_MS = 30_000;
 
 const log = getLogger(["stellar-net", "agent", "routes"]);
@@ -31,7 +31,7 @@ const log = getLogger(["stellar-net", "agent", "routes"]);
 export interface RouteReconcilerOptions {
   readonly port: KernelRoutes;
   readonly mode: RouteMode;
-  /** The mark by which the agent knows its own routes. */
+  /** The protocol number of the agent's own routes. */
   readonly protocol: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
@@ -44,11 +44,11 @@ export interface RouteReconcilerOptions {
 }
 
 /**
- * Keeps the kernel's routes as desired: when the desire changes, when something
- * happens in the kernel, and every 30 s. One reconcile at a time.
+ * Keeps the kernel's routes as desired: reconciles when the desired routes or
+ * the kernel change, and every 30 s. One reconciliation at a time.
  *
- * Nothing is touched before the first desire is known, so that an agent that
- * starts leaves its routes in place until it knows which they are.
+ * It changes nothing before the desired routes are known, so that an agent
+ * that starts leaves its earlier routes in place.
  */
 export class RouteReconciler {
   readonly #options: Required<Omit<RouteReconcilerOptions, "onReport">>;
@@ -56,9 +56,9 @@ export class RouteReconciler {
   readonly #schedule: ReconcileSchedule;
   #desired: readonly DesiredRoute[] | undefined;
   #report: RouteReport;
-  /** The desired routes as they were left the last time. */
-  #left: readonly RouteStatus[] | undefined;
-  /** The last plan and what it was made of. */
+  /** The statuses after the last reconciliation. */
+  #last: readonly RouteStatus[] | undefined;
+  /** The last plan, and its input. */
   #planned:
     | {
       readonly desired: readonly DesiredRoute[];
@@ -82,7 +82,7 @@ export class RouteReconciler {
     this.#schedule.start();
     this.#report = createReport({
       mode: options.mode,
-      lookedAtMs: undefined,
+      readAtMs: undefined,
       routes: [],
       operations: [],
       repaired: { count: 0, byCause: {}, lastAtMs: undefined },
@@ -90,12 +90,12 @@ export class RouteReconciler {
     });
   }
 
-  /** How it stood when the kernel was last read. */
+  /** The state at the last reading of the kernel. */
   get report(): RouteReport {
     return this.#report;
   }
 
-  /** Says which routes this host should have: all of them, in order of precedence. */
+  /** Sets all routes that this host should have, in order of precedence. */
   setDesired(routes: readonly DesiredRoute[]): void {
     this.#desired = routes;
     if (this.#options.mode === "off") {
@@ -113,8 +113,8 @@ export class RouteReconciler {
   }
 
   /**
-   * Reads the kernel, in mode `apply` puts it right, and returns the report of
-   * that. What failed is in the report. Without a desire there is nothing to do.
+   * Reads the kernel, corrects it in mode `apply`, and returns the report with
+   * any failures. Does nothing before the desired routes are known.
    */
   async reconcile(): Promise<RouteReport> {
     if (this.#options.mode !== "off" && this.#desired) {
@@ -123,7 +123,7 @@ export class RouteReconciler {
     return this.#report;
   }
 
-  /** Removes all routes of our own, for a node that leaves. The desire is nothing after that. */
+  /** Removes all routes of our own, for a node that leaves. */
   removeAll(): Promise<RouteReport> {
     this.setDesired([]);
     return this.reconcile();
@@ -134,20 +134,20 @@ export class RouteReconciler {
     return this.#schedule.stop();
   }
 
-  /** Reads, plans, carries out, reads back. @returns whether nothing is left to try */
+  /** Reads, plans, applies, reads back. @returns whether nothing is left to try */
   async #reconcile(desired: readonly DesiredRoute[]): Promise<boolean> {
     const { port, mode } = this.#options;
     let plan: RoutePlan | undefined;
     try {
       plan = await this.#plan(desired);
       if (mode === "plan" || plan.operations.length === 0) {
-        this.#left = plan.routes;
+        this.#last = plan.routes;
         this.#publish(plan, { isFresh: true });
         return true;
       }
       const outcomes = await port.apply(plan.operations);
       const after = await this.#plan(desired);
-      this.#take(after, outcomes);
+      this.#publishResults(after, outcomes);
       return after.operations.length === 0;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -166,17 +166,22 @@ export class RouteReconciler {
   async #plan(desired: readonly DesiredRoute[]): Promise<RoutePlan> {
     const { port, protocol } = this.#options;
     const kernel = await port.read();
-    const last = this.#planned;
-    if (last?.kernel === kernel && last.desired === desired) return last.plan;
+    const planned = this.#planned;
+    if (planned?.kernel === kernel && planned.desired === desired) {
+      return planned.plan;
+    }
     const plan = planRoutes(desired, kernel, { protocol });
     this.#planned = { desired, kernel, plan };
     return plan;
   }
 
-  /** Takes in what operations have led to. */
-  #take(after: RoutePlan, outcomes: readonly OperationOutcome[]): void {
-    // What is put right at the start is not drift: nobody knows whose it was.
-    const repairs = this.#left ? findRepairs(this.#left, outcomes) : [];
+  /** Logs and publishes the results of operations. */
+  #publishResults(
+    after: RoutePlan,
+    outcomes: readonly OperationOutcome[],
+  ): void {
+    // Corrections at the start are no repairs: the cause of the drift is unknown.
+    const repairs = this.#last ? findRepairs(this.#last, outcomes) : [];
     const routes = markFailures(after, outcomes);
     const error = describeFailures(after, outcomes);
     for (const { operation, error } of outcomes) {
@@ -192,7 +197,7 @@ export class RouteReconciler {
     if (error !== undefined && error !== this.#report.error) {
       log.warn("{error}", { error });
     }
-    this.#left = routes;
+    this.#last = routes;
     this.#publish({
       routes,
       operations: after.operations,
@@ -209,10 +214,10 @@ export class RouteReconciler {
     news: Partial<RouteReport>,
     { isFresh = false }: { readonly isFresh?: boolean } = {},
   ): void {
-    const { mode, lookedAtMs, repaired } = this.#report;
+    const { mode, readAtMs, repaired } = this.#report;
     this.#report = createReport({
       mode,
-      lookedAtMs: isFresh ? this.#options.now() : lookedAtMs,
+      readAtMs: isFresh ? this.#options.now() : readAtMs,
       routes: news.routes ?? [],
       operations: news.operations ?? [],
       repaired: news.repaired ?? repaired,

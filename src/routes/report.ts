@@ -12,17 +12,17 @@ import type {
 import { describeOperation } from "./plan/ip_batch.ts";
 import { countRoutes, type RouteCounts } from "./plan/status.ts";
 
-/** Why something was put right that had been right before. */
+/** Why a route that had been right needed a repair. */
 export type RepairCause =
-  /** A route of ours had gone. */
+  /** A route of ours had disappeared. */
   | "missing"
-  /** It led elsewhere. */
+  /** It had another next hop. */
   | "changed"
-  /** There was one with our mark that nobody wants, or one too many. */
+  /** There was an undesired or duplicate route of our protocol. */
   | "surplus"
   /** Its next hop can be reached again. */
   | "next hop back"
-  /** What had been in its way has gone. */
+  /** The conflicting route has disappeared. */
   | "conflict gone";
 
 /** Repairs since the agent's start. */
@@ -33,29 +33,28 @@ export interface Repairs {
   readonly lastAtMs: number | undefined;
 }
 
-/** How it stands with this host's routes. */
+/** The state of this host's routes. */
 export interface RouteReport {
   readonly mode: RouteMode;
   /** When the kernel was last read, in ms since 1970; undefined before the first time. */
-  readonly lookedAtMs: number | undefined;
+  readonly readAtMs: number | undefined;
   /** The desired routes in their order. */
   readonly routes: readonly RouteStatus[];
   readonly counts: RouteCounts;
-  /** What is left to do: all that there is in mode `plan`, what failed in mode `apply`. */
+  /** The remaining operations: all in mode `plan`, those that failed in mode `apply`. */
   readonly operations: readonly RouteOperation[];
   readonly repaired: Repairs;
-  /** Why the kernel is not as it should be, for people; undefined when that is nobody's fault. */
+  /** Why routes could not be read or changed, for people; undefined for no error. */
   readonly error: string | undefined;
 }
 
-/** Puts a report together. */
 export function createReport(
   report: Omit<RouteReport, "counts">,
 ): RouteReport {
   return { ...report, counts: countRoutes(report.routes) };
 }
 
-/** Desired routes of which nothing is known, and why. */
+/** The statuses of desired routes whose state is unknown. */
 export function unknownRoutes(
   desired: readonly DesiredRoute[],
   why: string,
@@ -64,7 +63,7 @@ export function unknownRoutes(
   return desired.map((route) => ({ route, state, actual: [] }));
 }
 
-/** The routes of a plan that was made after operations, with what was said of those that failed. */
+/** The routes of a plan that was made after operations, with the errors of the failed ones. */
 export function markFailures(
   after: RoutePlan,
   outcomes: readonly OperationOutcome[],
@@ -83,7 +82,7 @@ export function markFailures(
   });
 }
 
-/** Says what failed and is still to be done; undefined when nothing did. */
+/** Describes the failures that still matter; undefined for none. */
 export function describeFailures(
   after: RoutePlan,
   outcomes: readonly OperationOutcome[],
@@ -96,7 +95,7 @@ export function describeFailures(
   if (first?.error === undefined) return undefined;
   const more = failed.length - 1;
   return describe(first.operation, first.error) +
-    (more > 0 ? `; so it is with ${more} more` : "") +
+    (more > 0 ? `; ${more} more failed` : "") +
     (first.error.includes("Operation not permitted")
       ? '; run the agent with CAP_NET_ADMIN, or with "--routes plan" or "--routes off"'
       : "");

@@ -51,7 +51,7 @@ export function routeReport(
 ): PathFacts["report"] {
   return createReport({
     mode: "apply",
-    lookedAtMs: NOW_MS,
+    readAtMs: NOW_MS,
     routes,
     operations: [],
     repaired: { count: 0, byCause: {}, lastAtMs: undefined },

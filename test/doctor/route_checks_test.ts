@@ -193,7 +193,7 @@ Deno.test("checkRoutes() tells the routes that are not there", async (t) => {
     ],
     [
       "not known yet",
-      routeReport([], { lookedAtMs: undefined }),
+      routeReport([], { readAtMs: undefined }),
       [/^warning route: which routes this host should have is not known yet; /],
     ],
     [
@@ -209,7 +209,7 @@ Deno.test("checkRoutes() tells the routes that are not there", async (t) => {
     [
       "an error that a route tells",
       routeReport([status({ kind: "failed", error })], {
-        error: `${error}; so it is with 1 more`,
+        error: `${error}; 1 more failed`,
       }),
       [/^failed route: 172.16.4.0\/22 of node "b": Cannot add .*as root/],
     ],

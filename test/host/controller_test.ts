@@ -50,7 +50,7 @@ Deno.test("HostController tells what is true of a host to which something happen
   const reports: HostFacts[] = [];
   let prefixes = [seenOn("eth0", "192.0.2.0/24")];
   const store = await openDenoKv({ path: ":memory:" });
-  const keeper = new HostController({
+  const controller = new HostController({
     store,
     node: "node1",
     member: listeningHome(reports),
@@ -77,13 +77,13 @@ Deno.test("HostController tells what is true of a host to which something happen
     reports.map(({ localPrefixes }) =>
       localPrefixes.map(({ prefix }) => formatPrefix(prefix)).join(" ")
     );
-  await keeper.report([]);
-  keeper.start();
+  await controller.report([]);
+  controller.start();
   try {
     prefixes = [...prefixes, seenOn("docker0", "172.17.0.0/16")];
     await waitFor("a second report", () => reports.length > 1);
   } finally {
-    await keeper.stop();
+    await controller.stop();
     await store.close();
   }
   assert.deepEqual(told(), ["192.0.2.0/24", "192.0.2.0/24 172.17.0.0/16"]);
@@ -107,7 +107,7 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
     link: { state: "joined" },
     report: () => Promise.resolve(),
   } as unknown as Member;
-  const keeper = new HostController({
+  const controller = new HostController({
     store,
     node: "node1",
     member,
@@ -130,9 +130,9 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
   });
   const show = () => ip.log.filter((line) => line === "address show").length;
   const work = () => [show(), network.reads, prefixReads];
-  keeper.start();
+  controller.start();
   try {
-    keeper.update();
+    controller.update();
     // The first events: the monitor listens.
     await delay(2_000);
     const before = work();
@@ -144,8 +144,8 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
       removedNodes: [],
       removedRoutes: [],
     });
-    keeper.update();
-    await waitFor("the route", () => keeper.routes.counts.installed === 1);
+    controller.update();
+    await waitFor("the route", () => controller.routes.counts.installed === 1);
     await delay(1_500);
     // Read, change, read back: and nothing else.
     assert.deepEqual(work(), [before[0]! + 2, before[1], before[2]]);
@@ -157,14 +157,14 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
     await type(ip, "route del 172.16.4.0/22 proto 83");
     await waitFor(
       "the repair",
-      () => keeper.routes.repaired.byCause.missing === 1,
+      () => controller.routes.repaired.byCause.missing === 1,
     );
     assert.equal(network.reads, before[1]);
 
     await type(ip, "link set up0 down");
     await waitFor("a check", () => network.reads > before[1]!);
   } finally {
-    await keeper.stop();
+    await controller.stop();
     await store.close();
   }
 });

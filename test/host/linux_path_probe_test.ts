@@ -63,13 +63,13 @@ Deno.test("LinuxPathProbe says what failed", async (t) => {
       "what is no JSON",
       { stdout: "172.16.4.1 dev eth0" },
       (probe) => probe.lookUp(address),
-      /^Cannot read .*: "ip -json -N route get 172.16.4.1" printed what cannot be read$/,
+      /^Cannot read .*: "ip -json -N route get 172.16.4.1" printed an unknown form$/,
     ],
     [
       "neighbours that are none",
       { stdout: '[{"dst":"nobody"}]' },
       (probe) => probe.neighbours(parsePrefix("172.16.0.0/22"), "br0"),
-      /^Cannot read .* printed what cannot be read$/,
+      /^Cannot read .* printed an unknown form$/,
     ],
     [
       "a ping that may not send",

@@ -19,7 +19,7 @@ const PROCESS = {
 };
 const ROUTES = createReport({
   mode: "apply",
-  lookedAtMs: 7_000,
+  readAtMs: 7_000,
   routes: [],
   operations: [],
   repaired: { count: 3, byCause: { "next hop back": 3 }, lastAtMs: 1 },

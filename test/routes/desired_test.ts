@@ -49,6 +49,12 @@ const CASES: readonly [
 ][] = [
   ["wants nothing of its own", [A], [], []],
   [
+    "wants nothing of its own that it does not hold yet",
+    [["a", "172.16.0.0/22 172.16.12.0/22", "198.18.0.1"]],
+    [],
+    [],
+  ],
+  [
     "wants the subnets of others in order of address",
     [
       A,

@@ -77,7 +77,7 @@ Deno.test("RouteReconciler in mode off does not even look", async () => {
     kind: "unknown",
     why: "routes are off on this host",
   });
-  assert.equal(report.lookedAtMs, undefined);
+  assert.equal(report.readAtMs, undefined);
 });
 
 Deno.test("RouteReconciler does nothing before it knows what is desired", async () => {
@@ -112,7 +112,7 @@ Deno.test("RouteReconciler says what the agent may not do, and goes on when it m
   assert.equal(
     report.error,
     "Cannot add 172.16.4.0/22 via 198.18.0.2 dev up0: RTNETLINK answers: Operation not permitted" +
-      '; so it is with 2 more; run the agent with CAP_NET_ADMIN, or with "--routes plan" or "--routes off"',
+      '; 2 more failed; run the agent with CAP_NET_ADMIN, or with "--routes plan" or "--routes off"',
   );
   assert.deepEqual(report.routes[1]?.state, {
     kind: "failed",

@@ -86,12 +86,12 @@ export function routeCountsMessage(
 export function hostRoutesMessage(
   report: RouteReport,
 ): MessageInitShape<typeof ListHostRoutesResponseSchema> {
-  const { mode, routes, operations, lookedAtMs, error } = report;
+  const { mode, routes, operations, readAtMs, error } = report;
   return {
     mode: MODES[mode],
     routes: routes.map(hostRouteMessage),
     commands: operations.flatMap(formatCommands),
-    ...lookedAtMs !== undefined && { lookedAt: timestampFromMs(lookedAtMs) },
+    ...readAtMs !== undefined && { lookedAt: timestampFromMs(readAtMs) },
     error: error ?? "",
   };
 }

@@ -49,9 +49,9 @@ export interface ProcessInfo {
 
 /** The native service of what an agent tells about itself and its host. */
 export function createAgent(
-  { agent, keeper, doctor, process }: {
+  { agent, controller, doctor, process }: {
     readonly agent: Agent;
-    readonly keeper: HostController;
+    readonly controller: HostController;
     readonly doctor: Doctor;
     readonly process: ProcessInfo;
   },
@@ -74,10 +74,10 @@ export function createAgent(
         listeners: [...process.listeners()],
         warnings: [
           ...process.warnings(),
-          ...keeper.warnings,
+          ...controller.warnings,
           ...restoreGraceWarning(agent),
         ],
-        notes: [...keeper.notes],
+        notes: [...controller.notes],
         queued: status.queued,
         leaked: status.leaked,
         registry: linkMessage(status.link, status.revision),
@@ -86,15 +86,15 @@ export function createAgent(
           unreachable: peers.unreachable,
           noAgent: peers["no agent"],
         },
-        hostRoutes: routeCountsMessage(keeper.routes),
-        advertised: keeper.advertised.map(formatAddress),
+        hostRoutes: routeCountsMessage(controller.routes),
+        advertised: controller.advertised.map(formatAddress),
         now: timestampFromMs(process.now()),
         ...securityMessage(process.security()),
       };
     },
 
     async listHostRoutes() {
-      return hostRoutesMessage(await keeper.reconcileRoutes());
+      return hostRoutesMessage(await controller.reconcileRoutes());
     },
 
     async examine(request) {

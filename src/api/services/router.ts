@@ -36,7 +36,7 @@ import { createStellarNetwork } from "./stellar_network.ts";
 /** What an agent's services work with. */
 export interface RoutesOptions {
   readonly agent: Agent;
-  readonly keeper: HostController;
+  readonly controller: HostController;
   readonly doctor: Doctor;
   readonly peers: Peers;
   readonly process: ProcessInfo;
@@ -72,13 +72,13 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
 export function createRoutes(
   options: RoutesOptions,
 ): (router: ConnectRouter) => void {
-  const { agent, keeper, peers, audit, process } = options;
+  const { agent, controller, peers, audit, process } = options;
   const { node } = agent;
   return (bare) => {
     const router = authorizing(bare, { node, audit, now: process.now });
     router.service(
       Network,
-      forwarding(Network, createStellarNetwork(agent, keeper), {
+      forwarding(Network, createStellarNetwork(agent, controller), {
         node,
         to: (call) => stellarPlace(call, options),
       }),

@@ -29,7 +29,7 @@ const MAX_LISTED_SLICES = 65_536n;
  */
 export function createStellarNetwork(
   agent: Agent,
-  keeper: HostController,
+  controller: HostController,
 ): ServiceImpl<typeof Network> {
   /** Where this agent does not host it, such calls are sent on. */
   const host = () => agent.requireHost();
@@ -116,7 +116,7 @@ export function createStellarNetwork(
     },
 
     async configure({ subnet }) {
-      await keeper.configure(
+      await controller.configure(
         parseField("subnet.cidr", subnet?.cidr ?? "", parsePrefix),
         formatAddress(
           parseField("subnet.gateway", subnet?.gateway ?? "", parseAddress),

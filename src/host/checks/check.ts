@@ -6,23 +6,23 @@ import {
   planHost,
 } from "../plan/host_plan.ts";
 
-/** What was looked at, what was found, and what to do about it. */
+/** The result of a check: a finding, its meaning, and its fix. */
 export interface Check {
-  /** Short, such as "forwarding". Several checks may bear one name. */
+  /** Short, such as "forwarding". Several checks may have one name. */
   readonly name: string;
-  /** `warning`: it works, or is not needed now. `failed`: something does not work. */
+  /** `warning`: it works, or is not needed now. `failed`: it does not work. */
   readonly status: "ok" | "warning" | "failed";
   /** What is true now. */
   readonly found: string;
-  /** What follows from it for containers. Empty when all is well. */
+  /** The consequence for containers. Empty when the check passed. */
   readonly means: string;
-  /** The command or the step that mends it. Empty when all is well. */
+  /** The command or the step that fixes it. Empty when the check passed. */
   readonly mend: string;
-  /** Whether an operator should know of it although all is well. */
+  /** Whether an operator should know of it although it is no fault. */
   readonly isNotable?: boolean;
 }
 
-/** A check that found all as it should be. */
+/** A check that passed. */
 export function passed(name: string, found: string): Check {
   return { name, status: "ok", found, means: "", mend: "" };
 }
@@ -34,7 +34,7 @@ export function formatCheck({ name, found, means, mend }: Check): string {
   return [`${name}: ${found}`, ...rest].join("; ");
 }
 
-/** What gives the agent the privileges that it lacks. */
+/** The fix for missing privileges. */
 export const AS_ROOT =
   "run the agent as root, or with AmbientCapabilities=CAP_NET_ADMIN in its systemd unit";
 
@@ -60,7 +60,7 @@ export function checkOf(operation: HostOperation): string {
   }
 }
 
-/** The commands of a plan that belong to a check, as a line for a shell; empty for none. */
+/** The commands of the plan that fix a check, as one line for a shell; empty for none. */
 export function mendOf(
   name: string,
   desired: HostDesired,

@@ -8,9 +8,9 @@ import {
 } from "./packet_chain.ts";
 
 /**
- * The program through which the rules of a table are read and changed. Tables
- * that iptables made are changed through it: it refuses to list a table that
- * holds what it would not have written itself.
+ * The program that reads and changes the rules of a table. A table of iptables
+ * is changed with iptables, which refuses to list a table with rules that it
+ * could not have written itself.
  */
 export type FilterTool =
   | "nft"
@@ -19,7 +19,7 @@ export type FilterTool =
   | "iptables-legacy"
   | "ip6tables-legacy";
 
-/** A chain that decides which packets this host forwards. There may be several; each can drop. */
+/** A chain that decides which packets this host forwards. Of several, each can drop. */
 export interface ForwardFilter {
   readonly tool: FilterTool;
   /** `inet` filters both families. */
@@ -31,20 +31,20 @@ export interface ForwardFilter {
   readonly chains: ReadonlyMap<string, PacketChain>;
 }
 
-/** Packets that are to be forwarded. */
+/** A rule that accepts packets to be forwarded. */
 export interface AcceptRule {
   readonly family: Family;
   readonly from?: Prefix;
   readonly to?: Prefix;
-  /** `reply`: only packets of connections that were accepted the other way. */
-  readonly way: "in" | "out" | "reply";
+  /** `reply`: only packets of connections that were accepted in the other direction. */
+  readonly direction: "in" | "out" | "reply";
 }
 
-/** What decides which packets are to be forwarded. */
+/** Options of {@linkcode acceptRules}. */
 export interface AcceptOptions {
   readonly subnets: readonly Prefix[];
   readonly networks: readonly Prefix[];
-  /** Whether containers reach what is outside of the cluster's networks, too. */
+  /** Whether containers may also reach addresses outside the cluster's networks. */
   readonly masquerade: boolean;
 }
 
@@ -54,10 +54,10 @@ export type ForwardChange =
     readonly kind: "add_rule";
     readonly filter: ForwardFilter;
     readonly rule: AcceptRule;
-    /** The rule that it comes before; undefined puts it at the end. */
+    /** The existing rule that it is inserted before; undefined for the end. */
     readonly before?: {
       readonly rule: ChainRule;
-      /** Its place, from 1, when the change is carried out in its turn. */
+      /** Its position, from 1, at the time of the change. */
       readonly place: number;
     };
   }
@@ -68,9 +68,9 @@ export type ForwardChange =
   };
 
 /**
- * The packets of this node's subnets that are to be forwarded: to and from the
- * cluster's networks. With `masquerade` to everywhere, and what is answered;
- * never what others begin from outside.
+ * The rules for packets of this node's subnets: to and from the cluster's
+ * networks; with `masquerade` to everywhere, with the replies, but never
+ * connections from outside.
  */
 export function acceptRules(options: AcceptOptions): AcceptRule[] {
   const { subnets, networks, masquerade } = options;
@@ -81,19 +81,24 @@ export function acceptRules(options: AcceptOptions): AcceptRule[] {
       family,
       from,
       to: subnet,
-      way: "in" as const,
+      direction: "in" as const,
     }));
     const outward = masquerade
       ? [
-        { family, from: subnet, way: "out" as const },
-        { family, to: subnet, way: "reply" as const },
+        { family, from: subnet, direction: "out" as const },
+        { family, to: subnet, direction: "reply" as const },
       ]
-      : near.map((to) => ({ family, from: subnet, to, way: "out" as const }));
+      : near.map((to) => ({
+        family,
+        from: subnet,
+        to,
+        direction: "out" as const,
+      }));
     return [...inward, ...outward];
   });
 }
 
-/** Why a filter drops what no rule with conditions takes; undefined when it does not. */
+/** Why a filter drops packets that match no condition; undefined when it does not. */
 export function dropReason(filter: ForwardFilter): string | undefined {
   const at = dropIndex(filter.chain, filter.chains);
   if (at === undefined) return undefined;
@@ -104,9 +109,10 @@ export function dropReason(filter: ForwardFilter): string | undefined {
 }
 
 /**
- * The changes after which a filter forwards what is wanted. The agent's rules
- * come last before what drops the rest, so that what an operator refuses by a
- * rule of his own stays refused. Where nothing is dropped they go.
+ * The changes that make a filter accept the wanted packets. The agent's rules
+ * are the last ones before the rule or policy that drops the rest, so that an
+ * operator's own refusals stay in force. Where nothing is dropped, they are
+ * removed.
  */
 export function planForward(
   filter: ForwardFilter,
@@ -150,8 +156,8 @@ export function planForward(
 
 /** A rule without its comment, as its tool prints it. */
 export function formatAcceptRule(tool: FilterTool, rule: AcceptRule): string {
-  const { family, from, to, way } = rule;
-  const isReply = way === "reply";
+  const { family, from, to, direction } = rule;
+  const isReply = direction === "reply";
   if (tool === "nft") {
     const ip = family === 4 ? "ip" : "ip6";
     return [

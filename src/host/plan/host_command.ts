@@ -18,10 +18,10 @@ export interface HostCommand {
   readonly stdin?: string;
 }
 
-/** How long iptables waits for another one to be done, in seconds. */
+/** How long iptables waits for another iptables to end, in seconds. */
 const LOCK_WAIT_S = "5";
 
-/** The command that carries an operation out. */
+/** The command that carries out an operation. */
 export function hostCommand(operation: HostOperation): HostCommand {
   switch (operation.kind) {
     case "create_bridge": {
@@ -39,8 +39,8 @@ export function hostCommand(operation: HostOperation): HostCommand {
     }
     case "add_address": {
       const { name, address } = operation;
-      // A bridge without containers has no carrier, so that no duplicate
-      // address would ever be detected, and the address not used till then.
+      // A bridge without containers has no carrier. Duplicate address detection
+      // would not end, and the address not be used.
       const flags = address.address.family === 6 ? ["nodad"] : [];
       return ip("address", "add", cidr(address), "dev", name, ...flags);
     }
@@ -124,7 +124,7 @@ function iptablesCommand(change: ForwardChange): HostCommand {
     return { program: tool, args: [...args, "-D", chain.name, ...spec] };
   }
   const words = formatAcceptRule(tool, change.rule).split(" ");
-  // The comment stands where iptables prints it: last of the conditions.
+  // iptables prints the comment as the last of the conditions.
   const rule = [
     ...words.slice(0, -2),
     ...["-m", "comment", "--comment", commentOf(change.rule)],
@@ -137,11 +137,11 @@ function iptablesCommand(change: ForwardChange): HostCommand {
 }
 
 /**
- * ip6tables-nft deletes the first rule that is like the one to delete but for
- * the lengths of prefixes, so the rules must differ in something else, too.
+ * ip6tables-nft ignores the lengths of prefixes when it looks for the rule to
+ * delete, so the rules must differ in something else, too.
  */
-function commentOf({ way }: AcceptRule): string {
-  return `${RULE_COMMENT} ${way}`;
+function commentOf({ direction }: AcceptRule): string {
+  return `${RULE_COMMENT} ${direction}`;
 }
 
 function cidr({ address, prefix }: InterfaceAddress): string {

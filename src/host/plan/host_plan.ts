@@ -12,30 +12,30 @@ import { masqueradeRules, masqueradeState } from "./nft_plan.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type HostInterfaces, uplinksOf } from "../../routes/plan/uplink.ts";
 
-/** How this host is to be, apart from its routes. Nothing in it: as a host that never had an agent. */
+/** The desired state of this host, apart from its routes. Empty: a host without an agent. */
 export interface HostDesired {
-  /** The bridge that is made and addressed; undefined leaves that to others. */
+  /** The bridge that the agent creates and addresses; undefined for none. */
   readonly bridge?: {
     readonly name: string;
-    /** Undefined leaves it as the kernel has it. */
+    /** Undefined keeps the kernel's choice. */
     readonly mtuBytes?: number;
   };
   /** The subnets of this node. Empty: it forwards nothing. */
   readonly subnets: readonly Prefix[];
   /** The cluster's networks. */
   readonly networks: readonly Prefix[];
-  /** Whether traffic that leaves the cluster's networks gets the host's address. */
+  /** Whether the host's address replaces the source of traffic that leaves the cluster's networks. */
   readonly masquerade: boolean;
 }
 
-/** How this host is. What is undefined cannot be read; `problems` say why. */
+/** The state of this host. Undefined parts cannot be read; `problems` say why. */
 export interface HostState {
-  /** Whether the programs that are run may change the network (CAP_NET_ADMIN, capabilities(7)). */
+  /** Whether the agent's programs may change the network (CAP_NET_ADMIN, capabilities(7)). */
   readonly isNetAdmin: boolean;
   readonly interfaces: HostInterfaces | undefined;
-  /** Values by path below /proc/sys, such as `net/ipv4/ip_forward`. What cannot be read is missing. */
+  /** Values by path below /proc/sys, such as `net/ipv4/ip_forward`. A value that cannot be read is missing. */
   readonly sysctls: ReadonlyMap<string, string>;
-  /** The agent's table of nftables, or none. */
+  /** The agent's own table of nftables; empty for none. */
   readonly tables: readonly NftTable[] | undefined;
   readonly filters: readonly ForwardFilter[] | undefined;
   readonly problems: readonly HostProblem[];
@@ -43,7 +43,7 @@ export interface HostState {
 
 /** Why a part of the host cannot be read. */
 export interface HostProblem {
-  /** The program that was used. */
+  /** The program that failed. */
   readonly tool: string;
   readonly message: string;
 }
@@ -76,7 +76,7 @@ export type HostOperation =
   | { readonly kind: "delete_table" }
   | ForwardChange;
 
-/** Where forwarding is switched, by family. */
+/** The setting for forwarding, by family. */
 export const FORWARDING = {
   4: "net/ipv4/ip_forward",
   6: "net/ipv6/conf/all/forwarding",
@@ -85,23 +85,23 @@ export const FORWARDING = {
 const BRIDGE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/;
 
 /**
- * Checks the name of a bridge to be made.
+ * Checks the name of a bridge.
  *
- * @throws {RangeError} when the kernel, `ip` or nft could take it for something else
+ * @throws {RangeError} when the kernel, `ip` or nft could misread it
  */
 export function parseBridgeName(text: string): string {
-  // These two stand for all interfaces below /proc/sys/net.
+  // These two mean all interfaces below /proc/sys/net.
   if (BRIDGE_NAME.test(text) && text !== "all" && text !== "default") {
     return text;
   }
   throw new RangeError(
     `${
       quote(text)
-    } is not a name for a bridge: write 1 to 15 letters, digits, dots, hyphens and underscores, a letter or digit first, and not "all" or "default"`,
+    } is not a name for a bridge: use 1 to 15 letters, digits, dots, hyphens and underscores, a letter or digit first, and not "all" or "default"`,
   );
 }
 
-/** The addresses that the bridge is to have: the gateway of each subnet, on the subnet's prefix. */
+/** The addresses of the bridge: the gateway of each subnet, with the subnet's prefix. */
 export function gatewayAddresses(
   subnets: readonly Prefix[],
 ): InterfaceAddress[] {
@@ -117,7 +117,7 @@ export function interfaceSysctl(
   return `net/${family}/conf/${name}/${setting}`;
 }
 
-/** The settings that plans and checks look at, as paths below /proc/sys. */
+/** The settings that plans and checks read, as paths below /proc/sys. */
 export function relevantSysctls(
   interfaces: HostInterfaces,
   bridge: string | undefined,
@@ -133,11 +133,11 @@ export function relevantSysctls(
 }
 
 /**
- * The changes that make this host as it is to be, in their order. What cannot
- * be read is left alone; what is not the agent's is never changed or removed.
+ * The changes that bring this host into its desired state, in their order. The
+ * plan leaves alone all that cannot be read, and all that is not the agent's.
  *
- * @param former addresses that the agent itself gave the bridge, of subnets
- * that the node has lost
+ * @param former gateways of subnets that the node has lost, which the agent
+ * itself put on the bridge
  */
 export function planHost(
   desired: HostDesired,
@@ -167,7 +167,7 @@ function planBridge(
   const wanted = gatewayAddresses(subnets);
   if (!link) {
     const [first] = wanted;
-    // Before it has a subnet, the node has no containers.
+    // A node without a subnet has no containers.
     if (!first) return [];
     const macAddress = macAddressOf(first.address);
     operations.push({ kind: "create_bridge", name, macAddress });
@@ -177,7 +177,7 @@ function planBridge(
   }
   if (!link?.isUp) operations.push({ kind: "set_up", name });
   for (const address of wanted) {
-    // On another interface it would lead the subnet's traffic two ways.
+    // On two interfaces the subnet's traffic would be split.
     if (linksHolding(interfaces.links, address.address).length > 0) continue;
     operations.push({ kind: "add_address", name, address });
   }
@@ -201,9 +201,8 @@ function planForwarding(
     operations.push({ kind: "set_sysctl", path: FORWARDING[4], value: "1" });
   }
   if (!isOff(6)) return operations;
-  // A router does not listen to router advertisements, and the kernel drops the
-  // default route that came with one, unless accept_ra is 2 (ip-sysctl of the
-  // kernel's documentation).
+  // A router ignores router advertisements, and the kernel drops the default
+  // route that came with one, unless accept_ra is 2 (the kernel's ip-sysctl).
   const uplinks = interfaces ? uplinkDevices(interfaces) : [];
   for (const name of uplinks) {
     const path = interfaceSysctl("accept_ra", name);
@@ -238,7 +237,7 @@ export function desiredMasquerade(desired: HostDesired): string[] {
   );
 }
 
-/** The interface with the address of a subnet's gateway, or undefined. */
+/** The interface that has the gateway of a subnet; undefined for none. */
 export function linkOfGateway(
   links: readonly HostLink[],
   subnet: Prefix,
@@ -246,16 +245,16 @@ export function linkOfGateway(
   return linksHolding(links, gatewayOf(subnet))[0];
 }
 
-/** Whether two interfaces' addresses are the same, with the same prefix. */
+/** Whether addresses and prefix lengths are equal. */
 export function isSame(a: InterfaceAddress, b: InterfaceAddress): boolean {
   return compareAddresses(a.address, b.address) === 0 &&
     a.prefix.length === b.prefix.length;
 }
 
 /**
- * A hardware address of one's own choice (its second bit is set). Without one,
- * a bridge takes its ports' in turn, and containers lose their gateway each
- * time; and one that is made again after a mishap has to have the former one.
+ * A locally administered hardware address. A bridge without one takes that of
+ * its ports in turn, and containers lose their gateway each time. A bridge that
+ * is made again needs the same address.
  */
 function macAddressOf({ family, value }: Address): string {
   const bits = family === 4 ? value : (value >> 64n) & 0xffffffffn;

@@ -1,9 +1,6 @@
 import type { ChainRule, PacketChain, Verdict } from "./packet_chain.ts";
 
-/**
- * The chains in the output of `iptables -S` (iptables(8)), in the table that
- * was asked for. The built-in chains have a base.
- */
+/** The chains in the output of `iptables -S` (iptables(8)). Built-in chains have a base. */
 export function parseIptablesRules(text: string): PacketChain[] {
   const chains = new Map<string, { policy?: string; rules: ChainRule[] }>();
   for (const line of text.split("\n")) {
@@ -30,12 +27,11 @@ export function parseIptablesRules(text: string): PacketChain[] {
 }
 
 /**
- * The chains of a table that iptables-nft keeps, read through both programs:
- * the verdicts as nft sees them (iptables prints a rule with conditions that it
- * does not know as one without any), all else as iptables does (nft does not
- * print its comments).
+ * The chains of a table of iptables-nft, read with both programs: the verdicts
+ * as nft prints them (iptables prints a rule with unknown conditions as one
+ * without any), all else as iptables prints it (nft omits its comments).
  *
- * @returns undefined when they do not see the same rules
+ * @returns undefined when the two print different rules
  */
 export function mergeRules(
   byNft: readonly PacketChain[],
@@ -55,8 +51,8 @@ export function mergeRules(
 }
 
 /**
- * Splits a line as iptables prints it: spaces part words, quotes keep them
- * together. A quote that is not closed goes on to the end.
+ * Splits a line of iptables into words, which may be quoted. A quote that is not
+ * closed continues to the end.
  */
 export function splitWords(line: string): string[] {
   return [...line.matchAll(/"((?:[^"\\]|\\[^])*)"?|[^\s"]+/g)].map((match) =>
@@ -64,7 +60,7 @@ export function splitWords(line: string): string[] {
   );
 }
 
-/** Puts words together again, as iptables and a shell understand them. */
+/** Joins words with the quotes that iptables and a shell need. */
 export function joinWords(words: readonly string[]): string {
   return words.map((word) =>
     /^[\w.,:/@%+=!-]+$/.test(word)
@@ -112,7 +108,7 @@ function verdictOf(words: readonly string[]): Verdict | undefined {
       return { kind: "drop" };
     case "RETURN":
       return { kind: "return" };
-    // A target of the kernel's own is no chain: fateOf() finds none of its name.
+    // A built-in target is no chain: fateOf() finds none of that name.
     default:
       return { kind: "jump", target };
   }

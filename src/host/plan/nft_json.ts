@@ -144,14 +144,14 @@ function toRule({ handle, comment, expr = [] }: JsonRule): ChainRule {
   };
 }
 
-/** What takes no part in a decision. iptables keeps its comments in a match of its own. */
+/** Whether an expression has no effect. iptables keeps comments in a match of their own. */
 function isCounterOrComment(part: Expression): boolean {
   if ("counter" in part) return true;
   const xt = part["xt"] as { type?: string; name?: string } | undefined;
   return xt?.type === "match" && xt.name === "comment";
 }
 
-/** What an expression does with a packet, or undefined when it only looks at it. */
+/** What an expression does with a packet; undefined for a condition. */
 function actionOf(part: Expression): ChainRule["action"] {
   if ("accept" in part) return { kind: "accept" };
   if ("return" in part) return { kind: "return" };
@@ -169,7 +169,7 @@ function actionOf(part: Expression): ChainRule["action"] {
   return undefined;
 }
 
-/** A condition on an address, or undefined when it is on something else, or on a set of them. */
+/** A condition on an address or prefix; undefined for all others. */
 function toCondition(part: Expression): AddressCondition | undefined {
   const { op, left, right } = (part["match"] ?? {}) as Partial<JsonMatch>;
   const { protocol = "", field } = left?.payload ?? {};
@@ -187,7 +187,7 @@ function toCondition(part: Expression): AddressCondition | undefined {
   }
 }
 
-/** Writes an expression as nft's rules do; what the agent never uses stays JSON. */
+/** Formats an expression as nft does; kinds that the agent never uses stay JSON. */
 function formatExpression(part: Expression): string {
   const [kind, value] = Object.entries(part)[0] ?? ["", null];
   switch (kind) {
@@ -232,7 +232,7 @@ function formatMatch({ op, left, right }: JsonMatch): string {
 }
 
 function formatValue(value: unknown): string {
-  // nft orders the flags of a list by their bits, or in a version of its own.
+  // The order of flags in a list depends on nft's version.
   if (Array.isArray(value)) return value.map(formatValue).sort().join(",");
   if (isObject(value) && isObject(value.prefix)) {
     return `${value.prefix.addr}/${value.prefix.len}`;

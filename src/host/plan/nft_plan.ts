@@ -10,23 +10,22 @@ const BASE = "type nat hook postrouting priority srcnat; policy accept;";
 const SRCNAT_PRIORITY = 100;
 const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
-/** What decides which traffic is masqueraded. */
+/** Options of {@linkcode masqueradeRules}. */
 export interface MasqueradeOptions {
-  /** The subnets of this node: their traffic alone is looked at. */
+  /** The subnets of this node: only their traffic is masqueraded. */
   readonly subnets: readonly Prefix[];
-  /** The cluster's networks: traffic to them keeps its source. */
+  /** The cluster's networks; traffic to them keeps its source. */
   readonly networks: readonly Prefix[];
-  /** Name of this host's bridge, to which traffic keeps its source. */
+  /** Name of this host's bridge; traffic to it keeps its source. */
   readonly bridge?: string;
 }
 
-/** What is known of the agent's table. `foreign`: it has rules, and none is the agent's. */
+/** The state of the agent's table. `foreign`: it has rules, and none is the agent's. */
 export type MasqueradeState = "absent" | "in place" | "drifted" | "foreign";
 
 /**
- * The rules, in their order and as nft prints them, that give traffic of this
- * node's subnets the host's address where it leaves the cluster's networks.
- * Empty: nothing is masqueraded.
+ * The rules, in order and as nft prints them, that masquerade traffic of this
+ * node's subnets when it leaves the cluster's networks. Empty: no masquerading.
  */
 export function masqueradeRules(options: MasqueradeOptions): string[] {
   const { subnets, networks, bridge } = options;
@@ -39,7 +38,7 @@ export function masqueradeRules(options: MasqueradeOptions): string[] {
           `${from} ${ip} daddr ${formatPrefix(network)} return`
         ),
       `${from} ${ip} daddr ${MULTICAST[subnet.family]} return`,
-      // Connections that start at once would now and then be given one port.
+      // Otherwise connections that start at once sometimes get the same port.
       `${from} masquerade fully-random`,
     ];
   });
@@ -49,15 +48,15 @@ export function masqueradeRules(options: MasqueradeOptions): string[] {
 }
 
 /**
- * The script that puts the table in place of what it is, in one transaction:
- * lines for `nft -f -`, or as a line of its own for `nft` itself.
+ * The script that replaces the table in one transaction: lines for `nft -f -`,
+ * or one line for `nft` itself.
  */
 export function formatTableScript(
   rules: readonly string[],
   separator: "\n" | " ",
 ): string {
   return [
-    // Deleting what is not there would fail; adding what is there does not.
+    // Deleting a missing table would fail; adding an existing one does not.
     `add table ${NFT_TABLE};`,
     `delete table ${NFT_TABLE};`,
     `table ${NFT_TABLE} {`,

@@ -1,6 +1,6 @@
 import type { Prefix } from "../../net/prefix.ts";
 
-/** What becomes of every packet that reaches a rule without conditions. */
+/** The verdict of a rule on the packets that match it. */
 export type Verdict =
   | { readonly kind: "accept" }
   | { readonly kind: "drop" }
@@ -10,18 +10,18 @@ export type Verdict =
 
 /** A rule of a packet filter. */
 export interface ChainRule {
-  /** How its tool names it: the handle for nft, the rule itself for iptables. */
+  /** The handle for nft; the rule itself for iptables. */
   readonly id: string;
   /** The rule as its tool prints it, without counters and comment. */
   readonly text: string;
   /** Empty for none. */
   readonly comment: string;
-  /** Undefined when the rule has conditions, or decides nothing. */
+  /** Undefined when the rule has conditions, or no verdict. */
   readonly verdict?: Verdict;
-  /** What it does where its conditions hold; known of what nft lists. */
+  /** What it does with packets that match; known only from nft. */
   readonly action?: Verdict | { readonly kind: "rewrite" };
   readonly conditions?: readonly AddressCondition[];
-  /** Whether it has conditions besides those on addresses. */
+  /** Whether it has conditions on more than addresses. */
   readonly hasOtherConditions?: boolean;
 }
 
@@ -35,12 +35,12 @@ export interface AddressCondition {
 /** A chain of a packet filter. */
 export interface PacketChain {
   readonly name: string;
-  /** Where the kernel calls it; undefined for one that is reached by jumps alone. */
+  /** Undefined for a chain that only jumps reach. */
   readonly base?: BaseChain;
   readonly rules: readonly ChainRule[];
 }
 
-/** How the kernel calls a base chain (nft(8), CHAINS). */
+/** The attributes of a base chain, which the kernel calls (nft(8), CHAINS). */
 export interface BaseChain {
   readonly type: string;
   readonly hook: string;
@@ -48,7 +48,7 @@ export interface BaseChain {
   readonly policy: "accept" | "drop";
 }
 
-/** The comment by which the agent knows its own rules; one may have a word behind it. */
+/** The comment of the agent's own rules; a word may follow it. */
 export const RULE_COMMENT = "stellar-net";
 
 /** Whether a rule is the agent's own. */
@@ -56,11 +56,11 @@ export function isOwn({ comment }: ChainRule): boolean {
   return comment === RULE_COMMENT || comment.startsWith(`${RULE_COMMENT} `);
 }
 
-/** What every packet meets that no rule with conditions takes. */
+/** The fate of a packet that matches no condition. */
 export type Fate = "accept" | "drop" | "return";
 
 /**
- * What a chain does with a packet that no rule with conditions takes.
+ * What a chain does with a packet that matches no condition.
  *
  * @param chains all chains of the table, by name
  */
@@ -70,16 +70,16 @@ export function fateOf(
 ): Fate {
   for (const { verdict } of chain.rules) {
     const fate = verdict && fateOfVerdict(verdict, chains);
-    // A jump comes back where its target decides nothing; the others end here.
+    // A jump returns when its target has no verdict; all else ends here.
     if (fate && !(fate === "return" && verdict?.kind === "jump")) return fate;
   }
   return "return";
 }
 
 /**
- * Index of the rule of a base chain at which all is dropped that no rule with
- * conditions took before: the number of rules when the policy does it,
- * undefined when nothing does.
+ * Index of the rule of a base chain that drops all packets that matched no
+ * condition before: the number of rules if the policy drops them, undefined if
+ * nothing does.
  */
 export function dropIndex(
   chain: PacketChain,
@@ -90,7 +90,7 @@ export function dropIndex(
     const fate = verdict && fateOfVerdict(verdict, chains);
     if (fate === "drop") return index;
     if (fate === "accept") return undefined;
-    // What returns from a base chain, or goes elsewhere in vain, meets the policy.
+    // A packet that returns from a base chain meets the policy.
     if (fate === "return" && verdict?.kind !== "jump") {
       return isDroppedAtEnd ? index : undefined;
     }
@@ -98,7 +98,7 @@ export function dropIndex(
   return isDroppedAtEnd ? chain.rules.length : undefined;
 }
 
-// The kernel refuses tables in which jumps go round in circles.
+// The kernel refuses tables with cycles of jumps.
 function fateOfVerdict(
   verdict: Verdict,
   chains: ReadonlyMap<string, PacketChain>,

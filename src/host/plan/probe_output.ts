@@ -11,16 +11,16 @@ import {
 import { parseKernelRoutes } from "../../routes/plan/ip_json.ts";
 import type { KernelRoute } from "../../routes/plan/kernel_route.ts";
 
-/** Where the kernel sends packets to one address. */
+/** The kernel's route for packets to one address. */
 export type RouteLookup =
   | {
     readonly kind: "way";
-    /** Whether it is an address of this host. */
+    /** Whether the destination is an address of this host. */
     readonly isLocal: boolean;
     readonly device: string;
-    /** Undefined for what is directly connected. */
+    /** Undefined for a directly connected destination. */
     readonly gateway: Address | undefined;
-    /** The route that decides; undefined where that cannot be told. */
+    /** The matching route; undefined on kernels that do not show it. */
     readonly match: RouteMatch | undefined;
   }
   | {
@@ -29,14 +29,14 @@ export type RouteLookup =
     readonly why: string;
   };
 
-/** A route that decides, and its table. */
+/** A matching route and its table. */
 export interface RouteMatch {
   readonly route: KernelRoute;
-  /** Number of the table, which a policy rule names; undefined for the main one (ip-rule(8)). */
+  /** Number of the table that a policy rule names (ip-rule(8)); undefined for the main table. */
   readonly table: string | undefined;
 }
 
-/** What the kernel means by the errors of a lookup (ip-route(8), "unreachable" and others). */
+/** The meaning of the kernel's errors in a lookup (ip-route(8), "unreachable" and others). */
 const REASONS: ReadonlyMap<string, string> = new Map([
   ["Network is unreachable", "no route leads there"],
   [
@@ -52,7 +52,7 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * The way in the output of `ip -N -json route get ADDRESS`, with the route in
+ * Reads the output of `ip -N -json route get ADDRESS`, and the matching route in
  * that of `ip -N -json route get fibmatch ADDRESS` (ip-route(8)).
  *
  * @throws {SyntaxError} when it is not such output
@@ -81,7 +81,7 @@ export function parseRouteLookup(
   };
 }
 
-/** What `ip route get` means when it fails; undefined when it is not about the way. */
+/** Reads the error of `ip route get`; undefined when it is not about the route. */
 export function parseLookupFailure(
   stderr: string,
 ): RouteLookup | undefined {
@@ -106,20 +106,20 @@ function readLookups(text: string): readonly Checked<typeof LOOKUP>[] {
   return readRows(text, { program: "ip", check: LOOKUP });
 }
 
-/** An entry of the kernel's neighbour table: who has an address on a link. */
+/** An entry of the kernel's neighbour table. */
 export interface Neighbour {
   readonly address: Address;
   /** Name of the interface. */
   readonly device: string;
-  /** Its link-layer address; empty while nobody has answered for the address. */
+  /** Its link-layer address; empty while no host has answered. */
   readonly macAddress: string;
-  /** How sure the kernel is, such as `REACHABLE` or `FAILED` (ip-neighbour(8)). */
+  /** States such as `REACHABLE` or `FAILED` (ip-neighbour(8)). */
   readonly states: readonly string[];
 }
 
 /**
- * - `sure`: it answered a short while ago, or needs not be asked
- * - `old`: it answered once
+ * - `sure`: it answered recently, or need not be asked
+ * - `old`: it answered some time ago
  * - `none`: it did not answer
  */
 export type Resolution = "sure" | "old" | "none";
@@ -141,7 +141,7 @@ export function parseNeighbours(text: string, device = ""): Neighbour[] {
     "ip",
     () =>
       neighbours.flatMap(({ dst, dev, lladdr, state }) =>
-        // Some versions of `ip` print an empty object for what they filtered out.
+        // Some versions of `ip` print an empty object for each filtered-out item.
         dst === undefined ? [] : [{
           address: parseAddress(dst),
           device: dev ?? device,
@@ -152,7 +152,7 @@ export function parseNeighbours(text: string, device = ""): Neighbour[] {
   );
 }
 
-/** How far the kernel knows where to send what goes to a neighbour. */
+/** How certain the kernel is of a neighbour's link-layer address. */
 export function resolutionOf({ states }: Neighbour): Resolution {
   if (states.some((state) => SURE.has(state))) return "sure";
   return states.some((state) => NONE.has(state)) ? "none" : "old";
@@ -188,24 +188,23 @@ const NEIGHBOUR = objectOf({
 
 const FORWARDING = objectOf({ mac: isText, ifname: isText, state: isText });
 
-/** What became of an echo request. */
+/** The result of an echo request. */
 export interface PingAnswer {
   readonly isAnswered: boolean;
-  /** The MTU that a router, or this host, said to be the largest; undefined when none did. */
+  /** The MTU that a router or this host reported; undefined for none. */
   readonly mtuBytes: number | undefined;
 }
 
-/** Bytes of an echo request in front of its payload: headers of IP and ICMP (RFC 792, RFC 4443). */
+/** Bytes of the headers of an echo request (RFC 792, RFC 4443). */
 const HEADER_BYTES: Record<Family, number> = { 4: 20 + 8, 6: 40 + 8 };
 
-/** How much payload makes an echo request a packet of a size; 0 where that is too small for one. */
+/** The payload of an echo request of a size, in bytes; 0 for a size that is too small. */
 export function pingPayloadBytes(packetBytes: number, family: Family): number {
   return Math.max(0, packetBytes - HEADER_BYTES[family]);
 }
 
 /**
- * Reads what `ping` of iputils printed on both its outputs; undefined when it
- * did not get as far as to send.
+ * Reads both outputs of `ping` from iputils; undefined when it sent nothing.
  */
 export function parsePing(text: string): PingAnswer | undefined {
   const received = /\b\d{1,10} packets transmitted, (\d{1,10}) received/

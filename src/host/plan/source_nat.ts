@@ -18,18 +18,18 @@ export interface Flow {
   readonly to: Prefix;
 }
 
-/** A rule of others that gives packets another source. */
+/** A rule of others that rewrites the source of packets. */
 export interface SourceRewrite {
   /** The rule with its chain, such as `ip nat POSTROUTING: oifname "eth0" masquerade`. */
   readonly rule: string;
-  /** The network to which the packets go. */
+  /** The destination network of the packets. */
   readonly to: string;
 }
 
 /**
  * The first rule of each table of others that rewrites packets of a flow, or
- * some of them. Where that hangs on what is not known here, such as a mark, a
- * table is given the benefit of the doubt.
+ * some of them. A rule that depends on facts unknown here, such as a mark, is
+ * assumed not to.
  */
 export function findRewrites(
   tables: readonly NftTable[],
@@ -50,14 +50,14 @@ export function findRewrites(
   });
 }
 
-/** Whether a chain is one in which sources are rewritten. */
+/** Whether a chain can rewrite sources. */
 export function isSourceNat({ base }: PacketChain): boolean {
   return base?.type === "nat" && base.hook === "postrouting";
 }
 
 type Outcome = { readonly rule: string } | "end" | "return" | "unknown";
 
-// The kernel refuses tables in which jumps go round in circles.
+// The kernel refuses tables with cycles of jumps.
 function walk(
   chain: PacketChain,
   chains: ReadonlyMap<string, PacketChain>,
@@ -69,7 +69,7 @@ function walk(
     const outcome = outcomeOf(rule, { chain, chains, flow });
     if (typeof outcome !== "string") return outcome;
     if (outcome === "return" && rule.action.kind === "jump") continue;
-    // Where some packets are dealt with, the others go on.
+    // The packets that do not match continue.
     if (applies === "sometimes") continue;
     return applies === "unknown" && outcome === "end" ? "unknown" : outcome;
   }
@@ -101,7 +101,7 @@ function outcomeOf(
   }
 }
 
-/** Whether a rule takes all packets of a flow, some, none, or nobody knows which. */
+/** Whether a rule matches all packets of a flow, some, none, or an unknown part. */
 function appliesTo(
   { conditions = [], hasOtherConditions = false }: ChainRule,
   flow: Flow,

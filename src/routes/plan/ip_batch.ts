@@ -8,13 +8,12 @@ import {
 import type { OwnRoute, RouteOperation } from "./route_plan.ts";
 
 /**
- * Formats an operation as lines for `ip -batch` (ip(8)), to be carried out in
- * order.
+ * Formats an operation as lines for `ip -batch` (ip(8)), in order.
  *
- * Never `replace` or `append`, which change or join whatever is there: `add`
- * fails where a route has the place, and `del` names our protocol, so that the
- * kernel itself keeps us from touching anybody else's. A route with another
- * next hop is added with a spare metric first, so that packets always have one.
+ * Never `replace` or `append`, which change or join any route: `add` fails if
+ * a route has the same place, and `del` names our protocol, so that the kernel
+ * itself protects the routes of others. A route with another next hop is first
+ * added with a spare metric, so that packets always have a route.
  */
 export function formatBatchLines(operation: RouteOperation): string[] {
   switch (operation.kind) {
@@ -34,7 +33,7 @@ export function formatBatchLines(operation: RouteOperation): string[] {
   }
 }
 
-/** Formats an operation as commands that a person can run. */
+/** Formats an operation as commands for a shell. */
 export function formatCommands(operation: RouteOperation): string[] {
   const { family } = operation.route.destination;
   return formatBatchLines(operation).map((line) =>
@@ -42,7 +41,7 @@ export function formatCommands(operation: RouteOperation): string[] {
   );
 }
 
-/** Describes an operation in a line, for people. */
+/** Describes an operation in one line for people. */
 export function describeOperation(operation: RouteOperation): string {
   switch (operation.kind) {
     case "add":
@@ -58,14 +57,15 @@ export function describeOperation(operation: RouteOperation): string {
   }
 }
 
-/** What went wrong in a batch: the lines that failed by number, from 1 on, and what `ip` said. */
+/** The failures of a batch. */
 export interface BatchFailures {
+  /** The errors by line number, from 1 on. */
   readonly lines: ReadonlyMap<number, string>;
-  /** What was said of no line: then `ip` may have left off. Empty for nothing. */
+  /** An error without a line number: `ip` may have stopped. Empty for none. */
   readonly rest: string;
 }
 
-/** Reads what `ip -force -batch -` wrote to standard error. */
+/** Reads the error output of `ip -force -batch -`. */
 export function parseBatchFailures(stderr: string): BatchFailures {
   const lines = new Map<number, string>();
   let said: string[] = [];
@@ -96,9 +96,9 @@ function formatDeletion(route: OwnRoute, metric: string): string {
 }
 
 /**
- * In IPv6 a deletion that names no gateway takes all ways of a multipath, those
- * of others too, whatever type and protocol it names: only with `nexthop` it
- * takes one. In IPv4 a multipath is one route.
+ * In IPv6 a deletion without a gateway deletes all next hops of a multipath,
+ * also those of others, whatever its type and protocol; with `nexthop` it
+ * deletes one. In IPv4 a multipath is one route.
  */
 function formatDeletions(route: KernelRoute): string[] {
   const { destination, type, nextHops, metric, tos } = route;
@@ -107,7 +107,7 @@ function formatDeletions(route: KernelRoute): string[] {
   }${formatPrefix(destination)}`;
   const end = [
     `proto ${route.protocol}`,
-    // In IPv4 no metric means the first route, and 0 comes first.
+    // In IPv4 a deletion without a metric deletes the first route, and 0 comes first.
     ...destination.family === 4 && metric === 0 ? [] : [`metric ${metric}`],
     ...tos === "" ? [] : [`tos ${tos}`],
   ].join(" ");

@@ -6,11 +6,11 @@ import {
 } from "../../net/prefix.ts";
 import { formatProtocol, PROTOCOL_BOOT } from "./protocol.ts";
 
-/** One way that a route leads out of this host. */
+/** A next hop of a route. */
 export interface KernelNextHop {
-  /** Undefined for a destination that is directly connected. */
+  /** Undefined for a directly connected destination. */
   readonly gateway: Address | undefined;
-  /** Name of the interface; empty where the kernel names none. */
+  /** Name of the interface; empty for none. */
   readonly device: string;
   /** `onlink`, `linkdown` (no carrier), `dead` and others (ip-route(8)). */
   readonly flags: readonly string[];
@@ -19,15 +19,15 @@ export interface KernelNextHop {
 /** A route as the kernel has it. */
 export interface KernelRoute {
   readonly destination: Prefix;
-  /** `unicast`, or what becomes of packets instead, such as `blackhole`. */
+  /** `unicast`, or another type such as `blackhole` (ip-route(8)). */
   readonly type: string;
-  /** Who made it; undefined when that is not known. */
+  /** The protocol number; undefined for a name that is not known. */
   readonly protocol: number | undefined;
-  /** The smaller one is used. For IPv4 0 when none was given, for IPv6 1024. */
+  /** The kernel prefers the smallest. The default is 0 for IPv4 and 1024 for IPv6. */
   readonly metric: number;
-  /** Type of service that it is for, such as `0x10`; empty for all packets. */
+  /** The type of service that the route is for, such as `0x10`; empty for all packets. */
   readonly tos: string;
-  /** One, several for multipath, none for a type that leads nowhere. */
+  /** One, several for multipath, none for a type such as `blackhole`. */
   readonly nextHops: readonly KernelNextHop[];
   /** Further attributes as `ip` takes them, such as `src 192.0.2.1`; empty for none. */
   readonly attributes: string;
@@ -36,12 +36,12 @@ export interface KernelRoute {
 /** An interface, as far as routes are concerned. */
 export interface KernelLink {
   readonly name: string;
-  /** Whether it is switched on; a carrier is another matter. */
+  /** Whether it is set up; it may still have no carrier. */
   readonly isUp: boolean;
   readonly addresses: readonly InterfaceAddress[];
 }
 
-/** What the kernel has that bears on routes. */
+/** The kernel's routes, and the interfaces that they depend on. */
 export interface KernelState {
   /** The routes of the main table, in the kernel's order. */
   readonly routes: readonly KernelRoute[];
@@ -98,7 +98,6 @@ export function formatKernelRoute(route: KernelRoute): string {
   ].filter((word) => word !== "").join(" ");
 }
 
-/** Whether two addresses are the same. */
 export function isSameAddress(
   a: Address | undefined,
   b: Address | undefined,

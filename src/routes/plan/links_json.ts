@@ -14,13 +14,13 @@ import {
   readStrictly,
 } from "./tool_json.ts";
 
-/** An address of an interface, with what decides whether others may be told of it. */
+/** An address of an interface, with the attributes that decide whether it may be advertised. */
 export interface LinkAddress extends InterfaceAddress {
   /** Reach of the address (ip-address(8)): `global`, `link`, `host` or `site`. */
   readonly scope: string;
   /**
-   * Whether it may change or go by itself, or is not the main one of its
-   * prefix: temporary, deprecated, tentative or secondary.
+   * Whether it may change or disappear by itself, or is not the main address
+   * of its prefix: temporary, deprecated, tentative or secondary.
    */
   readonly isTransient: boolean;
 }
@@ -28,23 +28,23 @@ export interface LinkAddress extends InterfaceAddress {
 /** An interface of this host. */
 export interface HostLink {
   readonly name: string;
-  /** What it is, such as `bridge` or `veth`; empty for hardware. */
+  /** The kind, such as `bridge` or `veth`; empty for hardware. */
   readonly kind: string;
-  /** Whether it is switched on; a carrier is another matter. */
+  /** Whether it is set up; it may still have no carrier. */
   readonly isUp: boolean;
   readonly mtuBytes: number;
-  /** Name of the bridge, or whatever else, that it is a port of; undefined for none. */
+  /** Name of the bridge or other interface that it is a port of; undefined for none. */
   readonly master?: string;
   readonly addresses: readonly LinkAddress[];
 }
 
-/** A way out of this host: a default route through one interface. */
+/** A default route through one interface. */
 export interface DefaultRoute {
   readonly family: Family;
   readonly device: string;
   /** Empty for a route without a next hop. */
   readonly gateway: string;
-  /** The kernel takes the route with the smallest. */
+  /** The kernel prefers the smallest. */
   readonly metric: number;
 }
 
@@ -58,7 +58,7 @@ export function parseLinks(text: string): HostLink[] {
   const links = readRows(text, { program: "ip", check: LINK });
   return readStrictly("ip", () =>
     links.flatMap((link) =>
-      // Some versions of `ip` print an empty object for what they filtered out.
+      // Some versions of `ip` print an empty object for each filtered-out item.
       link.ifname === undefined ? [] : [{
         name: link.ifname,
         kind: link.linkinfo?.info_kind ?? "",
@@ -71,8 +71,8 @@ export function parseLinks(text: string): HostLink[] {
 }
 
 /**
- * The ways in the output of `ip -json -4 route show default` (or `-6`); a route
- * with several next hops has one for each.
+ * The default routes in the output of `ip -json -4 route show default` (or
+ * `-6`), one for each next hop.
  *
  * @throws {SyntaxError} when it is not such output
  */
@@ -95,8 +95,8 @@ export function parseDefaultRoutes(
 }
 
 /**
- * The values in the output of `grep -Hs "" PATH...`, by path: the lines of a
- * file without surrounding space. What cannot be read is missing.
+ * The lines of files by path, without surrounding space, in the output of
+ * `grep -Hs "" PATH...`. A file that cannot be read is missing.
  */
 export function parseFileLines(text: string): Map<string, string[]> {
   const lines = new Map<string, string[]>();

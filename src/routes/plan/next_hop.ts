@@ -2,36 +2,36 @@ import { type Address, type Family, formatAddress } from "../../net/address.ts";
 import { containsAddress, formatPrefix, prefixOf } from "../../net/prefix.ts";
 import type { KernelRoute, KernelState } from "./kernel_route.ts";
 
-/** Whether this host can send to a next hop, and through which interface. */
+/** Whether this host can send to a next hop, and by which interface. */
 export type NextHopState =
   | {
     readonly kind: "on link";
     readonly device: string;
-    /** Whether the interface sees its other end. */
+    /** Whether the interface has a carrier. */
     readonly hasCarrier: boolean;
   }
   /** It is an address of this host. */
   | { readonly kind: "local"; readonly device: string }
-  /** Its prefix is on an interface that is switched off. */
+  /** Its prefix is on an interface that is down. */
   | { readonly kind: "link down"; readonly device: string }
-  /** It is on no directly connected prefix. */
+  /** It is in no directly connected prefix. */
   | { readonly kind: "off link"; readonly why: string };
 
-/** Looks next hops up as the kernel does, each once. */
+/** Looks up next hops as the kernel does, each once. */
 export class NextHopLookup {
   readonly #state: KernelState;
   readonly #local: Record<Family, Map<bigint, string>> = {
     4: new Map(),
     6: new Map(),
   };
-  /** The directly connected prefixes: by length, the longest first, and value. */
+  /** The directly connected prefixes by length, the longest first, and value. */
   readonly #connected: Record<Family, Map<number, Map<bigint, KernelRoute>>>;
   readonly #known: Record<Family, Map<bigint, NextHopState>> = {
     4: new Map(),
     6: new Map(),
   };
 
-  /** @param ownProtocol routes of this protocol connect nothing: they may go */
+  /** @param ownProtocol routes of this protocol do not count: the agent may remove them */
   constructor(state: KernelState, ownProtocol: number) {
     this.#state = state;
     for (const { name, addresses } of state.links) {
@@ -48,7 +48,7 @@ export class NextHopLookup {
     };
   }
 
-  /** What this host knows of a next hop. */
+  /** The state of a next hop. */
   find(nextHop: Address): NextHopState {
     const known = this.#known[nextHop.family];
     let state = known.get(nextHop.value);
@@ -102,8 +102,8 @@ export class NextHopLookup {
 }
 
 /**
- * Whether a route makes next hops reachable: the kernel wants one without a
- * gateway of its own. A default route connects nothing.
+ * Whether a route connects next hops: the kernel accepts a next hop in the
+ * destination of a route without a gateway, but not in a default route.
  */
 function isConnected(route: KernelRoute): boolean {
   const [way, ...more] = route.nextHops;
@@ -126,7 +126,7 @@ function groupByLength(
     const { length, value } = route.destination;
     let byValue = byLength.get(length);
     if (!byValue) byLength.set(length, byValue = new Map());
-    // Of several the kernel takes the one with the smallest metric.
+    // The kernel prefers the smallest metric.
     if (!byValue.has(value)) byValue.set(value, route);
   }
   return byLength;

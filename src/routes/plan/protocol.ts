@@ -1,9 +1,9 @@
 import { quote } from "../../net/address.ts";
 
 /**
- * Numbers of routing protocols: who made a route (ip-route(8), `rt_protos`).
- * The kernel keeps a number from 0 to 255 with each route and gives 2 a
- * meaning; the rest is agreement.
+ * Numbers of routing protocols (ip-route(8), `rt_protos`). Each route has one,
+ * from 0 to 255, which tells what created it. All but the kernel's own are
+ * conventions.
  */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [1, "redirect"],
@@ -32,15 +32,15 @@ const NUMBERS: ReadonlyMap<string, number> = new Map(
   [...NAMES].map(([number, name]) => [name, number]),
 );
 
-/** What a route has for which `ip` shows no protocol: somebody typed `ip route add`. */
+/** The protocol of a route for which `ip` shows none, such as after `ip route add`. */
 export const PROTOCOL_BOOT = 3;
 
-/** The last of those that are no routing daemon's (ip-route(8)). */
+/** The last number that is not for routing daemons (ip-route(8)). */
 const PROTOCOL_STATIC = 4;
 
 /**
- * Reads a protocol as `ip -json` prints it: a number, or a name where it knows
- * one. Undefined for a name that only this host's `rt_protos` knows.
+ * Reads a protocol as `ip -json` prints it: a number, or a name if `ip` knows
+ * one. Undefined for a name that only this host's `rt_protos` has.
  */
 export function parseProtocol(
   value: string | number | undefined,
@@ -50,7 +50,7 @@ export function parseProtocol(
   return /^\d+$/.test(value) ? Number(value) : NUMBERS.get(value);
 }
 
-/** Formats a protocol for people: by name where it has one. */
+/** Formats a protocol for people: its name, or its number. */
 export function formatProtocol(protocol: number | undefined): string {
   return protocol === undefined
     ? "unknown"
@@ -58,10 +58,10 @@ export function formatProtocol(protocol: number | undefined): string {
 }
 
 /**
- * Parses the protocol that is to mark an agent's own routes.
+ * Parses the protocol number of an agent's own routes.
  *
- * @throws {RangeError} when the kernel gives it a meaning (0 to 4), or another
- * program marks its routes with it
+ * @throws {RangeError} for 0 to 4, which the kernel and `ip` use, and for the
+ * number of another program
  */
 export function parseRouteProtocol(text: string): number {
   const protocol = /^[1-9]\d{0,2}$/.test(text) ? Number(text) : NaN;

@@ -8,39 +8,39 @@ import {
 } from "./kernel_route.ts";
 import { NextHopLookup, type NextHopState } from "./next_hop.ts";
 
-/** A route as the agent installs it: one next hop, the default metric, nothing else. */
+/** A route as the agent installs it: one next hop, the default metric, no further attributes. */
 export interface OwnRoute {
   readonly destination: Prefix;
   readonly gateway: Address;
   readonly device: string;
-  /** The mark by which the agent knows its own routes. */
+  /** The protocol number of the agent's own routes. */
   readonly protocol: number;
 }
 
 /** Why a route of the agent's own is removed. */
 export type RemovalCause =
-  /** Nothing asks for this destination. */
+  /** The destination is not desired. */
   | "not wanted"
-  /** Another one of ours leads there as it should. */
+  /** Another route of ours is right. */
   | "duplicate"
-  /** Somebody else has a route to this destination. */
+  /** A route of others has this destination. */
   | "gives way"
   /** Its next hop cannot be used. */
   | "no next hop";
 
 /**
- * A change of the kernel's routes. Each is carried out so that no route of
- * anybody else can be hit, even one that came since the kernel was read.
+ * A change of the kernel's routes. None can hit a route of others, even one
+ * that was added since the kernel was read.
  */
 export type RouteOperation =
   | { readonly kind: "add"; readonly route: OwnRoute }
-  /** Puts a route in the place of others of ours, without a moment in between. */
+  /** Replaces other routes of ours, without a gap. */
   | {
     readonly kind: "replace";
     readonly route: OwnRoute;
-    /** What has its place: of ours, with the default metric. */
+    /** Our routes in its place: those with the default metric. */
     readonly previous: readonly KernelRoute[];
-    /** A metric that no route to the destination has. */
+    /** A metric that no other route to the destination has. */
     readonly spareMetric: number;
   }
   | {
@@ -49,49 +49,50 @@ export type RouteOperation =
     readonly cause: RemovalCause;
   };
 
-/** How it stands with a desired route. */
+/** The state of a desired route. */
 export type RouteState =
   | {
     readonly kind: "installed";
     readonly device: string;
-    /** Whether the interface sees its other end. */
+    /** Whether the interface has a carrier. */
     readonly hasCarrier: boolean;
   }
-  /** To be installed, or to be led through the right next hop. */
+  /** To be installed, or to get another next hop. */
   | { readonly kind: "pending" }
-  /** Somebody else's route to the same destination is there: ours is not installed. */
+  /** A route of others has the same destination: ours is not installed. */
   | { readonly kind: "conflict"; readonly foreign: KernelRoute }
   | Exclude<NextHopState, { kind: "on link" }>
   /** An earlier desired route has the same destination. */
   | { readonly kind: "duplicate"; readonly of: DesiredRoute }
-  /** It could not be installed: what `ip` said. */
+  /** It could not be installed: the error of `ip`. */
   | { readonly kind: "failed"; readonly error: string }
-  /** Nobody looked: why not. */
+  /** The kernel was not read: why not. */
   | { readonly kind: "unknown"; readonly why: string };
 
-/** A desired route, and what has become of it. */
+/** A desired route and its state. */
 export interface RouteStatus {
   readonly route: DesiredRoute;
   readonly state: RouteState;
-  /** What the kernel has for this destination, everybody's. */
+  /** All routes of the kernel to this destination, also those of others. */
   readonly actual: readonly KernelRoute[];
 }
 
-/** What to do, and how it stands with each desired route, in their order. */
+/** The operations to do, and the state of each desired route in their order. */
 export interface RoutePlan {
-  /** Additions and replacements, then deletions. None: all is as it should be. */
+  /** Additions and replacements, then deletions. Empty: nothing to do. */
   readonly operations: readonly RouteOperation[];
   readonly routes: readonly RouteStatus[];
 }
 
 /**
- * Plans what makes the kernel's own-marked routes the desired ones.
+ * Plans the changes that make the kernel's routes of our protocol the desired
+ * ones.
  *
- * A destination has one owner: where a route without our mark leads to the very
- * same destination, whatever its metric, that one stays and ours goes. Routes
- * for one type of service alone do not count: they leave other packets to us.
+ * A destination has one owner: if a route of another protocol has exactly the
+ * same destination, with any metric, it stays and ours is removed. Routes for
+ * one type of service do not count: other packets still need ours.
  *
- * @param protocol the mark of our own routes
+ * @param protocol the protocol number of our own routes
  */
 export function planRoutes(
   desired: readonly DesiredRoute[],
@@ -132,7 +133,6 @@ export function planRoutes(
   return { operations: [...changes, ...deletions], routes };
 }
 
-/** What a destination needs. */
 interface DestinationPlan {
   readonly state: RouteState;
   readonly operations: readonly RouteOperation[];
@@ -150,7 +150,7 @@ function planDestination(
   const foreign = here.find((route) =>
     route.protocol !== protocol && route.tos === ""
   );
-  // A destination behind this very host is its own affair, and no conflict.
+  // A destination behind this host itself is no conflict.
   if (foreign && nextHop.kind !== "local") {
     return {
       state: { kind: "conflict", foreign },
@@ -193,7 +193,7 @@ function deletion(
   return (route) => ({ kind: "delete", route, cause });
 }
 
-/** Whether a route is in every respect as the agent installs it. */
+/** Whether a route is exactly as the agent installs it. */
 function isInstalled(wanted: OwnRoute, route: KernelRoute): boolean {
   const [way, ...more] = route.nextHops;
   return hasPlaceOf(wanted, route) && route.type === "unicast" &&
@@ -203,13 +203,13 @@ function isInstalled(wanted: OwnRoute, route: KernelRoute): boolean {
     !way.flags.includes("onlink");
 }
 
-/** Whether the kernel refuses to add the one beside the other. */
+/** Whether the kernel refuses to add one beside the other. */
 function hasPlaceOf(wanted: OwnRoute, route: KernelRoute): boolean {
   return route.metric === defaultMetric(wanted.destination.family) &&
     route.tos === "";
 }
 
-/** A metric behind the default one that no route to a destination has. */
+/** A metric above the default that no route to a destination has. */
 function spare(here: readonly KernelRoute[]): number {
   const taken = new Set(here.map(({ metric }) => metric));
   let metric = defaultMetric(here[0]!.destination.family) + 1;
@@ -217,7 +217,6 @@ function spare(here: readonly KernelRoute[]): number {
   return metric;
 }
 
-/** Values by prefix. */
 class PrefixMap<T> {
   readonly #values = new Map<number | bigint, T>();
 
@@ -237,7 +236,7 @@ function keyOf({ family, value, length }: Prefix): number | bigint {
     : value * 256n + BigInt(length);
 }
 
-/** Where a desired route comes from: another node's subnet, or an operator. */
+/** The origin of a desired route: another node's subnet, or an operator. */
 export type RouteOrigin =
   | { readonly kind: "node"; readonly node: string }
   | { readonly kind: "extra" };

@@ -2,17 +2,16 @@ import { formatAddress } from "../../net/address.ts";
 import { formatDesiredRoute, type RouteStatus } from "./route_plan.ts";
 import { formatKernelRoute } from "./kernel_route.ts";
 
-/** How many desired routes are in which state. */
+/** Numbers of desired routes by state. */
 export interface RouteCounts {
   readonly wanted: number;
   readonly installed: number;
-  /** Where somebody else's route is in the way. */
+  /** Those in conflict with a route of others. */
   readonly conflicts: number;
   /** The others: not installed for another reason, or not yet. */
   readonly unresolved: number;
 }
 
-/** Counts desired routes. */
 export function countRoutes(routes: readonly RouteStatus[]): RouteCounts {
   let installed = 0;
   let conflicts = 0;
@@ -29,7 +28,7 @@ export function countRoutes(routes: readonly RouteStatus[]): RouteCounts {
   };
 }
 
-/** Says in a sentence for people how it stands with a desired route, and why. */
+/** Explains the state of a desired route in a sentence for people. */
 export function explainRoute({ route, state, actual }: RouteStatus): string {
   switch (state.kind) {
     case "installed":

@@ -2,7 +2,7 @@ import type { Address, Family } from "../../net/address.ts";
 import { containsAddress } from "../../net/prefix.ts";
 import type { DefaultRoute, HostLink, LinkAddress } from "./links_json.ts";
 
-/** The interfaces of this host and its ways out. */
+/** The interfaces and default routes of this host. */
 export interface HostInterfaces {
   readonly links: readonly HostLink[];
   readonly defaultRoutes: readonly DefaultRoute[];
@@ -13,13 +13,13 @@ export interface Uplink {
   readonly family: Family;
   readonly device: string;
   readonly mtuBytes: number;
-  /** Its addresses of the family that other hosts can reach, the lasting ones first. */
+  /** Its global addresses of the family, permanent ones first. */
   readonly addresses: readonly LinkAddress[];
 }
 
 /**
- * The uplink of a family, or undefined when there is no default route. Of
- * several default routes the one with the smallest metric counts.
+ * The uplink of a family, or undefined without a default route. Of several
+ * default routes, the one with the smallest metric counts.
  */
 export function uplinkOf(
   { links, defaultRoutes }: HostInterfaces,
@@ -40,7 +40,7 @@ export function uplinkOf(
   };
 }
 
-/** The uplinks of both families: none, one or two. */
+/** The uplinks of both families, at most one each. */
 export function uplinksOf(interfaces: HostInterfaces): Uplink[] {
   return ([4, 6] as const).flatMap((family) =>
     uplinkOf(interfaces, family) ?? []
@@ -63,7 +63,7 @@ export function defaultAdvertised(
   });
 }
 
-/** The address that this host has on the link of another, undefined when it is on none. */
+/** This host's address in a prefix that contains another address; undefined for none. */
 export function addressToward(
   { links }: HostInterfaces,
   other: Address,
@@ -74,7 +74,6 @@ export function addressToward(
     )?.address;
 }
 
-/** Whether this host has an address. */
 export function holds(
   { links }: HostInterfaces,
   { family, value }: Address,

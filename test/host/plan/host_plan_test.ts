@@ -246,7 +246,7 @@ Deno.test("parseBridgeName() takes what neither ip nor nft takes for something e
       () =>
         assert.throws(
           () => parseBridgeName(name),
-          /is not a name for a bridge: write 1 to 15 /,
+          /is not a name for a bridge: use 1 to 15 /,
         ),
     );
   }
