@@ -5,10 +5,10 @@ import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import { labelValue } from "./counters.ts";
 import type { ReadMetric, Sample } from "./read_metric.ts";
 
-/** How an agent is doing, as far as it is shown. */
+/** An agent's state, as the metrics show it. */
 export interface AgentReading {
   readonly status: AgentStatus;
-  /** Revision of the registry by which this agent goes. */
+  /** Revision of the registry that this agent follows. */
   readonly followedRevision: number;
   readonly routes: RouteReport;
 }
@@ -28,7 +28,7 @@ const REPAIRS: readonly (keyof RouteReport["repaired"]["byCause"])[] = [
   "conflict gone",
 ];
 
-/** What is read of an agent; the names come behind `stellar_net_`. */
+/** The metrics that are read from an agent; the names follow `stellar_net_`. */
 export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
   {
     name: "node_info",

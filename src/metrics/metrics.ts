@@ -5,25 +5,25 @@ import { NetError } from "../base/error.ts";
 import { PROCESS_GAUGES, type ProcessReading } from "./process_gauges.ts";
 import { createReadMetrics } from "./read_metric.ts";
 
-/** What built this program, as labels of `stellar_net_build_info`. */
+/** The build of this program, as labels of `stellar_net_build_info`. */
 export type BuildInfo = Readonly<Record<string, string>>;
 
-/** What is read for each exposition. */
+/** The readings for each exposition. */
 export interface MetricsSources {
-  /** Fails when the store does not take reads; what is known of it is left out then. */
+  /** Fails when the store does not take reads; the exposition leaves out the agent's metrics then. */
   readonly agent: () => Promise<AgentReading>;
   readonly process: () => Promise<ProcessReading>;
 }
 
 const PREFIX = "stellar_net_";
 
-/** All metrics of one agent, as Prometheus reads them. */
+/** All metrics of one agent, for Prometheus. */
 export class Metrics {
   readonly #register = new Registry();
   readonly #storeReadable: Gauge;
-  /** Takes what the agent's parts tell. */
+  /** Counts what the agent's parts report. */
   readonly agent = new AgentCounters(this.#register);
-  /** Takes what the server tells. */
+  /** Counts what the server reports. */
   readonly calls = new CallCounters(this.#register);
   readonly #showAgent = createReadMetrics(this.#register, AGENT_GAUGES, PREFIX);
   readonly #showProcess = createReadMetrics(this.#register, PROCESS_GAUGES, "");
@@ -43,7 +43,7 @@ export class Metrics {
     }).set(build, 1);
   }
 
-  /** Reads what is to be read, and formats everything (Prometheus' text format 0.0.4). */
+  /** Formats all metrics, with new readings (Prometheus' text format 0.0.4). */
   async format(
     sources: MetricsSources,
   ): Promise<{ readonly text: string; readonly contentType: string }> {
@@ -51,7 +51,7 @@ export class Metrics {
       readOrNothing(sources.agent),
       sources.process(),
     ]);
-    // From here on without a pause: others may be reading too.
+    // No await from here on: another exposition may run.
     this.#showAgent(reading);
     this.#storeReadable.set(Number(reading !== undefined));
     this.#showProcess(process);

@@ -1,6 +1,6 @@
 import type { ReadMetric } from "./read_metric.ts";
 
-/** What a process takes. Undefined: the system does not say. */
+/** The resources of a process. Undefined: the system does not tell. */
 export interface ProcessReading {
   readonly startedAtMs: number;
   readonly cpuSeconds: number;
@@ -10,7 +10,7 @@ export interface ProcessReading {
   readonly maxFiles: number | undefined;
 }
 
-/** What is read of the process, by the names that Prometheus' clients share. */
+/** The metrics that are read from the process, with the usual names of Prometheus' clients. */
 export const PROCESS_GAUGES: readonly ReadMetric<ProcessReading>[] = [
   {
     name: "process_start_time_seconds",

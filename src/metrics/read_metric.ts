@@ -6,7 +6,7 @@ export type Sample = readonly [
   labels?: Readonly<Record<string, string>>,
 ];
 
-/** A metric that is read when somebody asks for it. */
+/** A metric that is read for each exposition. */
 export interface ReadMetric<T> {
   /** Without the table's prefix. */
   readonly name: string;
@@ -14,11 +14,11 @@ export interface ReadMetric<T> {
   /** Default: a gauge. */
   readonly type?: "counter";
   readonly labels?: readonly string[];
-  /** None: nothing is known. */
+  /** Empty: nothing is known. */
   readonly read: (from: T) => readonly Sample[];
 }
 
-/** Makes metrics of a table. What is returned sets them; without a reading they are gone. */
+/** Makes the metrics of a table. The returned function sets them; without a reading it removes their values. */
 export function createReadMetrics<T>(
   register: Registry,
   table: readonly ReadMetric<T>[],
@@ -34,7 +34,7 @@ export function createReadMetrics<T>(
     const metric = type === "counter"
       ? new Counter(options)
       : new Gauge(options);
-    // Without labels a reset sets 0, which would tell something.
+    // A reset of a metric without labels would set it to 0, which is a value.
     const clear = labels.length > 0
       ? () => metric.reset()
       : () => metric.remove({});

@@ -61,7 +61,7 @@ Deno.test("certificates and the authority are renewed under load, and no call fa
   /** What an agent has logged since of connections that have ended too early. */
   const cutsAt = async (host: LabHost) =>
     (await host.agent.log()).slice(logged[agents.indexOf(host)]!.length)
-      .match(/^.*(?:Cutting off|Cannot follow).*$/gm) ?? [];
+      .match(/^.*(?:Disconnecting|Cannot follow).*$/gm) ?? [];
   const began = load.summary.answered;
   const servedWell = async (what: string) => {
     await load.answered(3);

@@ -9,7 +9,7 @@ import { noCertificate, tlsAgentOf } from "../tls/agent.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
 import { explainTls } from "../tls/explain.ts";
 
-/** A transport that is made with the first call. One that cannot be made fails each call. */
+/** A transport that the first call makes. If that fails, so does each call. */
 export function lazyTransport(make: () => Promise<Transport>): Transport {
   let making: Promise<Transport> | undefined;
   const made = () => making ??= make();
@@ -26,11 +26,11 @@ export type RpcTarget =
 
 /** Options of a transport. */
 export interface RpcTransportOptions {
-  /** How long a call may take, in ms, where it does not say itself. Default: no limit. */
+  /** Default deadline of a call, in ms. Default: none. */
   readonly timeoutMs?: number | undefined;
-  /** What an agent at an "https://" URL and this client know each other by. */
+  /** Credentials for "https://" URLs. */
   readonly tls?: TlsCredentials | undefined;
-  /** Whether "http://" URLs of other hosts are called: in labs. Default true. */
+  /** Whether it calls "http://" URLs of other hosts: in labs. Default true. */
   readonly allowsPlainText?: boolean | undefined;
 }
 
@@ -49,29 +49,27 @@ const GROUP_WRITES = 0o020;
 
 const unreachables = new WeakSet<NetError>();
 
-const CUT = "it has ended the connection";
-/** How often a call is tried that was not sent: connections that were kept may all be gone. */
+const CUT = "it closed the connection";
+/** Attempts to send a call: all idle connections may be stale. */
 const MAX_ATTEMPTS = 4;
 
-/** What keeps a client from reaching an agent, by code of connect(2). */
+/** Why a client does not reach an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
   ENOENT: `there is no such socket, so it is not running: ${START}`,
   ENOTDIR: `there is no such socket, so it is not running: ${START}`,
   ECONNREFUSED: `nothing listens there, so it is not running: ${START}`,
-  EINVAL: "this is no path of a socket: name the agent's with --socket",
+  EINVAL: "this is not the path of a socket: name the agent's with --socket",
   ETIMEDOUT: "nothing answers there",
-  EHOSTUNREACH: "there is no way to that host",
-  ENETUNREACH: "there is no way to that network",
+  EHOSTUNREACH: "there is no route to that host",
+  ENETUNREACH: "there is no route to that network",
   ENOTFOUND: "there is no host of that name",
 };
 
-/**
- * Makes the transport to an agent: the Connect protocol over HTTP/1.1, the
- * same for sockets and URLs. It opens connections as they are needed and keeps
- * no process from ending.
- *
- * Whatever goes wrong is a NetError: `unavailable` when the agent cannot be
- * reached, else with the code and the message that the agent gave.
+/** Makes the transport to an agent: the Connect protocol over HTTP/1.1, for
+ * sockets and URLs alike. It opens connections on demand, and does not keep the
+ * process alive.
+ * Every failure is a NetError: `unavailable` when the agent is unreachable, else
+ * with the agent's code and message.
  */
 export function createRpcTransport(
   target: RpcTarget,
@@ -144,7 +142,7 @@ async function toNetError(
   return answer;
 }
 
-/** Why an agent was not reached; undefined when it was. */
+/** Why an agent was not reached; undefined when it answered. */
 export async function explainFailure(
   error: unknown,
   target: RpcTarget,
@@ -178,14 +176,13 @@ export function unreachable(
   return error;
 }
 
-/** Whether a call has failed because the agent was not reached: it has done nothing. */
+/** Whether a call failed because the agent was not reached, so that it did nothing. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof NetError && unreachables.has(error);
 }
 
-/**
- * Whether a request was not sent as a whole, as its connection was gone: it was
- * kept from before the agent was started again, say. Nobody has read it.
+/** Whether a request was not sent whole because its connection was gone: an idle
+ * one from before a restart of the agent, for example. Nobody has read it.
  */
 function isUnsent(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
@@ -194,7 +191,7 @@ function isUnsent(error: unknown): boolean {
   return false;
 }
 
-/** Whether what has answered is not HTTP: the parser's codes begin so. */
+/** Whether the answer is not HTTP: an error of the parser. */
 function isNoHttp(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as NodeJS.ErrnoException;
@@ -203,7 +200,7 @@ function isNoHttp(error: unknown): boolean {
   return false;
 }
 
-/** The code of connect(2), found in the causes of an error: undefined where it is another's. */
+/** The code of connect(2) among the causes of an error; undefined for other errors. */
 function connectCode(error: unknown): string | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code, syscall } = cause as NodeJS.ErrnoException;
@@ -237,7 +234,7 @@ async function describeOwner(path: string): Promise<string> {
     const group = mode & GROUP_WRITES ? ` and the group with id ${gid}` : "";
     return `, it belongs to ${owner}${group}`;
   } catch {
-    // Its folder may not be looked into either.
+    // This user may not look into its folder.
     return "";
   }
 }

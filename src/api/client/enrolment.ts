@@ -40,23 +40,21 @@ import type {
 import { isKeyMissing, NO_KEY } from "../tls/explain.ts";
 import { createRpcTransport, explainFailure, unreachable } from "./client.ts";
 
-/** How long the first look at a server may take, in ms. */
-const LOOK_TIMEOUT_MS = 5_000;
-/** How long a call may take, in ms, where its caller does not end it. */
+/** Timeout of the first handshake with a server, in ms. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** Deadline of a call, in ms. */
 const CALL_TIMEOUT_MS = 10_000;
-/** Most certificates in a chain that is looked at. */
+/** Limit on the certificates of a chain. */
 const MAX_CHAIN = 8;
 
-/**
- * Joins with a token: looks at the certificates of the agent at a URL, and
- * sends nothing unless they are of the authority that the token names; then
- * proves the token on a connection that is verified by that authority, and has
- * a key certified.
+/** Joins with a token. It checks that the certificates of the agent at a URL are
+ * of the authority that the token names, before it sends anything. Then it proves
+ * the token on a connection verified by that authority, and gets its key certified.
  *
  * @param url of an agent that hosts the registry: `https://198.18.0.1:9000`
  * @throws {NetError} `unauthenticated` when the server does not belong to the
- * token's cluster, or the token is wrong; `permission_denied` when the token
- * lets nobody in; `unavailable` when the agent is out of reach
+ * token's cluster, or the token is wrong; `permission_denied` when the token is used up, expired or revoked;
+ * `unavailable` when the agent is unreachable
  */
 export async function enrol(
   url: string,
@@ -103,11 +101,10 @@ export async function enrol(
   }
 }
 
-/**
- * Has a key certified for who the certificate of a transport says.
+/** Gets a key certified for the identity of a transport.
  *
- * @throws {NetError} `unauthenticated` or `permission_denied` when that does
- * not hold, `unavailable` when the agent is out of reach
+ * @throws {NetError} `unauthenticated` or `permission_denied` when its
+ * certificate is not valid, `unavailable` when the agent is unreachable
  */
 export async function renew(
   transport: Transport,
@@ -126,7 +123,7 @@ export async function renew(
   }
 }
 
-/** Makes the authority behind an agent's API. @param transport calls the agent at the URL */
+/** The authority behind an agent's API. @param transport calls the agent at the URL */
 export function createEnroller(url: string, transport: Transport): Enroller {
   return {
     enrol: (order, signal) => inTime(url, enrol(url, order, signal)),
@@ -134,7 +131,7 @@ export function createEnroller(url: string, transport: Transport): Enroller {
   };
 }
 
-/** Who has not answered in time was not reached. */
+/** Treats an agent that does not answer in time as unreachable. */
 async function inTime<T>(url: string, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
@@ -142,12 +139,12 @@ async function inTime<T>(url: string, answer: Promise<T>): Promise<T> {
     const isLate = error instanceof NetError &&
       error.code === "deadline_exceeded";
     throw isLate
-      ? unreachable({ url }, "it has not answered in time", error)
+      ? unreachable({ url }, "it did not answer in time", error)
       : error;
   }
 }
 
-/** Finds out whether a server belongs to the token's cluster. Nothing is sent to it. */
+/** Checks that a server belongs to the token's cluster, and sends it nothing. */
 async function contact(
   url: string,
   { token }: EnrolOrder,
@@ -155,7 +152,7 @@ async function contact(
 ): Promise<FirstContact> {
   let chain: readonly Uint8Array[];
   try {
-    chain = await lookAt(url, signal);
+    chain = await readChain(url, signal);
   } catch (error) {
     if (isKeyMissing(error)) {
       throw new NetError(
@@ -179,8 +176,8 @@ async function contact(
   }
 }
 
-/** The certificates of a server, its own first. @throws {Error} when it is out of reach */
-function lookAt(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
+/** The certificates of a server, its own first. @throws {Error} when it is unreachable */
+function readChain(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
   const { port } = new URL(url);
   const host = hostOf(url);
   return new Promise((resolve, reject) => {
@@ -189,7 +186,7 @@ function lookAt(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
       port: Number(port === "" ? 443 : port),
       ...isIP(host) === 0 && { servername: host },
       minVersion: "TLSv1.3",
-      // Nothing is sent, and who it is is found out from what it shows.
+      // Nothing is sent, and the caller checks the certificates.
       rejectUnauthorized: false,
     });
     const end = (finish: () => void) => {
@@ -199,15 +196,15 @@ function lookAt(url: string, signal: AbortSignal): Promise<Uint8Array[]> {
       socket.destroy();
     };
     const fail = (error: Error) => end(() => reject(error));
-    const onAbort = () => fail(new Error("the attempt was given up"));
+    const onAbort = () => fail(new Error("the attempt was cancelled"));
     const timer = setTimeout(
       () => fail(new Error("nothing answers there in time")),
-      LOOK_TIMEOUT_MS,
+      HANDSHAKE_TIMEOUT_MS,
     );
     signal.addEventListener("abort", onAbort);
     socket.once("secureConnect", () => end(() => resolve(chainOf(socket))));
     socket.on("error", fail);
-    socket.once("close", () => fail(new Error("it ended the connection")));
+    socket.once("close", () => fail(new Error("it closed the connection")));
     if (signal.aborted) onAbort();
   });
 }
@@ -220,7 +217,7 @@ function chainOf(socket: TLSSocket): Uint8Array[] {
     const { raw, issuerCertificate, fingerprint256 }: DetailedPeerCertificate =
       next;
     chain.push(new Uint8Array(raw));
-    // An authority names itself, in Deno 2.9.6 as a new object each time.
+    // An authority is its own issuer, in Deno 2.9.6 as a new object each time.
     next = issuerCertificate?.fingerprint256 === fingerprint256
       ? undefined
       : issuerCertificate;
@@ -231,7 +228,7 @@ function chainOf(socket: TLSSocket): Uint8Array[] {
 function readCredentials(
   message: CredentialsMessage | undefined,
 ): Credentials {
-  if (!message?.trust) throw new RangeError("there are no credentials in it");
+  if (!message?.trust) throw new RangeError("it has no credentials");
   return { chain: message.chain, trust: readTrust(message.trust) };
 }
 
@@ -243,9 +240,8 @@ function damaged(cause: RangeError): NetError {
   );
 }
 
-/**
- * What a newcomer shows, which is nothing, and knows a server by: the
- * authority that its token names. All connections have to be to the one server.
+/** The credentials of a joining host: it shows no certificate, and trusts the
+ * authority that its token names. All its connections go to one server.
  */
 export class JoiningCredentials implements TlsCredentials {
   readonly material: TlsMaterial;
@@ -259,12 +255,12 @@ export class JoiningCredentials implements TlsCredentials {
     this.#clusterId = server.clusterId;
   }
 
-  /** Of the server's certificate, as it was shown; empty before that. */
+  /** Of the server's certificate; empty before the first connection. */
   get serverFingerprint(): string {
     return this.#serverFingerprint;
   }
 
-  /** TLS has verified who signed the certificate, that it is in time, and for whom. */
+  /** TLS has verified the signature, the validity period and the name. */
   recognize({ der }: ShownCertificate): Recognition {
     try {
       const identity = readIdentity(der);
@@ -274,7 +270,7 @@ export class JoiningCredentials implements TlsCredentials {
         return refuse(`it is for ${role} of cluster "${clusterId}"`);
       }
       if (![fingerprint, ""].includes(this.#serverFingerprint)) {
-        return refuse("it is another one than before: try again");
+        return refuse("it has changed since the last connection: try again");
       }
       this.#serverFingerprint = fingerprint;
       return { kind: "member", identity };

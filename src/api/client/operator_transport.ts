@@ -12,24 +12,22 @@ import type { TlsCredentials } from "../tls/credentials.ts";
 import { createRpcTransport, isUnreachable } from "./client.ts";
 import { renew } from "./enrolment.ts";
 
-/** The header of a refusal that names the agent to ask in its place. */
+/** The header of a refusal that names the agent to ask instead. */
 export const ASK_HEADER = "stellar-net-ask";
 
-/** How an operator calls agents. */
+/** The agents that an operator calls, and its credentials. */
 export interface OperatorTransportOptions {
   readonly tls: TlsCredentials;
-  /** Agents, at least one, in the order to try them in. */
+  /** URLs of agents, at least one, in the order to try. */
   readonly urls: readonly string[];
-  /** How long a call may take, in ms. */
+  /** Deadline of a call, in ms. */
   readonly timeoutMs: number;
 }
 
-/**
- * Makes the transport of an operator. An agent that is not reached makes way
- * for the next, and one that refuses a call and names another is believed
- * once: that one is asked, with the same certificate.
- *
- * Whatever goes wrong is a NetError, as that of `createRpcTransport`.
+/** Makes the transport of an operator. If an agent is unreachable, it tries the
+ * next. If an agent refuses a call and names another, it asks that one, once, with
+ * the same certificate.
+ * Every failure is a NetError, as of `createRpcTransport`.
  */
 export function createOperatorTransport(
   { tls, urls, timeoutMs }: OperatorTransportOptions,
@@ -44,7 +42,7 @@ export function createOperatorTransport(
     known.set(url, found);
     return found;
   };
-  // The one that was reached last is tried first.
+  // It tries the one that it reached last first.
   let first = 0;
 
   async function call<T>(use: (transport: Transport) => Promise<T>) {
@@ -79,7 +77,7 @@ export function createOperatorTransport(
           replay(messages),
           values,
         );
-        // What is refused is so before the first message.
+        // A refusal comes before the first message.
         const rest = response.message[Symbol.asyncIterator]();
         const head = await rest.next();
         return { ...response, message: from(head, rest) };
@@ -88,7 +86,7 @@ export function createOperatorTransport(
   };
 }
 
-/** The agent that a refusal names; undefined where it names none. */
+/** The agent that a refusal names; undefined when it names none. */
 function otherOf(error: unknown): string | undefined {
   if (!(error instanceof NetError) || error.code !== "permission_denied") {
     return undefined;
@@ -128,26 +126,25 @@ async function* from<T>(
   }
 }
 
-/** How long what is done besides a call may take, in ms. */
+/** Deadline of the calls besides the caller's own, in ms. */
 const ASIDE_MS = 3_000;
 
-/** Who calls, and how. */
+/** An identity, and the agents that it calls. */
 export interface IdentityTransportOptions {
   readonly tls: TlsCredentials;
-  /** Agents, in the order to try them in. */
+  /** URLs of agents, in the order to try. */
   readonly urls: readonly string[];
-  /** The same as `tls` where the cluster's own authority has certified it. */
+  /** The same as `tls`, for an identity that the cluster's authority certified. */
   readonly own: OperatorIdentity | undefined;
   /** How long a call may take, in ms. */
   readonly timeoutMs: number;
-  /** Takes what a person should know besides. */
+  /** Shows a line to the user, besides the answer. */
   readonly note: (line: string) => void;
 }
 
-/**
- * Makes the transport of who has an identity in a folder. The identity renews
- * itself first when it is time, and takes in behind the first call whom the
- * cluster trusts: neither keeps a call from its answer.
+/** Makes the transport of an identity in a folder. It renews the identity first
+ * when that is due, and updates the identity's trust after the first call. A
+ * failure of either does not fail a call.
  *
  * @throws {NetError} `failed_precondition` when the identity cannot be used
  */
@@ -158,7 +155,7 @@ export async function openIdentityTransport(
   if (urls.length === 0) {
     throw new NetError(
       "failed_precondition",
-      `Cannot call an agent with the identity in "${tls.place}": it names none; name one with --url`,
+      `Cannot call an agent with the identity in "${tls.place}": it has none; name one with --url`,
     );
   }
   const transport = createOperatorTransport({ tls, urls, timeoutMs });
@@ -180,7 +177,7 @@ export async function openIdentityTransport(
   return transport;
 }
 
-/** A transport that takes in whom the cluster trusts behind its first answer. */
+/** A transport that updates the identity's trust after its first answer. */
 function follow(transport: Transport, own: OperatorIdentity): Transport {
   let isDone = false;
   const takeIn = async () => {
@@ -191,7 +188,7 @@ function follow(transport: Transport, own: OperatorIdentity): Transport {
         .getTrust({}, { timeoutMs: ASIDE_MS });
       if (trust) await own.takeTrust(readTrust(trust));
     } catch (error) {
-      // The next call comes; what cannot be read or written is told by then.
+      // The next call tries again, and reports it.
       if (!(error instanceof NetError || error instanceof RangeError)) {
         throw error;
       }

@@ -5,23 +5,23 @@ import { NetError } from "../../base/error.ts";
 import type { PeerAnswer } from "../../doctor/peer_checks.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 
-/** Other agents that connections are kept to. */
+/** Limit on the agents to which connections are kept. */
 const MAX_KEPT = 256;
 
-/** What other agents are found with. */
+/** How other agents are found and called. */
 export interface PeersOptions {
   readonly agent: Agent;
-  /** Makes the transport to an agent's API. It connects when it is used. */
+  /** Makes the transport to an agent's API. */
   readonly connect: (url: string) => Transport;
 }
 
-/** Another agent that is asked. */
+/** Another agent. */
 export interface Peer {
   readonly url: string;
   readonly transport: Transport;
 }
 
-/** The other agents of the cluster, for calls that are theirs to answer. */
+/** The other agents of the cluster, for calls that they answer. */
 export class Peers {
   readonly #options: PeersOptions;
   readonly #transports = new Map<string, Transport>();
@@ -30,7 +30,7 @@ export class Peers {
     this.#options = options;
   }
 
-  /** Who answers for the addresses of a node; undefined for this agent. */
+  /** The agent that answers for the addresses of a node; undefined for this one. */
   async ofNode(node: string): Promise<Peer | undefined> {
     const { agent } = this.#options;
     if (node === "" || node === agent.node) return undefined;
@@ -45,10 +45,9 @@ export class Peers {
     }
   }
 
-  /**
-   * Who hosts the registry; undefined for this agent.
+  /** The agent that hosts the registry; undefined for this one.
    *
-   * @throws {NetError} `unavailable` when it is out of reach,
+   * @throws {NetError} `unavailable` when it is unreachable,
    * `failed_precondition` when this node has left
    */
   registry(): Peer | undefined {
@@ -61,7 +60,7 @@ export class Peers {
         `Cannot ask the registry: node "${agent.node}" has left the cluster; start its agent again to come back`,
       );
     }
-    // A node that was fenced before its agent started has asked nobody yet.
+    // A node that was fenced before its agent started has called nobody yet.
     if (state === "unreachable" || url === "") {
       throw new NetError(
         "unavailable",
@@ -91,10 +90,9 @@ export class Peers {
 
 const TIMEOUT_MS = 3_000;
 
-/**
- * Asks an agent who it is.
+/** Asks an agent for its identity and its clock.
  *
- * @throws {NetError} when it does not answer within some seconds
+ * @throws {NetError} when it does not answer within three seconds
  */
 export async function askAgent(transport: Transport): Promise<PeerAnswer> {
   const client = createClient(AgentService, transport);

@@ -33,7 +33,7 @@ const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
   [NodeState.NO_AGENT]: "no agent",
 };
 
-/** How long a part of a handover may take, in ms. */
+/** Deadline of each call of a handover, in ms. */
 const HANDOVER_TIMEOUT_MS = 10_000;
 
 /** The registry behind an agent's API. */
@@ -109,13 +109,13 @@ export class RpcRegistryPeer implements RegistryPeer {
     }
   }
 
-  /** Trust that cannot be read leaves in force what was known before: routes go on. */
+  /** Invalid trust leaves the known one in force, and does not stop routes. */
   #trustPart({ trust }: WatchResponse): Pick<ClusterEvent, "trust"> {
     try {
       return trust ? { trust: readTrust(trust) } : {};
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      log.warn("Cannot take in what {url} trusts: {error}; update this agent", {
+      log.warn("Cannot read the trust of {url}: {error}; update this agent", {
         url: this.url,
         error: error.message,
       });

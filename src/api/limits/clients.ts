@@ -2,19 +2,19 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { getLogger } from "@logtape/logtape";
 import type { RpcLimits } from "./limits.ts";
 
-/** What a client is known by: see {@linkcode ClientLimits}. */
+/** What identifies a client: see {@linkcode ClientLimits}. */
 export type ClientKind = "address" | "identity" | "anonymous";
 
-/** What one client may have at once. */
+/** The limits of one client. */
 interface ShareLimits {
   readonly connections: number;
   readonly calls: number;
   readonly bytes: number;
 }
 
-/** What one client has of a server at the moment. */
+/** What one client uses of a server at the moment. */
 export class ClientShare {
-  /** As logs name the client. */
+  /** The name of the client in logs. */
   readonly name: string;
   readonly #limits: ShareLimits;
   readonly #refusals: Refusals;
@@ -35,16 +35,16 @@ export class ClientShare {
     this.#refusals = refusals;
   }
 
-  /** Counts a call that begins. @throws {ConnectError} RESOURCE_EXHAUSTED when it is one too many */
+  /** Counts a call. @throws {ConnectError} RESOURCE_EXHAUSTED when it is one too many */
   begin(): void {
     const { calls } = this.#limits;
     if (this.#calls >= calls) {
-      throw this.#refuse(`it has ${calls} calls under way, as many as it may`);
+      throw this.#refuse(`it has ${calls} calls in flight, which is the limit`);
     }
     this.#calls++;
   }
 
-  /** Counts what is received of a call. @throws {ConnectError} RESOURCE_EXHAUSTED when it is too much */
+  /** Counts bytes of a call. @throws {ConnectError} RESOURCE_EXHAUSTED when they are too many */
   receive(bytes: number): void {
     if (this.#bytes + bytes > this.#limits.bytes) {
       throw this.#refuse(
@@ -54,7 +54,7 @@ export class ClientShare {
     this.#bytes += bytes;
   }
 
-  /** Takes a call out that began, with what was received of it. */
+  /** Forgets a call and its bytes. */
   end(bytes: number): void {
     this.#calls--;
     this.#bytes -= bytes;
@@ -69,17 +69,16 @@ export class ClientShare {
   }
 }
 
-/**
- * What each client has of a server, so that none takes all of it. Clients are
- * known by their identity where they have shown one, else by their address.
- * Those who have shown none where others have to are newcomers, and have less.
+/** What each client uses of a server, so that none takes all of it. A client is
+ * identified by its certificate, else by its address. Over TLS, clients without a
+ * valid certificate are anonymous, and get less.
  */
 export class ClientLimits {
   readonly #shares = new Map<string, ClientShare>();
   readonly #limits: Readonly<Record<ClientKind, ShareLimits>>;
   readonly #maxAnonymousConnections: number;
   readonly #refusals: Refusals;
-  /** Connections of newcomers. */
+  /** Connections of anonymous clients. */
   #anonymous = 0;
 
   constructor(limits: RpcLimits, refusals: Refusals) {
@@ -98,14 +97,12 @@ export class ClientLimits {
     this.#refusals = refusals;
   }
 
-  /** How many clients there are. */
   get count(): number {
     return this.#shares.size;
   }
 
-  /**
-   * Counts a connection until `leave`. Undefined when it is one too many: it
-   * has to be closed.
+  /** Counts a connection until `leave`. Undefined when it is one too many: the
+   * caller closes it.
    *
    * @param name an address, or a role and a name
    */
@@ -125,45 +122,43 @@ export class ClientLimits {
     return share;
   }
 
-  /** Takes a connection out that was counted. */
+  /** Forgets a connection that was counted. */
   leave(kind: ClientKind, share: ClientShare): void {
     if (kind === "anonymous") this.#anonymous--;
     share.connections--;
     if (share.connections === 0) this.#shares.delete(`${kind} ${share.name}`);
   }
 
-  /** Why a client may have no more connections; undefined where it may. */
+  /** Why a client may have no more connections; undefined when it may. */
   #obstacle(
     kind: ClientKind,
     { connections }: ClientShare,
   ): string | undefined {
     const most = this.#limits[kind].connections;
-    const without = kind === "anonymous"
-      ? " without a certificate that holds"
-      : "";
+    const without = kind === "anonymous" ? " without a valid certificate" : "";
     if (connections >= most) {
-      return `it has ${most} connections${without}, as many as it may`;
+      return `it has ${most} connections${without}, which is the limit`;
     }
     return kind === "anonymous" &&
         this.#anonymous >= this.#maxAnonymousConnections
-      ? `there are ${this.#maxAnonymousConnections} connections${without}, as many as there may be`
+      ? `there are ${this.#maxAnonymousConnections} connections${without}, which is the limit`
       : undefined;
   }
 }
 
-/** Refused clients are told to the operator this often at most, in ms. */
+/** Shortest time between two warnings about refused clients, in ms. */
 const REPORT_INTERVAL_MS = 10_000;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Who was refused, and why. */
+/** A client that was refused. */
 export interface RefusedClient {
   /** An address, or a name such as `node "host2"`. */
   readonly from: string;
   readonly why: string;
 }
 
-/** Tells the operator about clients that are refused, and does not let them fill the log. */
+/** Logs refused clients without letting them fill the log. */
 export class Refusals {
   readonly #uptimeMs: () => number;
   #reportedAtMs = -Infinity;
@@ -173,7 +168,7 @@ export class Refusals {
     this.#uptimeMs = uptimeMs;
   }
 
-  /** Logs a refusal, if none was in the last ten seconds. */
+  /** Logs a refusal: as a warning unless there was one in the last ten seconds. */
   report({ from, why }: RefusedClient): void {
     const nowMs = this.#uptimeMs();
     if (nowMs - this.#reportedAtMs < REPORT_INTERVAL_MS) {

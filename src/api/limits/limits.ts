@@ -1,50 +1,50 @@
-/** What one server takes from its clients. Times are in ms, sizes in bytes. */
+/** The limits of one server. Times are in ms, sizes in bytes. */
 export interface RpcLimits {
-  /** The largest message; a larger one is RESOURCE_EXHAUSTED. */
+  /** Size of a message; a larger one gets RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number;
-  /** Requests that are being received, all together; more is RESOURCE_EXHAUSTED. */
+  /** Bytes of all requests that are being received; one too many gets RESOURCE_EXHAUSTED. */
   readonly maxReceivedBytes: number;
-  /** All header fields of a request together; more is HTTP status 431. */
+  /** All header fields of a request; a larger header gets HTTP status 431. */
   readonly maxHeaderBytes: number;
-  /** Calls at once on one HTTP/2 connection; clients queue what is above. */
+  /** Concurrent calls on one HTTP/2 connection; clients queue the rest. */
   readonly maxStreams: number;
-  /** Connections at once on one listener; more are closed as they come. */
+  /** Connections of one listener; it closes those above the limit. */
   readonly maxConnections: number;
-  /** Connections at once from one address; more are closed as they come. Not counted: loopback and the unix socket. */
+  /** Connections from one address. Loopback and the unix socket have no limit. */
   readonly maxConnectionsPerAddress: number;
-  /** Connections at once of one identity, over TLS; more are closed as they come. */
+  /** Connections of one identity, over TLS. */
   readonly maxConnectionsPerIdentity: number;
-  /** Connections at once from one address over TLS without a certificate that holds; more are closed as they come. */
+  /** Connections from one address over TLS without a valid certificate. */
   readonly maxConnectionsPerAnonymous: number;
-  /** The same of all addresses together: others still find room. */
+  /** Connections of all addresses without a valid certificate, so that others still find room. */
   readonly maxAnonymousConnections: number;
-  /** Calls at once of one identity, or of one address without; more are RESOURCE_EXHAUSTED. */
+  /** Concurrent calls of one identity, or of one address without; one too many gets RESOURCE_EXHAUSTED. */
   readonly maxCallsPerClient: number;
-  /** The same over TLS without a certificate that holds. */
+  /** The same over TLS without a valid certificate. */
   readonly maxCallsPerAnonymous: number;
-  /** Requests that are being received of one identity, or of one address without; more is RESOURCE_EXHAUSTED. */
+  /** Bytes of requests that are being received of one identity, or of one address without. */
   readonly maxReceivedBytesPerClient: number;
-  /** The same over TLS without a certificate that holds. */
+  /** The same over TLS without a valid certificate. */
   readonly maxReceivedBytesPerAnonymous: number;
-  /** PING frames in a second on one HTTP/2 connection, which with more ends. Some clients send one a call. */
+  /** PING frames in a second on one HTTP/2 connection; more end it. Some clients send one for each call. */
   readonly maxPingsPerSecond: number;
-  /** SETTINGS frames in a second on one HTTP/2 connection, which with more ends. */
+  /** SETTINGS frames in a second on one HTTP/2 connection; more end it. */
   readonly maxSettingsPerSecond: number;
   /** From the start of a connection, or of an HTTP/1.1 request, to the end of its header. */
   readonly headerTimeoutMs: number;
-  /** From the start of a request to its last byte, and from an answer's first byte to its last, streams excepted. */
+  /** From the start of a request to its last byte, and from an answer's first byte to its last; not for streams. */
   readonly requestTimeoutMs: number;
-  /** How long an HTTP/1.1 connection is kept between requests. */
+  /** Idle time of an HTTP/1.1 connection between requests. */
   readonly keepAliveTimeoutMs: number;
-  /** The longest deadline: calls that name a later one or none get this, streams excepted. */
+  /** The longest deadline: unary calls with a later one or none get this. */
   readonly maxDeadlineMs: number;
-  /** How long a connection may last at most after its certificate has ended. */
+  /** How long a connection may outlast its certificate. */
   readonly recheckIntervalMs: number;
-  /** How long a connection may last over TLS without a certificate that holds. */
+  /** How long a connection over TLS without a valid certificate may last. */
   readonly maxAnonymousMs: number;
 }
 
-/** What holds where nothing else is said. */
+/** The default limits. */
 export const DEFAULT_LIMITS: RpcLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxReceivedBytes: 64 * 1024 * 1024,

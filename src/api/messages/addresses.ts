@@ -23,8 +23,6 @@ import type { Carve } from "../../net/carve.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { gatewayOf } from "../../net/subnet.ts";
 
-/** Between the agent's types and the messages of the API. */
-
 const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   owned: SubnetState.OWNED,
   reserved: SubnetState.RESERVED,
@@ -32,7 +30,7 @@ const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   released: SubnetState.RELEASED,
 };
 
-/** A message of what one owner holds, and why it seems to be leaked; empty when it does not. */
+/** The message of an allocation. @param leak why it seems to be leaked; empty when it does not */
 export function allocationMessage(
   node: string,
   allocation: Allocation,
@@ -56,7 +54,7 @@ export function allocationMessage(
   });
 }
 
-/** A message of who held an address. */
+/** The message of a record of history. */
 export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
   return create(HistoryRecordSchema, {
     node: record.node,
@@ -68,7 +66,7 @@ export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
   });
 }
 
-/** A message of a subnet. */
+/** The message of a subnet. */
 export function subnetMessage(
   listing: SubnetListing,
 ): MessageInitShape<typeof SubnetSchema> {
@@ -82,7 +80,7 @@ export function subnetMessage(
   };
 }
 
-/** A message of an extra route. */
+/** The message of an extra route. */
 export function routeMessage(
   route: RouteRecord,
 ): MessageInitShape<typeof RouteSchema> {
@@ -93,7 +91,7 @@ export function routeMessage(
   };
 }
 
-/** A message of a network. */
+/** The message of a network. */
 export function networkMessage(
   carve: Carve,
 ): MessageInitShape<typeof NetworkSchema> {
@@ -103,7 +101,7 @@ export function networkMessage(
   };
 }
 
-/** A message of how full a subnet is. */
+/** The message of a subnet's use. */
 export function usageMessage(
   usage: AgentStatus["usage"][number],
 ): MessageInitShape<typeof SubnetUsageSchema> {

@@ -19,7 +19,7 @@ export const RPC_CODES: Readonly<Record<ErrorCode, Code>> = {
   internal: Code.Internal,
 };
 
-/** The error code of each RPC code; codes that the agent never sends go to the nearest. */
+/** The error code of each RPC code. Codes that the agent never sends map to the nearest one. */
 export const ERROR_CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.InvalidArgument]: "invalid_argument",
   [Code.OutOfRange]: "invalid_argument",
@@ -39,14 +39,13 @@ export const ERROR_CODES: Readonly<Record<Code, ErrorCode>> = {
   [Code.DataLoss]: "internal",
 };
 
-/** What clients are told about a defect. */
+/** The message of a defect, for clients. */
 export const INTERNAL_MESSAGE = "internal error; the agent's log has the cause";
 
 /**
  * The error to send for what a handler has thrown.
- *
- * A NetError gives its code and message. Whatever is not known is a defect: it
- * is logged with the call's name, and the client gets none of it.
+ * A NetError gives its code and message. An unknown error is a defect: the log
+ * has it, with the call's name, and the client gets none of it.
  */
 export function toConnectError(error: unknown, call = "a call"): ConnectError {
   if (error instanceof ConnectError) return error;
@@ -63,7 +62,7 @@ export function toConnectError(error: unknown, call = "a call"): ConnectError {
   return new ConnectError(INTERNAL_MESSAGE, Code.Internal);
 }
 
-/** The error for what a client has caught. */
+/** The error for what a client caught. */
 export function fromConnectError(error: unknown): NetError {
   if (error instanceof NetError) return error;
   const { code, rawMessage } = ConnectError.from(error);

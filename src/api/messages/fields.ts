@@ -7,17 +7,17 @@ import {
   parseNetworkName,
 } from "../../base/names.ts";
 
-/** Network name of an owner that names none. */
+/** The network of an owner without one. */
 export const DEFAULT_OWNER_NETWORK = "default";
-/** Interface name of an owner that names none. */
+/** The interface of an owner without one. */
 export const DEFAULT_OWNER_INTERFACE = "eth0";
-/** The most that one answer holds of a list. */
+/** Limit on the items of a page. */
 const MAX_PAGE = 1_000;
 
 /**
  * Parses a field of a request.
  *
- * @throws {NetError} `invalid_argument` naming the field and what is wrong
+ * @throws {NetError} `invalid_argument` naming the field and the fault
  */
 export function parseField<T>(
   field: string,
@@ -33,16 +33,16 @@ export function parseField<T>(
   }
 }
 
-/** Parses a field that may be empty; then the default is the answer. */
-export function parseOptional<T, D>(
+/** Parses a field that may be empty: undefined then. */
+export function parseOptional<T>(
   field: string,
   value: string,
-  options: { readonly parse: (value: string) => T; readonly empty: D },
-): T | D {
-  return value === "" ? options.empty : parseField(field, value, options.parse);
+  parse: (value: string) => T,
+): T | undefined {
+  return value === "" ? undefined : parseField(field, value, parse);
 }
 
-/** Parses how many of something are asked for: 0 asks for as many as there may be, 1,000. */
+/** Parses the size of a page: 0 means the limit, 1,000. */
 export function parseLimit(field: string, value: number): number {
   if (value === 0) return MAX_PAGE;
   if (value < 0 || value > MAX_PAGE) {
@@ -51,7 +51,7 @@ export function parseLimit(field: string, value: number): number {
   return value;
 }
 
-/** The error of a field. */
+/** The error for an invalid field. */
 export function invalidField(
   field: string,
   what: string,
@@ -62,16 +62,17 @@ export function invalidField(
   });
 }
 
-/** Parses an owner and fills in what it leaves out. `field` is the one that it is in. */
+/** Parses an owner, with defaults for the parts that it leaves out. @param field the name of the field that holds it */
 export function parseOwner(
   owner: OwnerMessage | undefined,
   field = "owner",
 ): Owner {
   return {
-    network: parseOptional(`${field}.network`, owner?.network ?? "", {
-      parse: parseNetworkName,
-      empty: DEFAULT_OWNER_NETWORK,
-    }),
+    network: parseOptional(
+      `${field}.network`,
+      owner?.network ?? "",
+      parseNetworkName,
+    ) ?? DEFAULT_OWNER_NETWORK,
     containerId: parseField(
       `${field}.container_id`,
       owner?.containerId ?? "",
@@ -80,7 +81,7 @@ export function parseOwner(
     interfaceName: parseOptional(
       `${field}.interface_name`,
       owner?.interfaceName ?? "",
-      { parse: parseInterfaceName, empty: DEFAULT_OWNER_INTERFACE },
-    ),
+      parseInterfaceName,
+    ) ?? DEFAULT_OWNER_INTERFACE,
   };
 }

@@ -55,7 +55,7 @@ const CHECK_STATUSES: Readonly<Record<Check["status"], CheckStatus>> = {
   failed: CheckStatus.FAILED,
 };
 
-/** A message of how it stands with the registry. */
+/** The message of the link to the registry. */
 export function linkMessage(
   link: RegistryLink,
   revision: number,
@@ -70,7 +70,7 @@ export function linkMessage(
   };
 }
 
-/** A message of how many routes are in which state. */
+/** The message of the number of routes in each state. */
 export function routeCountsMessage(
   { mode, counts, repaired, error }: RouteReport,
 ): MessageInitShape<typeof HostRouteCountsSchema> {
@@ -82,7 +82,7 @@ export function routeCountsMessage(
   };
 }
 
-/** A message of the routes that a host should have. */
+/** The message of the routes that a host should have. */
 export function hostRoutesMessage(
   report: RouteReport,
 ): MessageInitShape<typeof ListHostRoutesResponseSchema> {
@@ -96,7 +96,7 @@ export function hostRoutesMessage(
   };
 }
 
-/** A message of a check. */
+/** The message of a check. */
 export function checkMessage(
   check: Check,
 ): MessageInitShape<typeof CheckSchema> {

@@ -28,8 +28,6 @@ import {
 } from "../../security/pki/records.ts";
 import type { RevocationRecord } from "../../security/pki/revocation.ts";
 
-/** Between identities and the messages of the API. */
-
 const ROLES: Readonly<Record<Role, RoleMessage>> = {
   node: RoleMessage.NODE,
   operator: RoleMessage.OPERATOR,
@@ -44,21 +42,21 @@ const TOKEN_STATES: Readonly<Record<ListedToken["state"], TokenState>> = {
   superseded: TokenState.SUPERSEDED,
 };
 
-/** A message of a role. */
+/** The message of a role. */
 export function roleMessage(role: Role): RoleMessage {
   return ROLES[role];
 }
 
-/** Reads a role; undefined where it is not set. @throws {RangeError} for one that is not known */
+/** Reads a role; undefined when it is not set. @throws {RangeError} for an unknown one */
 export function readRole(message: RoleMessage): Role | undefined {
   if (message === RoleMessage.UNSPECIFIED) return undefined;
   for (const [role, value] of Object.entries(ROLES)) {
     if (value === message) return role as Role;
   }
-  throw new RangeError(`${message} is no role of this version`);
+  throw new RangeError(`${message} is not a role that this version knows`);
 }
 
-/** A message of what others are checked with. */
+/** The message of trust. */
 export function trustMessage(trust: Trust): TrustMessage {
   return create(TrustSchema, {
     authorities: trust.authorities.map(authorityMessage),
@@ -66,8 +64,7 @@ export function trustMessage(trust: Trust): TrustMessage {
   });
 }
 
-/**
- * Reads what {@linkcode trustMessage} made, as strictly as what is stored.
+/** Reads the message of trust, as strictly as the stored record.
  *
  * @throws {RangeError} when it is not valid
  */
@@ -78,7 +75,7 @@ export function readTrust(message: TrustMessage): Trust {
   };
 }
 
-/** A message of an authority. */
+/** The message of an authority. */
 export function authorityMessage(record: TrustRecord): AuthorityMessage {
   const { signsFromMs, trustedUntilMs, ...rest } = record;
   return create(AuthoritySchema, {
@@ -88,7 +85,7 @@ export function authorityMessage(record: TrustRecord): AuthorityMessage {
   });
 }
 
-/** A message of a revocation. */
+/** The message of a revocation. */
 export function revocationMessage(record: RevocationRecord): RevocationMessage {
   const { revokedAtMs, untilMs, reason } = record;
   return create(RevocationSchema, {
@@ -103,14 +100,14 @@ export function revocationMessage(record: RevocationRecord): RevocationMessage {
   });
 }
 
-/** A message of what one who was certified is given. */
+/** The message of new credentials. */
 export function credentialsMessage(
   { chain, trust }: Credentials,
 ): MessageInitShape<typeof CredentialsSchema> {
   return { chain, trust: trustMessage(trust) };
 }
 
-/** A message of a join token: nothing of its secret. */
+/** The message of a join token, without its secret. */
 export function tokenMessage(
   token: ListedToken,
 ): MessageInitShape<typeof TokenSchema> {
@@ -128,7 +125,7 @@ export function tokenMessage(
   };
 }
 
-/** A message of a certificate. */
+/** The message of a certificate. */
 export function certificateMessage(
   listing: CertificateListing,
 ): MessageInitShape<typeof CertificateSchema> {

@@ -22,7 +22,7 @@ const NODE_STATES: Record<ClusterNode["state"], NodeState> = {
   "no agent": NodeState.NO_AGENT,
 };
 
-/** A message of a node. */
+/** The message of a node. */
 export function nodeMessage(
   node: ClusterNode,
 ): MessageInitShape<typeof NodeSchema> {
@@ -39,7 +39,7 @@ export function nodeMessage(
   };
 }
 
-/** A message of a snapshot or a change. */
+/** The message of a snapshot or a change. */
 export function watchMessage(
   event: ClusterEvent,
 ): MessageInitShape<typeof WatchResponseSchema> {
@@ -59,9 +59,8 @@ const encoded = new WeakMap<
   MessageShape<typeof WatchResponseSchema>
 >();
 
-/**
- * The same, encoded once however many are sent it: the bytes are carried as one
- * unknown field, which is written as it is. For binary messages only.
+/** The same, encoded once for all watchers: one unknown field carries the bytes,
+ * and the library writes it as it is. For binary messages only.
  */
 export function encodedWatchMessage(
   event: ClusterEvent,

@@ -4,7 +4,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.ts";
 
-/** Tells load balancers and operators which services can be called. */
+/** The health of a server, for load balancers and operators. */
 export interface Health {
   /** Registers grpc.health.v1.Health. */
   routes(router: ConnectRouter): void;
@@ -14,11 +14,10 @@ export interface Health {
   setAll(serving: boolean): void;
 }
 
-/**
- * Makes the health of a server with these services, all of them serving.
+/** Makes the health of a server whose services are all serving.
  *
- * Check of an unknown service is NOT_FOUND, Watch tells SERVICE_UNKNOWN and goes
- * on (https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
+ * Check of an unknown service is NOT_FOUND; Watch reports SERVICE_UNKNOWN and
+ * goes on (https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
  */
 export function createHealth(services: Iterable<string>): Health {
   const states = new Map<string, ServingStatus>();
@@ -68,11 +67,11 @@ export function createHealth(services: Iterable<string>): Health {
           return { status };
         },
         async *watch({ service }, { signal }) {
-          let told: ServingStatus | undefined;
+          let sent: ServingStatus | undefined;
           for (;;) {
             const status = states.get(service) ?? ServingStatus.SERVICE_UNKNOWN;
-            if (status === told) await change(signal);
-            else yield { status: told = status };
+            if (status === sent) await change(signal);
+            else yield { status: sent = status };
           }
         },
       });

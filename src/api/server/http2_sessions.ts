@@ -25,7 +25,7 @@ const log = getLogger(["stellar-net", "rpc"]);
 export interface Http2SessionsOptions {
   readonly limits: RpcLimits;
   readonly refusals: Refusals;
-  /** Answers a stream itself, if it returns true. */
+  /** Answers a stream and returns true, or returns false. */
   readonly acceptStream: (
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -39,14 +39,14 @@ export interface Http2SessionsOptions {
   ) => void;
 }
 
-/** Speaks HTTP/2 on connections that others have accepted. */
+/** Speaks HTTP/2 on accepted connections. */
 export class Http2Sessions {
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #connections = new WeakMap<object, Connection>();
   readonly #limits: RpcLimits;
   readonly #refusals: Refusals;
-  /** The connection that is being taken over. */
+  /** The connection that `accept` takes over at the moment. */
   #accepted = LOST_CONNECTION;
 
   constructor(options: Http2SessionsOptions) {
@@ -61,7 +61,7 @@ export class Http2Sessions {
     }, (request, response) => {
       options.handle(request, response, this.#connectionOf(request.stream));
     });
-    // What makes requests of streams comes behind our look at them.
+    // Node makes a request of a stream only after we have seen it.
     const [makeRequest] = this.#server.listeners("stream");
     this.#server.removeAllListeners("stream");
     this.#server.on("stream", (stream, headers, ...rest) => {
@@ -82,16 +82,16 @@ export class Http2Sessions {
     });
   }
 
-  /** Takes a connection over, with what was read of it put back. */
+  /** Takes over a connection whose first bytes were put back. */
   accept(socket: Socket, connection: Connection): void {
-    // Its session is made within: what a session tells of its socket later is
-    // not the socket itself.
+    // The server creates the session within this call. Later the session does not
+    // reveal its socket.
     this.#accepted = connection;
     this.#server.emit("connection", socket);
     this.#accepted = LOST_CONNECTION;
   }
 
-  /** Lets the calls under way finish and takes no more. */
+  /** Lets in-flight calls finish and takes no more. */
   closeGracefully(): void {
     for (const session of this.#sessions) session.close();
   }
@@ -126,10 +126,8 @@ export class Http2Sessions {
     });
   }
 
-  /**
-   * Ends a session whose client sends frames without end that have to be
-   * answered. What else is known of that kind (streams that are reset at once,
-   * continuations, empty frames) nghttp2 ends by itself.
+  /** Ends a session whose client floods it with frames that need an answer. nghttp2
+   * itself ends other floods (streams reset at once, continuations, empty frames).
    */
   #bound(session: ServerHttp2Session): void {
     const { maxPingsPerSecond, maxSettingsPerSecond } = this.#limits;
@@ -151,7 +149,7 @@ export class Http2Sessions {
   }
 }
 
-/** Counts what comes within a second. */
+/** Counts events within a second. */
 class Meter {
   readonly #most: number;
   #fromMs = -Infinity;
@@ -172,12 +170,10 @@ class Meter {
   }
 }
 
-/**
- * Puts the end of a session off until the frame in hand has been dealt with.
+/** Defers the end of a session until the current frame has been processed.
  *
  * In Deno 2.9.6 the callback for a received GOAWAY frame ends a session
- * without streams at once, and frees memory that is then read: the process
- * dies (https://github.com/denoland/deno/issues/36788). Any client that hangs
+ * without streams at once, and frees memory that is read afterwards: the process dies (https://github.com/denoland/deno/issues/36788). Any client that hangs
  * up could do that to the agent.
  */
 export function deferEnd(session: Http2Session): void {

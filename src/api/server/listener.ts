@@ -18,7 +18,7 @@ import { TlsHandshakes } from "../tls/handshakes.ts";
 /** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-/** What is answered to a request that cannot be read, by code of the error. */
+/** The status for a request that cannot be read, by code of the error. */
 const REFUSALS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
   ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
@@ -26,7 +26,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Who calls over a unix socket. */
+/** The connection of every client of a unix socket. */
 const SOCKET_CONNECTION: Connection = {
   caller: { kind: "socket" },
   serverFingerprint: "",
@@ -44,26 +44,25 @@ export interface ListenerOptions {
   ) => void;
   /** Takes over a connection that speaks HTTP/2. */
   readonly acceptHttp2: (socket: Socket, connection: Connection) => void;
-  /** What its clients have of the server. */
+  /** What its clients use of the server. */
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
-  /** Whether it listens at a path or at an address. */
+  /** A path or an address. */
   readonly place: "unix" | "tcp";
-  /** Present where TLS is spoken. */
+  /** Undefined: plain text. */
   readonly tls?: TlsCredentials | undefined;
 }
 
-/**
- * Accepts connections at one place and tells by their first bytes whether they
- * speak HTTP/2 (prior knowledge) or HTTP/1.1, both of them behind TLS where
- * there are credentials for it. Each has its caller from the beginning.
+/** Accepts connections at one place. Their first bytes tell whether they speak
+ * HTTP/2 (prior knowledge) or HTTP/1.1, over TLS if there are credentials. The
+ * caller of a connection is known from its start.
  */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #serveHttp1: (this: Server, socket: Socket) => void;
   readonly #sockets = new Set<Socket>();
-  /** Those that speak HTTP/1.1. */
+  /** The connections that speak HTTP/1.1. */
   readonly #connections = new WeakMap<object, Connection>();
   readonly #handshakes: TlsHandshakes | undefined;
   #onEmpty: (() => void) | undefined;
@@ -75,11 +74,11 @@ export class Listener {
       ...{ credentials: tls, limits, clients, refusals },
       onSecure: (socket, connection) => this.#sniff(socket, connection),
     });
-    // The HTTP/1.1 server listens itself: its timeouts and its keep-alive work
-    // in no other way. Its own handling of connections comes behind ours.
+    // The HTTP/1.1 server listens itself, which its timeouts and its keep-alive
+    // need. Its own handling of connections runs after ours.
     this.#server = createServer({
       maxHeaderSize: limits.maxHeaderBytes,
-      // The server wants it to be the smaller one.
+      // The server requires it to be the smaller one.
       headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
@@ -101,7 +100,7 @@ export class Listener {
     });
   }
 
-  /** Starts to listen. The address has the port that was taken. */
+  /** Starts to listen. Resolves with the address and the port in use. */
   listen(options: ListenOptions): Promise<AddressInfo | string | null> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
@@ -115,7 +114,7 @@ export class Listener {
     });
   }
 
-  /** Stops to listen; connections go on, those without a request end. */
+  /** Stops listening, and closes connections without a request; the others go on. */
   stop(): void {
     this.#server.close();
     this.#handshakes?.stop();
@@ -134,7 +133,7 @@ export class Listener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Connections that have not said yet what they speak. */
+  /** Connections whose protocol is not known yet. */
   readonly #sniffing = new Set<Socket>();
 
   #accept(socket: Socket): void {
@@ -159,7 +158,7 @@ export class Listener {
     if (!isLocal && !entry) {
       socket.destroy();
     } else if (this.#handshakes) {
-      // What is below TLS has nothing to say any more when its client has not.
+      // The TCP connection has nothing to send once its client has closed it.
       socket.allowHalfOpen = false;
       const onKnown = () => entry?.leave();
       this.#handshakes.accept(socket, { from: address, onKnown });
@@ -172,10 +171,10 @@ export class Listener {
     }
   }
 
-  /**
-   * Counts a connection of an address; undefined when it is one too many.
+  /** Counts a connection of an address until it closes; undefined when it is one
+   * too many.
    *
-   * @returns its share, and what takes it out before it ends
+   * @returns its share, and what forgets it before it closes
    */
   #enter(
     socket: Socket,
@@ -222,8 +221,8 @@ export class Listener {
       this.#options.limits.headerTimeoutMs,
     );
     this.#sniffing.add(socket);
-    // HTTP/1.1 clients may say that they are done and wait for the answer. Of
-    // all others it is the end, which HTTP/2 would not see by itself.
+    // An HTTP/1.1 client may close its side and wait for the answer. For all
+    // others this is the end, which HTTP/2 would not notice.
     socket.allowHalfOpen = false;
     socket.on("readable", onReadable);
     socket.on("close", stop);
@@ -253,7 +252,7 @@ function formatRefusal(error: NodeJS.ErrnoException): string {
 
 function ignore(): void {}
 
-/** What keeps an agent from listening, by code of bind(2): its kind, and a way out with a flag. */
+/** Why an agent cannot listen, by code of bind(2), and the way out with FLAG. */
 const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EADDRINUSE: [
     "failed_precondition",
@@ -269,11 +268,10 @@ const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ],
 };
 
-/**
- * Starts a listener on a TCP address. The answer has the port that was taken.
+/** Starts a listener on a TCP address. Resolves with the port in use.
  *
  * @param options `flag`: the one that names the address, for messages
- * @throws {NetError} naming the address and what is in the way
+ * @throws {NetError} naming the address and the obstacle
  */
 export async function listenOnTcp(
   listener: Listener,
@@ -287,7 +285,7 @@ export async function listenOnTcp(
   } catch (error) {
     listener.stop();
     const { code } = error as { readonly code?: string };
-    // Deno 2.9.6 has EINVAL in place of EADDRNOTAVAIL.
+    // Deno 2.9.6 reports EADDRNOTAVAIL as EINVAL.
     const [kind, what] = OBSTACLES[
       code === "EINVAL" ? "EADDRNOTAVAIL" : code ?? ""
     ] ??

@@ -4,7 +4,7 @@ import type { Caller } from "../access/call_context.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** What is told to those who watch over an agent. */
+/** The sources of the pages for monitoring. */
 export interface MonitorOptions {
   /** The metrics as a text, and its media type. */
   readonly metrics: () => Promise<{
@@ -23,7 +23,7 @@ interface Page {
   readonly body: string;
 }
 
-/** A request of HTTP/1.1 or HTTP/2, as far as it is looked at. */
+/** The part of an HTTP/1.1 or HTTP/2 request that the monitor reads. */
 interface Request {
   readonly url?: string | undefined;
   readonly method?: string | undefined;
@@ -39,9 +39,8 @@ interface Response {
   destroy(): unknown;
 }
 
-/**
- * Answers `/metrics` (Prometheus), `/healthz` and `/readyz`: 200 or 503, with
- * the reasons as JSON. It changes nothing.
+/** Answers `/metrics` (Prometheus), and `/healthz` and `/readyz` with 200 or 503
+ * and the reasons as JSON.
  */
 export class Monitor {
   readonly #pages: ReadonlyMap<string, () => Promise<Page>>;
@@ -61,20 +60,19 @@ export class Monitor {
     ]);
   }
 
-  /** Whether a path is one that it answers. */
+  /** Whether it answers a path. */
   has(path: string): boolean {
     return this.#pages.has(path);
   }
 
-  /** Takes in that the server is stopping. */
+  /** Makes `/readyz` fail: the server is stopping. */
   stop(): void {
     this.#isServing = false;
   }
 
-  /**
-   * Answers a request, with 404 where the path is another.
+  /** Answers a request, with 404 for an unknown path.
    *
-   * @param caller who asks; undefined where anybody may
+   * @param caller undefined where anybody may ask
    */
   handle(request: Request, response: Response, caller?: Caller): void {
     // Without listeners an error of a connection would end the process.
@@ -139,7 +137,7 @@ function formatConditions(conditions: readonly Condition[]): Page {
   };
 }
 
-/** What those are told who have to show a certificate first. */
+/** The refusal of a caller that has to show a certificate first. */
 function refusePage(caller: Caller): Page | undefined {
   switch (caller.kind) {
     case "anonymous":

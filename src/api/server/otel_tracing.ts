@@ -15,11 +15,10 @@ import type { Tracing } from "./call.ts";
 /** The header fields that name a span (https://www.w3.org/TR/trace-context/). */
 const FIELDS = ["traceparent", "tracestate"] as const;
 
-/**
- * Spans by OpenTelemetry, which Deno sends where the environment says
- * (`OTEL_DENO`, `OTEL_EXPORTER_OTLP_ENDPOINT`). Deno makes the spans of HTTP
- * requests over `node:http` and names them to the other side by itself; it
- * lacks those of HTTP/2, and does not tell the handler of its request's.
+/** Spans by OpenTelemetry, which Deno exports as the environment says
+ * (`OTEL_DENO`, `OTEL_EXPORTER_OTLP_ENDPOINT`). Deno makes and propagates spans
+ * of requests over `node:http` by itself. It makes none for HTTP/2, and does not
+ * give a handler the span of its request.
  */
 export function createTracing(): Tracing {
   const tracer = trace.getTracer("stellar-net");

@@ -38,18 +38,15 @@ type Answer =
     };
   };
 
-/** Describes the services of a server, so that clients need no proto files. */
+/** Describes the services of a server to clients without proto files. */
 export interface Reflection {
   /** Registers grpc.reflection.v1 and v1alpha. */
   routes(router: ConnectRouter): void;
 }
 
-/**
- * Makes the reflection of a server that has these services; they are asked
- * for with the first question.
+/** Makes the reflection of a server. It reads the services at the first request.
  *
- * A question that has no answer gets an error as its answer, and the stream
- * goes on (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md).
+ * A request without a result gets an error as its answer, and the stream goes on (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md).
  */
 export function createReflection(
   services: () => Iterable<DescService>,
@@ -131,7 +128,7 @@ function answer(
   }
 }
 
-/** A file, and of those it needs the ones that this stream has not had yet. */
+/** A file, and those of its imports that this stream has not been sent. */
 function fileAnswer(
   file: DescFile | undefined,
   what: string,
@@ -157,7 +154,7 @@ function refusal(errorCode: Code, errorMessage: string): Answer {
   return { case: "errorResponse", value: { errorCode, errorMessage } };
 }
 
-/** What is known of the services of a server, for those who ask by name. */
+/** The descriptors of the services of a server, by name. */
 export interface DescriptorIndex {
   /** Full names of the services, sorted. */
   readonly services: readonly string[];
@@ -171,7 +168,7 @@ export interface DescriptorIndex {
   readonly messages: ReadonlySet<string>;
 }
 
-/** Indexes services, the files that declare them, and all files that those need. */
+/** Indexes services, the files that declare them, and all files that those import. */
 export function createDescriptorIndex(
   services: Iterable<DescService>,
 ): DescriptorIndex {
@@ -194,7 +191,7 @@ export function createDescriptorIndex(
           }
           break;
         case "enum": {
-          // The names of values stand beside their enum, not in it.
+          // Names of enum values are siblings of the enum.
           const scope = type.typeName.slice(0, -type.name.length);
           for (const { name } of type.values) symbols.set(scope + name, file);
           break;

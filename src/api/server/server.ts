@@ -33,35 +33,33 @@ const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** What a server serves. */
+/** What a server serves, and how. */
 export interface RpcServerOptions {
-  /** Puts the services on a router. Health and reflection come with the server. */
+  /** Puts the services on a router. The server adds health and reflection. */
   readonly routes: (router: ConnectRouter) => void;
-  /** Where they differ from DEFAULT_LIMITS. */
+  /** Overrides of DEFAULT_LIMITS. */
   readonly limits?: Partial<RpcLimits>;
-  /** Default: calls are not counted. */
+  /** Default: none. */
   readonly metrics?: CallMetrics;
-  /** Number of the group that can use unix sockets besides their owner. Default: nobody. */
+  /** Number of the group that can use unix sockets besides their owner. Default: none. */
   readonly socketGroupId?: number | undefined;
-  /** Default: calls are not traced. */
+  /** Default: none. */
   readonly tracing?: Tracing | undefined;
-  /** Tells those who watch over the agent how it is. Default: nothing does. */
+  /** Answers `/metrics`, `/healthz` and `/readyz`. Default: none. */
   readonly monitor?: Monitor;
-  /** What TLS is spoken with. Default: it cannot be. */
+  /** Credentials for TLS. Default: plain text only. */
   readonly tls?: TlsCredentials | undefined;
 }
 
-/**
- * Serves an API as gRPC, gRPC-Web and Connect over HTTP/2 (prior knowledge)
- * and HTTP/1.1, all of them at each place that it listens at.
+/** Serves an API as gRPC, gRPC-Web and Connect over HTTP/2 (prior knowledge)
+ * and HTTP/1.1 at each place where it listens.
  */
 export interface RpcServer extends ApiServer {
-  /** Tells clients which services are serving. All are, until the server closes. */
+  /** The health of the services: all serve until the server closes. */
   readonly health: Health;
-  /**
-   * Listens on a TCP address. The answer has the port that was taken.
+  /** Listens on a TCP address. Resolves with the port in use.
    *
-   * @throws {NetError} naming the address and what is in the way
+   * @throws {NetError} naming the address and the obstacle
    */
   listenTcp(
     address: ListenAddress,
@@ -69,23 +67,20 @@ export interface RpcServer extends ApiServer {
   ): Promise<ListenAddress>;
   /** Listens on a TCP address for HTTP/1.1 requests to the monitor alone, as `listenTcp` does. */
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
-  /**
-   * Listens on a unix socket that only its owner can use, and the group of the
-   * options. A missing folder is made, a socket on which nothing listens is
-   * replaced.
+  /** Listens on a unix socket for its owner and the group of the options. It makes
+   * a missing folder, and replaces a socket that nothing listens on.
    *
-   * @throws {NetError} naming the path and what is in the way
+   * @throws {NetError} naming the path and the obstacle
    */
   listenUnix(path: string): Promise<void>;
-  /**
-   * Takes no more calls, ends streams, lets the other calls finish, and cuts
-   * off what is not done in `graceMs` (default 10,000). Closing again waits
-   * for the first.
+  /** Takes no more calls, ends streams, lets the other calls finish, and aborts
+   * those that last longer than `graceMs` (default 10,000). A second call waits for
+   * the first.
    */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
-/** Makes a server. It has to be closed, even if it never listened. */
+/** Makes a server. Close it even if it never listened. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new InFlightCalls(limits.maxReceivedBytes);
@@ -129,7 +124,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       place: "tcp",
       handle: (request, response) =>
         monitor ? monitor.handle(request, response) : response.destroy(),
-      // It speaks HTTP/1.1 alone.
+      // It speaks only HTTP/1.1.
       acceptHttp2: (socket) => socket.destroy(),
     });
   }
@@ -149,7 +144,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     monitor?.stop();
     for (const listener of listeners) listener.stop();
     files.forEach(remove);
-    // Whoever watches the health is told before the streams end.
+    // Watchers of the health get the change before their streams end.
     await new Promise((resolve) => setImmediate(resolve));
     connect.endStreams(
       new ConnectError("the agent is stopping", Code.Unavailable),
@@ -157,7 +152,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     http2.closeGracefully();
     const ended = Promise.all(listeners.map((listener) => listener.empty()));
     if (!await isDoneWithin(graceMs, ended)) {
-      log.warn("Cutting off {count} calls that are not done in {graceMs} ms", {
+      log.warn("Aborting {count} calls that did not finish in {graceMs} ms", {
         count: calls.count,
         graceMs,
       });
@@ -207,7 +202,7 @@ function createRouter(
   options.routes(recorder);
   const services = () => new Set(router.handlers.map(({ service }) => service));
   const health = createHealth([...services()].map(({ typeName }) => typeName));
-  // They name no node, and change nothing.
+  // Their requests name no node, and they change nothing.
   const asked = { node: "", now: Date.now };
   health.routes(authorizing(recorder, asked));
   createReflection(services).routes(authorizing(router, asked));

@@ -2,14 +2,14 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { type ErrorCode, NetError } from "../../base/error.ts";
 
-/** Bytes of a path in a socket's address, its closing zero left out (unix(7)). */
+/** Bytes of a path in a socket's address, without its closing zero (unix(7)). */
 const MAX_PATH_BYTES = 107;
 /** As a mask. */
 const OWNER_ONLY = 0o177;
 const OWNER_AND_GROUP = 0o660;
 const TEMPORARY_NAME_LENGTH = 7;
 
-/** What keeps an agent from making a socket file, by code of the system call. */
+/** Why an agent cannot make a socket file, by code of the system call. */
 const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   EACCES: [
     "permission_denied",
@@ -25,29 +25,26 @@ const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   ENOSPC: ["failed_precondition", "no space is left on the device"],
 };
 
-/** Where a socket file was made: two of these differ when the files do. */
+/** A socket file that was made, with its inode. */
 export interface SocketFile {
   readonly path: string;
   readonly device: number;
   readonly inode: number | null;
 }
 
-/** Who can use a socket, besides its owner. */
+/** Who can use a socket besides its owner. */
 export interface SocketAccess {
   /** Number of a group. Undefined: nobody. */
   readonly groupId?: number | undefined;
 }
 
-/**
- * Makes a socket file that only its owner can use, with mode 0600 from the
- * first moment, or its owner and a group, with mode 0660 once it is the
- * group's. A file that nothing listens on is replaced.
- *
- * `listen` gets a path beside the wanted one, and has to have bound it when it
- * returns; what it returns is awaited.
+/** Makes a socket file with mode 0600 from the first moment, or with a group and
+ * mode 0660. It replaces a socket that nothing listens on.
+ * `listen` gets a path beside the wanted one, binds it before it returns, and
+ * returns what to await.
  *
  * @throws {NetError} `invalid_argument` when the path is too long,
- * `failed_precondition` when something is in the way, `permission_denied`
+ * `failed_precondition` when another file or agent is there, `permission_denied`
  */
 export async function bindSocketFile(
   path: string,
@@ -61,7 +58,7 @@ export async function bindSocketFile(
     await listenOwnerOnly(temporary, listen);
     try {
       if (groupId !== undefined) giveToGroup(temporary, groupId);
-      // Only now, so that the file that is made is never taken for the stale one.
+      // Only now: the new file must never be taken for the stale one.
       await removeStale(path);
       nameSocket(temporary, path);
     } finally {
@@ -74,7 +71,7 @@ export async function bindSocketFile(
   }
 }
 
-/** Removes a socket file, unless another has taken its place or it is gone. */
+/** Removes a socket file, unless it is gone or another has replaced it. */
 export function removeSocketFile(file: SocketFile): void {
   removeIfSame(file.path, { dev: file.device, ino: file.inode });
 }
@@ -133,7 +130,7 @@ function isServed(path: string): Promise<boolean> {
     socket.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "ECONNREFUSED" || error.code === "ENOENT") {
         resolve(false);
-      } // Its queue is full: it is there.
+      } // Its queue is full, so an agent listens.
       else if (error.code === "EAGAIN") resolve(true);
       else reject(error);
     });
@@ -144,7 +141,7 @@ function listenOwnerOnly(
   path: string,
   listen: (path: string) => Promise<unknown>,
 ): Promise<unknown> {
-  // The mask holds for the process, but nothing else runs before it is back.
+  // The mask is the whole process's, but no other code runs before it is reset.
   const mask = Deno.umask(OWNER_ONLY);
   try {
     return listen(path);
@@ -168,7 +165,7 @@ function giveToGroup(path: string, groupId: number): void {
   }
 }
 
-/** Gives a socket file its name: unlike a rename, without replacing another agent's. */
+/** Gives a socket file its name. A rename would replace another agent's. */
 function nameSocket(temporary: string, path: string): void {
   try {
     Deno.linkSync(temporary, path);

@@ -29,25 +29,25 @@ export interface ProcessInfo {
   readonly version: string;
   /** Where it listens: paths of sockets, and addresses with ports. */
   readonly listeners: () => readonly string[];
-  /** What an operator should know. */
+  /** Warnings for the operator. */
   readonly warnings: () => readonly string[];
-  /** What it and others know each other by, and until when its own certificate is valid. */
+  /** How it and others authenticate each other, and when its own certificate expires. */
   readonly security: () => {
     readonly kind: AgentSecurity["kind"];
-    /** In ms since 1970; undefined where there is none. */
+    /** In ms since 1970; undefined without a certificate. */
     readonly endsAtMs: number | undefined;
   };
-  /** Everything in the agent's own store, as of one moment. */
+  /** Everything in the agent's own store, at one moment. */
   readonly readState: () => AsyncIterable<BackupEntry>;
-  /** What was logged last, the oldest first. */
+  /** The last lines of the log, the oldest first. */
   readonly recentLog: () => readonly string[];
-  /** Tells who asked this agent for what, the latest first. */
+  /** The audit, the latest record first. */
   readonly listAudit: (query: AuditQuery) => Promise<AuditRecord[]>;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
 
-/** The native service of what an agent tells about itself and its host. */
+/** The native service about an agent and its host. */
 export function createAgent(
   { agent, controller, doctor, process }: {
     readonly agent: Agent;
@@ -98,10 +98,7 @@ export function createAgent(
     },
 
     async examine(request) {
-      const peer = parseOptional("peer", request.peer, {
-        parse: parseNodeName,
-        empty: undefined,
-      });
+      const peer = parseOptional("peer", request.peer, parseNodeName);
       return { checks: (await doctor.examine(peer)).map(checkMessage) };
     },
 
@@ -127,12 +124,11 @@ export function createAgent(
     listLog: () => ({ lines: [...process.recentLog()] }),
 
     async listAudit(request) {
-      const text = { parse: parseText, empty: "" };
       const records = await process.listAudit({
         limit: parseLimit("limit", request.limit),
         sinceMs: request.since && timestampMs(request.since),
-        caller: parseOptional("caller", request.caller, text),
-        call: parseOptional("call", request.call, text),
+        caller: parseOptional("caller", request.caller, parseText) ?? "",
+        call: parseOptional("call", request.call, parseText) ?? "",
         hasFailed: request.failed,
       });
       return {

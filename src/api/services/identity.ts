@@ -25,17 +25,16 @@ import {
 } from "../messages/identity.ts";
 import { invalidField, parseField, parseOptional } from "../messages/fields.ts";
 
-/** Most addresses that are asked for; a host has fewer. */
+/** Limit on the addresses of a certificate; a host has fewer. */
 const MAX_ADDRESSES = 64;
-/** How long a join token is good if nothing else is said. */
+/** Default lifetime of a join token. */
 const TOKEN_LIFETIME_MS = 3600_000;
 
 /**
  * The native service of the cluster's certificate authority, as the registry's
  * host answers it.
  *
- * @param host throws `unavailable` where the registry is not here, or its
- * store is out of reach
+ * @param host throws `unavailable` when the registry is elsewhere, or its store is unreachable
  */
 export function createIdentity(
   host: () => RegistryHost,
@@ -78,10 +77,7 @@ export function createIdentity(
     async createToken(request) {
       const { secret, token } = await identity().createToken({
         role: parseRole(request.role) ?? "node",
-        name: parseOptional("name", request.name, {
-          parse: parseNodeName,
-          empty: "",
-        }),
+        name: parseOptional("name", request.name, parseNodeName) ?? "",
         lifetimeMs: parseDuration("lifetime", request.lifetime) ??
           TOKEN_LIFETIME_MS,
         maxUses: request.maxUses === 0 ? 1 : request.maxUses,
@@ -106,13 +102,10 @@ export function createIdentity(
     },
 
     async revokeCertificates(request) {
-      // Names of certificates that are an operator's own can be revoked too.
+      // A given certificate's name can be revoked too.
       const { revocation, certificates } = await host().identity.revoke(
         targetOf(request),
-        parseOptional("reason", request.reason, {
-          parse: parseText,
-          empty: "",
-        }),
+        parseOptional("reason", request.reason, parseText) ?? "",
       );
       return { revocation: revocationMessage(revocation), certificates };
     },
@@ -131,7 +124,7 @@ export function createIdentity(
   };
 }
 
-/** Whose certificate is renewed: who calls, never who the request names. */
+/** The holder of the certificate to renew: the caller, never a name in the request. */
 function holderOf(context: HandlerContext): PeerIdentity {
   const caller = callerOf(context);
   if (caller.kind === "member") return caller.identity;
@@ -140,7 +133,7 @@ function holderOf(context: HandlerContext): PeerIdentity {
     "unauthenticated",
     caller.kind === "refused"
       ? caller.why
-      : "Cannot renew a certificate: the caller has shown none; call over https with the one that is to be renewed",
+      : "Cannot renew a certificate: the caller has shown none; call over https with the certificate to renew",
   );
 }
 
@@ -178,7 +171,7 @@ function parseDuration(
   if (!duration) return undefined;
   const ms = durationMs(duration);
   if (Number.isSafeInteger(Math.round(ms)) && ms >= 0) return Math.round(ms);
-  throw invalidField(field, "it is no time from 0 on");
+  throw invalidField(field, "it is negative or too long");
 }
 
 function parseAddresses(texts: readonly string[]): Address[] {

@@ -24,10 +24,10 @@ import {
   parseOwner,
 } from "../messages/fields.ts";
 
-/** The native service of addresses. */
+/** The native service of addresses: of this node, and of nodes without an agent where the registry is. */
 export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
   const parseNode = (node: string) =>
-    parseOptional("node", node, { parse: parseNodeName, empty: agent.node });
+    parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>
     allocationMessage(node, allocation, agent.leakOf(node, allocation));
   return {
@@ -41,10 +41,11 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
             parseField("addresses", text, parseAddress)
           ),
           ...(request.attachment && {
-            netns: parseOptional("attachment.netns", request.attachment.netns, {
-              parse: parsePath,
-              empty: "",
-            }),
+            netns: parseOptional(
+              "attachment.netns",
+              request.attachment.netns,
+              parsePath,
+            ) ?? "",
           }),
         },
         context.signal,
@@ -59,10 +60,8 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       const released = await agent.release(
         parseNode(request.node),
         parseOwner(request.owner),
-        parseOptional("reason", request.reason, {
-          parse: parseText,
-          empty: "released over the API",
-        }),
+        parseOptional("reason", request.reason, parseText) ??
+          "released over the API",
       );
       return {
         addresses: released?.addresses.map((a) => formatAddress(a.address)) ??
@@ -102,10 +101,11 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
     async listAllocations(request) {
       const node = parseNode(request.node);
       const limit = parseLimit("page_size", request.pageSize);
-      const behind = parseOptional("page_token", request.pageToken, {
-        parse: parseAddress,
-        empty: undefined,
-      });
+      const behind = parseOptional(
+        "page_token",
+        request.pageToken,
+        parseAddress,
+      );
       const allocations = await agent.list(node, {
         limit: limit + 1,
         leaked: request.leaked,
@@ -122,14 +122,12 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
 
     async listHistory(request) {
       const limit = parseLimit("limit", request.limit);
-      const address = parseOptional("address", request.address, {
-        parse: parseAddress,
-        empty: undefined,
-      });
-      const containerId = parseOptional("container_id", request.containerId, {
-        parse: parseContainerId,
-        empty: undefined,
-      });
+      const address = parseOptional("address", request.address, parseAddress);
+      const containerId = parseOptional(
+        "container_id",
+        request.containerId,
+        parseContainerId,
+      );
       const records = await agent.history({
         node: parseNode(request.node),
         limit: limit + 1,

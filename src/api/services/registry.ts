@@ -30,20 +30,20 @@ import {
   watchMessage,
 } from "../messages/nodes.ts";
 
-/** How many allocations a page of a handover has. */
+/** Allocations in a page of a handover. */
 const HANDOVER_PAGE = 1000;
 
 /**
  * The native service of networks, nodes, subnets and extra routes, as the
  * registry's host answers it.
  *
- * @param host throws `unavailable` while the registry's store is out of reach
+ * @param host throws `unavailable` while the registry's store is unreachable
  */
 export function createRegistry(
   host: () => RegistryHost,
   self: string,
 ): ServiceImpl<typeof RegistryService> {
-  /** The listed lines of some subnets, in the order given. */
+  /** The listing of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
     const lines = new Map(
       (await host().registry.subnets()).map((l) => [formatPrefix(l.subnet), l]),
@@ -57,10 +57,7 @@ export function createRegistry(
     }),
 
     async claimSubnets(request) {
-      const node = parseOptional("node", request.node, {
-        parse: parseNodeName,
-        empty: self,
-      });
+      const node = parseOptional("node", request.node, parseNodeName) ?? self;
       return { subnets: await describe(await host().registry.claim(node)) };
     },
 
@@ -76,24 +73,18 @@ export function createRegistry(
         advertised: request.advertised.map((text) =>
           parseField("advertised", text, parseAddress)
         ),
-        apiUrl: parseOptional("api_url", request.apiUrl, {
-          parse: (text) => parseReached(text, context),
-          empty: "",
-        }),
+        apiUrl: parseOptional("api_url", request.apiUrl, (text) =>
+          parseReached(text, context)) ?? "",
         localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
           prefix: parseField("local_prefixes.cidr", cidr, parsePrefix),
-          device: parseOptional("local_prefixes.device", device, {
-            parse: parseText,
-            empty: "",
-          }),
+          device: parseOptional("local_prefixes.device", device, parseText) ??
+            "",
         })),
         heldSubnets: request.heldSubnets.map((text) =>
           parseField("held_subnets", text, parsePrefix)
         ),
-        clusterId: parseOptional("cluster_id", request.clusterId, {
-          parse: parseId,
-          empty: "",
-        }),
+        clusterId: parseOptional("cluster_id", request.clusterId, parseId) ??
+          "",
       });
       return {
         clusterId: host().cluster.clusterId,
@@ -124,10 +115,7 @@ export function createRegistry(
         node,
         instanceId: parseField("instance_id", request.instanceId, parseId),
       }, {
-        behind: parseOptional("page_token", request.pageToken, {
-          parse: parseAddress,
-          empty: undefined,
-        }),
+        behind: parseOptional("page_token", request.pageToken, parseAddress),
         limit: HANDOVER_PAGE + 1,
       });
       const page = allocations.slice(0, HANDOVER_PAGE);
@@ -156,7 +144,7 @@ export function createRegistry(
     },
 
     async *watch(_request, context) {
-      // The bytes that all are sent are made once, a text each time.
+      // Bytes are encoded once for all watchers, JSON for each.
       const isJson = /json/.test(
         context.requestHeader.get("content-type") ?? "",
       );
@@ -172,10 +160,8 @@ export function createRegistry(
     async removeNode(request) {
       const subnets = await host().pools.remove({
         node: parseField("node", request.node, parseNodeName),
-        instanceId: parseOptional("instance_id", request.instanceId, {
-          parse: parseId,
-          empty: "",
-        }),
+        instanceId: parseOptional("instance_id", request.instanceId, parseId) ??
+          "",
         force: request.force,
       });
       return { subnets: subnets.map(formatPrefix) };
@@ -188,14 +174,8 @@ export function createRegistry(
     async reserveSubnet(request) {
       const subnet = await host().registry.reserve({
         subnet: parseField("cidr", request.cidr, parsePrefix),
-        node: parseOptional("node", request.node, {
-          parse: parseNodeName,
-          empty: "",
-        }),
-        reason: parseOptional("reason", request.reason, {
-          parse: parseText,
-          empty: "",
-        }),
+        node: parseOptional("node", request.node, parseNodeName) ?? "",
+        reason: parseOptional("reason", request.reason, parseText) ?? "",
       });
       return { subnet: subnetMessage(subnet) };
     },
@@ -224,19 +204,15 @@ export function createRegistry(
     async deleteRoute(request) {
       await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
-        target: parseOptional("target", request.target, {
-          parse: parseAddress,
-          empty: undefined,
-        }),
+        target: parseOptional("target", request.target, parseAddress),
       });
       return {};
     },
   };
 }
 
-/**
- * Checks where a node's agent is reached. Other hosts call it: one that was
- * let in over TLS does not have them speak plain text.
+/** Parses the URL at which other hosts call a node's agent. A node that joined
+ * over TLS may not make them speak plain text.
  */
 function parseReached(text: string, context: HandlerContext): string {
   const url = parseApiUrl(text);
@@ -245,13 +221,12 @@ function parseReached(text: string, context: HandlerContext): string {
   throw new RangeError(
     `${
       quote(text)
-    } is plain text, and this node was let in over TLS: it has to be "https://"`,
+    } is plain text, and this node joined over TLS: write "https://"`,
   );
 }
 
-/**
- * What an agent that has joined answers of the registry's service when the
- * registry is out of reach: what it knows of the cluster.
+/** The registry's lists as a joined agent knows them, for when the registry is
+ * unreachable.
  */
 export function createJoinedRegistry(
   { member }: Agent,

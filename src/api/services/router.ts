@@ -40,7 +40,7 @@ export interface RoutesOptions {
   readonly doctor: Doctor;
   readonly peers: Peers;
   readonly process: ProcessInfo;
-  /** Where changes are recorded, with who has asked for them. Default: nowhere. */
+  /** Where changes and their callers are recorded. Default: nowhere. */
   readonly audit?: AuditLog | undefined;
 }
 
@@ -59,15 +59,15 @@ const REGISTRY_CALLS: ReadonlySet<DescMethod> = new Set([
   Network.method.routes,
 ]);
 
-/** Stellar's calls about the registry, unless it is about this very node. */
+/** Stellar's calls about the registry, unless they are about this node. */
 const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
   Network.method.allocateSubnet,
   Network.method.getSubnet,
 ]);
 
-/**
- * Puts the agent's services on a router. What belongs to another node, or to a
- * registry that is not here, is sent on. What a caller may not is refused.
+/** Puts the agent's services on a router. It forwards calls that belong to
+ * another node, or to a registry elsewhere, and refuses those that the caller
+ * may not make.
  */
 export function createRoutes(
   options: RoutesOptions,
@@ -129,20 +129,19 @@ function registryPlace(
 ): Peer | undefined {
   const { method: methods } = RegistryService;
   if (method === methods.join) throw refuseJoin(agent);
-  // What is known is told, also when the registry is out of reach.
+  // The agent answers with what it knows while the registry is unreachable.
   const isKnown = method === methods.listNetworks ||
     method === methods.listNodes || method === methods.listRoutes;
   if (isKnown && agent.member.link.state !== "joined") return undefined;
-  // The registry would take its own node for what is meant.
+  // The registry would take an empty node for its own.
   if (method === methods.claimSubnets && nodeOf(request) === "") {
     Object.assign(request, { node: agent.node });
   }
   return peers.registry();
 }
 
-/**
- * Who joins through an agent that has only joined itself would depend on it:
- * it is told where the registry is. It may try again, there or elsewhere.
+/** A node that joined through a joined agent would depend on it. The refusal
+ * names the registry, and the node may try again, there or elsewhere.
  */
 function refuseJoin({ node, member }: Agent): NetError {
   const { url } = member.link;
@@ -161,19 +160,19 @@ function nodeOf(request: object): string {
     : "";
 }
 
-/** Tells that a call was sent on by another agent, and by which. */
+/** The header that names the agent that forwarded a call. */
 const FORWARDED_HEADER = "stellar-net-forwarded-by";
-/** How long a call that is sent on may take where its caller does not say, in ms. */
+/** Deadline of a forwarded call whose caller set none, in ms. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** A call, as far as it decides who answers it. */
+/** The part of a call that decides which agent answers it. */
 export interface ForwardedCall {
   readonly method: DescMethod;
-  /** Of the method's input. */
+  /** A message of the method's input type. */
   readonly request: Message;
 }
 
-/** Where calls go. */
+/** Which agent answers calls. */
 export interface ForwardOptions {
   /** Name of this agent's node. */
   readonly node: string;
@@ -183,13 +182,13 @@ export interface ForwardOptions {
 
 type Handler = (request: Message, context: HandlerContext) => unknown;
 
-/**
- * A service whose calls are answered by this agent or sent on to another: once,
- * with the deadline of their caller, and with the rights of this agent's node.
- * Who has shown a certificate is sent on where that is enough alone, and
- * otherwise told whom to ask: their rights cannot be handed on.
+/** A service whose calls this agent answers or forwards to another: once,
+ * with the caller's deadline and the rights of this agent's node.
+ * A call with a certificate is forwarded if the node's rights alone suffice.
+ * Otherwise the refusal names the agent to ask, since the node cannot pass the
+ * caller's rights on.
  *
- * @param here what this agent answers itself; of what is missing everything is sent on
+ * @param here the calls that this agent answers itself; it forwards all others
  */
 export function forwarding<S extends DescService>(
   service: S,
@@ -249,10 +248,9 @@ function forwardStream(
   };
 }
 
-/**
- * How long a call may still take, in whole ms: the protocols know no parts of
- * one. Undefined where its caller has not said. The library finds it by the
- * clock, which may be set meanwhile, and ends the call by a timer.
+/** The time left for a call, in whole ms, as the protocols have it. Undefined
+ * when its caller set no deadline. The library computes it from the clock, which
+ * may have been set meanwhile, but ends the call by a timer.
  */
 function timeLeftMs({ signal, timeoutMs }: HandlerContext): number | undefined {
   const ms = timeoutMs();
@@ -275,7 +273,7 @@ async function find(
     if (own) return undefined;
     throw new NetError(
       "internal",
-      `Cannot answer ${method.name}: it is answered nowhere`,
+      `Cannot answer ${method.name}: no agent answers it`,
     );
   }
   const by = context.requestHeader.get(FORWARDED_HEADER);
@@ -307,7 +305,7 @@ function checkRights(
   const caller = callerOf(context);
   const { node } = options;
   const permission = permissionOf(method);
-  // A request that names no node is not about this one where it is sent on.
+  // A forwarded request without a node is not about this one.
   const mayAsk = !permission.isPersonal && (caller.kind !== "member" ||
     allowsNode(permission, request, { node, self: "" }));
   if (mayAsk) return;

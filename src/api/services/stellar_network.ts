@@ -23,17 +23,16 @@ const SERVICE_ID = "stellar.services.network.v1";
 /** Networks with more slices are not listed slice by slice. */
 const MAX_LISTED_SLICES = 65_536n;
 
-/**
- * Stellar's network service. It knows one subnet a node and one address an id:
- * those of the first network.
+/** Stellar's network service. It has one subnet for each node and one address
+ * for each id: those of the first network.
  */
 export function createStellarNetwork(
   agent: Agent,
   controller: HostController,
 ): ServiceImpl<typeof Network> {
-  /** Where this agent does not host it, such calls are sent on. */
+  /** An agent that does not host the registry forwards such calls. */
   const host = () => agent.requireHost();
-  /** The subnet of a node. Its own node has one as soon as somebody wants to know. */
+  /** The subnet of a node. Asking for the own node's claims one. */
   const subnetOf = async (node: string): Promise<Prefix> => {
     const [subnet] = node === agent.node
       ? await agent.member.claim()
@@ -61,14 +60,12 @@ export function createStellarNetwork(
     },
 
     async deallocateSubnet(request) {
-      const subnet = parseOptional("subnet_cidr", request.subnetCidr, {
-        parse: parsePrefix,
-        empty: undefined,
-      });
-      const node = parseOptional("node", request.node, {
-        parse: parseNodeName,
-        empty: undefined,
-      });
+      const subnet = parseOptional(
+        "subnet_cidr",
+        request.subnetCidr,
+        parsePrefix,
+      );
+      const node = parseOptional("node", request.node, parseNodeName);
       const { pools, registry } = host();
       await pools.release(node ?? await ownerOf(registry, subnet), subnet);
       return {};
@@ -86,10 +83,11 @@ export function createStellarNetwork(
     async allocateIP(request, context) {
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
-      const subnet = parseOptional("subnet_cidr", request.subnetCidr, {
-        parse: parsePrefix,
-        empty: undefined,
-      });
+      const subnet = parseOptional(
+        "subnet_cidr",
+        request.subnetCidr,
+        parsePrefix,
+      );
       if (subnet) checkSubnet(subnet, { node, has: await subnetOf(node) });
       const { allocation } = await agent.allocate(
         node,
@@ -136,10 +134,7 @@ export function createStellarNetwork(
     async deleteRoute(request) {
       await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
-        target: parseOptional("target", request.target, {
-          parse: parseAddress,
-          empty: undefined,
-        }),
+        target: parseOptional("target", request.target, parseAddress),
       });
       return {};
     },
@@ -156,7 +151,7 @@ export function createStellarNetwork(
   };
 }
 
-/** Stellar's ids name a container; the rest of the owner is the default of the native API. */
+/** Stellar's ids name a container; the other parts of the owner are the native API's defaults. */
 function parseOwnerId(id: string): Owner {
   return {
     network: DEFAULT_OWNER_NETWORK,

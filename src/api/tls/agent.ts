@@ -9,10 +9,10 @@ import {
 import { NetError } from "../../base/error.ts";
 import type { TlsCredentials, TlsMaterial } from "./credentials.ts";
 
-/** Code of the error for a server that TLS accepts, and the credentials do not. */
+/** Code of the error for a server that TLS accepts and the credentials refuse. */
 export const NOT_RECOGNIZED = "ERR_SERVER_NOT_RECOGNIZED";
 
-/** How a connection is made: each is verified in full, with what is in force then. */
+/** The settings of a new connection: verified in full, with the current material. */
 export function tlsSettings(material: TlsMaterial): ConnectionOptions {
   const { cert, key, ca } = material;
   const own = cert === "" ? {} : { cert, key };
@@ -21,26 +21,25 @@ export function tlsSettings(material: TlsMaterial): ConnectionOptions {
 
 const agents = new WeakMap<TlsCredentials, TlsAgent>();
 
-/** The one agent for some credentials: connections are shared by all who call with them. */
+/** The one agent for some credentials: all their callers share its connections. */
 export function tlsAgentOf(credentials: TlsCredentials): TlsAgent {
   const known = agents.get(credentials) ?? new TlsAgent(credentials);
   agents.set(credentials, known);
   return known;
 }
 
-/** Ends the connections that are kept for some credentials, which are not used any more. */
+/** Closes the idle connections of credentials that are no longer used. */
 export function closeTlsAgent(credentials: TlsCredentials): void {
   agents.get(credentials)?.destroy();
 }
 
-/**
- * Makes connections over TLS to other agents, and shows them the certificate
- * that is in force then. Those from before a change are not used again, and
- * those to who is not recognised any more end.
+/** Makes TLS connections to other agents with the current certificate. After a
+ * change it uses no older connection again, and closes those to servers that the
+ * credentials now refuse.
  */
 class TlsAgent extends Agent {
   readonly #credentials: TlsCredentials;
-  /** Certificates of the servers at the other ends. */
+  /** The certificate of the server of each connection. */
   readonly #servers = new Map<TLSSocket, Uint8Array>();
   readonly #stale = new WeakSet<object>();
 
@@ -89,7 +88,7 @@ class TlsAgent extends Agent {
   }
 
   #recognize(der: Uint8Array) {
-    // TLS has found it trusted by what is in force: it is asked only then.
+    // Only called for a certificate that TLS has verified.
     return this.#credentials
       .recognize({ der, isTrusted: true, usage: "server" });
   }
@@ -108,17 +107,16 @@ class TlsAgent extends Agent {
   }
 }
 
-/** In Deno 2.9.6 an empty write over TLS is an error (EPERM), and the body of a request may be empty. */
+/** In Deno 2.9.6 an empty write over TLS fails (EPERM), and the body of a request may be empty. */
 function leaveOutEmptyWrites(socket: TLSSocket): void {
   const write = socket._write.bind(socket);
   socket._write = (chunk: Uint8Array | string, encoding, done) =>
     chunk.length === 0 ? done() : write(chunk, encoding, done);
 }
 
-/**
- * In Deno 2.9.6 a connection that is corked while it is made stays so now and
- * then, and its first request is never sent. Whoever corks it has written what
- * belongs together within one turn of the event loop.
+/** In Deno 2.9.6 a connection that is corked while it is being made sometimes
+ * stays corked, and never sends its first request. All corked writes belong to one
+ * turn of the event loop.
  */
 function uncorkSoon(socket: TLSSocket): void {
   const cork = socket.cork.bind(socket);
@@ -138,7 +136,7 @@ function notRecognized(why: string): Error {
   return Object.assign(new Error(why), { code: NOT_RECOGNIZED });
 }
 
-/** Why nothing can be shown yet. */
+/** Why there is no certificate to show yet. */
 export function noCertificate({ place }: TlsCredentials): string {
   return `this agent has no certificate yet, see "stellar-net status" (${place})`;
 }

@@ -1,29 +1,27 @@
 import { X509Certificate } from "node:crypto";
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-/** Certificates between one and its authority. */
+/** Limit on the certificates between one and its authority. */
 const MAX_DEPTH = 8;
 
-/** What a certificate is held against. */
+/** What a certificate is checked against. */
 export interface FaultChecks {
-  /** The authorities that are trusted. */
+  /** The trusted authorities. */
   readonly ca: readonly X509Certificate[];
   readonly nowMs: number;
-  /** Where those are, for messages. Default `in --tls-ca`. */
+  /** Where the authorities are, for messages. Default `in --tls-ca`. */
   readonly trusts?: string;
 }
 
-/** The certificates in a text of PEM, in their order. @throws {Error} when one is damaged */
+/** The certificates in a PEM text, in its order. @throws {Error} when one is damaged */
 export function parseCertificates(text: string): X509Certificate[] {
   return (text.match(BLOCK) ?? []).map((block) => new X509Certificate(block));
 }
 
-/**
- * Says why a certificate is not accepted, with a way out; empty when neither
- * time nor authority are the reason. It explains what TLS has decided, and
- * decides nothing.
+/** Explains why TLS did not accept a certificate, with a way out; empty when
+ * neither its validity period nor its authority is the reason.
  *
- * @param chain the certificate first, then those above it, as far as they are known
+ * @param chain the certificate, then its known issuers
  */
 export function findFault(
   chain: readonly X509Certificate[],

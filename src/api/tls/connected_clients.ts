@@ -10,17 +10,17 @@ import type {
   TlsCredentials,
 } from "./credentials.ts";
 
-/** How long clients are looked at before others get their turn, in ms. */
+/** How long clients are checked before other work gets its turn, in ms. */
 const SLICE_MS = 10;
-/** Of how many rounds one looks at those too of whom nothing new is to be expected. */
+/** One round in so many checks all clients, even those that should not have changed. */
 const FULL_ROUND = 60;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** A client over TLS, for as long as its connection lasts. */
+/** A client over TLS, while its connection lasts. */
 export interface ConnectedClient {
   readonly caller: Caller;
-  /** What it has shown, if anything. */
+  /** The certificate that it showed, if any. */
   shown: ShownCertificate | undefined;
   /** The authorities, in PEM, that `shown` was verified with. */
   authorities: string;
@@ -35,11 +35,10 @@ export interface ConnectedClientsOptions {
   readonly limits: Pick<RpcLimits, "recheckIntervalMs" | "maxAnonymousMs">;
 }
 
-/**
- * The clients that are connected over TLS. They are recognised again at each
- * change of the credentials, when their certificate ends, and now and then:
- * whose certificate does not hold any more is cut off, and so is who has had
- * none for too long. To recognise one takes some milliseconds.
+/** The clients that are connected over TLS. They are recognised again after each
+ * change of the credentials, when their certificate expires, and periodically. A
+ * client is disconnected when its certificate is no longer valid, or when it has
+ * had none for too long. Recognising one takes some milliseconds.
  */
 export class ConnectedClients {
   readonly #credentials: TlsCredentials;
@@ -62,12 +61,12 @@ export class ConnectedClients {
     this.#clients.add(client);
   }
 
-  /** Takes out a client whose connection has ended. */
+  /** Forgets a client whose connection has closed. */
   delete(client: ConnectedClient): void {
     this.#clients.delete(client);
   }
 
-  /** Looks at nobody any more. */
+  /** Stops checking. */
   stop(): void {
     clearInterval(this.#timer);
     this.#stopFollowing();
@@ -106,9 +105,9 @@ export class ConnectedClients {
 
   #checkDuration({ caller, sinceMs, end }: ConnectedClient): void {
     if (performance.now() - sinceMs <= this.#limits.maxAnonymousMs) return;
-    log.debug("Cutting off {client}: {why}", {
+    log.debug("Disconnecting {client}: {why}", {
       client: describeClient(caller),
-      why: "it has had no certificate that holds for long enough",
+      why: "it has had no valid certificate for too long",
     });
     end();
   }
@@ -116,26 +115,26 @@ export class ConnectedClients {
   #check(client: ConnectedClient): void {
     const { caller, shown } = client;
     if (!shown) return;
-    const now = this.#lookAgain(client, shown);
+    const now = this.#recheck(client, shown);
     if (caller.kind === "member" && now.kind === "refused") {
       const properties = { client: describeClient(caller), why: now.why };
-      // Who has renewed its certificate comes back with the new one.
-      if (now.expired) log.info("Cutting off {client}: {why}", properties);
-      else log.warn("Cutting off {client}: {why}", properties);
+      // A client that has renewed its certificate comes back with the new one.
+      if (now.expired) log.info("Disconnecting {client}: {why}", properties);
+      else log.warn("Disconnecting {client}: {why}", properties);
       client.end();
     } else if (caller.kind === "refused" && now.kind === "member") {
-      log.debug("Ending a connection of {client}: it may call now", {
+      log.debug("Disconnecting {client}: its certificate is valid now", {
         client: describeClient(caller),
       });
       client.end();
     }
   }
 
-  #lookAgain(client: ConnectedClient, shown: ShownCertificate): Recognition {
+  #recheck(client: ConnectedClient, shown: ShownCertificate): Recognition {
     try {
       return this.#recognize(client, shown);
     } catch (error) {
-      log.error("Cannot look at {client} again: {error}", {
+      log.error("Cannot check {client} again: {error}", {
         client: describeClient(client.caller),
         error,
       });
@@ -157,9 +156,8 @@ export class ConnectedClients {
   }
 }
 
-/**
- * Whether what was verified with some authorities holds with others too: when
- * none has gone, or one of them has signed it itself.
+/** Whether a certificate that some authorities verified is valid under others: if
+ * none of the former is missing, or one of the latter has signed it itself.
  */
 function isStillTrusted(
   { der }: ShownCertificate,

@@ -1,55 +1,54 @@
 import type { PeerIdentity } from "../../security/pki/identity.ts";
 
-/** Texts in PEM, as node:tls takes them. */
+/** PEM texts for node:tls. */
 export interface TlsMaterial {
-  /** The certificate, and those between it and its authority; empty, as the key: none is shown. */
+  /** The certificate, then its intermediate ones; empty, like the key, to show none. */
   readonly cert: string;
   readonly key: string;
-  /** The authorities that are trusted. */
+  /** The trusted authorities. */
   readonly ca: string;
 }
 
-/** What the other end of a connection has shown. It has the key: TLS has verified that. */
+/** A certificate that the other end of a connection showed. TLS has verified that it has the key. */
 export interface ShownCertificate {
   /** DER. */
   readonly der: Uint8Array;
-  /** Whether TLS has found it signed by a trusted authority, for this purpose, and in time. */
+  /** Whether TLS found it signed by a trusted authority, for this purpose, and within its validity period. */
   readonly isTrusted: boolean;
   readonly usage: "client" | "server";
 }
 
-/** Who is at the other end of a connection. */
+/** The identity of the other end of a connection. */
 export type Recognition =
   | { readonly kind: "member"; readonly identity: PeerIdentity }
   | {
     readonly kind: "refused";
-    /** What is wrong, as a sentence. */
+    /** The reason, as a sentence. */
     readonly why: string;
-    /** Who it was, where the certificate has only ended and may be renewed. */
+    /** The identity of a certificate whose only fault is that it has expired: it may be renewed. */
     readonly expired?: PeerIdentity;
   };
 
-/** What an agent or a client shows to others, and recognises them by. */
+/** The certificate that an agent or a client shows, and how it recognises others. */
 export interface TlsCredentials {
-  /** What is in force; undefined while there is no certificate yet. */
+  /** The current material; undefined while there is no certificate yet. */
   readonly material: TlsMaterial | undefined;
-  /**
-   * Whether a client without a certificate may call at all: to join. Otherwise
-   * its handshake fails.
+  /** Whether a client without a certificate may call at all: to join. If not, its
+   * handshake fails.
    */
   readonly acceptsAnonymous: boolean;
-  /** Where the authorities are that it trusts, for messages. Default `of this cluster`. */
+  /** Where its trusted authorities are, for messages. Default `of this cluster`. */
   readonly trusts?: string;
-  /** Where the certificate is, for messages: the path of a file. */
+  /** The path of the certificate, for messages. */
   readonly place: string;
-  /** Tells who is at the other end, as of now: also good for connections that last. */
+  /** Recognises the other end, as of now. Call it again while a connection lasts. */
   recognize(shown: ShownCertificate): Recognition;
-  /** What others would find wrong with the own certificate now; empty when nothing is. */
+  /** Why others would refuse the own certificate now; empty when they would not. */
   fault(nowMs: number): string;
-  /** What an operator should know. */
+  /** Warnings for the operator. */
   warnings(nowMs: number): string[];
-  /** Takes in that another has not accepted what was shown to it, and why. */
+  /** Notes that another agent refused the own certificate, and why. */
   noteRefusal?(why: string): void;
-  /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */
+  /** Calls back after each change of certificate, trust or revocations. @returns a function that stops it */
   onChange(listener: () => void): () => void;
 }

@@ -8,20 +8,20 @@ import type { TlsCredentials, TlsMaterial } from "./credentials.ts";
 const ROTATED =
   "; where that was rotated meanwhile, a new token lets this one in again";
 
-/** How long a look at a server may take, in ms. */
-const LOOK_TIMEOUT_MS = 3_000;
-/** How long a server may take to refuse a certificate, in ms. */
+/** Timeout of a test connection to a server, in ms. */
+const PROBE_TIMEOUT_MS = 3_000;
+/** How long to wait for a server to refuse a certificate, in ms. */
 const REFUSAL_TIMEOUT_MS = 500;
 
-/** What an error of TLS means, by its code, where that alone says it. */
+/** The meaning of TLS errors whose code says it all. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER:
     "it does not speak TLS: start it without --insecure, or name an agent that other hosts may call",
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "it does not speak TLS 1.3",
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a certificate",
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it requires a certificate",
 };
 
-/** Codes of a server's certificate that is not accepted: OpenSSL's X509_V_ERR_*. */
+/** Codes for a server's certificate that is not accepted: OpenSSL's X509_V_ERR_*. */
 const UNVERIFIED = new Set([
   ...["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "SELF_SIGNED_CERT_IN_CHAIN"],
   ...["DEPTH_ZERO_SELF_SIGNED_CERT", "UNABLE_TO_GET_ISSUER_CERT"],
@@ -30,25 +30,23 @@ const UNVERIFIED = new Set([
 ]);
 const WRONG_NAME = "ERR_TLS_CERT_ALTNAME_INVALID";
 const HUNG_UP = new Set(["ECONNRESET", "EPIPE"]);
-/** What node:tls says of a connection that has ended in the handshake: the code is that of any other end. */
+/** The message of node:tls for a connection that closed in the handshake; its code is that of any closed connection. */
 const NO_TLS = /before secure TLS connection was established/;
 
-/** Why a server is refused that shows what others have been shown. */
+/** Why a server is refused that shows another's certificate. */
 export const NO_KEY =
   "it does not have the key of its certificate, another host answers there";
 
-/**
- * Whether a server that may show any certificate has not proved that it has
- * the key of its own: in Deno 2.9.6 the error is one of the certificate.
+/** Whether a server failed to prove that it has the key of its certificate, when
+ * any certificate is accepted: Deno 2.9.6 reports this as a certificate error.
  */
 export function isKeyMissing(error: unknown): boolean {
   return UNVERIFIED.has(codeOf(error) ?? "");
 }
 
-/**
- * Says what an error of a call over TLS means, with a way out; undefined where
- * it is none of TLS. Where the error does not tell, the server is looked at
- * once more: nothing is sent to it.
+/** Explains an error of a call over TLS, with a way out; undefined when the error
+ * is not about TLS. Where the error does not tell, it connects to the server once
+ * more, and sends nothing.
  */
 export async function explainTls(
   error: unknown,
@@ -68,34 +66,34 @@ export async function explainTls(
     return code.startsWith("ERR_SSL_") ? `TLS failed with ${code}` : undefined;
   }
   if (HUNG_UP.has(code) && NO_TLS.test(messageOf(error, code))) {
-    return 'it ends connections before TLS: it has no certificate yet, or more clients than it takes; see "stellar-net status" there';
+    return 'it closes connections before TLS: it has no certificate yet, or too many clients; see "stellar-net status" there';
   }
   if (!credentials?.material) return undefined;
   const { place, material } = credentials;
-  const look = await lookAt(url, material, {
+  const probe = await probeServer(url, material, {
     refusalTimeoutMs: HUNG_UP.has(code) ? REFUSAL_TIMEOUT_MS : 0,
   });
   if (HUNG_UP.has(code)) {
-    if (!look?.hungUp) return undefined;
-    if (material.cert === "") return "it ended the connection";
+    if (!probe?.hungUp) return undefined;
+    if (material.cert === "") return "it closed the connection";
     const fault = credentials.fault(nowMs);
     return `it does not accept this agent's certificate "${place}": ${
       fault === ""
-        ? "look at its log, at the authorities that it trusts, and at its clock"
+        ? "check its log, its trusted authorities and its clock"
         : fault
     }`;
   }
-  if (look?.isKeyMissing) return `its certificate is not accepted: ${NO_KEY}`;
-  if (!look?.certificate) return "its certificate is not accepted";
+  if (probe?.isKeyMissing) return `its certificate is not accepted: ${NO_KEY}`;
+  if (!probe?.certificate) return "its certificate is not accepted";
   if (code === WRONG_NAME) {
     const { hostname } = new URL(url);
     return `its certificate is for ${
-      look.certificate.subjectAltName ?? "no name at all"
+      probe.certificate.subjectAltName ?? "no name at all"
     }, not for "${hostname}": name it as its certificate does, or give it one with that subjectAltName`;
   }
   const ca = parseCertificates(material.ca);
   const { trusts = "of this cluster" } = credentials;
-  const fault = findFault([look.certificate], { ca, nowMs, trusts });
+  const fault = findFault([probe.certificate], { ca, nowMs, trusts });
   const isOurs = credentials.trusts === undefined && fault.endsWith(trusts);
   return `its certificate is not accepted: ${
     fault === "" ? "it is not one for servers (extendedKeyUsage)" : fault
@@ -119,21 +117,21 @@ function messageOf(error: unknown, code: string): string {
   return code;
 }
 
-/** What was seen of a server. */
-interface Look {
+/** The result of a test connection. */
+interface Probe {
   readonly certificate: X509Certificate | undefined;
-  /** Whether it ended the connection as soon as it had seen the client's certificate. */
+  /** Whether it closed the connection when it saw the client's certificate. */
   readonly hungUp: boolean;
   /** Whether it does not have the key of its certificate. */
   readonly isKeyMissing?: boolean;
 }
 
-/** Looks at a server's certificate, whatever it is, and whether it takes ours; undefined when it is out of reach. */
-function lookAt(
+/** Reads a server's certificate, valid or not, and tests whether it accepts ours; undefined when it is unreachable. */
+function probeServer(
   url: string,
   material: TlsMaterial,
   { refusalTimeoutMs }: { readonly refusalTimeoutMs: number },
-): Promise<Look | undefined> {
+): Promise<Probe | undefined> {
   const { port } = new URL(url);
   return new Promise((resolve) => {
     let certificate: X509Certificate | undefined;
@@ -142,7 +140,7 @@ function lookAt(
       host: hostOf(url),
       port: Number(port === "" ? 443 : port),
       ...tlsSettings(material),
-      // Nothing is sent and nothing is believed.
+      // Nothing is sent, and nothing is trusted.
       rejectUnauthorized: false,
     });
     const done = (hungUp: boolean) => {
@@ -150,7 +148,7 @@ function lookAt(
       resolve(isSecure ? { certificate, hungUp } : undefined);
       socket.destroy();
     };
-    let timer = setTimeout(() => done(false), LOOK_TIMEOUT_MS);
+    let timer = setTimeout(() => done(false), PROBE_TIMEOUT_MS);
     socket.once("secureConnect", () => {
       isSecure = true;
       certificate = socket.getPeerX509Certificate();

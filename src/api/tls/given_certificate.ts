@@ -20,15 +20,13 @@ const log = getLogger(["stellar-net", "rpc"]);
 
 /** Options of an identity. */
 export interface TlsIdentityOptions {
-  /** The node that its certificate is to be for; undefined: anybody's. */
+  /** The node that its certificate has to be for; undefined for any. */
   readonly node?: string;
 }
 
-/**
- * The certificate that an agent shows to others, as server and as client, and
- * the authorities that it checks theirs with: of an operator's own. The files
- * may change while it runs; those that cannot be right leave what was there in
- * force.
+/** The certificate that an operator's own authority issued for an agent, as
+ * server and as client, and the authorities that it trusts. The files may change
+ * while the agent runs; invalid ones leave the previous ones in force.
  */
 export class GivenCertificate implements TlsCredentials {
   readonly paths: TlsPaths;
@@ -50,7 +48,7 @@ export class GivenCertificate implements TlsCredentials {
     this.#own = checkTlsFiles(paths, material);
   }
 
-  /** Reads the files. @throws {NetError} `failed_precondition`, naming the file and what is wrong with it */
+  /** Reads the files. @throws {NetError} `failed_precondition` naming the file and its fault */
   static async open(
     paths: TlsPaths,
     options: TlsIdentityOptions = {},
@@ -63,7 +61,7 @@ export class GivenCertificate implements TlsCredentials {
     return identity;
   }
 
-  /** What is in force. */
+  /** The material in force. */
   get material(): TlsMaterial {
     return this.#material;
   }
@@ -72,7 +70,7 @@ export class GivenCertificate implements TlsCredentials {
     return "in --tls-ca";
   }
 
-  /** Who joins has a certificate of the operator's authority already. */
+  /** A joining host already has a certificate of the operator's authority. */
   get acceptsAnonymous(): boolean {
     return false;
   }
@@ -90,12 +88,14 @@ export class GivenCertificate implements TlsCredentials {
     }
   }
 
-  /** Takes in what the cluster has revoked. */
+  /** Applies the cluster's revocations. */
   takeTrust({ authorities, revocations }: Trust): void {
     const before = JSON.stringify([this.#clusterId, this.#revocations]);
     this.#clusterId = authorities.at(-1)?.clusterId ?? this.#clusterId;
     this.#revocations = revocations;
-    if (JSON.stringify([this.#clusterId, revocations]) !== before) this.#tell();
+    if (JSON.stringify([this.#clusterId, revocations]) !== before) {
+      this.#notify();
+    }
   }
 
   fault(nowMs: number): string {
@@ -103,12 +103,12 @@ export class GivenCertificate implements TlsCredentials {
     return fault === "" ? this.#wrongHolder() : fault;
   }
 
-  /** When the certificate ends, in ms since 1970. */
+  /** When the certificate expires, in ms since 1970. */
   get endsAtMs(): number {
     return Date.parse(this.#own[0]!.validTo);
   }
 
-  /** What an operator should know. */
+  /** Warnings for the operator. */
   warnings(nowMs: number): string[] {
     const { certPath } = this.paths;
     const fault = this.fault(nowMs);
@@ -125,28 +125,28 @@ export class GivenCertificate implements TlsCredentials {
         ? [
           `the certificate in "${certPath}" is valid until ${
             new Date(endsMs).toISOString()
-          } only: replace the file in time, the agent takes it up by itself`,
+          } only: replace the file in time; the agent then uses it by itself`,
         ]
         : [],
     ];
   }
 
-  /** Calls back after each change. @returns what ends that */
+  /** Calls back after each change. @returns a function that stops it */
   onChange(listener: () => void): () => void {
     this.#onChange.add(listener);
     return () => this.#onChange.delete(listener);
   }
 
-  /** Takes up the files if they have changed. What is wrong with them is logged once, and is in the warnings. */
+  /** Uses the files if they have changed. A fault in them is logged once, and is a warning until it is fixed. */
   async reload(): Promise<void> {
-    const problem = await this.#takeUp();
+    const problem = await this.#useFiles();
     if (problem !== "" && problem !== this.#problem) {
       log.warn("{problem}", { problem });
     }
     this.#problem = problem;
   }
 
-  async #takeUp(): Promise<string> {
+  async #useFiles(): Promise<string> {
     try {
       const material = await readTlsFiles(this.paths);
       if (isSameMaterial(material, this.#material)) return "";
@@ -156,7 +156,7 @@ export class GivenCertificate implements TlsCredentials {
       const { message } = error as Error;
       return `${message}; the certificate that was there before stays in use`;
     }
-    this.#tell();
+    this.#notify();
     log.info("Using the new certificate in {path}, valid until {until}", {
       path: this.paths.certPath,
       until: new Date(this.#own[0]!.validTo).toISOString(),
@@ -174,7 +174,7 @@ export class GivenCertificate implements TlsCredentials {
       );
     }
     checkIdentity(identity, {
-      // A subject does not tell the cluster, and before it is known none does.
+      // A subject does not name the cluster, and at first the cluster is unknown.
       clusterId: clusterId === "" || this.#clusterId === ""
         ? clusterId
         : this.#clusterId,
@@ -188,7 +188,7 @@ export class GivenCertificate implements TlsCredentials {
     );
   }
 
-  /** What is wrong with whom the certificate names. */
+  /** The fault in the certificate's holder; empty when there is none. */
   #wrongHolder(): string {
     try {
       const { role, name } = readGivenIdentity(this.#own[0]!.raw);
@@ -202,7 +202,7 @@ export class GivenCertificate implements TlsCredentials {
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#onChange) listener();
   }
 
@@ -215,7 +215,6 @@ function refuseHolder(whom: string, what: string): NetError {
   return new NetError("unauthenticated", `Cannot accept ${whom}: ${what}`);
 }
 
-/** Whether files hold the same. */
 export function isSameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {
   return a.cert === b.cert && a.key === b.key && a.ca === b.ca;
 }
@@ -244,7 +243,7 @@ async function readText(path: string, flag: string): Promise<string> {
   }
 }
 
-/** Returns the certificate and those above it. @throws {NetError} naming the file that cannot be right */
+/** Returns the certificate, then its issuers. @throws {NetError} naming the invalid file */
 export function checkTlsFiles(
   paths: TlsPaths,
   material: TlsMaterial,

@@ -13,10 +13,10 @@ import type {
   TlsMaterial,
 } from "./credentials.ts";
 
-/** Certificates that are remembered for sessions that are resumed. */
+/** Limit on the certificates that are remembered for resumed sessions. */
 const MAX_VERIFIED = 4096;
 
-/** Why a handshake came to nothing, by code of the error or of the verification. */
+/** Why a handshake failed, by code of the error or of the verification. */
 const REASONS: Readonly<Record<string, string>> = {
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: "it showed no certificate",
   ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS",
@@ -27,17 +27,17 @@ const UNVERIFIED =
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** The runtime keeps what a TLS connection runs over. */
+/** The runtime keeps the TCP connection of a TLS one. */
 type Wrapped = TLSSocket & { readonly _parent?: object };
 
 /** A connection whose handshake has begun. */
 interface Arrival {
   readonly socket: Socket;
-  /** Address of the client: a connection that has ended does not know its own. */
+  /** Address of the client: a closed connection does not know it any more. */
   readonly from: string;
-  /** Hears that its client has an identity. */
+  /** Called when its client has shown an identity. */
   readonly onKnown: () => void;
-  /** Of the certificate that it is shown. */
+  /** Fingerprint of the server's certificate. */
   readonly fingerprint: string;
 }
 
@@ -47,14 +47,13 @@ export interface TlsHandshakesOptions {
   readonly limits: RpcLimits;
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
-  /** Takes over a connection when it is known who its client is. */
+  /** Takes over a connection whose client is known. */
   readonly onSecure: (socket: TLSSocket, connection: Connection) => void;
 }
 
-/**
- * Speaks TLS 1.3 on connections that others have accepted, asks each client
- * for a certificate and tells whose it is. Who shows none, or a bad one, gets
- * no further where newcomers are not taken, and otherwise as what it is.
+/** Speaks TLS 1.3 on accepted connections, asks each client for a certificate
+ * and recognises it. A client without a valid certificate gets no further, unless
+ * anonymous clients are accepted: then it counts as one.
  */
 export class TlsHandshakes {
   readonly #options: TlsHandshakesOptions;
@@ -63,27 +62,26 @@ export class TlsHandshakes {
   /** Undefined while there is no certificate to show. */
   #server: Server | undefined;
   #fingerprint = "";
-  /** Connections without a client that is known yet, by where they come from and go to. */
+  /** Connections in their handshake, by their two ends. */
   readonly #pending = new Map<string, Arrival>();
-  /** Certificates that were verified in full, by fingerprint, and the authorities then. */
+  /** Certificates that were verified in full, by fingerprint, with the authorities at that time. */
   readonly #verified = new Map<string, string>();
-  /** By what a TLS connection runs over. */
+  /** By the TCP connection. */
   readonly #arrivals = new WeakMap<object, Arrival>();
 
   constructor(options: TlsHandshakesOptions) {
     const { credentials, limits } = options;
     this.#options = options;
     this.#live = new ConnectedClients({ credentials, limits });
-    this.#takeUp();
-    this.#stopReloads = credentials.onChange(() => this.#takeUp());
+    this.#useMaterial();
+    this.#stopReloads = credentials.onChange(() => this.#useMaterial());
   }
 
-  /**
-   * Begins a handshake on a connection of which nothing was read. While there
-   * is no certificate to show it is closed.
+  /** Begins a handshake on a connection of which nothing was read. It closes the
+   * connection while there is no certificate to show.
    *
-   * @param arrival where it comes from, and what hears that its client has an
-   * identity, and counts as that from then on
+   * @param arrival its client's address, and the callback for when the client has
+   * shown an identity, by which it is counted from then on
    */
   accept(
     socket: Socket,
@@ -102,14 +100,14 @@ export class TlsHandshakes {
     this.#server.emit("connection", socket);
   }
 
-  /** Ends the handshakes that are under way, and takes no more new certificates in. */
+  /** Ends the handshakes in progress, and stops following the credentials. */
   stop(): void {
     this.#stopReloads();
     this.#live.stop();
     for (const { socket } of this.#pending.values()) socket.destroy();
   }
 
-  #takeUp(): void {
+  #useMaterial(): void {
     const { material } = this.#options.credentials;
     if (!material) return;
     const { cert, key, ca } = material;
@@ -137,7 +135,7 @@ export class TlsHandshakes {
         const from = this.#arrivalOf(socket)?.from ?? "an unknown address";
         this.#options.refusals.report({ from, why });
       }
-      // After a handshake that takes too long it is still there.
+      // A handshake that takes too long leaves it open.
       socket.destroy();
     });
     return server;
@@ -153,7 +151,7 @@ export class TlsHandshakes {
     const arrival = this.#arrivalOf(socket);
     this.#pending.delete(endsOf(socket));
     if (!arrival) {
-      // It has ended already.
+      // It has closed already.
       socket.destroy();
       return;
     }
@@ -182,7 +180,7 @@ export class TlsHandshakes {
     }
   }
 
-  /** Lets a client call, if it has not too many connections already. */
+  /** Lets a client call, unless it has too many connections. */
   #admit(
     socket: TLSSocket,
     { arrival, shown, caller }: {
@@ -231,9 +229,8 @@ export class TlsHandshakes {
     };
   }
 
-  /**
-   * Whether what a client has shown holds now. In Deno 2.9.6 a session that is
-   * resumed is not verified again: not its time, nor against new authorities.
+  /** Whether a client's certificate is valid now. Deno 2.9.6 does not verify a
+   * resumed session again: neither its validity period nor its authorities.
    */
   #isCurrent(
     socket: TLSSocket,
@@ -260,7 +257,7 @@ function endsOf(socket: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
-/** Why a client was refused; undefined when it has just hung up. */
+/** Why a client was refused; undefined when it just closed the connection. */
 function reasonOf(
   error: NodeJS.ErrnoException,
   socket: TLSSocket,

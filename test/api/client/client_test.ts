@@ -124,7 +124,7 @@ Deno.test("createRpcTransport() says why an agent cannot be reached", async (t) 
       [
         "a path that is too long",
         long,
-        "this is no path of a socket: name the agent's with --socket",
+        "this is not the path of a socket: name the agent's with --socket",
       ],
       ["a port with no listener", url, "nothing listens there"],
     ];

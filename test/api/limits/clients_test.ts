@@ -54,7 +54,7 @@ Deno.test("ClientShare bounds the calls and the bytes of a client", () => {
     for (let i = 0; i < calls; i++) share.begin();
     assert.throws(() => share.begin(), {
       message:
-        `[resource_exhausted] Cannot take the call of a: it has ${calls} calls under way, as many as it may; try again`,
+        `[resource_exhausted] Cannot take the call of a: it has ${calls} calls in flight, which is the limit; try again`,
     });
     share.receive(bytes);
     assert.throws(() => share.receive(1), {

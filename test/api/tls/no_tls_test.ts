@@ -21,7 +21,7 @@ Deno.test("a call says so when the agent ends connections before TLS, as one wit
   await assert.rejects(client.getStatus({}), {
     code: "unavailable",
     message:
-      /^Cannot reach the agent at "https:\S+": it ends connections before TLS: it has no certificate yet/,
+      /^Cannot reach the agent at "https:\S+": it closes connections before TLS: it has no certificate yet/,
   });
   server.close();
   await once(server, "close");

@@ -129,13 +129,13 @@ const CHANGES: readonly (readonly [
           }],
         },
       }),
-    /^Cutting off node "host2" at 127\.0\.0\.1: .*it was revoked at .*"node removed"$/,
+    /^Disconnecting node "host2" at 127\.0\.0\.1: .*it was revoked at .*"node removed"$/,
   ],
   [
     "ends",
     // It does so by itself.
     () => {},
-    /^Cutting off node "host2" at 127\.0\.0\.1: .*it was valid until /,
+    /^Disconnecting node "host2" at 127\.0\.0\.1: .*it was valid until /,
   ],
 ];
 
@@ -165,7 +165,7 @@ for (const [what, change, logged] of CHANGES) {
         change(credentials);
         await ended;
       });
-      const said = logs.filter((line) => line.startsWith("Cutting off"));
+      const said = logs.filter((line) => line.startsWith("Disconnecting"));
       assert.equal(said.length, 2);
       for (const line of said) assert.match(line, logged);
       assert.equal((await callGrpc(other, info, INFO)).code, 0);

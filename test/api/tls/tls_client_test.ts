@@ -114,7 +114,7 @@ Deno.test("createRpcTransport() says when its own certificate is not accepted, a
       [
         "for servers alone",
         await authority.issue("server", { usage: "serverAuth" }),
-        /: look at its log, at the authorities that it trusts, and at its clock$/,
+        /: check its log, its trusted authorities and its clock$/,
       ],
     ];
     for (const [what, own, says] of rows) {

@@ -74,7 +74,7 @@ Deno.test("a server bounds what one client has, and leaves others as they are", 
         assert.equal(code, Code.ResourceExhausted, type);
         assert.equal(
           message,
-          "Cannot take the call of node host2: it has 4 calls under way, as many as it may; try again",
+          "Cannot take the call of node host2: it has 4 calls in flight, which is the limit; try again",
         );
       }
       await serves();
