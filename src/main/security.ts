@@ -5,7 +5,7 @@ import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { CertificateSource } from "../security/certificate_source.ts";
-import type { Enroller } from "../security/enroller.ts";
+import type { Enroller } from "../security/certificate_source.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../api/client/client.ts";
@@ -108,7 +108,7 @@ async function openNodeIdentity(
     node: config.node,
     files: new DenoIdentityFiles(`${config.stateDir}/identity`),
     source,
-    isAtHome: () =>
+    isInCluster: () =>
       agent === undefined ||
       ["hosted", "joined", "left"].includes(agent.member.link.state),
     now: Date.now,

@@ -372,11 +372,7 @@ async function openAuthority(
     store,
     clusterId: cluster.clusterId,
     now,
-    nodes: {
-      has: async (name) => await registry.node(name) !== undefined,
-      alike: (name) => registry.alike(name),
-      reachedAt: (address, except) => registry.reachedAt(address, except),
-    },
+    nodes: { view: () => registry.viewNodes() },
     ...(lifetimes && { lifetimes }),
     marks: {
       checks: UNMOVED,

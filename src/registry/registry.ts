@@ -5,6 +5,7 @@ import { hostOf } from "../net/host.ts";
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
+import type { NodesView } from "../security/admission.ts";
 import type { AgentIdentity } from "./peer.ts";
 import type {
   ClusterChange,
@@ -139,31 +140,9 @@ export class Registry {
     return this.#ledger.read((state) => state.nodes.get(node));
   }
 
-  /** The node whose name is the same or differs only in case; undefined: none. */
-  alike(name: string): Promise<string | undefined> {
-    const wanted = name.toLowerCase();
-    return this.#ledger.read((state) =>
-      state.nodes.has(name)
-        ? name
-        : state.nodes.keys().find((known) => known.toLowerCase() === wanted)
-    );
-  }
-
-  /**
-   * The node that advertises an address or serves its API there; undefined:
-   * none.
-   *
-   * @param except a node that is left out
-   */
-  reachedAt(address: Address, except: string): Promise<string | undefined> {
-    const text = formatAddress(address);
-    return this.#ledger.read((state) =>
-      [...state.nodes.values()].find((node) =>
-        node.name !== except &&
-        (node.advertised.some((own) => formatAddress(own) === text) ||
-          node.apiUrl !== "" && hostOf(node.apiUrl) === text)
-      )?.name
-    );
+  /** The nodes as they are now, for the certificate authority. */
+  viewNodes(): Promise<NodesView> {
+    return this.#ledger.read((state) => viewNodes([...state.nodes.values()]));
   }
 
   /** Whether a node runs an agent of its own. */
@@ -283,4 +262,23 @@ function withChange<T>(
   change: RegistryChange,
 ): Planned<T, RegistryChange> | Refusal {
   return { ...plan, changes: [...plan.changes, change] };
+}
+
+function viewNodes(nodes: readonly NodeRecord[]): NodesView {
+  return {
+    has: (name) => nodes.some((node) => node.name === name),
+    alike(name) {
+      const wanted = name.toLowerCase();
+      return nodes.find((node) => node.name === name)?.name ??
+        nodes.find((node) => node.name.toLowerCase() === wanted)?.name;
+    },
+    reachedAt(address, except) {
+      const text = formatAddress(address);
+      return nodes.find((node) =>
+        node.name !== except &&
+        (node.advertised.some((own) => formatAddress(own) === text) ||
+          node.apiUrl !== "" && hostOf(node.apiUrl) === text)
+      )?.name;
+    },
+  };
 }

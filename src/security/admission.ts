@@ -1,32 +1,45 @@
 import { NetError } from "../base/error.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
+import type { IdentityRecords } from "./identity_ledger.ts";
 import type { IssuedRecord } from "./pki/certificate.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { findRevocation } from "./pki/revocation.ts";
 import type { SigningRequest } from "./pki/signing_request.ts";
-import type { Store } from "../store/store.ts";
-import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
-import { readIssued, readRevocations } from "../state/identity_records.ts";
-import type { KnownNodes } from "./known_nodes.ts";
 
-/** Who is to be certified. */
+/** The nodes of the cluster at one moment. */
+export interface NodesView {
+  /** Whether a node has this name, with or without an agent. */
+  has(name: string): boolean;
+  /** The node with this name, in whatever case, because TLS ignores case in host names. */
+  alike(name: string): string | undefined;
+  /** The node that is reached at an address, other than `except`. */
+  reachedAt(address: Address, except: string): string | undefined;
+}
+
+/** The nodes of the cluster, for its certificate authority. */
+export interface KnownNodes {
+  view(): Promise<NodesView>;
+}
+
+/** What decides who gets a certificate. */
+export interface Registered {
+  readonly records: IdentityRecords;
+  readonly nodes: NodesView;
+  readonly nowMs: number;
+}
+
+/** Who asks for a certificate. */
 interface Applicant {
   readonly role: Role;
   readonly name: string;
 }
 
-/** The error for who is not certified. */
-export function notCertified({ role, name }: Applicant, why: string): NetError {
-  return new NetError(
-    "permission_denied",
-    `Cannot certify ${role} "${name}": ${why}`,
-  );
-}
-
 /**
- * Returns when a token is for who comes with it.
+ * Returns if the role of a token suits the newcomer.
  *
- * @param roles what that can be; empty: anything
- * @throws {NetError} `permission_denied` when it is not
+ * @param roles the roles that the newcomer accepts; empty: all
+ * @throws {NetError} `permission_denied` if not
  */
 export function refuseRole(
   { role, name }: Applicant,
@@ -42,25 +55,20 @@ export function refuseRole(
 }
 
 /**
- * Returns when a name is free for who comes with a token for any name: no node
- * has it in whatever case, and no other key a certificate that holds.
+ * Returns if a newcomer with a token for any name may have a name: no node
+ * has it in whatever case, and no other key has a valid certificate for it.
  *
- * @throws {NetError} `permission_denied` when it is not
+ * @throws {NetError} `permission_denied` if not
  */
-export async function refuseKnownName(
-  { store, nodes, nowMs }: {
-    readonly store: Store;
-    readonly nodes: KnownNodes;
-    readonly nowMs: number;
-  },
+export function refuseKnownName(
+  registered: Registered,
   applicant: Applicant & { readonly request: SigningRequest },
-): Promise<void> {
-  const { name, request } = applicant;
-  const held = await heldBy({ store, nowMs }, applicant);
-  const { keyFingerprint } = request;
-  // Its answer may have been lost on the way.
+): void {
+  const { name, request: { keyFingerprint } } = applicant;
+  const held = validCertificates(registered, applicant);
+  // The answer to the first join may have been lost.
   if (held.some((record) => record.keyFingerprint === keyFingerprint)) return;
-  const known = await nodes.alike(name);
+  const known = registered.nodes.alike(name);
   if (known !== undefined) {
     throw notCertified(
       applicant,
@@ -77,46 +85,40 @@ export async function refuseKnownName(
 }
 
 /**
- * Returns when a key may be certified for who has a certificate of this
- * cluster that is not revoked.
+ * Returns if the holder of a certificate may renew it.
  *
- * @throws {NetError} `permission_denied` when it may not
+ * @throws {NetError} `permission_denied` if not
  */
-export async function refuseRenewal(
-  registered: {
-    readonly store: Store;
-    readonly clusterId: string;
-    readonly nodes: KnownNodes;
-    readonly nowMs: number;
-  },
+export function refuseRenewal(
+  registered: Registered & { readonly clusterId: string },
   identity: PeerIdentity,
   request: SigningRequest,
-): Promise<void> {
-  const revocations = await readRevocations(registered.store);
-  const isOther = identity.clusterId !== registered.clusterId;
-  if (isOther || findRevocation(revocations, identity)) {
+): void {
+  const { records, nowMs, clusterId } = registered;
+  if (
+    identity.clusterId !== clusterId ||
+    findRevocation(records.revocations, identity)
+  ) {
     throw notCertified(identity, "its certificate is not accepted any more");
   }
-  const isEnded = registered.nowMs >= identity.notAfterMs;
-  if (isEnded) await refuseEnded(registered, identity, request);
+  if (nowMs >= identity.notAfterMs) {
+    refuseExpired(registered, identity, request);
+  }
 }
 
 /**
- * Returns when a certificate that has ended may be renewed all the same: that
- * of a node that the cluster knows, for a while, unless another host has come
- * in under its name.
+ * Returns if an expired certificate may still be renewed. That is so for a
+ * known node during a grace period, unless another host has joined under its
+ * name.
  *
- * @throws {NetError} `permission_denied` when it may not
+ * @throws {NetError} `permission_denied` if not
  */
-async function refuseEnded(
-  { store, nodes, nowMs }: {
-    readonly store: Store;
-    readonly nodes: KnownNodes;
-    readonly nowMs: number;
-  },
+function refuseExpired(
+  registered: Registered,
   identity: PeerIdentity,
   { keyFingerprint }: SigningRequest,
-): Promise<void> {
+): void {
+  const { nodes, nowMs } = registered;
   const { role, name, notAfterMs } = identity;
   const refused = (why: string) =>
     notCertified(
@@ -129,21 +131,70 @@ async function refuseEnded(
   if (nowMs >= notAfterMs + RENEWAL_GRACE_MS) {
     throw refused(", more than 30 days ago");
   }
-  if (!await nodes.has(name)) {
+  if (!nodes.has(name)) {
     throw refused(", and the cluster has no node of that name any more");
   }
-  const held = await heldBy({ store, nowMs }, identity);
+  const held = validCertificates(registered, identity);
   if (held.every((record) => record.keyFingerprint === keyFingerprint)) return;
   throw refused(", and another key has a certificate of that name since");
 }
 
-/** The certificates of a name that hold. */
-async function heldBy(
-  { store, nowMs }: { readonly store: Store; readonly nowMs: number },
-  { role, name }: Applicant,
-): Promise<IssuedRecord[]> {
-  const revocations = await readRevocations(store);
-  return (await readIssued(store, { role, name })).filter((record) =>
-    nowMs < record.notAfterMs && !isRevoked(record, revocations)
+/**
+ * Returns if no address belongs to another node. The address in a node's
+ * certificate is that node's, whatever others claim. Any other address belongs
+ * to the node whose agent is reached there.
+ *
+ * @throws {NetError} `permission_denied` naming the other node
+ */
+export function refuseForeignAddresses(
+  registered: Registered,
+  applicant: Applicant & { readonly addresses: readonly Address[] },
+): void {
+  const { addresses, name } = applicant;
+  for (const address of addresses) {
+    const holder = findHolder(registered, address);
+    if (holder === name) continue;
+    const by = holder ?? registered.nodes.reachedAt(address, name);
+    if (by === undefined) continue;
+    throw notCertified(
+      applicant,
+      `node "${by}" ${
+        holder === undefined ? "is reached at" : "has a certificate for"
+      } ${
+        formatAddress(address)
+      }; give one of them another address with --advertise, or remove node "${by}" if it is gone`,
+    );
+  }
+}
+
+/** The node whose latest certificate is for an address, and valid; undefined when there is none. */
+function findHolder(
+  { records, nodes, nowMs }: Registered,
+  address: Address,
+): string | undefined {
+  const record = records.holder(address);
+  if (!record || record.notAfterMs <= nowMs) return undefined;
+  const { name, issuedAtMs } = record;
+  // A later certificate may be for other addresses.
+  const isLatest = records.issuedTo(record)
+    .every((other) => other.issuedAtMs <= issuedAtMs);
+  const isValid = isLatest && !isRevoked(record, records.revocations) &&
+    nodes.has(name);
+  return isValid ? name : undefined;
+}
+
+function validCertificates(
+  { records, nowMs }: Registered,
+  applicant: Applicant,
+): IssuedRecord[] {
+  return records.issuedTo(applicant).filter((record) =>
+    nowMs < record.notAfterMs && !isRevoked(record, records.revocations)
+  );
+}
+
+function notCertified({ role, name }: Applicant, why: string): NetError {
+  return new NetError(
+    "permission_denied",
+    `Cannot certify ${role} "${name}": ${why}`,
   );
 }

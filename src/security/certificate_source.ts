@@ -1,11 +1,43 @@
 import { NetError } from "../base/error.ts";
+import type { Address } from "../net/address.ts";
+import type { Role } from "./pki/identity.ts";
 import type { JoinToken } from "./pki/token.ts";
-import type { Enroller, SigningOrder } from "./enroller.ts";
 import type { Credentials } from "./trust.ts";
+
+/** A request for a certificate. */
+export interface SigningOrder {
+  /** PEM (PKCS#10). The private key never leaves its host. */
+  readonly signingRequest: string;
+  /** The addresses of a node's server; empty for operators. */
+  readonly addresses: readonly Address[];
+}
+
+/** A request for the first certificate. */
+export interface EnrolOrder extends SigningOrder {
+  readonly token: JoinToken;
+  readonly name: string;
+  /** The roles that the newcomer accepts. A token for another role is refused, and not used. */
+  readonly roles: readonly Role[];
+}
+
+/** A way to the cluster's certificate authority. */
+export interface Enroller {
+  /**
+   * Gets the first certificate with a join token. The fingerprint in the token
+   * verifies the server before anything is sent to it.
+   *
+   * @throws {NetError} `unauthenticated` when the server does not belong to
+   * the token's cluster or the token is wrong, `permission_denied` when the
+   * token is not valid any more, `unavailable` when nobody answers
+   */
+  enrol(order: EnrolOrder, signal: AbortSignal): Promise<Credentials>;
+  /** Renews the present certificate. @throws {NetError} as `enrol` does */
+  renew(order: SigningOrder, signal: AbortSignal): Promise<Credentials>;
+}
 
 /** Where a node gets its certificate. */
 export type CertificateSource =
-  /** Its agent hosts the registry, and has the authority's key. */
+  /** The node's own agent, which hosts the registry and has the authority's key. */
   | {
     readonly kind: "own";
     /** @throws {NetError} `unavailable` when the registry's store is out of reach */
@@ -13,13 +45,13 @@ export type CertificateSource =
       order: SigningOrder & { readonly name: string },
     ): Promise<Credentials>;
   }
-  /** Its agent joins others. */
+  /** Other agents, which the node joins. */
   | {
     readonly kind: "others";
     /** Agents that host the registry, tried in turn. */
     readonly enrollers: readonly Enroller[];
     /**
-     * Reads the token to join with, anew each time; undefined when there is none.
+     * Reads the join token from its file each time; undefined when there is none.
      *
      * @throws {NetError} `failed_precondition` when it cannot be read, or is none
      */
@@ -27,9 +59,9 @@ export type CertificateSource =
   };
 
 /**
- * Asks those that certify in turn, until one does.
+ * Asks for a certificate at one agent after the other until one issues it.
  *
- * @throws {NetError} the first refusal, or else why the first was not reached
+ * @throws {NetError} the first refusal, or else the first failure to reach an agent
  */
 export async function askInTurn(
   enrollers: readonly Enroller[],
@@ -51,7 +83,7 @@ export async function askInTurn(
     );
 }
 
-/** Whether an error is an answer, and not that there was none. */
+/** Whether an error is an answer, rather than the lack of one. */
 export function isRefusal({ code }: NetError): boolean {
   return code !== "unavailable" && code !== "deadline_exceeded" &&
     code !== "cancelled";

@@ -13,74 +13,66 @@ import {
   readSigningRequest,
   type SigningRequest,
 } from "./pki/signing_request.ts";
-import type { Store } from "../store/store.ts";
 import {
   holderKey,
+  type IdentityChange,
   issuedKey,
-  type Put,
-  putRecord,
-  readAuthorities,
-  readIssued,
-  readNameRevocation,
-  readRevocations,
 } from "../state/identity_records.ts";
+import type { IdentityPlan, IdentityRecords } from "./identity_ledger.ts";
 
 /** How long certificates last, in ms. */
 export type Lifetimes = Readonly<Record<Role, number>>;
 
-/** What a certificate is to say, decided by the authority. */
+/** The content of a certificate, which the authority decides. */
 export interface CertificateOrder {
   readonly role: Role;
   readonly name: string;
-  /** The addresses that a node's server is reached at; empty for operators. */
+  /** The addresses of a node's server; empty for operators. */
   readonly addresses: readonly Address[];
   readonly request: SigningRequest;
 }
 
-/** A certificate as a list shows it. */
+/** A listed certificate. */
 export interface CertificateListing extends IssuedRecord {
-  /** Whether it was revoked, or its authority is not trusted any more. */
+  /** Whether it is revoked, or its authority no longer trusted. */
   readonly isRevoked: boolean;
 }
 
-/** How long certificates last if nothing else is said: a day, and 30 for people. */
+/** Default lifetimes: a day, and 30 days for people. */
 export const DEFAULT_LIFETIMES: Lifetimes = {
   node: CERTIFICATE_LIFETIME_MS,
   operator: 30 * 24 * 3600_000,
   readonly: 30 * 24 * 3600_000,
 };
 
-/**
- * How long certificates of another authority may last: what is revoked of them
- * is kept as long.
- */
+/** Longest lifetimes of certificates of an operator's own authority. Their revocations are kept as long. */
 export const FOREIGN_LIFETIMES: Lifetimes = {
   node: AUTHORITY_LIFETIME_MS,
   operator: AUTHORITY_LIFETIME_MS,
   readonly: AUTHORITY_LIFETIME_MS,
 };
 
-/** So long after it has ended the certificate of a node may still be renewed. */
+/** Grace period in which the expired certificate of a node can still be renewed. */
 export const RENEWAL_GRACE_MS = 30 * 24 * 3600_000;
 
 /**
- * Plans a certificate: signs it, and tells what has to be written with it.
+ * Plans a certificate: signs it, and answers with the chain in PEM.
  *
  * @throws {NetError} `unavailable` within the second in which the name was
  * revoked, `failed_precondition` when no authority can sign,
  * `invalid_argument` when addresses or names cannot be certified
  */
-export async function planCertificate(
-  store: Store,
+export function planCertificate(
+  records: IdentityRecords,
   order: CertificateOrder,
   { nowMs, lifetimes }: {
     readonly nowMs: number;
     readonly lifetimes: Lifetimes;
   },
-): Promise<{ readonly chain: string; readonly puts: readonly Put[] }> {
+): IdentityPlan<string> {
   const { role, name } = order;
-  const revocation = await readNameRevocation(store, role, name);
-  // Certificates tell whole seconds: it would be revoked from the start.
+  const revocation = records.nameRevocation(role, name);
+  // Certificates count whole seconds: this one would be revoked at once.
   if (revocation && toSecond(nowMs) <= revocation.issuedUpToMs) {
     throw new NetError(
       "unavailable",
@@ -89,9 +81,7 @@ export async function planCertificate(
       } are revoked; try again in a second`,
     );
   }
-  const authority = openAuthority(
-    signingAt(await readAuthorities(store), nowMs),
-  );
+  const authority = openAuthority(signingAt(records.authorities, nowMs));
   try {
     const { chain, record } = issueCertificate(authority, {
       ...order,
@@ -99,23 +89,29 @@ export async function planCertificate(
       nowMs,
       lifetimeMs: lifetimes[role],
     });
-    const keys = [issuedKey(record), ...order.addresses.map(holderKey)];
-    return { chain, puts: keys.map((key) => putRecord(key, record)) };
+    const changes: IdentityChange[] = [
+      { kind: "issued", key: issuedKey(record), record },
+      ...order.addresses.map((address) => ({
+        kind: "holder" as const,
+        key: holderKey(address),
+        record,
+      })),
+    ];
+    return { kind: "planned", answer: chain, changes };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new NetError("invalid_argument", cause.message, { cause });
   }
 }
 
-/** The certificates that have not ended, by role and name, the latest of a name first. */
-export async function listCertificates(
-  store: Store,
+/** The certificates that have not expired, by role and name, the latest of a name first. */
+export function listCertificates(
+  { issued, revocations, authorities }: IdentityRecords,
   nowMs: number,
-): Promise<CertificateListing[]> {
-  const revocations = await readRevocations(store);
-  const trusted = trustedAt(await readAuthorities(store), nowMs)
+): CertificateListing[] {
+  const trusted = trustedAt(authorities, nowMs)
     .map(({ generation }) => generation);
-  return (await readIssued(store))
+  return issued
     .filter(({ notAfterMs }) => nowMs < notAfterMs)
     .map((record) => ({
       ...record,
@@ -128,7 +124,7 @@ export async function listCertificates(
     );
 }
 
-/** Whether a certificate was revoked, by itself or with its name. */
+/** Whether a certificate is revoked, by its serial number or its name. */
 export function isRevoked(
   record: IssuedRecord,
   revocations: Iterable<RevocationRecord>,
@@ -154,7 +150,7 @@ function toSecond(ms: number): number {
   return Math.floor(ms / 1000) * 1000;
 }
 
-/** What a certificate tells of itself, as far as revocations look at it. */
+/** The fields of a certificate that revocations depend on. */
 function asPeer(record: IssuedRecord): PeerIdentity {
   const { role, name, serial, generation, issuedAtMs, notAfterMs } = record;
   return {

@@ -1,24 +1,35 @@
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import { BackOff, followWatch } from "../base/retry.ts";
 import type { Address } from "../net/address.ts";
-import type { TrustRecord } from "./pki/authority.ts";
-import type { PeerIdentity, Role } from "./pki/identity.ts";
-import type { TokenTerms } from "./pki/token_record.ts";
+import { IDENTITY_PREFIX } from "../state/identity_records.ts";
 import type { Store } from "../store/store.ts";
-import { refuseKnownName, refuseRenewal, refuseRole } from "./admission.ts";
-import { refuseOthersAddresses } from "./address_holders.ts";
+import {
+  type KnownNodes,
+  type NodesView,
+  refuseForeignAddresses,
+  refuseKnownName,
+  refuseRenewal,
+  refuseRole,
+} from "./admission.ts";
+import type { SigningOrder } from "./certificate_source.ts";
 import {
   type CertificateListing,
   type CertificateOrder,
   DEFAULT_LIFETIMES,
+  type Lifetimes,
   listCertificates,
   parseSigningRequest,
   planCertificate,
 } from "./certificates.ts";
-import type { SigningOrder } from "./enroller.ts";
-import type {
-  IdentityRegistryOptions,
-  ResolvedOptions,
-} from "./identity_options.ts";
-import { readToken } from "../state/identity_records.ts";
+import {
+  createIdentityLedger,
+  type IdentityLedger,
+  type IdentityPlan,
+  type IdentityRecords,
+  readIdentityCommits,
+  type StoreMarks,
+} from "./identity_ledger.ts";
 import { type JoinChallenge, JoinChallenges } from "./join_challenges.ts";
 import {
   checkProof,
@@ -30,6 +41,10 @@ import {
   planStoredToken,
   planStoredUse,
 } from "./join_tokens.ts";
+import type { TrustRecord } from "./pki/authority.ts";
+import { publicPart, trustedAt } from "./pki/generations.ts";
+import type { PeerIdentity, Role } from "./pki/identity.ts";
+import type { TokenTerms } from "./pki/token_record.ts";
 import {
   planRevocation,
   type RevocationTarget,
@@ -41,125 +56,157 @@ import {
   planTidying,
   type RotateOptions,
 } from "./rotation.ts";
-import { IdentityTransactions, type PlannedWrites } from "./transaction.ts";
 import type { Credentials, Trust } from "./trust.ts";
-import { TrustFollower } from "./trust_follower.ts";
+
+/** Time to the next watch after one that failed, in ms. */
+const REWATCH_MS = 500;
+
+const log = getLogger(["stellar-net", "identity"]);
+
+/** Options of a registry of identities. */
+export interface IdentityRegistryOptions {
+  /** The registry's store. */
+  readonly store: Store;
+  readonly clusterId: string;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  readonly nodes: KnownNodes;
+  /** Lifetimes of certificates that differ from `DEFAULT_LIFETIMES`. */
+  readonly lifetimes?: Partial<Lifetimes>;
+  /** Default: nothing forbids changes. */
+  readonly marks?: StoreMarks;
+}
 
 /**
- * The cluster's certificate authority, with its join tokens, what it has
- * issued and what is revoked. All of it is in the registry's store, so that
- * each agent that has the store can sign. Each change is one commit, bound to
- * all that it was decided by.
+ * The cluster's certificate authority, with its join tokens, the certificates
+ * that it issued, and revocations. All of it is in the registry's store, so
+ * that every agent with access to the store can sign. Each change is one commit,
+ * and fails when anything that it depends on has changed.
  *
- * The first authority is made when it is needed first: of several agents that
- * need it at once, one makes it.
+ * The first operation that needs an authority makes the first one. Of several
+ * agents that do this at once, one succeeds.
  */
 export class IdentityRegistry {
-  readonly #options: ResolvedOptions;
-  readonly #transactions: IdentityTransactions;
+  readonly #options: IdentityRegistryOptions & {
+    readonly lifetimes: Lifetimes;
+  };
+  readonly #ledger: IdentityLedger;
   readonly #challenges: JoinChallenges;
-  readonly #trust: TrustFollower;
+  readonly #listeners = new Set<(trust: Trust) => void>();
+  readonly #stop = new AbortController();
+  #following: Promise<void> = Promise.resolve();
+  #refreshing: Promise<void> = Promise.resolve();
+  #trust: Trust = { authorities: [], revocations: [] };
 
   private constructor(options: IdentityRegistryOptions) {
-    const { store, now, marks } = options;
     const lifetimes = { ...DEFAULT_LIFETIMES, ...options.lifetimes };
     this.#options = { ...options, lifetimes };
-    this.#transactions = new IdentityTransactions(store, marks);
-    this.#challenges = new JoinChallenges(now);
-    this.#trust = new TrustFollower(store, now);
+    this.#ledger = createIdentityLedger(options);
+    this.#challenges = new JoinChallenges(options.now);
   }
 
   /**
-   * Opens what is in a store.
+   * Opens the identities in a store.
    *
-   * @throws {NetError} as the store does, and `failed_precondition` when it is damaged
+   * @throws {NetError} as the store does, and `failed_precondition` when a record is damaged
    */
   static async open(
     options: IdentityRegistryOptions,
   ): Promise<IdentityRegistry> {
     const registry = new IdentityRegistry(options);
-    await registry.#trust.refresh();
+    await registry.#refresh();
     return registry;
   }
 
-  /** What others are checked with, as it was read last; without an authority before there is one. */
+  /** The last known trust; without an authority before there is one. */
   get knownTrust(): Trust {
-    return this.#trust.known;
+    const nowMs = this.#options.now();
+    const { authorities, revocations } = this.#trust;
+    return {
+      authorities: trustedAt(authorities, nowMs),
+      revocations: revocations.filter(({ untilMs }) => nowMs < untilMs),
+    };
   }
 
-  /** What others are checked with, as the store has it. It makes the first authority. */
+  /** The trust as the store has it. Makes the first authority. */
   async trust(): Promise<Trust> {
     await this.#makeFirst();
-    await this.#trust.refresh();
-    return this.#trust.known;
+    await this.#refresh();
+    return this.knownTrust;
   }
 
   /**
-   * Calls back after each change of what others are checked with: by this
-   * agent, and once started by others that have the store.
+   * Calls back after each change of the trust: by this agent, and after
+   * `start` also by others with the same store.
    *
-   * @returns what ends that
+   * @returns ends the calls
    */
   onChange(listener: (trust: Trust) => void): () => void {
-    return this.#trust.onChange(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
-  /** Begins to follow what other agents that have the store change. */
+  /** Starts to follow the changes of other agents with the same store. */
   start(): void {
-    this.#trust.start();
+    this.#following = this.#follow();
   }
 
-  /** Stops following. */
-  stop(): Promise<void> {
-    return this.#trust.stop();
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#following;
+    await this.#refreshing;
   }
 
-  /** Makes a join token. @throws {NetError} `invalid_argument` naming what is wrong */
+  /** Makes a join token. @throws {NetError} `invalid_argument` naming the field */
   async createToken(terms: TokenTerms): Promise<CreatedToken> {
     await this.#makeFirst();
-    return await this.#change((nowMs) =>
-      planStoredToken(this.#store, terms, nowMs)
+    return await this.#change((records, nowMs) =>
+      planStoredToken(records, terms, nowMs)
     );
   }
 
   /** The join tokens, the latest first. */
   listTokens(): Promise<ListedToken[]> {
-    return listStoredTokens(this.#store, this.#options.now());
+    return this.#ledger.read((records) =>
+      listStoredTokens(records, this.#options.now())
+    );
   }
 
-  /** Lets nobody in with a token any more. @throws {NetError} `not_found` */
+  /** Revokes a join token. @throws {NetError} `not_found` */
   revokeToken(id: string): Promise<ListedToken> {
-    return this.#change((nowMs) => planStoredRevoke(this.#store, id, nowMs));
+    return this.#change((records, nowMs) =>
+      planStoredRevoke(records, id, nowMs)
+    );
   }
 
-  /** Begins a join. What it answers does not tell whether the token is known. */
+  /** Begins a join. The answer does not tell whether the token exists. */
   async beginJoin(tokenId: string): Promise<JoinChallenge> {
-    const record = await readToken(this.#store, tokenId);
-    return await this.#challenges.begin(tokenId, record?.verifier);
+    const record = await this.#ledger.read((records) => records.token(tokenId));
+    return this.#challenges.begin(tokenId, record?.verifier);
   }
 
   /**
-   * Certifies a newcomer's key. The use of its token and the certificate are
-   * kept in one commit.
+   * Issues a certificate for a newcomer's key. One commit stores it and the
+   * use of the token.
    *
-   * @throws {NetError} `unauthenticated` when the token is not known or the
-   * proof is wrong, `permission_denied` when the token lets nobody in, or the
-   * name or an address belongs to another, `invalid_argument` naming a field,
-   * `unavailable` when the join has to be begun again
+   * @throws {NetError} `unauthenticated` when the token does not exist or the
+   * proof is wrong, `permission_denied` when the token is not valid for this
+   * newcomer, or the name or an address belongs to another, `invalid_argument`
+   * naming a field, `unavailable` when the newcomer has to begin again
    */
   async finishJoin(
     join: JoinProof & {
       readonly addresses: readonly Address[];
-      /** What the newcomer can be; empty: anything, with addresses a node. */
+      /** The roles that the newcomer accepts; empty: all, or node if it has addresses. */
       readonly roles: readonly Role[];
     },
   ): Promise<Credentials> {
     checkProof(join);
-    await this.#challenges.check(join.tokenId, join.serverNonce);
+    this.#challenges.check(join.tokenId, join.serverNonce);
     let isUsed = false;
-    return await this.#certify(async (nowMs) => {
-      const { puts, isBound, ...grant } = await planStoredUse(
-        { store: this.#store, challenges: this.#challenges, nowMs },
+    return await this.#certify((records, { nodes, nowMs }) => {
+      const { changes, isBound, ...grant } = planStoredUse(
+        { records, challenges: this.#challenges, nowMs },
         join,
       );
       if (!isUsed) this.#challenges.use(join.serverNonce);
@@ -168,16 +215,14 @@ export class IdentityRegistry {
       const order = { ...grant, addresses };
       const isNode = roles.length === 0 && addresses.length > 0;
       refuseRole(grant, isNode ? ["node"] : roles);
-      if (!isBound) await refuseKnownName(this.#at(nowMs), order);
-      await refuseOthersAddresses(this.#at(nowMs), order);
-      return { order, puts };
+      const registered = { ...this.#options, records, nodes, nowMs };
+      if (!isBound) refuseKnownName(registered, order);
+      refuseForeignAddresses(registered, order);
+      return { order, changes };
     });
   }
 
-  /**
-   * Certifies the key of the node whose agent this is. It has the authority's
-   * key itself: there is nothing to prove.
-   */
+  /** Issues a certificate for this agent's own node, which has nothing to prove. */
   async signOwn(
     { name, addresses, signingRequest }: SigningOrder & {
       readonly name: string;
@@ -185,46 +230,50 @@ export class IdentityRegistry {
   ): Promise<Credentials> {
     const request = parseSigningRequest(signingRequest);
     await this.#makeFirst();
-    return await this.#certify(() =>
-      Promise.resolve({ order: { role: "node", name, addresses, request } })
-    );
+    return await this.#certify(() => ({
+      order: { role: "node", name, addresses, request },
+    }));
   }
 
   /**
-   * Certifies a key for who has a certificate.
+   * Renews a certificate.
    *
-   * @param identity what the certificate says; who issued it was verified. A
-   * node's may have ended, for a while
-   * @throws {NetError} `permission_denied` when it is revoked, has ended too
-   * long ago, or an address belongs to another
+   * @param identity from the present certificate, whose issuer was verified. A
+   * node's may have expired a while ago
+   * @throws {NetError} `permission_denied` when it is revoked or has expired
+   * too long ago, or an address belongs to another node
    */
-  async renew(
+  renew(
     identity: PeerIdentity,
     { addresses, signingRequest }: SigningOrder,
   ): Promise<Credentials> {
     const request = parseSigningRequest(signingRequest);
     const { role, name } = identity;
-    return await this.#certify(async (nowMs) => {
-      await refuseRenewal(this.#at(nowMs), identity, request);
+    return this.#certify((records, { nodes, nowMs }) => {
+      const registered = { ...this.#options, records, nodes, nowMs };
+      refuseRenewal(registered, identity, request);
       const order = { role, name, addresses, request };
-      await refuseOthersAddresses(this.#at(nowMs), order);
+      refuseForeignAddresses(registered, order);
       return { order };
     });
   }
 
-  /** The certificates that have not ended, by role and name, the latest of a name first. */
+  /** The certificates that have not expired, by role and name, the latest of a name first. */
   listCertificates(): Promise<CertificateListing[]> {
-    return listCertificates(this.#store, this.#options.now());
+    return this.#ledger.read((records) =>
+      listCertificates(records, this.#options.now())
+    );
   }
 
   /**
-   * Revokes one certificate, or all that a name has so far.
+   * Revokes one certificate, or all certificates of a name so far.
    *
-   * @throws {NetError} `not_found` for a serial number that is not known
+   * @throws {NetError} `not_found` for an unknown serial number
    */
   revoke(target: RevocationTarget, reason: string): Promise<Revoked> {
-    return this.#change((nowMs) =>
-      planRevocation(this.#store, target, { reason, ...this.#at(nowMs) })
+    const { lifetimes } = this.#options;
+    return this.#change((records, nowMs) =>
+      planRevocation(records, target, { reason, nowMs, lifetimes })
     );
   }
 
@@ -232,61 +281,98 @@ export class IdentityRegistry {
    * Makes the next authority.
    *
    * @throws {NetError} `invalid_argument` naming the field,
-   * `failed_precondition` while the rotation before is under way
+   * `failed_precondition` while an earlier rotation is in progress
    */
   async rotate(options: RotateOptions = {}): Promise<TrustRecord> {
     await this.#makeFirst();
-    return await this.#change((nowMs) =>
-      planNextAuthority(this.#options, options, this.#at(nowMs))
+    return await this.#change((records, nowMs) =>
+      planNextAuthority({ ...this.#options, records, nowMs }, options)
     );
   }
 
-  /** Gives up keys that sign no more, and forgets what has ended. */
+  /** Deletes keys of authorities that no longer sign, and expired records. */
   async tidy(): Promise<void> {
-    const step = () => this.#change((nowMs) => planTidying(this.#store, nowMs));
-    while (await step());
+    while (await this.#change(planTidying));
   }
 
-  get #store(): Store {
-    return this.#options.store;
-  }
-
-  #at(nowMs: number): ResolvedOptions & { readonly nowMs: number } {
-    return { ...this.#options, nowMs };
-  }
-
-  /** Makes the first authority, where there is none. */
+  /** Makes the first authority, if there is none. */
   async #makeFirst(): Promise<void> {
-    if (this.#trust.known.authorities.length > 0) return;
-    await this.#change((nowMs) => planFirstAuthority(this.#options, nowMs));
+    if (this.#trust.authorities.length > 0) return;
+    const { clusterId } = this.#options;
+    await this.#change((records, nowMs) =>
+      planFirstAuthority({ records, clusterId, nowMs })
+    );
   }
 
-  /** Commits a change, and takes in what it made of the trust. */
   async #change<T>(
-    plan: (nowMs: number) => Promise<PlannedWrites<T>>,
+    plan: (records: IdentityRecords, nowMs: number) => IdentityPlan<T>,
   ): Promise<T> {
-    const answer = await this.#transactions
-      .run(() => plan(this.#options.now()));
-    // It is done, whether that can be read now or not.
-    await this.#trust.tryRefresh();
+    const answer = await this.#ledger.submit(plan);
+    // The change is durable, whether its effect can be read now or not.
+    await this.#tryRefresh();
     return answer;
   }
 
   async #certify(
-    decide: (nowMs: number) => Promise<{
+    decide: (
+      records: IdentityRecords,
+      at: { readonly nodes: NodesView; readonly nowMs: number },
+    ) => {
       readonly order: CertificateOrder;
-      readonly puts?: PlannedWrites<never>["puts"];
-    }>,
+      readonly changes?: IdentityPlan<never>["changes"];
+    },
   ): Promise<Credentials> {
-    const chain = await this.#change(async (nowMs) => {
-      const { order, puts = [] } = await decide(nowMs);
-      const { chain, puts: more } = await planCertificate(
-        this.#store,
-        order,
-        this.#at(nowMs),
-      );
-      return { answer: chain, puts: [...puts, ...more] };
+    const { lifetimes } = this.#options;
+    const nodes = await this.#options.nodes.view();
+    const chain = await this.#change((records, nowMs) => {
+      const { order, changes = [] } = decide(records, { nodes, nowMs });
+      const plan = planCertificate(records, order, { nowMs, lifetimes });
+      return { ...plan, changes: [...changes, ...plan.changes] };
     });
-    return { chain, trust: this.#trust.known };
+    return { chain, trust: this.knownTrust };
+  }
+
+  #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    const { store } = this.#options;
+    return followWatch({
+      signal,
+      backOff: new BackOff({ firstMs: REWATCH_MS }),
+      open: () => store.watch(IDENTITY_PREFIX, { signal }),
+      onEvent: (event) => {
+        const commits = event.kind === "changes"
+          ? readIdentityCommits(event.changes)
+          : undefined;
+        for (const commit of commits ?? [undefined]) {
+          this.#ledger.receive(commit);
+        }
+        this.#refreshing = this.#tryRefresh();
+      },
+      onFailure: (error) =>
+        log.debug("Watching identities again: {error}", { error }),
+    });
+  }
+
+  /** Reads the trust. When that fails, a later attempt reads it. */
+  async #tryRefresh(): Promise<void> {
+    try {
+      await this.#refresh();
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      log.warn("Cannot read the trusted authorities, trying again: {error}", {
+        error,
+      });
+    }
+  }
+
+  /** Reads the trust, and tells the listeners when it has changed. */
+  async #refresh(): Promise<void> {
+    const trust = await this.#ledger.read((records) => ({
+      authorities: records.authorities.map(publicPart),
+      revocations: records.revocations,
+    }));
+    if (JSON.stringify(trust) === JSON.stringify(this.#trust)) return;
+    this.#trust = trust;
+    for (const listener of this.#listeners) listener(this.knownTrust);
   }
 }

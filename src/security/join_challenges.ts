@@ -1,95 +1,84 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { NetError } from "../base/error.ts";
 import { base64url } from "./pki/token.ts";
 import type { TokenVerifier } from "./pki/token_proof.ts";
 
-/** What a newcomer makes its proof with. */
+/** What a newcomer needs for its proof. */
 export interface JoinChallenge {
   /** base64url. */
   readonly salt: string;
   readonly serverNonce: Uint8Array<ArrayBuffer>;
 }
 
-/** How long a nonce is good, in ms. */
+/** How long a nonce is valid, in ms. */
 export const NONCE_LIFETIME_MS = 60_000;
-/** Nonces of this many joins are remembered at most. */
+/** Most used nonces that are remembered. */
 const MAX_USED = 10_000;
 
 const TIME_BYTES = 8;
 const RANDOM_BYTES = 8;
 const TAG_BYTES = 16;
 const SALT_BYTES = 16;
-const HMAC = { name: "HMAC", hash: "SHA-256" } as const;
 
 /**
- * The nonces that joins are begun with. A nonce is its time, randomness and a
- * code over both and the token's id, made with a key that this process alone
- * has: nothing is kept of those that are given out, however many ask. Those of
- * proofs that were right are kept until they end, so that each is good once.
+ * The nonces with which joins begin. A nonce is its time, random bytes, and a
+ * MAC over both and the token's id under a key of this process: nothing is
+ * kept for a nonce, however many newcomers ask. A nonce whose proof was right
+ * is kept until it expires, so that it is valid once.
  */
 export class JoinChallenges {
   readonly #now: () => number;
-  readonly #key: Promise<CryptoKey>;
-  /** In hexadecimal, with when they end; the first to end first. */
+  readonly #key = randomBytes(32);
+  /** Expiry by nonce in hexadecimal, in the order of use. */
   readonly #used = new Map<string, number>();
 
   /** @param now the time in ms since 1970 */
   constructor(now: () => number) {
     this.#now = now;
-    this.#key = crypto.subtle.generateKey(HMAC, false, [
-      "sign",
-      "verify",
-    ]) as Promise<CryptoKey>;
   }
 
   /**
    * Begins a join.
    *
-   * @param verifier undefined when no token has the id: then the salt is made
-   * up, the same each time
+   * @param verifier undefined when the token does not exist: then the salt is
+   * invented, and the same each time
    */
-  async begin(
-    tokenId: string,
-    verifier: TokenVerifier | undefined,
-  ): Promise<JoinChallenge> {
+  begin(tokenId: string, verifier: TokenVerifier | undefined): JoinChallenge {
     const serverNonce = new Uint8Array(TIME_BYTES + RANDOM_BYTES + TAG_BYTES);
     new DataView(serverNonce.buffer).setFloat64(0, this.#now());
-    crypto.getRandomValues(serverNonce.subarray(TIME_BYTES, -TAG_BYTES));
-    const tag = await this.#sign(taggedBytes(tokenId, serverNonce));
-    serverNonce.set(tag.subarray(0, TAG_BYTES), TIME_BYTES + RANDOM_BYTES);
-    return {
-      salt: verifier?.salt ?? (await this.madeUp(tokenId)).salt,
-      serverNonce,
-    };
+    serverNonce.set(randomBytes(RANDOM_BYTES), TIME_BYTES);
+    serverNonce.set(this.#tag(tokenId, serverNonce), TIME_BYTES + RANDOM_BYTES);
+    const { salt } = verifier ?? this.inventVerifier(tokenId);
+    return { salt, serverNonce };
   }
 
-  /** A verifier that no secret fits, the same for an id each time. */
-  async madeUp(tokenId: string): Promise<TokenVerifier> {
-    const salt = await this.#sign(encode(`salt ${tokenId}`));
-    const storedKey = await this.#sign(encode(`stored key ${tokenId}`));
-    return {
-      salt: base64url(salt.subarray(0, SALT_BYTES)),
-      storedKey: base64url(storedKey),
-    };
+  /** A verifier that no secret matches, the same for an id each time. */
+  inventVerifier(tokenId: string): TokenVerifier {
+    const salt = this.#mac(`salt ${tokenId}`).subarray(0, SALT_BYTES);
+    const storedKey = this.#mac(`stored key ${tokenId}`);
+    return { salt: base64url(salt), storedKey: base64url(storedKey) };
   }
 
   /**
-   * Returns when a nonce is one that was given out for the token, is not too
-   * old and was not used.
+   * Returns if a nonce was made here for the token, and is neither expired nor
+   * used.
    *
-   * @throws {NetError} `unavailable` when it is not: the newcomer begins again
+   * @throws {NetError} `unavailable` if not: the newcomer begins again
    */
-  async check(tokenId: string, nonce: Uint8Array): Promise<void> {
+  check(tokenId: string, nonce: Uint8Array): void {
     const isOwn = nonce.length === TIME_BYTES + RANDOM_BYTES + TAG_BYTES &&
-      await this.#isTagged(tokenId, new Uint8Array(nonce));
+      timingSafeEqual(this.#tag(tokenId, nonce), nonce.subarray(-TAG_BYTES));
     const ageMs = isOwn ? this.#now() - timeOf(nonce) : Infinity;
-    this.#forgetEnded();
+    for (const [text, expiresAtMs] of this.#used) {
+      if (this.#now() >= expiresAtMs) this.#used.delete(text);
+    }
     const isUsed = this.#used.has(new Uint8Array(nonce).toHex());
     if (ageMs >= 0 && ageMs < NONCE_LIFETIME_MS && !isUsed) return;
     throw beginAgain("the join was not begun here within the last minute");
   }
 
   /**
-   * Uses a nonce up. The proof that was made with it was right.
+   * Uses a nonce whose proof was right.
    *
    * @throws {NetError} `unavailable` when another call has used it just now, or
    * too many have joined within the last minute
@@ -105,49 +94,21 @@ export class JoinChallenges {
     this.#used.set(text, timeOf(nonce) + NONCE_LIFETIME_MS);
   }
 
-  #forgetEnded(): void {
-    for (const [text, endsAtMs] of this.#used) {
-      if (this.#now() >= endsAtMs) this.#used.delete(text);
-    }
+  /** The time and the random bytes have a fixed length, so that the rest is the id. */
+  #tag(tokenId: string, nonce: Uint8Array): Uint8Array {
+    const parts = nonce.subarray(0, TIME_BYTES + RANDOM_BYTES);
+    return this.#mac("nonce ", parts, tokenId).subarray(0, TAG_BYTES);
   }
 
-  async #sign(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-    return new Uint8Array(
-      await crypto.subtle.sign(HMAC, await this.#key, bytes),
-    );
+  #mac(...parts: readonly (string | Uint8Array)[]): Uint8Array {
+    const mac = createHmac("sha256", this.#key);
+    for (const part of parts) mac.update(part);
+    return mac.digest();
   }
-
-  async #isTagged(tokenId: string, nonce: Uint8Array): Promise<boolean> {
-    const tag = await this.#sign(taggedBytes(tokenId, nonce));
-    return isSame(tag.subarray(0, TAG_BYTES), nonce.subarray(-TAG_BYTES));
-  }
-}
-
-/** The time and the randomness have a fixed length: what follows is the id. */
-function taggedBytes(
-  tokenId: string,
-  nonce: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  return new Uint8Array([
-    ...encode("nonce "),
-    ...nonce.subarray(0, TIME_BYTES + RANDOM_BYTES),
-    ...encode(tokenId),
-  ]);
 }
 
 function timeOf(nonce: Uint8Array): number {
   return new DataView(new Uint8Array(nonce).buffer).getFloat64(0);
-}
-
-/** Compares two codes of one length in a time that does not tell where they differ. */
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  let difference = 0;
-  for (const [i, byte] of one.entries()) difference |= byte ^ other[i]!;
-  return difference === 0;
-}
-
-function encode(text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(text);
 }
 
 function beginAgain(what: string): NetError {

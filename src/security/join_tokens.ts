@@ -4,7 +4,6 @@ import { signingAt, trustedAt } from "./pki/generations.ts";
 import type { Role } from "./pki/identity.ts";
 import type { SigningRequest } from "./pki/signing_request.ts";
 import { createToken, formatToken, type JoinToken } from "./pki/token.ts";
-import { listTokens, type TokenListing } from "./pki/token_record.ts";
 import {
   createVerifier,
   NONCE_BYTES,
@@ -12,73 +11,63 @@ import {
   verifyTokenProof,
 } from "./pki/token_proof.ts";
 import {
+  listTokens,
   planTokenCreate,
   planTokenRevoke,
   planTokenUse,
   type TokenGrant,
+  type TokenListing,
   type TokenRecord,
   type TokenTerms,
 } from "./pki/token_record.ts";
-import type { Store } from "../store/store.ts";
+import { type IdentityChange, tokenKey } from "../state/identity_records.ts";
 import { isRevoked, parseSigningRequest } from "./certificates.ts";
-import {
-  type Put,
-  putRecord,
-  readAuthorities,
-  readIssued,
-  readNameRevocation,
-  readRevocations,
-  readToken,
-  readTokens,
-  tokenKey,
-} from "../state/identity_records.ts";
+import type { IdentityPlan, IdentityRecords } from "./identity_ledger.ts";
 import type { JoinChallenges } from "./join_challenges.ts";
-import type { PlannedWrites } from "./transaction.ts";
 
-/** A join token as a list shows it: nothing of its secret. */
+/** A listed join token, without its secret. */
 export interface ListedToken extends Omit<TokenListing, "state"> {
-  /** `superseded`: another authority signs than the one that it names. */
+  /** `superseded`: another authority signs now. */
   readonly state: TokenListing["state"] | "superseded";
 }
 
-/** A token that was just made. */
+/** A new token. */
 export interface CreatedToken {
-  /** The token itself, told this once. */
+  /** The token itself. Nothing else ever shows it. */
   readonly secret: string;
   readonly token: ListedToken;
 }
 
-/** How a newcomer proves that it has a token. */
+/** The proof that a newcomer has a token. */
 export interface JoinProof {
   readonly tokenId: string;
-  /** The name to be certified. */
+  /** The name for the certificate. */
   readonly name: string;
   readonly serverNonce: Uint8Array;
   readonly clientNonce: Uint8Array;
   readonly proof: Uint8Array;
   /** PEM (PKCS#10). */
   readonly signingRequest: string;
-  /** Of the certificate that the newcomer was shown: `fingerprintOf` its DER. */
+  /** `fingerprintOf` the DER of the server's certificate, as the newcomer saw it. */
   readonly serverFingerprint: string;
 }
 
-/** What the use of a token grants, and what has to be written with it. */
+/** What the use of a token grants, and the records that it changes. */
 export interface PlannedUse extends TokenGrant {
   readonly request: SigningRequest;
   /** Whether the token is for this name alone. */
   readonly isBound: boolean;
-  readonly puts: readonly Put[];
+  readonly changes: readonly IdentityChange[];
 }
 
 /** The tokens, the latest first. */
-export async function listStoredTokens(
-  store: Store,
+export function listStoredTokens(
+  { tokens, authorities }: IdentityRecords,
   nowMs: number,
-): Promise<ListedToken[]> {
-  const tokens = await readTokens(store);
-  // There is an authority once there is a token.
+): ListedToken[] {
+  // Where there is a token, there is an authority.
   if (tokens.length === 0) return [];
-  const { fingerprint } = signingAt(await readAuthorities(store), nowMs);
+  const { fingerprint } = signingAt(authorities, nowMs);
   return listTokens(tokens, nowMs).map((token) => ({
     ...token,
     state: token.state === "usable" && token.fingerprint !== fingerprint
@@ -87,60 +76,60 @@ export async function listStoredTokens(
   }));
 }
 
-/** Plans a new token for the authority that signs now. @throws {NetError} `invalid_argument` naming what is wrong */
-export async function planStoredToken(
-  store: Store,
+/** Plans a token of the authority that signs now. @throws {NetError} `invalid_argument` naming the field */
+export function planStoredToken(
+  { authorities }: IdentityRecords,
   terms: TokenTerms,
   nowMs: number,
-): Promise<PlannedWrites<CreatedToken>> {
-  const { fingerprint } = signingAt(await readAuthorities(store), nowMs);
+): IdentityPlan<CreatedToken> {
+  const { fingerprint } = signingAt(authorities, nowMs);
   const made: JoinToken = createToken(fingerprint);
   const { id } = made;
   const verifier = createVerifier(made);
   const plan = planTokenCreate(terms, { id, verifier, fingerprint, nowMs });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+  const [token] = listTokens([plan.answer], nowMs);
   return {
-    answer: {
-      secret: formatToken(made),
-      token: listTokens([plan.answer], nowMs)[0]!,
-    },
-    puts: putTokens(plan.changes),
+    kind: "planned",
+    answer: { secret: formatToken(made), token: token! },
+    changes: plan.changes.map(stored),
   };
 }
 
-/** Plans that a token lets nobody in any more. @throws {NetError} `not_found` */
-export async function planStoredRevoke(
-  store: Store,
+/** Plans the revocation of a token. @throws {NetError} `not_found` */
+export function planStoredRevoke(
+  records: IdentityRecords,
   id: string,
   nowMs: number,
-): Promise<PlannedWrites<ListedToken>> {
-  const plan = planTokenRevoke(await readToken(store, id), { id, nowMs });
+): IdentityPlan<ListedToken> {
+  const plan = planTokenRevoke(records.token(id), { id, nowMs });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+  const [answer] = listTokens([plan.answer], nowMs);
   return {
-    answer: listTokens([plan.answer], nowMs)[0]!,
-    puts: putTokens(plan.changes),
+    kind: "planned",
+    answer: answer!,
+    changes: plan.changes.map(stored),
   };
 }
 
 /**
- * Plans the use of a token. Whether one is known is told to nobody who has not
- * its secret.
+ * Plans the use of a token. Nobody without its secret learns whether it exists.
  *
- * @throws {NetError} `unauthenticated` when it is not known or the proof is
- * wrong, `permission_denied` when it lets this name in no more,
+ * @throws {NetError} `unauthenticated` when it does not exist or the proof is
+ * wrong, `permission_denied` when it is not valid for this name any more,
  * `invalid_argument` naming a field
  */
-export async function planStoredUse(
-  { store, challenges, nowMs }: {
-    readonly store: Store;
+export function planStoredUse(
+  { records, challenges, nowMs }: {
+    readonly records: IdentityRecords;
     readonly challenges: JoinChallenges;
     readonly nowMs: number;
   },
   proof: JoinProof,
-): Promise<PlannedUse> {
+): PlannedUse {
   const { tokenId, name } = proof;
-  const record = await readToken(store, tokenId);
-  const verifier = record?.verifier ?? await challenges.madeUp(tokenId);
+  const record = records.token(tokenId);
+  const verifier = record?.verifier ?? challenges.inventVerifier(tokenId);
   const { serverNonce, clientNonce, serverFingerprint } = proof;
   const isProven = verifyTokenProof(verifier, {
     proof: proof.proof,
@@ -160,10 +149,10 @@ export async function planStoredUse(
   const { role } = record;
   const plan = planTokenUse(record, {
     ...{ isProven, name, keyFingerprint, nowMs },
-    revokedUpToMs: await revokedUpToMs(store, { role, name, keyFingerprint }),
+    revokedUpToMs: revokedUpToMs(records, { role, name, keyFingerprint }),
   });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
-  const trusted = trustedAt(await readAuthorities(store), nowMs);
+  const trusted = trustedAt(records.authorities, nowMs);
   if (!trusted.some(({ fingerprint }) => fingerprint === record.fingerprint)) {
     throw new NetError(
       "permission_denied",
@@ -174,31 +163,30 @@ export async function planStoredUse(
     ...plan.answer,
     request,
     isBound: record.name === name,
-    puts: putTokens(plan.changes),
+    changes: plan.changes.map(stored),
   };
 }
 
-/** Up to when what a key has of a name is revoked; -1 when nothing is. */
-async function revokedUpToMs(
-  store: Store,
+/** The time up to which the certificates of a key and name are revoked; -1 when none is. */
+function revokedUpToMs(
+  records: IdentityRecords,
   { role, name, keyFingerprint }: {
     readonly role: Role;
     readonly name: string;
     readonly keyFingerprint: string;
   },
-): Promise<number> {
-  const revocations = await readRevocations(store);
-  const revoked = (await readIssued(store, { role, name })).filter((record) =>
-    record.keyFingerprint === keyFingerprint && isRevoked(record, revocations)
+): number {
+  const revoked = records.issuedTo({ role, name }).filter((record) =>
+    record.keyFingerprint === keyFingerprint &&
+    isRevoked(record, records.revocations)
   );
-  const byName = await readNameRevocation(store, role, name);
   return Math.max(
-    byName?.issuedUpToMs ?? -1,
+    records.nameRevocation(role, name)?.issuedUpToMs ?? -1,
     ...revoked.map(({ issuedAtMs }) => issuedAtMs),
   );
 }
 
-/** Checks what does not depend on the token. @throws {NetError} `invalid_argument` naming the field */
+/** Checks the fields that do not depend on the token. @throws {NetError} `invalid_argument` naming the field */
 export function checkProof(proof: JoinProof): void {
   const { name, clientNonce, serverFingerprint, signingRequest } = proof;
   const wrong = (field: string, what: string) =>
@@ -228,6 +216,6 @@ export function checkProof(proof: JoinProof): void {
   );
 }
 
-function putTokens(records: readonly TokenRecord[]): Put[] {
-  return records.map((record) => putRecord(tokenKey(record.id), record));
+function stored(record: TokenRecord): IdentityChange {
+  return { kind: "token", key: tokenKey(record.id), record };
 }

@@ -5,10 +5,10 @@ import type { Address } from "../net/address.ts";
 import { formatTrust } from "./pki/generations.ts";
 import { parsePem } from "./pki/pem.ts";
 import {
-  CertificateKeeper,
-  type CertificateKeeperOptions,
-  type Certified,
-} from "./certificate_keeper.ts";
+  type CertificateOwner,
+  CertificateRenewer,
+  type CertificateRenewerOptions,
+} from "./certificate_renewer.ts";
 import {
   formatTrustFile,
   type IdentityState,
@@ -26,7 +26,7 @@ const REFUSAL_MS = 60_000;
 const log = getLogger(["stellar-net", "identity"]);
 
 /** What an identity is kept with. */
-export interface NodeIdentityOptions extends CertificateKeeperOptions {
+export interface NodeIdentityOptions extends CertificateRenewerOptions {
   readonly files: IdentityFiles;
 }
 
@@ -42,11 +42,11 @@ export interface NodeMaterial {
  * key, its certificate, and the authorities that are trusted. It is kept over
  * restarts.
  */
-export class NodeIdentity implements Certified {
+export class NodeIdentity implements CertificateOwner {
   /** Who has no certificate may prove a join token. */
   readonly acceptsAnonymous = true;
   readonly #options: NodeIdentityOptions;
-  readonly #keeper: CertificateKeeper;
+  readonly #renewer: CertificateRenewer;
   readonly #listeners = new Set<() => void>();
   #state: IdentityState;
   #material: NodeMaterial | undefined;
@@ -58,7 +58,7 @@ export class NodeIdentity implements Certified {
     this.#options = options;
     this.#state = state;
     this.#material = this.#newMaterial();
-    this.#keeper = new CertificateKeeper(options, this);
+    this.#renewer = new CertificateRenewer(options, this);
   }
 
   /**
@@ -94,23 +94,23 @@ export class NodeIdentity implements Certified {
 
   /** Begins to get a certificate, and to renew it. */
   start(): void {
-    this.#keeper.start();
+    this.#renewer.start();
   }
 
   /** Ends it, once all is kept. */
   async stop(): Promise<void> {
-    await this.#keeper.stop();
+    await this.#renewer.stop();
     await this.#saving;
   }
 
   /** Takes in which addresses are to be certified. */
   setAddresses(addresses: readonly Address[]): void {
-    this.#keeper.setAddresses(addresses);
+    this.#renewer.setAddresses(addresses);
   }
 
   /** Renews the certificate at once, or uses a new token. */
   renewNow(): void {
-    this.#keeper.renewNow();
+    this.#renewer.renewNow();
   }
 
   /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */
@@ -141,8 +141,8 @@ export class NodeIdentity implements Certified {
     return identityWarnings(this.#state, {
       nowMs,
       fault: this.fault(nowMs),
-      problem: this.#keeper.problem,
-      isRefused: this.#keeper.isRefused,
+      problem: this.#renewer.problem,
+      isRefused: this.#renewer.isRefused,
       refusal: refusal && nowMs - refusal.atMs < REFUSAL_MS ? refusal.why : "",
       signsItself: this.#options.source.kind === "own",
     });
@@ -182,7 +182,7 @@ export class NodeIdentity implements Certified {
           error,
         })
       );
-    this.#keeper.lookSoon();
+    this.#renewer.checkNow();
   }
 
   async adopt(

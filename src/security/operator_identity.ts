@@ -5,7 +5,7 @@ import { renewalTimeMs } from "./pki/profile.ts";
 import { formatTrust } from "./pki/generations.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
-import type { SigningOrder } from "./enroller.ts";
+import type { SigningOrder } from "./certificate_source.ts";
 import {
   type IdentityState,
   openIdentityState,

@@ -4,7 +4,7 @@ import { createKey } from "./pki/key.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { JoinToken } from "./pki/token.ts";
-import type { EnrolOrder, SigningOrder } from "./enroller.ts";
+import type { EnrolOrder, SigningOrder } from "./certificate_source.ts";
 import { OperatorIdentity, saveOperator } from "./operator_identity.ts";
 import type { Credentials } from "./trust.ts";
 

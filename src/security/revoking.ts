@@ -1,30 +1,23 @@
 import { NetError } from "../base/error.ts";
 import type { Role } from "./pki/identity.ts";
 import type { RevocationRecord } from "./pki/revocation.ts";
-import type { Store } from "../store/store.ts";
+import { revocationKey } from "../state/identity_records.ts";
 import { type Lifetimes, RENEWAL_GRACE_MS } from "./certificates.ts";
-import {
-  putRecord,
-  readIssued,
-  readNameRevocation,
-  readRevocations,
-  revocationKey,
-} from "../state/identity_records.ts";
-import type { PlannedWrites } from "./transaction.ts";
+import type { IdentityPlan, IdentityRecords } from "./identity_ledger.ts";
 
-/** What is revoked: one certificate, or all that a name has so far. */
+/** One certificate, or all certificates of a name so far. */
 export type RevocationTarget =
   | { readonly serial: string }
   | { readonly role: Role; readonly name: string };
 
-/** What was revoked. */
+/** The result of a revocation. */
 export interface Revoked {
   readonly revocation: RevocationRecord;
-  /** How many certificates that have not ended it is known to revoke. */
+  /** How many known certificates that have not expired it revokes. */
   readonly certificates: number;
 }
 
-/** What a revocation is planned with. */
+/** Options of a revocation. */
 export interface RevokeOptions {
   /** Why, for people; may be empty. */
   readonly reason: string;
@@ -32,71 +25,65 @@ export interface RevokeOptions {
   readonly lifetimes: Lifetimes;
 }
 
-/** Plans a revocation. @throws {NetError} `not_found` for a serial number that is not known */
+/** Plans a revocation. @throws {NetError} `not_found` for an unknown serial number */
 export function planRevocation(
-  store: Store,
+  records: IdentityRecords,
   target: RevocationTarget,
   options: RevokeOptions,
-): Promise<PlannedWrites<Revoked>> {
+): IdentityPlan<Revoked> {
   return "serial" in target
-    ? planSerialRevocation(store, target.serial, options)
-    : planNameRevocation(store, target, options);
+    ? planSerialRevocation(records, target.serial, options)
+    : planNameRevocation(records, target, options);
 }
 
-/**
- * Plans that one certificate is not accepted any more. Revoking it again
- * changes nothing.
- *
- * @throws {NetError} `not_found` when none that has not ended has the serial number
- */
-async function planSerialRevocation(
-  store: Store,
+/** Revoking a certificate again changes nothing. */
+function planSerialRevocation(
+  { revocations, issued }: IdentityRecords,
   serial: string,
   { reason, nowMs }: RevokeOptions,
-): Promise<PlannedWrites<Revoked>> {
-  const known = (await readRevocations(store)).find((record) =>
+): IdentityPlan<Revoked> {
+  const known = revocations.find((record) =>
     record.kind === "serial" && record.serial === serial
   );
-  if (known) return { answer: { revocation: known, certificates: 1 } };
-  const issued = (await readIssued(store)).find((record) =>
+  if (known) {
+    const answer = { revocation: known, certificates: 1 };
+    return { kind: "planned", answer, changes: [] };
+  }
+  const found = issued.find((record) =>
     record.serial === serial && nowMs < record.notAfterMs
   );
-  if (!issued) {
+  if (!found) {
     throw new NetError(
       "not_found",
       `Cannot revoke certificate "${serial}": the cluster knows none with that serial number that has not ended; revoke all of its holder by role and name`,
     );
   }
-  const revocation: RevocationRecord = {
+  return planned({
     kind: "serial",
     serial,
     revokedAtMs: nowMs,
     reason,
-    untilMs: issued.notAfterMs + graceMs(issued.role),
-  };
-  return {
-    answer: { revocation, certificates: 1 },
-    puts: [putRecord(revocationKey(revocation), revocation)],
-  };
+    untilMs: found.notAfterMs + graceMs(found.role),
+  }, 1);
 }
 
 /**
- * Plans that no certificate that a name has so far is accepted any more; also
- * those that are not known here: what was signed after a backup that was
- * restored. A host of that name that joins again gets a later one.
+ * Revokes every certificate of a name so far, including those that the records
+ * do not have because they were issued after a backup. A host of that name
+ * that joins again gets a later certificate.
  */
-async function planNameRevocation(
-  store: Store,
+function planNameRevocation(
+  records: IdentityRecords,
   { role, name }: { readonly role: Role; readonly name: string },
   { reason, nowMs, lifetimes }: RevokeOptions,
-): Promise<PlannedWrites<Revoked>> {
-  const issued = await readIssued(store, { role, name });
-  const before = await readNameRevocation(store, role, name);
-  const revocation: RevocationRecord = {
+): IdentityPlan<Revoked> {
+  const issued = records.issuedTo({ role, name });
+  const before = records.nameRevocation(role, name);
+  return planned({
     kind: "name",
     role,
     name,
-    // The clock of another host that signs may be ahead.
+    // The clock of another agent that signs may be ahead.
     issuedUpToMs: Math.max(
       nowMs,
       before?.issuedUpToMs ?? 0,
@@ -109,18 +96,22 @@ async function planNameRevocation(
       before?.untilMs ?? 0,
       ...issued.map(({ notAfterMs }) => notAfterMs + graceMs(role)),
     ),
-  };
+  }, issued.filter(({ notAfterMs }) => nowMs < notAfterMs).length);
+}
+
+function planned(
+  revocation: RevocationRecord,
+  certificates: number,
+): IdentityPlan<Revoked> {
+  const key = revocationKey(revocation);
   return {
-    answer: {
-      revocation,
-      certificates:
-        issued.filter(({ notAfterMs }) => nowMs < notAfterMs).length,
-    },
-    puts: [putRecord(revocationKey(revocation), revocation)],
+    kind: "planned",
+    answer: { revocation, certificates },
+    changes: [{ kind: "revocation", key, record: revocation }],
   };
 }
 
-/** A node's certificate is of use for a while after its end: to be renewed. */
+/** A node can still renew its certificate in a grace period after it has expired. */
 function graceMs(role: Role): number {
   return role === "node" ? RENEWAL_GRACE_MS : 0;
 }

@@ -1,98 +1,94 @@
 import { NetError } from "../base/error.ts";
-import type {
-  AuthorityOptions,
-  AuthorityRecord,
-  TrustRecord,
-} from "./pki/authority.ts";
-import { BACKDATE_MS } from "./pki/profile.ts";
+import {
+  authorityKey,
+  type IdentityChange,
+  issuedKey,
+  revocationKey,
+  tokenKey,
+} from "../state/identity_records.ts";
+import type { Lifetimes } from "./certificates.ts";
+import type { IdentityPlan, IdentityRecords } from "./identity_ledger.ts";
+import { createAuthority, type TrustRecord } from "./pki/authority.ts";
 import {
   type AuthorityChange,
   planRetirement,
   planRotation,
   publicPart,
 } from "./pki/generations.ts";
-import { endedRevocations } from "./pki/revocation.ts";
+import { BACKDATE_MS } from "./pki/profile.ts";
+import { expiredRevocations } from "./pki/revocation.ts";
 import { forgottenTokens } from "./pki/token_record.ts";
-import type { Key, Store } from "../store/store.ts";
-import type { Lifetimes } from "./certificates.ts";
-import {
-  authorityKey,
-  issuedKey,
-  type Put,
-  putRecord,
-  readAuthorities,
-  readExpiredHolders,
-  readIssued,
-  readRevocations,
-  readTokens,
-  revocationKey,
-  tokenKey,
-} from "../state/identity_records.ts";
-import type { PlannedWrites } from "./transaction.ts";
 
-/** How the next authority takes over. */
+/** Options of a rotation. */
 export interface RotateOptions {
   /**
-   * How long hosts are told of it before it signs, in ms. Default: 30 days, so that
-   * none that was off for so long misses it.
+   * Time in ms in which hosts learn of the next authority before it signs.
+   * Default: 30 days, so that a host can be off for that long.
    */
   readonly announceMs?: number;
-  /** How long what the one before signed is accepted after that, in ms. Default: as long as certificates last, and a day. */
+  /**
+   * Time in ms after that in which hosts accept certificates of the previous
+   * authority. Default: the longest lifetime of a certificate, and a day.
+   */
   readonly overlapMs?: number;
   /**
-   * Somebody else may have the key: what was signed so far is trusted no
-   * longer, at once. Then there is nothing to announce, and no overlap.
+   * Whether somebody else may have the key. Then certificates so far become
+   * invalid at once, without announcement and overlap.
    */
   readonly isCompromised?: boolean;
+}
+
+/** What the plans of this file start from. */
+interface Rotated {
+  readonly records: IdentityRecords;
+  readonly clusterId: string;
+  readonly nowMs: number;
 }
 
 const DAY_MS = 24 * 3600_000;
 const DEFAULT_ANNOUNCE_MS = 30 * DAY_MS;
 const MAX_ANNOUNCE_MS = 366 * DAY_MS;
 const MAX_OVERLAP_MS = 366 * DAY_MS;
-/** So much is removed in one commit at most. */
+/** Most records that one commit removes. */
 const MAX_REMOVED = 200;
 
 /**
  * Plans the next authority.
  *
  * @throws {NetError} `invalid_argument` naming the field,
- * `failed_precondition` while the rotation before is under way
+ * `failed_precondition` while an earlier rotation is in progress
  */
-export async function planNextAuthority(
-  { store, clusterId }: { readonly store: Store; readonly clusterId: string },
+export function planNextAuthority(
+  rotated: Rotated & { readonly lifetimes: Lifetimes },
   options: RotateOptions,
-  { nowMs, lifetimes }: {
-    readonly nowMs: number;
-    readonly lifetimes: Lifetimes;
-  },
-): Promise<PlannedWrites<TrustRecord>> {
-  if (options.isCompromised) {
-    return await planReplacement({ store, clusterId }, options, nowMs);
-  }
+): IdentityPlan<TrustRecord> {
+  if (options.isCompromised) return planReplacement(rotated, options);
+  const { records: { authorities }, clusterId, nowMs, lifetimes } = rotated;
   const longestMs = Math.max(...Object.values(lifetimes));
   const { announceMs = DEFAULT_ANNOUNCE_MS, overlapMs = longestMs + DAY_MS } =
     options;
   checkRange("announce", announceMs, { min: 0, max: MAX_ANNOUNCE_MS });
   checkRange("overlap", overlapMs, { min: longestMs, max: MAX_OVERLAP_MS });
-  const records = await readAuthorities(store);
-  const next = await makeAuthority({
+  const next = createAuthority({
     clusterId,
-    generation: nextGeneration(records),
+    generation: nextGeneration(authorities),
     nowMs,
     signsFromMs: nowMs + announceMs,
   });
-  const plan = planRotation(records, { next, nowMs, overlapMs });
+  const plan = planRotation(authorities, { next, nowMs, overlapMs });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
-  return { answer: publicPart(plan.answer), ...authorityWrites(plan.changes) };
+  return {
+    kind: "planned",
+    answer: publicPart(plan.answer),
+    changes: plan.changes.map(stored),
+  };
 }
 
-/** Plans an authority in place of all that there are. */
-async function planReplacement(
-  { store, clusterId }: { readonly store: Store; readonly clusterId: string },
+/** Plans an authority in place of all others. */
+function planReplacement(
+  { records: { authorities }, clusterId, nowMs }: Rotated,
   options: RotateOptions,
-  nowMs: number,
-): Promise<PlannedWrites<TrustRecord>> {
+): IdentityPlan<TrustRecord> {
   for (const field of ["announce", "overlap"] as const) {
     if (options[`${field}Ms`] === undefined) continue;
     throw new NetError(
@@ -100,90 +96,79 @@ async function planReplacement(
       `Cannot replace a compromised authority: field "${field}" is set, and nothing that it signed is trusted any more; leave it out`,
     );
   }
-  const records = await readAuthorities(store);
-  const next = await makeAuthority({
-    clusterId,
-    generation: nextGeneration(records),
-    nowMs,
-  });
+  const generation = nextGeneration(authorities);
+  const next = createAuthority({ clusterId, generation, nowMs });
+  const removals = authorities
+    .map(({ generation }) => ({ kind: "remove" as const, generation }));
   return {
+    kind: "planned",
     answer: publicPart(next),
-    ...authorityWrites([
-      { kind: "put", record: next },
-      ...records.map(({ generation }) => ({
-        kind: "remove" as const,
-        generation,
-      })),
-    ]),
+    changes: [{ kind: "put" as const, record: next }, ...removals].map(stored),
   };
 }
 
-/** Plans the first authority, where there is none. */
-export async function planFirstAuthority(
-  { store, clusterId }: { readonly store: Store; readonly clusterId: string },
-  nowMs: number,
-): Promise<PlannedWrites<boolean>> {
-  if ((await readAuthorities(store)).length > 0) return { answer: false };
-  const record = await makeAuthority({ clusterId, nowMs });
+/** Plans the first authority, if there is none. Answers whether it makes one. */
+export function planFirstAuthority(
+  { records, clusterId, nowMs }: Rotated,
+): IdentityPlan<boolean> {
+  if (records.authorities.length > 0) {
+    return { kind: "planned", answer: false, changes: [] };
+  }
+  const record = createAuthority({ clusterId, nowMs });
   return {
+    kind: "planned",
     answer: true,
-    ...authorityWrites([{ kind: "put", record }]),
+    changes: [stored({ kind: "put", record })],
   };
 }
 
 /**
- * Plans what time has brought: keys of authorities that sign no more are given
- * up, and what has ended is forgotten.
- *
- * @returns whether there may be more
+ * Plans to delete keys of authorities that no longer sign, and expired
+ * records. Answers whether there may be more to delete.
  */
-export async function planTidying(
-  store: Store,
+export function planTidying(
+  records: IdentityRecords,
   nowMs: number,
-): Promise<PlannedWrites<boolean>> {
-  const authorities = authorityWrites(
-    // Hosts whose clocks are behind sign with the one before for a while.
-    planRetirement(await readAuthorities(store), nowMs - BACKDATE_MS),
-  );
-  const ended: Key[] = [
-    ...endedRevocations(await readRevocations(store), nowMs).map(revocationKey),
-    ...forgottenTokens(await readTokens(store), nowMs)
-      .map(({ id }) => tokenKey(id)),
-    ...(await readIssued(store)).filter((record) => record.notAfterMs <= nowMs)
-      .map(issuedKey),
-    ...await readExpiredHolders(store, nowMs),
+): IdentityPlan<boolean> {
+  // An agent whose clock is behind signs with the previous authority for a while.
+  const retired = planRetirement(records.authorities, nowMs - BACKDATE_MS);
+  const expired: IdentityChange[] = [
+    ...expiredRevocations(records.revocations, nowMs).map((record) => ({
+      kind: "revocation" as const,
+      key: revocationKey(record),
+      record: undefined,
+    })),
+    ...forgottenTokens(records.tokens, nowMs).map(({ id }) => ({
+      kind: "token" as const,
+      key: tokenKey(id),
+      record: undefined,
+    })),
+    ...records.issued.filter(({ notAfterMs }) => notAfterMs <= nowMs)
+      .map((record) => ({
+        kind: "issued" as const,
+        key: issuedKey(record),
+        record: undefined,
+      })),
+    ...records.expiredHolders(nowMs),
   ];
   return {
-    answer: ended.length > MAX_REMOVED,
-    puts: authorities.puts,
-    deletes: [...authorities.deletes, ...ended.slice(0, MAX_REMOVED)],
+    kind: "planned",
+    answer: expired.length > MAX_REMOVED,
+    changes: [...retired.map(stored), ...expired.slice(0, MAX_REMOVED)],
   };
-}
-
-/** Makes an authority. What that takes is large, and loaded where one is made alone. */
-async function makeAuthority(
-  options: AuthorityOptions,
-): Promise<AuthorityRecord> {
-  const { createAuthority } = await import("./pki/authority.ts");
-  return createAuthority(options);
 }
 
 function nextGeneration(records: readonly TrustRecord[]): number {
   return Math.max(0, ...records.map(({ generation }) => generation)) + 1;
 }
 
-function authorityWrites(
-  changes: readonly AuthorityChange[],
-): { readonly puts: readonly Put[]; readonly deletes: readonly Key[] } {
+function stored(change: AuthorityChange): IdentityChange {
+  const isPut = change.kind === "put";
+  const generation = isPut ? change.record.generation : change.generation;
   return {
-    puts: changes.flatMap((change) =>
-      change.kind === "put"
-        ? putRecord(authorityKey(change.record.generation), change.record)
-        : []
-    ),
-    deletes: changes.flatMap((change) =>
-      change.kind === "remove" ? [authorityKey(change.generation)] : []
-    ),
+    kind: "authority",
+    key: authorityKey(generation),
+    record: isPut ? change.record : undefined,
   };
 }
 

@@ -10,7 +10,7 @@ import {
 } from "../security/pki/records.ts";
 import type { RevocationRecord } from "../security/pki/revocation.ts";
 import type { TokenRecord } from "../security/pki/token_record.ts";
-import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import type { Change, Entry, JsonValue, Key } from "../store/store.ts";
 import { readEntryValue } from "./read_entry.ts";
 
 // Keys and values of certificates, join tokens and authorities.
@@ -32,11 +32,40 @@ export const ISSUED_PREFIX: Key = ["identity", "issued"];
 /** Prefix of the latest certificate for each address. */
 export const HOLDER_PREFIX: Key = ["identity", "holder"];
 
-/** A write of a record. */
-export interface Put {
-  readonly key: Key;
-  readonly value: JsonValue;
+/** The records below {@linkcode IDENTITY_PREFIX}, by kind. */
+export interface IdentityTables {
+  readonly authority: AuthorityRecord;
+  readonly revocation: RevocationRecord;
+  readonly token: TokenRecord;
+  readonly issued: IssuedRecord;
+  /** The latest certificate for an address. */
+  readonly holder: IssuedRecord;
 }
+
+/** A kind of record. */
+export type IdentityKind = keyof IdentityTables;
+
+/** A write of a record, or without a record the removal of one. All records are plain JSON. */
+export type IdentityChange = {
+  [K in IdentityKind]: {
+    readonly kind: K;
+    readonly key: Key;
+    readonly record: IdentityTables[K] | undefined;
+  };
+}[IdentityKind];
+
+const TABLES: {
+  readonly [K in IdentityKind]: {
+    readonly prefix: Key;
+    readonly read: (value: unknown) => IdentityTables[K];
+  };
+} = {
+  authority: { prefix: AUTHORITY_PREFIX, read: readAuthorityRecord },
+  revocation: { prefix: REVOCATION_PREFIX, read: readRevocationRecord },
+  token: { prefix: TOKEN_PREFIX, read: readTokenRecord },
+  issued: { prefix: ISSUED_PREFIX, read: readIssuedRecord },
+  holder: { prefix: HOLDER_PREFIX, read: readIssuedRecord },
+};
 
 /** Key of an authority. */
 export function authorityKey(generation: number): Key {
@@ -70,96 +99,30 @@ export function revocationKey(record: RevocationRecord): Key {
     : nameRevocationKey(record.role, record.name);
 }
 
-/** The write of a record, all of which are plain JSON. */
-export function putRecord(
-  key: Key,
-  record: AuthorityRecord | IssuedRecord | RevocationRecord | TokenRecord,
-): Put {
-  return { key, value: record as unknown as JsonValue };
-}
-
-/** The stored authorities with their keys, the oldest first. */
-export function readAuthorities(store: Store): Promise<AuthorityRecord[]> {
-  return readAll(store, AUTHORITY_PREFIX, readAuthorityRecord);
-}
-
-/** The stored revocations. */
-export function readRevocations(store: Store): Promise<RevocationRecord[]> {
-  return readAll(store, REVOCATION_PREFIX, readRevocationRecord);
-}
-
-/** The stored join tokens. */
-export function readTokens(store: Store): Promise<TokenRecord[]> {
-  return readAll(store, TOKEN_PREFIX, readTokenRecord);
-}
-
-/** The issued certificates, by role and name: all of them, or those of one name. */
-export function readIssued(
-  store: Store,
-  { role, name }: { readonly role?: Role; readonly name?: string } = {},
-): Promise<IssuedRecord[]> {
-  const below = role !== undefined && name !== undefined ? [role, name] : [];
-  return readAll(store, [...ISSUED_PREFIX, ...below], readIssuedRecord);
-}
-
-/** The latest certificate for an address, undefined when there is none. */
-export async function readHolder(
-  store: Store,
-  address: Address,
-): Promise<IssuedRecord | undefined> {
-  const entry = await store.get(holderKey(address));
-  return entry ? readEntryValue(entry, readIssuedRecord) : undefined;
-}
-
-/** The keys of the addresses whose latest certificate has expired. */
-export async function readExpiredHolders(
-  store: Store,
-  nowMs: number,
-): Promise<Key[]> {
-  const expired: Key[] = [];
-  for await (const entry of store.list(HOLDER_PREFIX)) {
-    if (readEntryValue(entry, readIssuedRecord).notAfterMs <= nowMs) {
-      expired.push(entry.key);
-    }
-  }
-  return expired;
-}
-
-/** A join token, undefined when there is none with that id. */
-export async function readToken(
-  store: Store,
-  id: string,
-): Promise<TokenRecord | undefined> {
-  const entry = await store.get(tokenKey(id));
-  return entry ? readEntryValue(entry, readTokenRecord) : undefined;
-}
-
-/** The revocation of a name, undefined when it has none. */
-export async function readNameRevocation(
-  store: Store,
-  role: Role,
-  name: string,
-): Promise<RevocationRecord & { kind: "name" } | undefined> {
-  const entry = await store.get(nameRevocationKey(role, name));
-  const record = entry && readEntryValue(entry, readRevocationRecord);
-  return record?.kind === "name" ? record : undefined;
-}
-
-/** Reads an entry below {@linkcode TRUST_PREFIX}. */
-export function readTrustEntry(
-  entry: Entry,
-): { readonly authority: AuthorityRecord } | {
-  readonly revocation: RevocationRecord;
-} {
-  return entry.key[2] === AUTHORITY_PREFIX[2]
-    ? { authority: readEntryValue(entry, readAuthorityRecord) }
-    : { revocation: readEntryValue(entry, readRevocationRecord) };
+/**
+ * Reads an entry or a change below {@linkcode IDENTITY_PREFIX}; undefined for
+ * the counter.
+ *
+ * @throws {NetError} `failed_precondition` when the record is damaged
+ */
+export function readIdentityEntry(
+  { key, value, version }: Change,
+): IdentityChange | undefined {
+  const kind = (Object.keys(TABLES) as IdentityKind[])
+    .find((one) => isBelow(TABLES[one].prefix, key));
+  if (kind === undefined) return undefined;
+  const record = value === null
+    ? undefined
+    : readEntryValue<IdentityTables[IdentityKind]>(
+      { key, value, version },
+      TABLES[kind].read,
+    );
+  return { kind, key, record } as IdentityChange;
 }
 
 /** Whether a key is that of a join token. */
 export function isTokenKey(key: Key): boolean {
-  return key.length === TOKEN_PREFIX.length + 1 &&
-    TOKEN_PREFIX.every((part, i) => part === key[i]);
+  return key.length === TOKEN_PREFIX.length + 1 && isBelow(TOKEN_PREFIX, key);
 }
 
 /**
@@ -170,21 +133,10 @@ export function isTokenKey(key: Key): boolean {
  */
 export function revokedToken(entry: Entry, revokedAtMs: number): JsonValue {
   const record = readEntryValue(entry, readTokenRecord);
-  const revoked = {
-    ...record,
-    revokedAtMs: record.revokedAtMs || Math.max(1, revokedAtMs),
-  };
-  return putRecord(entry.key, revoked).value;
+  const revokedMs = record.revokedAtMs || Math.max(1, revokedAtMs);
+  return { ...record, revokedAtMs: revokedMs } as unknown as JsonValue;
 }
 
-async function readAll<T>(
-  store: Store,
-  prefix: Key,
-  read: (value: unknown) => T,
-): Promise<T[]> {
-  const records: T[] = [];
-  for await (const entry of store.list(prefix)) {
-    records.push(readEntryValue(entry, read));
-  }
-  return records;
+function isBelow(prefix: Key, key: Key): boolean {
+  return prefix.every((part, i) => part === key[i]);
 }

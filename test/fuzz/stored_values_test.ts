@@ -42,7 +42,7 @@ import {
 import {
   authorityKey,
   nameRevocationKey,
-  readTrustEntry,
+  readIdentityEntry,
   revokedToken,
   tokenKey,
 } from "../../src/state/identity_records.ts";
@@ -153,17 +153,17 @@ const TOKEN = {
 
 /** What reads the values of identities. */
 const IDENTITIES: Readonly<Record<string, Row>> = {
-  "readTrustEntry of an authority": [
+  "readIdentityEntry of an authority": [
     [AUTHORITY, { ...AUTHORITY, privateKey: "" }],
-    (value) => void readTrustEntry(entryOf(authorityKey(1), value)),
+    (value) => void readIdentityEntry(entryOf(authorityKey(1), value)),
   ],
-  "readTrustEntry of a revocation": [
+  "readIdentityEntry of a revocation": [
     [
       { kind: "serial", serial: "00ff", ...REVOKED },
       { kind: "name", role: "node", name: "n", issuedUpToMs: 5, ...REVOKED },
     ],
     (value) =>
-      void readTrustEntry(entryOf(nameRevocationKey("node", "n"), value)),
+      void readIdentityEntry(entryOf(nameRevocationKey("node", "n"), value)),
   ],
   revokedToken: [
     [TOKEN],

@@ -157,7 +157,7 @@ Deno.test("NodePools.remove() removes nothing where it cannot revoke", async () 
   assert.ok(await registry.node("b"));
 });
 
-Deno.test("Registry.reachedAt() tells which other node is reached at an address", async () => {
+Deno.test("Registry.viewNodes() tells which other node is reached at an address", async () => {
   await using t = await startAgent();
   const { registry } = t.agent.host!;
   await join(t.agent, "b", "https://[2001:db8::1]:9000");
@@ -168,17 +168,19 @@ Deno.test("Registry.reachedAt() tells which other node is reached at an address"
     ["198.18.0.3", "c", undefined],
   ] as const;
   for (const [address, except, expected] of rows) {
-    const found = await registry.reachedAt(parseAddress(address), except);
+    const found = (await registry.viewNodes())
+      .reachedAt(parseAddress(address), except);
     assert.equal(found, expected, address);
   }
 });
 
-Deno.test("Registry.alike() tells which node TLS takes for one of a name", async () => {
+Deno.test("Registry.viewNodes() tells which node TLS takes for one of a name", async () => {
   await using t = await startAgent();
   const { registry } = t.agent.host!;
   await join(t.agent, "b");
   await join(t.agent, "D1");
-  const found = ["b", "B", "d1", "d"].map((name) => registry.alike(name));
+  const nodes = await registry.viewNodes();
+  const found = ["b", "B", "d1", "d"].map((name) => nodes.alike(name));
   assert.deepEqual(await Promise.all(found), ["b", "b", "D1", undefined]);
 });
 

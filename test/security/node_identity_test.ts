@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
-import type { Enroller } from "../../src/security/enroller.ts";
+import type { Enroller } from "../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../src/security/identity_registry.ts";
 import {
   NodeIdentity,
@@ -33,7 +33,7 @@ class World {
   readonly calls: string[] = [];
   token: JoinToken | undefined | NetError = TOKEN;
   refusal: NetError | undefined;
-  isAtHome = true;
+  isInCluster = true;
   readonly registry: IdentityRegistry;
   readonly #close: () => Promise<void>;
 
@@ -50,9 +50,12 @@ class World {
       clusterId,
       now: () => now.of(),
       nodes: {
-        has: () => Promise.resolve(false),
-        alike: () => Promise.resolve(undefined),
-        reachedAt: () => Promise.resolve(undefined),
+        view: () =>
+          Promise.resolve({
+            has: () => false,
+            alike: () => undefined,
+            reachedAt: () => undefined,
+          }),
       },
     });
     const world = new World(registry, () => store.close());
@@ -91,7 +94,7 @@ class World {
             ? Promise.reject(this.token)
             : Promise.resolve(this.token),
       },
-      isAtHome: () => this.isAtHome,
+      isInCluster: () => this.isInCluster,
       now: time.now,
       wait: time.wait,
       random: () => 0.5,
@@ -319,7 +322,7 @@ Deno.test("NodeIdentity uses a new token when it is kept out of its cluster, and
     await world.time.pass(60_000);
     assert.equal(world.calls.length, 1);
     world.token = TOKEN;
-    world.isAtHome = false;
+    world.isInCluster = false;
     await world.time.pass(60_000);
     assert.equal(world.calls.length, 1);
     const first = serialOf(node);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
-import type { EnrolOrder, SigningOrder } from "../../src/security/enroller.ts";
+import type {
+  EnrolOrder,
+  SigningOrder,
+} from "../../src/security/certificate_source.ts";
 import { Operators } from "../../src/security/operators.ts";
 import type { Credentials } from "../../src/security/trust.ts";
 import { publicPart } from "../../src/security/pki/generations.ts";

@@ -1,5 +1,7 @@
-import { IdentityRegistry } from "../../src/security/identity_registry.ts";
-import type { IdentityRegistryOptions } from "../../src/security/identity_options.ts";
+import {
+  IdentityRegistry,
+  type IdentityRegistryOptions,
+} from "../../src/security/identity_registry.ts";
 import type { Credentials } from "../../src/security/trust.ts";
 import { type Address, formatAddress } from "../../src/net/address.ts";
 import { createKey } from "../../src/security/pki/key.ts";
@@ -54,19 +56,18 @@ export class TestRegistry {
       clusterId: "c1",
       now: () => clock.nowMs,
       nodes: {
-        has: (name) => Promise.resolve(nodes.has(name)),
-        alike: (name) =>
-          Promise.resolve(
-            [...nodes.keys()].find((known) =>
-              known.toLowerCase() === name.toLowerCase()
-            ),
-          ),
-        reachedAt: (address, except) =>
-          Promise.resolve(
-            [...nodes].find(([name, addresses]) =>
-              name !== except && addresses.includes(formatAddress(address))
-            )?.[0],
-          ),
+        view: () =>
+          Promise.resolve({
+            has: (name) => nodes.has(name),
+            alike: (name) =>
+              [...nodes.keys()].find((known) =>
+                known.toLowerCase() === name.toLowerCase()
+              ),
+            reachedAt: (address, except) =>
+              [...nodes].find(([name, addresses]) =>
+                name !== except && addresses.includes(formatAddress(address))
+              )?.[0],
+          }),
       },
       ...options,
     });

@@ -16,7 +16,7 @@ import type {
   Enroller,
   EnrolOrder,
   SigningOrder,
-} from "../../security/enroller.ts";
+} from "../../security/certificate_source.ts";
 import { readIdentity } from "../../security/pki/certificate_identity.ts";
 import { fingerprintOf } from "../../security/pki/fingerprint.ts";
 import {

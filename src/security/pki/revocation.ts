@@ -42,7 +42,7 @@ export function findRevocation(
 }
 
 /** The records that are needed no longer: what they revoke has ended by itself. */
-export function endedRevocations(
+export function expiredRevocations(
   records: Iterable<RevocationRecord>,
   nowMs: number,
 ): RevocationRecord[] {

@@ -4,7 +4,7 @@ import { createServer } from "node:tls";
 import type { RegistryHost } from "../../../src/registry/host.ts";
 import { sleep } from "../../../src/base/periodic_task.ts";
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
-import type { EnrolOrder } from "../../../src/security/enroller.ts";
+import type { EnrolOrder } from "../../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../../src/security/identity_registry.ts";
 import { NodeIdentity } from "../../../src/security/node_identity.ts";
 import { parseAddress } from "../../../src/net/address.ts";
@@ -45,9 +45,12 @@ async function withCluster(
   const registry = await IdentityRegistry.open({
     ...{ store, clusterId, now: Date.now },
     nodes: {
-      has: () => Promise.resolve(false),
-      alike: () => Promise.resolve(undefined),
-      reachedAt: () => Promise.resolve(undefined),
+      view: () =>
+        Promise.resolve({
+          has: () => false,
+          alike: () => undefined,
+          reachedAt: () => undefined,
+        }),
     },
   });
   const own = await NodeIdentity.open({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readIdentity } from "../../../src/security/pki/certificate_identity.ts";
 import {
-  endedRevocations,
+  expiredRevocations,
   findRevocation,
   parseSerial,
   type RevocationRecord,
@@ -36,9 +36,9 @@ Deno.test("findRevocation() revokes a name up to a time", async (t) => {
   }
 });
 
-Deno.test("endedRevocations() are those whose certificates have ended", () => {
-  assert.deepEqual(endedRevocations([BY_NAME], NOW_MS + 9), []);
-  assert.deepEqual(endedRevocations([BY_NAME], NOW_MS + 10), [BY_NAME]);
+Deno.test("expiredRevocations() are those whose certificates have ended", () => {
+  assert.deepEqual(expiredRevocations([BY_NAME], NOW_MS + 9), []);
+  assert.deepEqual(expiredRevocations([BY_NAME], NOW_MS + 10), [BY_NAME]);
 });
 
 Deno.test("parseSerial() reads serials as openssl and lists print them", () => {

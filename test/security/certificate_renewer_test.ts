@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   renewalDueMs,
   type RenewalFacts,
-} from "../../src/security/renewal_plan.ts";
+} from "../../src/security/certificate_renewer.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import type { TrustRecord } from "../../src/security/pki/authority.ts";
 import type { PeerIdentity } from "../../src/security/pki/identity.ts";

@@ -1,38 +1,57 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import type { Address } from "../net/address.ts";
-import { createSigningRequest } from "./pki/signing_request.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import {
   askInTurn,
   type CertificateSource,
   isRefusal,
 } from "./certificate_source.ts";
 import type { IdentityState } from "./identity_state.ts";
-import { renewalDueMs } from "./renewal_plan.ts";
+import type { TrustRecord } from "./pki/authority.ts";
+import type { PeerIdentity } from "./pki/identity.ts";
+import { renewalTimeMs } from "./pki/profile.ts";
+import { createSigningRequest } from "./pki/signing_request.ts";
 import type { Credentials } from "./trust.ts";
 
-/** How often it is looked whether there is something to do, in ms: clocks are set, and hosts sleep. */
-const LOOK_MS = 2_000;
+/** Longest time between checks, in ms, because clocks are set and hosts sleep. */
+const CHECK_MS = 2_000;
 const FIRST_BACK_OFF_MS = 500;
 const MAX_BACK_OFF_MS = 15_000;
-/** The same while there is a certificate. */
+/** Longest wait while there is a certificate. */
 const MAX_RENEWAL_BACK_OFF_MS = 60_000;
-/** How long an attempt may take, in ms. */
+/** Longest attempt, in ms. */
 const ATTEMPT_TIMEOUT_MS = 20_000;
-/** How long this node may be out of its cluster before a new token is used, in ms. */
+/** How long this node is out of its cluster before it uses a new token, in ms. */
 const AWAY_MS = 10_000;
+/** Longest time over which hosts spread their renewals after a rotation, in ms. */
+const MAX_SPREAD_MS = 10 * 60_000;
+/** The share of the time in which the previous authority is still trusted. */
+const SPREAD_SHARE = 1 / 10;
 
 const NO_TOKEN =
   'Cannot join: this host has no certificate, and no token to get one with; make one with "stellar-net token create" on a host of the registry, and name its file with --token-file';
 
 const log = getLogger(["stellar-net", "identity"]);
 
-/** What certificates are kept with. */
-export interface CertificateKeeperOptions {
+/** What the time of a renewal depends on. */
+export interface RenewalFacts {
+  readonly certificate: {
+    readonly identity: PeerIdentity;
+    readonly addresses: readonly Address[];
+  };
+  readonly authorities: readonly TrustRecord[];
+  /** The addresses that the next certificate is for. */
+  readonly addresses: readonly Address[];
+  /** 0 to 1, so that hosts do not renew together. */
+  readonly jitter: number;
+}
+
+/** Options of the renewal of a certificate. */
+export interface CertificateRenewerOptions {
   readonly node: string;
   readonly source: CertificateSource;
-  /** Whether this node is where it belongs: in its cluster. Default: always. */
-  readonly isAtHome?: () => boolean;
+  /** Whether this node is in its cluster. Default: always. */
+  readonly isInCluster?: () => boolean;
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** A random number from 0 to 1. */
@@ -41,71 +60,70 @@ export interface CertificateKeeperOptions {
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Whose certificate it is. */
-export interface Certified {
+/** The owner of the certificate. */
+export interface CertificateOwner {
   readonly state: IdentityState;
-  /** Takes up what was certified. @throws {NetError} when it is for somebody else */
+  /** Uses a new certificate. @throws {NetError} when it is for somebody else */
   adopt(
     given: { readonly credentials: Credentials; readonly tokenId: string },
   ): Promise<void>;
 }
 
-/** Gets a node's certificate, and renews it in time, whatever happens. */
-export class CertificateKeeper {
-  readonly #options: CertificateKeeperOptions;
-  readonly #of: Certified;
+/** Gets a node's certificate, and renews it in time. */
+export class CertificateRenewer {
+  readonly #options: CertificateRenewerOptions;
+  readonly #owner: CertificateOwner;
   readonly #stop = new AbortController();
   #wake = new AbortController();
   #running: Promise<void> | undefined;
   #addresses: readonly Address[] | undefined;
-  /** Drawn anew for each certificate. */
+  /** Random for each certificate. */
   #jitter: number;
   #failures = 0;
   #problem = "";
   #isRefused = false;
   #awaySinceMs: number | undefined;
-  /** Whether a new certificate is wanted although the one there is good. */
+  /** Whether somebody has asked for a new certificate. */
   #isWanted = false;
 
-  constructor(options: CertificateKeeperOptions, of: Certified) {
+  constructor(options: CertificateRenewerOptions, owner: CertificateOwner) {
     this.#options = options;
-    this.#of = of;
+    this.#owner = owner;
     this.#jitter = options.random();
   }
 
-  /** Why the last attempt came to nothing; empty when it did not. */
+  /** Why the last attempt failed; empty when it succeeded. */
   get problem(): string {
     return this.#problem;
   }
 
-  /** Whether that was an answer, and not that none came. */
+  /** Whether that was an answer, rather than the lack of one. */
   get isRefused(): boolean {
     return this.#isRefused;
   }
 
-  /** Takes in which addresses are to be certified. Before that nothing is asked for. */
+  /** Sets the addresses for the certificate. The first call starts the first attempt. */
   setAddresses(addresses: readonly Address[]): void {
     this.#addresses = addresses;
-    this.lookSoon();
+    this.checkNow();
   }
 
-  /** Looks at once whether there is something to do. */
-  lookSoon(): void {
+  /** Checks at once whether a renewal is due. */
+  checkNow(): void {
     this.#wake.abort();
   }
 
-  /** Renews at once, whether that is due or not; again and again until it is done. */
+  /** Renews now, due or not, and tries again until it succeeds. */
   renewNow(): void {
     this.#isWanted = true;
-    this.lookSoon();
+    this.checkNow();
   }
 
-  /** Begins. */
   start(): void {
     this.#running ??= this.#run();
   }
 
-  /** Ends, once an attempt that is under way has ended. */
+  /** Stops after the present attempt. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
@@ -116,29 +134,29 @@ export class CertificateKeeper {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       this.#wake = new AbortController();
-      const ms = await this.#look();
+      const ms = await this.#check();
       await wait(ms, AbortSignal.any([signal, this.#wake.signal]));
     }
   }
 
-  /** Does what is due. @returns when to look again, in ms */
-  async #look(): Promise<number> {
+  /** Renews if that is due. @returns time to the next check, in ms */
+  async #check(): Promise<number> {
     const { now } = this.#options;
-    if (this.#addresses === undefined) return LOOK_MS;
+    if (this.#addresses === undefined) return CHECK_MS;
     const dueMs = this.#dueMs(this.#addresses);
     const isWanted = this.#isWanted;
     const isDue = isWanted || dueMs <= now();
     if (!isDue && !this.#isAway()) {
-      return Math.min(LOOK_MS, dueMs - now());
+      return Math.min(CHECK_MS, dueMs - now());
     }
     this.#isWanted = false;
     try {
-      const given = await this.#certify(this.#addresses, { isDue });
-      if (given) await this.#of.adopt(given);
+      const given = await this.#obtain(this.#addresses, { isDue });
+      if (given) await this.#owner.adopt(given);
       if (given || isDue) this.#succeed();
-      return LOOK_MS;
+      return CHECK_MS;
     } catch (error) {
-      if (this.#stop.signal.aborted) return LOOK_MS;
+      if (this.#stop.signal.aborted) return CHECK_MS;
       this.#isWanted ||= isWanted;
       return this.#fail(error);
     }
@@ -160,15 +178,15 @@ export class CertificateKeeper {
     this.#problem = message;
     this.#isRefused = !(error instanceof NetError) || isRefusal(error);
     const most = FIRST_BACK_OFF_MS * 2 ** Math.min(this.#failures++, 10);
-    // Half of it to all of it: many hosts do not come back at once.
-    const limit = this.#of.state.certificate && this.#isAtHome
+    // Between half and all of it, so that hosts do not come back together.
+    const limit = this.#owner.state.certificate && this.#isInCluster
       ? MAX_RENEWAL_BACK_OFF_MS
       : MAX_BACK_OFF_MS;
     return Math.min(most, limit) * (0.5 + this.#options.random() / 2);
   }
 
   #dueMs(addresses: readonly Address[]): number {
-    const { certificate, trust } = this.#of.state;
+    const { certificate, trust } = this.#owner.state;
     if (!certificate) return 0;
     return renewalDueMs({
       certificate,
@@ -178,14 +196,14 @@ export class CertificateKeeper {
     });
   }
 
-  get #isAtHome(): boolean {
-    return this.#options.isAtHome?.() ?? true;
+  get #isInCluster(): boolean {
+    return this.#options.isInCluster?.() ?? true;
   }
 
-  /** Whether this node has been out of its cluster for a while: a new token may help. */
+  /** Whether this node has been out of its cluster for so long that a new token may help. */
   #isAway(): boolean {
     const { source, now } = this.#options;
-    if (source.kind === "own" || this.#isAtHome) {
+    if (source.kind === "own" || this.#isInCluster) {
       this.#awaySinceMs = undefined;
       return false;
     }
@@ -194,12 +212,12 @@ export class CertificateKeeper {
   }
 
   /** Gets a certificate; undefined when none is due and there is no new token. */
-  async #certify(
+  async #obtain(
     addresses: readonly Address[],
     { isDue }: { readonly isDue: boolean },
-  ): Promise<Parameters<Certified["adopt"]>[0] | undefined> {
+  ): Promise<Parameters<CertificateOwner["adopt"]>[0] | undefined> {
     const { source, node } = this.#options;
-    const { certificate, key, tokenId } = this.#of.state;
+    const { certificate, key, tokenId } = this.#owner.state;
     const signingRequest = createSigningRequest(key);
     const order = { signingRequest, addresses };
     if (source.kind === "own") {
@@ -240,7 +258,7 @@ export class CertificateKeeper {
     return { credentials, tokenId: token.id };
   }
 
-  /** The token; undefined when there is none, or a certificate is there and the file is gone. */
+  /** The token; undefined when there is none, or the file is gone and there is a certificate. */
   async #readToken(
     source: CertificateSource & { readonly kind: "others" },
     refusal: unknown,
@@ -248,9 +266,42 @@ export class CertificateKeeper {
     try {
       return await source.readToken();
     } catch (error) {
-      // The file may be gone once this host is in.
-      if (refusal !== undefined || this.#of.state.certificate) return undefined;
+      // The file may be deleted once this host has joined.
+      if (refusal !== undefined || this.#owner.state.certificate) {
+        return undefined;
+      }
       throw error;
     }
   }
+}
+
+/**
+ * The time of the next renewal, in ms since 1970: at once when the addresses
+ * have changed or the authority is not trusted, soon after a later authority
+ * begins to sign, and otherwise after two thirds of the lifetime.
+ */
+export function renewalDueMs(facts: RenewalFacts): number {
+  const { certificate, authorities, addresses, jitter } = facts;
+  const { identity } = certificate;
+  if (!isSame(certificate.addresses, addresses)) return 0;
+  const own = authorities.find(({ generation, clusterId }) =>
+    generation === identity.generation && clusterId === identity.clusterId
+  );
+  if (!own) return 0;
+  const rotations = authorities
+    .filter(({ generation }) => generation > identity.generation)
+    .map(({ signsFromMs }) => {
+      const leftMs = Math.max(0, own.trustedUntilMs - signsFromMs);
+      const spreadMs = Math.min(MAX_SPREAD_MS, leftMs * SPREAD_SHARE);
+      return signsFromMs + jitter * spreadMs;
+    });
+  return Math.min(renewalTimeMs(identity, jitter), ...rotations);
+}
+
+function isSame(a: readonly Address[], b: readonly Address[]): boolean {
+  return textOf(a) === textOf(b);
+}
+
+function textOf(addresses: readonly Address[]): string {
+  return [...new Set(addresses.map(formatAddress))].sort().join(" ");
 }
