@@ -17,7 +17,7 @@ if (import.meta.main) {
     Deno.exit(await runCommandLine({ version, main, dir }));
   } else {
     if (BUILD.kind !== "sources") {
-      await (await import("./src/build/keep_folders.ts")).keepToItself();
+      await (await import("./src/build/permissions.ts")).dropPrograms();
     }
     const { runPlugin } = await import("./src/main/plugin.ts");
     // A runtime that leaves stdin open must not keep the plugin waiting.

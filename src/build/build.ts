@@ -3,31 +3,33 @@ import { NetError } from "../base/error.ts";
 import type { CommandRunner } from "../system/command.ts";
 import type { BuildInfo } from "./build_info.ts";
 import { compile, RUN_FLAGS } from "./compile.ts";
-import { formatChecksum, sha256 } from "./digest.ts";
-import { findRuntime } from "./find_runtime.ts";
 import { readGitCommit } from "./git_commit.ts";
-import { bundleBuild, bundleModule } from "./program_bundle.ts";
-import { formatSelfExtracting } from "./self_extracting.ts";
-import type { Target } from "./target.ts";
+import { bundleBuild, bundleModules } from "./bundle_program.ts";
+import {
+  formatChecksum,
+  formatSelfExtracting,
+  sha256,
+} from "./self_extracting.ts";
+import { findRuntime, type Target } from "./target.ts";
 
-/** What to build. */
+/** Options of a build. */
 export interface BuildOptions {
   /** Folder of the sources. */
   readonly root: string;
   readonly target: Target;
-  /** Which kind; undefined: compiled, or self-extracting where that cannot be. */
+  /** Default: compiled, or self-extracting where compiling is impossible. */
   readonly kind: Exclude<BuildInfo["kind"], "sources"> | undefined;
-  /** Version of a self-extracting executable's runtime. */
+  /** Version of the runtime in a self-extracting executable. */
   readonly runtime: string;
-  /** Where the executable goes. Its checksum goes beside it. */
+  /** Path of the executable. Its checksum is written beside it. */
   readonly output: string;
   readonly runner: CommandRunner;
 }
 
-/** What was built. */
+/** A finished build. */
 export interface BuildResult {
   readonly info: BuildInfo;
-  /** Why it was not compiled, if so and if that was tried. */
+  /** Why compiling failed, when it was tried and is not required. */
   readonly whyNotCompiled?: string;
   /** SHA-256 of the executable, in hex. */
   readonly digest: string;
@@ -37,12 +39,12 @@ export interface BuildResult {
 /**
  * Builds the executable.
  *
- * @throws {NetError} `unavailable` when a tool fails, or what it needs cannot be had
+ * @throws {NetError} `unavailable` when a tool fails or a download is impossible
  */
 export async function build(options: BuildOptions): Promise<BuildResult> {
   const { root, output } = options;
   const dir = await Deno.makeTempDir({ prefix: "stellar-net-build-" });
-  // Renamed when it is whole: one that runs is not overwritten.
+  // Renamed when complete: a running executable cannot be overwritten.
   const file = `${output}.${crypto.randomUUID()}`;
   try {
     await Deno.mkdir(dirname(output), { recursive: true });
@@ -51,7 +53,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     const made = await make(options, { dir, file, info });
     await Deno.chmod(file, 0o755);
     const executable = await Deno.readFile(file);
-    const digest = await sha256(executable);
+    const digest = sha256(executable);
     await Deno.rename(file, output);
     await Deno.writeTextFile(
       `${output}.sha256`,
@@ -64,7 +66,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   }
 }
 
-/** Where a build works, and what it is told of itself. */
+/** Temporary files of a build, and the facts to embed. */
 interface Workplace {
   readonly dir: string;
   readonly file: string;
@@ -106,13 +108,13 @@ async function makeCompiled(
   if (result.kind === "failed") {
     throw new NetError("unavailable", `Cannot compile: ${result.why}`);
   }
-  // Whatever DENORT_BIN names is taken.
+  // DENORT_BIN may name anything.
   if (target.triple !== Deno.build.target) return { info };
   const args = ["version", "--json"];
   const { stdout } = await runner.run({ program: workplace.file, args });
   return stdout.includes('"compiled"')
     ? { info }
-    : { why: "what was compiled does not run; is DENORT_BIN a denort?" };
+    : { why: "the compiled program does not run; is DENORT_BIN a denort?" };
 }
 
 async function makeSelfExtracting(
@@ -125,16 +127,18 @@ async function makeSelfExtracting(
   await Deno.mkdir(dir);
   await Deno.mkdir(npm);
   const { version } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
+  const modules = await bundleBuild({ root, dir, info, runner });
+  const settle = await bundleModules(runner, {
+    deno: Deno.execPath(),
+    config: `${dir}/deno.json`,
+    main: `${root}/src/build/settle.ts`,
+    outDir: `${dir}/settle`,
+  });
   const executable = await formatSelfExtracting({
-    ...{ version, target },
+    ...{ version, target, modules },
     command: ["run", ...RUN_FLAGS],
     runtime: await findRuntime({ target, version: runtime, dir: npm, runner }),
-    modules: await bundleBuild({ root, dir, info, runner }),
-    settle: await bundleModule(runner, {
-      config: `${dir}/deno.json`,
-      main: `${root}/src/build/settle.ts`,
-      outDir: `${dir}/settle`,
-    }),
+    settle: settle.get("settle.js")!,
     launcher: await Deno.readTextFile(`${root}/src/build/launcher.sh`),
   });
   await Deno.writeFile(workplace.file, executable);

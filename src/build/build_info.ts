@@ -1,20 +1,20 @@
-/** How this program came about, and out of what. */
+/** How this program was built, and from which sources. */
 export interface BuildInfo {
   /**
-   * `sources`: no build, the sources as they are; `compiled`: one executable of
-   * `deno compile`; `self-extracting`: a script with a runtime and the bundled
-   * sources inside, which unpacks them at its first start.
+   * `sources`: run from source, not built; `compiled`: made by `deno compile`;
+   * `self-extracting`: a script that contains a runtime and the bundled sources
+   * and unpacks them at its first start.
    */
   readonly kind: "sources" | "compiled" | "self-extracting";
-  /** Commit of the sources, 40 hex digits; null when it is not known. */
+  /** Commit of the sources, 40 hex digits; null when unknown. */
   readonly commit: string | null;
   /** Whether the sources differed from that commit. */
   readonly modified: boolean;
-  /** The platform that it was built for, as Rust names it; null for any. */
+  /** Rust's name of the platform that it was built for; null for any. */
   readonly target: string | null;
 }
 
-/** This program's own. The build puts another in its place. */
+/** This program's own. A build replaces this module. */
 export const BUILD: BuildInfo = {
   kind: "sources",
   commit: null,

@@ -4,7 +4,7 @@ import { permissionFlags } from "./permissions.ts";
 import type { Target } from "./target.ts";
 
 /**
- * Flags of V8 for an agent that runs for years: its memory grows in small steps
+ * Flags of V8 for an agent that runs for years: its heap grows in small steps
  * (docs/performance.md).
  */
 const V8_FLAGS =
@@ -12,7 +12,7 @@ const V8_FLAGS =
 const UNSTABLE = ["kv", "lazy-dynamic-imports", "net"]
   .map((name) => `--unstable-${name}`);
 
-/** How the runtime is started, in either kind of executable. */
+/** Flags of the runtime in both kinds of executables. */
 export const RUN_FLAGS: readonly string[] = [
   ...["--quiet", "--no-config", "--no-lock", "--no-npm", "--no-remote"],
   ...UNSTABLE,
@@ -20,26 +20,26 @@ export const RUN_FLAGS: readonly string[] = [
   ...permissionFlags(),
 ];
 
-/** What to compile. */
+/** Options of a compilation. */
 export interface CompileOptions {
   readonly target: Target;
-  /** The bundled main module. */
+  /** Path of the bundled main module. */
   readonly main: string;
-  /** Where the executable goes. */
+  /** Path of the executable. */
   readonly output: string;
   readonly runner: CommandRunner;
 }
 
-/** How that went. */
+/** Outcome of a compilation. */
 export type CompileResult =
   | { readonly kind: "compiled" }
-  /** There is no base runtime to be had. */
+  /** The base runtime cannot be downloaded. */
   | { readonly kind: "no base runtime"; readonly why: string }
   | { readonly kind: "failed"; readonly why: string };
 
 /**
- * Makes an executable with `deno compile`. Its base runtime comes from the
- * vendor, or is the file that `DENORT_BIN` names.
+ * Makes an executable with `deno compile`, which downloads a base runtime from
+ * the vendor unless `DENORT_BIN` names one.
  */
 export async function compile(
   { target, main, output, runner }: CompileOptions,
@@ -56,7 +56,7 @@ export async function compile(
     : { kind: "failed", why };
 }
 
-/** The innermost of the causes that Deno lists, each with a number. */
+/** The last of the numbered causes that Deno prints. */
 function lastCause(text: string): string {
   const causes = text.split("Stack backtrace")[0]!.match(/^ +\d+: .*$/gm);
   return causes?.at(-1)?.replace(/^ +\d+: /, "") ?? text;

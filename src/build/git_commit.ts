@@ -1,8 +1,8 @@
 import type { BuildInfo } from "./build_info.ts";
 
 /**
- * The commit of a checkout, and whether it was changed since. Without git, or
- * in a folder that is no checkout, it is not known.
+ * Reads the commit of a checkout, and whether its files have changed since. The
+ * commit is null without git and in a folder that is no checkout.
  */
 export async function readGitCommit(
   dir: string,

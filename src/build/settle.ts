@@ -1,21 +1,20 @@
-/** How many unpacked programs stay, besides the one that is put in place. */
+/** Number of older unpacked programs that stay. */
 const KEPT = 3;
-/** What an unpacking that was broken off has left is removed after this time. */
+/** Age after which the leftovers of an interrupted unpacking are removed. */
 const LEFTOVER_MS = 3_600_000;
 
-/** Codes of rename(2) where something is in the way. */
+/** Codes of rename(2) when the target exists. */
 const IN_THE_WAY = ["ENOTEMPTY", "EEXIST", "ENOTDIR", "EISDIR"];
 
-/** What to do with what is in the way. */
 export interface SettleOptions {
-  /** Whether it makes room. Else it stays, and that is an error. */
+  /** Whether to replace an existing target, which is an error otherwise. */
   readonly replace: boolean;
 }
 
 /**
- * Puts a folder in its place, whole: its files reach the disk first.
+ * Renames a folder into its place after its files have reached the disk.
  *
- * @throws {Error} when something is in the way, or it cannot be moved
+ * @throws {Error} when the target exists, or the folder cannot be moved
  */
 export function settle(
   folder: string,
@@ -32,7 +31,7 @@ export function settle(
   removeIfThere(aside);
 }
 
-/** Whether it was done, where something may be in the way. */
+/** Returns false when the target exists and that is allowed. */
 function tryRename(from: string, to: string, mayFail: boolean): boolean {
   try {
     Deno.renameSync(from, to);
@@ -44,7 +43,7 @@ function tryRename(from: string, to: string, mayFail: boolean): boolean {
   }
 }
 
-/** Removes what unpacking has left in a folder, and all but the newest of the older programs. */
+/** Removes the leftovers of interrupted unpackings, and all but the newest older programs. */
 export function tidy(place: string): void {
   const dir = parentOf(place);
   const programs: { readonly path: string; readonly atMs: number }[] = [];

@@ -1,12 +1,15 @@
-/** A platform that the program is built for. */
+import { NetError } from "../base/error.ts";
+import type { CommandRunner } from "../system/command.ts";
+
+/** A platform to build for. */
 export interface Target {
-  /** As Rust names it. */
+  /** Rust's name of the platform. */
   readonly triple: string;
-  /** The npm package with its runtime. */
+  /** The npm package with the platform's runtime. */
   readonly npmPackage: string;
-  /** Machine in the header of its executables (elf(5), e_machine). */
+  /** Machine in the header of the platform's executables (elf(5), e_machine). */
   readonly elfMachine: number;
-  /** Machine as uname(1) tells it. */
+  /** Machine that uname(1) prints. */
   readonly machine: string;
 }
 
@@ -25,26 +28,68 @@ export const TARGETS: readonly Target[] = [
   },
 ];
 
-/** @throws {RangeError} naming the targets that there are */
+/** @throws {RangeError} naming the known targets */
 export function findTarget(triple: string): Target {
   const target = TARGETS.find((target) => target.triple === triple);
   if (target) return target;
   throw new RangeError(
-    `Cannot build for ${JSON.stringify(triple)}: there are ${
+    `Cannot build for ${JSON.stringify(triple)}: the targets are ${
       TARGETS.map(({ triple }) => triple).join(" and ")
     }`,
   );
 }
 
+/** Which runtime to read. */
+export interface RuntimeOptions {
+  readonly target: Target;
+  /** Version, such as `2.9.6`. */
+  readonly version: string;
+  /** An empty folder for the download. */
+  readonly dir: string;
+  readonly runner: CommandRunner;
+}
+
 /**
- * Makes sure that an executable is for a target.
+ * Reads the runtime for a target: this process's own if target and version are
+ * the same, else the package from npm's registry.
  *
- * @throws {Error} when it is not, or is no executable of Linux
+ * @throws {NetError} `unavailable` when npm cannot install the package
+ * @throws {Error} when the runtime is not for the target
  */
+export async function findRuntime(
+  options: RuntimeOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { target, version } = options;
+  const isOwn = target.triple === Deno.build.target &&
+    version === Deno.version.deno;
+  const path = isOwn ? Deno.execPath() : await fetchRuntime(options);
+  const bytes = await Deno.readFile(path);
+  checkExecutable(bytes, target);
+  return bytes;
+}
+
+async function fetchRuntime(
+  { target, version, dir, runner }: RuntimeOptions,
+): Promise<string> {
+  const name = `${target.npmPackage}@${version}`;
+  const args = ["install", "--prefix", dir, "--no-save", "--loglevel=error"]
+    // npm refuses a package for another platform without --force.
+    .concat("--force", "--ignore-scripts", "--no-audit", "--no-fund", name);
+  const { code, stdout, stderr } = await runner.run({ program: "npm", args });
+  if (code === 0) return `${dir}/node_modules/${target.npmPackage}/deno`;
+  throw new NetError(
+    "unavailable",
+    `Cannot fetch the runtime "${name}" with npm: ${
+      (stderr + stdout).trim() || `exit code ${code}`
+    }; see "npm view ${target.npmPackage} versions", and name one with --runtime`,
+  );
+}
+
+/** @throws {Error} when the bytes are no Linux executable for the target */
 export function checkExecutable(bytes: Uint8Array, target: Target): void {
   const isElf = bytes.length > 20 && bytes[0] === 0x7f && bytes[1] === 0x45 &&
     bytes[2] === 0x4c && bytes[3] === 0x46;
-  // Little-endian, as both are.
+  // Little-endian, as both targets are.
   const machine = isElf ? bytes[18]! + bytes[19]! * 256 : undefined;
   if (machine === target.elfMachine) return;
   throw new Error(

@@ -1,39 +1,38 @@
 import { redact } from "./redact.ts";
-import { makeTar, type TarFile } from "./tar.ts";
+import { formatTar, type TarEntry } from "../base/tar.ts";
 
-/** The most that is kept of one part, in characters. */
+/** Longer parts are cut. */
 const MAX_PART_CHARS = 1024 * 1024;
+const MODE = 0o600;
 
-/** A part of a bundle, and how it is had. */
+/** A file of a bundle, and how to read it. */
 export interface BundlePart {
   /** Path in the bundle. */
   readonly path: string;
-  /** Reads it. What it throws is written down in its place. */
+  /** Reads the text. The manifest records an error. */
   readonly read: () => Promise<BundleText>;
 }
 
-/** What was read. */
+/** The text of a part. */
 export interface BundleText {
   readonly text: string;
-  /** Why it is not all that it should be. */
+  /** Why it is incomplete. */
   readonly problem?: string;
 }
 
-/** What a bundle is made with. */
 export interface BundleOptions {
-  /** Name of the folder that all of it is in. */
+  /** Name of the folder that contains all files. */
   readonly folder: string;
-  /** The first lines of the manifest: of what it is. */
+  /** First lines of the manifest. */
   readonly about: readonly string[];
-  /** The time in ms since 1970. */
+  /** Time of all files, in ms since 1970. */
   readonly nowMs: number;
 }
 
-/** A bundle. */
 export interface Bundle {
   readonly tar: Uint8Array<ArrayBuffer>;
   readonly parts: number;
-  /** What is missing or not whole: paths, with the reason. */
+  /** Parts that are missing or incomplete. */
   readonly problems: readonly {
     readonly path: string;
     readonly problem: string;
@@ -41,24 +40,23 @@ export interface Bundle {
 }
 
 /**
- * Reads all parts, one after the other, and packs them with a manifest. A part
- * that cannot be read is named there, and the others are there all the same.
- * What looks like a secret is taken out of every part.
+ * Reads all parts in order and packs them with a manifest, which names the
+ * parts that failed. Text that looks like a secret is replaced in every part.
  */
 export async function makeBundle(
   parts: readonly BundlePart[],
   { folder, about, nowMs }: BundleOptions,
 ): Promise<Bundle> {
   const encoder = new TextEncoder();
-  const files: TarFile[] = [];
+  const files: TarEntry[] = [];
   const problems: Bundle["problems"][number][] = [];
   const lines: string[] = [];
   for (const { path, read } of parts) {
     const { text, problem } = await tryRead(read);
-    // What is empty says something too, unless it could not be read.
+    // An empty text is an answer too, unless reading it failed.
     if (text !== "" || problem === undefined) {
       const bytes = encoder.encode(cut(redact(text)));
-      files.push({ path: `${folder}/${path}`, bytes });
+      files.push({ path: `${folder}/${path}`, mode: MODE, bytes });
     }
     if (problem === undefined) {
       lines.push(`ok      ${path}`);
@@ -71,9 +69,10 @@ export async function makeBundle(
   const manifest = [...about, "", ...lines, ""].join("\n");
   files.unshift({
     path: `${folder}/MANIFEST`,
+    mode: MODE,
     bytes: encoder.encode(redact(manifest)),
   });
-  return { tar: makeTar(files, nowMs), parts: parts.length, problems };
+  return { tar: formatTar(files, nowMs), parts: parts.length, problems };
 }
 
 async function tryRead(read: BundlePart["read"]): Promise<BundleText> {

@@ -6,7 +6,7 @@ export interface HostPart {
   readonly args: readonly string[];
 }
 
-/** What an expert asks a host for. */
+/** Facts of the host that an expert asks for. */
 export const HOST_PARTS: readonly HostPart[] = ([
   ["host/addresses.txt", "ip", "-d address"],
   ["host/routes.txt", "ip", "route show table all"],
@@ -36,7 +36,7 @@ export const HOST_PARTS: readonly HostPart[] = ([
   args: args === "" ? [] : args.split(" "),
 }));
 
-/** What the agent is asked for, as commands of this program. */
+/** Commands of this program whose output goes into a bundle. */
 export const AGENT_PARTS: readonly (readonly [path: string, line: string])[] = [
   ["agent/status.txt", "status"],
   ["agent/status.json", "status --json"],
@@ -58,8 +58,8 @@ export const AGENT_PARTS: readonly (readonly [path: string, line: string])[] = [
 ];
 
 /**
- * The variables of the environment that go into a bundle, secrets taken out of
- * their values. No other does.
+ * The only environment variables that go into a bundle, with secrets in their
+ * values replaced.
  */
 export const VARIABLES: readonly string[] = [
   ...["NODE", "NETWORK", "SUBNET_PREFIX", "STATE", "SOCKET", "LISTEN"],

@@ -1,10 +1,10 @@
-/** What stands for a secret that was taken out. */
+/** Text in place of a secret. */
 export const REDACTED = "[redacted]";
 
-/** Join tokens, whole or cut off. */
+/** Join tokens, also truncated ones. */
 const TOKEN = /\bstn\d+\.[\w.-]{8,}/g;
 
-/** What secrets look like, and what is left of them. */
+/** Patterns of secrets, each with its replacement. */
 const SECRETS: readonly (readonly [pattern: RegExp, left: string])[] = [
   [
     /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^]*?(?:-----END \1-----|$)/g,
@@ -26,12 +26,12 @@ const SECRETS: readonly (readonly [pattern: RegExp, left: string])[] = [
   ],
 ];
 
-/** Takes out of a text what looks like a join token. */
+/** Replaces text that looks like a join token. */
 export function redactTokens(text: string): string {
   return text.replace(TOKEN, REDACTED);
 }
 
-/** Takes out of a text what looks like a secret: passwords, tokens, keys. */
+/** Replaces text that looks like a password, a token or a key. */
 export function redact(text: string): string {
   return SECRETS.reduce(
     (left, [pattern, by]) => left.replace(pattern, by),

@@ -101,16 +101,11 @@ export class FileCniSetup implements CniSetup {
     dir: string,
   ): Promise<string> {
     const { main, deno, config } = program;
-    const failure = await bundleProgram(this.#runner, {
-      ...{ deno, config, main },
-      outDir: dir,
-    });
-    if (failure !== undefined) {
+    try {
+      await bundleProgram(this.#runner, { deno, config, main, outDir: dir });
+    } catch (error) {
       await Deno.remove(dir, { recursive: true }).catch(() => {});
-      throw new NetError(
-        "unavailable",
-        `Cannot bundle the plugin with "${deno} bundle": ${failure}`,
-      );
+      throw error;
     }
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
     return formatLauncher([

@@ -5,8 +5,7 @@ import type {
   AgentSecurity,
   EtcdChoice,
 } from "../config/config.ts";
-import { keepFolders } from "../build/keep_folders.ts";
-import { AGENT_READS } from "../build/permissions.ts";
+import { AGENT_READS, keepFolders } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";

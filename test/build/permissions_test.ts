@@ -3,8 +3,8 @@ import { GRANTS, permissionFlags } from "../../src/build/permissions.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
-const KEEP_FOLDERS = new URL(
-  "../../src/build/keep_folders.ts",
+const PERMISSIONS = new URL(
+  "../../src/build/permissions.ts",
   import.meta.url,
 );
 
@@ -13,12 +13,12 @@ async function runGranted(dir: string, statements: string): Promise<string> {
   const file = `${dir}/probe.ts`;
   await Deno.writeTextFile(
     file,
-    `import { keepFolders, keepToItself } from "${KEEP_FOLDERS}";
+    `import { keepFolders, dropPrograms } from "${PERMISSIONS}";
 const dir = ${JSON.stringify(dir)};
 try {
 ${statements}
 } catch (error) { console.log((error as Error).name); }
-void [keepFolders, keepToItself, dir];
+void [keepFolders, dropPrograms, dir];
 `,
   );
   const { stdout, stderr } = await run(
@@ -124,10 +124,10 @@ Deno.test("keepFolders() leaves a process those folders alone", async (t) => {
   }
 });
 
-Deno.test("keepToItself() leaves a process no program to run", () =>
+Deno.test("dropPrograms() leaves a process no program to run", () =>
   withTempDir(async (dir) => {
     const statements =
-      'await keepToItself(); await new Deno.Command("ip").output();';
+      'await dropPrograms(); await new Deno.Command("ip").output();';
     assert.equal(await runGranted(dir, statements), "NotCapable");
   }));
 
@@ -136,7 +136,7 @@ Deno.test("keepFolders() takes nothing from a process that may do everything", (
     const file = `${dir}/probe.ts`;
     await Deno.writeTextFile(
       file,
-      `import { keepFolders } from "${KEEP_FOLDERS}";
+      `import { keepFolders } from "${PERMISSIONS}";
 await keepFolders({ read: [], write: [] });
 Deno.writeTextFileSync("${dir}/x", Deno.readTextFileSync("/etc/hostname"));
 `,

@@ -67,7 +67,7 @@ Deno.test("build() that fails leaves what was built before", () =>
 
 Deno.test("the task refuses flags that it does not know", async (t) => {
   const rows: readonly [args: readonly string[], says: RegExp][] = [
-    [["--target", "sparc"], /^Cannot build for "sparc": there are /],
+    [["--target", "sparc"], /^Cannot build for "sparc": the targets are /],
     [["--kind", "other"], /^Cannot build the kind "other": there are /],
     [["--bogus"], /^Unknown option '--bogus'/],
   ];

@@ -9,36 +9,50 @@ export interface BuiltProgram {
   readonly info: BuildInfo;
 }
 
-/** Builds the executable, once in a run of the tests: of the kind that can be made here. */
+/** Names one run of the tests to all of its processes. */
+const RUN_VARIABLE = "STELLAR_NET_TEST_RUN";
+
+/** Builds the executable, once in a run of the tests, compiled if possible. */
 export function builtProgram(): Promise<BuiltProgram> {
-  return buildOnce("STELLAR_NET_TESTS_BUILT", "stellar-net", []);
+  return buildOnce("stellar-net", []);
 }
 
-/** Builds one that unpacks itself, likewise; it may be the same. */
+/** Builds a self-extracting executable, once in a run of the tests. */
 export async function selfExtractingProgram(): Promise<BuiltProgram> {
   const made = await builtProgram();
   if (made.info.kind === "self-extracting") return made;
   return await buildOnce(
-    "STELLAR_NET_TESTS_BUILT_SELF_EXTRACTING",
     "stellar-net-self-extracting",
     ["--kind", "self-extracting"],
   );
 }
 
-/**
- * @param variable is set by the first test of a process that needs it: files of
- * tests share nothing else
- */
 async function buildOnce(
-  variable: string,
   name: string,
   args: readonly string[],
 ): Promise<BuiltProgram> {
-  // As it would be by default, but not among this machine's own files.
+  // The usual folder belongs to this machine.
   Deno.env.set("STELLAR_NET_UNPACK", join(ROOT, "dist/unpacked"));
   const path = join(ROOT, "dist", name);
-  const made = Deno.env.get(variable);
-  if (made !== undefined) return { path, info: JSON.parse(made) };
+  const testRun = Deno.env.get(RUN_VARIABLE) ?? crypto.randomUUID();
+  Deno.env.set(RUN_VARIABLE, testRun);
+  await Deno.mkdir(join(ROOT, "dist"), { recursive: true });
+  // Whoever gets the lock first builds; the others wait for it.
+  const record = `${path}.test-run`;
+  using lock = await Deno.open(record, { write: true, create: true });
+  await lock.lock(true);
+  const text = await Deno.readTextFile(record);
+  const last = text === "" ? {} : JSON.parse(text);
+  if (last.testRun === testRun) return { path, info: last.info };
+  const info = await buildNow(path, args);
+  await Deno.writeTextFile(record, JSON.stringify({ testRun, info }));
+  return { path, info };
+}
+
+async function buildNow(
+  path: string,
+  args: readonly string[],
+): Promise<BuildInfo> {
   const { code, stdout, stderr } = await run(
     Deno.execPath(),
     ["run", "-A", join(ROOT, "src/build/main.ts"), "--output", path, ...args],
@@ -48,7 +62,5 @@ async function buildOnce(
   console.log(stdout.trim());
   const version = await run(path, ["version", "--json"]);
   if (version.code !== 0) throw new Error(`Cannot run it: ${version.stderr}`);
-  const { build } = JSON.parse(version.stdout);
-  Deno.env.set(variable, JSON.stringify(build));
-  return { path, info: build };
+  return JSON.parse(version.stdout).build;
 }

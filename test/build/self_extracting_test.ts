@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatLauncher } from "../../src/build/launcher.ts";
+import { formatLauncher } from "../../src/build/self_extracting.ts";
 import { findTarget } from "../../src/build/target.ts";
 import { run } from "../support/run.ts";
 
@@ -30,6 +30,6 @@ Deno.test("formatLauncher() writes words that a shell takes as they are", async 
 
 Deno.test("formatLauncher() leaves nothing open", () => {
   assert.throws(() => formatLauncher("@OFFSET@ @OTHER@", OPTIONS), {
-    message: "Cannot format the launcher: @OTHER@ is left",
+    message: 'Cannot format the launcher: "@OTHER@" is no placeholder',
   });
 });
