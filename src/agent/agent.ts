@@ -27,20 +27,20 @@ import type { Member } from "../member/member.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { migrateState } from "../state/schema.ts";
 
-/** What is asked for over the API or by a CNI runtime. */
+/** A request for addresses, over the API or by a CNI runtime. */
 export interface AgentRequest {
   readonly owner: Owner;
-  /** Addresses asked for by number, at most one of each network. */
+  /** Requested addresses, at most one of each network. */
   readonly addresses: readonly Address[];
-  /** Path of the network namespace, empty when not known. Given: a CNI runtime asks. */
+  /** Path of the network namespace, empty when not known. Present: a CNI runtime asks. */
   readonly netns?: string;
 }
 
-/** What one node does: it hands out addresses. */
+/** The agent of one node, which hands out addresses. */
 export class Agent {
   readonly node: string;
   readonly instanceId: string;
-  /** What it has to do with the registry. */
+  /** Its membership of the cluster. */
   readonly member: Member;
   readonly #registry: HostedRegistry | undefined;
   readonly #options: AgentOptions;
@@ -65,8 +65,7 @@ export class Agent {
   }
 
   /**
-   * Starts an agent on its store. It hosts the registry, unless there are
-   * peers to join.
+   * Starts an agent on its store. Without peers to join it hosts the registry.
    *
    * @throws {NetError} `failed_precondition` when the cluster has other networks
    */
@@ -93,13 +92,12 @@ export class Agent {
     throw new NetError("internal", "Cannot ask the registry: it is not here");
   }
 
-  /** Begins to follow the cluster. `onChange` hears of every change. */
+  /** Begins to follow the cluster. Calls `onChange` at every change. */
   follow(onChange: () => void): void {
     this.#registry?.start?.();
     this.member.start(onChange);
   }
 
-  /** Stops following. */
   async stop(): Promise<void> {
     await this.member.stop();
     await this.#registry?.stop?.();

@@ -8,28 +8,27 @@ import { formatPrefix } from "../net/prefix.ts";
 import type { ServiceManager } from "../system/service_manager.ts";
 import type { Agent } from "./agent.ts";
 
-/** How often the line for people is brought up to date where no watchdog waits, in ms. */
+/** Interval between updates of the status line without a watchdog, in ms. */
 const STATUS_INTERVAL_MS = 10_000;
 
-/** What the service manager is told of. */
+/** Options of {@linkcode startServiceReport}. */
 export interface ServiceReportOptions {
   readonly manager: ServiceManager;
   readonly agent: Agent;
   readonly node: string;
-  /** Asks the store for anything. @throws when it does not answer */
+  /** Reads from the store. @throws when it does not answer */
   readonly probe: () => Promise<unknown>;
 }
 
 /**
- * Tells the service manager now and then how the agent is doing. It hears that
- * all is well at half of the time that it waits, as long as the event loop goes
- * round and the store answers.
+ * Reports the agent's status to the service manager: at half of the watchdog's
+ * timeout, as long as the event loop runs and the store answers.
  */
 export function startServiceReport(
   options: ServiceReportOptions,
 ): PeriodicTask {
   const { manager, agent, node, probe } = options;
-  return startPeriodicTask("tell the service manager how the agent is doing", {
+  return startPeriodicTask("report the status to the service manager", {
     intervalMs: manager.watchdogMs === undefined
       ? STATUS_INTERVAL_MS
       : manager.watchdogMs / 2,
@@ -41,7 +40,7 @@ export function startServiceReport(
   });
 }
 
-/** The state of a node in a line. */
+/** The status of a node in one line. */
 export function formatStatus(
   node: string,
   { subnets, link }: Pick<Agent["member"], "subnets" | "link">,
@@ -58,28 +57,28 @@ const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
 
-/** How a TCP address is served. */
+/** Options of {@linkcode ApiServer.listenTcp}. */
 export interface ListenTcpOptions {
-  /** Whether over TLS, and to clients with a certificate alone. */
+  /** Whether to serve TLS, and only clients with a certificate. */
   readonly isSecure: boolean;
 }
 
-/** Serves an agent's API. */
+/** The server of an agent's API. */
 export interface ApiServer {
-  /** Serves on a TCP address, and returns it with the port that was taken. */
+  /** Serves on a TCP address, and returns it with the port in use. */
   listenTcp(
     address: ListenAddress,
     options: ListenTcpOptions,
   ): Promise<ListenAddress>;
-  /** Serves metrics and health alone on a TCP address, which it returns as `listenTcp` does. */
+  /** Serves only metrics and health on a TCP address, and returns it as `listenTcp` does. */
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /** Serves on a unix socket, mode 0600. */
   listenUnix(path: string): Promise<void>;
-  /** Finishes what is under way, at most `graceMs` long. */
+  /** Finishes calls in flight, for at most `graceMs`. */
   close(options: { readonly graceMs: number }): Promise<void>;
 }
 
-/** What a daemon works with. */
+/** Options of {@linkcode runDaemon}. */
 export interface DaemonOptions {
   readonly config: AgentConfig;
   readonly agent: Agent;
@@ -87,38 +86,38 @@ export interface DaemonOptions {
   readonly server: ApiServer;
   /** Ends the daemon. */
   readonly stop: AbortSignal;
-  /** Called once everything is served, with where. */
+  /** Called with the listeners once all of them serve. */
   readonly onReady: (listeners: readonly string[]) => void;
-  /** Takes what an operator should know. */
+  /** Shows a warning to the operator. */
   readonly warn: (message: string) => void;
-  /** Who has started this process, and how to see that all is well. */
+  /** The service manager, and the probe of the store. */
   readonly service: Pick<ServiceReportOptions, "manager" | "probe">;
 }
 
-/** Runs an agent until it is told to stop, and finishes what is under way. */
+/** Runs an agent until its signal, then finishes calls in flight. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { config, agent, controller, server, stop } = options;
   await controller.load();
-  // Before any subnet is handed out: those that this host uses itself are not.
+  // Before any subnet is handed out, so that none overlaps a prefix of this host.
   await controller.report(config.listen.filter(({ port }) => port !== 0));
   if (isPartOfCluster(options)) await claim(agent);
-  // Before anything is allocated: a queued release is older than what comes.
+  // Before any allocation, since a queued release is older.
   await agent.applyQueue();
   const tasks = [
     startPeriodicTask("apply queued releases", {
       intervalMs: QUEUE_INTERVAL_MS,
       run: () => agent.applyQueue(),
     }),
-    startPeriodicTask("look for leaked addresses", {
+    startPeriodicTask("collect leaked addresses", {
       intervalMs: config.leakIntervalMs,
       run: () => agent.collectLeaks(),
     }),
-    startPeriodicTask("look which nodes are alive", {
+    startPeriodicTask("check which nodes are alive", {
       intervalMs: LIVENESS_INTERVAL_MS,
       run: async () => await agent.host?.checkLiveness(config.reclaimAfterMs),
     }),
     startPeriodicTask("remove old history", {
-      // Of a short history there is never more than twice as much.
+      // A short history never grows to more than twice its length.
       intervalMs: Math.min(
         Math.max(config.keepHistoryMs, MIN_PRUNE_INTERVAL_MS),
         PRUNE_INTERVAL_MS,
@@ -150,7 +149,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     agent.follow(() => controller.update());
     controller.start();
     await aborted(stop);
-    log.info("Stopping: finishing what is under way");
+    log.info("Stopping: finishing calls in flight");
     await manager.notify({ state: "stopping" });
   } finally {
     await controller.stop();
@@ -161,9 +160,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 }
 
 /**
- * Whether a node that hosts the registry is there for containers too, and has
- * its subnet from the start. Otherwise it may only be asked over the API, and
- * the first subnet is for the first node that asks.
+ * Whether the registry's host also runs containers, and claims its subnet at the
+ * start. Otherwise it may serve only the API, and the first subnet is for the
+ * first node that asks.
  */
 function isPartOfCluster(
   { config, agent, controller }: DaemonOptions,
@@ -174,7 +173,7 @@ function isPartOfCluster(
       config.listen.some(({ hostname }) => !isLoopback(hostname)));
 }
 
-/** Claims this node's subnets. Where none is left the registry is hosted all the same. */
+/** Claims this node's subnets. The agent hosts the registry even if none is left. */
 async function claim(agent: Agent): Promise<void> {
   try {
     await agent.member.claim();

@@ -1,17 +1,16 @@
-import type { Member } from "../member/member.ts";
+import type { ContainersOptions } from "../addresses/containers.ts";
 import { HostedMember } from "../member/hosted_member.ts";
 import { JoinedMember } from "../member/joined_member.ts";
+import type { Member, MemberOptions } from "../member/member.ts";
 import { LocalRegistryPeer, measurePeer } from "../member/peers.ts";
-import { RegistryHost, SharedRegistry } from "../registry/host.ts";
-import { asRegistryStore } from "../store/wrapped_store.ts";
-import type { ContainersOptions } from "../addresses/containers.ts";
-import type { AgentMetrics } from "../base/agent_metrics.ts";
-import type { Carve } from "../net/carve.ts";
-import type { Clocks } from "../registry/liveness.ts";
+import {
+  RegistryHost,
+  type RegistryOptions,
+  SharedRegistry,
+} from "../registry/host.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
-import type { Lifetimes } from "../security/certificates.ts";
-import type { Trust } from "../security/trust.ts";
 import type { Store } from "../store/store.ts";
+import { asRegistryStore } from "../store/wrapped_store.ts";
 
 /** The registry that an agent hosts. */
 export interface HostedRegistry {
@@ -21,7 +20,7 @@ export interface HostedRegistry {
   stop?(): Promise<void>;
 }
 
-/** What an agent has to do with the registry. */
+/** An agent's membership. */
 export interface OpenedMember {
   readonly member: Member;
   /** The registry; undefined when this agent does not host it. */
@@ -29,8 +28,8 @@ export interface OpenedMember {
 }
 
 /**
- * Opens an agent's membership: it joins the registry of others, hosts one together
- * with others, or hosts one alone.
+ * Opens an agent's membership: it joins a registry, hosts one together with
+ * others, or hosts one alone.
  *
  * @param instanceId random id of the agent's state
  * @throws {NetError} `failed_precondition` when the cluster has other networks
@@ -60,7 +59,7 @@ export async function openMember(
   return { member, registry: { host, require: () => host } };
 }
 
-/** The random id of a state: made once, kept with it. */
+/** The random id of a state. It is made once and stays with the state. */
 export async function readInstanceId(
   store: Store,
   randomId: () => string,
@@ -74,30 +73,14 @@ export async function readInstanceId(
 }
 
 /** Options of an agent. */
-export interface AgentOptions extends ContainersOptions, Clocks {
-  /** Name of this node. */
-  readonly node: string;
-  readonly store: Store;
-  /** Where the registry is that this agent hosts with others; undefined: it hosts it alone, or not. */
+export interface AgentOptions
+  extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
+  /** The store of a registry that several agents host; undefined: this agent hosts none, or in its own store. */
   readonly registryStore?: Store;
-  /** Agents that host the registry to join, tried in turn. Empty: this one hosts it. */
+  /** Agents that host the registry to join, tried in turn. Empty: this agent hosts it. */
   readonly peers: readonly RegistryPeer[];
-  /** Networks to create the cluster with. Empty: those that it has, or `DEFAULT_NETWORK`. */
-  readonly networks: readonly Carve[];
-  /** How long a released address is not given again while others are free, in ms. */
-  readonly coolDownMs: number;
-  /** How long the history is kept, in ms. */
+  /** Age at which records of the history are removed, in ms. */
   readonly keepHistoryMs: number;
-  /** Makes a random id. */
-  readonly randomId: () => string;
   /** A random number from 0 to 1. */
   readonly random: () => number;
-  /** Default: nothing is counted. */
-  readonly metrics?: AgentMetrics;
-  /** Hears of what others are checked with, first and after each change. */
-  readonly onTrust?: (trust: Trust) => void;
-  /** Whether certificates are an operator's own: the cluster's authority signs none. Default: it does. */
-  readonly hasGivenCertificates?: boolean;
-  /** How long certificates last, where it is not as usual. */
-  readonly certificateLifetimes?: Partial<Lifetimes>;
 }

@@ -6,7 +6,7 @@ import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import type { SubnetUsage } from "../addresses/allocator.ts";
 import type { ClusterNode, ClusterView } from "../registry/view.ts";
 
-/** What was found of one condition. */
+/** A condition of an agent's health. */
 export interface Condition {
   readonly name: string;
   readonly holds: boolean;
@@ -14,17 +14,17 @@ export interface Condition {
   readonly reason: string;
 }
 
-/** What is looked at. */
+/** Options of {@linkcode checkReady}. */
 export interface ReadinessOptions {
   readonly member: Member;
   readonly store: Store;
-  /** How long the store may take, in ms. Default 3,000. */
+  /** Time limit for the store, in ms. Default 3,000. */
   readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 3_000;
 
-/** Tells whether an agent works at all: whether its store takes reads. */
+/** Checks whether an agent works at all: its store takes reads. */
 export async function checkLive(
   options: Pick<ReadinessOptions, "store" | "timeoutMs">,
 ): Promise<readonly Condition[]> {
@@ -38,8 +38,8 @@ export async function checkLive(
 }
 
 /**
- * Tells whether an agent could hand out addresses. One that has its subnet goes
- * on without the registry: it is ready, and says so.
+ * Checks whether an agent can hand out addresses. An agent with a subnet is
+ * ready also without the registry, and says so.
  */
 export async function checkReady(
   options: ReadinessOptions,
@@ -103,7 +103,7 @@ async function describeSubnet(
   };
 }
 
-/** Why something fails, undefined when it does not. */
+/** The message of an error or a timeout; undefined: success. */
 async function failureOf(
   work: Promise<unknown>,
   timeoutMs: number,
@@ -123,7 +123,7 @@ async function failureOf(
   }
 }
 
-/** What an agent tells about itself. */
+/** The status of an agent. */
 export interface AgentStatus {
   readonly node: string;
   readonly instanceId: string;
@@ -135,19 +135,20 @@ export interface AgentStatus {
   readonly usage: readonly SubnetUsage[];
   /** Revision of the cluster's record that is known here. */
   readonly revision: number;
-  /** How many nodes own a subnet. */
+  /** Number of nodes that own a subnet. */
   readonly nodes: number;
   /** The other nodes by state. */
   readonly peers: Readonly<Record<ClusterNode["state"], number>>;
-  /** How many extra routes there are. */
+  /** Number of extra routes. */
   readonly routes: number;
-  /** How many releases are queued on disk, and how many allocations seem to be leaked. */
+  /** Number of releases queued on disk. */
   readonly queued: number;
+  /** Number of allocations that seem to be leaked. */
   readonly leaked: number;
   readonly store: string;
 }
 
-/** Counts what is known of the cluster, as one of its nodes sees it. */
+/** Counts the nodes and routes that a node knows. */
 export function countCluster(
   view: ClusterView,
   self: string,
@@ -162,7 +163,7 @@ export function countCluster(
   return { revision, nodes, peers, routes: routes.size };
 }
 
-/** Where an agent keeps its state, for people. */
+/** Names an agent's stores, for people. */
 export function describeStores(
   { store, registryStore }: {
     readonly store: Store;

@@ -24,31 +24,31 @@ import {
 import { copyParts, findDifference, measureParts } from "./migration_copy.ts";
 import { migrateState } from "../state/schema.ts";
 
-/** What {@linkcode migrateRegistry} works with. */
+/** Options of {@linkcode migrateRegistry}. */
 export interface MigrateOptions extends MigrationStores {
-  /** Only says what would be done. */
+  /** Checks, and writes nothing. */
   readonly dryRun: boolean;
   /** Makes a random id. */
   readonly randomId: () => string;
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
 
-/** How often a registry that others change meanwhile is looked at again. */
+/** Most attempts to mark a registry that others change meanwhile. */
 const MAX_CONFLICTS = 8;
-/** How often it is copied: what was under way when it was frozen may come late. */
+/** Most copies: commits that were in flight when the registry was frozen may arrive late. */
 const MAX_COPIES = 3;
 
 /**
- * Moves a registry from one store to another. Each agent's own addresses stay
- * where they are, in its own state.
+ * Moves a registry from one store to another. Each agent's own addresses stay in
+ * its own state.
  *
- * From the first write to the last neither store can be used as the registry:
- * both have a mark that says so. The source is given free again when an error
- * ends the copying. After a crash, the next run goes on: the marks of both
- * stores have the same id. Once every entry was found in the target, the source
- * is marked as left for good, and only then the target is free to be used.
+ * From the first write to the last, marks in both stores keep agents from using
+ * either as the registry. When an error ends the copying, the source may be used
+ * again. After a crash, the next run resumes: the marks of both stores have the
+ * same id. Once every entry was verified in the target, the source is marked as
+ * left for good, and only then the target may be used.
  *
- * @throws {NetError} as `inspectMigration` does, and as the stores do
+ * @throws {NetError} as `inspectMigration` and the stores do
  */
 export async function migrateRegistry(
   options: MigrateOptions,
@@ -68,10 +68,9 @@ export async function migrateRegistry(
   return summary(await new Migration(options).run());
 }
 
-/** A migration under way. */
 class Migration {
   readonly #options: MigrateOptions;
-  /** What marks this attempt, where it is not gone on with another. */
+  /** The id of this attempt, or of the one that it resumes. */
   #id: string;
 
   constructor(options: MigrateOptions) {
@@ -84,7 +83,7 @@ class Migration {
     try {
       await this.#freeze();
       onProgress({ kind: "frozen" });
-      // Others may have changed it up to now.
+      // Others may have changed it before it was frozen.
       const found = await inspectMigration(this.#options);
       const size = await measureParts(source, found.parts);
       const version = await this.#begin(found);
@@ -99,7 +98,7 @@ class Migration {
     }
   }
 
-  /** Marks the source: from here on nothing in it is changed. */
+  /** Marks the source: from now on nothing in it changes. */
   async #freeze(): Promise<void> {
     const { source, target } = this.#options;
     await this.#retry(async () => {
@@ -186,7 +185,7 @@ class Migration {
     if (!isDone) throw disturbed(target.url);
   }
 
-  /** Lets the source be used again where that is safe, and returns the error that says how it stands. */
+  /** Frees the source if that is safe, and returns an error that says whether it did. */
   async #giveUp(cause: unknown): Promise<unknown> {
     if (!(cause instanceof NetError)) return cause;
     const { source } = this.#options;
@@ -197,7 +196,7 @@ class Migration {
         const { moved } = found;
         isFree = !moved;
         if (moved && (moved.id !== this.#id || moved.isComplete)) return true;
-        // Also where there is no mark: one that is still on its way fails.
+        // Also without a mark: a mark that is still in flight then fails.
         isFree = await commitMarks(found, { deletes: moved && [MOVED_KEY] });
         return isFree;
       }, source.url);
@@ -215,7 +214,7 @@ class Migration {
     return { key: MOVED_KEY, value: { id: this.#id, ...mark } };
   }
 
-  /** Tries again what fails because somebody else has changed the registry. */
+  /** Repeats an attempt that failed because others have changed the registry. */
   async #retry(attempt: () => Promise<boolean>, url: string): Promise<void> {
     for (let i = 0; i < MAX_CONFLICTS; i++) {
       if (await attempt()) return;
@@ -225,10 +224,10 @@ class Migration {
 }
 
 /**
- * Changes the marks of a registry. With them goes its counter: what others
- * commit who have not seen the marks is refused, and they look again.
+ * Changes the marks of a registry together with its revision, so that the
+ * commits of agents that have not seen the marks are refused.
  *
- * @returns false when somebody else has changed it
+ * @returns false when others have changed the registry
  */
 async function commitMarks(
   registry: StoredRegistry,
@@ -247,9 +246,9 @@ async function commitMarks(
 }
 
 /**
- * Leaves what the agent of a source needs that hosted the registry alone: it
- * starts knowing its cluster and its routes, although the new store may be out
- * of reach.
+ * Saves a snapshot of the cluster for the agent that hosted the registry alone:
+ * it starts with its cluster and its routes even if the new store is out of
+ * reach.
  */
 async function keepSnapshot(
   { store, instanceId, nodes, routes }: StoredRegistry,

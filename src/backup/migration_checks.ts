@@ -24,25 +24,25 @@ import {
   readMovedMark,
 } from "../state/migration_marks.ts";
 
-/** The store that a registry leaves, and the one that it moves to. */
+/** The stores of a migration. */
 export interface MigrationStores {
   readonly source: Store;
   readonly target: Store;
 }
 
-/** What a migration has found, and may go on from. */
+/** The findings before a migration. */
 export interface Inspection {
   readonly source: StoredRegistry;
   readonly target: StoredRegistry;
   readonly config: ClusterConfig;
-  /** What moves. */
+  /** The parts to move. */
   readonly parts: readonly RegistryPart[];
   /** Whether both stores have the marks of one attempt. */
   readonly isResumed: boolean;
 }
 
 /**
- * Looks whether a registry can move.
+ * Checks whether a registry can move.
  *
  * @throws {NetError} `failed_precondition` when there is none, when it has
  * moved already, or when the other store has one or addresses of other nodes
@@ -103,7 +103,7 @@ function checkSource(
   );
 }
 
-/** What was here before may be replaced where it is this very registry, and not in use. */
+/** An old copy of the same registry that is not in use may be replaced. */
 function checkTarget(
   { store: { url }, isEmpty, config, moved, migrating }: StoredRegistry,
   clusterId: string,
@@ -121,14 +121,14 @@ function checkTarget(
 }
 
 /**
- * Addresses that are in the target are those of its own agent, or what it had
- * of this registry before.
+ * Refuses a target with addresses of other nodes than its own agent's, unless
+ * they are left over from an earlier copy of this registry.
  */
 async function refuseStrangers(
   { store, nodes, isEmpty, instanceId }: StoredRegistry,
   own: ReadonlySet<string>,
 ): Promise<void> {
-  // Whom the registry does not know any more as the node that it was.
+  // Nodes of this agent that the registry no longer knows.
   const lost = new Set(ownNodes(nodes, instanceId).map(({ name }) => name));
   for (const node of await nodesWithAddresses(store)) {
     if (own.has(node) || !(isEmpty || lost.has(node))) continue;
@@ -154,10 +154,10 @@ function refusal(problem: string): NetError {
   );
 }
 
-/** Comes behind every key that begins with the same name. */
+/** Sorts behind every key that begins with the same name. */
 const LAST_PART = Number.MAX_SAFE_INTEGER;
 
-/** A registry as it lies in a store, whether it is used or not. */
+/** A registry in a store, whether it is in use or not. */
 export interface StoredRegistry {
   readonly store: Store;
   readonly isEmpty: boolean;
@@ -166,11 +166,11 @@ export interface StoredRegistry {
   readonly routes: readonly RouteRecord[];
   readonly moved: MovedMark | undefined;
   readonly migrating: MigratingMark | undefined;
-  /** The value of its counter. */
+  /** The value of its revision. */
   readonly revision: JsonValue;
-  /** Versions of its counter and its marks, by key as JSON; null where there is none. */
+  /** Versions of its revision and marks; null where there is none. */
   readonly versionOf: (key: Key) => Version | null;
-  /** The id of the agent whose own state is in the same store; undefined where that is none's. */
+  /** Id of the agent whose own state is in the same store; undefined: none. */
   readonly instanceId: string | undefined;
 }
 
@@ -215,14 +215,14 @@ export async function readStoredRegistry(
   };
 }
 
-/** The keys whose versions a commit to the registry checks when its marks change. */
+/** The keys that a commit checks when it changes the marks. */
 export const MARK_CHECKS: readonly Key[] = [
   REVISION_KEY,
   MOVED_KEY,
   MIGRATING_KEY,
 ];
 
-/** The nodes of the agent whose own state is in a store; none where that is none's. */
+/** The nodes of the agent with this id. */
 export function ownNodes(
   nodes: readonly NodeRecord[],
   instanceId: string | undefined,
@@ -232,7 +232,7 @@ export function ownNodes(
   );
 }
 
-/** The nodes of whose addresses a store has anything. */
+/** The nodes with addresses in a store. */
 export async function nodesWithAddresses(store: Store): Promise<string[]> {
   const nodes: string[] = [];
   let after: Key | undefined;
@@ -246,7 +246,7 @@ export async function nodesWithAddresses(store: Store): Promise<string[]> {
   }
 }
 
-/** Whether a store hands out addresses of just the subnets that a node has. */
+/** Whether a node's pool in a store has exactly the node's subnets. */
 export async function hasPoolOf(
   store: Store,
   node: NodeRecord,

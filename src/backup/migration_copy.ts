@@ -6,20 +6,20 @@ import type { RegistrySize } from "./port.ts";
 import { isMigrationMark } from "../state/migration_marks.ts";
 import { isRestoredKey } from "../registry/restore_grace.ts";
 
-/** A part of what a registry keeps in its store. */
+/** A part of the entries of a registry. */
 export interface RegistryPart {
   readonly prefix: Key;
-  /** Whether a key below the prefix is part of it. */
+  /** Whether a key below the prefix belongs to it. */
   readonly has: (key: Key) => boolean;
-  /** Whether a copy has nothing that the original has not. */
+  /** Whether a copy has no more entries than the original. */
   readonly isExact: boolean;
 }
 
 /**
- * What a registry keeps in its store: all about the cluster and its
- * identities, and the addresses and the history of the nodes that have no agent.
+ * The entries of a registry: the cluster, its identities, and the addresses and
+ * history of nodes without an agent.
  *
- * @param own the nodes of the agents whose own state is in the same store
+ * @param own nodes of agents whose own state is in the same store
  */
 export function registryParts(own: ReadonlySet<string>): RegistryPart[] {
   const isForeign = (node: unknown) => !own.has(String(node));
@@ -35,13 +35,13 @@ export function registryParts(own: ReadonlySet<string>): RegistryPart[] {
     {
       prefix: ["history"],
       has: (key) => isForeign(key[1] === "ip" ? key[2] : key[4]),
-      // What is older than it is kept goes by itself.
+      // Old records are pruned.
       isExact: false,
     },
   ];
 }
 
-/** Counts what the parts of a store hold. */
+/** Measures parts of a store. */
 export async function measureParts(
   store: Store,
   parts: readonly RegistryPart[],
@@ -66,11 +66,11 @@ export async function measureParts(
 }
 
 /**
- * Makes the parts of one store what they are in another. What is there already
- * is not written again, except history.
+ * Copies parts of one store to another. Entries that are there already are not
+ * written again, except history.
  *
  * @param commit writes to the target
- * @param onWritten hears of the entries that were put or deleted
+ * @param onWritten called with the number of entries written or deleted
  */
 export async function copyParts(
   { source, target }: { readonly source: Store; readonly target: Store },
@@ -106,7 +106,7 @@ export async function copyParts(
   }
 }
 
-/** Compares every entry, and returns the key of the first that differs; undefined when none does. */
+/** Compares all entries. Returns the key of the first difference; undefined: none. */
 export async function findDifference(
   { source, target }: { readonly source: Store; readonly target: Store },
   parts: readonly RegistryPart[],

@@ -1,25 +1,25 @@
 import type { StoreChoice } from "../config/config.ts";
 import type { BackupHeader } from "./format/format.ts";
 
-/** A registry that is to move to another store. */
+/** The request to move a registry to another store. */
 export interface MigrationRequest {
   readonly from: StoreChoice;
   readonly to: StoreChoice;
-  /** Folder of the state, where one of them is in a file. */
+  /** Folder of the state, if one of the stores is a file. */
   readonly stateDir: string;
-  /** Only says what would be done. */
+  /** Checks, and writes nothing. */
   readonly dryRun: boolean;
   readonly onProgress: (progress: MigrationProgress) => void;
 }
 
-/** How much a registry keeps. */
+/** The size of a registry. */
 export interface RegistrySize {
   readonly nodes: number;
   /** Subnets that are owned, reserved or released. */
   readonly subnets: number;
   /** Extra routes. */
   readonly routes: number;
-  /** Addresses that nodes without an agent hold. */
+  /** Addresses held by nodes without an agent. */
   readonly held: number;
   /** Records of the history of such nodes. */
   readonly history: number;
@@ -28,52 +28,51 @@ export interface RegistrySize {
   readonly bytes: number;
 }
 
-/** What became of a migration, or would become. */
+/** The outcome of a migration. */
 export interface MigrationSummary extends RegistrySize {
-  /** URL of the store that the registry was in. */
+  /** URL of the store that had the registry. */
   readonly from: string;
-  /** URL of the store that it is in now. */
+  /** URL of the store that has it now. */
   readonly to: string;
   readonly clusterId: string;
-  /** Whether an earlier attempt was gone on with. */
+  /** Whether it resumed an earlier attempt. */
   readonly isResumed: boolean;
 }
 
-/** How far a migration has come. */
+/** The progress of a migration. */
 export type MigrationProgress =
-  /** Nobody changes the registry any more. */
+  /** The registry accepts no more changes. */
   | { readonly kind: "frozen" }
-  /** So many entries of so many have been written. */
   | {
     readonly kind: "copied";
     readonly entries: number;
     readonly total: number;
   }
-  /** Both stores were read, and every entry is the same. */
+  /** Every entry is the same in both stores. */
   | { readonly kind: "verified" };
 
-/** What to restore, and where to. */
+/** The request to restore a backup. */
 export interface RestoreRequest {
   /** Path of the backup. */
   readonly file: string;
   /** Folder of the state. */
   readonly stateDir: string;
-  /** How long the registry waits for those whom the backup does not know, in ms. */
+  /** Length of the registry's grace period, in ms. */
   readonly settleMs: number;
-  /** Only says what would be done. */
+  /** Checks, and writes nothing. */
   readonly dryRun: boolean;
 }
 
-/** What was restored, or would be. */
+/** The contents of a restored backup. */
 export interface RestoreSummary {
   readonly header: BackupHeader;
   readonly entries: number;
-  /** Whether the registry is in it. */
+  /** Whether it contains the registry. */
   readonly hasRegistry: boolean;
-  /** How many nodes the registry has. */
+  /** Number of nodes of the registry. */
   readonly nodes: number;
-  /** How many addresses are held. */
+  /** Number of held addresses. */
   readonly held: number;
-  /** How many records of the history there are. */
+  /** Number of records of the history. */
   readonly history: number;
 }

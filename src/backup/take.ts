@@ -4,26 +4,26 @@ import { AUDIT_PREFIX } from "../audit/audit_store.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
 import { byAddress, HISTORY_TIME_PREFIX } from "../addresses/history.ts";
 
-/** The first parts of keys of what may be too much to be read at once. */
+/** Prefixes that may have too many entries to read at once. */
 const LARGE: readonly Key[] = [AUDIT_PREFIX, HISTORY_TIME_PREFIX];
-/** Comes behind every key that begins with the same name. */
+/** Sorts behind every key that begins with the same name. */
 const LAST_PART = Number.MAX_SAFE_INTEGER;
 
-/** What keeps a state still in part while it is read. */
+/** Options of {@linkcode readState}. */
 export interface BackupHolds {
-  /** Runs a function while nothing about the cluster is changed. */
+  /** Runs a function while nothing about the cluster changes. */
   readonly holdCluster: <T>(run: () => Promise<T>) => Promise<T>;
 }
 
 /**
  * Reads all entries of a state as of one moment, while allocations go on.
  *
- * The moment is that of the snapshot of the addresses; nothing about the
- * cluster is changed meanwhile. The history, which may be large, is read behind
- * it: its records are written once, together with what they tell of, so that
- * the versions tell which of them there were at that moment. What is pruned
- * meanwhile is missing in both of its places. The audit, which tells of what was
- * asked and not of what there is, goes on to the end of the reading.
+ * The moment is that of the snapshot of the addresses; nothing about the cluster
+ * changes meanwhile. The history, which may be large, is read afterwards: each
+ * record is written once, in one commit with the change that it records, so that
+ * its version tells whether it existed at that moment. A record that is pruned
+ * meanwhile is missing under both of its keys. The audit records requests, not
+ * the state, and is read to its end.
  */
 export async function* readState(
   store: Store,
@@ -54,7 +54,7 @@ export async function* readState(
   yield* store.list(AUDIT_PREFIX);
 }
 
-/** What is below a prefix as of one moment: what a watch begins with. */
+/** The entries below a prefix as of one moment: the snapshot of a watch. */
 async function snapshot(store: Store, prefix: Key): Promise<readonly Entry[]> {
   const end = new AbortController();
   try {
@@ -70,7 +70,7 @@ async function snapshot(store: Store, prefix: Key): Promise<readonly Entry[]> {
   );
 }
 
-/** A version that is not newer than the history, and not older than what was told of it before. */
+/** The version of the newest record of the history; empty: none. */
 async function newestOfHistory(store: Store): Promise<Version> {
   const last = { reverse: true, limit: 1 };
   for await (const { version } of store.list(HISTORY_TIME_PREFIX, last)) {

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 /** Version of the format of backups. */
 export const BACKUP_FORMAT = 1;
 
-/** The first line of a backup: what it is of. */
+/** The first line of a backup. */
 export interface BackupHeader {
   /** {@linkcode BACKUP_FORMAT} of the program that made it. */
   readonly stellarNetBackup: number;
@@ -22,7 +22,7 @@ export interface BackupHeader {
   readonly takenAt: string;
 }
 
-/** A line for each entry of the state, in no order. */
+/** The line of an entry of the state. The lines are in no order. */
 export interface BackupEntry {
   readonly key: Key;
   readonly value: JsonValue;
@@ -56,7 +56,7 @@ export function formatTrailer(trailer: BackupTrailer): string {
   return JSON.stringify(trailer) + "\n";
 }
 
-/** Parses the first line. @throws {NetError} `failed_precondition` when it is none, or of a newer format */
+/** Parses the first line. @throws {NetError} `failed_precondition` when it is invalid or of a newer format */
 export function parseHeader(line: string): BackupHeader {
   const header = parseObject(line) as Partial<BackupHeader> | undefined;
   const format = header?.stellarNetBackup;
@@ -79,7 +79,7 @@ export function parseHeader(line: string): BackupHeader {
 /**
  * Parses any other line.
  *
- * @param number of the line, from 1, for the message
+ * @param number the line's number from 1, for the message
  * @throws {NetError} `failed_precondition` when it is neither an entry nor the last line
  */
 export function parseLine(
@@ -91,7 +91,7 @@ export function parseLine(
   throw refuse(`line ${number} is damaged; use another backup`);
 }
 
-/** An error that says why a backup cannot be read. */
+/** The error of a backup that cannot be read. */
 export function refuse(problem: string): NetError {
   return new NetError(
     "failed_precondition",
@@ -122,7 +122,7 @@ function parseObject(line: string): object | undefined {
   }
 }
 
-/** Least size of a piece, in bytes. The last may be smaller. */
+/** Least size of a piece, in bytes. The last one may be smaller. */
 const PIECE_BYTES = 64 * 1024;
 
 /** Writes a backup of some entries, in pieces of about 64 KiB. */

@@ -9,21 +9,21 @@ import {
   refuse,
 } from "./format.ts";
 
-/** Bytes of the longest line: more than a value and its key can have. */
+/** Most bytes of a line: more than a value and its key can have. */
 const MAX_LINE_BYTES = 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** What a backup holds, piece by piece. The header comes first. */
+/** A part of a backup. The header comes first. */
 export type BackupPart =
   | { readonly kind: "header"; readonly header: BackupHeader }
   | { readonly kind: "entry"; readonly entry: BackupEntry };
 
 /**
- * Reads a backup as its bytes come. That it is whole and as it was written is
- * known at its end only: until then nothing of it is to be relied on.
+ * Reads a backup as its bytes arrive. Only its end tells whether it is complete
+ * and unchanged: do not rely on any part of it before.
  *
- * What is damaged, cut short, changed or of a newer format is refused with a
- * NetError, `failed_precondition`.
+ * Throws a NetError, `failed_precondition`, for a backup that is damaged, cut,
+ * changed or of a newer format.
  */
 export class BackupReader {
   readonly #hash = createHash("sha256");
@@ -31,14 +31,14 @@ export class BackupReader {
     fatal: true,
     ignoreBOM: true,
   });
-  /** The beginning of a line, in pieces. */
+  /** The start of a line, in pieces. */
   #rest: Uint8Array[] = [];
   #restBytes = 0;
   #lines = 0;
   #entries = 0;
   #isDone = false;
 
-  /** Takes the next bytes, and gives what is in the lines that they end. */
+  /** Takes the next bytes, and returns the parts that they complete. */
   *push(piece: Uint8Array): Generator<BackupPart> {
     let from = 0;
     for (;;) {
@@ -62,7 +62,7 @@ export class BackupReader {
     }
   }
 
-  /** Tells how many entries there were. @throws {NetError} when it is not whole */
+  /** Returns the number of entries. @throws {NetError} when the backup is incomplete */
   end(): number {
     if (this.#lines === 0 && this.#restBytes === 0) {
       throw refuse("it is empty; use another backup");
@@ -114,7 +114,7 @@ export class BackupReader {
   }
 }
 
-/** Reads a backup from its beginning to its end: see {@linkcode BackupReader}. */
+/** Reads a whole backup: see {@linkcode BackupReader}. */
 export async function* readBackup(
   pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<BackupPart> {
