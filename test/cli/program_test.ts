@@ -72,13 +72,13 @@ Deno.test("runCli() refuses wrong usage in one line, with exit code 2", async (t
   }
 });
 
-Deno.test("runCli() lets no control character of an argument reach the terminal", async () => {
+Deno.test("runCli() prints no control character of an argument", async () => {
   const run = await runFake(["\x1b[31mx\ny"]);
   assert.equal(run.code, 2);
   assert.match(run.stderr, /unknown command "\\u001b\[31mx y"/);
 });
 
-Deno.test("runCli() takes what follows -- for operands", async () => {
+Deno.test("runCli() takes words after -- as operands", async () => {
   const asked: (string | undefined)[] = [];
   const ipam: Handlers["ipam"] = {
     release: ({ owner }) => {
@@ -91,7 +91,7 @@ Deno.test("runCli() takes what follows -- for operands", async () => {
   assert.deepEqual(asked, ["--json"]);
 });
 
-Deno.test("a switch's twin turns --json on and off", async (t) => {
+Deno.test("a switch's variable turns --json on and off", async (t) => {
   const rows: readonly [value: string, isJson: boolean][] = [
     ["true", true],
     ["1", true],

@@ -29,9 +29,9 @@ export async function testHostFiles(
       { kind: "file", mode: 0o600, digest: HELLO },
     ],
     [
-      { kind: "mode", path: "/etc/a/x", mode: 0o640 },
+      { kind: "mode", path: "/etc/a/x", mode: 0o4640 },
       [],
-      { kind: "file", mode: 0o640, digest: HELLO },
+      { kind: "file", mode: 0o4640, digest: HELLO },
     ],
     [
       { kind: "link", path: "/etc/a/x", target: "/nowhere" },

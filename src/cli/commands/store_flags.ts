@@ -7,7 +7,7 @@ import {
   type FlagWithDefault,
 } from "../framework/flag.ts";
 
-// Where the agent keeps its state, and how it connects there.
+// The store of the agent's state, and the connection to it.
 
 const DEFAULT_ETCD_PORT = 2379;
 const DEFAULT_ETCD_PREFIX = "/stellar-net";

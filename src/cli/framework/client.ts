@@ -4,7 +4,7 @@ import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 
-// This module and view.ts alone know the generated code.
+// Only this module and view.ts import the generated code.
 export type {
   Check,
   GetStatusResponse,

@@ -85,7 +85,7 @@ export function readTarget(call: FlagValues): AgentTarget {
   if (url.startsWith("https:")) {
     if (identity !== undefined) return { identity, url };
     throw call.usage(
-      `${call.originOf(URL_FLAG)}: "${url}" asks who calls: ` +
+      `${call.originOf(URL_FLAG)}: "${url}" needs a client certificate: ` +
         "name an identity with --identity; stellar-net identity create makes one",
     );
   }

@@ -106,7 +106,7 @@ ${
         "# Plugins find the queue of releases there while the agent is stopped.",
         "RuntimeDirectoryPreserve=yes",
       ],
-      // Where root's first start of a self-extracting executable unpacks it.
+      // Root's first start of a self-extracting executable unpacks it here.
       `CacheDirectory=${escape(below("/var/cache", CACHE_DIR)!)}`,
       "CacheDirectoryMode=0700",
       ...extra.map((folder) => `ReadWritePaths=${escape(folder)}`),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runFake } from "../fake_io.ts";
 
-Deno.test("agent leaves to the registry's hosts what is theirs, naming both flags", async (t) => {
+Deno.test("agent refuses flags of registry hosts beside --join, naming both flags", async (t) => {
   const rows: readonly [
     args: readonly string[],
     env: Readonly<Record<string, string>>,

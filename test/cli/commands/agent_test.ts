@@ -130,7 +130,7 @@ const CONFIGS: readonly Row[] = [
   [[["leak-grace", "0s"]], { leakGraceMs: 0 }],
 ];
 
-Deno.test("agent reads each flag and its environment twin alike", async (t) => {
+Deno.test("agent reads each flag and its environment variable alike", async (t) => {
   for (const [flags, expected] of CONFIGS) {
     const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
     await t.step(args.join(" "), async () => {
@@ -216,7 +216,7 @@ const REFUSED: readonly [
   [[["advertise", "fd00::1"], ["advertise", "fd00::1"]], ["are both IPv6"]],
 ];
 
-Deno.test("agent refuses flags that do not go together, by flag and by twin", async (t) => {
+Deno.test("agent refuses flags that exclude each other, as flags and as variables", async (t) => {
   for (const [flags, named] of REFUSED) {
     const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
     await t.step(args.join(" "), async () => {
@@ -233,7 +233,7 @@ Deno.test("agent refuses flags that do not go together, by flag and by twin", as
   }
 });
 
-Deno.test("agent gives traffic the host's address with --masquerade alone", async (t) => {
+Deno.test("agent masquerades only with --masquerade", async (t) => {
   const rows: readonly [
     args: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -253,7 +253,7 @@ Deno.test("agent gives traffic the host's address with --masquerade alone", asyn
   }
 });
 
-Deno.test("agent speaks plain text with other hosts with --insecure alone", async (t) => {
+Deno.test("agent speaks plain text with other hosts only with --insecure", async (t) => {
   const args = ["agent", "--listen", "0.0.0.0:9000"];
   const plain = [...args, "--join", "http://h:9000"];
   const rows: readonly [
@@ -276,7 +276,7 @@ Deno.test("agent speaks plain text with other hosts with --insecure alone", asyn
   }
 });
 
-Deno.test("agent refuses what does not go with --insecure", async (t) => {
+Deno.test("agent refuses flags that exclude --insecure", async (t) => {
   const rows: readonly [args: readonly string[], says: string][] = [
     [
       ["--join", "https://h:80"],
@@ -299,7 +299,7 @@ Deno.test("agent refuses what does not go with --insecure", async (t) => {
 
 const TLS = ["--tls-cert", "h.pem", "--tls-key", "h.key", "--tls-ca", "ca"];
 
-Deno.test("agent listens and joins over TLS with all of its flags alone", async (t) => {
+Deno.test("agent listens and joins over TLS only with all TLS flags", async (t) => {
   const rows: readonly [
     name: string,
     args: readonly string[],
@@ -387,13 +387,13 @@ Deno.test("agent logs text on a terminal and JSON otherwise", async (t) => {
   }
 });
 
-Deno.test("agent asks for --node where the host's name is no node name", async () => {
+Deno.test("agent asks for --node when the host's name is not a valid node name", async () => {
   const run = await runFake(["agent"], { hostname: "my host" });
   assert.equal(run.code, 2);
   assert.match(run.stderr, /the host's name "my host" .*: set --node; see /);
 });
 
-Deno.test("agent says what stopped it, and exits with 1", async (t) => {
+Deno.test("agent reports why it stopped, and exits with 1", async (t) => {
   const rows: readonly [error: unknown, stderr: string][] = [
     [
       new NetError("unavailable", 'Cannot listen on "a": it is in use'),

@@ -14,7 +14,7 @@ async function textOf(entries: typeof ENTRIES): Promise<string> {
   return await new Blob(pieces.map(({ data }) => data)).text();
 }
 
-Deno.test("backup writes what the agent sends, and says of what it is", async () => {
+Deno.test("backup writes the agent's state, and names its node and time", async () => {
   const run = await runFake(["backup", "/b/x.jsonl"], { agent: AGENT });
   assert.deepEqual([run.code, run.stderr], [0, ""]);
   const [[path, bytes] = []] = run.written;
@@ -26,7 +26,7 @@ Deno.test("backup writes what the agent sends, and says of what it is", async ()
   );
 });
 
-Deno.test("backup --json tells what was written", async () => {
+Deno.test("backup --json describes the file", async () => {
   const run = await runFake(["backup", "x", "--json"], { agent: AGENT });
   assert.deepEqual(JSON.parse(run.stdout), {
     schemaVersion: 1,
@@ -51,7 +51,7 @@ Deno.test("backup - writes to stdout, and the rest to stderr", async () => {
   );
 });
 
-Deno.test("backup leaves no file when the agent sends no whole backup", async (t) => {
+Deno.test("backup leaves no file when the agent sends an incomplete backup", async (t) => {
   const text = await textOf(ENTRIES);
   const rows: readonly [name: string, text: string, says: string][] = [
     ["nothing", "", "it is empty"],
@@ -75,7 +75,7 @@ Deno.test("backup leaves no file when the agent sends no whole backup", async (t
   }
 });
 
-Deno.test("restore says what it did, and what is to be done", async () => {
+Deno.test("restore reports what it restored, and the next steps", async () => {
   const args = ["restore", "x.jsonl", "--state", "/s", "--settle", "10m"];
   const run = await runFake(args);
   assert.equal(run.code, 0);
@@ -87,7 +87,7 @@ Deno.test("restore says what it did, and what is to be done", async () => {
   assert.match(run.stderr, /no containers that started after it/);
 });
 
-Deno.test("restore --dry-run only says what it would do", async () => {
+Deno.test("restore --dry-run only reports", async () => {
   const run = await runFake(["restore", "x.jsonl", "--dry-run"]);
   assert.deepEqual([run.code, run.stderr], [0, ""]);
   assert.deepEqual(run.restores, [{
@@ -99,7 +99,7 @@ Deno.test("restore --dry-run only says what it would do", async () => {
   assert.match(run.stdout, /^x\.jsonl can be restored to \/var\/lib\/stellar/);
 });
 
-Deno.test("restore --json tells of the backup and what is in it", async () => {
+Deno.test("restore --json describes the backup and its content", async () => {
   const run = await runFake(["restore", "x.jsonl", "--json", "--dry-run"]);
   assert.deepEqual(JSON.parse(run.stdout), {
     schemaVersion: 1,

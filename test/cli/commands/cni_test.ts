@@ -24,7 +24,7 @@ Deno.test("cni install puts the plugin in place under both names, and says so", 
   }]);
 });
 
-Deno.test("cni install links into a folder that is named, and misses the bridge plugin", async () => {
+Deno.test("cni install links into the given folder, and notes a missing bridge plugin", async () => {
   const run = await runFake(["cni", "install", "--plugin-dir", "/p", "--link"]);
   assert.match(run.stdout, /^Linked \/p\/stellar-net\n/);
   assert.match(run.stderr, /"\/p" has no bridge plugin/);
@@ -71,7 +71,7 @@ Deno.test("cni config names the socket by its absolute path", async () => {
   assert.equal(plugins[0].ipam.socket, "/here/a.sock");
 });
 
-Deno.test("cni config leaves out what the host has not", async () => {
+Deno.test("cni config leaves out plugins and MTU that the host does not have", async () => {
   const run = await runFake(
     ["cni", "config", "--name", "pods", "--bridge", "br1"],
     { registry: registry(IPV4) },

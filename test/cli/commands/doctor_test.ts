@@ -39,7 +39,7 @@ function refusing(message: string, code: Code): FakeIoOptions {
   };
 }
 
-Deno.test("doctor prints a line a check, and what mends it", async () => {
+Deno.test("doctor prints a line for each check, with the fix", async () => {
   const run = await runFake(["doctor"], answering([OK, WARNING, FAILED]));
   assert.deepEqual([run.code, run.stdout, run.stderr], [
     1,
@@ -72,7 +72,7 @@ Deno.test("doctor exits with 1 when a check failed, and with 0 for warnings", as
   }
 });
 
-Deno.test("doctor asks for the path to a peer", async () => {
+Deno.test("doctor checks the path to a peer", async () => {
   const asked: string[] = [];
   const agent: FakeIoOptions["agent"] = {
     examine: ({ peer }) => {
@@ -86,7 +86,7 @@ Deno.test("doctor asks for the path to a peer", async () => {
   assert.deepEqual(asked, ["", "node3"]);
 });
 
-Deno.test("doctor --json has the same", async () => {
+Deno.test("doctor --json prints the same checks", async () => {
   const args = ["doctor", "node3", "--json"];
   const run = await runFake(args, answering([OK, FAILED]));
   assert.deepEqual(JSON.parse(run.stdout), {
@@ -99,7 +99,7 @@ Deno.test("doctor --json has the same", async () => {
   });
 });
 
-Deno.test("doctor makes a failed check of an agent that does not answer", async (t) => {
+Deno.test("doctor reports an agent that does not answer as a failed check", async (t) => {
   const means =
     "containers get no addresses on this host, and nothing repairs " +
     "its routes; existing routes stay";

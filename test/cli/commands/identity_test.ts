@@ -14,7 +14,7 @@ const ALICE = `\
   Agents   https://198.18.0.1:9000
 `;
 
-Deno.test("identity create, renew and show tell whose it is, and until when", async (t) => {
+Deno.test("identity create, renew and show print the holder and the expiry", async (t) => {
   const url = "https://198.18.0.1:9000";
   const create = `identity create d --join ${url} --join https://h2:9000`;
   const order = {
@@ -68,7 +68,7 @@ Deno.test("identity create, renew and show tell whose it is, and until when", as
   });
 });
 
-Deno.test("identity says what its command lines miss, with exit code 2", async (t) => {
+Deno.test("identity names missing arguments, with exit code 2", async (t) => {
   const join = "--join https://h1:9000";
   const rows: readonly [args: string, said: string][] = [
     ["create", "DIR"],
@@ -98,7 +98,7 @@ Deno.test("identity says what its command lines miss, with exit code 2", async (
   }
 });
 
-Deno.test("identity list prints a row a certificate", async () => {
+Deno.test("identity list prints a row for each certificate", async () => {
   const identity: Handlers["identity"] = {
     listCertificates: () => ({
       certificates: [{
@@ -161,7 +161,7 @@ Deno.test("identity revoke names a certificate, or all of a name", async (t) => 
   }
 });
 
-Deno.test("identity revoke says so when it is known to revoke nothing", async () => {
+Deno.test("identity revoke says when no certificate matches", async () => {
   const { code, stdout, stderr } = await runFake(
     ["identity", "revoke", "alice"],
     {
@@ -175,7 +175,7 @@ Deno.test("identity revoke says so when it is known to revoke nothing", async ()
   assert.match(stderr, /check the name and --role with .* identity list/);
 });
 
-Deno.test("identity rotate tells what happens when", async (t) => {
+Deno.test("identity rotate prints the dates of the rotation", async (t) => {
   const fingerprint = `sha256:${"0".repeat(64)}`;
   const asked: unknown[] = [];
   const identity: Handlers["identity"] = {

@@ -41,15 +41,18 @@ function changed({ files }: FakeInstaller): string[] {
   return files.done.splice(0).map((line) => line.split(" ")[1]!);
 }
 
-Deno.test("install puts everything in place, starts it, and does nothing the second time", async (t) => {
+Deno.test("install installs and starts everything, and does nothing the second time", async (t) => {
   const installer = createFakeInstaller({ hasSystemd: true });
   await t.step("first", async () => {
-    const { code, stderr, stdout } = await run(
+    const { code, stderr, stdout, targets } = await run(
       "install --network 10.0.0.0/8 --bridge stellar0",
       installer,
       { registry },
     );
     assert.deepEqual([code, stderr], [0, ""]);
+    assert.deepEqual(targets, [
+      { socketPath: "/run/stellar-net/agent.sock", timeoutMs: 5_000 },
+    ]);
     assert.match(stdout, /^Copy \/root\/stellar-net to \/usr\/local\/bin\/s/);
     assert.equal(contentOf(installer, PROGRAM), "v1");
     assert.match(

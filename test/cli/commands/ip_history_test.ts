@@ -31,7 +31,7 @@ const RECORDS: MessageInitShape<typeof HistoryRecordSchema>[] = [
   },
 ];
 
-Deno.test("ip history prints who held which address", async (t) => {
+Deno.test("ip history prints the holders of addresses", async (t) => {
   const ipam: Handlers["ipam"] = { listHistory: () => ({ records: RECORDS }) };
   await t.step("for people", async () => {
     const run = await runFake(["ip", "history"], { ipam });

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import assert from "node:assert/strict";
 import { type Handlers, runFake } from "../fake_io.ts";
 
-Deno.test("ip commands pass on what the agent refuses, and exit with 1", async (t) => {
+Deno.test("ip commands print the agent's refusal, and exit with 1", async (t) => {
   const message = 'address "172.16.0.9" is held by "db-1"';
   const fail = () => {
     throw new ConnectError(message, Code.AlreadyExists);
@@ -30,7 +30,7 @@ Deno.test("ip commands pass on what the agent refuses, and exit with 1", async (
   }
 });
 
-Deno.test("what comes from the agent is escaped before it reaches a terminal", async (t) => {
+Deno.test("ip commands escape text from the agent", async (t) => {
   const evil = "a\x1b]0;x\x07\nb\u202e";
   const ipam: Handlers["ipam"] = {
     listAllocations: () => ({

@@ -54,7 +54,7 @@ DESTINATION    TARGET      ADDED
   });
 });
 
-Deno.test("route list --extra without any says on stderr what to do", async () => {
+Deno.test("route list --extra without routes says on stderr what to do", async () => {
   const registry: Handlers["registry"] = { listRoutes: () => ({}) };
   const run = await runFake(["route", "list", "--extra"], { registry });
   assert.equal(run.stdout, "DESTINATION  TARGET  ADDED\n");
@@ -91,7 +91,7 @@ Deno.test("route add passes canonical texts on and prints the route", async (t) 
   ]);
 });
 
-Deno.test("route delete says what it did, with and without a target", async (t) => {
+Deno.test("route delete reports its result, with and without a target", async (t) => {
   const asked: unknown[] = [];
   const registry: Handlers["registry"] = {
     deleteRoute: ({ cidr, target }) => {

@@ -116,7 +116,7 @@ Note: forward policy: met with 2 rules of the agent
 const URLS = ["http://198.18.0.1:9000", "http://198.18.0.2:9000"];
 const SINCE = timestampFromMs(NOW_MS - 125_000);
 
-Deno.test("status tells how it stands with the registry, and why there is no subnet", async (t) => {
+Deno.test("status shows the link to the registry, and why there is no subnet", async (t) => {
   const claims = " yet: it claims one with its first allocation";
   const rows: readonly [
     registry: Status["registry"],
@@ -229,7 +229,7 @@ Deno.test("status measures times by the agent's clock", async () => {
   assert.match(stdout, /^Uptime +1m 1s, since 1970-01-01 00:00:00Z$/m);
 });
 
-Deno.test("status of an agent of another version says so on stderr", async () => {
+Deno.test("status notes on stderr when the agent has another version", async () => {
   const run = await status({ ...STATUS, version: "1.2.2" });
   assert.equal(
     run.stderr,
@@ -301,7 +301,7 @@ Deno.test("status --json has every field, and counts of any size", async () => {
   });
 });
 
-Deno.test("status shows the status of an agent that knows nothing", async () => {
+Deno.test("status shows an agent with empty fields", async () => {
   const run = await status({});
   assert.equal(run.code, 0);
   assert.match(run.stdout, /^Uptime +-$/m);

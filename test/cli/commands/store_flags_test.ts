@@ -76,7 +76,7 @@ const BAD: readonly [flags: Flags, says: string][] = [
   ],
 ];
 
-Deno.test("agent reads the flags of its store and their twins alike", async (t) => {
+Deno.test("agent reads the store's flags and their variables alike", async (t) => {
   for (const [name, flags, choice] of GOOD) {
     await t.step(name, async () => {
       const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
@@ -96,7 +96,7 @@ Deno.test("agent reads the flags of its store and their twins alike", async (t) 
   }
 });
 
-Deno.test("agent refuses flags of the store that do not go together", async (t) => {
+Deno.test("agent refuses store flags that exclude each other", async (t) => {
   for (const [flags, says] of BAD) {
     const args = flags.flatMap(([flag, value]) => [`--${flag}`, value]);
     await t.step(args.join(" "), async () => {

@@ -49,13 +49,13 @@ const BAD: readonly [text: string, message: RegExp][] = [
   [`etcd://h1/${"a".repeat(255)}`, /at most 255 characters/],
 ];
 
-Deno.test("parseStore() reads what is right", async (t) => {
+Deno.test("parseStore() reads valid URLs", async (t) => {
   for (const [text, choice] of GOOD) {
     await t.step(text, () => assert.deepEqual(parseStore(text), choice));
   }
 });
 
-Deno.test("parseStore() refuses what is wrong and says what would do", async (t) => {
+Deno.test("parseStore() refuses invalid URLs and says what is valid", async (t) => {
   for (const [text, message] of BAD) {
     await t.step(JSON.stringify(text), () => {
       assert.throws(() => parseStore(text), { name: "RangeError", message });

@@ -43,7 +43,7 @@ const SUBNETS = [
   },
 ];
 
-Deno.test("subnet list prints what each subnet is", async (t) => {
+Deno.test("subnet list prints the state of each subnet", async (t) => {
   const registry: Handlers["registry"] = {
     listSubnets: () => ({ subnets: SUBNETS }),
   };
@@ -108,7 +108,7 @@ SUBNET         STATE               NODE   GATEWAY     SINCE   REASON
   });
 });
 
-Deno.test("subnet list without any says so on stderr", async () => {
+Deno.test("subnet list without subnets says so on stderr", async () => {
   const registry: Handlers["registry"] = { listSubnets: () => ({}) };
   const run = await runFake(["subnet", "list"], { registry });
   assert.equal(run.stdout, "SUBNET  STATE  NODE  GATEWAY  SINCE  REASON\n");
@@ -149,7 +149,7 @@ SUBNET         STATE     NODE   GATEWAY     SINCE   REASON
   }
 });
 
-Deno.test("subnet unreserve says what it did", async (t) => {
+Deno.test("subnet unreserve reports its result", async (t) => {
   const asked: string[] = [];
   const registry: Handlers["registry"] = {
     unreserveSubnet: ({ cidr }) => {

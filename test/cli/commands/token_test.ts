@@ -94,7 +94,7 @@ Deno.test("token create writes the secret to a file, and shows it nowhere else",
   }
 });
 
-Deno.test("token create leaves no token behind that it cannot write", async (t) => {
+Deno.test("token create revokes a token that it cannot write", async (t) => {
   const writeError = new NetError("unavailable", 'Cannot write "/x/t": full');
   const args = ["token", "create", "--file", "/x/t"];
   for (const isReached of [true, false]) {
@@ -140,7 +140,7 @@ Deno.test("token create prints an object for programs", async () => {
   });
 });
 
-Deno.test("token list prints a row a token", async () => {
+Deno.test("token list prints a row for each token", async () => {
   const usedAt = timestampFromMs(NOW_MS);
   const expiresAt = timestampFromMs(NOW_MS + HOUR_MS);
   const identity: Handlers["identity"] = {
@@ -201,7 +201,7 @@ Deno.test("token revoke names the token, and never quotes a whole one", async (t
   }
 });
 
-Deno.test("token create asks for whom an operator's token is", async () => {
+Deno.test("token create requires --name for an operator's token", async () => {
   const { asked, identity } = createTokens();
   for (const role of ["operator", "readonly"]) {
     const args = ["token", "create", "--role", role];

@@ -33,7 +33,7 @@ ${RUNTIME}
   }
 });
 
-Deno.test("version tells how it was built, and from which commit", async (t) => {
+Deno.test("version shows the build and its commit", async (t) => {
   const rows: readonly [build: BuildInfo, lines: readonly string[]][] = [
     [
       { kind: "compiled", commit: COMMIT, modified: false, target: TARGET },

@@ -47,7 +47,7 @@ Deno.test("a client says when no agent is running, and how to start one", async 
   });
 });
 
-Deno.test("doctor says what keeps it from the agent, and what to do about it", async (t) => {
+Deno.test("doctor explains why it cannot reach the agent, and how to fix that", async (t) => {
   await withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
     const rows: readonly [name: string, found: string, mend: string][] = [

@@ -88,6 +88,7 @@ const ROWS: readonly [
   ["name", "token create", "a/b", '"a/b" is not valid'],
   ["lifetime", "token create", "1", '"1" is not a duration'],
   ["uses", "token create", "0", '"0" is not a whole number from 1 to 10000'],
+  ["uses", "token create", "10001", "is not a whole number from 1 to 10000"],
   ["file", "token create", "a\0", '"a\\u0000" is not a path'],
   ["serial", "identity revoke", "xy", "The serial number is not valid"],
   ["reason", "identity revoke n1", "a\nb", '"a\\nb" is not valid'],
@@ -161,7 +162,7 @@ Deno.test("every environment twin refuses a wrong value, naming itself and the v
   }
 });
 
-Deno.test("every flag refuses an empty value, and an empty twin counts as unset", async (t) => {
+Deno.test("every flag refuses an empty value, and an empty variable counts as unset", async (t) => {
   const registry = {
     reserveSubnet: () => ({}),
     listNetworks: () => ({}),
@@ -200,7 +201,7 @@ Deno.test("every flag refuses an empty value, and an empty twin counts as unset"
   }
 });
 
-Deno.test("the tables above hold every flag that there is", () => {
+Deno.test("the tables above contain every flag", () => {
   const program = createProgram(createFakeIo().io, () => Promise.resolve());
   const nouns = program.commands;
   const flags = [program, ...nouns, ...nouns.flatMap((noun) => noun.commands)]
@@ -212,7 +213,7 @@ Deno.test("the tables above hold every flag that there is", () => {
   );
 });
 
-Deno.test("a flag goes before its twin, and the last of several counts", async (t) => {
+Deno.test("a flag takes precedence over its variable, and the last of several counts", async (t) => {
   const env = { STELLAR_NET_NODE: "twin", STELLAR_NET_COOL_DOWN: "wrong" };
   const rows: readonly [args: readonly string[], node: string][] = [
     [["--cool-down", "1s"], "twin"],
@@ -252,7 +253,7 @@ Deno.test("--socket, --json and --timeout stand before or after noun and verb", 
   }
 });
 
-Deno.test("clients reach for the default socket and wait 10 s, the doctor 30 s", async (t) => {
+Deno.test("clients use the default socket and wait 10 s, doctor 30 s", async (t) => {
   const rows: readonly [command: string, timeoutMs: number][] = [
     ["ip list", 10_000],
     ["doctor", 30_000],

@@ -124,7 +124,7 @@ Deno.test("every command has help, by flag and by word", async (t) => {
   }
 });
 
-Deno.test("every command, flag and operand is described, each flag with its twin", async (t) => {
+Deno.test("every command, flag and operand has a description, each flag its environment variable", async (t) => {
   for (const command of COMMANDS) {
     await t.step(command.path(), () => {
       assert.notEqual(command.description(), "");
@@ -144,7 +144,7 @@ Deno.test("every command, flag and operand is described, each flag with its twin
   }
 });
 
-Deno.test("every command has examples, and they work as they stand", async (t) => {
+Deno.test("every command has examples, and they run", async (t) => {
   for (const command of COMMANDS) {
     const help = await runFake([...wordsOf(command), "--help"]);
     const examples = help.stdout.split("\nExamples:\n")[1]!.trimEnd();
@@ -172,7 +172,7 @@ Deno.test("help fits the terminal", async (t) => {
   }
 });
 
-Deno.test("the program alone prints its help and is content", async (t) => {
+Deno.test("the program without arguments prints its help and exits with 0", async (t) => {
   const { stdout } = await runFake(["--help"]);
   for (const args of [[], ["--socket", "a.sock"], ["help"]]) {
     await t.step(args.join(" "), async () => {

@@ -108,7 +108,7 @@ function handlers(
   };
 }
 
-Deno.test("no command lets through what an agent says and a terminal acts on", async (t) => {
+Deno.test("no command prints control characters from an agent's answer", async (t) => {
   for (const line of COMMANDS) {
     for (const format of [[], ["--json"]]) {
       const args = [...line.split(" "), ...format];
@@ -123,7 +123,7 @@ Deno.test("no command lets through what an agent says and a terminal acts on", a
   }
 });
 
-Deno.test("no command lets through a refusal that a terminal acts on", async (t) => {
+Deno.test("no command prints control characters from an agent's error", async (t) => {
   for (const line of COMMANDS) {
     await t.step(line, async () => {
       const run = await runFake(line.split(" "), handlers(refuseAll));

@@ -88,7 +88,7 @@ const BAD: readonly [parse: Parse, text: string, message: RegExp][] = [
   [parseSwitch, "", /neither on nor off/],
 ];
 
-Deno.test("parsers of flags read what is right", async (t) => {
+Deno.test("parsers of flags read valid texts", async (t) => {
   for (const [parse, text, value] of GOOD) {
     await t.step(`${parse.name || "choice or integer"} ${text}`, () => {
       assert.deepEqual(parse(text), value);
@@ -96,7 +96,7 @@ Deno.test("parsers of flags read what is right", async (t) => {
   }
 });
 
-Deno.test("parsers of flags refuse what is wrong and say what would do", async (t) => {
+Deno.test("parsers of flags refuse invalid texts and say what is valid", async (t) => {
   for (const [parse, text, message] of BAD) {
     await t.step(
       `${parse.name || "choice or integer"} ${JSON.stringify(text)}`,

@@ -4,7 +4,7 @@ import { runFake } from "../fake_io.ts";
 const URL = "https://198.18.0.1:9000";
 const PLAIN = "http://127.0.0.1:9000";
 
-Deno.test("clients call the agent that the flags name, as whom they name", async (t) => {
+Deno.test("clients call the agent, with the identity, that the flags name", async (t) => {
   const rows: readonly [
     args: string,
     env: Readonly<Record<string, string>>,
@@ -53,7 +53,7 @@ Deno.test("clients refuse flags that do not go together, with exit code 2", asyn
     ],
     [
       `--url ${URL}`,
-      `--url: "${URL}" asks who calls: name an identity with --identity`,
+      `--url: "${URL}" needs a client certificate: name an identity with --identity`,
     ],
     [
       "--identity d --url http://198.18.0.1:9000",

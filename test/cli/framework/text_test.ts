@@ -12,7 +12,7 @@ import {
 const AT = "2026-01-02T03:04:05.678Z";
 const AT_MS = Date.parse(AT);
 
-Deno.test("escapeText() lets nothing through that a terminal acts on", async (t) => {
+Deno.test("escapeText() escapes everything that a terminal interprets", async (t) => {
   const rows: readonly [name: string, text: string, escaped: string][] = [
     ["escape sequence", "a\x1b[31mb", "a\\u001b[31mb"],
     ["C1 control", "\x9b2J", "\\u009b2J"],
