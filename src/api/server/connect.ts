@@ -76,7 +76,11 @@ export class ConnectCalls {
   }
 
   /** Answers a request. */
-  handle(request: Request, response: Response, connection: Connection): void {
+  readonly handle = (
+    request: Request,
+    response: Response,
+    connection: Connection,
+  ): void => {
     // Without listeners an error of a connection would end the process.
     request.on("error", ignore);
     response.on("error", ignore);
@@ -89,7 +93,7 @@ export class ConnectCalls {
     } else {
       refuseUnknown(path, request, response);
     }
-  }
+  };
 
   /** Ends all streams, present and future, with an error. */
   endStreams(reason: ConnectError): void {

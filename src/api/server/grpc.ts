@@ -89,17 +89,17 @@ export class GrpcCalls {
   }
 
   /** Answers a stream, if it is a call of this kind. Returns whether it is. */
-  accept(
+  readonly accept = (
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     connection: Connection,
-  ): boolean {
+  ): boolean => {
     const spec = this.#methods.get(headers[":path"] ?? "");
     if (!spec || !isPlainGrpc(headers)) return false;
     const request = { stream, headers, connection };
     new GrpcCall(spec, request, this.#options).start();
     return true;
-  }
+  };
 
   #add(spec: MethodImplSpec): void {
     if (spec.kind !== "unary") return;

@@ -93,8 +93,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const http2 = new Http2Sessions({
     limits,
     refusals,
-    acceptStream: (...call) => grpc.accept(...call),
-    handle: (...call) => connect.handle(...call),
+    acceptStream: grpc.accept,
+    handle: connect.handle,
   });
   const shared = { limits, clients, refusals };
   const listeners: Listener[] = [];
@@ -113,7 +113,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       ...shared,
       place,
       tls: isSecure ? tls : undefined,
-      handle: (...call) => connect.handle(...call),
+      handle: connect.handle,
       acceptHttp2: (...accepted) => http2.accept(...accepted),
     });
   }

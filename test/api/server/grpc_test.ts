@@ -50,7 +50,7 @@ async function callInfo(
   });
 }
 
-Deno.test("UnaryCall sends the header and the trailer that its handler sets", async () => {
+Deno.test("GrpcCalls sends the header and the trailer that its handler sets", async () => {
   const { error, header, trailer } = await callInfo((context) => {
     context.responseHeader.set("x-header", "a");
     context.responseTrailer.set("x-trailer", "b");
@@ -60,14 +60,14 @@ Deno.test("UnaryCall sends the header and the trailer that its handler sets", as
   assert.deepEqual(trailer?.get("x-trailer"), ["b"]);
 });
 
-Deno.test("UnaryCall ends with INTERNAL when its handler sets a field that HTTP/2 forbids", async () => {
+Deno.test("GrpcCalls ends with INTERNAL when its handler sets a field that HTTP/2 forbids", async () => {
   const { error } = await callInfo(({ responseHeader }) => {
     responseHeader.set("connection", "close");
   });
   assert.equal(error?.code, grpc.status.INTERNAL);
 });
 
-Deno.test("UnaryCall gives its handler the facts of the call", async () => {
+Deno.test("GrpcCalls gives its handler the facts of the call", async () => {
   const facts: unknown[] = [];
   const values: HandlerContext["values"][] = [];
   await callInfo((context) => {
