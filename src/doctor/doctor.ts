@@ -21,7 +21,6 @@ import {
 import type { Check } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import type { HostController } from "../host/controller.ts";
-import { sleep } from "../base/periodic_task.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
 import { checkRoutes } from "./route_checks.ts";
@@ -43,9 +42,9 @@ export interface DoctorOptions {
   readonly now: () => number;
 }
 
-/** How long an agent that has just started may take to hear of the other nodes. */
-const HEARD_MS = 5_000;
-const LOOK_EVERY_MS = 50;
+/** How long an examination waits for an agent that has just started to know the other nodes. */
+const KNOWN_MS = 5_000;
+const POLL_MS = 50;
 
 /** Examines this host, and the path to another node. */
 export class Doctor {
@@ -89,7 +88,7 @@ export class Doctor {
 
   async #find(peer: string): Promise<ClusterNode> {
     const { member } = this.#options.agent;
-    const late = AbortSignal.timeout(HEARD_MS);
+    const lateMs = this.#options.now() + KNOWN_MS;
     for (;;) {
       const { nodes, revision } = await member.current();
       const node = nodes.get(peer);
@@ -101,7 +100,8 @@ export class Doctor {
           `Cannot examine the path to "${peer}": no node has that name; "stellar-net node list" lists those that are known`,
         );
       }
-      if (late.aborted || state === "fenced" || state === "left") {
+      const isLate = this.#options.now() >= lateMs;
+      if (isLate || state === "fenced" || state === "left") {
         throw new NetError(
           "unavailable",
           `Cannot examine the path to "${peer}": this node has not heard of the others yet${
@@ -109,7 +109,7 @@ export class Doctor {
           }; run "stellar-net doctor" without a name`,
         );
       }
-      await sleep(LOOK_EVERY_MS, late);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
 

@@ -34,20 +34,24 @@ const ANNOUNCE_MS = 1_000;
 export interface IpRoutesOptions {
   readonly runner: CommandRunner;
   readonly follower: CommandFollower;
+  /** A time in ms that never goes back. Default: `performance.now()`. */
+  readonly clock?: () => number;
 }
 
 /** The kernel's routes through `ip` (ip(8), ip-route(8), ip-monitor(8)). */
 export class IpRoutes implements KernelRoutes {
   readonly #runner: CommandRunner;
   readonly #follower: CommandFollower;
+  readonly #clock: () => number;
   /** The last output of `ip`, and the state in it. */
   #last: { readonly text: string; readonly state: KernelState } | undefined;
   /** The events that the agent's own changes cause, by key. */
   readonly #expected = new Map<string, { count: number; untilMs: number }>();
 
-  constructor({ runner, follower }: IpRoutesOptions) {
+  constructor({ runner, follower, clock }: IpRoutesOptions) {
     this.#runner = runner;
     this.#follower = follower;
+    this.#clock = clock ?? (() => performance.now());
   }
 
   async read(): Promise<KernelState> {
@@ -112,7 +116,7 @@ export class IpRoutes implements KernelRoutes {
   }
 
   #expect(lines: readonly string[]): void {
-    const nowMs = performance.now();
+    const nowMs = this.#clock();
     for (const [key, { untilMs }] of this.#expected) {
       if (untilMs < nowMs) this.#expected.delete(key);
     }
@@ -126,7 +130,7 @@ export class IpRoutes implements KernelRoutes {
   /** Whether an event is caused by the agent's own change. Each change causes one. */
   #isExpected(key: string): boolean {
     const expected = this.#expected.get(key);
-    if (!expected || expected.untilMs < performance.now()) return false;
+    if (!expected || expected.untilMs < this.#clock()) return false;
     if (--expected.count === 0) this.#expected.delete(key);
     return true;
   }

@@ -137,3 +137,13 @@ Deno.test("checkAddresses() has nothing to look at without a gateway on an inter
   });
   assert.deepEqual(checks, []);
 });
+
+Deno.test("checkAddresses() sends at most 16 pings at once", async () => {
+  const neighbours = Array.from(
+    { length: 40 },
+    (_, i) => `172.16.1.${i} 02:00:00:00:00:09 STALE`,
+  );
+  const probe = probeOf(...neighbours);
+  await check(probe);
+  assert.deepEqual([probe.tried.length, probe.mostAtOnce], [40, 16]);
+});

@@ -438,3 +438,11 @@ Deno.test("checkPath() looks at both families", async () => {
     ],
   );
 });
+
+Deno.test("checkPath() asks three times for a neighbour that the kernel does not find", async () => {
+  const probe = goodProbe();
+  neighbour(probe, "INCOMPLETE");
+  probe.largest.clear();
+  await checkPath(peerNode(), probe, goodFacts());
+  assert.equal(probe.tried.length, 3);
+});

@@ -35,6 +35,9 @@ export class FakePathProbe implements PathProbe {
   readonly missing = new Map<string, string>();
   /** The sizes that were tried; 0 for a ping without one. */
   readonly tried: number[] = [];
+  /** The most pings that were under way at once. */
+  mostAtOnce = 0;
+  #atOnce = 0;
   /** Happens after each ping. */
   onPing = () => {};
 
@@ -74,8 +77,14 @@ export class FakePathProbe implements PathProbe {
     return this.#answer("bridge", () => this.ports.get(bridge) ?? new Map());
   }
 
-  ping(address: Address, options: PingOptions = {}): Promise<PingAnswer> {
+  async ping(
+    address: Address,
+    options: PingOptions = {},
+  ): Promise<PingAnswer> {
     const { packetBytes = 0 } = options;
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
+    await Promise.resolve();
+    this.#atOnce--;
     return this.#answer("ping", () => {
       this.tried.push(packetBytes);
       const largest = this.largest.get(formatAddress(address)) ?? -1;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { NetError } from "../../src/base/error.ts";
 import type {
   Command,
@@ -221,3 +222,56 @@ function createPort(
     follower: { follow: (_, options) => follow(options) },
   });
 }
+
+Deno.test("IpRoutes.monitor() announces no change of its own, for a second", async (t) => {
+  const own = "[ROUTE]172.16.4.0/22 via 198.18.0.2 dev up0 proto 83";
+  const rows: readonly [
+    what: string,
+    lines: readonly string[],
+    afterMs: number,
+    events: number,
+  ][] = [
+    ["its own change", [own], 1_000, 0],
+    ["its own change, late", [own], 1_001, 1],
+    ["the same change once more", [own, own], 0, 1],
+    ["the opposite change", [own.replace("]", "]Deleted ")], 0, 1],
+    ["another protocol", [own.replace("83", "4")], 0, 1],
+    ["a change that has failed", [own.replace("4.0/22", "8.0/22")], 0, 1],
+  ];
+  for (const [what, lines, afterMs, expected] of rows) {
+    await t.step(what, async () => {
+      const abort = new AbortController();
+      let nowMs = 0;
+      let events = 0;
+      const port = new IpRoutes({
+        runner: {
+          run: () =>
+            Promise.resolve({
+              ...DONE,
+              code: 1,
+              stderr: "No.\nCommand failed -:2\n",
+            }),
+        },
+        follower: {
+          async *follow() {
+            for (const line of lines) {
+              yield line;
+              await delay(1);
+            }
+            abort.abort();
+          },
+        },
+        clock: () => nowMs,
+      });
+      const { operations } = planRoutes(
+        ["4", "8"].map((n) => desire(`172.16.${n}.0/22 via 198.18.0.2`)),
+        await readKernel(await createFakeHost()),
+        { protocol: PROTOCOL },
+      );
+      await port.apply(operations);
+      nowMs = afterMs;
+      for await (const _ of port.monitor(abort)) events++;
+      assert.equal(events, expected);
+    });
+  }
+});

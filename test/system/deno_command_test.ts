@@ -114,3 +114,25 @@ function follow(script: string, signal: AbortSignal): AsyncIterable<string> {
   const command = { program: "sh", args: ["-c", script] };
   return new DenoCommandFollower().follow(command, { signal });
 }
+
+Deno.test("DenoCommandRunner ends a program after ten seconds, or after its limit", async () => {
+  const real = AbortSignal.timeout;
+  const limits: number[] = [];
+  AbortSignal.timeout = (ms) => {
+    limits.push(ms);
+    return real.call(AbortSignal, 20);
+  };
+  try {
+    for (const options of [{}, { timeoutMs: 500 }]) {
+      const run = new DenoCommandRunner(options)
+        .run({ program: "sleep", args: ["1000"] });
+      await assert.rejects(run, {
+        code: "unavailable",
+        message: /ended by SIGTERM/,
+      });
+    }
+  } finally {
+    AbortSignal.timeout = real;
+  }
+  assert.deepEqual(limits, [10_000, 500]);
+});
