@@ -58,9 +58,9 @@ export function checkRoutes(
     passed(
       "route",
       `${counts.installed} of ${counts.wanted} are in the kernel, ${
-        counts.wanted - counts.installed === 0
+        routes.length === counts.wanted
           ? "none is missing"
-          : "the others are not needed"
+          : `${routes.length - counts.wanted} more are not needed`
       }`,
     ),
   ];

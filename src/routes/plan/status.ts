@@ -4,6 +4,7 @@ import { formatKernelRoute } from "./kernel_route.ts";
 
 /** Numbers of desired routes by state. */
 export interface RouteCounts {
+  /** All that this host needs: see {@linkcode isNeeded}. */
   readonly wanted: number;
   readonly installed: number;
   /** Those in conflict with a route of others. */
@@ -12,14 +13,26 @@ export interface RouteCounts {
   readonly unresolved: number;
 }
 
+/**
+ * Whether a host needs a route in its kernel at all. An extra route does not
+ * need one on the host that is its target, nor where an earlier route has its
+ * destination. For a node's subnet both are faults.
+ */
+export function isNeeded({ route, state }: RouteStatus): boolean {
+  return route.origin.kind === "node" ||
+    state.kind !== "local" && state.kind !== "duplicate";
+}
+
+/** Counts the desired routes that a host needs. */
 export function countRoutes(routes: readonly RouteStatus[]): RouteCounts {
+  const needed = routes.filter(isNeeded);
   let installed = 0;
   let conflicts = 0;
-  for (const { state } of routes) {
+  for (const { state } of needed) {
     if (state.kind === "installed") installed++;
     if (state.kind === "conflict") conflicts++;
   }
-  const wanted = routes.length;
+  const wanted = needed.length;
   return {
     wanted,
     installed,

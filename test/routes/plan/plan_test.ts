@@ -3,6 +3,7 @@ import {
   describeOperation,
   formatCommands,
 } from "../../../src/routes/plan/ip_batch.ts";
+import type { DesiredRoute } from "../../../src/routes/plan/desired_route.ts";
 import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
 import { countRoutes, explainRoute } from "../../../src/routes/plan/status.ts";
 import { createFakeHost, desire, PROTOCOL, readKernel } from "./kernels.ts";
@@ -233,4 +234,36 @@ Deno.test("countRoutes() counts what is installed, in conflict and open", async 
     conflicts: 1,
     unresolved: 2,
   });
+});
+
+Deno.test("countRoutes() leaves out extra routes that the host does not need, and no others", async (t) => {
+  const kernel = await readKernel(
+    await createFakeHost(["route add 172.16.4.0/22 via 198.18.0.2 proto 83"]),
+  );
+  const local = "via 198.18.0.1";
+  const counts = (desired: readonly DesiredRoute[]) =>
+    countRoutes(planRoutes(desired, kernel, { protocol: PROTOCOL }).routes);
+  const as = (text: string, origin: DesiredRoute["origin"]) => ({
+    ...desire(text),
+    origin,
+  });
+  const node = { kind: "node", node: "b" } as const;
+  const extra = { kind: "extra" } as const;
+  const rows: readonly [string, DesiredRoute, number][] = [
+    ["extra, to this host", as(`10.60.0.0/16 ${local}`, extra), 0],
+    ["extra, to a taken destination", as(WISH, extra), 0],
+    ["extra, to nowhere", as("10.60.0.0/16 via 198.18.9.3", extra), 1],
+    ["of a node, to this host", as(`172.16.8.0/22 ${local}`, node), 1],
+    ["of a node, to a taken destination", as(WISH, node), 1],
+  ];
+  for (const [name, route, unresolved] of rows) {
+    await t.step(name, () => {
+      assert.deepEqual(counts([desire(WISH), route]), {
+        wanted: 1 + unresolved,
+        installed: 1,
+        conflicts: 0,
+        unresolved,
+      });
+    });
+  }
 });

@@ -360,7 +360,8 @@ export type HostRouteCounts = Message<"stellar.net.v1.HostRouteCounts"> & {
   mode: RouteMode;
 
   /**
-   * How many this host should have.
+   * How many this host should have. An extra route whose target is this host
+   * needs none here.
    *
    * @generated from field: int32 wanted = 2;
    */
