@@ -46,6 +46,8 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
+  #seenRevision: number | undefined;
+  #changedAtMs: number | undefined;
 
   private constructor(
     options: AgentOptions,
@@ -95,7 +97,19 @@ export class Agent {
   /** Begins to follow the cluster. Calls `onChange` at every change. */
   follow(onChange: () => void): void {
     this.#registry?.start?.();
-    this.member.start(onChange);
+    this.member.start(() => {
+      const { revision } = this.member.view;
+      if (revision !== this.#seenRevision) {
+        this.#seenRevision = revision;
+        this.#changedAtMs = this.#options.now();
+      }
+      onChange();
+    });
+  }
+
+  /** When the last change of the cluster came in, in ms since 1970; undefined before the first. */
+  get changedAtMs(): number | undefined {
+    return this.#changedAtMs;
   }
 
   async stop(): Promise<void> {

@@ -9,6 +9,20 @@ const LARGE: readonly Key[] = [AUDIT_PREFIX, HISTORY_TIME_PREFIX];
 /** Sorts behind every key that begins with the same name. */
 const LAST_PART = Number.MAX_SAFE_INTEGER;
 
+/** When the last backup was complete, in ms since 1970. */
+const LAST_BACKUP_KEY: Key = ["agent", "backup"];
+
+/** Records that a backup is complete. @throws {NetError} `unavailable` when the store takes no writes */
+export async function recordBackup(store: Store, atMs: number): Promise<void> {
+  await store.commit({ puts: [{ key: LAST_BACKUP_KEY, value: atMs }] });
+}
+
+/** When the last backup was complete, in ms since 1970; 0 for none. @throws {NetError} `unavailable` */
+export async function lastBackupMs(store: Store): Promise<number> {
+  const value = (await store.get(LAST_BACKUP_KEY))?.value;
+  return typeof value === "number" ? value : 0;
+}
+
 /** Options of {@linkcode readState}. */
 export interface BackupHolds {
   /** Runs a function while nothing about the cluster changes. */

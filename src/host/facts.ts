@@ -176,6 +176,24 @@ export function hostWarnings(node: NodeOnHost): string[] {
   ];
 }
 
+/** A difference of clocks, in ms, that an operator should know of. */
+const CLOCK_OFFSET_MS = 5_000;
+
+/**
+ * What an operator should know of this host's clock.
+ *
+ * @param offsetMs this clock less the registry's; undefined: not known
+ */
+export function clockWarnings(offsetMs: number | undefined): string[] {
+  if (offsetMs === undefined || Math.abs(offsetMs) < CLOCK_OFFSET_MS) return [];
+  const seconds = Math.round(Math.abs(offsetMs) / 1000);
+  return [
+    `this host's clock is ${seconds} s ${
+      offsetMs > 0 ? "ahead of" : "behind"
+    } the registry's: synchronise both, for certificates and logs go by them`,
+  ];
+}
+
 function familyName(family: Family): string {
   return `IPv${family}`;
 }

@@ -9,6 +9,7 @@ import { AGENT_READS, keepFolders } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
+import { clockWarnings } from "../host/facts.ts";
 import { isThisHost } from "../net/host.ts";
 import { formatGreeting } from "../cli/commands/agent.ts";
 import type { LogOptions } from "../cli/framework/io.ts";
@@ -70,6 +71,7 @@ export async function runAgent(
     warnings: () => [
       ...warnings,
       ...credentials?.warnings(Date.now()) ?? [],
+      ...clockWarnings(metrics.agent.clockOffsetMs),
     ],
   });
   security.start(agent);
@@ -120,7 +122,9 @@ async function startAgent(
     ...registryStore && { registryStore },
     peers: config.join.map((url) =>
       measurePeer(
-        new RpcRegistryPeer(url, security.connect(url)),
+        new RpcRegistryPeer(url, security.connect(url), {
+          onClockOffset: (offsetMs) => metrics.agent.clockOffset(offsetMs),
+        }),
         metrics.agent,
       )
     ),

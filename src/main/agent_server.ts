@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { readState } from "../backup/take.ts";
+import { lastBackupMs, readState, recordBackup } from "../backup/take.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { checkLive, checkReady } from "../agent/status.ts";
 import { findGroup } from "../system/groups.ts";
@@ -9,7 +9,9 @@ import {
   connectionsPerListener,
   readProcessStats,
 } from "../system/process_stats.ts";
+import type { CertificateReading } from "../metrics/agent_gauges.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import { readValidity, type Validity } from "../security/pki/validity.ts";
 import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";
 import { createRoutes } from "../api/services/router.ts";
@@ -57,10 +59,12 @@ export async function createAgentServer(
       }),
       recentLog: () => logRing.lines,
       listAudit: (query) => audit.list(query),
-      readState: () =>
-        readState(store, {
+      async *readState() {
+        yield* readState(store, {
           holdCluster: (run) => agent.host?.hold(run) ?? run(),
-        }),
+        });
+        await recordBackup(store, Date.now());
+      },
       now: Date.now,
     },
   });
@@ -70,7 +74,7 @@ export async function createAgentServer(
     tls: credentials,
     metrics: metrics.calls,
     tracing: await findTracing(),
-    monitor: createMonitor(options),
+    monitor: createMonitor(config, options),
     socketGroupId: socketGroup === undefined
       ? undefined
       : await findGroup(socketGroup),
@@ -87,9 +91,11 @@ export async function createAgentServer(
 }
 
 function createMonitor(
-  { agent, state, host, metrics }: AgentServerOptions,
+  config: AgentConfig,
+  { agent, state, security, host, metrics }: AgentServerOptions,
 ): Monitor {
   const { store } = state;
+  const { credentials } = security;
   return new Monitor({
     metrics: () =>
       metrics.format({
@@ -97,6 +103,14 @@ function createMonitor(
           status: await agent.status(),
           followedRevision: agent.member.view.revision,
           routes: host.controller.routes,
+          nowMs: Date.now(),
+          clusterChangedAtMs: agent.changedAtMs,
+          lastBackupAtMs: await lastBackupMs(store),
+          registryStore: agent.isHost
+            ? typeof config.store === "object" ? "etcd" : "kv"
+            : undefined,
+          certificates: await readCertificates(config, security),
+          isRenewalFailing: credentials && credentials.renewalProblem !== "",
         }),
         process: readProcessStats,
       }),
@@ -111,4 +125,36 @@ async function findTracing(): Promise<Tracing | undefined> {
   if (!Object.hasOwn(globalThis, OTEL_API)) return undefined;
   const { createTracing } = await import("../api/server/otel_tracing.ts");
   return createTracing();
+}
+
+/** When the certificates that this agent depends on are valid. A file that cannot be read is left out. */
+async function readCertificates(
+  { store }: AgentConfig,
+  { credentials }: Security,
+): Promise<CertificateReading[]> {
+  const { cert = "", ca = "" } = credentials?.material ?? {};
+  const { own, authority } = readValidity({ cert, ca });
+  const { certPath, caPath } = typeof store === "object" && store.tls || {};
+  const all: Record<CertificateReading["name"], Validity | undefined> = {
+    node: own,
+    authority,
+    store: await readCertificateFile(certPath),
+    store_authority: await readCertificateFile(caPath),
+  };
+  return Object.entries(all).flatMap(([name, validity]) =>
+    validity ? [{ name: name as CertificateReading["name"], ...validity }] : []
+  );
+}
+
+async function readCertificateFile(
+  path: string | undefined,
+): Promise<Validity | undefined> {
+  if (path === undefined) return undefined;
+  try {
+    return readValidity({ cert: await Deno.readTextFile(path) }).own;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    throw error;
+  }
 }

@@ -22,7 +22,11 @@ const CERTIFICATE_INTERVAL_MS = 3_000;
 export interface Security {
   /** Its certificate and the CAs that it trusts; undefined where it reaches no other host, or speaks plain text. */
   readonly credentials:
-    | TlsCredentials & { readonly endsAtMs: number | undefined }
+    | TlsCredentials & {
+      readonly endsAtMs: number | undefined;
+      /** Why the certificate was not renewed; empty while nothing is wrong. */
+      readonly renewalProblem: string;
+    }
     | undefined;
   /** Makes the transport to another agent. */
   readonly connect: (url: string) => ReturnType<typeof createRpcTransport>;

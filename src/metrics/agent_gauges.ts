@@ -11,6 +11,28 @@ export interface AgentReading {
   /** Revision of the registry that this agent follows. */
   readonly followedRevision: number;
   readonly routes: RouteReport;
+  /** This host's clock, in ms since 1970. */
+  readonly nowMs: number;
+  /** When this agent last received a change of the cluster, in ms since 1970; undefined before the first. */
+  readonly clusterChangedAtMs: number | undefined;
+  /** When the last backup of this agent's state was complete, in ms since 1970; 0 for none. */
+  readonly lastBackupAtMs: number;
+  /** The store of the registry that this agent hosts; undefined where it hosts none. */
+  readonly registryStore: "kv" | "etcd" | undefined;
+  readonly certificates: readonly CertificateReading[];
+  /** Whether the last attempt to get or renew a certificate failed; undefined where there is none to get. */
+  readonly isRenewalFailing: boolean | undefined;
+}
+
+/** When a certificate that this agent depends on is valid, in ms since 1970. */
+export interface CertificateReading {
+  /**
+   * `node`: shown to other hosts; `authority`: signed that; `store`: shown to
+   * etcd; `store_authority`: etcd's certificate is checked with it.
+   */
+  readonly name: "node" | "authority" | "store" | "store_authority";
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
 }
 
 const LINKS: readonly RegistryLink["state"][] = [
@@ -136,6 +158,12 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
       link.state === "hosted" ? [[revision]] : [],
   },
   {
+    name: "registry_store_info",
+    help: "Where the registry is stored that this agent hosts; always 1.",
+    labels: ["store"],
+    read: ({ registryStore: store }) => store ? [[1, { store }]] : [],
+  },
+  {
     name: "cluster_nodes",
     help: "Nodes of the cluster that have a subnet.",
     read: ({ status }) => [[status.nodes]],
@@ -148,6 +176,46 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
       Object.entries(status.peers).map((
         [state, count],
       ) => [count, { state: labelValue(state) }]),
+  },
+  {
+    name: "cluster_last_change_timestamp_seconds",
+    help: "When this agent last received a change of the cluster, since 1970.",
+    read: ({ clusterChangedAtMs: at }) => at === undefined ? [] : [[at / 1000]],
+  },
+  {
+    name: "last_backup_timestamp_seconds",
+    help:
+      "When the last backup of this agent was complete, since 1970; 0: none.",
+    read: ({ lastBackupAtMs }) => [[lastBackupAtMs / 1000]],
+  },
+  {
+    name: "clock_timestamp_seconds",
+    help: "This host's clock, since 1970.",
+    read: ({ nowMs }) => [[nowMs / 1000]],
+  },
+  {
+    name: "certificate_not_before_timestamp_seconds",
+    help: "From when a certificate is valid, since 1970.",
+    labels: ["certificate"],
+    read: ({ certificates }) =>
+      certificates.map(({ name, notBeforeMs }) => [notBeforeMs / 1000, {
+        certificate: name,
+      }]),
+  },
+  {
+    name: "certificate_not_after_timestamp_seconds",
+    help: "Until when a certificate is valid, since 1970.",
+    labels: ["certificate"],
+    read: ({ certificates }) =>
+      certificates.map(({ name, notAfterMs }) => [notAfterMs / 1000, {
+        certificate: name,
+      }]),
+  },
+  {
+    name: "certificate_renewal_failing",
+    help: "1 while the last attempt to get or renew a certificate has failed.",
+    read: ({ isRenewalFailing: failing }) =>
+      failing === undefined ? [] : [[Number(failing)]],
   },
   {
     name: "release_queue_length",

@@ -38,6 +38,8 @@ export class AgentCounters implements AgentMetrics {
   readonly #commitSeconds: Histogram;
   readonly #answered: Gauge;
   readonly #watchRestarts: Counter;
+  readonly #clockOffset: Gauge;
+  #clockOffsetMs: number | undefined;
 
   constructor(register: Registry) {
     const registers = [register];
@@ -95,6 +97,14 @@ export class AgentCounters implements AgentMetrics {
       help: "How often the registry had to be followed anew.",
       registers,
     });
+    this.#clockOffset = new Gauge({
+      name: "stellar_net_clock_offset_seconds",
+      help:
+        "How far this host's clock is ahead of the registry's, at the last heartbeat.",
+      registers,
+    });
+    // Without a heartbeat there is no offset, rather than 0.
+    this.#clockOffset.remove({});
   }
 
   /** Hands the counts to the register. */
@@ -131,6 +141,17 @@ export class AgentCounters implements AgentMetrics {
 
   watchRestarted(): void {
     this.#watchRestarts.inc();
+  }
+
+  /** How far this host's clock is ahead of the registry's, in ms; undefined before the first heartbeat. */
+  get clockOffsetMs(): number | undefined {
+    return this.#clockOffsetMs;
+  }
+
+  /** A heartbeat was answered. @param offsetMs this host's clock less the registry's */
+  clockOffset(offsetMs: number): void {
+    this.#clockOffsetMs = offsetMs;
+    this.#clockOffset.set(offsetMs / 1000);
   }
 }
 

@@ -92,6 +92,11 @@ export class NodeIdentity implements CertificateOwner {
     return this.#state.certificate?.identity.notAfterMs;
   }
 
+  /** Why the last attempt to get a certificate failed; empty when it did not. */
+  get renewalProblem(): string {
+    return this.#renewer.problem;
+  }
+
   /** Begins to get a certificate, and to renew it. */
   start(): void {
     this.#renewer.start();

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { hostWarnings, type NodeOnHost } from "../../src/host/facts.ts";
+import {
+  clockWarnings,
+  hostWarnings,
+  type NodeOnHost,
+} from "../../src/host/facts.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 
@@ -47,3 +51,11 @@ for (const [name, node, warnings] of ROWS) {
     assert.deepEqual(hostWarnings({ ...NODE, ...node }), warnings);
   });
 }
+
+Deno.test("clockWarnings() names a clock that is off by seconds, and its direction", () => {
+  assert.deepEqual(clockWarnings(undefined), []);
+  assert.deepEqual(clockWarnings(4_900), []);
+  assert.deepEqual(clockWarnings(-4_900), []);
+  assert.match(clockWarnings(61_200).join(), /is 61 s ahead of the registry's/);
+  assert.match(clockWarnings(-5_000).join(), /is 5 s behind the registry's/);
+});

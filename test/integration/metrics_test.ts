@@ -7,6 +7,7 @@ import { createNamespace } from "../support/namespace.ts";
 import { missingIn } from "../support/promql.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
+import { TestAuthority } from "../support/test_authority.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** The part of a dashboard that is looked at. */
@@ -155,23 +156,49 @@ Deno.test("an agent that has joined tells when the registry answered, and goes o
   });
 });
 
-Deno.test("the dashboard and the alerts ask for metrics that an agent has", async (t) => {
-  await using host = await createNamespace("net", "ip link set lo up");
-  await using agent = await spawnAgent({
-    within: host.within,
-    args: ["--routes", "apply"],
-  });
-  const { socketPath } = agent;
-  await allocate(socketPath, "c1");
-  const text = await waitFor("the first look at routes", async () => {
+/** Waits for a metric of an agent, and returns all that it has. */
+async function readWith(
+  { socketPath }: { readonly socketPath: string },
+  metric: string,
+): Promise<string> {
+  return await waitFor(metric, async () => {
     const [, text] = await curl(
       ...["--unix-socket", socketPath, "http://localhost/metrics"],
     );
-    const looked = "stellar_net_routes_last_look_timestamp_seconds";
-    assert.ok("" in valuesOf(text, looked));
+    assert.ok("" in valuesOf(text, metric));
     return text;
   });
-  const series = parseExposition(text);
+}
+
+Deno.test("the dashboard and the alerts ask for metrics that an agent has", async (t) => {
+  await using host = await createNamespace("net", "ip link set lo up");
+  const { within } = host;
+  const dir = await Deno.makeTempDir({ prefix: "stellar-net-" });
+  const paths = await (await TestAuthority.create(dir)).issue("node1");
+  await using agent = await spawnAgent({
+    within,
+    args: ["--routes", "apply"].concat(
+      ["--tls-cert", paths.certPath, "--tls-key", paths.keyPath],
+      ["--tls-ca", paths.caPath],
+    ),
+  });
+  const { socketPath } = agent;
+  await allocate(socketPath, "c1");
+  const text = await readWith(
+    agent,
+    "stellar_net_routes_last_look_timestamp_seconds",
+  );
+  await using joined = await spawnAgent({
+    ...{ within, node: "node2" },
+    args: ["--join", agent.url],
+  });
+  const series = [
+    ...parseExposition(text),
+    ...parseExposition(
+      await readWith(joined, "stellar_net_clock_offset_seconds"),
+    ),
+  ];
+  await Deno.remove(dir, { recursive: true });
   await t.step("promtool takes them", async () => {
     const { code, stderr } = await run("promtool", ["check", "metrics"], {
       stdin: text,
@@ -201,6 +228,7 @@ Deno.test("the dashboard and the alerts ask for metrics that an agent has", asyn
     "Leaks",
     "Routes",
     "Registry",
+    "Certificates, clocks and backups",
     "RPC",
     "Store",
     "Process",

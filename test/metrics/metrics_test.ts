@@ -26,6 +26,21 @@ const ROUTES = createReport({
   error: "no",
 });
 
+/** What is read beside the agent's status. */
+const READING: Omit<AgentReading, "status"> = {
+  followedRevision: 1,
+  routes: ROUTES,
+  nowMs: 9_500,
+  clusterChangedAtMs: 8_000,
+  lastBackupAtMs: 0,
+  registryStore: "kv",
+  certificates: [
+    { name: "node", notBeforeMs: 1_000, notAfterMs: 2_000 },
+    { name: "authority", notBeforeMs: 3_000, notAfterMs: 4_000 },
+  ],
+  isRenewalFailing: true,
+};
+
 /** What an agent without a store would say. */
 function readNothing(): Promise<AgentReading> {
   return Promise.reject(new NetError("unavailable", "closed"));
@@ -119,8 +134,7 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
   const metrics = new Metrics({ version: "1" });
   const text = await format(metrics, async () => ({
     status: await agent.status(),
-    followedRevision: 1,
-    routes: ROUTES,
+    ...READING,
   }));
   const { cluster, revision } = await agent.status();
   const subnet = "172.16.0.0/12 172.16.0.0/22";
@@ -157,7 +171,20 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
     ["stellar_net_fenced", { "": 0 }],
     ["stellar_net_registry_revision", { "": 1 }],
     ["stellar_net_registry_head_revision", { "": revision }],
+    ["stellar_net_registry_store_info", { kv: 1 }],
     ["stellar_net_cluster_nodes", { "": 1 }],
+    ["stellar_net_cluster_last_change_timestamp_seconds", { "": 8 }],
+    ["stellar_net_clock_timestamp_seconds", { "": 9.5 }],
+    ["stellar_net_last_backup_timestamp_seconds", { "": 0 }],
+    ["stellar_net_certificate_not_before_timestamp_seconds", {
+      node: 1,
+      authority: 3,
+    }],
+    ["stellar_net_certificate_not_after_timestamp_seconds", {
+      node: 2,
+      authority: 4,
+    }],
+    ["stellar_net_certificate_renewal_failing", { "": 1 }],
     ["stellar_net_peers", { ready: 0, unreachable: 0, no_agent: 0 }],
     ["stellar_net_release_queue_length", { "": 0 }],
     ["stellar_net_leak_candidates", { "": 0 }],
@@ -175,11 +202,35 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
   await t.step("again, without adding up", async () => {
     const again = await format(metrics, async () => ({
       status: await agent.status(),
-      followedRevision: 1,
-      routes: ROUTES,
+      ...READING,
     }));
     assert.equal(again, text);
   });
+});
+
+Deno.test("Metrics leaves out what an agent does not have", async () => {
+  await using started = await startAgent();
+  const metrics = new Metrics({ version: "1" });
+  const text = await format(metrics, async () => ({
+    ...READING,
+    status: await started.agent.status(),
+    clusterChangedAtMs: undefined,
+    registryStore: undefined,
+    certificates: [],
+    isRenewalFailing: undefined,
+  }));
+  const none = ["cluster_last_change_timestamp_seconds", "registry_store_info"]
+    .concat("certificate_not_after_timestamp_seconds")
+    .concat("certificate_renewal_failing", "clock_offset_seconds");
+  for (const name of none) {
+    assert.deepEqual(valuesOf(text, `stellar_net_${name}`), {}, name);
+  }
+  metrics.agent.clockOffset(-1_500);
+  const offset = valuesOf(
+    await format(metrics),
+    "stellar_net_clock_offset_seconds",
+  );
+  assert.deepEqual(offset, { "": -1.5 });
 });
 
 Deno.test("Metrics leaves out what cannot be read", async () => {

@@ -36,13 +36,29 @@ const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
 /** Deadline of each call of a handover, in ms. */
 const HANDOVER_TIMEOUT_MS = 10_000;
 
+/** Options of a peer. */
+export interface RpcRegistryPeerOptions {
+  /**
+   * Called after each heartbeat with how far this host's clock is ahead of the
+   * registry's, in ms: negative when it is behind. It is wrong by at most half
+   * of the round trip.
+   */
+  readonly onClockOffset?: (offsetMs: number) => void;
+}
+
 /** The registry behind an agent's API. */
 export class RpcRegistryPeer implements RegistryPeer {
   readonly url: string;
   readonly #client: Client<typeof RegistryService>;
+  readonly #options: RpcRegistryPeerOptions;
 
-  constructor(url: string, transport: Transport) {
+  constructor(
+    url: string,
+    transport: Transport,
+    options: RpcRegistryPeerOptions = {},
+  ) {
     this.url = url;
+    this.#options = options;
     this.#client = createClient(RegistryService, transport);
   }
 
@@ -88,10 +104,15 @@ export class RpcRegistryPeer implements RegistryPeer {
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {
     const { node, instanceId } = agent;
-    const { intervalMs } = await this.#client.heartbeat(
+    const before = Date.now();
+    const { intervalMs, time } = await this.#client.heartbeat(
       { node, instanceId },
       { signal },
     );
+    if (time) {
+      const middle = (before + Date.now()) / 2;
+      this.#options.onClockOffset?.(middle - timestampMs(time));
+    }
     return intervalMs;
   }
 

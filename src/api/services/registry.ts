@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import {
@@ -140,7 +141,10 @@ export function createRegistry(
         parseField("node", request.node, parseNodeName),
         parseField("instance_id", request.instanceId, parseId),
       );
-      return { intervalMs: HEARTBEAT_INTERVAL_MS };
+      return {
+        intervalMs: HEARTBEAT_INTERVAL_MS,
+        time: timestampFromMs(Date.now()),
+      };
     },
 
     async *watch(_request, context) {

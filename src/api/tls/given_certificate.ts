@@ -108,6 +108,11 @@ export class GivenCertificate implements TlsCredentials {
     return Date.parse(this.#own[0]!.validTo);
   }
 
+  /** Why the files were not taken up when they changed; empty when they were. */
+  get renewalProblem(): string {
+    return this.#problem;
+  }
+
   /** Warnings for the operator. */
   warnings(nowMs: number): string[] {
     const { certPath } = this.paths;
