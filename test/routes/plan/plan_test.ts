@@ -3,8 +3,10 @@ import {
   describeOperation,
   formatCommands,
 } from "../../../src/routes/plan/ip_batch.ts";
-import type { DesiredRoute } from "../../../src/routes/plan/desired_route.ts";
-import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
+import {
+  type DesiredRoute,
+  planRoutes,
+} from "../../../src/routes/plan/route_plan.ts";
 import { countRoutes, explainRoute } from "../../../src/routes/plan/status.ts";
 import { createFakeHost, desire, PROTOCOL, readKernel } from "./kernels.ts";
 
