@@ -49,7 +49,7 @@ export function formatStatus(
   return `Node ${node}: ${owned}; registry ${link.state}`;
 }
 
-const PRUNE_INTERVAL_MS = 3_600_000;
+const MAX_PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
 const QUEUE_INTERVAL_MS = 5_000;
 const LIVENESS_INTERVAL_MS = 1_000;
@@ -117,11 +117,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       run: async () => await agent.host?.checkLiveness(config.reclaimAfterMs),
     }),
     startPeriodicTask("remove old history", {
-      // A short history never grows to more than twice its length.
-      intervalMs: Math.min(
-        Math.max(config.keepHistoryMs, MIN_PRUNE_INTERVAL_MS),
-        PRUNE_INTERVAL_MS,
-      ),
+      intervalMs: pruneIntervalMs(config.keepHistoryMs),
       run: () => agent.pruneHistory(),
     }),
   ];
@@ -157,6 +153,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await Promise.all(tasks.map((task) => task.stop()));
     await server.close({ graceMs: GRACE_MS });
   }
+}
+
+/** Interval between two prunings, so that a short history never grows to more than twice its length. */
+export function pruneIntervalMs(keepHistoryMs: number): number {
+  return Math.min(
+    Math.max(keepHistoryMs, MIN_PRUNE_INTERVAL_MS),
+    MAX_PRUNE_INTERVAL_MS,
+  );
 }
 
 /**

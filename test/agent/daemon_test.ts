@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import { formatStatus, startServiceReport } from "../../src/agent/daemon.ts";
+import {
+  formatStatus,
+  pruneIntervalMs,
+  startServiceReport,
+} from "../../src/agent/daemon.ts";
 import type { ServiceNews } from "../../src/system/service_manager.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 
@@ -27,6 +31,16 @@ function createManager(signs: number) {
   };
   return { manager, heard, enough: enough.promise };
 }
+
+Deno.test("pruneIntervalMs() follows the history's length from a second to an hour", () => {
+  const hourMs = 3_600_000;
+  assert.deepEqual(
+    [0, 999, 5_000, hourMs, 90 * 24 * hourMs].map(pruneIntervalMs),
+    [
+      ...[1_000, 1_000, 5_000, hourMs, hourMs],
+    ],
+  );
+});
 
 Deno.test("formatStatus() says what this node has", () => {
   assert.equal(

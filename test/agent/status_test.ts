@@ -8,6 +8,7 @@ import type { Member, RegistryLink } from "../../src/member/member.ts";
 import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
+import { HeldTimers } from "../support/held_timers.ts";
 import { startAgent } from "./agents.ts";
 
 const SUBNET = parsePrefix("172.16.0.0/22");
@@ -134,4 +135,20 @@ Deno.test("checkLive() tells whether the store takes reads", async () => {
     get: () => Promise.reject(new TypeError("a defect")),
   } as unknown as Store;
   await assert.rejects(checkLive({ store: broken }), /a defect/);
+});
+
+Deno.test("checkLive() waits 3 s for the store", async () => {
+  using timers = new HeldTimers(3_000);
+  const store = {
+    url: "kv:/state.db",
+    get: () => new Promise(() => {}),
+  } as unknown as Store;
+  const checked = checkLive({ store });
+  assert.ok(timers.areHeld);
+  timers.fire();
+  assert.deepEqual(await checked, [{
+    name: "store",
+    holds: false,
+    reason: "it does not answer within 3000 ms",
+  }]);
 });

@@ -134,3 +134,47 @@ Deno.test("migrateRegistry() loses nothing when two run at once, however they me
     });
   }
 });
+
+Deno.test("migrateRegistry() tries 8 times to mark a registry that others keep changing, and as often to free it", async () => {
+  await using stores = await Stores.create();
+  const { kv } = stores;
+  let attempts = 0;
+  kv.beforeCommit = async () => {
+    attempts++;
+    kv.beforeCommit = () => Promise.resolve();
+    const revision = await kv.get(["cluster", "revision"]);
+    await kv.commit({
+      puts: [{ key: ["cluster", "revision"], value: revision!.value }],
+    });
+    kv.beforeCommit = disturb;
+  };
+  const disturb = kv.beforeCommit;
+  await assert.rejects(stores.toEtcd(), /others keep changing what is in kv:/);
+  // The first attempt marks the schema, which nobody disturbs.
+  assert.ok(attempts >= 16 && attempts <= 18, String(attempts));
+});
+
+Deno.test("migrateRegistry() copies what keeps differing 3 times", async () => {
+  await using calm = await Stores.create();
+  await calm.toEtcd();
+  await using stores = await Stores.create();
+  const { etcd } = stores;
+  const disturb = async () => {
+    etcd.onCommit = () => {};
+    const key = ["cluster", "route", "10.99.0.0/16"];
+    const value = { target: "198.18.0.1", addedAtMs: 1 };
+    if (await etcd.get(["cluster", "config"])) {
+      await etcd.commit({ puts: [{ key, value }] });
+    }
+    etcd.onCommit = disturb;
+  };
+  etcd.onCommit = disturb;
+  await assert.rejects(
+    stores.toEtcd(),
+    /"route",.* keeps differing between the stores/,
+  );
+  // The first copy and a disturbance after each commit; then one commit and one
+  // disturbance in each of two more copies.
+  const most = 2 * calm.etcd.commits + 8;
+  assert.ok(etcd.commits <= most, `${etcd.commits}, not ${most}`);
+});

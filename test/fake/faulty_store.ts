@@ -27,8 +27,10 @@ export class FaultyStore implements Store {
   isDown = false;
   /** With which code it fails then. */
   downCode: ErrorCode = "unavailable";
+  /** Called before each commit. */
+  beforeCommit: () => Promise<void> = () => Promise.resolve();
   /** Called after each commit, before it is answered. */
-  onCommit: () => void = () => {};
+  onCommit: () => void | Promise<void> = () => {};
 
   constructor(store: Store) {
     this.#store = store;
@@ -61,8 +63,9 @@ export class FaultyStore implements Store {
     if (fault === "refuse before") {
       throw new NetError("unavailable", "disk full");
     }
+    await this.beforeCommit();
     const result = await this.#store.commit(commit);
-    this.onCommit();
+    await this.onCommit();
     if (fault === "lose answer") {
       throw new NetError("unavailable", "answer lost");
     }

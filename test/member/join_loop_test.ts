@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import { type ClusterEvent, ClusterView } from "../../src/registry/view.ts";
 import { JoinLoop, type JoinLoopListener } from "../../src/member/join_loop.ts";
-import type { RegistryPeer } from "../../src/registry/peer.ts";
+import { announceLeave, type RegistryPeer } from "../../src/registry/peer.ts";
 import { sleep } from "../../src/base/periodic_task.ts";
 import { type ErrorCode, NetError } from "../../src/base/error.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
@@ -230,3 +230,77 @@ Deno.test("JoinLoop.stop() ends it whatever it is waiting for", async () => {
     assert.deepEqual(peers[1]!.calls, []);
   });
 });
+
+Deno.test("JoinLoop gives a registry that does not answer 5 s", async () => {
+  using timeouts = new EndedTimeouts(5_000);
+  const hanging: RegistryPeer = {
+    ...failing("http://x", "unavailable"),
+    join: (_, signal) =>
+      new Promise((_resolve, reject) =>
+        signal.addEventListener(
+          "abort",
+          () => reject(new NetError("deadline_exceeded", "late")),
+        )
+      ),
+  };
+  const listener = new Listener();
+  const loop = new JoinLoop({
+    peers: [hanging],
+    listener,
+    random: () => 1,
+  });
+  timeouts.end();
+  await waitFor("a loss", () => listener.heard.length > 0, {
+    timeoutMs: 3_000,
+  });
+  assert.equal(listener.heard[0], "lost http://x unavailable");
+  await loop.stop();
+});
+
+for (
+  const [count, timeoutMs] of [[1, 6_000], [3, 2_000], [100, 1_000]] as const
+) {
+  Deno.test(`announceLeave() gives each of ${count} registries ${timeoutMs} ms`, async () => {
+    using timeouts = new EndedTimeouts(timeoutMs);
+    const asked: string[] = [];
+    const peers = Array.from({ length: count }, (_, i): RegistryPeer => ({
+      ...failing(`http://${i}`, "unavailable"),
+      leave: (_, signal) =>
+        new Promise((_resolve, reject) => {
+          asked.push(`http://${i}`);
+          signal.addEventListener(
+            "abort",
+            () => reject(new NetError("unavailable", "late")),
+          );
+          timeouts.end();
+        }),
+    }));
+    await assert.rejects(announceLeave(peers, NODE, ""), {
+      code: "unavailable",
+    });
+    assert.equal(asked.length, count);
+  });
+}
+
+/** Time limits of one length that end when the test says so. */
+class EndedTimeouts implements Disposable {
+  readonly #real = AbortSignal.timeout;
+  #open: AbortController[] = [];
+
+  constructor(heldMs: number) {
+    AbortSignal.timeout = (ms) => {
+      if (ms !== heldMs) return this.#real.call(AbortSignal, ms);
+      const end = new AbortController();
+      this.#open.push(end);
+      return end.signal;
+    };
+  }
+
+  end(): void {
+    for (const end of this.#open.splice(0)) end.abort();
+  }
+
+  [Symbol.dispose](): void {
+    AbortSignal.timeout = this.#real;
+  }
+}

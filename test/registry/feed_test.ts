@@ -7,6 +7,7 @@ import {
   SNAPSHOT_TIMEOUT_MS,
 } from "../../src/registry/feed.ts";
 import type { ClusterEvent } from "../../src/registry/view.ts";
+import { HeldTimers } from "../support/held_timers.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** Numbers, not imports: a test must not follow a bound that grows. */
@@ -141,7 +142,7 @@ Deno.test("ClusterFeed ends every watch when the changes cannot be read", async 
 
 Deno.test("ClusterFeed drops a watcher that is more events behind than it keeps, and no other", async () => {
   await using world = new World();
-  using timers = new Timers(COALESCE_MS);
+  using timers = new HeldTimers(COALESCE_MS);
   const slow = world.watch();
   await slow.next();
   const reader = world.watch();
@@ -157,7 +158,7 @@ Deno.test("ClusterFeed drops a watcher that is more events behind than it keeps,
 
 Deno.test("ClusterFeed keeps as many events for a watcher as it says", async () => {
   await using world = new World();
-  using timers = new Timers(COALESCE_MS);
+  using timers = new HeldTimers(COALESCE_MS);
   const slow = world.watch();
   await slow.next();
   const reader = world.watch();
@@ -193,7 +194,7 @@ Deno.test("ClusterFeed.watch() lets no more than 32 watchers have a snapshot at 
 
 Deno.test("ClusterFeed.watch() waits for a watcher that does not read its snapshot for a bounded time", async () => {
   await using world = new World();
-  using timers = new Timers(SNAPSHOT_TIMEOUT_MS);
+  using timers = new HeldTimers(SNAPSHOT_TIMEOUT_MS);
   await Promise.all(
     Array.from({ length: MAX_SNAPSHOTS }, () => world.watch().next()),
   );
@@ -204,26 +205,3 @@ Deno.test("ClusterFeed.watch() waits for a watcher that does not read its snapsh
   timers.fire();
   await last;
 });
-
-/** Holds back the timers of one length. */
-class Timers implements Disposable {
-  readonly #real = globalThis.setTimeout;
-  readonly #held: (() => void)[] = [];
-
-  constructor(heldMs: number) {
-    globalThis.setTimeout = ((run: () => void, ms: number) => {
-      if (ms !== heldMs) return this.#real(run, ms);
-      this.#held.push(run);
-      return 0;
-    }) as typeof setTimeout;
-  }
-
-  /** Lets those run that are held back now. */
-  fire(): void {
-    for (const run of this.#held.splice(0)) run();
-  }
-
-  [Symbol.dispose](): void {
-    globalThis.setTimeout = this.#real;
-  }
-}

@@ -217,6 +217,23 @@ Deno.test("RegistryHost.checkLiveness() forgets what has ended", async () => {
   assert.deepEqual(await host.identity.listTokens(), []);
 });
 
+Deno.test("RegistryHost.checkLiveness() sweeps expired records once a minute", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  let sweeps = 0;
+  const { identity } = host;
+  const sweep = identity.tidy.bind(identity);
+  identity.tidy = () => {
+    sweeps++;
+    return sweep();
+  };
+  for (const passedMs of [0, 59_999, 1]) {
+    t.clock.nowMs += passedMs;
+    await host.checkLiveness(undefined);
+  }
+  assert.equal(sweeps, 2);
+});
+
 Deno.test("restoreState() keeps the authority and revokes the tokens", async () => {
   await using t = await startAgent();
   const { identity } = t.agent.host!;

@@ -140,3 +140,16 @@ Deno.test("SharedLiveness.forget() has others forget a node, too", () =>
       async () => await told(store, "n") === undefined,
     );
   }));
+
+Deno.test("SharedLiveness writes the records of more nodes than a commit takes", () =>
+  withTwo(async ({ store, x, y }) => {
+    const nodes = Array.from({ length: 1_200 }, (_, i) => `n${i}`);
+    for (const node of nodes) x.recordHeartbeat(node);
+    await waitFor(
+      "the last record",
+      async () => await told(store, "n1199") !== undefined,
+    );
+    assert.ok(nodes.every((node) => y.isAlive(node)));
+    // etcd takes 128 operations in a commit.
+    assert.ok(store.commits > nodes.length / 128, String(store.commits));
+  }));
