@@ -5,12 +5,12 @@ import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { CertificateSource } from "../security/certificate_source.ts";
-import type { Enroller } from "../security/certificate_source.ts";
+import type { IssuingAgent } from "../security/certificate_source.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../api/client/client.ts";
 import type { TlsCredentials } from "../api/tls/credentials.ts";
-import { createEnroller } from "../api/client/enrolment.ts";
+import { createIssuingAgent } from "../api/client/enrolment.ts";
 import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { NodeIdentity } from "../security/node_identity.ts";
 import { readTokenFile } from "./token_file.ts";
@@ -94,7 +94,7 @@ async function openNodeIdentity(
   tokenPath: string | undefined,
 ): Promise<Security> {
   let agent: Agent | undefined;
-  const enrollers: Enroller[] = [];
+  const issuers: IssuingAgent[] = [];
   const source: CertificateSource = config.join.length === 0
     ? {
       kind: "own",
@@ -104,7 +104,7 @@ async function openNodeIdentity(
     }
     : {
       kind: "others",
-      enrollers,
+      issuers,
       readToken: async () =>
         tokenPath === undefined ? undefined : await readTokenFile(tokenPath),
     };
@@ -120,9 +120,9 @@ async function openNodeIdentity(
     wait: sleep,
   });
   const parts = common(config, identity);
-  enrollers.push(
+  issuers.push(
     ...config.join.filter((url) => url.startsWith("https:"))
-      .map((url) => createEnroller(url, parts.connect(url))),
+      .map((url) => createIssuingAgent(url, parts.connect(url))),
   );
   const onHangUp = () => identity.renewNow();
   return {

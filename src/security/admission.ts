@@ -36,9 +36,9 @@ interface Applicant {
 }
 
 /**
- * Returns if the role of a token suits the newcomer.
+ * Returns if the role of a token suits the joining host.
  *
- * @param roles the roles that the newcomer accepts; empty: all
+ * @param roles the roles that the joining host accepts; empty: all
  * @throws {NetError} `permission_denied` if not
  */
 export function refuseRole(
@@ -55,7 +55,7 @@ export function refuseRole(
 }
 
 /**
- * Returns if a newcomer with a token for any name may have a name: no node
+ * Returns if a joining host with a token for any name may have a name: no node
  * has it in whatever case, and no other key has a valid certificate for it.
  *
  * @throws {NetError} `permission_denied` if not

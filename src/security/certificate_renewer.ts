@@ -224,7 +224,7 @@ export class CertificateRenewer {
       const credentials = await source.sign({ ...order, name: node });
       return { credentials, tokenId };
     }
-    const { enrollers } = source;
+    const { issuers } = source;
     const signal = AbortSignal.any([
       this.#stop.signal,
       AbortSignal.timeout(ATTEMPT_TIMEOUT_MS),
@@ -233,8 +233,8 @@ export class CertificateRenewer {
     if (certificate && isDue) {
       try {
         const credentials = await askInTurn(
-          enrollers,
-          (enroller) => enroller.renew(order, signal),
+          issuers,
+          (issuer) => issuer.renew(order, signal),
         );
         return { credentials, tokenId };
       } catch (error) {
@@ -248,9 +248,9 @@ export class CertificateRenewer {
       throw new NetError("failed_precondition", NO_TOKEN);
     }
     const credentials = await askInTurn(
-      enrollers,
-      (enroller) =>
-        enroller.enrol(
+      issuers,
+      (issuer) =>
+        issuer.enrol(
           { ...order, token, name: node, roles: ["node"] },
           signal,
         ),

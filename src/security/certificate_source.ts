@@ -13,15 +13,15 @@ export interface SigningOrder {
 }
 
 /** A request for the first certificate. */
-export interface EnrolOrder extends SigningOrder {
+export interface EnrolmentRequest extends SigningOrder {
   readonly token: JoinToken;
   readonly name: string;
-  /** The roles that the newcomer accepts. A token for another role is refused, and not used. */
+  /** The roles that the joining host accepts. A token for another role is refused, and not used. */
   readonly roles: readonly Role[];
 }
 
 /** A way to the cluster's certificate authority. */
-export interface Enroller {
+export interface IssuingAgent {
   /**
    * Gets the first certificate with a join token. The fingerprint in the token
    * verifies the server before anything is sent to it.
@@ -30,7 +30,7 @@ export interface Enroller {
    * the token's cluster or the token is wrong, `permission_denied` when the
    * token is not valid any more, `unavailable` when nobody answers
    */
-  enrol(order: EnrolOrder, signal: AbortSignal): Promise<Credentials>;
+  enrol(order: EnrolmentRequest, signal: AbortSignal): Promise<Credentials>;
   /** Renews the present certificate. @throws {NetError} as `enrol` does */
   renew(order: SigningOrder, signal: AbortSignal): Promise<Credentials>;
 }
@@ -49,7 +49,7 @@ export type CertificateSource =
   | {
     readonly kind: "others";
     /** Agents that host the registry, tried in turn. */
-    readonly enrollers: readonly Enroller[];
+    readonly issuers: readonly IssuingAgent[];
     /**
      * Reads the join token from its file each time; undefined when there is none.
      *
@@ -64,13 +64,13 @@ export type CertificateSource =
  * @throws {NetError} the first refusal, or else the first failure to reach an agent
  */
 export async function askInTurn(
-  enrollers: readonly Enroller[],
-  ask: (enroller: Enroller) => Promise<Credentials>,
+  issuers: readonly IssuingAgent[],
+  ask: (issuer: IssuingAgent) => Promise<Credentials>,
 ): Promise<Credentials> {
   const failures: NetError[] = [];
-  for (const enroller of enrollers) {
+  for (const issuer of issuers) {
     try {
-      return await ask(enroller);
+      return await ask(issuer);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       failures.push(error);

@@ -186,18 +186,18 @@ export class IdentityRegistry {
   }
 
   /**
-   * Issues a certificate for a newcomer's key. One commit stores it and the
+   * Issues a certificate for a joining key. One commit stores it and the
    * use of the token.
    *
    * @throws {NetError} `unauthenticated` when the token does not exist or the
    * proof is wrong, `permission_denied` when the token is not valid for this
-   * newcomer, or the name or an address belongs to another, `invalid_argument`
-   * naming a field, `unavailable` when the newcomer has to begin again
+   * joining host, or the name or an address belongs to another, `invalid_argument`
+   * naming a field, `unavailable` when the joining host has to begin again
    */
   async finishJoin(
     join: JoinProof & {
       readonly addresses: readonly Address[];
-      /** The roles that the newcomer accepts; empty: all, or node if it has addresses. */
+      /** The roles that the joining host accepts; empty: all, or node if it has addresses. */
       readonly roles: readonly Role[];
     },
   ): Promise<Credentials> {

@@ -11,35 +11,35 @@ import { addressesOf, readCertificate } from "./pki/x509.ts";
 import { parseTokenId } from "./pki/token.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
-/** A certificate, and who it says that this node is. */
+/** The certificate of this host or operator. */
 export interface OwnCertificate {
   /** PEM: the certificate, then its authority's. */
   readonly chain: string;
   readonly identity: PeerIdentity;
-  /** The addresses that it is for. */
+  /** Its addresses. */
   readonly addresses: readonly Address[];
 }
 
-/** What is kept of a node's identity. */
+/** The files of an identity, read. */
 export interface IdentityState {
   /** PKCS#8 in PEM. */
   readonly key: string;
-  /** Undefined before the first. */
+  /** Undefined before the first one. */
   readonly certificate: OwnCertificate | undefined;
   /** Empty before the first certificate. */
   readonly trust: Trust;
-  /** Id of the token that this node has joined with last; empty for none. */
+  /** Id of the last used join token; empty for none. */
   readonly tokenId: string;
 }
 
 export const NO_TRUST: Trust = { authorities: [], revocations: [] };
 
 /**
- * Reads what is kept, and makes the key where there is none.
+ * Reads the files, and makes the key if there is none.
  *
  * @throws {NetError} `failed_precondition` when a file is damaged, or others
- * may use it; `unavailable` when one cannot be read or written
- * @param wayOut of damage. Default: that of a node
+ * can use it; `unavailable` when one cannot be read or written
+ * @param wayOut says what to do about damage. Default: what to do on a node
  */
 export async function openIdentityState(
   files: IdentityFiles,
@@ -65,7 +65,7 @@ export async function openIdentityState(
   };
 }
 
-/** Keeps new credentials: the certificate first, so that a token is known as used when it is there. */
+/** Writes new credentials: the certificate first, so that the token counts as used only when there is one. */
 export async function saveCredentials(
   files: IdentityFiles,
   { credentials, tokenId }: {
@@ -79,7 +79,7 @@ export async function saveCredentials(
   return certificate;
 }
 
-/** Keeps what others are checked with. */
+/** Writes the trust. */
 export async function saveTrust(
   files: IdentityFiles,
   state: Pick<IdentityState, "trust" | "tokenId">,
@@ -87,7 +87,7 @@ export async function saveTrust(
   await files.write("trust.json", formatTrustFile(state));
 }
 
-/** The text of the file with what others are checked with. */
+/** The text of the file with the trust. */
 export function formatTrustFile(
   { trust, tokenId }: Pick<IdentityState, "trust" | "tokenId">,
 ): string {

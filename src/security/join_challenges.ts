@@ -3,7 +3,7 @@ import { NetError } from "../base/error.ts";
 import { base64url } from "./pki/token.ts";
 import type { TokenVerifier } from "./pki/token_proof.ts";
 
-/** What a newcomer needs for its proof. */
+/** What a joining host needs for its proof. */
 export interface JoinChallenge {
   /** base64url. */
   readonly salt: string;
@@ -23,7 +23,7 @@ const SALT_BYTES = 16;
 /**
  * The nonces with which joins begin. A nonce is its time, random bytes, and a
  * MAC over both and the token's id under a key of this process: nothing is
- * kept for a nonce, however many newcomers ask. A nonce whose proof was right
+ * kept for a nonce, however many joining hosts ask. A nonce whose proof was right
  * is kept until it expires, so that it is valid once.
  */
 export class JoinChallenges {
@@ -63,7 +63,7 @@ export class JoinChallenges {
    * Returns if a nonce was made here for the token, and is neither expired nor
    * used.
    *
-   * @throws {NetError} `unavailable` if not: the newcomer begins again
+   * @throws {NetError} `unavailable` if not: the joining host begins again
    */
   check(tokenId: string, nonce: Uint8Array): void {
     const isOwn = nonce.length === TIME_BYTES + RANDOM_BYTES + TAG_BYTES &&

@@ -38,7 +38,7 @@ export interface CreatedToken {
   readonly token: ListedToken;
 }
 
-/** The proof that a newcomer has a token. */
+/** The proof that a joining host has a token. */
 export interface JoinProof {
   readonly tokenId: string;
   /** The name for the certificate. */
@@ -48,7 +48,7 @@ export interface JoinProof {
   readonly proof: Uint8Array;
   /** PEM (PKCS#10). */
   readonly signingRequest: string;
-  /** `fingerprintOf` the DER of the server's certificate, as the newcomer saw it. */
+  /** `fingerprintOf` the DER of the server's certificate, as the joining host saw it. */
   readonly serverFingerprint: string;
 }
 

@@ -16,16 +16,23 @@ import {
   saveCredentials,
   saveTrust,
 } from "./identity_state.ts";
-import { identityWarnings } from "./identity_warnings.ts";
-import { type PeerRecognition, recognizePeer } from "./node_recognition.ts";
+import { type PeerRecognition, recognizePeer } from "./trust.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
-/** How long it is told that another has refused this host, in ms. */
+/** How long a refusal by another host stays a warning, in ms. */
 const REFUSAL_MS = 60_000;
+
+/** The last share of a certificate's lifetime, in which a failing renewal is a warning. */
+const EXPIRING_SHARE = 1 / 10;
+
+const NEW_TOKEN =
+  'let this host in anew: make a token with "stellar-net token create" on a host of the registry, and put it into the file that --token-file names';
+const RENEWS_ITSELF =
+  "it is renewed as soon as a host of the registry is reached";
 
 const log = getLogger(["stellar-net", "identity"]);
 
-/** What an identity is kept with. */
+/** Options of a node's identity. */
 export interface NodeIdentityOptions extends CertificateRenewerOptions {
   readonly files: IdentityFiles;
 }
@@ -38,19 +45,18 @@ export interface NodeMaterial {
 }
 
 /**
- * Who a node is to the other hosts of its cluster, and how it knows them: its
- * key, its certificate, and the authorities that are trusted. It is kept over
- * restarts.
+ * The identity of a node: its key, its certificate, and the authorities that
+ * it trusts. Files keep it over restarts.
  */
 export class NodeIdentity implements CertificateOwner {
-  /** Who has no certificate may prove a join token. */
+  /** A caller without a certificate can join with a token. */
   readonly acceptsAnonymous = true;
   readonly #options: NodeIdentityOptions;
   readonly #renewer: CertificateRenewer;
   readonly #listeners = new Set<() => void>();
   #state: IdentityState;
   #material: NodeMaterial | undefined;
-  /** What was told by who refused this host last. */
+  /** The last refusal by another host. */
   #refusal: { readonly why: string; readonly atMs: number } | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -62,22 +68,21 @@ export class NodeIdentity implements CertificateOwner {
   }
 
   /**
-   * Reads what is kept, and makes the key where there is none.
+   * Reads the files, and makes the key if there is none.
    *
    * @throws {NetError} `failed_precondition` when a file is damaged or others
-   * may use it, `unavailable` when one cannot be read or written
+   * can use it, `unavailable` when one cannot be read or written
    */
   static async open(options: NodeIdentityOptions): Promise<NodeIdentity> {
     const state = await openIdentityState(options.files);
     return new NodeIdentity(options, state);
   }
 
-  /** What is kept. */
   get state(): IdentityState {
     return this.#state;
   }
 
-  /** What is shown and trusted; undefined before the first certificate. */
+  /** For TLS; undefined before the first certificate. */
   get material(): NodeMaterial | undefined {
     return this.#material;
   }
@@ -87,7 +92,7 @@ export class NodeIdentity implements CertificateOwner {
     return `${this.#options.files.dir}/chain.pem`;
   }
 
-  /** When the certificate ends, in ms since 1970; undefined before the first. */
+  /** When the certificate expires, in ms since 1970; undefined before the first one. */
   get endsAtMs(): number | undefined {
     return this.#state.certificate?.identity.notAfterMs;
   }
@@ -97,18 +102,18 @@ export class NodeIdentity implements CertificateOwner {
     return this.#renewer.problem;
   }
 
-  /** Begins to get a certificate, and to renew it. */
+  /** Starts to get and renew the certificate. */
   start(): void {
     this.#renewer.start();
   }
 
-  /** Ends it, once all is kept. */
+  /** Stops after pending writes. */
   async stop(): Promise<void> {
     await this.#renewer.stop();
     await this.#saving;
   }
 
-  /** Takes in which addresses are to be certified. */
+  /** Sets the addresses for the certificate. */
   setAddresses(addresses: readonly Address[]): void {
     this.#renewer.setAddresses(addresses);
   }
@@ -118,7 +123,7 @@ export class NodeIdentity implements CertificateOwner {
     this.#renewer.renewNow();
   }
 
-  /** Calls back after each change of what is shown, trusted or revoked. @returns what ends that */
+  /** Calls back after each change of the certificate or the trust. @returns ends the calls */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -153,15 +158,14 @@ export class NodeIdentity implements CertificateOwner {
     });
   }
 
-  /** Takes in that another host has refused this one, although it is at that address. */
+  /** Notes that another host has refused this one. */
   noteRefusal(why: string): void {
     this.#refusal = { why, atMs: this.#options.now() };
   }
 
   /**
-   * Takes in what others are checked with from now on. Nothing of another
-   * cluster is taken, unless this agent hosts the registry itself; and the
-   * last authority is never given up.
+   * Replaces the trust. Refuses the trust of another cluster, unless this
+   * agent hosts the registry itself, and an empty one.
    */
   takeTrust(trust: Trust): void {
     const { files, source } = this.#options;
@@ -200,7 +204,7 @@ export class NodeIdentity implements CertificateOwner {
     this.#checkOwn(credentials, {
       isNewToken: tokenId !== this.#state.tokenId,
     });
-    // What is written meanwhile must not come after it.
+    // A pending write of the trust must not come after this one.
     await this.#saving;
     const certificate = await saveCredentials(files, { credentials, tokenId });
     this.#refusal = undefined;
@@ -221,7 +225,7 @@ export class NodeIdentity implements CertificateOwner {
     return this.#state.trust.authorities.at(-1)?.clusterId;
   }
 
-  /** Checks what has come: nothing is given up for what would be of no use. */
+  /** Refuses a certificate that this node could not use. */
   #checkOwn(
     { chain, trust }: Credentials,
     { isNewToken }: { readonly isNewToken: boolean },
@@ -267,4 +271,61 @@ export class NodeIdentity implements CertificateOwner {
 function derOf(chain: string): Uint8Array {
   const [own] = parsePem("CERTIFICATE", chain);
   return own!;
+}
+
+/** The health of a node's identity. A text is empty where there is nothing to say. */
+interface IdentityHealth {
+  readonly nowMs: number;
+  /** Why other hosts would refuse the certificate. */
+  readonly fault: string;
+  /** Why there is no new certificate. */
+  readonly problem: string;
+  /** Whether that was an answer, rather than the lack of one. */
+  readonly isRefused: boolean;
+  /** Why another host has refused this one recently. */
+  readonly refusal: string;
+  /** Whether this node's agent has the authority's key. */
+  readonly signsItself: boolean;
+}
+
+/** What an operator should know about a node's identity, and what to do. */
+function identityWarnings(
+  { certificate, trust }: IdentityState,
+  health: IdentityHealth,
+): string[] {
+  const { nowMs, fault, problem, isRefused, refusal, signsItself } = health;
+  if (!certificate) {
+    return [
+      `this host has no certificate yet, so that it reaches no other, and none reaches it: ${
+        problem || "it is being asked for"
+      }`,
+    ];
+  }
+  const notAccepted = "other hosts do not accept this one";
+  const wayOut = signsItself ? "" : `; ${NEW_TOKEN}`;
+  if (fault !== "") {
+    const why = problem === "" || problem === fault ? "" : ` (${problem})`;
+    const [der] = parsePem("CERTIFICATE", certificate.chain);
+    const shown = recognizePeer({ der: der!, usage: "client" }, {
+      trust,
+      nowMs,
+    });
+    const isRenewable = !signsItself && !isRefused &&
+      shown.kind === "refused" && shown.expired !== undefined;
+    return [
+      `${notAccepted}: ${fault}${why}${
+        isRenewable ? `; ${RENEWS_ITSELF}` : wayOut
+      }`,
+    ];
+  }
+  if (refusal !== "") return [`${notAccepted}: ${refusal}${wayOut}`];
+  const { issuedAtMs, notAfterMs } = certificate.identity;
+  const isExpiring =
+    notAfterMs - nowMs < (notAfterMs - issuedAtMs) * EXPIRING_SHARE;
+  if (problem === "" || !isExpiring && !isRefused) return [];
+  return [
+    `this host's certificate is valid until ${
+      new Date(notAfterMs).toISOString()
+    } only, and is not renewed: ${problem}`,
+  ];
 }

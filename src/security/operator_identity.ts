@@ -13,25 +13,25 @@ import {
   saveCredentials,
   saveTrust,
 } from "./identity_state.ts";
-import { type PeerRecognition, recognizePeer } from "./node_recognition.ts";
+import { type PeerRecognition, recognizePeer } from "./trust.ts";
 import type { Credentials, Trust } from "./trust.ts";
 
-/** What an operator's identity works with. */
+/** Options of an operator's identity. */
 export interface OperatorIdentityOptions {
   readonly files: IdentityFiles;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
 
-/** What is kept, with a certificate. */
+/** The state of an identity with a certificate. */
 type OperatorState = IdentityState & { readonly certificate: OwnCertificate };
 
 /**
- * Who an operator is: a key, what the cluster's authority has certified for
- * it, and where agents are called. It implements rpc's `TlsCredentials`.
+ * The identity of an operator: a key, a certificate of the cluster's authority,
+ * and the URLs of agents. It implements `TlsCredentials` of the API.
  */
 export class OperatorIdentity {
-  /** In the order to try them in. */
+  /** In the order of preference. */
   readonly urls: readonly string[];
   readonly acceptsAnonymous = false;
   readonly #options: OperatorIdentityOptions;
@@ -51,17 +51,17 @@ export class OperatorIdentity {
   }
 
   /**
-   * Reads an identity; undefined when there is none of this cluster's own
-   * authority in the folder.
+   * Reads an identity; undefined when the folder has none of the cluster's own
+   * authority.
    *
    * @throws {NetError} `failed_precondition` when a file is damaged, or others
-   * may use it; `unavailable` when one cannot be read
+   * can use it; `unavailable` when one cannot be read
    */
   static async open(
     options: OperatorIdentityOptions,
   ): Promise<OperatorIdentity | undefined> {
     const { files } = options;
-    // Nothing is made where nothing is.
+    // Opening must not create files.
     for (const file of ["key.pem", "chain.pem", "trust.json"] as const) {
       if (await files.read(file) === undefined) return undefined;
     }
@@ -77,7 +77,7 @@ export class OperatorIdentity {
     });
   }
 
-  /** Whom the certificate names. */
+  /** The holder of the certificate. */
   get identity(): PeerIdentity {
     return this.#state.certificate.identity;
   }
@@ -115,7 +115,7 @@ export class OperatorIdentity {
     return () => this.#onChange.delete(listener);
   }
 
-  /** @throws {NetError} `failed_precondition` when the certificate has ended, with the way out */
+  /** @throws {NetError} `failed_precondition` when the certificate has expired, with the way out */
   checkTime(): void {
     const fault = this.fault(this.#options.now());
     if (fault === "") return;
@@ -127,7 +127,7 @@ export class OperatorIdentity {
     );
   }
 
-  /** Whether two thirds of the certificate's life are over, or a later authority signs. */
+  /** Whether two thirds of the certificate's lifetime are over, or a later authority signs. */
   get isDue(): boolean {
     const nowMs = this.#options.now();
     const { identity } = this;
@@ -137,7 +137,7 @@ export class OperatorIdentity {
       );
   }
 
-  /** Has another certificate made for the same key, and keeps it. @throws {NetError} as `renew` and the files do */
+  /** Gets another certificate for the same key. @throws {NetError} as `renew` and the files do */
   async renew(
     renew: (order: SigningOrder) => Promise<Credentials>,
   ): Promise<void> {
@@ -152,7 +152,7 @@ export class OperatorIdentity {
     this.#tell();
   }
 
-  /** Keeps what others are checked with from now on. */
+  /** Replaces the trust. */
   async takeTrust(trust: Trust): Promise<void> {
     if (JSON.stringify(trust) === JSON.stringify(this.#state.trust)) return;
     const { files, now } = this.#options;
@@ -167,7 +167,7 @@ export class OperatorIdentity {
   }
 }
 
-/** Keeps new credentials of an operator, with a file for programs of others. */
+/** Writes new credentials of an operator, and the trusted authorities for other programs. */
 export async function saveOperator(
   { files, now }: OperatorIdentityOptions,
   kept: { readonly credentials: Credentials; readonly tokenId: string },

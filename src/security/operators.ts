@@ -4,25 +4,25 @@ import { createKey } from "./pki/key.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { JoinToken } from "./pki/token.ts";
-import type { EnrolOrder, SigningOrder } from "./certificate_source.ts";
+import type { EnrolmentRequest, SigningOrder } from "./certificate_source.ts";
 import { OperatorIdentity, saveOperator } from "./operator_identity.ts";
 import type { Credentials } from "./trust.ts";
 
-/** What the holder of an identity can be. */
+/** The roles of people. */
 const ROLES: readonly Role[] = ["operator", "readonly"];
 
-/** What making identities takes. */
+/** Options of operators' identities. */
 export interface OperatorsOptions {
   readonly openFiles: (dir: string) => IdentityFiles;
   /** Reads the file with a token. @throws {NetError} naming the file */
   readonly readToken: (path: string) => Promise<JoinToken>;
-  /** Has a key certified by a token, by the agent at a URL. @throws {NetError} */
+  /** Gets a certificate with a token, from the agent at a URL. @throws {NetError} */
   readonly enrol: (
     url: string,
-    order: EnrolOrder,
+    order: EnrolmentRequest,
     signal: AbortSignal,
   ) => Promise<Credentials>;
-  /** Has a key certified anew, by one of the agents at some URLs. @throws {NetError} */
+  /** Renews a certificate, at one of the agents at some URLs. @throws {NetError} */
   readonly renew: (
     identity: OperatorIdentity,
     urls: readonly string[],
@@ -32,7 +32,7 @@ export interface OperatorsOptions {
   readonly now: () => number;
 }
 
-/** Who a folder's certificate names, and where agents are called. */
+/** The holder of a folder's certificate, and the URLs of agents. */
 export interface OperatorSummary extends PeerIdentity {
   readonly urls: readonly string[];
 }
@@ -46,9 +46,9 @@ export class Operators {
   }
 
   /**
-   * Makes a key, and has it certified by a token. What failed can be tried
-   * again with the same folder: the key stays, and a token that was used up by
-   * an answer that was lost is good for the same key.
+   * Makes a key, and gets a certificate for it with a token. After a failure
+   * the caller can try again with the same folder: the key stays, and if the
+   * answer was lost, the used token is still valid for the same key.
    *
    * @throws {NetError} `failed_precondition` when there is an identity in the
    * folder, and as `enrol` does
@@ -88,7 +88,7 @@ export class Operators {
     return await this.show(dir);
   }
 
-  /** Has another certificate made for the same key. @throws {NetError} as `open` and `renew` do */
+  /** Gets another certificate for the same key. @throws {NetError} as `open` and `renew` do */
   async renew(
     dir: string,
     options: { readonly url?: string | undefined; readonly timeoutMs: number },
@@ -103,7 +103,7 @@ export class Operators {
     return { ...identity.identity, urls: identity.urls };
   }
 
-  /** Tells whom a folder's certificate names. @throws {NetError} as `open` does */
+  /** The holder of a folder's certificate. @throws {NetError} as `open` does */
   async show(dir: string): Promise<OperatorSummary> {
     const { identity, urls } = await this.open(dir);
     return { ...identity, urls };
@@ -123,7 +123,7 @@ export class Operators {
   }
 }
 
-/** Asks one after another until one is reached. */
+/** Asks one agent after another until one is reached. */
 async function firstOf<T>(
   urls: readonly string[],
   ask: (url: string) => Promise<T>,

@@ -35,7 +35,7 @@ const ROWS: readonly [
     /^Cannot certify node "n1": node "host1" has a certificate for 192\.0\.2\.1; /,
   ],
   [
-    "the same, for a newcomer",
+    "the same, for a joining host",
     async (t) => t.join(await t.token(), { name: "n2", addresses: [SECOND] }),
     /^Cannot certify node "n2": node "host1" has a certificate for 192\.0\.2\.1; /,
   ],

@@ -170,7 +170,7 @@ const REFUSED: readonly [
     /^Invalid field "signing_request": /,
   ],
   [
-    "a short nonce of the newcomer",
+    "a short nonce of the joining host",
     async (t) => {
       const { proof } = await t.prove(await t.token(), { name: "n2" });
       const clientNonce = new Uint8Array(3);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
-import type { Enroller } from "../../src/security/certificate_source.ts";
+import type { IssuingAgent } from "../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../src/security/identity_registry.ts";
 import {
   NodeIdentity,
@@ -63,10 +63,10 @@ class World {
     return world;
   }
 
-  get enroller(): Enroller {
+  get issuer(): IssuingAgent {
     const answer = async (
       call: string,
-      order: Parameters<Enroller["renew"]>[0],
+      order: Parameters<IssuingAgent["renew"]>[0],
     ) => {
       this.calls.push(call);
       if (this.refusal) throw this.refusal;
@@ -82,13 +82,13 @@ class World {
   async identity(
     options: Partial<NodeIdentityOptions> = {},
   ): Promise<NodeIdentity> {
-    const { time, files, enroller } = this;
+    const { time, files, issuer } = this;
     return await NodeIdentity.open({
       node: "host2",
       files,
       source: {
         kind: "others",
-        enrollers: [enroller],
+        issuers: [issuer],
         readToken: () =>
           this.token instanceof NetError
             ? Promise.reject(this.token)
@@ -406,7 +406,7 @@ Deno.test("NodeIdentity uses no certificate of another node or cluster", async (
           source: {
             kind: "others",
             readToken: () => Promise.resolve(TOKEN),
-            enrollers: [{
+            issuers: [{
               enrol: () => Promise.reject(new Error("It has a certificate")),
               renew: (order) => other.registry.signOwn({ ...order, name }),
             }],

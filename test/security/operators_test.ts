@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
 import type {
-  EnrolOrder,
+  EnrolmentRequest,
   SigningOrder,
 } from "../../src/security/certificate_source.ts";
 import { Operators } from "../../src/security/operators.ts";
@@ -27,7 +27,7 @@ async function openOperators() {
   const clock = { nowMs: NOW_MS };
   const folders = new Map<string, MemoryIdentityFiles>();
   const away = new Set<string>();
-  const enrolled: (readonly [url: string, order: EnrolOrder])[] = [];
+  const enrolled: (readonly [url: string, order: EnrolmentRequest])[] = [];
   const certify = (
     { signingRequest }: SigningOrder,
   ): Promise<Credentials> => {

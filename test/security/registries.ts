@@ -92,7 +92,7 @@ export class TestRegistry {
     return secret;
   }
 
-  /** Joins with a token, as a newcomer does. */
+  /** Joins with a token, as a joining host does. */
   async join(secret: string, join: TestJoin = {}): Promise<TestMember> {
     const made = await this.prove(secret, join);
     return member(made.key, await this.registry.finishJoin(made.proof));

@@ -7,7 +7,7 @@ import {
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { type DescMethod, type Message, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { recognizePeer } from "../../src/security/node_recognition.ts";
+import { recognizePeer } from "../../src/security/trust.ts";
 import type { Trust } from "../../src/security/trust.ts";
 import { publicPart } from "../../src/security/pki/generations.ts";
 import type { CertificateTerms } from "../../src/security/pki/certificate.ts";

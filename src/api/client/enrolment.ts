@@ -13,8 +13,8 @@ import {
 import { formatAddress } from "../../net/address.ts";
 import { hostOf } from "../../net/host.ts";
 import type {
-  Enroller,
-  EnrolOrder,
+  EnrolmentRequest,
+  IssuingAgent,
   SigningOrder,
 } from "../../security/certificate_source.ts";
 import { readIdentity } from "../../security/pki/certificate_identity.ts";
@@ -58,7 +58,7 @@ const MAX_CHAIN = 8;
  */
 export async function enrol(
   url: string,
-  order: EnrolOrder,
+  order: EnrolmentRequest,
   signal: AbortSignal,
 ): Promise<Credentials> {
   const { token, name, roles, signingRequest, addresses } = order;
@@ -124,7 +124,10 @@ export async function renew(
 }
 
 /** The authority behind an agent's API. @param transport calls the agent at the URL */
-export function createEnroller(url: string, transport: Transport): Enroller {
+export function createIssuingAgent(
+  url: string,
+  transport: Transport,
+): IssuingAgent {
   return {
     enrol: (order, signal) => inTime(url, enrol(url, order, signal)),
     renew: (order, signal) => inTime(url, renew(transport, order, signal)),
@@ -147,7 +150,7 @@ async function inTime<T>(url: string, answer: Promise<T>): Promise<T> {
 /** Checks that a server belongs to the token's cluster, and sends it nothing. */
 async function contact(
   url: string,
-  { token }: EnrolOrder,
+  { token }: EnrolmentRequest,
   signal: AbortSignal,
 ): Promise<FirstContact> {
   let chain: readonly Uint8Array[];

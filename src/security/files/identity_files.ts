@@ -4,14 +4,14 @@ export type IdentityFile =
   | "key.pem"
   /** The certificate, then its authority's. */
   | "chain.pem"
-  /** What others are checked with, and which token was used last. */
+  /** The trust, and the id of the last used token. */
   | "trust.json"
-  /** The authorities that are trusted, for programs of others. An operator's alone. */
+  /** The trusted authorities, for other programs. Only for operators. */
   | "ca.pem"
-  /** Where agents are called, a URL a line. An operator's alone. */
+  /** The URLs of agents, one a line. Only for operators. */
   | "urls";
 
-/** Where a node keeps who it is. Nobody but its own user reads it. */
+/** The folder of an identity. Only its own user can read it. */
 export interface IdentityFiles {
   /** Path of the folder, for messages. */
   readonly dir: string;
@@ -23,8 +23,8 @@ export interface IdentityFiles {
    */
   read(file: IdentityFile): Promise<string | undefined>;
   /**
-   * Writes a file as a whole: after a crash it is there as it was before, or
-   * as it is to be.
+   * Writes a file as a whole: after a crash it has either the old or the new
+   * text.
    *
    * @throws {NetError} `unavailable` when it cannot be written
    */

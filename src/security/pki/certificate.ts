@@ -49,7 +49,7 @@ export interface IssuedRecord {
 
 /** A new certificate. */
 export interface IssuedCertificate {
-  /** PEM: the certificate, then its authority's, where a newcomer finds it. */
+  /** PEM: the certificate, then its authority's, where a joining host finds it. */
   readonly chain: string;
   readonly record: IssuedRecord;
 }

@@ -3,26 +3,26 @@ import { type Planned, type Refusal, refuse } from "../../base/plan.ts";
 import type { AuthorityRecord, TrustRecord } from "./authority.ts";
 
 /**
- * The authorities of a cluster, one a generation. A rotation makes the next:
- * at once every host is told to trust it, after a while it signs instead of
- * the one before, and after another while that is trusted no longer.
+ * The authorities of a cluster, one for each generation. A rotation makes the
+ * next one: every host trusts it at once, after a while it signs in place of
+ * the previous one, and after another while nobody trusts that any more.
  */
 
-/** A change of the authorities that are stored. */
+/** A change of the stored authorities. */
 export type AuthorityChange =
   | { readonly kind: "put"; readonly record: AuthorityRecord }
   | { readonly kind: "remove"; readonly generation: number };
 
-/** How the next authority takes over. */
+/** What a rotation starts from. */
 export interface Rotation {
-  /** Made by `createAuthority` for the next generation; it says when it signs. */
+  /** The authority of the next generation, with the time when it begins to sign. */
   readonly next: AuthorityRecord;
   readonly nowMs: number;
-  /** How long what the one before signed is accepted after that: at least the lifetime of a certificate. */
+  /** How long hosts accept certificates of the previous one after that: at least the lifetime of a certificate. */
   readonly overlapMs: number;
 }
 
-/** What every host may know of an authority: all but its key. */
+/** An authority without its private key. */
 export function publicPart(record: AuthorityRecord): TrustRecord {
   const { privateKey: _, ...trust } = record;
   return trust;
@@ -37,7 +37,7 @@ export function trustedAt<T extends TrustRecord>(
     .sort((a, b) => a.generation - b.generation);
 }
 
-/** The certificates that are trusted at a time, in PEM: what TLS takes as `ca`. Empty for none. */
+/** The certificates of the authorities that are trusted at a time, in PEM, as TLS takes them for `ca`. Empty for none. */
 export function formatTrust(
   records: readonly TrustRecord[],
   nowMs: number,
@@ -47,7 +47,7 @@ export function formatTrust(
 }
 
 /**
- * The authority that signs at a time: the latest whose time has come.
+ * The authority that signs at a time: the latest one that has begun to.
  *
  * @throws {NetError} `failed_precondition` when there is none
  */
@@ -66,8 +66,8 @@ export function signingAt(
 }
 
 /**
- * Plans that the next authority takes over. Refused while an earlier rotation
- * is not through: its authority does not sign yet.
+ * Plans a rotation. Refused while the authority of an earlier rotation does
+ * not sign yet.
  */
 export function planRotation(
   records: readonly AuthorityRecord[],
@@ -115,8 +115,8 @@ export function planRotation(
 }
 
 /**
- * Plans what time has brought: an authority that another has taken over from
- * gives up its key, and one that is not trusted any more is forgotten.
+ * Plans to delete the keys of authorities that no longer sign, and the
+ * authorities that are no longer trusted.
  */
 export function planRetirement(
   records: readonly AuthorityRecord[],

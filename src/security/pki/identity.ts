@@ -2,15 +2,15 @@ import { parseId, parseNodeName } from "../../base/names.ts";
 import { quote } from "../../net/address.ts";
 
 /**
- * What a certificate lets its holder be: a host with an agent, a person or
- * program that may do everything, or one that may look.
+ * The role of a certificate's holder: a host with an agent, a person or program
+ * with all rights, or one that can only read.
  */
 export type Role = "node" | "operator" | "readonly";
 
 /** All roles. */
 export const ROLES: readonly Role[] = ["node", "operator", "readonly"];
 
-/** Who somebody is, in which cluster. */
+/** A member or operator of a cluster. */
 export interface Identity {
   readonly clusterId: string;
   readonly role: Role;
@@ -18,21 +18,21 @@ export interface Identity {
   readonly name: string;
 }
 
-/** Who a certificate says that its holder is. */
+/** The holder of a certificate. */
 export interface PeerIdentity extends Identity {
   /** Hexadecimal in lower case. */
   readonly serial: string;
   /** SHA-256 of the certificate's DER, as `openssl x509 -fingerprint -sha256` has it. */
   readonly fingerprint: string;
-  /** When it was signed; for an authority that is not ours, from when on it is valid. */
+  /** When it was signed; for a certificate of an operator's own authority, when it becomes valid. */
   readonly issuedAtMs: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Of the authority that it names as its issuer; 0 for one that is not ours. */
+  /** The generation of its issuer; 0 for an operator's own authority. */
   readonly generation: number;
 }
 
-/** How the URI of an identity begins. */
+/** The scheme of the URI of an identity. */
 export const IDENTITY_SCHEME = "stellar-net://";
 
 /**

@@ -21,7 +21,7 @@ export interface PeerChecks {
   readonly revocations: Iterable<RevocationRecord>;
 }
 
-/** What a newcomer learns from the certificates of a server that it may trust. */
+/** What a joining host learns from the certificates of a server that it may trust. */
 export interface FirstContact {
   readonly server: PeerIdentity;
   /** The authority's certificate in PEM: TLS takes it as `ca` from now on. */

@@ -1,6 +1,6 @@
 import type { PeerIdentity, Role } from "./identity.ts";
 
-/** Certificates that are not accepted any more. */
+/** A revocation of certificates. */
 export type RevocationRecord =
   | {
     /** One certificate. */
@@ -9,11 +9,11 @@ export type RevocationRecord =
     readonly revokedAtMs: number;
     /** Why, for people; may be empty. */
     readonly reason: string;
-    /** When the certificate ends: from then on the record is not needed. */
+    /** When the certificate expires and the record is no longer needed. */
     readonly untilMs: number;
   }
   | {
-    /** Every certificate of a name that was signed up to a time. */
+    /** All certificates of a name that were signed up to a time. */
     readonly kind: "name";
     readonly role: Role;
     readonly name: string;
@@ -21,15 +21,14 @@ export type RevocationRecord =
     readonly issuedUpToMs: number;
     readonly revokedAtMs: number;
     readonly reason: string;
-    /** When the last such certificate ends. */
+    /** When the last such certificate expires. */
     readonly untilMs: number;
   };
 
 /**
- * The record that revokes a certificate, undefined when none does.
- *
- * A certificate tells whole seconds, so one that was signed in the same
- * second after a name was revoked counts as revoked too.
+ * The record that revokes a certificate, undefined when none does. Certificates
+ * count whole seconds, so one that was signed after a revocation of its name, in
+ * the same second, is revoked too.
  */
 export function findRevocation(
   records: Iterable<RevocationRecord>,
@@ -41,7 +40,7 @@ export function findRevocation(
   return undefined;
 }
 
-/** The records that are needed no longer: what they revoke has ended by itself. */
+/** The records whose certificates have expired. */
 export function expiredRevocations(
   records: Iterable<RevocationRecord>,
   nowMs: number,

@@ -3,13 +3,13 @@ import { quote } from "../../net/address.ts";
 import { formatFingerprint, parseFingerprint } from "./fingerprint.ts";
 
 /**
- * What a host or an operator joins with. It is a secret: it stands in no log,
- * no error and no list of arguments.
+ * A secret with which a host or an operator joins. It appears in no log, no
+ * error and no list of arguments.
  */
 export interface JoinToken {
-  /** Of the authority that the server has to belong to. */
+  /** The fingerprint of the authority that has to sign the server's certificate. */
   readonly fingerprint: string;
-  /** Names the token in lists. No secret. */
+  /** Names the token in lists. Not secret. */
   readonly id: string;
   /** 32 random bytes. */
   readonly secret: Uint8Array<ArrayBuffer>;
@@ -18,9 +18,9 @@ export interface JoinToken {
 const PREFIX = "stn1";
 const SECRET_BYTES = 32;
 const ID_BYTES = 6;
-/** 36 bits: a typing error passes once in 70 billion times. */
+/** 36 bits: a typing error passes once in 70 billion. */
 const CHECKSUM_LENGTH = 6;
-/** Longer than any token; what is longer is not looked at. */
+/** Longest text that is read, in characters. */
 const MAX_LENGTH = 200;
 const ID = /^[0-9a-f]{12}$/;
 const SHAPE =
@@ -51,10 +51,10 @@ export function formatToken(token: JoinToken): string {
 }
 
 /**
- * Reads a token as it was printed; space around it is left out. The messages
- * quote nothing of it.
+ * Reads a printed token, without the space around it. The messages quote nothing
+ * of it.
  *
- * @throws {RangeError} when it is none, was mistyped or cut off, or is of
+ * @throws {RangeError} when it is not a token, mistyped or cut off, or of
  * another version
  */
 export function parseToken(text: string): JoinToken {

@@ -10,30 +10,30 @@ import { parseOnePem } from "./pem.ts";
 import { base64url, fromBase64url, type JoinToken } from "./token.ts";
 
 /**
- * How a newcomer proves that it has a token without sending its secret: the
- * exchange of SCRAM (RFC 5802, section 3) with SHA-256.
+ * A joining host proves that it has a token without sending its secret, with the
+ * exchange of SCRAM (RFC 5802, section 3) and SHA-256.
  *
  *     salted key = HKDF(secret, salt)
  *     client key = HMAC(salted key, "Client Key")
- *     stored key = SHA-256(client key)              what the registry keeps
+ *     stored key = SHA-256(client key)              kept by the registry
  *     proof      = client key XOR HMAC(stored key, transcript)
  *
- * SCRAM stretches a password with PBKDF2; a secret of 256 random bits cannot
- * be guessed, so HKDF, which is for just that, takes its place.
+ * SCRAM stretches a password with PBKDF2. A secret of 256 random bits cannot
+ * be guessed, so HKDF takes its place.
  *
  * The transcript ends with both nonces, the digest of the signing request and
- * the fingerprint of the server's certificate: a proof is good for one
+ * the fingerprint of the server's certificate: a proof is valid for one
  * challenge, one key and one server (RFC 5929, `tls-server-end-point`).
  *
- * A thief of the stored key and the salt cannot join with them: to make a
- * proof takes the client key, of which only the hash is kept. Together with a
- * proof that was overheard it would give that away; but proofs travel inside
- * TLS, to a server that the fingerprint has verified. It is bounded anyway:
- * by the token's lifetime, uses, role and name. A thief of the whole store has
- * the authority's key as well and needs no token: rotate the authority then.
+ * The stored key and the salt are not enough to join, because a proof needs
+ * the client key, of which only the hash is kept. Together with an overheard
+ * proof they reveal it; but proofs travel inside TLS, to a server that the
+ * fingerprint has verified, and the token's lifetime, uses, role and name limit
+ * the damage. A thief of the whole store has the authority's key as well and
+ * needs no token: then rotate the authority.
  */
 
-/** What the registry keeps of a token's secret. Both are base64url. */
+/** What the registry keeps in place of a token's secret. Both are base64url. */
 export interface TokenVerifier {
   /** 16 random bytes. */
   readonly salt: string;
@@ -41,22 +41,22 @@ export interface TokenVerifier {
   readonly storedKey: string;
 }
 
-/** What a proof is bound to. Both sides know all of it before it is made. */
+/** What a proof is bound to. Both sides know all of it beforehand. */
 export interface TokenTranscript {
   readonly tokenId: string;
-  /** The name that the newcomer asks for. */
+  /** The name that the joining host asks for. */
   readonly name: string;
-  /** Made by the registry for this one attempt, {@linkcode NONCE_BYTES} long. */
+  /** From the registry, for this attempt only; {@linkcode NONCE_BYTES} long. */
   readonly serverNonce: Uint8Array;
-  /** Made by the newcomer, as long. */
+  /** From the joining host, equally long. */
   readonly clientNonce: Uint8Array;
-  /** {@linkcode signingRequestDigest} of the request that is sent along. */
+  /** {@linkcode signingRequestDigest} of the request. */
   readonly requestDigest: Uint8Array;
-  /** The fingerprint of the server's certificate as each side has it from its own end of the connection. */
+  /** The fingerprint of the server's certificate, which each side takes from its own end of the connection. */
   readonly serverFingerprint: string;
 }
 
-/** How long a nonce is. */
+/** Length of a nonce. */
 export const NONCE_BYTES = 32;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
@@ -74,7 +74,7 @@ export function signingRequestDigest(
   return new Uint8Array(createHash("sha256").update(der).digest());
 }
 
-/** What the registry keeps of a new token: the secret itself is not in it. */
+/** Makes what the registry keeps in place of the secret. */
 export function createVerifier(token: JoinToken): TokenVerifier {
   const salt = new Uint8Array(randomBytes(SALT_BYTES));
   return {
@@ -84,9 +84,9 @@ export function createVerifier(token: JoinToken): TokenVerifier {
 }
 
 /**
- * Proves that a token is known.
+ * Makes the proof.
  *
- * @param proof the salt, as the registry sent it, and what the proof is bound to
+ * @param proof the salt from the registry, and what the proof is bound to
  * @throws {RangeError} when the salt or a part of the transcript is not valid
  */
 export function proveToken(
@@ -99,8 +99,8 @@ export function proveToken(
 }
 
 /**
- * Whether a proof was made with the token's secret for this transcript. Takes
- * as long for every proof.
+ * Whether a proof was made with the token's secret for this transcript, in
+ * constant time.
  *
  * @throws {RangeError} when the verifier or a part of the transcript is not valid
  */

@@ -9,10 +9,10 @@ export interface TokenRecord {
   /** 12 hexadecimal digits. */
   readonly id: string;
   readonly verifier: TokenVerifier;
-  /** Of the authority that the token was printed with. */
+  /** The fingerprint of the authority in the token. */
   readonly fingerprint: string;
   readonly role: Role;
-  /** The only name that it lets in; empty for any. */
+  /** The only name that can join with it; empty for any. */
   readonly name: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
@@ -24,24 +24,24 @@ export interface TokenRecord {
   readonly revokedAtMs: number;
 }
 
-/** Who came in with a token. */
+/** A use of a token. */
 export interface TokenUse {
   readonly name: string;
-  /** Of the key that was certified. */
+  /** The fingerprint of the certified key. */
   readonly keyFingerprint: string;
   readonly usedAtMs: number;
 }
 
-/** What a token is asked for. */
+/** The terms of a token. */
 export interface TokenTerms {
   readonly role: Role;
-  /** Empty for any; operators have to be named. */
+  /** Empty for any. Operators need a name. */
   readonly name: string;
   readonly lifetimeMs: number;
   readonly maxUses: number;
 }
 
-/** Why a token does not let in. */
+/** Why nobody can join with a token. */
 export type TokenRefusalReason =
   | "unknown"
   | "wrong_secret"
@@ -50,12 +50,12 @@ export type TokenRefusalReason =
   | "other_name"
   | "used_up";
 
-/** A refusal that tells its reason to programs. */
+/** A refusal with its reason for programs. */
 export interface TokenRefusal extends Refusal {
   readonly reason: TokenRefusalReason;
 }
 
-/** What a token lets its holder be. */
+/** The role and name that a token grants. */
 export interface TokenGrant {
   readonly role: Role;
   readonly name: string;
@@ -63,7 +63,7 @@ export interface TokenGrant {
 
 /** Shortest and longest life of a token. */
 export const TOKEN_LIFETIME_MS = { min: 60_000, max: 30 * 24 * 3600_000 };
-/** How often a token can be used at most. */
+/** Most uses of a token. */
 export const MAX_USES = 10_000;
 /** How many uses a record keeps. */
 export const KEPT_USES = 32;
@@ -71,7 +71,7 @@ export const KEPT_USES = 32;
 /**
  * Plans a new token.
  *
- * @param made its id, verifier and fingerprint, as they were just made
+ * @param made its new id, verifier and fingerprint
  */
 export function planTokenCreate(
   terms: TokenTerms,
@@ -124,14 +124,14 @@ export function planTokenCreate(
 }
 
 /**
- * Plans the use of a token. Why it does not let in is told only to who has
- * proved to have it.
+ * Plans the use of a token. Only a caller that proved to have it learns why it
+ * is not valid.
  *
- * The same name with the same key again is no further use: its answer may
- * have been lost on the way. It is one where the name was revoked since.
+ * The same name with the same key is not another use, because the first answer
+ * may have been lost; unless the name was revoked since.
  *
  * @param record undefined when no token has the id
- * @param use who asks, and whether the proof was right
+ * @param use the caller, and whether its proof was right
  */
 export function planTokenUse(
   record: TokenRecord | undefined,
@@ -140,7 +140,7 @@ export function planTokenUse(
     readonly name: string;
     readonly keyFingerprint: string;
     readonly nowMs: number;
-    /** Up to when what the name was certified for is revoked. Default: nothing is. */
+    /** Time up to which the certificates of the name are revoked. Default: none is. */
     readonly revokedUpToMs?: number;
   },
 ): Planned<TokenGrant, TokenRecord> | TokenRefusal {
@@ -190,7 +190,7 @@ export function planTokenUse(
   return { kind: "planned", answer, changes: [used] };
 }
 
-/** Plans that a token lets nobody in any more. Revoking it again changes nothing. */
+/** Plans the revocation of a token. Revoking it again changes nothing. */
 export function planTokenRevoke(
   record: TokenRecord | undefined,
   request: { readonly id: string; readonly nowMs: number },
@@ -223,17 +223,17 @@ function timestamp(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-/** What can still be done with a token. */
+/** The state of a token. */
 export type TokenState = "usable" | "used_up" | "expired" | "revoked";
 
-/** A token as a list shows it: nothing of its secret. */
+/** A listed token, without its secret. */
 export interface TokenListing
   extends Omit<TokenRecord, "verifier" | "revokedAtMs"> {
   readonly state: TokenState;
   readonly usesLeft: number;
 }
 
-/** How long a token that lets nobody in any more is still listed: a week. */
+/** How long a token that is no longer valid stays listed: a week. */
 export const KEPT_TOKEN_MS = 7 * 24 * 3600_000;
 
 /** Lists tokens, the latest first. */
@@ -250,7 +250,7 @@ export function listTokens(
     });
 }
 
-/** The tokens that have been of no use for so long that they can be forgotten. */
+/** The tokens that have not been valid for so long that they can be deleted. */
 export function forgottenTokens(
   records: Iterable<TokenRecord>,
   nowMs: number,
@@ -263,7 +263,7 @@ export function forgottenTokens(
   });
 }
 
-/** What can be done with a token; the first of revoked, expired and used up that is so. */
+/** The state of a token: the first that applies of revoked, expired and used up. */
 export function tokenState(record: TokenRecord, nowMs: number): TokenState {
   if (record.revokedAtMs > 0) return "revoked";
   if (nowMs >= record.expiresAtMs) return "expired";

@@ -4,7 +4,7 @@ import { createServer } from "node:tls";
 import type { RegistryHost } from "../../../src/registry/host.ts";
 import { sleep } from "../../../src/base/periodic_task.ts";
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
-import type { EnrolOrder } from "../../../src/security/certificate_source.ts";
+import type { EnrolmentRequest } from "../../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../../src/security/identity_registry.ts";
 import { NodeIdentity } from "../../../src/security/node_identity.ts";
 import { parseAddress } from "../../../src/net/address.ts";
@@ -89,7 +89,7 @@ async function tokenOf({ registry }: Cluster): Promise<JoinToken> {
 function orderOf(
   token: JoinToken,
   key?: string,
-): EnrolOrder {
+): EnrolmentRequest {
   return {
     token,
     name: "host2",
@@ -99,7 +99,7 @@ function orderOf(
   };
 }
 
-function join(url: string, order: EnrolOrder, signal?: AbortSignal) {
+function join(url: string, order: EnrolmentRequest, signal?: AbortSignal) {
   return enrol(url, order, signal ?? AbortSignal.timeout(10_000));
 }
 
@@ -125,7 +125,7 @@ Deno.test("enrol() gets a certificate with a token, and renew() the next with th
       files,
       source: {
         kind: "others",
-        enrollers: [],
+        issuers: [],
         readToken: () => Promise.resolve(undefined),
       },
       now: Date.now,

@@ -301,7 +301,7 @@ Deno.test("listTokens() shows states, the latest first, and nothing of a secret"
   assert.ok(!text.includes(MADE.verifier.storedKey));
 });
 
-Deno.test("tokenState() is usable exactly when planTokenUse() lets a newcomer in", () => {
+Deno.test("tokenState() is usable exactly when planTokenUse() lets a joining host in", () => {
   fc.assert(
     fc.property(
       fc.record({

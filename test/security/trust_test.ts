@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { recognizePeer } from "../../src/security/node_recognition.ts";
+import { recognizePeer } from "../../src/security/trust.ts";
 import {
   createIdentity,
   createTestAuthority,
