@@ -1,3 +1,4 @@
+import { WriteProbe } from "./write_probe.ts";
 import { NetError } from "../base/error.ts";
 import {
   type Allocation,
@@ -46,6 +47,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
+  readonly #writeProbe: WriteProbe;
   #seenRevision: number | undefined;
   #changedAtMs: number | undefined;
 
@@ -63,6 +65,7 @@ export class Agent {
     this.member = started.member;
     this.#registry = started.registry;
     this.#startedAtMs = options.now();
+    this.#writeProbe = new WriteProbe(options.store, options.uptimeMs);
     this.#containers = new Containers(options);
   }
 
@@ -190,12 +193,29 @@ export class Agent {
   }
 
   /**
-   * Returns when a node could give out an address now.
+   * Returns when a node could give out an address now, and record it.
+   *
+   * @throws {NetError} `exhausted` when all addresses of a subnet are held, or
+   * the node has no subnet and none is left; `unavailable` when the store takes
+   * no writes
+   */
+  async checkReady(node: string): Promise<void> {
+    await this.checkAddresses(node);
+    await this.checkWrites();
+  }
+
+  /** Returns when the agent's own store takes writes. @throws {NetError} `unavailable` */
+  async checkWrites(): Promise<void> {
+    await this.#writeProbe.check();
+  }
+
+  /**
+   * Returns when a node has a free address.
    *
    * @throws {NetError} `exhausted` when all addresses of a subnet are held, or
    * the node has no subnet and none is left
    */
-  async checkReady(node: string): Promise<void> {
+  async checkAddresses(node: string): Promise<void> {
     if (node === this.node) await this.member.checkClaim();
     else await this.host?.registry.checkClaim(node);
     const usage = await (await this.#allocatorsOf(node).find(node))?.usage() ??

@@ -17,6 +17,10 @@ export interface Condition {
 /** Options of {@linkcode checkReady}. */
 export interface ReadinessOptions {
   readonly member: Member;
+  /** Returns when this node has a free address, or can claim a subnet. */
+  readonly checkAddresses: () => Promise<void>;
+  /** Returns when the agent's own store takes writes. */
+  readonly checkWrites: () => Promise<void>;
   readonly store: Store;
   /** Time limit for the store, in ms. Default 3,000. */
   readonly timeoutMs?: number;
@@ -47,6 +51,7 @@ export async function checkReady(
   const { member } = options;
   return [
     ...await checkLive(options),
+    await describeWrites(options),
     describeRegistry(member),
     describeFence(member),
     await describeSubnet(options),
@@ -88,11 +93,22 @@ function describeFence(member: Member): Condition {
   };
 }
 
+async function describeWrites(
+  { store, checkWrites, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
+): Promise<Condition> {
+  const failure = await failureOf(checkWrites(), timeoutMs);
+  return {
+    name: "writes",
+    holds: failure === undefined,
+    reason: failure ?? `${store.url} takes writes`,
+  };
+}
+
 async function describeSubnet(
-  { member, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
+  { member, checkAddresses, timeoutMs = TIMEOUT_MS }: ReadinessOptions,
 ): Promise<Condition> {
   const name = "subnet";
-  const failure = await failureOf(member.checkClaim(), timeoutMs);
+  const failure = await failureOf(checkAddresses(), timeoutMs);
   if (failure !== undefined) return { name, holds: false, reason: failure };
   return {
     name,

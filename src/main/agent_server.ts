@@ -115,7 +115,13 @@ function createMonitor(
         process: readProcessStats,
       }),
     live: () => checkLive({ store }),
-    ready: () => checkReady({ store, member: agent.member }),
+    ready: () =>
+      checkReady({
+        store,
+        member: agent.member,
+        checkAddresses: () => agent.checkAddresses(agent.node),
+        checkWrites: () => agent.checkWrites(),
+      }),
   });
 }
 

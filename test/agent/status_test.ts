@@ -9,6 +9,7 @@ import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
 import { HeldTimers } from "../support/held_timers.ts";
+import { WriteProbe } from "../../src/agent/write_probe.ts";
 import { startAgent } from "./agents.ts";
 
 const SUBNET = parsePrefix("172.16.0.0/22");
@@ -105,13 +106,61 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
   ];
   for (const [name, member, ...told] of rows) {
     await t.step(name, async () => {
-      const found = await checkReady({ member, store, timeoutMs: 20 });
+      const found = await checkReady({
+        ...{ member, store, timeoutMs: 20 },
+        checkAddresses: () => member.checkClaim(),
+        checkWrites: well,
+      });
       assert.deepEqual(describe(found), [
         `store: ${store.url} takes reads`,
+        `writes: ${store.url} takes writes`,
         ...told,
       ]);
     });
   }
+});
+
+Deno.test("checkReady() fails while the store takes no writes, or no address is free", async () => {
+  await using started = await startAgent();
+  const { store } = started;
+  const fail = (text: string) => () =>
+    Promise.reject(new NetError("unavailable", text));
+  const found = await checkReady({
+    store,
+    member: homeOf("hosted", [SUBNET], () => Promise.resolve()),
+    checkWrites: fail("the disk is full"),
+    checkAddresses: fail("all are held"),
+  });
+  assert.deepEqual(describe(found).filter((line) => /^NOT/.test(line)), [
+    "NOT writes: the disk is full",
+    "NOT subnet: all are held",
+  ]);
+});
+
+Deno.test("WriteProbe writes at most once a second, and again after that", async () => {
+  await using started = await startAgent();
+  const { store } = started;
+  let atMs = 0;
+  let writes = 0;
+  const counted = {
+    commit: (commit: Parameters<Store["commit"]>[0]) => {
+      writes++;
+      return store.commit(commit);
+    },
+  } as unknown as Store;
+  const probe = new WriteProbe(counted, () => atMs);
+  await Promise.all([probe.check(), probe.check()]);
+  atMs = 999;
+  await probe.check();
+  assert.equal(writes, 1);
+  store.isDown = true;
+  atMs = 1_000;
+  await assert.rejects(probe.check(), { code: "unavailable" });
+  await assert.rejects(probe.check(), { code: "unavailable" });
+  assert.equal(writes, 2);
+  store.isDown = false;
+  atMs = 2_000;
+  await probe.check();
 });
 
 Deno.test("checkLive() tells whether the store takes reads", async () => {

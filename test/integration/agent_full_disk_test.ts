@@ -52,6 +52,43 @@ async function fill(path: string): Promise<void> {
   }
 }
 
+/** Asks an agent whether it is ready. @returns status, and the reasons of failed checks by name */
+async function readyz(
+  url: string,
+): Promise<readonly [number, Readonly<Record<string, string>>]> {
+  const response = await fetch(`${url}/readyz`);
+  const { checks } = await response.json() as {
+    readonly checks: readonly {
+      readonly name: string;
+      readonly status: string;
+      readonly reason: string;
+    }[];
+  };
+  return [
+    response.status,
+    Object.fromEntries(
+      checks.filter(({ status }) => status === "failed")
+        .map(({ name, reason }) => [name, reason]),
+    ),
+  ];
+}
+
+Deno.test("an agent is not ready while every address of its subnet is held", async () => {
+  await using agent = await spawnAgent({
+    args: ["--network", "10.6.0.0/24", "--subnet-prefix", "29"],
+  });
+  using client = createIpamClient(agent.port);
+  for (let i = 0; i < 5; i++) {
+    assert.equal((await readyz(agent.url))[0], 200);
+    await client.allocate(`c${i}`);
+  }
+  const [status, checks] = await readyz(agent.url);
+  assert.equal(status, 503);
+  assert.match(checks.subnet!, /exhausted/);
+  await client.release("c0");
+  assert.equal((await readyz(agent.url))[0], 200);
+});
+
 Deno.test("an agent on a full disk refuses what it cannot keep, and goes on when there is space", () =>
   withTempDir(async (dir) => {
     await using namespace = await createNamespace(
@@ -80,6 +117,9 @@ Deno.test("an agent on a full disk refuses what it cannot keep, and goes on when
       "no space is left on the device; free some and try again",
     ]);
     assert.deepEqual(await list(), [...outcome.held].sort());
+    const [status, checks] = await readyz(agent.url);
+    assert.equal(status, 503);
+    assert.match(checks.writes!, /no space is left on the device/);
 
     assert.equal(await agent.stop(), 0);
     await agent.start();
@@ -89,6 +129,7 @@ Deno.test("an agent on a full disk refuses what it cannot keep, and goes on when
     outcome.errors.clear();
     await work(client, outcome, { name: "after", most: 20 });
     assert.deepEqual([...outcome.errors], []);
+    assert.equal((await readyz(agent.url))[0], 200);
     assert.deepEqual(await list(), [...outcome.held].sort());
     await agent.restart();
     assert.deepEqual(await list(), [...outcome.held].sort());
