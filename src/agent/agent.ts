@@ -233,7 +233,8 @@ export class Agent {
   /**
    * What is held on a node, in order of address, from behind an address on.
    *
-   * @param page `leaked`: only what seems to be leaked
+   * @param page `leaked`: only what seems to be leaked. `containerId`: only
+   * this container, in every container network
    */
   async list(
     node: string,
@@ -241,11 +242,15 @@ export class Agent {
       readonly behind?: Address;
       readonly limit: number;
       readonly leaked?: boolean;
+      readonly containerId?: string | undefined;
     },
   ): Promise<Allocation[]> {
     const allocator = await this.#allocatorsOf(node).find(node);
-    const isListed = page.leaked
-      ? (a: Allocation) => this.leakOf(node, a) !== ""
+    const { leaked = false, containerId } = page;
+    const isListed = leaked || containerId !== undefined
+      ? (a: Allocation) =>
+        (!leaked || this.leakOf(node, a) !== "") &&
+        (containerId === undefined || a.owner.containerId === containerId)
       : undefined;
     return await allocator?.list({ ...page, ...(isListed && { isListed }) }) ??
       [];

@@ -234,13 +234,13 @@ export class Registry {
     );
   }
 
-  /** Removes an extra route. Removing one that is not there succeeds. */
+  /** Removes an extra route. @returns whether there was one */
   deleteRoute(
     route: {
       readonly destination: Prefix;
       readonly target: Address | undefined;
     },
-  ): Promise<void> {
+  ): Promise<boolean> {
     return this.#ledger.submit((state) => planDeleteRoute(state, route));
   }
 

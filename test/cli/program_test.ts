@@ -81,6 +81,7 @@ Deno.test("runCli() prints no control character of an argument", async () => {
 Deno.test("runCli() takes words after -- as operands", async () => {
   const asked: (string | undefined)[] = [];
   const ipam: Handlers["ipam"] = {
+    listAllocations: () => ({}),
     release: ({ owner }) => {
       asked.push(owner?.containerId);
       return {};

@@ -62,6 +62,22 @@ const STEPS: readonly Step[] = [
   ["ip get c1 --json", 0, /"address": "172\.16\.0\.2"/],
   ["ip list", 0, /^172\.16\.0\.2 .*^172\.16\.0\.3 .*^172\.16\.0\.9 /ms],
   ["ip release c1", 0, /^Released 172\.16\.0\.2\nReleased fd00:1::2\n$/],
+  ["ip allocate c4 --network-name stellar", 0, /^172\.16\.0\.10 /m],
+  ["ip get c4", 0, /^172\.16\.0\.10 /m],
+  ["ip allocate c4 --network-name lab", 0, /^172\.16\.0\.11 /m],
+  [
+    "ip get c4",
+    1,
+    NOTHING,
+    /"lab" \(172\.16\.0\.11 and fd00:.*"stellar"|"stellar" \(172\.16\.0\.10 and fd00:.*"lab"/,
+  ],
+  ["ip release c4 --network-name lab", 0, /^Released 172\.16\.0\.11\n/],
+  [
+    "ip release c4 c5",
+    0,
+    /^Released 172\.16\.0\.10\n/,
+    /^Nothing to release: "c5" .* in any network$/m,
+  ],
   ["ip release c1", 0, NOTHING, /^Nothing to release: "c1" /],
   [
     "ip history --address 172.16.0.2",
@@ -95,6 +111,7 @@ const STEPS: readonly Step[] = [
   ],
   ["route list --extra --json", 0, /"cidr": "10\.0\.0\.0\/8"/],
   ["route delete 10.0.0.0/8", 0, /^Deleted 10\.0\.0\.0\/8$/m],
+  ["route delete 10.0.0.0/8", 0, /^Nothing to delete: there is no extra route/],
   ["status --json", 0, /"held": 2,/],
 ];
 

@@ -47,7 +47,10 @@ Deno.test("the sources say what installing would do, and refuse to do it", async
     const options = { cwd: ROOT };
     const refused = await run(Deno.execPath(), args, options);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /it runs from its sources; build it first/);
+    assert.match(
+      refused.stderr,
+      /it runs from its sources; run "deno task build"/,
+    );
     const told = await run(Deno.execPath(), [...args, "--dry-run"], options);
     assert.deepEqual([told.code, told.stderr], [
       ...[0, "Nothing was changed: --dry-run\n"],

@@ -109,6 +109,11 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       const allocations = await agent.list(node, {
         limit: limit + 1,
         leaked: request.leaked,
+        containerId: parseOptional(
+          "container_id",
+          request.containerId,
+          parseContainerId,
+        ),
         ...(behind && { behind }),
       });
       const page = allocations.slice(0, limit);

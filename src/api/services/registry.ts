@@ -206,11 +206,11 @@ export function createRegistry(
     },
 
     async deleteRoute(request) {
-      await host().registry.deleteRoute({
+      const deleted = await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
         target: parseOptional("target", request.target, parseAddress),
       });
-      return {};
+      return { deleted };
     },
   };
 }

@@ -4,11 +4,11 @@ import { parseSerial } from "../../security/pki/revocation.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { Authority } from "../framework/client.ts";
 import {
+  destructiveFlag,
   fileFlag,
   type Flag,
   type Operand,
   type OptionalOperand,
-  switchFlag,
 } from "../framework/flag.ts";
 import type { IdentitySummary } from "../framework/io.ts";
 import { createListing, listCommand } from "../framework/list.ts";
@@ -41,7 +41,7 @@ const OVERLAP: Flag<number> = {
   parse: parseDuration,
 };
 
-const COMPROMISED = switchFlag(
+const COMPROMISED = destructiveFlag(
   "compromised",
   "the key may be stolen: reject everything that it signed, at once",
 );

@@ -36,6 +36,7 @@ import type { HostFiles, InstallIo } from "../../install/port.ts";
 import { quote } from "../../net/address.ts";
 import { Call, type CommandSpec } from "../framework/call.ts";
 import {
+  destructiveFlag,
   environmentName,
   type Flag,
   type FlagWithDefault,
@@ -182,17 +183,17 @@ export const DRY_RUN: Flag<boolean> = switchFlag(
   "print the steps, but change nothing",
 );
 
-export const FORCE: Flag<boolean> = switchFlag(
+export const FORCE: Flag<boolean> = destructiveFlag(
   "force",
   "replace or remove files that were changed since the installation",
 );
 
-export const PURGE: Flag<boolean> = switchFlag(
+export const PURGE: Flag<boolean> = destructiveFlag(
   "purge",
   "also remove the state and the configuration",
 );
 
-export const TAKE_DOWN: Flag<boolean> = switchFlag(
+export const TAKE_DOWN: Flag<boolean> = destructiveFlag(
   "take-down",
   "also remove the agent's routes, filter rules and bridge",
 );

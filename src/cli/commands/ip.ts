@@ -4,6 +4,9 @@ import {
   parseNetworkName,
   parseNodeName,
 } from "../../base/names.ts";
+import { NetError } from "../../base/error.ts";
+import { containsAddress, parsePrefix } from "../../net/prefix.ts";
+import { parseAddress } from "../../net/address.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { AgentClients, Allocation } from "../framework/client.ts";
 import {
@@ -50,6 +53,20 @@ const NETWORK_NAME: FlagWithDefault<string> = {
   parse: parseNetworkName,
 };
 
+const ANY_NETWORK_NAME: Flag<string> = {
+  name: "network-name",
+  value: "NAME",
+  description: "name of the container network",
+  defaultNote: "the one in which the container holds addresses",
+  parse: parseNetworkName,
+};
+
+const CONTAINER_IDS: Operand<string> = {
+  ...CONTAINER_ID,
+  name: `${CONTAINER_ID.name}...`,
+  description: "ids of the containers",
+};
+
 const INTERFACE: FlagWithDefault<string> = {
   name: "interface",
   value: "NAME",
@@ -71,7 +88,7 @@ const LEAKED = switchFlag(
   "only addresses whose container seems to be gone, with the reason",
 );
 
-const OWNER_FLAGS = [NODE, NETWORK_NAME, INTERFACE];
+const HOLDER_FLAGS = [NODE, ANY_NETWORK_NAME, INTERFACE];
 
 const ALLOCATE: CommandSpec = {
   name: "allocate",
@@ -79,14 +96,22 @@ const ALLOCATE: CommandSpec = {
     "Allocate a container one address per network, or show those it holds",
   action: "allocate an address",
   operands: [CONTAINER_ID],
-  flags: [...OWNER_FLAGS, ADDRESS, ...CLIENT_FLAGS],
+  flags: [NODE, NETWORK_NAME, INTERFACE, ADDRESS, ...CLIENT_FLAGS],
   examples: [
     "stellar-net ip allocate web-1",
     "stellar-net ip allocate web-1 --interface eth1",
     "stellar-net ip allocate db-1 --address 172.16.0.10",
   ],
   run: async (call) => {
-    const request = { ...ownerRequest(call), addresses: call.values(ADDRESS) };
+    const request = {
+      node: call.value(NODE) ?? "",
+      owner: {
+        network: call.value(NETWORK_NAME),
+        containerId: call.operand(CONTAINER_ID),
+        interfaceName: call.value(INTERFACE),
+      },
+      addresses: call.values(ADDRESS),
+    };
     const { allocation, created } = await call.clients().ipam.allocate(request);
     answerOne(call, allocation, { created });
     if (!created) call.note("It held this already: nothing changed");
@@ -95,23 +120,41 @@ const ALLOCATE: CommandSpec = {
 
 const RELEASE: CommandSpec = {
   name: "release",
-  summary: "Release a container's addresses; succeeds if it holds none",
+  summary: "Release the addresses of containers; succeeds if they hold none",
   action: "release the addresses",
-  operands: [CONTAINER_ID],
-  flags: [...OWNER_FLAGS, ...CLIENT_FLAGS],
-  examples: ["stellar-net ip release web-1"],
+  operands: [CONTAINER_IDS],
+  flags: [...HOLDER_FLAGS, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net ip release web-1",
+    "stellar-net ip release web-1 web-2 --network-name stellar",
+  ],
   run: async (call) => {
-    const request = ownerRequest(call);
-    const { addresses } = await call.clients().ipam.release(request);
-    const { containerId, interfaceName, network } = request.owner;
+    const ids = call.operands(CONTAINER_IDS);
+    const holder = readHolder(call);
+    const clients = call.clients();
+    // An ambiguous id must not leave half of the ids released.
+    const requests: OwnerRequest[] = [];
+    for (const id of ids) {
+      requests.push(await findOwner(clients, id, holder));
+    }
+    const released: string[] = [];
+    const empty: OwnerRequest[] = [];
+    for (const request of requests) {
+      const { addresses } = await clients.ipam.release(request);
+      released.push(...addresses);
+      if (addresses.length === 0) empty.push(request);
+    }
     call.answer(
-      { released: addresses },
-      addresses.map((address) => `Released ${address}`),
+      { released },
+      released.map((address) => `Released ${address}`),
     );
-    if (addresses.length === 0) {
+    for (const { owner, isGuess } of empty) {
+      const { containerId, interfaceName, network } = owner;
       call.note(
         `Nothing to release: "${containerId}" holds no address for ` +
-          `${interfaceName} in the network "${network}"`,
+          `${interfaceName} in ${
+            isGuess ? "any network" : `the network "${network}"`
+          }`,
       );
     }
   },
@@ -122,11 +165,14 @@ const GET: CommandSpec = {
   summary: "Show the addresses of a container",
   action: "look up the addresses",
   operands: [CONTAINER_ID],
-  flags: [...OWNER_FLAGS, ...CLIENT_FLAGS],
+  flags: [...HOLDER_FLAGS, ...CLIENT_FLAGS],
   examples: ["stellar-net ip get web-1", "stellar-net ip get web-1 --json"],
   run: async (call) => {
-    const request = ownerRequest(call);
-    const { allocation } = await call.clients().ipam.getAllocation(request);
+    const id = call.operand(CONTAINER_ID);
+    const holder = readHolder(call);
+    const clients = call.clients();
+    const request = await findOwner(clients, id, holder);
+    const { allocation } = await clients.ipam.getAllocation(request);
     answerOne(call, allocation);
   },
 };
@@ -163,9 +209,15 @@ const LIST = listCommand({
   },
 });
 
+interface Selection {
+  readonly node: string;
+  readonly leaked?: boolean;
+  readonly containerId?: string;
+}
+
 async function listAll(
   { ipam }: AgentClients,
-  selection: { readonly node: string; readonly leaked: boolean },
+  selection: Selection,
 ): Promise<AllocationView[]> {
   const allocations: AllocationView[] = [];
   let pageToken = "";
@@ -180,15 +232,67 @@ async function listAll(
   return allocations;
 }
 
-function ownerRequest(call: Call) {
+/** The part of an owner that flags name. */
+interface Holder {
+  readonly node: string;
+  readonly network: string | undefined;
+  readonly interfaceName: string;
+}
+
+function readHolder(call: Call): Holder {
   return {
     node: call.value(NODE) ?? "",
-    owner: {
-      network: call.value(NETWORK_NAME),
-      containerId: call.operand(CONTAINER_ID),
-      interfaceName: call.value(INTERFACE),
-    },
+    network: call.value(ANY_NETWORK_NAME),
+    interfaceName: call.value(INTERFACE),
   };
+}
+
+interface OwnerRequest {
+  readonly node: string;
+  readonly owner: {
+    readonly network: string;
+    readonly containerId: string;
+    readonly interfaceName: string;
+  };
+  /** Whether the container holds nothing in any network. */
+  readonly isGuess: boolean;
+}
+
+/**
+ * Finds the network in which a container holds addresses, unless a flag names it.
+ *
+ * @throws {NetError} `failed_precondition` when there are several
+ */
+async function findOwner(
+  clients: AgentClients,
+  containerId: string,
+  { node, network, interfaceName }: Holder,
+): Promise<OwnerRequest> {
+  const request = (network: string, isGuess = false) => ({
+    node,
+    owner: { network, containerId, interfaceName },
+    isGuess,
+  });
+  if (network !== undefined) return request(network);
+  const listed = await listAll(clients, { node, containerId });
+  // An older agent lists every container.
+  const held = listed.filter(({ owner }) =>
+    owner?.containerId === containerId &&
+    owner.interfaceName === interfaceName
+  );
+  const [first, ...others] = held.map(({ owner }) => owner!.network);
+  if (others.length === 0) {
+    return request(first ?? NETWORK_NAME.default, first === undefined);
+  }
+  const places = held.map(({ owner, addresses }) =>
+    `"${owner!.network}" (${addresses.map((a) => a.address).join(" and ")})`
+  );
+  throw new NetError(
+    "failed_precondition",
+    `"${containerId}" holds addresses for ${interfaceName} in several networks, ${
+      places.join(", ")
+    }: name one with --network-name`,
+  );
 }
 
 type AddressRow = ReturnType<typeof rowsOf>[number];
@@ -252,14 +356,20 @@ const HISTORY = listCommand({
   ],
   read: async (call) => {
     const limit = call.value(LIMIT);
-    const request = {
-      node: call.value(NODE) ?? "",
-      address: call.value(ONE_ADDRESS) ?? "",
+    const address = call.value(ONE_ADDRESS);
+    const filter = {
+      node: call.value(NODE),
+      address: address ?? "",
       containerId: call.value(CONTAINER) ?? "",
       limit,
       ...readSince(call, SINCE),
     };
-    const response = await call.clients().ipam.listHistory(request);
+    const clients = call.clients();
+    const response = await clients.ipam.listHistory({
+      ...filter,
+      node: filter.node ??
+        (address === undefined ? "" : await findNode(clients, address)),
+    });
     const { records, truncated } = viewOf(response);
     return createListing({
       body: { records, truncated },
@@ -281,6 +391,19 @@ const HISTORY = listCommand({
     });
   },
 });
+
+/** The node whose subnet has an address; empty where there is none. */
+async function findNode(
+  { registry }: AgentClients,
+  address: string,
+): Promise<string> {
+  const { nodes } = await registry.listNodes({});
+  const wanted = parseAddress(address);
+  const owner = nodes.find(({ subnets }) =>
+    subnets.some((subnet) => containsAddress(parsePrefix(subnet), wanted))
+  );
+  return owner?.name ?? "";
+}
 
 export const IP: GroupSpec = {
   name: "ip",

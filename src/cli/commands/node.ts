@@ -2,7 +2,7 @@ import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { AgentClients } from "../framework/client.ts";
-import { type Operand, switchFlag } from "../framework/flag.ts";
+import { destructiveFlag, type Operand } from "../framework/flag.ts";
 import { createListing, listCommand } from "../framework/list.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
 import { formatAge } from "../framework/text.ts";
@@ -15,9 +15,9 @@ const NAME: Operand<string> = {
   parse: parseNodeName,
 };
 
-const FORCE = switchFlag("force", "remove it even if it is alive");
+const FORCE = destructiveFlag("force", "remove it even if it is alive");
 
-const FORCE_LEAVE = switchFlag(
+const FORCE_LEAVE = destructiveFlag(
   "force",
   "leave even while containers hold addresses, or the registry is unreachable",
 );

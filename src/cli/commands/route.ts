@@ -60,9 +60,24 @@ const PLAN: CommandSpec = {
   run: async (call) => {
     const view = await readHostRoutes(call);
     const { mode, commands, lookedAt, error } = view;
-    call.answer({ mode, commands, lookedAt, error }, commands);
+    // The commands are those of pending routes.
+    const open = view.routes.filter(({ state }) =>
+      !["installed", "not needed", "pending"].includes(state)
+    );
+    call.answer({ mode, commands, lookedAt, error, open }, commands);
     if (commands.length === 0 && mode !== "off" && error === null) {
-      call.note("Nothing to change");
+      call.note(
+        open.length === 0
+          ? "Nothing to change"
+          : "The agent has no command to run; these routes are not in the kernel:",
+      );
+    }
+    if (mode !== "off") {
+      for (const { cidr, target, state, why } of open) {
+        call.note(
+          `${cidr} via ${target}: ${state}${why === null ? "" : `: ${why}`}`,
+        );
+      }
     }
     noteState(call, view);
   },
@@ -103,8 +118,15 @@ const DELETE: CommandSpec = {
   run: async (call) => {
     const cidr = call.operand(CIDR);
     const target = call.operand(OPTIONAL_TARGET) ?? "";
-    await call.clients().registry.deleteRoute({ cidr, target });
-    call.answer({ cidr }, [`Deleted ${cidr}`]);
+    const { registry } = call.clients();
+    const { deleted } = await registry.deleteRoute({ cidr, target });
+    // An older agent does not say whether there was one.
+    const isAbsent = deleted === false;
+    call.answer({ cidr, ...deleted !== undefined && { deleted } }, [
+      isAbsent
+        ? `Nothing to delete: there is no extra route ${cidr}`
+        : `Deleted ${cidr}`,
+    ]);
   },
 };
 

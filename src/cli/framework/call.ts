@@ -91,6 +91,14 @@ export class Call implements FlagValues {
     return this.#parse(operand, { text, origin: operand.name });
   }
 
+  /** The values of the last operand, whose name ends with `...`. */
+  operands<T>(operand: Operand<T>): T[] {
+    const at = this.#input.spec.operands?.indexOf(operand) ?? -1;
+    const origin = operand.name.replace(/\.{3}$/, "");
+    return this.#input.operands.slice(at)
+      .map((text) => this.#parse(operand, { text, origin }));
+  }
+
   originOf(flag: Flag<unknown>): string {
     return this.#texts(flag).at(-1)?.origin ?? `--${flag.name}`;
   }
@@ -134,7 +142,9 @@ export class Call implements FlagValues {
       return given.map((text) => ({ text, origin: `--${flag.name}` }));
     }
     const variable = environmentName(flag);
-    const fromEnvironment = this.io.env[variable];
+    const fromEnvironment = flag.isDestructive
+      ? undefined
+      : this.io.env[variable];
     // An empty variable counts as unset, as shells and unit files leave them.
     const [text, origin] = fromEnvironment
       ? [fromEnvironment, variable]

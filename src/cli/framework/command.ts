@@ -56,6 +56,19 @@ export class StellarCommand extends Command {
     throw new UsageError(this.path(), problem);
   }
 
+  // Commander prints the help of the program for an unknown command with --help.
+  override outputHelp(
+    context?: HelpContext | ((text: string) => string),
+  ): void {
+    const [word] = this.args;
+    const isWord = word !== undefined && !word.startsWith("-");
+    if (this.commands.length > 0 && isWord) {
+      const names = this.commands.map((command) => command.name());
+      if (!names.includes(word)) this.error(`unknown command '${word}'`);
+    }
+    super.outputHelp(context as HelpContext);
+  }
+
   // Commander calls this for a noun without a verb, which is wrong usage. The
   // program without any command shows its help.
   override help(context?: HelpContext | ((text: string) => string)): never {

@@ -17,6 +17,8 @@ export interface Flag<T> {
   /** Whether it may be given several times; the variable's values are separated by commas. */
   readonly repeatable?: boolean;
   readonly completion?: Completion;
+  /** Whether it destroys something, or forces a refused command: then it has no variable. */
+  readonly isDestructive?: boolean;
   /** @throws {RangeError} quoting the text and saying what is valid */
   readonly parse: (text: string) => T;
 }
@@ -56,6 +58,14 @@ export function switchFlag(name: string, description: string): Flag<boolean> {
   return { name, description, parse: parseSwitch };
 }
 
+/** Makes a flag without a value that destroys or forces: an environment cannot set it. */
+export function destructiveFlag(
+  name: string,
+  description: string,
+): Flag<boolean> {
+  return { ...switchFlag(name, description), isDestructive: true };
+}
+
 /** Makes a flag whose value is the path of a file. @param defaultNote the default in words */
 export function fileFlag(
   name: string,
@@ -80,7 +90,7 @@ export function describeFlag(flag: Flag<unknown>): string {
     ...flag.repeatable ? ["repeatable"] : [],
     ...flag.default === undefined ? [] : [`default: ${flag.default}`],
     ...flag.defaultNote === undefined ? [] : [`default: ${flag.defaultNote}`],
-    `env: ${environmentName(flag)}`,
+    flag.isDestructive ? "no env" : `env: ${environmentName(flag)}`,
   ];
   return `${flag.description} (${notes.join(", ")})`;
 }

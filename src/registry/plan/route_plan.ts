@@ -45,14 +45,14 @@ export function planAddRoute(
     );
 }
 
-/** Plans the removal of an extra route. Removing one that is not there succeeds. */
+/** Plans the removal of an extra route. @returns whether there is one */
 export function planDeleteRoute(
   state: ClusterState,
   route: { readonly destination: Prefix; readonly target: Address | undefined },
-): ClusterPlan<undefined> {
+): ClusterPlan<boolean> {
   const { destination, target } = route;
   const existing = state.routes.get(formatPrefix(destination));
-  if (!existing) return planned(undefined, []);
+  if (!existing) return planned(false, []);
   const has = formatAddress(existing.target);
   return target && formatAddress(target) !== has
     ? refuse(
@@ -61,5 +61,5 @@ export function planDeleteRoute(
         formatAddress(target)
       }": its target is "${has}"`,
     )
-    : planned(undefined, [{ kind: "route", destination, record: undefined }]);
+    : planned(true, [{ kind: "route", destination, record: undefined }]);
 }

@@ -83,6 +83,12 @@ Deno.test("ip history passes its filters on", async (t) => {
       address: "fd00:1::2",
       limit: 1_000,
     }],
+    ["--address 172.16.4.9", { address: "172.16.4.9", node: "n2", limit: 50 }],
+    ["--address 172.16.4.9 --node n1", {
+      address: "172.16.4.9",
+      node: "n1",
+      limit: 50,
+    }],
     ["--container c1 --node n1", { containerId: "c1", node: "n1", limit: 50 }],
     ["--since 24h", {
       since: timestampFromMs(NOW_MS - 86_400_000),
@@ -98,8 +104,19 @@ Deno.test("ip history passes its filters on", async (t) => {
           return {};
         },
       };
+      const registry: Handlers["registry"] = {
+        listNodes: () => ({
+          nodes: [
+            { name: "n1", subnets: ["172.16.0.0/22"] },
+            { name: "n2", subnets: ["fd00::/64", "172.16.4.0/22"] },
+          ],
+        }),
+      };
       const words = args.split(" ").filter((word) => word !== "");
-      const run = await runFake(["ip", "history", ...words], { ipam });
+      const run = await runFake(["ip", "history", ...words], {
+        ipam,
+        registry,
+      });
       assert.equal(run.stderr, "No record matches\n");
       assert.deepEqual(asked, [create(ListHistoryRequestSchema, expected)]);
     });

@@ -103,7 +103,11 @@ Deno.test("ip allocate, release and get name the whole owner", async (t) => {
         asked.push({ node, owner: { network, containerId, interfaceName } });
         return {};
       };
-      const ipam = { allocate: note, release: note, getAllocation: note };
+      const listAllocations = () => ({});
+      const ipam = {
+        ...{ allocate: note, release: note, getAllocation: note },
+        listAllocations,
+      };
       await runFake(["ip", verb, "c1", ...flags], { ipam });
       await runFake(["ip", verb, "c1"], { ipam });
       assert.deepEqual(asked, [
@@ -171,19 +175,22 @@ Deno.test("ip release prints what was released", async (t) => {
       [],
       [],
       "",
-      'Nothing to release: "web-1" holds no address for eth0 in the network "default"\n',
+      'Nothing to release: "web-1" holds no address for eth0 in any network\n',
     ],
     [
       "none as JSON",
       [],
       ["--json"],
       '{\n  "schemaVersion": 1,\n  "released": []\n}\n',
-      'Nothing to release: "web-1" holds no address for eth0 in the network "default"\n',
+      'Nothing to release: "web-1" holds no address for eth0 in any network\n',
     ],
   ];
   for (const [name, addresses, flags, stdout, stderr] of rows) {
     await t.step(name, async () => {
-      const ipam: Handlers["ipam"] = { release: () => ({ addresses }) };
+      const ipam: Handlers["ipam"] = {
+        listAllocations: () => ({}),
+        release: () => ({ addresses }),
+      };
       const run = await runFake(["ip", "release", "web-1", ...flags], { ipam });
       assert.deepEqual([run.code, run.stdout, run.stderr], [0, stdout, stderr]);
     });
@@ -192,6 +199,7 @@ Deno.test("ip release prints what was released", async (t) => {
 
 Deno.test("ip get prints what a container holds", async (t) => {
   const ipam: Handlers["ipam"] = {
+    listAllocations: () => ({}),
     getAllocation: () => ({
       allocation: {
         ...DUAL_STACK,
@@ -309,4 +317,52 @@ Deno.test("ip list without any says on stderr what to do", async (t) => {
     const body = '{\n  "schemaVersion": 1,\n  "allocations": []\n}\n';
     assert.deepEqual([run.code, run.stdout, run.stderr], [0, body, hint]);
   });
+});
+
+/** An agent on which containers hold addresses; it records what it releases. */
+function holding(owners: readonly (readonly [network: string, id: string])[]) {
+  const released: string[] = [];
+  const ipam: NonNullable<Handlers["ipam"]> = {
+    listAllocations: ({ containerId }) => ({
+      allocations: owners.filter(([, id]) => id === containerId)
+        .map(([network, id], i) => ({
+          owner: { ...OWNER, network, containerId: id },
+          addresses: [{ address: `172.16.0.${i}` }],
+        })),
+    }),
+    getAllocation: ({ owner }) => ({
+      allocation: { ...DUAL_STACK, owner: owner! },
+    }),
+    release: ({ owner }) => {
+      released.push(`${owner!.network}/${owner!.containerId}`);
+      return { addresses: ["172.16.0.9"] };
+    },
+  };
+  return { ipam, released };
+}
+
+Deno.test("ip get and release find the network name of a container", async () => {
+  const { ipam, released } = holding([["stellar", "web-1"], ["lab", "web-2"]]);
+  const got = await runFake(["ip", "get", "web-1", "--json"], { ipam });
+  assert.equal(JSON.parse(got.stdout).allocation.owner.network, "stellar");
+  const run = await runFake(["ip", "release", "web-1", "web-2"], { ipam });
+  assert.deepEqual([run.code, run.stderr], [0, ""]);
+  assert.deepEqual(released, ["stellar/web-1", "lab/web-2"]);
+});
+
+Deno.test("ip get and release ask back when a container is in several networks", async (t) => {
+  const owners = [["a", "web-0"], ["a", "web-1"], ["b", "web-1"]] as const;
+  for (const line of ["get web-1", "release web-0 web-1"]) {
+    await t.step(line, async () => {
+      const { ipam, released } = holding(owners);
+      const run = await runFake(["ip", ...line.split(" ")], { ipam });
+      assert.deepEqual([run.code, run.stdout, released], [1, "", []]);
+      assert.match(
+        run.stderr,
+        /"web-1" holds .* "a" \(172\.16\.0\.0\), "b" \(172\.16\.0\.1\): name one with --network-name/,
+      );
+      const named = [...line.split(" "), "--network-name", "b"];
+      assert.equal((await runFake(["ip", ...named], { ipam })).code, 0);
+    });
+  }
 });

@@ -126,6 +126,24 @@ Deno.test("route plan prints commands, and on stderr what else there is to know"
       /^$/,
     ],
     ["nothing", { mode: RouteMode.APPLY }, "", /^Nothing to change\n$/],
+    [
+      "a conflict",
+      {
+        mode: RouteMode.APPLY,
+        routes: [
+          {
+            cidr: "172.16.4.0/22",
+            target: "198.18.0.2",
+            state: HostRouteState.CONFLICT,
+            why: "another route is there and stays",
+          },
+          { cidr: "172.16.8.0/22", state: HostRouteState.INSTALLED },
+          { cidr: "192.0.2.0/24", state: HostRouteState.NOT_NEEDED },
+        ],
+      },
+      "",
+      /^The agent has no command .*:\n172\.16\.4\.0\/22 via 198\.18\.0\.2: conflict: another route is there and stays\n$/,
+    ],
     ["off", { mode: RouteMode.OFF }, "", off],
     [
       "an error",
@@ -151,6 +169,10 @@ Deno.test("route plan --json has the commands", async () => {
     commands: ROUTES.commands,
     lookedAt: "2026-01-02T03:04:04.000Z",
     error: ROUTES.error,
+    open: JSON.parse((await route("list --json", ROUTES)).stdout).routes
+      .filter(({ state }: { state: string }) =>
+        ["conflict", "waiting", "unknown"].includes(state)
+      ),
   });
 });
 

@@ -118,3 +118,15 @@ Deno.test("route delete reports its result, with and without a target", async (t
     });
   }
 });
+
+Deno.test("route delete says when there was no such route", async () => {
+  const registry = { deleteRoute: () => ({ deleted: false }) };
+  const line = ["route", "delete", "192.0.2.0/24"];
+  const run = await runFake(line, { registry });
+  assert.deepEqual([run.code, run.stdout], [
+    0,
+    "Nothing to delete: there is no extra route 192.0.2.0/24\n",
+  ]);
+  const json = await runFake([...line, "--json"], { registry });
+  assert.equal(JSON.parse(json.stdout).deleted, false);
+});

@@ -110,18 +110,23 @@ const SWITCHES: readonly [
   ["leaked", "ip list", "perhaps"],
   ["extra", "route list", "perhaps"],
   ["link", "cni install", "perhaps"],
-  ["force", "node leave", "perhaps"],
-  ["force", "node remove n1", "perhaps"],
   ["skip-cni", "install", "perhaps"],
   ["dry-run", "uninstall", "perhaps"],
-  ["force", "uninstall", "perhaps"],
-  ["purge", "uninstall", "perhaps"],
-  ["take-down", "uninstall", "perhaps"],
   ["dry-run", "restore x.jsonl", "perhaps"],
   ["dry-run", "store migrate --to etcd://h1", "perhaps"],
-  ["compromised", "identity rotate", "perhaps"],
   ["failed", "audit", "perhaps"],
   ["json", "version", "on"],
+];
+
+/** Switches that destroy or force, without an environment variable. */
+const DESTRUCTIVE: readonly [flag: string, command: string][] = [
+  ["force", "node leave"],
+  ["force", "node remove n1"],
+  ["force", "install"],
+  ["force", "uninstall"],
+  ["purge", "uninstall"],
+  ["take-down", "uninstall"],
+  ["compromised", "identity rotate"],
 ];
 
 function twinOf(flag: string): string {
@@ -158,6 +163,47 @@ Deno.test("every environment twin refuses a wrong value, naming itself and the v
       assert.ok(run.stderr.includes(`: ${twinOf(flag)}: `), run.stderr);
       assert.ok(run.stderr.includes(said), run.stderr);
       assert.deepEqual([...run.agents, ...run.targets], []);
+    });
+  }
+});
+
+Deno.test("flags that destroy or force have no environment variable", async (t) => {
+  for (const [flag, command] of DESTRUCTIVE) {
+    await t.step(`${twinOf(flag)} for ${command}`, async () => {
+      const { stdout } = await runFake([...command.split(" "), "--help"]);
+      assert.ok(!stdout.includes(`env: ${twinOf(flag)}`));
+      // A wrong value would be refused if anything read it.
+      const run = async (env: Record<string, string>) => {
+        const forces: unknown[] = [];
+        const { code, stderr, stdout } = await runFake(command.split(" "), {
+          env,
+          agent: {
+            leave: ({ force }) => {
+              forces.push(force);
+              return {};
+            },
+          },
+          registry: {
+            removeNode: ({ force }) => {
+              forces.push(force);
+              return {};
+            },
+          },
+          identity: {
+            rotateAuthority: ({ compromised }) => {
+              forces.push(compromised);
+              return { next: {} };
+            },
+            getTrust: () => ({}),
+            listTokens: () => ({}),
+          },
+        });
+        return { code, stderr, stdout, forces };
+      };
+      const usual = await run({});
+      for (const value of ["true", "perhaps"]) {
+        assert.deepEqual(await run({ [twinOf(flag)]: value }), usual);
+      }
     });
   }
 });
@@ -206,7 +252,7 @@ Deno.test("the tables above contain every flag", () => {
   const nouns = program.commands;
   const flags = [program, ...nouns, ...nouns.flatMap((noun) => noun.commands)]
     .flatMap((command) => command.options.map((option) => option.name()));
-  const tested = [...ROWS, ...SWITCHES].map(([flag]) => flag);
+  const tested = [...ROWS, ...SWITCHES, ...DESTRUCTIVE].map(([flag]) => flag);
   assert.deepEqual(
     [...new Set(flags)].filter((flag) => flag !== "version").sort(),
     [...new Set(tested)].sort(),
