@@ -14,3 +14,13 @@ export function readDurationMs(text: string): number | undefined {
   const [, count, unit] = /^(0|[1-9]\d*)(ms|s|m|h|d)$/.exec(text) ?? [];
   return unit === undefined ? undefined : Number(count) * UNITS_MS[unit]!;
 }
+
+/** Formats a duration for people, rounded up: `90 s`, `15 min`, `30 h`, `7 d`. */
+export function formatDuration(ms: number): string {
+  const units = [["s", 1_000, 120], ["min", 60_000, 120], ["h", 3_600_000, 72]];
+  for (const [unit, unitMs, most] of units as [string, number, number][]) {
+    const count = Math.ceil(ms / unitMs);
+    if (count <= most) return `${count} ${unit}`;
+  }
+  return `${Math.ceil(ms / 86_400_000)} d`;
+}

@@ -22,6 +22,7 @@ import type { AgentIdentity, NodePlace } from "./peer.ts";
 import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/cluster_state.ts";
 import type { SubnetOwner } from "./plan/restore_grace.ts";
 import { NodePools } from "./pools.ts";
+import { Reclaimer } from "./reclaimer.ts";
 import { Registry } from "./registry.ts";
 import { RestoreGrace } from "./restore_grace.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
@@ -87,6 +88,7 @@ export class RegistryHost {
   readonly #options: RegistryHostOptions;
   readonly #ledger: ClusterLedger;
   readonly #liveness: SharedLiveness | undefined;
+  readonly #reclaimer: Reclaimer;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #sweptAtMs = -Infinity;
@@ -122,7 +124,31 @@ export class RegistryHost {
       revoke: (name) =>
         this.identity.revoke({ role: "node", name }, "node removed"),
     });
+    this.#reclaimer = new Reclaimer({
+      uptimeMs: options.uptimeMs,
+      isRemover: () => this.#liveness?.isRemover ?? true,
+      remove: (node) =>
+        this.pools.remove(
+          { node, instanceId: "", force: false },
+          { isReclaimed: true },
+        ),
+    });
     this.identity.onChange(() => this.nodes.onTrustChanged());
+  }
+
+  /** Conditions of the registry that an operator should know about, for people. */
+  get warnings(): string[] {
+    const grace = this.restoreGrace.current;
+    return [
+      ...grace
+        ? [
+          `the registry was restored from a backup of ${grace.takenAt}: nodes that are new get no subnet for another ${
+            Math.ceil(grace.leftMs / 1000)
+          } s`,
+        ]
+        : [],
+      ...this.#reclaimer.warnings,
+    ];
   }
 
   /**
@@ -154,6 +180,7 @@ export class RegistryHost {
     let trust: () => Trust | undefined = () => undefined;
     const nodes = new Nodes(ledger, {
       self: isShared ? undefined : node,
+      ownNode: node,
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
       restoreGrace: () => restoreGrace.current,
       trust: () => trust(),
@@ -235,9 +262,9 @@ export class RegistryHost {
    */
   async checkLiveness(reclaimAfterMs: number | undefined): Promise<void> {
     await this.restoreGrace.checkEnd();
-    for (const node of await this.nodes.checkLiveness(reclaimAfterMs)) {
-      const removal = { node, instanceId: "", force: true };
-      await this.pools.remove(removal, { isReclaimed: true });
+    const nodes = await this.nodes.checkLiveness();
+    if (reclaimAfterMs !== undefined) {
+      await this.#reclaimer.check(nodes, reclaimAfterMs);
     }
     const uptimeMs = this.#options.uptimeMs();
     if (uptimeMs - this.#sweptAtMs < SWEEP_INTERVAL_MS) return;

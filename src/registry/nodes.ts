@@ -18,6 +18,7 @@ import {
   type RestoreGraceTime,
 } from "./plan/restore_grace.ts";
 import { checkOnly, type ClusterPlan } from "./plan/subnet_plan.ts";
+import type { WatchedNode } from "./plan/reclaim_plan.ts";
 import type { ClusterEvent, ClusterNode } from "./view.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
@@ -39,6 +40,8 @@ export type NodeRemoval = Omit<RemovalRequest, "isAlive">;
 export interface NodesOptions {
   /** This agent's node, alive as long as the agent answers; undefined: it joins as all others do. */
   readonly self: string | undefined;
+  /** This agent's node, however it joins: the registry never removes it for its silence. */
+  readonly ownNode: string;
   readonly liveness: Liveness;
   /** What is left of the grace period after a restore. Default: nothing. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
@@ -197,21 +200,29 @@ export class Nodes {
   /**
    * Reports the nodes that have become unreachable.
    *
-   * @returns the nodes that have been silent for this long, in ms
+   * @returns the liveness of all nodes with an agent but this agent's own
    */
-  async checkLiveness(silentMs = Infinity): Promise<string[]> {
+  async checkLiveness(): Promise<WatchedNode[]> {
     const names = await this.#ledger.read((state) =>
       [...state.nodes.values()]
         .filter((n) => n.instanceId !== "" && n.name !== this.#options.self)
         .map(({ name }) => name)
     );
-    for (const node of this.#liveness.takeNewlySilent(names)) {
+    const liveness = this.#liveness;
+    // Not before the state was read: that may have taken long.
+    liveness.tick();
+    for (const node of liveness.takeNewlySilent(names)) {
       log.warn("Node {node} is unreachable: its heartbeats have stopped", {
         node,
       });
       this.#feed.nodeChanged(node);
     }
-    return names.filter((n) => this.#liveness.silentForMs(n) >= silentMs);
+    return names.filter((name) => name !== this.#options.ownNode)
+      .map((name) => ({
+        name,
+        isAlive: liveness.isAlive(name),
+        silentMs: liveness.silentForMs(name),
+      }));
   }
 
   #planRemoval(

@@ -138,6 +138,12 @@ export class NodePools {
       await this.#options.revoke(node);
     }
     const allocator = await this.#poolOf(node);
+    if (!allocator && isReclaimed) {
+      // Refused when a heartbeat has come meanwhile.
+      const removed = await nodes.remove(request);
+      await dropHandover(store, node);
+      return removed;
+    }
     if (!allocator) {
       await dropHandover(store, node);
       // Forced: there is no way back, and a heartbeat may have come meanwhile.

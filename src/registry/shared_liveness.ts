@@ -3,7 +3,12 @@ import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import type { Change, JsonValue, Key, Store } from "../store/store.ts";
-import { type Clocks, type Liveness, OwnLiveness } from "./liveness.ts";
+import {
+  type Clocks,
+  type Liveness,
+  MAX_TICK_GAP_MS,
+  OwnLiveness,
+} from "./liveness.ts";
 
 /** Prefix of the records by which agents that host one registry share liveness. */
 const PREFIX: Key = ["alive"];
@@ -53,6 +58,13 @@ export class SharedLiveness implements Liveness {
   /** When each node's report arrived, by uptime. */
   readonly #reportedMs = new Map<string, number>();
   readonly #silent = new Set<string>();
+  /** The last own record of each agent, as JSON. */
+  readonly #beats = new Map<string, string>();
+  /** Whether the store has not answered: other agents may not have been able to reach us. */
+  #isStoreLost = false;
+  /** Start of the time in which the records of other agents could arrive, by uptime. */
+  #hearingSinceMs: number;
+  #tickedMs: number;
   /** Nodes whose record is to be written. */
   readonly #unwritten = new Set<string>();
   readonly #stop = new AbortController();
@@ -65,6 +77,8 @@ export class SharedLiveness implements Liveness {
     this.#options = options;
     this.#own = new OwnLiveness(options);
     this.#hosts = new OwnLiveness(options);
+    this.#hearingSinceMs = options.uptimeMs();
+    this.#tickedMs = this.#hearingSinceMs;
   }
 
   /** Begins to write records and to follow those of others. */
@@ -96,10 +110,39 @@ export class SharedLiveness implements Liveness {
 
   silentForMs(node: string): number {
     if (this.isAlive(node)) return 0;
-    const sinceMs = this.#reportedMs.get(node);
-    return sinceMs === undefined || this.#isOwn(node)
-      ? this.#own.silentForMs(node)
-      : this.#options.uptimeMs() - sinceMs;
+    const report = this.#reports.get(node);
+    if (!report || report.by === this.#options.id) {
+      return this.#own.silentForMs(node);
+    }
+    // While an agent lives, so does each node that it reported alive: such a
+    // node has been silent since that agent's last record.
+    if (report.isAlive) return this.#hosts.silentForMs(report.by);
+    const reportedMs = this.#reportedMs.get(node) ?? -Infinity;
+    return this.#options.uptimeMs() -
+      Math.max(reportedMs, this.#hearingSinceMs);
+  }
+
+  tick(): void {
+    const nowMs = this.#options.uptimeMs();
+    if (nowMs - this.#tickedMs > MAX_TICK_GAP_MS) this.restartSilence();
+    this.#tickedMs = nowMs;
+  }
+
+  restartSilence(): void {
+    this.#hearingSinceMs = this.#options.uptimeMs();
+    this.#own.restartSilence();
+    this.#hosts.restartSilence();
+  }
+
+  /**
+   * Whether this agent removes silent nodes: of those that host the registry and
+   * are alive, the one with the lowest id.
+   */
+  get isRemover(): boolean {
+    const { id } = this.#options;
+    return ![...this.#beats.keys()].some((other) =>
+      other < id && this.#hosts.isAlive(other)
+    );
   }
 
   isAlive(node: string): boolean {
@@ -115,6 +158,8 @@ export class SharedLiveness implements Liveness {
   }
 
   takeNewlySilent(nodes: Iterable<string>): string[] {
+    const reporters = [...this.#reports.values()].map(({ by }) => by);
+    this.#hosts.takeNewlySilent(new Set([...this.#beats.keys(), ...reporters]));
     const silent = [...nodes].filter((node) =>
       !this.isAlive(node) && !this.#silent.has(node)
     );
@@ -176,9 +221,10 @@ export class SharedLiveness implements Liveness {
       backOff: new BackOff({ firstMs: REWATCH_MS }),
       open: () => this.#options.store.watch(PREFIX, { signal }),
       onEvent: (event) => {
+        if (!this.#isFollowing) this.restartSilence();
         this.#isFollowing = true;
         const isSnapshot = event.kind === "snapshot";
-        if (isSnapshot) this.#reports.clear();
+        if (isSnapshot) this.#forgetMissing(event.entries);
         for (const entry of isSnapshot ? event.entries : event.changes) {
           this.#apply(entry);
         }
@@ -194,19 +240,36 @@ export class SharedLiveness implements Liveness {
     });
   }
 
+  /** Forgets the records that a snapshot no longer has. */
+  #forgetMissing(entries: readonly Pick<Change, "key">[]): void {
+    const keys = new Set(entries.map(({ key }) => key.slice(1).join(" ")));
+    for (const id of this.#beats.keys()) {
+      if (!keys.has(`host ${id}`)) this.#beats.delete(id);
+    }
+    for (const node of this.#reports.keys()) {
+      if (!keys.has(`node ${node}`)) this.#reports.delete(node);
+    }
+  }
+
   #apply({ key, value }: Pick<Change, "key" | "value">): void {
     const [, kind, name] = key.map(String);
     if (name === undefined) return;
     if (kind === "host") {
-      this.#recordHost(name);
+      // A snapshot repeats the records of agents that are long gone.
+      const beat = JSON.stringify(value);
+      if (beat !== this.#beats.get(name)) this.#recordHost(name);
+      this.#beats.set(name, beat);
       return;
     }
     const before = this.isAlive(name);
     const report = readReport(value);
-    if (report) this.#recordHost(report.by);
+    const known = this.#reports.get(name);
+    const isNews = report?.by !== known?.by ||
+      report?.isAlive !== known?.isAlive;
+    if (report && isNews) this.#recordHost(report.by);
     if (report) this.#reports.set(name, report);
     else this.#reports.delete(name);
-    this.#reportedMs.set(name, this.#options.uptimeMs());
+    if (isNews) this.#reportedMs.set(name, this.#options.uptimeMs());
     const isAlive = this.isAlive(name);
     if (isAlive) this.#silent.delete(name);
     if (before !== isAlive) this.#options.onChange(name);
@@ -227,9 +290,12 @@ export class SharedLiveness implements Liveness {
   ): Promise<boolean> {
     try {
       await this.#options.store.commit(commit);
+      if (this.#isStoreLost) this.restartSilence();
+      this.#isStoreLost = false;
       return true;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
+      this.#isStoreLost = true;
       log.debug("Cannot write which nodes are alive: {error}", { error });
       return false;
     }

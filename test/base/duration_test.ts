@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readDurationMs } from "../../src/base/duration.ts";
+import { formatDuration, readDurationMs } from "../../src/base/duration.ts";
 
 Deno.test("readDurationMs() reads a whole number and a unit, and nothing else", async (t) => {
   const rows: readonly (readonly [string, number | undefined])[] = [
@@ -17,4 +17,13 @@ Deno.test("readDurationMs() reads a whole number and a unit, and nothing else", 
       assert.equal(readDurationMs(text), expected);
     });
   }
+});
+
+Deno.test("formatDuration() takes the unit in which a person would say it, rounded up", () => {
+  const texts = [0, 1, 59_001, 120_000, 120_001, 7_200_000, 7_200_001]
+    .concat(259_200_000, 259_200_001).map(formatDuration);
+  assert.deepEqual(texts, [
+    ...["0 s", "1 s", "60 s", "120 s", "3 min", "120 min", "3 h", "72 h"],
+    "4 d",
+  ]);
 });

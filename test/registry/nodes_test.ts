@@ -166,8 +166,7 @@ Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat wh
   const { nodes: members } = t.agent.host!;
   const events = await watch(t, [
     async () => {
-      t.clock.nowMs += UNREACHABLE_AFTER_MS;
-      await members.checkLiveness();
+      await pass(t, UNREACHABLE_AFTER_MS);
     },
     () => members.heartbeat("b", "id-of-b"),
   ]);
@@ -177,13 +176,111 @@ Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat wh
   ]);
 });
 
+/** Lets time pass while the registry runs and checks who is alive. */
+async function pass(
+  { agent, clock }: TestAgent,
+  ms: number,
+  reclaimAfterMs?: number,
+): Promise<void> {
+  for (let left = ms; left > 0; left -= 1_000) {
+    clock.nowMs += Math.min(left, 1_000);
+    await agent.host!.checkLiveness(reclaimAfterMs);
+  }
+}
+
+/** The nodes and their states, in one text. */
+async function states({ agent }: TestAgent): Promise<string> {
+  const nodes = await agent.host!.nodes.list();
+  return nodes.map(({ name, state }) => `${name} ${state}`).join(", ");
+}
+
+Deno.test("RegistryHost.checkLiveness() removes no node for the registry's own pause, and keeps their states", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  await join(t.agent, "b");
+  await join(t.agent, "c");
+  await pass(t, 10_000, 60_000);
+  await host.nodes.heartbeat("b", "id-of-b");
+  await pass(t, 5_000, 60_000);
+  const before = "a no agent, b ready, c unreachable";
+  assert.equal(await states(t), before);
+  // As a stopped process, or a paused virtual machine.
+  t.clock.nowMs += 24 * 3_600_000;
+  await host.checkLiveness(60_000);
+  assert.equal(await states(t), before);
+  assert.deepEqual(host.warnings, [
+    'node "c" is silent, and is removed in 60 s unless it comes back',
+  ]);
+  await pass(t, 59_999, 60_000);
+  assert.match(await states(t), /c unreachable/);
+  await pass(t, 1, 60_000);
+  assert.equal(await states(t), "a no agent");
+});
+
+Deno.test("RegistryHost.checkLiveness() counts no silence while the store does not answer", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  await join(t.agent, "b");
+  await pass(t, 55_000, 60_000);
+  // Each check fails before it comes to the nodes.
+  t.clock.nowMs += 10_000;
+  await host.checkLiveness(60_000);
+  assert.match(await states(t), /b unreachable/);
+  await pass(t, 50_000, 60_000);
+  assert.match(await states(t), /b unreachable/);
+  await pass(t, 10_000, 60_000);
+  assert.equal(await states(t), "a no agent");
+});
+
+Deno.test("RegistryHost.checkLiveness() removes 3 nodes within the time, and says which stay", async () => {
+  await using t = await startAgent();
+  const names = ["b", "c", "d", "e", "f", "g", "h", "i"];
+  for (const name of names) await join(t.agent, name);
+  const host = t.agent.host!;
+  const beat = async () => {
+    for (const name of names.slice(4)) {
+      await host.nodes.heartbeat(name, `id-of-${name}`);
+    }
+  };
+  for (let second = 0; second < 60; second++) {
+    await pass(t, 1_000, 60_000);
+    await beat();
+  }
+  assert.equal((await host.nodes.list()).length, names.length + 1 - 3);
+  await pass(t, 1_000, 60_000);
+  assert.match(
+    host.warnings.join(),
+    /^node "." is silent for longer than --recl/,
+  );
+  for (let second = 0; second < 60; second++) {
+    await pass(t, 1_000, 60_000);
+    await beat();
+  }
+  assert.equal(
+    await states(t),
+    "a no agent, f ready, g ready, h ready, i ready",
+  );
+});
+
+Deno.test("NodePools.remove() for its silence keeps a node whose heartbeat has come", async () => {
+  await using t = await startAgent();
+  const { pools, nodes } = t.agent.host!;
+  await join(t.agent, "b");
+  await pass(t, 60_000);
+  const removal = { node: "b", instanceId: "", force: false };
+  await nodes.heartbeat("b", "id-of-b");
+  await assert.rejects(pools.remove(removal, { isReclaimed: true }), {
+    code: "failed_precondition",
+  });
+  assert.match(await states(t), /b ready/);
+});
+
 Deno.test("RegistryHost.checkLiveness() removes a host that is silent for as long as is said", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const host = t.agent.host!;
   const names = async () => (await host.nodes.list()).map(({ name }) => name);
-  t.clock.nowMs += 59_999;
-  await host.checkLiveness(60_000);
+  await pass(t, 59_999, 60_000);
   assert.deepEqual(await names(), ["a", "b"]);
   t.clock.nowMs += 1;
   await host.checkLiveness(undefined);

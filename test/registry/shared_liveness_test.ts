@@ -153,3 +153,93 @@ Deno.test("SharedLiveness writes the records of more nodes than a commit takes",
     // etcd takes 128 operations in a commit.
     assert.ok(store.commits > nodes.length / 128, String(store.commits));
   }));
+
+/**
+ * Lets time pass while one agent or both run: their records arrive, x receives
+ * the heartbeats of n, and they check.
+ */
+async function pass(world: World, seconds: number, alive = "xy") {
+  const { clock, store, x, y } = world;
+  for (let second = 1; second <= seconds; second++) {
+    clock.nowMs += 1_000;
+    for (const id of second % 5 === 0 ? alive : "") {
+      await store.commit({
+        puts: [{ key: ["alive", "host", id], value: { atMs: clock.nowMs } }],
+      });
+      if (id === "x") x.recordHeartbeat("n");
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    for (const liveness of [x, y]) {
+      if (!alive.includes(liveness === x ? "x" : "y")) continue;
+      liveness.tick();
+      liveness.takeNewlySilent(["n"]);
+    }
+  }
+}
+
+Deno.test("SharedLiveness counts the silence of a node from the last record of the agent that reported it", () =>
+  withTwo(async (world) => {
+    const { store, x, y } = world;
+    x.recordHeartbeat("n");
+    await waitFor(
+      "the record",
+      async () => (await told(store, "n")) !== undefined,
+    );
+    await pass(world, 300);
+    assert.equal(y.silentForMs("n"), 0);
+    // x is killed: n may have joined through y any moment.
+    await pass(world, UNREACHABLE_AFTER_MS / 1_000, "y");
+    assert.equal(y.isAlive("n"), false);
+    assert.equal(y.silentForMs("n"), UNREACHABLE_AFTER_MS);
+    await pass(world, 10, "y");
+    assert.equal(y.silentForMs("n"), UNREACHABLE_AFTER_MS + 10_000);
+  }));
+
+Deno.test("SharedLiveness counts the silence of all afresh once the store answers again", () =>
+  withTwo(async (world) => {
+    const { clock, store, x, y } = world;
+    x.recordHeartbeat("n");
+    await waitFor(
+      "the record",
+      async () => (await told(store, "n")) !== undefined,
+    );
+    await pass(world, 20, "y");
+    assert.equal(y.silentForMs("n") >= 20_000, true);
+    store.isDown = true;
+    // A write that fails, as those of a full store.
+    y.recordHeartbeat("m");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const before = store.commits;
+    store.isDown = false;
+    clock.nowMs += 1_000;
+    y.recordHeartbeat("k");
+    await waitFor("a write", () => store.commits > before);
+    await waitFor("the count", () => y.silentForMs("n") === 0);
+    assert.equal(y.isAlive("n"), false);
+  }));
+
+Deno.test("SharedLiveness counts the silence of all afresh after a pause of its own", () =>
+  withTwo(async (world) => {
+    const { clock, store, x, y } = world;
+    x.recordHeartbeat("n");
+    await waitFor(
+      "the record",
+      async () => (await told(store, "n")) !== undefined,
+    );
+    await pass(world, 20, "y");
+    assert.equal(y.isAlive("n"), false);
+    clock.nowMs += 3_600_000;
+    y.tick();
+    assert.equal(y.silentForMs("n"), 0);
+    assert.equal(y.isAlive("n"), false);
+  }));
+
+Deno.test("SharedLiveness.isRemover is true for one of the agents that are alive", () =>
+  withTwo(async (world) => {
+    await pass(world, 10);
+    await waitFor("both", () => world.x.isRemover && !world.y.isRemover);
+    await pass(world, 20, "y");
+    assert.equal(world.y.isRemover, true);
+    await pass(world, 10);
+    assert.equal(world.y.isRemover, false);
+  }));

@@ -75,7 +75,7 @@ export function createAgent(
         warnings: [
           ...process.warnings(),
           ...controller.warnings,
-          ...restoreGraceWarning(agent),
+          ...agent.host?.warnings ?? [],
         ],
         notes: [...controller.notes],
         queued: status.queued,
@@ -155,15 +155,4 @@ function securityMessage(
     ...endsAtMs !== undefined &&
       { certificateUntil: timestampFromMs(endsAtMs) },
   };
-}
-
-function restoreGraceWarning({ host }: Agent): string[] {
-  const settling = host?.restoreGrace.current;
-  if (!settling) return [];
-  const { takenAt, leftMs } = settling;
-  return [
-    `the registry was restored from a backup of ${takenAt}: nodes that are new get no subnet for another ${
-      Math.ceil(leftMs / 1000)
-    } s`,
-  ];
 }
