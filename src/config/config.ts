@@ -33,6 +33,8 @@ export interface AgentConfig {
   readonly bridge: string | undefined;
   /** Whether traffic that leaves the cluster's networks gets the host's address. */
   readonly masquerade: boolean;
+  /** Whether addresses of the networks that nobody has are `unreachable` (ip-route(8)). */
+  readonly blackhole: boolean;
   /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
   readonly reclaimAfterMs: number | undefined;
   /** How long a released address is not given again while others are free, in ms. */

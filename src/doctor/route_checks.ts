@@ -125,6 +125,13 @@ export function checkRouteStatus(
           ? "connect both hosts to one link, and run that node's agent with --advertise and its address there"
           : `give this host an address on its link, or stellar-net route delete ${destination} ${nextHop}`,
       );
+    case "refused":
+      return check(
+        "failed",
+        isNode
+          ? `see at the registry how "${destination}" came to that node: stellar-net subnet list`
+          : `stellar-net route delete ${destination} ${nextHop}`,
+      );
     case "duplicate":
       return check(
         "warning",

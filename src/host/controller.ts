@@ -13,7 +13,10 @@ import { gatewayOf } from "../net/subnet.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import { desiredRoutes } from "../routes/desired.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
-import { formatDesiredRoute } from "../routes/plan/route_plan.ts";
+import {
+  formatDesiredRoute,
+  type RoutePolicy,
+} from "../routes/plan/desired_route.ts";
 import type { KernelEvent } from "../routes/plan/monitor_line.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";
@@ -21,6 +24,7 @@ import type { RouteReport } from "../routes/report.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Check } from "./checks/check.ts";
 import {
+  addressIn,
   findFacts,
   type HostFactsOptions,
   hostWarnings,
@@ -36,7 +40,7 @@ export interface HostControllerOptions extends HostFactsOptions {
   readonly config: Pick<
     AgentConfig,
     | ("advertise" | "join" | "security")
-    | ("routeProtocol" | "bridge" | "masquerade")
+    | ("routeProtocol" | "bridge" | "masquerade" | "blackhole")
   >;
   /** The agent's own store. */
   readonly store: Store;
@@ -242,15 +246,25 @@ export class HostController {
   /** Makes routes and host follow a change of the cluster or of this node's subnets. */
   update(): void {
     const { member, node } = this.#options;
+    const hasLeft = member.link.state === "left";
     // Until the cluster is known, the routes of the last run stay.
-    if (!member.cluster && member.link.state !== "left") return;
-    const routes = member.link.state === "left"
+    if (!member.cluster && !hasLeft) return;
+    const routes = hasLeft
       ? []
       : desiredRoutes(member.view, { node, subnets: member.subnets });
-    const wanted = routes.map(formatDesiredRoute).join("\n");
+    const unreachable = hasLeft ? [] : this.#unreachable();
+    const policy = this.#policy();
+    const wanted = JSON.stringify([
+      routes.map(formatDesiredRoute),
+      unreachable.map(formatPrefix),
+      policy.networks.map(({ network, subnetPrefixLength }) =>
+        `${formatPrefix(network)} ${subnetPrefixLength}`
+      ),
+      policy.registries.map(formatAddress),
+    ]);
     if (wanted !== this.#wanted.routes) {
       this.#wanted.routes = wanted;
-      this.#routes.setDesired(routes);
+      this.#routes.setDesired(routes, { policy, unreachable });
     }
     if (this.mayConfigure) this.#wantHost();
   }
@@ -313,6 +327,24 @@ export class HostController {
     this.#routes.changed();
     this.#facts.runSoon();
     if (event === "interfaces" && this.mayConfigure) this.#network.changed();
+  }
+
+  /** The networks and this node's subnets; none before this node is a part of the cluster. */
+  #unreachable(): readonly Prefix[] {
+    const { member, config } = this.#options;
+    const { subnets, cluster } = member;
+    if (!config.blackhole || subnets.length === 0) return [];
+    const networks = cluster?.networks.map(({ network }) => network) ?? [];
+    return [...subnets, ...networks];
+  }
+
+  #policy(): RoutePolicy {
+    const { member, config } = this.#options;
+    const urls = [...config.join, member.link.url].filter((url) => url !== "");
+    return {
+      networks: member.cluster?.networks ?? [],
+      registries: urls.flatMap((url) => addressIn(url) ?? []),
+    };
   }
 
   #wantHost(): void {

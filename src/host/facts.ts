@@ -127,7 +127,8 @@ function candidates(
   ];
 }
 
-function addressIn(url: string): Address | undefined {
+/** The address in a URL; undefined for a name. */
+export function addressIn(url: string): Address | undefined {
   try {
     return parseAddress(hostOf(url));
   } catch {

@@ -48,6 +48,13 @@ export function specialBlockOf(destination: Prefix): SpecialBlock | undefined {
   return BLOCKS.find(({ prefix }) => containsPrefix(prefix, destination));
 }
 
+/** A block that a destination overlaps, or undefined for none. */
+export function overlappedBlock(
+  destination: Prefix,
+): SpecialBlock | undefined {
+  return BLOCKS.find(({ prefix }) => overlaps(prefix, destination));
+}
+
 /** The block that keeps an address from being a next hop, or undefined. Link-local ones may be. */
 export function nextHopBlock(address: Address): SpecialBlock | undefined {
   return BLOCKS.find(({ prefix, name }) =>

@@ -1,5 +1,5 @@
 import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
-import type { DesiredRoute } from "./plan/route_plan.ts";
+import type { DesiredRoute } from "./plan/desired_route.ts";
 import type { ClusterView } from "../registry/view.ts";
 
 /** This node with its subnets. */

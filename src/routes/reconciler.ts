@@ -3,11 +3,12 @@ import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { RouteMode } from "../config/config.ts";
 import type { KernelRoutes, OperationOutcome } from "./kernel_routes.ts";
 import {
-  type DesiredRoute,
   planRoutes,
+  type PlanRoutesOptions,
   type RoutePlan,
   type RouteStatus,
 } from "./plan/route_plan.ts";
+import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
 import {
@@ -26,6 +27,9 @@ const DEBOUNCE_MS = 50;
 const INTERVAL_MS = 30_000;
 
 const log = getLogger(["stellar-net", "agent", "routes"]);
+
+/** The limits of the desired routes. */
+export type RouteLimits = Omit<PlanRoutesOptions, "protocol">;
 
 /** Options of a reconciler. */
 export interface RouteReconcilerOptions {
@@ -55,6 +59,7 @@ export class RouteReconciler {
   readonly #onReport: (report: RouteReport) => void;
   readonly #schedule: ReconcileSchedule;
   #desired: readonly DesiredRoute[] | undefined;
+  #limits: RouteLimits = {};
   #report: RouteReport;
   /** The statuses after the last reconciliation. */
   #last: readonly RouteStatus[] | undefined;
@@ -96,8 +101,12 @@ export class RouteReconciler {
   }
 
   /** Sets all routes that this host should have, in order of precedence. */
-  setDesired(routes: readonly DesiredRoute[]): void {
+  setDesired(
+    routes: readonly DesiredRoute[],
+    limits: RouteLimits = {},
+  ): void {
     this.#desired = routes;
+    this.#limits = limits;
     if (this.#options.mode === "off") {
       this.#publish({
         routes: unknownRoutes(routes, "routes are off on this host"),
@@ -170,7 +179,7 @@ export class RouteReconciler {
     if (planned?.kernel === kernel && planned.desired === desired) {
       return planned.plan;
     }
-    const plan = planRoutes(desired, kernel, { protocol });
+    const plan = planRoutes(desired, kernel, { protocol, ...this.#limits });
     this.#planned = { desired, kernel, plan };
     return plan;
   }

@@ -3,12 +3,12 @@ import { formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { OperationOutcome } from "./kernel_routes.ts";
 import type {
-  DesiredRoute,
   RouteOperation,
   RoutePlan,
   RouteState,
   RouteStatus,
 } from "./plan/route_plan.ts";
+import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import { countRoutes, type RouteCounts } from "./plan/status.ts";
 
@@ -145,12 +145,11 @@ function repairCause(
       ? "surplus"
       : undefined;
   }
-  const { gateway } = operation.route;
+  const { via } = operation.route;
   if (
-    !before || formatAddress(before.route.nextHop) !== formatAddress(gateway)
-  ) {
-    return undefined;
-  }
+    !before || !via ||
+    formatAddress(before.route.nextHop) !== formatAddress(via.gateway)
+  ) return undefined;
   switch (before.state.kind) {
     case "installed":
       return operation.kind === "add" ? "missing" : "changed";

@@ -38,7 +38,7 @@ async function measure(): Promise<CallPaths> {
   const port = freePort();
   await using agent = await spawnAgent({
     denoArgs: [`--inspect=127.0.0.1:${port}`],
-    args: ["--routes", "apply", "--advertise", "198.18.0.1"],
+    args: ["--routes", "apply", "--no-blackhole", "--advertise", "198.18.0.1"],
   });
   using coverage = await CallCoverage.open(port);
   const entries: [string, Record<string, string[]>][] = [];

@@ -6,10 +6,8 @@ import { DenoCommandRunner } from "../../src/system/deno_command.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
-import type {
-  DesiredRoute,
-  RouteOperation,
-} from "../../src/routes/plan/route_plan.ts";
+import type { RouteOperation } from "../../src/routes/plan/route_plan.ts";
+import type { DesiredRoute } from "../../src/routes/plan/desired_route.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import {
   type BenchOptions,

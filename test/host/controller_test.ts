@@ -12,6 +12,7 @@ import { hostLink, hostState } from "./plan/host_plans.ts";
 import { peerNode } from "../doctor/path_world.ts";
 import { createFakeHost, type } from "../routes/plan/kernels.ts";
 import { IpRoutes } from "../../src/routes/ip_routes.ts";
+import { createCarve } from "../../src/net/carve.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** Less than what a controller waits after an event. */
@@ -61,6 +62,7 @@ Deno.test("HostController tells what is true of a host to which something happen
       routeProtocol: 83,
       bridge: "br0",
       masquerade: false,
+      blackhole: true,
     },
     mode: "off",
     routes: busyKernel(),
@@ -103,7 +105,7 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
   const member = {
     view,
     subnets: [parsePrefix("172.16.0.0/22")],
-    cluster: { networks: [{ network: parsePrefix("172.16.0.0/12") }] },
+    cluster: { networks: [createCarve(parsePrefix("172.16.0.0/12"))] },
     link: { state: "joined" },
     report: () => Promise.resolve(),
   } as unknown as Member;
@@ -118,6 +120,7 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
       routeProtocol: 83,
       bridge: undefined,
       masquerade: false,
+      blackhole: true,
     },
     mode: "apply",
     routes: new IpRoutes({ runner: ip, follower: ip }),

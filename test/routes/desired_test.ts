@@ -3,7 +3,7 @@ import type { ClusterNode } from "../../src/registry/view.ts";
 import { desiredRoutes } from "../../src/routes/desired.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import { formatDesiredRoute } from "../../src/routes/plan/route_plan.ts";
+import { formatDesiredRoute } from "../../src/routes/plan/desired_route.ts";
 
 /** A node: its name, its subnets, and the addresses that it advertises. */
 type NodeText = readonly [name: string, subnets: string, advertised: string];

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { DesiredRoute } from "../../src/routes/plan/route_plan.ts";
+import type { DesiredRoute } from "../../src/routes/plan/desired_route.ts";
 import {
   type RouteSuiteOptions,
   routeTest,

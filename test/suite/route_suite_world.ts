@@ -15,7 +15,7 @@ import {
   formatPrefix,
   parsePrefix,
 } from "../../src/net/prefix.ts";
-import type { DesiredRoute } from "../../src/routes/plan/route_plan.ts";
+import type { DesiredRoute } from "../../src/routes/plan/desired_route.ts";
 import { formatKernelRoute } from "../../src/routes/plan/kernel_route.ts";
 
 /** An `ip` and the kernel behind it, with no interface but the loopback. */

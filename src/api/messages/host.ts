@@ -36,6 +36,7 @@ const ROUTE_STATES: Readonly<Record<RouteState["kind"], HostRouteState>> = {
   duplicate: HostRouteState.NOT_NEEDED,
   "link down": HostRouteState.WAITING,
   "off link": HostRouteState.WAITING,
+  refused: HostRouteState.FAILED,
   failed: HostRouteState.FAILED,
   unknown: HostRouteState.UNKNOWN,
 };

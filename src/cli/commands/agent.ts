@@ -158,6 +158,11 @@ export const MASQUERADE: Flag<boolean> = switchFlag(
   "source NAT: send traffic that leaves the cluster's networks from the host's address",
 );
 
+export const NO_BLACKHOLE: Flag<boolean> = switchFlag(
+  "no-blackhole",
+  "add no unreachable routes for addresses of the networks that nobody has",
+);
+
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
@@ -247,6 +252,7 @@ export const AGENT: CommandSpec = {
     ROUTE_PROTOCOL,
     BRIDGE,
     MASQUERADE,
+    NO_BLACKHOLE,
     COOL_DOWN,
     RECLAIM_AFTER,
     KEEP_HISTORY,
@@ -291,6 +297,7 @@ export function readConfig(call: Call): AgentConfig {
     routeProtocol: call.value(ROUTE_PROTOCOL),
     bridge: call.value(BRIDGE),
     masquerade: call.value(MASQUERADE) ?? false,
+    blackhole: !(call.value(NO_BLACKHOLE) ?? false),
     reclaimAfterMs: call.value(RECLAIM_AFTER),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),

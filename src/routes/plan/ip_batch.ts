@@ -5,7 +5,7 @@ import {
   type KernelNextHop,
   type KernelRoute,
 } from "./kernel_route.ts";
-import type { OwnRoute, RouteOperation } from "./route_plan.ts";
+import { metricOf, type OwnRoute, type RouteOperation } from "./route_plan.ts";
 
 /**
  * Formats an operation as lines for `ip -batch` (ip(8)), in order.
@@ -79,13 +79,17 @@ export function parseBatchFailures(stderr: string): BatchFailures {
   return { lines, rest: said.join("; ") };
 }
 
-function formatOwnRoute({ destination, gateway, device }: OwnRoute): string {
-  return `${formatPrefix(destination)} via ${
-    formatAddress(gateway)
-  } dev ${device}`;
+function formatOwnRoute({ destination, via }: OwnRoute): string {
+  const text = formatPrefix(destination);
+  return via
+    ? `${text} via ${formatAddress(via.gateway)} dev ${via.device}`
+    : `unreachable ${text}`;
 }
 
-function formatAdd(route: OwnRoute, metric?: number): string {
+function formatAdd(
+  route: OwnRoute,
+  metric = route.via ? undefined : metricOf(route),
+): string {
   return `route add ${formatOwnRoute(route)} proto ${route.protocol}${
     metric === undefined ? "" : ` metric ${metric}`
   }`;

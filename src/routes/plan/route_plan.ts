@@ -1,18 +1,28 @@
-import { type Address, formatAddress } from "../../net/address.ts";
-import { formatPrefix, type Prefix } from "../../net/prefix.ts";
+import type { Address } from "../../net/address.ts";
+import type { Prefix } from "../../net/prefix.ts";
 import {
   defaultMetric,
   isSameAddress,
   type KernelRoute,
   type KernelState,
 } from "./kernel_route.ts";
+import {
+  type DesiredRoute,
+  RouteGuard,
+  type RoutePolicy,
+} from "./desired_route.ts";
 import { NextHopLookup, type NextHopState } from "./next_hop.ts";
 
-/** A route as the agent installs it: one next hop, the default metric, no further attributes. */
+/** The metric of `unreachable` routes: every other route to the same prefix goes before. */
+export const UNREACHABLE_METRIC = 4_000_000;
+
+/** A route as the agent installs it: one next hop or none, a fixed metric, no further attributes. */
 export interface OwnRoute {
   readonly destination: Prefix;
-  readonly gateway: Address;
-  readonly device: string;
+  /** Undefined for an `unreachable` route, which answers packets with an ICMP error. */
+  readonly via:
+    | { readonly gateway: Address; readonly device: string }
+    | undefined;
   /** The protocol number of the agent's own routes. */
   readonly protocol: number;
 }
@@ -26,7 +36,9 @@ export type RemovalCause =
   /** A route of others has this destination. */
   | "gives way"
   /** Its next hop cannot be used. */
-  | "no next hop";
+  | "no next hop"
+  /** This host refuses it. */
+  | "refused";
 
 /**
  * A change of the kernel's routes. None can hit a route of others, even one
@@ -62,6 +74,8 @@ export type RouteState =
   /** A route of others has the same destination: ours is not installed. */
   | { readonly kind: "conflict"; readonly foreign: KernelRoute }
   | Exclude<NextHopState, { kind: "on link" }>
+  /** This host does not install such a route, whoever sent it. */
+  | { readonly kind: "refused"; readonly why: string }
   /** An earlier desired route has the same destination. */
   | { readonly kind: "duplicate"; readonly of: DesiredRoute }
   /** It could not be installed: the error of `ip`. */
@@ -75,6 +89,16 @@ export interface RouteStatus {
   readonly state: RouteState;
   /** All routes of the kernel to this destination, also those of others. */
   readonly actual: readonly KernelRoute[];
+}
+
+/** Options of {@linkcode planRoutes}. */
+export interface PlanRoutesOptions {
+  /** The protocol number of our own routes. */
+  readonly protocol: number;
+  /** Undefined: every desired route is trusted. */
+  readonly policy?: RoutePolicy | undefined;
+  /** Prefixes in which addresses without a route are unreachable. */
+  readonly unreachable?: readonly Prefix[];
 }
 
 /** The operations to do, and the state of each desired route in their order. */
@@ -92,14 +116,17 @@ export interface RoutePlan {
  * same destination, with any metric, it stays and ours is removed. Routes for
  * one type of service do not count: other packets still need ours.
  *
- * @param protocol the protocol number of our own routes
+ * `unreachable` routes have the lowest preference and stand beside the routes of
+ * others.
  */
 export function planRoutes(
   desired: readonly DesiredRoute[],
   kernel: KernelState,
-  { protocol }: { readonly protocol: number },
+  options: PlanRoutesOptions,
 ): RoutePlan {
+  const { protocol, policy, unreachable = [] } = options;
   const nextHops = new NextHopLookup(kernel, protocol);
+  const guard = policy && new RouteGuard(policy, desired, kernel);
   const actual = new PrefixMap<KernelRoute[]>();
   for (const route of kernel.routes) {
     const others = actual.get(route.destination);
@@ -119,16 +146,29 @@ export function planRoutes(
     const { state, operations } = planDestination(route, here, {
       protocol,
       nextHop: nextHops.find(route.nextHop),
+      refusal: guard?.refusal(route),
     });
     for (const operation of operations) {
       (operation.kind === "delete" ? deletions : changes).push(operation);
     }
     return { route, actual: here, state };
   });
-  for (const route of kernel.routes) {
-    if (route.protocol === protocol && !first.get(route.destination)) {
-      deletions.push({ kind: "delete", route, cause: "not wanted" });
+  const barriers = new PrefixMap<Prefix>();
+  for (const destination of unreachable) {
+    if (first.get(destination) || barriers.get(destination)) continue;
+    barriers.set(destination, destination);
+    const here = actual.get(destination) ?? [];
+    const wanted: OwnRoute = { destination, via: undefined, protocol };
+    for (const operation of planOwn(wanted, here).operations) {
+      (operation.kind === "delete" ? deletions : changes).push(operation);
     }
+  }
+  for (const route of kernel.routes) {
+    const { destination } = route;
+    if (
+      route.protocol === protocol && !first.get(destination) &&
+      !barriers.get(destination)
+    ) deletions.push({ kind: "delete", route, cause: "not wanted" });
   }
   return { operations: [...changes, ...deletions], routes };
 }
@@ -141,9 +181,10 @@ interface DestinationPlan {
 function planDestination(
   { destination, nextHop: gateway }: DesiredRoute,
   here: readonly KernelRoute[],
-  { protocol, nextHop }: {
+  { protocol, nextHop, refusal }: {
     readonly protocol: number;
     readonly nextHop: NextHopState;
+    readonly refusal: string | undefined;
   },
 ): DestinationPlan {
   const own = here.filter((route) => route.protocol === protocol);
@@ -157,30 +198,53 @@ function planDestination(
       operations: own.map(deletion("gives way")),
     };
   }
+  if (refusal !== undefined && nextHop.kind !== "local") {
+    return {
+      state: { kind: "refused", why: refusal },
+      operations: own.map(deletion("refused")),
+    };
+  }
   if (nextHop.kind !== "on link") {
     return { state: nextHop, operations: own.map(deletion("no next hop")) };
   }
   const { device, hasCarrier } = nextHop;
-  const wanted: OwnRoute = { destination, gateway, device, protocol };
+  const via = { gateway, device };
+  const plan = planOwn({ destination, via, protocol }, here);
+  return {
+    state: plan.isInstalled
+      ? { kind: "installed", device, hasCarrier }
+      : { kind: "pending" },
+    operations: plan.operations,
+  };
+}
+
+/** @param here all routes to the destination */
+function planOwn(
+  wanted: OwnRoute,
+  here: readonly KernelRoute[],
+): {
+  readonly isInstalled: boolean;
+  readonly operations: readonly RouteOperation[];
+} {
+  const own = here.filter(({ protocol }) => protocol === wanted.protocol);
   const kept = own.find((route) => isInstalled(wanted, route));
   if (kept) {
     return {
-      state: { kind: "installed", device, hasCarrier },
-      operations: own.length === 1
-        ? []
-        : own.filter((route) => route !== kept).map(deletion("duplicate")),
+      isInstalled: true,
+      operations: own.filter((route) => route !== kept)
+        .map(deletion("duplicate")),
     };
   }
   const previous = own.filter((route) => hasPlaceOf(wanted, route));
   const rest = own.filter((route) => !hasPlaceOf(wanted, route));
   return {
-    state: { kind: "pending" },
+    isInstalled: false,
     operations: [
       previous.length === 0 ? { kind: "add", route: wanted } : {
         kind: "replace",
         route: wanted,
         previous,
-        spareMetric: spare(here),
+        spareMetric: spare(here, metricOf(wanted)),
       },
       ...rest.map(deletion("duplicate")),
     ],
@@ -195,24 +259,30 @@ function deletion(
 
 /** Whether a route is exactly as the agent installs it. */
 function isInstalled(wanted: OwnRoute, route: KernelRoute): boolean {
-  const [way, ...more] = route.nextHops;
-  return hasPlaceOf(wanted, route) && route.type === "unicast" &&
-    route.attributes === "" && more.length === 0 && way !== undefined &&
-    way.device === wanted.device &&
-    isSameAddress(way.gateway, wanted.gateway) &&
-    !way.flags.includes("onlink");
+  if (!hasPlaceOf(wanted, route) || route.attributes !== "") return false;
+  const { via } = wanted;
+  if (!via) return route.type === "unreachable";
+  const [nextHop, ...more] = route.nextHops;
+  return route.type === "unicast" && more.length === 0 &&
+    nextHop !== undefined && nextHop.device === via.device &&
+    isSameAddress(nextHop.gateway, via.gateway) &&
+    !nextHop.flags.includes("onlink");
+}
+
+/** The metric with which the agent installs a route. */
+export function metricOf({ destination, via }: OwnRoute): number {
+  return via ? defaultMetric(destination.family) : UNREACHABLE_METRIC;
 }
 
 /** Whether the kernel refuses to add one beside the other. */
 function hasPlaceOf(wanted: OwnRoute, route: KernelRoute): boolean {
-  return route.metric === defaultMetric(wanted.destination.family) &&
-    route.tos === "";
+  return route.metric === metricOf(wanted) && route.tos === "";
 }
 
-/** A metric above the default that no route to a destination has. */
-function spare(here: readonly KernelRoute[]): number {
+/** A metric above our own that no route to a destination has. */
+function spare(here: readonly KernelRoute[], own: number): number {
   const taken = new Set(here.map(({ metric }) => metric));
-  let metric = defaultMetric(here[0]!.destination.family) + 1;
+  let metric = own + 1;
   while (taken.has(metric)) metric++;
   return metric;
 }
@@ -234,25 +304,4 @@ function keyOf({ family, value, length }: Prefix): number | bigint {
   return family === 4
     ? Number(value) * 64 + length
     : value * 256n + BigInt(length);
-}
-
-/** The origin of a desired route: another node's subnet, or an operator. */
-export type RouteOrigin =
-  | { readonly kind: "node"; readonly node: string }
-  | { readonly kind: "extra" };
-
-/** A route that this host should have. */
-export interface DesiredRoute {
-  readonly destination: Prefix;
-  /** Of the family of the destination. */
-  readonly nextHop: Address;
-  readonly origin: RouteOrigin;
-}
-
-/** Names a desired route for people, such as `172.16.4.0/22 via 192.0.2.2 (node "b")`. */
-export function formatDesiredRoute(route: DesiredRoute): string {
-  const { destination, nextHop, origin } = route;
-  return `${formatPrefix(destination)} via ${formatAddress(nextHop)} (${
-    origin.kind === "node" ? `node "${origin.node}"` : "extra route"
-  })`;
 }

@@ -1,5 +1,6 @@
 import { formatAddress } from "../../net/address.ts";
-import { formatDesiredRoute, type RouteStatus } from "./route_plan.ts";
+import type { RouteStatus } from "./route_plan.ts";
+import { formatDesiredRoute } from "./desired_route.ts";
 import { formatKernelRoute } from "./kernel_route.ts";
 
 /** Numbers of desired routes by state. */
@@ -66,6 +67,8 @@ export function explainRoute({ route, state, actual }: RouteStatus): string {
       } is reached through ${state.device}, which is down`;
     case "off link":
       return state.why;
+    case "refused":
+      return `this host refuses it: ${state.why}`;
     case "duplicate":
       return `it leads where ${
         formatDesiredRoute(state.of)

@@ -22,6 +22,7 @@ const DEFAULTS: AgentConfig = {
   routeProtocol: 83,
   bridge: undefined,
   masquerade: false,
+  blackhole: true,
   reclaimAfterMs: undefined,
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,

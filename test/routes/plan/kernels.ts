@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { parseAddress } from "../../../src/net/address.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
 import { IpRoutes } from "../../../src/routes/ip_routes.ts";
-import type { DesiredRoute } from "../../../src/routes/plan/route_plan.ts";
+import type { DesiredRoute } from "../../../src/routes/plan/desired_route.ts";
 import type { KernelState } from "../../../src/routes/plan/kernel_route.ts";
 import { FakeIp } from "../../fake/fake_ip.ts";
 

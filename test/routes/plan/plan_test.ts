@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
+import { parsePrefix } from "../../../src/net/prefix.ts";
 import {
   describeOperation,
   formatCommands,
 } from "../../../src/routes/plan/ip_batch.ts";
-import {
-  type DesiredRoute,
-  planRoutes,
-} from "../../../src/routes/plan/route_plan.ts";
+import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
+import type { DesiredRoute } from "../../../src/routes/plan/desired_route.ts";
 import { countRoutes, explainRoute } from "../../../src/routes/plan/status.ts";
 import { createFakeHost, desire, PROTOCOL, readKernel } from "./kernels.ts";
 
@@ -18,12 +17,61 @@ interface Row {
   /** What is there, beside the host's own. */
   readonly commands?: readonly string[];
   readonly desired: readonly string[];
+  readonly unreachable?: readonly string[];
   /** The state of each desired route, and what people are told. */
   readonly states: readonly (readonly [kind: string, why: string])[];
   readonly operations: readonly string[];
 }
 
 const ROWS: readonly Row[] = [
+  {
+    name: "unreachable prefixes missing, one with a route of others",
+    commands: ["route add 172.16.0.0/12 via 198.18.0.77"],
+    unreachable: ["172.16.0.0/22", "172.16.0.0/12", "fd00::/48"],
+    desired: [],
+    states: [],
+    operations: [
+      "add unreachable 172.16.0.0/22",
+      "add unreachable 172.16.0.0/12",
+      "add unreachable fd00::/48",
+    ],
+  },
+  {
+    name: "unreachable prefixes installed, one of them twice",
+    commands: [
+      "route add unreachable 172.16.0.0/12 proto 83 metric 4000000",
+      "route add unreachable 172.16.0.0/12 proto 83 metric 9",
+      "route add unreachable fd00::/48 proto 83 metric 4000000",
+      "route add blackhole 172.16.0.0/22 proto 83 metric 4000000",
+    ],
+    unreachable: ["172.16.0.0/22", "172.16.0.0/12", "fd00::/48"],
+    desired: [],
+    states: [],
+    operations: [
+      "lead unreachable 172.16.0.0/22 (was blackhole 172.16.0.0/22 proto 83 metric 4000000)",
+      "remove unreachable 172.16.0.0/12 proto 83 metric 9 (duplicate)",
+    ],
+  },
+  {
+    name: "unreachable prefixes that are unreachable no longer",
+    commands: [
+      "route add unreachable 172.16.0.0/12 proto 83 metric 4000000",
+      "route add unreachable fd00::/48 proto 83 metric 4000000",
+    ],
+    desired: [],
+    states: [],
+    operations: [
+      "remove unreachable 172.16.0.0/12 proto 83 metric 4000000 (not wanted)",
+      "remove unreachable fd00::/48 dev lo proto 83 metric 4000000 (not wanted)",
+    ],
+  },
+  {
+    name: "an unreachable prefix that an extra route has",
+    unreachable: ["172.16.4.0/22"],
+    desired: [WISH],
+    states: [["pending", "it is not in the kernel yet"]],
+    operations: ["add 172.16.4.0/22 via 198.18.0.2 dev up0"],
+  },
   {
     name: "nothing there, nothing wanted",
     desired: [],
@@ -174,7 +222,10 @@ Deno.test("planRoutes() tells what to do and how it stands", async (t) => {
       const { operations, routes } = planRoutes(
         row.desired.map((text) => desire(text)),
         kernel,
-        { protocol: PROTOCOL },
+        {
+          protocol: PROTOCOL,
+          unreachable: (row.unreachable ?? []).map(parsePrefix),
+        },
       );
       assert.deepEqual(
         routes.map((status) => [status.state.kind, explainRoute(status)]),
