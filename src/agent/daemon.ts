@@ -53,6 +53,8 @@ const MAX_PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
 const QUEUE_INTERVAL_MS = 5_000;
 const LIVENESS_INTERVAL_MS = 1_000;
+/** Interval between checks that nobody has removed the socket's file, in ms. */
+const SOCKET_INTERVAL_MS = 1_000;
 const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
@@ -74,6 +76,12 @@ export interface ApiServer {
   listenMetrics(address: ListenAddress): Promise<ListenAddress>;
   /** Serves on a unix socket, mode 0600. */
   listenUnix(path: string): Promise<void>;
+  /**
+   * Makes the files of unix sockets again that somebody has removed.
+   *
+   * @returns whether there were any
+   */
+  restoreSockets(): Promise<boolean>;
   /** Finishes calls in flight, for at most `graceMs`. */
   close(options: { readonly graceMs: number }): Promise<void>;
 }
@@ -88,6 +96,8 @@ export interface DaemonOptions {
   readonly stop: AbortSignal;
   /** Called with the listeners once all of them serve. */
   readonly onReady: (listeners: readonly string[]) => void;
+  /** Called when the socket's file was gone and is there again. */
+  readonly onSocketRestored: () => void;
   /** Shows a warning to the operator. */
   readonly warn: (message: string) => void;
   /** The service manager, and the probe of the store. */
@@ -140,6 +150,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await manager.notify({ state: "ready", status });
     tasks.push(
       startServiceReport({ ...options.service, agent, node: config.node }),
+      startPeriodicTask("keep the socket's file", {
+        intervalMs: SOCKET_INTERVAL_MS,
+        run: async () => {
+          if (await server.restoreSockets()) options.onSocketRestored();
+        },
+      }),
     );
     await controller.report(bound);
     agent.follow(() => controller.update());

@@ -101,11 +101,13 @@ export class AuditStore implements AuditLog {
     record: AuditRecord,
     { isDurable }: { readonly isDurable: boolean },
   ): Promise<void> {
-    tell(record);
     if (this.#waiting.length >= MAX_WAITING) {
+      // Only the log has the record.
+      tell(record, { isRoutine: false });
       this.#unstored++;
       return;
     }
+    tell(record, { isRoutine: !isDurable && record.outcome === "ok" });
     const { atMs, ...texts } = record;
     this.#waiting.push({
       key: [...AUDIT_PREFIX, atMs, this.#sequence++],
@@ -218,10 +220,19 @@ export class AuditStore implements AuditLog {
   }
 }
 
-/** Logs a record in one line. */
-function tell(record: AuditRecord): void {
+/**
+ * Logs a record in one line.
+ *
+ * @param isRoutine a call for a container that succeeded: at debug level, since
+ * a busy host has thousands
+ */
+function tell(
+  record: AuditRecord,
+  { isRoutine }: { readonly isRoutine: boolean },
+): void {
   const { caller, from, call, subject, outcome, message } = record;
-  log.info(
+  const write = isRoutine ? log.debug.bind(log) : log.info.bind(log);
+  write(
     `{caller}${from && " at {from}"} called {call}${
       subject && " for {subject}"
     }: {outcome}${message && ": {why}"}`,

@@ -87,6 +87,7 @@ export async function runAgent(
       // The key does not exist: any answer shows that the store works.
       probe: () => state.store.get(["alive"]),
     },
+    onSocketRestored: () => state.queue.link(),
     onReady(at) {
       state.queue.link();
       listeners.push(...at);

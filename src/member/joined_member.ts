@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocators.ts";
 import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
-import type { NetError } from "../base/error.ts";
+import { NetError } from "../base/error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   announceLeave,
@@ -57,6 +57,8 @@ export class JoinedMember implements Member, JoinLoopListener {
   #facts: HostFacts = { advertised: [], apiUrl: "", localPrefixes: [] };
   #link: RegistryLink;
   #loop: JoinLoop | undefined;
+  /** The last logged problem of each registry since the last join, by URL. */
+  readonly #losses = new Map<string, string>();
   #onChange: () => void = () => {};
 
   private constructor(
@@ -219,6 +221,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   ): Promise<void> {
     const { node, store, now } = this.#options;
     const { clusterId, networks, subnets } = answer;
+    this.#losses.clear();
     if (this.cluster?.clusterId !== clusterId) {
       await this.#snapshot.saveConfig({
         clusterId,
@@ -254,10 +257,18 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   onLost(peer: RegistryPeer, error: NetError): void {
-    log.warn("Cannot follow the registry at {url}, trying again: {error}", {
-      url: peer.url,
-      error: error.message,
-    });
+    const { cause, message } = error;
+    const { url } = peer;
+    // The agent's security has logged the reason.
+    const lacksCertificate = cause instanceof NetError &&
+      cause.code === "unauthenticated";
+    if (!lacksCertificate && this.#losses.get(url) !== message) {
+      log.warn("Cannot follow the registry at {url}, trying again: {error}", {
+        url,
+        error: message,
+      });
+      this.#losses.set(url, message);
+    }
     // A node stays fenced until a registry admits it.
     if (this.#link.state === "fenced") return;
     this.#setLink({ state: "unreachable", problem: error.message });

@@ -209,21 +209,22 @@ Deno.test("AuditStore removes what is too much soon after many have come", async
   await store.close();
 });
 
-Deno.test("AuditStore logs each record at once, in a line", async () => {
+Deno.test("AuditStore logs each record at once, in a line, those of containers at debug level", async () => {
   const lines: string[] = [];
   const sink = ({ message, level, category }: LogRecord) =>
     lines.push(`${category.join(".")} ${level} ${message.join("")}`);
   await configure({
     sinks: { sink },
     loggers: [
-      { category: ["stellar-net"], sinks: ["sink"], lowestLevel: "info" },
+      { category: ["stellar-net"], sinks: ["sink"], lowestLevel: "debug" },
       { category: ["logtape", "meta"], sinks: [] },
     ],
   });
   try {
     await using opened = await openAudit();
     const { audit } = opened;
-    await audit.record(record(1), GATHERED);
+    await audit.record(record(1), DURABLE);
+    await audit.record(record(1, { call: "Allocate" }), GATHERED);
     const refused = { outcome: "permission_denied", message: "x" } as const;
     await audit.record(
       record(2, { caller: "socket", from: "", subject: "", ...refused }),
@@ -231,6 +232,7 @@ Deno.test("AuditStore logs each record at once, in a line", async () => {
     );
     assert.deepEqual(lines, [
       "stellar-net.audit info operator alice at 198.18.0.7 called RemoveNode for n1: ok",
+      "stellar-net.audit debug operator alice at 198.18.0.7 called Allocate for n1: ok",
       "stellar-net.audit info socket called RemoveNode: permission_denied: x",
     ]);
   } finally {

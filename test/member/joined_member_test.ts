@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { owner } from "../addresses/plan/pools.ts";
+import { collectLogs } from "../support/collect_logs.ts";
 import { waitFor } from "../support/wait_for.ts";
+import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
 import { allocate, held, startAgent } from "../agent/agents.ts";
 import {
   becomes,
@@ -57,6 +59,34 @@ Deno.test("JoinedMember hands out nothing before it has joined, and says what ke
         await allocate(fresh.agent, "c1", { node: "c" }),
         "172.16.8.2",
       );
+    } finally {
+      await fresh.agent.member.stop();
+    }
+  }));
+
+Deno.test("JoinedMember logs a cause once, and again after a join", () =>
+  withHost(async ({ registry }) => {
+    const peer = new FakeRegistryPeer(registry.agent);
+    peer.cut();
+    await using fresh = await startAgent({ node: "c", peers: [peer] });
+    const lost = async (use: () => Promise<void>) =>
+      (await collectLogs(use)).filter((line) =>
+        line.startsWith("Cannot follow the registry")
+      ).length;
+    const joins = () => peer.calls.filter((call) => call === "join").length;
+    try {
+      const first = await lost(async () => {
+        fresh.agent.member.start(() => {});
+        await waitFor("three attempts", () => joins() >= 3);
+      });
+      assert.equal(first, 1);
+      peer.mend();
+      await becomes(fresh.agent, "joined");
+      const again = await lost(async () => {
+        peer.cut();
+        await becomes(fresh.agent, "unreachable");
+      });
+      assert.equal(again, 1);
     } finally {
       await fresh.agent.member.stop();
     }

@@ -55,8 +55,8 @@ const MAX_ATTEMPTS = 4;
 
 /** Why a client does not reach an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
-  ENOENT: `there is no such socket, so it is not running: ${START}`,
-  ENOTDIR: `there is no such socket, so it is not running: ${START}`,
+  ENOENT: `there is no such socket, so no agent serves there: ${START}`,
+  ENOTDIR: `there is no such socket, so no agent serves there: ${START}`,
   ECONNREFUSED: `nothing listens there, so it is not running: ${START}`,
   EINVAL: "this is not the path of a socket: name the agent's with --socket",
   ETIMEDOUT: "nothing answers there",
@@ -93,7 +93,12 @@ export function createRpcTransport(
       : allowsPlainText || !("url" in target) || isThisHost(target.url)
       ? undefined
       : PLAIN_TEXT;
-    if (obstacle !== undefined) throw unreachable(target, obstacle);
+    if (obstacle === undefined) return;
+    // The agent's own security logs why there is no certificate yet.
+    const cause = isSecure && tls && !tls.material
+      ? new NetError("unauthenticated", obstacle)
+      : undefined;
+    throw unreachable(target, obstacle, cause);
   };
   return {
     async unary(...call) {

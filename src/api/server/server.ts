@@ -25,6 +25,7 @@ import { answerCalls, type Tracing } from "./call.ts";
 import { GrpcCalls } from "./grpc.ts";
 import {
   bindSocketFile,
+  isSocketGone,
   removeSocketFile,
   type SocketFile,
 } from "./unix_socket.ts";
@@ -98,7 +99,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   });
   const shared = { limits, clients, refusals };
   const listeners: Listener[] = [];
-  const files: SocketFile[] = [];
+  /** The files of unix sockets, each with its listener. */
+  const files = new Map<string, { file: SocketFile; listener: Listener }>();
   let closing: Promise<void> | undefined;
 
   function createListener(
@@ -139,11 +141,27 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     return bound;
   }
 
+  async function listenUnix(path: string): Promise<void> {
+    const listener = createListener("unix", { isSecure: false });
+    try {
+      const file = await bindSocketFile(
+        path,
+        (path) => listener.listen({ path }),
+        { groupId: options.socketGroupId },
+      );
+      files.set(path, { file, listener });
+    } catch (error) {
+      listener.stop();
+      throw error;
+    }
+    listeners.push(listener);
+  }
+
   async function close(graceMs: number): Promise<void> {
     health.setAll(false);
     monitor?.stop();
     for (const listener of listeners) listener.stop();
-    files.forEach(remove);
+    for (const { file } of files.values()) remove(file);
     // Watchers of the health get the change before their streams end.
     await new Promise((resolve) => setImmediate(resolve));
     connect.endStreams(
@@ -168,19 +186,18 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       listenAt(createListener("tcp", listenOptions), address, "--listen"),
     listenMetrics: (address) =>
       listenAt(createMonitorListener(), address, "--metrics"),
-    async listenUnix(path) {
-      const listener = createListener("unix", { isSecure: false });
-      try {
-        files.push(
-          await bindSocketFile(path, (path) => listener.listen({ path }), {
-            groupId: options.socketGroupId,
-          }),
-        );
-      } catch (error) {
+    listenUnix,
+    async restoreSockets() {
+      let isRestored = false;
+      for (const [path, { file, listener }] of [...files]) {
+        if (closing || !await isSocketGone(file)) continue;
+        await listenUnix(path);
+        // Nobody can reach the old one; its connections go on.
         listener.stop();
-        throw error;
+        isRestored = true;
+        log.warn("Made the socket {path} again: its file was gone", { path });
       }
-      listeners.push(listener);
+      return isRestored;
     },
     close: ({ graceMs = GRACE_MS } = {}) => closing ??= close(graceMs),
   };

@@ -71,6 +71,11 @@ export async function bindSocketFile(
   }
 }
 
+/** Whether the file of a socket is gone. One that another agent has made is not. */
+export async function isSocketGone({ path }: SocketFile): Promise<boolean> {
+  return await lstat(path) === undefined;
+}
+
 /** Removes a socket file, unless it is gone or another has replaced it. */
 export function removeSocketFile(file: SocketFile): void {
   removeIfSame(file.path, { dev: file.device, ino: file.inode });

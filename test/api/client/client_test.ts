@@ -98,17 +98,17 @@ Deno.test("createRpcTransport() says why an agent cannot be reached", async (t) 
       [
         "no socket",
         `${dir}/none.sock`,
-        `there is no such socket, so it is not running: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}`,
       ],
       [
         "no folder",
         `${dir}/none/a.sock`,
-        `there is no such socket, so it is not running: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}`,
       ],
       [
         "a file as a folder",
         `${dir}/file/a.sock`,
-        `there is no such socket, so it is not running: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}`,
       ],
       [
         "a stale socket",

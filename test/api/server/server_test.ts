@@ -114,6 +114,31 @@ Deno.test("listenUnix() makes a socket that close() removes", () =>
     }
   }));
 
+Deno.test("restoreSockets() makes a removed socket again, and leaves another agent's", () =>
+  withTempDir(async (dir) => {
+    const path = `${dir}/run/agent.sock`;
+    const server = createRpcServer({ routes: createStubNetwork().routes });
+    await server.listenUnix(path);
+    assert.equal(await server.restoreSockets(), false);
+    const call = async () => {
+      const transport = createRpcTransport({ socketPath: path });
+      return (await createClient(Network, transport).info({})).id;
+    };
+    for (const gone of [path, `${dir}/run`]) {
+      await Deno.remove(gone, { recursive: true });
+      assert.equal(await server.restoreSockets(), true);
+      assert.equal((await Deno.lstat(path)).mode! & 0o777, 0o600);
+      assert.equal(await call(), "stellar.services.network.v1");
+    }
+    await Deno.remove(path);
+    const other = createRpcServer({ routes() {} });
+    await other.listenUnix(path);
+    assert.equal(await server.restoreSockets(), false);
+    await other.close();
+    await server.close();
+    assert.equal(await server.restoreSockets(), false);
+  }));
+
 Deno.test("close() leaves the socket of an agent that has taken its place", () =>
   withTempDir(async (dir) => {
     const path = `${dir}/agent.sock`;

@@ -53,7 +53,7 @@ Deno.test("doctor explains why it cannot reach the agent, and how to fix that", 
     const rows: readonly [name: string, found: string, mend: string][] = [
       [
         "none",
-        "there is no such socket, so it is not running",
+        "there is no such socket, so no agent serves there",
         'start it with "stellar-net agent", or name its socket with --socket',
       ],
       [
