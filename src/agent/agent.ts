@@ -137,13 +137,7 @@ export class Agent {
     const { netns, ...asked } = request;
     if (netns === undefined) return await allocator.allocate(asked, signal);
     const attachment = await this.#containers.attach(netns);
-    const allocated = await allocator.allocate(
-      { ...asked, attachment },
-      signal,
-    );
-    if (!signal?.aborted || !allocated.created) return allocated;
-    await this.undo(node, allocated.allocation);
-    throw new NetError("cancelled", "The request was given up by its caller");
+    return await allocator.allocate({ ...asked, attachment }, signal);
   }
 
   /**

@@ -3,7 +3,6 @@ import {
   type ContextValues,
   createContextKey,
 } from "@connectrpc/connect";
-import { getLogger } from "@logtape/logtape";
 import { quote } from "../../net/address.ts";
 import type { PeerIdentity } from "../../security/pki/identity.ts";
 import type { ClientShare } from "../limits/clients.ts";
@@ -99,6 +98,8 @@ export const LOST_CONNECTION: Connection = {
 export class CallValues implements ContextValues {
   readonly #connection: Connection;
   #set: Map<symbol, unknown> | undefined;
+  #isDelivered: boolean | undefined;
+  #onDelivery: ((isDelivered: boolean) => void) | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -125,39 +126,42 @@ export class CallValues implements ContextValues {
     this.#set?.delete(key.id);
     return this;
   }
+
+  /** Whether somebody waits to hear if the answer was delivered. */
+  get isAwaited(): boolean {
+    return this.#onDelivery !== undefined;
+  }
+
+  /** Decides, once, whether the answer was delivered. */
+  settle(isDelivered: boolean): void {
+    if (this.#isDelivered !== undefined) return;
+    this.#isDelivered = isDelivered;
+    this.#onDelivery?.(isDelivered);
+    this.#onDelivery = undefined;
+  }
+
+  /** Calls back once, with whether the answer was delivered. */
+  onDelivery(listener: (isDelivered: boolean) => void): void {
+    if (this.#isDelivered !== undefined) listener(this.#isDelivered);
+    else this.#onDelivery = listener;
+  }
 }
-
-type Undo = () => Promise<unknown>;
-
-const UNDO: ContextKey<Undo | undefined> = createContextKey<Undo | undefined>(
-  undefined,
-  { description: "undoes a call whose answer is not delivered" },
-);
-
-const log = getLogger(["stellar-net", "rpc"]);
 
 /**
- * Registers what undoes a call if its answer does not reach the caller: the
- * connection is gone, or the answer cannot be sent.
+ * Calls back once, with whether the answer of a call was delivered to its
+ * caller. An answer that no server sends counts as delivered.
  */
-export function undoUnlessDelivered(values: ContextValues, undo: Undo): void {
-  values.set(UNDO, undo);
+export function onDelivery(
+  values: ContextValues,
+  listener: (isDelivered: boolean) => void,
+): void {
+  if (values instanceof CallValues) values.onDelivery(listener);
+  else listener(true);
 }
 
-/** Undoes a call whose answer was not delivered. */
-export async function undoUndelivered(
-  values: ContextValues | undefined,
-): Promise<void> {
-  const undo = values?.get(UNDO);
-  if (!values || !undo) return;
-  values.delete(UNDO);
-  try {
-    await undo();
-  } catch (error) {
-    log.warn("Cannot undo a call whose answer was not delivered: {error}", {
-      error,
-    });
-  }
+/** Says that the answer of a call will not reach its caller. */
+export function settleAsLost(values: ContextValues): void {
+  if (values instanceof CallValues) values.settle(false);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Code, ConnectError, Interceptor } from "@connectrpc/connect";
 import type { CallMetrics } from "../../metrics/counters.ts";
+import { settleAsLost } from "../access/call_context.ts";
 import { toConnectError } from "../messages/errors.ts";
 
 /** Reads a header field of a request by its name in lower case; null when it has none. */
@@ -98,7 +99,11 @@ export function answerCalls(observers: CallObservers): Interceptor {
       method,
       observers,
     );
-    const abort = () => answer.fail(signal.reason);
+    const abort = () => {
+      // What the handler answers after this goes nowhere.
+      settleAsLost(request.contextValues);
+      answer.fail(signal.reason);
+    };
     signal.addEventListener("abort", abort);
     try {
       if (signal.aborted) abort();

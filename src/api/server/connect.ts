@@ -9,11 +9,7 @@ import {
 } from "@connectrpc/connect-node";
 import { getLogger } from "@logtape/logtape";
 import { escapeUnsafe, quote } from "../../net/address.ts";
-import {
-  CallValues,
-  type Connection,
-  undoUndelivered,
-} from "../access/call_context.ts";
+import { CallValues, type Connection } from "../access/call_context.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { encodeGrpcMessage } from "./grpc.ts";
@@ -62,8 +58,8 @@ export class ConnectCalls {
   readonly #calls: InFlightCalls;
   readonly #monitor: Monitor | undefined;
   readonly #streamStop = new AbortController();
-  /** Takes errors of a connection on behalf of the last answer on it. */
-  readonly #onError = new WeakMap<object, () => void>();
+  /** The last answer on a unix socket, which its peer may not have read yet. */
+  readonly #unread = new WeakMap<object, CallValues>();
 
   constructor(router: ConnectRouter, options: ConnectCallsOptions) {
     const { calls, limits, monitor } = options;
@@ -140,31 +136,45 @@ export class ConnectCalls {
         });
         response.destroy();
       });
-    this.#watchDelivery(request, response, () => {
-      void undoUndelivered(universal.contextValues);
-    });
+    this.#watchDelivery(exchange, universal.contextValues as CallValues);
   }
 
   /**
-   * Calls back when the answer does not reach its caller. An answer that the
-   * kernel has taken counts as delivered once the connection goes on to another
-   * request or ends without an error: a caller that is gone, or leaves without
-   * reading, makes it fail.
+   * Settles whether the answer reaches its caller. It counts as delivered when
+   * the kernel has taken it. A unix socket also tells when its peer closes it
+   * without reading the answer, so there an error within a second means that it
+   * was lost. Over TCP an error tells nothing of the kind: proxies reset
+   * connections whose answers they have read.
    */
   #watchDelivery(
-    request: Request,
-    response: Response,
-    onLost: () => void,
+    { request, response, connection }: Exchange,
+    values: CallValues,
   ): void {
-    response.once("close", () => {
-      if (!response.writableFinished) onLost();
-    });
-    if (request.httpVersionMajor !== 1) return;
+    const isLocal = connection.caller.kind === "socket" &&
+      request.httpVersionMajor === 1;
     const { socket } = request;
-    const before = this.#onError.get(socket);
-    if (before) socket.off("error", before);
-    this.#onError.set(socket, onLost);
-    socket.once("error", onLost);
+    // The next request on a connection shows that the answer before was read.
+    if (isLocal) this.#unread.get(socket)?.settle(true);
+    response.once("close", () => {
+      if (!response.writableFinished) values.settle(false);
+      else if (!isLocal || !values.isAwaited) values.settle(true);
+      else this.#awaitRead(socket, values);
+    });
+  }
+
+  #awaitRead(socket: Request["socket"], values: CallValues): void {
+    this.#unread.set(socket, values);
+    const settle = (isDelivered: boolean) => {
+      clearTimeout(timer);
+      socket.off("error", onError);
+      socket.off("close", onClose);
+      values.settle(isDelivered);
+    };
+    const onError = () => settle(false);
+    const onClose = () => settle(true);
+    const timer = setTimeout(onClose, MAX_UNREAD_MS);
+    socket.once("error", onError);
+    socket.once("close", onClose);
   }
 
   #open(
@@ -223,6 +233,9 @@ export class ConnectCalls {
     }
   }
 }
+
+/** How long an answer on a unix socket may turn out to be unread, in ms. */
+const MAX_UNREAD_MS = 1_000;
 
 /** Bytes that a connection gets at once: it keeps a buffer of that size for as long as it lasts. */
 const PIECE_BYTES = 16 * 1024;

@@ -11,7 +11,6 @@ import {
   Code,
   ConnectError,
   type ConnectRouter,
-  type ContextValues,
   createMethodImplSpec,
   createServiceImplSpec,
   type HandlerContext,
@@ -27,11 +26,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
-import {
-  CallValues,
-  type Connection,
-  undoUndelivered,
-} from "../access/call_context.ts";
+import { CallValues, type Connection } from "../access/call_context.ts";
 import type { ClientShare } from "../limits/clients.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
@@ -146,7 +141,7 @@ class GrpcCall implements HandlerContext, InFlightCall {
   #requestHeader: Headers | undefined;
   #responseHeader: Headers | undefined;
   #responseTrailer: Headers | undefined;
-  #values: ContextValues | undefined;
+  #values: CallValues | undefined;
 
   constructor(
     spec: UnaryMethod,
@@ -230,7 +225,7 @@ class GrpcCall implements HandlerContext, InFlightCall {
     return this.#responseTrailer ??= new Headers();
   }
 
-  get values(): ContextValues {
+  get values(): CallValues {
     return this.#values ??= new CallValues(this.#request.connection);
   }
 
@@ -282,7 +277,6 @@ class GrpcCall implements HandlerContext, InFlightCall {
     const { method, impl } = this.#spec;
     const request = splitEnvelope(method.input, this.#chunks);
     const response = await impl(request, this);
-    if (this.#answer.isSettled) await undoUndelivered(this.#values);
     return joinEnvelope(method.output, create(method.output, response));
   }
 
@@ -297,6 +291,8 @@ class GrpcCall implements HandlerContext, InFlightCall {
   }
 
   #refuse(error: ConnectError): void {
+    // What the handler answers after this goes nowhere.
+    this.#settle(false);
     this.#abortReason ??= error;
     this.#respond((stream) => {
       stream.respond({
@@ -328,6 +324,11 @@ class GrpcCall implements HandlerContext, InFlightCall {
     }
   }
 
+  #settle(isDelivered: boolean): void {
+    // A handler that is still running gets its values later.
+    this.values.settle(isDelivered);
+  }
+
   #expire(): void {
     this.#answer.fail(
       new ConnectError("the operation timed out", Code.DeadlineExceeded),
@@ -337,6 +338,11 @@ class GrpcCall implements HandlerContext, InFlightCall {
   #onClose(): void {
     this.#options.calls.delete(this);
     this.#answer.fail(new ConnectError("the caller has gone", Code.Canceled));
+    const { stream } = this.#request;
+    const { NGHTTP2_NO_ERROR } = constants;
+    this.#settle(
+      stream.writableFinished && stream.rstCode === NGHTTP2_NO_ERROR,
+    );
   }
 
   #responseHeaders(): Record<string, string | number> {

@@ -16,7 +16,7 @@ import {
 } from "../../base/names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../messages/addresses.ts";
-import { undoUnlessDelivered } from "../access/call_context.ts";
+import { identify, type OwnerCalls } from "./owner_calls.ts";
 import {
   parseField,
   parseLimit,
@@ -25,48 +25,60 @@ import {
 } from "../messages/fields.ts";
 
 /** The native service of addresses: of this node, and of nodes without an agent where the registry is. */
-export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
+export function createIpam(
+  agent: Agent,
+  ownerCalls: OwnerCalls,
+): ServiceImpl<typeof IpamService> {
   const parseNode = (node: string) =>
     parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>
     allocationMessage(node, allocation, agent.leakOf(node, allocation));
   return {
-    async allocate(request, context) {
+    async allocate(request, { values, signal }) {
       const node = parseNode(request.node);
-      const { allocation, created } = await agent.allocate(
-        node,
-        {
-          owner: parseOwner(request.owner),
-          addresses: request.addresses.map((text) =>
-            parseField("addresses", text, parseAddress)
-          ),
-          ...(request.attachment && {
-            netns: parseOptional(
-              "attachment.netns",
-              request.attachment.netns,
-              parsePath,
-            ) ?? "",
-          }),
-        },
-        context.signal,
-      );
-      if (created && request.attachment) {
-        undoUnlessDelivered(context.values, () => agent.undo(node, allocation));
-      }
-      return { allocation: message(node, allocation), created };
+      const owner = parseOwner(request.owner);
+      const { attachment } = request;
+      const asked = {
+        owner,
+        addresses: request.addresses.map((text) =>
+          parseField("addresses", text, parseAddress)
+        ),
+        ...(attachment && {
+          netns:
+            parseOptional("attachment.netns", attachment.netns, parsePath) ??
+              "",
+        }),
+      };
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const { allocation, created } = await agent.allocate(
+          node,
+          asked,
+          signal,
+        );
+        return {
+          response: { allocation: message(node, allocation), created },
+          allocation: identify(allocation),
+          undo: created && attachment
+            ? () => agent.undo(node, allocation)
+            : undefined,
+        };
+      });
     },
 
-    async release(request) {
-      const released = await agent.release(
-        parseNode(request.node),
-        parseOwner(request.owner),
-        parseOptional("reason", request.reason, parseText) ??
-          "released over the API",
-      );
-      return {
-        addresses: released?.addresses.map((a) => formatAddress(a.address)) ??
-          [],
-      };
+    async release(request, { values }) {
+      const node = parseNode(request.node);
+      const owner = parseOwner(request.owner);
+      const reason = parseOptional("reason", request.reason, parseText) ??
+        "released over the API";
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const released = await agent.release(node, owner, reason);
+        const addresses = released?.addresses ?? [];
+        return {
+          response: {
+            addresses: addresses.map(({ address }) => formatAddress(address)),
+          },
+        };
+      });
     },
 
     async releaseOthers(request) {
@@ -83,19 +95,24 @@ export function createIpam(agent: Agent): ServiceImpl<typeof IpamService> {
       return {};
     },
 
-    async getAllocation(request) {
+    async getAllocation(request, { values }) {
       const node = parseNode(request.node);
       const owner = parseOwner(request.owner);
-      const allocation = await agent.get(node, owner);
-      if (!allocation) {
-        throw new NetError(
-          "not_found",
-          `Cannot get the allocation of ${
-            formatOwner(owner)
-          }: it holds nothing on node "${node}"`,
-        );
-      }
-      return { allocation: message(node, allocation) };
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const allocation = await agent.get(node, owner);
+        if (!allocation) {
+          throw new NetError(
+            "not_found",
+            `Cannot get the allocation of ${
+              formatOwner(owner)
+            }: it holds nothing on node "${node}"`,
+          );
+        }
+        return {
+          response: { allocation: message(node, allocation) },
+          allocation: identify(allocation),
+        };
+      });
     },
 
     async listAllocations(request) {

@@ -30,6 +30,7 @@ import type { Peer, Peers } from "../client/peers.ts";
 import { createAgent, type ProcessInfo } from "./agent.ts";
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
+import { OwnerCalls } from "./owner_calls.ts";
 import { createJoinedRegistry, createRegistry } from "./registry.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
 
@@ -74,18 +75,23 @@ export function createRoutes(
 ): (router: ConnectRouter) => void {
   const { agent, controller, peers, audit, process } = options;
   const { node } = agent;
+  const ownerCalls = new OwnerCalls();
   return (bare) => {
     const router = authorizing(bare, { node, audit, now: process.now });
     router.service(
       Network,
-      forwarding(Network, createStellarNetwork(agent, controller), {
-        node,
-        to: (call) => stellarPlace(call, options),
-      }),
+      forwarding(
+        Network,
+        createStellarNetwork(agent, { controller, ownerCalls }),
+        {
+          node,
+          to: (call) => stellarPlace(call, options),
+        },
+      ),
     );
     router.service(
       IpamService,
-      forwarding(IpamService, createIpam(agent), {
+      forwarding(IpamService, createIpam(agent, ownerCalls), {
         node,
         to: ({ request }) => peers.ofNode(nodeOf(request)),
       }),

@@ -10,6 +10,7 @@ import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import { gatewayOf } from "../../net/subnet.ts";
+import { identify, type OwnerCalls } from "./owner_calls.ts";
 import {
   DEFAULT_OWNER_INTERFACE,
   DEFAULT_OWNER_NETWORK,
@@ -28,7 +29,10 @@ const MAX_LISTED_SLICES = 65_536n;
  */
 export function createStellarNetwork(
   agent: Agent,
-  controller: HostController,
+  { controller, ownerCalls }: {
+    readonly controller: HostController;
+    readonly ownerCalls: OwnerCalls;
+  },
 ): ServiceImpl<typeof Network> {
   /** An agent that does not host the registry forwards such calls. */
   const host = () => agent.requireHost();
@@ -89,28 +93,41 @@ export function createStellarNetwork(
         parsePrefix,
       );
       if (subnet) checkSubnet(subnet, { node, has: await subnetOf(node) });
-      const { allocation } = await agent.allocate(
-        node,
-        { owner, addresses: [] },
-        context.signal,
-      );
-      return { ip: formatAddress(allocation.addresses[0]!.address), node };
+      const { values, signal } = context;
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const { allocation } = await agent.allocate(
+          node,
+          { owner, addresses: [] },
+          signal,
+        );
+        const ip = formatAddress(allocation.addresses[0]!.address);
+        return {
+          response: { ip, node },
+          allocation: identify(allocation),
+        };
+      });
     },
 
-    async getIP(request) {
+    async getIP(request, { values }) {
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
-      const allocation = await agent.get(node, owner);
-      return {
-        ip: allocation ? formatAddress(allocation.addresses[0]!.address) : "",
-      };
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const allocation = await agent.get(node, owner);
+        const [first] = allocation?.addresses ?? [];
+        return {
+          response: { ip: first ? formatAddress(first.address) : "" },
+          allocation: allocation && identify(allocation),
+        };
+      });
     },
 
-    async releaseIP(request) {
+    async releaseIP(request, { values }) {
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
-      await agent.release(node, owner, "released over the API");
-      return {};
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        await agent.release(node, owner, "released over the API");
+        return { response: {} };
+      });
     },
 
     async configure({ subnet }) {
