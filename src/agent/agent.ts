@@ -228,7 +228,8 @@ export class Agent {
    * What is held on a node, in order of address, from behind an address on.
    *
    * @param page `leaked`: only what seems to be leaked. `containerId`: only
-   * this container, in every container network
+   * this container, in every container network. `isListed`: only the
+   * allocations that it selects
    */
   async list(
     node: string,
@@ -237,17 +238,19 @@ export class Agent {
       readonly limit: number;
       readonly leaked?: boolean;
       readonly containerId?: string | undefined;
+      readonly isListed?: (allocation: Allocation) => boolean;
     },
   ): Promise<Allocation[]> {
     const allocator = await this.#allocatorsOf(node).find(node);
-    const { leaked = false, containerId } = page;
-    const isListed = leaked || containerId !== undefined
-      ? (a: Allocation) =>
-        (!leaked || this.leakOf(node, a) !== "") &&
-        (containerId === undefined || a.owner.containerId === containerId)
-      : undefined;
-    return await allocator?.list({ ...page, ...(isListed && { isListed }) }) ??
-      [];
+    const { leaked = false, containerId, isListed = () => true } = page;
+    return await allocator?.list({
+      ...page,
+      isListed: (allocation) =>
+        (!leaked || this.leakOf(node, allocation) !== "") &&
+        (containerId === undefined ||
+          allocation.owner.containerId === containerId) &&
+        isListed(allocation),
+    }) ?? [];
   }
 
   /** Why an allocation of a node seems to be leaked; empty when it does not. */

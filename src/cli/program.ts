@@ -4,6 +4,7 @@ import { AGENT } from "./commands/agent.ts";
 import { AUDIT } from "./commands/audit.ts";
 import { BACKUP, RESTORE } from "./commands/backup.ts";
 import { Call, type CommandSpec, type GroupSpec } from "./framework/call.ts";
+import { CLUSTER, EVENTS, FIND } from "./commands/cluster.ts";
 import { CNI } from "./commands/cni.ts";
 import {
   createCommands,
@@ -74,6 +75,9 @@ export function createProgram(
   const specs: readonly (CommandSpec | GroupSpec)[] = [
     AGENT,
     STATUS,
+    CLUSTER,
+    FIND,
+    EVENTS,
     DOCTOR,
     IP,
     SUBNET,

@@ -20,6 +20,7 @@ import { SdNotify } from "../system/sd_notify.ts";
 import { makeStateDir } from "../system/state_dir.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
+import { createAgentCluster, LateReport } from "./agent_cluster.ts";
 import { createAgentHost } from "./agent_host.ts";
 import { createAgentServer } from "./agent_server.ts";
 import { type AgentState, openAgentState } from "./agent_state.ts";
@@ -58,21 +59,31 @@ export async function runAgent(
   opened.defer(() => state.close());
   const security = await openSecurity(config);
   opened.defer(() => security.stop());
-  const agent = await startAgent(config, { state, security, metrics });
+  const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
+  const report = new LateReport();
+  const shared = { state, security, metrics, bootId, report };
+  const agent = await startAgent(config, shared);
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, parts);
   const listeners: string[] = [];
   const warnings = [...host.warnings];
   const { credentials } = security;
+  const allWarnings = () => [
+    ...warnings,
+    ...credentials?.warnings(Date.now()) ?? [],
+    ...clockWarnings(metrics.agent.clockOffsetMs),
+  ];
+  const cluster = await createAgentCluster({
+    ...parts,
+    ...{ controller: host.controller, warnings: allWarnings, bootId },
+  });
+  opened.defer(() => cluster.stop());
+  report.source = cluster.source;
   const server = await createAgentServer(config, {
     ...parts,
-    ...{ host, metrics, logRing },
+    ...{ host, cluster, metrics, logRing },
     listeners: () => listeners,
-    warnings: () => [
-      ...warnings,
-      ...credentials?.warnings(Date.now()) ?? [],
-      ...clockWarnings(metrics.agent.clockOffsetMs),
-    ],
+    warnings: allWarnings,
   });
   security.start(agent);
   await runDaemon({
@@ -89,6 +100,7 @@ export async function runAgent(
     },
     onSocketRestored: () => state.queue.link(),
     onReady(at) {
+      cluster.start();
       state.queue.link();
       listeners.push(...at);
       if (options.log.format !== "json") greet(config, at);
@@ -110,10 +122,12 @@ async function startLog(options: LogOptions): Promise<LogRing> {
 
 async function startAgent(
   config: AgentConfig,
-  { state, security, metrics }: {
+  { state, security, metrics, bootId, report }: {
     readonly state: AgentState;
     readonly security: Security;
     readonly metrics: Metrics;
+    readonly bootId: string;
+    readonly report: LateReport;
   },
 ): Promise<Agent> {
   const { store, registryStore, queue } = state;
@@ -125,6 +139,7 @@ async function startAgent(
       measurePeer(
         new RpcRegistryPeer(url, security.connect(url), {
           onClockOffset: (offsetMs) => metrics.agent.clockOffset(offsetMs),
+          report: report.read,
         }),
         metrics.agent,
       )
@@ -137,7 +152,7 @@ async function startAgent(
     random: Math.random,
     netns: new DenoNetns(),
     queue,
-    bootId: (await readKernelFile(BOOT_ID_PATH)).trim(),
+    bootId,
     randomId: () => crypto.randomUUID(),
   });
 }

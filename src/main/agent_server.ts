@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";
 import { createRoutes } from "../api/services/router.ts";
 import { createRpcServer, type RpcServer } from "../api/server/server.ts";
+import type { ClusterParts } from "../api/services/cluster.ts";
 import type { AgentHost } from "./agent_host.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";
@@ -30,6 +31,7 @@ export interface AgentServerOptions {
   readonly state: AgentState;
   readonly security: Security;
   readonly host: AgentHost;
+  readonly cluster: ClusterParts;
   readonly metrics: Metrics;
   readonly logRing: LogRing;
   readonly version: string;
@@ -42,12 +44,13 @@ export async function createAgentServer(
   config: AgentConfig,
   options: AgentServerOptions,
 ): Promise<RpcServer> {
-  const { agent, state, security, host, metrics, logRing } = options;
+  const { agent, state, security, host, cluster, metrics, logRing } = options;
   const { store, audit } = state;
   const { credentials } = security;
   const routes = createRoutes({
     ...host,
     agent,
+    cluster,
     audit,
     process: {
       version: options.version,

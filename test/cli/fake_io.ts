@@ -29,6 +29,7 @@ import { runCli } from "../../src/cli/program.ts";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
+import { ClusterService } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { fromConnectError } from "../../src/api/messages/errors.ts";
 import { createFakeInstaller } from "../fake/fake_installer.ts";
@@ -39,6 +40,7 @@ export const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 /** What an agent of a test answers; calls without a handler fail. */
 export interface Handlers {
   readonly agent?: Partial<ServiceImpl<typeof AgentService>>;
+  readonly cluster?: Partial<ServiceImpl<typeof ClusterService>>;
   readonly identity?: Partial<ServiceImpl<typeof IdentityService>>;
   readonly ipam?: Partial<ServiceImpl<typeof IpamService>>;
   readonly registry?: Partial<ServiceImpl<typeof RegistryService>>;
@@ -180,6 +182,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   let stderr = "";
   const inner = createRouterTransport((router) => {
     router.service(AgentService, options.agent ?? {});
+    router.service(ClusterService, options.cluster ?? {});
     router.service(IdentityService, options.identity ?? {});
     router.service(IpamService, options.ipam ?? {});
     router.service(RegistryService, options.registry ?? {});

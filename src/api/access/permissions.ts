@@ -125,6 +125,13 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["ListLog", LOOK],
     ["ListAudit", LOOK],
   ],
+  "stellar.net.v1.ClusterService": [
+    ["GetOverview", KNOW],
+    ["Find", KNOW],
+    ["FindHere", KNOW],
+    ["GetReport", KNOW],
+    ["ListEvents", KNOW],
+  ],
   "stellar.net.v1.IdentityService": [
     ["BeginJoin", JOIN, undefined, PERSONAL],
     ["FinishJoin", JOIN, ["name", "tokenId"], PERSONAL],

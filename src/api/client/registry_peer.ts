@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
@@ -36,6 +37,8 @@ const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
 /** Deadline of each call of a handover, in ms. */
 const HANDOVER_TIMEOUT_MS = 10_000;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** Options of a peer. */
 export interface RpcRegistryPeerOptions {
   /**
@@ -44,6 +47,8 @@ export interface RpcRegistryPeerOptions {
    * of the round trip.
    */
   readonly onClockOffset?: (offsetMs: number) => void;
+  /** Encodes this host's present report, which heartbeats carry when it has changed. */
+  readonly report?: () => Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** The registry behind an agent's API. */
@@ -51,6 +56,8 @@ export class RpcRegistryPeer implements RegistryPeer {
   readonly url: string;
   readonly #client: Client<typeof RegistryService>;
   readonly #options: RpcRegistryPeerOptions;
+  /** The last report that the registry has; undefined if it has none. */
+  #sentReport: Uint8Array | undefined;
 
   constructor(
     url: string,
@@ -104,11 +111,15 @@ export class RpcRegistryPeer implements RegistryPeer {
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {
     const { node, instanceId } = agent;
+    const report = await this.#options.report?.() ?? NO_BYTES;
+    const isSame = this.#sentReport !== undefined &&
+      Buffer.compare(this.#sentReport, report) === 0;
     const before = Date.now();
-    const { intervalMs, time } = await this.#client.heartbeat(
-      { node, instanceId },
+    const { intervalMs, time, wantsReport } = await this.#client.heartbeat(
+      { node, instanceId, report: isSame ? NO_BYTES : report },
       { signal },
     );
+    this.#sentReport = wantsReport ? undefined : report;
     if (time) {
       const middle = (before + Date.now()) / 2;
       this.#options.onClockOffset?.(middle - timestampMs(time));

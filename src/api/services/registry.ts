@@ -15,6 +15,7 @@ import {
   parsePrefix,
   type Prefix,
 } from "../../net/prefix.ts";
+import type { Reports } from "../../cluster/reports.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import { callerOf } from "../access/call_context.ts";
@@ -24,6 +25,7 @@ import {
   routeMessage,
   subnetMessage,
 } from "../messages/addresses.ts";
+import { decodeReport } from "../messages/cluster.ts";
 import { parseField, parseOptional } from "../messages/fields.ts";
 import {
   encodedWatchMessage,
@@ -42,7 +44,7 @@ const HANDOVER_PAGE = 1000;
  */
 export function createRegistry(
   host: () => RegistryHost,
-  self: string,
+  { self, reports }: { readonly self: string; readonly reports: Reports },
 ): ServiceImpl<typeof RegistryService> {
   /** The listing of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
@@ -137,13 +139,18 @@ export function createRegistry(
     },
 
     async heartbeat(request) {
+      const node = parseField("node", request.node, parseNodeName);
       await host().nodes.heartbeat(
-        parseField("node", request.node, parseNodeName),
+        node,
         parseField("instance_id", request.instanceId, parseId),
       );
+      if (request.report.length > 0) {
+        reports.receive(node, decodeReport(request.report));
+      }
       return {
         intervalMs: HEARTBEAT_INTERVAL_MS,
         time: timestampFromMs(Date.now()),
+        wantsReport: !reports.get(node),
       };
     },
 

@@ -14,6 +14,7 @@ import type { Agent } from "../../agent/agent.ts";
 import type { AuditLog } from "../../audit/audit.ts";
 import { NetError } from "../../base/error.ts";
 import type { Doctor } from "../../doctor/doctor.ts";
+import { ClusterService } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
@@ -28,6 +29,11 @@ import { permissionOf } from "../access/permissions.ts";
 import { ASK_HEADER } from "../client/operator_transport.ts";
 import type { Peer, Peers } from "../client/peers.ts";
 import { createAgent, type ProcessInfo } from "./agent.ts";
+import {
+  type ClusterParts,
+  createCluster,
+  createClusterHere,
+} from "./cluster.ts";
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
 import { OwnerCalls } from "./owner_calls.ts";
@@ -41,6 +47,7 @@ export interface RoutesOptions {
   readonly doctor: Doctor;
   readonly peers: Peers;
   readonly process: ProcessInfo;
+  readonly cluster: ClusterParts;
   /** Where changes and their callers are recorded. Default: nowhere. */
   readonly audit?: AuditLog | undefined;
 }
@@ -66,6 +73,12 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
   Network.method.getSubnet,
 ]);
 
+/** Calls about the cluster that each agent answers for its own host. */
+const HERE_CALLS: ReadonlySet<DescMethod> = new Set([
+  ClusterService.method.findHere,
+  ClusterService.method.getReport,
+]);
+
 /** Puts the agent's services on a router. It forwards calls that belong to
  * another node, or to a registry elsewhere, and refuses those that the caller
  * may not make.
@@ -73,7 +86,7 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
 export function createRoutes(
   options: RoutesOptions,
 ): (router: ConnectRouter) => void {
-  const { agent, controller, peers, audit, process } = options;
+  const { agent, controller, peers, audit, process, cluster } = options;
   const { node } = agent;
   const ownerCalls = new OwnerCalls();
   return (bare) => {
@@ -99,7 +112,10 @@ export function createRoutes(
     router.service(
       RegistryService,
       agent.isHost
-        ? createRegistry(() => agent.requireHost(), node)
+        ? createRegistry(() => agent.requireHost(), {
+          self: node,
+          reports: cluster.reports,
+        })
         : forwarding(RegistryService, createJoinedRegistry(agent), {
           node,
           to: (call) => Promise.resolve(registryPlace(call, options)),
@@ -112,6 +128,23 @@ export function createRoutes(
         : forwarding(IdentityService, {}, {
           node,
           to: () => Promise.resolve(peers.registry()),
+        }),
+    );
+    router.service(
+      ClusterService,
+      agent.isHost
+        ? createCluster({
+          ...options,
+          ...options.cluster,
+          host: () => agent.requireHost(),
+          now: process.now,
+        })
+        : forwarding(ClusterService, createClusterHere({ agent, ...cluster }), {
+          node,
+          to: ({ method }) =>
+            Promise.resolve(
+              HERE_CALLS.has(method) ? undefined : peers.registry(),
+            ),
         }),
     );
     router.service(AgentService, createAgent(options));

@@ -5,12 +5,14 @@ import {
 } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { file_stellar_net_v1_agent } from "../../gen/stellar/net/v1/agent_pb.ts";
+import { file_stellar_net_v1_cluster } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { file_stellar_net_v1_identity } from "../../gen/stellar/net/v1/identity_pb.ts";
 import { file_stellar_net_v1_ipam } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { file_stellar_net_v1_registry } from "../../gen/stellar/net/v1/registry_pb.ts";
 
 const REGISTRY = createRegistry(
   file_stellar_net_v1_agent,
+  file_stellar_net_v1_cluster,
   file_stellar_net_v1_identity,
   file_stellar_net_v1_ipam,
   file_stellar_net_v1_registry,
@@ -22,11 +24,14 @@ const NULLABLE = {
   "stellar.net.v1.Attachment": ["netns", "bootId"],
   "stellar.net.v1.AuditRecord": ["from", "subject", "message"],
   "stellar.net.v1.Check": ["means", "mend"],
+  "stellar.net.v1.Event": ["node"],
+  "stellar.net.v1.Found": ["node"],
   "stellar.net.v1.HistoryRecord": ["reason"],
   "stellar.net.v1.HostRoute": ["node", "why"],
   "stellar.net.v1.HostRouteCounts": ["error"],
   "stellar.net.v1.ListHostRoutesResponse": ["error"],
   "stellar.net.v1.Node": ["apiUrl"],
+  "stellar.net.v1.Problem": ["fix"],
   "stellar.net.v1.RegistryLink": ["problem", "url"],
   "stellar.net.v1.Subnet": ["node", "reason"],
   "stellar.net.v1.Token": ["name"],

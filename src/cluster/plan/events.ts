@@ -171,20 +171,23 @@ function diffProblems(
   before: readonly Problem[],
   after: readonly Problem[],
 ): ClusterHappening[] {
-  const had = new Set(before.map(({ code }) => code));
-  const has = new Set(after.map(({ code }) => code));
-  const appeared = after.filter(({ code }, i) =>
-    !had.has(code) && after.findIndex((other) => other.code === code) === i
-  );
-  const solved = [...had].filter((code) => !has.has(code));
+  const had = new Map(before.map((problem) => [problemKey(problem), problem]));
+  const has = new Map(after.map((problem) => [problemKey(problem), problem]));
+  const appeared = [...has].filter(([key]) => !had.has(key));
+  const solved = [...had].filter(([key]) => !has.has(key));
   return [
-    ...appeared.map(({ code, text }) => ({
+    ...appeared.map(([, { code, text }]) => ({
       kind: "problem" as const,
       ...{ node, subject: code, text },
     })),
-    ...solved.map((code) => ({
+    ...solved.map(([, { code, text }]) => ({
       kind: "solved" as const,
-      ...{ node, subject: code, text: `${code} is solved on ${node}` },
+      ...{ node, subject: code, text: `No longer on ${node}: ${text}` },
     })),
   ];
+}
+
+/** A host's warnings share a code; numbers in their texts may change. */
+function problemKey({ code, text }: Problem): string {
+  return code === "host" ? text.replace(/\d+/g, "#") : code;
 }

@@ -17,6 +17,7 @@ import { ServerReflection } from "../../../src/gen/grpc/reflection/v1/reflection
 import { ServerReflection as ServerReflectionAlpha } from "../../../src/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AgentService } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
+import { ClusterService } from "../../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { IpamService } from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
@@ -96,6 +97,13 @@ const TABLE: readonly (readonly [
     Backup: "yyy y-- ---",
     ListLog: "yyy yy- ---",
     ListAudit: "yyy yy- ---",
+  }],
+  [ClusterService, {
+    GetOverview: "yyy yyy ---",
+    Find: "yyy yyy ---",
+    FindHere: "yyy yyy ---",
+    GetReport: "yyy yyy ---",
+    ListEvents: "yyy yyy ---",
   }],
   [IdentityService, {
     BeginJoin: "yyy y-- yy-",

@@ -1,4 +1,5 @@
 import { answerCalls } from "../../../src/api/server/call.ts";
+import { Reports } from "../../../src/cluster/reports.ts";
 import assert from "node:assert/strict";
 import {
   createClient,
@@ -39,7 +40,10 @@ Deno.test("createRegistry() takes no agent in plain text from who was let in ove
         (router) => {
           router.service(
             RegistryService,
-            createRegistry(() => agent.agent.requireHost(), "a"),
+            createRegistry(() => agent.agent.requireHost(), {
+              self: "a",
+              reports: new Reports({ now: Date.now }),
+            }),
           );
         },
         { router: { interceptors: [answerCalls({}), identify] } },

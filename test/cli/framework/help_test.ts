@@ -15,6 +15,11 @@ const AGREEABLE: Handlers = {
     listLog: () => ({}),
     listAudit: () => ({}),
   },
+  cluster: {
+    getOverview: () => ({}),
+    find: () => ({ found: [{ text: "web-1 holds 172.16.4.9 on host2" }] }),
+    listEvents: () => ({}),
+  },
   identity: {
     createToken: () => ({ secret: "stn1.x", token: {} }),
     listTokens: () => ({}),
@@ -63,6 +68,9 @@ Deno.test("these are the commands", () => {
     "stellar-net",
     "stellar-net agent",
     "stellar-net status",
+    "stellar-net cluster",
+    "stellar-net find",
+    "stellar-net events",
     "stellar-net doctor",
     "stellar-net ip",
     "stellar-net ip allocate",

@@ -95,6 +95,9 @@ Deno.test("diffReports() names what happened on a host between two reports", asy
   const problem = (code: string) => ({
     ...{ code, severity: "error" as const, text: code, fix: "" },
   });
+  const warning = (text: string) => ({
+    ...{ code: "host", severity: "warning" as const, text, fix: "" },
+  });
   const rows: readonly [
     name: string,
     before: Partial<Report> | undefined,
@@ -134,6 +137,12 @@ Deno.test("diffReports() names what happened on a host between two reports", asy
     ["the same problem twice", {}, { problems: [problem("x"), problem("x")] }, [
       "problem x",
     ]],
+    ["two warnings of the host", {}, {
+      problems: [warning("a 1"), warning("b 1")],
+    }, ["problem host", "problem host"]],
+    ["a warning with another number", { problems: [warning("a 1")] }, {
+      problems: [warning("a 2")],
+    }, []],
     ["it stays", { problems: [problem("x")] }, {
       problems: [problem("x")],
     }, []],

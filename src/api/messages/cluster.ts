@@ -1,0 +1,123 @@
+import {
+  create,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { NetError } from "../../base/error.ts";
+import type { StoredEvent } from "../../cluster/event_log.ts";
+import {
+  MAX_REPORT_BYTES,
+  type Problem,
+  type Report,
+} from "../../cluster/plan/report.ts";
+import {
+  type EventSchema,
+  type ProblemSchema,
+  type Report as ReportMessage,
+  ReportSchema,
+  Severity,
+} from "../../gen/stellar/net/v1/cluster_pb.ts";
+
+/** A message of a report. */
+export function reportMessage(
+  report: Report,
+): MessageInitShape<typeof ReportSchema> {
+  return {
+    version: report.version,
+    startedAt: timestampFromMs(report.startedAtMs),
+    bootId: report.bootId,
+    subnets: report.subnets.map((subnet) => ({
+      cidr: subnet.cidr,
+      capacity: subnet.capacity,
+      held: BigInt(subnet.held),
+      cooling: BigInt(subnet.cooling),
+      ...subnet.perDay !== undefined && { growthPerDay: subnet.perDay },
+      ...subnet.fullAtMs !== undefined &&
+        { fullAt: timestampFromMs(subnet.fullAtMs) },
+    })),
+    leaked: report.leaked,
+    queued: report.queued,
+    routesWanted: report.routes.wanted,
+    routesInstalled: report.routes.installed,
+    routesConflicting: report.routes.conflicts,
+    routesUnresolved: report.routes.unresolved,
+    problems: report.problems.map(problemMessage),
+  };
+}
+
+/** A message of a problem. */
+export function problemMessage(
+  problem: Problem & { readonly node?: string },
+): MessageInitShape<typeof ProblemSchema> {
+  const { severity, ...texts } = problem;
+  return {
+    ...texts,
+    severity: severity === "error" ? Severity.ERROR : Severity.WARNING,
+  };
+}
+
+/** A message of an event. */
+export function eventMessage(
+  { atMs, ...texts }: StoredEvent,
+): MessageInitShape<typeof EventSchema> {
+  return { at: timestampFromMs(atMs), ...texts };
+}
+
+/** The encoded form of a report, for a heartbeat. */
+export function encodeReport(report: Report): Uint8Array<ArrayBuffer> {
+  return toBinary(ReportSchema, create(ReportSchema, reportMessage(report)));
+}
+
+/**
+ * Reads the encoded report of a heartbeat.
+ *
+ * @throws {NetError} `invalid_argument` if it is too large or damaged
+ */
+export function decodeReport(bytes: Uint8Array): Report {
+  if (bytes.length > MAX_REPORT_BYTES) {
+    throw new NetError(
+      "invalid_argument",
+      `Invalid field "report": it has ${bytes.length} bytes, more than ${MAX_REPORT_BYTES}`,
+    );
+  }
+  try {
+    return readReport(fromBinary(ReportSchema, bytes));
+  } catch (cause) {
+    throw new NetError(
+      "invalid_argument",
+      'Invalid field "report": it is no encoded Report',
+      { cause },
+    );
+  }
+}
+
+/** Reads a message of a report. */
+export function readReport(message: ReportMessage): Report {
+  return {
+    version: message.version,
+    startedAtMs: message.startedAt ? timestampMs(message.startedAt) : 0,
+    bootId: message.bootId,
+    subnets: message.subnets.map((subnet) => ({
+      cidr: subnet.cidr,
+      capacity: subnet.capacity,
+      held: Number(subnet.held),
+      cooling: Number(subnet.cooling),
+      perDay: subnet.growthPerDay,
+      fullAtMs: subnet.fullAt && timestampMs(subnet.fullAt),
+    })),
+    leaked: message.leaked,
+    queued: message.queued,
+    routes: {
+      wanted: message.routesWanted,
+      installed: message.routesInstalled,
+      conflicts: message.routesConflicting,
+      unresolved: message.routesUnresolved,
+    },
+    problems: message.problems.map(({ code, severity, text, fix }) => ({
+      ...{ code, text, fix },
+      severity: severity === Severity.ERROR ? "error" : "warning",
+    })),
+  };
+}

@@ -1,0 +1,190 @@
+import { parseNodeName, parseText } from "../../base/names.ts";
+import type { CommandSpec } from "../framework/call.ts";
+import type { GetOverviewResponse } from "../framework/client.ts";
+import type { Flag, Operand } from "../framework/flag.ts";
+import {
+  createListing,
+  createSince,
+  LIMIT,
+  listCommand,
+  readSince,
+} from "../framework/list.ts";
+import { CLIENT_FLAGS } from "../framework/target.ts";
+import {
+  formatAge,
+  formatColumns,
+  formatTable,
+  formatUtc,
+} from "../framework/text.ts";
+import { type View, viewOf } from "../framework/view.ts";
+
+type Overview = View<GetOverviewResponse>;
+type Host = Overview["hosts"][number];
+
+export const CLUSTER: CommandSpec = {
+  name: "cluster",
+  summary: "Show the whole cluster: problems, networks and hosts",
+  action: "show the cluster",
+  flags: CLIENT_FLAGS,
+  examples: ["stellar-net cluster", "stellar-net cluster --json"],
+  run: async (call) => {
+    const overview = viewOf(await call.clients().cluster.getOverview({}));
+    call.answer({ ...overview }, formatOverview(overview));
+  },
+};
+
+function formatOverview(overview: Overview): string[] {
+  const { verdict, problems, networks, hosts } = overview;
+  const nowMs = Date.parse(overview.now ?? "");
+  return [
+    verdict,
+    ...problems.length > 0 ? [""] : [],
+    ...problems.flatMap(({ node, severity, text, fix }) => [
+      `${severity === "error" ? "Error" : "Warning"}: ${node}: ${text}`,
+      ...fix === null ? [] : [`  Fix: ${fix}`],
+    ]),
+    "",
+    ...formatTable(
+      ["NETWORK", "SUBNETS OWNED", "BLOCKED", "OF", "HELD", "CAPACITY"],
+      networks.map(({ network, owned, blocked, subnets, held, capacity }) => [
+        network?.cidr ?? "",
+        ...[owned, blocked, subnets, held, capacity].map(String),
+      ]),
+    ),
+    "",
+    ...formatTable(
+      [
+        "HOST",
+        "STATE",
+        "USED",
+        "FULL",
+        "ROUTES",
+        "PROBLEMS",
+        "VERSION",
+        "REPORT",
+      ],
+      hosts.map((host) => hostRow(host, nowMs)),
+    ),
+  ];
+}
+
+function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
+  const held = sum(report?.subnets.map((subnet) => subnet.held) ?? []);
+  const capacity = sum(report?.subnets.map((subnet) => subnet.capacity) ?? []);
+  return [
+    node?.name ?? "",
+    node?.state ?? "",
+    ...report
+      ? [
+        formatShare(held, capacity),
+        formatForecast(report.subnets, nowMs),
+        `${report.routesInstalled}/${report.routesWanted}`,
+        String(report.problems.length),
+        report.version,
+        formatAge(reportedAt, nowMs),
+      ]
+      : ["", "", "", "", "", "none"],
+  ];
+}
+
+/** When the first subnet will be full: "in 3d 4h"; "-" without a forecast. */
+function formatForecast(
+  subnets: NonNullable<Host["report"]>["subnets"],
+  nowMs: number,
+): string {
+  const [first] = subnets.flatMap(({ fullAt }) => fullAt ?? []).sort();
+  if (first === undefined) return "";
+  const days = (Date.parse(first) - nowMs) / 86_400_000;
+  return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
+}
+
+function formatShare(part: number, whole: number): string {
+  if (whole <= 0) return "";
+  const percent = Math.floor(100 * part / whole);
+  return percent === 0 && part > 0 ? "<1%" : `${percent}%`;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+const WHAT: Operand<string> = {
+  name: "WHAT",
+  description: "an address, a prefix, a container id or a node name",
+  parse: parseText,
+};
+
+export const FIND: CommandSpec = {
+  name: "find",
+  summary: "Find an address, a prefix, a container or a node on all hosts",
+  action: "find it",
+  operands: [WHAT],
+  flags: CLIENT_FLAGS,
+  examples: [
+    "stellar-net find 172.16.4.9",
+    "stellar-net find web-1",
+    "stellar-net find 172.16.4.0/22 --json",
+  ],
+  run: async (call) => {
+    const what = call.operand(WHAT);
+    const response = await call.clients().cluster.find({ what });
+    const { found, silentNodes } = viewOf(response);
+    const lines = formatColumns(found.map(({ since, until, text }) => [
+      since === null ? "" : `since ${formatUtc(since)}`,
+      until === null ? "" : `until ${formatUtc(until)}`,
+      text,
+    ]));
+    call.answer({ found, silentNodes }, lines);
+    if (found.length === 0) call.note(`Nothing is known of ${what}`);
+    if (silentNodes.length > 0) {
+      call.note(
+        `Matches may be missing: ${silentNodes.join(", ")} did not answer`,
+      );
+    }
+    return found.length === 0 ? 1 : 0;
+  },
+};
+
+const SINCE = createSince("events");
+
+const NODE: Flag<string> = {
+  name: "node",
+  value: "NAME",
+  description: "only events of this node",
+  parse: parseNodeName,
+};
+
+export const EVENTS: CommandSpec = listCommand({
+  name: "events",
+  summary: "Show what happened to the cluster, the latest first",
+  action: "list events",
+  flags: [SINCE, NODE, LIMIT],
+  examples: [
+    "stellar-net events --since 24h",
+    "stellar-net events --node host2 --json",
+  ],
+  read: async (call) => {
+    const limit = call.value(LIMIT);
+    const response = await call.clients().cluster.listEvents({
+      node: call.value(NODE) ?? "",
+      pageSize: limit,
+      ...readSince(call, SINCE),
+    });
+    const events = response.events.map(viewOf);
+    return createListing({
+      body: { events },
+      columns: {
+        TIME: ({ at }) => formatUtc(at),
+        NODE: ({ node }) => node ?? "",
+        EVENT: ({ kind }) => kind,
+        TEXT: ({ text }) => text,
+      },
+      rows: events,
+      notes: [
+        events.length === 0 && "No event matches",
+        events.length === limit &&
+        `There may be more than these ${limit}: --limit shows more`,
+      ],
+    });
+  },
+});

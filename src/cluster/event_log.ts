@@ -1,0 +1,107 @@
+import { RecordLog } from "../ledger/record_log.ts";
+import { readEntry } from "../state/read_entry.ts";
+import type { Entry, Key, Store } from "../store/store.ts";
+import { DAY_MS } from "./plan/forecast.ts";
+import type { ClusterHappening, EventKind } from "./plan/events.ts";
+
+/** Prefix of the events in the registry's store, in order of time. */
+export const EVENT_PREFIX: Key = ["event"];
+/** Events that the store keeps. */
+const MAX_EVENTS = 10_000;
+/** Age up to which the store keeps events, in ms. */
+const KEEP_MS = 30 * DAY_MS;
+
+/** An event as it is kept. */
+export interface StoredEvent extends ClusterHappening {
+  /** In ms since 1970. */
+  readonly atMs: number;
+}
+
+/** Selects events. */
+export interface EventQuery {
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  /** Only events of this node; empty: all. */
+  readonly node: string;
+  /** At most this many. */
+  readonly limit: number;
+  /** Where the page before ended. */
+  readonly after?: EventPosition;
+}
+
+/** The place of an event among all events: its time, and its number. */
+export type EventPosition = readonly [atMs: number, sequence: number];
+
+/** A page of events, the latest first. */
+export interface EventPage {
+  readonly events: readonly StoredEvent[];
+  /** Where the next page begins; undefined at the end. */
+  readonly next: EventPosition | undefined;
+}
+
+/** The events of the cluster, kept by the agents that host its registry. */
+export class EventLog {
+  readonly #records: RecordLog;
+  readonly #now: () => number;
+
+  constructor(
+    options: {
+      readonly store: Store;
+      readonly now: () => number;
+      /** A number from which this agent counts its records. */
+      readonly sequence: number;
+      /** Whether this agent removes old events; default: true. */
+      readonly isWriter?: boolean;
+      /** Default: 10,000. */
+      readonly maxEvents?: number;
+    },
+  ) {
+    const { store, now, sequence, isWriter = true } = options;
+    const { maxEvents = MAX_EVENTS } = options;
+    this.#now = now;
+    this.#records = new RecordLog({
+      ...{ store, now, sequence, isWriter },
+      ...{ prefix: EVENT_PREFIX, name: "events" },
+      ...{ keepMs: KEEP_MS, maxRecords: maxEvents },
+    });
+  }
+
+  /** Adds events. It neither waits for the store nor fails with it. */
+  add(events: readonly ClusterHappening[], atMs: number = this.#now()): void {
+    for (const event of events) this.#records.add(atMs, { ...event });
+  }
+
+  /** Reads a page of events. @throws {NetError} as the store does */
+  async list(query: EventQuery): Promise<EventPage> {
+    const { node, limit, after, ...range } = query;
+    const events: StoredEvent[] = [];
+    let last: EventPosition | undefined;
+    const entries = this.#records.list({
+      ...range,
+      ...after && { after: [...EVENT_PREFIX, ...after] },
+    });
+    for await (const entry of entries) {
+      const event = readEvent(entry);
+      if (node !== "" && event.node !== node) continue;
+      if (events.length === limit) return { events, next: last };
+      events.push(event);
+      last = [event.atMs, Number(entry.key.at(-1))];
+    }
+    return { events, next: undefined };
+  }
+
+  /** Stores the events that wait and stops. */
+  stop(): Promise<void> {
+    return this.#records.stop();
+  }
+}
+
+function readEvent(entry: Entry): StoredEvent {
+  return readEntry(entry, "event", (record) => ({
+    atMs: Number(entry.key[EVENT_PREFIX.length]),
+    kind: record.text("kind") as EventKind,
+    node: record.text("node"),
+    subject: record.text("subject"),
+    text: record.text("text"),
+  }));
+}

@@ -1,0 +1,161 @@
+import type { Agent } from "../agent/agent.ts";
+import type { AgentStatus } from "../agent/status.ts";
+import { formatPrefix } from "../net/prefix.ts";
+import { explainRoute } from "../routes/plan/status.ts";
+import { formatDesiredRoute } from "../routes/plan/route_plan.ts";
+import type { RouteReport } from "../routes/report.ts";
+import {
+  boundReport,
+  type Problem,
+  type Report,
+  type Severity,
+} from "./plan/report.ts";
+import type { Counted, Samples } from "./samples.ts";
+
+/** Options of {@linkcode ReportSource}. */
+export interface ReportSourceOptions {
+  readonly agent: Pick<Agent, "status">;
+  readonly samples: Samples;
+  /** The host's routes at the last reading. */
+  readonly routes: () => RouteReport;
+  /** The faults of the process and its host, a line each. */
+  readonly warnings: () => readonly string[];
+  readonly version: string;
+  readonly bootId: string;
+}
+
+/** Builds this host's report of its own health and use. */
+export class ReportSource {
+  readonly #options: ReportSourceOptions;
+
+  constructor(options: ReportSourceOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the host's present state. */
+  async read(): Promise<Report> {
+    const { agent, samples, routes, warnings, version, bootId } = this.#options;
+    const status = await agent.status();
+    const { counts } = routes();
+    return boundReport({
+      ...{ version, bootId, startedAtMs: status.startedAtMs },
+      subnets: countedSubnets(status).map((counted, i) => {
+        const found = samples.forecast(counted);
+        return {
+          cidr: counted.subject,
+          capacity: counted.capacity,
+          held: counted.count,
+          cooling: status.usage[i]!.cooling,
+          perDay: found?.perDay,
+          fullAtMs: found?.fullAtMs,
+        };
+      }),
+      leaked: status.leaked,
+      queued: status.queued,
+      routes: counts,
+      problems: [
+        ...linkProblems(status),
+        ...subnetProblems(status),
+        ...routeProblems(routes()),
+        ...warnings().map((text) => problem("host", "warning", text)),
+      ],
+    });
+  }
+
+  /** Takes the hourly sample of this host's subnets. */
+  async sample(): Promise<void> {
+    const { agent, samples } = this.#options;
+    await samples.take(countedSubnets(await agent.status()));
+  }
+}
+
+function countedSubnets({ usage }: AgentStatus): Counted[] {
+  return usage.map(({ subnet, capacity, held }) => ({
+    subject: formatPrefix(subnet),
+    count: held,
+    capacity: Number(capacity),
+  }));
+}
+
+function linkProblems({ link, usage }: AgentStatus): Problem[] {
+  switch (link.state) {
+    case "fenced":
+      return [
+        problem(
+          "fenced",
+          "error",
+          `the registry refuses this node, so it gives out no addresses: ${link.problem}`,
+        ),
+      ];
+    case "unreachable":
+      return [
+        problem(
+          "registry-unreachable",
+          usage.length > 0 ? "warning" : "error",
+          `the registry is out of reach: ${link.problem}`,
+        ),
+      ];
+    case "left":
+      return [
+        problem("left", "error", "this node has left the cluster"),
+      ];
+    default:
+      return [];
+  }
+}
+
+function subnetProblems({ usage, leaked, queued }: AgentStatus): Problem[] {
+  const full = usage.filter(({ held, capacity }) => BigInt(held) >= capacity);
+  return [
+    ...full.map(({ subnet, held }) =>
+      problem(
+        "subnet-full",
+        "error",
+        `all ${held} addresses of ${formatPrefix(subnet)} are held`,
+      )
+    ),
+    ...leaked > 0
+      ? [
+        problem(
+          "leaks",
+          "warning",
+          `${leaked} allocations belong to containers that are gone, and are released after the grace period`,
+        ),
+      ]
+      : [],
+    ...queued > 0
+      ? [
+        problem(
+          "queued-releases",
+          "warning",
+          `${queued} releases wait on disk`,
+        ),
+      ]
+      : [],
+  ];
+}
+
+function routeProblems({ routes, error }: RouteReport): Problem[] {
+  const blocked = routes.filter(({ state }) => state.kind === "conflict");
+  const missing = routes.filter(({ state }) =>
+    ["pending", "failed", "off link", "link down"].includes(state.kind)
+  );
+  const describe = (code: string, severity: Severity, of: typeof routes) => {
+    const [first] = of;
+    if (!first) return [];
+    const more = of.length > 1 ? `, and ${of.length - 1} more` : "";
+    const text = `the route ${
+      formatDesiredRoute(first.route)
+    } is not installed: ${explainRoute(first)}${more}`;
+    return [problem(code, severity, text)];
+  };
+  return [
+    ...describe("route-conflict", "error", blocked),
+    ...describe("route-missing", "error", missing),
+    ...error === undefined ? [] : [problem("routes", "error", error)],
+  ];
+}
+
+function problem(code: string, severity: Severity, text: string): Problem {
+  return { code, severity, text, fix: "" };
+}

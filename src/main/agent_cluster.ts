@@ -1,0 +1,91 @@
+import type { Agent } from "../agent/agent.ts";
+import { encodeReport } from "../api/messages/cluster.ts";
+import type { ClusterParts } from "../api/services/cluster.ts";
+import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
+import { EventLog } from "../cluster/event_log.ts";
+import { HOUR_MS } from "../cluster/plan/forecast.ts";
+import { Recorder } from "../cluster/recorder.ts";
+import { ReportSource } from "../cluster/report_source.ts";
+import { Reports } from "../cluster/reports.ts";
+import { Samples } from "../cluster/samples.ts";
+import type { HostController } from "../host/controller.ts";
+import type { AgentState } from "./agent_state.ts";
+
+/** Interval of the samples: each hour has one also after a restart in between. */
+const SAMPLE_INTERVAL_MS = HOUR_MS / 6;
+/** Interval at which a registry's host reads its own report, in ms. */
+const OWN_REPORT_INTERVAL_MS = 5_000;
+
+/** Options of {@linkcode createAgentCluster}. */
+export interface AgentClusterOptions {
+  readonly agent: Agent;
+  readonly controller: HostController;
+  readonly state: AgentState;
+  readonly warnings: () => readonly string[];
+  readonly version: string;
+  readonly bootId: string;
+}
+
+/** The parts of an agent that see the cluster as one. */
+export interface AgentCluster extends ClusterParts {
+  /** Begins to sample, and to record events if this agent hosts the registry. */
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** Makes the parts of an agent that see the cluster as one. */
+export async function createAgentCluster(
+  options: AgentClusterOptions,
+): Promise<AgentCluster> {
+  const { agent, controller, state, warnings, version, bootId } = options;
+  const now = Date.now;
+  const samples = await Samples.open({ store: state.store, now });
+  const source = new ReportSource({
+    ...{ agent, samples, version, bootId },
+    routes: () => controller.routes,
+    warnings: () => [...warnings(), ...controller.warnings],
+  });
+  const reports = new Reports({ now });
+  const store = state.registryStore ?? state.store;
+  const events = new EventLog({
+    ...{ store, now },
+    sequence: crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20,
+    isWriter: agent.isHost,
+  });
+  const tasks: PeriodicTask[] = [];
+  let recorder: Recorder | undefined;
+  return {
+    ...{ source, reports, events },
+    start() {
+      tasks.push(startPeriodicTask("sample the use of the subnets", {
+        intervalMs: SAMPLE_INTERVAL_MS,
+        run: () => source.sample(),
+      }));
+      if (!agent.isHost) return;
+      recorder = new Recorder({
+        ...{ store, events, reports, now },
+        id: agent.instanceId,
+        watch: (signal) => agent.requireHost().nodes.watch(signal),
+        uptimeMs: () => performance.now(),
+      });
+      tasks.push(startPeriodicTask("read this host's report", {
+        intervalMs: OWN_REPORT_INTERVAL_MS,
+        run: async () => reports.receive(agent.node, await source.read()),
+      }));
+    },
+    async stop() {
+      await Promise.all(tasks.map((task) => task.stop()));
+      await recorder?.stop();
+      await events.stop();
+    },
+  };
+}
+
+/** Encodes reports of a source that is not there yet when the first peer is made. */
+export class LateReport {
+  source: ReportSource | undefined;
+
+  /** The encoded report; empty without a source. */
+  readonly read = async (): Promise<Uint8Array<ArrayBuffer>> =>
+    this.source ? encodeReport(await this.source.read()) : new Uint8Array(0);
+}
