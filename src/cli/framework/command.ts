@@ -178,6 +178,8 @@ function addFlags(
       ? `--${flag.name} <${flag.value}>`
       : `--${flag.name}`;
     const option = new Option(term, describeFlag(flag));
+    // A flag such as --no-blackhole is a flag of its own, not another's opposite.
+    option.negate = false;
     if (flag.value) {
       option.argParser((text: string, earlier: readonly string[] = []) => [
         ...earlier,

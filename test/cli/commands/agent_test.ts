@@ -234,6 +234,20 @@ Deno.test("agent refuses flags that exclude each other, as flags and as variable
   }
 });
 
+Deno.test("agent makes unused addresses unreachable except with --no-blackhole", async () => {
+  for (
+    const [args, env, blackhole] of [
+      [[], {}, true],
+      [["--no-blackhole"], {}, false],
+      [[], { STELLAR_NET_NO_BLACKHOLE: "true" }, false],
+    ] as const
+  ) {
+    const run = await runFake(["agent", ...args], { env });
+    assert.equal(run.stderr, "");
+    assert.equal(run.agents[0]!.config.blackhole, blackhole);
+  }
+});
+
 Deno.test("agent masquerades only with --masquerade", async (t) => {
   const rows: readonly [
     args: readonly string[],

@@ -107,6 +107,7 @@ const SWITCHES: readonly [
 ][] = [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
   ["masquerade", "agent", "perhaps"],
+  ["no-blackhole", "agent", "perhaps"],
   ["leaked", "ip list", "perhaps"],
   ["extra", "route list", "perhaps"],
   ["link", "cni install", "perhaps"],
