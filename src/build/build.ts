@@ -5,6 +5,7 @@ import type { BuildInfo } from "./build_info.ts";
 import { compile, RUN_FLAGS } from "./compile.ts";
 import { readGitCommit } from "./git_commit.ts";
 import { bundleBuild, bundleModules } from "./bundle_program.ts";
+import { compileNativePlugin } from "./native_plugin.ts";
 import {
   formatChecksum,
   formatSelfExtracting,
@@ -31,6 +32,8 @@ export interface BuildResult {
   readonly info: BuildInfo;
   /** Why compiling failed, when it was tried and is not required. */
   readonly whyNotCompiled?: string;
+  /** Why there is no native CNI plugin in it, if so. */
+  readonly whyNoNativePlugin?: string;
   /** SHA-256 of the executable, in hex. */
   readonly digest: string;
   readonly bytes: number;
@@ -50,7 +53,12 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     await Deno.mkdir(dirname(output), { recursive: true });
     const git = await readGitCommit(root);
     const info = { ...git, target: options.target.triple };
-    const made = await make(options, { dir, file, info });
+    const native = await compileNativePlugin({
+      ...options,
+      output: `${dir}/plugin`,
+    });
+    const nativePlugin = native.kind === "compiled" ? native.bytes : undefined;
+    const made = await make(options, { dir, file, info, nativePlugin });
     await Deno.chmod(file, 0o755);
     const executable = await Deno.readFile(file);
     const digest = sha256(executable);
@@ -59,7 +67,11 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
       `${output}.sha256`,
       formatChecksum(digest, basename(output)),
     );
-    return { ...made, digest, bytes: executable.length };
+    return {
+      ...made,
+      ...native.kind === "no compiler" && { whyNoNativePlugin: native.why },
+      ...{ digest, bytes: executable.length },
+    };
   } finally {
     await Deno.remove(file).catch(() => {});
     await Deno.remove(dir, { recursive: true });
@@ -71,6 +83,7 @@ interface Workplace {
   readonly dir: string;
   readonly file: string;
   readonly info: Omit<BuildInfo, "kind">;
+  readonly nativePlugin: Uint8Array | undefined;
 }
 
 async function make(
@@ -98,7 +111,8 @@ async function makeCompiled(
   const info: BuildInfo = { ...workplace.info, kind: "compiled" };
   const dir = `${workplace.dir}/compiled`;
   await Deno.mkdir(dir);
-  await bundleBuild({ root, dir, info, runner });
+  const { nativePlugin } = workplace;
+  await bundleBuild({ root, dir, info, nativePlugin, runner });
   const result = await compile({
     ...{ target, runner },
     main: `${dir}/app/main.js`,
@@ -127,7 +141,8 @@ async function makeSelfExtracting(
   await Deno.mkdir(dir);
   await Deno.mkdir(npm);
   const { version } = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
-  const modules = await bundleBuild({ root, dir, info, runner });
+  const { nativePlugin } = workplace;
+  const modules = await bundleBuild({ root, dir, info, nativePlugin, runner });
   const settle = await bundleModules(runner, {
     deno: Deno.execPath(),
     config: `${dir}/deno.json`,

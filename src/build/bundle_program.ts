@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { NetError } from "../base/error.ts";
 import type { CommandRunner } from "../system/command.ts";
@@ -71,6 +72,8 @@ export interface BundleBuildOptions {
   readonly dir: string;
   /** Takes the place of build_info.ts. */
   readonly info: BuildInfo;
+  /** The compiled CNI plugin; takes the place of native_plugin.ts. */
+  readonly nativePlugin: Uint8Array | undefined;
   readonly runner: CommandRunner;
 }
 
@@ -81,26 +84,30 @@ export interface BundleBuildOptions {
  * @throws {NetError} `unavailable` when the bundler fails
  */
 export async function bundleBuild(
-  { root, dir, info, runner }: BundleBuildOptions,
+  { root, dir, info, nativePlugin, runner }: BundleBuildOptions,
 ): Promise<Modules> {
-  const infoFile = `${dir}/build_info.ts`;
+  const replaced: Readonly<Record<string, string>> = {
+    "src/build/build_info.ts": `export const BUILD = ${JSON.stringify(info)};`,
+    "src/cni/native_plugin.ts": `export const NATIVE_PLUGIN = ${
+      JSON.stringify(nativePlugin?.toBase64())
+    };`,
+  };
   const config = `${dir}/deno.json`;
   const text = await Deno.readTextFile(`${root}/deno.json`);
   const { imports, unstable, compilerOptions } = JSON.parse(text);
-  await Deno.writeTextFile(
-    infoFile,
-    `export const BUILD = ${JSON.stringify(info)};\n`,
-  );
+  const replacements: Record<string, string> = {};
+  for (const [path, source] of Object.entries(replaced)) {
+    const file = `${dir}/${basename(path)}`;
+    await Deno.writeTextFile(file, `${source}\n`);
+    replacements[fileUrl(`${root}/${path}`)] = fileUrl(file);
+  }
   await Deno.writeTextFile(
     config,
     JSON.stringify({
       ...{ unstable, compilerOptions },
       nodeModulesDir: "none",
       lock: { path: `${root}/deno.lock`, frozen: true },
-      imports: {
-        ...imports,
-        [fileUrl(`${root}/src/build/build_info.ts`)]: fileUrl(infoFile),
-      },
+      imports: { ...imports, ...replacements },
     }),
   );
   return await bundleModules(runner, {

@@ -69,6 +69,9 @@ function describe({ info, ...result }: BuildResult, output: string): string {
     ...result.whyNotCompiled === undefined ? [] : [
       `It is not compiled: there is no base runtime to be had (${result.whyNotCompiled}); DENORT_BIN names one`,
     ],
+    ...result.whyNoNativePlugin === undefined ? [] : [
+      `It has no native CNI plugin: ${result.whyNoNativePlugin}. Containers start slower: "cni install" installs the executable itself`,
+    ],
     `Made a ${info.kind} executable: ${output}, ${
       (result.bytes / 2 ** 20).toFixed(1)
     } MiB`,

@@ -1,13 +1,13 @@
 import type {
-  CniIo,
   CniTimer,
+  PluginIo,
   QueueFile,
   ReadStdinOptions,
   StdinContent,
 } from "./io.ts";
 
 /** The plugin's effects on this host, except `connectStellar`, which needs an RPC library. */
-export function createCniHost(): Omit<CniIo, "connectStellar"> {
+export function createCniHost(): Omit<PluginIo, "connectStellar"> {
   return {
     env: (name: string) => Deno.env.get(name),
     readStdin,

@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import { NetError } from "../base/error.ts";
 import { bundleProgram } from "../build/bundle_program.ts";
+import { formatNativePlugin, type NativePluginPaths } from "./native_file.ts";
 import type { CniSetup, InstallOptions } from "./setup.ts";
 import type { CommandRunner } from "../system/command.ts";
 import { makeSymlink } from "../system/files.ts";
@@ -10,7 +11,12 @@ const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];
 
 /** The way in which a plugin's caller starts this program. */
 export type Program =
-  | { readonly kind: "executable"; readonly path: string }
+  | {
+    readonly kind: "executable";
+    readonly path: string;
+    /** The compiled native plugin in Base64; undefined when there is none. */
+    readonly nativePlugin: () => Promise<string | undefined>;
+  }
   /** Its sources: the main module, and the runtime and configuration for it. */
   | {
     readonly kind: "sources";
@@ -21,6 +27,8 @@ export type Program =
 
 /** Folders beside the plugin that hold the bundled sources. */
 const BUNDLE_PREFIX = ".stellar-net-";
+/** The executable beside the native plugin. Runtimes list no hidden files. */
+const COPY_NAME = ".stellar-net";
 
 /** Installs the CNI plugin in the file system. */
 export class FileCniSetup implements CniSetup {
@@ -48,25 +56,17 @@ export class FileCniSetup implements CniSetup {
     }
   }
 
-  async install({ dir, names, link }: InstallOptions): Promise<void> {
+  async install(options: InstallOptions): Promise<void> {
+    const { dir, names, link, socketPath } = options;
     const program = this.#program;
     try {
       await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
       if (program.kind === "executable") {
-        const [first, ...others] = names.map((name) => `${dir}/${name}`);
-        if (first === undefined) return;
-        await place(first, async (path) => {
-          if (link) makeSymlink(program.path, path);
-          else await Deno.copyFile(program.path, path);
-        });
-        // One large file under several names.
-        for (const path of others) {
-          await place(path, async (path) => {
-            if (link) makeSymlink(program.path, path);
-            else await Deno.link(first, path);
-          });
-        }
-        return;
+        const executable = link ? program.path : `${resolve(dir)}/${COPY_NAME}`;
+        const native = await this.nativePlugin({ socketPath, executable });
+        return native
+          ? await installNative(native, { ...options, program, executable })
+          : await installExecutable(program.path, options);
       }
       if (link) throw notLinkable();
       const bundle = `${dir}/${BUNDLE_PREFIX}${crypto.randomUUID()}`;
@@ -77,6 +77,20 @@ export class FileCniSetup implements CniSetup {
       await removeOtherBundles(dir, bundle);
     } catch (error) {
       throw error instanceof NetError ? error : writeError(dir, error);
+    }
+  }
+
+  async nativePlugin(
+    paths: NativePluginPaths,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#program.kind === "sources") return undefined;
+    const text = await this.#program.nativePlugin();
+    if (text === undefined) return undefined;
+    try {
+      return formatNativePlugin(Uint8Array.fromBase64(text), paths);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new NetError("invalid_argument", cause.message, { cause });
     }
   }
 
@@ -123,6 +137,41 @@ export class FileCniSetup implements CniSetup {
       ? JSON.parse(stdout)
       : [];
     return Array.isArray(value) ? value : [];
+  }
+}
+
+async function installNative(
+  plugin: Uint8Array,
+  { dir, names, link, program, executable }: InstallOptions & {
+    readonly program: { readonly path: string };
+    readonly executable: string;
+  },
+): Promise<void> {
+  if (!link) {
+    // An installed plugin may run it at any moment: it is there first.
+    await place(executable, (path) => Deno.copyFile(program.path, path));
+  }
+  for (const name of names) {
+    await place(`${dir}/${name}`, (path) => Deno.writeFile(path, plugin));
+  }
+}
+
+async function installExecutable(
+  program: string,
+  { dir, names, link }: InstallOptions,
+): Promise<void> {
+  const [first, ...others] = names.map((name) => `${dir}/${name}`);
+  if (first === undefined) return;
+  await place(first, async (path) => {
+    if (link) makeSymlink(program, path);
+    else await Deno.copyFile(program, path);
+  });
+  // One large file under several names.
+  for (const path of others) {
+    await place(path, async (path) => {
+      if (link) makeSymlink(program, path);
+      else await Deno.link(first, path);
+    });
   }
 }
 

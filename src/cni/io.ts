@@ -1,11 +1,9 @@
-/** The effects of the plugin. */
+/** The effects of a call of the plugin. */
 export interface CniIo {
   /** Reads a variable of the environment. @throws when it is not UTF-8 */
   readonly env: (name: string) => string | undefined;
   /** Reads the configuration, to its end. */
   readonly readStdin: (options: ReadStdinOptions) => Promise<StdinContent>;
-  /** Writes the result. @throws when nobody reads it */
-  readonly stdout: (text: string) => void;
   /** Writes a note for people. */
   readonly stderr: (text: string) => void;
   /** The time, in ms since 1970. */
@@ -25,6 +23,12 @@ export interface CniIo {
   readonly queue: ReleaseQueueWriter;
   /** Makes a client of a service that speaks Stellar's API at `host:port`. */
   readonly connectStellar: (peer: string) => Promise<StellarClient>;
+}
+
+/** The effects of the plugin in a process of its own. */
+export interface PluginIo extends CniIo {
+  /** Writes the result. @throws when nobody reads it */
+  readonly stdout: (text: string) => void;
 }
 
 /** A timer that does not keep the process alive. */

@@ -26,7 +26,7 @@ import {
   parseVersion,
 } from "./text/version.ts";
 import { AgentSource } from "./agent_source.ts";
-import type { CniIo } from "./io.ts";
+import type { CniIo, PluginIo } from "./io.ts";
 import type { AddressSource } from "./source.ts";
 import { StellarSource } from "./stellar_source.ts";
 
@@ -48,13 +48,32 @@ interface Output {
   undo?(): Promise<void>;
 }
 
+/** The answer to a call. */
+export interface CniAnswer extends Output {
+  readonly exitCode: number;
+}
+
 /**
  * Answers one call of a container runtime, or of a plugin that gets its
  * addresses here. Whatever happens, stdout gets one JSON object or nothing.
  *
  * @returns the exit code
  */
-export async function cniMain(io: CniIo): Promise<number> {
+export async function cniMain(io: PluginIo): Promise<number> {
+  const answer = await answerCall(io);
+  if (answer.text === "" || write(io, answer.text)) return answer.exitCode;
+  // Nobody reads the result, so the caller knows of no address.
+  await answer.undo?.();
+  return 1;
+}
+
+/**
+ * Carries out one call and leaves it to the caller to print the answer: one
+ * JSON object or nothing. Never throws.
+ */
+export async function answerCall(
+  io: CniIo,
+): Promise<CniAnswer> {
   // An error has the version of the configuration, once that is known.
   let cniVersion: string = LATEST_VERSION;
   try {
@@ -62,13 +81,12 @@ export async function cniMain(io: CniIo): Promise<number> {
     const output = invocation.verb === "VERSION"
       ? { text: formatVersions(await readAskedVersion(io)) }
       : await run(io, invocation, (version) => cniVersion = version);
-    return await print(io, output);
+    return { ...output, exitCode: 0 };
   } catch (cause) {
     const error = cause instanceof CniError
       ? cause
       : new CniError("internal", `Cannot go on: ${String(cause)}`, { cause });
-    write(io, formatError(error, cniVersion));
-    return 1;
+    return { text: formatError(error, cniVersion), exitCode: 1 };
   }
 }
 
@@ -184,14 +202,7 @@ async function readAskedVersion(io: CniIo): Promise<unknown> {
   }
 }
 
-/** Prints a result. Undoes the command when nobody reads it: the caller knows of no address. */
-async function print(io: CniIo, output: Output): Promise<number> {
-  if (output.text === "" || write(io, output.text)) return 0;
-  await output.undo?.();
-  return 1;
-}
-
-function write(io: CniIo, text: string): boolean {
+function write(io: PluginIo, text: string): boolean {
   try {
     io.stdout(text);
     return true;

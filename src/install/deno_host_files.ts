@@ -51,7 +51,7 @@ export class DenoHostFiles implements HostFiles {
     });
   }
 
-  async digestOf(text: string): Promise<string> {
+  async digestOf(text: string | Uint8Array): Promise<string> {
     return await Promise.resolve(hash().update(text).digest("hex"));
   }
 
@@ -104,7 +104,10 @@ async function carryOut(operation: FileOperation, at: string): Promise<void> {
     case "text":
       return await place(at, async (temporary) => {
         const { mode, source } = operation;
-        await Deno.writeTextFile(temporary, source, { createNew: true, mode });
+        const bytes = typeof source === "string"
+          ? new TextEncoder().encode(source)
+          : source;
+        await Deno.writeFile(temporary, bytes, { createNew: true, mode });
         await Deno.chmod(temporary, mode);
       });
     case "program":

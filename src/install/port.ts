@@ -43,8 +43,8 @@ export interface HostFiles {
    * @throws {NetError} `unavailable` when it fails
    */
   apply(operation: FileOperation): Promise<readonly string[]>;
-  /** SHA-256 of a text, in hex. */
-  digestOf(text: string): Promise<string>;
+  /** SHA-256 of a content, in hex. */
+  digestOf(text: string | Uint8Array): Promise<string>;
   /**
    * SHA-256 of a file of this host, in hex.
    *

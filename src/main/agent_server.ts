@@ -17,6 +17,8 @@ import { Monitor } from "../api/server/monitor.ts";
 import { createRoutes } from "../api/services/router.ts";
 import { createRpcServer, type RpcServer } from "../api/server/server.ts";
 import type { ClusterParts } from "../api/services/cluster.ts";
+import type { OtherProtocol } from "../api/server/listener.ts";
+import { NATIVE_CALL, NativeCalls } from "../cni/native_call.ts";
 import type { AgentHost } from "./agent_host.ts";
 import type { AgentState } from "./agent_state.ts";
 import type { Security } from "./security.ts";
@@ -77,6 +79,7 @@ export async function createAgentServer(
     tls: credentials,
     metrics: metrics.calls,
     tracing: await findTracing(),
+    other: serveNativePlugin(config.socketPath),
     monitor: createMonitor(config, options),
     socketGroupId: socketGroup === undefined
       ? undefined
@@ -91,6 +94,17 @@ export async function createAgentServer(
       ),
     },
   });
+}
+
+function serveNativePlugin(socketPath: string): OtherProtocol {
+  const calls = new NativeCalls({
+    socketPath,
+    connect: () => Deno.connect({ transport: "unix", path: socketPath }),
+    now: Date.now,
+    uptimeMs: () => performance.now(),
+    randomId: () => crypto.randomUUID(),
+  });
+  return { start: NATIVE_CALL, accept: (socket) => void calls.serve(socket) };
 }
 
 function createMonitor(

@@ -46,12 +46,19 @@ export async function runCommandLine(program: Program): Promise<number> {
       show: async (dir) => await (await openOperators()).show(dir),
     },
     cni: new FileCniSetup(
-      BUILD.kind !== "sources" ? { kind: "executable", path: executable() } : {
-        kind: "sources",
-        main,
-        deno: Deno.execPath(),
-        config: `${dir}/deno.json`,
-      },
+      BUILD.kind !== "sources"
+        ? {
+          kind: "executable",
+          path: executable(),
+          nativePlugin: async () =>
+            (await import("../cni/native_plugin.ts")).NATIVE_PLUGIN,
+        }
+        : {
+          kind: "sources",
+          main,
+          deno: Deno.execPath(),
+          config: `${dir}/deno.json`,
+        },
       new DenoCommandRunner(),
     ),
     installer: async () => (await import("./installer.ts")).createInstaller(),

@@ -234,6 +234,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     cni: {
       absolutePath: (path) => path.startsWith("/") ? path : `/here/${path}`,
       findPluginDir: () => Promise.resolve("/usr/lib/cni"),
+      nativePlugin: () => Promise.resolve(undefined),
       hasPlugin: (dir, plugin) =>
         Promise.resolve((options.plugins ?? []).includes(`${dir}/${plugin}`)),
       install: (install) => {

@@ -6,6 +6,13 @@ import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const NAMES = ["stellar-net", "stellar-cni-ipam"];
+const SOCKET = "/run/x.sock";
+
+/** An executable whose build has no native plugin. */
+function executable(path: string) {
+  const nativePlugin = () => Promise.resolve(undefined);
+  return { kind: "executable", path, nativePlugin } as const;
+}
 
 /** A host whose `ip` prints what is given, by its arguments. */
 function ip(answers: Readonly<Record<string, string>>): CommandRunner {
@@ -25,11 +32,21 @@ Deno.test("FileCniSetup.install() copies an executable, over an older one too", 
   await withTempDir(async (dir) => {
     const path = `${dir}/program`;
     await Deno.writeTextFile(path, "#!/bin/sh\necho new\n");
-    const setup = new FileCniSetup({ kind: "executable", path }, ip({}));
+    const setup = new FileCniSetup(executable(path), ip({}));
     const plugins = `${dir}/not/there/yet`;
-    await setup.install({ dir: plugins, names: NAMES, link: false });
+    await setup.install({
+      dir: plugins,
+      names: NAMES,
+      link: false,
+      socketPath: SOCKET,
+    });
     await Deno.writeTextFile(path, "#!/bin/sh\necho newer\n");
-    await setup.install({ dir: plugins, names: NAMES, link: false });
+    await setup.install({
+      dir: plugins,
+      names: NAMES,
+      link: false,
+      socketPath: SOCKET,
+    });
     for (const name of NAMES) {
       assert.equal((await run(`${plugins}/${name}`, [])).stdout, "newer\n");
     }
@@ -42,8 +59,8 @@ Deno.test("FileCniSetup.install() links to an executable", async () => {
   await withTempDir(async (dir) => {
     const path = `${dir}/program`;
     await Deno.writeTextFile(path, "#!/bin/sh\n");
-    const setup = new FileCniSetup({ kind: "executable", path }, ip({}));
-    await setup.install({ dir, names: NAMES, link: true });
+    const setup = new FileCniSetup(executable(path), ip({}));
+    await setup.install({ dir, names: NAMES, link: true, socketPath: SOCKET });
     assert.equal(await Deno.readLink(`${dir}/stellar-net`), path);
   });
 });
@@ -64,12 +81,20 @@ Deno.test("FileCniSetup.install() bundles sources, of which it needs nothing the
       config: `${sources}/deno.json`,
     }, new DenoCommandRunner());
     const plugins = `${dir}/plugins`;
-    const options = { dir: plugins, names: NAMES, link: false };
+    const options = {
+      dir: plugins,
+      names: NAMES,
+      link: false,
+      socketPath: SOCKET,
+    };
     await setup.install(options);
     await setup.install(options);
-    await assert.rejects(setup.install({ ...options, link: true }), {
-      code: "failed_precondition",
-    });
+    await assert.rejects(
+      setup.install({ ...options, link: true, socketPath: SOCKET }),
+      {
+        code: "failed_precondition",
+      },
+    );
     await Deno.remove(sources, { recursive: true });
     const { stdout } = await run(`${plugins}/stellar-cni-ipam`, ["a b", "$c"]);
     assert.equal(stdout, "a b.$c\n");
@@ -86,16 +111,26 @@ Deno.test("FileCniSetup.install() names a folder that it cannot write, and leave
   await withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
     const setup = new FileCniSetup(
-      { kind: "executable", path: "/bin/sh" },
+      executable("/bin/sh"),
       ip({}),
     );
     await assert.rejects(
-      setup.install({ dir: `${dir}/file`, names: NAMES, link: false }),
+      setup.install({
+        dir: `${dir}/file`,
+        names: NAMES,
+        link: false,
+        socketPath: SOCKET,
+      }),
       { code: "unavailable", message: /^Cannot use the folder ".*\/file": / },
     );
     await Deno.mkdir(`${dir}/plugins/stellar-cni-ipam/x`, { recursive: true });
     await assert.rejects(
-      setup.install({ dir: `${dir}/plugins`, names: NAMES, link: false }),
+      setup.install({
+        dir: `${dir}/plugins`,
+        names: NAMES,
+        link: false,
+        socketPath: SOCKET,
+      }),
       { code: "unavailable" },
     );
     const names = [...Deno.readDirSync(`${dir}/plugins`)].map((e) => e.name);
@@ -104,7 +139,7 @@ Deno.test("FileCniSetup.install() names a folder that it cannot write, and leave
 });
 
 Deno.test("FileCniSetup.uplinkMtu() is that of the default route's interface", async () => {
-  const program = { kind: "executable", path: "/bin/sh" } as const;
+  const program = executable("/bin/sh");
   const answers = {
     "-json route show default": '[{"dst":"default","dev":"eth0"}]',
     "-json link show dev eth0": '[{"ifname":"eth0","mtu":1400}]',

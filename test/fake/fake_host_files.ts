@@ -48,8 +48,8 @@ export class FakeHostFiles implements HostFiles {
     return kind === "folder" ? [...made, path] : made;
   }
 
-  digestOf(text: string): Promise<string> {
-    return Promise.resolve(digest(text));
+  digestOf(content: string | Uint8Array): Promise<string> {
+    return Promise.resolve(digest(content));
   }
 
   digestOfFile(path: string): Promise<string> {
@@ -70,7 +70,7 @@ export class FakeHostFiles implements HostFiles {
     const { path } = operation;
     switch (operation.kind) {
       case "text":
-        return this.write(path, operation.source, operation.mode);
+        return this.write(path, textOf(operation.source), operation.mode);
       case "program": {
         const from = this.nodes.get(operation.source);
         const text = from?.kind === "file" ? from.text : operation.source;
@@ -107,6 +107,10 @@ export class FakeHostFiles implements HostFiles {
   }
 }
 
-function digest(text: string): string {
+function textOf(source: string | Uint8Array): string {
+  return typeof source === "string" ? source : new TextDecoder().decode(source);
+}
+
+function digest(text: string | Uint8Array): string {
   return createHash("sha256").update(text).digest("hex");
 }

@@ -33,6 +33,14 @@ const SOCKET_CONNECTION: Connection = {
   share: undefined,
 };
 
+/** A protocol besides HTTP. */
+export interface OtherProtocol {
+  /** The first bytes of a connection. */
+  readonly start: Uint8Array;
+  /** Serves a connection, which ends all errors of its own. */
+  readonly accept: (socket: Socket) => void;
+}
+
 /** Options of a listener. */
 export interface ListenerOptions {
   readonly limits: RpcLimits;
@@ -44,6 +52,8 @@ export interface ListenerOptions {
   ) => void;
   /** Takes over a connection that speaks HTTP/2. */
   readonly acceptHttp2: (socket: Socket, connection: Connection) => void;
+  /** Takes over a connection that begins with other bytes than HTTP. */
+  readonly other?: OtherProtocol | undefined;
   /** What its clients use of the server. */
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
@@ -204,11 +214,15 @@ export class Listener {
       const chunk: Uint8Array | null = socket.read();
       if (chunk === null) return;
       read = read.length === 0 ? chunk : concat(read, chunk);
-      const match = matchPreface(read);
-      if (match === "partial") return;
+      const match = matchStart(read, PREFACE);
+      const other = this.#options.other;
+      const otherMatch = other ? matchStart(read, other.start) : "none";
+      if (match === "partial" || otherMatch === "partial") return;
       stop();
       socket.unshift(read);
-      if (match === "whole") {
+      if (otherMatch === "whole") {
+        other!.accept(socket);
+      } else if (match === "whole") {
         this.#options.acceptHttp2(socket, connection);
       } else {
         socket.allowHalfOpen = true;
@@ -229,13 +243,16 @@ export class Listener {
   }
 }
 
-/** Whether bytes start with the preface, could become it, or differ. */
-export function matchPreface(bytes: Uint8Array): "whole" | "partial" | "none" {
-  const length = Math.min(bytes.length, PREFACE.length);
+/** Whether bytes start with others, are the beginning of them, or differ. */
+export function matchStart(
+  bytes: Uint8Array,
+  start: Uint8Array,
+): "whole" | "partial" | "none" {
+  const length = Math.min(bytes.length, start.length);
   for (let i = 0; i < length; i++) {
-    if (bytes[i] !== PREFACE[i]) return "none";
+    if (bytes[i] !== start[i]) return "none";
   }
-  return length === PREFACE.length ? "whole" : "partial";
+  return length === start.length ? "whole" : "partial";
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -15,7 +15,7 @@ import type { CallMetrics } from "../../metrics/counters.ts";
 import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";
 import { DEFAULT_LIMITS, type RpcLimits } from "../limits/limits.ts";
-import { Listener, listenOnTcp } from "./listener.ts";
+import { Listener, listenOnTcp, type OtherProtocol } from "./listener.ts";
 import type { Monitor } from "./monitor.ts";
 import { ClientLimits, Refusals } from "../limits/clients.ts";
 import { InFlightCalls } from "../limits/in_flight.ts";
@@ -44,6 +44,8 @@ export interface RpcServerOptions {
   readonly metrics?: CallMetrics;
   /** Number of the group that can use unix sockets besides their owner. Default: none. */
   readonly socketGroupId?: number | undefined;
+  /** What unix sockets serve besides HTTP. Default: nothing. */
+  readonly other?: OtherProtocol | undefined;
   /** Default: none. */
   readonly tracing?: Tracing | undefined;
   /** Answers `/metrics`, `/healthz` and `/readyz`. Default: none. */
@@ -114,6 +116,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     return new Listener({
       ...shared,
       place,
+      other: place === "unix" ? options.other : undefined,
       tls: isSecure ? tls : undefined,
       handle: connect.handle,
       acceptHttp2: (...accepted) => http2.accept(...accepted),

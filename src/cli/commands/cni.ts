@@ -26,7 +26,10 @@ export const PLUGIN_DIR: Flag<string> = {
   parse: parsePath,
 };
 
-const LINK = switchFlag("link", "create symbolic links instead of copies");
+const LINK = switchFlag(
+  "link",
+  "use this program where it is, instead of a copy",
+);
 
 export const NAME: FlagWithDefault<string> = {
   name: "name",
@@ -46,9 +49,9 @@ export const BRIDGE: FlagWithDefault<string> = {
 
 const INSTALL: CommandSpec = {
   name: "install",
-  summary: "Install this program in the folder of the CNI plugins",
+  summary: "Install the plugin in the folder of the CNI plugins",
   action: "install the CNI plugin",
-  flags: [PLUGIN_DIR, LINK, JSON_OUTPUT],
+  flags: [PLUGIN_DIR, LINK, SOCKET, JSON_OUTPUT],
   examples: [
     "stellar-net cni install",
     "stellar-net cni install --plugin-dir /usr/lib/cni",
@@ -56,7 +59,13 @@ const INSTALL: CommandSpec = {
   run: async (call) => {
     const dir = await pluginDir(call);
     const link = call.value(LINK) ?? false;
-    await call.io.cni.install({ dir, names: PLUGIN_NAMES, link });
+    const { cni } = call.io;
+    await cni.install({
+      ...{ dir, link },
+      names: PLUGIN_NAMES,
+      // A runtime runs the plugin in any working directory.
+      socketPath: cni.absolutePath(call.value(SOCKET)),
+    });
     const installed = PLUGIN_NAMES.map((name) => `${dir}/${name}`);
     call.answer(
       { installed, link },

@@ -310,11 +310,18 @@ async function cniItems(
     hasPortmap: await cni.hasPlugin(`${root}${choices.pluginDir}`, "portmap"),
   });
   const [own] = plugins;
+  const program = programPath(choices.prefix);
+  const native = await cni.nativePlugin({
+    socketPath: config.socketPath,
+    executable: program,
+  });
+  const digest = native === undefined ? "" : await files.digestOf(native);
   return [
     ...plugins.map((path): Item => ({
-      kind: "link",
       path,
-      target: programPath(choices.prefix),
+      ...native === undefined
+        ? { kind: "link", target: program }
+        : { kind: "text", mode: 0o755, source: native, digest },
       // The other name may be Stellar's own plugin, unless it is a copy of ours.
       isOurs: path === own || isCopy(looked.get(path), looked.get(own!)),
     })),

@@ -1,13 +1,25 @@
 /** A file, link or folder of an installation. Paths are absolute. */
 export type Item =
   | {
-    readonly kind: "text" | "program";
+    readonly kind: "text";
     readonly path: string;
     /** Permission bits. */
     readonly mode: number;
     /** SHA-256 of the content, in hex. */
     readonly digest: string;
-    /** The content; for a program, the path to copy it from. */
+    /** The content. */
+    readonly source: string | Uint8Array;
+    /** Whether it replaces any file there, even one that an operator edited. */
+    readonly isOurs: boolean;
+  }
+  | {
+    readonly kind: "program";
+    readonly path: string;
+    /** Permission bits. */
+    readonly mode: number;
+    /** SHA-256 of the content, in hex. */
+    readonly digest: string;
+    /** The path to copy it from. */
     readonly source: string;
     /** Whether it replaces any file there, even one that an operator edited. */
     readonly isOurs: boolean;
@@ -30,7 +42,13 @@ export type Found =
 /** A change of the file system. */
 export type FileOperation =
   | {
-    readonly kind: "text" | "program";
+    readonly kind: "text";
+    readonly path: string;
+    readonly mode: number;
+    readonly source: string | Uint8Array;
+  }
+  | {
+    readonly kind: "program";
     readonly path: string;
     readonly mode: number;
     readonly source: string;

@@ -105,10 +105,15 @@ function place(item: Item, state: InstallState): InstallPlan {
 }
 
 function operationOf(item: Exclude<Item, { kind: "folder" }>): FileOperation {
-  const { kind, path } = item;
-  return kind === "link"
-    ? { kind, path, target: item.target }
-    : { kind, path, mode: item.mode, source: item.source };
+  const { path } = item;
+  switch (item.kind) {
+    case "link":
+      return { kind: item.kind, path, target: item.target };
+    case "text":
+      return { kind: item.kind, path, mode: item.mode, source: item.source };
+    case "program":
+      return { kind: item.kind, path, mode: item.mode, source: item.source };
+  }
 }
 
 function entryOf(item: Exclude<Item, { kind: "folder" }>): Entry {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { matchPreface } from "../../../src/api/server/listener.ts";
+import { matchStart } from "../../../src/api/server/listener.ts";
 import {
   ACK,
   connectRaw,
@@ -22,7 +22,7 @@ const WHOLE_ANSWER = {
   flags: END_HEADERS | END_STREAM,
 } as const;
 
-Deno.test("matchPreface() tells HTTP/2 as soon as it can", () => {
+Deno.test("matchStart() recognises the start of a protocol as soon as it can", () => {
   const rows: readonly [text: string, match: string][] = [
     ["", "partial"],
     ["P", "partial"],
@@ -34,7 +34,10 @@ Deno.test("matchPreface() tells HTTP/2 as soon as it can", () => {
     ["\x16\x03\x01", "none"],
   ];
   for (const [text, match] of rows) {
-    assert.equal(matchPreface(new TextEncoder().encode(text)), match, text);
+    const [bytes, start] = [text, PREFACE].map((text) =>
+      new TextEncoder().encode(text)
+    );
+    assert.equal(matchStart(bytes!, start!), match, text);
   }
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { cniMain } from "../../../src/cni/main.ts";
 import { createCniHost } from "../../../src/cni/deno_io.ts";
-import type { CniIo, StdinContent } from "../../../src/cni/io.ts";
+import type { PluginIo, StdinContent } from "../../../src/cni/io.ts";
 import { FakeIpamServer } from "../../fake/fake_ipam_server.ts";
 import { withTempDir } from "../../support/temp_dir.ts";
 
@@ -21,7 +21,7 @@ export interface PluginCall {
   /** The configuration: keys over the usual ones, or the whole text. */
   readonly config?: Readonly<Record<string, unknown>> | Uint8Array;
   /** What of the plugin's world is another. */
-  readonly io?: Partial<CniIo>;
+  readonly io?: Partial<PluginIo>;
 }
 
 /** The plugin in this process, with an agent that is a fake. */
