@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { EventLog } from "../../src/cluster/event_log.ts";
+import { Recorder } from "../../src/cluster/recorder.ts";
+import { Reports } from "../../src/cluster/reports.ts";
+import { Samples } from "../../src/cluster/samples.ts";
+import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
+import type { ClusterEvent, ClusterNode } from "../../src/registry/view.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import type { Store } from "../../src/store/store.ts";
+import { waitFor } from "../support/wait_for.ts";
+import { REPORT } from "./plan/reports.ts";
+
+const NOW_MS = 1_800_000_000_000;
+
+function node(
+  name: string,
+  state: ClusterNode["state"] = "ready",
+): ClusterNode {
+  return {
+    ...{ name, state, advertised: [], apiUrl: "" },
+    subnets: [parsePrefix("172.16.0.0/22")],
+    ...{ joinedAtMs: 0, seenAtMs: undefined },
+  };
+}
+
+function change(event: Partial<ClusterEvent>): ClusterEvent {
+  return {
+    ...{ revision: 1, isSnapshot: false, nodes: [], routes: [] },
+    ...{ removedNodes: [], removedRoutes: [] },
+    ...event,
+  };
+}
+
+/** A registry that tests tell what to report to its watchers. */
+class FakeFeed {
+  readonly #watchers = new Set<(event: ClusterEvent) => void>();
+
+  send(event: ClusterEvent): void {
+    for (const receive of this.#watchers) receive(event);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
+    yield change({ isSnapshot: true, nodes: [node("a")] });
+    const waiting: ClusterEvent[] = [];
+    let wake = Promise.withResolvers<void>();
+    const receive = (event: ClusterEvent) => {
+      waiting.push(event);
+      wake.resolve();
+    };
+    this.#watchers.add(receive);
+    signal.addEventListener("abort", () => wake.resolve());
+    while (!signal.aborted) {
+      yield* waiting.splice(0);
+      wake = Promise.withResolvers();
+      if (waiting.length === 0 && !signal.aborted) await wake.promise;
+    }
+    this.#watchers.delete(receive);
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+}
+
+function startRecorder(store: Store, feed: FakeFeed, id: string) {
+  const now = () => NOW_MS;
+  // Of their own, so that no event overwrites another.
+  const sequence = id === "one" ? 0 : 1_000_000;
+  const events = new EventLog({ store, now, sequence });
+  const reports = new Reports({ now });
+  const recorder = new Recorder({
+    ...{ id, store, events, reports, now },
+    watch: (signal) => feed.watch(signal),
+    uptimeMs: () => performance.now(),
+  });
+  return {
+    reports,
+    async kinds(): Promise<string[]> {
+      const { events: found } = await events.list({ node: "", limit: 100 });
+      return found.map(({ kind, node }) => `${kind} ${node}`);
+    },
+    async stop() {
+      await recorder.stop();
+      await events.stop();
+    },
+  };
+}
+
+Deno.test("Recorder turns changes and reports into events, and the first snapshot into none", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const feed = new FakeFeed();
+  const recorder = startRecorder(store, feed, "one");
+  await waitFor("a watcher", () => feed.watchers === 1);
+  feed.send(change({ nodes: [node("b")] }));
+  feed.send(change({ nodes: [node("b", "unreachable")] }));
+  await waitFor(
+    "three events",
+    async () => (await recorder.kinds()).length === 3,
+  );
+  recorder.reports.receive("b", REPORT);
+  recorder.reports.receive("b", { ...REPORT, bootId: "next" });
+  assert.deepEqual(await recorder.kinds(), [
+    "restarted b",
+    "unreachable b",
+    "subnet claimed b",
+    "joined b",
+  ]);
+  feed.send(change({ removedNodes: ["b"] }));
+  await waitFor(
+    "the report of a node that left to be forgotten",
+    () => recorder.reports.get("b") === undefined,
+  );
+  await recorder.stop();
+  await store.close();
+});
+
+Deno.test("of two recorders on one store, one records what both observe", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const feed = new FakeFeed();
+  const one = startRecorder(store, feed, "one");
+  await waitFor("its sign of life", async () => await store.get(["recorder"]));
+  const two = startRecorder(store, feed, "two");
+  await waitFor("two watchers", () => feed.watchers === 2);
+  feed.send(change({ removedNodes: ["a"] }));
+  await waitFor("the events", async () => (await one.kinds()).length >= 2);
+  assert.deepEqual(await two.kinds(), ["left a", "subnet returned a"]);
+  assert.equal((await store.get(["recorder"]))?.value, "one");
+  await one.stop();
+  await two.stop();
+  await store.close();
+});
+
+Deno.test("EventLog.list() pages through events, and selects by node and time", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const events = new EventLog({ store, now: () => NOW_MS, sequence: 3 });
+  for (let i = 0; i < 10; i++) {
+    events.add([
+      {
+        kind: "joined",
+        node: i % 2 === 0 ? "a" : "b",
+        subject: `${i}`,
+        text: "",
+      },
+    ], NOW_MS + i);
+  }
+  const subjects: string[] = [];
+  let after;
+  for (let pages = 0; pages < 5; pages++) {
+    const page = await events.list({
+      ...{ node: "a", limit: 2 },
+      ...after && { after },
+    });
+    subjects.push(...page.events.map(({ subject }) => subject));
+    after = page.next;
+    if (!after) break;
+  }
+  assert.deepEqual(subjects, ["8", "6", "4", "2", "0"]);
+  const range = { sinceMs: NOW_MS + 3, untilMs: NOW_MS + 6 };
+  const found = await events.list({ node: "", limit: 100, ...range });
+  assert.deepEqual(found.events.map(({ subject }) => subject), ["5", "4", "3"]);
+  assert.equal(found.next, undefined);
+  await events.stop();
+  await store.close();
+});
+
+Deno.test("Samples keep one count an hour over a restart, and drop old ones and lost subnets", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  const now = () => nowMs;
+  const counted = (count: number, subject = "s") => ({
+    ...{ subject, count, capacity: 1_000 },
+  });
+  let samples = await Samples.open({ store, now });
+  for (let hour = 0; hour < 20 * 24; hour++) {
+    await samples.take([counted(hour)]);
+    // The first of an hour counts.
+    await samples.take([counted(900)]);
+    nowMs += HOUR_MS;
+  }
+  samples = await Samples.open({ store, now });
+  const found = samples.forecast(counted(480));
+  assert.equal(Math.round(found?.perDay ?? 0), 24);
+  assert.ok((found?.basisMs ?? 0) <= 14 * DAY_MS);
+  const keys = await Array.fromAsync(store.list(["sample"]));
+  assert.ok(keys.length <= 14 * 24 + 1, `${keys.length} samples`);
+  for (let i = 0; i < 3; i++) await samples.take([counted(1, "other")]);
+  assert.deepEqual(
+    (await Array.fromAsync(store.list(["sample"]))).map(({ key }) => key[1]),
+    ["other"],
+  );
+  await store.close();
+});
