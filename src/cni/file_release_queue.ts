@@ -1,5 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { decodeQueueEntry, isQueueFileName } from "./text/queue_entry.ts";
+import {
+  decodeQueueEntry,
+  isQueueFileName,
+  queueLink,
+} from "./text/queue_entry.ts";
 import { NetError } from "../base/error.ts";
 import { makeSymlink } from "../system/files.ts";
 import type { QueuedRelease, ReleaseQueue } from "./queue.ts";
@@ -21,7 +25,7 @@ export class FileReleaseQueue implements ReleaseQueue {
 
   private constructor({ path, socketPath }: FileReleaseQueueOptions) {
     this.#path = path;
-    this.#link = `${socketPath}.queue`;
+    this.#link = queueLink(socketPath);
   }
 
   /**

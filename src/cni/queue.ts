@@ -5,6 +5,7 @@ import {
   QUEUE_TEMPORARY_PREFIX,
   type QueueEntry,
   queueFileName,
+  queueLink,
 } from "./text/queue_entry.ts";
 import type { CniIo } from "./io.ts";
 
@@ -30,8 +31,7 @@ export function queueRelease(
   options: QueueOptions,
 ): void {
   const { why } = options;
-  // The agent keeps a link of this name beside its socket.
-  const beside = `${options.socketPath}.queue`;
+  const beside = queueLink(options.socketPath);
   const dir = options.queueDir ??
     (io.queue.exists(beside) ? beside : DEFAULT_QUEUE_DIR);
   const id = io.randomId();

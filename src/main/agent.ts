@@ -11,7 +11,7 @@ import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
 import { clockWarnings } from "../host/facts.ts";
 import { isThisHost } from "../net/host.ts";
-import { formatGreeting } from "../cli/commands/agent.ts";
+import { formatGreeting, formatProgram } from "../cli/commands/agent.ts";
 import type { LogOptions } from "../cli/framework/io.ts";
 import { DenoNetns, readKernelFile } from "../system/files.ts";
 import { configureLogging } from "../system/logging.ts";
@@ -29,11 +29,6 @@ import { openSecurity, type Security } from "./security.ts";
 
 /** A new id with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
-/** The command that runs this program. */
-const PROGRAM = BUILD.kind === "sources"
-  ? "npx -y deno@2.9.6 task stellar-net"
-  : "stellar-net";
-
 /** Runs the agent until SIGTERM or SIGINT. */
 export async function runAgent(
   config: AgentConfig,
@@ -103,7 +98,9 @@ export async function runAgent(
       cluster.start();
       state.queue.link();
       listeners.push(...at);
-      if (options.log.format !== "json") greet(config, at);
+      if (options.log.format !== "json") {
+        greet(config, at, options.program.main);
+      }
     },
   });
 }
@@ -157,14 +154,22 @@ async function startAgent(
   });
 }
 
-function greet(config: AgentConfig, listeners: readonly string[]): void {
+function greet(
+  config: AgentConfig,
+  listeners: readonly string[],
+  main: string,
+): void {
+  const program = formatProgram(
+    config.socketPath,
+    BUILD.kind === "sources" ? main : undefined,
+  );
   const { node, socketPath } = config;
   const addresses = listeners.filter((listener) => listener !== socketPath);
   const plain = config.security.kind === "none"
     ? addresses
     : addresses.filter((address) => isThisHost(`http://${address}`));
   writeError(
-    formatGreeting({ program: PROGRAM, node, socketPath, addresses, plain }),
+    formatGreeting({ program, node, socketPath, addresses, plain }),
   );
 }
 

@@ -1,4 +1,6 @@
 import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { queueLink } from "../cni/text/queue_entry.ts";
 import { BUILD, type BuildInfo } from "../build/build_info.ts";
 import { createClients } from "../cli/framework/client.ts";
 import { runCli } from "../cli/program.ts";
@@ -64,6 +66,7 @@ export async function runCommandLine(program: Program): Promise<number> {
     installer: async () => (await import("./installer.ts")).createInstaller(),
     files: new DenoWholeFiles(),
     commands: new DenoCommandRunner(),
+    findStateDir: findQueueOwner,
     restore: async (request) =>
       (await import("./offline_state.ts")).restore(request),
     migrate: async (request) =>
@@ -82,4 +85,14 @@ async function readBuild(dir: string): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
   const { readGitCommit } = await import("../build/git_commit.ts");
   return { ...BUILD, ...await readGitCommit(dir) };
+}
+
+/** The state folder behind the link that an agent makes beside its socket. */
+function findQueueOwner(socketPath: string): string | undefined {
+  try {
+    return dirname(Deno.readLinkSync(queueLink(socketPath)));
+  } catch {
+    // No agent has served there since the folder of the socket was made.
+    return undefined;
+  }
 }

@@ -58,6 +58,8 @@ export interface FakeIoOptions extends Handlers {
   readonly uplinkMtu?: number;
   /** What installing finds. Default: a host with nothing, and no systemd. */
   readonly installer?: InstallIo;
+  /** State folders of agents, by their sockets. */
+  readonly stateDirs?: Readonly<Record<string, string>>;
   /** Thrown in place of writing a file. */
   readonly writeError?: Error;
   /** Thrown by the agent in place of running. */
@@ -253,6 +255,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
             { code: 0, stdout: "", stderr: "" },
         ),
     },
+    findStateDir: (socketPath) => options.stateDirs?.[socketPath],
     restore: (request) => {
       restores.push(request);
       return Promise.resolve(RESTORED);

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { ROOT } from "../generate.ts";
+import { FROM_SOURCE } from "../support/refusal.ts";
+import { run } from "../support/run.ts";
+import { withTempDir } from "../support/temp_dir.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -20,3 +24,24 @@ Deno.test("an agent makes its socket again, and the link to its queue, when they
     return found[0]?.isSocket === true && found[1]?.isSymlink === true;
   });
 });
+
+Deno.test("restore writes to the folder of the stopped agent at --socket", () =>
+  withTempDir(async (dir) => {
+    await using agent = await spawnAgent({
+      stateDir: `${dir}/state`,
+      socketPath: `${dir}/run/agent.sock`,
+    });
+    const call = async (line: string) => {
+      const args = ["--socket", agent.socketPath, ...line.split(" ")];
+      return await run(Deno.execPath(), [...FROM_SOURCE, ...args], {
+        cwd: ROOT,
+      });
+    };
+    assert.equal((await call(`backup ${dir}/b`)).code, 0);
+    await agent.stop();
+    await Deno.remove(`${dir}/state/state.db`);
+    const restored = await call(`restore ${dir}/b --json`);
+    assert.equal(restored.code, 0, restored.stderr);
+    assert.equal(JSON.parse(restored.stdout).stateDir, `${dir}/state`);
+    assert.ok((await Deno.stat(`${dir}/state/state.db`)).isFile);
+  }));

@@ -1,5 +1,7 @@
 import { parseApiUrl, parseNodeName } from "../../base/names.ts";
 import type { AgentConfig, ListenAddress } from "../../config/config.ts";
+import { parseEnvironment } from "../../install/plan/agent_env.ts";
+import { ENV_PATH } from "../../install/plan/layout.ts";
 import { parseBridgeName } from "../../host/plan/host_plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
 import { type Carve, createCarve } from "../../net/carve.ts";
@@ -13,6 +15,7 @@ import { parseNetwork } from "../../net/special.ts";
 import { parseRouteProtocol } from "../../routes/plan/protocol.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import {
+  environmentName,
   type Flag,
   type FlagWithDefault,
   refuseTogether,
@@ -81,6 +84,35 @@ export const STATE: FlagWithDefault<string> = {
   completion: "directory",
   parse: parsePath,
 };
+
+/** The state of an agent that does not run. */
+export const OFFLINE_STATE: Flag<string> = {
+  name: STATE.name,
+  value: "DIR",
+  description: STATE.description,
+  defaultNote: "the folder of the agent at --socket",
+  completion: "directory",
+  parse: parsePath,
+};
+
+/**
+ * The state folder of a stopped agent: the given one, else that of the agent
+ * that served on the socket last, else that of the installed agent.
+ */
+export async function readStateDir(call: Call): Promise<string> {
+  const given = call.value(OFFLINE_STATE);
+  if (given !== undefined) return given;
+  const socketPath = call.value(SOCKET);
+  const found = call.io.findStateDir(socketPath);
+  if (found !== undefined) return found;
+  const { filesAt } = await call.io.installer();
+  const text = await filesAt("/").read(ENV_PATH) ?? "";
+  const installed = parseEnvironment(text);
+  const isSame = socketPath ===
+    (installed.get(environmentName(SOCKET)) ?? SOCKET.default);
+  const state = isSame ? installed.get(environmentName(STATE)) : undefined;
+  return state ?? STATE.default;
+}
 
 export const SOCKET_GROUP: Flag<string> = {
   name: "socket-group",
@@ -422,9 +454,31 @@ function readAdvertise(call: Call): Address[] {
   return addresses;
 }
 
+/** The socket of `deno task start`, which the task `stellar-net` calls. */
+const TASK_SOCKET = ".state/agent.sock";
+
+/**
+ * The command line that calls an agent.
+ *
+ * @param main path of the main module; undefined for a built program
+ */
+export function formatProgram(
+  socketPath: string,
+  main: string | undefined,
+): string {
+  const isDefault = socketPath ===
+    (main === undefined ? SOCKET.default : TASK_SOCKET);
+  const program = main === undefined
+    ? "stellar-net"
+    : isDefault
+    ? "npx -y deno@2.9.6 task stellar-net"
+    : `deno run -A ${main}`;
+  return isDefault ? program : `${program} --socket ${socketPath}`;
+}
+
 /** Where an agent serves, for its greeting. */
 export interface GreetingOptions {
-  /** The command that runs the program, such as `stellar-net`. */
+  /** The command that calls it, as `formatProgram` gives it. */
   readonly program: string;
   readonly node: string;
   readonly socketPath: string;

@@ -8,9 +8,14 @@ import {
   switchFlag,
 } from "../framework/flag.ts";
 import { parseDuration, parsePath } from "../framework/parsers.ts";
-import { JSON_OUTPUT, TARGET_FLAGS, TIMEOUT } from "../framework/target.ts";
+import {
+  JSON_OUTPUT,
+  SOCKET,
+  TARGET_FLAGS,
+  TIMEOUT,
+} from "../framework/target.ts";
 import { formatColumns, formatUtc } from "../framework/text.ts";
-import { STATE } from "./agent.ts";
+import { OFFLINE_STATE, readStateDir } from "./agent.ts";
 
 const FILE: Operand<string> = {
   name: "FILE",
@@ -108,14 +113,14 @@ export const RESTORE: CommandSpec = {
   summary: "Restore the state of a stopped agent, on its host or a replacement",
   action: "restore the state",
   operands: [BACKUP_FILE],
-  flags: [STATE, SETTLE, DRY_RUN, JSON_OUTPUT],
+  flags: [OFFLINE_STATE, SOCKET, SETTLE, DRY_RUN, JSON_OUTPUT],
   examples: [
     "stellar-net restore /var/backups/stellar-net.jsonl --dry-run",
     "stellar-net restore /var/backups/stellar-net.jsonl --settle 10m",
   ],
   run: async (call) => {
     const file = call.operand(BACKUP_FILE);
-    const stateDir = call.value(STATE);
+    const stateDir = await readStateDir(call);
     const dryRun = call.value(DRY_RUN) ?? false;
     const settleMs = call.value(SETTLE);
     const summary = await call.io.restore({ file, stateDir, settleMs, dryRun });

@@ -7,9 +7,9 @@ import {
   type FlagWithDefault,
   switchFlag,
 } from "../framework/flag.ts";
-import { JSON_OUTPUT } from "../framework/target.ts";
+import { JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatColumns } from "../framework/text.ts";
-import { STATE } from "./agent.ts";
+import { OFFLINE_STATE, readStateDir } from "./agent.ts";
 import { parseStore, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 
 const FROM: FlagWithDefault<StoreChoice> = {
@@ -38,13 +38,21 @@ const MIGRATE: CommandSpec = {
   summary:
     "Move the cluster's registry to another store, or resume an interrupted move",
   action: "move the registry",
-  flags: [FROM, TO, STATE, ...STORE_ACCESS_FLAGS, DRY_RUN, JSON_OUTPUT],
+  flags: [
+    FROM,
+    TO,
+    OFFLINE_STATE,
+    SOCKET,
+    ...STORE_ACCESS_FLAGS,
+    DRY_RUN,
+    JSON_OUTPUT,
+  ],
   examples: [
     "stellar-net store migrate --from kv: --to etcd://etcd1:2379,etcd2:2379 --dry-run",
     "stellar-net store migrate --from etcd://etcd1:2379,etcd2:2379 --to kv:",
   ],
   run: async (call) => {
-    const stateDir = call.value(STATE);
+    const stateDir = await readStateDir(call);
     const dryRun = call.value(DRY_RUN) ?? false;
     const [from, to] = readStores(call);
     const summary = await call.io.migrate({

@@ -73,6 +73,8 @@ export interface CliIo {
   readonly installer: () => Promise<InstallIo>;
   readonly files: WholeFiles;
   readonly commands: CommandRunner;
+  /** The state folder of the agent that serves on a socket, or did; undefined when nothing there tells. */
+  readonly findStateDir: (socketPath: string) => string | undefined;
   /** Restores a state from a backup. */
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Moves a registry to another store. */

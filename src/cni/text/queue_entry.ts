@@ -96,3 +96,8 @@ function hasKeys<K extends string>(
   return isObject(value) && Object.keys(value).length === keys.length &&
     keys.every((key) => Object.hasOwn(value, key));
 }
+
+/** The link that an agent keeps beside its socket: it leads to the queue in its state folder. */
+export function queueLink(socketPath: string): string {
+  return `${socketPath}.queue`;
+}

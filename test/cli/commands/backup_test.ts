@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createFakeInstaller } from "../../fake/fake_installer.ts";
+import { FakeHostFiles } from "../../fake/fake_host_files.ts";
 import { backupOf } from "./backup_messages.ts";
 import { type Handlers, runFake } from "../fake_io.ts";
 
@@ -118,4 +120,38 @@ Deno.test("restore --json describes the backup and its content", async () => {
     held: 10,
     history: 20,
   });
+});
+
+Deno.test("restore and store migrate use the folder of the agent at the socket", async (t) => {
+  const env = "STELLAR_NET_STATE=/srv/state\nSTELLAR_NET_SOCKET=/run/sn.sock\n";
+  const rows: readonly [
+    name: string,
+    args: string,
+    env: string,
+    dir: string,
+  ][] = [
+    ["the default", "", "", "/var/lib/stellar-net"],
+    ["the agent that served there", "--socket /run/a.sock", "", "/data/a"],
+    ["the installed agent", "--socket /run/sn.sock", env, "/srv/state"],
+    ["another than the installed", "", env, "/var/lib/stellar-net"],
+    ["the given one", "--socket /run/a.sock --state /x", env, "/x"],
+  ];
+  for (const [name, args, text, dir] of rows) {
+    await t.step(name, async () => {
+      const files = new FakeHostFiles();
+      if (text !== "") files.write("/etc/stellar-net/agent.env", text, 0o600);
+      const options = {
+        stateDirs: { "/run/a.sock": "/data/a" },
+        installer: createFakeInstaller({ files }),
+      };
+      const flags = args.split(" ").filter((word) => word !== "");
+      const restored = await runFake(["restore", "x", ...flags], options);
+      assert.equal(restored.restores[0]?.stateDir, dir);
+      const moved = await runFake(
+        ["store", "migrate", "--to", "etcd://h1", ...flags],
+        options,
+      );
+      assert.equal(moved.migrations[0]?.stateDir, dir);
+    });
+  }
 });
