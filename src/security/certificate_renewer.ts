@@ -10,6 +10,7 @@ import type { IdentityState } from "./identity_state.ts";
 import type { TrustRecord } from "./pki/authority.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import { renewalTimeMs } from "./pki/profile.ts";
+import type { JoinToken } from "./pki/token.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
 import type { Credentials } from "./trust.ts";
 
@@ -65,7 +66,11 @@ export interface CertificateOwner {
   readonly state: IdentityState;
   /** Uses a new certificate. @throws {NetError} when it is for somebody else */
   adopt(
-    given: { readonly credentials: Credentials; readonly tokenId: string },
+    given: {
+      readonly credentials: Credentials;
+      /** The token that it comes from; undefined for a renewal. */
+      readonly token?: JoinToken;
+    },
   ): Promise<void>;
 }
 
@@ -222,7 +227,7 @@ export class CertificateRenewer {
     const order = { signingRequest, addresses };
     if (source.kind === "own") {
       const credentials = await source.sign({ ...order, name: node });
-      return { credentials, tokenId };
+      return { credentials };
     }
     const { issuers } = source;
     const signal = AbortSignal.any([
@@ -236,7 +241,7 @@ export class CertificateRenewer {
           issuers,
           (issuer) => issuer.renew(order, signal),
         );
-        return { credentials, tokenId };
+        return { credentials };
       } catch (error) {
         refusal = error;
       }
@@ -255,7 +260,7 @@ export class CertificateRenewer {
           signal,
         ),
     );
-    return { credentials, tokenId: token.id };
+    return { credentials, token };
   }
 
   /** The token; undefined when there is none, or the file is gone and there is a certificate. */

@@ -33,6 +33,7 @@ import type { AuthorityRecord } from "./pki/authority.ts";
 import type { IssuedRecord } from "./pki/certificate.ts";
 import type { Role } from "./pki/identity.ts";
 import type { RevocationRecord } from "./pki/revocation.ts";
+import type { EndorsementRecord } from "./pki/signed_trust.ts";
 import type { TokenRecord } from "./pki/token_record.ts";
 
 /** What a plan answers, and the records that it changes. */
@@ -67,6 +68,7 @@ export class IdentityRecords {
     token: new Map(),
     issued: new Map(),
     holder: new Map(),
+    endorsement: new Map(),
   };
 
   /** The authorities with their keys, the oldest first. */
@@ -75,7 +77,11 @@ export class IdentityRecords {
   }
 
   get revocations(): RevocationRecord[] {
-    return this.#all("revocation");
+    return this.#sorted("revocation");
+  }
+
+  get endorsements(): EndorsementRecord[] {
+    return this.#sorted("endorsement");
   }
 
   get tokens(): TokenRecord[] {
@@ -138,6 +144,13 @@ export class IdentityRecords {
   ): IdentityTables[K] | undefined {
     const table: Table<K> = this.#tables[kind];
     return table.get(JSON.stringify(key))?.record;
+  }
+
+  /** In the order of their keys, so that all agents sign the same statement. */
+  #sorted<K extends IdentityKind>(kind: K): IdentityTables[K][] {
+    const table: Table<K> = this.#tables[kind];
+    return [...table].sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([, { record }]) => record);
   }
 
   #all<K extends IdentityKind>(kind: K): IdentityTables[K][] {

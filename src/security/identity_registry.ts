@@ -44,6 +44,7 @@ import {
 import type { TrustRecord } from "./pki/authority.ts";
 import { publicPart, trustedAt } from "./pki/generations.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
+import { signTrust } from "./pki/signed_trust.ts";
 import type { TokenTerms } from "./pki/token_record.ts";
 import {
   planRevocation,
@@ -56,7 +57,7 @@ import {
   planTidying,
   type RotateOptions,
 } from "./rotation.ts";
-import type { Credentials, Trust } from "./trust.ts";
+import { type Credentials, NO_TRUST, type Trust } from "./trust.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
@@ -96,7 +97,8 @@ export class IdentityRegistry {
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #refreshing: Promise<void> = Promise.resolve();
-  #trust: Trust = { authorities: [], revocations: [] };
+  #trust: Trust = NO_TRUST;
+  #trustText = JSON.stringify(NO_TRUST);
 
   private constructor(options: IdentityRegistryOptions) {
     const lifetimes = { ...DEFAULT_LIFETIMES, ...options.lifetimes };
@@ -121,8 +123,9 @@ export class IdentityRegistry {
   /** The last known trust; without an authority before there is one. */
   get knownTrust(): Trust {
     const nowMs = this.#options.now();
-    const { authorities, revocations } = this.#trust;
+    const { authorities, revocations, signed } = this.#trust;
     return {
+      signed,
       authorities: trustedAt(authorities, nowMs),
       revocations: revocations.filter(({ untilMs }) => nowMs < untilMs),
     };
@@ -367,12 +370,17 @@ export class IdentityRegistry {
 
   /** Reads the trust, and tells the listeners when it has changed. */
   async #refresh(): Promise<void> {
-    const trust = await this.#ledger.read((records) => ({
-      authorities: records.authorities.map(publicPart),
-      revocations: records.revocations,
-    }));
-    if (JSON.stringify(trust) === JSON.stringify(this.#trust)) return;
-    this.#trust = trust;
+    const { content, sign } = await this.#ledger.read((records) => {
+      const { authorities, revocations, endorsements } = records;
+      return {
+        content: { authorities: authorities.map(publicPart), revocations },
+        sign: () => signTrust(authorities, { revocations, endorsements }),
+      };
+    });
+    const text = JSON.stringify(content);
+    if (text === this.#trustText) return;
+    this.#trustText = text;
+    this.#trust = { ...content, signed: sign() };
     for (const listener of this.#listeners) listener(this.knownTrust);
   }
 }

@@ -9,7 +9,7 @@ import { parsePem } from "./pki/pem.ts";
 import { readRevocationRecord, readTrustRecord } from "./pki/records.ts";
 import { addressesOf, readCertificate } from "./pki/x509.ts";
 import { parseTokenId } from "./pki/token.ts";
-import type { Credentials, Trust } from "./trust.ts";
+import { type Credentials, NO_TRUST, type Trust } from "./trust.ts";
 
 /** The certificate of this host or operator. */
 export interface OwnCertificate {
@@ -31,8 +31,6 @@ export interface IdentityState {
   /** Id of the last used join token; empty for none. */
   readonly tokenId: string;
 }
-
-export const NO_TRUST: Trust = { authorities: [], revocations: [] };
 
 /**
  * Reads the files, and makes the key if there is none.

@@ -16,8 +16,14 @@ import {
   saveCredentials,
   saveTrust,
 } from "./identity_state.ts";
-import { type PeerRecognition, recognizePeer } from "./trust.ts";
-import type { Credentials, Trust } from "./trust.ts";
+import {
+  type Credentials,
+  firstTrust,
+  type PeerRecognition,
+  recognizePeer,
+  type Trust,
+  updateTrust,
+} from "./trust.ts";
 
 /** How long a refusal by another host stays a warning, in ms. */
 const REFUSAL_MS = 60_000;
@@ -164,8 +170,8 @@ export class NodeIdentity implements CertificateOwner {
   }
 
   /**
-   * Replaces the trust. Refuses the trust of another cluster, unless this
-   * agent hosts the registry itself, and an empty one.
+   * Updates the trust with what the registry says. Unless this agent hosts the
+   * registry itself, an authority that is trusted already has to have signed it.
    */
   takeTrust(trust: Trust): void {
     const { files, source } = this.#options;
@@ -181,10 +187,11 @@ export class NodeIdentity implements CertificateOwner {
       );
       return;
     }
+    const merged = source.kind === "own" ? trust : this.#update(trust);
     const { tokenId } = this.#state;
-    const text = formatTrustFile({ trust, tokenId });
+    const text = formatTrustFile({ trust: merged, tokenId });
     if (text === formatTrustFile(this.#state)) return;
-    this.#set({ ...this.#state, trust });
+    this.#set({ ...this.#state, trust: merged });
     this.#saving = this.#saving.then(() => saveTrust(files, this.#state))
       .catch((error) =>
         log.error("Cannot keep which authorities are trusted: {error}", {
@@ -195,12 +202,20 @@ export class NodeIdentity implements CertificateOwner {
   }
 
   async adopt(
-    { credentials, tokenId }: {
-      readonly credentials: Credentials;
-      readonly tokenId: string;
-    },
+    { credentials: { chain, trust }, token }: Parameters<
+      CertificateOwner["adopt"]
+    >[0],
   ): Promise<void> {
-    const { files } = this.#options;
+    const { files, source, now } = this.#options;
+    const credentials = {
+      chain,
+      trust: source.kind === "own"
+        ? trust
+        : token
+        ? firstTrust(trust, { ...token, nowMs: now() })
+        : updateTrust(this.#state.trust, trust, now()),
+    };
+    const tokenId = token?.id ?? this.#state.tokenId;
     this.#checkOwn(credentials, {
       isNewToken: tokenId !== this.#state.tokenId,
     });
@@ -219,6 +234,19 @@ export class NodeIdentity implements CertificateOwner {
       until: new Date(notAfterMs).toISOString(),
       generation,
     });
+  }
+
+  #update(trust: Trust): Trust {
+    const { now } = this.#options;
+    try {
+      return updateTrust(this.#state.trust, trust, now());
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      log.error("Refused what the registry trusts: {error}", {
+        error: error.message,
+      });
+      return this.#state.trust;
+    }
   }
 
   get #clusterId(): string | undefined {

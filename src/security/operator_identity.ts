@@ -4,17 +4,24 @@ import { parseApiUrl } from "../base/names.ts";
 import { renewalTimeMs } from "./pki/profile.ts";
 import { formatTrust } from "./pki/generations.ts";
 import { createSigningRequest } from "./pki/signing_request.ts";
+import { parsePem } from "./pki/pem.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import type { SigningOrder } from "./certificate_source.ts";
 import {
+  formatTrustFile,
   type IdentityState,
   openIdentityState,
   type OwnCertificate,
   saveCredentials,
   saveTrust,
 } from "./identity_state.ts";
-import { type PeerRecognition, recognizePeer } from "./trust.ts";
-import type { Credentials, Trust } from "./trust.ts";
+import {
+  type Credentials,
+  type PeerRecognition,
+  recognizePeer,
+  type Trust,
+  updateTrust,
+} from "./trust.ts";
 
 /** Options of an operator's identity. */
 export interface OperatorIdentityOptions {
@@ -143,18 +150,42 @@ export class OperatorIdentity {
   ): Promise<void> {
     const { key } = this.#state;
     const signingRequest = createSigningRequest(key);
-    const credentials = await renew({ signingRequest, addresses: [] });
+    const { chain, trust: offered } = await renew({
+      signingRequest,
+      addresses: [],
+    });
+    const trust = updateTrust(this.#state.trust, offered, this.#options.now());
+    const own = parsePem("CERTIFICATE", chain)[0]!;
+    const shown = recognizePeer({ der: own, usage: "client" }, {
+      trust,
+      nowMs: this.#options.now(),
+    });
+    if (shown.kind === "refused") {
+      throw new NetError(
+        "unauthenticated",
+        `Cannot use the certificate in the answer: ${shown.why}`,
+      );
+    }
+    const credentials = { chain, trust };
     const certificate = await saveOperator(this.#options, {
       credentials,
       tokenId: this.#state.tokenId,
     });
-    this.#state = { ...this.#state, certificate, trust: credentials.trust };
+    this.#state = { ...this.#state, certificate, trust };
     this.#tell();
   }
 
-  /** Replaces the trust. */
-  async takeTrust(trust: Trust): Promise<void> {
-    if (JSON.stringify(trust) === JSON.stringify(this.#state.trust)) return;
+  /**
+   * Updates the trust with what an agent says, if an authority that is trusted
+   * already has signed it.
+   *
+   * @throws {NetError} `unauthenticated` if not
+   */
+  async takeTrust(offered: Trust): Promise<void> {
+    const before = this.#state.trust;
+    const trust = updateTrust(before, offered, this.#options.now());
+    const textOf = (one: Trust) => formatTrustFile({ trust: one, tokenId: "" });
+    if (textOf(trust) === textOf(before)) return;
     const { files, now } = this.#options;
     this.#state = { ...this.#state, trust };
     await saveTrust(files, this.#state);

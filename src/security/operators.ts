@@ -6,7 +6,7 @@ import { createSigningRequest } from "./pki/signing_request.ts";
 import type { JoinToken } from "./pki/token.ts";
 import type { EnrolmentRequest, SigningOrder } from "./certificate_source.ts";
 import { OperatorIdentity, saveOperator } from "./operator_identity.ts";
-import type { Credentials } from "./trust.ts";
+import { type Credentials, firstTrust } from "./trust.ts";
 
 /** The roles of people. */
 const ROLES: readonly Role[] = ["operator", "readonly"];
@@ -83,8 +83,13 @@ export class Operators {
       ));
     await files.write("urls", urls.map((url) => `${url}\n`).join(""));
     const { now } = this.#options;
-    const tokenId = token.id;
-    await saveOperator({ files, now }, { credentials, tokenId });
+    const { chain } = credentials;
+    const { id: tokenId, fingerprint } = token;
+    const trust = firstTrust(credentials.trust, { fingerprint, nowMs: now() });
+    await saveOperator({ files, now }, {
+      credentials: { chain, trust },
+      tokenId,
+    });
     return await this.show(dir);
   }
 

@@ -1,6 +1,7 @@
 import { NetError } from "../base/error.ts";
 import {
   authorityKey,
+  endorsementKey,
   type IdentityChange,
   issuedKey,
   revocationKey,
@@ -14,9 +15,11 @@ import {
   planRetirement,
   planRotation,
   publicPart,
+  signingAt,
 } from "./pki/generations.ts";
 import { BACKDATE_MS } from "./pki/profile.ts";
 import { expiredRevocations } from "./pki/revocation.ts";
+import { endorse } from "./pki/signed_trust.ts";
 import { forgottenTokens } from "./pki/token_record.ts";
 
 /** Options of a rotation. */
@@ -77,10 +80,15 @@ export function planNextAuthority(
   });
   const plan = planRotation(authorities, { next, nowMs, overlapMs });
   if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+  const { generation } = next;
   return {
     kind: "planned",
     answer: publicPart(plan.answer),
-    changes: plan.changes.map(stored),
+    changes: [...plan.changes.map(stored), {
+      kind: "endorsement",
+      key: endorsementKey(generation),
+      record: endorse(signingAt(authorities, nowMs), next),
+    }],
   };
 }
 
@@ -150,6 +158,13 @@ export function planTidying(
         record: undefined,
       })),
     ...records.expiredHolders(nowMs),
+    ...records.endorsements.filter(({ generation }) =>
+      !records.authorities.some((one) => one.generation === generation)
+    ).map(({ generation }) => ({
+      kind: "endorsement" as const,
+      key: endorsementKey(generation),
+      record: undefined,
+    })),
   ];
   return {
     kind: "planned",

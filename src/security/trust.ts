@@ -1,22 +1,69 @@
 import { NetError } from "../base/error.ts";
-import type { TrustRecord } from "./pki/authority.ts";
 import { trustedAt } from "./pki/generations.ts";
+import { fingerprintOf } from "./pki/fingerprint.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import { identityOf, verifyPeer } from "./pki/peer.ts";
-import type { RevocationRecord } from "./pki/revocation.ts";
+import {
+  mergeTrust,
+  type SignedTrust,
+  type TrustContent,
+} from "./pki/signed_trust.ts";
+import { readCertificate } from "./pki/x509.ts";
 
 /** What a host of the cluster verifies certificates with. */
-export interface Trust {
-  /** The trusted authorities, including a next one that does not sign yet; the oldest first. */
-  readonly authorities: readonly TrustRecord[];
-  readonly revocations: readonly RevocationRecord[];
+export interface Trust extends TrustContent {
+  /** The same with signatures, for other hosts. */
+  readonly signed?: SignedTrust | undefined;
 }
+
+/** Nothing is trusted. */
+export const NO_TRUST: Trust = { authorities: [], revocations: [] };
 
 /** The answer of an authority to a request for a certificate. */
 export interface Credentials {
   /** PEM: the certificate, then its authority's. */
   readonly chain: string;
   readonly trust: Trust;
+}
+
+/**
+ * The trust after another host has offered its own. Without signatures, from an
+ * agent of an earlier version, it stays as it is.
+ *
+ * @throws {NetError} `unauthenticated` when no authority that is trusted has
+ * signed the offer
+ */
+export function updateTrust(
+  known: Trust,
+  { signed }: Trust,
+  nowMs: number,
+): Trust {
+  return signed ? mergeTrust(known, signed, { nowMs }) : known;
+}
+
+/**
+ * The first trust of a host that joins with a token.
+ *
+ * @param fingerprint of the authority in the token
+ * @throws {NetError} `unauthenticated` when that authority has not signed the offer
+ */
+export function firstTrust(
+  { authorities, signed }: Trust,
+  { fingerprint, nowMs }: {
+    readonly fingerprint: string;
+    readonly nowMs: number;
+  },
+): Trust {
+  if (signed) return mergeTrust(NO_TRUST, signed, { fingerprint, nowMs });
+  // An agent of an earlier version signs nothing: only the token counts.
+  const own = authorities.filter(({ certificate }) =>
+    fingerprintOf(readCertificate(certificate).publicKey) === fingerprint
+  );
+  if (own.length > 0) return { authorities: own, revocations: [] };
+  throw new NetError(
+    "unauthenticated",
+    "Cannot use the answer of the registry: the authority of the token is not trusted there",
+  );
 }
 
 /** Grace period in which an expired certificate of a node can be renewed, in ms. */

@@ -8,6 +8,10 @@ import {
   readRevocationRecord,
   readTokenRecord,
 } from "../security/pki/records.ts";
+import {
+  type EndorsementRecord,
+  readEndorsementRecord,
+} from "../security/pki/signed_trust.ts";
 import type { RevocationRecord } from "../security/pki/revocation.ts";
 import type { TokenRecord } from "../security/pki/token_record.ts";
 import type { Change, Entry, JsonValue, Key } from "../store/store.ts";
@@ -31,6 +35,8 @@ export const TOKEN_PREFIX: Key = ["identity", "token"];
 export const ISSUED_PREFIX: Key = ["identity", "issued"];
 /** Prefix of the latest certificate for each address. */
 export const HOLDER_PREFIX: Key = ["identity", "holder"];
+/** Prefix of the endorsements, by generation of the endorsed authority. */
+export const ENDORSEMENT_PREFIX: Key = ["identity", "endorsement"];
 
 /** The records below {@linkcode IDENTITY_PREFIX}, by kind. */
 export interface IdentityTables {
@@ -40,6 +46,8 @@ export interface IdentityTables {
   readonly issued: IssuedRecord;
   /** The latest certificate for an address. */
   readonly holder: IssuedRecord;
+  /** The endorsement of an authority by the previous one. */
+  readonly endorsement: EndorsementRecord;
 }
 
 /** A kind of record. */
@@ -65,11 +73,17 @@ const TABLES: {
   token: { prefix: TOKEN_PREFIX, read: readTokenRecord },
   issued: { prefix: ISSUED_PREFIX, read: readIssuedRecord },
   holder: { prefix: HOLDER_PREFIX, read: readIssuedRecord },
+  endorsement: { prefix: ENDORSEMENT_PREFIX, read: readEndorsementRecord },
 };
 
 /** Key of an authority. */
 export function authorityKey(generation: number): Key {
   return [...AUTHORITY_PREFIX, generation];
+}
+
+/** Key of the endorsement of an authority. */
+export function endorsementKey(generation: number): Key {
+  return [...ENDORSEMENT_PREFIX, generation];
 }
 
 /** Key of a join token. */

@@ -92,7 +92,7 @@ class World {
         readToken: () =>
           this.token instanceof NetError
             ? Promise.reject(this.token)
-            : Promise.resolve(this.token),
+            : this.tokenOf(this.token),
       },
       isInCluster: () => this.isInCluster,
       now: time.now,
@@ -102,13 +102,19 @@ class World {
     });
   }
 
+  /** A token of this cluster's authority. */
+  async tokenOf(token: JoinToken | undefined): Promise<JoinToken | undefined> {
+    const { authorities } = await this.registry.trust();
+    return token && { ...token, fingerprint: authorities[0]!.fingerprint };
+  }
+
   close(): Promise<void> {
     return this.#close();
   }
 }
 
 function idOf(token: JoinToken): string {
-  return token === TOKEN ? "token" : "other token";
+  return token.id === TOKEN.id ? "token" : "other token";
 }
 
 /** Calls a function with a node that has begun to get its certificate. */
@@ -391,24 +397,31 @@ Deno.test("NodeIdentity uses no certificate of another node or cluster", async (
   const rows: readonly [
     what: string,
     name: string,
-    clusterId: string,
+    clusterId: string | undefined,
     says: RegExp,
   ][] = [
-    ["node", "host3", "c1", /it is for node "host3" of cluster "c1"/],
-    ["cluster", "host2", "c2", /it is for node "host2" of cluster "c2"/],
+    ["node", "host3", undefined, /it is for node "host3" of cluster "c1"/],
+    ["cluster", "host2", "c2", /no authority that is trusted here has signed/],
+    [
+      "authority of the same cluster's name",
+      "host2",
+      "c1",
+      /no authority that is trusted here has signed/,
+    ],
   ];
   for (const [what, name, clusterId, says] of rows) {
     await t.step(what, () =>
       withNode(async (node, world) => {
         const other = await World.open(clusterId);
+        const { registry } = clusterId === undefined ? world : other;
         const first = serialOf(node);
         const wrong = await world.identity({
           source: {
             kind: "others",
-            readToken: () => Promise.resolve(TOKEN),
+            readToken: () => other.tokenOf(TOKEN),
             issuers: [{
               enrol: () => Promise.reject(new Error("It has a certificate")),
-              renew: (order) => other.registry.signOwn({ ...order, name }),
+              renew: (order) => registry.signOwn({ ...order, name }),
             }],
           },
         });

@@ -6,7 +6,7 @@ import type {
 } from "../../src/security/certificate_source.ts";
 import { Operators } from "../../src/security/operators.ts";
 import type { Credentials } from "../../src/security/trust.ts";
-import { publicPart } from "../../src/security/pki/generations.ts";
+import { trustOf } from "./signed_trusts.ts";
 import { issueCertificate } from "../../src/security/pki/certificate.ts";
 import { readSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { createToken } from "../../src/security/pki/token.ts";
@@ -40,10 +40,7 @@ async function openOperators() {
       nowMs: clock.nowMs,
       lifetimeMs: LIFE_MS,
     });
-    return Promise.resolve({
-      chain,
-      trust: { authorities: [publicPart(record)], revocations: [] },
-    });
+    return Promise.resolve({ chain, trust: trustOf([record]) });
   };
   const token = createToken(record.fingerprint);
   const operators = new Operators({
@@ -181,14 +178,11 @@ Deno.test("OperatorIdentity takes nodes of its cluster alone for agents, and tak
     );
   });
   await t.step("a node that was revoked since", async () => {
-    await identity.takeTrust({
-      authorities: [publicPart(test.record)],
-      revocations: [{
-        ...{ kind: "name", role: "node", name: "n1", reason: "" },
-        ...{ issuedUpToMs: NOW_MS, revokedAtMs: NOW_MS },
-        untilMs: NOW_MS + DAY_MS,
-      }],
-    });
+    await identity.takeTrust(trustOf([test.record], [{
+      ...{ kind: "name", role: "node", name: "n1", reason: "" },
+      ...{ issuedUpToMs: NOW_MS, revokedAtMs: NOW_MS },
+      untilMs: NOW_MS + DAY_MS,
+    }]));
     assert.equal(await kindOf({ name: "n1" }), "refused");
     assert.match(folders.get("d")!.texts.get("trust.json")!, /"n1"/);
   });

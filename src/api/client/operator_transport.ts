@@ -5,6 +5,8 @@ import {
 } from "@connectrpc/connect";
 import { NetError } from "../../base/error.ts";
 import { parseApiUrl } from "../../base/names.ts";
+import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
+import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
 import type { OperatorIdentity } from "../../security/operator_identity.ts";
 import { readTrust } from "../messages/identity.ts";
@@ -22,15 +24,18 @@ export interface OperatorTransportOptions {
   readonly urls: readonly string[];
   /** Deadline of a call, in ms. */
   readonly timeoutMs: number;
+  /** Shows a line to the user, besides the answer. Default: no line. */
+  readonly note?: (line: string) => void;
 }
 
 /** Makes the transport of an operator. If an agent is unreachable, it tries the
  * next. If an agent refuses a call and names another, it asks that one, once, with
- * the same certificate.
+ * the same certificate; but only for a call that names its subject, so that no
+ * agent can turn a call about itself, such as Leave, against another host.
  * Every failure is a NetError, as of `createRpcTransport`.
  */
 export function createOperatorTransport(
-  { tls, urls, timeoutMs }: OperatorTransportOptions,
+  { tls, urls, timeoutMs, note }: OperatorTransportOptions,
 ): Transport {
   const known = new Map<string, Transport>();
   const at = (url: string) => {
@@ -45,7 +50,12 @@ export function createOperatorTransport(
   // It tries the one that it reached last first.
   let first = 0;
 
-  async function call<T>(use: (transport: Transport) => Promise<T>) {
+  async function call<T>(
+    { isFollowed, use }: {
+      readonly isFollowed: boolean;
+      readonly use: (transport: Transport) => Promise<T>;
+    },
+  ) {
     let failure: unknown;
     for (let i = 0; i < urls.length; i++) {
       const index = (first + i) % urls.length;
@@ -55,7 +65,12 @@ export function createOperatorTransport(
         return answer;
       } catch (error) {
         const other = otherOf(error);
-        if (other !== undefined) return await use(at(other));
+        if (other !== undefined && !isFollowed) throw notFollowed(error, other);
+        if (other !== undefined) {
+          const answer = await use(at(other));
+          note?.(`${other} has answered, as ${urls[index]} advised`);
+          return answer;
+        }
         if (!isUnreachable(error)) throw error;
         failure = failure === undefined ? error : both(failure, error);
       }
@@ -64,11 +79,16 @@ export function createOperatorTransport(
   }
 
   return {
-    unary: (...args) => call((transport) => transport.unary(...args)),
+    unary: (...args) =>
+      call({
+        isFollowed: namesSubject(args[0], args[4]),
+        use: (transport) => transport.unary(...args),
+      }),
     async stream(method, signal, timeout, header, input, values) {
       // It may have to be sent more than once.
       const messages = await Array.fromAsync(input);
-      return await call(async (transport) => {
+      const isFollowed = messages.every((one) => namesSubject(method, one));
+      const use = async (transport: Transport) => {
         const response = await transport.stream(
           method,
           signal,
@@ -81,9 +101,33 @@ export function createOperatorTransport(
         const rest = response.message[Symbol.asyncIterator]();
         const head = await rest.next();
         return { ...response, message: from(head, rest) };
-      });
+      };
+      return await call({ isFollowed, use });
     },
   };
+}
+
+/**
+ * Whether a request says what it is about. The calls of AgentService are about
+ * the host that answers, and so are those of addresses without a node.
+ */
+function namesSubject(
+  { parent }: { readonly parent: { readonly typeName: string } },
+  request: object,
+): boolean {
+  if (parent.typeName === AgentService.typeName) return false;
+  if (parent.typeName !== IpamService.typeName) return true;
+  const { node = "" } = request as { readonly node?: unknown };
+  return node !== "";
+}
+
+function notFollowed(error: unknown, url: string): NetError {
+  const { code, message } = error as NetError;
+  return new NetError(
+    code,
+    `${message}; ${url} was not asked, because the call is about the host that answers: name that agent with --url if you mean it`,
+    { cause: error },
+  );
 }
 
 /** The agent that a refusal names; undefined when it names none. */
@@ -158,10 +202,10 @@ export async function openIdentityTransport(
       `Cannot call an agent with the identity in "${tls.place}": it has none; name one with --url`,
     );
   }
-  const transport = createOperatorTransport({ tls, urls, timeoutMs });
+  const transport = createOperatorTransport({ tls, urls, timeoutMs, note });
   if (!own) return transport;
   own.checkTime();
-  if (!own.isDue) return follow(transport, own);
+  if (!own.isDue) return follow(transport, { own, note });
   const { role, name } = own.identity;
   try {
     await own.renew((order) =>
@@ -178,7 +222,13 @@ export async function openIdentityTransport(
 }
 
 /** A transport that updates the identity's trust after its first answer. */
-function follow(transport: Transport, own: OperatorIdentity): Transport {
+function follow(
+  transport: Transport,
+  { own, note }: {
+    readonly own: OperatorIdentity;
+    readonly note: (line: string) => void;
+  },
+): Transport {
   let isDone = false;
   const takeIn = async () => {
     if (isDone) return;
@@ -188,10 +238,13 @@ function follow(transport: Transport, own: OperatorIdentity): Transport {
         .getTrust({}, { timeoutMs: ASIDE_MS });
       if (trust) await own.takeTrust(readTrust(trust));
     } catch (error) {
-      // The next call tries again, and reports it.
       if (!(error instanceof NetError || error instanceof RangeError)) {
         throw error;
       }
+      // The next call tries again, and reports that an agent is unreachable.
+      const isForged = error instanceof RangeError ||
+        error.code === "unauthenticated";
+      if (isForged) note(`Ignored the agent's trust: ${error.message}`);
     }
   };
   return {

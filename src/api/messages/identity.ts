@@ -61,6 +61,8 @@ export function trustMessage(trust: Trust): TrustMessage {
   return create(TrustSchema, {
     authorities: trust.authorities.map(authorityMessage),
     revocations: trust.revocations.map(revocationMessage),
+    statement: trust.signed?.statement ?? "",
+    signatures: [...trust.signed?.signatures ?? []],
   });
 }
 
@@ -69,9 +71,19 @@ export function trustMessage(trust: Trust): TrustMessage {
  * @throws {RangeError} when it is not valid
  */
 export function readTrust(message: TrustMessage): Trust {
+  const { statement, signatures } = message;
   return {
     authorities: message.authorities.map(readAuthority),
     revocations: message.revocations.map(readRevocation),
+    ...(statement !== "" && {
+      signed: {
+        statement,
+        signatures: signatures.map(({ generation, signature }) => ({
+          generation,
+          signature: new Uint8Array(signature),
+        })),
+      },
+    }),
   };
 }
 

@@ -28,6 +28,8 @@ export interface Signer {
   readonly publicKey: Uint8Array<ArrayBuffer>;
   /** Signs DER: the content, the algorithm and the signature in one SEQUENCE, in DER. */
   sign(content: Uint8Array): Uint8Array<ArrayBuffer>;
+  /** Signs any bytes. Returns the ECDSA-Sig-Value in DER. */
+  signBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
 }
 
 /** What {@linkcode Signer.sign} returns, taken apart. */
@@ -72,6 +74,7 @@ export function openKey(privateKey: string): Signer {
     .export({ format: "der", type: "spki" });
   return {
     publicKey: new Uint8Array(publicKey),
+    signBytes: (bytes) => new Uint8Array(sign(HASH, bytes, key)),
     sign: (content) =>
       writeDer(
         TAG.sequence,
@@ -125,14 +128,23 @@ export function isP256(publicKey: Uint8Array): boolean {
 
 /** Whether the holder of a key (SubjectPublicKeyInfo in DER) has signed something, with ECDSA and SHA-256. */
 export function isSignedWith(signed: Signed, publicKey: Uint8Array): boolean {
-  if (!isEcdsaWithSha256(signed) || !isP256(publicKey)) return false;
+  const { content: { bytes }, signature } = signed;
+  return isEcdsaWithSha256(signed) &&
+    verifyBytes(bytes, { publicKey, signature });
+}
+
+/** Whether the holder of a key (SubjectPublicKeyInfo in DER) has signed some bytes. */
+export function verifyBytes(
+  bytes: Uint8Array,
+  { publicKey, signature }: {
+    readonly publicKey: Uint8Array;
+    readonly signature: Uint8Array;
+  },
+): boolean {
+  if (!isP256(publicKey)) return false;
   try {
-    return verify(
-      HASH,
-      signed.content.bytes,
-      formatPem("PUBLIC KEY", publicKey),
-      signed.signature,
-    );
+    const key = formatPem("PUBLIC KEY", publicKey);
+    return verify(HASH, bytes, key, signature);
   } catch {
     // The key is no point of the curve, or the signature is not DER.
     return false;

@@ -6,6 +6,7 @@ import { sleep } from "../../../src/base/periodic_task.ts";
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import type { EnrolmentRequest } from "../../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../../src/security/identity_registry.ts";
+import { formatTrustFile } from "../../../src/security/identity_state.ts";
 import { NodeIdentity } from "../../../src/security/node_identity.ts";
 import { parseAddress } from "../../../src/net/address.ts";
 import { createKey } from "../../../src/security/pki/key.ts";
@@ -118,7 +119,7 @@ Deno.test("enrol() gets a certificate with a token, and renew() the next with th
     await files.write("chain.pem", chain);
     await files.write(
       "trust.json",
-      JSON.stringify({ tokenId: order.token.id, ...trust }),
+      formatTrustFile({ tokenId: order.token.id, trust }),
     );
     const identity = await NodeIdentity.open({
       node: "host2",

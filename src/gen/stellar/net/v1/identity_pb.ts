@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/identity.proto.
  */
 export const file_stellar_net_v1_identity: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImgKBVRydXN0Ei4KC2F1dGhvcml0aWVzGAEgAygLMhkuc3RlbGxhci5uZXQudjEuQXV0aG9yaXR5Ei8KC3Jldm9jYXRpb25zGAIgAygLMhouc3RlbGxhci5uZXQudjEuUmV2b2NhdGlvbiJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IiQKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiNwoRQmVnaW5Kb2luUmVzcG9uc2USDAoEc2FsdBgBIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAiABKAwivwEKEUZpbmlzaEpvaW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMc2VydmVyX25vbmNlGAMgASgMEhQKDGNsaWVudF9ub25jZRgEIAEoDBINCgVwcm9vZhgFIAEoDBIXCg9zaWduaW5nX3JlcXVlc3QYBiABKAkSEQoJYWRkcmVzc2VzGAcgAygJEiMKBXJvbGVzGAggAygOMhQuc3RlbGxhci5uZXQudjEuUm9sZSJGChJGaW5pc2hKb2luUmVzcG9uc2USMAoLY3JlZGVudGlhbHMYASABKAsyGy5zdGVsbGFyLm5ldC52MS5DcmVkZW50aWFscyJFChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIXCg9zaWduaW5nX3JlcXVlc3QYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFIksKE0NyZWF0ZVRva2VuUmVzcG9uc2USDgoGc2VjcmV0GAEgASgJEiQKBXRva2VuGAIgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4iEwoRTGlzdFRva2Vuc1JlcXVlc3QiOwoSTGlzdFRva2Vuc1Jlc3BvbnNlEiUKBnRva2VucxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChNSZXZva2VUb2tlblJlc3BvbnNlEiQKBXRva2VuGAEgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4i0gEKC0NlcnRpZmljYXRlEg4KBnNlcmlhbBgBIAEoCRIiCgRyb2xlGAIgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAMgASgJEhIKCmdlbmVyYXRpb24YBCABKAUSLQoJaXNzdWVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglub3RfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Jldm9rZWQYByABKAgiGQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QiTQoYTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlEjEKDGNlcnRpZmljYXRlcxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkNlcnRpZmljYXRlIm0KGVJldm9rZUNlcnRpZmljYXRlc1JlcXVlc3QSDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSDgoGcmVhc29uGAQgASgJImIKGlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEi4KCnJldm9jYXRpb24YASABKAsyGi5zdGVsbGFyLm5ldC52MS5SZXZvY2F0aW9uEhQKDGNlcnRpZmljYXRlcxgCIAEoBSKGAQoWUm90YXRlQXV0aG9yaXR5UmVxdWVzdBIrCghhbm5vdW5jZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdvdmVybGFwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2NvbXByb21pc2VkGAMgASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTKrBwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEk0KCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZRJWCgtDcmVhdGVUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLkNyZWF0ZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USUwoKTGlzdFRva2VucxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RUb2tlbnNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElYKC1Jldm9rZVRva2VuEiIuc3RlbGxhci5uZXQudjEuUmV2b2tlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJlChBMaXN0Q2VydGlmaWNhdGVzEicuc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2USawoSUmV2b2tlQ2VydGlmaWNhdGVzEikuc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBoqLnN0ZWxsYXIubmV0LnYxLlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEmIKD1JvdGF0ZUF1dGhvcml0eRImLnN0ZWxsYXIubmV0LnYxLlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8BCgVUcnVzdBIuCgthdXRob3JpdGllcxgBIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkF1dGhvcml0eRIvCgtyZXZvY2F0aW9ucxgCIAMoCzIaLnN0ZWxsYXIubmV0LnYxLlJldm9jYXRpb24SEQoJc3RhdGVtZW50GAMgASgJEjIKCnNpZ25hdHVyZXMYBCADKAsyHi5zdGVsbGFyLm5ldC52MS5UcnVzdFNpZ25hdHVyZSI3Cg5UcnVzdFNpZ25hdHVyZRISCgpnZW5lcmF0aW9uGAEgASgFEhEKCXNpZ25hdHVyZRgCIAEoDCJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IiQKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiNwoRQmVnaW5Kb2luUmVzcG9uc2USDAoEc2FsdBgBIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAiABKAwivwEKEUZpbmlzaEpvaW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMc2VydmVyX25vbmNlGAMgASgMEhQKDGNsaWVudF9ub25jZRgEIAEoDBINCgVwcm9vZhgFIAEoDBIXCg9zaWduaW5nX3JlcXVlc3QYBiABKAkSEQoJYWRkcmVzc2VzGAcgAygJEiMKBXJvbGVzGAggAygOMhQuc3RlbGxhci5uZXQudjEuUm9sZSJGChJGaW5pc2hKb2luUmVzcG9uc2USMAoLY3JlZGVudGlhbHMYASABKAsyGy5zdGVsbGFyLm5ldC52MS5DcmVkZW50aWFscyJFChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIXCg9zaWduaW5nX3JlcXVlc3QYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFIksKE0NyZWF0ZVRva2VuUmVzcG9uc2USDgoGc2VjcmV0GAEgASgJEiQKBXRva2VuGAIgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4iEwoRTGlzdFRva2Vuc1JlcXVlc3QiOwoSTGlzdFRva2Vuc1Jlc3BvbnNlEiUKBnRva2VucxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChNSZXZva2VUb2tlblJlc3BvbnNlEiQKBXRva2VuGAEgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4i0gEKC0NlcnRpZmljYXRlEg4KBnNlcmlhbBgBIAEoCRIiCgRyb2xlGAIgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAMgASgJEhIKCmdlbmVyYXRpb24YBCABKAUSLQoJaXNzdWVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglub3RfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Jldm9rZWQYByABKAgiGQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QiTQoYTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlEjEKDGNlcnRpZmljYXRlcxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkNlcnRpZmljYXRlIm0KGVJldm9rZUNlcnRpZmljYXRlc1JlcXVlc3QSDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSDgoGcmVhc29uGAQgASgJImIKGlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEi4KCnJldm9jYXRpb24YASABKAsyGi5zdGVsbGFyLm5ldC52MS5SZXZvY2F0aW9uEhQKDGNlcnRpZmljYXRlcxgCIAEoBSKGAQoWUm90YXRlQXV0aG9yaXR5UmVxdWVzdBIrCghhbm5vdW5jZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdvdmVybGFwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2NvbXByb21pc2VkGAMgASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTKrBwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEk0KCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZRJWCgtDcmVhdGVUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLkNyZWF0ZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkNyZWF0ZVRva2VuUmVzcG9uc2USUwoKTGlzdFRva2VucxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RUb2tlbnNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElYKC1Jldm9rZVRva2VuEiIuc3RlbGxhci5uZXQudjEuUmV2b2tlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuUmV2b2tlVG9rZW5SZXNwb25zZRJlChBMaXN0Q2VydGlmaWNhdGVzEicuc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2USawoSUmV2b2tlQ2VydGlmaWNhdGVzEikuc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBoqLnN0ZWxsYXIubmV0LnYxLlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEmIKD1JvdGF0ZUF1dGhvcml0eRImLnN0ZWxsYXIubmV0LnYxLlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Authority is the public part of an authority of the cluster.
@@ -155,6 +155,21 @@ export type Trust = Message<"stellar.net.v1.Trust"> & {
    * @generated from field: repeated stellar.net.v1.Revocation revocations = 2;
    */
   revocations: Revocation[];
+
+  /**
+   * The same as JSON, as the authorities have signed it. Receivers believe this
+   * and not the fields above. Empty from an agent of an earlier version.
+   *
+   * @generated from field: string statement = 3;
+   */
+  statement: string;
+
+  /**
+   * Signatures over the statement, one of each authority that has its key.
+   *
+   * @generated from field: repeated stellar.net.v1.TrustSignature signatures = 4;
+   */
+  signatures: TrustSignature[];
 };
 
 /**
@@ -163,6 +178,35 @@ export type Trust = Message<"stellar.net.v1.Trust"> & {
  */
 export const TrustSchema: GenMessage<Trust> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 2);
+
+/**
+ * TrustSignature is a signature of an authority over the statement of a Trust.
+ *
+ * @generated from message stellar.net.v1.TrustSignature
+ */
+export type TrustSignature = Message<"stellar.net.v1.TrustSignature"> & {
+  /**
+   * Generation of the authority.
+   *
+   * @generated from field: int32 generation = 1;
+   */
+  generation: number;
+
+  /**
+   * ECDSA with SHA-256 over "stellar-net trust v1", a newline and the
+   * statement, as ECDSA-Sig-Value in DER.
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message stellar.net.v1.TrustSignature.
+ * Use `create(TrustSignatureSchema)` to create a new message.
+ */
+export const TrustSignatureSchema: GenMessage<TrustSignature> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_identity, 3);
 
 /**
  * Credentials are what an authority gives to who it has certified.
@@ -190,7 +234,7 @@ export type Credentials = Message<"stellar.net.v1.Credentials"> & {
  * Use `create(CredentialsSchema)` to create a new message.
  */
 export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 3);
+  messageDesc(file_stellar_net_v1_identity, 4);
 
 /**
  * BeginJoinRequest names a join token.
@@ -211,7 +255,7 @@ export type BeginJoinRequest = Message<"stellar.net.v1.BeginJoinRequest"> & {
  * Use `create(BeginJoinRequestSchema)` to create a new message.
  */
 export const BeginJoinRequestSchema: GenMessage<BeginJoinRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 4);
+  messageDesc(file_stellar_net_v1_identity, 5);
 
 /**
  * BeginJoinResponse is what a proof is made with.
@@ -239,7 +283,7 @@ export type BeginJoinResponse = Message<"stellar.net.v1.BeginJoinResponse"> & {
  * Use `create(BeginJoinResponseSchema)` to create a new message.
  */
 export const BeginJoinResponseSchema: GenMessage<BeginJoinResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 5);
+  messageDesc(file_stellar_net_v1_identity, 6);
 
 /**
  * FinishJoinRequest proves that a token is known.
@@ -311,7 +355,7 @@ export type FinishJoinRequest = Message<"stellar.net.v1.FinishJoinRequest"> & {
  * Use `create(FinishJoinRequestSchema)` to create a new message.
  */
 export const FinishJoinRequestSchema: GenMessage<FinishJoinRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 6);
+  messageDesc(file_stellar_net_v1_identity, 7);
 
 /**
  * FinishJoinResponse is what the newcomer is given.
@@ -332,7 +376,7 @@ export type FinishJoinResponse = Message<"stellar.net.v1.FinishJoinResponse"> & 
  * Use `create(FinishJoinResponseSchema)` to create a new message.
  */
 export const FinishJoinResponseSchema: GenMessage<FinishJoinResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 7);
+  messageDesc(file_stellar_net_v1_identity, 8);
 
 /**
  * RenewCertificateRequest asks for the next certificate.
@@ -360,7 +404,7 @@ export type RenewCertificateRequest = Message<"stellar.net.v1.RenewCertificateRe
  * Use `create(RenewCertificateRequestSchema)` to create a new message.
  */
 export const RenewCertificateRequestSchema: GenMessage<RenewCertificateRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 8);
+  messageDesc(file_stellar_net_v1_identity, 9);
 
 /**
  * RenewCertificateResponse is what the holder is given.
@@ -381,7 +425,7 @@ export type RenewCertificateResponse = Message<"stellar.net.v1.RenewCertificateR
  * Use `create(RenewCertificateResponseSchema)` to create a new message.
  */
 export const RenewCertificateResponseSchema: GenMessage<RenewCertificateResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 9);
+  messageDesc(file_stellar_net_v1_identity, 10);
 
 /**
  * GetTrustRequest has no fields.
@@ -396,7 +440,7 @@ export type GetTrustRequest = Message<"stellar.net.v1.GetTrustRequest"> & {
  * Use `create(GetTrustRequestSchema)` to create a new message.
  */
 export const GetTrustRequestSchema: GenMessage<GetTrustRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 10);
+  messageDesc(file_stellar_net_v1_identity, 11);
 
 /**
  * GetTrustResponse tells what others are checked with.
@@ -417,7 +461,7 @@ export type GetTrustResponse = Message<"stellar.net.v1.GetTrustResponse"> & {
  * Use `create(GetTrustResponseSchema)` to create a new message.
  */
 export const GetTrustResponseSchema: GenMessage<GetTrustResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 11);
+  messageDesc(file_stellar_net_v1_identity, 12);
 
 /**
  * Token is a join token as a list shows it: nothing of its secret.
@@ -494,7 +538,7 @@ export type Token = Message<"stellar.net.v1.Token"> & {
  * Use `create(TokenSchema)` to create a new message.
  */
 export const TokenSchema: GenMessage<Token> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 12);
+  messageDesc(file_stellar_net_v1_identity, 13);
 
 /**
  * TokenUse says who came in with a token.
@@ -522,7 +566,7 @@ export type TokenUse = Message<"stellar.net.v1.TokenUse"> & {
  * Use `create(TokenUseSchema)` to create a new message.
  */
 export const TokenUseSchema: GenMessage<TokenUse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 13);
+  messageDesc(file_stellar_net_v1_identity, 14);
 
 /**
  * CreateTokenRequest says what a token is to be good for.
@@ -564,7 +608,7 @@ export type CreateTokenRequest = Message<"stellar.net.v1.CreateTokenRequest"> & 
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 14);
+  messageDesc(file_stellar_net_v1_identity, 15);
 
 /**
  * CreateTokenResponse tells the token, once.
@@ -592,7 +636,7 @@ export type CreateTokenResponse = Message<"stellar.net.v1.CreateTokenResponse"> 
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 15);
+  messageDesc(file_stellar_net_v1_identity, 16);
 
 /**
  * ListTokensRequest has no fields.
@@ -607,7 +651,7 @@ export type ListTokensRequest = Message<"stellar.net.v1.ListTokensRequest"> & {
  * Use `create(ListTokensRequestSchema)` to create a new message.
  */
 export const ListTokensRequestSchema: GenMessage<ListTokensRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 16);
+  messageDesc(file_stellar_net_v1_identity, 17);
 
 /**
  * ListTokensResponse lists tokens.
@@ -628,7 +672,7 @@ export type ListTokensResponse = Message<"stellar.net.v1.ListTokensResponse"> & 
  * Use `create(ListTokensResponseSchema)` to create a new message.
  */
 export const ListTokensResponseSchema: GenMessage<ListTokensResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 17);
+  messageDesc(file_stellar_net_v1_identity, 18);
 
 /**
  * RevokeTokenRequest names a token.
@@ -649,7 +693,7 @@ export type RevokeTokenRequest = Message<"stellar.net.v1.RevokeTokenRequest"> & 
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
 export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 18);
+  messageDesc(file_stellar_net_v1_identity, 19);
 
 /**
  * RevokeTokenResponse is what became of it.
@@ -670,7 +714,7 @@ export type RevokeTokenResponse = Message<"stellar.net.v1.RevokeTokenResponse"> 
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 19);
+  messageDesc(file_stellar_net_v1_identity, 20);
 
 /**
  * Certificate is one that was issued.
@@ -733,7 +777,7 @@ export type Certificate = Message<"stellar.net.v1.Certificate"> & {
  * Use `create(CertificateSchema)` to create a new message.
  */
 export const CertificateSchema: GenMessage<Certificate> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 20);
+  messageDesc(file_stellar_net_v1_identity, 21);
 
 /**
  * ListCertificatesRequest has no fields.
@@ -748,7 +792,7 @@ export type ListCertificatesRequest = Message<"stellar.net.v1.ListCertificatesRe
  * Use `create(ListCertificatesRequestSchema)` to create a new message.
  */
 export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 21);
+  messageDesc(file_stellar_net_v1_identity, 22);
 
 /**
  * ListCertificatesResponse lists certificates.
@@ -769,7 +813,7 @@ export type ListCertificatesResponse = Message<"stellar.net.v1.ListCertificatesR
  * Use `create(ListCertificatesResponseSchema)` to create a new message.
  */
 export const ListCertificatesResponseSchema: GenMessage<ListCertificatesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 22);
+  messageDesc(file_stellar_net_v1_identity, 23);
 
 /**
  * RevokeCertificatesRequest names one certificate, or all of a name.
@@ -811,7 +855,7 @@ export type RevokeCertificatesRequest = Message<"stellar.net.v1.RevokeCertificat
  * Use `create(RevokeCertificatesRequestSchema)` to create a new message.
  */
 export const RevokeCertificatesRequestSchema: GenMessage<RevokeCertificatesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 23);
+  messageDesc(file_stellar_net_v1_identity, 24);
 
 /**
  * RevokeCertificatesResponse tells what was revoked.
@@ -840,7 +884,7 @@ export type RevokeCertificatesResponse = Message<"stellar.net.v1.RevokeCertifica
  * Use `create(RevokeCertificatesResponseSchema)` to create a new message.
  */
 export const RevokeCertificatesResponseSchema: GenMessage<RevokeCertificatesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 24);
+  messageDesc(file_stellar_net_v1_identity, 25);
 
 /**
  * RotateAuthorityRequest says how.
@@ -879,7 +923,7 @@ export type RotateAuthorityRequest = Message<"stellar.net.v1.RotateAuthorityRequ
  * Use `create(RotateAuthorityRequestSchema)` to create a new message.
  */
 export const RotateAuthorityRequestSchema: GenMessage<RotateAuthorityRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 25);
+  messageDesc(file_stellar_net_v1_identity, 26);
 
 /**
  * RotateAuthorityResponse tells who signs next.
@@ -900,7 +944,7 @@ export type RotateAuthorityResponse = Message<"stellar.net.v1.RotateAuthorityRes
  * Use `create(RotateAuthorityResponseSchema)` to create a new message.
  */
 export const RotateAuthorityResponseSchema: GenMessage<RotateAuthorityResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_identity, 26);
+  messageDesc(file_stellar_net_v1_identity, 27);
 
 /**
  * Role says what the holder of a certificate may do.

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { ROOT } from "../generate.ts";
+import { createNamespace } from "../support/namespace.ts";
+import { FROM_SOURCE } from "../support/refusal.ts";
+import { run } from "../support/run.ts";
+import { spawnAgent } from "../support/spawn_agent.ts";
+import { withTempDir } from "../support/temp_dir.ts";
+
+const PORT = 9000;
+const HOSTS = ["198.18.0.1", "198.18.0.2", "198.18.0.3"] as const;
+const [HOSTING, STOLEN, HEALTHY] = HOSTS.map((address) =>
+  `https://${address}:${PORT}`
+) as [string, string, string];
+const NETWORK = "ip link set lo up\n" +
+  HOSTS.map((address) => `ip address add ${address}/32 dev lo`).join("\n");
+const FAKE_AGENT = `${ROOT}/test/lab/fake_agent.ts`;
+
+Deno.test("an agent with a stolen key changes neither an operator's trust nor another host", (t) =>
+  withTempDir(async (dir) => {
+    await using namespace = await createNamespace("net", NETWORK);
+    const { within } = namespace;
+    const [command, ...words] = within;
+    const cli = (...args: readonly string[]) =>
+      run(command!, [...words, Deno.execPath(), ...FROM_SOURCE, ...args], {
+        cwd: ROOT,
+      });
+    const must = async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await cli(...args);
+      assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);
+      return stdout;
+    };
+    const flags = (host: number) => {
+      const address = HOSTS[host - 1]!;
+      return ["--listen", `${address}:${PORT}`, "--advertise", address];
+    };
+    await using first = await spawnAgent({ within, args: flags(1) });
+    const socket = ["--socket", first.socketPath];
+    const token = `${dir}/token`;
+    await must(...socket, "token", "create", "--uses", "2", "--file", token);
+    const join = ["--join", HOSTING, "--token-file", token];
+    const stolen = `${dir}/stolen`;
+    {
+      await using second = await spawnAgent({
+        within,
+        node: "node2",
+        args: [...flags(2), ...join],
+      });
+      await must("--socket", second.socketPath, "status");
+      await run("cp", ["-r", `${second.stateDir}/identity`, stolen]);
+    }
+    await using third = await spawnAgent({
+      within,
+      node: "node3",
+      args: [...flags(3), ...join],
+    });
+    const operator = `${dir}/alice`;
+    const person = ["--role", "operator", "--name", "alice"];
+    const file = ["--file", `${dir}/alice.token`];
+    await must(...socket, "token", "create", ...person, ...file);
+    await must(
+      ...["identity", "create", operator, "--name", "alice"],
+      ...["--join", HOSTING, "--token-file", `${dir}/alice.token`],
+    );
+    const trust = () => Deno.readTextFile(`${operator}/trust.json`);
+    const before = await trust();
+    const { clusterId } = JSON.parse(before).authorities[0];
+
+    const fake = new Deno.Command(command!, {
+      args: [
+        ...[...words, Deno.execPath(), "run", "-A", FAKE_AGENT],
+        ...[HOSTS[1], String(PORT), stolen, clusterId, HEALTHY],
+      ],
+      cwd: ROOT,
+      stdout: "piped",
+    }).spawn();
+    try {
+      const output = fake.stdout.getReader();
+      await output.read();
+      output.releaseLock();
+      const as = ["--identity", operator, "--url"];
+
+      await t.step("its own authority is ignored, and said so", async () => {
+        const { code, stderr } = await cli(...as, STOLEN, "node", "list");
+        assert.equal(code, 0, stderr);
+        assert.match(stderr, /Ignored the agent's trust: .* has signed it/);
+        assert.equal(await trust(), before);
+        await must(...as, HOSTING, "node", "list");
+      });
+
+      await t.step("no other host leaves by its advice", async () => {
+        const { code, stderr } = await cli(...as, STOLEN, "node", "leave");
+        assert.equal(code, 1);
+        assert.match(stderr, /198\.18\.0\.3:9000 was not asked/);
+        const status = await must("--socket", third.socketPath, "status");
+        assert.match(status, /joined/);
+      });
+
+      await t.step(
+        "a true answer to ask another says who answered",
+        async () => {
+          const { code, stderr } = await cli(
+            ...[...as, HEALTHY, "subnet", "reserve", "172.16.16.0/22"],
+          );
+          assert.equal(code, 0, stderr);
+          assert.match(stderr, /198\.18\.0\.1:9000 has answered/);
+        },
+      );
+
+      await t.step("a true rotation is followed", async () => {
+        await must(...socket, "identity", "rotate", "--announce", "1s");
+        await must(...as, HEALTHY, "node", "list");
+        assert.match(await trust(), /"generation": 2/);
+      });
+    } finally {
+      fake.kill("SIGKILL");
+      await fake.stdout.cancel();
+      await fake.status;
+    }
+  }));

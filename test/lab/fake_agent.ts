@@ -1,0 +1,60 @@
+import { createServer } from "node:https";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { trustMessage } from "../../src/api/messages/identity.ts";
+import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
+import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
+import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
+import { createAuthority } from "../../src/security/pki/authority.ts";
+import { signTrust } from "../../src/security/pki/signed_trust.ts";
+
+/**
+ * The agent of a compromised host, with the host's own key: it answers every
+ * GetTrust with an authority of its own, and every Leave with the advice to
+ * ask another host.
+ *
+ * Arguments: address, port, folder with chain.pem and key.pem, id of the
+ * cluster, URL to ask instead.
+ */
+const [hostname, port, dir, clusterId, url] = Deno.args as [
+  ...[string, string, string, string, string],
+];
+const own = createAuthority({
+  clusterId,
+  generation: 2,
+  nowMs: Date.now(),
+});
+const signed = signTrust([own], { revocations: [], endorsements: [] });
+const identity: Partial<ServiceImpl<typeof IdentityService>> = {
+  getTrust: () => ({
+    trust: trustMessage({ authorities: [own], revocations: [], signed }),
+  }),
+};
+const registry: Partial<ServiceImpl<typeof RegistryService>> = {
+  listNodes: () => ({ nodes: [] }),
+};
+const agent: Partial<ServiceImpl<typeof AgentService>> = {
+  leave() {
+    throw new ConnectError("ask the other one", Code.PermissionDenied, {
+      "stellar-net-ask": url,
+    });
+  },
+};
+const handler = connectNodeAdapter({
+  routes(router) {
+    router.service(IdentityService, identity);
+    router.service(RegistryService, registry);
+    router.service(AgentService, agent);
+  },
+});
+const server = createServer({
+  cert: Deno.readTextFileSync(`${dir}/chain.pem`),
+  key: Deno.readTextFileSync(`${dir}/key.pem`),
+  minVersion: "TLSv1.3",
+}, handler);
+server.listen(
+  Number(port),
+  hostname,
+  () => console.log("The fake agent listens"),
+);
