@@ -7,6 +7,8 @@ import {
   DenoCommandRunner,
 } from "../system/deno_command.ts";
 import { hostPrefixes } from "../routes/plan/kernel_route.ts";
+import { claimProtocol } from "../routes/plan/protocol.ts";
+import { isLockedInNetns, lockInNetns } from "../system/netns_lock.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
@@ -41,6 +43,12 @@ export async function createAgentHost(
   const network = new LinuxHostNetwork({ runner, follower });
   const routes = new IpRoutes({ runner, follower });
   const { mode, warning } = await resolveRouteMode(config.routes, network);
+  if (mode === "apply") {
+    claimProtocol(config.routeProtocol, {
+      take: lockInNetns,
+      isTaken: isLockedInNetns,
+    });
+  }
   const controller = new HostController({
     config,
     node: config.node,

@@ -50,7 +50,14 @@ const ADAPTERS = paths(
   ["install/deno_host_files.ts", "install/systemd.ts"],
   ["routes/ip_routes.ts", "host/linux_network.ts", "host/linux_path_probe.ts"],
   ["host/forward_filters.ts", "api/server/otel_tracing.ts"],
-  ["deno_command", "files", "groups", "process_stats", "sd_notify"]
+  [
+    "deno_command",
+    "files",
+    "groups",
+    "netns_lock",
+    "process_stats",
+    "sd_notify",
+  ]
     .concat("secret_file", "state_dir", "logging")
     .map((name) => `system/${name}.ts`),
 );

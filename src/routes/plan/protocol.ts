@@ -1,3 +1,4 @@
+import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
 
 /**
@@ -74,4 +75,38 @@ export function parseRouteProtocol(text: string): number {
     `${quote(text)} marks the routes of ${user}: ` +
       "choose a number that nothing else on this host uses, such as 83",
   );
+}
+
+/** The locks of a network namespace, by name. */
+export interface ProtocolLocks {
+  /** Takes a lock for the life of the process. @returns whether it was free */
+  readonly take: (name: string) => boolean;
+  readonly isTaken: (name: string) => boolean;
+}
+
+/**
+ * Takes a protocol number for the routes of this agent. Two agents with one
+ * number would delete each other's routes for ever.
+ *
+ * @throws {NetError} `failed_precondition` when another agent has the number
+ */
+export function claimProtocol(protocol: number, locks: ProtocolLocks): void {
+  if (locks.take(lockName(protocol))) return;
+  const free = Array.from({ length: 255 }, (_, i) => (protocol + i) % 256)
+    .find((number) =>
+      number > PROTOCOL_STATIC && !NAMES.has(number) &&
+      !locks.isTaken(lockName(number))
+    );
+  throw new NetError(
+    "failed_precondition",
+    `Cannot change routes: another agent in this network namespace marks its routes with protocol ${protocol}; ${
+      free === undefined
+        ? 'start this one with "--routes off"'
+        : `start this one with "--route-protocol ${free}"`
+    }`,
+  );
+}
+
+function lockName(protocol: number): string {
+  return `route-protocol-${protocol}`;
 }
