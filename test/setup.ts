@@ -13,7 +13,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/nsenter", "util-linux"],
   ["/usr/bin/openssl", "openssl"],
   ["/usr/bin/ping", "iputils-ping"],
-  ["/usr/bin/promtool", "prometheus"],
+  ["/usr/bin/prometheus", "prometheus"],
   ["/usr/bin/python3", "python3"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],

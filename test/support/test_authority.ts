@@ -15,6 +15,8 @@ export interface IssueOptions {
   readonly names?: string;
   /** Days from now on. Default 2; one that has ended has -1. */
   readonly days?: number;
+  /** Hours since its days began. Default 0. */
+  readonly startedHoursAgo?: number;
   /** Default `serverAuth,clientAuth`. */
   readonly usage?: string;
   /** Default `/OU=node/CN=NAME`. */
@@ -53,6 +55,7 @@ export class TestAuthority {
     const {
       names = "IP:127.0.0.1,DNS:localhost",
       days = 2,
+      startedHoursAgo = 0,
       usage = "serverAuth,clientAuth",
       subject = `/OU=node/CN=${name}`,
       isSelfSigned = false,
@@ -65,6 +68,7 @@ export class TestAuthority {
       ["req", ...KEY, "-keyout", `${name}.key`, "-out", `${name}.csr`]
         .concat("-subj", subject),
     );
+    const hours = startedHoursAgo;
     await this.#openssl([
       ...["x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`],
       ...["-days", String(days), "-extfile", `${name}.ext`],
@@ -72,7 +76,7 @@ export class TestAuthority {
         ? ["-signkey", `${name}.key`]
         : ["-CA", `${this.#name}.pem`, "-CAkey", `${this.#name}.key`]
           .concat("-CAcreateserial"),
-    ]);
+    ], hours === 0 ? [] : ["faketime", "-f", `-${hours}h`]);
     return {
       caPath: this.caPath,
       certPath: join(this.#dir, `${name}.pem`),
@@ -80,8 +84,13 @@ export class TestAuthority {
     };
   }
 
-  async #openssl(args: readonly string[]): Promise<void> {
-    const { code, stderr } = await run("openssl", args, { cwd: this.#dir });
+  /** @param before a command that runs the one behind it */
+  async #openssl(
+    args: readonly string[],
+    before: readonly string[] = [],
+  ): Promise<void> {
+    const [program, ...words] = [...before, "openssl", ...args];
+    const { code, stderr } = await run(program!, words, { cwd: this.#dir });
     if (code !== 0) throw new Error(`Cannot run openssl ${args[0]}: ${stderr}`);
   }
 }

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { ROOT } from "../generate.ts";
+import { freePort } from "./free_port.ts";
+import { run } from "./run.ts";
+import { waitFor, type WaitOptions } from "./wait_for.ts";
+
+export interface PrometheusOptions {
+  /** Folder for its files. */
+  readonly dir: string;
+  /** What it scrapes, `host:port`, by job. */
+  readonly targets: Readonly<Record<string, readonly string[]>>;
+  /** What the durations of docs/alerts.yml are divided by. */
+  readonly divisor: number;
+  /** A command that runs the one behind it, such as `["ip", "netns", "exec", "x"]`. */
+  readonly within?: readonly string[];
+}
+
+/** An alert that is active. */
+export interface ActiveAlert {
+  readonly name: string;
+  readonly instance: string;
+  readonly isFiring: boolean;
+}
+
+/** A sample of an instant query. */
+export interface QuerySample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+const SCRAPE_MS = 500;
+/** Fewer samples than this make no rate. */
+const MIN_RANGE_S = 8;
+/** What ranges are divided by at most: what is counted in them takes its time. */
+const MAX_RANGE_DIVISOR = 60;
+const UNIT_S = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/**
+ * The rules of docs/alerts.yml, with every duration divided: those behind `for`
+ * to a second at least, ranges to eight, and by no more than 60; days by ten
+ * times as much. A day and more, by which series are
+ * remembered, stays.
+ */
+export function shortenRules(rules: string, divisor: number): string {
+  const seconds = (count: string, unit: string) =>
+    Number(count) * UNIT_S[unit as keyof typeof UNIT_S];
+  return rules
+    .replaceAll(/^( +for: )(\d+)([smhd])$/gm, (_, key, count, unit) => {
+      const short = Math.max(1, seconds(count, unit) / divisor);
+      return `${key}${Math.ceil(short)}s`;
+    })
+    .replaceAll(/\[(\d+)([smh])\]/g, (_, count, unit) => {
+      const by = Math.min(divisor, MAX_RANGE_DIVISOR);
+      const short = Math.max(MIN_RANGE_S, seconds(count, unit) / by);
+      return `[${Math.ceil(short)}s]`;
+    })
+    .replaceAll(
+      /(\d+) \* 86400/g,
+      (_, days) => String(Number(days) * 86_400 / divisor / 10),
+    );
+}
+
+/** Debian's Prometheus with the alerts of docs/alerts.yml. Disposing of it ends it. */
+export class Prometheus implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #url: string;
+  readonly #within: readonly string[];
+
+  private constructor(
+    child: Deno.ChildProcess,
+    { url, within }: {
+      readonly url: string;
+      readonly within: readonly string[];
+    },
+  ) {
+    this.#child = child;
+    this.#url = url;
+    this.#within = within;
+  }
+
+  /** Starts it, and waits until it has scraped every target. */
+  static async start(options: PrometheusOptions): Promise<Prometheus> {
+    const { dir, targets, divisor, within = [] } = options;
+    const rules = await Deno.readTextFile(join(ROOT, "docs/alerts.yml"));
+    await Deno.mkdir(dir, { recursive: true });
+    await Deno.writeTextFile(
+      join(dir, "rules.yml"),
+      shortenRules(rules, divisor),
+    );
+    // JSON is YAML.
+    const config = {
+      global: {
+        scrape_interval: `${SCRAPE_MS}ms`,
+        scrape_timeout: `${SCRAPE_MS}ms`,
+        evaluation_interval: `${SCRAPE_MS}ms`,
+      },
+      rule_files: [join(dir, "rules.yml")],
+      scrape_configs: Object.entries(targets).map(([job, targets]) => ({
+        job_name: job,
+        static_configs: [{ targets }],
+      })),
+    };
+    const path = join(dir, "prometheus.yml");
+    await Deno.writeTextFile(path, JSON.stringify(config));
+    const address = `127.0.0.1:${freePort()}`;
+    const [program, ...args] = [
+      ...within,
+      "prometheus",
+      `--config.file=${path}`,
+      `--storage.tsdb.path=${join(dir, "data")}`,
+      `--web.listen-address=${address}`,
+      "--log.level=error",
+    ];
+    const child = new Deno.Command(program!, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+    }).spawn();
+    const prometheus = new Prometheus(child, {
+      url: `http://${address}`,
+      within,
+    });
+    try {
+      const count = Object.values(targets).flat().length;
+      await waitFor(`${count} targets`, async () => {
+        const up = await prometheus.query("up == 1");
+        return up.length === count;
+      }, { timeoutMs: 30_000, everyMs: 200 });
+      return prometheus;
+    } catch (error) {
+      await prometheus[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Evaluates a query now. */
+  async query(query: string): Promise<QuerySample[]> {
+    const { result } = await this.#get<{
+      readonly result: readonly {
+        readonly metric: Readonly<Record<string, string>>;
+        readonly value: readonly [number, string];
+      }[];
+    }>(`query?query=${encodeURIComponent(query)}`);
+    return result.map(({ metric, value: [, value] }) => ({
+      labels: metric,
+      value: Number(value),
+    }));
+  }
+
+  /** The alerts that are pending or fire. */
+  async alerts(): Promise<ActiveAlert[]> {
+    const { alerts } = await this.#get<{
+      readonly alerts: readonly {
+        readonly labels: Readonly<Record<string, string>>;
+        readonly state: string;
+      }[];
+    }>("alerts");
+    return alerts.map(({ labels, state }) => ({
+      name: labels.alertname!,
+      instance: labels.instance ?? "",
+      isFiring: state === "firing",
+    }));
+  }
+
+  /** Waits until an alert fires for an instance, or fires no longer. */
+  async waitForAlert(
+    name: string,
+    { instance, fires = true, ...options }: WaitOptions & {
+      readonly instance: string;
+      readonly fires?: boolean;
+    },
+  ): Promise<void> {
+    await waitFor(
+      `${name} of ${instance} to ${fires ? "fire" : "clear"}`,
+      async () => {
+        const alerts = await this.alerts();
+        const has = alerts.some((alert) =>
+          alert.isFiring && alert.name === name && alert.instance === instance
+        );
+        return has === fires;
+      },
+      { timeoutMs: 120_000, everyMs: 250, ...options },
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    const [program, ...args] = [
+      ...this.#within,
+      ...["curl", "--silent", "--show-error", "--max-time", "10"],
+      `${this.#url}/api/v1/${path}`,
+    ];
+    const { code, stdout, stderr } = await run(program!, args);
+    assert.equal(code, 0, stderr);
+    const { status, data, error } = JSON.parse(stdout);
+    assert.equal(status, "success", error);
+    return data;
+  }
+}
