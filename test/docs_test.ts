@@ -185,3 +185,15 @@ async function* sourceFiles(dir: string): AsyncGenerator<string> {
     else if (/\.tsx?$/.test(entry.name)) yield path;
   }
 }
+
+Deno.test("docs/monitoring.md lists every alert", async () => {
+  const page = await Deno.readTextFile(join(ROOT, "docs/monitoring.md"));
+  const rules = await Deno.readTextFile(join(ROOT, "docs/alerts.yml"));
+  const [, section] = /^## Alerts\n(.*?)^## /ms.exec(page)!;
+  const rows = (text: string, pattern: RegExp) =>
+    [...text.matchAll(pattern)].map(([, name, severity]) => [name, severity]);
+  assert.deepEqual(
+    rows(section!, /^\| `(\w+)` +\| (\w+) /gm),
+    rows(rules, /alert: StellarNet(\w+)[^]*?severity: (\w+)/g),
+  );
+});

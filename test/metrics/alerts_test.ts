@@ -392,3 +392,15 @@ Deno.test("every alert waits, has a severity, and names a command that there is"
     });
   }
 });
+
+Deno.test("every alert is caused against real agents", async () => {
+  const tests = ["alerts_agent_test.ts", "alerts_cluster_test.ts"];
+  const texts = await Promise.all(
+    tests.map((name) =>
+      Deno.readTextFile(join(ROOT, "test/integration", name))
+    ),
+  );
+  const caused = texts.join("\n").match(/\bStellarNet\w+(?=")/g);
+  const rules = await readRules();
+  assert.deepEqual([...new Set(caused)].sort(), [...rules.keys()].sort());
+});
