@@ -1,6 +1,7 @@
 /** What the tests run besides Deno: a file by which to know it, and its Debian package. */
 const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/busybox", "busybox-static"],
+  ["/usr/bin/chromium", "chromium"],
   ["/usr/bin/containerd", "containerd"],
   ["/usr/bin/ctr", "containerd"],
   ["/usr/bin/curl", "curl"],

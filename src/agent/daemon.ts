@@ -63,6 +63,8 @@ const log = getLogger(["stellar-net", "agent"]);
 export interface ListenTcpOptions {
   /** Whether to serve TLS, and only clients with a certificate. */
   readonly isSecure: boolean;
+  /** Whether to serve other hosts in plain text. Default false. */
+  readonly acceptsOthers?: boolean;
 }
 
 /** The server of an agent's API. */
@@ -212,6 +214,7 @@ async function listen(
     bound.push(
       await server.listenTcp(address, {
         isSecure: isSecure(config, address.hostname),
+        acceptsOthers: config.security.kind === "none",
       }),
     );
   }

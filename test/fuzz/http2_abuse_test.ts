@@ -230,7 +230,7 @@ const SLOWLY: Readonly<Record<string, Sender>> = {
   "one header without end": slowly("y".repeat(200), "GET / HTTP/1.1\r\nX: "),
   "a body of HTTP/1.1": slowly(
     "x".repeat(200),
-    `POST ${STUB_PATH}/Info HTTP/1.1\r\nHost: a\r\n` +
+    `POST ${STUB_PATH}/Info HTTP/1.1\r\nHost: localhost\r\n` +
       "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
   ),
 };
@@ -297,7 +297,7 @@ function echoCall(stream: number, type: string): Uint8Array {
       stream,
       flags: END_HEADERS,
       payload: hpack({
-        ...{ ":method": "POST", ":scheme": "http", ":authority": "a" },
+        ...{ ":method": "POST", ":scheme": "http", ":authority": "localhost" },
         ":path": `${STUB_PATH}/AllocateIP`,
         "content-type": type,
       }),

@@ -166,7 +166,7 @@ const SMUGGLING: Readonly<Record<string, string>> = {
 };
 
 function request(headers: string, body = "{}"): string {
-  return `POST ${STUB_PATH}/Info HTTP/1.1\r\nHost: a\r\n` +
+  return `POST ${STUB_PATH}/Info HTTP/1.1\r\nHost: localhost\r\n` +
     `Content-Type: application/json\r\n${headers}\r\n\r\n${body}`;
 }
 

@@ -47,7 +47,7 @@ export function callHeaders(stream: number): Uint8Array {
     payload: hpack({
       ":method": "POST",
       ":scheme": "http",
-      ":authority": "a",
+      ":authority": "localhost",
       ":path": `${STUB_PATH}/Info`,
       "content-type": "application/grpc",
     }),

@@ -34,7 +34,10 @@ async function ask(client: RawClient): Promise<string> {
 
 const outcomes: Record<string, readonly string[]> = {};
 for (const hostname of ["0.0.0.0", "::"]) {
-  const { port } = await server.listenTcp({ hostname, port: 0 });
+  const { port } = await server.listenTcp({ hostname, port: 0 }, {
+    isSecure: false,
+    acceptsOthers: true,
+  });
   for (const [from, count] of [["127.0.0.1", 5], ["198.18.0.1", 5]] as const) {
     const clients: RawClient[] = [];
     const answers: string[] = [];

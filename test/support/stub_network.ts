@@ -79,21 +79,26 @@ export function withStubServer<T>(
 
 /** A call of the stub as HTTP/1.1 with a body of JSON. */
 export function http1Call(call: string, body = "{}", headers = ""): string {
-  return `POST ${STUB_PATH}/${call} HTTP/1.1\r\nHost: a\r\n${headers}` +
+  return `POST ${STUB_PATH}/${call} HTTP/1.1\r\nHost: localhost\r\n${headers}` +
     `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
 /** The HEADERS frame of a call of the stub as gRPC. */
-export function grpcHeaders(call: string, stream: number): Uint8Array {
+export function grpcHeaders(
+  call: string,
+  stream: number,
+  more: Readonly<Record<string, string>> = {},
+): Uint8Array {
   return frame("headers", {
     stream,
     flags: END_HEADERS,
     payload: hpack({
       ":method": "POST",
       ":scheme": "http",
-      ":authority": "a",
+      ":authority": "localhost",
       ":path": `${STUB_PATH}/${call}`,
       "content-type": "application/grpc",
+      ...more,
     }),
   });
 }

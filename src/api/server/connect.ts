@@ -13,6 +13,7 @@ import { CallValues, type Connection } from "../access/call_context.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { encodeGrpcMessage } from "./grpc.ts";
+import { type Refusal, refusePage } from "./host_check.ts";
 import type { Monitor } from "./monitor.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];
@@ -82,10 +83,14 @@ export class ConnectCalls {
     response.on("error", ignore);
     const path = (request.url ?? "").split("?", 1)[0]!;
     const handler = this.#handlers.get(path);
-    if (handler) {
+    const refusal = refusePage(request.headers, connection.caller);
+    if (refusal !== undefined) {
+      refuse(request, response, refusal);
+    } else if (handler) {
       this.#call(handler, { request, response, connection });
     } else if (this.#monitor?.has(path)) {
-      this.#monitor.handle(request, response, connection.caller);
+      const { caller } = connection;
+      this.#monitor.handle(request, response, { caller, isPublic: false });
     } else {
       refuseUnknown(path, request, response);
     }
@@ -266,6 +271,17 @@ async function* failing(reason: unknown): AsyncGenerator<Uint8Array> {
 function isEndless({ method }: MethodHandler): boolean {
   return method.methodKind === "bidi_streaming" ||
     method.methodKind === "client_streaming";
+}
+
+/** Refuses a request whatever its protocol, and reads it to its end. */
+function refuse(
+  request: Request,
+  response: Response,
+  { status, message }: Refusal,
+): void {
+  request.resume();
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
+  response.end(`${message}\n`);
 }
 
 /** Answers an unknown call in the protocol of the request. */

@@ -31,6 +31,7 @@ import type { ClientShare } from "../limits/clients.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { Answer, type CallObservers } from "./call.ts";
+import { refusePage } from "./host_check.ts";
 
 /** A unary method and what implements it. */
 type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
@@ -91,6 +92,8 @@ export class GrpcCalls {
   ): boolean => {
     const spec = this.#methods.get(headers[":path"] ?? "");
     if (!spec || !isPlainGrpc(headers)) return false;
+    // Connect refuses it.
+    if (refusePage(headers, connection.caller)) return false;
     const request = { stream, headers, connection };
     new GrpcCall(spec, request, this.#options).start();
     return true;

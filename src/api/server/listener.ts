@@ -57,6 +57,8 @@ export interface ListenerOptions {
   /** What its clients use of the server. */
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
+  /** Whether it serves other hosts in plain text; it hangs up on them otherwise. */
+  readonly acceptsOthers: boolean;
   /** A path or an address. */
   readonly place: "unix" | "tcp";
   /** Undefined: plain text. */
@@ -172,6 +174,13 @@ export class Listener {
       socket.allowHalfOpen = false;
       const onKnown = () => entry?.leave();
       this.#handshakes.accept(socket, { from: address, onKnown });
+    } else if (!isLocal && !this.#options.acceptsOthers) {
+      // It came over a link to an address of loopback (route_localnet).
+      this.#options.refusals.report({
+        from: address,
+        why: "it is another host, and plain text is for programs on this one",
+      });
+      socket.destroy();
     } else {
       this.#sniff(socket, {
         caller: { kind: isLocal ? "loopback" : "plain", address },

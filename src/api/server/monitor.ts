@@ -1,6 +1,8 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { getLogger } from "@logtape/logtape";
 import type { Condition } from "../../agent/status.ts";
 import type { Caller } from "../access/call_context.ts";
+import { refusePage } from "./host_check.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -27,6 +29,7 @@ interface Page {
 interface Request {
   readonly url?: string | undefined;
   readonly method?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
   on(event: "error", listener: () => void): unknown;
   resume(): unknown;
 }
@@ -72,14 +75,22 @@ export class Monitor {
 
   /** Answers a request, with 404 for an unknown path.
    *
-   * @param caller undefined where anybody may ask
+   * @param options `isPublic`: whether it answers callers without a certificate
    */
-  handle(request: Request, response: Response, caller?: Caller): void {
+  handle(
+    request: Request,
+    response: Response,
+    { caller, isPublic }: {
+      readonly caller: Caller;
+      readonly isPublic: boolean;
+    },
+  ): void {
     // Without listeners an error of a connection would end the process.
     request.on("error", ignore);
     response.on("error", ignore);
     request.resume();
-    const answer = caller && refusePage(caller) || this.#answer(request);
+    const answer = refuseCaller(request, caller, isPublic) ??
+      this.#answer(request);
     Promise.resolve(answer).then((page) => {
       const head: Record<string, string> = {
         "content-type": page.contentType,
@@ -137,8 +148,15 @@ function formatConditions(conditions: readonly Condition[]): Page {
   };
 }
 
-/** The refusal of a caller that has to show a certificate first. */
-function refusePage(caller: Caller): Page | undefined {
+/** The refusal of a web page, or of a caller that has to show a certificate first. */
+function refuseCaller(
+  { headers }: Request,
+  caller: Caller,
+  isPublic: boolean,
+): Page | undefined {
+  const refusal = refusePage(headers, caller);
+  if (refusal) return plain(refusal.status, refusal.message);
+  if (isPublic) return undefined;
   switch (caller.kind) {
     case "anonymous":
       return plain(

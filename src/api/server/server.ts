@@ -107,7 +107,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
   function createListener(
     place: "unix" | "tcp",
-    { isSecure }: ListenTcpOptions,
+    { isSecure, acceptsOthers = false }: ListenTcpOptions,
   ): Listener {
     const { tls } = options;
     if (isSecure && !tls) {
@@ -117,6 +117,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       ...shared,
       place,
       other: place === "unix" ? options.other : undefined,
+      acceptsOthers,
       tls: isSecure ? tls : undefined,
       handle: connect.handle,
       acceptHttp2: (...accepted) => http2.accept(...accepted),
@@ -127,8 +128,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     return new Listener({
       ...shared,
       place: "tcp",
-      handle: (request, response) =>
-        monitor ? monitor.handle(request, response) : response.destroy(),
+      acceptsOthers: true,
+      handle: (request, response, { caller }) =>
+        monitor
+          ? monitor.handle(request, response, { caller, isPublic: true })
+          : response.destroy(),
       // It speaks only HTTP/1.1.
       acceptHttp2: (socket) => socket.destroy(),
     });

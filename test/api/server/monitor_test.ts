@@ -179,13 +179,14 @@ Deno.test("Monitor is not ready any more once it is stopped", async () => {
     new Promise<string>((resolve) => {
       let status = 0;
       monitor.handle(
-        { url, method: "GET", on: () => {}, resume: () => {} },
+        { url, method: "GET", headers: {}, on: () => {}, resume: () => {} },
         {
           on: () => {},
           writeHead: (code) => void (status = code),
           end: (body) => resolve(`${status} ${body}`),
           destroy: () => resolve("destroyed"),
         },
+        { caller: { kind: "socket" }, isPublic: false },
       );
     });
   assert.match(await ask("/readyz"), /^200 /);

@@ -124,7 +124,7 @@ async function cutOff(dial: () => Socket, containerId: string, ms: number) {
   const socket = dial();
   socket.on("error", () => {});
   socket.write(
-    "POST /stellar.net.v1.IpamService/Allocate HTTP/1.1\r\nHost: a\r\n" +
+    "POST /stellar.net.v1.IpamService/Allocate HTTP/1.1\r\nHost: localhost\r\n" +
       `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
   await delay(ms);
@@ -229,7 +229,7 @@ function ask(dial: () => Socket): Socket {
   socket.on("error", () => {});
   socket.pause();
   socket.write(
-    "POST /stellar.net.v1.IpamService/Allocate HTTP/1.1\r\nHost: a\r\n" +
+    "POST /stellar.net.v1.IpamService/Allocate HTTP/1.1\r\nHost: localhost\r\n" +
       `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
   return socket;

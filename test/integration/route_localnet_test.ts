@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { NetnsHost } from "../support/netns_host.ts";
+import { spawnAgent } from "../support/spawn_agent.ts";
+
+/** Asks for the health, and prints what comes, or why nothing does. */
+const ATTACK = `
+import socket, sys
+try:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5) as s:
+        s.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n")
+        print(s.recv(100).decode().split("\\r\\n")[0] or "closed")
+except OSError as error:
+    print("closed" if isinstance(error, ConnectionResetError) else error)
+`;
+
+/** Gives two hosts a link, and the neighbour a route to the other's loopback addresses. */
+async function connectNeighbour(host: NetnsHost, neighbour: NetnsHost) {
+  await host.sh(
+    `ip link add eth0 type veth peer name eth0 netns ${neighbour.name}`,
+    "ip address add 198.18.0.1/24 dev eth0",
+    "ip link set eth0 up",
+    // As the portmap plugin sets it.
+    "sysctl -qw net.ipv4.conf.eth0.route_localnet=1",
+  );
+  await neighbour.sh(
+    "ip address add 198.18.0.2/24 dev eth0",
+    "ip link set eth0 up",
+    "ip address flush dev lo",
+    "sysctl -qw net.ipv4.conf.all.route_localnet=1",
+    "ip route add 127.0.0.1/32 via 198.18.0.1 src 198.18.0.2",
+  );
+}
+
+Deno.test("an agent on loopback hangs up on a neighbour that reaches it by route_localnet", async (t) => {
+  const rows: readonly [args: readonly string[], outcome: RegExp][] = [
+    [[], /^closed$/],
+    // The attack works, and the operator has asked for it.
+    [["--insecure"], /^HTTP\/1\.1 200 OK$/],
+  ];
+  for (const [args, outcome] of rows) {
+    await t.step(args.join(" ") || "no flag", async () => {
+      await using host = await NetnsHost.create();
+      await using neighbour = await NetnsHost.create();
+      await connectNeighbour(host, neighbour);
+      await using agent = await spawnAgent({
+        within: ["ip", "netns", "exec", host.name],
+        args,
+      });
+      const { stdout } = await neighbour.runner.run({
+        program: "python3",
+        args: ["-c", ATTACK, String(agent.port)],
+      });
+      assert.match(stdout.trim(), outcome);
+    });
+  }
+});
