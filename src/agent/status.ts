@@ -1,7 +1,9 @@
 import { NetError } from "../base/error.ts";
+import { findMembershipFault } from "../member/link.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { Member, RegistryLink } from "../member/member.ts";
+import type { RegistryLink } from "../member/link.ts";
+import type { Member } from "../member/member.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import type { SubnetUsage } from "../addresses/allocator.ts";
 import type { ClusterNode, ClusterView } from "../registry/view.ts";
@@ -59,37 +61,28 @@ export async function checkReady(
 }
 
 function describeRegistry(member: Member): Condition {
-  const { state, problem, url, urls } = member.link;
-  const name = "registry";
-  switch (state) {
-    case "hosted":
-      return { name, holds: true, reason: "it is hosted here" };
-    case "joined":
-      return { name, holds: true, reason: `joined at ${url}` };
-    case "fenced":
-      return { name, holds: true, reason: `it refuses this node: ${problem}` };
-    case "left":
-      return { name, holds: false, reason: "this node has left the cluster" };
-    case "unreachable": {
-      const reason = `it is out of reach at ${urls.join(" or ")}: ${problem}`;
-      const holds = member.subnets.length > 0;
-      return {
-        name,
-        holds,
-        reason: holds ? `${reason}; the known subnet is handed out` : reason,
-      };
-    }
-  }
+  const { link, subnets } = member;
+  const fault = findMembershipFault(link, subnets.length > 0);
+  return {
+    name: "registry",
+    // A node with a subnet is ready without its registry.
+    holds: !fault || fault.severity === "warning",
+    reason: fault
+      ? `${fault.text}; ${fault.means}; ${fault.advice}`
+      : link.state === "hosted"
+      ? "it is hosted here"
+      : `joined at ${link.url}`,
+  };
 }
 
-function describeFence(member: Member): Condition {
-  const { state, problem } = member.link;
+function describeFence({ link }: Member): Condition {
+  const holds = link.state !== "fenced";
   return {
     name: "not fenced",
-    holds: state !== "fenced",
-    reason: state === "fenced"
-      ? `this node is fenced: ${problem}`
-      : "this node is not fenced",
+    holds,
+    reason: holds
+      ? "this node is not fenced"
+      : `this node is fenced: ${link.problem}`,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentStatus } from "../agent/status.ts";
+import { findMembershipFault } from "../member/link.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { explainRoute } from "../routes/plan/status.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
@@ -9,6 +10,7 @@ import {
   type Problem,
   type Report,
   type Severity,
+  sortProblems,
 } from "./plan/report.ts";
 import type { Counted, Samples } from "./samples.ts";
 
@@ -32,9 +34,14 @@ export class ReportSource {
     this.#options = options;
   }
 
+  /** The host's present problems, the worst first, in full. */
+  async problems(): Promise<Problem[]> {
+    return this.#problemsOf(await this.#options.agent.status());
+  }
+
   /** Reads the host's present state. */
   async read(): Promise<Report> {
-    const { agent, samples, routes, warnings, version, bootId } = this.#options;
+    const { agent, samples, routes, version, bootId } = this.#options;
     const status = await agent.status();
     const { counts } = routes();
     return boundReport({
@@ -53,13 +60,18 @@ export class ReportSource {
       leaked: status.leaked,
       queued: status.queued,
       routes: counts,
-      problems: [
-        ...linkProblems(status),
-        ...subnetProblems(status),
-        ...routeProblems(routes()),
-        ...warnings().map((text) => problem("host", "warning", text)),
-      ],
+      problems: this.#problemsOf(status),
     });
+  }
+
+  #problemsOf(status: AgentStatus): Problem[] {
+    const { routes, warnings } = this.#options;
+    return sortProblems([
+      ...linkProblems(status),
+      ...subnetProblems(status),
+      ...routeProblems(routes()),
+      ...warnings().map((text) => problem("host", "warning", text)),
+    ]);
   }
 
   /** Takes the hourly sample of this host's subnets. */
@@ -78,30 +90,10 @@ function countedSubnets({ usage }: AgentStatus): Counted[] {
 }
 
 function linkProblems({ link, usage }: AgentStatus): Problem[] {
-  switch (link.state) {
-    case "fenced":
-      return [
-        problem(
-          "fenced",
-          "error",
-          `the registry refuses this node, so it gives out no addresses: ${link.problem}`,
-        ),
-      ];
-    case "unreachable":
-      return [
-        problem(
-          "registry-unreachable",
-          usage.length > 0 ? "warning" : "error",
-          `the registry is out of reach: ${link.problem}`,
-        ),
-      ];
-    case "left":
-      return [
-        problem("left", "error", "this node has left the cluster"),
-      ];
-    default:
-      return [];
-  }
+  const fault = findMembershipFault(link, usage.length > 0);
+  if (!fault) return [];
+  const { code, severity, text, advice } = fault;
+  return [problem(code, severity, `${text}; ${advice}`)];
 }
 
 function subnetProblems({ usage, leaked, queued }: AgentStatus): Problem[] {

@@ -1,5 +1,7 @@
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, passed } from "../host/checks/check.ts";
+import { formatUtcMs } from "../base/time.ts";
+import { findMembershipFault } from "../member/link.ts";
 
 /** How far two clocks may be apart, in ms. */
 const MAX_CLOCK_OFFSET_MS = 2_000;
@@ -9,59 +11,37 @@ const NEARLY_FULL_PERCENT = 90n;
 const OTHERS_BITS = 0o077;
 
 /** How it stands between this agent and the registry. */
-export interface RegistryLinkFacts {
-  readonly state: "hosted" | "joined" | "unreachable" | "fenced" | "left";
-  /** Since when, in ms since 1970; undefined when that is not known. */
-  readonly sinceMs: number | undefined;
-  /** Why it is not as it should be; empty when it is. */
-  readonly problem: string;
-  /** URL of the agent that was reached last; empty for none, and when it is hosted here. */
-  readonly url: string;
-}
+export type RegistryLinkFacts = Parameters<typeof findMembershipFault>[0];
 
-/** Whether this agent belongs to a cluster, and its registry is in reach. */
-export function checkRegistry(link: RegistryLinkFacts): Check {
-  const { state, url, problem } = link;
-  const since = link.sinceMs === undefined
-    ? ""
-    : ` since ${formatUtc(link.sinceMs)}`;
-  const why = problem === "" ? "" : `: ${problem}`;
-  const check = (
-    found: string,
-    means: string,
-    mend: string,
-  ): Check => ({ name: "registry", status: "failed", found, means, mend });
-  switch (state) {
-    case "hosted":
-      return passed("registry", "this agent hosts it");
-    case "joined":
-      return passed(
-        "registry",
-        `joined${url === "" ? "" : ` through ${url}`}${since}`,
-      );
-    case "unreachable":
-      return check(
-        `out of reach${since}${why}`,
-        "this node goes on with what it knows; joins, and changes of subnets and routes, wait",
-        url === ""
-          ? "see that an agent of --join runs, and that its port is let through"
-          : `see that the agent at ${url} runs, and that its port is let through`,
-      );
-    case "fenced":
-      return check(
-        `it refuses this node${since}${why}`,
-        "this node hands out no addresses, and its subnet may belong to another",
-        "stop its containers and run stellar-net node leave --force, then start the agent again",
-      );
-    case "left":
-      return {
-        name: "registry",
-        status: "warning",
-        found: `this node has left the cluster${since}${why}`,
-        means: "it has no subnet and hands out no addresses",
-        mend: "start the agent again to join",
-      };
+/**
+ * Whether this agent belongs to a cluster, and its registry is reachable.
+ *
+ * @param hasSubnets whether this node has subnets of its own
+ */
+export function checkRegistry(
+  link: RegistryLinkFacts,
+  hasSubnets: boolean,
+): Check {
+  const { state, url, sinceMs } = link;
+  const fault = findMembershipFault(link, hasSubnets);
+  if (fault) {
+    const { text, means, advice, severity } = fault;
+    return {
+      name: "registry",
+      status: severity === "error" && state !== "left" ? "failed" : "warning",
+      found: text,
+      means,
+      mend: advice,
+    };
   }
+  return passed(
+    "registry",
+    state === "hosted"
+      ? "this agent hosts it"
+      : `joined${url === "" ? "" : ` through ${url}`}${
+        sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`
+      }`,
+  );
 }
 
 /**
@@ -224,8 +204,4 @@ export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
         "remove containers or move them to another host; stellar-net ip list shows who holds what",
     };
   });
-}
-
-function formatUtc(ms: number): string {
-  return new Date(ms).toISOString().replace("T", " ").replace(/\.\d+/, "");
 }

@@ -120,7 +120,7 @@ export class Doctor {
     return [
       checkSocket(await statSocket()),
       checkStore({ url: store.url, problem: await findProblem(store) }),
-      checkRegistry(link),
+      checkRegistry(link, subnets.length > 0),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
       ...checkCapacity(

@@ -43,7 +43,11 @@ export async function createAgentCluster(
   const source = new ReportSource({
     ...{ agent, samples, version, bootId },
     routes: () => controller.routes,
-    warnings: () => [...warnings(), ...controller.warnings],
+    warnings: () => [
+      ...warnings(),
+      ...controller.warnings,
+      ...agent.host?.warnings ?? [],
+    ],
   });
   const reports = new Reports({ now });
   const store = state.registryStore ?? state.store;

@@ -6,12 +6,12 @@ import type { RegistryHost } from "../registry/host.ts";
 import type { NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import { ClusterView } from "../registry/view.ts";
+import type { RegistryLink } from "./link.ts";
 import {
-  hasLeft,
+  cannotHandOut,
   type HostFacts,
   type Member,
   type MemberOptions,
-  type RegistryLink,
 } from "./member.ts";
 
 /** Wait before the registry is watched again, in ms. */
@@ -65,7 +65,8 @@ export class HostedMember implements Member {
   }
 
   checkPresent(): void {
-    if (this.#link.state === "left") throw hasLeft(this.#options.node);
+    if (this.#link.state !== "left") return;
+    throw cannotHandOut(this.#options.node, this.#link, false);
   }
 
   async claim(): Promise<readonly Prefix[]> {

@@ -15,14 +15,12 @@ import { type ClusterEvent, ClusterView } from "../registry/view.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
+import type { RegistryLink } from "./link.ts";
 import {
-  hasLeft,
-  hasNoSubnet,
+  cannotHandOut,
   type HostFacts,
-  isFenced,
   type Member,
   type MemberOptions,
-  type RegistryLink,
 } from "./member.ts";
 import { ClusterSnapshot } from "./snapshot.ts";
 
@@ -120,16 +118,20 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   checkPresent(): void {
-    const { state, problem } = this.#link;
-    if (state === "left") throw hasLeft(this.#options.node);
-    if (state === "fenced") throw isFenced(this.#options.node, problem);
+    const { state } = this.#link;
+    if (state === "left" || state === "fenced") throw this.#refusal();
   }
 
   // deno-lint-ignore require-await -- its errors reject the promise
   async claim(): Promise<readonly Prefix[]> {
     this.checkPresent();
     if (this.#subnets.length > 0) return this.#subnets;
-    throw hasNoSubnet(this.#options.node, this.#link.problem);
+    throw this.#refusal();
+  }
+
+  #refusal(): NetError {
+    const hasSubnets = this.#subnets.length > 0;
+    return cannotHandOut(this.#options.node, this.#link, hasSubnets);
   }
 
   async checkClaim(): Promise<void> {

@@ -1,3 +1,4 @@
+import { findMembershipFault, type RegistryLink } from "./link.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
@@ -13,19 +14,6 @@ export type HostFacts = Pick<
   HostReport,
   "advertised" | "apiUrl" | "localPrefixes"
 >;
-
-/** The connection between an agent and the registry. */
-export interface RegistryLink {
-  /** `fenced`: the registry refuses this node. */
-  readonly state: "hosted" | "joined" | "unreachable" | "fenced" | "left";
-  readonly sinceMs: number;
-  /** Why the registry is out of reach or refuses this node; otherwise empty. */
-  readonly problem: string;
-  /** URL of the registry that was reached last; empty: none, or it is hosted here. */
-  readonly url: string;
-  /** URLs of all registries to try; empty: it is hosted here. */
-  readonly urls: readonly string[];
-}
 
 /** Options that every {@linkcode Member} has. */
 export interface MemberOptions extends AgentIdentity {
@@ -92,33 +80,18 @@ export interface Member {
   leave(options: { readonly force: boolean }): Promise<readonly Prefix[]>;
 }
 
-/** The error of a node that has left. */
-export function hasLeft(node: string): NetError {
-  return refusal(
-    "failed_precondition",
-    `node "${node}" has left the cluster; start its agent again to come back`,
-  );
-}
-
-/** The error of a node that the registry refuses. */
-export function isFenced(node: string, problem: string): NetError {
-  return refusal(
-    "failed_precondition",
-    `node "${node}" is fenced: ${problem}`,
-  );
-}
-
-/** The error of a node that has not joined yet. */
-export function hasNoSubnet(node: string, problem: string): NetError {
-  return refusal(
-    "unavailable",
-    `node "${node}" has no subnet before it has joined, and the registry cannot be reached: ${problem}`,
-  );
-}
-
-function refusal(
-  code: "failed_precondition" | "unavailable",
-  problem: string,
+/**
+ * The error of a node that cannot hand out addresses, with its cause and the way
+ * out. Its code is `unavailable` before the node has joined.
+ */
+export function cannotHandOut(
+  node: string,
+  link: RegistryLink,
+  hasSubnets: boolean,
 ): NetError {
-  return new NetError(code, `Cannot hand out addresses: ${problem}`);
+  const { code, text, advice } = findMembershipFault(link, hasSubnets)!;
+  return new NetError(
+    code === "registry-unreachable" ? "unavailable" : "failed_precondition",
+    `Cannot hand out addresses on node "${node}": ${text}; ${advice}`,
+  );
 }

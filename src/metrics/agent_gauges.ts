@@ -1,5 +1,5 @@
 import type { AgentStatus } from "../agent/status.ts";
-import type { RegistryLink } from "../member/member.ts";
+import type { RegistryLink } from "../member/link.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import { labelValue } from "./counters.ts";

@@ -4,7 +4,8 @@ import {
   checkReady,
   type Condition,
 } from "../../src/agent/status.ts";
-import type { Member, RegistryLink } from "../../src/member/member.ts";
+import type { RegistryLink } from "../../src/member/link.ts";
+import type { Member } from "../../src/member/member.ts";
 import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -14,7 +15,8 @@ import { startAgent } from "./agents.ts";
 
 const SUBNET = parsePrefix("172.16.0.0/22");
 const LINK = { sinceMs: 0, url: "http://h:1", urls: ["http://h:1"] };
-const UNREACHABLE = "it is out of reach at http://h:1: no way";
+const UNREACHABLE =
+  "the registry has been unreachable since 1970-01-01 00:00:00Z: no way";
 
 /** What does not hold, and of what is told of the registry otherwise. */
 function describe(conditions: readonly Condition[]): readonly string[] {
@@ -71,28 +73,28 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
     [
       "unreachable, with its subnet",
       homeOf("unreachable", [SUBNET], well),
-      `registry: ${UNREACHABLE}; the known subnet is handed out`,
+      `registry: ${UNREACHABLE}; this node keeps its addresses and routes; joins, and changes of subnets and routes, wait; remove this cause; the agent then joins by itself`,
       "not fenced: this node is not fenced",
       "subnet: 172.16.0.0/22",
     ],
     [
       "unreachable, never joined",
       homeOf("unreachable", [], refuse("unavailable")),
-      `NOT registry: ${UNREACHABLE}`,
+      `NOT registry: ${UNREACHABLE}; this node has no subnet before it has joined, so containers get no addresses; remove this cause; the agent then joins by itself`,
       "not fenced: this node is not fenced",
       "NOT subnet: refused: unavailable",
     ],
     [
       "fenced",
       homeOf("fenced", [SUBNET], refuse("failed_precondition")),
-      "registry: it refuses this node: no way",
+      'NOT registry: the registry has fenced this node since 1970-01-01 00:00:00Z: no way; this node hands out no addresses, and its subnet may belong to another; stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again',
       "NOT not fenced: this node is fenced: no way",
       "NOT subnet: refused: failed_precondition",
     ],
     [
       "left",
       homeOf("left", [], refuse("failed_precondition")),
-      "NOT registry: this node has left the cluster",
+      "NOT registry: this node has left the cluster since 1970-01-01 00:00:00Z: no way; it has no subnet and hands out no addresses; start the agent again to join",
       "not fenced: this node is not fenced",
       "NOT subnet: refused: failed_precondition",
     ],

@@ -34,12 +34,12 @@ type Row = readonly [name: string, check: Check, line: RegExp];
 const ROWS: readonly Row[] = [
   [
     "a registry of one's own",
-    checkRegistry(link({ state: "hosted" })),
+    checkRegistry(link({ state: "hosted" }), true),
     /^ok registry: this agent hosts it$/,
   ],
   [
     "a registry that answers",
-    checkRegistry(link({ url: REGISTRY_URL, sinceMs: NOW_MS })),
+    checkRegistry(link({ url: REGISTRY_URL, sinceMs: NOW_MS }), true),
     /^ok registry: joined through http:\/\/198.18.0.11:9000 since 2023-11-14 22:13:20Z$/,
   ],
   [
@@ -49,24 +49,44 @@ const ROWS: readonly Row[] = [
         state: "unreachable",
         url: REGISTRY_URL,
         sinceMs: NOW_MS,
-        problem: "connection refused",
+        problem: "nothing listens there",
       }),
+      true,
     ),
-    /^failed registry: out of reach since 2023-11-14 22:13:20Z: connection refused; this node goes on .*: see that the agent at http:\/\/198.18.0.11:9000 runs/,
+    /^warning registry: the registry has been unreachable since 2023-11-14 22:13:20Z: nothing listens there; this node keeps .*: check that the agent at http:\/\/198.18.0.11:9000 runs/,
   ],
   [
     "a registry that was never reached",
-    checkRegistry(link({ state: "unreachable" })),
-    /^failed registry: out of reach; .*: see that an agent of --join runs/,
+    checkRegistry(link({ state: "unreachable" }), false),
+    /^failed registry: the registry has been unreachable; .* no addresses; to \w+ it: check that an agent of --join runs/,
   ],
   [
-    "a node that is refused",
-    checkRegistry(link({ state: "fenced", problem: "it went to another" })),
-    /^failed registry: it refuses this node: it went to another; .*: stop its containers and run stellar-net node leave --force, /,
+    "a registry that refuses the certificate",
+    checkRegistry(
+      link({ state: "unreachable", problem: "its certificate is revoked" }),
+      true,
+    ),
+    /^warning registry: .*: its certificate is revoked; .*: remove this cause; /,
+  ],
+  [
+    "a node that is fenced",
+    checkRegistry(
+      link({ state: "fenced", problem: "it went to another" }),
+      true,
+    ),
+    /^failed registry: the registry has fenced this node: it went to another; .*: stop its containers, run "stellar-net node leave --force", which forgets /,
+  ],
+  [
+    "a node that is refused before it had a subnet",
+    checkRegistry(
+      link({ state: "fenced", problem: "the name is taken" }),
+      false,
+    ),
+    /^failed registry: the registry has refused this node: the name is taken; .*: remove this cause; the agent tries again by itself$/,
   ],
   [
     "a node that has left",
-    checkRegistry(link({ state: "left" })),
+    checkRegistry(link({ state: "left" }), false),
     /^warning registry: this node has left the cluster; .*: start the agent again to join$/,
   ],
   [

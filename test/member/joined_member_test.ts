@@ -48,7 +48,7 @@ Deno.test("JoinedMember hands out nothing before it has joined, and says what ke
       await assert.rejects(allocate(fresh.agent, "c1", { node: "c" }), {
         code: "unavailable",
         message:
-          /node "c" has no subnet before it has joined.*Cannot reach the agent at "http:\/\//,
+          /node "c": the registry has been unreachable since .*: Cannot reach the agent at "http:\/\//,
       });
       await assert.rejects(fresh.agent.checkReady("c"), {
         code: "unavailable",

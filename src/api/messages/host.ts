@@ -13,7 +13,7 @@ import {
   RouteMode as RouteModeMessage,
 } from "../../gen/stellar/net/v1/agent_pb.ts";
 import type { Check } from "../../host/checks/check.ts";
-import type { RegistryLink } from "../../member/member.ts";
+import type { RegistryLink } from "../../member/link.ts";
 import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { formatCommands } from "../../routes/plan/ip_batch.ts";

@@ -1,3 +1,5 @@
+import type { ReportSource } from "../../cluster/report_source.ts";
+import { problemMessage } from "../messages/cluster.ts";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
@@ -49,11 +51,13 @@ export interface ProcessInfo {
 
 /** The native service about an agent and its host. */
 export function createAgent(
-  { agent, controller, doctor, process }: {
+  { agent, controller, doctor, process, cluster }: {
     readonly agent: Agent;
     readonly controller: HostController;
     readonly doctor: Doctor;
     readonly process: ProcessInfo;
+    /** The host's problems. */
+    readonly cluster: { readonly source: Pick<ReportSource, "problems"> };
   },
 ): ServiceImpl<typeof AgentService> {
   return {
@@ -89,6 +93,7 @@ export function createAgent(
         hostRoutes: routeCountsMessage(controller.routes),
         advertised: controller.advertised.map(formatAddress),
         now: timestampFromMs(process.now()),
+        problems: (await cluster.source.problems()).map(problemMessage),
         ...securityMessage(process.security()),
       };
     },

@@ -41,12 +41,11 @@ function viewStatus(message: GetStatusResponse) {
 
 function formatStatus(status: StatusView, nowMs: number): string[] {
   const { listeners, networks, subnets, registry } = status;
-  const remarks = [
-    ...status.warnings.map((warning) => `Warning: ${warning}`),
-    ...status.notes.map((note) => `Note: ${note}`),
-  ];
+  const remarks = status.notes.map((note) => `Note: ${note}`);
   const [listener = "nowhere", ...others] = listeners;
   return [
+    ...formatVerdict(status),
+    "",
     ...formatColumns([
       ["Node", status.node],
       ["Instance", status.instanceId],
@@ -84,14 +83,44 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
   ];
 }
 
+/** First whether all is well, then the problems. */
+function formatVerdict({ node, problems, warnings }: StatusView): string[] {
+  // An agent from before there were problems has warnings only.
+  const all = problems.length > 0 ? problems : warnings.map((text) => ({
+    severity: "warning",
+    text,
+    fix: null,
+  }));
+  if (all.length === 0) return [`OK: node ${node} has no problem`];
+  const errors = all.filter(({ severity }) => severity === "error").length;
+  return [
+    `${count(all.length, "problem")} on node ${node}: ${
+      count(errors, "error")
+    }, ${count(all.length - errors, "warning")}`,
+    ...all.flatMap(({ severity, text, fix }) => [
+      `${severity === "error" ? "Error" : "Warning"}: ${text}`,
+      ...fix === null ? [] : [`  Fix: ${fix}`],
+    ]),
+  ];
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
 /** How hosts authenticate each other. */
 function formatSecurity(status: StatusView, nowMs: number): string {
   const { security, certificateUntil } = status;
+  const leftMs = Date.parse(certificateUntil ?? "") - nowMs;
   const until = certificateUntil === null
     ? "this host has none"
-    : `this host's until ${formatUtc(certificateUntil)}, in ${
-      formatSpan(Math.max(0, Date.parse(certificateUntil) - nowMs))
-    }`;
+    : leftMs > 0
+    ? `this host's until ${formatUtc(certificateUntil)}, in ${
+      formatSpan(leftMs)
+    }`
+    : `this host's EXPIRED ${formatUtc(certificateUntil)}, ${
+      formatSpan(-leftMs)
+    } ago`;
   switch (security) {
     case "cluster":
       return `the cluster's own certificates; ${until}`;

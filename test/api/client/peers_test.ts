@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../../src/agent/agent.ts";
 import { Peers } from "../../../src/api/client/peers.ts";
-import type { RegistryLink } from "../../../src/member/member.ts";
+import type { RegistryLink } from "../../../src/member/link.ts";
 import type { NodePlace } from "../../../src/registry/peer.ts";
 
 const LINK: RegistryLink = {

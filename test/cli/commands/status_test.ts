@@ -7,6 +7,7 @@ import {
   RouteMode,
   Security,
 } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
+import { Severity } from "../../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { NOW_MS, runFake } from "../fake_io.ts";
 
 type Status = MessageInitShape<typeof GetStatusResponseSchema>;
@@ -78,6 +79,10 @@ Deno.test("status shows everything on one screen", async () => {
   assert.equal(
     run.stdout,
     `\
+2 problems on node node0: 0 errors, 2 warnings
+Warning: docker0 overlaps 64 subnets
+Warning: the disk is nearly full
+
 Node        node0
 Instance    2b1d
 Version     1.2.3
@@ -106,11 +111,47 @@ SUBNET         GATEWAY     CAPACITY              HELD  COOLING  FREE            
 172.16.0.0/22  172.16.0.1  1021                  12    1        1008                  1%
 fd00:1::/64    fd00:1::1   18446744073709551614  12    0        18446744073709551602  <1%
 
-Warning: docker0 overlaps 64 subnets
-Warning: the disk is nearly full
 Note: forward policy: met with 2 rules of the agent
 `,
   );
+});
+
+Deno.test("status starts with a verdict, and the problems with their fixes", async (t) => {
+  const problems: NonNullable<Status["problems"]> = [
+    {
+      code: "fenced",
+      severity: Severity.ERROR,
+      text: "the registry has fenced this node",
+    },
+    {
+      code: "bridge-down",
+      severity: Severity.WARNING,
+      text: "br0 is down",
+      fix: "ip link set dev br0 up",
+    },
+  ];
+  const rows: readonly [name: string, changes: object, lines: string][] = [
+    ["nothing", { warnings: [] }, "OK: node node0 has no problem\n\nNode "],
+    [
+      "problems, among them the warnings",
+      { problems },
+      "2 problems on node node0: 1 error, 1 warning\n" +
+      "Error: the registry has fenced this node\n" +
+      "Warning: br0 is down\n" +
+      "  Fix: ip link set dev br0 up\n\nNode ",
+    ],
+    [
+      "one",
+      { problems: problems.slice(0, 1) },
+      "1 problem on node node0: 1 error, 0 warnings\nError: the registry has ",
+    ],
+  ];
+  for (const [name, changes, lines] of rows) {
+    await t.step(name, async () => {
+      const { stdout } = await status({ ...STATUS, ...changes });
+      assert.ok(stdout.startsWith(lines), stdout);
+    });
+  }
 });
 
 const URLS = ["http://198.18.0.1:9000", "http://198.18.0.2:9000"];
@@ -206,7 +247,7 @@ Deno.test("status counts peers and routes", async (t) => {
     ],
     [
       { security: Security.GIVEN, certificateUntil: timestampFromMs(NOW_MS) },
-      "Security    certificates of your own CA; this host's until 2026-01-02 03:04:05Z, in 0s",
+      "Security    certificates of your own CA; this host's EXPIRED 2026-01-02 03:04:05Z, 0s ago",
     ],
     [
       { security: Security.NONE },
@@ -272,6 +313,7 @@ Deno.test("status --json has every field, and counts of any size", async () => {
     ],
     nodes: 3,
     routes: 2,
+    problems: [],
     queued: 3,
     leaked: 1,
     warnings: ["docker0 overlaps 64 subnets", "the disk is nearly full"],

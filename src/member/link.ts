@@ -1,0 +1,93 @@
+import { formatUtcMs } from "../base/time.ts";
+
+/** The connection between an agent and the registry. */
+export interface RegistryLink {
+  /** `fenced`: the registry refuses this node. */
+  readonly state: "hosted" | "joined" | "unreachable" | "fenced" | "left";
+  readonly sinceMs: number;
+  /** Why the registry is out of reach or refuses this node; otherwise empty. */
+  readonly problem: string;
+  /** URL of the registry that was reached last; empty: none, or it is hosted here. */
+  readonly url: string;
+  /** URLs of all registries to try; empty: it is hosted here. */
+  readonly urls: readonly string[];
+}
+
+/** A fault of a node's membership in its cluster. */
+export interface MembershipFault {
+  readonly code: "registry-unreachable" | "refused" | "fenced" | "left";
+  /** `warning`: containers still get addresses. */
+  readonly severity: "error" | "warning";
+  /** What is true now, since when, and the cause. */
+  readonly text: string;
+  /** The consequence. */
+  readonly means: string;
+  /** The way out. */
+  readonly advice: string;
+}
+
+/** The causes that lie between the two hosts, or with the agent there not running. */
+const NETWORK =
+  /nothing (?:listens|answers)|does not answer|no route to|no host of that name|closed the connection|not asked yet/;
+
+/**
+ * The fault of a node's membership; undefined when there is none. Status,
+ * doctor, `/readyz`, reports and errors all say it in these words.
+ *
+ * @param hasSubnets whether the node has subnets of its own
+ */
+export function findMembershipFault(
+  link: Pick<RegistryLink, "state" | "problem" | "url"> & {
+    readonly sinceMs: number | undefined;
+  },
+  hasSubnets: boolean,
+): MembershipFault | undefined {
+  const { state, problem, url, sinceMs } = link;
+  const since = sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`;
+  const why = problem === "" ? "" : `: ${problem}`;
+  switch (state) {
+    case "hosted":
+    case "joined":
+      return undefined;
+    case "unreachable":
+      return {
+        code: "registry-unreachable",
+        severity: hasSubnets ? "warning" : "error",
+        text: `the registry has been unreachable${since}${why}`,
+        means: hasSubnets
+          ? "this node keeps its addresses and routes; joins, and changes of subnets and routes, wait"
+          : "this node has no subnet before it has joined, so containers get no addresses",
+        advice: problem !== "" && !NETWORK.test(problem)
+          ? "remove this cause; the agent then joins by itself"
+          : `check that ${
+            url === "" ? "an agent of --join" : `the agent at ${url}`
+          } runs, and that no firewall blocks its port`,
+      };
+    case "fenced":
+      return hasSubnets
+        ? {
+          code: "fenced",
+          severity: "error",
+          text: `the registry has fenced this node${since}${why}`,
+          means:
+            "this node hands out no addresses, and its subnet may belong to another",
+          advice:
+            'stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again',
+        }
+        : {
+          code: "refused",
+          severity: "error",
+          text: `the registry has refused this node${since}${why}`,
+          means: "this node has no subnet, so containers get no addresses",
+          advice: "remove this cause; the agent tries again by itself",
+        };
+    case "left":
+      return {
+        code: "left",
+        severity: "error",
+        text: `this node has left the cluster${since}${why}`,
+        means: "it has no subnet and hands out no addresses",
+        advice: "start the agent again to join",
+      };
+  }
+}
