@@ -11,6 +11,10 @@ import {
 } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
+import {
+  MAX_LOCAL_PREFIXES,
+  relevantPrefixes,
+} from "../registry/plan/local_prefixes.ts";
 import { type ClusterEvent, ClusterView } from "../registry/view.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
@@ -207,10 +211,16 @@ export class JoinedMember implements Member, JoinLoopListener {
 
   request(): JoinRequest {
     const { node, instanceId } = this.#options;
+    const { localPrefixes } = this.#facts;
+    const networks = this.cluster?.networks;
     return {
       node,
       instanceId,
       ...this.#facts,
+      // Before the first join the networks are not known.
+      localPrefixes: networks
+        ? relevantPrefixes(networks, this.#subnets, localPrefixes)
+        : localPrefixes.slice(0, MAX_LOCAL_PREFIXES),
       heldSubnets: this.#subnets,
       clusterId: this.cluster?.clusterId ?? "",
     };

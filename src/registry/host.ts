@@ -4,6 +4,7 @@ import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";
 import type { Carve } from "../net/carve.ts";
+import { formatPrefix } from "../net/prefix.ts";
 import { FOREIGN_LIFETIMES, type Lifetimes } from "../security/certificates.ts";
 import { IdentityRegistry } from "../security/identity_registry.ts";
 import type { Trust } from "../security/trust.ts";
@@ -19,7 +20,11 @@ import {
 import { type Clocks, OwnLiveness } from "./liveness.ts";
 import { Nodes } from "./nodes.ts";
 import type { AgentIdentity, NodePlace } from "./peer.ts";
-import { type ClusterConfig, DEFAULT_NETWORK } from "./plan/cluster_state.ts";
+import {
+  type Blocker,
+  type ClusterConfig,
+  DEFAULT_NETWORK,
+} from "./plan/cluster_state.ts";
 import type { SubnetOwner } from "./plan/restore_grace.ts";
 import { NodePools } from "./pools.ts";
 import { Reclaimer } from "./reclaimer.ts";
@@ -92,6 +97,7 @@ export class RegistryHost {
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
   #sweptAtMs = -Infinity;
+  #blockers: readonly Blocker[] = [];
 
   private constructor(
     options: RegistryHostOptions,
@@ -148,6 +154,7 @@ export class RegistryHost {
         ]
         : [],
       ...this.#reclaimer.warnings,
+      ...this.#blockers.map(formatBlocker),
     ];
   }
 
@@ -263,6 +270,7 @@ export class RegistryHost {
   async checkLiveness(reclaimAfterMs: number | undefined): Promise<void> {
     await this.restoreGrace.checkEnd();
     const nodes = await this.nodes.checkLiveness();
+    this.#blockers = await this.registry.blockers();
     if (reclaimAfterMs !== undefined) {
       await this.#reclaimer.check(nodes, reclaimAfterMs);
     }
@@ -408,6 +416,24 @@ async function openAuthority(
   });
   if (hasGivenCertificates) await identity.trust();
   return identity;
+}
+
+function formatBlocker(
+  { node, network, blocked, total, ignored }: Blocker,
+): string {
+  const text = formatPrefix(network);
+  const shown = ignored.slice(0, 3).map(({ prefix, device }) =>
+    `${formatPrefix(prefix)} on ${device}`
+  );
+  const more = ignored.length > 3 ? ` and ${ignored.length - 3} more` : "";
+  return [
+    `the prefixes of node "${node}" block ${blocked} of the ${total} subnets of ${text}`,
+    ...ignored.length === 0 ? [] : [
+      `${shown.join(", ")}${more} ${
+        ignored.length === 1 ? "blocks" : "block"
+      } nobody, since that would be most of the network`,
+    ],
+  ].join("; ");
 }
 
 function hasGivenCertificates(): NetError {

@@ -109,9 +109,10 @@ export class Nodes {
     const { node } = request;
     let isNews = true;
     const subnets = await this.#ledger.submit((state, nowMs) => {
-      const plan = planJoin(state, request, nowMs);
-      if (plan.kind === "refused") return plan;
       const grace = this.#options.restoreGrace?.();
+      const isInRestoreGrace = grace !== undefined;
+      const plan = planJoin(state, request, { nowMs, isInRestoreGrace });
+      if (plan.kind === "refused") return plan;
       const claim = { node, held: request.heldSubnets, subnets: plan.answer };
       const refusal = grace && refuseNewSubnets(state, claim, grace);
       if (refusal) return refusal;

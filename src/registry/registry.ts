@@ -8,6 +8,7 @@ import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
 import type { NodesView } from "../security/admission.ts";
 import type { AgentIdentity } from "./peer.ts";
 import type {
+  Blocker,
   ClusterChange,
   ClusterConfig,
   ClusterState,
@@ -33,6 +34,9 @@ import {
   planReserve,
   planUnreserve,
 } from "./plan/subnet_plan.ts";
+
+/** Most subnets that one commit reserves for their owners: etcd takes 128 operations. */
+const OWNERS_A_COMMIT = 64;
 
 /** The condition of a release of a node's subnets: nothing is held on it. */
 export interface ReleaseCondition {
@@ -204,10 +208,21 @@ export class Registry {
   }
 
   /** Reserves subnets for the nodes that had them: {@linkcode planReserveForOwners}. */
-  reserveForOwners(by: string, owners: readonly SubnetOwner[]): Promise<void> {
-    return this.#ledger.submit((state, nowMs) =>
-      planReserveForOwners(state, owners, { by, nowMs })
-    );
+  async reserveForOwners(
+    by: string,
+    owners: readonly SubnetOwner[],
+  ): Promise<void> {
+    for (let at = 0; at < owners.length; at += OWNERS_A_COMMIT) {
+      const some = owners.slice(at, at + OWNERS_A_COMMIT);
+      await this.#ledger.submit((state, nowMs) =>
+        planReserveForOwners(state, some, { by, nowMs })
+      );
+    }
+  }
+
+  /** The nodes whose prefixes overlap much of a network. */
+  blockers(): Promise<Blocker[]> {
+    return this.#ledger.read((state) => [...state.blockers()]);
   }
 
   /** Records what this agent's own node reports of its host. */

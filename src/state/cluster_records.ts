@@ -170,8 +170,17 @@ function readSubnet(value: JsonValue): SubnetRecord {
     case "owned":
     case "released":
       return { state, ...shared };
-    case "reserved":
-      return { state, ...shared, reason: record.text("reason") };
+    case "reserved": {
+      const reportedBy = record.optionalText("reportedBy");
+      const lastNode = record.optionalText("lastNode");
+      return {
+        state,
+        ...shared,
+        reason: record.text("reason"),
+        ...reportedBy !== undefined && { reportedBy },
+        ...lastNode !== undefined && { lastNode },
+      };
+    }
     default:
       throw record.invalid("state", `unknown state ${JSON.stringify(state)}`);
   }

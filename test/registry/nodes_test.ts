@@ -289,6 +289,36 @@ Deno.test("RegistryHost.checkLiveness() removes a host that is silent for as lon
   assert.deepEqual(await names(), ["a"]);
 });
 
+Deno.test("RegistryHost.warnings names a node whose prefixes overlap much of a network", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  await host.pools.join({
+    ...{ node: "b", instanceId: "id-of-b", advertised: [], apiUrl: "" },
+    ...{ heldSubnets: [], clusterId: "" },
+    localPrefixes: [
+      { prefix: parsePrefix("172.24.0.0/13"), device: "docker0" },
+      { prefix: parsePrefix("0.0.0.0/0"), device: "eth0" },
+    ],
+  });
+  await host.checkLiveness(undefined);
+  assert.deepEqual(host.warnings, [
+    'the prefixes of node "b" block 512 of the 1024 subnets of 172.16.0.0/12; 0.0.0.0/0 on eth0 blocks nobody, since that would be most of the network',
+  ]);
+});
+
+Deno.test("Registry.reserveForOwners() takes an owner of every subnet, and others join all the same", async () => {
+  await using t = await startAgent();
+  const { registry } = t.agent.host!;
+  const owners = Array.from({ length: 1_024 }, (_, i) => ({
+    node: `n${i}`,
+    subnet: parsePrefix(`172.${16 + Math.floor(i / 64)}.${(i % 64) * 4}.0/22`),
+  }));
+  await join(t.agent, "b");
+  await registry.reserveForOwners("b", owners);
+  assert.equal((await registry.subnets()).length, 1_024);
+  assert.match(await join(t.agent, "c"), /^172\./);
+});
+
 Deno.test("Nodes.heartbeat() refuses who is not known, or is another", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");

@@ -7,8 +7,14 @@ import {
   parseNodeName,
   parseText,
 } from "../../base/names.ts";
+import { NetError } from "../../base/error.ts";
 import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
-import { formatAddress, parseAddress, quote } from "../../net/address.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  quote,
+} from "../../net/address.ts";
 import {
   comparePrefixes,
   formatPrefix,
@@ -16,6 +22,7 @@ import {
   type Prefix,
 } from "../../net/prefix.ts";
 import type { Reports } from "../../cluster/reports.ts";
+import { nextHopBlock } from "../../net/special.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import { callerOf } from "../access/call_context.ts";
@@ -73,9 +80,7 @@ export function createRegistry(
       const { subnets, hasHandover } = await host().pools.join({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
-        advertised: request.advertised.map((text) =>
-          parseField("advertised", text, parseAddress)
-        ),
+        advertised: parseAdvertised(request.advertised),
         apiUrl: parseOptional("api_url", request.apiUrl, (text) =>
           parseReached(text, context)) ?? "",
         localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
@@ -261,4 +266,34 @@ export function createJoinedRegistry(
         .map(routeMessage),
     }),
   };
+}
+
+/** Most addresses of one family that a node advertises: one for each uplink. */
+const MAX_UPLINKS = 4;
+
+/** The addresses that a node advertises. */
+function parseAdvertised(texts: readonly string[]): Address[] {
+  const addresses = texts.map((text) =>
+    parseField("advertised", text, parseNextHop)
+  );
+  for (const family of [4, 6]) {
+    const count = addresses.filter((a) => a.family === family).length;
+    if (count <= MAX_UPLINKS) continue;
+    throw new NetError(
+      "invalid_argument",
+      `advertised: ${count} addresses of IPv${family}, more than one for each of ${MAX_UPLINKS} uplinks`,
+    );
+  }
+  return [...new Map(addresses.map((a) => [formatAddress(a), a])).values()];
+}
+
+function parseNextHop(text: string): Address {
+  const address = parseAddress(text);
+  const block = nextHopBlock(address);
+  if (!block) return address;
+  throw new RangeError(
+    `"${text}" cannot be advertised: it is in ${
+      formatPrefix(block.prefix)
+    } (${block.name})`,
+  );
 }

@@ -9,6 +9,7 @@ import {
 } from "../../net/carve.ts";
 import { OffsetSet } from "../../net/offset_set.ts";
 import {
+  containsPrefix,
   formatPrefix,
   overlaps,
   parsePrefix,
@@ -61,6 +62,10 @@ export type SubnetRecord =
     readonly node: string;
     /** For people; may be empty. */
     readonly reason: string;
+    /** The node that reported the owner after a restore; undefined: an operator reserved it. */
+    readonly reportedBy?: string;
+    /** The node that released it before; undefined: it was never used. */
+    readonly lastNode?: string;
     readonly sinceMs: number;
   };
 
@@ -93,6 +98,18 @@ export type ClusterChange =
 /** A prefix that a host uses: no slice that overlaps it is handed out. */
 export interface Conflict extends LocalPrefix {
   readonly node: string;
+}
+
+/** A node whose prefixes overlap much of a network. */
+export interface Blocker {
+  readonly node: string;
+  readonly network: Prefix;
+  /** Number of slices that are not handed out because of them. */
+  readonly blocked: bigint;
+  /** Number of slices of the network. */
+  readonly total: bigint;
+  /** Prefixes that block nobody: they cover the whole network, or the node would block more than half of it. */
+  readonly ignored: readonly LocalPrefix[];
 }
 
 /** The slices of one network that were ever used. */
@@ -151,6 +168,11 @@ export class ClusterState {
   /** The slices of each network, in the order of the networks. */
   get networks(): readonly NetworkSlices[] {
     return this.#slices;
+  }
+
+  /** The division of each network, in their order. */
+  get carves(): readonly Carve[] {
+    return this.#slices.map(({ carve }) => carve);
   }
 
   /** The known nodes, by name. */
@@ -241,14 +263,38 @@ export class ClusterState {
     }
   }
 
+  /** The nodes whose prefixes block more than a tenth of a network, or would block more than half. */
+  blockers(): Iterable<Blocker> {
+    return this.#blockers;
+  }
+  #blockers: Blocker[] = [];
+
   #collectConflicts(): void {
     this.#conflicts.clear();
+    this.#blockers = [];
     for (const { name, localPrefixes } of this.#nodes.values()) {
-      for (const local of localPrefixes) {
-        const key = formatPrefix(local.prefix);
-        if (!this.#conflicts.has(key)) {
-          this.#conflicts.set(key, { ...local, node: name });
+      for (const { carve } of this.#slices) {
+        const ignored: LocalPrefix[] = [];
+        const total = sliceCount(carve);
+        let blocked = 0n;
+        for (const local of localPrefixes) {
+          const range = slicesOverlapping(carve, local.prefix);
+          if (!range) continue;
+          const count = range.last - range.first + 1n;
+          const isWide = containsPrefix(local.prefix, carve.network);
+          if (isWide || 2n * (blocked + count) > total) {
+            ignored.push(local);
+            continue;
+          }
+          blocked += count;
+          const key = formatPrefix(local.prefix);
+          if (!this.#conflicts.has(key)) {
+            this.#conflicts.set(key, { ...local, node: name });
+          }
         }
+        if (10n * blocked <= total && ignored.length === 0) continue;
+        const { network } = carve;
+        this.#blockers.push({ node: name, network, blocked, total, ignored });
       }
     }
   }

@@ -8,8 +8,8 @@ import {
   planned,
   putIfChanged,
   putSubnet,
-  relevantPrefixes,
 } from "./subnet_plan.ts";
+import { relevantPrefixes } from "./local_prefixes.ts";
 import type {
   ClusterState,
   NetworkSlices,
@@ -36,19 +36,25 @@ export interface RemovalRequest {
 }
 
 /**
- * Plans a node's join: its record, and one subnet of each network. The node
- * keeps the subnets that it holds; if one of them belongs to another node now,
- * the node is fenced: its join is refused.
+ * Plans a node's join: its record, and one subnet of each network.
+ *
+ * The node keeps the subnets that it holds, if the record shows each as its
+ * last one, or during the grace period after a restore, as long as the record
+ * shows no other node. Otherwise the node is fenced: its join is refused.
  */
 export function planJoin(
   state: ClusterState,
   request: JoinRequest,
-  nowMs: number,
+  { nowMs, isInRestoreGrace = false }: {
+    readonly nowMs: number;
+    readonly isInRestoreGrace?: boolean;
+  },
 ): ClusterPlan<readonly Prefix[]> {
   const { node, instanceId, advertised, apiUrl, heldSubnets } = request;
   const known = state.nodes.get(node);
   const refusal = refuseOtherCluster(state, request) ??
-    refuseOtherHost(known, request) ?? refuseFenced(state, request);
+    refuseOtherHost(known, request) ??
+    refuseFenced(state, request, isInRestoreGrace);
   if (refusal) return refusal;
   const subnets = heldSubnets.length > 0 ? heldSubnets : known?.subnets ?? [];
   const record: NodeRecord = {
@@ -57,7 +63,11 @@ export function planJoin(
     advertised,
     apiUrl,
     subnets,
-    localPrefixes: relevantPrefixes(state, { subnets }, request.localPrefixes),
+    localPrefixes: relevantPrefixes(
+      state.carves,
+      subnets,
+      request.localPrefixes,
+    ),
   };
   const claim = planClaimOf(state, record, nowMs);
   if (claim.kind === "refused") return claim;
@@ -130,13 +140,14 @@ function refuseOtherHost(
 function refuseFenced(
   state: ClusterState,
   { node, heldSubnets }: JoinRequest,
+  isInRestoreGrace: boolean,
 ): Refusal | undefined {
   const networks = new Set<NetworkSlices>();
   for (const subnet of heldSubnets) {
     const place = state.locate(subnet);
     const obstacle = place && networks.has(place.slices)
       ? `it is the second one of ${formatPrefix(place.slices.carve.network)}`
-      : obstacleTo(state, subnet, node);
+      : obstacleTo(state, subnet, { node, isInRestoreGrace });
     if (obstacle !== undefined) {
       return refuse(
         "failed_precondition",
@@ -155,15 +166,32 @@ function refuseFenced(
 function obstacleTo(
   state: ClusterState,
   subnet: Prefix,
-  node: string,
+  { node, isInRestoreGrace }: {
+    readonly node: string;
+    readonly isInRestoreGrace: boolean;
+  },
 ): string | undefined {
   const place = state.locate(subnet);
   if (!place) return "it is no subnet of this cluster";
   const record = place.slices.get(place.index);
-  if (!record || record.state === "released" || record.node === node) {
-    return undefined;
+  const isLast = record?.node === node;
+  // A subnet that came into conflict later stays with its owner.
+  if (isLast && record?.state === "owned") return undefined;
+  if (record?.state === "owned") {
+    return `it belongs to node "${record.node}" now`;
   }
-  return record.state === "owned"
-    ? `it belongs to node "${record.node}" now`
-    : "it is reserved now";
+  const conflict = state.conflictWith(subnet);
+  if (conflict) {
+    return `it overlaps ${
+      formatPrefix(conflict.prefix)
+    } on ${conflict.device} of node "${conflict.node}"`;
+  }
+  if (isLast) return undefined;
+  if (record?.state === "reserved" && record.reportedBy === undefined) {
+    return "it is reserved now";
+  }
+  if (isInRestoreGrace) return undefined;
+  return record
+    ? `node "${record.node}" had it last`
+    : `the registry does not know that node "${node}" ever had it`;
 }

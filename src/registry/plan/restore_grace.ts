@@ -47,6 +47,7 @@ export function planReserveForOwners(
         state: "reserved",
         node,
         reason: `${node} had it before the registry was restored, says ${by}`,
+        reportedBy: by,
         sinceMs: nowMs,
       },
     })),

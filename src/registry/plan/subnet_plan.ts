@@ -7,6 +7,7 @@ import {
   overlaps,
   type Prefix,
 } from "../../net/prefix.ts";
+import { relevantPrefixes } from "./local_prefixes.ts";
 import type {
   ClusterChange,
   ClusterConfig,
@@ -64,8 +65,10 @@ export function formatNetworks(networks: readonly Carve[]): string {
  * Plans a node's claim: one subnet of each network, all or none.
  *
  * Order of choice: the node's own subnet, its earlier one if it is free, one
- * reserved for it, one never used, the one released longest ago. Slices in
- * conflict with a host are never chosen.
+ * reserved for it, one never used, the one released longest ago, and last one
+ * that is reserved only because a host reported its owner after a restore: such
+ * reports cannot keep others from joining. Slices in conflict with a host are
+ * never chosen.
  */
 export function planClaim(
   state: ClusterState,
@@ -116,7 +119,7 @@ export function planRelease(
   ]);
 }
 
-/** Plans a reservation; it replaces an existing one. */
+/** Plans a reservation; it replaces an existing one. It keeps the node that had the subnet last. */
 export function planReserve(
   state: ClusterState,
   wanted: {
@@ -138,25 +141,36 @@ export function planReserve(
       }": node "${owner}" owns it; release it first`,
     );
   }
+  const known = place.slices.get(place.index);
+  const lastNode = known?.state === "reserved" ? known.lastNode : known?.node;
   return planned(subnet, [{
     kind: "subnet",
     subnet,
-    record: { state: "reserved", node, reason, sinceMs: nowMs },
+    record: {
+      ...{ state: "reserved", node, reason, sinceMs: nowMs },
+      ...lastNode !== undefined && { lastNode },
+    },
   }]);
 }
 
-/** Plans the end of a reservation. Ending one that is not there succeeds. */
+/**
+ * Plans the end of a reservation: the subnet is as the node left it that had it
+ * last, or was never used. Ending one that is not there succeeds.
+ */
 export function planUnreserve(
   state: ClusterState,
   subnet: Prefix,
 ): ClusterPlan<undefined> {
   const place = state.locate(subnet);
   if (!place) return refuseNoSlice(state, subnet);
-  const isReserved = place.slices.get(place.index)?.state === "reserved";
-  return planned(
-    undefined,
-    isReserved ? [{ kind: "subnet", subnet, record: undefined }] : [],
-  );
+  const record = place.slices.get(place.index);
+  if (record?.state !== "reserved") return planned(undefined, []);
+  const { lastNode, sinceMs } = record;
+  return planned(undefined, [
+    lastNode === undefined
+      ? { kind: "subnet", subnet, record: undefined }
+      : putSubnet("released", subnet, lastNode, sinceMs),
+  ]);
 }
 
 /**
@@ -171,7 +185,11 @@ export function planReport(
   const known = state.nodes.get(report.node);
   const { node, instanceId, advertised, apiUrl } = report;
   const record = known ?? createNode(node, nowMs);
-  const localPrefixes = relevantPrefixes(state, record, report.localPrefixes);
+  const localPrefixes = relevantPrefixes(
+    state.carves,
+    record.subnets,
+    report.localPrefixes,
+  );
   const reported = { instanceId, advertised, apiUrl, localPrefixes };
   return planned(undefined, putIfChanged(known, { ...record, ...reported }));
 }
@@ -184,18 +202,6 @@ export function putIfChanged(
   return known && formatNode(known) === formatNode(record)
     ? []
     : [putNode(record)];
-}
-
-/** A host's prefixes that overlap a network and are not inside the node's own subnets. */
-export function relevantPrefixes(
-  state: ClusterState,
-  node: Pick<NodeRecord, "subnets">,
-  prefixes: readonly LocalPrefix[],
-): LocalPrefix[] {
-  return prefixes.filter(({ prefix }) =>
-    state.networks.some((n) => overlaps(n.carve.network, prefix)) &&
-    !node.subnets.some((subnet) => containsPrefix(subnet, prefix))
-  );
 }
 
 export function putNode(record: NodeRecord): ClusterChange {
@@ -243,24 +249,31 @@ function chooseSlice(
   slices: NetworkSlices,
   node: NodeRecord,
 ): Prefix | undefined {
+  const { network } = slices.carve;
   // The node's own prefixes count before its record is written.
+  const own = node.localPrefixes.filter(({ prefix }) =>
+    !containsPrefix(prefix, network)
+  );
   const findConflict = (slice: Prefix) =>
     state.conflictWith(slice) ??
-      node.localPrefixes.find((local) => overlaps(local.prefix, slice));
+      own.find((local) => overlaps(local.prefix, slice));
   let reserved: Prefix | undefined;
   let released: { subnet: Prefix; sinceMs: number } | undefined;
+  let reported: Prefix | undefined;
   for (const [index, record] of slices.entries()) {
     if (record.state === "owned") continue;
     const subnet = sliceAt(slices.carve, index);
     if (findConflict(subnet)) continue;
     if (record.state === "reserved") {
       if (record.node === node.name) reserved ??= subnet;
+      else if (record.reportedBy !== undefined) reported ??= subnet;
     } else if (record.node === node.name) return subnet;
     else if (!released || record.sinceMs < released.sinceMs) {
       released = { subnet, sinceMs: record.sinceMs };
     }
   }
-  return reserved ?? state.nextFree(slices, findConflict) ?? released?.subnet;
+  return reserved ?? state.nextFree(slices, findConflict) ??
+    released?.subnet ?? reported;
 }
 
 function refuseNoSubnets(state: ClusterState, slices: NetworkSlices): Refusal {

@@ -58,3 +58,37 @@ Deno.test("createRegistry() takes no agent in plain text from who was let in ove
     });
   }
 });
+
+Deno.test("createRegistry() takes only addresses that can be a next hop, and few", async (t) => {
+  const many = Array.from({ length: 5 }, (_, i) => `198.18.0.${i + 20}`);
+  const rows: readonly [advertised: readonly string[], outcome: RegExp][] = [
+    [[], /^taken$/],
+    [["198.18.0.12", "fd00::12"], /^taken$/],
+    [many.slice(0, 4), /^taken$/],
+    [many, /5 addresses of IPv4, more than one for each of 4 uplinks/],
+    [["127.0.0.1"], /127\.0\.0\.0\/8 \(loopback\)/],
+    [["::1"], /loopback/],
+    [["0.0.0.0"], /0\.0\.0\.0\/8/],
+    [["::"], /unspecified/],
+    [["224.0.0.1"], /multicast/],
+    [["ff02::1"], /multicast/],
+    [["255.255.255.255"], /reserved/],
+  ];
+  for (const [advertised, outcome] of rows) {
+    await t.step(advertised.join() || "none", async () => {
+      await using agent = await startAgent();
+      const transport = createRouterTransport((router) => {
+        router.service(
+          RegistryService,
+          createRegistry(() => agent.agent.requireHost(), "a"),
+        );
+      }, { router: { interceptors: [answerCalls({})] } });
+      const client = createClient(RegistryService, transport);
+      const joined = await client.join({
+        ...{ node: "host2", instanceId: "i2" },
+        advertised: [...advertised],
+      }).then(() => "taken", (error) => fromConnectError(error).message);
+      assert.match(joined, outcome);
+    });
+  }
+});

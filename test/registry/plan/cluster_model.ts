@@ -15,6 +15,8 @@ export interface ModelSlice {
   readonly state: "owned" | "reserved" | "released";
   readonly node: string;
   readonly at: number;
+  /** Of a reserved one: the node that had it before. */
+  readonly last?: string | undefined;
 }
 
 /** A node that is known. */
@@ -58,13 +60,37 @@ export class ClusterModel {
 
   /** Whether a host uses something that overlaps a slice. */
   isConflicting(slice: string, more: readonly string[] = []): boolean {
-    return [...this.nodes.values()].flatMap(({ prefixes }) => prefixes)
-      .concat(more)
+    return [...this.nodes.values()]
+      .flatMap(({ prefixes }) => this.#blocking(prefixes))
+      .concat(more.filter((prefix) => !this.#isWide(prefix)))
       .some((prefix) => this.#covers[prefix]!.includes(slice));
   }
 
+  /** Whether a prefix covers a whole network: such a one blocks nobody. */
+  #isWide(prefix: string): boolean {
+    return this.networks.some(({ slices }) =>
+      slices.every((slice) => this.#covers[prefix]!.includes(slice))
+    );
+  }
+
+  /** The prefixes of a node that block others: together at most half of a network. */
+  #blocking(prefixes: readonly string[]): string[] {
+    return this.networks.flatMap(({ slices }) => {
+      let left = slices.length / 2;
+      return prefixes.filter((prefix) => {
+        const count = slices.filter((slice) =>
+          this.#covers[prefix]!.includes(slice)
+        ).length;
+        if (count === 0 || this.#isWide(prefix) || count > left) return false;
+        left -= count;
+        return true;
+      });
+    });
+  }
+
   allowClaim(node: string): Allowed {
-    return this.#allow(node, this.nodes.get(node)?.subnets ?? [], []);
+    const known = this.nodes.get(node);
+    return this.#allow(node, known?.subnets ?? [], known?.prefixes ?? []);
   }
 
   allowJoin({ node, instanceId, held, prefixes }: ModelJoin): Allowed {
@@ -72,7 +98,7 @@ export class ClusterModel {
     if (
       known && known.instanceId !== "" && known.instanceId !== instanceId
     ) return { refused: "already_exists" };
-    if (held.some((slice) => this.#isTaken(slice, node))) {
+    if (!held.every((slice) => this.#isHeldBy(slice, node))) {
       return { refused: "failed_precondition" };
     }
     const has = held.length > 0 ? held : known?.subnets ?? [];
@@ -117,7 +143,17 @@ export class ClusterModel {
 
   /** Takes in a reservation. */
   reserved(slice: string, node: string, at: number): void {
-    this.slices.set(slice, { state: "reserved", node, at });
+    const known = this.slices.get(slice);
+    const last = known?.state === "reserved" ? known.last : known?.node;
+    this.slices.set(slice, { state: "reserved", node, at, last });
+  }
+
+  /** Takes in the end of a reservation. */
+  unreserved(slice: string): void {
+    const { state, last, at } = this.slices.get(slice) ?? {};
+    if (state !== "reserved") return;
+    if (last === undefined) this.slices.delete(slice);
+    else this.slices.set(slice, { state: "released", node: last, at: at! });
   }
 
   /** Takes in what a host says of itself. */
@@ -164,10 +200,11 @@ export class ClusterModel {
     return ranks.find((choices) => choices.length > 0) ?? [];
   }
 
-  #isTaken(slice: string, node: string): boolean {
+  /** Whether a slice was a node's last one, and nothing is in its way unless the node owns it. */
+  #isHeldBy(slice: string, node: string): boolean {
     const record = this.slices.get(slice);
-    return record !== undefined && record.state !== "released" &&
-      record.node !== node;
+    return record?.node === node &&
+      (record.state === "owned" || !this.isConflicting(slice));
   }
 
   /** Of what a host uses, what covers a slice and is not within its own. */

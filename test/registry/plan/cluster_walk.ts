@@ -141,8 +141,7 @@ export class ClusterWalk {
 
   unreserve(slice: string): void {
     assert.equal(this.#cluster.unreserve(slice), "ok");
-    const isReserved = this.#model.slices.get(slice)?.state === "reserved";
-    if (isReserved) this.#model.slices.delete(slice);
+    this.#model.unreserved(slice);
   }
 
   report(prefixes: readonly string[]): void {

@@ -34,6 +34,7 @@ export interface JoinOptions {
 /** A cluster as a caller sees it: texts in, texts out; each call is a millisecond later. */
 export class Cluster {
   readonly state = new ClusterState();
+  isInRestoreGrace = false;
   #nowMs = 0;
 
   constructor(...networks: (string | [string, number])[]) {
@@ -70,7 +71,10 @@ export class Cluster {
       clusterId: options.clusterId ?? "",
     };
     return this.#run(
-      planJoin(this.state, request, ++this.#nowMs),
+      planJoin(this.state, request, {
+        nowMs: ++this.#nowMs,
+        isInRestoreGrace: this.isInRestoreGrace,
+      }),
       (subnets) => subnets.map(formatPrefix).join(" "),
     );
   }

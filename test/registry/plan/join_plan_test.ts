@@ -74,6 +74,129 @@ Deno.test("planJoin() fences a host that comes from another cluster", () => {
   );
 });
 
+/** What the registry knows of 172.16.4.0/22 before b joins and claims to hold it. */
+const HELD: readonly [
+  name: string,
+  prepare: (cluster: Cluster) => void,
+  outcome: RegExp,
+  inGrace: RegExp,
+][] = [
+  [
+    "nothing",
+    () => {},
+    /does not know that node "b" ever had it/,
+    /^172\.16\.4/,
+  ],
+  [
+    "b owns it",
+    (c) => {
+      c.join("a");
+      c.join("b");
+    },
+    /^172\.16\.4/,
+    /^172\.16\.4/,
+  ],
+  [
+    "b released it",
+    (c) => {
+      c.join("a");
+      c.join("b");
+      c.remove("b");
+    },
+    /^172\.16\.4/,
+    /^172\.16\.4/,
+  ],
+  [
+    "b owns it, and it came into conflict later",
+    (c) => {
+      c.join("a");
+      c.join("b");
+      c.join("a", { prefixes: ["172.16.4.0/24 docker0"] });
+    },
+    /^172\.16\.4/,
+    /^172\.16\.4/,
+  ],
+  [
+    "b released it, and it is in conflict",
+    (c) => {
+      c.join("a");
+      c.join("b");
+      c.remove("b");
+      c.join("a", { prefixes: ["172.16.4.0/24 docker0"] });
+    },
+    /overlaps 172\.16\.4\.0\/24 on docker0 of node "a"/,
+    /overlaps/,
+  ],
+  [
+    "it is in conflict",
+    (c) => {
+      c.join("a", { prefixes: ["172.16.4.0/24 docker0"] });
+    },
+    /overlaps 172\.16\.4\.0\/24 on docker0 of node "a"/,
+    /overlaps/,
+  ],
+  [
+    "another released it",
+    (c) => {
+      c.join("a");
+      c.join("c");
+      c.remove("c");
+    },
+    /node "c" had it last/,
+    /^172\.16\.4/,
+  ],
+  [
+    "another owns it",
+    (c) => {
+      c.join("a");
+      c.join("c");
+    },
+    /it belongs to node "c" now/,
+    /it belongs to node "c" now/,
+  ],
+  [
+    "it is reserved for b",
+    (c) => {
+      c.reserve("172.16.4.0/22", "b");
+    },
+    /^172\.16\.4/,
+    /^172\.16\.4/,
+  ],
+  [
+    "it is reserved for another",
+    (c) => {
+      c.reserve("172.16.4.0/22", "c");
+    },
+    /it is reserved now/,
+    /it is reserved now/,
+  ],
+  [
+    "it is reserved for nobody",
+    (c) => {
+      c.reserve("172.16.4.0/22");
+    },
+    /it is reserved now/,
+    /it is reserved now/,
+  ],
+];
+
+for (const isInRestoreGrace of [false, true]) {
+  const when = isInRestoreGrace ? " during the grace period" : "";
+  Deno.test(`planJoin() counts a held subnet only as the record shows it${when}`, async (t) => {
+    for (const [name, prepare, outcome, inGrace] of HELD) {
+      await t.step(name, () => {
+        const cluster = new Cluster("172.16.0.0/12");
+        prepare(cluster);
+        cluster.isInRestoreGrace = isInRestoreGrace;
+        assert.match(
+          cluster.join("b", { held: ["172.16.4.0/22"] }),
+          isInRestoreGrace ? inGrace : outcome,
+        );
+      });
+    }
+  });
+}
+
 Deno.test("planRemoval() frees the subnet for the longest-released order", () => {
   const cluster = new Cluster(["10.0.0.0/24", 25]);
   cluster.join("a");

@@ -73,7 +73,10 @@ Deno.test("planReserveForOwners() keeps what is free for who had it, and leaves 
     ].map(([node, cidr]) => ({
       kind: "subnet",
       subnet: parsePrefix(cidr!),
-      record: { state: "reserved", node, reason: reason(node!), sinceMs: 7 },
+      record: {
+        ...{ state: "reserved", node, reason: reason(node!), sinceMs: 7 },
+        reportedBy: "c",
+      },
     })),
   );
 });

@@ -85,12 +85,13 @@ Deno.test("planClaim() hands out nothing of what a host uses itself", () => {
   assert.ok(claimed.includes("172.18.0.0/22"));
 });
 
-Deno.test("planClaim() names the conflict when a host uses the whole network", () => {
+Deno.test("planClaim() names the conflicts when hosts use the whole network", () => {
   const cluster = new Cluster("172.16.0.0/12");
-  cluster.report("host", "172.0.0.0/8 eth0");
+  cluster.report("host", "172.16.0.0/13 eth0");
+  cluster.report("other", "172.24.0.0/13 eth0");
   assert.match(
     cluster.claim("a"),
-    /^exhausted: .*in conflict with 172\.0\.0\.0\/8 on "host"$/,
+    /^exhausted: .*in conflict with 172\.16\.0\.0\/13 on "host", 172\.24\.0\.0\/13 on "other"$/,
   );
 });
 
@@ -216,4 +217,54 @@ Deno.test("planCreate() keeps the networks of a cluster that exists", () => {
   assert.ok(other.kind === "refused");
   assert.equal(other.code, "failed_precondition");
   assert.match(other.message, /172\.16\.0\.0\/12 .*10\.0\.0\.0\/8 /);
+});
+
+Deno.test("planClaim() is not kept from a subnet by a prefix over the whole network", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  const prefixes = ["0.0.0.0/0 eth0", "172.16.0.0/12 eth1", "0.0.0.0/1 eth2"];
+  assert.equal(cluster.join("a", { prefixes }), "172.16.0.0/22");
+  assert.equal(cluster.join("b"), "172.16.4.0/22");
+  const [blocker] = cluster.state.blockers();
+  assert.equal(blocker!.node, "a");
+  assert.equal(blocker!.blocked, 0n);
+  assert.deepEqual(blocker!.ignored.map(({ device }) => device), [
+    "eth0",
+    "eth1",
+  ]);
+});
+
+Deno.test("planClaim() lets one node block half of a network, and names who blocks more than a tenth", () => {
+  const cluster = new Cluster("172.16.0.0/12");
+  const prefixes = ["172.16.0.0/13 eth0", "172.24.0.0/13 eth1"];
+  cluster.join("a", { prefixes: ["172.31.0.0/16 docker0"] });
+  assert.deepEqual([...cluster.state.blockers()], []);
+  assert.equal(cluster.claim("over the api"), "172.16.4.0/22");
+  cluster.join("c");
+  cluster.join("c", { prefixes });
+  assert.equal(cluster.join("d"), "172.24.0.0/22");
+  assert.deepEqual(
+    [...cluster.state.blockers()].map(({ node, blocked, total, ignored }) =>
+      `${node} ${blocked} ${total} ${ignored.map(({ device }) => device)}`
+    ),
+    ["c 512 1024 eth1"],
+  );
+});
+
+Deno.test("planClaim() takes a subnet that only a report reserves when no other is left", () => {
+  const cluster = new Cluster(["10.0.0.0/24", 26]);
+  cluster.join("a");
+  for (const subnet of ["10.0.0.64/26", "10.0.0.128/26"]) {
+    cluster.state.apply({
+      kind: "subnet",
+      subnet: parsePrefix(subnet),
+      record: {
+        ...{ state: "reserved", node: "gone", reason: "", sinceMs: 1 },
+        reportedBy: "a",
+      },
+    });
+  }
+  assert.equal(cluster.join("b"), "10.0.0.192/26");
+  assert.equal(cluster.join("c"), "10.0.0.64/26");
+  assert.equal(cluster.join("gone"), "10.0.0.128/26");
+  assert.match(cluster.join("d"), /^exhausted/);
 });
