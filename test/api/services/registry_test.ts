@@ -80,7 +80,10 @@ Deno.test("createRegistry() takes only addresses that can be a next hop, and few
       const transport = createRouterTransport((router) => {
         router.service(
           RegistryService,
-          createRegistry(() => agent.agent.requireHost(), "a"),
+          createRegistry(() => agent.agent.requireHost(), {
+            self: "a",
+            reports: new Reports({ now: Date.now }),
+          }),
         );
       }, { router: { interceptors: [answerCalls({})] } });
       const client = createClient(RegistryService, transport);
