@@ -9,6 +9,7 @@ import { createNamespace } from "../support/namespace.ts";
 import { Prometheus } from "../support/prometheus.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import { TestAuthority } from "../support/test_authority.ts";
 
@@ -227,9 +228,19 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
       "an agent that starts again and again": {
         alerts: ["StellarNetAgentRestarting"],
         cause: async () => {
+          const started = async () =>
+            (await prometheus.query(
+              `process_start_time_seconds{instance="${instance}"}`,
+            ))[0]?.value;
           for (let i = 0; i < 5; i++) {
+            const before = await started();
             await agent.kill("SIGKILL");
             await agent.start();
+            // A start that is not scraped is none to Prometheus.
+            await waitFor("a scrape of the new start", async () => {
+              const after = await started();
+              return after !== undefined && after !== before;
+            }, { everyMs: 100 });
           }
         },
         fix: () => Promise.resolve(),
