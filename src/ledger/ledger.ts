@@ -30,6 +30,7 @@ interface Job<State, Change> {
     | ((state: State, version: Version | null) => Promise<unknown>)
     | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly isUrgent: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -87,13 +88,15 @@ export class Ledger<State, Change> {
    * Plans a request and answers once its changes are durable.
    *
    * @param signal drops the request if it is not planned yet
+   * @param options an urgent request overtakes the others that wait
    * @throws {NetError} the plan's refusal, `unavailable`, or `cancelled`
    */
   submit<T>(
     plan: (state: State, nowMs: number) => Planned<T, Change> | Refusal,
     signal?: AbortSignal,
+    { isUrgent = false }: { readonly isUrgent?: boolean } = {},
   ): Promise<T> {
-    return this.#enqueue<T>({ plan, exclusive: undefined, signal });
+    return this.#enqueue<T>({ plan, exclusive: undefined, signal, isUrgent });
   }
 
   /** Answers from the state, after all earlier requests. */
@@ -133,13 +136,14 @@ export class Ledger<State, Change> {
       plan: undefined,
       exclusive: run,
       signal: undefined,
+      isUrgent: false,
     });
   }
 
   #enqueue<T>(
-    job: Pick<Job<State, Change>, "plan" | "exclusive" | "signal">,
+    job: Omit<Job<State, Change>, "resolve" | "reject">,
   ): Promise<T> {
-    if (this.#queue.length >= MAX_QUEUE) {
+    if (this.#queue.length >= MAX_QUEUE && !job.isUrgent) {
       return Promise.reject(
         new NetError(
           "unavailable",
@@ -148,7 +152,12 @@ export class Ledger<State, Change> {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#queue.push({ ...job, resolve, reject });
+    const waiting = { ...job, resolve, reject };
+    const overtaken = job.isUrgent
+      ? this.#queue.findIndex((other) => !other.isUrgent)
+      : -1;
+    if (overtaken === -1) this.#queue.push(waiting);
+    else this.#queue.splice(overtaken, 0, waiting);
     if (!this.#running) this.#run();
     return promise as Promise<T>;
   }

@@ -97,7 +97,19 @@ export function planCertificate(
         record,
       })),
     ];
-    return { kind: "planned", answer: chain, changes };
+    const outdated = records.issuedTo(order)
+      .sort((a, b) => b.issuedAtMs - a.issuedAtMs)
+      .slice(MAX_ISSUED - 1)
+      .map((old) => ({
+        kind: "issued" as const,
+        key: issuedKey(old),
+        record: undefined,
+      }));
+    return {
+      kind: "planned",
+      answer: chain,
+      changes: [...changes, ...outdated],
+    };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new NetError("invalid_argument", cause.message, { cause });
@@ -123,6 +135,9 @@ export function listCertificates(
       b.issuedAtMs - a.issuedAtMs || compare(a.serial, b.serial)
     );
 }
+
+/** Most certificates of a name that are recorded, the latest ones. A revocation by name covers all. */
+const MAX_ISSUED = 16;
 
 /** Whether a certificate is revoked, by its serial number or its name. */
 export function isRevoked(

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { IDENTITY_PREFIX } from "../state/identity_records.ts";
 import type { Store } from "../store/store.ts";
 import {
@@ -42,10 +42,11 @@ import {
   planStoredUse,
 } from "./join_tokens.ts";
 import type { TrustRecord } from "./pki/authority.ts";
-import { publicPart, trustedAt } from "./pki/generations.ts";
+import { publicPart, signingAt, trustedAt } from "./pki/generations.ts";
 import type { PeerIdentity, Role } from "./pki/identity.ts";
 import { signTrust } from "./pki/signed_trust.ts";
 import type { TokenTerms } from "./pki/token_record.ts";
+import { RenewalLimit } from "./renewal_limit.ts";
 import {
   planRevocation,
   type RevocationTarget,
@@ -61,6 +62,15 @@ import { type Credentials, NO_TRUST, type Trust } from "./trust.ts";
 
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
+
+/** How a change waits for others. */
+interface ChangeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly isUrgent?: boolean;
+}
+
+/** A change of an operator overtakes joins and renewals. */
+const URGENT: ChangeOptions = { isUrgent: true };
 
 const log = getLogger(["stellar-net", "identity"]);
 
@@ -93,6 +103,7 @@ export class IdentityRegistry {
   };
   readonly #ledger: IdentityLedger;
   readonly #challenges: JoinChallenges;
+  readonly #renewals: RenewalLimit;
   readonly #listeners = new Set<(trust: Trust) => void>();
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();
@@ -105,6 +116,7 @@ export class IdentityRegistry {
     this.#options = { ...options, lifetimes };
     this.#ledger = createIdentityLedger(options);
     this.#challenges = new JoinChallenges(options.now);
+    this.#renewals = new RenewalLimit(options.now);
   }
 
   /**
@@ -163,8 +175,9 @@ export class IdentityRegistry {
   /** Makes a join token. @throws {NetError} `invalid_argument` naming the field */
   async createToken(terms: TokenTerms): Promise<CreatedToken> {
     await this.#makeFirst();
-    return await this.#change((records, nowMs) =>
-      planStoredToken(records, terms, nowMs)
+    return await this.#change(
+      (records, nowMs) => planStoredToken(records, terms, nowMs),
+      URGENT,
     );
   }
 
@@ -177,8 +190,9 @@ export class IdentityRegistry {
 
   /** Revokes a join token. @throws {NetError} `not_found` */
   revokeToken(id: string): Promise<ListedToken> {
-    return this.#change((records, nowMs) =>
-      planStoredRevoke(records, id, nowMs)
+    return this.#change(
+      (records, nowMs) => planStoredRevoke(records, id, nowMs),
+      URGENT,
     );
   }
 
@@ -203,6 +217,7 @@ export class IdentityRegistry {
       /** The roles that the joining host accepts; empty: all, or node if it has addresses. */
       readonly roles: readonly Role[];
     },
+    signal?: AbortSignal,
   ): Promise<Credentials> {
     checkProof(join);
     this.#challenges.check(join.tokenId, join.serverNonce);
@@ -222,7 +237,7 @@ export class IdentityRegistry {
       if (!isBound) refuseKnownName(registered, order);
       refuseForeignAddresses(registered, order);
       return { order, changes };
-    });
+    }, { signal });
   }
 
   /** Issues a certificate for this agent's own node, which has nothing to prove. */
@@ -244,21 +259,34 @@ export class IdentityRegistry {
    * @param identity from the present certificate, whose issuer was verified. A
    * node's may have expired a while ago
    * @throws {NetError} `permission_denied` when it is revoked or has expired
-   * too long ago, or an address belongs to another node
+   * too long ago, or an address belongs to another node; `unavailable` when the
+   * identity was renewed too often
+   * @param signal drops the renewal if it is not planned yet
    */
-  renew(
+  async renew(
     identity: PeerIdentity,
     { addresses, signingRequest }: SigningOrder,
+    signal?: AbortSignal,
   ): Promise<Credentials> {
-    const request = parseSigningRequest(signingRequest);
     const { role, name } = identity;
-    return this.#certify((records, { nodes, nowMs }) => {
+    const { generation } = signingAt(
+      await this.#ledger.read(({ authorities }) => authorities),
+      this.#options.now(),
+    );
+    const terms = [generation, ...addresses.map(formatAddress)].join(" ");
+    this.#renewals.count({
+      identity: `${role} "${name}"`,
+      terms,
+      lifetimeMs: this.#options.lifetimes[role],
+    });
+    const request = parseSigningRequest(signingRequest);
+    return await this.#certify((records, { nodes, nowMs }) => {
       const registered = { ...this.#options, records, nodes, nowMs };
       refuseRenewal(registered, identity, request);
       const order = { role, name, addresses, request };
       refuseForeignAddresses(registered, order);
       return { order };
-    });
+    }, { signal });
   }
 
   /** The certificates that have not expired, by role and name, the latest of a name first. */
@@ -275,8 +303,10 @@ export class IdentityRegistry {
    */
   revoke(target: RevocationTarget, reason: string): Promise<Revoked> {
     const { lifetimes } = this.#options;
-    return this.#change((records, nowMs) =>
-      planRevocation(records, target, { reason, nowMs, lifetimes })
+    return this.#change(
+      (records, nowMs) =>
+        planRevocation(records, target, { reason, nowMs, lifetimes }),
+      URGENT,
     );
   }
 
@@ -288,8 +318,10 @@ export class IdentityRegistry {
    */
   async rotate(options: RotateOptions = {}): Promise<TrustRecord> {
     await this.#makeFirst();
-    return await this.#change((records, nowMs) =>
-      planNextAuthority({ ...this.#options, records, nowMs }, options)
+    return await this.#change(
+      (records, nowMs) =>
+        planNextAuthority({ ...this.#options, records, nowMs }, options),
+      URGENT,
     );
   }
 
@@ -309,8 +341,9 @@ export class IdentityRegistry {
 
   async #change<T>(
     plan: (records: IdentityRecords, nowMs: number) => IdentityPlan<T>,
+    { signal, ...options }: ChangeOptions = {},
   ): Promise<T> {
-    const answer = await this.#ledger.submit(plan);
+    const answer = await this.#ledger.submit(plan, signal, options);
     // The change is durable, whether its effect can be read now or not.
     await this.#tryRefresh();
     return answer;
@@ -324,6 +357,7 @@ export class IdentityRegistry {
       readonly order: CertificateOrder;
       readonly changes?: IdentityPlan<never>["changes"];
     },
+    options: ChangeOptions = {},
   ): Promise<Credentials> {
     const { lifetimes } = this.#options;
     const nodes = await this.#options.nodes.view();
@@ -331,7 +365,7 @@ export class IdentityRegistry {
       const { order, changes = [] } = decide(records, { nodes, nowMs });
       const plan = planCertificate(records, order, { nowMs, lifetimes });
       return { ...plan, changes: [...changes, ...plan.changes] };
-    });
+    }, options);
     return { chain, trust: this.knownTrust };
   }
 

@@ -428,3 +428,31 @@ Deno.test("Ledger gives up a request after eight conflicts", async () => {
   });
   assert.equal(commits, 9);
 });
+
+Deno.test("Ledger.submit() plans an urgent request before the others that wait", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const ledger = new Ledger(new NamesModel(), { store, now: () => 0 });
+  const order: string[] = [];
+  const submit = (name: string, isUrgent: boolean) =>
+    ledger.submit(
+      () => {
+        order.push(name);
+        return { kind: "planned", answer: name, changes: [] };
+      },
+      undefined,
+      { isUrgent },
+    );
+  await Promise.all([
+    submit("renewal 1", false),
+    submit("renewal 2", false),
+    submit("operator 1", true),
+    submit("operator 2", true),
+  ]);
+  assert.deepEqual(order, [
+    "operator 1",
+    "operator 2",
+    "renewal 1",
+    "renewal 2",
+  ]);
+  await store.close();
+});

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { type Address, parseAddress } from "../../src/net/address.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { HOUR_MS } from "./pki/identities.ts";
-import { type TestMember, TestRegistry } from "./registries.ts";
+import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
+import { type TestMember, TestRegistry, testRegistry } from "./registries.ts";
 
 const DAY_MS = 24 * HOUR_MS;
 const ADDRESS = parseAddress("198.18.0.2");
@@ -101,4 +102,39 @@ Deno.test("IdentityRegistry.renew() certifies who still belongs to the cluster",
       }
     });
   }
+});
+
+testRegistry("limits renewals, and keeps few records of a name", async (t) => {
+  const joined = await t.join(await t.token());
+  t.nodes.set("n1", []);
+  const renewals = await Promise.allSettled(
+    Array.from({ length: 40 }, () => t.renew(joined)),
+  );
+  const codes = renewals.map((one) =>
+    one.status === "rejected" ? one.reason.code : "renewed"
+  );
+  assert.deepEqual(codes, [
+    ...Array(5).fill("renewed"),
+    ...Array(35).fill("unavailable"),
+  ]);
+  for (let i = 0; i < 30; i++) {
+    t.clock.nowMs += 60_000;
+    await t.renew(joined);
+  }
+  const listed = await t.registry.listCertificates();
+  assert.equal(listed.length, 16);
+  assert.equal(listed[0]!.issuedAtMs, t.clock.nowMs);
+});
+
+testRegistry("drops a renewal that nobody waits for", async (t) => {
+  const joined = await t.join(await t.token());
+  const order = {
+    addresses: [],
+    signingRequest: createSigningRequest(joined.key),
+  };
+  const caller = new AbortController();
+  const renewal = t.registry.renew(joined.identity, order, caller.signal);
+  caller.abort();
+  await assert.rejects(renewal, { code: "cancelled" });
+  assert.equal((await t.registry.listCertificates()).length, 1);
 });

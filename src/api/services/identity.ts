@@ -46,7 +46,7 @@ export function createIdentity(
         parseField("token_id", request.tokenId, parseTokenId),
       ),
 
-    async finishJoin(request, { values }) {
+    async finishJoin(request, { values, signal }) {
       const credentials = await identity().finishJoin({
         tokenId: parseField("token_id", request.tokenId, parseTokenId),
         name: parseField("name", request.name, parseNodeName),
@@ -57,7 +57,7 @@ export function createIdentity(
         addresses: parseAddresses(request.addresses),
         roles: request.roles.flatMap((role) => parseRole(role, "roles") ?? []),
         serverFingerprint: values.get(SERVER_FINGERPRINT),
-      });
+      }, signal);
       return { credentials: credentialsMessage(credentials) };
     },
 
@@ -66,7 +66,7 @@ export function createIdentity(
       const credentials = await registry.renew(holderOf(context), {
         signingRequest: request.signingRequest,
         addresses: parseAddresses(request.addresses),
-      });
+      }, context.signal);
       return { credentials: credentialsMessage(credentials) };
     },
 
