@@ -34,7 +34,8 @@ import type { HostNetwork } from "./network.ts";
 import { HostReconciler } from "./reconciler.ts";
 
 /** Options of a host's controller. */
-export interface HostControllerOptions extends HostFactsOptions {
+export interface HostControllerOptions
+  extends Omit<HostFactsOptions, "networks"> {
   readonly node: string;
   readonly member: Member;
   readonly config: Pick<
@@ -329,13 +330,17 @@ export class HostController {
     if (event === "interfaces" && this.mayConfigure) this.#network.changed();
   }
 
+  #networks(): readonly Prefix[] {
+    const { cluster } = this.#options.member;
+    return cluster?.networks.map(({ network }) => network) ?? [];
+  }
+
   /** The networks and this node's subnets; none before this node is a part of the cluster. */
   #unreachable(): readonly Prefix[] {
     const { member, config } = this.#options;
-    const { subnets, cluster } = member;
+    const { subnets } = member;
     if (!config.blackhole || subnets.length === 0) return [];
-    const networks = cluster?.networks.map(({ network }) => network) ?? [];
-    return [...subnets, ...networks];
+    return [...subnets, ...this.#networks()];
   }
 
   #policy(): RoutePolicy {
@@ -353,7 +358,7 @@ export class HostController {
     const desired = {
       ...this.#bridge !== undefined && { bridge: { name: this.#bridge } },
       subnets: member.subnets,
-      networks: (member.cluster?.networks ?? []).map(({ network }) => network),
+      networks: this.#networks(),
       masquerade: config.masquerade && !hasLeft,
     };
     const wanted = JSON.stringify([
@@ -377,10 +382,10 @@ export class HostController {
   async #reportFacts(): Promise<void> {
     const { member } = this.#options;
     try {
-      const { facts, warnings } = await findFacts(
-        this.#options,
-        this.#listening,
-      );
+      const { facts, warnings } = await findFacts({
+        ...this.#options,
+        networks: () => this.#networks(),
+      }, this.#listening);
       this.#warnings = warnings;
       this.#advertised = facts.advertised;
       this.#localPrefixes = facts.localPrefixes;

@@ -9,7 +9,7 @@ import {
   formatAddress,
   parseAddress,
 } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import { hostOf, isLoopback } from "../net/host.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import type { HostNetwork } from "./network.ts";
@@ -21,12 +21,25 @@ import {
 } from "../routes/plan/uplink.ts";
 import type { HostFacts } from "../member/member.ts";
 
+/**
+ * The prefixes that a cluster's networks are usually in: private use, shared
+ * address space, benchmarking and unique local addresses (RFC 6890). A host
+ * that has not joined yet does not know the networks.
+ */
+const USUAL_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+  .concat("100.64.0.0/10", "198.18.0.0/15", "fc00::/7")
+  .map(parsePrefix);
+
 /** Options of {@linkcode findFacts}. */
 export interface HostFactsOptions {
   readonly config: Pick<AgentConfig, "advertise" | "join" | "security">;
   readonly network: Pick<HostNetwork, "readInterfaces">;
-  /** Reads the prefixes that this host uses itself. */
-  readonly readPrefixes: () => Promise<readonly LocalPrefix[]>;
+  /** Reads the prefixes of this host's interfaces, and of its routes within some prefixes. */
+  readonly readPrefixes: (
+    within: readonly Prefix[],
+  ) => Promise<readonly LocalPrefix[]>;
+  /** The cluster's networks; empty before they are known. */
+  readonly networks: () => readonly Prefix[];
 }
 
 /** The facts of a host, and warnings for the operator. */
@@ -46,6 +59,7 @@ export async function findFacts(
   listening: readonly ListenAddress[],
 ): Promise<FoundFacts> {
   const { config, network, readPrefixes } = options;
+  const networks = options.networks();
   const interfaces = await network.readInterfaces();
   const advertised = config.advertise.length > 0
     ? config.advertise
@@ -54,7 +68,9 @@ export async function findFacts(
     facts: {
       advertised,
       apiUrl: apiUrlOf(listening, advertised, config),
-      localPrefixes: await readPrefixes(),
+      localPrefixes: await readPrefixes(
+        networks.length > 0 ? networks : USUAL_NETWORKS,
+      ),
     },
     warnings: advertised.filter((address) => !holds(interfaces, address))
       .map((address) =>

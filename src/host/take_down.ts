@@ -47,7 +47,13 @@ export async function takeDown(
     if (error === undefined) done.push(what);
     else left.push(`${what}: ${error}`);
   };
-  const { operations } = planRoutes([], await routes.read(), { protocol });
+  const { operations } = planRoutes(
+    [],
+    await routes.read({ protocol, within: [], exact: [] }),
+    {
+      protocol,
+    },
+  );
   const removed = isDryRun
     ? operations.map((operation) => ({ operation, error: undefined }))
     : await routes.apply(operations);

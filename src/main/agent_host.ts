@@ -57,8 +57,11 @@ export async function createAgentHost(
     mode,
     network,
     routes,
-    readPrefixes: async () =>
-      hostPrefixes(await routes.read(), config.routeProtocol),
+    readPrefixes: async (within) => {
+      const protocol = config.routeProtocol;
+      const state = await routes.read({ protocol, within, exact: [] });
+      return hostPrefixes(state, protocol);
+    },
     now: Date.now,
     onReached: security.onReached,
   });

@@ -7,26 +7,34 @@ import type {
   OperationOutcome,
 } from "./kernel_routes.ts";
 import { formatBatchLines, parseBatchFailures } from "./plan/ip_batch.ts";
-import { parseKernelRoutes } from "./plan/ip_json.ts";
 import {
   eventKey,
   type KernelEvent,
   parseMonitorLine,
 } from "./plan/monitor_line.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
+import {
+  parseAnswers,
+  type QueryLine,
+  queryLines,
+  type RouteQuery,
+} from "./plan/route_query.ts";
 import { parseLinks } from "./plan/links_json.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
 // One process reads everything. -N: protocols come as numbers, whatever this
 // host's rt_protos calls them. All tables: routes of both families come at once.
 const READ = ["-N", "-json", "-batch", "-"];
-const READ_LINES = "address show\nroute show table all\n";
+const ALL_TABLES: QueryLine = { line: "route show table all" };
 const BATCH = ["-force", "-batch", "-"];
 const MONITOR = ["-o", "-N", "monitor", "label"]
   .concat("route", "link", "address", "netconf");
 
 /** The remaining lifetimes of addresses and routes, which change all the time. */
 const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
+/** How many queries are remembered with their answers: the reconciler's and that of the facts. */
+const MAX_QUERIES = 2;
+
 /** How long the kernel may take to announce a change of the agent's own. */
 const ANNOUNCE_MS = 1_000;
 
@@ -43,8 +51,11 @@ export class IpRoutes implements KernelRoutes {
   readonly #runner: CommandRunner;
   readonly #follower: CommandFollower;
   readonly #clock: () => number;
-  /** The last output of `ip`, and the state in it. */
-  #last: { readonly text: string; readonly state: KernelState } | undefined;
+  /** The last output of `ip` for each command, and the state in it. */
+  readonly #last = new Map<
+    string,
+    { readonly text: string; readonly state: KernelState }
+  >();
   /** The events that the agent's own changes cause, by key. */
   readonly #expected = new Map<string, { count: number; untilMs: number }>();
 
@@ -54,11 +65,25 @@ export class IpRoutes implements KernelRoutes {
     this.#clock = clock ?? (() => performance.now());
   }
 
-  async read(): Promise<KernelState> {
-    const text = (await this.#show()).replaceAll(LIFETIMES, "0");
+  async read(query?: RouteQuery): Promise<KernelState> {
+    const ipv4 = query ? queryLines(query, 4) : [ALL_TABLES];
+    const ipv6 = query ? queryLines(query, 6) : [];
+    const [text4, text6] = await Promise.all([
+      this.#show(["address show", ...ipv4.map(({ line }) => line)]),
+      query ? this.#show(ipv6.map(({ line }) => line), "-6") : "",
+    ]);
+    const lines = [...ipv4, ...ipv6];
+    const key = lines.map(({ line }) => line).join("\n");
+    const text = text4 + text6;
+    const last = this.#last.get(key);
     // Mostly nothing has changed, and neither parsing nor planning is repeated.
-    if (this.#last?.text !== text) this.#last = { text, state: parse(text) };
-    return this.#last.state;
+    if (last?.text === text) return last.state;
+    const state = parse(lines, text);
+    this.#last.delete(key);
+    this.#last.set(key, { text, state });
+    const [oldest] = this.#last.keys();
+    if (this.#last.size > MAX_QUERIES) this.#last.delete(oldest!);
+    return state;
   }
 
   async apply(
@@ -135,25 +160,29 @@ export class IpRoutes implements KernelRoutes {
     return true;
   }
 
-  async #show(): Promise<string> {
+  /** Runs lines that print a line each. */
+  async #show(lines: readonly string[], ...flags: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.#runner.run({
       program: "ip",
-      args: READ,
-      stdin: READ_LINES,
+      args: [...flags, ...READ],
+      stdin: `${lines.join("\n")}\n`,
     });
-    if (code === 0) return stdout;
-    throw unreadable(stderr.trim() || `it ended with ${code}`);
+    if (code !== 0) {
+      throw unreadable(stderr.trim() || `it ended with ${code}`);
+    }
+    // `ip` prints nothing at all where there is no such table.
+    return stdout.replaceAll(LIFETIMES, "0");
   }
 }
 
-/** Parses the output of the two commands, one line each. */
-function parse(text: string): KernelState {
-  const [addresses, routes, ...more] = text.trim().split("\n");
+/** Parses what `address show` and the lines of a query printed, a line each. */
+function parse(lines: readonly QueryLine[], text: string): KernelState {
   try {
-    if (!addresses || !routes || more.length > 0) {
-      throw new SyntaxError("ip did not print two lines");
-    }
-    return { links: parseLinks(addresses), routes: parseKernelRoutes(routes) };
+    const [addresses = "", ...answers] = text.trim().split("\n");
+    return {
+      links: parseLinks(addresses),
+      routes: parseAnswers(lines, answers),
+    };
   } catch (cause) {
     throw unreadable("its output has an unknown form", { cause });
   }
@@ -162,9 +191,7 @@ function parse(text: string): KernelState {
 function unreadable(what: string, options?: ErrorOptions): NetError {
   return new NetError(
     "unavailable",
-    `Cannot read this host's routes: "ip ${
-      READ.join(" ")
-    }" with "address show" and "route show table all" failed: ${what}`,
+    `Cannot read this host's routes: "ip ${READ.join(" ")}" failed: ${what}`,
     options,
   );
 }

@@ -1,5 +1,6 @@
 import type { KernelState } from "./plan/kernel_route.ts";
 import type { KernelEvent } from "./plan/monitor_line.ts";
+import type { RouteQuery } from "./plan/route_query.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
 /** The outcome of an operation. */
@@ -21,9 +22,10 @@ export interface KernelRoutes {
    * Reads routes and interfaces. A change during the reading may be missing.
    * Returns the same object as long as nothing has changed.
    *
+   * @param query the routes to read; default: all
    * @throws {NetError} `unavailable` when they cannot be read
    */
-  read(): Promise<KernelState>;
+  read(query?: RouteQuery): Promise<KernelState>;
   /**
    * Carries out operations in their order. A failure does not stop the
    * operations behind it.

@@ -8,6 +8,8 @@ import {
   type RoutePlan,
   type RouteStatus,
 } from "./plan/route_plan.ts";
+import { containsPrefix } from "../net/prefix.ts";
+import type { RouteQuery } from "./plan/route_query.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
@@ -174,7 +176,7 @@ export class RouteReconciler {
 
   async #plan(desired: readonly DesiredRoute[]): Promise<RoutePlan> {
     const { port, protocol } = this.#options;
-    const kernel = await port.read();
+    const kernel = await port.read(this.#query(desired));
     const planned = this.#planned;
     if (planned?.kernel === kernel && planned.desired === desired) {
       return planned.plan;
@@ -182,6 +184,18 @@ export class RouteReconciler {
     const plan = planRoutes(desired, kernel, { protocol, ...this.#limits });
     this.#planned = { desired, kernel, plan };
     return plan;
+  }
+
+  /** The routes that can matter; without a policy all. */
+  #query(desired: readonly DesiredRoute[]): RouteQuery | undefined {
+    const { policy, unreachable = [] } = this.#limits;
+    if (!policy) return undefined;
+    const within = policy.networks.map(({ network }) => network);
+    const exact = [
+      ...desired.map(({ destination }) => destination),
+      ...unreachable,
+    ].filter((prefix) => !within.some((n) => containsPrefix(n, prefix)));
+    return { protocol: this.#options.protocol, within, exact };
   }
 
   /** Logs and publishes the results of operations. */

@@ -9,7 +9,7 @@ import type {
   FollowOptions,
 } from "../../src/system/command.ts";
 import { parseRouteChange, parseRouteMatch } from "./fake_ip_words.ts";
-import { addressesJson, routesJson } from "./fake_ip_json.ts";
+import { addressesJson, routesJson, shownRoutesJson } from "./fake_ip_json.ts";
 import { FakeKernel } from "./fake_kernel.ts";
 import { KernelRefusal } from "./fake_route_table.ts";
 
@@ -45,7 +45,8 @@ export class FakeIp implements CommandRunner, CommandFollower {
     }
     const text = args.join(" ");
     if (text === "-force -batch -") return this.#runBatch(stdin ?? "");
-    if (text === "-N -json -batch -") return this.#showBatch(stdin ?? "");
+    const batch = /^(-6 )?-N -json -batch -$/.exec(text);
+    if (batch) return this.#showBatch(stdin ?? "", batch[1] ? 6 : 4);
     try {
       this.#execute(text);
       return { code: 0, stdout: "", stderr: "" };
@@ -99,11 +100,13 @@ export class FakeIp implements CommandRunner, CommandFollower {
     };
   }
 
-  #showBatch(stdin: string): CommandOutput {
+  #showBatch(stdin: string, family: Family): CommandOutput {
     const lines = stdin.trimEnd().split("\n").map((line) => {
       this.log.push(line);
       if (line === "address show") return addressesJson(this.kernel);
       if (line === "route show table all") return routesJson(this.kernel);
+      const words = /^route show (.+)$/.exec(line)?.[1]?.split(" ");
+      if (words) return shownRoutesJson(this.kernel, family, words);
       throw unknown(line);
     });
     return { code: 0, stdout: `${lines.join("\n")}\n`, stderr: "" };

@@ -3,7 +3,12 @@ import {
   type Family,
   formatAddress,
 } from "../../src/net/address.ts";
-import { formatPrefix, type Prefix } from "../../src/net/prefix.ts";
+import {
+  containsPrefix,
+  formatPrefix,
+  parsePrefix,
+  type Prefix,
+} from "../../src/net/prefix.ts";
 import { PROTOCOL_BOOT } from "../../src/routes/plan/protocol.ts";
 import type { FakeKernel } from "./fake_kernel.ts";
 import {
@@ -15,6 +20,46 @@ import {
 /** What `ip -N -json route show table all` prints; the main tables are all. */
 export function routesJson(kernel: FakeKernel): string {
   return JSON.stringify([...tableJson(kernel, 4), ...tableJson(kernel, 6)]);
+}
+
+/** What `ip -N -json route show WORDS` prints; it leaves out the protocol that it is asked for. */
+export function shownRoutesJson(
+  kernel: FakeKernel,
+  family: Family,
+  [filter, value = ""]: readonly string[],
+): string {
+  const prefixOf = (row: Record<string, unknown>) => {
+    const text = String(row["dst"]);
+    if (text === "default") return { family, value: 0n, length: 0 };
+    return parsePrefix(
+      text.includes("/") ? text : `${text}/${addressBits(family)}`,
+    );
+  };
+  const rows = tableJson(kernel, family);
+  const number = (row: Record<string, unknown>) =>
+    String(row["protocol"] ?? PROTOCOL_BOOT);
+  switch (filter) {
+    case "proto":
+      return JSON.stringify(
+        rows.filter((row) => number(row) === value)
+          .map((row) => ({ ...row, protocol: undefined })),
+      );
+    case "root":
+      return JSON.stringify(
+        rows.filter((row) => containsPrefix(parsePrefix(value), prefixOf(row))),
+      );
+    case "exact": {
+      const wanted = value === "default"
+        ? "default"
+        : formatDestination(parsePrefix(value));
+      return JSON.stringify(rows.filter((row) => row["dst"] === wanted));
+    }
+    case "scope":
+      return JSON.stringify(
+        rows.filter((row) => row["gateway"] === undefined && row["dev"]),
+      );
+  }
+  throw new Error(`The fake ip cannot filter routes by ${filter}`);
 }
 
 function tableJson(

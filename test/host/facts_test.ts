@@ -97,6 +97,7 @@ for (const [what, host, wanted] of FACTS) {
         readInterfaces: () => Promise.resolve(interfacesOf(host.links)),
       },
       readPrefixes: () => Promise.resolve(localPrefixes),
+      networks: () => [],
     }, (host.listen ?? []).map((hostname) => ({ hostname, port: 9000 })));
     assert.equal(
       facts.advertised.map(formatAddress).join(" "),
