@@ -1,7 +1,9 @@
 /** What the tests run besides Deno: a file by which to know it, and its Debian package. */
 const NEEDED: readonly [file: string, debianPackage: string][] = [
+  ["/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"],
   ["/usr/bin/busybox", "busybox-static"],
   ["/usr/bin/chromium", "chromium"],
+  ["/usr/bin/cc", "gcc"],
   ["/usr/bin/containerd", "containerd"],
   ["/usr/bin/ctr", "containerd"],
   ["/usr/bin/curl", "curl"],
@@ -16,11 +18,14 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/ping", "iputils-ping"],
   ["/usr/bin/prometheus", "prometheus"],
   ["/usr/bin/python3", "python3"],
+  ["/usr/bin/qemu-aarch64-static", "qemu-user-static"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],
   // It is installed and not started: there is another init, or none.
   ["/usr/bin/systemd-analyze", "systemd"],
   ["/usr/bin/unshare", "util-linux"],
+  ["/usr/aarch64-linux-gnu/include/stdio.h", "libc6-dev-arm64-cross"],
+  ["/usr/include/stdio.h", "libc6-dev"],
   ["/usr/lib/cni/host-local", "containernetworking-plugins"],
   ["/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"],
   ["/usr/sbin/ip", "iproute2"],

@@ -27,7 +27,8 @@ const ANSWER = 2;
 const HEAD_BYTES = NATIVE_CALL.length + 8;
 /** The kernel limits an environment to less. */
 const MAX_VARIABLES_BYTES = 4 * 1024 * 1024;
-const MAX_STDIN_BYTES = 4 * 1024 * 1024;
+/** Larger ones keep the agent busy for too long: the executable takes them. */
+const MAX_STDIN_BYTES = 1024 * 1024;
 /** The plugin gets the answer this long after the timeout of its configuration. */
 const ANSWER_GRACE_MS = 1_000;
 

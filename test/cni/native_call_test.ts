@@ -251,7 +251,7 @@ Deno.test("NativeCalls.serve() leaves to the executable what only the caller may
 Deno.test("NativeCalls.serve() refuses messages that are no call", async (t) => {
   const rows: readonly [name: string, bytes: Uint8Array][] = [
     ["too many bytes of variables", withNumber(4, 4 * 1024 * 1024 + 1)],
-    ["too many bytes of stdin", withNumber(8, 4 * 1024 * 1024 + 1)],
+    ["too many bytes of stdin", withNumber(8, 1024 * 1024 + 1)],
     ["the largest numbers", withNumber(8, 0xffff_ffff)],
   ];
   for (const [name, bytes] of rows) {

@@ -5,6 +5,8 @@ import {
   callPlugin,
   DEBIAN_PLUGINS,
   installPlugin,
+  type PluginKind,
+  testPlugins,
 } from "../support/cni_plugin.ts";
 import type { RunResult } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
@@ -69,10 +71,16 @@ function endingOf({ code, stdout }: RunResult): Ending {
     : ["error", classOf(value.code)];
 }
 
-async function withBoth(use: (callBoth: CallBoth) => Promise<void>) {
+async function withBoth(
+  kind: PluginKind,
+  use: (callBoth: CallBoth) => Promise<void>,
+) {
   await using agent = await spawnAgent();
   await withTempDir(async (dir) => {
-    const ours = await installPlugin(dir);
+    const ours = await installPlugin(dir, {
+      kind,
+      socketPath: agent.socketPath,
+    });
     const plugins = [
       {
         path: join(DEBIAN_PLUGINS, "host-local"),
@@ -113,50 +121,53 @@ async function withBoth(use: (callBoth: CallBoth) => Promise<void>) {
   });
 }
 
-Deno.test("the plugin and host-local give results of the same shape in each version", async (t) => {
-  await withBoth(async (callBoth) => {
-    const routes = [{ dst: "0.0.0.0/0", gw: "172.16.0.1" }, {
-      dst: "10.0.0.0/8",
-    }];
-    for (const [index, cniVersion] of VERSIONS.entries()) {
-      const inputs: readonly [name: string, call: Omit<Case, "verb">][] = [
-        ["plain", {}],
-        ["with routes", { ipam: { routes } }],
-        ["with IP=", { env: { CNI_ARGS: `IP=172.16.1.${index}` } }],
-        ["with IP= and a length", {
-          env: { CNI_ARGS: `IP=172.16.2.${index}/22` },
-        }],
-        ["with args", {
-          config: { args: { cni: { ips: [`172.16.3.${index}`] } } },
-        }],
-        ["with unknown arguments", {
-          env: { CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=a" },
-        }],
-      ];
-      for (const [at, [name, input]] of inputs.entries()) {
-        await t.step(`${cniVersion} ${name}`, async () => {
-          const call = {
-            ...input,
-            env: { ...input.env, CNI_CONTAINERID: `c${index}-${at}` },
-            config: { cniVersion, ...input.config },
-          };
-          const [theirs, ours] = await callBoth({ verb: "ADD", ...call });
-          assert.equal(theirs.code, 0, theirs.stdout);
-          assert.deepEqual(endingOf(ours), endingOf(theirs));
-          assert.equal(
-            JSON.parse(ours.stdout).cniVersion,
-            JSON.parse(theirs.stdout).cniVersion,
-          );
-          const deleted = await callBoth({ verb: "DEL", ...call });
-          assert.deepEqual(deleted.map(endingOf), [
-            ["nothing", ""],
-            ["nothing", ""],
-          ]);
-        });
+testPlugins(
+  "the plugin and host-local give results of the same shape in each version",
+  async (kind, t) => {
+    await withBoth(kind, async (callBoth) => {
+      const routes = [{ dst: "0.0.0.0/0", gw: "172.16.0.1" }, {
+        dst: "10.0.0.0/8",
+      }];
+      for (const [index, cniVersion] of VERSIONS.entries()) {
+        const inputs: readonly [name: string, call: Omit<Case, "verb">][] = [
+          ["plain", {}],
+          ["with routes", { ipam: { routes } }],
+          ["with IP=", { env: { CNI_ARGS: `IP=172.16.1.${index}` } }],
+          ["with IP= and a length", {
+            env: { CNI_ARGS: `IP=172.16.2.${index}/22` },
+          }],
+          ["with args", {
+            config: { args: { cni: { ips: [`172.16.3.${index}`] } } },
+          }],
+          ["with unknown arguments", {
+            env: { CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=a" },
+          }],
+        ];
+        for (const [at, [name, input]] of inputs.entries()) {
+          await t.step(`${cniVersion} ${name}`, async () => {
+            const call = {
+              ...input,
+              env: { ...input.env, CNI_CONTAINERID: `c${index}-${at}` },
+              config: { cniVersion, ...input.config },
+            };
+            const [theirs, ours] = await callBoth({ verb: "ADD", ...call });
+            assert.equal(theirs.code, 0, theirs.stdout);
+            assert.deepEqual(endingOf(ours), endingOf(theirs));
+            assert.equal(
+              JSON.parse(ours.stdout).cniVersion,
+              JSON.parse(theirs.stdout).cniVersion,
+            );
+            const deleted = await callBoth({ verb: "DEL", ...call });
+            assert.deepEqual(deleted.map(endingOf), [
+              ["nothing", ""],
+              ["nothing", ""],
+            ]);
+          });
+        }
       }
-    }
-  });
-});
+    });
+  },
+);
 
 const PREV_RESULT = { ips: [{ address: "172.16.0.2/22" }] };
 
@@ -234,15 +245,18 @@ function agree(theirs: RunResult, ours: RunResult): void {
   );
 }
 
-Deno.test("the plugin and host-local refuse the same, and do the same without a word", async (t) => {
-  await withBoth(async (callBoth) => {
-    const added = await callBoth({ verb: "ADD" });
-    assert.deepEqual(added.map(({ code }) => code), [0, 0]);
-    for (const [name, call] of SAME) {
-      await t.step(name, async () => agree(...await callBoth(call)));
-    }
-  });
-});
+testPlugins(
+  "the plugin and host-local refuse the same, and do the same without a word",
+  async (kind, t) => {
+    await withBoth(kind, async (callBoth) => {
+      const added = await callBoth({ verb: "ADD" });
+      assert.deepEqual(added.map(({ code }) => code), [0, 0]);
+      for (const [name, call] of SAME) {
+        await t.step(name, async () => agree(...await callBoth(call)));
+      }
+    });
+  },
+);
 
 /** Differences that are meant; docs/cni.md has the reason of each under the same words. */
 const DIFFERENT: readonly [
@@ -337,26 +351,32 @@ const DIFFERENT: readonly [
   ],
 ];
 
-Deno.test("the plugin differs from host-local only where it is meant to, as docs/cni.md tells", async (t) => {
-  const page = await Deno.readTextFile(join(ROOT, "docs/cni.md"));
-  const told = page.split("\n").map((line) => line.split(/\s*\|\s*/)[1]);
-  await withBoth(async (callBoth) => {
-    const added = await callBoth({ verb: "ADD" });
-    assert.deepEqual(added.map(({ code }) => code), [0, 0]);
-    for (const [words, call, theirs, ours] of DIFFERENT) {
-      await t.step(words, async () => {
-        assert.deepEqual((await callBoth(call)).map(endingOf), [theirs, ours]);
-        assert.ok(told.includes(words), "docs/cni.md lacks it");
+testPlugins(
+  "the plugin differs from host-local only where it is meant to, as docs/cni.md tells",
+  async (kind, t) => {
+    const page = await Deno.readTextFile(join(ROOT, "docs/cni.md"));
+    const told = page.split("\n").map((line) => line.split(/\s*\|\s*/)[1]);
+    await withBoth(kind, async (callBoth) => {
+      const added = await callBoth({ verb: "ADD" });
+      assert.deepEqual(added.map(({ code }) => code), [0, 0]);
+      for (const [words, call, theirs, ours] of DIFFERENT) {
+        await t.step(words, async () => {
+          assert.deepEqual((await callBoth(call)).map(endingOf), [
+            theirs,
+            ours,
+          ]);
+          assert.ok(told.includes(words), "docs/cni.md lacks it");
+        });
+      }
+      await t.step("the version that VERSION answers in", async () => {
+        const answers = await callBoth({
+          verb: "VERSION",
+          config: { cniVersion: "0.4.0" },
+        });
+        const versions = answers.map((a) => JSON.parse(a.stdout).cniVersion);
+        assert.deepEqual(versions, ["1.0.0", "0.4.0"]);
+        assert.ok(told.includes("the version that VERSION answers in"));
       });
-    }
-    await t.step("the version that VERSION answers in", async () => {
-      const answers = await callBoth({
-        verb: "VERSION",
-        config: { cniVersion: "0.4.0" },
-      });
-      const versions = answers.map((a) => JSON.parse(a.stdout).cniVersion);
-      assert.deepEqual(versions, ["1.0.0", "0.4.0"]);
-      assert.ok(told.includes("the version that VERSION answers in"));
     });
-  });
-});
+  },
+);

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { BuildInfo } from "../../src/build/build_info.ts";
 import { ROOT } from "../generate.ts";
+import { onceInRun } from "./once_in_run.ts";
 import { run } from "./run.ts";
 
 /** The executable that `deno task build` has made. */
@@ -8,9 +9,6 @@ export interface BuiltProgram {
   readonly path: string;
   readonly info: BuildInfo;
 }
-
-/** Names one run of the tests to all of its processes. */
-const RUN_VARIABLE = "STELLAR_NET_TEST_RUN";
 
 /** Builds the executable, once in a run of the tests, compiled if possible. */
 export function builtProgram(): Promise<BuiltProgram> {
@@ -34,18 +32,7 @@ async function buildOnce(
   // The usual folder belongs to this machine.
   Deno.env.set("STELLAR_NET_UNPACK", join(ROOT, "dist/unpacked"));
   const path = join(ROOT, "dist", name);
-  const testRun = Deno.env.get(RUN_VARIABLE) ?? crypto.randomUUID();
-  Deno.env.set(RUN_VARIABLE, testRun);
-  await Deno.mkdir(join(ROOT, "dist"), { recursive: true });
-  // Whoever gets the lock first builds; the others wait for it.
-  const record = `${path}.test-run`;
-  using lock = await Deno.open(record, { write: true, create: true });
-  await lock.lock(true);
-  const text = await Deno.readTextFile(record);
-  const last = text === "" ? {} : JSON.parse(text);
-  if (last.testRun === testRun) return { path, info: last.info };
-  const info = await buildNow(path, args);
-  await Deno.writeTextFile(record, JSON.stringify({ testRun, info }));
+  const info = await onceInRun(name, () => buildNow(path, args));
   return { path, info };
 }
 

@@ -1,5 +1,10 @@
 import { join } from "node:path";
-import { DEBIAN_PLUGINS, installPlugin, must } from "./cni_plugin.ts";
+import {
+  DEBIAN_PLUGINS,
+  installPlugin,
+  type InstallPluginOptions,
+  must,
+} from "./cni_plugin.ts";
 import { run, type RunResult } from "./run.ts";
 
 /** A call of a plugin for a container. */
@@ -33,12 +38,14 @@ export class CniHost implements AsyncDisposable {
   }
 
   /** Makes a host, and installs the plugin as an operator would. */
-  static async create(): Promise<CniHost> {
+  static async create(
+    options: InstallPluginOptions = {},
+  ): Promise<CniHost> {
     const random = crypto.getRandomValues(new Uint8Array(3)).toHex();
     const dir = await Deno.makeTempDir({ prefix: "stellar-net-cni-" });
     const host = new CniHost(`stn-${random}`, dir);
     try {
-      await installPlugin(dir);
+      await installPlugin(dir, options);
       await host.#batch([`netns add ${host.netns}`]);
       await host.exec("ip", ["link", "set", "lo", "up"]);
       return host;

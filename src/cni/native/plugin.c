@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 enum {
-  INPUT_BYTES = 4 * 1024 * 1024, /* bytes of stdin; the agent refuses more */
-  OUTPUT_BYTES = 8 * 1024 * 1024, /* bytes of stdout and stderr together */
+  INPUT_BYTES = 1024 * 1024, /* bytes of stdin; the executable takes more */
+  OUTPUT_BYTES = 4 * 1024 * 1024, /* bytes of stdout and stderr together */
   STDIN_MS = 10000,
   ACCEPT_MS = 2000, /* until the agent has accepted the call */
   RETRY_MS = 10
