@@ -1,4 +1,5 @@
 import { allDone } from "../support/all_done.ts";
+import { installPlugin } from "../support/cni_plugin.ts";
 import { waitFor, type WaitOptions } from "../support/wait_for.ts";
 import { claimLab, labDir, labNetns, labPluginDir } from "./lab_folder.ts";
 import { removeLab, removeLeftovers } from "./lab_folder.ts";
@@ -193,9 +194,14 @@ export class Lab implements AsyncDisposable {
     ]);
   }
 
-  /** Installs it as an operator would. It is done on the switch, so that it ends with the lab. */
+  /** Installs the plugin on the switch, so that the process ends with the lab. */
   async #installPlugin(): Promise<void> {
     const { program, env, path, within } = this.#image;
+    if (this.#image === SOURCES) {
+      await Deno.mkdir(labPluginDir(this.id));
+      await installPlugin(labPluginDir(this.id));
+      return;
+    }
     const [command, ...args] = within([
       ...program,
       ...["cni", "install", "--plugin-dir", labPluginDir(this.id)],
