@@ -69,6 +69,33 @@ Deno.test("a host that comes back after its subnet went to another is fenced, un
       /FENCED since .*belongs to node "host3"/,
     );
   });
+  await t.step(
+    "every place names the cause, the time and the way out",
+    async () => {
+      const cause =
+        `the registry has fenced this node since \\d{4}-\\d\\d-\\d\\d \\S+Z: ${why.source}`;
+      const wayOut =
+        'stop its containers, run "stellar-net node leave --force"';
+      const told = new RegExp(`${cause}.*${wayOut}`, "s");
+      const status = await cli(back, "status");
+      assert.match(status, /^\d problems? on node host2: \d errors?, /);
+      assert.match(status, told);
+      const doctor = await back.exec("stellar-net", ["doctor"]);
+      assert.equal(doctor.code, 1);
+      assert.match(doctor.stdout, told);
+      assert.match((await callPlugin(back, "ADD"))[2], told);
+      const ready = await back.exec("curl", [
+        ...["-s", "--unix-socket", back.agent.socketPath],
+        "http://localhost/readyz",
+      ]);
+      const { checks } = JSON.parse(ready.stdout) as {
+        readonly checks: readonly { readonly reason: string }[];
+      };
+      assert.ok(checks.some(({ reason }) => told.test(reason)), ready.stdout);
+      const list = await back.exec("stellar-net", ["node", "list"]);
+      assert.match(list.stderr, /the link to the registry is fenced: /);
+    },
+  );
   for (const verb of ["ADD", "STATUS"]) {
     await t.step(`it refuses ${verb} with code 50`, async () => {
       const [exit, code, message] = await callPlugin(back, verb);

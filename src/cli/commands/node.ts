@@ -5,7 +5,7 @@ import type { AgentClients } from "../framework/client.ts";
 import { destructiveFlag, type Operand } from "../framework/flag.ts";
 import { createListing, listCommand } from "../framework/list.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
-import { formatAge } from "../framework/text.ts";
+import { formatAge, formatUtc } from "../framework/text.ts";
 import { viewOf } from "../framework/view.ts";
 import type { TokenView } from "./token.ts";
 
@@ -28,21 +28,31 @@ const LIST = listCommand({
   action: "list nodes",
   examples: ["stellar-net node list", "stellar-net node list --json"],
   read: async (call) => {
-    const response = await call.clients().registry.listNodes({});
-    const nodes = response.nodes.map(viewOf);
+    const clients = call.clients();
+    const { nodes } = viewOf(await clients.registry.listNodes({}));
+    const lost = await findLoss(clients);
     const nowMs = call.io.now();
     return createListing({
-      body: { nodes },
+      body: { nodes, staleSince: lost?.since ?? null },
       columns: {
         NODE: ({ name }) => name,
-        STATE: ({ state }) => state,
+        STATE: ({ state, name }) =>
+          lost && name !== lost.node ? `was ${state}` : state,
         SUBNETS: ({ subnets }) => subnets.join(" "),
         ADVERTISED: ({ advertised }) => advertised.join(" "),
         JOINED: ({ joinedAt }) => formatAge(joinedAt, nowMs),
         SEEN: ({ seenAt }) => formatAge(seenAt, nowMs),
       },
       rows: nodes,
-      notes: [nodes.length === 0 && "No node is known yet"],
+      notes: [
+        nodes.length === 0 && "No node is known yet",
+        lost !== undefined &&
+        `This is the list as of ${
+          formatUtc(lost.since)
+        }: the link to the registry is ${lost.state}${
+          lost.problem === null ? "" : `: ${lost.problem}`
+        }`,
+      ],
     });
   },
 });
@@ -94,6 +104,20 @@ export const NODE: GroupSpec = {
   summary: "List the nodes of the cluster, leave it, remove dead nodes",
   commands: [LIST, LEAVE, REMOVE],
 };
+
+/** Why and since when an agent knows only an old state of the cluster; undefined where it is up to date. */
+async function findLoss({ agent }: AgentClients) {
+  try {
+    const { node, registry } = viewOf(await agent.getStatus({}));
+    const isCurrent = registry === null ||
+      ["hosted", "joined", "unspecified"].includes(registry.state);
+    return isCurrent ? undefined : { node, ...registry };
+  } catch (error) {
+    // Not every caller may read the status.
+    if (error instanceof NetError) return undefined;
+    throw error;
+  }
+}
 
 /** The tokens that a node joined with and could use again. None where the agent does not tell. */
 async function tokensOf(

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { NodeState } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { TokenState } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
+import { RegistryLinkState } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const registry: Handlers["registry"] = {
@@ -47,6 +48,27 @@ Deno.test("node list prints an object for programs", async () => {
     joinedAt: null,
     seenAt: null,
   });
+});
+
+Deno.test("node list marks a list that the registry does not keep up to date", async () => {
+  const agent: Handlers["agent"] = {
+    getStatus: () => ({
+      node: "n2",
+      registry: {
+        state: RegistryLinkState.UNREACHABLE,
+        since: timestampFromMs(NOW_MS - 60_000),
+        problem: "nothing answers there",
+      },
+    }),
+  };
+  const run = await runFake(["node", "list"], { registry, agent });
+  assert.match(run.stdout, /^n1 +was ready .*^n2 +no agent /ms);
+  assert.equal(
+    run.stderr,
+    "This is the list as of 2026-01-02 03:03:05Z: the link to the registry is unreachable: nothing answers there\n",
+  );
+  const json = await runFake(["node", "list", "--json"], { registry, agent });
+  assert.equal(JSON.parse(json.stdout).staleSince, "2026-01-02T03:03:05.000Z");
 });
 
 Deno.test("node remove says what is free again", async () => {
