@@ -21,8 +21,9 @@
 #include <unistd.h>
 
 enum {
-  INPUT_BYTES = 1024 * 1024, /* bytes of stdin; the executable takes more */
-  OUTPUT_BYTES = 4 * 1024 * 1024, /* bytes of stdout and stderr together */
+  INPUT_BYTES = 4 * 1024 * 1024, /* of stdin; the executable refuses more */
+  CALL_BYTES = 1024 * 1024, /* of stdin; the executable takes more */
+  OUTPUT_BYTES = 4 * 1024 * 1024, /* of stdout and stderr together */
   STDIN_MS = 10000,
   ACCEPT_MS = 2000, /* until the agent has accepted the call */
   RETRY_MS = 10
@@ -241,7 +242,7 @@ int main(int argc, char **argv) {
   int fd = dial(now_ms() + ACCEPT_MS);
   if (fd >= 0) {
     ssize_t length = read_input();
-    if (length >= 0 && length <= INPUT_BYTES) {
+    if (length >= 0 && length <= CALL_BYTES) {
       int code = call_agent(fd, (size_t)length);
       if (code >= 0) return code;
     }
