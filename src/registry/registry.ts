@@ -2,7 +2,12 @@ import { NetError } from "../base/error.ts";
 import { type Planned, type Refusal, refuse } from "../base/plan.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { hostOf } from "../net/host.ts";
-import { comparePrefixes, formatPrefix, type Prefix } from "../net/prefix.ts";
+import {
+  comparePrefixes,
+  containsAddress,
+  formatPrefix,
+  type Prefix,
+} from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
 import type { NodesView } from "../security/admission.ts";
@@ -295,5 +300,9 @@ function viewNodes(nodes: readonly NodeRecord[]): NodesView {
           node.apiUrl !== "" && hostOf(node.apiUrl) === text)
       )?.name;
     },
+    subnetOwner: (address) =>
+      nodes.find(({ subnets }) =>
+        subnets.some((subnet) => containsAddress(subnet, address))
+      )?.name,
   };
 }

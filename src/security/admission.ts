@@ -1,5 +1,7 @@
 import { NetError } from "../base/error.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
+import { specialBlockOf } from "../net/special.ts";
 import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
 import type { IdentityRecords } from "./identity_ledger.ts";
 import type { IssuedRecord } from "./pki/certificate.ts";
@@ -15,6 +17,8 @@ export interface NodesView {
   alike(name: string): string | undefined;
   /** The node that is reached at an address, other than `except`. */
   reachedAt(address: Address, except: string): string | undefined;
+  /** The node in whose subnet an address is, such as a container's or the gateway; undefined for none. */
+  subnetOwner(address: Address): string | undefined;
 }
 
 /** The nodes of the cluster, for its certificate authority. */
@@ -140,6 +144,52 @@ function refuseExpired(
 }
 
 /**
+ * Returns if a name can be that of a host: not `localhost`, which is every
+ * host, and not an address, which may be that of another one.
+ *
+ * @throws {NetError} `permission_denied` if not
+ */
+export function refuseAmbiguousName(applicant: Applicant): void {
+  const { role, name } = applicant;
+  if (role !== "node") return;
+  const isLocal = /(?:^|\.)localhost$/i.test(name);
+  if (!isLocal && !isAddress(name)) return;
+  throw notCertified(
+    applicant,
+    `its name is ${
+      isLocal ? "that of every host for itself" : "an address"
+    }; start it with another --node`,
+  );
+}
+
+/**
+ * Returns if other hosts can reach a node at all of its addresses: none is
+ * special, such as loopback or multicast, and none is in the subnet of another
+ * node, such as that one's gateway.
+ *
+ * @throws {NetError} `permission_denied` if not
+ */
+export function refuseUnreachableAddresses(
+  { nodes }: Registered,
+  applicant: Applicant & { readonly addresses: readonly Address[] },
+): void {
+  for (const address of applicant.addresses) {
+    const block = specialBlockOf(hostPrefix(address));
+    const owner = nodes.subnetOwner(address);
+    const isFree = owner === undefined || owner === applicant.name;
+    if (block === undefined && isFree) continue;
+    throw notCertified(
+      applicant,
+      `${formatAddress(address)} is ${
+        block
+          ? `${block.name}, and no other host reaches it there`
+          : `in the subnet of node "${owner}"`
+      }; start it with another --advertise or --listen`,
+    );
+  }
+}
+
+/**
  * Returns if no address belongs to another node. The address in a node's
  * certificate is that node's, whatever others claim. Any other address belongs
  * to the node whose agent is reached there.
@@ -190,6 +240,20 @@ function validCertificates(
   return records.issuedTo(applicant).filter((record) =>
     nowMs < record.notAfterMs && !isRevoked(record, records.revocations)
   );
+}
+
+function hostPrefix({ family, value }: Address): Prefix {
+  return { family, value, length: family === 4 ? 32 : 128 };
+}
+
+function isAddress(text: string): boolean {
+  try {
+    parseAddress(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return false;
+  }
 }
 
 function notCertified({ role, name }: Applicant, why: string): NetError {

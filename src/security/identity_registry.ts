@@ -7,10 +7,12 @@ import type { Store } from "../store/store.ts";
 import {
   type KnownNodes,
   type NodesView,
+  refuseAmbiguousName,
   refuseForeignAddresses,
   refuseKnownName,
   refuseRenewal,
   refuseRole,
+  refuseUnreachableAddresses,
 } from "./admission.ts";
 import type { SigningOrder } from "./certificate_source.ts";
 import {
@@ -234,7 +236,9 @@ export class IdentityRegistry {
       const isNode = roles.length === 0 && addresses.length > 0;
       refuseRole(grant, isNode ? ["node"] : roles);
       const registered = { ...this.#options, records, nodes, nowMs };
+      refuseAmbiguousName(order);
       if (!isBound) refuseKnownName(registered, order);
+      refuseUnreachableAddresses(registered, order);
       refuseForeignAddresses(registered, order);
       return { order, changes };
     }, { signal });
@@ -284,6 +288,7 @@ export class IdentityRegistry {
       const registered = { ...this.#options, records, nodes, nowMs };
       refuseRenewal(registered, identity, request);
       const order = { role, name, addresses, request };
+      refuseUnreachableAddresses(registered, order);
       refuseForeignAddresses(registered, order);
       return { order };
     }, { signal });

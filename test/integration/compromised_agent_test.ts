@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { ROOT } from "../generate.ts";
 import { createNamespace } from "../support/namespace.ts";
 import { FROM_SOURCE } from "../support/refusal.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const PORT = 9000;
@@ -48,7 +50,10 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         node: "node2",
         args: [...flags(2), ...join],
       });
-      await must("--socket", second.socketPath, "status");
+      await waitFor(
+        "node2 to join",
+        async () => /node2/.test(await must(...socket, "node", "list")),
+      );
       await run("cp", ["-r", `${second.stateDir}/identity`, stolen]);
     }
     await using third = await spawnAgent({
@@ -125,6 +130,35 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         assert.match(await trust(), /"generation": 2/);
       });
     }
+
+    await t.step("it gets no certificate for addresses of others", async () => {
+      const key = await Deno.readTextFile(`${stolen}/key.pem`);
+      const renew = async (address: string) => {
+        const body = JSON.stringify({
+          signingRequest: createSigningRequest(key),
+          addresses: [address],
+        });
+        const { stdout } = await run(command!, [
+          ...[...words, "curl", "-sk", "--cert", `${stolen}/chain.pem`],
+          ...["--key", `${stolen}/key.pem`, "-d", body],
+          ...["-H", "content-type: application/json"],
+          `${HOSTING}/stellar.net.v1.IdentityService/RenewCertificate`,
+        ]);
+        return stdout;
+      };
+      const rows: readonly [address: string, says: RegExp][] = [
+        ["127.0.0.1", /"permission_denied".*is loopback/],
+        ["0.0.0.0", /"permission_denied".*is this network/],
+        ["224.0.0.1", /"permission_denied".*is multicast/],
+        ["255.255.255.255", /"permission_denied".*is reserved/],
+        ["172.16.0.1", /"permission_denied".*in the subnet of node .*node1/],
+        [HOSTS[0], /"permission_denied".*node .*node1/],
+        [HOSTS[1], /"chain":"-----BEGIN CERTIFICATE-----/],
+      ];
+      for (const [address, says] of rows) {
+        assert.match(await renew(address), says, address);
+      }
+    });
 
     await t.step("its renewals do not keep operators waiting", async () => {
       await using _flood = await attack(FLOOD, HOSTING, stolen);

@@ -55,6 +55,7 @@ class World {
             has: () => false,
             alike: () => undefined,
             reachedAt: () => undefined,
+            subnetOwner: () => undefined,
           }),
       },
     });

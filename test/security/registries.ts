@@ -4,6 +4,7 @@ import {
 } from "../../src/security/identity_registry.ts";
 import type { Credentials } from "../../src/security/trust.ts";
 import { type Address, formatAddress } from "../../src/net/address.ts";
+import { containsAddress, parsePrefix } from "../../src/net/prefix.ts";
 import { createKey } from "../../src/security/pki/key.ts";
 import { fingerprintOf } from "../../src/security/pki/fingerprint.ts";
 import { readIdentity } from "../../src/security/pki/certificate_identity.ts";
@@ -20,6 +21,9 @@ import {
 import type { TokenTerms } from "../../src/security/pki/token_record.ts";
 import type { Store } from "../../src/store/store.ts";
 import { NOW_MS } from "./pki/identities.ts";
+
+/** The subnet of node `host1`. */
+export const SUBNET = parsePrefix("172.16.0.0/22");
 
 /** What the server has shown in every test where that does not matter. */
 export const SERVER = fingerprintOf(new TextEncoder().encode("server"));
@@ -67,6 +71,8 @@ export class TestRegistry {
               [...nodes].find(([name, addresses]) =>
                 name !== except && addresses.includes(formatAddress(address))
               )?.[0],
+            subnetOwner: (address) =>
+              containsAddress(SUBNET, address) ? "host1" : undefined,
           }),
       },
       ...options,

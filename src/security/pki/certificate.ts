@@ -153,7 +153,9 @@ function serverNames(
   if (bad !== undefined) {
     throw new RangeError(`${quote(bad)} is no host name`);
   }
-  const own = isHostName(name) ? [name] : [];
+  // Every host is "localhost" for itself.
+  const isLocal = /(?:^|\.)localhost$/i.test(name);
+  const own = isHostName(name) && !isLocal ? [name] : [];
   const unique = new Map(addresses.map((a) => [formatAddress(a), a]));
   return {
     dnsNames: [...new Set([...own, ...dnsNames])],

@@ -51,6 +51,7 @@ async function withCluster(
           has: () => false,
           alike: () => undefined,
           reachedAt: () => undefined,
+          subnetOwner: () => undefined,
         }),
     },
   });
@@ -95,7 +96,7 @@ function orderOf(
     token,
     name: "host2",
     roles: ["node"],
-    addresses: [parseAddress("127.0.0.2")],
+    addresses: [parseAddress("198.18.0.2")],
     signingRequest: createSigningRequest(key ?? createKey()),
   };
 }

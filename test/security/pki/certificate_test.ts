@@ -123,6 +123,8 @@ Deno.test("issueCertificate() names what cannot be in a name of TLS in the URI a
   const rows: readonly [name: string, commonName: boolean, dns: boolean][] = [
     ["a", true, true],
     ["A.b-c.d", true, true],
+    ["localhost", true, false],
+    ["a.localhost", true, false],
     ["a_b", true, false],
     ["a..b", true, false],
     ["10.0.0.1", true, false],

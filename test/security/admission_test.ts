@@ -117,3 +117,73 @@ Deno.test("IdentityRegistry forgets whose an address was once the certificate ha
     await store.close();
   }
 });
+
+Deno.test("IdentityRegistry certifies no address that other hosts cannot reach a node at", async (t) => {
+  const rows: readonly [address: string, why: RegExp | undefined][] = [
+    ["127.0.0.1", /127\.0\.0\.1 is loopback, and no other host reaches it/],
+    ["0.0.0.0", /is this network/],
+    ["224.0.0.1", /is multicast/],
+    ["255.255.255.255", /is reserved/],
+    ["169.254.1.1", /is link-local/],
+    ["::", /is unspecified and loopback/],
+    ["::1", /is unspecified and loopback/],
+    ["fe80::1", /is link-local/],
+    ["ff02::1", /is multicast/],
+    ["172.16.0.1", /172\.16\.0\.1 is in the subnet of node "host1"/],
+    ["172.16.3.9", /is in the subnet of node "host1"/],
+    ["172.16.4.1", undefined],
+    ["198.18.0.2", undefined],
+    ["2001:2::2", undefined],
+  ];
+  for (const [text, why] of rows) {
+    await t.step(text, async () => {
+      const store = await openDenoKv({ path: ":memory:" });
+      try {
+        const t = await TestRegistry.open(store);
+        const addresses = [parseAddress(text)];
+        const said = (attempt: Promise<unknown>) =>
+          attempt.then(() => "", ({ message }) => message);
+        const first = await t.join(await t.token(), { name: "n1" });
+        assert.match(await said(t.renew(first, addresses)), why ?? /^$/);
+        t.clock.nowMs += 2 * 24 * HOUR_MS;
+        const second = { name: "n2", addresses };
+        assert.match(
+          await said(t.join(await t.token(), second)),
+          why ?? /^$/,
+        );
+        const owner = { name: "host1", addresses };
+        if (text.startsWith("172.16")) {
+          assert.equal(await said(t.join(await t.token(), owner)), "");
+        }
+      } finally {
+        await store.close();
+      }
+    });
+  }
+});
+
+Deno.test("IdentityRegistry certifies no host under a name that others have too", async (t) => {
+  const rows: readonly [name: string, why: RegExp | undefined][] = [
+    ["localhost", /its name is that of every host for itself/],
+    ["LocalHost", /that of every host/],
+    ["a.localhost", /that of every host/],
+    ["198.18.0.11", /its name is an address; start it with another --node/],
+    ["localhost.example", undefined],
+    ["198-18-0-11", undefined],
+  ];
+  for (const [name, why] of rows) {
+    await t.step(name, async () => {
+      const store = await openDenoKv({ path: ":memory:" });
+      try {
+        const t = await TestRegistry.open(store);
+        for (const bound of ["", name]) {
+          const said = await t.join(await t.token({ name: bound }), { name })
+            .then(() => "", ({ message }) => message);
+          if (bound === "" || why) assert.match(said, why ?? /^$/);
+        }
+      } finally {
+        await store.close();
+      }
+    });
+  }
+});
