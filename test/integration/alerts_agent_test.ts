@@ -179,8 +179,8 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
             inState("waiting"),
             inState(`queue/${queueFileName(Date.now(), crypto.randomUUID())}`),
           );
-          const { status } = await fetch(`${agent.url}/readyz`);
-          assert.equal(status, 503);
+          const ready = await fetch(`${agent.url}/readyz`);
+          assert.equal(ready.status, 503, await ready.text());
         },
         fix: () => Deno.remove(inState("filler")),
       },

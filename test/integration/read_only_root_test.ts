@@ -39,7 +39,8 @@ Deno.test("an agent works on a host whose root is read-only, with a writable fol
       await agent.restart();
       using again = createIpamClient(agent.port);
       assert.deepEqual(await again.allocate("c1"), [address]);
-      assert.equal((await fetch(`${agent.url}/readyz`)).status, 200);
+      const ready = await fetch(`${agent.url}/readyz`);
+      assert.equal(ready.status, 200, await ready.text());
     });
     await t.step("status, backup and support bundle", async () => {
       assert.match(await must("status", ...socket), /has no problem/);
