@@ -161,7 +161,10 @@ export class Agent {
     owner: Owner,
     reason: string,
   ): Promise<Allocation | undefined> {
-    if (node === this.node && !this.member.isKnown) throw notJoined(node);
+    if (node === this.node && !this.member.isKnown) {
+      await this.member.contacted();
+      if (!this.member.isKnown) throw notJoined(node);
+    }
     return (await this.#allocatorsOf(node).find(node))?.release(owner, reason);
   }
 

@@ -69,6 +69,10 @@ export class HostedMember implements Member {
     throw cannotHandOut(this.#options.node, this.#link, false);
   }
 
+  contacted(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async claim(): Promise<readonly Prefix[]> {
     this.checkPresent();
     const { host, node } = this.#options;

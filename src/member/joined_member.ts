@@ -31,6 +31,9 @@ import { ClusterSnapshot } from "./snapshot.ts";
 /** The reason why the registry fenced this node. It outlives a restart. */
 const FENCED_KEY: Key = ["agent", "fenced"];
 
+/** Most time that calls wait for the first contact with a registry, in ms. */
+const FIRST_CONTACT_MS = 5_000;
+
 const log = getLogger(["stellar-net", "agent", "join"]);
 
 /** Options of {@linkcode JoinedMember}. */
@@ -59,6 +62,9 @@ export class JoinedMember implements Member, JoinLoopListener {
   #facts: HostFacts = { advertised: [], apiUrl: "", localPrefixes: [] };
   #link: RegistryLink;
   #loop: JoinLoop | undefined;
+  /** Resolves with the first answer of a registry, or the first failure to get one. */
+  readonly #contact = Promise.withResolvers<void>();
+  #isContacted = false;
   /** The last logged problem of each registry since the last join, by URL. */
   readonly #losses = new Map<string, string>();
   #onChange: () => void = () => {};
@@ -126,11 +132,28 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (state === "left" || state === "fenced") throw this.#refusal();
   }
 
-  // deno-lint-ignore require-await -- its errors reject the promise
+  async contacted(): Promise<void> {
+    if (this.#isContacted) return;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, FIRST_CONTACT_MS);
+    await Promise.race([this.#contact.promise, late.promise]);
+    clearTimeout(timer);
+  }
+
   async claim(): Promise<readonly Prefix[]> {
+    if (this.#subnets.length === 0) await this.contacted();
+    return this.#claimNow();
+  }
+
+  #claimNow(): readonly Prefix[] {
     this.checkPresent();
     if (this.#subnets.length > 0) return this.#subnets;
     throw this.#refusal();
+  }
+
+  #noteContact(): void {
+    this.#isContacted = true;
+    this.#contact.resolve();
   }
 
   #refusal(): NetError {
@@ -138,8 +161,9 @@ export class JoinedMember implements Member, JoinLoopListener {
     return cannotHandOut(this.#options.node, this.#link, hasSubnets);
   }
 
+  // deno-lint-ignore require-await -- its errors reject the promise
   async checkClaim(): Promise<void> {
-    await this.claim();
+    this.#claimNow();
   }
 
   current(): Promise<ClusterView> {
@@ -171,6 +195,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   async stop(): Promise<void> {
+    this.#noteContact();
     await this.#loop?.stop();
     await this.#saveView();
   }
@@ -259,6 +284,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       });
     }
     this.#setLink({ state, problem: "", url: peer.url });
+    this.#noteContact();
   }
 
   onEvent(event: ClusterEvent): void {
@@ -281,6 +307,8 @@ export class JoinedMember implements Member, JoinLoopListener {
       });
       this.#losses.set(url, message);
     }
+    // The first attempt may come before the first certificate.
+    if (!lacksCertificate) this.#noteContact();
     // A node stays fenced until a registry admits it.
     if (this.#link.state === "fenced") return;
     this.#setLink({ state: "unreachable", problem: error.message });
@@ -293,6 +321,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       log.error("{url} refuses this node: {problem}", { url, problem });
     }
     this.#setLink({ state: "fenced", problem, url });
+    this.#noteContact();
     if (this.#subnets.length === 0) return;
     try {
       const puts = [{ key: FENCED_KEY, value: problem }];

@@ -51,6 +51,11 @@ export interface Member {
    */
   checkPresent(): void;
   /**
+   * Returns when the first attempt to reach the registry has ended, or takes too
+   * long. A call right after the start waits for it rather than fail.
+   */
+  contacted(): Promise<void>;
+  /**
    * Gives this node its subnets, or those that it has.
    *
    * @throws {NetError} `exhausted` when none is left, `unavailable` before it

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { owner } from "../addresses/plan/pools.ts";
+import { HeldTimers } from "../support/held_timers.ts";
 import { collectLogs } from "../support/collect_logs.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
@@ -59,6 +60,31 @@ Deno.test("JoinedMember hands out nothing before it has joined, and says what ke
         await allocate(fresh.agent, "c1", { node: "c" }),
         "172.16.8.2",
       );
+    } finally {
+      await fresh.agent.member.stop();
+    }
+  }));
+
+Deno.test("JoinedMember makes a call wait for the first contact, and no longer", () =>
+  withHost(async ({ registry }) => {
+    const peer = new FakeRegistryPeer(registry.agent);
+    const answer = Promise.withResolvers<void>();
+    peer.onCall = (call) => call === "join" ? answer.promise : undefined;
+    await using fresh = await startAgent({ node: "c", peers: [peer] });
+    const claim = () => allocate(fresh.agent, "c1", { node: "c" });
+    {
+      using timers = new HeldTimers(5_000);
+      const early = claim();
+      await waitFor("the wait", () => timers.areHeld);
+      timers.fire();
+      await assert.rejects(early, { message: /not asked yet/ });
+    }
+    fresh.agent.member.start(() => {});
+    try {
+      const waiting = claim();
+      await waitFor("the join", () => peer.calls.includes("join"));
+      answer.resolve();
+      assert.equal(await waiting, "172.16.8.2");
     } finally {
       await fresh.agent.member.stop();
     }

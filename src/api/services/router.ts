@@ -73,6 +73,16 @@ const SUBNET_CALLS: ReadonlySet<DescMethod> = new Set([
   Network.method.getSubnet,
 ]);
 
+/** Calls of members, which try another registry rather than wait for the first contact of this one with its store. */
+const MEMBER_CALLS: ReadonlySet<DescMethod> = new Set([
+  RegistryService.method.join,
+  RegistryService.method.heartbeat,
+  RegistryService.method.watch,
+  RegistryService.method.reportOwners,
+  RegistryService.method.getHandover,
+  RegistryService.method.finishHandover,
+]);
+
 /** Calls about the cluster that each agent answers for its own host. */
 const HERE_CALLS: ReadonlySet<DescMethod> = new Set([
   ClusterService.method.findHere,
@@ -89,6 +99,11 @@ export function createRoutes(
   const { agent, controller, peers, audit, process, cluster } = options;
   const { node } = agent;
   const ownerCalls = new OwnerCalls();
+  const hereAfterContact = async (
+    { method }: ForwardedCall,
+  ): Promise<undefined> => {
+    if (!MEMBER_CALLS.has(method)) await agent.member.contacted();
+  };
   return (bare) => {
     const router = authorizing(bare, { node, audit, now: process.now });
     router.service(
@@ -112,39 +127,49 @@ export function createRoutes(
     router.service(
       RegistryService,
       agent.isHost
-        ? createRegistry(() => agent.requireHost(), {
-          self: node,
-          reports: cluster.reports,
-        })
+        ? forwarding(
+          RegistryService,
+          createRegistry(() => agent.requireHost(), {
+            self: node,
+            reports: cluster.reports,
+          }),
+          { node, to: hereAfterContact },
+        )
         : forwarding(RegistryService, createJoinedRegistry(agent), {
           node,
-          to: (call) => Promise.resolve(registryPlace(call, options)),
+          to: (call) => registryPlace(call, options),
         }),
     );
     router.service(
       IdentityService,
       agent.isHost
-        ? createIdentity(() => agent.requireHost())
+        ? forwarding(
+          IdentityService,
+          createIdentity(() => agent.requireHost()),
+          { node, to: hereAfterContact },
+        )
         : forwarding(IdentityService, {}, {
           node,
-          to: () => Promise.resolve(peers.registry()),
+          to: () => peers.findRegistry(),
         }),
     );
     router.service(
       ClusterService,
       agent.isHost
-        ? createCluster({
-          ...options,
-          ...options.cluster,
-          host: () => agent.requireHost(),
-          now: process.now,
-        })
+        ? forwarding(
+          ClusterService,
+          createCluster({
+            ...options,
+            ...options.cluster,
+            host: () => agent.requireHost(),
+            now: process.now,
+          }),
+          { node, to: hereAfterContact },
+        )
         : forwarding(ClusterService, createClusterHere({ agent, ...cluster }), {
           node,
-          to: ({ method }) =>
-            Promise.resolve(
-              HERE_CALLS.has(method) ? undefined : peers.registry(),
-            ),
+          to: async ({ method }) =>
+            HERE_CALLS.has(method) ? undefined : await peers.findRegistry(),
         }),
     );
     router.service(AgentService, createAgent(options));
@@ -156,18 +181,19 @@ async function stellarPlace(
   { agent, peers }: RoutesOptions,
 ): Promise<Peer | undefined> {
   if (ADDRESS_CALLS.has(method)) return await peers.ofNode(nodeOf(request));
-  if (REGISTRY_CALLS.has(method)) return peers.registry();
+  if (REGISTRY_CALLS.has(method)) return await peers.findRegistry();
   return SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node
-    ? peers.registry()
+    ? await peers.findRegistry()
     : undefined;
 }
 
-function registryPlace(
+async function registryPlace(
   { method, request }: ForwardedCall,
   { agent, peers }: RoutesOptions,
-): Peer | undefined {
+): Promise<Peer | undefined> {
   const { method: methods } = RegistryService;
   if (method === methods.join) throw refuseJoin(agent);
+  await agent.member.contacted();
   // The agent answers with what it knows while the registry is unreachable.
   const isKnown = method === methods.listNetworks ||
     method === methods.listNodes || method === methods.listRoutes;
