@@ -55,6 +55,45 @@ Deno.test("FileCniSetup.install() copies an executable, over an older one too", 
   });
 });
 
+for (const link of [false, true]) {
+  Deno.test(
+    `FileCniSetup.install() writes the native plugin, which knows the ${
+      link ? "executable" : "copy beside it"
+    }`,
+    () =>
+      withTempDir(async (dir) => {
+        const path = `${dir}/program`;
+        await Deno.writeTextFile(path, "#!/bin/sh\n");
+        const mark = "stellar-net paths:\n\0";
+        const native = new TextEncoder().encode(mark + " ".repeat(4204));
+        const setup = new FileCniSetup({
+          ...executable(path),
+          nativePlugin: () => Promise.resolve(native.toBase64()),
+        }, ip({}));
+        const plugins = `${dir}/plugins`;
+        const options = {
+          dir: plugins,
+          names: NAMES,
+          link,
+          socketPath: SOCKET,
+        };
+        await setup.install(options);
+        const program = link ? path : `${plugins}/.stellar-net`;
+        for (const name of NAMES) {
+          const text = await Deno.readTextFile(`${plugins}/${name}`);
+          assert.equal(
+            text,
+            mark + SOCKET.padEnd(108, "\0") + program.padEnd(4096, "\0"),
+          );
+          const { mode } = await Deno.stat(`${plugins}/${name}`);
+          assert.equal(mode! & 0o777, 0o755);
+        }
+        assert.equal((await Deno.stat(program)).isFile, true);
+        assert.equal([...Deno.readDirSync(plugins)].length, link ? 2 : 3);
+      }),
+  );
+}
+
 Deno.test("FileCniSetup.install() links to an executable", async () => {
   await withTempDir(async (dir) => {
     const path = `${dir}/program`;
