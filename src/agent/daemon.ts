@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import type { AgentConfig, ListenAddress } from "../config/config.ts";
 import type { HostController } from "../host/controller.ts";
@@ -55,6 +56,8 @@ const QUEUE_INTERVAL_MS = 5_000;
 const LIVENESS_INTERVAL_MS = 1_000;
 /** Interval between checks that nobody has removed the socket's file, in ms. */
 const SOCKET_INTERVAL_MS = 1_000;
+/** Time to the next attempt to listen on an address that this host does not have yet. */
+const LISTEN_RETRY_MS = 500;
 const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "agent"]);
@@ -134,7 +137,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     }),
   ];
   try {
-    const bound = await listen(server, config);
+    const { bound, waiting } = await listen(server, config);
     const addresses = bound.map(formatListener);
     const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
@@ -145,6 +148,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         `--insecure: anyone who reaches ${address} can read, use and change this cluster: it is plain text, and nobody is asked who they are`;
       log.warn("{warning}", { warning });
       options.warn(warning);
+    }
+    for (const { warning } of waiting) {
+      log.warn("{warning}", { warning });
     }
     options.onReady(listeners);
     const { manager } = options.service;
@@ -159,7 +165,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         },
       }),
     );
-    await controller.report(bound);
+    await controller.report([
+      ...bound,
+      ...waiting.flatMap(({ listen }) => listen ?? []),
+    ]);
+    if (waiting.length > 0) {
+      tasks.push(startPeriodicTask("listen on addresses that this host gets", {
+        intervalMs: LISTEN_RETRY_MS,
+        run: async () => {
+          listeners.push(...await retryListening(waiting));
+        },
+      }));
+    }
     agent.follow(() => controller.update());
     controller.start();
     await aborted(stop);
@@ -204,25 +221,88 @@ async function claim(agent: Agent): Promise<void> {
   }
 }
 
+/** A listener whose address no interface of this host has yet. */
+interface WaitingListener {
+  readonly start: () => Promise<string>;
+  readonly warning: string;
+  /** The address, if it serves the API. */
+  readonly listen?: ListenAddress;
+}
+
 async function listen(
   server: ApiServer,
   config: AgentConfig,
-): Promise<ListenAddress[]> {
+): Promise<{
+  readonly bound: readonly ListenAddress[];
+  readonly waiting: WaitingListener[];
+}> {
   await server.listenUnix(config.socketPath);
   const bound: ListenAddress[] = [];
+  const waiting: WaitingListener[] = [];
+  const tryToListen = async (
+    flag: string,
+    address: ListenAddress,
+    start: () => Promise<ListenAddress>,
+  ): Promise<ListenAddress | undefined> => {
+    try {
+      return await start();
+    } catch (error) {
+      if (!(error instanceof NetError) || error.code !== "unavailable") {
+        throw error;
+      }
+      waiting.push({
+        start: async () => {
+          const at = formatListener(await start());
+          log.info("Serving on {listener}", { listener: at });
+          return at;
+        },
+        warning:
+          `--${flag}: no interface of this host has ${address.hostname} yet; the agent listens on ${
+            formatListener(address)
+          } when one has`,
+        ...flag === "listen" && { listen: address },
+      });
+      return undefined;
+    }
+  };
   for (const address of config.listen) {
-    bound.push(
-      await server.listenTcp(address, {
-        isSecure: isSecure(config, address.hostname),
-        acceptsOthers: config.security.kind === "none",
-      }),
+    const at = await tryToListen(
+      "listen",
+      address,
+      () =>
+        server.listenTcp(address, {
+          isSecure: isSecure(config, address.hostname),
+          acceptsOthers: config.security.kind === "none",
+        }),
     );
+    if (at) bound.push(at);
   }
   for (const address of config.metrics) {
-    const at = await server.listenMetrics(address);
+    const at = await tryToListen(
+      "metrics",
+      address,
+      () => server.listenMetrics(address),
+    );
+    if (!at) continue;
     log.info("Serving metrics on {listener}", { listener: formatListener(at) });
   }
-  return bound;
+  return { bound, waiting };
+}
+
+/** Starts the listeners whose addresses this host has by now, removes them from the list, and returns them. */
+async function retryListening(waiting: WaitingListener[]): Promise<string[]> {
+  const started: string[] = [];
+  for (const listener of [...waiting]) {
+    try {
+      started.push(await listener.start());
+      waiting.splice(waiting.indexOf(listener), 1);
+    } catch (error) {
+      if (!(error instanceof NetError) || error.code !== "unavailable") {
+        throw error;
+      }
+    }
+  }
+  return started;
 }
 
 function formatListener({ hostname, port }: ListenAddress): string {

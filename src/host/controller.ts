@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { Member } from "../member/member.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
@@ -35,7 +35,7 @@ import { HostReconciler } from "./reconciler.ts";
 
 /** Options of a host's controller. */
 export interface HostControllerOptions
-  extends Omit<HostFactsOptions, "networks"> {
+  extends Omit<HostFactsOptions, "networks" | "previous"> {
   readonly node: string;
   readonly member: Member;
   readonly config: Pick<
@@ -111,11 +111,13 @@ export function checkBridged(checks: readonly Check[]): void {
 const DEFAULT_BRIDGE = "stellar0";
 /** Time to the next reading of the host's facts when no event announces a change. */
 const FACTS_INTERVAL_MS = 30_000;
-/** Time from the first of several events to the reading. */
-const FACTS_DEBOUNCE_MS = 1_000;
+/** Time from the first of several events to the reading: peers wait for a new address. */
+const FACTS_DEBOUNCE_MS = 100;
 
 /** The key of the bridge that a Configure call asked for. */
 const BRIDGE_KEY: Key = ["agent", "bridge"];
+/** The key of the addresses that this host has advertised without `--advertise`. */
+const ADVERTISED_KEY: Key = ["agent", "advertised"];
 
 const log = getLogger(["stellar-net", "agent", "host"]);
 
@@ -224,8 +226,10 @@ export class HostController {
     return await this.#network.examine();
   }
 
-  /** Reads the bridge that an earlier Configure call asked for. */
+  /** Reads the bridge of an earlier Configure call, and the address advertised before the restart. */
   async load(): Promise<void> {
+    const advertised = await this.#options.store.get(ADVERTISED_KEY);
+    this.#advertised = readAddresses(advertised?.value);
     const kept = await this.#options.store.get(BRIDGE_KEY);
     if (typeof kept?.value === "string") this.#bridge ??= kept.value;
   }
@@ -379,15 +383,38 @@ export class HostController {
     onReached?.(reachedAddresses(this.#listening, this.#advertised));
   }
 
+  /** Keeps the advertised addresses over a restart; a connection from an address that is gone is dead. */
+  async #setAdvertised(advertised: readonly Address[]): Promise<void> {
+    const texts = advertised.map(formatAddress);
+    const before = this.#advertised.map(formatAddress);
+    this.#advertised = advertised;
+    if (texts.join() === before.join()) return;
+    const { store, member, config } = this.#options;
+    if (before.length > 0) {
+      log.info("Other hosts now route through {addresses}", {
+        addresses: texts.join(" and ") || "no address",
+      });
+      member.reconnect?.();
+    }
+    if (config.advertise.length > 0) return;
+    await store.commit({ puts: [{ key: ADVERTISED_KEY, value: texts }] });
+  }
+
   async #reportFacts(): Promise<void> {
     const { member } = this.#options;
     try {
       const { facts, warnings } = await findFacts({
         ...this.#options,
-        networks: () => this.#networks(),
+        networks: this.#networks(),
+        previous: this.#advertised,
       }, this.#listening);
+      for (const warning of warnings) {
+        if (!this.#warnings.includes(warning)) {
+          log.warn("{warning}", { warning });
+        }
+      }
       this.#warnings = warnings;
-      this.#advertised = facts.advertised;
+      await this.#setAdvertised(facts.advertised);
       this.#localPrefixes = facts.localPrefixes;
       this.#publishReached();
       const text = JSON.stringify([
@@ -407,6 +434,18 @@ export class HostController {
       ];
     }
   }
+}
+
+/** The addresses of a stored list; none where it is none. */
+function readAddresses(value: unknown): Address[] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((text) => {
+    try {
+      return parseAddress(String(text));
+    } catch {
+      return [];
+    }
+  });
 }
 
 /**

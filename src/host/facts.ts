@@ -14,8 +14,7 @@ import { hostOf, isLoopback } from "../net/host.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import type { HostNetwork } from "./network.ts";
 import {
-  addressToward,
-  defaultAdvertised,
+  chooseAdvertised,
   holds,
   type HostInterfaces,
 } from "../routes/plan/uplink.ts";
@@ -33,13 +32,15 @@ const USUAL_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 /** Options of {@linkcode findFacts}. */
 export interface HostFactsOptions {
   readonly config: Pick<AgentConfig, "advertise" | "join" | "security">;
-  readonly network: Pick<HostNetwork, "readInterfaces">;
+  readonly network: Pick<HostNetwork, "readInterfaces" | "sourceToward">;
   /** Reads the prefixes of this host's interfaces, and of its routes within some prefixes. */
   readonly readPrefixes: (
     within: readonly Prefix[],
   ) => Promise<readonly LocalPrefix[]>;
+  /** The addresses that this host advertised the last time. */
+  readonly previous: readonly Address[];
   /** The cluster's networks; empty before they are known. */
-  readonly networks: () => readonly Prefix[];
+  readonly networks: readonly Prefix[];
 }
 
 /** The facts of a host, and warnings for the operator. */
@@ -58,12 +59,15 @@ export async function findFacts(
   options: HostFactsOptions,
   listening: readonly ListenAddress[],
 ): Promise<FoundFacts> {
-  const { config, network, readPrefixes } = options;
-  const networks = options.networks();
+  const { config, network, networks, readPrefixes } = options;
   const interfaces = await network.readInterfaces();
   const advertised = config.advertise.length > 0
     ? config.advertise
-    : defaultAdvertised(interfaces, candidates(config, listening, interfaces));
+    : chooseAdvertised(interfaces, {
+      previous: options.previous,
+      towardRegistry: await sourcesToward(config.join, network),
+      listening: hostAddresses(listening),
+    });
   return {
     facts: {
       advertised,
@@ -72,12 +76,18 @@ export async function findFacts(
         networks.length > 0 ? networks : USUAL_NETWORKS,
       ),
     },
-    warnings: advertised.filter((address) => !holds(interfaces, address))
-      .map((address) =>
-        `--advertise: ${
+    warnings: [
+      ...missing(config.advertise, interfaces).map((address) =>
+        `--advertise: no interface of this host has ${
           formatAddress(address)
-        } is no address of this host now; what is sent to its containers is lost until it is`
+        }; packets to its containers are lost until one has`
       ),
+      ...missing(hostAddresses(listening), interfaces).map((address) =>
+        `--listen: no interface of this host has ${
+          formatAddress(address)
+        }; no other host can call this agent there until one has`
+      ),
+    ],
   };
 }
 
@@ -127,20 +137,30 @@ export function isSecure(
   return security.kind !== "none" && !isLoopback(hostname);
 }
 
-/** The candidates without a default route: listening addresses, then the address towards the registry. */
-function candidates(
-  { join }: HostFactsOptions["config"],
-  listening: readonly ListenAddress[],
+/** The addresses of listeners, without loopback and wildcards. */
+function hostAddresses(listening: readonly ListenAddress[]): Address[] {
+  return listening.filter(({ hostname }) => !isLoopback(hostname))
+    .map(({ hostname }) => parseAddress(hostname))
+    .filter(({ value }) => value !== 0n);
+}
+
+function missing(
+  addresses: readonly Address[],
   interfaces: HostInterfaces,
 ): Address[] {
-  const registries = join.flatMap((url) => addressIn(url) ?? []);
-  return [
-    ...listening.filter(({ hostname }) => !isLoopback(hostname))
-      .map(({ hostname }) => parseAddress(hostname)),
-    ...registries.flatMap((address) =>
-      addressToward(interfaces, address) ?? []
-    ),
-  ];
+  return addresses.filter((address) => !holds(interfaces, address));
+}
+
+/** This host's addresses from which the kernel sends to registries; names are not looked up. */
+async function sourcesToward(
+  urls: readonly string[],
+  network: Pick<HostNetwork, "sourceToward">,
+): Promise<Address[]> {
+  const registries = urls.flatMap((url) => addressIn(url) ?? []);
+  const sources = await Promise.all(
+    registries.map((address) => network.sourceToward(address)),
+  );
+  return sources.flatMap((source) => source ?? []);
 }
 
 /** The address in a URL; undefined for a name. */

@@ -1,4 +1,6 @@
 import { NetError } from "../base/error.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { parseSource } from "./plan/probe_output.ts";
 import { hostCommand } from "./plan/host_command.ts";
 import {
   parseDefaultRoutes,
@@ -75,6 +77,14 @@ export class LinuxHostNetwork implements HostNetwork {
         ...parseDefaultRoutes(ipv6, 6),
       ],
     };
+  }
+
+  async sourceToward(destination: Address): Promise<Address | undefined> {
+    const { code, stdout } = await this.#runner.run({
+      program: "ip",
+      args: ["-json", "route", "get", formatAddress(destination)],
+    });
+    return code === 0 ? parseSource(stdout) : undefined;
   }
 
   async read(bridge: string | undefined): Promise<HostState> {

@@ -1,3 +1,4 @@
+import type { Address } from "../net/address.ts";
 import type { HostOperation, HostState } from "./plan/host_plan.ts";
 import type { NftTable } from "./plan/nft_json.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
@@ -23,6 +24,14 @@ export interface HostNetwork {
    * @throws {NetError} `unavailable` when `ip` is missing or fails
    */
   readInterfaces(): Promise<HostInterfaces>;
+
+  /**
+   * This host's address from which the kernel sends to another one; undefined
+   * when it cannot send there.
+   *
+   * @throws {NetError} `unavailable` when `ip` is missing
+   */
+  sourceToward(destination: Address): Promise<Address | undefined>;
 
   /**
    * Reads everything that plans and checks need. Never fails: a part that

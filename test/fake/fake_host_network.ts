@@ -4,7 +4,8 @@ import type {
   HostNetwork,
   HostOutcome,
 } from "../../src/host/network.ts";
-import { formatAddress } from "../../src/net/address.ts";
+import { type Address, formatAddress } from "../../src/net/address.ts";
+import { containsAddress } from "../../src/net/prefix.ts";
 import {
   formatAcceptRule,
   type ForwardChange,
@@ -46,6 +47,12 @@ export class FakeHostNetwork implements HostNetwork {
 
   readInterfaces(): Promise<HostInterfaces> {
     return Promise.resolve(this.#interfaces);
+  }
+
+  sourceToward(destination: Address): Promise<Address | undefined> {
+    const held = this.#interfaces.links.flatMap(({ addresses }) => addresses)
+      .find(({ prefix }) => containsAddress(prefix, destination));
+    return Promise.resolve(held?.address);
   }
 
   async read(): Promise<HostState> {

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { apiUrlOf, findFacts, reachedAddresses } from "../../src/host/facts.ts";
 import type { AgentSecurity } from "../../src/config/config.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
-import { parsePrefix, prefixOf } from "../../src/net/prefix.ts";
+import {
+  containsAddress,
+  parsePrefix,
+  prefixOf,
+} from "../../src/net/prefix.ts";
 import type { HostInterfaces } from "../../src/routes/plan/uplink.ts";
 
 /** Interfaces: name, addresses with their prefix lengths, and whether the default route is there. */
@@ -41,6 +45,7 @@ const FACTS: readonly [
     readonly advertise?: readonly string[];
     readonly join?: readonly string[];
     readonly listen?: readonly string[];
+    readonly previous?: readonly string[];
   },
   wanted: {
     readonly advertised: string;
@@ -66,7 +71,8 @@ const FACTS: readonly [
   }, {
     advertised: "198.18.0.77",
     apiUrl: "",
-    warnings: /198\.18\.0\.77 is no address of this host now/,
+    warnings:
+      /^--advertise: no interface of this host has 198\.18\.0\.77; packets/,
   }],
   ["takes the address that it listens on where there is no way out", {
     links: [SECOND, NO_WAY_OUT],
@@ -76,6 +82,47 @@ const FACTS: readonly [
     links: [SECOND, NO_WAY_OUT],
     join: ["http://registry.example:9000", "http://198.18.0.1:9000"],
   }, { advertised: "198.18.0.2", apiUrl: "" }],
+  ["keeps the address that it advertised before, while the host has it", {
+    links: [SECOND, ETH0],
+    listen: ["0.0.0.0"],
+    previous: ["10.1.0.2"],
+  }, { advertised: "10.1.0.2 2001:2::2", apiUrl: "http://10.1.0.2:9000" }],
+  ["leaves an address that the host has lost", {
+    links: [SECOND, ETH0],
+    listen: ["0.0.0.0"],
+    previous: ["10.1.0.9"],
+  }, { advertised: "198.18.0.2 2001:2::2", apiUrl: "http://198.18.0.2:9000" }],
+  ["keeps the previous address without a default route", {
+    links: [SECOND, NO_WAY_OUT],
+    listen: ["0.0.0.0"],
+    previous: ["198.18.0.2"],
+  }, { advertised: "198.18.0.2", apiUrl: "http://198.18.0.2:9000" }],
+  ["takes the address towards the registry, not that of the default route", {
+    links: [SECOND, ETH0],
+    join: ["http://10.1.0.9:9000"],
+    listen: ["0.0.0.0"],
+  }, { advertised: "10.1.0.2 2001:2::2", apiUrl: "http://10.1.0.2:9000" }],
+  ["takes the address that it listens on, not that of the default route", {
+    links: [SECOND, ETH0],
+    listen: ["10.1.0.2"],
+  }, { advertised: "10.1.0.2 2001:2::2", apiUrl: "http://10.1.0.2:9000" }],
+  ["never advertises a floating address", {
+    links: [["eth0", "198.18.0.100/32 198.18.0.2/24", true]],
+    listen: ["198.18.0.100"],
+  }, { advertised: "198.18.0.2", apiUrl: "http://198.18.0.100:9000" }],
+  ["advertises a /32 that stands alone", {
+    links: [["eth0", "198.18.0.100/32", true]],
+    listen: ["0.0.0.0"],
+  }, { advertised: "198.18.0.100", apiUrl: "http://198.18.0.100:9000" }],
+  ["warns of a listener whose address is not here", {
+    links: [ETH0],
+    listen: ["198.18.0.77", "0.0.0.0", "127.0.0.1"],
+  }, {
+    advertised: "198.18.0.2 2001:2::2",
+    apiUrl: "http://198.18.0.77:9000",
+    warnings:
+      /^--listen: no interface of this host has 198\.18\.0\.77; no other host can call this agent there until one has$/,
+  }],
   ["advertises nothing on a host without addresses", {
     links: [["eth0", "", false]],
     listen: ["127.0.0.1"],
@@ -95,9 +142,15 @@ for (const [what, host, wanted] of FACTS) {
       },
       network: {
         readInterfaces: () => Promise.resolve(interfacesOf(host.links)),
+        sourceToward: (to) =>
+          Promise.resolve(
+            interfacesOf(host.links).links.flatMap((link) => link.addresses)
+              .find(({ prefix }) => containsAddress(prefix, to))?.address,
+          ),
       },
       readPrefixes: () => Promise.resolve(localPrefixes),
-      networks: () => [],
+      networks: [],
+      previous: (host.previous ?? []).map(parseAddress),
     }, (host.listen ?? []).map((hostname) => ({ hostname, port: 9000 })));
     assert.equal(
       facts.advertised.map(formatAddress).join(" "),

@@ -12,7 +12,7 @@ import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import type { HostDesired } from "../../src/host/plan/host_plan.ts";
 import { masqueradeRules } from "../../src/host/plan/nft_plan.ts";
-import { defaultAdvertised, uplinksOf } from "../../src/routes/plan/uplink.ts";
+import { chooseAdvertised, uplinksOf } from "../../src/routes/plan/uplink.ts";
 import { type Mishap, testHostNetwork } from "../suite/host_network_suite.ts";
 import {
   attachContainer,
@@ -20,6 +20,7 @@ import {
   NetnsHost,
 } from "../support/netns_host.ts";
 
+const NO_CANDIDATES = { previous: [], towardRegistry: [], listening: [] };
 const BRIDGE = "br-sn";
 const DESIRED: HostDesired = {
   bridge: { name: BRIDGE },
@@ -211,10 +212,13 @@ Deno.test("LinuxHostNetwork finds the uplinks and what to advertise", async () =
     uplinksOf(interfaces).map((u) => [u.family, u.device, u.mtuBytes]),
     [[4, "up0", 1400], [6, "up0", 1400]],
   );
-  assert.deepEqual(defaultAdvertised(interfaces).map(formatAddress), [
-    "198.18.0.2",
-    "2001:db8:18::2",
-  ]);
+  assert.deepEqual(
+    chooseAdvertised(interfaces, NO_CANDIDATES).map(formatAddress),
+    [
+      "198.18.0.2",
+      "2001:db8:18::2",
+    ],
+  );
 });
 
 Deno.test("HostReconciler masquerades what leaves the cluster's networks, and only that", async () => {

@@ -285,7 +285,7 @@ const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
     "another process listens there; stop it, or name another port with FLAG",
   ],
   EADDRNOTAVAIL: [
-    "failed_precondition",
+    "unavailable",
     "no interface of this host has that address; name another with FLAG",
   ],
   EACCES: [
@@ -297,7 +297,8 @@ const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 /** Starts a listener on a TCP address. Resolves with the port in use.
  *
  * @param options `flag`: the one that names the address, for messages
- * @throws {NetError} naming the address and the obstacle
+ * @throws {NetError} naming the address and the obstacle; `unavailable` when
+ * no interface of this host has the address, which may come yet
  */
 export async function listenOnTcp(
   listener: Listener,

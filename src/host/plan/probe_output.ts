@@ -81,6 +81,14 @@ export function parseRouteLookup(
   };
 }
 
+/** The source address in the output of `ip -json route get ADDRESS` (ip-route(8)); undefined for none. */
+export function parseSource(text: string): Address | undefined {
+  const source = readLookups(text)[0]?.prefsrc;
+  return source === undefined
+    ? undefined
+    : readStrictly("ip", () => parseAddress(source));
+}
+
 /** Reads the error of `ip route get`; undefined when it is not about the route. */
 export function parseLookupFailure(
   stderr: string,
@@ -93,6 +101,7 @@ export function parseLookupFailure(
 
 const LOOKUP = objectOf({
   ...{ type: isText, dev: isText, gateway: isText, table: isTextOrNumber },
+  prefsrc: isText,
   via: objectOf({ host: isText }),
 });
 

@@ -19,10 +19,12 @@ export interface LinkAddress extends InterfaceAddress {
   /** Reach of the address (ip-address(8)): `global`, `link`, `host` or `site`. */
   readonly scope: string;
   /**
-   * Whether it may change or disappear by itself, or is not the main address
-   * of its prefix: temporary, deprecated, tentative or secondary.
+   * Whether it may change or disappear by itself, or cannot be used yet:
+   * temporary, deprecated or tentative (RFC 8981, RFC 4862).
    */
   readonly isTransient: boolean;
+  /** Whether it is not the main address of its prefix. */
+  readonly isSecondary?: boolean;
 }
 
 /** An interface of this host. */
@@ -154,11 +156,8 @@ function parseLinkAddress(json: Checked<typeof ADDRESS>): LinkAddress[] {
   return [{
     ...parseInterfaceAddress(`${local}/${prefixlen}`),
     scope: json.scope ?? "global",
-    isTransient: [
-      json.temporary,
-      json.deprecated,
-      json.tentative,
-      json.secondary,
-    ].includes(true),
+    isTransient: [json.temporary, json.deprecated, json.tentative]
+      .includes(true),
+    ...json.secondary && { isSecondary: true },
   }];
 }

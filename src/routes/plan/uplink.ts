@@ -1,5 +1,4 @@
 import type { Address, Family } from "../../net/address.ts";
-import { containsAddress } from "../../net/prefix.ts";
 import type { DefaultRoute, HostLink, LinkAddress } from "./links_json.ts";
 
 /** The interfaces and default routes of this host. */
@@ -36,7 +35,7 @@ export function uplinkOf(
       .filter((held) =>
         held.address.family === family && held.scope === "global"
       )
-      .sort((a, b) => Number(a.isTransient) - Number(b.isTransient)),
+      .sort((a, b) => rank(a) - rank(b)),
   };
 }
 
@@ -47,33 +46,68 @@ export function uplinksOf(interfaces: HostInterfaces): Uplink[] {
   );
 }
 
+/** The addresses that an agent can advertise, by their preference. */
+export interface AdvertisedCandidates {
+  /** Those that it has advertised before. */
+  readonly previous: readonly Address[];
+  /** Those from which the kernel sends to the registry. */
+  readonly towardRegistry: readonly Address[];
+  /** Those on which it listens. */
+  readonly listening: readonly Address[];
+}
+
 /**
- * The addresses to advertise when none is given, at most one of each family:
- * the first of its uplink, or where there is none the first of some candidates
- * that this host has.
+ * The addresses to advertise without `--advertise`, at most one of each family.
+ * The previous address stays as long as the host has it: then come the one
+ * towards the registry, one on which the agent listens, and that of the default
+ * route's interface. Never a floating or a transient address.
  */
-export function defaultAdvertised(
+export function chooseAdvertised(
   interfaces: HostInterfaces,
-  candidates: readonly Address[] = [],
+  { previous, towardRegistry, listening }: AdvertisedCandidates,
 ): Address[] {
   return ([4, 6] as const).flatMap((family) => {
-    const own = uplinkOf(interfaces, family)?.addresses[0]?.address ??
-      candidates.find((a) => a.family === family && holds(interfaces, a));
-    return own ?? [];
+    const uplink = uplinkOf(interfaces, family)?.addresses ?? [];
+    const candidates = [...previous, ...towardRegistry, ...listening]
+      .concat(uplink.map(({ address }) => address));
+    const found = candidates.find((address) =>
+      address.family === family && mayAdvertise(interfaces, address)
+    );
+    return found ?? [];
   });
 }
 
-/** This host's address in a prefix that contains another address; undefined for none. */
-export function addressToward(
+function mayAdvertise(
   { links }: HostInterfaces,
-  other: Address,
-): Address | undefined {
-  return links.flatMap(({ addresses }) => addresses)
-    .find(({ address, prefix }) =>
-      address.family === other.family && containsAddress(prefix, other)
-    )?.address;
+  { family, value }: Address,
+): boolean {
+  return links.some(({ addresses }) =>
+    addresses.some((held) =>
+      held.address.family === family && held.address.value === value &&
+      held.scope === "global" && !held.isTransient &&
+      !isFloating(held, addresses)
+    )
+  );
 }
 
+/** Whether an address looks like one that moves between hosts: a /32 beside a wider prefix. */
+function isFloating(
+  { prefix }: LinkAddress,
+  beside: readonly LinkAddress[],
+): boolean {
+  return prefix.family === 4 && prefix.length === 32 &&
+    beside.some((other) =>
+      other.prefix.family === 4 && other.prefix.length < 32 &&
+      other.scope === "global"
+    );
+}
+
+/** Permanent addresses first, and the main one of each prefix. */
+function rank({ isTransient, isSecondary = false }: LinkAddress): number {
+  return Number(isTransient) * 2 + Number(isSecondary);
+}
+
+/** Whether this host has an address. */
 export function holds(
   { links }: HostInterfaces,
   { family, value }: Address,

@@ -7,7 +7,7 @@ import {
   parseLinks,
 } from "../../../src/routes/plan/links_json.ts";
 import {
-  defaultAdvertised,
+  chooseAdvertised,
   uplinkOf,
   uplinksOf,
 } from "../../../src/routes/plan/uplink.ts";
@@ -74,10 +74,11 @@ Deno.test("parseLinks() gives what each interface is, and its addresses", () => 
   assert.deepEqual(
     links[0]!.addresses.map((held) =>
       [formatAddress(held.address), held.prefix.length, held.scope].join(" ") +
-      (held.isTransient ? " transient" : "")
+      (held.isTransient ? " transient" : "") +
+      (held.isSecondary ? " secondary" : "")
     ),
     [
-      "192.0.2.9 24 global transient",
+      "192.0.2.9 24 global secondary",
       "192.0.2.5 24 global",
       "2001:db8::7 64 global transient",
       "2001:db8::5 64 global",
@@ -103,6 +104,8 @@ Deno.test("parseDefaultRoutes() gives a way for each next hop", () => {
   assert.deepEqual(parseDefaultRoutes('[{"dst":"192.0.2.0/24"}]', 4), []);
 });
 
+const NO_CANDIDATES = { previous: [], towardRegistry: [], listening: [] };
+
 Deno.test("uplinkOf() takes the route with the smallest metric, and lasting addresses first", () => {
   const interfaces = { links: parseLinks(LINKS), defaultRoutes: DEFAULTS };
   assert.deepEqual(
@@ -117,10 +120,13 @@ Deno.test("uplinkOf() takes the route with the smallest metric, and lasting addr
       [6, "eth0", 9000, "2001:db8::5", "2001:db8::7"],
     ],
   );
-  assert.deepEqual(defaultAdvertised(interfaces).map(formatAddress), [
-    "192.0.2.5",
-    "2001:db8::5",
-  ]);
+  assert.deepEqual(
+    chooseAdvertised(interfaces, NO_CANDIDATES).map(formatAddress),
+    [
+      "192.0.2.5",
+      "2001:db8::5",
+    ],
+  );
   assert.equal(
     uplinkOf({ ...interfaces, defaultRoutes: DEFAULTS.slice(0, 1) }, 4),
     undefined,
@@ -146,4 +152,26 @@ Deno.test("parseFileLines() keeps the lines of each file apart", () => {
       ["/proc/self/status", ["CapEff:\t0"]],
     ],
   );
+});
+
+Deno.test("chooseAdvertised() never takes a temporary, deprecated or tentative address", () => {
+  for (const flag of ["temporary", "deprecated", "tentative"]) {
+    const links = parseLinks(JSON.stringify([{
+      ifname: "eth0",
+      addr_info: [
+        { local: "2001:db8::9", prefixlen: 64, scope: "global", [flag]: true },
+      ],
+    }]));
+    const address = parseAddress("2001:db8::9");
+    const defaultRoutes = parseDefaultRoutes(
+      '[{"dst":"default","dev":"eth0"}]',
+      6,
+    );
+    const chosen = chooseAdvertised({ links, defaultRoutes }, {
+      previous: [address],
+      towardRegistry: [address],
+      listening: [address],
+    });
+    assert.deepEqual(chosen, [], flag);
+  }
 });
