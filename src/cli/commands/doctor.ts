@@ -19,6 +19,7 @@ type CheckView = View<Check>;
 const PEER: OptionalOperand<string> = {
   name: "PEER",
   description: "name of a node: check the path to it too",
+  completion: "node",
   optional: true,
   parse: parseNodeName,
 };

@@ -169,6 +169,7 @@ const NAME: Flag<string> = {
 const HOLDER: OptionalOperand<string> = {
   name: "NAME",
   description: "holder: revoke all certificates that it has so far",
+  completion: "node",
   optional: true,
   parse: parseNodeName,
 };

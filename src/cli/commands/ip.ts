@@ -41,6 +41,7 @@ const NODE: Flag<string> = {
   name: "node",
   value: "NAME",
   description: "name of the node",
+  completion: "node",
   defaultNote: "the agent's own",
   parse: parseNodeName,
 };

@@ -12,6 +12,7 @@ import type { TokenView } from "./token.ts";
 const NAME: Operand<string> = {
   name: "NAME",
   description: "name of the node",
+  completion: "node",
   parse: parseNodeName,
 };
 

@@ -23,6 +23,7 @@ const NODE: Flag<string> = {
   name: "node",
   value: "NAME",
   description: "reserve it for this node, instead of for nobody",
+  completion: "node",
   parse: parseNodeName,
 };
 

@@ -35,7 +35,7 @@ const VERSION_FLAG = {
 
 /**
  * Makes the command that prints a shell's completion script. The script contains
- * the whole tree, so that TAB runs nothing.
+ * the whole tree: TAB runs the program only for the names of nodes.
  */
 export function createCompletion(
   listSpecs: () => readonly (CommandSpec | GroupSpec)[],
@@ -89,7 +89,13 @@ function leafOf(parent: string, spec: CommandSpec): Place {
       ? completion.map((name: string) => ({ name, summary: "" }))
       : []
   );
-  return placeOf(`${parent} ${spec.name}`, words, spec.flags ?? []);
+  const operand = spec.operands?.find(({ completion }) =>
+    typeof completion === "string"
+  )?.completion;
+  return {
+    ...placeOf(`${parent} ${spec.name}`, words, spec.flags ?? []),
+    operand: operand as Place["operand"],
+  };
 }
 
 function placeOf(
@@ -109,5 +115,6 @@ function placeOf(
       })),
       HELP_FLAG,
     ],
+    operand: undefined,
   };
 }

@@ -16,9 +16,19 @@ export interface Place {
     readonly takesValue: boolean;
     readonly completion: Completion | undefined;
   }[];
+  /** Completion of the operand, where no words can follow. */
+  readonly operand: Exclude<Completion, readonly string[]> | undefined;
 }
 
+/** Flags that choose the agent, which are passed on to list its nodes. */
+const TARGETS = ["--socket", "--url", "--identity"];
+/** Lists the nodes that an agent knows, one a line; quietly none when it does not answer in time. */
+const LIST_NODES =
+  "node list --timeout 1s 2> /dev/null | tail -n +2 | cut -d ' ' -f 1";
+
 type FlagOfPlace = Place["flags"][number];
+
+const BASH_NODES = `"\${COMP_WORDS[0]}" "\${target[@]}" ${LIST_NODES}`;
 
 /** The completion script of bash 4 and later. */
 export function formatBash(places: readonly Place[]): string {
@@ -26,12 +36,17 @@ export function formatBash(places: readonly Place[]): string {
   return `# Completion of stellar-net for bash: source <(stellar-net completion bash)
 _stellar_net() {
   local cur=\${COMP_WORDS[COMP_CWORD]} at="" flag="" word words="" flags="" i
+  local operand="" target=()
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     if [[ -n $flag ]]; then
       # bash makes "=" a word of its own
-      [[ $word == "=" ]] || flag=""
+      [[ $word == "=" ]] && continue
+      case $flag in
+        ${TARGETS.join(" | ")}) target+=("$flag" "$word") ;;
+      esac
+      flag=""
       continue
     fi
     case $word in
@@ -51,13 +66,20 @@ ${values.map((flag) => `    ${flag.name}) ${bashValue(flag)} ;;`).join("\n")}
   if [[ -z $flag ]]; then
     case $at in
 ${
-    places.map(({ path, words, flags }) =>
+    places.map(({ path, words, flags, operand }) =>
       `      ${bashQuote(path)}) words=${bashQuote(names(words))} flags=${
         bashQuote(names(flags))
-      } ;;`
+      } operand=${operand ?? "''"} ;;`
     ).join("\n")
   }
     esac
+    if [[ $cur != -* ]]; then
+      case $operand in
+        file) ${bashFiles("-f")} ;;
+        directory) ${bashFiles("-d")} ;;
+        node) words=$(${BASH_NODES}) ;;
+      esac
+    fi
     [[ $cur == -* || -z $words ]] && words=$flags
   fi
   [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
@@ -66,16 +88,25 @@ complete -F _stellar_net stellar-net
 `;
 }
 
+const ZSH_VALUES = {
+  file: "_files",
+  directory: "_files -/",
+  node: `compadd -- \${(f)"$(\${words[1]} "\${(@)target}" ${LIST_NODES})"}`,
+} as const;
+
 /** The completion script of zsh, for `source` or a folder in `fpath`. */
 export function formatZsh(places: readonly Place[]): string {
   const values = valueFlags(places);
   return `#compdef stellar-net
 # Completion of stellar-net for zsh: source <(stellar-net completion zsh)
 _stellar_net() {
-  local at="" flag="" word
-  local -a verbs flags
+  local at="" flag="" word operand=""
+  local -a verbs flags target
   for word in "\${(@)words[2,CURRENT-1]}"; do
     if [[ -n $flag ]]; then
+      case $flag in
+        ${TARGETS.join("|")}) target+=("$flag" "$word") ;;
+      esac
       flag=""
       continue
     fi
@@ -97,14 +128,24 @@ ${
   esac
   case $at in
 ${
-    places.map(({ path, words, flags }) =>
+    places.map(({ path, words, flags, operand }) =>
       `    ${bashQuote(path)})
       verbs=(${words.map(zshItem).join(" ")})
       flags=(${flags.map(zshItem).join(" ")})
+      operand=${operand ?? '""'}
       ;;`
     ).join("\n")
   }
   esac
+  if [[ $PREFIX != -* ]]; then
+    case $operand in
+${
+    Object.entries(ZSH_VALUES).map(([name, value]) =>
+      `      ${name}) ${value}; return ;;`
+    ).join("\n")
+  }
+    esac
+  fi
   if [[ $PREFIX == -* ]] || (( ! $#verbs )); then
     _describe -o flag flags
   else
@@ -119,9 +160,15 @@ fi
 `;
 }
 
+const FISH_VALUES = {
+  file: "-F",
+  directory: '-a "(__fish_complete_directories)"',
+  node: '-a "(__stellar_net_nodes)"',
+} as const;
+
 /** The completion script of fish. */
 export function formatFish(places: readonly Place[]): string {
-  const lines = places.flatMap(({ path, words, flags }) => {
+  const lines = places.flatMap(({ path, words, flags, operand }) => {
     const start = `complete -c stellar-net -n ${
       fishQuote(`__stellar_net_at ${fishQuote(path)}`)
     }`;
@@ -129,6 +176,7 @@ export function formatFish(places: readonly Place[]): string {
       ...words.map(({ name, summary }) =>
         `${start} -a ${name} -d ${fishQuote(summary)}`
       ),
+      ...operand === undefined ? [] : [`${start} ${FISH_VALUES[operand]}`],
       ...flags.map((flag) =>
         `${start} -l ${flag.name.slice(2)} ${fishValue(flag)}-d ${
           fishQuote(flag.summary)
@@ -158,6 +206,16 @@ function __stellar_net_at
   end
   test "$at" = "$argv[1]"
 end
+function __stellar_net_nodes
+  set -l words (commandline -opc)
+  set -l target
+  for i in (seq 2 (count $words))
+    if contains -- $words[$i] ${TARGETS.join(" ")}
+      set -a target $words[$i] $words[(math $i + 1)]
+    end
+  end
+  $words[1] $target ${LIST_NODES}
+end
 complete -c stellar-net -f
 ${lines.join("\n")}
 `;
@@ -167,7 +225,9 @@ ${lines.join("\n")}
 function valueFlags(places: readonly Place[]): FlagOfPlace[] {
   const flags = new Map<string, FlagOfPlace>();
   for (const flag of places.flatMap((place) => place.flags)) {
-    if (flag.takesValue) flags.set(flag.name, flag);
+    // Of several flags with one name, one with a completion.
+    const known = flags.get(flag.name)?.completion;
+    if (flag.takesValue && known === undefined) flags.set(flag.name, flag);
   }
   return [...flags.values()];
 }
@@ -185,26 +245,27 @@ function bashValue({ completion }: FlagOfPlace): string {
   if (typeof completion !== "string") {
     return `words=${bashQuote(completion.join(" "))}`;
   }
+  if (completion === "node") return `words=$(${BASH_NODES})`;
+  return bashFiles(completion === "file" ? "-f" : "-d");
+}
+
+function bashFiles(flag: "-f" | "-d"): string {
   return "compopt -o filenames 2> /dev/null; " +
-    `mapfile -t COMPREPLY < <(compgen ${
-      completion === "file" ? "-f" : "-d"
-    } -- "$cur"); return`;
+    `mapfile -t COMPREPLY < <(compgen ${flag} -- "$cur"); return`;
 }
 
 function zshValue({ completion }: FlagOfPlace): string {
   if (completion === undefined) return ":";
   if (typeof completion !== "string") return `compadd ${completion.join(" ")}`;
-  return completion === "file" ? "_files" : "_files -/";
+  return ZSH_VALUES[completion];
 }
 
 function fishValue({ takesValue, completion }: FlagOfPlace): string {
   if (!takesValue) return "";
+  if (completion === undefined) return "-x ";
   if (completion === "file") return "-r -F ";
-  if (completion === "directory") {
-    return `-x -a "(__fish_complete_directories)" `;
-  }
-  return completion === undefined
-    ? "-x "
+  return typeof completion === "string"
+    ? `-x ${FISH_VALUES[completion]} `
     : `-x -a ${fishQuote(completion.join(" "))} `;
 }
 

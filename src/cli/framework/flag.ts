@@ -1,7 +1,7 @@
 import { parsePath, parseSwitch } from "./parsers.ts";
 
-/** Shell completion of a value: words, or the names of files or folders. */
-export type Completion = readonly string[] | "file" | "directory";
+/** Shell completion of a value: words, or the names of files, folders or the cluster's nodes. */
+export type Completion = readonly string[] | "file" | "directory" | "node";
 
 /** A flag and its environment variable. */
 export interface Flag<T> {

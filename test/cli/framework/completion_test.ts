@@ -19,8 +19,16 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["ip", "--socket", "x", ""], "allocate release get list history"],
   [["--socket", "=", "x", "ip", "a"], "allocate"],
   [["ip", "get", "list", "--net"], "--network-name"],
-  [["ip", "list", "--node", ""], ""],
-  [["doctor", ""], CLIENT],
+  [["ip", "list", "--node", ""], "n1 n2"],
+  [["ip", "list", "--node", "=", "n2"], "n2"],
+  [["doctor", ""], "n1 n2"],
+  [["doctor", "-"], CLIENT],
+  [["node", "remove", "n"], "n1 n2"],
+  [["--socket", "/run/other", "node", "remove", ""], "other"],
+  [["--socket", "/gone", "node", "remove", "--f"], "--force"],
+  [["restore", "/et"], "/etc"],
+  [["backup", "/etc/hostn"], "/etc/hostname"],
+  [["identity", "show", "/et"], "/etc"],
   [["node", ""], "list leave remove"],
   [["node", "leave", ""], `--force ${CLIENT}`],
   [["route", ""], "list plan add delete"],
@@ -45,13 +53,22 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["ip", "get", "$(exit 3)", "--js"], "--json"],
 ];
 
+/** The program, as completion calls it for the names of nodes. */
+const FAKE = `stellar-net() {
+  [[ "$*" == *"node list --timeout 1s" ]] || return 2
+  echo "NODE STATE"
+  if [[ "$*" == "--socket /run/other"* ]]; then echo "other ready"; return; fi
+  printf "n1  ready\\nn2  was ready\\n"
+}
+`;
+
 Deno.test("completion bash gives a script that completes commands, flags and values", async (t) => {
   const { stdout: script } = await runFake(["completion", "bash"]);
   for (const [words, offered] of ROWS) {
     await t.step(`stellar-net ${words.join(" ")}`, async () => {
       const result = await run("bash", [
         "-c",
-        'set -u; source <(printf %s "$0")\n' +
+        'set -u; source <(printf %s "$0")\n' + FAKE +
         'COMP_WORDS=(stellar-net "$@"); COMP_CWORD=$#; _stellar_net\n' +
         'echo "${COMPREPLY[*]}"',
         script,
