@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import { isObject } from "../base/json_reader.ts";
 import type { AuditLog, AuditRecord } from "./audit.ts";
+import { ShareCount, shareOf } from "./shares.ts";
 import { Batch } from "../ledger/model.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { readEntry } from "../state/read_entry.ts";
@@ -8,23 +10,23 @@ import { readEntry } from "../state/read_entry.ts";
 /** Prefix of the records, in order of time. */
 export const AUDIT_PREFIX: Key = ["audit"];
 
-/** How long a record that need not be durable waits for others, in ms. */
+/** How long a record that is not durable waits for others, in ms. */
 const GATHER_MS = 250;
-/** How long records wait that a store has refused, in ms. */
+/** Time to the next attempt after the store has failed, in ms. */
 const RETRY_MS = 1_000;
-/** How many records wait at most: of more than that only the log tells. */
+/** Most records that wait for the store. Only the log has the others. */
 const MAX_WAITING = 10_000;
-/** How many records a store keeps, however young they are: about 150 MB. */
+/** Records that the shares are parts of. A full audit takes at most 1.8 times as many, about 270 MB. */
 const MAX_RECORDS = 500_000;
 /** Longest text of a record, in characters. */
 const MAX_TEXT = 1_024;
 const PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
-/** How often it is looked whether there are too many before that, in ms. */
+/** Interval between checks for too many records, in ms. */
 const LOOK_INTERVAL_MS = 10_000;
-/** The part of `maxRecords` that may come between two looks for old ones. */
+/** The part of `maxRecords` whose arrival starts a pruning. */
 const PRUNE_SHARE = 1 / 10;
-/** How many records one commit of the pruning removes at most. */
+/** Most records that one commit of the pruning removes. */
 const PRUNE_BATCH = 400;
 
 const log = getLogger(["stellar-net", "audit"]);
@@ -49,7 +51,7 @@ export interface AuditStoreOptions {
   readonly store: Store;
   /** How long records are kept, in ms. */
   readonly keepMs: number;
-  /** Default: half a million. */
+  /** Records that the shares are parts of. Default: half a million. */
   readonly maxRecords?: number;
   /** How often it is looked whether more have come than that allows, in ms. Default: 10,000. */
   readonly lookIntervalMs?: number;
@@ -58,9 +60,10 @@ export interface AuditStoreOptions {
 }
 
 /**
- * Keeps who did what in the log and in the agent's own store. A store that
- * fails keeps no call from its answer: its records wait, as many as there is
- * room for, and the log has them at once.
+ * Records changes in the log and in the agent's own store. Each caller has a
+ * share of the store, so that nobody pushes out the records of operators. While
+ * the store fails, calls are answered, records wait up to a bound, and the log
+ * has them at once.
  */
 export class AuditStore implements AuditLog {
   readonly #options: AuditStoreOptions;
@@ -69,6 +72,7 @@ export class AuditStore implements AuditLog {
   #sequence = crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20;
   /** What is not stored yet, the oldest first. */
   #waiting: { readonly key: Key; readonly value: JsonValue }[] = [];
+  #waitingShares = new ShareCount(MAX_WAITING);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> = Promise.resolve();
   /** The writing behind that, which takes all that waits by then. */
@@ -101,7 +105,10 @@ export class AuditStore implements AuditLog {
     record: AuditRecord,
     { isDurable }: { readonly isDurable: boolean },
   ): Promise<void> {
-    if (this.#waiting.length >= MAX_WAITING) {
+    const { kind, owner } = shareOf(record);
+    const isCrowded = kind !== "operator" &&
+      !this.#waitingShares.add({ kind, owner });
+    if (isCrowded || this.#waiting.length >= MAX_WAITING) {
       // Only the log has the record.
       tell(record, { isRoutine: false });
       this.#unstored++;
@@ -159,6 +166,7 @@ export class AuditStore implements AuditLog {
     this.#timer = undefined;
     const records = this.#waiting;
     this.#waiting = [];
+    this.#waitingShares = new ShareCount(MAX_WAITING);
     const { store } = this.#options;
     let stored = 0;
     try {
@@ -199,25 +207,34 @@ export class AuditStore implements AuditLog {
     this.#pruneAtMs = performance.now() + intervalMs;
   }
 
+  /** Removes records that are too old, or beyond the share of their caller. */
   async #prune(): Promise<void> {
     const { store, keepMs, maxRecords = MAX_RECORDS, now } = this.#options;
-    let beforeMs = now() - keepMs;
-    let left = maxRecords;
-    const latestFirst = { reverse: true, limit: maxRecords + 1 };
-    for await (const { key } of store.list(AUDIT_PREFIX, latestFirst)) {
-      if (left-- === 0) beforeMs = Math.max(beforeMs, Number(key[1]) + 1);
-    }
+    const beforeMs = now() - keepMs;
+    const count = new ShareCount(maxRecords);
+    let deletes: Key[] = [];
+    const commit = async () => {
+      if (deletes.length > 0) await store.commit({ deletes });
+      deletes = [];
+    };
     const limit = Math.min(PRUNE_BATCH, store.limits.maxMutations);
-    while (true) {
-      const deletes: Key[] = [];
-      for await (const { key } of store.list(AUDIT_PREFIX, { limit })) {
-        if (Number(key[1]) >= beforeMs) break;
-        deletes.push(key);
-      }
-      if (deletes.length === 0) return;
-      await store.commit({ deletes });
+    for await (const entry of store.list(AUDIT_PREFIX, { reverse: true })) {
+      const isKept = Number(entry.key[1]) >= beforeMs &&
+        count.add(shareOf(readShared(entry)));
+      if (isKept) continue;
+      deletes.push(entry.key);
+      if (deletes.length === limit) await commit();
     }
+    await commit();
   }
+}
+
+/** The fields that decide on the share of a record; empty in a damaged one. */
+function readShared({ value }: Entry) {
+  const fields = isObject(value) ? value : {};
+  const text = (field: unknown) => typeof field === "string" ? field : "";
+  const { caller, from, call } = fields;
+  return { caller: text(caller), from: text(from), call: text(call) };
 }
 
 /**

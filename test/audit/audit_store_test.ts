@@ -239,3 +239,78 @@ Deno.test("AuditStore logs each record at once, in a line, those of containers a
     await reset();
   }
 });
+
+Deno.test("AuditStore gives each caller a share, and keeps every record of operators", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const audit = AuditStore.start({
+    store,
+    ...{ keepMs: 3_600_000, maxRecords: 1_000, lookIntervalMs: 5 },
+    now: () => 10_000,
+  });
+  let atMs = 1_000;
+  const flood = async (count: number, fields: Partial<AuditRecord>) => {
+    for (let i = 0; i < count; i++) {
+      await audit.record(record(atMs++, fields), GATHERED);
+    }
+    await audit.list(ALL);
+  };
+  const left = async () => {
+    const found = new Map<string, number>();
+    for (const { caller, from } of await audit.list({ ...ALL, limit: 9_999 })) {
+      const key = caller === "anonymous" ? from : caller;
+      found.set(key, (found.get(key) ?? 0) + 1);
+    }
+    return Object.fromEntries(found);
+  };
+  await flood(100, {});
+  await flood(400, { caller: "node host2" });
+  await flood(300, { caller: "node host3" });
+  await flood(100, { caller: "anonymous", from: "198.18.0.8" });
+  await flood(100, { caller: "anonymous", from: "198.18.0.9" });
+  await flood(900, { caller: "socket", call: "Allocate" });
+  await waitFor(
+    "pruning",
+    async () => (await left())["socket"] === 500,
+  );
+  assert.deepEqual(await left(), {
+    "operator alice": 100,
+    "node host2": 20,
+    "node host3": 20,
+    "198.18.0.8": 2,
+    "198.18.0.9": 2,
+    "socket": 500,
+  });
+  // All nodes and all addresses together have a share too.
+  for (let i = 0; i < 40; i++) {
+    await flood(30, { caller: `node n${i}` });
+    for (let j = 0; j < 3; j++) {
+      await flood(4, { caller: "anonymous", from: `198.18.${i}.${j}` });
+    }
+  }
+  await waitFor("pruning", async () => {
+    const all = Object.entries(await left());
+    const sum = (isOf: (key: string) => boolean) =>
+      all.filter(([key]) => isOf(key)).reduce((n, [, count]) => n + count, 0);
+    // A tenth of the audit may come before the next pruning.
+    return sum((key) => key.startsWith("node ")) <= 350 &&
+      sum((key) => key.startsWith("198.18.")) <= 150;
+  });
+  assert.equal((await left())["operator alice"], 100);
+  await audit.stop();
+  await store.close();
+});
+
+Deno.test("AuditStore lets a host keep no operator's record from waiting for the store", async () => {
+  await using opened = await openAudit();
+  const { audit, store } = opened;
+  store.isDown = true;
+  for (let i = 0; i < 15_000; i++) {
+    await audit.record(record(i, { caller: "node host2" }), GATHERED);
+  }
+  await audit.record(record(20_000), GATHERED);
+  store.isDown = false;
+  const listed = await audit.list(ALL);
+  const alice = listed.filter(({ caller }) => caller === "operator alice");
+  assert.equal(alice.length, 1);
+  assert.equal(listed.length, 201);
+});

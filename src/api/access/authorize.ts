@@ -113,7 +113,7 @@ function guardUnary(guard: Guard): Handler {
       await audit.failed(call, error);
       throw error;
     }
-    await audit.done(call);
+    await audit.done(call, response);
     return response;
   };
 }
@@ -128,7 +128,7 @@ function guardStream(guard: Guard): Handler {
       await audit?.failed(call, error);
       throw error;
     }
-    await audit?.done(call);
+    await audit?.done(call, {});
   };
 }
 

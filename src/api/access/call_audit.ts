@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
 import type { AuditLog, AuditRecord } from "../../audit/audit.ts";
 import type { NetError } from "../../base/error.ts";
+import { isObject } from "../../base/json_reader.ts";
 import { quote } from "../../net/address.ts";
 import { fromConnectError, toConnectError } from "../messages/errors.ts";
 import { type Caller, formatCaller, textOf } from "./call_context.ts";
@@ -10,10 +11,25 @@ import type { Permission } from "./permissions.ts";
 /** How many failures of one caller are recorded at once; after that one in REFILL_MS. */
 const BURST = 20;
 const REFILL_MS = 1_000;
-/** Callers whose failures are counted. */
+/** Calls of a host that change nothing when it repeats them. */
+const REPEATED: ReadonlySet<string> = new Set([
+  ...["Join", "ReportOwners", "FinishHandover", "ClaimSubnets"],
+  "AllocateSubnet",
+]);
+/** A repeated call is recorded again after this time, in ms. */
+const REPEATED_MS = 600_000;
+/** Callers whose failures are counted, and repeated calls that are remembered. */
 const MAX_COUNTED = 1_024;
 /** Text that a record shows without quotes. */
 const PLAIN = /^[\x21-\x7e]{1,80}$/;
+
+/** The field of an answer that is false or empty when the call changed nothing. */
+const CHANGED: Readonly<Record<string, string>> = {
+  "stellar.net.v1.AllocateResponse": "created",
+  "stellar.net.v1.ReleaseResponse": "addresses",
+  "stellar.net.v1.ReleaseOthersResponse": "owners",
+  "stellar.net.v1.ReleaseSubnetsResponse": "subnets",
+};
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -44,6 +60,8 @@ export class CallAudit {
   readonly #audit: AuditLog;
   readonly #now: () => number;
   readonly #allowances = new Map<string, Allowance>();
+  /** When a repeated call was recorded last, by caller, call and subject. */
+  readonly #repeated = new Map<string, number>();
 
   constructor({ audit, now }: {
     readonly audit: AuditLog;
@@ -53,9 +71,37 @@ export class CallAudit {
     this.#now = now;
   }
 
-  /** Records a call that succeeded. Resolves when its answer may be sent. */
-  done(call: RecordedCall): Promise<void> {
-    return this.#record(call, { outcome: "ok", message: "" });
+  /** Records a call that succeeded and changed something. Resolves when its answer may be sent. */
+  async done(call: RecordedCall, response: unknown): Promise<void> {
+    if (this.#changedNothing(call, response)) return;
+    await this.#record(call, { outcome: "ok", message: "" });
+  }
+
+  /**
+   * Whether a call left everything as it was: by its answer, or because a host
+   * repeats a call that has no effect the second time.
+   */
+  #changedNothing(
+    { method, permission, request, caller }: RecordedCall,
+    response: unknown,
+  ): boolean {
+    if (isEmptyAnswer(method, response)) return true;
+    if (!isBounded(caller) || !REPEATED.has(method.name)) return false;
+    const nowMs = this.#now();
+    const key = [
+      formatCaller(caller),
+      method.name,
+      describeSubject(permission, request),
+    ].join(" ");
+    const before = this.#repeated.get(key);
+    if (before !== undefined && nowMs - before < REPEATED_MS) return true;
+    this.#repeated.delete(key);
+    this.#repeated.set(key, nowMs);
+    for (const oldest of this.#repeated.keys()) {
+      if (this.#repeated.size <= MAX_COUNTED) break;
+      this.#repeated.delete(oldest);
+    }
+    return false;
   }
 
   /** Records a call that was let in and failed. */
@@ -78,7 +124,11 @@ export class CallAudit {
 
   async #recordSome(call: RecordedCall, result: Result): Promise<void> {
     const name = formatCaller(call.caller);
-    const allowance = this.#allowanceOf(name);
+    const { caller } = call;
+    const owner = caller.kind === "anonymous" || caller.kind === "refused"
+      ? `${name} ${caller.address}`
+      : name;
+    const allowance = this.#allowanceOf(owner);
     if (allowance.left < 1) {
       allowance.leftOut++;
       return;
@@ -130,6 +180,14 @@ export class CallAudit {
       logUnrecorded(record, error);
     }
   }
+}
+
+/** Whether an answer says that nothing was allocated or released. */
+function isEmptyAnswer(method: DescMethod, response: unknown): boolean {
+  const field = CHANGED[method.output.typeName];
+  if (field === undefined || !isObject(response)) return false;
+  const changed = response[field];
+  return changed === false || Array.isArray(changed) && changed.length === 0;
 }
 
 /** Whether a caller's failures are limited, so that they push out nobody else's records: all but operators and this host. */

@@ -396,3 +396,59 @@ Deno.test("authorized() records some of what a host fails in again and again, an
     assert.equal(audit.records.length, recorded, formatCaller(caller));
   }
 });
+
+Deno.test("authorized() records no call that changes nothing", async () => {
+  const audit = new FakeAudit();
+  let nowMs = 0;
+  let released: string[] = [];
+  const handlers = {
+    ...{ audit, now: () => nowMs },
+    registry: { join: () => ({}), reportOwners: () => ({}) },
+    ipam: {
+      release: () => ({ addresses: released }),
+      allocate: () => ({ created: released.length > 0 }),
+    },
+  };
+  const calls = () => audit.records.splice(0).map(({ call }) => call);
+  const node = createAgent(NODE, handlers);
+  for (let i = 0; i < 50; i++) {
+    await node.registry.join({ node: "host2" });
+    await node.registry.reportOwners({ node: "host2" });
+    await node.ipam.release({ node: "host2" });
+    await node.ipam.allocate({ node: "host2" });
+  }
+  assert.deepEqual(calls(), ["Join", "ReportOwners"]);
+  released = ["172.16.0.2"];
+  await node.ipam.release({ node: "host2" });
+  await node.ipam.allocate({ node: "host2" });
+  assert.deepEqual(calls(), ["Release", "Allocate"]);
+  nowMs += 600_000;
+  await node.registry.join({ node: "host2" });
+  assert.deepEqual(calls(), ["Join"]);
+  const operator = createAgent(OPERATOR, handlers);
+  await operator.registry.join({ node: "host2" });
+  await operator.registry.join({ node: "host2" });
+  assert.deepEqual(calls(), ["Join", "Join"]);
+});
+
+Deno.test("authorized() counts the refusals of callers without a certificate by their address", async () => {
+  const audit = new FakeAudit();
+  const refuse = () => {
+    throw new NetError("unauthenticated", "it is wrong");
+  };
+  const handlers = {
+    ...{ audit, now: () => 0, identity: { finishJoin: refuse } },
+  };
+  for (const address of ["198.18.0.7", "198.18.0.8"]) {
+    const caller = { ...ANONYMOUS, address } as typeof ANONYMOUS;
+    const { identity } = createAgent(caller, handlers);
+    for (let i = 0; i < 100; i++) {
+      await assert.rejects(identity.finishJoin({ name: "x" }));
+    }
+  }
+  const addresses = audit.records.map(({ from }) => from);
+  assert.deepEqual(addresses, [
+    ...Array(20).fill("198.18.0.7"),
+    ...Array(20).fill("198.18.0.8"),
+  ]);
+});
