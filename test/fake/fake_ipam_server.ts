@@ -147,8 +147,11 @@ export class FakeIpamServer implements AsyncDisposable {
           : refuse("not_found");
       }
       case "ReleaseOthers": {
-        only(message, ["network", "keep"]);
-        const { network, keep } = message;
+        only(message, ["network", "keep", "keepNone"]);
+        const { network, keep = [], keepNone = false } = message;
+        if ((keep as unknown[]).length === 0 && keepNone !== true) {
+          return refuse("invalid_argument");
+        }
         const kept = (keep as { [name: string]: unknown }[])
           .map((owner) => keyOf({ network, ...owner }));
         for (const key of this.held.keys()) {

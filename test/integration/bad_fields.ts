@@ -282,6 +282,7 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   ),
   "IdentityService/RotateAuthority compromised": "both values are right",
   "IpamService/ListAllocations leaked": "it is a boolean",
+  "IpamService/ReleaseOthers keep_none": "it is a boolean, tested apart",
   "IpamService/ListHistory since.seconds": "JSON has a text, tested apart",
   "IpamService/ListHistory since.nanos": "JSON has a text, tested apart",
 };

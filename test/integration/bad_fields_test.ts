@@ -195,7 +195,7 @@ const BODIES: readonly (readonly [
   ],
 ];
 
-Deno.test("bodies that are no request are refused, fields that are not known are ignored", (t) =>
+Deno.test("bodies that are not requests and unknown fields are refused", (t) =>
   withAgent(async (agent) => {
     for (const [name, call, body, says] of BODIES) {
       await t.step(name, async () => {
@@ -205,12 +205,31 @@ Deno.test("bodies that are no request are refused, fields that are not known are
         assert.match(message!, says);
       });
     }
-    // As in binary messages: newer clients may have more to say.
-    const more = '{"id":"c","node":"n","notKnown":1}';
-    assert.deepEqual(await post(agent, GET_IP, more), {
-      status: 200,
-      body: {},
-    });
+    const more = await post(
+      agent,
+      GET_IP,
+      '{"id":"c","node":"n","notKnown":1}',
+    );
+    const { code, message } = more.body as Record<string, string>;
+    assert.equal(`${more.status} ${code}`, "400 invalid_argument");
+    assert.match(message!, /notKnown/);
+    // An empty list never means all.
+    const others = "/stellar.net.v1.IpamService/ReleaseOthers";
+    for (
+      const [body, says] of [
+        ['{"network":"n"}', /"keep".*keep_none/],
+        [
+          '{"network":"n","keep":[{"containerId":"c"}],"keepNone":true}',
+          /"keep_none"/,
+        ],
+      ] as const
+    ) {
+      const refused = await post(agent, others, body);
+      assert.equal(refused.status, 400);
+      assert.match((refused.body as Record<string, string>).message!, says);
+    }
+    const all = await post(agent, others, '{"network":"n","keepNone":true}');
+    assert.equal(all.status, 200);
   }));
 
 /** The fields of a message that hold a value, with those of messages in it. */

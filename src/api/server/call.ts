@@ -127,6 +127,7 @@ async function answerStream(
   const startedAtMs = metrics?.clock() ?? 0;
   const end = (code: Code | undefined) =>
     metrics?.ended(method, { code, startedAtMs });
+  const { signal } = request;
   const convert = (error: unknown) => {
     const converted = toConnectError(error, nameOf(method));
     end(converted.code);
@@ -140,7 +141,7 @@ async function answerStream(
     }
     return {
       ...response,
-      message: measure(response.message, { end, convert }),
+      message: measure(response.message, { signal, end, convert }),
     };
   } catch (error) {
     throw convert(error);
@@ -149,7 +150,8 @@ async function answerStream(
 
 async function* measure<T>(
   messages: AsyncIterable<T>,
-  { end, convert }: {
+  { signal, end, convert }: {
+    readonly signal: AbortSignal;
     readonly end: (code: Code | undefined) => void;
     readonly convert: (error: unknown) => ConnectError;
   },
@@ -157,6 +159,9 @@ async function* measure<T>(
   let failure: ConnectError | undefined;
   try {
     yield* messages;
+    // A stream that was ended from outside, by a stop of the server for one, is
+    // not complete: its client has to see that.
+    signal.throwIfAborted();
   } catch (error) {
     throw failure = convert(error);
   } finally {

@@ -37,6 +37,15 @@ interface HttpCall extends InFlightCall {
   answeredAt: number;
 }
 
+/** Unsupported Media Type (RFC 9110 section 15.5.16). */
+const UNSUPPORTED_TYPE = 415;
+const TYPES = "Cannot read this content-type: send application/json or " +
+  "application/proto (Connect), application/connect+json or +proto (streams), " +
+  "application/grpc+proto, or application/grpc-web+proto\n";
+const ACCEPT_ENCODING = "grpc-accept-encoding";
+/** The encodings of `acceptCompression`. */
+const ENCODINGS = "gzip,br";
+
 const log = getLogger(["stellar-net", "rpc"]);
 
 /** What HTTP requests are answered with. */
@@ -127,7 +136,8 @@ export class ConnectCalls {
         // A refused request is read to its end: some clients report an error
         // instead of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
-        const bounded = inPieces(await refuseMalformed(answer));
+        const described = describeTypes(await refuseMalformed(answer));
+        const bounded = inPieces(described);
         if (handler.method.methodKind === "unary") {
           call.answeredAt = performance.now();
         }
@@ -261,6 +271,25 @@ async function* split(
   }
 }
 
+/** Says which types and encodings a client may send, where its own was refused. */
+function describeTypes(answer: UniversalResponse): UniversalResponse {
+  const { status, header, trailer } = answer;
+  if (status === UNSUPPORTED_TYPE) {
+    return {
+      ...answer,
+      header: new Headers({ "content-type": "text/plain; charset=utf-8" }),
+      body: once(new TextEncoder().encode(TYPES)),
+    };
+  }
+  const isGrpc = header?.get("content-type")?.startsWith("application/grpc");
+  if (isGrpc && !header!.has(ACCEPT_ENCODING) && trailer) {
+    const more = new Headers(header);
+    more.set(ACCEPT_ENCODING, ENCODINGS);
+    return { ...answer, header: more };
+  }
+  return answer;
+}
+
 /** A body that cannot be read. */
 // deno-lint-ignore require-yield
 async function* failing(reason: unknown): AsyncGenerator<Uint8Array> {
@@ -284,7 +313,10 @@ function refuse(
   response.end(`${message}\n`);
 }
 
-/** Answers an unknown call in the protocol of the request. */
+/**
+ * Answers an unknown call in the protocol of the request. A gRPC client sees
+ * UNIMPLEMENTED only if the header ends the stream, without any data.
+ */
 function refuseUnknown(
   path: string,
   request: Request,
@@ -292,16 +324,23 @@ function refuseUnknown(
 ): void {
   const message = `Cannot call ${quote(path)}: the agent has no such call`;
   request.resume();
-  if (request.headers["content-type"]?.startsWith("application/grpc")) {
-    response.writeHead(200, {
-      "content-type": request.headers["content-type"],
-      "grpc-status": String(Code.Unimplemented),
-      "grpc-message": encodeGrpcMessage(message),
-    });
-    response.end();
-  } else {
+  const type = request.headers["content-type"];
+  if (!type?.startsWith("application/grpc")) {
     response.writeHead(404, { "content-type": "application/json" });
     response.end(JSON.stringify({ code: "unimplemented", message }));
+    return;
+  }
+  const header = {
+    "content-type": type,
+    "grpc-status": String(Code.Unimplemented),
+    "grpc-message": encodeGrpcMessage(message),
+  };
+  if (request.httpVersionMajor === 2 && "stream" in response) {
+    const { stream } = response;
+    stream.respond({ ":status": 200, ...header }, { endStream: true });
+  } else {
+    response.writeHead(200, header);
+    response.end();
   }
 }
 

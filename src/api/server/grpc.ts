@@ -26,6 +26,8 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import { CallValues, type Connection } from "../access/call_context.ts";
 import type { ClientShare } from "../limits/clients.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
@@ -44,6 +46,13 @@ export interface GrpcCallsOptions extends CallObservers {
 }
 
 const log = getLogger(["stellar-net", "rpc"]);
+
+const GZIP = "gzip";
+/** The flag of an envelope whose message is compressed. */
+const COMPRESSED = 1;
+/** Shorter messages take longer to compress than to send. */
+const MIN_COMPRESSED_BYTES = 4096;
+const gzipAsync = promisify(gzip);
 
 const OK: Readonly<Record<string, string>> = { "grpc-status": "0" };
 /** Made once: without a reason, each signal would make an error with a stack. */
@@ -280,7 +289,24 @@ class GrpcCall implements HandlerContext, InFlightCall {
     const { method, impl } = this.#spec;
     const request = splitEnvelope(method.input, this.#chunks);
     const response = await impl(request, this);
-    return joinEnvelope(method.output, create(method.output, response));
+    const envelope = joinEnvelope(
+      method.output,
+      create(method.output, response),
+    );
+    return envelope.length >= MIN_COMPRESSED_BYTES && this.#accepts(GZIP)
+      ? await this.#compress(envelope)
+      : envelope;
+  }
+
+  #accepts(encoding: string): boolean {
+    const accepted = this.#header("grpc-accept-encoding") ?? "";
+    return accepted.split(",").some((name) => name.trim() === encoding);
+  }
+
+  async #compress(envelope: Uint8Array): Promise<Uint8Array> {
+    const message = await gzipAsync(envelope.subarray(ENVELOPE_HEADER_BYTES));
+    this.responseHeader.set("grpc-encoding", GZIP);
+    return wrap(message, COMPRESSED);
   }
 
   #send(envelope: Uint8Array): void {
@@ -444,10 +470,14 @@ export function joinEnvelope<T extends DescMessage>(
   schema: T,
   message: MessageShape<T>,
 ): Uint8Array {
-  const bytes = toBinary(schema, message);
-  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + bytes.length);
-  new DataView(envelope.buffer).setUint32(1, bytes.length);
-  envelope.set(bytes, ENVELOPE_HEADER_BYTES);
+  return wrap(toBinary(schema, message), 0);
+}
+
+function wrap(message: Uint8Array, flags: number): Uint8Array {
+  const envelope = new Uint8Array(ENVELOPE_HEADER_BYTES + message.length);
+  envelope[0] = flags;
+  new DataView(envelope.buffer).setUint32(1, message.length);
+  envelope.set(message, ENVELOPE_HEADER_BYTES);
   return envelope;
 }
 

@@ -221,6 +221,8 @@ function createRouter(
     interceptors: [answerCalls(options)],
     readMaxBytes: limits.maxMessageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
+    // A field with a typing error must not count as one that is missing.
+    jsonOptions: { ignoreUnknownFields: false },
   });
   const recorder = grpc.record(router);
   options.routes(recorder);

@@ -18,6 +18,7 @@ import { formatAddress, parseAddress } from "../../net/address.ts";
 import { allocationMessage, historyMessage } from "../messages/addresses.ts";
 import { identify, type OwnerCalls } from "./owner_calls.ts";
 import {
+  invalidField,
   parseField,
   parseLimit,
   parseOptional,
@@ -82,6 +83,7 @@ export function createIpam(
     },
 
     async releaseOthers(request) {
+      checkKeep(request);
       const released = await agent.releaseOthers(
         parseNode(request.node),
         parseField("network", request.network, parseNetworkName),
@@ -163,4 +165,19 @@ export function createIpam(
       };
     },
   };
+}
+
+/** An empty list may be a mistake, such as a misspelt field: it never means that all are released. */
+function checkKeep(
+  { keep, keepNone }: {
+    readonly keep: readonly unknown[];
+    readonly keepNone: boolean;
+  },
+): void {
+  if (keep.length === 0 && !keepNone) {
+    throw invalidField("keep", "it is empty; set keep_none to release all");
+  }
+  if (keep.length > 0 && keepNone) {
+    throw invalidField("keep_none", "it is set together with keep");
+  }
 }

@@ -21,8 +21,8 @@ import {
 
 const SERVICE_ID = "stellar.services.network.v1";
 
-/** Networks with more slices are not listed slice by slice. */
-const MAX_LISTED_SLICES = 65_536n;
+/** Bytes of a list of subnets: gRPC clients accept messages of up to 4 MiB. */
+const MAX_LISTED_BYTES = 4 * 1024 * 1024 - 1024;
 
 /** Stellar's network service. It has one subnet for each node and one address
  * for each id: those of the first network.
@@ -76,12 +76,7 @@ export function createStellarNetwork(
     },
 
     subnets: () => ({
-      subnets: listSlices(agent.member.cluster?.networks ?? []).map((
-        slice,
-      ) => ({
-        cidr: formatPrefix(slice),
-        gateway: formatAddress(gatewayOf(slice)),
-      })),
+      subnets: listSubnets(agent.member.cluster?.networks ?? []),
     }),
 
     async allocateIP(request, context) {
@@ -204,14 +199,39 @@ function checkSubnet(
   );
 }
 
-/** All slices of the networks, as Stellar's own service lists them. */
-function listSlices(networks: readonly Carve[]): Prefix[] {
-  return networks
-    .filter((carve) => sliceCount(carve) <= MAX_LISTED_SLICES)
-    .flatMap((carve) =>
-      Array.from(
-        { length: Number(sliceCount(carve)) },
-        (_, index) => sliceAt(carve, BigInt(index)),
-      )
-    );
+/**
+ * The slices of the networks, as Stellar's own service lists them: of each
+ * network all or none, as many networks as fit into one message.
+ */
+export function listSubnets(
+  networks: readonly Carve[],
+): { readonly cidr: string; readonly gateway: string }[] {
+  const subnets: { readonly cidr: string; readonly gateway: string }[] = [];
+  let left = MAX_LISTED_BYTES;
+  for (const carve of networks) {
+    const count = sliceCount(carve);
+    // The last slice has the longest text.
+    const longest = sliceAt(carve, count - 1n);
+    const bytes = count * BigInt(bytesOf(subnetOfSlice(longest)));
+    if (bytes > left) continue;
+    left -= Number(bytes);
+    for (let i = 0n; i < count; i++) {
+      subnets.push(subnetOfSlice(sliceAt(carve, i)));
+    }
+  }
+  return subnets;
+}
+
+function subnetOfSlice(slice: Prefix) {
+  return {
+    cidr: formatPrefix(slice),
+    gateway: formatAddress(gatewayOf(slice)),
+  };
+}
+
+/** Bytes of a subnet in a message: tags and lengths take two each, for up to 127 bytes. */
+function bytesOf(
+  { cidr, gateway }: { readonly cidr: string; readonly gateway: string },
+): number {
+  return 6 + cidr.length + gateway.length;
 }

@@ -58,7 +58,10 @@ export function releaseOthersCall(
   network: string,
   keep: readonly Attachment[],
 ): AgentCall {
-  return { method: "ReleaseOthers", message: { network, keep } };
+  const message = keep.length > 0
+    ? { network, keep }
+    : { network, keepNone: true };
+  return { method: "ReleaseOthers", message };
 }
 
 export function checkReadyCall(): AgentCall {

@@ -546,7 +546,9 @@ export const Network: GenService<{
     output: typeof EmptySchema;
   },
   /**
-   * Subnets lists the subnets that nodes own, in order of address.
+   * Subnets lists all subnets of the networks, whether nodes own them or not,
+   * in order of address. It leaves out a network whose subnets would make the
+   * answer larger than 4 MiB, which clients refuse.
    *
    * @generated from rpc stellar.services.network.v1.Network.Subnets
    */
