@@ -9,6 +9,7 @@ import { AGENT_READS, keepFolders } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
+import { authorityWarnings } from "../security/pki/validity.ts";
 import { clockWarnings } from "../host/facts.ts";
 import { isThisHost } from "../net/host.ts";
 import { formatGreeting, formatProgram } from "../cli/commands/agent.ts";
@@ -66,6 +67,12 @@ export async function runAgent(
   const allWarnings = () => [
     ...warnings,
     ...credentials?.warnings(Date.now()) ?? [],
+    ...authorityWarnings(credentials?.material, {
+      nowMs: Date.now(),
+      wayOut: config.security.kind === "given"
+        ? "add its successor to --tls-ca on every host"
+        : 'run "stellar-net identity rotate" on a host of the registry',
+    }),
     ...clockWarnings(metrics.agent.clockOffsetMs),
   ];
   const cluster = await createAgentCluster({

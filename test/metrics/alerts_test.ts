@@ -273,6 +273,13 @@ const ROWS: readonly Row[] = [
     good: certificate("0+60x120", "3600+60x120"),
   },
   {
+    alert: "StellarNetCertificateExpiring",
+    bad: certificate("0x120", "3600x120"),
+    afterMinutes: 66,
+    // An authority of ten years, 300 days before its end.
+    good: certificate("-315360000x120", "25920000x120"),
+  },
+  {
     alert: "StellarNetRenewalFailing",
     bad: [["stellar_net_certificate_renewal_failing", stays(1)]],
     afterMinutes: 32,

@@ -41,11 +41,15 @@ export class TestAuthority {
   }
 
   /** Makes its key and its certificate. @param dir a folder that is there */
-  static async create(dir: string, name = "ca"): Promise<TestAuthority> {
+  static async create(
+    dir: string,
+    name = "ca",
+    { days = 2 }: { readonly days?: number } = {},
+  ): Promise<TestAuthority> {
     const authority = new TestAuthority(dir, name);
     await authority.#openssl(
       ["req", "-x509", ...KEY, "-keyout", `${name}.key`, "-out", `${name}.pem`]
-        .concat("-days", "2", "-subj", `/CN=${name}`),
+        .concat("-days", String(days), "-subj", `/CN=${name}`),
     );
     return authority;
   }

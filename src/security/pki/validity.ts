@@ -45,3 +45,32 @@ function validityOf({ validFrom, validTo }: X509Certificate): Validity {
     notAfterMs: Date.parse(validTo),
   };
 }
+
+/** The part of an authority's time, and the time in ms, with less of which left it is replaced. */
+const EXPIRING_SHARE = 1 / 10;
+const EXPIRING_MS = 90 * 24 * 3600_000;
+
+/**
+ * What an operator should know of the authority that signed a certificate: it
+ * takes a month to replace one without an interruption.
+ *
+ * @param wayOut how to replace it
+ */
+export function authorityWarnings(
+  material: { readonly cert: string; readonly ca: string } | undefined,
+  { nowMs, wayOut }: { readonly nowMs: number; readonly wayOut: string },
+): string[] {
+  const { authority } = material ? readValidity(material) : {};
+  if (!authority) return [];
+  const { notBeforeMs, notAfterMs } = authority;
+  const leftMs = notAfterMs - nowMs;
+  const isExpiring = leftMs < EXPIRING_MS &&
+    leftMs < (notAfterMs - notBeforeMs) * EXPIRING_SHARE;
+  return isExpiring
+    ? [
+      `the authority that signed this host's certificate is valid until ${
+        new Date(notAfterMs).toISOString()
+      }: ${wayOut}`,
+    ]
+    : [];
+}
