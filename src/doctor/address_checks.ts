@@ -47,7 +47,7 @@ export async function checkAddresses(
           found: error.message,
           means:
             "whether addresses are in use that no container holds is not known",
-          mend: "install iproute2",
+          fix: "install iproute2",
         } satisfies Check,
       ];
     }
@@ -95,7 +95,7 @@ async function checkSubnet(
         port === undefined ? "" : `, behind its port "${port}"`
       }, and no container holds it`,
       means: "it may be given to a container, and then there are two with it",
-      mend:
+      fix:
         `stop who uses it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip allocate reserved-${
           text.replaceAll(/[.:]+/g, "-")
         } --address ${text}`,

@@ -1,5 +1,5 @@
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { type Check, passed } from "../host/checks/check.ts";
+import { type Check, command, passed } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/time.ts";
 import { findMembershipFault } from "../member/link.ts";
 
@@ -31,7 +31,7 @@ export function checkRegistry(
       status: severity === "error" && state !== "left" ? "failed" : "warning",
       found: text,
       means,
-      mend: advice,
+      fix: advice,
     };
   }
   return passed(
@@ -62,7 +62,7 @@ export function checkClock(clock: string, offsetMs: number): Check {
     found,
     means:
       "times in lists, histories and logs of the two do not fit together, and certificates may be refused",
-    mend: "set the clocks with chrony or systemd-timesyncd",
+    fix: "set the clocks with chrony or systemd-timesyncd",
   };
 }
 
@@ -81,7 +81,7 @@ export function checkStore({ url, problem }: StoreFacts): Check {
     status: "failed",
     found: `${url}: ${problem}`,
     means: "no address can be given out or taken back",
-    mend: "make room where it is, or make it writable; see the agent's log",
+    fix: "make room where it is, or make it writable; see the agent's log",
   };
 }
 
@@ -108,7 +108,7 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
         ? `what is at ${path} is no socket`
         : `there is nothing at ${path}`,
       means: "neither CNI plugin nor command line reach this agent",
-      mend: "start the agent again",
+      fix: "start the agent again",
     };
   }
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
@@ -120,7 +120,7 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
     status: "warning",
     found: `${path} has mode ${mode}`,
     means: "other users of this host can give out and take back addresses",
-    mend: `chmod 0600 ${path}`,
+    fix: command(`chmod 0600 ${path}`),
   };
 }
 
@@ -142,7 +142,7 @@ export function checkConflicts(
       status: "failed",
       found: `${formatPrefix(subnet)} ${reason}`,
       means: "what is sent to containers in it can end up elsewhere",
-      mend:
+      fix:
         "take the other prefix away, or let this node leave (stellar-net node leave) and join again for another subnet",
     }));
   }
@@ -158,7 +158,7 @@ export function checkQueue(length: number): Check {
     status: "warning",
     found: length === 1 ? "1 release waits" : `${length} releases wait`,
     means: "addresses of containers that are gone are still held",
-    mend: "start the agent again: it applies them first",
+    fix: "start the agent again: it applies them first",
   };
 }
 
@@ -173,7 +173,7 @@ export function checkLeaks(count: number): Check {
         count === 1 ? "holds" : "hold"
       } addresses ${count === 1 ? "seems" : "seem"} to be gone`,
       means: "the addresses are taken back if it stays so",
-      mend: "see stellar-net ip list --leaked",
+      fix: "see stellar-net ip list --leaked",
     };
 }
 
@@ -200,7 +200,7 @@ export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
       means: isFull
         ? "no container can be added on this host"
         : "soon no container can be added on this host",
-      mend:
+      fix:
         "remove containers or move them to another host; stellar-net ip list shows who holds what",
     };
   });

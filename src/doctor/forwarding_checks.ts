@@ -9,7 +9,12 @@ import {
   type KernelRoute,
 } from "../routes/plan/kernel_route.ts";
 import type { RouteLookup, RouteMatch } from "../host/plan/probe_output.ts";
-import { type Check, passed } from "../host/checks/check.ts";
+import {
+  type Check,
+  command,
+  formatFix,
+  passed,
+} from "../host/checks/check.ts";
 import type { PathFacts } from "./peer_checks.ts";
 import { checkRouteStatus, removeForeign } from "./route_checks.ts";
 
@@ -58,8 +63,8 @@ export async function checkWay(
   ]);
   // Mostly the packets of both are led astray by the same.
   const wrong = [...own.length > 0 ? own : forwarded, ...longer];
-  const mends = wrong.map(({ mend }) => mend);
-  const distinct = wrong.filter(({ mend }, at) => mends.indexOf(mend) === at);
+  const fixes = wrong.map(({ fix }) => formatFix(fix));
+  const distinct = wrong.filter((_, at) => fixes.indexOf(fixes[at]!) === at);
   if (isOurs) return [check, ...distinct];
   return distinct.length > 0 ? distinct : [
     passed(
@@ -83,7 +88,7 @@ function checkStatus(subnet: Prefix, facts: WayFacts): Check {
     status: "failed",
     found: `the agent wants no route to ${destination} of node "${peer}"`,
     means: "containers there are not reached as they should be",
-    mend:
+    fix:
       'see "registry" in "stellar-net status": this node has not heard of it yet',
   };
 }
@@ -133,7 +138,7 @@ async function checkLonger(
       more > 0 && at === MAX_LONGER - 1 ? `, and so do ${more} more` : ""
     }`,
     means: "containers with addresses in that part are not reached",
-    mend: removeForeign(route),
+    fix: removeForeign(route),
   }));
 }
 
@@ -146,12 +151,12 @@ function leads({ nextHops }: KernelRoute, { gateway, device }: Way): boolean {
 /** @param what the packets that were looked up */
 function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
   const { gateway, device, subnet } = way;
-  const failed = (found: string, mend: string): Check[] => [{
+  const failed = (found: string, fix: Check["fix"]): Check[] => [{
     name: "route",
     status: "failed",
     found,
     means: "containers there are not reached as they should be",
-    mend,
+    fix,
   }];
   if (lookup.kind === "none") {
     return failed(`packets to ${what} go nowhere: ${lookup.why}`, SHOW_RULES);
@@ -162,12 +167,12 @@ function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
   const taken = lookup.isLocal
     ? "stay on this host"
     : `leave ${formatWay(lookup)}`;
-  const { reason, mend } = explain(lookup.match, way);
+  const { reason, fix } = explain(lookup.match, way);
   return failed(
     `packets to ${what} ${taken}, not ${formatWay({ gateway, device })}: ${
       reason ?? `${formatPrefix(subnet)} does not decide`
     }`,
-    mend,
+    fix,
   );
 }
 
@@ -177,30 +182,32 @@ const SHOW_RULES = "see which rule or route it is: ip rule show; ip route show";
 function explain(
   match: RouteMatch | undefined,
   { subnet, gateway, device }: Way,
-): { readonly reason?: string; readonly mend: string } {
-  if (!match) return { mend: SHOW_RULES };
+): { readonly reason?: string; readonly fix: Check["fix"] } {
+  if (!match) return { fix: SHOW_RULES };
   const { route, table } = match;
   const text = formatKernelRoute(route);
   if (table !== undefined) {
     return {
       reason: `a policy rule leads to table ${table}, which has ${text}`,
-      mend: `ip rule show; ip route show table ${table}`,
+      fix: `ip rule show; ip route show table ${table}`,
     };
   }
   const { length } = route.destination;
   if (length < subnet.length) {
     return {
       reason: `there is no route but ${text}`,
-      mend: `ip route add ${formatPrefix(subnet)} via ${
-        formatAddress(gateway)
-      } dev ${device}`,
+      fix: command(
+        `ip route add ${formatPrefix(subnet)} via ${
+          formatAddress(gateway)
+        } dev ${device}`,
+      ),
     };
   }
   return {
     reason: length > subnet.length
       ? `${text} is for a part of it alone, and wins`
       : `${text} wins`,
-    mend: removeForeign(route),
+    fix: removeForeign(route),
   };
 }
 

@@ -111,7 +111,7 @@ export async function checkMtuTo(
       status: "warning",
       found: `${text} answers no ping`,
       means: "how large packets to it may be is not known",
-      mend: "let its packet filter accept ICMP echo requests",
+      fix: "let its packet filter accept ICMP echo requests",
     }];
   }
   const full = await probe.ping(nextHop, { packetBytes: uplink.mtuBytes });
@@ -156,7 +156,7 @@ function describe(
       status: "warning",
       found: `${found}, and "${bridges[0]!.name}" ${bridges[0]!.mtuBytes}`,
       means: "containers are not affected; what the hosts send each other is",
-      mend: align,
+      fix: align,
     };
   }
   return {
@@ -165,7 +165,7 @@ function describe(
     found: wide ? `${found}, and "${wide.name}" ${wide.mtuBytes}` : found,
     means:
       "large packets of containers are lost: connections are made and hang",
-    mend: wide
+    fix: wide
       ? `${align}, ip link set dev ${wide.name} mtu ${mtu}, and "mtu": ${mtu} in the CNI configuration`
       : `${align}, and "mtu": ${mtu} in the CNI configuration`,
   };

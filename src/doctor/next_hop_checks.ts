@@ -41,7 +41,7 @@ export async function checkNextHop(
   const { nextHop, interfaces } = facts;
   const text = formatAddress(nextHop);
   const lookup = await probe.lookUp(nextHop);
-  const failed = (found: string, mend: string): NextHopFindings => ({
+  const failed = (found: string, fix: string): NextHopFindings => ({
     nextHop,
     device: undefined,
     answer: undefined,
@@ -50,7 +50,7 @@ export async function checkNextHop(
       status: "failed",
       found,
       means: "no route can lead through it",
-      mend,
+      fix,
     }],
   });
   const connect =
@@ -133,7 +133,7 @@ function describePing(found: string): Check {
     found,
     means:
       "whether the next hop answers, and how large packets may be, is not known",
-    mend: found.includes("Operation not permitted")
+    fix: found.includes("Operation not permitted")
       ? AS_ROOT
       : "install iputils-ping",
   };
@@ -157,7 +157,7 @@ function checkNeighbour(
       status: "failed",
       found: `nobody on "${device}" answers for ${address} (${state})`,
       means: `the host "${peer}" is down, or not on the link of "${device}"`,
-      mend:
+      fix:
         `switch "${peer}" on, see its cable and VLAN, and that it has ${address}: ip address show to ${address}`,
     };
   }
@@ -176,6 +176,6 @@ function checkNeighbour(
       ? `${address} was ${mac} on "${device}" (${state}), and does not answer`
       : `${address} does not answer on "${device}"`,
     means: `the host "${peer}" may be down, or answers no ping`,
-    mend: `look again in 10 s: ip neighbour show to ${address}`,
+    fix: `look again in 10 s: ip neighbour show to ${address}`,
   };
 }

@@ -59,7 +59,7 @@ async function checkFamily(
         formatPrefix(subnet)
       }`,
       means: "no route leads there",
-      mend: peer.state === "no agent"
+      fix: peer.state === "no agent"
         ? `stellar-net route add ${formatPrefix(subnet)} and an address of it`
         : `run its agent with --advertise and an IPv${family} address of its own`,
     }));
@@ -95,7 +95,7 @@ async function attempt(look: () => Promise<Check[]>): Promise<Check[]> {
       status: "failed",
       found: error.message,
       means: "where packets to its containers go is not known",
-      mend: "install iproute2 and iputils-ping",
+      fix: "install iproute2 and iputils-ping",
     }];
   }
 }

@@ -26,7 +26,7 @@ export function checkPeerState({ name, state, seenAtMs }: ClusterNode): Check {
             new Date(seenAtMs).toISOString()
           }`,
         means: "it keeps its subnet and the routes to it, and hears of nothing",
-        mend:
+        fix:
           `start its agent; or, if the host is gone for good, stellar-net node remove ${name}`,
       };
   }
@@ -43,7 +43,7 @@ export function checkPeerSubnets(
       status: "failed",
       found: `"${peer.name}" owns no subnet`,
       means: "it can have no containers, and there is nothing to route to",
-      mend: peer.state === "no agent"
+      fix: peer.state === "no agent"
         ? "allocate one for it over the API"
         : "start its agent again: it joins for one",
     }];
@@ -65,7 +65,7 @@ export function checkPeerSubnets(
         status: "failed",
         found: `${text} of "${peer.name}" overlaps ${twin}`,
         means: "what is sent to containers of one can end up at the other",
-        mend: "let one of the two leave and join again: stellar-net node leave",
+        fix: "let one of the two leave and join again: stellar-net node leave",
       };
   });
 }
@@ -78,14 +78,13 @@ export async function checkPeerAgent(
   const { name, apiUrl } = peer;
   const check = (
     status: "warning" | "failed",
-    text: Pick<Check, "found" | "means" | "mend">,
+    text: Pick<Check, "found" | "means" | "fix">,
   ): Check => ({ name: "peer's agent", status, ...text });
   if (apiUrl === "") {
     return [check("warning", {
       found: "its agent is not reached from other hosts: it has no API URL",
       means: "addresses of its containers can be asked for on that host alone",
-      mend:
-        `run the agent of "${name}" with --listen and an address of its own`,
+      fix: `run the agent of "${name}" with --listen and an address of its own`,
     })];
   }
   const startedAtMs = facts.now();
@@ -98,7 +97,7 @@ export async function checkPeerAgent(
         error instanceof Error ? error.message : String(error)
       }`,
       means: "addresses of its containers cannot be asked for from here",
-      mend:
+      fix:
         `see on "${name}" that its agent runs and listens there, and that its packet filter lets the port through`,
     })];
   }
@@ -107,15 +106,14 @@ export async function checkPeerAgent(
     return [check("failed", {
       found: `${apiUrl} leads to this host's own agent`,
       means: `what is meant for "${name}" is asked of this node`,
-      mend:
-        `run the agent of "${name}" with --listen and an address of its own`,
+      fix: `run the agent of "${name}" with --listen and an address of its own`,
     })];
   }
   if (answer.node !== name) {
     return [check("failed", {
       found: `the agent at ${apiUrl} is that of "${answer.node}"`,
       means: `what is meant for "${name}" is asked of another node`,
-      mend:
+      fix:
         `give "${name}" an address of its own, and run its agent with --listen and that`,
     })];
   }
@@ -134,7 +132,7 @@ export async function checkPeerAgent(
         status: "warning",
         found: `"${name}" runs ${answer.version}, this host ${facts.version}`,
         means: "what one of the two can do the other may not know",
-        mend: "bring both to the same version",
+        fix: "bring both to the same version",
       },
   ];
 }

@@ -1,5 +1,5 @@
 import type { RouteMode } from "../config/config.ts";
-import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";
+import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import {
@@ -25,7 +25,7 @@ export function checkRoutes(
       status: "warning",
       found: `routes are off on this host: ${counts.wanted} are wanted`,
       means: "containers on other hosts are reached only by routes of others",
-      mend:
+      fix:
         "run the agent with --routes apply, or add what other hosts' subnets need by hand",
     }];
   }
@@ -35,7 +35,7 @@ export function checkRoutes(
       status: "warning",
       found: "which routes this host should have is not known yet",
       means: "routes stay as they are",
-      mend: 'see "registry" in "stellar-net status"',
+      fix: 'see "registry" in "stellar-net status"',
     }];
   }
   // Where nobody could look, the error says why: once, not for each.
@@ -51,7 +51,7 @@ export function checkRoutes(
       status: "failed",
       found: error,
       means: "routes are not as they should be",
-      mend: mendOfError(error),
+      fix: fixOfError(error),
     });
   }
   return wrong.length > 0 ? wrong : [
@@ -80,14 +80,14 @@ export function checkRouteStatus(
     ? ` of node "${route.origin.node}"`
     : "";
   const found = `${destination}${owner}: ${explainRoute(status)}`;
-  const check = (grade: "warning" | "failed", mend: string): Check => ({
+  const check = (grade: "warning" | "failed", fix: Check["fix"]): Check => ({
     name: "route",
     status: grade,
     found,
     means: isNode
       ? "containers there are not reached as they should be"
       : "what is behind it is not reached as it should be",
-    mend,
+    fix,
   });
   switch (state.kind) {
     case "installed":
@@ -117,7 +117,7 @@ export function checkRouteStatus(
         )
         : passed("route", found);
     case "link down":
-      return check("failed", `ip link set dev ${state.device} up`);
+      return check("failed", command(`ip link set dev ${state.device} up`));
     case "off link":
       return check(
         "failed",
@@ -130,29 +130,29 @@ export function checkRouteStatus(
         "failed",
         isNode
           ? `see at the registry how "${destination}" came to that node: stellar-net subnet list`
-          : `stellar-net route delete ${destination} ${nextHop}`,
+          : command(`stellar-net route delete ${destination} ${nextHop}`),
       );
     case "duplicate":
       return check(
         "warning",
         isNode
-          ? "stellar-net subnet list"
-          : `stellar-net route delete ${destination} ${nextHop}`,
+          ? "see which node has the subnet: stellar-net subnet list"
+          : command(`stellar-net route delete ${destination} ${nextHop}`),
       );
     case "failed":
-      return check("failed", mendOfError(state.error));
+      return check("failed", fixOfError(state.error));
     case "unknown":
       return check(
         "warning",
         mode === "off"
           ? `run the agent with --routes apply, or ip route add ${destination} via ${nextHop}`
-          : mendOfError(state.why),
+          : fixOfError(state.why),
       );
   }
 }
 
 /** The command that takes somebody else's route out of the way, or the step that does. */
-export function removeForeign(route: KernelRoute): string {
+export function removeForeign(route: KernelRoute): Check["fix"] {
   // Flags such as "linkdown" are for reading alone.
   const text = formatKernelRoute({
     ...route,
@@ -163,10 +163,15 @@ export function removeForeign(route: KernelRoute): string {
     return `take the address that makes it off "${device}": ip address show dev ${device}`;
   }
   // Whose protocol is not known by number cannot be named.
-  return `ip route delete ${text.replace(" proto unknown", "")}`;
+  return command(
+    `ip${route.destination.family === 6 ? " -6" : ""} route delete ${
+      text.replace(" proto unknown", "")
+    }`,
+    "whoever added that route loses it",
+  );
 }
 
-function mendOfError(error: string): string {
+function fixOfError(error: string): string {
   return error.includes("Operation not permitted")
     ? AS_ROOT
     : 'see the commands in "stellar-net route plan"';

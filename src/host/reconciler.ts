@@ -10,7 +10,7 @@ import {
   isSame,
   planHost,
 } from "./plan/host_plan.ts";
-import { type Check, checkOf, formatCheck } from "./checks/check.ts";
+import { type Check, checkOf, command, formatCheck } from "./checks/check.ts";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import { checkHost } from "./checks/host_checks.ts";
 import { checkSourceNat } from "./checks/filter_checks.ts";
@@ -187,11 +187,14 @@ function withErrors(
   checks: readonly Check[],
   outcomes: readonly HostOutcome[],
 ): Check[] {
-  const failures = new Map<string, { found: string; mend: string }>();
+  const failures = new Map<string, Pick<Check, "found" | "fix">>();
   for (const { operation, error } of outcomes) {
     const name = checkOf(operation);
     if (error === undefined || failures.has(name)) continue;
-    failures.set(name, { found: error, mend: formatOperation(operation) });
+    failures.set(name, {
+      found: error,
+      fix: command(formatOperation(operation)),
+    });
   }
   const isWrong = ({ status, name }: Check) =>
     status !== "ok" && failures.has(name);

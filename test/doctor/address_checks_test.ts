@@ -83,10 +83,10 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
       [
         'address: 172.16.0.7 is in use by 02:00:00:00:00:07 on "br0", and no container holds it; ' +
         "it may be given to a container, and then there are two with it; " +
-        "to mend it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip allocate reserved-172-16-0-7 --address 172.16.0.7",
+        "to fix it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip allocate reserved-172-16-0-7 --address 172.16.0.7",
         'address: 172.16.0.8 is in use by 02:00:00:00:00:08 on "br0", behind its port "veth8", and no container holds it; ' +
         "it may be given to a container, and then there are two with it; " +
-        "to mend it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip allocate reserved-172-16-0-8 --address 172.16.0.8",
+        "to fix it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip allocate reserved-172-16-0-8 --address 172.16.0.8",
       ],
     ],
   ];
@@ -125,7 +125,7 @@ Deno.test("checkAddresses() says when it cannot look", async () => {
   const [line] = (await check(probe)).map(formatCheck);
   assert.match(
     line!,
-    /^address: Cannot run "ip": it is not installed; whether .* not known; to mend it: install iproute2$/,
+    /^address: Cannot run "ip": it is not installed; whether .* not known; to fix it: install iproute2$/,
   );
 });
 

@@ -145,7 +145,7 @@ const ROWS: readonly Row[] = [
   ],
 ];
 
-Deno.test("checks of the agent say what is found, what it means and what mends it", async (t) => {
+Deno.test("checks of the agent say what is found, what it means and what fixes it", async (t) => {
   for (const [name, check, line] of ROWS) {
     await t.step(name, () => {
       assert.match(`${check.status} ${formatCheck(check)}`, line);

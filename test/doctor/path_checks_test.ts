@@ -249,14 +249,14 @@ const ROWS: readonly Row[] = [
     change: (probe) =>
       probe.missing.set("ping", 'Cannot run "ping": it is not installed'),
     wrong: [
-      /^ping: Cannot run "ping": it is not installed; whether .* not known; to mend it: install iputils-ping$/,
+      /^ping: Cannot run "ping": it is not installed; whether .* not known; to fix it: install iputils-ping$/,
     ],
   },
   {
     name: "a ping that may not send",
     change: (probe) =>
       probe.missing.set("ping", "Cannot send: Operation not permitted"),
-    wrong: [/^ping: Cannot send: .*; to mend it: run the agent as root, /],
+    wrong: [/^ping: Cannot send: .*; to fix it: run the agent as root, /],
   },
   {
     name: "no ip",
@@ -401,7 +401,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-Deno.test("checkPath() says what is wrong, what it means and what mends it", async (t) => {
+Deno.test("checkPath() says what is wrong, what it means and what fixes it", async (t) => {
   for (const { name, peer = peerNode(), facts, change, wrong: lines } of ROWS) {
     await t.step(name, async () => {
       const probe = goodProbe();

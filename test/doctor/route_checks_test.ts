@@ -5,7 +5,7 @@ import {
   checkRouteStatus,
   removeForeign,
 } from "../../src/doctor/route_checks.ts";
-import { formatCheck } from "../../src/host/checks/check.ts";
+import { formatCheck, formatFix } from "../../src/host/checks/check.ts";
 import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import type {
@@ -32,7 +32,7 @@ function status(state: RouteState, route: RouteStatus["route"] = NODE) {
   return { route, state, actual: [] };
 }
 
-Deno.test("checkRouteStatus() says how it stands with a route, and what mends it", async (t) => {
+Deno.test("checkRouteStatus() says how it stands with a route, and what fixes it", async (t) => {
   const foreign = kernelRoute({
     dst: "172.16.4.0/22",
     gateway: "198.18.0.9",
@@ -159,7 +159,7 @@ Deno.test("removeForeign() gives a command that ip takes", async (t) => {
   ];
   for (const [json, command] of rows) {
     await t.step(command, () => {
-      assert.equal(removeForeign(kernelRoute(json)), command);
+      assert.equal(formatFix(removeForeign(kernelRoute(json))), command);
     });
   }
 });

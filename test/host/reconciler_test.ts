@@ -192,7 +192,7 @@ Deno.test("HostReconciler only looks where it is not to change, or may not", asy
         "forward policy",
         "masquerade",
       ]);
-      assert.ok(failed.every(({ means, mend }) => means !== "" && mend !== ""));
+      assert.ok(failed.every(({ means, fix }) => means !== "" && fix !== ""));
     });
   }
 });
@@ -203,7 +203,7 @@ Deno.test("HostReconciler says what could not be mended, and goes on with the re
   const reconciler = reconcilerOf(network);
   await reconciler.setDesired(DESIRED);
   assert.deepEqual(reconciler.warnings, [
-    "forwarding: net.ipv4.ip_forward is 0, and it was told to fail; containers reach no other host over IPv4; to mend it: sysctl -w net/ipv4/ip_forward=1",
+    "forwarding: net.ipv4.ip_forward is 0, and it was told to fail; containers reach no other host over IPv4; to fix it: sysctl -w net/ipv4/ip_forward=1",
   ]);
   assert.ok(network.describe().includes("br0 up 1500 172.16.0.1/22"));
   network.failing.clear();
@@ -218,7 +218,7 @@ Deno.test("HostReconciler says what could not be mended, and goes on with the re
   });
   await reconciler.setDesired({ ...next, networks: [] });
   assert.deepEqual(reconciler.warnings, [
-    "gateway: it was told to fail; containers do without it; the agent tries again; to mend it: ip address delete 172.16.0.1/22 dev br0",
+    "gateway: it was told to fail; containers do without it; the agent tries again; to fix it: ip address delete 172.16.0.1/22 dev br0",
   ]);
 });
 

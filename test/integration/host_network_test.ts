@@ -79,7 +79,7 @@ Deno.test("HostReconciler leads a host from state to state", async () => {
   }, { walks: 2 });
 });
 
-Deno.test("HostReconciler makes, addresses and mends a bridge, and leaves alone what is not its own", async () => {
+Deno.test("HostReconciler makes, addresses and fixes a bridge, and leaves alone what is not its own", async () => {
   await using host = await NetnsHost.create();
   const reconciler = reconcilerOf(host);
   const first = await reconciler.setDesired(DESIRED);
@@ -122,7 +122,7 @@ Deno.test("HostReconciler makes, addresses and mends a bridge, and leaves alone 
   assert.deepEqual(wrong(report.checks), [
     'bridge: "br-sn" has 172.16.20.1/22, too, of another node\'s subnet; ' +
     "this host takes that subnet for its own and does not reach it; " +
-    "to mend it: ip address delete 172.16.20.1/22 dev br-sn",
+    "to fix it: ip address delete 172.16.20.1/22 dev br-sn",
   ]);
 });
 
@@ -147,7 +147,7 @@ Deno.test("HostReconciler does not put a gateway on two interfaces", async () =>
   const { checks } = await reconcilerOf(host).setDesired(DESIRED);
   assert.deepEqual(wrong(checks), [
     'gateway: 172.16.0.1 is on "cni0", not on "br-sn"; containers on the ' +
-    "bridge have no gateway; to mend it: " +
+    "bridge have no gateway; to fix it: " +
     "ip address delete 172.16.0.1/22 dev cni0",
   ]);
   assert.deepEqual(await addressesOf(host, BRIDGE), ["fd00:16::1/64"]);

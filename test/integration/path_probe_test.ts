@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import type { RouteMode } from "../../src/config/config.ts";
 import { checkAddresses } from "../../src/doctor/address_checks.ts";
 import { checkPath } from "../../src/doctor/path_checks.ts";
-import { type Check, formatCheck } from "../../src/host/checks/check.ts";
+import {
+  type Check,
+  formatCheck,
+  formatFix,
+} from "../../src/host/checks/check.ts";
 import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
 import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
 import { formatAddress } from "../../src/net/address.ts";
@@ -135,7 +139,7 @@ interface Row {
   readonly options?: Parameters<Hosts["check"]>[0];
   /** One for each line. */
   readonly wrong: readonly RegExp[];
-  /** Whether each line's last part is a command that mends it. */
+  /** Whether each line's last part is a command that fixes it. */
   readonly hasCommands?: boolean;
 }
 
@@ -182,7 +186,7 @@ const ROWS: readonly Row[] = [
     hasCommands: true,
     host: ["ip route add 172.16.4.0/22 via 198.18.0.9 proto static metric 50"],
     wrong: [
-      /^route: 172.16.4.0\/22 of node "b": another route is there and stays: .*; to mend it: ip route delete 172.16.4.0\/22 via 198.18.0.9 dev up0 proto static metric 50$/,
+      /^route: 172.16.4.0\/22 of node "b": another route is there and stays: .*; to fix it: ip route delete 172.16.4.0\/22 via 198.18.0.9 dev up0 proto static metric 50$/,
     ],
   },
   {
@@ -277,17 +281,17 @@ Deno.test("checkPath() finds what is wrong with a path", async (t) => {
   }
 });
 
-Deno.test("checkPath() tells commands that mend a path", async (t) => {
+Deno.test("checkPath() tells commands that fix a path", async (t) => {
   const rows = ROWS.filter(({ hasCommands }) => hasCommands);
   for (const { name, host = [], options } of rows) {
     await t.step(name, async () => {
       await using hosts = await Hosts.create();
       await hosts.host.sh(...host);
       const checks = await hosts.check(options);
-      const mends = checks.filter(({ status }) => status !== "ok")
-        .map(({ mend }) => mend);
-      assert.notDeepEqual(mends, []);
-      await hosts.host.sh(...mends);
+      const fixes = checks.filter(({ status }) => status !== "ok")
+        .map(({ fix }) => formatFix(fix));
+      assert.notDeepEqual(fixes, []);
+      await hosts.host.sh(...fixes);
       assert.deepEqual(wrong(await hosts.check(options)), []);
     });
   }
@@ -332,7 +336,7 @@ Deno.test("checkAddresses() finds addresses in use that no container holds, and 
   const line = (address: string, name: string) =>
     `address: ${address} is in use by ${mac} on "br-sn", behind its port "veth0", and no container holds it; ` +
     "it may be given to a container, and then there are two with it; " +
-    `to mend it: stop who uses it (bridge fdb show br br-sn | grep ${mac}), or reserve it: stellar-net ip allocate ${name} --address ${address}`;
+    `to fix it: stop who uses it (bridge fdb show br br-sn | grep ${mac}), or reserve it: stellar-net ip allocate ${name} --address ${address}`;
   assert.deepEqual(found, [
     line("172.16.0.9", "reserved-172-16-0-9"),
     line("fd00:16::9", "reserved-fd00-16-9"),

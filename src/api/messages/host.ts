@@ -101,7 +101,16 @@ export function hostRoutesMessage(
 export function checkMessage(
   check: Check,
 ): MessageInitShape<typeof CheckSchema> {
-  return { ...check, status: CHECK_STATUSES[check.status] };
+  const { fix, status, ...rest } = check;
+  return {
+    ...rest,
+    status: CHECK_STATUSES[status],
+    mend: typeof fix === "string" ? fix : fix.command,
+    ...typeof fix !== "string" && {
+      command: fix.command,
+      harm: fix.harm ?? "",
+    },
+  };
 }
 
 function hostRouteMessage(

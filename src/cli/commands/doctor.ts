@@ -86,13 +86,16 @@ function silent(found: string, mend: string): CheckView {
     means: "containers get no addresses on this host, and nothing " +
       "repairs its routes; existing routes stay",
     mend,
+    command: null,
+    harm: null,
   };
 }
 
-function formatCheck({ name, status, found, means, mend }: CheckView) {
+function formatCheck({ name, status, found, means, mend, harm }: CheckView) {
   const rest = [
     ...means === null ? [] : [means],
     ...mend === null ? [] : [`to fix it: ${mend}`],
+    ...harm === null ? [] : [`beware: ${harm}`],
   ];
   return [
     status === "failed" ? "FAILED" : status,

@@ -23,7 +23,7 @@ const NULLABLE = {
   "stellar.net.v1.Allocation": ["leak"],
   "stellar.net.v1.Attachment": ["netns", "bootId"],
   "stellar.net.v1.AuditRecord": ["from", "subject", "message"],
-  "stellar.net.v1.Check": ["means", "mend"],
+  "stellar.net.v1.Check": ["command", "harm", "means", "mend"],
   "stellar.net.v1.Event": ["node"],
   "stellar.net.v1.Found": ["node"],
   "stellar.net.v1.HistoryRecord": ["reason"],

@@ -8,7 +8,7 @@ import {
   linkOfGateway,
 } from "../plan/host_plan.ts";
 import { uplinksOf } from "../../routes/plan/uplink.ts";
-import { type Check, mendOf, passed } from "./check.ts";
+import { type Check, command, fixOf, passed } from "./check.ts";
 
 /** Whether the bridge is there, and the agent's to use. */
 export function checkBridge(
@@ -18,17 +18,17 @@ export function checkBridge(
   const { bridge, networks, subnets } = desired;
   if (!bridge || !state.interfaces) return [];
   const link = state.interfaces.links.find(({ name }) => name === bridge.name);
-  const failed = (found: string, means: string, mend: string): Check[] => [
-    { name: "bridge", status: "failed", found, means, mend },
+  const failed = (found: string, means: string, fix: Check["fix"]): Check[] => [
+    { name: "bridge", status: "failed", found, means, fix },
   ];
-  const mend = mendOf("bridge", desired, state);
+  const fix = fixOf("bridge", desired, state);
   const means = "containers on it reach nothing but each other";
   if (!link) {
     if (subnets.length === 0) return [];
     return failed(
       `there is no interface "${bridge.name}"`,
       "there is nothing to attach containers to",
-      mend,
+      fix,
     );
   }
   if (link.kind !== "bridge") {
@@ -40,13 +40,13 @@ export function checkBridge(
       "give --bridge another name",
     );
   }
-  if (mend !== "") {
+  if (fix !== "") {
     return failed(
       link.isUp
         ? `"${bridge.name}" has an MTU of ${link.mtuBytes}`
         : `"${bridge.name}" is down`,
       means,
-      mend,
+      fix,
     );
   }
   const foreign = link.addresses.filter(({ address }) =>
@@ -62,7 +62,7 @@ export function checkBridge(
         status: "warning",
         found: `"${bridge.name}" has ${text}, too, of another node's subnet`,
         means: "this host takes that subnet for its own and does not reach it",
-        mend: `ip address delete ${text} dev ${bridge.name}`,
+        fix: command(`ip address delete ${text} dev ${bridge.name}`),
       };
     }),
   ];
@@ -78,19 +78,23 @@ export function checkGateways(
   return !state.interfaces ? [] : subnets.map((subnet): Check => {
     const gateway = formatAddress(gatewayOf(subnet));
     const holder = linkOfGateway(links, subnet);
-    const failed = (found: string, means: string, mend: string): Check => ({
+    const failed = (
+      found: string,
+      means: string,
+      fix: Check["fix"],
+    ): Check => ({
       name: "gateway",
       status: "failed",
       found,
       means,
-      mend,
+      fix,
     });
     if (!holder) {
       return bridge
         ? failed(
           `${gateway} is on no interface`,
           "containers reach nothing outside of this host",
-          mendOf("gateway", desired, state),
+          fixOf("gateway", desired, state),
         )
         : passed(
           "gateway",
@@ -102,7 +106,9 @@ export function checkGateways(
       return failed(
         `${gateway} is on "${holder.name}", not on "${bridge.name}"`,
         "containers on the bridge have no gateway",
-        `ip address delete ${cidrOn(holder, gateway)} dev ${holder.name}`,
+        command(
+          `ip address delete ${cidrOn(holder, gateway)} dev ${holder.name}`,
+        ),
       );
     }
     const held = cidrOn(holder, gateway);
@@ -110,7 +116,9 @@ export function checkGateways(
       return failed(
         `"${holder.name}" has ${held}; the subnet is ${formatPrefix(subnet)}`,
         "a part of the subnet's containers is not reached, or of others' is taken for it",
-        `ip address delete ${held} dev ${holder.name} && ip address add ${text} dev ${holder.name}`,
+        command(
+          `ip address delete ${held} dev ${holder.name} && ip address add ${text} dev ${holder.name}`,
+        ),
       );
     }
     return passed("gateway", `${text} is on "${holder.name}"`);
@@ -138,9 +146,8 @@ export function checkMtu(
       status: "warning",
       found,
       means:
-        "containers send packets that do not fit: they are fragmented, or lost where the notice of it is dropped",
-      mend:
-        `ip link set dev ${name} mtu ${uplink.mtuBytes}, and "mtu": ${uplink.mtuBytes} in the CNI configuration`,
+        `containers send packets that do not fit: they are fragmented, or lost where the notice of it is dropped; new containers need "mtu": ${uplink.mtuBytes} in the CNI configuration`,
+      fix: command(`ip link set dev ${name} mtu ${uplink.mtuBytes}`),
     };
   });
 }

@@ -16,20 +16,39 @@ export interface Check {
   readonly found: string;
   /** The consequence for containers. Empty when the check passed. */
   readonly means: string;
-  /** The command or the step that fixes it. Empty when the check passed. */
-  readonly mend: string;
+  /** The fix: a command, or advice as text where no command does it. Empty when the check passed. */
+  readonly fix: string | FixCommand;
   /** Whether an operator should know of it although it is no fault. */
   readonly isNotable?: boolean;
 }
 
+/** A command that fixes a fault, as it can be pasted into a shell. */
+export interface FixCommand {
+  readonly command: string;
+  /** What it destroys; missing for nothing. */
+  readonly harm?: string;
+}
+
+/** Makes a fix of a command. An empty command is no fix. */
+export function command(text: string, harm?: string): string | FixCommand {
+  if (text === "") return "";
+  return { command: text, ...harm !== undefined && { harm } };
+}
+
+/** A fix as text for people. */
+export function formatFix(fix: Check["fix"]): string {
+  return typeof fix === "string" ? fix : fix.command;
+}
+
 /** A check that passed. */
 export function passed(name: string, found: string): Check {
-  return { name, status: "ok", found, means: "", mend: "" };
+  return { name, status: "ok", found, means: "", fix: "" };
 }
 
 /** A check as one line for people. */
-export function formatCheck({ name, found, means, mend }: Check): string {
-  const rest = [means, mend === "" ? "" : `to mend it: ${mend}`]
+export function formatCheck({ name, found, means, fix }: Check): string {
+  const text = formatFix(fix);
+  const rest = [means, text === "" ? "" : `to fix it: ${text}`]
     .filter((text) => text !== "");
   return [`${name}: ${found}`, ...rest].join("; ");
 }
@@ -61,14 +80,16 @@ export function checkOf(operation: HostOperation): string {
 }
 
 /** The commands of the plan that fix a check, as one line for a shell; empty for none. */
-export function mendOf(
+export function fixOf(
   name: string,
   desired: HostDesired,
   state: HostState,
-): string {
-  return planHost(desired, state)
-    .filter((operation) => checkOf(operation) === name)
-    .map(formatOperation).join(" && ");
+): Check["fix"] {
+  return command(
+    planHost(desired, state)
+      .filter((operation) => checkOf(operation) === name)
+      .map(formatOperation).join(" && "),
+  );
 }
 
 /** Why a part of the host cannot be read. */

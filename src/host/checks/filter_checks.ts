@@ -9,7 +9,14 @@ import { masqueradeState, NFT_TABLE } from "../plan/nft_plan.ts";
 import type { NftTable } from "../plan/nft_json.ts";
 import { isOwn } from "../plan/packet_chain.ts";
 import { findRewrites } from "../plan/source_nat.ts";
-import { AS_ROOT, type Check, mendOf, passed, problemOf } from "./check.ts";
+import {
+  AS_ROOT,
+  type Check,
+  command,
+  fixOf,
+  passed,
+  problemOf,
+} from "./check.ts";
 
 /** Whether the packet filters can be read. */
 export function checkNft(
@@ -24,7 +31,7 @@ export function checkNft(
       status: "warning",
       found: message,
       means: "whether it drops what containers send is not known",
-      mend: isNetAdmin ? `install ${tool}` : AS_ROOT,
+      fix: isNetAdmin ? `install ${tool}` : AS_ROOT,
     }));
   if (tables && filters) {
     return ofIptables.length > 0
@@ -38,7 +45,7 @@ export function checkNft(
     means: isNeeded
       ? "containers do not reach what is outside of the cluster's networks"
       : "whether a packet filter drops what containers send is not known",
-    mend: isNetAdmin ? "install nftables" : AS_ROOT,
+    fix: isNetAdmin ? "install nftables" : AS_ROOT,
   }, ...ofIptables];
 }
 
@@ -71,7 +78,7 @@ export function checkForwardPolicy(
       means: reason === undefined
         ? "they are not needed"
         : "containers on different hosts do not reach each other",
-      mend: changes.map(formatOperation).join(" && "),
+      fix: command(changes.map(formatOperation).join(" && ")),
     }];
   });
   return checks.length > 0
@@ -108,7 +115,10 @@ export function checkMasquerade(
       status: isWanted ? "failed" : "warning",
       found: `there is a table "${NFT_TABLE}" that the agent has not made`,
       means: "the agent leaves it as it is",
-      mend: `nft 'delete table ${NFT_TABLE}'`,
+      fix: command(
+        `nft 'delete table ${NFT_TABLE}'`,
+        "it deletes all rules of that table",
+      ),
     }];
   }
   return [{
@@ -120,7 +130,7 @@ export function checkMasquerade(
     means: isWanted
       ? "containers do not reach what is outside of the cluster's networks, or are seen there with addresses of their own"
       : "containers are masqueraded, which was not asked for",
-    mend: mendOf("masquerade", desired, state),
+    fix: fixOf("masquerade", desired, state),
   }];
 }
 
@@ -148,7 +158,7 @@ export function checkSourceNat(
     found: `"${rule}" rewrites packets that go to ${to}`,
     means:
       "containers on other hosts see this host's address in place of the container's",
-    mend:
+    fix:
       `except ${to} from that rule; if a CNI plugin made it, "ipMasq": false in its configuration`,
   }));
 }

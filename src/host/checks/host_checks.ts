@@ -11,7 +11,14 @@ import {
   checkNft,
 } from "./filter_checks.ts";
 import { uplinkOf, uplinksOf } from "../../routes/plan/uplink.ts";
-import { AS_ROOT, type Check, mendOf, passed, problemOf } from "./check.ts";
+import {
+  AS_ROOT,
+  type Check,
+  command,
+  fixOf,
+  passed,
+  problemOf,
+} from "./check.ts";
 
 /** Whether `ip` does its work. */
 export function checkIp(_: HostDesired, state: HostState): Check[] {
@@ -21,7 +28,7 @@ export function checkIp(_: HostDesired, state: HostState): Check[] {
     status: "failed",
     found: problemOf(state, "ip"),
     means: "neither bridge nor routes can be looked at or changed",
-    mend: "install iproute2",
+    fix: "install iproute2",
   }];
 }
 
@@ -33,7 +40,7 @@ export function checkPrivileges(_: HostDesired, state: HostState): Check[] {
     status: "warning",
     found: "the agent runs without CAP_NET_ADMIN",
     means: "it can look at this host's network and change nothing",
-    mend: AS_ROOT,
+    fix: AS_ROOT,
   }];
 }
 
@@ -57,7 +64,8 @@ export function checkForwarding(
         ? `${setting} cannot be read`
         : `${setting} is 0`,
       means: `containers reach no other host over IPv${family}`,
-      mend: mendOf("forwarding", desired, state) || `sysctl -w ${path}=1`,
+      fix: fixOf("forwarding", desired, state) ||
+        command(`sysctl -w ${path}=1`),
     };
   });
   return families.has(6) ? [...checks, ...checkAdvertisements(state)] : checks;
@@ -76,7 +84,7 @@ function checkAdvertisements({ interfaces, sysctls }: HostState): Check[] {
     found:
       `there is no IPv6 default route, and "${uplink.device}" ignores router advertisements: accept_ra is 1 and forwarding is on`,
     means: "this host does not learn a way out over IPv6",
-    mend: `sysctl -w ${path}=2`,
+    fix: command(`sysctl -w ${path}=2`),
   }];
 }
 
@@ -108,7 +116,7 @@ export function checkReversePath(
         found: `${found} (strict), and there are several ways out`,
         means:
           "packets of a peer that come in by another interface than the route to it leaves by are dropped",
-        mend: `sysctl -w ${path}=2`,
+        fix: command(`sysctl -w ${path}=2`),
       };
     });
 }

@@ -93,8 +93,15 @@ Deno.test("doctor --json prints the same checks", async () => {
     schemaVersion: 1,
     peer: "node3",
     checks: [
-      { ...OK, status: "ok", means: null, mend: null },
-      { ...FAILED, status: "failed" },
+      {
+        ...OK,
+        status: "ok",
+        means: null,
+        mend: null,
+        command: null,
+        harm: null,
+      },
+      { ...FAILED, status: "failed", command: null, harm: null },
     ],
   });
 });

@@ -66,7 +66,7 @@ Deno.test("checkHost() says nothing of containers where there are none yet", () 
   assert.deepEqual(lines(desired, state, false), []);
 });
 
-Deno.test("checkHost() says what is wrong, what it means and what mends it", async (t) => {
+Deno.test("checkHost() says what is wrong, what it means and what fixes it", async (t) => {
   const rows: readonly [
     name: string,
     desired: HostDesired,
@@ -83,7 +83,7 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
           message: 'Cannot run "ip": it is not installed',
         }],
       }),
-      /^ip: Cannot run "ip": it is not installed; neither .*; to mend it: install iproute2$/,
+      /^ip: Cannot run "ip": it is not installed; neither .*; to fix it: install iproute2$/,
     ],
     [
       "no privileges",
@@ -99,7 +99,7 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
         filters: undefined,
         problems: [{ tool: "nft", message: "gone" }],
       }),
-      /^packet filter: gone; whether .* not known; to mend it: install nftables$/,
+      /^packet filter: gone; whether .* not known; to fix it: install nftables$/,
     ],
     [
       "no nft, and no privileges",
@@ -117,31 +117,31 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
       "iptables-legacy in use and unreadable",
       DESIRED,
       host([BR0], { problems: [{ tool: "iptables-legacy", message: "gone" }] }),
-      /^packet filter: gone; .*; to mend it: install iptables-legacy$/,
+      /^packet filter: gone; .*; to fix it: install iptables-legacy$/,
     ],
     [
       "no bridge",
       DESIRED,
       host([]),
-      /^bridge: there is no interface "br0"; .*; to mend it: ip link add name br0 .* && ip link set dev br0 up\ngateway: 172.16.0.1 is on no interface; .*ip address add 172.16.0.1\/22 dev br0$/,
+      /^bridge: there is no interface "br0"; .*; to fix it: ip link add name br0 .* && ip link set dev br0 up\ngateway: 172.16.0.1 is on no interface; .*ip address add 172.16.0.1\/22 dev br0$/,
     ],
     [
       "a bridge that is none",
       DESIRED,
       host([{ ...BR0, kind: "" }]),
-      /^bridge: "br0" is a device, not a bridge; .*; to mend it: give --bridge another name$/,
+      /^bridge: "br0" is a device, not a bridge; .*; to fix it: give --bridge another name$/,
     ],
     [
       "a bridge that is down",
       DESIRED,
       host([{ ...BR0, isUp: false }]),
-      /^bridge: "br0" is down; .*; to mend it: ip link set dev br0 up$/,
+      /^bridge: "br0" is down; .*; to fix it: ip link set dev br0 up$/,
     ],
     [
       "a bridge with another MTU",
       hostDesired({ bridge: { name: "br0", mtuBytes: 1400 } }),
       host([BR0]),
-      /^bridge: "br0" has an MTU of 1500; .*; to mend it: ip link set dev br0 mtu 1400$/,
+      /^bridge: "br0" has an MTU of 1500; .*; to fix it: ip link set dev br0 mtu 1400$/,
     ],
     [
       "another node's gateway on it",
@@ -153,7 +153,7 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
           "192.0.2.1/24",
         ]),
       ]),
-      /^bridge: "br0" has 172.16.8.1\/22, too, .*; to mend it: ip address delete 172.16.8.1\/22 dev br0$/,
+      /^bridge: "br0" has 172.16.8.1\/22, too, .*; to fix it: ip address delete 172.16.8.1\/22 dev br0$/,
     ],
     [
       "the gateway with another length",
@@ -174,25 +174,25 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
       "forwarding off",
       DESIRED,
       host([BR0], { sysctls: new Map([["net/ipv4/ip_forward", "0"]]) }),
-      /^forwarding: net.ipv4.ip_forward is 0; containers reach no other host over IPv4; to mend it: sysctl -w net\/ipv4\/ip_forward=1$/,
+      /^forwarding: net.ipv4.ip_forward is 0; containers reach no other host over IPv4; to fix it: sysctl -w net\/ipv4\/ip_forward=1$/,
     ],
     [
       "forwarding unknown",
       hostDesired(V6),
       hostState({ sysctls: new Map() }),
-      /^forwarding: net.ipv6.conf.all.forwarding cannot be read; .*; to mend it: sysctl -w net\/ipv6\/conf\/all\/forwarding=1$/,
+      /^forwarding: net.ipv6.conf.all.forwarding cannot be read; .*; to fix it: sysctl -w net\/ipv6\/conf\/all\/forwarding=1$/,
     ],
     [
       "no IPv6 default route to learn",
       hostDesired(V6),
       host([], { sysctls: new Map([["net/ipv6/conf/eth0/accept_ra", "1"]]) }),
-      /^forwarding: there is no IPv6 default route, and "eth0" ignores .*; to mend it: sysctl -w net\/ipv6\/conf\/eth0\/accept_ra=2$/,
+      /^forwarding: there is no IPv6 default route, and "eth0" ignores .*; to fix it: sysctl -w net\/ipv6\/conf\/eth0\/accept_ra=2$/,
     ],
     [
       "a policy of drop",
       DESIRED,
       host([BR0], forward("-P FORWARD DROP")),
-      /^forward policy: "ip filter FORWARD": its policy is drop; containers on different .*; to mend it: iptables-nft .* && iptables-nft .* -j ACCEPT$/,
+      /^forward policy: "ip filter FORWARD": its policy is drop; containers on different .*; to fix it: iptables-nft .* && iptables-nft .* -j ACCEPT$/,
     ],
     [
       "rules that are not needed",
@@ -222,13 +222,13 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
           "0",
         ]]),
       }),
-      /^reverse path: rp_filter of "eth0" is 1 \(strict\), and there are several .*; to mend it: sysctl -w net\/ipv4\/conf\/eth0\/rp_filter=2$/,
+      /^reverse path: rp_filter of "eth0" is 1 \(strict\), and there are several .*; to fix it: sysctl -w net\/ipv4\/conf\/eth0\/rp_filter=2$/,
     ],
     [
       "no masquerading",
       hostDesired({ bridge: BRIDGE, masquerade: true }),
       host([BR0]),
-      /^masquerade: there is no table "inet stellar-net"; .*; to mend it: nft 'add table inet stellar-net; .*'$/,
+      /^masquerade: there is no table "inet stellar-net"; .*; to fix it: nft 'add table inet stellar-net; .*'$/,
     ],
     [
       "masquerading not asked for",
@@ -236,7 +236,7 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
       host([BR0], {
         tables: [{ family: "inet", name: "stellar-net", chains: [] }],
       }),
-      /^masquerade: "inet stellar-net" is not as it should be; containers are masqueraded, .*; to mend it: nft 'delete table inet stellar-net'$/,
+      /^masquerade: "inet stellar-net" is not as it should be; containers are masqueraded, .*; to fix it: nft 'delete table inet stellar-net'$/,
     ],
     [
       "a table of others",
@@ -257,7 +257,7 @@ Deno.test("checkHost() says what is wrong, what it means and what mends it", asy
       "a bridge that is wider than the uplink",
       DESIRED,
       host([{ ...BR0, mtuBytes: 9000 }]),
-      /^mtu: "br0" has 9000, the uplink "eth0" 1500; .*; to mend it: ip link set dev br0 mtu 1500, and "mtu": 1500 in the CNI configuration$/,
+      /^mtu: "br0" has 9000, the uplink "eth0" 1500; .*; new containers need "mtu": 1500 in the CNI configuration; to fix it: ip link set dev br0 mtu 1500$/,
     ],
   ];
   for (const [name, desired, state, wrong] of rows) {
