@@ -12,7 +12,6 @@ import {
   type AgentOptions,
   type HostedRegistry,
   openMember,
-  readInstanceId,
 } from "./open_member.ts";
 import { type AgentStatus, countCluster, describeStores } from "./status.ts";
 import type { SubnetUsage } from "../addresses/allocator.ts";
@@ -24,8 +23,9 @@ import {
   pruneHistory,
   readHistory,
 } from "../addresses/history.ts";
-import type { Member } from "../member/member.ts";
+import { COPY_WAY_OUT, type Member } from "../member/member.ts";
 import type { RegistryHost } from "../registry/host.ts";
+import { identifyState } from "../state/machine.ts";
 import { migrateState } from "../state/schema.ts";
 
 /** A request for addresses, over the API or by a CNI runtime. */
@@ -76,9 +76,29 @@ export class Agent {
    */
   static async start(options: AgentOptions): Promise<Agent> {
     await migrateState(options.store);
-    const instanceId = await readInstanceId(options.store, options.randomId);
-    const { member, registry } = await openMember(options, instanceId);
+    const state = await identifyState(options.store, {
+      ...options,
+      hostsRegistry: options.peers.length === 0,
+    });
+    const { member, registry } = await openMember(options, state);
+    const { instanceId } = state;
     return new Agent(options, { member, registry, instanceId });
+  }
+
+  /** Conditions of the cluster that an operator should know about, for people. */
+  get warnings(): string[] {
+    const { isCopy, view } = this.member;
+    return [
+      ...isCopy
+        ? [
+          `the state of this agent was made on another machine, and no registry has accepted this one: ${COPY_WAY_OUT}`,
+        ]
+        : [],
+      ...this.host?.warnings ?? [],
+      ...[...view.nodes.values()].flatMap(({ name, problem }) =>
+        problem ? [`node "${name}": ${problem}`] : []
+      ),
+    ];
   }
 
   /** Whether this agent hosts the registry. */

@@ -9,6 +9,7 @@ import {
   SharedRegistry,
 } from "../registry/host.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
+import type { Machine, StateIdentity } from "../state/machine.ts";
 import type { Store } from "../store/store.ts";
 import { asRegistryStore } from "../store/wrapped_store.ts";
 
@@ -31,14 +32,14 @@ export interface OpenedMember {
  * Opens an agent's membership: it joins a registry, hosts one together with
  * others, or hosts one alone.
  *
- * @param instanceId random id of the agent's state
  * @throws {NetError} `failed_precondition` when the cluster has other networks
  */
 export async function openMember(
   options: AgentOptions,
-  instanceId: string,
+  state: StateIdentity,
 ): Promise<OpenedMember> {
-  const own = { ...options, instanceId };
+  const processId = options.randomId();
+  const own = { ...options, ...state, processId };
   if (options.peers.length > 0) {
     return { member: await JoinedMember.open(own), registry: undefined };
   }
@@ -59,19 +60,6 @@ export async function openMember(
   return { member, registry: { host, require: () => host } };
 }
 
-/** The random id of a state. It is made once and stays with the state. */
-export async function readInstanceId(
-  store: Store,
-  randomId: () => string,
-): Promise<string> {
-  const key = ["agent", "instance"];
-  const entry = await store.get(key);
-  if (typeof entry?.value === "string") return entry.value;
-  const id = randomId();
-  await store.commit({ puts: [{ key, value: id }] });
-  return id;
-}
-
 /** Options of an agent. */
 export interface AgentOptions
   extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
@@ -83,4 +71,6 @@ export interface AgentOptions
   readonly keepHistoryMs: number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
+  /** This machine. Default: the state is not checked for another one. */
+  readonly machine?: Machine;
 }

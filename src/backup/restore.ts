@@ -8,6 +8,7 @@ import {
 } from "../registry/restore_grace.ts";
 import { poolValue, readPool } from "../state/address_records.ts";
 import { isTokenKey, revokedToken } from "../state/identity_records.ts";
+import { isMachineKey } from "../state/machine.ts";
 import { SCHEMA_VERSION } from "../state/schema.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { BackupHeader } from "./format/format.ts";
@@ -109,6 +110,8 @@ async function load(
     entries++;
     // The grace period after an earlier restore is over, or starts again.
     if (isRestoredKey(part.entry.key)) continue;
+    // The state is of the machine on which its agent starts.
+    if (isMachineKey(part.entry.key)) continue;
     const { key, value } = part.entry;
     const entry = { key, value, version: "" };
     batch.add({ puts: [{ key, value: restoredValue(entry, restored) }] });

@@ -26,6 +26,8 @@ import { createAgentHost } from "./agent_host.ts";
 import { createAgentServer } from "./agent_server.ts";
 import { type AgentState, openAgentState } from "./agent_state.ts";
 import { ENVIRONMENT, type Program, writeError } from "./process.ts";
+import { readThisMachine } from "./machine.ts";
+import type { Machine } from "../state/machine.ts";
 import { openSecurity, type Security } from "./security.ts";
 
 /** A new id with every boot of the host (random(4)). */
@@ -44,6 +46,7 @@ export async function runAgent(
     Deno.addSignalListener(signal, onSignal);
     opened.defer(() => Deno.removeSignalListener(signal, onSignal));
   }
+  const machine = await readThisMachine();
   if (BUILD.kind !== "sources") await keepAgentFolders(config, dir);
   makeStateDir(config.stateDir);
   const metrics = new Metrics({
@@ -57,7 +60,7 @@ export async function runAgent(
   opened.defer(() => security.stop());
   const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
   const report = new LateReport();
-  const shared = { state, security, metrics, bootId, report };
+  const shared = { state, security, metrics, bootId, report, machine };
   const agent = await startAgent(config, shared);
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, parts);
@@ -126,12 +129,13 @@ async function startLog(options: LogOptions): Promise<LogRing> {
 
 async function startAgent(
   config: AgentConfig,
-  { state, security, metrics, bootId, report }: {
+  { state, security, metrics, bootId, report, machine }: {
     readonly state: AgentState;
     readonly security: Security;
     readonly metrics: Metrics;
     readonly bootId: string;
     readonly report: LateReport;
+    readonly machine: Machine;
   },
 ): Promise<Agent> {
   const { store, registryStore, queue } = state;
@@ -148,6 +152,7 @@ async function startAgent(
         metrics.agent,
       )
     ),
+    machine,
     metrics: metrics.agent,
     onTrust: security.onTrust,
     hasGivenCertificates: config.security.kind === "given",

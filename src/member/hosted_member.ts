@@ -28,6 +28,7 @@ export interface HostedMemberOptions extends MemberOptions {
 export class HostedMember implements Member {
   readonly view = new ClusterView();
   readonly isKnown = true;
+  readonly isCopy = false;
   readonly #options: HostedMemberOptions;
   readonly #stop = new AbortController();
   #following: Promise<void> = Promise.resolve();

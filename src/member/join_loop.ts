@@ -247,9 +247,9 @@ export class JoinLoop {
     signal: AbortSignal,
   ): Promise<NetError> {
     const { listener, wait = sleep } = this.#options;
-    const { node, instanceId } = listener.request();
-    const beat = () =>
-      peer.heartbeat({ node, instanceId }, withTimeout(signal));
+    const { node, instanceId, processId } = listener.request();
+    const agent = { node, instanceId, ...processId && { processId } };
+    const beat = () => peer.heartbeat(agent, withTimeout(signal));
     try {
       let intervalMs = await beat();
       while (!signal.aborted) {

@@ -23,6 +23,7 @@ import type { RegistryLink } from "./link.ts";
 import {
   cannotHandOut,
   type HostFacts,
+  isCopied,
   type Member,
   type MemberOptions,
 } from "./member.ts";
@@ -46,6 +47,12 @@ export interface JoinedMemberOptions extends MemberOptions {
   readonly coolDownMs: number;
   /** A random number from 0 to 1. */
   readonly random: () => number;
+  /**
+   * Makes this machine that of the state, which was made on another one. Called
+   * when a registry admits the node; until then it hands out no addresses.
+   * Absent: the state is of this machine.
+   */
+  readonly acceptMachine?: () => Promise<void>;
 }
 
 /**
@@ -68,6 +75,8 @@ export class JoinedMember implements Member, JoinLoopListener {
   /** The last logged problem of each registry since the last join, by URL. */
   readonly #losses = new Map<string, string>();
   #onChange: () => void = () => {};
+  /** Makes this machine that of the state; undefined when it is. */
+  #acceptMachine: (() => Promise<void>) | undefined;
 
   private constructor(
     options: JoinedMemberOptions,
@@ -80,6 +89,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   ) {
     const { node, peers, now } = options;
     this.#options = options;
+    this.#acceptMachine = options.acceptMachine;
     this.view = loaded.view;
     this.#snapshot = loaded.snapshot;
     this.#subnets = loaded.subnets;
@@ -119,6 +129,11 @@ export class JoinedMember implements Member, JoinLoopListener {
     return this.#link;
   }
 
+  /** Whether the state was made on another machine, and no registry has accepted this one. */
+  get isCopy(): boolean {
+    return this.#acceptMachine !== undefined;
+  }
+
   get subnets(): readonly Prefix[] {
     return this.#subnets;
   }
@@ -129,6 +144,7 @@ export class JoinedMember implements Member, JoinLoopListener {
 
   checkPresent(): void {
     const { state } = this.#link;
+    if (this.isCopy) throw isCopied(this.#options.node, this.#link);
     if (state === "left" || state === "fenced") throw this.#refusal();
   }
 
@@ -235,7 +251,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   request(): JoinRequest {
-    const { node, instanceId } = this.#options;
+    const { node, instanceId, processId } = this.#options;
     const { localPrefixes } = this.#facts;
     const networks = this.cluster?.networks;
     return {
@@ -248,6 +264,8 @@ export class JoinedMember implements Member, JoinLoopListener {
         : localPrefixes.slice(0, MAX_LOCAL_PREFIXES),
       heldSubnets: this.#subnets,
       clusterId: this.cluster?.clusterId ?? "",
+      ...processId !== undefined && { processId },
+      revision: this.view.revision,
     };
   }
 
@@ -273,6 +291,8 @@ export class JoinedMember implements Member, JoinLoopListener {
       this.#subnets = await takeOver(store, node, { subnets, pages });
     }
     if (answer.hasHandover) await peer.finishHandover(this.#options, signal);
+    await this.#acceptMachine?.();
+    this.#acceptMachine = undefined;
     if (this.#link.state === "fenced") {
       await store.commit({ deletes: [FENCED_KEY] });
     }

@@ -25,15 +25,11 @@ export class LocalRegistryPeer implements RegistryPeer {
   }
 
   async join(request: JoinRequest): Promise<JoinAnswer> {
-    const { pools, cluster } = await this.#registry.whenTried();
+    const { pools, cluster, restoreGrace } = await this.#registry.whenTried();
     const { clusterId, networks } = cluster;
-    return {
-      clusterId,
-      networks,
-      ...await pools.join(request),
-      // A shared registry is not restored from a backup of one of its hosts.
-      isInRestoreGrace: false,
-    };
+    const joined = await pools.join(request);
+    const isInRestoreGrace = restoreGrace.wantsReports;
+    return { clusterId, networks, ...joined, isInRestoreGrace };
   }
 
   async reportOwners(
@@ -43,8 +39,11 @@ export class LocalRegistryPeer implements RegistryPeer {
     await this.#registry.require().acceptOwnerReport(agent, owners);
   }
 
-  async heartbeat({ node, instanceId }: AgentIdentity): Promise<number> {
-    await this.#registry.require().nodes.heartbeat(node, instanceId);
+  async heartbeat(
+    { node, instanceId, processId }: AgentIdentity,
+  ): Promise<number> {
+    const { nodes } = this.#registry.require();
+    await nodes.heartbeat(node, instanceId, processId);
     return HEARTBEAT_INTERVAL_MS;
   }
 

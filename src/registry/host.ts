@@ -168,7 +168,7 @@ export class RegistryHost {
     const { node, instanceId, store, isShared, networks } = options;
     const { now, uptimeMs, randomId } = options;
     if (isShared) await migrateState(store);
-    const restoreGrace = await RestoreGrace.begin(store, { uptimeMs });
+    const restoreGrace = await RestoreGrace.begin(store, { now, uptimeMs });
     const ledger = createClusterLedger({
       store,
       now,
@@ -182,12 +182,15 @@ export class RegistryHost {
         now,
         uptimeMs,
         onChange: (name) => nodes.onLivenessChanged(name),
+        onProcess: (name, processId) => nodes.onProcess(name, processId),
       })
       : undefined;
     let trust: () => Trust | undefined = () => undefined;
     const nodes = new Nodes(ledger, {
       self: isShared ? undefined : node,
       ownNode: node,
+      uptimeMs,
+      onBehind: (known, current) => restoreGrace.beginBehind(known, current),
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
       restoreGrace: () => restoreGrace.current,
       trust: () => trust(),

@@ -16,8 +16,12 @@ export interface Clocks {
 
 /** Tells which nodes are alive. */
 export interface Liveness {
-  /** Records a heartbeat. Returns whether the node counted as unreachable before. */
-  recordHeartbeat(node: string): boolean;
+  /**
+   * Records a heartbeat. Returns whether the node counted as unreachable before.
+   *
+   * @param processId random id of the process that sent it
+   */
+  recordHeartbeat(node: string, processId?: string): boolean;
   /** Time of a node's last heartbeat, in ms since 1970; undefined: none since the start. */
   seenAtMs(node: string): number | undefined;
   /**

@@ -19,6 +19,7 @@ import {
 } from "./plan/restore_grace.ts";
 import { checkOnly, type ClusterPlan } from "./plan/subnet_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
+import { Processes } from "./processes.ts";
 import type { ClusterEvent, ClusterNode } from "./view.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
@@ -43,6 +44,10 @@ export interface NodesOptions {
   /** This agent's node, however it joins: the registry never removes it for its silence. */
   readonly ownNode: string;
   readonly liveness: Liveness;
+  /** Ms since some moment. */
+  readonly uptimeMs: () => number;
+  /** Called when a node knows a later revision than the registry's. */
+  readonly onBehind?: (known: number, current: number) => Promise<void>;
   /** What is left of the grace period after a restore. Default: nothing. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
   /** What nodes verify each other with; undefined for nothing. */
@@ -55,11 +60,18 @@ export class Nodes {
   readonly #options: NodesOptions;
   readonly #liveness: Liveness;
   readonly #feed: ClusterFeed;
+  readonly #processes: Processes;
+  /** The known problem of each node, for people. */
+  readonly #problems = new Map<string, string>();
 
   constructor(ledger: ClusterLedger, options: NodesOptions) {
     this.#ledger = ledger;
     this.#options = options;
     this.#liveness = options.liveness;
+    this.#processes = new Processes({
+      uptimeMs: options.uptimeMs,
+      onProblem: (node) => this.#reportProblem(node),
+    });
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
@@ -76,6 +88,11 @@ export class Nodes {
   /** Tells watchers that what nodes verify each other with has changed. */
   onTrustChanged(): void {
     this.#feed.trustChanged();
+  }
+
+  /** Records the process of a node whose heartbeat another agent received. */
+  onProcess(node: string, processId: string): void {
+    this.#processes.record(node, processId);
   }
 
   /** Makes every watcher restart from a snapshot: changes were missed. */
@@ -106,7 +123,16 @@ export class Nodes {
     request: JoinRequest,
     pool: PoolState = NO_POOL,
   ): Promise<readonly Prefix[]> {
-    const { node } = request;
+    const { node, instanceId, processId = "", revision = 0 } = request;
+    const { known, current } = await this.#ledger.read((state) => ({
+      known: state.nodes.get(node),
+      current: state.revision,
+    }));
+    const isOther = known !== undefined && known.instanceId !== "" &&
+      known.instanceId !== instanceId;
+    if (isOther) this.#processes.recordStranger(node);
+    else this.#checkProcess(node, processId);
+    if (revision > current) await this.#options.onBehind?.(revision, current);
     let isNews = true;
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const grace = this.#options.restoreGrace?.();
@@ -120,7 +146,7 @@ export class Nodes {
       const change = endOfPool(node, { ...pool, subnets: plan.answer });
       return { ...plan, changes: [...plan.changes, ...change] };
     });
-    this.#recordHeartbeat(node);
+    this.#recordHeartbeat(node, processId);
     if (isNews) {
       log.info("Node {node} joined with {subnets}", {
         node,
@@ -134,9 +160,13 @@ export class Nodes {
    * Records a heartbeat.
    *
    * @throws {NetError} `not_found` when the node is not known,
-   * `already_exists` when another host has its name
+   * `already_exists` when another host has its name, or another process its state
    */
-  async heartbeat(node: string, instanceId: string): Promise<void> {
+  async heartbeat(
+    node: string,
+    instanceId: string,
+    processId = "",
+  ): Promise<void> {
     const known = await this.#ledger.read((state) => state.nodes.get(node));
     if (!known || known.instanceId === "") {
       throw new NetError(
@@ -150,7 +180,8 @@ export class Nodes {
         `Cannot take a heartbeat of node "${node}": another host has that name now`,
       );
     }
-    this.#recordHeartbeat(node);
+    this.#checkProcess(node, processId);
+    this.#recordHeartbeat(node, processId);
   }
 
   /** Returns when {@linkcode Nodes.remove} would succeed, and throws what it would throw. */
@@ -179,6 +210,7 @@ export class Nodes {
       return { ...plan, changes: [...plan.changes, ...change] };
     });
     this.#liveness.forget(node);
+    this.#processes.forget(node);
     log.info("Node {node} was removed", { node });
     return subnets;
   }
@@ -218,6 +250,7 @@ export class Nodes {
       });
       this.#feed.nodeChanged(node);
     }
+    for (const node of this.#processes.takeSolved()) this.#reportProblem(node);
     return names.filter((name) => name !== this.#options.ownNode)
       .map((name) => ({
         name,
@@ -235,8 +268,29 @@ export class Nodes {
     return planRemoval(state, { ...request, isAlive }, nowMs);
   }
 
-  #recordHeartbeat(node: string): void {
-    if (!this.#liveness.recordHeartbeat(node)) return;
+  /** @throws {NetError} `already_exists` when it is the second process with the node's state */
+  #checkProcess(node: string, processId: string): void {
+    if (this.#processes.record(node, processId)) return;
+    throw new NetError(
+      "already_exists",
+      `Cannot use the state of node "${node}" here: another process runs with it, so that one of them is a copy; ` +
+        `on the copy, stop the agent, delete the state, and start it again with another --node`,
+    );
+  }
+
+  #reportProblem(node: string): void {
+    const problem = this.#processes.problemOf(node);
+    if (problem === (this.#problems.get(node) ?? "")) return;
+    if (problem === "") this.#problems.delete(node);
+    else {
+      this.#problems.set(node, problem);
+      log.error("Node {node}: {problem}", { node, problem });
+    }
+    this.#feed.nodeChanged(node);
+  }
+
+  #recordHeartbeat(node: string, processId: string): void {
+    if (!this.#liveness.recordHeartbeat(node, processId)) return;
     log.info("Node {node} is reachable again", { node });
     this.#feed.nodeChanged(node);
   }
@@ -258,6 +312,8 @@ export class Nodes {
         state: this.#stateOf(node),
         joinedAtMs: node.joinedAtMs,
         seenAtMs: this.#liveness.seenAtMs(node.name),
+        ...this.#problems.has(node.name) &&
+          { problem: this.#problems.get(node.name)! },
       }))
       .sort((a, b) => a.name < b.name ? -1 : 1);
   }

@@ -11,6 +11,8 @@ export interface AgentIdentity {
   readonly node: string;
   /** Random id of its state. */
   readonly instanceId: string;
+  /** Random id of its process. Empty or absent: an older program. */
+  readonly processId?: string;
 }
 
 /** The answer to a join. */

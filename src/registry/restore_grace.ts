@@ -44,8 +44,11 @@ export async function readRestored(
   }));
 }
 
+/** Length of the grace period of a registry that turned out to be an old copy, in ms. */
+const BEHIND_GRACE_MS = 60_000;
+
 /** Options of {@linkcode RestoreGrace}. */
-interface RestoreGraceOptions extends Pick<Clocks, "uptimeMs"> {
+interface RestoreGraceOptions extends Clocks {
   readonly restored: Restored | undefined;
 }
 
@@ -56,14 +59,15 @@ interface RestoreGraceOptions extends Pick<Clocks, "uptimeMs"> {
  */
 export class RestoreGrace {
   readonly #store: Store;
-  readonly #uptimeMs: () => number;
-  readonly #startedMs: number;
+  readonly #clocks: Clocks;
+  #startedMs: number;
+  #wasBehind = false;
   #restored: Restored | undefined;
   #reports = 0;
 
   private constructor(store: Store, options: RestoreGraceOptions) {
     this.#store = store;
-    this.#uptimeMs = options.uptimeMs;
+    this.#clocks = options;
     this.#startedMs = options.uptimeMs();
     this.#restored = options.restored;
   }
@@ -71,7 +75,7 @@ export class RestoreGrace {
   /** Begins it if the state in a store was restored. */
   static async begin(
     store: Store,
-    { uptimeMs }: Pick<Clocks, "uptimeMs">,
+    clocks: Clocks,
   ): Promise<RestoreGrace> {
     const restored = await readRestored(store);
     if (restored) {
@@ -83,14 +87,33 @@ export class RestoreGrace {
         },
       );
     }
-    return new RestoreGrace(store, { uptimeMs, restored });
+    return new RestoreGrace(store, { ...clocks, restored });
+  }
+
+  /**
+   * Begins it because a node knows a later revision than the registry: the
+   * registry was restored from a copy of its state, such as a snapshot of its
+   * machine. Once after each start: a node cannot renew it.
+   */
+  async beginBehind(known: number, current: number): Promise<void> {
+    if (this.#wasBehind || this.current) return;
+    this.#wasBehind = true;
+    const { now, uptimeMs } = this.#clocks;
+    const restored = { takenAtMs: now(), settleMs: BEHIND_GRACE_MS };
+    this.#startedMs = uptimeMs();
+    this.#restored = restored;
+    log.error(
+      "The registry has revision {current}, and a node knows revision {known}: the registry was restored from an old copy of its state; for {seconds} s it gives subnets only to nodes that have them",
+      { current, known, seconds: BEHIND_GRACE_MS / 1000 },
+    );
+    await this.#store.commit({ puts: [restoredPut(restored)] });
   }
 
   /** What is left of it; undefined when it is over. */
   get current(): RestoreGraceTime | undefined {
     if (!this.#restored) return undefined;
     const { takenAtMs, settleMs } = this.#restored;
-    const leftMs = this.#startedMs + settleMs - this.#uptimeMs();
+    const leftMs = this.#startedMs + settleMs - this.#clocks.uptimeMs();
     return leftMs > 0
       ? { takenAt: new Date(takenAtMs).toISOString(), leftMs }
       : undefined;

@@ -26,6 +26,8 @@ interface NodeReport {
   /** Id of that agent. */
   readonly by: string;
   readonly isAlive: boolean;
+  /** Random id of the process that sent the last heartbeat; empty: an older program. */
+  readonly process: string;
 }
 
 /** Options of {@linkcode SharedLiveness}. */
@@ -36,6 +38,8 @@ export interface SharedLivenessOptions extends Clocks {
   readonly store: Store;
   /** Called when another agent's records change whether a node is alive. */
   readonly onChange: (node: string) => void;
+  /** Called with the process of a node whose heartbeat another agent received. */
+  readonly onProcess?: (node: string, processId: string) => void;
 }
 
 /**
@@ -58,6 +62,8 @@ export class SharedLiveness implements Liveness {
   /** When each node's report arrived, by uptime. */
   readonly #reportedMs = new Map<string, number>();
   readonly #silent = new Set<string>();
+  /** The process of each node whose heartbeats this agent receives. */
+  readonly #processes = new Map<string, string>();
   /** The last own record of each agent, as JSON. */
   readonly #beats = new Map<string, string>();
   /** Whether the store has not answered: other agents may not have been able to reach us. */
@@ -97,10 +103,13 @@ export class SharedLiveness implements Liveness {
     await this.#writing;
   }
 
-  recordHeartbeat(node: string): boolean {
+  recordHeartbeat(node: string, processId = ""): boolean {
     this.#own.recordHeartbeat(node);
+    this.#processes.set(node, processId);
     const report = this.#reports.get(node);
-    if (report?.by !== this.#options.id || !report.isAlive) this.#report(node);
+    const isKnown = report?.by === this.#options.id && report.isAlive &&
+      report.process === processId;
+    if (!isKnown) this.#report(node);
     return this.#silent.delete(node);
   }
 
@@ -173,6 +182,7 @@ export class SharedLiveness implements Liveness {
   forget(node: string): void {
     this.#own.forget(node);
     this.#silent.delete(node);
+    this.#processes.delete(node);
     if (!this.#reports.delete(node)) return;
     this.#unwritten.delete(node);
     void this.#write({ deletes: [[...PREFIX, "node", node]] });
@@ -195,10 +205,17 @@ export class SharedLiveness implements Liveness {
     const { id } = this.#options;
     const nodes = [...this.#unwritten].slice(0, MAX_BATCH);
     if (nodes.length === 0) return;
-    const puts = nodes.map((node) => ({
-      key: [...PREFIX, "node", node],
-      value: { by: id, isAlive: this.#own.isAlive(node) },
-    }));
+    const puts = nodes.map((node) => {
+      const process = this.#processes.get(node);
+      return {
+        key: [...PREFIX, "node", node],
+        value: {
+          by: id,
+          isAlive: this.#own.isAlive(node),
+          ...process && { process },
+        },
+      };
+    });
     // Before the commit: a heartbeat that comes meanwhile is written again.
     for (const node of nodes) this.#unwritten.delete(node);
     const isDone = await this.#write({ puts });
@@ -265,8 +282,12 @@ export class SharedLiveness implements Liveness {
     const report = readReport(value);
     const known = this.#reports.get(name);
     const isNews = report?.by !== known?.by ||
-      report?.isAlive !== known?.isAlive;
+      report?.isAlive !== known?.isAlive ||
+      report?.process !== known?.process;
     if (report && isNews) this.#recordHost(report.by);
+    if (report?.isAlive && isNews && report.by !== this.#options.id) {
+      this.#options.onProcess?.(name, report.process);
+    }
     if (report) this.#reports.set(name, report);
     else this.#reports.delete(name);
     if (isNews) this.#reportedMs.set(name, this.#options.uptimeMs());
@@ -304,8 +325,11 @@ export class SharedLiveness implements Liveness {
 
 function readReport(value: JsonValue | null): NodeReport | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { by, isAlive } = value as { by?: unknown; isAlive?: unknown };
-  return typeof by === "string" && typeof isAlive === "boolean"
-    ? { by, isAlive }
+  const { by, isAlive, process = "" } = value as {
+    readonly [name: string]: unknown;
+  };
+  return typeof by === "string" && typeof isAlive === "boolean" &&
+      typeof process === "string"
+    ? { by, isAlive, process }
     : undefined;
 }

@@ -15,6 +15,8 @@ export interface ClusterNode {
   readonly joinedAtMs: number;
   /** Time of its last heartbeat, in ms since 1970; undefined: none since the registry started. */
   readonly seenAtMs: number | undefined;
+  /** A problem with its identity, such as a second process with its state. Absent: none. */
+  readonly problem?: string;
 }
 
 /** An event of a watch: a snapshot, or what has changed. */

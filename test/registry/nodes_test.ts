@@ -289,6 +289,99 @@ Deno.test("RegistryHost.checkLiveness() removes a host that is silent for as lon
   assert.deepEqual(await names(), ["a"]);
 });
 
+Deno.test("Nodes refuses the second of two processes with one state, and shows it on every host", async () => {
+  await using t = await startAgent();
+  const { nodes, pools } = t.agent.host!;
+  const request = {
+    ...{ node: "b", instanceId: "id-of-b", advertised: [], apiUrl: "" },
+    ...{ heldSubnets: [], localPrefixes: [], clusterId: "" },
+  };
+  await pools.join({ ...request, processId: "p1" });
+  t.clock.nowMs += 5_000;
+  await nodes.heartbeat("b", "id-of-b", "p1");
+  await pools.join({ ...request, processId: "p2" });
+  t.clock.nowMs += 5_000;
+  await nodes.heartbeat("b", "id-of-b", "p1");
+  for (
+    const call of [
+      () => nodes.heartbeat("b", "id-of-b", "p2"),
+      () => pools.join({ ...request, processId: "p2" }),
+    ]
+  ) {
+    await assert.rejects(call, {
+      code: "already_exists",
+      message: /another process runs with it, so that one of them is a copy/,
+    });
+  }
+  await nodes.heartbeat("b", "id-of-b", "p1");
+  const problem =
+    "two processes run with its state, which was copied: the second one is fenced";
+  const snapshot = await nodes.snapshot();
+  assert.equal(
+    snapshot.nodes.find(({ name }) => name === "b")!.problem,
+    problem,
+  );
+});
+
+Deno.test("Nodes shows for a minute that a host with another state was refused", async () => {
+  await using t = await startAgent();
+  const { nodes, pools } = t.agent.host!;
+  await join(t.agent, "b");
+  await assert.rejects(
+    pools.join({
+      ...{ node: "b", instanceId: "another", advertised: [], apiUrl: "" },
+      ...{ heldSubnets: [], localPrefixes: [], clusterId: "" },
+    }),
+    { code: "already_exists" },
+  );
+  const problem = async () =>
+    (await nodes.list()).find(({ name }) => name === "b")!.problem;
+  assert.equal(
+    await problem(),
+    "another host tries to join with its name, and is refused",
+  );
+  await pass(t, 61_000);
+  assert.equal(await problem(), undefined);
+});
+
+Deno.test("Nodes.join() of a node that knows a later revision begins the grace period, once", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  const { nodes, pools, registry } = host;
+  await join(t.agent, "b");
+  const request = (node: string, revision: number, held: string[] = []) => ({
+    ...{ node, instanceId: `id-of-${node}`, advertised: [], apiUrl: "" },
+    ...{ localPrefixes: [], clusterId: "", revision },
+    heldSubnets: held.map(parsePrefix),
+  });
+  await pools.join(request("b", (await nodes.snapshot()).revision));
+  assert.equal(host.restoreGrace.current, undefined);
+  const { revision } = await nodes.snapshot();
+  // c joined after the copy of the registry's state was made.
+  const { subnets } = await pools.join(
+    request("c", revision + 1, ["172.16.8.0/22"]),
+  );
+  assert.deepEqual(subnets.map(formatPrefix), ["172.16.8.0/22"]);
+  assert.ok(host.restoreGrace.wantsReports);
+  await assert.rejects(pools.join(request("d", 0)), {
+    code: "unavailable",
+    message: /hosts that it does not know come back with theirs first/,
+  });
+  await registry.reserveForOwners("c", [
+    { node: "off", subnet: parsePrefix("172.16.12.0/22") },
+  ]);
+  t.clock.nowMs += 60_000;
+  await host.checkLiveness(undefined);
+  assert.equal(host.restoreGrace.current, undefined);
+  assert.deepEqual(
+    (await pools.join(request("d", 0))).subnets.map(formatPrefix),
+    ["172.16.16.0/22"],
+  );
+  // A node cannot keep others from joining by claiming ever later revisions.
+  await pools.join(request("c", revision + 1_000, ["172.16.8.0/22"]));
+  assert.equal(host.restoreGrace.current, undefined);
+});
+
 Deno.test("RegistryHost.warnings names a node whose prefixes overlap much of a network", async () => {
   await using t = await startAgent();
   const host = t.agent.host!;

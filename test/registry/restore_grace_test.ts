@@ -222,7 +222,10 @@ Deno.test("acceptOwnerReport() takes no report of an agent that has not joined, 
 Deno.test("RestoreGrace.wantsReports asks 32 hosts for the owners that they remember, and no more", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   await store.commit({ puts: [restoredPut({ takenAtMs: 0, settleMs: 1 })] });
-  const grace = await RestoreGrace.begin(store, { uptimeMs: () => 0 });
+  const grace = await RestoreGrace.begin(store, {
+    now: () => 0,
+    uptimeMs: () => 0,
+  });
   let asked = 0;
   for (; asked < 100 && grace.wantsReports; asked++) grace.countReport();
   assert.equal(asked, 32);

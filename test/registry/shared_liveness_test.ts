@@ -15,6 +15,8 @@ interface World {
   readonly y: SharedLiveness;
   /** What each is told to have changed. */
   readonly changes: { readonly x: string[]; readonly y: string[] };
+  /** The node and the process that each is told of. */
+  readonly processes: { readonly x: string[]; readonly y: string[] };
 }
 
 /** Two agents, x and y, that host one registry. */
@@ -22,6 +24,7 @@ async function withTwo(use: (world: World) => Promise<void>): Promise<void> {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   const clock = { nowMs: 1_000_000 };
   const changes = { x: [] as string[], y: [] as string[] };
+  const processes = { x: [] as string[], y: [] as string[] };
   const create = (id: "x" | "y") =>
     new SharedLiveness({
       id,
@@ -29,12 +32,13 @@ async function withTwo(use: (world: World) => Promise<void>): Promise<void> {
       now: () => clock.nowMs,
       uptimeMs: () => clock.nowMs,
       onChange: (node) => changes[id].push(node),
+      onProcess: (node, process) => processes[id].push(`${node} ${process}`),
     });
   const [x, y] = [create("x"), create("y")];
   x.start();
   y.start();
   try {
-    await use({ clock, store, x, y, changes });
+    await use({ clock, store, x, y, changes, processes });
   } finally {
     await Promise.all([x.stop(), y.stop()]);
     await store.close();
@@ -232,6 +236,19 @@ Deno.test("SharedLiveness counts the silence of all afresh after a pause of its 
     y.tick();
     assert.equal(y.silentForMs("n"), 0);
     assert.equal(y.isAlive("n"), false);
+  }));
+
+Deno.test("SharedLiveness tells which process sent the heartbeats of a node to another agent", () =>
+  withTwo(async ({ x, y, processes }) => {
+    x.recordHeartbeat("n", "p1");
+    await waitFor("p1", () => processes.y.includes("n p1"));
+    y.recordHeartbeat("n", "p2");
+    await waitFor("p2", () => processes.x.includes("n p2"));
+    x.recordHeartbeat("n", "p1");
+    await waitFor(
+      "p1 again",
+      () => processes.y.filter((text) => text === "n p1").length === 2,
+    );
   }));
 
 Deno.test("SharedLiveness.isRemover is true for one of the agents that are alive", () =>

@@ -81,6 +81,8 @@ export class RpcRegistryPeer implements RegistryPeer {
       })),
       heldSubnets: request.heldSubnets.map(formatPrefix),
       clusterId: request.clusterId,
+      processId: request.processId ?? "",
+      revision: BigInt(request.revision ?? 0),
     }, { signal });
     return {
       clusterId: answer.clusterId,
@@ -110,13 +112,13 @@ export class RpcRegistryPeer implements RegistryPeer {
   }
 
   async heartbeat(agent: AgentIdentity, signal: AbortSignal): Promise<number> {
-    const { node, instanceId } = agent;
+    const { node, instanceId, processId = "" } = agent;
     const report = await this.#options.report?.() ?? NO_BYTES;
     const isSame = this.#sentReport !== undefined &&
       Buffer.compare(this.#sentReport, report) === 0;
     const before = Date.now();
     const { intervalMs, time, wantsReport } = await this.#client.heartbeat(
-      { node, instanceId, report: isSame ? NO_BYTES : report },
+      { node, instanceId, processId, report: isSame ? NO_BYTES : report },
       { signal },
     );
     this.#sentReport = wantsReport ? undefined : report;
@@ -192,7 +194,7 @@ export class RpcRegistryPeer implements RegistryPeer {
 }
 
 function readNode(message: Node): ClusterNode {
-  const { name, apiUrl, state, joinedAt, seenAt } = message;
+  const { name, apiUrl, state, joinedAt, seenAt, problem } = message;
   return {
     name,
     subnets: message.subnets.map((cidr) => parsePrefix(cidr)),
@@ -201,6 +203,7 @@ function readNode(message: Node): ClusterNode {
     state: STATES[state],
     joinedAtMs: joinedAt ? timestampMs(joinedAt) : 0,
     seenAtMs: seenAt && timestampMs(seenAt),
+    ...problem !== "" && { problem },
   };
 }
 

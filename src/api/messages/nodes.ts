@@ -36,6 +36,7 @@ export function nodeMessage(
     ...(node.seenAtMs !== undefined && {
       seenAt: timestampFromMs(node.seenAtMs),
     }),
+    problem: node.problem ?? "",
   };
 }
 

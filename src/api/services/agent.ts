@@ -79,7 +79,7 @@ export function createAgent(
         warnings: [
           ...process.warnings(),
           ...controller.warnings,
-          ...agent.host?.warnings ?? [],
+          ...agent.warnings,
         ],
         notes: [...controller.notes],
         queued: status.queued,

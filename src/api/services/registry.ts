@@ -93,6 +93,9 @@ export function createRegistry(
         ),
         clusterId: parseOptional("cluster_id", request.clusterId, parseId) ??
           "",
+        processId: parseOptional("process_id", request.processId, parseId) ??
+          "",
+        revision: Number(request.revision),
       });
       return {
         clusterId: host().cluster.clusterId,
@@ -148,6 +151,7 @@ export function createRegistry(
       await host().nodes.heartbeat(
         node,
         parseField("instance_id", request.instanceId, parseId),
+        parseOptional("process_id", request.processId, parseId),
       );
       if (request.report.length > 0) {
         reports.receive(node, decodeReport(request.report));

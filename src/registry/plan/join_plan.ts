@@ -22,6 +22,10 @@ export interface JoinRequest extends HostReport {
   readonly heldSubnets: readonly Prefix[];
   /** Id of the cluster that it joined before; empty for none. */
   readonly clusterId: string;
+  /** Random id of its process. Empty or absent: an older program. */
+  readonly processId?: string;
+  /** The registry's last revision that it knows; 0 or absent: none. */
+  readonly revision?: number;
 }
 
 /** The removal of a node. */

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { Processes } from "../../src/registry/processes.ts";
+
+/** One step: the process that says it is there, after so many seconds, and whether it may go on. */
+type Step = readonly [afterS: number, process: string, isAccepted: boolean];
+
+const COPIED =
+  "two processes run with its state, which was copied: the second one is fenced";
+
+const CASES: readonly [
+  name: string,
+  steps: readonly Step[],
+  problem: string,
+][] = [
+  ["one process", [[0, "a", true], [5, "a", true], [5, "a", true]], ""],
+  ["a restart", [[0, "a", true], [1, "b", true], [5, "b", true]], ""],
+  [
+    "a restart, with a heartbeat that was in flight",
+    [[0, "a", true], [1, "b", true], [1, "a", true], [4, "b", true]],
+    "",
+  ],
+  [
+    "restarts one after the other",
+    [[0, "a", true], [1, "b", true], [1, "c", true], [5, "c", true]],
+    "",
+  ],
+  [
+    "a copy that starts while the first one runs",
+    [[0, "a", true], [3, "b", true], [2, "a", true], [3, "b", false]],
+    COPIED,
+  ],
+  [
+    "a copy, after the first one has stopped",
+    [[0, "a", true], [3, "b", true], [2, "a", true], [60, "b", false]],
+    COPIED,
+  ],
+  [
+    "a process that replaced the first one for good",
+    [[0, "a", true], [1, "b", true], [10, "b", true], [5, "a", true], [
+      5,
+      "b",
+      true,
+    ], [1, "a", false]],
+    COPIED,
+  ],
+  ["an older program", [[0, "", true], [1, "a", true], [1, "", true]], ""],
+];
+
+Deno.test("Processes refuses the second of two processes with one state, within two heartbeats", async (t) => {
+  for (const [name, steps, problem] of CASES) {
+    await t.step(name, () => {
+      let nowMs = 0;
+      const problems: string[] = [];
+      const processes = new Processes({
+        uptimeMs: () => nowMs,
+        onProblem: (node) => problems.push(node),
+      });
+      for (const [afterS, id, isAccepted] of steps) {
+        nowMs += afterS * 1_000;
+        assert.equal(
+          processes.record("n", id),
+          isAccepted,
+          `${id} at ${nowMs}`,
+        );
+      }
+      assert.equal(processes.problemOf("n"), problem);
+      assert.equal(problems.length > 0, problem !== "");
+      processes.forget("n");
+      assert.equal(processes.problemOf("n"), "");
+    });
+  }
+});
+
+Deno.test("Processes shows a refused host for a minute after its last attempt", () => {
+  let nowMs = 0;
+  const processes = new Processes({ uptimeMs: () => nowMs, onProblem() {} });
+  processes.recordStranger("n");
+  nowMs = 59_999;
+  assert.match(processes.problemOf("n"), /another host tries to join/);
+  assert.deepEqual(processes.takeSolved(), []);
+  nowMs = 60_000;
+  assert.equal(processes.problemOf("n"), "");
+  assert.deepEqual(processes.takeSolved(), ["n"]);
+  assert.deepEqual(processes.takeSolved(), []);
+});
