@@ -7,16 +7,23 @@ import {
 import { NetError } from "../base/error.ts";
 import { type Refusal, refuse } from "../base/plan.ts";
 import { Ledger } from "../ledger/ledger.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, compareAddresses } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Store, Version } from "../store/store.ts";
-import type { Allocation, Owner } from "./plan/allocation.ts";
+import {
+  type Allocation,
+  formatOwner,
+  type Owner,
+  type Reservation,
+} from "./plan/allocation.ts";
+import type { Presence } from "./plan/attachment.ts";
 import type { NodePool, PoolChange } from "./plan/node_pool.ts";
 import {
-  type AllocationPlan,
+  type Allocated,
   type AllocationRequest,
   planAllocation,
   planRelease,
+  planReservation,
   planThaw,
 } from "./plan/allocation_plan.ts";
 import { AddressModel } from "./pool_model.ts";
@@ -26,28 +33,40 @@ export interface AllocatorOptions {
   readonly store: Store;
   /** Whether others write to the store as well. Default false. */
   readonly isShared?: boolean;
-  /** Name of the node whose addresses it hands out. */
+  /** Name of the node. */
   readonly node: string;
-  /** How long a released address is not given again while others are free, in ms. */
+  /** Boot id of the host, where the containers run; undefined: they run elsewhere. */
+  readonly bootId?: string;
+  /** Time for which a released address is not reused while others are free, in ms. */
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** Default: nothing is counted. */
+  /** Default: none. */
   readonly metrics?: AgentMetrics;
 }
 
-/** How full a subnet is. */
+/** The use of a subnet. */
 export interface SubnetUsage {
   readonly subnet: Prefix;
   readonly capacity: bigint;
   readonly held: number;
   readonly cooling: number;
+  /** Reserved and not held. */
+  readonly reserved: number;
 }
 
-/** How many releases of a larger number are waited for at once. */
+/** Number of releases that `releaseAll` submits at once. */
 const RELEASES_AT_ONCE = 256;
 
-/** Hands out the addresses of one node. */
+/** How often an ADD asks again for a container that another ADD replaces meanwhile. */
+const MAX_ATTEMPTS = 8;
+
+/** A request, and how to ask the host for the container of an allocation. */
+export type AllocatorRequest = Omit<AllocationRequest, "holder"> & {
+  readonly presenceOf?: (allocation: Allocation) => Promise<Presence>;
+};
+
+/** Allocates the addresses of one node. */
 export class Allocator {
   readonly #ledger: Ledger<NodePool, PoolChange>;
   readonly #node: string;
@@ -62,16 +81,17 @@ export class Allocator {
   }
 
   /**
-   * Gives an owner one address of each of the node's subnets, or what it holds.
+   * Gives an owner one address of each of the node's subnets, or those that it
+   * holds.
    *
    * @throws {NetError} `not_found` when the node has no subnet, `exhausted`,
-   * `already_exists` when a requested address is held by another,
-   * `invalid_argument` when it is none that is given out
+   * `already_exists` when another owner has a requested address or the owner's
+   * container is running, `invalid_argument` when nobody can get the address
    */
   async allocate(
-    request: AllocationRequest,
+    request: AllocatorRequest,
     signal?: AbortSignal,
-  ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
+  ): Promise<Allocated> {
     const startedAtMs = this.#metrics.clock();
     let outcome: AllocationOutcome = "internal";
     try {
@@ -87,10 +107,40 @@ export class Allocator {
   }
 
   async #allocate(
+    { presenceOf, ...request }: AllocatorRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<Allocated> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const holder = presenceOf && await this.#holder(request, presenceOf);
+      const plan = await this.#plan(
+        { ...request, ...(holder && { holder }) },
+        signal,
+      );
+      if (plan.kind === "allocated") return plan;
+      if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+    }
+    throw new NetError(
+      "unavailable",
+      `Cannot allocate to ${
+        formatOwner(request.owner)
+      }: others keep allocating to it; try again`,
+    );
+  }
+
+  async #holder(
+    { owner }: Pick<AllocationRequest, "owner">,
+    presenceOf: (allocation: Allocation) => Promise<Presence>,
+  ): Promise<AllocationRequest["holder"]> {
+    const held = await this.get(owner);
+    return held?.attachment &&
+      { id: held.id, presence: await presenceOf(held) };
+  }
+
+  #plan(
     request: AllocationRequest,
     signal: AbortSignal | undefined,
-  ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
-    const plan = await this.#ledger.submit((pool, nowMs) => {
+  ): Promise<ReturnType<typeof planAllocation>> {
+    return this.#ledger.submit((pool, nowMs) => {
       const thaw = planThaw(pool, nowMs, this.#coolDownMs);
       for (const change of thaw) pool.apply(change);
       const answer = pool.subnets.length === 0
@@ -99,20 +149,18 @@ export class Allocator {
       return {
         kind: "planned",
         answer,
-        changes: answer.kind === "refused"
-          ? thaw
-          : [...thaw, ...answer.changes],
+        changes: answer.kind === "allocated"
+          ? [...thaw, ...answer.changes]
+          : thaw,
       };
     }, signal);
-    if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
-    return plan;
   }
 
   /**
-   * Takes back what an owner holds, and returns it; undefined when it held
-   * nothing.
+   * Releases the allocation of an owner, and returns it; undefined when it had
+   * none.
    *
-   * @param onlyIf decides on the allocation that is held at that moment
+   * @param onlyIf decides on the allocation at that moment
    */
   async release(
     owner: Owner,
@@ -137,7 +185,7 @@ export class Allocator {
     return released;
   }
 
-  /** Takes back every allocation that is selected, and returns them. */
+  /** Releases every selected allocation, and returns them. */
   async releaseAll(
     select: (allocation: Allocation) => boolean,
     reason: ReleaseReason,
@@ -154,14 +202,13 @@ export class Allocator {
     return released;
   }
 
-  /** What an owner holds, undefined when it holds nothing. */
+  /** The allocation of an owner, undefined when it has none. */
   get(owner: Owner): Promise<Allocation | undefined> {
     return this.#ledger.read((pool) => pool.get(owner));
   }
 
   /**
-   * What is held, in order of address in the first network, from behind an
-   * address on.
+   * The allocations in order of address in the first network, after an address.
    */
   list(
     page: {
@@ -176,7 +223,7 @@ export class Allocator {
     );
   }
 
-  /** All that is held and selected, in no order. */
+  /** The selected allocations, in no order. */
   select(
     isSelected: (allocation: Allocation) => boolean,
   ): Promise<Allocation[]> {
@@ -185,7 +232,44 @@ export class Allocator {
     );
   }
 
-  /** How full the node's subnets are; empty when it has none. */
+  /**
+   * Reserves an address, in place of an earlier reservation.
+   *
+   * @throws {NetError} `not_found`, `already_exists` when another owner holds
+   * it, `invalid_argument` when nobody can get it
+   */
+  async reserve(
+    reservation: Omit<Reservation, "reservedAtMs">,
+  ): Promise<Reservation> {
+    return await this.#ledger.submit((pool, reservedAtMs) => {
+      if (pool.subnets.length === 0) return refuseNoSubnet(this.#node);
+      const answer = { ...reservation, reservedAtMs };
+      const changes = planReservation(pool, answer);
+      return "kind" in changes ? changes : { kind: "planned", answer, changes };
+    });
+  }
+
+  /** Ends the reservation of an address, and returns it; undefined when there was none. */
+  async unreserve(address: Address): Promise<Reservation | undefined> {
+    return await this.#ledger.submit((pool) => {
+      const answer = pool.poolOf(address)?.reservationOf(address);
+      return {
+        kind: "planned",
+        answer,
+        changes: answer ? [{ kind: "unreserve", address }] : [],
+      };
+    });
+  }
+
+  /** The reservations, in order of address. */
+  async reservations(): Promise<Reservation[]> {
+    const all = await this.#ledger.read((pool) =>
+      pool.subnets.flatMap((subnetPool) => [...subnetPool.reservations])
+    );
+    return all.sort((a, b) => compareAddresses(a.address, b.address));
+  }
+
+  /** The use of the node's subnets; empty when it has none. */
   usage(): Promise<SubnetUsage[]> {
     return this.#ledger.read((pool) =>
       pool.subnets.map((subnetPool) => ({
@@ -193,13 +277,15 @@ export class Allocator {
         capacity: subnetPool.capacity,
         held: subnetPool.heldCount,
         cooling: subnetPool.coolingCount,
+        reserved: subnetPool.reservedCount,
       }))
     );
   }
 
   /**
-   * Runs a function while nothing is given out. It gets how many allocations
-   * there are, and the version of the node's pool to check in its own commit.
+   * Runs a function while the allocator does nothing else. The function gets the
+   * number of allocations, and the version of the node's pool to check in its
+   * own commit.
    */
   exclusive<T>(
     run: (held: number, version: Version | null) => Promise<T>,

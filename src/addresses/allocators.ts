@@ -1,7 +1,7 @@
 import { NetError } from "../base/error.ts";
 import { deleteAll, type Store } from "../store/store.ts";
 import { Allocator } from "./allocator.ts";
-import { releasedKey } from "../state/address_records.ts";
+import { releasedKey, reservedKey } from "../state/address_records.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 
 /** Options of the allocators. */
@@ -19,6 +19,10 @@ export interface AllocatorsOptions {
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** The node of this host, whose containers run here. */
+  readonly node?: string;
+  /** Boot id of this host. */
+  readonly bootId?: string;
   /** Default: none. */
   readonly metrics?: AgentMetrics;
 }
@@ -50,11 +54,15 @@ export class Allocators {
    */
   async find(node: string): Promise<Allocator | undefined> {
     if (this.#known.has(node)) return this.#allocators.get(node);
-    const { keeps, ...options } = this.#options;
+    const { keeps, bootId, node: ownNode, ...options } = this.#options;
     const drops = this.#drops;
     if (!await keeps(node)) return undefined;
     const allocator = this.#allocators.get(node) ??
-      new Allocator({ ...options, node });
+      new Allocator({
+        ...options,
+        node,
+        ...(node === ownNode && bootId !== undefined && { bootId }),
+      });
     this.#allocators.set(node, allocator);
     // Nothing reports the writes of other processes.
     const isSure = !options.isShared && drops === this.#drops;
@@ -78,5 +86,6 @@ export class Allocators {
     this.#known.delete(node);
     this.#drops++;
     await deleteAll(store, releasedKey(node));
+    await deleteAll(store, reservedKey(node));
   }
 }

@@ -1,184 +1,269 @@
 import { getLogger } from "@logtape/logtape";
+import type { QueuedRelease, ReleaseQueue } from "../cni/queue.ts";
 import type { NetnsLookup } from "../system/netns.ts";
 import type { Allocator } from "./allocator.ts";
 import {
   type Allocation,
-  type Attachment,
   formatOwner,
+  type Owner,
   ownerKey,
 } from "./plan/allocation.ts";
+import type { Allocated, AllocationRequest } from "./plan/allocation_plan.ts";
 import {
-  type LeakCandidate,
+  type Attachment,
+  type Del,
+  isReleasedBy,
+  type Presence,
+  presenceOf,
+} from "./plan/attachment.ts";
+import type { NamespaceId } from "../net/namespace.ts";
+import {
+  type CheckedContainer,
   type LeakCandidates,
-  type LeakEvidence,
   planLeaks,
 } from "./plan/leak.ts";
-import type { ReleaseQueue } from "../cni/queue.ts";
 
-const log = getLogger(["stellar-net", "agent", "leaks"]);
+const log = getLogger(["stellar-net", "agent", "containers"]);
 
-/** Options of a collector. */
-export interface LeakCollectorOptions {
+/** Options of the containers. */
+export interface ContainersOptions {
   readonly netns: NetnsLookup;
-  /** Id of this boot of the host. */
+  /** Releases that CNI plugins queued while they did not reach the agent. */
+  readonly queue: ReleaseQueue;
+  /** Id of this boot of the host (`/proc/sys/kernel/random/boot_id`). */
   readonly bootId: string;
-  /** How long after the first look that found evidence an address is released, in ms. */
-  readonly graceMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
+  /** Time between two checks that must both find a namespace gone, in ms. */
+  readonly leakGraceMs: number;
+  /** Monotonic time, in ms: no change of the clock shortens the grace period. */
+  readonly uptimeMs: () => number;
 }
 
-/**
- * Finds addresses whose container is gone, by evidence: it was started before
- * this boot, or its network namespace was there and is no longer. Only what a
- * CNI runtime asked for is looked at.
- */
-export class LeakCollector {
-  readonly #options: LeakCollectorOptions;
-  /** The namespaces that were there at some look: those alone can vanish. */
-  readonly #seen = new Set<string>();
-  #candidates: LeakCandidates = new Map();
+/** A request of a CNI runtime. */
+export type AddRequest =
+  & Pick<AllocationRequest, "id" | "owner" | "addresses" | "answering">
+  & {
+    /** Path of the network namespace; empty when it is not known. */
+    readonly netns: string;
+  };
 
-  constructor(options: LeakCollectorOptions) {
+/** The containers of this node: their ADDs and DELs, and the addresses that they leaked. */
+export class Containers {
+  readonly #options: ContainersOptions;
+  #candidates: LeakCandidates = new Map();
+  /** Namespaces that appeared after their ADD, by the id of the allocation. */
+  readonly #appeared = new Map<string, NamespaceId>();
+  /** The last use of the queue. One at a time, so that no entry is applied twice. */
+  #queueUse: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ContainersOptions) {
     this.#options = options;
   }
 
-  /** The allocations that seem to be leaked. */
-  get candidates(): readonly LeakCandidate[] {
-    return [...this.#candidates.values()];
+  /** Carries out an ADD. @throws {NetError} as {@linkcode Allocator.allocate} */
+  async add(
+    allocator: Allocator,
+    request: AddRequest,
+    signal?: AbortSignal,
+  ): Promise<Allocated> {
+    const { netns, ...asked } = request;
+    const { owner } = asked;
+    const supersedes = await this.#applyQueueOf(owner, allocator);
+    const found = await this.#find(netns);
+    const attachment: Attachment = {
+      netns,
+      netnsSeen: found.kind === "there",
+      bootId: this.#options.bootId,
+      ...(found.kind === "there" && { namespace: found.id }),
+      ...(supersedes.length > 0 && { supersedes }),
+    };
+    return await allocator.allocate({
+      ...asked,
+      attachment,
+      presenceOf: (held) => this.#presenceOf(held),
+    }, signal);
   }
 
-  /** Why an allocation seems to be leaked, undefined when it does not. */
-  reasonOf(allocation: Allocation): string | undefined {
-    const candidate = this.#candidates.get(ownerKey(allocation.owner));
-    return candidate?.allocation.allocatedAtMs === allocation.allocatedAtMs
-      ? candidate.reason
-      : undefined;
-  }
-
-  /** Looks at every container, releases what is leaked, and returns how much that was. */
-  async look(allocator: Allocator): Promise<number> {
-    const { now, graceMs } = this.#options;
-    const held = await allocator.select((a) => a.attachment !== undefined);
-    const evidence = await this.#collectEvidence(held);
-    const plan = planLeaks(this.#candidates, evidence, {
-      nowMs: now(),
-      graceMs,
+  /**
+   * Carries out a DEL: releases the allocation of an owner if its container is
+   * the one that the DEL names.
+   */
+  async del(
+    allocator: Allocator,
+    owner: Owner,
+    del: { readonly netns: string; readonly reason: string },
+  ): Promise<Allocation | undefined> {
+    const { bootId } = this.#options;
+    const found = await this.#find(del.netns);
+    return await this.#release(allocator, {
+      owner,
+      del: { netns: del.netns, found, bootId },
+      reason: del.reason,
     });
-    this.#candidates = plan.candidates;
-    for (const { allocation, reason } of plan.release) {
-      await allocator.release(
+  }
+
+  /** Why an allocation seems to be leaked; empty when it does not. */
+  leakOf({ id }: Allocation): string {
+    return this.#candidates.get(id)?.reason ?? "";
+  }
+
+  /** Checks every container, and releases the leaked addresses. */
+  async collectLeaks(allocator: Allocator | undefined): Promise<void> {
+    if (!allocator) return;
+    const { uptimeMs, leakGraceMs } = this.#options;
+    const held = await allocator.select((a) => a.attachment !== undefined);
+    const checked: CheckedContainer[] = [];
+    for (const allocation of held) {
+      const presence = await this.#presenceOf(allocation);
+      checked.push({ allocation, presence });
+    }
+    const ids = new Set(held.map(({ id }) => id));
+    for (const id of this.#appeared.keys()) {
+      if (!ids.has(id)) this.#appeared.delete(id);
+    }
+    const { candidates, release } = planLeaks(this.#candidates, checked, {
+      nowMs: uptimeMs(),
+      graceMs: leakGraceMs,
+    });
+    this.#candidates = candidates;
+    for (const { allocation, reason } of release) {
+      const released = await allocator.release(
         allocation.owner,
         { cause: "leaked", text: `leaked: ${reason}` },
-        (current) => current.allocatedAtMs === allocation.allocatedAtMs,
+        ({ id }) => id === allocation.id,
       );
       const left = new Map(this.#candidates);
-      left.delete(ownerKey(allocation.owner));
+      left.delete(allocation.id);
       this.#candidates = left;
+      if (!released) continue;
       log.info("Released the leaked addresses of {owner}: {reason}", {
         owner: formatOwner(allocation.owner),
         reason,
       });
     }
-    return plan.release.length;
   }
 
-  async #collectEvidence(held: readonly Allocation[]): Promise<LeakEvidence[]> {
-    const evidence: LeakEvidence[] = [];
-    const paths = new Set<string>();
-    for (const allocation of held) {
-      const { attachment } = allocation;
-      if (!attachment) continue;
-      if (attachment.netns !== "") paths.add(attachment.netns);
-      const reason = attachment.bootId !== this.#options.bootId
-        ? "the host was booted again since"
-        : await this.#netnsReason(attachment.netns, attachment.netnsSeen);
-      if (reason !== undefined) evidence.push({ allocation, reason });
-    }
-    for (const path of this.#seen) {
-      if (!paths.has(path)) this.#seen.delete(path);
-    }
-    return evidence;
-  }
-
-  async #netnsReason(
-    path: string,
-    seenBefore: boolean,
-  ): Promise<string | undefined> {
-    if (path === "") return undefined;
-    const state = await this.#options.netns.look(path);
-    if (state === "there") this.#seen.add(path);
-    const wasThere = seenBefore || this.#seen.has(path);
-    return state === "gone" && wasThere
-      ? `its network namespace ${path} is gone`
-      : undefined;
-  }
-}
-
-/** Options of the containers. */
-export interface ContainersOptions {
-  readonly netns: NetnsLookup;
-  /** Releases that CNI plugins queued while the agent was down. */
-  readonly queue: ReleaseQueue;
-  /** Id of this boot of the host (`/proc/sys/kernel/random/boot_id`). */
-  readonly bootId: string;
-  /** How long an address that seems to be leaked is kept after the first look, in ms. */
-  readonly leakGraceMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-}
-
-/** What this node knows of its containers: which are gone, and whose release waits. */
-export class Containers {
-  readonly #options: ContainersOptions;
-  readonly #leaks: LeakCollector;
-
-  constructor(options: ContainersOptions) {
-    this.#options = options;
-    this.#leaks = new LeakCollector({
-      ...options,
-      graceMs: options.leakGraceMs,
+  /** Applies the releases that CNI plugins queued. */
+  async applyQueue(allocator: Allocator | undefined): Promise<void> {
+    await this.#useQueue(async (queue) => {
+      for (const entry of await queue.list()) {
+        await this.#applyQueued(entry, allocator);
+        await queue.remove(entry.id);
+      }
     });
   }
 
-  /** What to keep of a container that is added now. An empty path: it is not known. */
-  async attach(netns: string): Promise<Attachment> {
-    const { bootId } = this.#options;
-    const netnsSeen = netns !== "" &&
-      await this.#options.netns.look(netns) === "there";
-    return { netns, netnsSeen, bootId };
-  }
-
-  /** Why an allocation seems to be leaked; empty when it does not. */
-  leakOf(allocation: Allocation): string {
-    return this.#leaks.reasonOf(allocation) ?? "";
-  }
-
-  /** Looks for leaked addresses, and releases those that were found a grace time before. */
-  async collectLeaks(allocator: Allocator | undefined): Promise<void> {
-    if (allocator) await this.#leaks.look(allocator);
-  }
-
-  /** Applies the releases that CNI plugins queued while the agent was down. */
-  async applyQueue(allocator: Allocator | undefined): Promise<void> {
-    const { queue } = this.#options;
-    for (const { id, owner, requestedAtMs } of await queue.list()) {
-      await allocator?.release(
-        owner,
-        { cause: "queued", text: "CNI DEL while the agent was down" },
-        ({ allocatedAtMs }) => allocatedAtMs <= requestedAtMs,
-      );
-      await queue.remove(id);
-    }
-  }
-
-  /** How many releases wait, and how many allocations seem to be leaked. */
+  /** The numbers of queued releases and of leaked allocations. */
   async counts(): Promise<
     { readonly queued: number; readonly leaked: number }
   > {
     return {
       queued: await this.#options.queue.size(),
-      leaked: this.#leaks.candidates.length,
+      leaked: this.#candidates.size,
     };
+  }
+
+  /**
+   * Applies the queued releases of an owner, all of which precede what follows.
+   *
+   * @returns the ids of those that are still in the queue
+   */
+  async #applyQueueOf(owner: Owner, allocator: Allocator): Promise<string[]> {
+    return await this.#useQueue(async (queue) => {
+      if (await queue.size() === 0) return [];
+      const key = ownerKey(owner);
+      const left: string[] = [];
+      for (const entry of await queue.list()) {
+        if (ownerKey(entry.owner) !== key) continue;
+        await this.#applyQueued(entry, allocator);
+        try {
+          await queue.remove(entry.id);
+        } catch (error) {
+          left.push(entry.id);
+          log.error("Cannot remove the queued release {id}: {error}", {
+            id: entry.id,
+            error,
+          });
+        }
+      }
+      return left;
+    });
+  }
+
+  async #applyQueued(
+    entry: QueuedRelease,
+    allocator: Allocator | undefined,
+  ): Promise<void> {
+    const { owner, undoes, netns = "", found, bootId = "" } = entry;
+    if (!allocator) return;
+    const reason = undoes === undefined
+      ? "CNI DEL while the agent was down"
+      : "its CNI ADD was not answered";
+    if (undoes !== undefined) {
+      const text = { cause: "undelivered" as const, text: reason };
+      await allocator.release(owner, text, ({ id }) => id === undoes);
+      return;
+    }
+    const unseen = { kind: "unknown" as const };
+    await this.#release(allocator, {
+      owner,
+      del: { netns, found: found ?? unseen, bootId, queuedAs: entry.id },
+      reason: { cause: "queued", text: reason },
+    });
+  }
+
+  async #release(
+    allocator: Allocator,
+    release: {
+      readonly owner: Owner;
+      readonly del: Del;
+      readonly reason: Parameters<Allocator["release"]>[1];
+    },
+  ): Promise<Allocation | undefined> {
+    const { owner, del, reason } = release;
+    const held = await allocator.get(owner);
+    if (!held) return undefined;
+    const { attachment } = held;
+    if (attachment) {
+      const presence = await this.#presenceOf(held);
+      if (!isReleasedBy(attachment, del, presence)) {
+        log.info(
+          "Keeping the addresses of {owner}: the DEL for {netns} is not for its container in {holder}",
+          {
+            owner: formatOwner(owner),
+            netns: del.netns,
+            holder: attachment.netns,
+          },
+        );
+        return undefined;
+      }
+    }
+    return await allocator.release(owner, reason, ({ id }) => id === held.id);
+  }
+
+  async #presenceOf(allocation: Allocation): Promise<Presence> {
+    const { id, attachment } = allocation;
+    if (!attachment) return "unknown";
+    const { bootId } = this.#options;
+    const found = await this.#find(attachment.netns);
+    const appeared = this.#appeared.get(id);
+    if (!attachment.namespace && !appeared && found.kind === "there") {
+      this.#appeared.set(id, found.id);
+    }
+    return presenceOf(
+      { ...attachment, ...(appeared && { namespace: appeared }) },
+      { bootId, found },
+    );
+  }
+
+  #find(netns: string): ReturnType<NetnsLookup["find"]> {
+    return netns === ""
+      ? Promise.resolve({ kind: "unknown" })
+      : this.#options.netns.find(netns);
+  }
+
+  #useQueue<T>(use: (queue: ReleaseQueue) => Promise<T>): Promise<T> {
+    const run = this.#queueUse.then(() => use(this.#options.queue));
+    this.#queueUse = run.catch(() => {});
+    return run;
   }
 }

@@ -16,6 +16,7 @@ import {
   poolValue,
   readPool,
   releasedKey,
+  reservedKey,
 } from "../state/address_records.ts";
 
 // When a node that was registered over the API gets an agent, the registry hands
@@ -125,6 +126,7 @@ export async function deleteAddresses(
   await deleteAll(store, ownerRecordKey(node));
   await deleteAll(store, addressKey(node));
   await deleteAll(store, releasedKey(node));
+  await deleteAll(store, reservedKey(node));
 }
 
 /** The pages of an empty handover. */

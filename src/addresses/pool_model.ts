@@ -11,21 +11,32 @@ import {
   poolValue,
   readPool,
   readReleased,
+  readReservation,
   releasedKey,
+  reservationValue,
+  reservedKey,
 } from "../state/address_records.ts";
 import type { LedgerModel, Writes } from "../ledger/model.ts";
 import { checkUnmarked, UNMOVED } from "../state/migration_marks.ts";
 
-/** How the addresses of a node are kept in memory and in the store. */
+/** The addresses of a node, in memory and in the store. */
 export class AddressModel implements LedgerModel<NodePool, PoolChange> {
   readonly guard: Key;
   readonly conditions: readonly Check[];
   readonly #node: string;
+  readonly #bootId: string | undefined;
   #sequence = 0;
 
-  /** @param options `isShared`: the store is of a registry that others may move */
-  constructor(node: string, options: { readonly isShared?: boolean } = {}) {
+  /**
+   * @param options `isShared`: the store is of a registry that others may move.
+   * `bootId`: of the node's host, where its containers run
+   */
+  constructor(
+    node: string,
+    options: { readonly isShared?: boolean; readonly bootId?: string } = {},
+  ) {
     this.#node = node;
+    this.#bootId = options.bootId;
     this.guard = poolKey(node);
     this.conditions = options.isShared ? UNMOVED : [];
   }
@@ -55,8 +66,19 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
             ...historyPuts(node, { ...change, sequence: this.#sequence++ }),
           ],
         };
+      case "renew":
+        return { puts: allocationPuts(node, change.allocation) };
       case "thaw":
         return { deletes: [releasedKey(node, change.address)] };
+      case "reserve":
+        return {
+          puts: [{
+            key: reservedKey(node, change.reservation.address),
+            value: reservationValue(change.reservation),
+          }],
+        };
+      case "unreserve":
+        return { deletes: [reservedKey(node, change.address)] };
     }
   }
 
@@ -74,7 +96,11 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
       readPool(guard).map(({ subnet, cursor }) =>
         new SubnetPool(subnet, cursor)
       ),
+      this.#bootId,
     );
+    for await (const entry of store.list(reservedKey(this.#node))) {
+      pool.reserve(readReservation(entry));
+    }
     await this.#loadHeld(store, pool);
     await this.#loadReleased(store, pool);
     return { state: pool, version: guard.version };

@@ -4,9 +4,10 @@ import {
   type Allocation,
   type Owner,
   ownerKey,
+  type Reservation,
 } from "../addresses/plan/allocation.ts";
-import type { AllocationPlan } from "../addresses/plan/allocation_plan.ts";
-import type { Address } from "../net/address.ts";
+import type { Allocated } from "../addresses/plan/allocation_plan.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   type AgentOptions,
@@ -28,12 +29,24 @@ import type { RegistryHost } from "../registry/host.ts";
 import { identifyState } from "../state/machine.ts";
 import { migrateState } from "../state/schema.ts";
 
-/** A request for addresses, over the API or by a CNI runtime. */
+/** A request for addresses over the API or by a CNI runtime. */
 export interface AgentRequest {
+  /** Id of the new allocation or ADD. Default: a random one. */
+  readonly id?: string;
   readonly owner: Owner;
-  /** Requested addresses, at most one of each network. */
+  /** Specific addresses, at most one of each network. */
   readonly addresses: readonly Address[];
-  /** Path of the network namespace, empty when not known. Present: a CNI runtime asks. */
+  /** Path of the network namespace, empty when not known. Undefined unless a CNI runtime asks. */
+  readonly netns?: string;
+}
+
+/** A release over the API or by a CNI runtime. */
+export interface AgentRelease {
+  readonly owner: Owner;
+  readonly reason: string;
+  /** Only the allocation with this id. Default: any. */
+  readonly id?: string;
+  /** Path of the network namespace that a DEL names; empty when it names none. */
   readonly netns?: string;
 }
 
@@ -148,44 +161,54 @@ export class Agent {
     node: string,
     request: AgentRequest,
     signal?: AbortSignal,
-  ): Promise<Pick<AllocationPlan, "allocation" | "created">> {
+  ): Promise<Allocated> {
     if (node === this.node) {
       this.member.checkPresent();
       if (!this.member.allocators.knows(node)) await this.member.claim();
     }
     const allocator = await this.#allocatorsOf(node).get(node);
-    const { netns, ...asked } = request;
+    const { netns, id = this.#options.randomId(), owner, addresses } = request;
+    const asked = { id, owner, addresses };
     if (netns === undefined) return await allocator.allocate(asked, signal);
-    const attachment = await this.#containers.attach(netns);
-    return await allocator.allocate({ ...asked, attachment }, signal);
+    return await this.#containers.add(allocator, { ...asked, netns }, signal);
   }
 
   /**
-   * Takes back what was given to a CNI runtime that never got the answer: it
-   * knows of no address, so it may never ask for its release.
+   * Releases the allocation of an ADD whose answer did not reach the runtime,
+   * which may never ask for the release of addresses that it does not know.
+   *
+   * @param id of the ADD
    */
-  async undo(node: string, given: Allocation): Promise<void> {
+  async undo(node: string, owner: Owner, id: string): Promise<void> {
     await (await this.#allocatorsOf(node).find(node))?.release(
-      given.owner,
+      owner,
       {
         cause: "undelivered",
-        text: "its CNI ADD was given up before it was answered",
+        text: "the runtime did not wait for the answer to its CNI ADD",
       },
-      ({ allocatedAtMs }) => allocatedAtMs === given.allocatedAtMs,
+      (allocation) => allocation.id === id,
     );
   }
 
-  /** Takes back what an owner holds on a node, and returns it; undefined when it held nothing. */
+  /** Releases an allocation on a node, and returns it; undefined when there was none. */
   async release(
     node: string,
-    owner: Owner,
-    reason: string,
+    { owner, reason, id, netns }: AgentRelease,
   ): Promise<Allocation | undefined> {
     if (node === this.node && !this.member.isKnown) {
       await this.member.contacted();
       if (!this.member.isKnown) throw notJoined(node);
     }
-    return (await this.#allocatorsOf(node).find(node))?.release(owner, reason);
+    const allocator = await this.#allocatorsOf(node).find(node);
+    if (!allocator) return undefined;
+    if (netns !== undefined && id === undefined) {
+      return await this.#containers.del(allocator, owner, { netns, reason });
+    }
+    return await allocator.release(
+      owner,
+      reason,
+      (allocation) => id === undefined || allocation.id === id,
+    );
   }
 
   /**
@@ -237,7 +260,7 @@ export class Agent {
     else await this.host?.registry.checkClaim(node);
     const usage = await (await this.#allocatorsOf(node).find(node))?.usage() ??
       [];
-    const full = usage.find((u) => BigInt(u.held) >= u.capacity);
+    const full = usage.find((u) => BigInt(u.held + u.reserved) >= u.capacity);
     if (!full) return;
     throw exhausted(full);
   }
@@ -300,6 +323,38 @@ export class Agent {
   async history(query: HistoryQuery): Promise<HistoryRecord[]> {
     const held = await this.list(query.node, { limit: Infinity });
     return await readHistory(this.#options, query, held);
+  }
+
+  /** Reserves an address of a node. @throws {NetError} as {@linkcode Allocator.reserve} */
+  async reserve(
+    node: string,
+    reservation: Omit<Reservation, "reservedAtMs">,
+  ): Promise<Reservation> {
+    if (node === this.node) {
+      this.member.checkPresent();
+      if (!this.member.allocators.knows(node)) await this.member.claim();
+    }
+    return await (await this.#allocatorsOf(node).get(node))
+      .reserve(reservation);
+  }
+
+  /** Ends the reservation of an address. @throws {NetError} `not_found` when there is none */
+  async unreserve(node: string, address: Address): Promise<Reservation> {
+    const allocator = await this.#allocatorsOf(node).find(node);
+    const reservation = await allocator?.unreserve(address);
+    if (reservation) return reservation;
+    throw new NetError(
+      "not_found",
+      `Cannot unreserve "${
+        formatAddress(address)
+      }": it is not reserved on node "${node}"`,
+    );
+  }
+
+  /** The reservations of a node, in order of address. */
+  async reservations(node: string): Promise<Reservation[]> {
+    return await (await this.#allocatorsOf(node).find(node))?.reservations() ??
+      [];
   }
 
   /**

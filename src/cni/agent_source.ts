@@ -1,14 +1,14 @@
 import {
-  type AgentAllocation,
   type AgentCall,
   allocateCall,
   checkReadyCall,
   getAllocationCall,
   parseAllocation,
-  parseCreated,
   releaseCall,
   releaseOthersCall,
+  undoCall,
 } from "./text/agent_messages.ts";
+import type { QueueEntry } from "./text/queue_entry.ts";
 import type { Attachment } from "./text/config.ts";
 import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
 import type { CniOwner } from "./text/names.ts";
@@ -22,16 +22,16 @@ import type {
   SourceRequest,
 } from "./source.ts";
 
-/** The agent that is asked. */
+/** Options of the source. */
 export interface AgentSourceOptions {
   readonly socketPath: string;
-  /** Folder for releases that wait. Undefined: where the agent looks. */
+  /** Folder for releases that wait. Undefined: the agent's own. */
   readonly queueDir: string | undefined;
   /** For a whole command. */
   readonly timeoutMs: number;
 }
 
-/** Most of what is kept back of a command's time, to undo it. */
+/** Largest part of a command's time that it keeps for its undoing. */
 const UNDO_MS = 1_000;
 const RELEASE_REASON = "CNI DEL";
 const UNDO_REASON = "CNI ADD was not answered in time";
@@ -50,11 +50,13 @@ export class AgentSource implements AddressSource {
 
   async allocate(request: SourceRequest): Promise<SourceAllocation> {
     const { owner, addresses } = request;
-    const startedAtMs = this.#io.now();
+    // The agent releases by this id, so that undoing one ADD never frees the
+    // addresses of another.
+    const id = this.#io.randomId();
     const reserveMs = Math.min(UNDO_MS, this.#options.timeoutMs / 4);
-    const outcome = await this.#call(allocateCall(owner, request), {
-      reserveMs,
-    });
+    const call = allocateCall(owner, { ...request, id });
+    const outcome = await this.#call(call, { reserveMs });
+    const undo = () => this.#undo(owner, id);
     try {
       const answer = answerOf(outcome, {
         what: "allocate an address",
@@ -63,31 +65,27 @@ export class AgentSource implements AddressSource {
             ? "address_refused"
             : conditionOf(code),
       });
-      const allocation = parseAllocation(answer);
-      const isNew = parseCreated(answer);
-      return {
-        addresses: allocation.addresses,
-        routes: [],
-        undo: () => isNew ? this.#undo(owner, startedAtMs) : Promise.resolve(),
-      };
+      return { addresses: parseAllocation(answer), routes: [], undo };
     } catch (error) {
       const isUnclear = ["lost", "garbled", "answered"].includes(outcome.kind);
-      if (isUnclear) await this.#undo(owner, startedAtMs);
+      if (isUnclear) await undo();
       throw error;
     }
   }
 
-  async release(owner: CniOwner): Promise<void> {
+  async release(owner: CniOwner, netns: string): Promise<void> {
     const requestedAtMs = this.#io.now();
-    const outcome = await this.#call(releaseCall(owner, RELEASE_REASON));
+    const call = releaseCall(owner, { reason: RELEASE_REASON, netns });
+    const outcome = await this.#call(call);
     const isGone = outcome.kind === "refused" && outcome.code === "not_found";
     if (outcome.kind === "answered" || isGone) return;
     const condition = conditionFor(outcome, conditionOf);
     if (condition !== "try_again") throw failure(outcome, "release", condition);
-    queueRelease(this.#io, { owner, requestedAtMs }, {
-      ...this.#options,
-      why: outcome.why,
-    });
+    const found = netns === ""
+      ? { kind: "unknown" as const }
+      : await this.#io.findNamespace(netns);
+    const bootId = await this.#io.bootId();
+    this.#queue({ owner, requestedAtMs, netns, found, bootId }, outcome.why);
   }
 
   async held(owner: CniOwner): Promise<readonly HeldAddress[]> {
@@ -96,7 +94,7 @@ export class AgentSource implements AddressSource {
       condition: (code) =>
         code === "not_found" ? "check_failed" : conditionOf(code),
     });
-    return parseAllocation(answer).addresses;
+    return parseAllocation(answer);
   }
 
   async releaseOthers(
@@ -111,27 +109,34 @@ export class AgentSource implements AddressSource {
 
   async checkReady(): Promise<void> {
     const outcome = await this.#call(checkReadyCall());
-    if (outcome.kind === "answered") return;
+    if (outcome.kind === "answered" || !this.#io.mayQueueUndo) return;
     throw failure(outcome, "give out addresses", "not_available");
   }
 
   /**
-   * Takes back what was given since a time. What the owner held before is left:
-   * a container may be using it. Never throws: the agent undoes by itself what
-   * it has not answered, and the runtime follows a failed ADD with DEL.
+   * Releases the allocation of the ADD with an id, and queues that when the
+   * agent does not answer. Never throws: the agent, too, undoes an ADD whose
+   * answer it could not deliver.
    */
-  async #undo(owner: CniOwner, startedAtMs: number): Promise<void> {
-    const outcome = await this.#call(getAllocationCall(owner));
-    if (outcome.kind !== "answered") return;
-    let held: AgentAllocation;
-    try {
-      held = parseAllocation(outcome.message);
-    } catch {
+  async #undo(owner: CniOwner, id: string): Promise<void> {
+    const requestedAtMs = this.#io.now();
+    const call = undoCall(owner, { reason: UNDO_REASON, id });
+    const outcome = await this.#call(call);
+    if (outcome.kind === "answered" || !this.#io.mayQueueUndo) return;
+    if (
+      outcome.kind === "refused" && conditionOf(outcome.code) !== "try_again"
+    ) {
       return;
     }
-    const { allocatedAtMs } = held;
-    if (allocatedAtMs < startedAtMs || allocatedAtMs > this.#io.now()) return;
-    await this.#call(releaseCall(owner, UNDO_REASON));
+    try {
+      this.#queue({ owner, requestedAtMs, undoes: id }, outcome.why);
+    } catch (error) {
+      this.#io.stderr(`stellar-net: ${String(error)}\n`);
+    }
+  }
+
+  #queue(entry: QueueEntry, why: string): void {
+    queueRelease(this.#io, entry, { ...this.#options, why });
   }
 
   #call(
@@ -177,7 +182,7 @@ function conditionFor(
   }
 }
 
-/** The agent's own words say what it could not do; the others need a start. */
+/** The agent's own message is complete; the others need a start. */
 function failure(
   outcome: FailedOutcome,
   what: string,

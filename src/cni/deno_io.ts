@@ -1,3 +1,4 @@
+import { DenoNetns, readKernelFile } from "../system/files.ts";
 import type {
   CniTimer,
   PluginIo,
@@ -8,6 +9,7 @@ import type {
 
 /** The plugin's effects on this host, except `connectStellar`, which needs an RPC library. */
 export function createCniHost(): Omit<PluginIo, "connectStellar"> {
+  const netns = new DenoNetns();
   return {
     env: (name: string) => Deno.env.get(name),
     readStdin,
@@ -22,10 +24,23 @@ export function createCniHost(): Omit<PluginIo, "connectStellar"> {
     now: Date.now,
     uptimeMs: () => performance.now(),
     startTimer,
+    findNamespace: (path: string) => netns.find(path),
+    bootId: readBootId,
+    mayQueueUndo: true,
     randomId: () => crypto.randomUUID(),
     connect: (path: string) => Deno.connect({ transport: "unix", path }),
     queue: { exists: isDirectory, write: writeQueueFile },
   };
+}
+
+const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
+
+async function readBootId(): Promise<string> {
+  try {
+    return (await readKernelFile(BOOT_ID_PATH)).trim();
+  } catch {
+    return "";
+  }
 }
 
 const READ_BYTES = 64 * 1024;

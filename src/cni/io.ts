@@ -1,3 +1,5 @@
+import type { FoundNamespace } from "../net/namespace.ts";
+
 /** The effects of a call of the plugin. */
 export interface CniIo {
   /** Reads a variable of the environment. @throws when it is not UTF-8 */
@@ -12,6 +14,12 @@ export interface CniIo {
   readonly uptimeMs: () => number;
   /** Starts a timer. */
   readonly startTimer: (ms: number) => CniTimer;
+  /** What is at the path of a network namespace. Never throws. */
+  readonly findNamespace: (path: string) => Promise<FoundNamespace>;
+  /** Whether the undoing of an ADD may wait in the queue. */
+  readonly mayQueueUndo: boolean;
+  /** Boot id of this host; empty when it is not known. */
+  readonly bootId: () => Promise<string>;
   /** A new UUID. */
   readonly randomId: () => string;
   /**

@@ -103,7 +103,10 @@ async function run(
     case "ADD":
       return await add(io, call);
     case "DEL":
-      await createSource(io, config).release(ownerOf(call));
+      await createSource(io, config).release(
+        ownerOf(call),
+        invocation.netns,
+      );
       return { text: "" };
     case "CHECK": {
       const previous = parsePrevAddresses(raw);

@@ -170,6 +170,10 @@ export class NativeCalls {
         path === socketPath ? connect() : Promise.try(forExecutable),
       queue: { exists: forExecutable, write: forExecutable },
       connectStellar: () => Promise.try(forExecutable),
+      findNamespace: () => Promise.try(forExecutable),
+      bootId: () => Promise.try(forExecutable),
+      // The agent undoes an ADD whose answer is lost.
+      mayQueueUndo: false,
       ...{ now, uptimeMs, randomId },
     } satisfies CniIo & Record<string, unknown>;
     return io;

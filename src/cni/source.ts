@@ -11,8 +11,14 @@ export interface AddressSource {
    * @throws {CniError}
    */
   allocate(request: SourceRequest): Promise<SourceAllocation>;
-  /** Releases an owner's addresses, now or later. @throws {CniError} */
-  release(owner: CniOwner): Promise<void>;
+  /**
+   * Releases an owner's addresses, now or later.
+   *
+   * @param netns path of the container's network namespace; empty when the
+   * runtime named none
+   * @throws {CniError}
+   */
+  release(owner: CniOwner, netns: string): Promise<void>;
   /** The addresses of an owner. @throws {CniError} `check_failed` when there are none */
   held(owner: CniOwner): Promise<readonly HeldAddress[]>;
   /** Releases the addresses of a network's other owners. @throws {CniError} */

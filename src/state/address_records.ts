@@ -1,5 +1,10 @@
 import type { JsonReader } from "../base/json_reader.ts";
-import type { Allocation, Owner } from "../addresses/plan/allocation.ts";
+import type {
+  Allocation,
+  Owner,
+  Reservation,
+} from "../addresses/plan/allocation.ts";
+import type { Attachment } from "../addresses/plan/attachment.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
 import type { Entry, JsonValue, Key } from "../store/store.ts";
@@ -13,11 +18,14 @@ type OwnerTuple = readonly [string, string, string];
 interface AddressRecord {
   readonly owner: OwnerTuple;
   readonly subnet: string;
+  readonly id: string;
   readonly allocatedAtMs: number;
   readonly requested: boolean;
   readonly netns?: string;
   readonly netnsSeen?: boolean;
+  readonly namespace?: { readonly inode: number; readonly since: string };
   readonly bootId?: string;
+  readonly supersedes?: readonly string[];
 }
 
 /** Key of the subnets and cursors of a node. Every commit rewrites it. */
@@ -65,14 +73,11 @@ export function allocationPuts(
     value: {
       owner: ownerTuple(owner),
       subnet: formatPrefix(subnet),
+      id: allocation.id,
       allocatedAtMs: allocation.allocatedAtMs,
       requested: allocation.requested,
-      ...(attachment && {
-        netns: attachment.netns,
-        netnsSeen: attachment.netnsSeen,
-        bootId: attachment.bootId,
-      }),
-    } satisfies AddressRecord as JsonValue,
+      ...attachment,
+    } satisfies AddressRecord as unknown as JsonValue,
   }));
   return [...puts, {
     key: ownerRecordKey(node, owner),
@@ -109,21 +114,60 @@ export function createAllocationReader(): (entry: Entry) => Allocation {
   return (entry) =>
     readEntry(entry, "held address", (record) => {
       const address = parseAddress(String(entry.key[3]));
-      const netns = record.optionalText("netns");
+      const allocatedAtMs = record.count("allocatedAtMs");
+      const attachment = readAttachment(record);
       return {
+        // Before version 3 of the schema an allocation had no id.
+        id: record.optionalText("id") ?? `since-${allocatedAtMs}`,
         owner: readOwner(record, "owner"),
         addresses: [{ address, subnet: readSubnet(record.text("subnet")) }],
-        allocatedAtMs: record.count("allocatedAtMs"),
+        allocatedAtMs,
         requested: record.optionalFlag("requested") === true,
-        ...(netns !== undefined && {
-          attachment: {
-            netns,
-            netnsSeen: record.optionalFlag("netnsSeen") === true,
-            bootId: record.optionalText("bootId") ?? "",
-          },
-        }),
+        ...(attachment && { attachment }),
       };
     });
+}
+
+function readAttachment(record: JsonReader): Attachment | undefined {
+  const netns = record.optionalText("netns");
+  if (netns === undefined) return undefined;
+  const namespace = record.optionalObject("namespace");
+  const supersedes = record.optionalTexts("supersedes");
+  return {
+    netns,
+    netnsSeen: record.optionalFlag("netnsSeen") === true,
+    bootId: record.optionalText("bootId") ?? "",
+    ...(namespace && {
+      namespace: {
+        inode: namespace.count("inode"),
+        since: namespace.text("since"),
+      },
+    }),
+    ...(supersedes && { supersedes }),
+  };
+}
+
+/** Key of a reserved address. Without an address: the prefix of all. */
+export function reservedKey(node: string, address?: Address): Key {
+  return address
+    ? ["ip", node, "reserved", formatAddress(address)]
+    : ["ip", node, "reserved"];
+}
+
+/** The value of a reservation, see {@linkcode readReservation}. */
+export function reservationValue(reservation: Reservation): JsonValue {
+  const { owner, reason, reservedAtMs } = reservation;
+  return { ...(owner && { owner: ownerTuple(owner) }), reason, reservedAtMs };
+}
+
+/** Reads a reservation. @throws {NetError} `failed_precondition` when it is damaged */
+export function readReservation(entry: Entry): Reservation {
+  return readEntry(entry, "reservation", (record) => ({
+    address: parseAddress(String(entry.key[3])),
+    ...(record.optionalTexts("owner") && { owner: readOwner(record, "owner") }),
+    reason: record.text("reason"),
+    reservedAtMs: record.count("reservedAtMs"),
+  }));
 }
 
 /** Reads the record of a cooling address. @throws {NetError} `failed_precondition` when it is damaged */

@@ -23,6 +23,11 @@ export interface Migration {
 /** From version 1 on, each to the next. Never change one: states of that version exist. */
 export const MIGRATIONS: readonly Migration[] = [
   { summary: "the state records its version", migrate: () => undefined },
+  // The readers give an earlier allocation an id.
+  {
+    summary: "allocations have ids, and addresses can be reserved",
+    migrate: () => undefined,
+  },
 ];
 
 /** The version that this program writes. */

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
-import type { NetnsLookup, NetnsState } from "./netns.ts";
+import type { FoundNamespace } from "../net/namespace.ts";
+import type { NetnsLookup } from "./netns.ts";
 
 // The runtime opens files below /proc and /sys, and makes links, only for a
 // process that may read and write everything. For others programs do it.
@@ -22,35 +23,109 @@ export async function readKernelFile(path: string): Promise<string> {
   }
 }
 
-/** Whether there is a file at any path; `undefined` when that cannot be told. */
+/** Whether there is a file at any path; `undefined` when that is not known. */
 export async function fileExists(path: string): Promise<boolean | undefined> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    if (!(error instanceof Deno.errors.NotCapable)) return undefined;
+  const file = await statFile(path);
+  return file === "unknown" ? undefined : file !== "missing";
+}
+
+/** Finds network namespaces in the file system. */
+export class DenoNetns implements NetnsLookup {
+  /** The device of the file system of namespaces (nsfs). */
+  #device: Promise<number | undefined> | undefined;
+
+  async find(path: string): Promise<FoundNamespace> {
+    // These lead to this process, not to the caller.
+    if (/^\/proc\/(?:self|thread-self)(?:\/|$)/.test(path)) {
+      return { kind: "unknown" };
+    }
+    const file = await statFile(path);
+    if (file === "unknown") return { kind: "unknown" };
+    if (file !== "missing") {
+      this.#device ??= statFile("/proc/self/ns/net").then((own) =>
+        typeof own === "string" ? undefined : own.device
+      );
+      const device = await this.#device;
+      if (device === undefined) return { kind: "unknown" };
+      // A mount that ended leaves a plain file.
+      if (file.device !== device) return { kind: "gone" };
+      const since = await sinceOf(path, file.modifiedAtMs);
+      return since === undefined
+        ? { kind: "unknown" }
+        : { kind: "there", id: { inode: file.inode, since } };
+    }
+    // Without its folder the path may lie in a mount that this process does
+    // not see. Below /proc the folder disappears with the process.
+    if (path.startsWith("/proc/")) return { kind: "gone" };
+    return { kind: await fileExists(dirname(path)) ? "gone" : "unknown" };
   }
+}
+
+/**
+ * The part of a namespace's identity besides its inode number. The kernel makes
+ * a new inode for each look below `/proc`, but a mount keeps the one it has.
+ */
+async function sinceOf(
+  path: string,
+  modifiedAtMs: number,
+): Promise<string | undefined> {
+  const process = /^\/proc\/(\d+)\//.exec(path)?.[1];
+  if (process === undefined) return `mount ${modifiedAtMs}`;
   try {
-    const { code, stderr } = await runTool("stat", ["-L", "-c", "%i", path]);
-    if (code === 0) return true;
-    return /No such file or directory/.test(stderr) ? false : undefined;
+    const stat = await readKernelFile(`/proc/${process}/stat`);
+    // The name of the program, in parentheses, may contain anything (proc(5)).
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return `process ${fields[19]}`;
   } catch {
-    // Programs may be missing.
     return undefined;
   }
 }
 
-/** Looks up network namespaces in the file system. */
-export class DenoNetns implements NetnsLookup {
-  async look(path: string): Promise<NetnsState> {
-    const exists = await fileExists(path);
-    if (exists !== false) return exists ? "there" : "unknown";
-    // Without its folder the path may lie in a mount that this process does
-    // not see. Below /proc the folder disappears with the process.
-    if (path.startsWith("/proc/")) return "gone";
-    return await fileExists(dirname(path)) ? "gone" : "unknown";
+async function statFile(
+  path: string,
+): Promise<
+  | {
+    readonly device: number;
+    readonly inode: number;
+    readonly modifiedAtMs: number;
   }
+  | "missing"
+  | "unknown"
+> {
+  try {
+    const { dev, ino, mtime } = await Deno.stat(path);
+    return {
+      device: dev,
+      inode: ino ?? 0,
+      modifiedAtMs: mtime?.getTime() ?? 0,
+    };
+  } catch (error) {
+    if (isMissing(error)) return "missing";
+    if (!(error instanceof Deno.errors.NotCapable)) return "unknown";
+  }
+  try {
+    const format = ["-L", "-c", "%d %i %.3Y", "--", path];
+    const { code, stdout, stderr } = await runTool("stat", format);
+    if (code !== 0) {
+      return /No such file or directory|Not a directory/.test(stderr)
+        ? "missing"
+        : "unknown";
+    }
+    const [device, inode, seconds] = stdout.trim().split(" ");
+    return {
+      device: Number(device),
+      inode: Number(inode),
+      modifiedAtMs: Number(seconds!.replace(".", "")),
+    };
+  } catch {
+    // Programs may be missing.
+    return "unknown";
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.NotADirectory;
 }
 
 /** A socket's file, as stat(2) shows it; `stat` is undefined when there is none. */

@@ -1,8 +1,10 @@
-/** Whether a network namespace exists; `gone` only when that is certain. */
-export type NetnsState = "there" | "gone" | "unknown";
+import type { FoundNamespace } from "../net/namespace.ts";
 
-/** Looks up the network namespaces of containers. */
+/** Finds the network namespaces of containers. */
 export interface NetnsLookup {
-  /** Looks up the namespace at a path. Never fails. */
-  look(path: string): Promise<NetnsState>;
+  /**
+   * The namespace at an absolute path. Never throws. `gone` only when that is
+   * certain.
+   */
+  find(path: string): Promise<FoundNamespace>;
 }

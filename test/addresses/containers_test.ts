@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
+import type { QueuedRelease } from "../../src/cni/queue.ts";
+import { parseAddress } from "../../src/net/address.ts";
 import { owner } from "./plan/pools.ts";
 import {
   allocate,
   held,
+  type NetnsState,
   networks,
   startAgent,
   type TestAgent,
@@ -15,7 +18,7 @@ const GRACE_MS = 100;
 async function add(
   t: TestAgent,
   containerId: string,
-  options: { netns?: string; state?: "there" | "gone" | "unknown" } = {},
+  options: { netns?: string; state?: NetnsState } = {},
 ): Promise<void> {
   const netns = options.netns ?? `/run/netns/${containerId}`;
   t.netns.set(netns, options.state ?? "there");
@@ -79,7 +82,7 @@ Deno.test("Agent.collectLeaks() starts anew when the namespace is seen again", a
 
 const KEPT: [
   string,
-  { netns?: string; state?: "there" | "gone" | "unknown" },
+  { netns?: string; state?: NetnsState },
 ][] = [
   ["whose namespace was never there yet", { state: "gone" }],
   ["whose namespace cannot be looked for", { state: "unknown" }],
@@ -122,26 +125,176 @@ Deno.test("Agent.collectLeaks() keeps a container that was added again meanwhile
   t.netns.set("/run/netns/c1", "gone");
   await t.agent.collectLeaks();
   t.clock.nowMs += GRACE_MS;
-  await t.agent.release("a", owner("c1"), "CNI DEL");
+  await t.agent.release("a", { owner: owner("c1"), reason: "CNI DEL" });
   await add(t, "c1", { netns: "/run/netns/c1-new" });
   t.netns.set("/run/netns/c1-new", "gone");
   await t.agent.collectLeaks();
   assert.deepEqual(await owners(t.agent), ["c1"]);
 });
 
-Deno.test("Agent.applyQueue() releases what was queued, but nothing that is younger", async () => {
+/** A DEL as a plugin queues it. */
+function delOf(
+  containerId: string,
+  inode?: number,
+): Pick<QueuedRelease, "netns" | "found" | "bootId"> {
+  return {
+    netns: `/run/netns/${containerId}`,
+    found: inode === undefined
+      ? { kind: "gone" }
+      : { kind: "there", id: { inode, since: "mount 1" } },
+    bootId: "boot-1",
+  };
+}
+
+Deno.test("Agent.applyQueue() releases what was queued, but never a container that was added later", async (t) => {
+  const rows: readonly [
+    name: string,
+    entry: Partial<QueuedRelease>,
+    then: (t: TestAgent) => Promise<void> | void,
+    isKept: boolean,
+  ][] = [
+    ["the container still exists", delOf("c1", 1), () => {}, false],
+    ["its namespace is gone", delOf("c1"), (t) => {
+      t.netns.set("/run/netns/c1", "gone");
+    }, false],
+    ["an entry of version 1", {}, () => {}, false],
+    ["it was added again, in another namespace", delOf("c1", 1), async (t) => {
+      t.netns.set("/run/netns/c1", "gone");
+      await add(t, "c1", { netns: "/run/netns/new", state: 2 });
+    }, true],
+    ["it was added again, at the same path", delOf("c1", 1), async (t) => {
+      await add(t, "c1", { state: 2 });
+    }, true],
+    ["its namespace was gone, and there is another", delOf("c1"), async (t) => {
+      t.netns.set("/run/netns/c1", "gone");
+      await add(t, "c1", { state: 2 });
+    }, true],
+    [
+      "a DEL of another boot",
+      { ...delOf("c1"), bootId: "boot-0" },
+      () => {},
+      true,
+    ],
+  ];
+  for (const [name, entry, then, isKept] of rows) {
+    for (const isEarly of [true, false]) {
+      await t.step(
+        `${name}; ${isEarly ? "queued before" : "after"}`,
+        async () => {
+          await using t = await startAgent();
+          await add(t, "c1");
+          // With an entry that ADD sees, or one that was written after it.
+          if (isEarly) t.queue.push(owner("c1"), entry);
+          await then(t);
+          if (!isEarly) t.queue.push(owner("c1"), entry);
+          await t.agent.applyQueue();
+          assert.deepEqual(await owners(t.agent), isKept ? ["c1"] : []);
+          assert.equal((await t.agent.status()).queued, 0);
+        },
+      );
+    }
+  }
+});
+
+Deno.test("Agent.allocate() supersedes queued releases that it cannot remove, for good", async () => {
   await using t = await startAgent();
-  for (const id of ["old", "again", "other"]) await add(t, id);
-  t.queue.push(owner("old"), t.clock.nowMs);
-  t.queue.push(owner("again"), t.clock.nowMs);
-  t.queue.push(owner("never-added"), t.clock.nowMs);
-  t.clock.nowMs += 1;
-  await t.agent.release("a", owner("again"), "test");
-  await add(t, "again");
-  assert.equal((await t.agent.status()).queued, 3);
+  await add(t, "c1");
+  // This entry says nothing about its container.
+  t.queue.push(owner("c1"));
+  t.queue.isReadOnly = true;
+  t.netns.set("/run/netns/c1", "gone");
+  await add(t, "c1", { netns: "/run/netns/new", state: 2 });
+  t.queue.isReadOnly = false;
+  const restarted = await t.restart();
+  await restarted.applyQueue();
+  assert.deepEqual(await owners(restarted), ["c1"]);
+  assert.equal((await restarted.status()).queued, 0);
+  t.queue.push(owner("c1"));
+  await restarted.applyQueue();
+  assert.deepEqual(await owners(restarted), []);
+});
+
+Deno.test("Agent.applyQueue() undoes the ADD with an id, and no other", async () => {
+  await using t = await startAgent();
+  t.netns.set("/run/netns/c1", "there");
+  const request = { owner: owner("c1"), addresses: [], netns: "/run/netns/c1" };
+  await t.agent.allocate("a", { ...request, id: "one" });
+  t.queue.push(owner("c1"), { undoes: "two" });
   await t.agent.applyQueue();
-  assert.deepEqual(await owners(t.agent), ["again", "other"]);
-  assert.equal((await t.agent.status()).queued, 0);
+  assert.deepEqual(await owners(t.agent), ["c1"]);
+  t.queue.push(owner("c1"), { undoes: "one" });
+  await t.agent.applyQueue();
+  assert.deepEqual(await owners(t.agent), []);
+});
+
+Deno.test("Agent.allocate() refuses an ADD while the container runs, and names it", async () => {
+  await using t = await startAgent();
+  await add(t, "c1");
+  const [before] = await t.agent.list("a", { limit: 1 });
+  await assert.rejects(add(t, "c1", { netns: "/run/netns/c2", state: 2 }), {
+    code: "already_exists",
+    message:
+      /^Cannot allocate to "c1" \(eth0 in default\): a container with this id is running in the network namespace \/run\/netns\/c1; /,
+  });
+  await assert.rejects(add(t, "c1"), { code: "already_exists" });
+  assert.deepEqual(await t.agent.list("a", { limit: 9 }), [before]);
+  // As a runtime rolls the refused ADD back.
+  const del = { owner: owner("c1"), reason: "CNI DEL" };
+  await t.agent.release("a", { ...del, netns: "/run/netns/c2" });
+  assert.deepEqual(await t.agent.list("a", { limit: 9 }), [before]);
+  await t.agent.release("a", { ...del, netns: "/run/netns/c1" });
+  assert.deepEqual(await owners(t.agent), []);
+});
+
+Deno.test("Agent.allocate() gives a container that was started again its address, for as long as it runs", async (t) => {
+  const rows: readonly [name: string, boot: string, netns: string][] = [
+    ["at another path", "boot-1", "/run/netns/new"],
+    ["at the same path", "boot-1", "/run/netns/c1"],
+    ["after a reboot", "boot-2", "/run/netns/c1"],
+  ];
+  for (const [name, bootId, netns] of rows) {
+    await t.step(name, async () => {
+      await using t = await startAgent();
+      await add(t, "c1");
+      const before = await held(t.agent);
+      t.netns.clear();
+      // A check finds the first container gone.
+      await t.agent.collectLeaks();
+      let agent = bootId === "boot-1" ? t.agent : await t.restart({ bootId });
+      t.netns.set(netns, 2);
+      await agent.allocate("a", { owner: owner("c1"), addresses: [], netns });
+      agent = await t.restart({ bootId });
+      for (let check = 0; check < 4; check++) await lookTwice(t, agent);
+      assert.deepEqual(await held(agent), before);
+      t.netns.clear();
+      await lookTwice(t, agent);
+      assert.deepEqual(await held(agent), {});
+    });
+  }
+});
+
+Deno.test("Agent.allocate() gives a new container at once what another boot left", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  for (let i = 0; i < 5; i++) await add(t, `c${i}`);
+  const agent = await t.restart({ bootId: "boot-2" });
+  const request = { addresses: [], netns: "/run/netns/new" };
+  await agent.allocate("a", { owner: owner("new"), ...request });
+  await agent.allocate("a", {
+    ...request,
+    owner: owner("fixed"),
+    addresses: [parseAddress("10.0.0.4")],
+  });
+  assert.deepEqual(await held(agent), {
+    new: "10.0.0.2",
+    fixed: "10.0.0.4",
+    ...{ c1: "10.0.0.3", c3: "10.0.0.5", c4: "10.0.0.6" },
+  });
+  const [record] = await agent.history({
+    node: "a",
+    containerId: "c0",
+    limit: 1,
+  });
+  assert.match(record!.reason, /^the host was booted again since/);
 });
 
 Deno.test("Agent.releaseOthers() releases one network's others that a runtime added", async () => {
@@ -176,16 +329,4 @@ Deno.test("Agent.checkReady() fails when the node has no subnet and none is left
     code: "exhausted",
     message: /^no available subnets in network configuration/,
   });
-});
-
-Deno.test("Agent.allocate() undoes what a CNI runtime gave up before it was answered", async () => {
-  await using t = await startAgent();
-  await allocate(t.agent, "first");
-  const caller = new AbortController();
-  t.store.onCommit = () => caller.abort();
-  const request = { owner: owner("c1"), addresses: [], netns: "" };
-  await assert.rejects(t.agent.allocate("a", request, caller.signal), {
-    code: "cancelled",
-  });
-  assert.deepEqual(await owners(t.agent), ["first"]);
 });

@@ -15,6 +15,7 @@ async function openHistory(count: number): Promise<Store> {
     await store.commit({
       puts: historyPuts("a", {
         allocation: {
+          id: "one",
           owner: owner("c1"),
           addresses: [{ address, subnet }],
           allocatedAtMs: 0,

@@ -31,17 +31,25 @@ Deno.test("Agent tells of each allocation and release, and why", async (t) => {
         ),
       [["allocated", "already_exists"]],
     ],
-    ["release", () => agent.release("a", request("c1").owner, "leaked: no"), [
-      ["released", "requested"],
-    ]],
+    [
+      "release",
+      () =>
+        agent.release("a", {
+          owner: request("c1").owner,
+          reason: "leaked: no",
+        }),
+      [
+        ["released", "requested"],
+      ],
+    ],
     [
       "release of nothing",
-      () => agent.release("a", request("c1").owner, "x"),
+      () => agent.release("a", { owner: request("c1").owner, reason: "x" }),
       [],
     ],
     ["undo", async () => {
       const { allocation } = await agent.allocate("a", request("c3"));
-      await agent.undo("a", allocation);
+      await agent.undo("a", allocation.owner, allocation.id);
     }, [["allocated", "created"], ["released", "undelivered"]]],
     ["GC", async () => {
       await attached("c4", "");
@@ -59,7 +67,7 @@ Deno.test("Agent tells of each allocation and release, and why", async (t) => {
     ["queued DEL", async () => {
       const { owner } = request("c6");
       await attached("c6", "");
-      queue.push(owner, clock.nowMs);
+      queue.push(owner);
       await agent.applyQueue();
     }, [["allocated", "created"], ["released", "queued"]]],
     ["exhaustion", async () => {

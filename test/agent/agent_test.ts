@@ -71,7 +71,9 @@ Deno.test("Agent takes 300 requests at once whose names are as long as they may 
     ),
   );
   assert.equal((await t.agent.list(node, { limit: 999 })).length, 300);
-  await Promise.all(owners.map((owner) => t.agent.release(node, owner, "r")));
+  await Promise.all(
+    owners.map((owner) => t.agent.release(node, { owner, reason: "r" })),
+  );
   assert.equal((await t.agent.list(node, { limit: 999 })).length, 0);
 });
 
@@ -132,7 +134,7 @@ Deno.test("Agent keeps its cursor, its cool-down and both families over a restar
     networks: networks(["10.0.0.0/24", 29], ["fd00::/48", 64]),
   });
   for (const id of ["c1", "c2", "c3"]) await allocate(t.agent, id);
-  await t.agent.release("a", owner("c1"), "test");
+  await t.agent.release("a", { owner: owner("c1"), reason: "test" });
   const again = await t.restart();
   assert.deepEqual(await held(again), {
     c2: "10.0.0.3 fd00::3",
@@ -158,7 +160,7 @@ Deno.test("Agent.allocate() gives another address to another interface", async (
   await allocate(t.agent, "c1");
   const eth1 = { owner: owner("c1", "eth1"), addresses: [] };
   assert.equal((await t.agent.allocate("a", eth1)).created, true);
-  await t.agent.release("a", owner("c1", "eth1"), "test");
+  await t.agent.release("a", { owner: owner("c1", "eth1"), reason: "test" });
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.2" });
 });
 
@@ -171,7 +173,9 @@ Deno.test("Agent.releaseSubnets() refuses while addresses are held, then frees t
     code: "failed_precondition",
     message: /10\.0\.0\.0\/28 of node "b": 2 addresses are held/,
   });
-  for (const id of ["c1", "c2"]) await t.agent.release("b", owner(id), "test");
+  for (const id of ["c1", "c2"]) {
+    await t.agent.release("b", { owner: owner(id), reason: "test" });
+  }
   await assert.rejects(
     t.agent.host!.pools.release("b", parsePrefix("10.0.0.16/28")),
     { code: "not_found" },
@@ -203,7 +207,7 @@ Deno.test("Agent.history() tells who held an address, the latest event first", a
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1", { addresses: ["10.0.0.9"] });
   t.clock.nowMs += 10;
-  await t.agent.release("a", owner("c1"), "why");
+  await t.agent.release("a", { owner: owner("c1"), reason: "why" });
   t.clock.nowMs += 10;
   await allocate(t.agent, "c2", { addresses: ["10.0.0.9"] });
   await allocate(t.agent, "c3");
@@ -251,7 +255,7 @@ Deno.test("Agent.pruneHistory() removes what is older than it is kept", async ()
   await using t = await startAgent({ ...SMALL, keepHistoryMs: 100 });
   for (const id of ["old", "new"]) {
     await allocate(t.agent, id);
-    await t.agent.release("a", owner(id), "test");
+    await t.agent.release("a", { owner: owner(id), reason: "test" });
     t.clock.nowMs += 80;
   }
   assert.equal(await t.agent.pruneHistory(), 1);

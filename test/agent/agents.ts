@@ -5,7 +5,7 @@ import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { type Carve, createCarve } from "../../src/net/carve.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
-import type { NetnsState } from "../../src/system/netns.ts";
+import type { FoundNamespace } from "../../src/net/namespace.ts";
 import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { owner } from "../addresses/plan/pools.ts";
@@ -40,7 +40,7 @@ export async function startAgent(
       keepHistoryMs: 1000,
       bootId: "boot-1",
       leakGraceMs: 100,
-      netns: { look: (path) => Promise.resolve(netns.get(path) ?? "gone") },
+      netns: { find: (path) => Promise.resolve(found(netns.get(path))) },
       queue,
       now: () => clock.nowMs,
       uptimeMs: () => clock.nowMs,
@@ -60,6 +60,15 @@ export async function startAgent(
   };
 }
 
+/** What is at a path: a number is the inode of a namespace there. */
+export type NetnsState = "there" | "gone" | "unknown" | number;
+
+function found(state: NetnsState = "gone"): FoundNamespace {
+  if (state === "gone" || state === "unknown") return { kind: state };
+  const inode = state === "there" ? 1 : state;
+  return { kind: "there", id: { inode, since: "mount 1" } };
+}
+
 /** Networks as flags name them. */
 export function networks(...cidrs: [string, number][]): Carve[] {
   return cidrs.map(([cidr, length]) => createCarve(parsePrefix(cidr), length));
@@ -71,6 +80,7 @@ export function request(
   ...addresses: string[]
 ): AllocationRequest {
   return {
+    id: crypto.randomUUID(),
     owner: owner(containerId),
     addresses: addresses.map(parseAddress),
   };

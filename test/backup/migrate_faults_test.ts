@@ -107,7 +107,7 @@ async function host(registryStore: Store): Promise<AsyncDisposable> {
   const { agent } = own;
   await use(agent, async () => {
     await allocate(agent, "c200", { node: "api" });
-    await agent.release("api", owner("c9"), "test");
+    await agent.release("api", { owner: owner("c9"), reason: "test" });
     await agent.leave({ force: true });
   });
   return own;

@@ -60,7 +60,7 @@ Deno.test("migrateRegistry() moves a registry there and back, and agents go on w
     assert.deepEqual(await describe(agent), before);
     await allocate(agent, "more", { node: "api" });
     await allocate(agent, "mine");
-    await agent.release("api", owner("c7"), "test");
+    await agent.release("api", { owner: owner("c7"), reason: "test" });
     await agent.requireHost().registry.deleteRoute({
       destination: parsePrefix("192.0.2.0/24"),
       target: undefined,
@@ -137,7 +137,11 @@ Deno.test("a host of a shared registry that moves refuses what would be lost, an
       await assert.rejects(registry.claim("after"), moved);
       await assert.rejects(allocate(agent, "after", { node: "api" }), moved);
       await assert.rejects(
-        allocator.allocate({ owner: owner("late"), addresses: [] }),
+        allocator.allocate({
+          id: "late",
+          owner: owner("late"),
+          addresses: [],
+        }),
         moved,
       );
       await waitFor(

@@ -104,7 +104,7 @@ export async function start(
     keepHistoryMs: 10_000,
     bootId: "boot-1",
     leakGraceMs: 100,
-    netns: { look: () => Promise.resolve("gone") },
+    netns: { find: () => Promise.resolve({ kind: "gone" }) },
     queue: { take: () => [], done: () => {} } as never,
     now: () => 1_000_000,
     uptimeMs: () => 1_000_000,
@@ -128,8 +128,8 @@ export async function fill(store: Store): Promise<void> {
   for (let i = 0; i < 150; i++) {
     await allocate(agent, `c${i}`, { node: "api" });
   }
-  await agent.release("api", owner("c3"), "test");
-  await agent.release("a", owner("own3"), "test");
+  await agent.release("api", { owner: owner("c3"), reason: "test" });
+  await agent.release("a", { owner: owner("own3"), reason: "test" });
   await registry.reserve({
     subnet: parsePrefix("172.16.64.0/22"),
     node: "",

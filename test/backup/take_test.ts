@@ -25,7 +25,7 @@ Deno.test("readState() reads every entry of a state", async () => {
   const { agent, store } = started;
   await allocate(agent, "c1");
   await allocate(agent, "c2");
-  await agent.release("a", owner("c1"), "test");
+  await agent.release("a", { owner: owner("c1"), reason: "test" });
   await store.commit({
     puts: [
       { key: ["audit", 5, 1], value: {} },
@@ -56,7 +56,12 @@ Deno.test("readState() reads a state as of one moment while addresses come and g
     for (let i = 0; !isDone; i++) {
       clock.nowMs++;
       await allocate(agent, `c${i}`);
-      if (i >= HELD) await agent.release("a", owner(`c${i - HELD}`), "test");
+      if (i >= HELD) {
+        await agent.release("a", {
+          owner: owner(`c${i - HELD}`),
+          reason: "test",
+        });
+      }
     }
   })();
   const moments: number[] = [];
@@ -99,7 +104,7 @@ Deno.test("readState() reads subnets and the pools of their nodes as of one mome
     for (let i = 0; !isDone; i++) {
       await registry.claim(`n${i}`);
       await allocate(agent, "c1", { node: `n${i}` });
-      await agent.release(`n${i}`, owner("c1"), "test");
+      await agent.release(`n${i}`, { owner: owner("c1"), reason: "test" });
       if (i >= HELD) await pools.release(`n${i - HELD}`);
     }
   })();
@@ -128,7 +133,7 @@ Deno.test("readState() reads a history that is pruned meanwhile in both of its p
   for (let i = 0; i < records; i++) {
     clock.nowMs++;
     await allocate(agent, `c${i}`);
-    await agent.release("a", owner(`c${i}`), "test");
+    await agent.release("a", { owner: owner(`c${i}`), reason: "test" });
   }
   const seen = { time: 0, ip: 0 };
   for await (const { key } of stateOf(agent, store)) {

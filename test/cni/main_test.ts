@@ -34,14 +34,17 @@ Deno.test("cniMain() ADD asks the agent and tells what it gave", async () => {
       owner: { network: "net", containerId: "c1", interfaceName: "eth0" },
       addresses: [],
       attachment: { netns: "/run/netns/c1" },
+      id: agent.held.get("net/c1/eth0")!.id,
     }]]);
   });
 });
 
-Deno.test("cniMain() ADD gives an owner the same address again, and its other interface another", async () => {
+Deno.test("cniMain() ADD gives an owner the same address again once its container is gone, and its other interface another", async () => {
   await withPlugin(async ({ agent, call }) => {
     const first = await call("ADD");
     assert.deepEqual(first.output?.ips, IPS);
+    assert.equal(codeOf(await call("ADD")), 102);
+    agent.gone.add("net/c1/eth0");
     assert.deepEqual(await call("ADD"), first);
     const other = await call("ADD", { env: { CNI_IFNAME: "eth1" } });
     assert.deepEqual(other.output?.ips, [
@@ -107,7 +110,7 @@ Deno.test("cniMain() ADD tells what the agent refuses, by its code", async (t) =
 });
 
 Deno.test("cniMain() answers in the version of the configuration", async (t) => {
-  await withPlugin(async ({ call }) => {
+  await withPlugin(async ({ agent, call }) => {
     const shapes: readonly [version: string | undefined, keys: string][] = [
       [undefined, "cniVersion,ip4,dns"],
       ["0.1.0", "cniVersion,ip4,dns"],
@@ -120,6 +123,7 @@ Deno.test("cniMain() answers in the version of the configuration", async (t) => 
     ];
     for (const [cniVersion, keys] of shapes) {
       await t.step(String(cniVersion), async () => {
+        agent.gone.add("net/c1/eth0");
         const { output } = await call("ADD", { config: { cniVersion } });
         assert.equal(output?.cniVersion, cniVersion ?? "0.1.0");
         assert.equal(Object.keys(output!).join(), keys);
@@ -260,7 +264,7 @@ Deno.test("cniMain() VERSION asks nobody", async (t) => {
 });
 
 Deno.test("cniMain() takes the socket of the configuration, else of the environment", async (t) => {
-  await withPlugin(async ({ socketPath, queueDir, call }) => {
+  await withPlugin(async ({ agent, socketPath, queueDir, call }) => {
     const ipam = { type: "stellar-net", queue: queueDir };
     const rows: readonly [
       name: string,
@@ -275,6 +279,7 @@ Deno.test("cniMain() takes the socket of the configuration, else of the environm
     ];
     for (const [name, env, socket, code] of rows) {
       await t.step(name, async () => {
+        agent.gone.add("net/c1/eth0");
         const config = { ipam: { ...ipam, ...(socket && { socket }) } };
         const { output } = await call("ADD", { env, config });
         assert.equal(output?.code, code);

@@ -9,6 +9,8 @@ import {
 interface Held {
   readonly address: string;
   readonly allocatedAtMs: number;
+  /** Id of the ADD. */
+  readonly id: string;
 }
 
 /** What goes wrong with the next call, in place of or after what it does. */
@@ -40,6 +42,8 @@ export class FakeIpamServer implements AsyncDisposable {
   readonly calls: [method: string, message: Record<string, unknown>][] = [];
   /** The addresses that are held, by `network/container/interface`. */
   readonly held = new Map<string, Held>();
+  /** The keys of `held` whose container is gone. All others are running. */
+  readonly gone = new Set<string>();
   readonly #faults: Fault[] = [];
   readonly #server: Server;
   /** Whether CheckReady succeeds. */
@@ -115,12 +119,18 @@ export class FakeIpamServer implements AsyncDisposable {
     ];
     switch (method) {
       case "Allocate": {
-        only(message, ["owner", "addresses", "attachment"]);
+        only(message, ["owner", "addresses", "attachment", "id"]);
         const { owner, addresses, attachment } = message;
+        const id = String(message.id);
         only(attachment, ["netns"]);
         const key = keyOf(owner);
         const held = this.held.get(key);
-        if (held) return [200, { allocation: allocation(held) }];
+        if (held) {
+          if (!this.gone.delete(key)) return refuse("already_exists");
+          const renewed = { ...held, id };
+          this.held.set(key, renewed);
+          return [200, { allocation: allocation(renewed) }];
+        }
         const [wanted] = addresses as string[];
         const address = wanted ?? this.#free();
         if (address === undefined) return refuse("resource_exhausted");
@@ -128,14 +138,17 @@ export class FakeIpamServer implements AsyncDisposable {
           return refuse("invalid_argument");
         }
         if (this.#isHeld(address)) return refuse("already_exists");
-        const given = { address, allocatedAtMs: this.now() };
+        const given = { address, allocatedAtMs: this.now(), id };
         this.held.set(key, given);
         return [200, { allocation: allocation(given), created: true }];
       }
       case "Release": {
-        only(message, ["owner", "reason"]);
+        const { attachment, id } = message;
+        only(message, ["owner", "reason", id ? "id" : "attachment"]);
+        if (attachment) only(attachment, ["netns"]);
         const key = keyOf(message.owner);
         const held = this.held.get(key);
+        if (id && held?.id !== id) return [200, {}];
         this.held.delete(key);
         return [200, held ? { addresses: [held.address] } : {}];
       }
@@ -179,8 +192,9 @@ export class FakeIpamServer implements AsyncDisposable {
   }
 }
 
-function allocation({ address, allocatedAtMs }: Held): unknown {
+function allocation({ address, allocatedAtMs, id }: Held): unknown {
   return {
+    id,
     node: "node1",
     addresses: [{ address, subnet: "192.0.2.0/29", gateway: "192.0.2.1" }],
     allocatedAt: new Date(allocatedAtMs).toISOString(),

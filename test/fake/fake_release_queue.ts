@@ -4,11 +4,14 @@ import type { Owner } from "../../src/addresses/plan/allocation.ts";
 /** A queue of releases in memory. */
 export class FakeReleaseQueue implements ReleaseQueue {
   readonly #entries: QueuedRelease[] = [];
+  #pushed = 0;
+  /** Whether entries cannot be removed. */
+  isReadOnly = false;
 
   /** Queues a release, as a plugin does. */
-  push(owner: Owner, requestedAtMs: number): void {
-    const id = String(this.#entries.length);
-    this.#entries.push({ id, owner, requestedAtMs });
+  push(owner: Owner, entry: Partial<QueuedRelease> = {}): void {
+    const id = String(this.#pushed++);
+    this.#entries.push({ id, owner, requestedAtMs: 0, ...entry });
   }
 
   size(): Promise<number> {
@@ -20,6 +23,7 @@ export class FakeReleaseQueue implements ReleaseQueue {
   }
 
   remove(id: string): Promise<void> {
+    if (this.isReadOnly) return Promise.reject(new Error("read-only"));
     const index = this.#entries.findIndex((entry) => entry.id === id);
     this.#entries.splice(index, 1);
     return Promise.resolve();

@@ -130,7 +130,7 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
     owner: { ...owner, containerId: "d" },
     addresses: [],
   });
-  await agent.release("a", owner, "test");
+  await agent.release("a", { owner, reason: "test" });
   const metrics = new Metrics({ version: "1" });
   const text = await format(metrics, async () => ({
     status: await agent.status(),

@@ -41,7 +41,7 @@ class SharedHosts implements AsyncDisposable {
       keepHistoryMs: 1000,
       bootId: "boot-1",
       leakGraceMs: 100,
-      netns: { look: () => Promise.resolve("gone") },
+      netns: { find: () => Promise.resolve({ kind: "gone" }) },
       queue: new FakeReleaseQueue(),
       now: Date.now,
       uptimeMs: () => performance.now(),
@@ -180,7 +180,7 @@ Deno.test("agents that host one registry share the history of nodes without an a
   await a.requireHost().registry.claim("api");
   for (const node of ["api", "a"]) {
     await allocate(a, node, "c1");
-    await a.release(node, owner("c1"), "test");
+    await a.release(node, { owner: owner("c1"), reason: "test" });
   }
   const ids = async (agent: Agent, node: string) =>
     (await agent.history({ node, limit: 10 })).map((r) => r.owner.containerId);

@@ -12,9 +12,14 @@ import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { contentsOf, loadFixture } from "../support/state_fixture.ts";
 import { allocate, held, networks, startAgent } from "../agent/agents.ts";
+import { owner } from "../addresses/plan/pools.ts";
 
-/** The states that version 1 has left. */
-const FIXTURES = ["state_v1/registry.jsonl", "state_v1/joined.jsonl"];
+/** States that earlier versions have left, with their version. */
+const FIXTURES = [
+  [1, "state_v1/registry.jsonl"],
+  [1, "state_v1/joined.jsonl"],
+  [2, "state_v2/registry.jsonl"],
+] as const;
 
 // Steps that version 2 could have been followed by: history records get a
 // field, addresses move, what cools is forgotten.
@@ -49,17 +54,17 @@ async function openStore(fixture?: string): Promise<FaultyStore> {
 }
 
 Deno.test("migrateState() brings a state of every earlier version to the newest", async (t) => {
-  for (const fixture of FIXTURES) {
+  for (const [version, fixture] of FIXTURES) {
     await t.step(fixture, async () => {
       const store = await openStore(fixture);
       const before = await contentsOf(store);
-      assert.equal(await readSchemaVersion(store), 1);
+      assert.equal(await readSchemaVersion(store), version);
       await migrateState(store);
       assert.equal(await readSchemaVersion(store), SCHEMA_VERSION);
-      // Version 2 tells its version, and changes nothing else.
+      // Versions 2 and 3 change nothing but the version: readers know both.
       assert.deepEqual(await contentsOf(store), {
         ...before,
-        [JSON.stringify(SCHEMA_KEY)]: { version: 2 },
+        [JSON.stringify(SCHEMA_KEY)]: { version: SCHEMA_VERSION },
       });
       await store.close();
     });
@@ -85,7 +90,7 @@ Deno.test("an agent of today goes on with a state of version 1", async (t) => {
     for await (const { key } of store.list([])) {
       await store.commit({ deletes: [key] });
     }
-    await loadFixture(store, FIXTURES[0]!);
+    await loadFixture(store, FIXTURES[0][1]);
     const agent = await started.restart();
     assert.deepEqual(await held(agent, "node1"), {
       "web-1": "172.16.0.2 fd00:db8::2",
@@ -107,7 +112,7 @@ Deno.test("an agent of today goes on with a state of version 1", async (t) => {
     for await (const { key } of store.list([])) {
       await store.commit({ deletes: [key] });
     }
-    await loadFixture(store, FIXTURES[1]!);
+    await loadFixture(store, FIXTURES[1][1]);
     const peers: AgentOptions["peers"] = [unreachable()];
     const agent = await started.restart({ node: "node2", peers });
     assert.deepEqual(await held(agent, "node2"), {
@@ -124,7 +129,7 @@ Deno.test("an agent of today goes on with a state of version 1", async (t) => {
 });
 
 Deno.test("migrateState() goes on where it was interrupted, at whatever commit that was", async (t) => {
-  const whole = await openStore(FIXTURES[0]);
+  const whole = await openStore(FIXTURES[0][1]);
   // Small commits, as of a state that is large.
   whole.limits = { ...whole.limits, maxMutations: 8 };
   const start = whole.commits;
@@ -137,7 +142,7 @@ Deno.test("migrateState() goes on where it was interrupted, at whatever commit t
   for (let passed = 0; passed < count; passed++) {
     for (const fault of ["refuse before", "lose answer"] as const) {
       await t.step(`${passed} commits, then ${fault}`, async () => {
-        const store = await openStore(FIXTURES[0]);
+        const store = await openStore(FIXTURES[0][1]);
         store.limits = { ...store.limits, maxMutations: 8 };
         store.failAfter(passed, fault);
         await assert.rejects(migrateState(store, INVENTED), {
@@ -162,7 +167,7 @@ Deno.test("migrateState() refuses a state of a newer program, naming both versio
   ];
   for (const [name, value] of rows) {
     await t.step(name, async () => {
-      const store = await openStore(FIXTURES[0]);
+      const store = await openStore(FIXTURES[0][1]);
       await store.commit({ puts: [{ key: SCHEMA_KEY, value }] });
       const before = await contentsOf(store);
       const refusal = { code: "failed_precondition", message: message(newer) };
@@ -184,13 +189,13 @@ Deno.test("migrateState() refuses a damaged version", async () => {
 });
 
 Deno.test("migrateState() by two agents on one store comes to the same", async () => {
-  const store = await openStore(FIXTURES[0]);
+  const store = await openStore(FIXTURES[0][1]);
   store.limits = { ...store.limits, maxMutations: 8 };
   await Promise.all([
     migrateState(store, INVENTED),
     migrateState(store, INVENTED),
   ]);
-  const alone = await openStore(FIXTURES[0]);
+  const alone = await openStore(FIXTURES[0][1]);
   await migrateState(alone, INVENTED);
   assert.deepEqual(await contentsOf(store), await contentsOf(alone));
   await store.close();
@@ -225,3 +230,35 @@ function unreachable(): AgentOptions["peers"][number] {
     leave: fail,
   };
 }
+
+Deno.test("an agent serves the containers of a state of version 2", async () => {
+  const store = await openStore("state_v2/registry.jsonl");
+  await using t = await startAgent({ store, coolDownMs: 60_000 });
+  for (const id of ["web-1", "web-3"]) t.netns.set(`/run/netns/${id}`, "there");
+  const before = await held(t.agent);
+  assert.deepEqual(before, {
+    "web-1": "172.16.0.2 fd00::2",
+    "web-3": "172.16.0.4 fd00::4",
+    late: "172.16.0.5 fd00::5",
+    unknown: "172.16.0.6 fd00::6",
+    api: "172.16.0.99 fd00::7",
+  });
+  const ids = (await t.agent.list("a", { limit: 9 })).map(({ id }) => id);
+  const again = (await t.agent.list("a", { limit: 9 })).map(({ id }) => id);
+  assert.deepEqual(ids, again);
+  const add = (id: string, netns: string) =>
+    t.agent.allocate("a", { owner: owner(id), addresses: [], netns });
+  await assert.rejects(add("web-1", "/run/netns/web-1"), {
+    code: "already_exists",
+  });
+  t.netns.set("/run/netns/web-1", "gone");
+  await add("web-1", "/run/netns/new");
+  assert.deepEqual(await held(t.agent), before);
+  await t.agent.release("a", {
+    owner: owner("api"),
+    reason: "test",
+    id: ids.at(-1)!,
+  });
+  assert.equal((await held(t.agent)).api, undefined);
+  await store.close();
+});

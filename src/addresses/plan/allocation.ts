@@ -1,9 +1,10 @@
 import type { Address } from "../../net/address.ts";
 import type { Prefix } from "../../net/prefix.ts";
+import type { Attachment } from "./attachment.ts";
 
 /**
- * Who holds an allocation: the key of everything in IPAM. A container may have
- * several interfaces, and be in several networks.
+ * The holder of an allocation, by which everything in IPAM is keyed. A container
+ * may have several interfaces, and be in several networks.
  */
 export interface Owner {
   /** Name of the container network, as in the CNI configuration. */
@@ -12,30 +13,22 @@ export interface Owner {
   readonly interfaceName: string;
 }
 
-/** What a CNI runtime told about the container: the evidence for collecting it later. */
-export interface Attachment {
-  /** Path of the network namespace; empty when it is not known. */
-  readonly netns: string;
-  /** Whether the namespace was there at the time: only then can it vanish. */
-  readonly netnsSeen: boolean;
-  /** Boot id of the host at the time. */
-  readonly bootId: string;
-}
-
 /** One address of an allocation, and the subnet that it comes from. */
 export interface AllocatedAddress {
   readonly address: Address;
   readonly subnet: Prefix;
 }
 
-/** What one owner holds: one address of each of the node's subnets. */
+/** The addresses of one owner: one of each of the node's subnets. */
 export interface Allocation {
+  /** Id of the call that made the allocation, or of the ADD that renewed it last. */
+  readonly id: string;
   readonly owner: Owner;
   readonly addresses: readonly AllocatedAddress[];
   readonly allocatedAtMs: number;
-  /** Whether an address was asked for by its number. */
+  /** Whether the owner requested a specific address. */
   readonly requested: boolean;
-  /** Absent for what was allocated over the API, which is never collected. */
+  /** Undefined for an allocation over the API, which is never collected. */
   readonly attachment?: Attachment;
 }
 
@@ -51,4 +44,13 @@ export function ownerKey(owner: Owner): string {
 /** Names an owner for people, such as `"web1" (eth0 in default)`. */
 export function formatOwner(owner: Owner): string {
   return `"${owner.containerId}" (${owner.interfaceName} in ${owner.network})`;
+}
+
+/** An address that is kept for an owner, or from everybody. */
+export interface Reservation {
+  readonly address: Address;
+  /** The only owner that can get it; undefined: nobody can. */
+  readonly owner?: Owner;
+  readonly reason: string;
+  readonly reservedAtMs: number;
 }

@@ -5,66 +5,96 @@ import { exclusionOf } from "../../net/subnet.ts";
 import {
   type AllocatedAddress,
   type Allocation,
-  type Attachment,
   formatOwner,
   type Owner,
+  ownerKey,
+  type Reservation,
 } from "./allocation.ts";
+import { type Attachment, CONSEQUENCES, type Presence } from "./attachment.ts";
 import type { NodePool, PoolChange } from "./node_pool.ts";
 import type { SubnetPool } from "./subnet_pool.ts";
 
-/** What an owner asks for. */
+/** A request for addresses. */
 export interface AllocationRequest {
+  /** Id of a new allocation, or of the ADD. */
+  readonly id: string;
   readonly owner: Owner;
-  /** Addresses asked for by number, at most one of each subnet. */
+  /** Specific addresses, at most one of each subnet. */
   readonly addresses: readonly Address[];
-  /** Present when a CNI runtime asks. */
+  /** Undefined unless a CNI runtime asks. */
   readonly attachment?: Attachment;
+  /** The container that held the owner's allocation just before, with the id of that. */
+  readonly holder?: { readonly id: string; readonly presence: Presence };
+  /** Addresses that answer on the host although nobody holds them, with who answers. */
+  readonly answering?: ReadonlyMap<string, string>;
 }
 
-/** The answer to a request. `created: false`: the owner held it before. */
+/** The answer to a request. */
 export interface AllocationPlan {
   readonly kind: "allocated";
   readonly allocation: Allocation;
+  /** Whether this request made the allocation; false: the owner held it before. */
   readonly created: boolean;
+  /** Whether this request renewed the attachment of an allocation that the owner held. */
+  readonly renewed: boolean;
   readonly changes: readonly PoolChange[];
 }
 
-/** How many cooled addresses one plan sets free: more than it takes, so that none pile up. */
+/** The owner got another allocation after the host was asked for its container. */
+export interface HolderChanged {
+  readonly kind: "holder changed";
+}
+
+/** The outcome of a request. */
+export type Allocated = Pick<
+  AllocationPlan,
+  "allocation" | "created" | "renewed"
+>;
+
+/** How many cooled addresses one plan frees: more than it takes, so that they do not pile up. */
 const THAW_LIMIT = 4;
+const GAVE_WAY = "the host was booted again since, and another owner needed it";
+const REPLACED =
+  "its container is gone, and a new one requested another address";
 
 /** Plans the addresses of one request: all of them or a refusal. */
 export function planAllocation(
   pool: NodePool,
   request: AllocationRequest,
   nowMs: number,
-): AllocationPlan | Refusal {
+): AllocationPlan | Refusal | HolderChanged {
   const held = pool.get(request.owner);
-  if (held) return planHeld(held, request);
-  const chosen = assignRequested(pool, request.addresses);
-  if (!(chosen instanceof Map)) return chosen;
-  // Not pushed one by one: arrays that grow keep room for 17 elements.
-  const addresses = new Array<AllocatedAddress>(pool.subnets.length);
-  for (const [i, subnetPool] of pool.subnets.entries()) {
-    const address = chosen.get(subnetPool) ?? subnetPool.next();
-    if (!address) return refuseExhausted(subnetPool);
-    addresses[i] = { address, subnet: subnetPool.subnet };
+  if (!held) return planNew(pool, request, nowMs);
+  if (!held.attachment || !request.attachment) return planSame(held, request);
+  if (request.holder?.id !== held.id) return { kind: "holder changed" };
+  const { presence } = request.holder;
+  if (CONSEQUENCES[presence].add === "refuse") return refuseRunning(held);
+  const same = planSame(held, request);
+  if (same.kind === "refused") {
+    if (presence === "unknown") return same;
+    return planNew(pool, request, nowMs, held);
+  }
+  // Nothing tells it from the ADD before: it may be that one, sent again.
+  if (
+    presence === "unknown" && held.attachment.netns === request.attachment.netns
+  ) {
+    return same;
   }
   const allocation: Allocation = {
-    owner: request.owner,
-    addresses,
-    allocatedAtMs: nowMs,
-    requested: request.addresses.length > 0,
-    ...(request.attachment && { attachment: request.attachment }),
+    ...held,
+    id: request.id,
+    attachment: request.attachment,
   };
   return {
     kind: "allocated",
     allocation,
-    created: true,
-    changes: [{ kind: "hold", allocation }],
+    created: false,
+    renewed: true,
+    changes: [{ kind: "renew", allocation }],
   };
 }
 
-/** Plans the release of what an owner holds; no change when it holds nothing. */
+/** Plans the release of an owner's allocation; no change when it has none. */
 export function planRelease(
   pool: NodePool,
   owner: Owner,
@@ -72,12 +102,7 @@ export function planRelease(
 ): readonly PoolChange[] {
   const allocation = pool.get(owner);
   return allocation
-    ? [{
-      kind: "release",
-      allocation,
-      releasedAtMs: release.nowMs,
-      reason: release.reason,
-    }]
+    ? [releaseOf(allocation, release.nowMs, release.reason)]
     : [];
 }
 
@@ -96,7 +121,82 @@ export function planThaw(
   );
 }
 
-function planHeld(
+/** Plans a reservation. Only the owner of the reservation may hold the address. */
+export function planReservation(
+  pool: NodePool,
+  reservation: Reservation,
+): readonly PoolChange[] | Refusal {
+  const { address, owner } = reservation;
+  const what = `Cannot reserve "${formatAddress(address)}"`;
+  const subnetPool = poolFor(pool, address, what);
+  if ("kind" in subnetPool) return subnetPool;
+  const holder = subnetPool.holderOf(address);
+  if (holder && !(owner && ownerKey(owner) === ownerKey(holder))) {
+    return refuse(
+      "already_exists",
+      `${what}: ${formatOwner(holder)} holds it; release it first`,
+    );
+  }
+  return [{ kind: "reserve", reservation }];
+}
+
+function planNew(
+  pool: NodePool,
+  request: AllocationRequest,
+  nowMs: number,
+  replaced?: Allocation,
+): AllocationPlan | Refusal {
+  const chosen = chooseRequested(pool, request);
+  if (!(chosen instanceof Map)) return chosen;
+  const givingWay = new Set<Allocation>();
+  const isFree = (address: Address) =>
+    !request.answering?.has(formatAddress(address));
+  // Not pushed one by one: arrays that grow keep room for 17 elements.
+  const addresses = new Array<AllocatedAddress>(pool.subnets.length);
+  for (const [i, subnetPool] of pool.subnets.entries()) {
+    const address = chosen.get(subnetPool) ??
+      pool.reservedFor(request.owner, subnetPool) ??
+      subnetPool.next(request.answering && isFree) ??
+      pool.ofOtherBoot(
+        subnetPool,
+        (address) => isFree(address) && !subnetPool.reservationOf(address),
+      )?.address;
+    if (!address) return refuseExhausted(subnetPool, request.answering);
+    const holder = subnetPool.holderOf(address);
+    const given = holder && pool.get(holder);
+    if (given && given !== replaced) givingWay.add(given);
+    addresses[i] = { address, subnet: subnetPool.subnet };
+  }
+  const allocation: Allocation = {
+    id: request.id,
+    owner: request.owner,
+    addresses,
+    allocatedAtMs: nowMs,
+    requested: request.addresses.length > 0,
+    ...(request.attachment && { attachment: request.attachment }),
+  };
+  return {
+    kind: "allocated",
+    allocation,
+    created: true,
+    renewed: false,
+    changes: [
+      ...replaced ? [releaseOf(replaced, nowMs, REPLACED)] : [],
+      ...[...givingWay].map((given) => releaseOf(given, nowMs, GAVE_WAY)),
+      { kind: "hold", allocation },
+    ],
+  };
+}
+
+function releaseOf(
+  allocation: Allocation,
+  releasedAtMs: number,
+  reason: string,
+): PoolChange {
+  return { kind: "release", allocation, releasedAtMs, reason };
+}
+
+function planSame(
   held: Allocation,
   request: AllocationRequest,
 ): AllocationPlan | Refusal {
@@ -112,60 +212,121 @@ function planHeld(
       );
     }
   }
-  return { kind: "allocated", allocation: held, created: false, changes: [] };
+  return {
+    kind: "allocated",
+    allocation: held,
+    created: false,
+    renewed: false,
+    changes: [],
+  };
 }
 
-function assignRequested(
+function chooseRequested(
   pool: NodePool,
-  addresses: readonly Address[],
+  request: AllocationRequest,
 ): Map<SubnetPool, Address> | Refusal {
   const chosen = new Map<SubnetPool, Address>();
-  for (const address of addresses) {
+  for (const address of request.addresses) {
     const text = formatAddress(address);
-    const subnetPool = pool.poolOf(address);
-    if (!subnetPool) {
-      const subnets = pool.subnets.map((p) => formatPrefix(p.subnet));
-      return refuse(
-        "invalid_argument",
-        `Cannot allocate "${text}": it is outside the node's subnet ${
-          subnets.join(" and ")
-        }`,
-      );
-    }
-    const subnet = formatPrefix(subnetPool.subnet);
+    const what = `Cannot allocate "${text}"`;
+    const subnetPool = poolFor(pool, address, what);
+    if ("kind" in subnetPool) return subnetPool;
     const other = chosen.get(subnetPool);
     if (other) {
       return refuse(
         "invalid_argument",
         `Cannot allocate "${
           formatAddress(other)
-        }" and "${text}": an owner gets one address of ${subnet}`,
+        }" and "${text}": an owner gets one address of ${
+          formatPrefix(subnetPool.subnet)
+        }`,
       );
     }
-    const exclusion = exclusionOf(subnetPool.subnet, address);
-    if (exclusion) {
-      return refuse(
-        "invalid_argument",
-        `Cannot allocate "${text}": it is the ${exclusion} of ${subnet}`,
-      );
-    }
-    const holder = subnetPool.holderOf(address);
-    if (holder) {
-      return refuse(
-        "already_exists",
-        `Cannot allocate "${text}": it is held by ${formatOwner(holder)}`,
-      );
+    const taken = takenBy(pool, subnetPool, { ...request, address });
+    if (taken !== undefined) {
+      return refuse("already_exists", `${what}: it is ${taken}`);
     }
     chosen.set(subnetPool, address);
   }
   return chosen;
 }
 
-function refuseExhausted(pool: SubnetPool): Refusal {
+/** Why an owner cannot get an address, undefined when it can. */
+function takenBy(
+  pool: NodePool,
+  subnetPool: SubnetPool,
+  { address, owner, answering }: AllocationRequest & {
+    readonly address: Address;
+  },
+): string | undefined {
+  const isOwner = (other: Owner | undefined) =>
+    other !== undefined && ownerKey(other) === ownerKey(owner);
+  const holder = subnetPool.holderOf(address);
+  if (holder && !isOwner(holder) && !pool.isOfOtherBoot(holder)) {
+    return `held by ${formatOwner(holder)}`;
+  }
+  const reservation = subnetPool.reservationOf(address);
+  if (reservation && !isOwner(reservation.owner)) {
+    const reserved = reservation.owner
+      ? `reserved for ${formatOwner(reservation.owner)}`
+      : "reserved";
+    return reservation.reason === ""
+      ? reserved
+      : `${reserved} (${reservation.reason})`;
+  }
+  const answerer = answering?.get(formatAddress(address));
+  return answerer &&
+    `in use: ${answerer} answers to it, and no container holds it`;
+}
+
+/** The pool that may give out an address. */
+function poolFor(
+  pool: NodePool,
+  address: Address,
+  what: string,
+): SubnetPool | Refusal {
+  const subnetPool = pool.poolOf(address);
+  if (!subnetPool) {
+    const subnets = pool.subnets.map((p) => formatPrefix(p.subnet));
+    return refuse(
+      "invalid_argument",
+      `${what}: it is outside the node's subnet ${subnets.join(" and ")}`,
+    );
+  }
+  const exclusion = exclusionOf(subnetPool.subnet, address);
+  if (exclusion) {
+    return refuse(
+      "invalid_argument",
+      `${what}: it is the ${exclusion} of ${formatPrefix(subnetPool.subnet)}`,
+    );
+  }
+  return subnetPool;
+}
+
+function refuseRunning({ owner, attachment }: Allocation): Refusal {
+  return refuse(
+    "already_exists",
+    `Cannot allocate to ${formatOwner(owner)}: a container with this id is ` +
+      `running in the network namespace ${attachment?.netns}; delete it first, ` +
+      "or give the new one another id",
+  );
+}
+
+function refuseExhausted(
+  pool: SubnetPool,
+  answering: ReadonlyMap<string, string> | undefined,
+): Refusal {
+  const { capacity, reservedCount } = pool;
+  const others = [
+    ...reservedCount > 0 ? [`${reservedCount} of them reserved`] : [],
+    ...answering && answering.size > 0
+      ? [`${answering.size} in use without an owner`]
+      : [],
+  ];
   return refuse(
     "exhausted",
-    `IP allocation exhausted: all ${pool.capacity} addresses of ${
+    `IP allocation exhausted: all ${capacity} addresses of ${
       formatPrefix(pool.subnet)
-    } are held`,
+    } are held${others.length > 0 ? ` (${others.join(", ")})` : ""}`,
   );
 }

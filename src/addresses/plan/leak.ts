@@ -1,52 +1,63 @@
-import { type Allocation, ownerKey } from "./allocation.ts";
+import type { Allocation } from "./allocation.ts";
+import { CONSEQUENCES, type Presence } from "./attachment.ts";
 
 /** An allocation whose container seems to be gone. */
 export interface LeakCandidate {
   readonly allocation: Allocation;
   /** The evidence, such as "its network namespace is gone". */
   readonly reason: string;
-  /** When the evidence was seen first, in ms. */
+  /** Uptime of the agent at the first check that found the evidence, in ms. */
   readonly sinceMs: number;
 }
 
-/** What a look at the containers found: the evidence against an allocation. */
-export interface LeakEvidence {
+/** The result of a check of one container. */
+export interface CheckedContainer {
   readonly allocation: Allocation;
-  readonly reason: string;
+  readonly presence: Presence;
 }
 
-/** The candidates by the key of their owner. */
+/** The candidates by the id of their allocation. */
 export type LeakCandidates = ReadonlyMap<string, LeakCandidate>;
 
-/** What follows from a look. */
+/** The consequences of a check. */
 export interface LeakPlan {
-  /** The candidates now; those to release are among them until they are. */
+  /** The candidates now, among them those to release. */
   readonly candidates: LeakCandidates;
-  /** Those whose evidence was there at an earlier look, a grace time ago or longer. */
+  /** The candidates to release. */
   readonly release: readonly LeakCandidate[];
 }
 
 /**
- * Plans what to do about allocations whose container seems to be gone: one is
- * released when two looks, a grace time apart, found evidence against it and
- * none between found otherwise.
+ * Plans the releases after a check of all containers. An allocation of another
+ * boot goes at once. One whose namespace is gone goes when two checks, a grace
+ * period apart, found that, and no check between them found otherwise.
  */
 export function planLeaks(
   before: LeakCandidates,
-  evidence: readonly LeakEvidence[],
+  checked: readonly CheckedContainer[],
   time: { readonly nowMs: number; readonly graceMs: number },
 ): LeakPlan {
   const candidates = new Map<string, LeakCandidate>();
   const release: LeakCandidate[] = [];
-  for (const { allocation, reason } of evidence) {
-    const key = ownerKey(allocation.owner);
-    const known = before.get(key);
-    // Another allocation of the same owner is another container.
-    const isSame = known?.allocation.allocatedAtMs === allocation.allocatedAtMs;
-    const sinceMs = isSame ? known.sinceMs : time.nowMs;
-    const candidate = { allocation, reason, sinceMs };
-    candidates.set(key, candidate);
-    if (isSame && time.nowMs - sinceMs >= time.graceMs) release.push(candidate);
+  for (const { allocation, presence } of checked) {
+    const { leak } = CONSEQUENCES[presence];
+    if (leak === "never") continue;
+    const known = before.get(allocation.id);
+    const sinceMs = known?.sinceMs ?? time.nowMs;
+    const candidate = {
+      allocation,
+      reason: reasonOf(allocation, presence),
+      sinceMs,
+    };
+    candidates.set(allocation.id, candidate);
+    const isOver = known && time.nowMs - sinceMs >= time.graceMs;
+    if (leak === "at once" || isOver) release.push(candidate);
   }
   return { candidates, release };
+}
+
+function reasonOf({ attachment }: Allocation, presence: Presence): string {
+  return presence === "other boot"
+    ? "the host was booted again since"
+    : `its network namespace ${attachment?.netns} is gone`;
 }

@@ -1,47 +1,61 @@
-import type { Address } from "../../net/address.ts";
+import { type Address, formatAddress } from "../../net/address.ts";
 import {
   type AllocatedAddress,
   type Allocation,
   type Owner,
   ownerKey,
+  type Reservation,
 } from "./allocation.ts";
 import type { SubnetPool } from "./subnet_pool.ts";
 
 /** A change of a node's addresses. */
 export type PoolChange =
   | { readonly kind: "hold"; readonly allocation: Allocation }
+  /** Replaces the allocation of its owner, which has the same addresses. */
+  | { readonly kind: "renew"; readonly allocation: Allocation }
   | {
     readonly kind: "release";
     readonly allocation: Allocation;
     readonly releasedAtMs: number;
-    /** Why, for the history. */
+    /** For the history. */
     readonly reason: string;
   }
-  | { readonly kind: "thaw"; readonly address: Address };
+  | { readonly kind: "thaw"; readonly address: Address }
+  | { readonly kind: "reserve"; readonly reservation: Reservation }
+  | { readonly kind: "unreserve"; readonly address: Address };
 
-/** All addresses of one node: a pool for each of its subnets, and who holds what. */
+/** All addresses of one node: a pool for each of its subnets, and the allocations. */
 export class NodePool {
   readonly subnets: readonly SubnetPool[];
+  readonly #bootId: string | undefined;
   readonly #allocations = new Map<string, Allocation>();
+  /** The keys of the owners whose containers belong to another boot. */
+  readonly #otherBoot = new Set<string>();
+  /** The reserved addresses of an owner. */
+  readonly #reserved = new Map<string, Map<string, Address>>();
 
-  /** @param subnets one of each network, in the order of the networks */
-  constructor(subnets: readonly SubnetPool[]) {
+  /**
+   * @param subnets one of each network, in the order of the networks
+   * @param bootId boot id of the host; undefined: containers run elsewhere
+   */
+  constructor(subnets: readonly SubnetPool[], bootId?: string) {
     this.subnets = subnets;
+    this.#bootId = bootId;
   }
 
-  /** How many owners hold something. */
+  /** The number of allocations. */
   get size(): number {
     return this.#allocations.size;
   }
 
-  /** What an owner holds, undefined when it holds nothing. */
+  /** The allocation of an owner, undefined when there is none. */
   get(owner: Owner): Allocation | undefined {
     return this.#allocations.get(ownerKey(owner));
   }
 
   /**
-   * What is held, in order of address in the first network, from behind an
-   * address on. A page costs what is in it, not what is held.
+   * The allocations in order of address in the first network, after an address.
+   * The cost of a page depends only on its length.
    */
   *allocations(behind?: Address): Generator<Allocation> {
     const pool = this.subnets[0];
@@ -53,30 +67,58 @@ export class NodePool {
     }
   }
 
-  /** What is held, in no order. */
+  /** The allocations, in no order. */
   values(): IteratorObject<Allocation> {
     return this.#allocations.values();
   }
 
-  /** The pool that an address belongs to, undefined when it is in none. */
+  /** Whether the container of an owner belongs to another boot, and so is gone. */
+  isOfOtherBoot(owner: Owner): boolean {
+    return this.#otherBoot.has(ownerKey(owner));
+  }
+
+  /** An allocation of another boot with an address of a subnet, undefined when there is none. */
+  ofOtherBoot(
+    subnet: SubnetPool,
+    isUsable: (address: Address) => boolean,
+  ): { allocation: Allocation; address: Address } | undefined {
+    for (const key of this.#otherBoot) {
+      const allocation = this.#allocations.get(key)!;
+      const found = allocation.addresses.find(({ address }) =>
+        subnet.contains(address) && isUsable(address)
+      );
+      if (found) return { allocation, address: found.address };
+    }
+    return undefined;
+  }
+
+  /** The address of a subnet that is reserved for an owner and that it can get. */
+  reservedFor(owner: Owner, subnet: SubnetPool): Address | undefined {
+    return this.#reserved.get(ownerKey(owner))?.values().find((address) => {
+      const holder = subnet.holderOf(address);
+      return subnet.contains(address) &&
+        (!holder || this.isOfOtherBoot(holder));
+    });
+  }
+
+  /** The pool of an address, undefined when it is in none. */
   poolOf(address: Address): SubnetPool | undefined {
     return this.subnets.find((pool) => pool.contains(address));
   }
 
   /**
-   * Takes in an allocation, or addresses of one, that were read from the store:
-   * they join those that its owner holds.
+   * Adds an allocation, or addresses of one, from the store: they join those
+   * that its owner holds.
    */
   restore(part: Allocation): void {
-    const key = ownerKey(part.owner);
-    const rest = this.#allocations.get(key);
-    this.#allocations.set(key, rest ? this.#join(rest, part) : part);
+    const rest = this.get(part.owner);
+    this.#set(rest ? this.#join(rest, part) : part);
     for (const { address } of part.addresses) {
       this.poolOf(address)?.hold(address, part.owner);
     }
   }
 
-  /** Carries a planned change out. */
+  /** Applies a planned change. */
   apply(change: PoolChange): void {
     switch (change.kind) {
       case "hold":
@@ -85,18 +127,64 @@ export class NodePool {
           this.poolOf(address)?.moveCursor(address);
         }
         break;
-      case "release":
-        this.#allocations.delete(ownerKey(change.allocation.owner));
+      case "renew":
+        this.#set(change.allocation);
+        break;
+      case "release": {
+        const key = ownerKey(change.allocation.owner);
+        this.#allocations.delete(key);
+        this.#otherBoot.delete(key);
         for (const { address } of change.allocation.addresses) {
           this.poolOf(address)?.cool(address, change.releasedAtMs);
         }
         break;
+      }
       case "thaw":
         this.poolOf(change.address)?.thaw(change.address);
         break;
+      case "reserve":
+        this.reserve(change.reservation);
+        break;
+      case "unreserve":
+        this.#forgetReserved(change.address);
+        this.poolOf(change.address)?.unreserve(change.address);
+        break;
     }
   }
-  /** Puts the addresses of one owner together, in the order of the subnets. */
+
+  /** Adds a reservation, in place of an earlier one of its address. */
+  reserve(reservation: Reservation): void {
+    const { address, owner } = reservation;
+    const pool = this.poolOf(address);
+    if (!pool) return;
+    this.#forgetReserved(address);
+    pool.reserve(reservation);
+    if (!owner) return;
+    const key = ownerKey(owner);
+    const addresses = this.#reserved.get(key) ?? new Map<string, Address>();
+    this.#reserved.set(key, addresses.set(formatAddress(address), address));
+  }
+
+  #forgetReserved(address: Address): void {
+    const owner = this.poolOf(address)?.reservationOf(address)?.owner;
+    if (!owner) return;
+    const key = ownerKey(owner);
+    const addresses = this.#reserved.get(key);
+    addresses?.delete(formatAddress(address));
+    if (addresses?.size === 0) this.#reserved.delete(key);
+  }
+
+  #set(allocation: Allocation): void {
+    const key = ownerKey(allocation.owner);
+    this.#allocations.set(key, allocation);
+    const { attachment } = allocation;
+    const isOther = this.#bootId !== undefined && attachment !== undefined &&
+      attachment.bootId !== this.#bootId;
+    if (isOther) this.#otherBoot.add(key);
+    else this.#otherBoot.delete(key);
+  }
+
+  /** Joins the addresses of one owner, in the order of the subnets. */
   #join(a: Allocation, b: Allocation): Allocation {
     const order = ({ address }: AllocatedAddress) =>
       this.subnets.findIndex((pool) => pool === this.poolOf(address));

@@ -7,13 +7,13 @@ import {
   type UsableRange,
   usableRange,
 } from "../../net/subnet.ts";
-import type { Owner } from "./allocation.ts";
+import type { Owner, Reservation } from "./allocation.ts";
 import { OffsetSet } from "../../net/offset_set.ts";
 
 /**
- * The addresses of one subnet: which are held, which are cooling, and where the
- * search goes on. Ranges are never enumerated; each operation costs the same
- * whatever is held.
+ * The addresses of one subnet: the held, cooling and reserved ones, and the
+ * place where the search continues. No operation enumerates a range, and each
+ * costs the same however many addresses are held.
  */
 export class SubnetPool {
   readonly subnet: Prefix;
@@ -22,11 +22,12 @@ export class SubnetPool {
   readonly #holders = new Map<bigint, Owner>();
   /** Offset to the time of its release, in the order of release. */
   readonly #cooling = new Map<bigint, number>();
-  /** The offsets that are held or cooling. */
+  readonly #reserved = new Map<bigint, Reservation>();
+  /** The offsets that are held, cooling or reserved. */
   readonly #taken: OffsetSet;
   #cursor: bigint;
 
-  /** @param cursor the address that was given last; the search starts behind it */
+  /** @param cursor the address given out last; the search starts behind it */
   constructor(subnet: Prefix, cursor?: Address) {
     this.subnet = subnet;
     this.#range = usableRange(subnet);
@@ -58,30 +59,60 @@ export class SubnetPool {
     return this.#cooling.size;
   }
 
-  /** The address that was given last. */
+  /** How many addresses are reserved and not held. */
+  get reservedCount(): number {
+    return this.#reserved.keys().filter((o) => !this.#holders.has(o)).toArray()
+      .length;
+  }
+
+  /** The address given out last. */
   get cursor(): Address {
     return addressAt(this.subnet, this.#cursor);
   }
 
-  /** Who holds an address of this subnet, undefined when nobody does. */
+  /** The reservation of an address, undefined when there is none. */
+  reservationOf(address: Address): Reservation | undefined {
+    return this.#reserved.get(address.value - this.subnet.value);
+  }
+
+  /** The reservations, in no order. */
+  get reservations(): IteratorObject<Reservation> {
+    return this.#reserved.values();
+  }
+
+  /** The holder of an address of this subnet, undefined when there is none. */
   holderOf(address: Address): Owner | undefined {
     return this.#holders.get(address.value - this.subnet.value);
   }
 
   /**
-   * The next address to give: the next free one behind the last given, and
-   * when there is none, the one that has cooled longest. Undefined when all
-   * are held.
+   * The next address to give out: the next free one behind the last one, and
+   * when there is none, the one that has cooled longest. Undefined when all are
+   * held or reserved.
+   *
+   * @param isAvoided excludes addresses
    */
-  next(): Address | undefined {
+  next(
+    isAvoided: (address: Address) => boolean = () => false,
+  ): Address | undefined {
     const { first, last } = this.#range;
-    const offset = this.#taken.nextOut(this.#cursor + 1n, last) ??
-      this.#taken.nextOut(first, last) ??
-      this.#cooling.keys().next().value;
-    return offset === undefined ? undefined : addressAt(this.subnet, offset);
+    for (const start of [this.#cursor + 1n, first]) {
+      let offset = this.#taken.nextOut(start, last);
+      while (offset !== undefined) {
+        const address = addressAt(this.subnet, offset);
+        if (!isAvoided(address)) return address;
+        offset = this.#taken.nextOut(offset + 1n, last);
+      }
+    }
+    for (const offset of this.#cooling.keys()) {
+      if (this.#reserved.has(offset)) continue;
+      const address = addressAt(this.subnet, offset);
+      if (!isAvoided(address)) return address;
+    }
+    return undefined;
   }
 
-  /** Addresses that were released before a time, the longest ago first. */
+  /** The addresses released before a time, the longest ago first. */
   cooledBefore(timeMs: number, limit: number): Address[] {
     const cooled: Address[] = [];
     for (const [offset, releasedAtMs] of this.#cooling) {
@@ -91,12 +122,12 @@ export class SubnetPool {
     return cooled;
   }
 
-  /** Whether an address was released and is not free again yet. */
+  /** Whether a released address is not free again. */
   isCooling(address: Address): boolean {
     return this.#cooling.has(address.value - this.subnet.value);
   }
 
-  /** The smallest address behind another that is held, undefined at the end. */
+  /** The smallest held address behind another, undefined at the end. */
   heldBehind(address: Address): Address | undefined {
     const { last } = this.#range;
     const from = address.value - this.subnet.value;
@@ -117,12 +148,12 @@ export class SubnetPool {
     this.#taken.add(offset);
   }
 
-  /** Sets the address that was given last. */
+  /** Sets the address given out last. */
   moveCursor(address: Address): void {
     this.#cursor = address.value - this.subnet.value;
   }
 
-  /** Takes an address back: it cools from now on. */
+  /** Releases an address, which starts to cool. */
   cool(address: Address, releasedAtMs: number): void {
     const offset = address.value - this.subnet.value;
     this.#holders.delete(offset);
@@ -133,6 +164,25 @@ export class SubnetPool {
   /** Ends the cooling of an address. */
   thaw(address: Address): void {
     const offset = address.value - this.subnet.value;
-    if (this.#cooling.delete(offset)) this.#taken.delete(offset);
+    if (this.#cooling.delete(offset)) this.#untake(offset);
+  }
+
+  /** Keeps an address from all but the owner of the reservation. */
+  reserve(reservation: Reservation): void {
+    const offset = reservation.address.value - this.subnet.value;
+    this.#reserved.set(offset, reservation);
+    this.#taken.add(offset);
+  }
+
+  /** Ends the reservation of an address. */
+  unreserve(address: Address): void {
+    const offset = address.value - this.subnet.value;
+    if (this.#reserved.delete(offset)) this.#untake(offset);
+  }
+
+  #untake(offset: bigint): void {
+    const isTaken = this.#holders.has(offset) || this.#cooling.has(offset) ||
+      this.#reserved.has(offset);
+    if (!isTaken) this.#taken.delete(offset);
   }
 }

@@ -93,6 +93,9 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["CheckReady", LOOK_OWN],
     ["GetAllocation", LOOK_OWN],
     ["ListAllocations", LOOK_OWN],
+    ["Reserve", OWN, ["node", "address"]],
+    ["Unreserve", OWN, ["node", "address"]],
+    ["ListReservations", LOOK_OWN],
     ["ListHistory", LOOK_OWN],
   ],
   "stellar.net.v1.RegistryService": [

@@ -217,7 +217,10 @@ function readRoute({ cidr, target, addedAt }: Route): RouteRecord {
 
 function readAllocation(message: AllocationMessage): Allocation {
   const { owner, allocatedAt, requested } = message;
+  const allocatedAtMs = allocatedAt ? timestampMs(allocatedAt) : 0;
   return {
+    // An older registry sends no ids.
+    id: message.id === "" ? `since-${allocatedAtMs}` : message.id,
     owner: {
       network: owner?.network ?? "",
       containerId: owner?.containerId ?? "",
@@ -227,7 +230,7 @@ function readAllocation(message: AllocationMessage): Allocation {
       address: parseAddress(address),
       subnet: parsePrefix(subnet),
     })),
-    allocatedAtMs: allocatedAt ? timestampMs(allocatedAt) : 0,
+    allocatedAtMs,
     requested,
   };
 }

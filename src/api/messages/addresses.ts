@@ -9,6 +9,8 @@ import {
   AllocationSchema,
   type HistoryRecord as HistoryRecordMessage,
   HistoryRecordSchema,
+  type Reservation as ReservationMessage,
+  ReservationSchema,
 } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import type { SubnetUsageSchema } from "../../gen/stellar/net/v1/agent_pb.ts";
 import {
@@ -17,7 +19,10 @@ import {
   type SubnetSchema,
   SubnetState,
 } from "../../gen/stellar/net/v1/registry_pb.ts";
-import type { Allocation } from "../../addresses/plan/allocation.ts";
+import type {
+  Allocation,
+  Reservation,
+} from "../../addresses/plan/allocation.ts";
 import { formatAddress } from "../../net/address.ts";
 import type { Carve } from "../../net/carve.ts";
 import { formatPrefix } from "../../net/prefix.ts";
@@ -39,6 +44,7 @@ export function allocationMessage(
   const { attachment } = allocation;
   return create(AllocationSchema, {
     node,
+    id: allocation.id,
     owner: allocation.owner,
     addresses: allocation.addresses.map(({ address, subnet }) => ({
       address: formatAddress(address),
@@ -48,7 +54,11 @@ export function allocationMessage(
     allocatedAt: timestampFromMs(allocation.allocatedAtMs),
     requested: allocation.requested,
     ...(attachment && {
-      attachment: { netns: attachment.netns, bootId: attachment.bootId },
+      attachment: {
+        netns: attachment.netns,
+        bootId: attachment.bootId,
+        netnsInode: BigInt(attachment.namespace?.inode ?? 0),
+      },
     }),
     leak,
   });
@@ -63,6 +73,21 @@ export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
     allocatedAt: timestampFromMs(record.allocatedAtMs),
     ...optionalTime("releasedAt", record.releasedAtMs),
     reason: record.reason,
+  });
+}
+
+/** The message of a reservation. */
+export function reservationMessage(
+  node: string,
+  reservation: Reservation,
+): ReservationMessage {
+  const { address, owner, reason, reservedAtMs } = reservation;
+  return create(ReservationSchema, {
+    node,
+    address: formatAddress(address),
+    ...(owner && { owner }),
+    reason,
+    reservedAt: timestampFromMs(reservedAtMs),
   });
 }
 

@@ -2,21 +2,33 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
-import type { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import type {
+  AllocateRequest,
+  IpamService,
+} from "../../gen/stellar/net/v1/ipam_pb.ts";
 import {
   type Allocation,
   formatOwner,
 } from "../../addresses/plan/allocation.ts";
 import {
   parseContainerId,
+  parseId,
   parseNetworkName,
   parseNodeName,
   parsePath,
   parseText,
 } from "../../base/names.ts";
-import { formatAddress, parseAddress } from "../../net/address.ts";
-import { allocationMessage, historyMessage } from "../messages/addresses.ts";
-import { identify, type OwnerCalls } from "./owner_calls.ts";
+import {
+  compareAddresses,
+  formatAddress,
+  parseAddress,
+} from "../../net/address.ts";
+import {
+  allocationMessage,
+  historyMessage,
+  reservationMessage,
+} from "../messages/addresses.ts";
+import type { OwnerCalls } from "./owner_calls.ts";
 import {
   invalidField,
   parseField,
@@ -38,29 +50,26 @@ export function createIpam(
     async allocate(request, { values, signal }) {
       const node = parseNode(request.node);
       const owner = parseOwner(request.owner);
-      const { attachment } = request;
+      const id = parseOptional("id", request.id, parseId);
       const asked = {
         owner,
+        ...(id !== undefined && { id }),
         addresses: request.addresses.map((text) =>
           parseField("addresses", text, parseAddress)
         ),
-        ...(attachment && {
-          netns:
-            parseOptional("attachment.netns", attachment.netns, parsePath) ??
-              "",
-        }),
+        ...parseNetns(request),
       };
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const { allocation, created } = await agent.allocate(
+        const { allocation, created, renewed } = await agent.allocate(
           node,
           asked,
           signal,
         );
         return {
           response: { allocation: message(node, allocation), created },
-          allocation: identify(allocation),
-          undo: created && attachment
-            ? () => agent.undo(node, allocation)
+          allocation: allocation.id,
+          undo: request.attachment && (created || renewed)
+            ? () => agent.undo(node, owner, allocation.id)
             : undefined,
         };
       });
@@ -69,10 +78,16 @@ export function createIpam(
     async release(request, { values }) {
       const node = parseNode(request.node);
       const owner = parseOwner(request.owner);
-      const reason = parseOptional("reason", request.reason, parseText) ??
-        "released over the API";
+      const id = parseOptional("id", request.id, parseId);
+      const asked = {
+        owner,
+        reason: parseOptional("reason", request.reason, parseText) ??
+          "released over the API",
+        ...(id !== undefined && { id }),
+        ...parseNetns(request),
+      };
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const released = await agent.release(node, owner, reason);
+        const released = await agent.release(node, asked);
         const addresses = released?.addresses ?? [];
         return {
           response: {
@@ -112,7 +127,7 @@ export function createIpam(
         }
         return {
           response: { allocation: message(node, allocation) },
-          allocation: identify(allocation),
+          allocation: allocation.id,
         };
       });
     },
@@ -140,6 +155,44 @@ export function createIpam(
         allocations: page.map((a) => message(node, a)),
         nextPageToken: allocations.length > limit
           ? formatAddress(page.at(-1)!.addresses[0]!.address)
+          : "",
+      };
+    },
+
+    async reserve(request) {
+      const node = parseNode(request.node);
+      const reservation = await agent.reserve(node, {
+        address: parseField("address", request.address, parseAddress),
+        ...(request.owner && { owner: parseOwner(request.owner) }),
+        reason: parseOptional("reason", request.reason, parseText) ?? "",
+      });
+      return { reservation: reservationMessage(node, reservation) };
+    },
+
+    async unreserve(request) {
+      const node = parseNode(request.node);
+      const address = parseField("address", request.address, parseAddress);
+      const reservation = await agent.unreserve(node, address);
+      return { reservation: reservationMessage(node, reservation) };
+    },
+
+    async listReservations(request) {
+      const node = parseNode(request.node);
+      const limit = parseLimit("page_size", request.pageSize);
+      const behind = parseOptional(
+        "page_token",
+        request.pageToken,
+        parseAddress,
+      );
+      const all = await agent.reservations(node);
+      const rest = all.filter(({ address }) =>
+        !behind || compareAddresses(address, behind) > 0
+      );
+      const page = rest.slice(0, limit);
+      return {
+        reservations: page.map((r) => reservationMessage(node, r)),
+        nextPageToken: rest.length > limit
+          ? formatAddress(page.at(-1)!.address)
           : "",
       };
     },
@@ -180,4 +233,16 @@ function checkKeep(
   if (keep.length > 0 && keepNone) {
     throw invalidField("keep_none", "it is set together with keep");
   }
+}
+
+/** The namespace that a CNI runtime named; empty when it named none. */
+function parseNetns(
+  { attachment }: Pick<AllocateRequest, "attachment">,
+): { readonly netns?: string } {
+  return attachment
+    ? {
+      netns: parseOptional("attachment.netns", attachment.netns, parsePath) ??
+        "",
+    }
+    : {};
 }

@@ -1,12 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { ContextValues } from "@connectrpc/connect";
-import { formatAddress } from "../../net/address.ts";
 import { onDelivery } from "../access/call_context.ts";
-import {
-  type Allocation,
-  type Owner,
-  ownerKey,
-} from "../../addresses/plan/allocation.ts";
+import { type Owner, ownerKey } from "../../addresses/plan/allocation.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
@@ -15,7 +10,7 @@ type Undo = () => Promise<unknown>;
 /** What a call did for an owner. */
 export interface OwnerResult<T> {
   readonly response: T;
-  /** Identifies the allocation that the response describes, if it describes one. */
+  /** Id of the allocation that the response describes, if it describes one. */
   readonly allocation?: string | undefined;
   /** Releases that allocation: the call made it, and no caller may have heard of it. */
   readonly undo?: Undo | undefined;
@@ -114,10 +109,4 @@ async function undoAll(undos: readonly Undo[]): Promise<void> {
       );
     }
   }
-}
-
-/** Identifies an allocation among all that an owner ever had. */
-export function identify({ allocatedAtMs, addresses }: Allocation): string {
-  const [first] = addresses;
-  return `${allocatedAtMs} ${first ? formatAddress(first.address) : ""}`;
 }

@@ -10,7 +10,7 @@ import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import { gatewayOf } from "../../net/subnet.ts";
-import { identify, type OwnerCalls } from "./owner_calls.ts";
+import type { OwnerCalls } from "./owner_calls.ts";
 import {
   DEFAULT_OWNER_INTERFACE,
   DEFAULT_OWNER_NETWORK,
@@ -98,7 +98,7 @@ export function createStellarNetwork(
         const ip = formatAddress(allocation.addresses[0]!.address);
         return {
           response: { ip, node },
-          allocation: identify(allocation),
+          allocation: allocation.id,
         };
       });
     },
@@ -111,7 +111,7 @@ export function createStellarNetwork(
         const [first] = allocation?.addresses ?? [];
         return {
           response: { ip: first ? formatAddress(first.address) : "" },
-          allocation: allocation && identify(allocation),
+          allocation: allocation?.id,
         };
       });
     },
@@ -120,7 +120,7 @@ export function createStellarNetwork(
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
       return await ownerCalls.run({ node, owner, values }, async () => {
-        await agent.release(node, owner, "released over the API");
+        await agent.release(node, { owner, reason: "released over the API" });
         return { response: {} };
       });
     },

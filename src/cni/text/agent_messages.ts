@@ -26,28 +26,39 @@ export interface AgentCall {
   readonly message: JsonObject;
 }
 
-/** An allocation of the agent. */
-export interface AgentAllocation {
-  readonly addresses: readonly HeldAddress[];
-  readonly allocatedAtMs: number;
-}
-
 export function allocateCall(
   owner: CniOwner,
-  options: { readonly addresses: readonly string[]; readonly netns: string },
+  options: {
+    readonly addresses: readonly string[];
+    readonly netns: string;
+    /** Id of the ADD. */
+    readonly id: string;
+  },
 ): AgentCall {
+  const { addresses, netns, id } = options;
   return {
     method: "Allocate",
-    message: {
-      owner,
-      addresses: options.addresses,
-      attachment: { netns: options.netns },
-    },
+    message: { owner, addresses, attachment: { netns }, id },
   };
 }
 
-export function releaseCall(owner: CniOwner, reason: string): AgentCall {
-  return { method: "Release", message: { owner, reason } };
+export function releaseCall(
+  owner: CniOwner,
+  options: { readonly reason: string; readonly netns: string },
+): AgentCall {
+  const { reason, netns } = options;
+  return {
+    method: "Release",
+    message: { owner, reason, attachment: { netns } },
+  };
+}
+
+/** Undoes the ADD with an id, and nothing else. */
+export function undoCall(
+  owner: CniOwner,
+  options: { readonly reason: string; readonly id: string },
+): AgentCall {
+  return { method: "Release", message: { owner, ...options } };
 }
 
 export function getAllocationCall(owner: CniOwner): AgentCall {
@@ -68,31 +79,19 @@ export function checkReadyCall(): AgentCall {
   return { method: "CheckReady", message: {} };
 }
 
-/** Whether the agent made the allocation for this call. */
-export function parseCreated(answer: JsonObject): boolean {
-  // A field that is false is left out.
-  return answer.created === true;
-}
-
 /**
- * Parses the `allocation` of an answer.
+ * Parses the addresses of the `allocation` of an answer.
  *
  * @throws {CniError} `io_failure` when the plugin does not understand the answer
  */
-export function parseAllocation(answer: JsonObject): AgentAllocation {
+export function parseAllocation(answer: JsonObject): readonly HeldAddress[] {
   const { allocation } = answer;
   if (!isObject(allocation)) throw invalidAnswer("it has no allocation");
-  const { addresses, allocatedAt } = allocation;
+  const { addresses } = allocation;
   if (!Array.isArray(addresses) || addresses.length === 0) {
     throw invalidAnswer("its allocation has no addresses");
   }
-  const allocatedAtMs = typeof allocatedAt === "string"
-    ? Date.parse(allocatedAt)
-    : NaN;
-  if (Number.isNaN(allocatedAtMs)) {
-    throw invalidAnswer(`allocatedAt is ${describe(allocatedAt)}`);
-  }
-  return { addresses: addresses.map(parseHeldAddress), allocatedAtMs };
+  return addresses.map(parseHeldAddress);
 }
 
 export function parseHeldAddress(value: unknown): HeldAddress {

@@ -3,6 +3,7 @@ import { describe } from "./json.ts";
 import {
   checkContainerId,
   checkInterfaceName,
+  checkPath,
   checkSocketPath,
 } from "./names.ts";
 import type { CniVersion } from "./version.ts";
@@ -72,6 +73,12 @@ export function parseInvocation(variable: ReadVariable): Invocation {
   if (variables.includes("CNI_CONTAINERID")) {
     checkVariable("CNI_CONTAINERID", checkContainerId(invocation.containerId));
     checkVariable("CNI_IFNAME", checkInterfaceName(invocation.interfaceName));
+  }
+  if (variables.includes("CNI_NETNS")) {
+    checkVariable("CNI_NETNS", checkPath(invocation.netns));
+  } else if (checkPath(invocation.netns) !== undefined) {
+    // A command that needs no namespace succeeds without.
+    invocation.netns = "";
   }
   return invocation;
 }

@@ -20,6 +20,8 @@ const NAME_GRAMMAR =
 
 /** Bytes of a path in a socket's address, without its closing zero (unix(7)). */
 const MAX_SOCKET_PATH_BYTES = 107;
+/** PATH_MAX of Linux, without the closing zero. */
+const MAX_PATH_BYTES = 4095;
 
 /** What is wrong with the name of a network; undefined: nothing. */
 export function checkNetworkName(text: string): string | undefined {
@@ -50,6 +52,17 @@ export function checkSocketPath(text: string): string | undefined {
     text,
     bytes <= MAX_SOCKET_PATH_BYTES && isAbsolutePath(text),
     `an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+  );
+}
+
+/** What is wrong with an absolute path, without control characters; undefined: nothing. */
+export function checkPath(text: string): string | undefined {
+  const isValid = isAbsolutePath(text) && !/\p{C}/u.test(text) &&
+    new TextEncoder().encode(text).length <= MAX_PATH_BYTES;
+  return problem(
+    text,
+    isValid,
+    `an absolute path of at most ${MAX_PATH_BYTES} bytes without control characters`,
   );
 }
 

@@ -36,9 +36,11 @@ export class Addresses {
       this.pool.apply(change);
     }
     const plan = planAllocation(this.pool, {
+      id: containerId,
       owner: owner(containerId),
       addresses: (options.addresses ?? []).map(parseAddress),
     }, nowMs);
+    if (plan.kind === "holder changed") return plan.kind;
     if (plan.kind === "refused") return `${plan.code}: ${plan.message}`;
     for (const change of plan.changes) this.pool.apply(change);
     return plan.allocation.addresses.map((a) => formatAddress(a.address))

@@ -68,6 +68,9 @@ const TABLE: readonly (readonly [
     CheckReady: "yyy yyo ---",
     GetAllocation: "yyy yyo ---",
     ListAllocations: "yyy yyo ---",
+    Reserve: "yyy y-o ---",
+    Unreserve: "yyy y-o ---",
+    ListReservations: "yyy yyo ---",
     ListHistory: "yyy yyo ---",
   }],
   [RegistryService, {

@@ -7,7 +7,7 @@ import type { CniIo } from "../../../src/cni/io.ts";
 import { type PluginCall, withPlugin } from "./cni_calls.ts";
 
 const OWNER = { network: "net", containerId: "c1", interfaceName: "eth0" };
-const HELD = { address: "192.0.2.6", allocatedAtMs: 1 };
+const HELD = { address: "192.0.2.6", allocatedAtMs: 1, id: "other" };
 const encode = (text: string) => new TextEncoder().encode(text);
 
 /** What an agent may do to a call that it has carried out. */
@@ -57,11 +57,7 @@ Deno.test("cniMain() ADD undoes what was not told, within its timeout", async (t
         assert.deepEqual([result.code, result.output?.code], [1, code]);
         assert.ok(performance.now() - start < 5_000);
         assert.deepEqual([...agent.held], []);
-        assert.deepEqual(agent.methods, [
-          "Allocate",
-          "GetAllocation",
-          "Release",
-        ]);
+        assert.deepEqual(agent.methods, ["Allocate", "Release"]);
       }));
   }
 });
@@ -82,12 +78,14 @@ Deno.test("cniMain() ADD that fails leaves what the owner held before", async (t
   }
 });
 
-Deno.test("cniMain() ADD that cannot be undone fails all the same", async () => {
-  await withPlugin(async ({ agent, call }) => {
+Deno.test("cniMain() ADD that cannot be undone fails, and queues its undoing by id", async () => {
+  await withPlugin(async ({ agent, call, queued }) => {
     agent.fail({ kind: "close" }, { kind: "close" });
     const result = await call("ADD");
     assert.deepEqual([result.code, result.output?.code], [1, 11]);
-    assert.deepEqual(agent.methods, ["Allocate", "GetAllocation"]);
+    assert.deepEqual(agent.methods, ["Allocate", "Release"]);
+    const [{ owner, undoes }] = await queued() as [Record<string, unknown>];
+    assert.deepEqual([owner, undoes], [OWNER, agent.calls[0]![1].id]);
   });
 });
 
@@ -136,13 +134,22 @@ Deno.test("cniMain() DEL waits on disk while the agent does not answer", async (
         agent.fail(fault);
         const requestedAtMs = 1_700_000_000_000;
         const { code, output, stderr } = await call("DEL", {
-          io: { now: () => requestedAtMs },
+          io: {
+            now: () => requestedAtMs,
+            findNamespace: () => Promise.resolve({ kind: "gone" }),
+            bootId: () => Promise.resolve("boot-1"),
+          },
         });
         assert.deepEqual([code, output], [0, undefined]);
         assert.match(stderr, /The release waits in ".*queue"/);
-        assert.deepEqual(await queued(), [
-          { version: 1, owner: OWNER, requestedAtMs },
-        ]);
+        assert.deepEqual(await queued(), [{
+          version: 2,
+          owner: OWNER,
+          requestedAtMs,
+          netns: "/run/netns/c1",
+          found: { kind: "gone" },
+          bootId: "boot-1",
+        }]);
       }));
   }
   await t.step(

@@ -11,6 +11,7 @@ const OWNER = {
 };
 
 const DUAL_STACK: MessageInitShape<typeof AllocationSchema> = {
+  id: "8b5cbd2e-7d36-4a9e-a5b4-7c1c2d6f7a10",
   node: "node0",
   owner: OWNER,
   addresses: [
@@ -42,7 +43,8 @@ const DUAL_STACK_JSON = `{
     "allocatedAt": "2026-01-02T03:01:05.000Z",
     "requested": false,
     "attachment": null,
-    "leak": null
+    "leak": null,
+    "id": "8b5cbd2e-7d36-4a9e-a5b4-7c1c2d6f7a10"
   }`;
 
 const DUAL_STACK_TABLE = `\
@@ -219,7 +221,7 @@ Deno.test("ip get prints what a container holds", async (t) => {
       .replace('"requested": false', '"requested": true')
       .replace(
         '"attachment": null',
-        `"attachment": {\n      "netns": "/run/netns/a",\n      "bootId": null\n    }`,
+        `"attachment": {\n      "netns": "/run/netns/a",\n      "bootId": null,\n      "netnsInode": 0\n    }`,
       )
       .replace('"leak": null', '"leak": "its network namespace is gone"');
     assert.equal(

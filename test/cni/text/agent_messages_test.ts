@@ -5,9 +5,9 @@ import {
   checkReadyCall,
   getAllocationCall,
   parseAllocation,
-  parseCreated,
   releaseCall,
   releaseOthersCall,
+  undoCall,
 } from "../../../src/cni/text/agent_messages.ts";
 import { IpamService } from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { assertRefuses } from "./refusals.ts";
@@ -25,8 +25,13 @@ const ALLOCATION = {
 
 Deno.test("the calls are messages of the service, to the last key", async (t) => {
   const calls = [
-    allocateCall(OWNER, { addresses: ["172.16.0.9"], netns: "/run/netns/a" }),
-    releaseCall(OWNER, "CNI DEL"),
+    allocateCall(OWNER, {
+      addresses: ["172.16.0.9"],
+      netns: "/run/netns/a",
+      id: "one",
+    }),
+    releaseCall(OWNER, { reason: "CNI DEL", netns: "/run/netns/a" }),
+    undoCall(OWNER, { reason: "CNI DEL", id: "one" }),
     getAllocationCall(OWNER),
     releaseOthersCall("net", [{ containerId: "c1", interfaceName: "eth0" }]),
     checkReadyCall(),
@@ -43,13 +48,10 @@ Deno.test("the calls are messages of the service, to the last key", async (t) =>
 
 Deno.test("parseAllocation() reads addresses with the length of their subnets", () => {
   const answer = { allocation: { ...ALLOCATION, node: "n" }, created: true };
-  const { addresses, allocatedAtMs } = parseAllocation(answer);
+  const addresses = parseAllocation(answer);
   assert.deepEqual(addresses.map(({ text, gateway }) => [text, gateway]), [
     ["172.16.0.2/22", "172.16.0.1"],
   ]);
-  assert.equal(allocatedAtMs, Date.UTC(2026, 0, 2, 3, 4, 5, 678));
-  assert.equal(parseCreated(answer), true);
-  assert.equal(parseCreated({ allocation: ALLOCATION }), false);
 });
 
 Deno.test("parseAllocation() refuses an answer that is not understood", async (t) => {
@@ -62,8 +64,6 @@ Deno.test("parseAllocation() refuses an answer that is not understood", async (t
     ["a list", [], "it has no allocation"],
     ["no addresses", { ...ALLOCATION, addresses: [] }, "has no addresses"],
     ["a text", { ...ALLOCATION, addresses: "x" }, "has no addresses"],
-    ["no time", { ...ALLOCATION, allocatedAt: undefined }, "allocatedAt is"],
-    ["no such time", { ...ALLOCATION, allocatedAt: "x" }, 'allocatedAt is "x"'],
     ["null for an address", { ...ALLOCATION, addresses: [null] }, "is missing"],
     ["no gateway", change({ gateway: undefined }), "its gateway is missing"],
     ["no such gateway", change({ gateway: "x" }), "its gateway is missing"],

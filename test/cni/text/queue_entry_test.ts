@@ -18,10 +18,20 @@ Deno.test("decodeQueueEntry() reads what encodeQueueEntry() wrote", () => {
     name,
     interfaceName,
     fc.maxSafeNat(),
-    (network, containerId, interfaceName, requestedAtMs) => {
+    fc.record({
+      netns: fc.string(),
+      found: fc.constantFrom(
+        { kind: "gone" as const },
+        { kind: "there" as const, id: { inode: 7, since: "mount 1" } },
+      ),
+      bootId: fc.uuid(),
+      undoes: fc.uuid(),
+    }, { requiredKeys: [] }),
+    (network, containerId, interfaceName, requestedAtMs, more) => {
       const entry = {
         owner: { network, containerId, interfaceName },
         requestedAtMs,
+        ...more,
       };
       assert.deepEqual(decodeQueueEntry(encodeQueueEntry(entry)), entry);
     },
@@ -31,7 +41,7 @@ Deno.test("decodeQueueEntry() reads what encodeQueueEntry() wrote", () => {
 Deno.test("encodeQueueEntry() keeps its format", () => {
   assert.equal(
     encodeQueueEntry({ owner: OWNER, requestedAtMs: 1_700_000_000_000 }),
-    '{"version":1,"owner":{"network":"net","containerId":"c1",' +
+    '{"version":2,"owner":{"network":"net","containerId":"c1",' +
       '"interfaceName":"eth0"},"requestedAtMs":1700000000000}\n',
   );
 });
@@ -47,7 +57,18 @@ Deno.test("decodeQueueEntry() refuses every part of a file, and every other cont
     ["a list", [], "its keys are not"],
     ["null", null, "its keys are not"],
     ["a key more", { ...ENTRY, x: 1 }, "its keys are not"],
-    ["another version", { ...ENTRY, version: 2 }, "its version is not 1"],
+    ["another version", { ...ENTRY, version: 3 }, "its version is not 1 or 2"],
+    [
+      "version 1 with a namespace",
+      { ...ENTRY, netns: "/a" },
+      "its keys are not",
+    ],
+    ["an unknown namespace", { ...ENTRY, version: 2, found: {} }, "found.kind"],
+    [
+      "a namespace without an inode",
+      { ...ENTRY, version: 2, found: { kind: "there", id: {} } },
+      "found.id.inode: it is missing",
+    ],
     ["no owner", { ...ENTRY, owner: null }, "its owner is not"],
     [
       "an owner with a key more",
@@ -102,4 +123,10 @@ Deno.test("queueFileName() gives names that sort by time and are known again", a
   for (const [text, isEntry] of rows) {
     await t.step(text, () => assert.equal(isQueueFileName(text), isEntry));
   }
+});
+
+Deno.test("decodeQueueEntry() reads version 1", () => {
+  const entry = { owner: OWNER, requestedAtMs: 5 };
+  const text = JSON.stringify({ version: 1, ...entry });
+  assert.deepEqual(decodeQueueEntry(text), entry);
 });

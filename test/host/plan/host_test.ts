@@ -3,7 +3,6 @@ import {
   DenoCommandFollower,
   DenoCommandRunner,
 } from "../../../src/system/deno_command.ts";
-import { DenoNetns } from "../../../src/system/files.ts";
 import { IpRoutes } from "../../../src/routes/ip_routes.ts";
 import { hostPrefixes } from "../../../src/routes/plan/kernel_route.ts";
 import { makeStateDir } from "../../../src/system/state_dir.ts";
@@ -39,18 +38,6 @@ Deno.test("hostPrefixes() sees the loopback of this very host", async () => {
   );
   const texts = prefixes.map((p) => `${formatPrefix(p.prefix)} ${p.device}`);
   assert.ok(texts.includes("127.0.0.0/8 lo"), texts.join());
-});
-
-Deno.test("DenoNetns tells what is there, what is gone and what it cannot know", async () => {
-  const netns = new DenoNetns();
-  await withTempDir(async (dir) => {
-    Deno.writeTextFileSync(`${dir}/ns`, "");
-    assert.equal(await netns.look(`${dir}/ns`), "there");
-    assert.equal(await netns.look(`${dir}/other`), "gone");
-    assert.equal(await netns.look(`${dir}/no/folder/ns`), "unknown");
-    assert.equal(await netns.look("/proc/self/ns/net"), "there");
-    assert.equal(await netns.look("/proc/4194305/ns/net"), "gone");
-  });
 });
 
 Deno.test("makeStateDir() makes a folder of its user's own", async () => {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/ipam.proto.
  */
 export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSIsCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIvgBCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkiiAEKD0FsbG9jYXRlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAMgAygJEi4KCmF0dGFjaG1lbnQYBCABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50IlMKEEFsbG9jYXRlUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SDwoHY3JlYXRlZBgCIAEoCCJUCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJIiQKD1JlbGVhc2VSZXNwb25zZRIRCglhZGRyZXNzZXMYASADKAkibQoUUmVsZWFzZU90aGVyc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgduZXR3b3JrGAIgASgJEiMKBGtlZXAYAyADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglrZWVwX25vbmUYBCABKAgiPgoVUmVsZWFzZU90aGVyc1Jlc3BvbnNlEiUKBm93bmVycxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyIiEKEUNoZWNrUmVhZHlSZXF1ZXN0EgwKBG5vZGUYASABKAkiFAoSQ2hlY2tSZWFkeVJlc3BvbnNlIkoKFEdldEFsbG9jYXRpb25SZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lciJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24icwoWTGlzdEFsbG9jYXRpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmxlYWtlZBgEIAEoCBIUCgxjb250YWluZXJfaWQYBSABKAkiYwoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLHAQoNSGlzdG9yeVJlY29yZBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSJAoFb3duZXIYAyABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIwCgxhbGxvY2F0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3JlbGVhc2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkigwEKEkxpc3RIaXN0b3J5UmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgFIAEoBSJYChNMaXN0SGlzdG9yeVJlc3BvbnNlEi4KB3JlY29yZHMYASADKAsyHS5zdGVsbGFyLm5ldC52MS5IaXN0b3J5UmVjb3JkEhEKCXRydW5jYXRlZBgCIAEoCDL1BAoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlEkoKB1JlbGVhc2USHi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZRJcCg1SZWxlYXNlT3RoZXJzEiQuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1JlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVzcG9uc2USUwoKQ2hlY2tSZWFkeRIhLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlc3BvbnNlElwKDUdldEFsbG9jYXRpb24SJC5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXNwb25zZRJiCg9MaXN0QWxsb2NhdGlvbnMSJi5zdGVsbGFyLm5ldC52MS5MaXN0QWxsb2NhdGlvbnNSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USVgoLTGlzdEhpc3RvcnkSIi5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIoQCCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkilAEKD0FsbG9jYXRlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAMgAygJEi4KCmF0dGFjaG1lbnQYBCABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgoKAmlkGAUgASgJIlMKEEFsbG9jYXRlUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SDwoHY3JlYXRlZBgCIAEoCCKQAQoOUmVsZWFzZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgDIAEoCRIKCgJpZBgEIAEoCRIuCgphdHRhY2htZW50GAUgASgLMhouc3RlbGxhci5uZXQudjEuQXR0YWNobWVudCIkCg9SZWxlYXNlUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJIm0KFFJlbGVhc2VPdGhlcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHbmV0d29yaxgCIAEoCRIjCgRrZWVwGAMgAygLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJa2VlcF9ub25lGAQgASgIIj4KFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lciIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJKChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXIiRwoVR2V0QWxsb2NhdGlvblJlc3BvbnNlEi4KCmFsbG9jYXRpb24YASABKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uInMKFkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZsZWFrZWQYBCABKAgSFAoMY29udGFpbmVyX2lkGAUgASgJImMKF0xpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlEi8KC2FsbG9jYXRpb25zGAEgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkikwEKC1Jlc2VydmF0aW9uEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgEIAEoCRIvCgtyZXNlcnZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiZQoOUmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJIkMKD1Jlc2VydmVSZXNwb25zZRIwCgtyZXNlcnZhdGlvbhgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uIjEKEFVucmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJIkUKEVVucmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iTgoXTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJmChhMaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2USMQoMcmVzZXJ2YXRpb25zGAEgAygLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIscBCg1IaXN0b3J5UmVjb3JkEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVsZWFzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgGIAEoCSKDAQoSTGlzdEhpc3RvcnlSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIUCgxjb250YWluZXJfaWQYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWxpbWl0GAUgASgFIlgKE0xpc3RIaXN0b3J5UmVzcG9uc2USLgoHcmVjb3JkcxgBIAMoCzIdLnN0ZWxsYXIubmV0LnYxLkhpc3RvcnlSZWNvcmQSEQoJdHJ1bmNhdGVkGAIgASgIMvoGCgtJcGFtU2VydmljZRJNCghBbGxvY2F0ZRIfLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2USSgoHUmVsZWFzZRIeLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlc3BvbnNlElwKDVJlbGVhc2VPdGhlcnMSJC5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VPdGhlcnNSZXNwb25zZRJTCgpDaGVja1JlYWR5EiEuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5DaGVja1JlYWR5UmVzcG9uc2USXAoNR2V0QWxsb2NhdGlvbhIkLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlc3BvbnNlEmIKD0xpc3RBbGxvY2F0aW9ucxImLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5MaXN0QWxsb2NhdGlvbnNSZXNwb25zZRJKCgdSZXNlcnZlEh4uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZXNlcnZlUmVzcG9uc2USUAoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlEmUKEExpc3RSZXNlcnZhdGlvbnMSJy5zdGVsbGFyLm5ldC52MS5MaXN0UmVzZXJ2YXRpb25zUmVxdWVzdBooLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXNwb25zZRJWCgtMaXN0SGlzdG9yeRIiLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Owner says who holds an allocation. The three together are the key.
@@ -53,8 +53,8 @@ export const OwnerSchema: GenMessage<Owner> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 0);
 
 /**
- * Attachment is what a CNI runtime told about the container. Its presence
- * marks an allocation as one that may be collected once the container is gone.
+ * Attachment links an allocation to a running container. An allocation with one
+ * may be collected once the container is gone.
  *
  * @generated from message stellar.net.v1.Attachment
  */
@@ -72,6 +72,14 @@ export type Attachment = Message<"stellar.net.v1.Attachment"> & {
    * @generated from field: string boot_id = 2;
    */
   bootId: string;
+
+  /**
+   * Inode number of the network namespace. 0: the agent could not see it. Set by
+   * the agent; ignored in requests.
+   *
+   * @generated from field: uint64 netns_inode = 3;
+   */
+  netnsInode: bigint;
 };
 
 /**
@@ -171,6 +179,14 @@ export type Allocation = Message<"stellar.net.v1.Allocation"> & {
    * @generated from field: string leak = 7;
    */
   leak: string;
+
+  /**
+   * Id of the call that made the allocation, or of the CNI ADD that renewed it
+   * last.
+   *
+   * @generated from field: string id = 8;
+   */
+  id: string;
 };
 
 /**
@@ -209,11 +225,21 @@ export type AllocateRequest = Message<"stellar.net.v1.AllocateRequest"> & {
   addresses: string[];
 
   /**
-   * Set by the CNI plugin.
+   * Set by the CNI plugin. When the owner's container is gone, the owner keeps its
+   * addresses, and the attachment and id of the allocation are replaced. While it
+   * is running, the call fails with ALREADY_EXISTS.
    *
    * @generated from field: stellar.net.v1.Attachment attachment = 4;
    */
   attachment?: Attachment | undefined;
+
+  /**
+   * Id of the allocation if this call makes or renews one: 1 to 64 letters, digits
+   * and hyphens, such as a UUID. Empty: the agent makes one.
+   *
+   * @generated from field: string id = 5;
+   */
+  id: string;
 };
 
 /**
@@ -277,6 +303,21 @@ export type ReleaseRequest = Message<"stellar.net.v1.ReleaseRequest"> & {
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * Only the allocation with this id. Empty: any.
+   *
+   * @generated from field: string id = 4;
+   */
+  id: string;
+
+  /**
+   * Set by the CNI plugin: the container that ended. While another one runs with
+   * this owner, nothing is released.
+   *
+   * @generated from field: stellar.net.v1.Attachment attachment = 5;
+   */
+  attachment?: Attachment | undefined;
 };
 
 /**
@@ -535,6 +576,230 @@ export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> 
   messageDesc(file_stellar_net_v1_ipam, 15);
 
 /**
+ * Reservation keeps an address for one owner, or from everybody.
+ *
+ * @generated from message stellar.net.v1.Reservation
+ */
+export type Reservation = Message<"stellar.net.v1.Reservation"> & {
+  /**
+   * Name of the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * The only owner that can get the address. Unset: nobody can.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 3;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Why, for people. May be empty.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * When it was reserved.
+   *
+   * @generated from field: google.protobuf.Timestamp reserved_at = 5;
+   */
+  reservedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.Reservation.
+ * Use `create(ReservationSchema)` to create a new message.
+ */
+export const ReservationSchema: GenMessage<Reservation> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 16);
+
+/**
+ * ReserveRequest names an address.
+ *
+ * @generated from message stellar.net.v1.ReserveRequest
+ */
+export type ReserveRequest = Message<"stellar.net.v1.ReserveRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * The only owner that can get the address. Unset: nobody can.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 3;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Why, for people. May be empty.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.ReserveRequest.
+ * Use `create(ReserveRequestSchema)` to create a new message.
+ */
+export const ReserveRequestSchema: GenMessage<ReserveRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 17);
+
+/**
+ * ReserveResponse is the reservation.
+ *
+ * @generated from message stellar.net.v1.ReserveResponse
+ */
+export type ReserveResponse = Message<"stellar.net.v1.ReserveResponse"> & {
+  /**
+   * The reservation.
+   *
+   * @generated from field: stellar.net.v1.Reservation reservation = 1;
+   */
+  reservation?: Reservation | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.ReserveResponse.
+ * Use `create(ReserveResponseSchema)` to create a new message.
+ */
+export const ReserveResponseSchema: GenMessage<ReserveResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 18);
+
+/**
+ * UnreserveRequest names an address.
+ *
+ * @generated from message stellar.net.v1.UnreserveRequest
+ */
+export type UnreserveRequest = Message<"stellar.net.v1.UnreserveRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.UnreserveRequest.
+ * Use `create(UnreserveRequestSchema)` to create a new message.
+ */
+export const UnreserveRequestSchema: GenMessage<UnreserveRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 19);
+
+/**
+ * UnreserveResponse is the reservation that ended.
+ *
+ * @generated from message stellar.net.v1.UnreserveResponse
+ */
+export type UnreserveResponse = Message<"stellar.net.v1.UnreserveResponse"> & {
+  /**
+   * The reservation.
+   *
+   * @generated from field: stellar.net.v1.Reservation reservation = 1;
+   */
+  reservation?: Reservation | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.UnreserveResponse.
+ * Use `create(UnreserveResponseSchema)` to create a new message.
+ */
+export const UnreserveResponseSchema: GenMessage<UnreserveResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 20);
+
+/**
+ * ListReservationsRequest names a node and a page.
+ *
+ * @generated from message stellar.net.v1.ListReservationsRequest
+ */
+export type ListReservationsRequest = Message<"stellar.net.v1.ListReservationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * At most so many. 0 means 1000, which is also the most.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.ListReservationsRequest.
+ * Use `create(ListReservationsRequestSchema)` to create a new message.
+ */
+export const ListReservationsRequestSchema: GenMessage<ListReservationsRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 21);
+
+/**
+ * ListReservationsResponse is a page of reservations.
+ *
+ * @generated from message stellar.net.v1.ListReservationsResponse
+ */
+export type ListReservationsResponse = Message<"stellar.net.v1.ListReservationsResponse"> & {
+  /**
+   * The reservations, in order of address.
+   *
+   * @generated from field: repeated stellar.net.v1.Reservation reservations = 1;
+   */
+  reservations: Reservation[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.ListReservationsResponse.
+ * Use `create(ListReservationsResponseSchema)` to create a new message.
+ */
+export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 22);
+
+/**
  * HistoryRecord tells who held an address, from when to when.
  *
  * @generated from message stellar.net.v1.HistoryRecord
@@ -588,7 +853,7 @@ export type HistoryRecord = Message<"stellar.net.v1.HistoryRecord"> & {
  * Use `create(HistoryRecordSchema)` to create a new message.
  */
 export const HistoryRecordSchema: GenMessage<HistoryRecord> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 16);
+  messageDesc(file_stellar_net_v1_ipam, 23);
 
 /**
  * ListHistoryRequest selects records.
@@ -637,7 +902,7 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
  * Use `create(ListHistoryRequestSchema)` to create a new message.
  */
 export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 17);
+  messageDesc(file_stellar_net_v1_ipam, 24);
 
 /**
  * ListHistoryResponse lists records.
@@ -665,7 +930,7 @@ export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> 
  * Use `create(ListHistoryResponseSchema)` to create a new message.
  */
 export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 18);
+  messageDesc(file_stellar_net_v1_ipam, 25);
 
 /**
  * IpamService hands out and takes back the addresses of nodes.
@@ -691,7 +956,7 @@ export const IpamService: GenService<{
   },
   /**
    * Release takes the addresses of an owner back. Releasing what is not held
-   * succeeds.
+   * succeeds, and so does a release that names another allocation.
    *
    * @generated from rpc stellar.net.v1.IpamService.Release
    */
@@ -741,6 +1006,39 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListAllocationsRequestSchema;
     output: typeof ListAllocationsResponseSchema;
+  },
+  /**
+   * Reserve keeps an address of a node for one owner, or from everybody, in place
+   * of an earlier reservation of the address. ALREADY_EXISTS when another owner
+   * holds it, INVALID_ARGUMENT when no container can get it, NOT_FOUND when the
+   * node has no subnet.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.Reserve
+   */
+  reserve: {
+    methodKind: "unary";
+    input: typeof ReserveRequestSchema;
+    output: typeof ReserveResponseSchema;
+  },
+  /**
+   * Unreserve ends the reservation of an address. NOT_FOUND when there is none.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.Unreserve
+   */
+  unreserve: {
+    methodKind: "unary";
+    input: typeof UnreserveRequestSchema;
+    output: typeof UnreserveResponseSchema;
+  },
+  /**
+   * ListReservations lists the reserved addresses of a node, in order of address.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.ListReservations
+   */
+  listReservations: {
+    methodKind: "unary";
+    input: typeof ListReservationsRequestSchema;
+    output: typeof ListReservationsResponseSchema;
   },
   /**
    * ListHistory tells who held which address from when to when, the newest
