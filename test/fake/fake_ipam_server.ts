@@ -160,7 +160,7 @@ export class FakeIpamServer implements AsyncDisposable {
           : refuse("not_found");
       }
       case "ReleaseOthers": {
-        only(message, ["network", "keep", "keepNone"]);
+        only(message, ["network", "keepNone" in message ? "keepNone" : "keep"]);
         const { network, keep = [], keepNone = false } = message;
         if ((keep as unknown[]).length === 0 && keepNone !== true) {
           return refuse("invalid_argument");

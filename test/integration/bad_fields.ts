@@ -209,6 +209,7 @@ export const FIELDS: readonly FieldRow[] = [
   ["IpamService/ListAllocations", "page_token", "address", "optional"],
   ["IpamService/ListHistory", "node", "node", "optional"],
   ["IpamService/ListHistory", "address", "address", "optional"],
+  ["IpamService/ListAllocations", "container_id", "container id", "optional"],
   ["IpamService/ListHistory", "container_id", "container id", "optional"],
   ["IpamService/ListHistory", "limit", "limit", "optional"],
   ["RegistryService/Join", "node", "node", "required"],

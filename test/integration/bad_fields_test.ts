@@ -214,7 +214,7 @@ Deno.test("bodies that are not requests and unknown fields are refused", (t) =>
     assert.equal(`${more.status} ${code}`, "400 invalid_argument");
     assert.match(message!, /notKnown/);
     // An empty list never means all.
-    const others = "/stellar.net.v1.IpamService/ReleaseOthers";
+    const others = "stellar.net.v1.IpamService/ReleaseOthers";
     for (
       const [body, says] of [
         ['{"network":"n"}', /"keep".*keep_none/],
