@@ -18,6 +18,8 @@ import {
   writeTo,
 } from "./process.ts";
 
+const BUNDLE_TIMEOUT_MS = 120_000;
+
 /** Runs the command line. Large parts are imported by the commands that need them. @returns the exit code */
 export async function runCommandLine(program: Program): Promise<number> {
   const { version, main, dir } = program;
@@ -61,7 +63,8 @@ export async function runCommandLine(program: Program): Promise<number> {
           deno: Deno.execPath(),
           config: `${dir}/deno.json`,
         },
-      new DenoCommandRunner(),
+      // It bundles the sources, which takes a busy machine a while.
+      new DenoCommandRunner({ timeoutMs: BUNDLE_TIMEOUT_MS }),
     ),
     installer: async () => (await import("./installer.ts")).createInstaller(),
     files: new DenoWholeFiles(),

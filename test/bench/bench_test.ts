@@ -6,7 +6,7 @@ import { formatReport } from "./report.ts";
 function bench(...args: readonly string[]): ReturnType<typeof run> {
   return run(Deno.execPath(), ["run", "-A", "test/bench/main.ts", ...args], {
     cwd: ROOT,
-    timeoutMs: 180_000,
+    timeoutMs: 600_000,
   });
 }
 
@@ -22,8 +22,9 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "host-local, 500 held",
     "a process that does nothing",
   ],
-  "cni: one process": ["empty script", "ADD", "DEL"],
-  "cni: 4 processes": ["empty script", "ADD", "DEL"],
+  "cni: one process": ["empty script", "ADD", "DEL", "native ADD"],
+  "cni: 4 processes": ["empty script", "ADD", "DEL", "native ADD"],
+  "cni: memory of 4": ["empty script", "ADD", "DEL", "native ADD"],
   "routes: ": ["ip -batch", "from empty, in the kernel"],
   "join: ": ["2"],
   "cluster: 64 nodes join": ["all have joined"],

@@ -3,10 +3,12 @@ import {
   callPlugin,
   DEBIAN_PLUGINS,
   installPlugin,
+  type PluginKind,
 } from "../support/cni_plugin.ts";
 import type { SpawnedAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import { startAgent } from "./agent.ts";
+import { childrenOf, proportionalMiB } from "./proc_stat.ts";
 import {
   type BenchOptions,
   type BenchReport,
@@ -14,8 +16,12 @@ import {
   formatRatio,
 } from "./report.ts";
 
-/** How much longer than an empty script an ADD may take. */
-const BUDGET_RATIO = 1.5;
+/** How an ADD of the native plugin may compare with one of host-local. */
+const BUDGET_RATIO = 1;
+/** How much memory a hundred ADDs at once may take besides the idle agent, in MiB. */
+const BUDGET_MIB = 40;
+const NATIVE_ADD = "native ADD";
+const HOST_LOCAL_ADD = "host-local ADD";
 
 /** A process that is measured. */
 interface Subject {
@@ -24,7 +30,7 @@ interface Subject {
   run(container: number): Promise<void>;
 }
 
-/** What several runs of one process took. */
+/** Times of several runs of one process. */
 interface Cost {
   readonly name: string;
   readonly medianMs: number;
@@ -48,29 +54,55 @@ export async function benchCni(
     for (const subject of subjects) {
       burst.push(await measureBurst(subject, atOnce));
     }
-    const [empty, add] = inTurn;
-    const ratio = add!.medianMs / empty!.medianMs;
+    // Sampling takes time of its own, so it has a burst of its own.
+    const memory = [];
+    for (const subject of subjects) {
+      memory.push(await measureMemory(subject, { atOnce, pid: agent.pid }));
+    }
     return [
       report(`cni: one process at a time, ${rounds} of each in turn`, inTurn, [
-        `An ADD takes ${formatRatio(ratio)} of an empty script; the budget is ${
-          formatRatio(BUDGET_RATIO)
-        }.`,
+        describeRatio(inTurn),
       ]),
       report(`cni: ${atOnce} processes at once`, burst, [
         "median and p95: until a process has ended, from the start of them all.",
+        describeRatio(burst),
       ]),
+      {
+        title: `cni: memory of ${atOnce} processes at once`,
+        columns: ["", "peak MiB"],
+        rows: memory.map(({ name, mib }) => [name, formatNumber(mib)]),
+        notes: [
+          "Peak of the agent and of all processes together (Pss in proc(5)), besides the idle agent.",
+          `The budget for ${NATIVE_ADD} is ${BUDGET_MIB} MiB.`,
+        ],
+      },
     ];
   });
 }
 
-/** The empty script first, then this plugin, then host-local. */
+function describeRatio(costs: readonly Cost[]): string {
+  const [ours, theirs] = [NATIVE_ADD, HOST_LOCAL_ADD].map((name) =>
+    costs.find((cost) => cost.name === name)!.medianMs
+  );
+  return `${NATIVE_ADD} takes ${
+    formatRatio(ours! / theirs!)
+  } of ${HOST_LOCAL_ADD}; the budget is ${formatRatio(BUDGET_RATIO)}.`;
+}
+
+/** The empty script first, then both kinds of this plugin, then host-local. */
 async function createSubjects(
   dir: string,
   agent: SpawnedAgent,
 ): Promise<Subject[]> {
-  const plugin = await installPlugin(dir);
-  const empty = await installEmptyScript(dir, plugin);
-  const ours = { type: "stellar-net", socket: agent.socketPath };
+  const { socketPath } = agent;
+  const install = async (kind: PluginKind) => {
+    await Deno.mkdir(join(dir, kind));
+    return await installPlugin(join(dir, kind), { kind, socketPath });
+  };
+  const executable = await install("executable");
+  const native = await install("native");
+  const empty = await installEmptyScript(dir, executable);
+  const ours = { type: "stellar-net", socket: socketPath };
   const theirs = {
     type: "host-local",
     subnet: "10.0.0.0/16",
@@ -79,14 +111,22 @@ async function createSubjects(
   const hostLocal = join(DEBIAN_PLUGINS, "host-local");
   const subject = (
     name: string,
-    { path, verb, ipam }: { path: string; verb: string; ipam: unknown },
-  ): Subject => ({ name, run: (n) => runPlugin(path, { verb, ipam, n }) });
+    { path, ipam }: { path: string; ipam: unknown },
+  ): Subject => ({
+    name,
+    run: (n) => runPlugin(path, { verb: name.split(" ").at(-1)!, ipam, n }),
+  });
   return [
-    subject("empty script", { path: empty, verb: "ADD", ipam: ours }),
-    subject("ADD", { path: plugin, verb: "ADD", ipam: ours }),
-    subject("DEL", { path: plugin, verb: "DEL", ipam: ours }),
-    subject("host-local ADD", { path: hostLocal, verb: "ADD", ipam: theirs }),
-    subject("host-local DEL", { path: hostLocal, verb: "DEL", ipam: theirs }),
+    {
+      name: "empty script",
+      run: (n) => runPlugin(empty, { verb: "ADD", ipam: ours, n }),
+    },
+    subject("ADD", { path: executable, ipam: ours }),
+    subject("DEL", { path: executable, ipam: ours }),
+    subject(NATIVE_ADD, { path: native, ipam: ours }),
+    subject("native DEL", { path: native, ipam: ours }),
+    subject(HOST_LOCAL_ADD, { path: hostLocal, ipam: theirs }),
+    subject("host-local DEL", { path: hostLocal, ipam: theirs }),
   ];
 }
 
@@ -155,6 +195,27 @@ async function measureBurst(subject: Subject, count: number): Promise<Cost> {
     }),
   );
   return cost(subject.name, times, (performance.now() - start) / 1000);
+}
+
+/** Measures the memory of many processes at once, and of the agent, besides the idle agent. */
+async function measureMemory(
+  subject: Subject,
+  { atOnce, pid }: { readonly atOnce: number; readonly pid: number },
+): Promise<{ readonly name: string; readonly mib: number }> {
+  const before = proportionalMiB([pid]);
+  const done = Promise.all(
+    Array.from({ length: atOnce }, (_, n) => subject.run(n)),
+  );
+  let isDone = false;
+  done.finally(() => isDone = true).catch(() => {});
+  let peak = before;
+  while (!isDone) {
+    const pids = new Set([pid, ...childrenOf(Deno.pid)]);
+    peak = Math.max(peak, proportionalMiB([...pids]));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await done;
+  return { name: subject.name, mib: peak - before };
 }
 
 function cost(name: string, times: readonly number[], seconds: number): Cost {

@@ -14,3 +14,38 @@ export function processorMs(pid: number): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
 }
+
+/**
+ * Memory of processes together, in MiB: pages that several of them share count
+ * once (Pss in proc(5)). Processes that have ended take none.
+ */
+export function proportionalMiB(pids: readonly number[]): number {
+  const kilobytes = pids.map((pid) => {
+    const text = readIfThere(`/proc/${pid}/smaps_rollup`);
+    return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0);
+  });
+  return kilobytes.reduce((sum, kb) => sum + kb, 0) / 1024;
+}
+
+/** The processes that a process has started, and those that they have started. */
+export function childrenOf(pid: number): number[] {
+  const parents = new Map<number, number[]>();
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = readIfThere(`/proc/${name}/stat`);
+    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    parents.set(parent, [...parents.get(parent) ?? [], Number(name)]);
+  }
+  const found = [...parents.get(pid) ?? []];
+  for (const child of found) found.push(...parents.get(child) ?? []);
+  return found;
+}
+
+function readIfThere(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    // The process has ended.
+    return "";
+  }
+}
