@@ -29,7 +29,7 @@ export function createCniHost(): Omit<PluginIo, "connectStellar"> {
     mayQueueUndo: true,
     randomId: () => crypto.randomUUID(),
     connect: (path: string) => Deno.connect({ transport: "unix", path }),
-    queue: { exists: isDirectory, write: writeQueueFile },
+    queue: { exists: isOwnDirectory, write: writeQueueFile },
   };
 }
 
@@ -97,9 +97,14 @@ function writeAll(
   while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
 }
 
-function isDirectory(path: string): boolean {
+function isOwnDirectory(path: string): boolean {
+  const isOwn = ({ uid }: Deno.FileInfo) =>
+    uid === null || uid === 0 || uid === Deno.uid();
   try {
-    return Deno.statSync(path).isDirectory;
+    // In a sticky folder anybody can make a link to a folder of somebody else.
+    if (!isOwn(Deno.lstatSync(path))) return false;
+    const found = Deno.statSync(path);
+    return found.isDirectory && isOwn(found);
   } catch {
     return false;
   }

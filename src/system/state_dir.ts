@@ -1,10 +1,19 @@
 import { NetError } from "../base/error.ts";
+import { checkPrivateFolder } from "./trusted_path.ts";
+
+/** What is in a state folder. */
+const ENTRIES = ["state.db", "state.db-wal", "state.db-shm", "queue"].concat(
+  ["", "/key.pem", "/chain.pem", "/trust.json"].map((name) =>
+    `identity${name}`
+  ),
+);
 
 /**
  * Makes a state folder where it is missing (mode 0700), and sees that files
  * can be made in it.
  *
- * @throws {NetError} `unavailable` when the folder cannot be made or written
+ * @throws {NetError} `unavailable` when the folder cannot be made or written,
+ * `failed_precondition` when another user could exchange or write it
  */
 export function makeStateDir(path: string): void {
   const probe = `${path}/.probe-${crypto.randomUUID()}`;
@@ -21,6 +30,7 @@ export function makeStateDir(path: string): void {
       { cause },
     );
   }
+  checkPrivateFolder(path, ENTRIES);
 }
 
 /** What keeps a folder from being used, by code of mkdir(2) and open(2). */

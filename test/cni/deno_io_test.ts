@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createCniHost } from "../../src/cni/deno_io.ts";
+import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const { queue, startTimer } = createCniHost();
@@ -92,3 +93,17 @@ Deno.test("startTimer() expires, or is cancelled before", async () => {
     clearInterval(keep);
   }
 });
+
+Deno.test("createCniHost().queue follows no link of another user, nor to another user's folder", () =>
+  withTempDir(async (dir) => {
+    const { queue } = createCniHost();
+    const chown = (path: string) => run("chown", ["-h", "65534", path]);
+    Deno.mkdirSync(`${dir}/own`);
+    Deno.symlinkSync(`${dir}/own`, `${dir}/link`);
+    assert.equal(queue.exists(`${dir}/link`), true);
+    Deno.symlinkSync(`${dir}/own`, `${dir}/planted`);
+    await chown(`${dir}/planted`);
+    assert.equal(queue.exists(`${dir}/planted`), false);
+    await chown(`${dir}/own`);
+    assert.equal(queue.exists(`${dir}/link`), false);
+  }));

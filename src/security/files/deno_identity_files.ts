@@ -1,6 +1,7 @@
 import { NetError } from "../../base/error.ts";
 import { DenoWholeFiles } from "../../system/deno_whole_files.ts";
 import type { IdentityFile, IdentityFiles } from "./identity_files.ts";
+import { readPrivateFile } from "../../system/trusted_path.ts";
 import { checkSecretFile } from "../../system/secret_file.ts";
 
 /** The folder with a node's identity, on this host. */
@@ -17,9 +18,9 @@ export class DenoIdentityFiles implements IdentityFiles {
     const path = `${this.dir}/${file}`;
     await checkSecretFile(path);
     try {
-      return await Deno.readTextFile(path);
+      return readPrivateFile(path);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
+      if (error instanceof NetError) throw error;
       throw unavailable(`read "${path}"`, error);
     }
   }

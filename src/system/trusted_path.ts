@@ -1,0 +1,153 @@
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { NetError } from "../base/error.ts";
+
+const ROOT = 0;
+const GROUP_WRITES = 0o020;
+const OTHERS_WRITE = 0o002;
+const STICKY = 0o1000;
+
+/** An entry of a folder, as lstat(2) shows it. */
+export interface PathEntry {
+  readonly path: string;
+  readonly isSymlink: boolean;
+  readonly isDirectory: boolean;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The user that uses a path. */
+export interface PathUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Why a folder above a private one is not safe; undefined when it is. Only its
+ * owner, root or this user, may rename what is in it. In a sticky folder, such
+ * as `/tmp`, everybody may rename only their own.
+ */
+export function faultOfParent(
+  { path, mode, uid, gid }: PathEntry,
+  user: PathUser,
+): string | undefined {
+  if (uid !== ROOT && uid !== user.uid) {
+    return `"${path}" belongs to user ${uid}, who can replace what is in it`;
+  }
+  if ((mode & STICKY) !== 0) return undefined;
+  // A group of one's own has no other members, by the custom of Linux.
+  const isOwnGroup = gid === ROOT || (uid === user.uid && gid === user.gid);
+  const isOpen = (mode & OTHERS_WRITE) !== 0 ||
+    (mode & GROUP_WRITES) !== 0 && !isOwnGroup;
+  return isOpen
+    ? `others can write "${path}", whose mode is ${formatMode(mode)}`
+    : undefined;
+}
+
+/** Why a private file or folder is not safe; undefined when it is. */
+export function faultOfPrivate(
+  { path, isSymlink, mode, uid }: PathEntry,
+  user: PathUser,
+): string | undefined {
+  if (isSymlink) {
+    return `"${path}" is a link; put the file or folder itself there`;
+  }
+  if (uid !== user.uid) {
+    return `"${path}" belongs to user ${uid}, not to user ${user.uid}; run chown ${user.uid} ${path}`;
+  }
+  return (mode & (GROUP_WRITES | OTHERS_WRITE)) === 0
+    ? undefined
+    : `others can write "${path}", whose mode is ${
+      formatMode(mode)
+    }; run chmod go-w ${path}`;
+}
+
+/**
+ * Refuses a private folder that another user could exchange or write. Every
+ * component of its path counts, and so do those behind a link.
+ *
+ * @param entries names in the folder that are private too; a missing one is fine
+ * @throws {NetError} `failed_precondition` naming the component, its owner or mode
+ */
+export function checkPrivateFolder(
+  path: string,
+  entries: readonly string[],
+): void {
+  const user = { uid: Deno.uid() ?? ROOT, gid: Deno.gid() ?? ROOT };
+  const real = Deno.realPathSync(path);
+  for (const from of new Set([resolve(path), real])) {
+    for (const entry of parentsOf(from)) {
+      const fault = faultOfParent(entry, user);
+      if (fault !== undefined) throw unsafe(path, fault);
+    }
+  }
+  const own = [real, ...entries.map((name) => `${real}/${name}`)];
+  for (const place of own) {
+    const entry = look(place);
+    const fault = entry && faultOfPrivate(entry, user);
+    if (fault !== undefined) throw unsafe(path, fault);
+  }
+}
+
+/**
+ * Reads a private text file, and refuses a link in its place.
+ *
+ * @returns undefined when there is none
+ * @throws {NetError} `failed_precondition` for a link, and the runtime's errors
+ */
+export function readPrivateFile(path: string): string | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    return readFileSync(fd, "utf8");
+  } catch (error) {
+    const { code } = error as { readonly code?: string };
+    if (code === "ENOENT") return undefined;
+    if (code !== "ELOOP") throw error;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot use "${path}": it is a link; put the file itself there`,
+      { cause: error },
+    );
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** The folders above a path, and the links among them. */
+function parentsOf(path: string): PathEntry[] {
+  const entries: PathEntry[] = [];
+  for (let at = dirname(path);; at = dirname(at)) {
+    const entry = look(at);
+    if (entry) entries.unshift(entry);
+    if (at === dirname(at)) return entries;
+  }
+}
+
+function look(path: string): PathEntry | undefined {
+  try {
+    const { isSymlink, isDirectory, mode, uid, gid } = Deno.lstatSync(path);
+    return {
+      ...{ path, isSymlink, isDirectory },
+      // A link has no mode of its own.
+      mode: isSymlink ? 0 : mode ?? 0,
+      uid: uid ?? ROOT,
+      gid: gid ?? ROOT,
+    };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function unsafe(path: string, fault: string): NetError {
+  return new NetError(
+    "failed_precondition",
+    `Cannot use the state folder "${path}": ${fault}`,
+  );
+}
+
+function formatMode(mode: number): string {
+  return (mode & 0o7777).toString(8).padStart(4, "0");
+}
