@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { valuesOf } from "../support/exposition.ts";
+import { createIpamClient } from "../support/ipam_client.ts";
+import { run } from "../support/run.ts";
+import { spawnAgent } from "../support/spawn_agent.ts";
+import { withTempDir } from "../support/temp_dir.ts";
+
+/** How long the disk takes to sync. */
+const SYNC_MS = 1_000;
+const CALLERS = 32;
+const INFO = "stellar.services.network.v1.Network/Info";
+
+/** Takes the place of what waits for a disk: this kernel has no device that is slow. */
+const SLOW_SYNC = `
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static void wait_for_disk(void) {
+  struct timespec t = { ${SYNC_MS / 1000}, 0 };
+  nanosleep(&t, 0);
+}
+int fsync(int fd) { wait_for_disk(); return syscall(SYS_fsync, fd); }
+int fdatasync(int fd) { wait_for_disk(); return syscall(SYS_fdatasync, fd); }
+`;
+
+/** Runs something. @returns how long it took, in ms */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const before = performance.now();
+  await work();
+  return performance.now() - before;
+}
+
+Deno.test("an agent on a slow disk answers writes late and stays healthy, and loses nothing", (t) =>
+  withTempDir(async (dir) => {
+    const library = join(dir, "slow_sync.so");
+    await Deno.writeTextFile(join(dir, "slow_sync.c"), SLOW_SYNC);
+    const { code, stderr } = await run("cc", [
+      ...["-shared", "-fPIC", "-o", library, join(dir, "slow_sync.c")],
+    ]);
+    assert.equal(code, 0, stderr);
+    await using agent = await spawnAgent({
+      env: { LD_PRELOAD: library },
+      readyTimeoutMs: 60_000,
+    });
+    using client = createIpamClient(agent.port);
+    const held = new Map<string, string>();
+    const allocate = async (id: string) => {
+      const [address] = await client.allocate(id);
+      held.set(id, address!);
+    };
+
+    await t.step("one write waits for the disk", async () => {
+      await allocate("first");
+      assert.ok(await timed(() => allocate("second")) >= SYNC_MS);
+    });
+    await t.step(
+      "many at once share their wait, and calls without the store do not wait",
+      async () => {
+        const ids = Array.from({ length: CALLERS }, (_, i) => `c${i}`);
+        const writing = timed(() => Promise.all(ids.map(allocate)));
+        let checks = 0;
+        let slowestMs = 0;
+        let isWriting = true;
+        const written = writing.finally(() => isWriting = false);
+        while (isWriting) {
+          const tookMs = await timed(async () => {
+            const answer = await fetch(`${agent.url}/${INFO}`, {
+              method: "POST",
+              headers: { "content-type": "application/json" },
+              body: "{}",
+            });
+            assert.equal(answer.status, 200, await answer.text());
+          });
+          slowestMs = Math.max(slowestMs, tookMs);
+          checks++;
+        }
+        const tookMs = await written;
+        assert.ok(tookMs < CALLERS * SYNC_MS / 4, `${tookMs}`);
+        assert.ok(checks > 10 && slowestMs < SYNC_MS, `${checks} ${slowestMs}`);
+      },
+    );
+    await t.step("it is ready, and its metrics show the disk", async () => {
+      for (const path of ["healthz", "readyz"]) {
+        const answer = await fetch(`${agent.url}/${path}`);
+        assert.equal(answer.status, 200, await answer.text());
+      }
+      const text = await (await fetch(`${agent.url}/metrics`)).text();
+      const of = (part: string) =>
+        valuesOf(text, `stellar_net_store_commit_duration_seconds_${part}`)[
+          ""
+        ]!;
+      assert.ok(of("sum") / of("count") > SYNC_MS / 2_000);
+    });
+    await t.step(
+      "killed while it writes, it has what it answered",
+      async () => {
+        const ids = Array.from({ length: CALLERS }, (_, i) => `d${i}`);
+        const calls = ids.map((id) => allocate(id).catch(() => {}));
+        await new Promise((resolve) => setTimeout(resolve, SYNC_MS * 1.5));
+        await agent.kill("SIGKILL");
+        await Promise.all(calls);
+        await agent.start();
+        using again = createIpamClient(agent.port);
+        const listed = new Map(
+          (await again.list()).map(([id, [address]]) => [id, address]),
+        );
+        for (const [id, address] of held) assert.equal(listed.get(id), address);
+      },
+    );
+  }));
