@@ -38,7 +38,7 @@ const USAGE: readonly Row[] = [
   ["agent --listen localhost:9000", {}, /: --listen: "localhost"/],
   ["agent --join http://192.0.2.1:9000", {}, /: --join: .*--insecure/],
   ["agent --token-file token", {}, /: --token-file goes with .*--join/],
-  ["agent --cool-down 60", {}, /: --cool-down: "60" is not a time/],
+  ["agent --cool-down 60", {}, /: --cool-down: "60" is not a duration/],
   ["agent", { STELLAR_NET_NODE: "a b" }, /: STELLAR_NET_NODE: "a b"/],
   [
     "agent",
