@@ -85,6 +85,20 @@ export function checkStore({ url, problem }: StoreFacts): Check {
   };
 }
 
+/** Whether the registry's store, where it is not the agent's own, takes writes. */
+export function checkRegistryStore({ url, problem }: StoreFacts): Check {
+  const name = "registry store";
+  return problem === "" ? passed(name, `${url} takes writes`) : {
+    name,
+    status: "failed",
+    found: `${url}: ${problem}`,
+    means:
+      "containers get addresses of the subnets that nodes have; joins, new subnets, and changes of routes and reservations wait",
+    fix:
+      "check etcd's members: etcdctl endpoint status --cluster, and etcdctl alarm list",
+  };
+}
+
 /** The agent's socket, as stat(2) tells. */
 export interface SocketFacts {
   readonly path: string;

@@ -13,12 +13,14 @@ import {
   checkLeaks,
   checkQueue,
   checkRegistry,
+  checkRegistryStore,
   checkSocket,
   checkStore,
   type SocketFacts,
   type SubnetConflict,
 } from "./agent_checks.ts";
 import type { Check } from "../host/checks/check.ts";
+import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import type { HostController } from "../host/controller.ts";
 import { checkPath } from "./path_checks.ts";
@@ -31,6 +33,8 @@ export interface DoctorOptions {
   readonly controller: HostController;
   readonly probe: PathProbe;
   readonly store: Store;
+  /** The registry's store; undefined where it is the agent's own, or elsewhere. */
+  readonly registryStore: Store | undefined;
   /** The mark by which the agent knows its own routes. */
   readonly protocol: number;
   readonly version: string;
@@ -114,12 +118,20 @@ export class Doctor {
   }
 
   async #checkAgent(nodes: readonly ClusterNode[]): Promise<Check[]> {
-    const { agent, store, statSocket } = this.#options;
+    const { agent, store, registryStore, statSocket } = this.#options;
     const { link, usage, queued, leaked } = await agent.status();
     const subnets = usage.map(({ subnet }) => subnet);
     return [
       checkSocket(await statSocket()),
       checkStore({ url: store.url, problem: await findProblem(store) }),
+      ...registryStore
+        ? [
+          checkRegistryStore({
+            url: registryStore.url,
+            problem: await findProblem(registryStore),
+          }),
+        ]
+        : [],
       checkRegistry(link, subnets.length > 0),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
@@ -154,7 +166,7 @@ export class Doctor {
     nodes: readonly ClusterNode[],
   ): Promise<SubnetConflict[]> {
     const { agent, controller } = this.#options;
-    const listed = await agent.host?.registry.subnets() ?? [];
+    const listed = await listSubnets(agent);
     const isOwn = (subnet: Prefix) =>
       subnets.some((own) => formatPrefix(own) === formatPrefix(subnet));
     return [
@@ -223,6 +235,16 @@ export class Doctor {
 }
 
 /** Why a store takes no writes; empty when it does. */
+/** The registry's subnets where it is here; none while its store does not answer, which is another check. */
+async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
+  try {
+    return await host?.registry.subnets() ?? [];
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return [];
+  }
+}
+
 async function findProblem(store: Store): Promise<string> {
   const key = ["agent", "examined"];
   try {

@@ -71,6 +71,7 @@ export async function createAgentHost(
     agent,
     controller,
     store,
+    registryStore: state.registryStore,
     probe: new LinuxPathProbe({ runner }),
     protocol: config.routeProtocol,
     version,

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { EtcdRegistryLab } from "../lab/etcd_registry_lab.ts";
 import { type Fault, FaultWatch } from "../lab/fault_watch.ts";
@@ -113,6 +114,16 @@ function faultsOf({ lab, etcd, registries }: EtcdRegistryLab): Fault[] {
         for (let i = 0; !await isFull(); i++) {
           await first!.run(["put", `fill/${i}`], value);
         }
+      },
+      meanwhile: async () => {
+        const [host] = registries;
+        const { code, stdout } = await host!.exec("stellar-net", ["doctor"]);
+        assert.equal(code, 1, stdout);
+        assert.match(
+          stdout,
+          /^FAILED +registry store: etcd:\/\/.*alarm NOSPACE.*etcdctl alarm disarm/m,
+        );
+        assert.match(stdout, /^ok +store: /m);
       },
       mend: async () => {
         const [first] = etcd.members;

@@ -108,7 +108,19 @@ Deno.test("hosts go on while etcd or a host of the registry is lost, and catch u
     console.log(`  told by status after ${noticed.join(", ")} ms`);
     const ready = await readiness(first, second);
     assert.equal(ready.status, 200, ready.text);
-    assert.match(ready.text, /out of reach.*etcd:\/\/.*handed out/);
+    assert.match(
+      ready.text,
+      /unreachable since .*etcd:\/\/.*keeps its addresses/,
+    );
+
+    const doctor = await first.exec("stellar-net", ["doctor"]);
+    assert.equal(doctor.code, 1);
+    assert.match(
+      doctor.stdout,
+      /^FAILED +registry store: etcd:\/\/.*no leader.*containers get addresses of the subnets that nodes have/m,
+    );
+    assert.match(doctor.stdout, /^ok +store: /m);
+    assert.match(doctor.stdout, /^warning +registry: .* unreachable since /m);
 
     const join = await refusable(() =>
       history.clients(first).registry.join({ node: "late", instanceId: "late" })

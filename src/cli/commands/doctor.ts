@@ -72,22 +72,30 @@ async function examine(call: Call, peer: string): Promise<CheckView[]> {
     }
     if (error.code !== "unavailable") throw error;
     const [, found, mend] = STEP.exec(error.message) ?? [];
+    const isUnreached = error.message.startsWith("Cannot reach the agent at ");
     return [
-      silent(found ?? error.message, mend ?? "read the log of the agent"),
+      silent(
+        found ?? error.message,
+        mend ?? "read the log of the agent",
+        isUnreached ? AGENT_GONE : CHECKS_CUT,
+      ),
     ];
   }
 }
 
-function silent(found: string, mend: string): CheckView {
+const AGENT_GONE = "containers get no addresses on this host, and nothing " +
+  "repairs its routes; existing routes stay";
+/** The agent answered: whether containers get addresses is not known. */
+const CHECKS_CUT = "the agent could not finish its checks";
+
+function silent(
+  found: string,
+  mend: string,
+  means = AGENT_GONE,
+): CheckView {
   return {
-    name: "agent",
-    status: "failed",
-    found,
-    means: "containers get no addresses on this host, and nothing " +
-      "repairs its routes; existing routes stay",
-    mend,
-    command: null,
-    harm: null,
+    ...{ name: "agent", status: "failed", found, means, mend },
+    ...{ command: null, harm: null },
   };
 }
 

@@ -115,6 +115,7 @@ Deno.test("doctor reports an agent that does not answer as a failed check", asyn
     options: FakeIoOptions,
     found: string,
     mend: string,
+    means?: string,
   ][] = [
     [
       "the message says what to do",
@@ -130,6 +131,7 @@ Deno.test("doctor reports an agent that does not answer as a failed check", asyn
       refusing("the agent is starting", Code.Unavailable),
       "the agent is starting",
       "read the log of the agent",
+      "the agent could not finish its checks",
     ],
     [
       "no answer in time",
@@ -138,12 +140,12 @@ Deno.test("doctor reports an agent that does not answer as a failed check", asyn
       "read its log, or wait longer with --timeout",
     ],
   ];
-  for (const [name, options, found, mend] of rows) {
+  for (const [name, options, found, mend, other] of rows) {
     await t.step(name, async () => {
       const run = await runFake(["doctor"], options);
       assert.deepEqual([run.code, run.stdout, run.stderr], [
         1,
-        `FAILED  agent: ${found}; ${means}; to fix it: ${mend}\n`,
+        `FAILED  agent: ${found}; ${other ?? means}; to fix it: ${mend}\n`,
         "Checks: 1, failed: 1, warnings: 0\n",
       ]);
     });
