@@ -78,6 +78,8 @@ export class AuditStore implements AuditLog {
   /** The writing behind that, which takes all that waits by then. */
   #next: Promise<void> | undefined;
   #unstored = 0;
+  /** The last failure to store records; empty after a success. */
+  #problem = "";
   /** Stored since it was looked for old ones last, and when that is due next by the time alone. */
   #unpruned = 0;
   #pruneAtMs = -Infinity;
@@ -180,12 +182,19 @@ export class AuditStore implements AuditLog {
         this.#unpruned += end - stored;
         stored = end;
       }
+      if (this.#problem !== "") log.info("Records are stored again");
+      this.#problem = "";
     } catch (error) {
       const count = records.length - stored;
-      log.error("Cannot store {count} records, trying again: {error}", {
-        count,
-        error,
-      });
+      const problem = String(error);
+      // A full disk may last for days.
+      if (problem !== this.#problem) {
+        log.error("Cannot store {count} records, trying again: {error}", {
+          count,
+          error,
+        });
+      }
+      this.#problem = problem;
       this.#waiting = records.slice(stored).concat(this.#waiting);
       if (!this.#isStopped) this.#writeLater(RETRY_MS);
       return;

@@ -30,8 +30,9 @@ export interface PeriodicTaskOptions {
 }
 
 /**
- * Starts a periodic task: the first run is at once. A run that fails is logged, and the
- * next one comes in its time.
+ * Starts a periodic task: the first run is at once. A run that fails is logged, and
+ * the next one comes in its time; the same failure again is not logged until a run
+ * has succeeded.
  *
  * @param what for the log, such as "look for leaked addresses"
  */
@@ -42,13 +43,20 @@ export function startPeriodicTask(
   const { intervalMs, run } = options;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isStopped = false;
+  let failure: string | undefined;
   let running = runOnce();
 
   async function runOnce(): Promise<void> {
     try {
       await run();
+      if (failure !== undefined) log.info("Could {what} again", { what });
+      failure = undefined;
     } catch (error) {
-      log.warn("Cannot {what}, trying again later: {error}", { what, error });
+      const message = String(error);
+      if (message !== failure) {
+        log.warn("Cannot {what}, trying again later: {error}", { what, error });
+      }
+      failure = message;
     }
     if (isStopped) return;
     timer = setTimeout(() => running = runOnce(), intervalMs);

@@ -4,6 +4,7 @@ import type { AuditRecord } from "../../src/audit/audit.ts";
 import { type AuditQuery, AuditStore } from "../../src/audit/audit_store.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
+import { collectLogs } from "../support/collect_logs.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 const ALL: AuditQuery = {
@@ -141,6 +142,23 @@ Deno.test("AuditStore answers when its store fails, and stores the records later
   await audit.record(record(3), DURABLE);
   const times = (await audit.list(ALL)).map(({ atMs }) => atMs);
   assert.deepEqual(times, [3, 2, 1]);
+});
+
+Deno.test("AuditStore logs once that its store fails, and that it works again", async () => {
+  await using opened = await openAudit();
+  const { audit, store } = opened;
+  const lines = await collectLogs(async () => {
+    store.isDown = true;
+    for (let atMs = 1; atMs <= 5; atMs++) {
+      await audit.record(record(atMs), DURABLE);
+    }
+    store.isDown = false;
+    await audit.record(record(6), DURABLE);
+  });
+  assert.deepEqual(lines.filter((line) => /store/.test(line)), [
+    "Cannot store 1 records, trying again: NetError: out of reach",
+    "Records are stored again",
+  ]);
 });
 
 Deno.test("AuditStore lets so many records wait, and no more", async () => {
