@@ -109,7 +109,7 @@ export class AgentSource implements AddressSource {
 
   async checkReady(): Promise<void> {
     const outcome = await this.#call(checkReadyCall());
-    if (outcome.kind === "answered" || !this.#io.mayQueueUndo) return;
+    if (outcome.kind === "answered") return;
     throw failure(outcome, "give out addresses", "not_available");
   }
 

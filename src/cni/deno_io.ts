@@ -137,7 +137,8 @@ function writeNewFile(path: string, text: string): void {
   using file = Deno.openSync(path, {
     write: true,
     createNew: true,
-    mode: 0o600,
+    // In the folder of a group, the agent may read it as a member.
+    mode: 0o640,
   });
   try {
     writeAll(file, text);

@@ -10,22 +10,31 @@ import type { QueuedRelease, ReleaseQueue } from "./queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
 
-/** Where a queue is. */
+/** Options of a queue. */
 export interface FileReleaseQueueOptions {
   /** Folder of the entries, one file each. */
   readonly path: string;
   /** Socket of the agent; beside it a link to the folder tells plugins where to queue. */
   readonly socketPath: string;
+  /** Number of a group whose members may queue. Default: none. */
+  readonly groupId?: number | undefined;
 }
 
-/** Releases that CNI plugins wrote to a folder, one file each. */
+/**
+ * Releases that CNI plugins wrote to a folder, one file each. The folder is in
+ * the agent's state, which only the agent's user can enter. For a group there is
+ * another one in place of the link, beside the socket. A reboot may empty that
+ * one: it also ends the containers that its entries are about.
+ */
 export class FileReleaseQueue implements ReleaseQueue {
   readonly #path: string;
-  readonly #link: string;
+  readonly #beside: string;
+  readonly #groupId: number | undefined;
 
-  private constructor({ path, socketPath }: FileReleaseQueueOptions) {
-    this.#path = path;
-    this.#link = queueLink(socketPath);
+  private constructor(options: FileReleaseQueueOptions) {
+    this.#path = options.path;
+    this.#beside = queueLink(options.socketPath);
+    this.#groupId = options.groupId;
   }
 
   /**
@@ -44,31 +53,40 @@ export class FileReleaseQueue implements ReleaseQueue {
   }
 
   /**
-   * Makes the link beside the socket, in place of one that is there. Whoever
-   * calls it has the socket: the link of another agent stays as it is.
+   * Makes the link or the group's folder beside the socket, in place of a link
+   * that is there. Only the agent that has the socket calls it, so that the link
+   * of another agent stays as it is.
    *
    * @throws {NetError} `unavailable` when that fails
    */
   link(): void {
     try {
-      removeLink(this.#link);
-      makeSymlink(Deno.realPathSync(this.#path), this.#link);
+      removeLink(this.#beside);
+      if (this.#groupId !== undefined) {
+        Deno.mkdirSync(this.#beside, { recursive: true });
+        Deno.chownSync(this.#beside, null, this.#groupId);
+        Deno.chmodSync(this.#beside, 0o2770);
+      } else if (isFolder(this.#beside)) {
+        Deno.chmodSync(this.#beside, 0o700);
+      } else {
+        makeSymlink(Deno.realPathSync(this.#path), this.#beside);
+      }
     } catch (cause) {
       throw unusable(
-        `link the queue of releases "${this.#path}" as "${this.#link}"`,
+        `link the queue of releases "${this.#path}" as "${this.#beside}"`,
         cause,
       );
     }
   }
 
   async size(): Promise<number> {
-    return (await this.#names()).length;
+    return (await this.#entries()).length;
   }
 
   async list(): Promise<QueuedRelease[]> {
     const releases: QueuedRelease[] = [];
-    for (const id of await this.#names()) {
-      const text = await Deno.readTextFile(this.#file(id));
+    for (const { id, file } of await this.#entries()) {
+      const text = await Deno.readTextFile(file);
       try {
         releases.push({ id, ...decodeQueueEntry(text) });
       } catch (error) {
@@ -77,26 +95,39 @@ export class FileReleaseQueue implements ReleaseQueue {
           id,
           error,
         });
-        await Deno.rename(this.#file(id), `${this.#file(id)}.bad`);
+        await Deno.rename(file, `${file}.bad`);
       }
     }
     return releases;
   }
 
   async remove(id: string): Promise<void> {
-    await Deno.remove(this.#file(id));
-  }
-
-  async #names(): Promise<string[]> {
-    const names: string[] = [];
-    for await (const { name } of Deno.readDir(this.#path)) {
-      if (isQueueFileName(name)) names.push(name);
+    for (const entry of await this.#entries()) {
+      if (entry.id === id) await Deno.remove(entry.file);
     }
-    return names.sort();
   }
 
-  #file(id: string): string {
-    return `${this.#path}/${id}`;
+  async #entries(): Promise<{ readonly id: string; readonly file: string }[]> {
+    const entries: { id: string; file: string }[] = [];
+    const folders = isFolder(this.#beside)
+      ? [this.#path, this.#beside]
+      : [this.#path];
+    for (const folder of folders) {
+      for await (const { name } of Deno.readDir(folder)) {
+        if (!isQueueFileName(name)) continue;
+        entries.push({ id: name, file: `${folder}/${name}` });
+      }
+    }
+    return entries.sort((a, b) => a.id < b.id ? -1 : 1);
+  }
+}
+
+/** Whether a path is a folder, and no link to one. */
+function isFolder(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch {
+    return false;
   }
 }
 

@@ -2,6 +2,7 @@ import { AuditStore } from "../audit/audit_store.ts";
 import type { AgentConfig } from "../config/config.ts";
 import { measureStore } from "../store/wrapped_store.ts";
 import { FileReleaseQueue } from "../cni/file_release_queue.ts";
+import { findGroup } from "../system/groups.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { openDenoKv } from "../store/deno_kv/deno_kv.ts";
@@ -42,6 +43,9 @@ export async function openAgentState(
   const queue = FileReleaseQueue.open({
     path: `${stateDir}/queue`,
     socketPath,
+    groupId: config.socketGroup === undefined
+      ? undefined
+      : await findGroup(config.socketGroup),
   });
   const all = opened.move();
   return {

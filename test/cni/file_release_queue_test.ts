@@ -75,3 +75,25 @@ Deno.test("FileReleaseQueue.link() moves its link along, and open() leaves it al
     return Promise.resolve();
   });
 });
+
+Deno.test("FileReleaseQueue gives a group a folder beside the socket, and keeps its entries", async () => {
+  await withTempDir(async (dir) => {
+    const options = { path: `${dir}/queue`, socketPath: `${dir}/a.sock` };
+    const beside = `${dir}/a.sock.queue`;
+    FileReleaseQueue.open(options).link();
+    write(`${dir}/queue`, "old", 1);
+    const queue = FileReleaseQueue.open({ ...options, groupId: 4 });
+    queue.link();
+    const { mode, gid } = Deno.lstatSync(beside);
+    assert.deepEqual([mode! & 0o7777, gid], [0o2770, 4]);
+    write(beside, "new", 2);
+    const ids = (await queue.list()).map((r) => r.owner.containerId);
+    assert.deepEqual([ids, await queue.size()], [["old", "new"], 2]);
+    // Without the group, nobody else may add to what waits.
+    const closed = FileReleaseQueue.open(options);
+    closed.link();
+    assert.equal(Deno.lstatSync(beside).mode! & 0o7777, 0o700);
+    for (const { id } of await closed.list()) await closed.remove(id);
+    assert.equal(await closed.size(), 0);
+  });
+});
