@@ -165,5 +165,23 @@ Deno.test("docs/operations.md: a cluster that is too small, and gets another net
       await host5.addContainer("c1"),
     ];
     assert.deepEqual(await strangersAmong(containers), []);
+    await host2.removeContainer("c1");
+    await host5.removeContainer("c1");
+  });
+  await t.step("losing the registry without a backup", async () => {
+    const here = [...members.keys()];
+    await host1.agent.kill();
+    await runner.type(host1, "rm -r /var/lib/stellar-net");
+    await runner.follow(
+      await read("Losing the registry without a backup"),
+      here,
+    );
+    for (const host of here) members.set(host, await host.joined());
+    await settled(members);
+    const containers = [
+      await host2.addContainer("c2"),
+      await host5.addContainer("c2"),
+    ];
+    assert.deepEqual(await strangersAmong(containers), []);
   });
 });
