@@ -59,6 +59,8 @@ export interface RestoreRequest {
   readonly stateDir: string;
   /** Length of the registry's grace period, in ms. */
   readonly settleMs: number;
+  /** Whether to restore the registry even if an agent answers where it was. */
+  readonly force: boolean;
   /** Checks, and writes nothing. */
   readonly dryRun: boolean;
 }
@@ -75,4 +77,10 @@ export interface RestoreSummary {
   readonly held: number;
   /** Number of records of the history. */
   readonly history: number;
+}
+
+/** The request to make this machine that of a state. */
+export interface AcceptRequest {
+  /** Folder of the state. */
+  readonly stateDir: string;
 }

@@ -7,6 +7,7 @@ import {
   restoredPut,
 } from "../registry/restore_grace.ts";
 import { poolValue, readPool } from "../state/address_records.ts";
+import { readNode } from "../state/cluster_records.ts";
 import { isTokenKey, revokedToken } from "../state/identity_records.ts";
 import { isMachineKey } from "../state/machine.ts";
 import { SCHEMA_VERSION } from "../state/schema.ts";
@@ -30,11 +31,16 @@ export interface NewState {
    */
   check(): Promise<void>;
   /**
-   * Creates a state and fills it: all of it, or nothing.
+   * Creates a state and fills it: all of it, or nothing. After it was killed at
+   * any moment, no agent starts with an empty state in its place.
    *
+   * @param check called before anything is written
    * @throws {NetError} as `check`
    */
-  create(fill: (store: Store) => Promise<void>): Promise<void>;
+  create(
+    fill: (store: Store) => Promise<void>,
+    check: () => Promise<void>,
+  ): Promise<void>;
 }
 
 /** Options of {@linkcode restoreState}. */
@@ -46,23 +52,29 @@ export interface RestoreOptions {
   readonly settleMs: number;
   /** Checks the backup, and writes nothing. */
   readonly dryRun: boolean;
+  /** Restores the registry even if an agent answers where it was. Default: no. */
+  readonly force?: boolean;
+  /** Whether anything answers at the URL of an agent's API. Default: nothing does. */
+  readonly answers?: (url: string) => Promise<boolean>;
 }
 
 /**
  * Restores a state from a backup. All of the backup is checked before anything
  * is written.
  *
- * @throws {NetError} `failed_precondition` when the backup cannot be used or
- * there is a state, `unavailable` when an agent uses it
+ * @throws {NetError} `failed_precondition` when the backup cannot be used,
+ * there is a state, or the registry of the backup seems to be alive,
+ * `unavailable` when an agent uses the state
  */
 export async function restoreState(
-  { read, state, settleMs, dryRun }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<RestoreSummary> {
+  const { read, state, settleMs, dryRun } = options;
   await state.check();
-  const summary = await checkBackup(read());
-  if (dryRun) return summary;
-  const takenAtMs = Date.parse(summary.header.takenAt);
+  if (dryRun) return await checkBackup(options);
+  let summary: RestoreSummary;
   await state.create(async (store) => {
+    const takenAtMs = Date.parse(summary.header.takenAt);
     const restored = summary.hasRegistry ? { takenAtMs, settleMs } : undefined;
     const loaded = await load(store, read(), restored);
     if (loaded === summary.entries) return;
@@ -70,17 +82,18 @@ export async function restoreState(
       "failed_precondition",
       "Cannot read the backup: it was changed while it was restored; try again",
     );
+  }, async () => {
+    summary = await checkBackup(options);
   });
-  return summary;
+  return summary!;
 }
 
-async function checkBackup(
-  parts: AsyncIterable<BackupPart>,
-): Promise<RestoreSummary> {
+async function checkBackup(options: RestoreOptions): Promise<RestoreSummary> {
+  let url = "";
   let header: BackupHeader | undefined;
   const counts = { entries: 0, nodes: 0, held: 0, history: 0 };
   let hasRegistry = false;
-  for await (const part of parts) {
+  for await (const part of options.read()) {
     if (part.kind === "header") {
       header = part.header;
       refuseNewer(header);
@@ -92,8 +105,25 @@ async function checkBackup(
     if (first === "cluster" && second === "node") counts.nodes++;
     if (first === "ip" && third === "address") counts.held++;
     if (first === "history" && second === "time") counts.history++;
+    if (first === "cluster" && second === "node" && third === header!.node) {
+      url = readNode(header!.node, part.entry.value).apiUrl;
+    }
   }
+  if (hasRegistry && url !== "") await refuseAlive(url, options);
   return { header: header!, hasRegistry, ...counts };
+}
+
+/** A second registry would give out the subnets of the first one again. */
+async function refuseAlive(
+  url: string,
+  { force, answers }: RestoreOptions,
+): Promise<void> {
+  if (force || !await answers?.(url)) return;
+  throw new NetError(
+    "failed_precondition",
+    `Cannot restore the registry: an agent answers at ${url}, where the registry of this backup was, and two registries would give out the same subnets; ` +
+      "stop that agent first, or if it is another one now, restore with --force",
+  );
 }
 
 /** Writes the entries of a backup, and returns their number. */

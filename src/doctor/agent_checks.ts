@@ -1,6 +1,7 @@
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/time.ts";
+import { COPY_WAY_OUT, type Member } from "../member/member.ts";
 import { findMembershipFault } from "../member/link.ts";
 
 /** How far two clocks may be apart, in ms. */
@@ -42,6 +43,36 @@ export function checkRegistry(
         sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`
       }`,
   );
+}
+
+/** The copies of states that are known: of this agent's own, and of other nodes'. None: no check. */
+export function checkCopies(
+  { isCopy, view }: Pick<Member, "isCopy" | "view">,
+): Check[] {
+  return [
+    ...isCopy
+      ? [{
+        name: "machine",
+        status: "failed" as const,
+        found:
+          "the state of this agent was made on another machine, and no registry has accepted this one",
+        means: "this node hands out no addresses",
+        fix: COPY_WAY_OUT,
+      }]
+      : [],
+    ...[...view.nodes.values()].flatMap(({ name, problem }): Check[] =>
+      problem
+        ? [{
+          name: "identity",
+          status: "failed",
+          found: `node "${name}": ${problem}`,
+          means: "a machine was cloned, or two hosts have one name",
+          fix:
+            "find the other host, stop its agent, delete its state, and start it with another --node",
+        }]
+        : []
+    ),
+  ];
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   checkCapacity,
   checkClock,
   checkConflicts,
+  checkCopies,
   checkLeaks,
   checkQueue,
   checkRegistry,
@@ -133,6 +134,7 @@ export class Doctor {
         ]
         : [],
       checkRegistry(link, subnets.length > 0),
+      ...checkCopies(agent.member),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
       ...checkCapacity(

@@ -72,6 +72,8 @@ export async function runCommandLine(program: Program): Promise<number> {
     findStateDir: findQueueOwner,
     restore: async (request) =>
       (await import("./offline_state.ts")).restore(request),
+    accept: async (request) =>
+      (await import("./offline_state.ts")).accept(request),
     migrate: async (request) =>
       (await import("./offline_state.ts")).migrate(request),
     runAgent: async (config, log) =>

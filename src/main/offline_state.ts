@@ -2,16 +2,19 @@ import { resolve } from "node:path";
 import { readBackup } from "../backup/format/read.ts";
 import { migrateRegistry } from "../backup/migrate.ts";
 import type {
+  AcceptRequest,
   MigrationRequest,
   MigrationSummary,
   RestoreRequest,
   RestoreSummary,
 } from "../backup/port.ts";
 import { restoreState } from "../backup/restore.ts";
+import { acceptMachine } from "../state/machine.ts";
 import { NewStateFile, openStateFile } from "../store/deno_kv/state_file.ts";
 import type { Store } from "../store/store.ts";
 import { DenoWholeFiles } from "../system/deno_whole_files.ts";
 import { makeStateDir } from "../system/state_dir.ts";
+import { readThisMachine } from "./machine.ts";
 import { openRegistryStore } from "./agent_state.ts";
 
 // The commands that work on the state of a stopped agent.
@@ -27,7 +30,37 @@ export async function restore(
     ...request,
     read: () => readBackup(files.read(request.file)),
     state: new NewStateFile(`${stateDir}/state.db`),
+    answers,
   });
+}
+
+/** Time for an agent to take a connection, in ms. */
+const ANSWER_TIMEOUT_MS = 3_000;
+
+/** Whether anything takes connections at the URL of an agent's API. */
+async function answers(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  try {
+    using _ = await Deno.connect({
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port),
+      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes this machine that of the state of a stopped agent. */
+export async function accept({ stateDir }: AcceptRequest): Promise<void> {
+  const path = `${resolve(stateDir)}/state.db`;
+  const store = await openStateFile(path, { missing: "refused" });
+  try {
+    await acceptMachine(store, { machine: await readThisMachine() });
+  } finally {
+    await store.close();
+  }
 }
 
 /** Moves a registry to another store. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readState } from "../../src/backup/take.ts";
 import { restoreState } from "../../src/backup/restore.ts";
 import { SCHEMA_VERSION } from "../../src/state/schema.ts";
@@ -35,9 +36,13 @@ function createTarget(target: Target) {
       target.checks++;
       return Promise.resolve();
     },
-    async create(fill: (store: Store) => Promise<void>) {
+    async create(
+      fill: (store: Store) => Promise<void>,
+      check: () => Promise<void>,
+    ) {
       const store = await openDenoKv({ path: ":memory:" });
       try {
+        await check();
         await fill(store);
         target.store = store;
       } catch (error) {
@@ -151,4 +156,40 @@ Deno.test("restoreState() makes nothing of what it refuses", async (t) => {
       assert.equal(target.store, undefined);
     });
   }
+});
+
+Deno.test("restoreState() refuses a registry where an agent answers at its URL, unless it is forced", async () => {
+  const { bytes } = await backUp();
+  // The registry's own node with the URL of its API.
+  const url = "http://198.18.0.1:9000";
+  const text = new TextDecoder().decode(bytes)
+    .replace(/("cluster","node","a"\][^\n]*"apiUrl":)""/, `$1"${url}"`);
+  const lines = text.trimEnd().split("\n").slice(0, -1);
+  const body = lines.map((line) => line + "\n").join("");
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  const trailer = JSON.stringify({ entries: lines.length - 1, sha256 });
+  const changed = new TextEncoder().encode(`${body}${trailer}\n`);
+  const asked: string[] = [];
+  const restore = (options: { force?: boolean; alive?: boolean }) => {
+    const target: Target = { store: undefined, checks: 0 };
+    return restoreState({
+      read: () => partsOf(changed),
+      state: createTarget(target),
+      settleMs: 1000,
+      dryRun: false,
+      force: options.force ?? false,
+      answers: (at) => {
+        asked.push(at);
+        return Promise.resolve(options.alive ?? true);
+      },
+    }).finally(() => target.store?.close());
+  };
+  await assert.rejects(restore({}), {
+    code: "failed_precondition",
+    message:
+      /an agent answers at http:\/\/198\.18\.0\.1:9000.*restore with --force/,
+  });
+  assert.deepEqual(asked, [url]);
+  assert.equal((await restore({ force: true })).hasRegistry, true);
+  assert.equal((await restore({ alive: false })).hasRegistry, true);
 });

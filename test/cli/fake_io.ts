@@ -5,6 +5,7 @@ import {
 } from "@connectrpc/connect";
 import type { AgentConfig } from "../../src/config/config.ts";
 import type {
+  AcceptRequest,
   MigrationRequest,
   MigrationSummary,
   RestoreRequest,
@@ -80,6 +81,8 @@ export interface CliRun {
   }[];
   /** What was installed. */
   readonly installs: readonly InstallOptions[];
+  /** The states that were accepted. */
+  readonly accepts: readonly AcceptRequest[];
   /** What was restored. */
   readonly restores: readonly RestoreRequest[];
   /** What was moved. */
@@ -178,6 +181,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const targets: CliRun["targets"][number][] = [];
   const identityCalls: CliRun["identityCalls"][number][] = [];
   const restores: RestoreRequest[] = [];
+  const accepts: AcceptRequest[] = [];
   const migrations: MigrationRequest[] = [];
   const written = new Map<string, Uint8Array>();
   let stdout = "";
@@ -260,6 +264,10 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       restores.push(request);
       return Promise.resolve(RESTORED);
     },
+    accept: (request) => {
+      accepts.push(request);
+      return Promise.resolve();
+    },
     migrate: (request) => {
       migrations.push(request);
       request.onProgress({ kind: "frozen" });
@@ -286,6 +294,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       identityCalls,
       installs,
       restores,
+      accepts,
       migrations,
       written,
     }),

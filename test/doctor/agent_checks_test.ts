@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { type ClusterNode, ClusterView } from "../../src/registry/view.ts";
 import {
   checkCapacity,
   checkClock,
   checkConflicts,
+  checkCopies,
   checkLeaks,
   checkQueue,
   checkRegistry,
@@ -189,4 +191,27 @@ Deno.test("checkCapacity() warns of a subnet that is nearly full", async (t) => 
       );
     });
   }
+});
+
+Deno.test("checkCopies() names a copied state on every host", () => {
+  const node = (name: string, problem?: string): ClusterNode => ({
+    ...{ name, subnets: [], advertised: [], apiUrl: "", state: "ready" },
+    ...{ joinedAtMs: 0, seenAtMs: 0 },
+    ...problem !== undefined && { problem },
+  });
+  const view = new ClusterView();
+  const check = (isCopy: boolean) =>
+    checkCopies({ isCopy, view }).map(({ name, status, found }) =>
+      `${status} ${name}: ${found}`
+    );
+  assert.deepEqual(check(false), []);
+  view.apply({
+    ...{ revision: 1, isSnapshot: true, routes: [] },
+    ...{ removedNodes: [], removedRoutes: [] },
+    nodes: [node("a"), node("b", "two processes run with its state")],
+  });
+  assert.deepEqual(check(true), [
+    "failed machine: the state of this agent was made on another machine, and no registry has accepted this one",
+    'failed identity: node "b": two processes run with its state',
+  ]);
 });

@@ -251,7 +251,8 @@ Deno.test("restoreState() keeps the authority and revokes the tokens", async () 
     state: {
       path: "memory",
       check: () => Promise.resolve(),
-      async create(fill) {
+      async create(fill, check) {
+        await check();
         restored = await openDenoKv({ path: ":memory:" });
         await fill(restored);
       },

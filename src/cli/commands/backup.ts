@@ -3,6 +3,7 @@ import type { BackupHeader } from "../../backup/format/format.ts";
 import type { RestoreSummary } from "../../backup/port.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import {
+  destructiveFlag,
   type FlagWithDefault,
   type Operand,
   switchFlag,
@@ -108,12 +109,17 @@ const SETTLE: FlagWithDefault<number> = {
   parse: parseDuration,
 };
 
+const FORCE = destructiveFlag(
+  "force",
+  "restore the registry even if an agent answers where it was",
+);
+
 export const RESTORE: CommandSpec = {
   name: "restore",
   summary: "Restore the state of a stopped agent, on its host or a replacement",
   action: "restore the state",
   operands: [BACKUP_FILE],
-  flags: [OFFLINE_STATE, SOCKET, SETTLE, DRY_RUN, JSON_OUTPUT],
+  flags: [OFFLINE_STATE, SOCKET, SETTLE, FORCE, DRY_RUN, JSON_OUTPUT],
   examples: [
     "stellar-net restore /var/backups/stellar-net.jsonl --dry-run",
     "stellar-net restore /var/backups/stellar-net.jsonl --settle 10m",
@@ -123,7 +129,9 @@ export const RESTORE: CommandSpec = {
     const stateDir = await readStateDir(call);
     const dryRun = call.value(DRY_RUN) ?? false;
     const settleMs = call.value(SETTLE);
-    const summary = await call.io.restore({ file, stateDir, settleMs, dryRun });
+    const force = call.value(FORCE) ?? false;
+    const options = { stateDir, settleMs, force, dryRun };
+    const summary = await call.io.restore({ file, ...options });
     const { header: { stellarNetBackup: _, ...header }, ...counts } = summary;
     call.answer({ file, stateDir, dryRun, ...header, ...counts }, [
       dryRun

@@ -4,9 +4,10 @@ import type { CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { AgentClients } from "../framework/client.ts";
 import { destructiveFlag, type Operand } from "../framework/flag.ts";
 import { createListing, listCommand } from "../framework/list.ts";
-import { CLIENT_FLAGS } from "../framework/target.ts";
+import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatAge, formatUtc } from "../framework/text.ts";
 import { viewOf } from "../framework/view.ts";
+import { OFFLINE_STATE, readStateDir } from "./agent.ts";
 import type { TokenView } from "./token.ts";
 
 const NAME: Operand<string> = {
@@ -47,6 +48,9 @@ const LIST = listCommand({
       rows: nodes,
       notes: [
         nodes.length === 0 && "No node is known yet",
+        ...nodes.flatMap(({ name, problem }) =>
+          problem ? [`${name}: ${problem}`] : []
+        ),
         lost !== undefined &&
         `This is the list as of ${
           formatUtc(lost.since)
@@ -100,10 +104,30 @@ const REMOVE: CommandSpec = {
   },
 };
 
+const ACCEPT: CommandSpec = {
+  name: "accept",
+  summary:
+    "Let the stopped agent host the registry with a state that was made on another machine",
+  action: "accept the state",
+  flags: [OFFLINE_STATE, SOCKET, JSON_OUTPUT],
+  examples: ["stellar-net node accept"],
+  run: async (call) => {
+    const stateDir = await readStateDir(call);
+    await call.io.accept({ stateDir });
+    call.answer({ stateDir }, [
+      `The state in ${stateDir} is of this machine now`,
+    ]);
+    call.note(
+      "Make sure that the agent on the other machine never starts again: delete its state. Two registries would give out the same subnets",
+    );
+  },
+};
+
 export const NODE: GroupSpec = {
   name: "node",
-  summary: "List the nodes of the cluster, leave it, remove dead nodes",
-  commands: [LIST, LEAVE, REMOVE],
+  summary:
+    "List the nodes of the cluster, leave it, remove dead nodes, replace a machine",
+  commands: [LIST, LEAVE, REMOVE, ACCEPT],
 };
 
 /** Why and since when an agent knows only an old state of the cluster; undefined where it is up to date. */

@@ -1,5 +1,6 @@
 import type { AgentConfig } from "../../config/config.ts";
 import type {
+  AcceptRequest,
   MigrationRequest,
   MigrationSummary,
   RestoreRequest,
@@ -77,6 +78,8 @@ export interface CliIo {
   readonly findStateDir: (socketPath: string) => string | undefined;
   /** Restores a state from a backup. */
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
+  /** Makes this machine that of the state of a stopped agent. */
+  readonly accept: (request: AcceptRequest) => Promise<void>;
   /** Moves a registry to another store. */
   readonly migrate: (request: MigrationRequest) => Promise<MigrationSummary>;
   /** Runs an agent until it stops. */

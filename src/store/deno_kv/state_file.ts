@@ -34,17 +34,23 @@ export class NewStateFile {
 
   /**
    * Creates the file with the entries that a function writes to a store. If it
-   * fails, there is no state.
+   * fails, there is no state. From its start to its end, and after it was
+   * killed, no agent starts with an empty state in its place.
    *
-   * @throws {NetError} as `check`, and what the function throws
+   * @param check called before anything is written
+   * @throws {NetError} as `check`, and what the functions throw
    */
-  async create(fill: (store: Store) => Promise<void>): Promise<void> {
+  async create(
+    fill: (store: Store) => Promise<void>,
+    check: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     const beside = restoringPath(this.path);
     // It stays empty until the end: an empty file is not a state.
     const held = await holdFile(this.path);
     try {
       await this.#refuseState();
-      await removeFiles(beside);
+      await emptyFile(beside);
+      await check();
       const store = await openDenoKv({ path: beside });
       try {
         await fill(store);
@@ -53,8 +59,9 @@ export class NewStateFile {
       }
       await moveIntoPlace(beside, this.path);
     } catch (error) {
-      await removeFiles(beside);
+      // In this order: an empty file alone would be a new state.
       await this.#removeEmpty();
+      await removeFiles(beside);
       throw toStoreError(error, `make the state file "${this.path}"`);
     } finally {
       held.release();
@@ -77,6 +84,18 @@ export class NewStateFile {
   async #removeEmpty(): Promise<void> {
     if (await sizeOf(this.path) === 0) await Deno.remove(this.path);
   }
+}
+
+/** Creates an empty file, or empties what is there. The file is there throughout. */
+async function emptyFile(path: string): Promise<void> {
+  for (const end of BESIDE) await removeFile(path + end);
+  using file = await Deno.open(path, {
+    write: true,
+    create: true,
+    truncate: true,
+    mode: 0o600,
+  });
+  await file.sync();
 }
 
 /** Renames a closed file, and syncs the file and its folder. */
@@ -106,12 +125,14 @@ async function sizeOf(path: string): Promise<number | undefined> {
 }
 
 async function removeFiles(path: string): Promise<void> {
-  for (const end of ["", ...BESIDE]) {
-    try {
-      await Deno.remove(path + end);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+  for (const end of ["", ...BESIDE]) await removeFile(path + end);
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

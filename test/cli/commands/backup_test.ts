@@ -82,7 +82,13 @@ Deno.test("restore reports what it restored, and the next steps", async () => {
   const run = await runFake(args);
   assert.equal(run.code, 0);
   assert.deepEqual(run.restores, [
-    { file: "x.jsonl", stateDir: "/s", settleMs: 600_000, dryRun: false },
+    {
+      file: "x.jsonl",
+      stateDir: "/s",
+      settleMs: 600_000,
+      force: false,
+      dryRun: false,
+    },
   ]);
   assert.match(run.stdout, /^Restored x\.jsonl to \/s:\n {2}Node +node1\n/);
   assert.match(run.stderr, /Start the agent with --node node1\. /);
@@ -96,6 +102,7 @@ Deno.test("restore --dry-run only reports", async () => {
     file: "x.jsonl",
     stateDir: "/var/lib/stellar-net",
     settleMs: 60_000,
+    force: false,
     dryRun: true,
   }]);
   assert.match(run.stdout, /^x\.jsonl can be restored to \/var\/lib\/stellar/);
@@ -154,4 +161,11 @@ Deno.test("restore and store migrate use the folder of the agent at the socket",
       assert.equal(moved.migrations[0]?.stateDir, dir);
     });
   }
+});
+
+Deno.test("node accept accepts the state of the stopped agent, and says what to see to", async () => {
+  const run = await runFake(["node", "accept", "--state", "/s"]);
+  assert.deepEqual([run.code, run.accepts], [0, [{ stateDir: "/s" }]]);
+  assert.equal(run.stdout, "The state in /s is of this machine now\n");
+  assert.match(run.stderr, /never starts again: delete its state/);
 });

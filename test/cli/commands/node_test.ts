@@ -47,6 +47,7 @@ Deno.test("node list prints an object for programs", async () => {
     apiUrl: null,
     joinedAt: null,
     seenAt: null,
+    problem: null,
   });
 });
 

@@ -29,7 +29,7 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["restore", "/et"], "/etc"],
   [["backup", "/etc/hostn"], "/etc/hostname"],
   [["identity", "show", "/et"], "/etc"],
-  [["node", ""], "list leave remove"],
+  [["node", ""], "list leave remove accept"],
   [["node", "leave", ""], `--force ${CLIENT}`],
   [["route", ""], "list plan add delete"],
   [["route", "list", ""], `--extra ${CLIENT}`],

@@ -86,6 +86,7 @@ Deno.test("these are the commands", () => {
     "stellar-net node list",
     "stellar-net node leave",
     "stellar-net node remove",
+    "stellar-net node accept",
     "stellar-net route",
     "stellar-net route list",
     "stellar-net route plan",

@@ -108,3 +108,37 @@ Deno.test("NewStateFile.create() begins anew after one that was killed", () =>
     assert.equal(await store.get(["old"]), null);
     await store.close();
   }));
+
+Deno.test("NewStateFile.create() leaves nothing that an agent starts with, whenever it is killed", () =>
+  withTempDir(async (dir) => {
+    await Deno.mkdir(`${dir}/state`);
+    const path = `${dir}/state/state.db`;
+    let copies = 0;
+    /** Looks at the folder as a process that is killed now leaves it. */
+    const tryCopy = async () => {
+      const copy = `${dir}/copy${copies++}`;
+      await Deno.mkdir(copy);
+      for (const name of await namesIn(`${dir}/state`)) {
+        await Deno.copyFile(`${dir}/state/${name}`, `${copy}/${name}`);
+      }
+      await assert.rejects(openDenoKv({ path: `${copy}/state.db` }), {
+        code: "failed_precondition",
+        message: /a restore was interrupted/,
+      });
+    };
+    await new NewStateFile(path).create(async (store) => {
+      await tryCopy();
+      await fill(store);
+      await tryCopy();
+    }, tryCopy);
+    assert.equal(copies, 3);
+    assert.deepEqual(await namesIn(`${dir}/state`), ["state.db"]);
+  }));
+
+Deno.test("NewStateFile.create() leaves nothing behind when the check fails", () =>
+  withTempDir(async (dir) => {
+    const file = new NewStateFile(`${dir}/state.db`);
+    const check = () => Promise.reject(new RangeError("no"));
+    await assert.rejects(file.create(fill, check), { code: "internal" });
+    assert.deepEqual(await namesIn(dir), []);
+  }));
