@@ -26,7 +26,14 @@ case "$*" in
   "-json address show" | "-json -details address show")
     echo '${JSON.stringify(links)}' ;;
   "-json -4 route show default" | "-json -6 route show default") echo '[]' ;;
-  "-N -json -4 route show" | "-N -json -6 route show") echo '[]' ;;
+  "-details -json link show") echo '[]' ;;
+  "-N -json -batch -" | "-6 -N -json -batch -")
+    while read -r line; do
+      case "$line" in
+        *"address show"*) echo '${JSON.stringify(links)}' ;;
+        *) echo '[]' ;;
+      esac
+    done ;;
   *) echo "the fake ip does not know: $*" >&2; exit 1 ;;
 esac
 `;
