@@ -39,7 +39,7 @@ export function parseTimeout(text: string): number {
   const ms = parseDuration(text);
   if (ms < 1 || ms > 86_400_000) {
     throw new RangeError(
-      `${quote(text)} is out of range: from "1ms" to "1d"`,
+      `${quote(text)} is not between "1ms" and "1d"`,
     );
   }
   return ms;

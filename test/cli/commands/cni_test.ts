@@ -21,6 +21,7 @@ Deno.test("cni install puts the plugin in place under both names, and says so", 
     dir: "/usr/lib/cni",
     names: ["stellar-net", "stellar-cni-ipam"],
     link: false,
+    socketPath: "/run/stellar-net/agent.sock",
   }]);
 });
 
@@ -32,6 +33,7 @@ Deno.test("cni install links into the given folder, and notes a missing bridge p
     dir: "/p",
     names: ["stellar-net", "stellar-cni-ipam"],
     link: true,
+    socketPath: "/run/stellar-net/agent.sock",
   });
 });
 

@@ -55,7 +55,7 @@ const BAD: readonly [parse: Parse, text: string, message: RegExp][] = [
   [parseDuration, "1e3s", /not a duration/],
   [parseDuration, "36501d", /too long: the maximum is "36500d"/],
   [parseDuration, `${"9".repeat(400)}s`, /too long/],
-  [parseTimeout, "0s", /^"0s" is out of range/],
+  [parseTimeout, "0s", /^"0s" is not between/],
   [parseTimeout, "2d", /out of range/],
   [parseListen, "", /not an address and a port/],
   [parseListen, "9000", /not an address and a port/],
