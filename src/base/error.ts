@@ -24,13 +24,49 @@ export type ErrorCode =
   | "unauthenticated"
   | "internal";
 
-/** A condition that callers act on. The message is for people, the code for programs. */
+/**
+ * The reason for an error, for programs: finer than the code where callers act
+ * on the difference. docs/errors.md lists them.
+ */
+export type ErrorReason =
+  | "INVALID_FIELD"
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "WRONG_STATE"
+  | "EXHAUSTED"
+  | "UNAVAILABLE"
+  | "DEADLINE_EXCEEDED"
+  | "CANCELLED"
+  | "NOT_ALLOWED"
+  | "UNKNOWN_CALLER"
+  | "INTERNAL"
+  /** Another agent answers the call; `url` in the metadata is its address. */
+  | "OTHER_AGENT"
+  /** The client uses more of the agent than it may. */
+  | "CLIENT_LIMIT"
+  | "UNKNOWN_CALL";
+
+/** What programs learn of an error besides its code. */
+export interface ErrorDetails {
+  /** Default: the one of the code. */
+  readonly reason?: ErrorReason | undefined;
+  /** Names the subject, such as `field`, `node`, `address` or `url`. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A condition that callers act on. The message is for people, the code and the details for programs. */
 export class NetError extends Error {
   override readonly name = "NetError";
   readonly code: ErrorCode;
+  readonly details: ErrorDetails;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: ErrorOptions & ErrorDetails,
+  ) {
     super(message, options);
     this.code = code;
+    this.details = { reason: options?.reason, metadata: options?.metadata };
   }
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getLogger } from "@logtape/logtape";
+import { addDetails } from "../messages/errors.ts";
 import type { RpcLimits } from "./limits.ts";
 
 /** What identifies a client: see {@linkcode ClientLimits}. */
@@ -62,10 +63,11 @@ export class ClientShare {
 
   #refuse(why: string): ConnectError {
     this.#refusals.report({ from: this.name, why });
-    return new ConnectError(
+    const error = new ConnectError(
       `Cannot take the call of ${this.name}: ${why}; try again`,
       Code.ResourceExhausted,
     );
+    return addDetails(error, { reason: "CLIENT_LIMIT" });
   }
 }
 

@@ -59,7 +59,23 @@ export function invalidField(
 ): NetError {
   return new NetError("invalid_argument", `Invalid field "${field}": ${what}`, {
     cause,
+    metadata: { field },
   });
+}
+
+/** Blames a field for an invalid argument that the work does not blame on another. */
+export async function blaming<T>(field: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const isUnnamed = error instanceof NetError &&
+      error.code === "invalid_argument" &&
+      error.details.metadata?.field === undefined;
+    if (!isUnnamed) throw error;
+    const { code, message, details } = error;
+    const metadata = { ...details.metadata, field };
+    throw new NetError(code, message, { cause: error, ...details, metadata });
+  }
 }
 
 /** Parses an owner, with defaults for the parts that it leaves out. @param field the name of the field that holds it */

@@ -1,18 +1,19 @@
-import {
-  Code,
-  type ConnectError,
-  type ConnectRouter,
-} from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import {
+  codeFromString,
+  errorToJson,
+} from "@connectrpc/connect/protocol-connect";
 import { getLogger } from "@logtape/logtape";
 import { escapeUnsafe, quote } from "../../net/address.ts";
 import { CallValues, type Connection } from "../access/call_context.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import { encodeGrpcMessage } from "./grpc.ts";
+import { addDetails } from "../messages/errors.ts";
+import { formatGrpcStatus } from "./grpc.ts";
 import { type Refusal, refusePage } from "./host_check.ts";
 import type { Monitor } from "./monitor.ts";
 
@@ -42,6 +43,7 @@ const UNSUPPORTED_TYPE = 415;
 const TYPES = "Cannot read this content-type: send application/json or " +
   "application/proto (Connect), application/connect+json or +proto (streams), " +
   "application/grpc+proto, or application/grpc-web+proto\n";
+const DETAILS = "grpc-status-details-bin";
 const ACCEPT_ENCODING = "grpc-accept-encoding";
 /** The encodings of `acceptCompression`. */
 const ENCODINGS = "gzip,br";
@@ -323,18 +325,15 @@ function refuseUnknown(
   response: Response,
 ): void {
   const message = `Cannot call ${quote(path)}: the agent has no such call`;
+  const error = addDetails(new ConnectError(message, Code.Unimplemented));
   request.resume();
   const type = request.headers["content-type"];
   if (!type?.startsWith("application/grpc")) {
     response.writeHead(404, { "content-type": "application/json" });
-    response.end(JSON.stringify({ code: "unimplemented", message }));
+    response.end(JSON.stringify(errorToJson(error, undefined)));
     return;
   }
-  const header = {
-    "content-type": type,
-    "grpc-status": String(Code.Unimplemented),
-    "grpc-message": encodeGrpcMessage(message),
-  };
+  const header = { "content-type": type, ...formatGrpcStatus(error) };
   if (request.httpVersionMajor === 2 && "stream" in response) {
     const { stream } = response;
     stream.respond({ ":status": 200, ...header }, { endStream: true });
@@ -370,18 +369,28 @@ async function refuseInBody(
   answer: UniversalResponse,
   body: AsyncIterable<Uint8Array>,
 ): Promise<UniversalResponse> {
-  const error = JSON.parse(await readText(body));
-  const message = escapeUnsafe(String(error.message ?? ""));
-  const isMalformed = error.code === "internal" &&
+  const given = JSON.parse(await readText(body));
+  const message = escapeUnsafe(String(given.message ?? ""));
+  const isMalformed = given.code === "internal" &&
     message.startsWith(MALFORMED);
-  const said = { ...error, ...isMalformed && { code: "invalid_argument" } };
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...said, message }));
+  const code = isMalformed ? "invalid_argument" : given.code;
+  const details = given.details ?? detailsOf(message, code);
+  const error = { ...given, code, message, ...details && { details } };
+  const bytes = new TextEncoder().encode(JSON.stringify(error));
   const header = new Headers(answer.header);
   if (header.has("content-length")) {
     header.set("content-length", String(bytes.length));
   }
   const status = isMalformed ? 400 : answer.status;
   return { ...answer, status, header, body: once(bytes) };
+}
+
+/** The details of an error that the library itself has found, as JSON. */
+function detailsOf(message: string, code: string): unknown {
+  const known = codeFromString(code);
+  if (known === undefined) return undefined;
+  const error = addDetails(new ConnectError(message, known));
+  return (errorToJson(error, undefined) as { details?: unknown }).details;
 }
 
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
@@ -407,9 +416,14 @@ async function* refuseInTrailer(
     trailer.get("grpc-status") === String(Code.Internal) &&
     message.startsWith(encodeURIComponent(MALFORMED))
   ) trailer.set("grpc-status", String(Code.InvalidArgument));
-  if (message !== "") {
-    trailer.set("grpc-message", encodeGrpcMessage(decodeURIComponent(message)));
-  }
+  const status = Number(trailer.get("grpc-status") ?? 0);
+  if (status === 0) return;
+  const error = addDetails(
+    new ConnectError(decodeURIComponent(message), status),
+  );
+  const fields = formatGrpcStatus(error);
+  if (message !== "") trailer.set("grpc-message", fields["grpc-message"]!);
+  if (!trailer.has(DETAILS)) trailer.set(DETAILS, fields[DETAILS]!);
 }
 
 /** The longest time that a timer can run: 2^31 - 1 ms. */

@@ -30,6 +30,7 @@ import {
 } from "../messages/addresses.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
 import {
+  blaming,
   invalidField,
   parseField,
   parseLimit,
@@ -60,10 +61,9 @@ export function createIpam(
         ...parseNetns(request),
       };
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const { allocation, created, renewed } = await agent.allocate(
-          node,
-          asked,
-          signal,
+        const { allocation, created, renewed } = await blaming(
+          "addresses",
+          agent.allocate(node, asked, signal),
         );
         return {
           response: { allocation: message(node, allocation), created },
@@ -161,11 +161,14 @@ export function createIpam(
 
     async reserve(request) {
       const node = parseNode(request.node);
-      const reservation = await agent.reserve(node, {
-        address: parseField("address", request.address, parseAddress),
-        ...(request.owner && { owner: parseOwner(request.owner) }),
-        reason: parseOptional("reason", request.reason, parseText) ?? "",
-      });
+      const reservation = await blaming(
+        "address",
+        agent.reserve(node, {
+          address: parseField("address", request.address, parseAddress),
+          ...(request.owner && { owner: parseOwner(request.owner) }),
+          reason: parseOptional("reason", request.reason, parseText) ?? "",
+        }),
+      );
       return { reservation: reservationMessage(node, reservation) };
     },
 

@@ -33,7 +33,7 @@ import {
   subnetMessage,
 } from "../messages/addresses.ts";
 import { decodeReport } from "../messages/cluster.ts";
-import { parseField, parseOptional } from "../messages/fields.ts";
+import { blaming, parseField, parseOptional } from "../messages/fields.ts";
 import {
   encodedWatchMessage,
   nodeMessage,
@@ -192,11 +192,14 @@ export function createRegistry(
     },
 
     async reserveSubnet(request) {
-      const subnet = await host().registry.reserve({
-        subnet: parseField("cidr", request.cidr, parsePrefix),
-        node: parseOptional("node", request.node, parseNodeName) ?? "",
-        reason: parseOptional("reason", request.reason, parseText) ?? "",
-      });
+      const subnet = await blaming(
+        "cidr",
+        host().registry.reserve({
+          subnet: parseField("cidr", request.cidr, parsePrefix),
+          node: parseOptional("node", request.node, parseNodeName) ?? "",
+          reason: parseOptional("reason", request.reason, parseText) ?? "",
+        }),
+      );
       return { subnet: subnetMessage(subnet) };
     },
 
@@ -216,7 +219,10 @@ export function createRegistry(
       const target = parseField("target", request.target, parseAddress);
       return {
         route: routeMessage(
-          await host().registry.addRoute({ destination, target }),
+          await blaming(
+            "cidr",
+            host().registry.addRoute({ destination, target }),
+          ),
         ),
       };
     },

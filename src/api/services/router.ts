@@ -380,6 +380,7 @@ function checkRights(
     `Cannot send ${method.name} on for ${describeCaller(caller)}: node ${
       quote(node)
     } would ask ${peer.url} for itself; ask that agent yourself`,
+    { reason: "OTHER_AGENT", metadata: { url: peer.url } },
   );
 }
 

@@ -85,7 +85,10 @@ Deno.test("toConnectError() logs the cause of a defect and sends none of it", as
       assert.equal(code, Code.Internal);
       assert.equal(rawMessage, INTERNAL_MESSAGE);
       assert.equal(cause, undefined);
-      assert.deepEqual(details, []);
+      const values = details.map((detail) => "value" in detail && detail.value);
+      assert.deepEqual(values, [
+        { reason: "INTERNAL", domain: "stellar-net", metadata: {} },
+      ]);
     });
     assert.deepEqual(
       records.map(({ category, level, properties }) => ({
