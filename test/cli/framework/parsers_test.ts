@@ -56,7 +56,7 @@ const BAD: readonly [parse: Parse, text: string, message: RegExp][] = [
   [parseDuration, "36501d", /too long: the maximum is "36500d"/],
   [parseDuration, `${"9".repeat(400)}s`, /too long/],
   [parseTimeout, "0s", /^"0s" is not between/],
-  [parseTimeout, "2d", /out of range/],
+  [parseTimeout, "2d", /is not between/],
   [parseListen, "", /not an address and a port/],
   [parseListen, "9000", /not an address and a port/],
   [parseListen, "127.0.0.1", /not an address and a port/],
