@@ -32,6 +32,11 @@ export const GRANTS: readonly Grant[] = [
   { kind: "run", values: ["ping"], why: "paths to peers, and the MTU of each" },
   {
     kind: "run",
+    values: ["nsenter"],
+    why: "to check a container's network from inside",
+  },
+  {
+    kind: "run",
     values: ["grep", "stat"],
     why: "to read /proc, which the runtime refuses to read itself",
   },

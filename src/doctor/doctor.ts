@@ -24,6 +24,7 @@ import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import type { HostController } from "../host/controller.ts";
+import { checkPackets } from "./packet_checks.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
 import { checkRoutes } from "./route_checks.ts";
@@ -73,10 +74,11 @@ export class Doctor {
     const all = [...nodes.values()];
     const interfaces = await controller.readInterfaces();
     const report = await controller.reconcileRoutes();
-    const [own, host, addresses, path] = await Promise.all([
+    const [own, host, addresses, packets, path] = await Promise.all([
       this.#checkAgent(all),
       controller.examine(),
       this.#checkAddresses(interfaces),
+      this.#checkPackets(all, interfaces),
       node
         ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
         : [],
@@ -87,6 +89,7 @@ export class Doctor {
       ...host,
       ...checkRoutes(report, { protocol }),
       ...addresses,
+      ...packets,
       ...path,
     ];
   }
@@ -214,6 +217,38 @@ export class Doctor {
     const isHeld = (address: Address) =>
       Promise.resolve(held.has(idOf(address)));
     return await checkAddresses(probe, { subnets, interfaces, isHeld });
+  }
+
+  async #checkPackets(
+    nodes: readonly ClusterNode[],
+    interfaces: HostInterfaces | undefined,
+  ): Promise<Check[]> {
+    const { agent, probe, controller } = this.#options;
+    const { member } = agent;
+    // Without routes, packets of containers take paths that are not the agent's.
+    if (controller.routes.mode === "off" && member.subnets.length === 0) {
+      return [];
+    }
+    const allocator = await member.allocators.find(agent.node);
+    const allocations =
+      await allocator?.select(({ attachment }) =>
+        attachment?.netnsSeen === true
+      ) ?? [];
+    return await checkPackets(probe, {
+      subnets: member.subnets,
+      networks: member.cluster?.networks.map(({ network }) => network) ?? [],
+      interfaces,
+      peers: nodes.filter(({ name, state }) =>
+        name !== agent.node && state !== "no agent"
+      ),
+      containers: allocations.map(({ owner, attachment, addresses }) => ({
+        id: owner.containerId,
+        interfaceName: owner.interfaceName,
+        netns: attachment!.netns,
+        addresses: addresses.map(({ address }) => address),
+      })),
+      bridge: controller.bridge,
+    });
   }
 
   #pathFacts(

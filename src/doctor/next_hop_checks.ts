@@ -9,7 +9,7 @@ import {
 } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { linksHolding } from "../routes/plan/links_json.ts";
-import { AS_ROOT, type Check, passed } from "../host/checks/check.ts";
+import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
 
 /** How often a next hop is asked while the kernel still looks for it. */
 const ATTEMPTS = 3;
@@ -159,6 +159,21 @@ function checkNeighbour(
       means: `the host "${peer}" is down, or not on the link of "${device}"`,
       fix:
         `switch "${peer}" on, see its cable and VLAN, and that it has ${address}: ip address show to ${address}`,
+    };
+  }
+  if (
+    neighbour?.states.includes("PERMANENT") && answer && !answer.isAnswered
+  ) {
+    return {
+      name: "neighbour",
+      status: "failed",
+      found:
+        `a permanent entry says that ${address} is at ${mac} on "${device}", and it does not answer`,
+      means: `packets to the host "${peer}" go to another one, or nowhere`,
+      fix: command(
+        `ip neighbour delete ${address} dev ${device}`,
+        "whoever added that entry loses it",
+      ),
     };
   }
   if (resolution === "sure" || answer === undefined || answer.isAnswered) {

@@ -170,6 +170,11 @@ export class HostController {
       mode === "off" && (config.bridge !== undefined || config.masquerade);
   }
 
+  /** The bridge that the agent creates; undefined for none. */
+  get bridge(): string | undefined {
+    return this.#bridge;
+  }
+
   /** The report on this host's routes. */
   get routes(): RouteReport {
     return this.#routes.report;

@@ -21,6 +21,10 @@ import {
   readOutput,
   unreadableNetwork,
 } from "../system/command.ts";
+import { type ContainerView, parseContainer } from "./plan/container_view.ts";
+import { canDrop } from "./plan/drop_rules.ts";
+import type { NftTable } from "./plan/nft_json.ts";
+import { listNft } from "./forward_filters.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
 /**
@@ -86,12 +90,13 @@ export class LinuxPathProbe implements PathProbe {
   }
 
   async ping(address: Address, options: PingOptions = {}): Promise<PingAnswer> {
-    const { packetBytes } = options;
+    const { packetBytes, source, netns } = options;
     const size = packetBytes === undefined
       ? []
       : ["-s", String(pingPayloadBytes(packetBytes, address.family))];
-    const args = [...PING, ...size, formatAddress(address)];
-    const command = { program: "ping", args };
+    const from = source ? ["-I", formatAddress(source)] : [];
+    const args = [...PING, ...size, ...from, formatAddress(address)];
+    const command = within(netns, { program: "ping", args });
     const output = await this.#runner.run(command);
     const answer = parsePing(output.stdout + output.stderr);
     if (answer) return answer;
@@ -101,10 +106,46 @@ export class LinuxPathProbe implements PathProbe {
     );
   }
 
+  async readContainer(netns: string): Promise<ContainerView | undefined> {
+    const command = within(netns, {
+      program: "ip",
+      args: ["-json", "-batch", "-"],
+      stdin: "address show\nroute show\n",
+    });
+    try {
+      const { code, stdout } = await this.#runner.run(command);
+      return code === 0 ? parseContainer(stdout) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async dropTables(): Promise<NftTable[]> {
+    const tables = (await listNft(this.#runner, ["chains"]))
+      .filter(({ chains }) => chains.some(canDrop));
+    const read = await Promise.all(
+      tables.map(({ family, name }) =>
+        listNft(this.#runner, ["table", family, name])
+      ),
+    );
+    return read.flat();
+  }
+
   async #read<T>(command: Command, read: (text: string) => T): Promise<T> {
     const text = await readOutput(this.#runner, command);
     return parse(command, () => read(text));
   }
+}
+
+/** A command that runs in a network namespace. */
+function within(netns: string | undefined, command: Command): Command {
+  if (netns === undefined) return command;
+  const { program, args } = command;
+  return {
+    ...command,
+    program: "nsenter",
+    args: [`--net=${netns}`, program, ...args],
+  };
 }
 
 function ipCommand(...args: string[]): Command {

@@ -1,4 +1,6 @@
 import type { Address } from "../net/address.ts";
+import type { ContainerView } from "./plan/container_view.ts";
+import type { NftTable } from "./plan/nft_json.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { KernelRoute } from "../routes/plan/kernel_route.ts";
 import type {
@@ -19,6 +21,10 @@ export interface ForwardedFrom {
 export interface PingOptions {
   /** Size of the packet with its headers; it is never fragmented. Default: a small packet. */
   readonly packetBytes?: number;
+  /** This host's address from which it is sent. Default: the kernel's choice. */
+  readonly source?: Address;
+  /** Path of the network namespace from which it is sent. Default: the agent's own. */
+  readonly netns?: string;
 }
 
 /** Examines the path to an address. Changes nothing. */
@@ -55,4 +61,13 @@ export interface PathProbe {
    * @throws {NetError} `unavailable` when `ping` is missing or cannot send
    */
   ping(address: Address, options?: PingOptions): Promise<PingAnswer>;
+  /** A container's network, undefined when its namespace cannot be entered. Never fails. */
+  readContainer(netns: string): Promise<ContainerView | undefined>;
+  /**
+   * The tables of nftables, also those of iptables-nft, whose rules can drop
+   * packets of containers.
+   *
+   * @throws {NetError} `unavailable` when nft is missing or fails
+   */
+  dropTables(): Promise<NftTable[]>;
 }

@@ -10,6 +10,7 @@ import {
   containsPrefix,
   type Prefix,
 } from "../../src/net/prefix.ts";
+import type { NftTable } from "../../src/host/plan/nft_json.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import type {
   Neighbour,
@@ -92,6 +93,14 @@ export class FakePathProbe implements PathProbe {
       this.onPing();
       return { isAnswered, mtuBytes: isAnswered ? undefined : this.hint };
     });
+  }
+
+  readContainer(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  dropTables(): Promise<NftTable[]> {
+    return Promise.resolve([]);
   }
 
   // deno-lint-ignore require-await

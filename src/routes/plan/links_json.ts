@@ -30,6 +30,8 @@ export interface LinkAddress extends InterfaceAddress {
 /** An interface of this host. */
 export interface HostLink {
   readonly name: string;
+  /** Its index; missing where `ip` prints none. */
+  readonly index?: number;
   /** The kind, such as `bridge` or `veth`; empty for hardware. */
   readonly kind: string;
   /** Whether it is set up; it may still have no carrier. */
@@ -63,6 +65,7 @@ export function parseLinks(text: string): HostLink[] {
       // Some versions of `ip` print an empty object for each filtered-out item.
       link.ifname === undefined ? [] : [{
         name: link.ifname,
+        ...link.ifindex !== undefined && { index: link.ifindex },
         kind: link.linkinfo?.info_kind ?? "",
         isUp: link.flags?.includes("UP") ?? false,
         mtuBytes: link.mtu ?? 0,
@@ -135,6 +138,7 @@ const ADDRESS = objectOf({
 
 const LINK = objectOf({
   ifname: isText,
+  ifindex: isNumber,
   flags: listOf(isText),
   mtu: isNumber,
   master: isText,

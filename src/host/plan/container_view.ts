@@ -1,0 +1,57 @@
+import { type Address, parseAddress } from "../../net/address.ts";
+import { parsePrefix, type Prefix } from "../../net/prefix.ts";
+import { type HostLink, parseLinks } from "../../routes/plan/links_json.ts";
+import {
+  isNumber,
+  isText,
+  objectOf,
+  readRows,
+} from "../../routes/plan/tool_json.ts";
+
+/** A container's network, read inside its network namespace. */
+export interface ContainerView {
+  readonly links: readonly HostLink[];
+  /** Indices of the host's ends of its veth pairs, by the container's interface. */
+  readonly hostEnds: ReadonlyMap<string, number>;
+  readonly routes: readonly ContainerRoute[];
+}
+
+/** A route of a container. */
+export interface ContainerRoute {
+  /** Undefined for a default route. */
+  readonly destination: Prefix | undefined;
+  readonly gateway: Address | undefined;
+}
+
+const LINK = objectOf({ ifname: isText, link_index: isNumber });
+const ROUTE = objectOf({ dst: isText, gateway: isText });
+
+/**
+ * Reads what `ip -json -batch` printed for `address show` and `route show`.
+ *
+ * @throws {SyntaxError} when it is not such output
+ */
+export function parseContainer(text: string): ContainerView {
+  const [addresses = "", routes = ""] = text.trim().split("\n");
+  return {
+    links: parseLinks(addresses),
+    hostEnds: new Map(
+      readRows(addresses, { program: "ip", check: LINK }).flatMap((link) =>
+        link.ifname === undefined || link.link_index === undefined
+          ? []
+          : [[link.ifname, link.link_index] as const]
+      ),
+    ),
+    routes: readRows(routes, { program: "ip", check: ROUTE }).map((route) => ({
+      destination: parseDestination(route.dst),
+      gateway: route.gateway === undefined
+        ? undefined
+        : parseAddress(route.gateway),
+    })),
+  };
+}
+
+function parseDestination(text: string | undefined): Prefix | undefined {
+  if (text === undefined || text === "default") return undefined;
+  return parsePrefix(text.includes("/") ? text : `${text}/32`);
+}

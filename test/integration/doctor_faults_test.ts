@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { Lab } from "../lab/lab.ts";
+import type { LabContainer } from "../lab/lab_container.ts";
+import type { LabHost } from "../lab/lab_host.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+interface Check {
+  readonly name: string;
+  readonly status: "ok" | "warning" | "failed";
+  readonly found: string;
+  readonly means: string | null;
+  readonly mend: string | null;
+  readonly command: string | null;
+  readonly harm: string | null;
+}
+
+/** A host with a container, and a container of another host that it talks to. */
+interface World {
+  readonly host: LabHost;
+  readonly peer: LabHost;
+  readonly container: LabContainer;
+  readonly second: LabContainer;
+  /** The address of the peer's container. */
+  readonly target: string;
+  /** The host's end of the container's link. */
+  readonly veth: string;
+  /** The container's address. */
+  readonly address: string;
+}
+
+interface Fault {
+  readonly name: string;
+  /** What causes it, typed on the host; in the container where `isInside`. */
+  readonly cause: (world: World) => string;
+  readonly isInside?: boolean;
+  /** The finding that names the cause. */
+  readonly finding: RegExp;
+  /** What the operator types where no command fixes it. Default: the command of the finding. */
+  readonly undo?: (world: World) => string;
+  /** Whether the finding has a command. Default true. */
+  readonly hasCommand?: boolean;
+  /** Whether the peer has the fault. */
+  readonly isElsewhere?: boolean;
+  /** Whether packets still get through. */
+  readonly isHarmless?: boolean;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: "the bridge is down",
+    cause: () => "ip link set dev stellar0 down",
+    finding: /^bridge: "stellar0" is down/,
+  },
+  {
+    name: "the gateway's address is gone",
+    cause: () => "ip address flush dev stellar0",
+    finding:
+      /^gateway: 172\.16\.4\.1\/22 is on no interface, and 2 containers hold addresses/,
+  },
+  ...["forward", "input", "prerouting"].map((hook): Fault => ({
+    name: `a rule of nft drops in ${hook}`,
+    cause: () =>
+      `nft 'add table ip fault; delete table ip fault; add table ip fault; add chain ip fault c { type filter hook ${hook} priority -5; }; add rule ip fault c ip saddr 172.16.0.0/12 drop'`,
+    finding:
+      /^packet filter: "ip fault c: ip saddr 172\.16\.0\.0\/12 drop" drops packets of containers/,
+    // Packets between containers pass this host by.
+    isHarmless: hook === "input",
+  })),
+  {
+    name: "a rule of nft drops what comes in by the uplink",
+    cause: () =>
+      `nft 'add table inet fault; add chain inet fault c { type filter hook forward priority -5; }; add rule inet fault c iifname "eth0" drop'`,
+    finding: /^packet filter: "inet fault c: iifname "eth0" drop" drops/,
+  },
+  {
+    name: "a rule of iptables drops in FORWARD",
+    cause: () => "iptables -I FORWARD -s 172.16.0.0/12 -j DROP",
+    finding: /^packet filter: "ip filter FORWARD: .*drop" drops packets/,
+  },
+  {
+    name: "a rule of iptables drops in INPUT",
+    cause: () => "iptables -I INPUT -s 172.16.0.0/12 -j DROP",
+    finding: /^packet filter: "ip filter INPUT: .*drop" drops packets/,
+    isHarmless: true,
+  },
+  {
+    name: "a container's link is no port of the bridge",
+    cause: ({ veth }) => `ip link set dev ${veth} nomaster`,
+    finding:
+      /^container: container ".*": its link ".*" is no port of "stellar0"/,
+  },
+  {
+    name: "a container's link is down",
+    cause: ({ veth }) => `ip link set dev ${veth} down`,
+    finding: /^container: container ".*": its link ".*" is down/,
+  },
+  {
+    name: "a container has no default route",
+    isInside: true,
+    cause: () => "ip route delete default",
+    finding: /^container: container ".*": it has no route to the cluster/,
+  },
+  {
+    name: "a container has lost its address",
+    isInside: true,
+    cause: () => "ip address flush dev eth0",
+    finding: /^container: container ".*": its "eth0" does not have 172/,
+    undo: ({ container }) =>
+      `nsenter --net=/run/netns/${container.netns} ip route add default via 172.16.4.1`,
+  },
+  {
+    name: "a container's interface is down",
+    isInside: true,
+    cause: () => "ip link set dev eth0 down",
+    finding: /^container: container ".*": its "eth0" is down/,
+    undo: ({ container }) =>
+      `nsenter --net=/run/netns/${container.netns} ip route add default via 172.16.4.1`,
+  },
+  {
+    name: "a wrong permanent neighbour entry for the container",
+    cause: ({ address }) =>
+      `ip neighbour replace ${address} lladdr 02:00:00:00:00:99 nud permanent dev stellar0`,
+    finding:
+      /^container: container ".*": a permanent neighbour entry of this host says/,
+  },
+  {
+    name: "a wrong permanent neighbour entry for the peer",
+    cause: ({ peer }) =>
+      `ip neighbour replace ${peer.address} lladdr 02:00:00:00:00:99 nud permanent dev eth0`,
+    finding: /^neighbour: a permanent entry says that 198\.18\.0\.11 is/,
+  },
+  {
+    name: "a route of others to a part of a peer's subnet",
+    cause: () => "ip route add 172.16.0.0/24 via 198.18.0.99",
+    finding: /^route: 172\.16\.0\.0\/24 via 198\.18\.0\.99 .* takes a part/,
+  },
+  {
+    name: "a route of others to a peer's subnet",
+    cause: () =>
+      "ip route add 172.16.0.0/22 via 198.18.0.99 proto static metric 5",
+    finding:
+      /^route: 172\.16\.0\.0\/22 of node "host1": another route is there/,
+  },
+  {
+    name: "one address on two containers",
+    cause: ({ second, address }) =>
+      `nsenter --net=/run/netns/${second.netns} ip address add ${address}/22 dev eth0`,
+    finding: /^container: container ".*": 172\.16\.4\.2 is also an address of/,
+    undo: ({ second, address }) =>
+      `nsenter --net=/run/netns/${second.netns} ip address delete ${address}/22 dev eth0; ip neighbour flush dev stellar0`,
+    isHarmless: true,
+    hasCommand: false,
+  },
+  {
+    name: "the peer's bridge is down",
+    isElsewhere: true,
+    cause: () => "ip link set dev stellar0 down",
+    finding: /^bridge: "stellar0" is down/,
+  },
+  {
+    name: "a rule of nft drops in forward at the peer",
+    isElsewhere: true,
+    cause: () =>
+      "nft 'add table ip fault; delete table ip fault; add table ip fault; add chain ip fault c { type filter hook forward priority -5; }; add rule ip fault c ip daddr 172.16.0.0/22 drop'",
+    finding:
+      /^packet filter: "ip fault c: ip daddr 172\.16\.0\.0\/22 drop" drops/,
+  },
+];
+
+async function doctor(host: LabHost, peer: string): Promise<readonly Check[]> {
+  const { stdout } = await host.exec("stellar-net", [
+    ...["doctor", peer, "--json"],
+  ]);
+  return (JSON.parse(stdout) as { checks: readonly Check[] }).checks;
+}
+
+function wrongOf(checks: readonly Check[]): string[] {
+  return checks.filter(({ status }) => status === "failed")
+    .map(({ name, found }) => `${name}: ${found}`);
+}
+
+async function gotThrough({ container, target }: World): Promise<boolean> {
+  const { code } = await container.exec("ping", [
+    ...["-n", "-c", "1", "-w", "1", target],
+  ]);
+  return code === 0;
+}
+
+Deno.test("doctor names each fault, and the command that it gives fixes it", async (t) => {
+  await using lab = await Lab.create({ hosts: 2 });
+  const [peer, host] = lab.hosts as [LabHost, LabHost];
+  const remote = await peer.addContainer("remote");
+  const container = await host.addContainer("local");
+  const shown = await host.must("ip", ["-json", "link", "show"]);
+  const veth = (JSON.parse(shown) as { ifname: string; master?: string }[])
+    .find(({ master }) => master === "stellar0")!.ifname;
+  const second = await host.addContainer("second");
+  const world: World = {
+    second,
+    ...{ host, peer, container, veth },
+    target: remote.address,
+    address: container.address,
+  };
+  await waitFor("the first packet", () => gotThrough(world), {
+    timeoutMs: 20_000,
+  });
+  await t.step("a healthy host", async () => {
+    assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
+    assert.deepEqual(wrongOf(await doctor(peer, "host2")), []);
+  });
+  const only = Deno.env.get("FAULT");
+  for (const fault of FAULTS) {
+    if (only && !fault.name.includes(only)) continue;
+    await t.step(fault.name, async () => {
+      const { cause, isInside = false, isHarmless = false } = fault;
+      const at = fault.isElsewhere ? peer : host;
+      const run = isInside ? container : at;
+      await run.must("sh", ["-c", cause(world)]);
+      if (!isHarmless) assert.equal(await gotThrough(world), false, "harmless");
+      const other = fault.isElsewhere ? "host2" : "host1";
+      const checks = await doctor(at, other);
+      const wrong = wrongOf(checks);
+      const found = checks.find(({ name, found }) =>
+        fault.finding.test(`${name}: ${found}`)
+      );
+      assert.ok(found, wrong.join("\n"));
+      const lines = [found.command, fault.undo?.(world)]
+        .filter((line) => line !== null && line !== undefined);
+      const { hasCommand = true } = fault;
+      assert.equal(found.command !== null, hasCommand, JSON.stringify(found));
+      for (const line of lines) await at.must("sh", ["-c", line!]);
+      await waitFor("a packet", () => gotThrough(world), { timeoutMs: 5_000 });
+      assert.deepEqual(wrongOf(await doctor(at, other)), []);
+    });
+  }
+});
