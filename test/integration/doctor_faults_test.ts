@@ -132,7 +132,8 @@ const FAULTS: readonly Fault[] = [
   {
     name: "a route of others to a part of a peer's subnet",
     cause: () => "ip route add 172.16.0.0/24 via 198.18.0.99",
-    finding: /^route: 172\.16\.0\.0\/24 via 198\.18\.0\.99 .* takes a part/,
+    finding:
+      /^route: packets to 172\.16\.0\.1 leave via 198\.18\.0\.99 .*: 172\.16\.0\.0\/24 via/,
   },
   {
     name: "a route of others to a peer's subnet",
@@ -208,15 +209,17 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
     assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
     assert.deepEqual(wrongOf(await doctor(peer, "host2")), []);
   });
-  const only = Deno.env.get("FAULT");
   for (const fault of FAULTS) {
-    if (only && !fault.name.includes(only)) continue;
     await t.step(fault.name, async () => {
       const { cause, isInside = false, isHarmless = false } = fault;
       const at = fault.isElsewhere ? peer : host;
       const run = isInside ? container : at;
       await run.must("sh", ["-c", cause(world)]);
-      if (!isHarmless) assert.equal(await gotThrough(world), false, "harmless");
+      if (!isHarmless) {
+        await waitFor("no packet", async () => !await gotThrough(world), {
+          timeoutMs: 5_000,
+        });
+      }
       const other = fault.isElsewhere ? "host2" : "host1";
       const checks = await doctor(at, other);
       const wrong = wrongOf(checks);
