@@ -22,6 +22,8 @@ export interface BuildOptions {
   readonly kind: Exclude<BuildInfo["kind"], "sources"> | undefined;
   /** Version of the runtime in a self-extracting executable. */
   readonly runtime: string;
+  /** SHA-256 of that runtime, where the target has none for its version. */
+  readonly runtimeDigest?: string | undefined;
   /** Path of the executable. Its checksum is written beside it. */
   readonly output: string;
   readonly runner: CommandRunner;
@@ -132,7 +134,7 @@ async function makeCompiled(
 }
 
 async function makeSelfExtracting(
-  { root, target, runtime, runner }: BuildOptions,
+  { root, target, runtime, runtimeDigest, runner }: BuildOptions,
   workplace: Workplace,
 ): Promise<BuildInfo> {
   const info: BuildInfo = { ...workplace.info, kind: "self-extracting" };
@@ -152,7 +154,10 @@ async function makeSelfExtracting(
   const executable = await formatSelfExtracting({
     ...{ version, target, modules },
     command: ["run", ...RUN_FLAGS],
-    runtime: await findRuntime({ target, version: runtime, dir: npm, runner }),
+    runtime: await findRuntime({
+      ...{ target, version: runtime, dir: npm, runner },
+      digest: runtimeDigest,
+    }),
     settle: settle.get("settle.js")!,
     launcher: await Deno.readTextFile(`${root}/src/build/launcher.sh`),
   });

@@ -13,6 +13,7 @@ const USAGE = `Usage: deno task build [options]
   --kind KIND        compiled or self-extracting (default: compiled, or
                      self-extracting where no base runtime can be had)
   --runtime VERSION  the runtime of a self-extracting one (default: the one that builds)
+  --runtime-digest SHA256  of a runtime from npm whose digest is not pinned
   --output FILE      default: dist/stellar-net, with the machine's name where it is another
 `;
 
@@ -45,6 +46,7 @@ function parse(args: readonly string[]): BuildOptions {
       target: { type: "string", default: Deno.build.target },
       kind: { type: "string" },
       runtime: { type: "string", default: Deno.version.deno },
+      "runtime-digest": { type: "string" },
       output: { type: "string" },
     },
   });
@@ -61,7 +63,11 @@ function parse(args: readonly string[]): BuildOptions {
     ? ""
     : `-${target.machine}`;
   const output = values.output ?? `${ROOT}/dist/stellar-net${suffix}`;
-  return { root: ROOT, target, kind, runtime, output, runner: RUNNER };
+  const runtimeDigest = values["runtime-digest"];
+  return {
+    ...{ root: ROOT, target, kind, runtime, output, runner: RUNNER },
+    runtimeDigest,
+  };
 }
 
 function describe({ info, ...result }: BuildResult, output: string): string {

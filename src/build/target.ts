@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { NetError } from "../base/error.ts";
 import type { CommandRunner } from "../system/command.ts";
 
@@ -11,6 +12,8 @@ export interface Target {
   readonly elfMachine: number;
   /** Machine that uname(1) prints. */
   readonly machine: string;
+  /** SHA-256 of the runtime in the npm package, by version. */
+  readonly runtimes: Readonly<Record<string, string>>;
 }
 
 export const TARGETS: readonly Target[] = [
@@ -19,12 +22,20 @@ export const TARGETS: readonly Target[] = [
     npmPackage: "@deno/linux-x64-glibc",
     elfMachine: 62,
     machine: "x86_64",
+    runtimes: {
+      "2.9.6":
+        "bceb5b6a6239b0b010418406d8c77a508f67cf4337d94288f1c19fe71304aab0",
+    },
   },
   {
     triple: "aarch64-unknown-linux-gnu",
     npmPackage: "@deno/linux-arm64-glibc",
     elfMachine: 183,
     machine: "aarch64",
+    runtimes: {
+      "2.9.6":
+        "d08d392418df53f4e6e88a08909c0e1bccbf9adcead7232df72b6ad6075ec416",
+    },
   },
 ];
 
@@ -47,13 +58,17 @@ export interface RuntimeOptions {
   /** An empty folder for the download. */
   readonly dir: string;
   readonly runner: CommandRunner;
+  /** SHA-256 of the runtime, for a version whose digest the target does not have. */
+  readonly digest?: string | undefined;
 }
 
 /**
  * Reads the runtime for a target: this process's own if target and version are
- * the same, else the package from npm's registry.
+ * the same, else the package from npm's registry. The digest of that is pinned,
+ * so that nobody at the registry or in between can exchange it.
  *
- * @throws {NetError} `unavailable` when npm cannot install the package
+ * @throws {NetError} `unavailable` when npm cannot install the package,
+ * `failed_precondition` when no digest is known, or it differs
  * @throws {Error} when the runtime is not for the target
  */
 export async function findRuntime(
@@ -62,7 +77,29 @@ export async function findRuntime(
   const { target, version } = options;
   const isOwn = target.triple === Deno.build.target &&
     version === Deno.version.deno;
-  const path = isOwn ? Deno.execPath() : await fetchRuntime(options);
+  if (isOwn) return await readRuntime(Deno.execPath(), target);
+  const { digest = target.runtimes[version] } = options;
+  const name = `${target.npmPackage}@${version}`;
+  const cannot = `Cannot use the runtime "${name}"`;
+  if (digest === undefined) {
+    throw new NetError(
+      "failed_precondition",
+      `${cannot}: its digest is not pinned; compare it with another source, and give it with --runtime-digest`,
+    );
+  }
+  const bytes = await readRuntime(await fetchRuntime(options), target);
+  const found = createHash("sha256").update(bytes).digest("hex");
+  if (found === digest) return bytes;
+  throw new NetError(
+    "failed_precondition",
+    `${cannot}: its SHA-256 is ${found}, and ${digest} is pinned`,
+  );
+}
+
+async function readRuntime(
+  path: string,
+  target: Target,
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await Deno.readFile(path);
   checkExecutable(bytes, target);
   return bytes;

@@ -70,6 +70,10 @@ export async function runCommandLine(program: Program): Promise<number> {
     files: new DenoWholeFiles(),
     commands: new DenoCommandRunner(),
     findStateDir: findQueueOwner,
+    signFile: async (file, dir) =>
+      (await import("./offline_state.ts")).signFileWith(file, dir),
+    verifyFile: async (file, dir) =>
+      (await import("./offline_state.ts")).verifyFileWith(file, dir),
     restore: async (request) =>
       (await import("./offline_state.ts")).restore(request),
     accept: async (request) =>

@@ -9,6 +9,8 @@ import type {
   RestoreSummary,
 } from "../backup/port.ts";
 import { restoreState } from "../backup/restore.ts";
+import { signFile, verifyFile } from "../security/file_signature.ts";
+import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { acceptMachine } from "../state/machine.ts";
 import { NewStateFile, openStateFile } from "../store/deno_kv/state_file.ts";
 import type { Store } from "../store/store.ts";
@@ -61,6 +63,32 @@ export async function accept({ stateDir }: AcceptRequest): Promise<void> {
   } finally {
     await store.close();
   }
+}
+
+/** Signs a file with the identity in a folder, into FILE.sig. */
+export async function signFileWith(file: string, dir: string): Promise<void> {
+  const files = new DenoWholeFiles();
+  const text = await signFile(files.read(file), new DenoIdentityFiles(dir));
+  await files.write(`${file}.sig`, pieces(text));
+}
+
+/** Verifies FILE.sig with the identity in a folder. Returns the signer: `node host1`. */
+export async function verifyFileWith(
+  file: string,
+  dir: string,
+): Promise<string> {
+  const files = new DenoWholeFiles();
+  const parts = await Array.fromAsync(files.read(`${file}.sig`));
+  const text = parts.map((part) => new TextDecoder().decode(part)).join("");
+  const { role, name } = await verifyFile(files.read(file), {
+    text,
+    identity: new DenoIdentityFiles(dir),
+  });
+  return `${role} ${name}`;
+}
+
+async function* pieces(text: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  yield await Promise.resolve(new TextEncoder().encode(text));
 }
 
 /** Moves a registry to another store. */

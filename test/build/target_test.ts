@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import {
   checkExecutable,
@@ -82,7 +83,8 @@ Deno.test("findRuntime() asks npm for another's, and looks what it is", () =>
     elf.set([0x7f, 0x45, 0x4c, 0x46]);
     elf[18] = OTHER.elfMachine;
     const asked: string[] = [];
-    const options = { target: OTHER, version: "2.9.5", dir };
+    const digest = createHash("sha256").update(elf).digest("hex");
+    const options = { target: OTHER, version: "2.9.5", dir, digest };
     const runner = npm(elf, asked);
     assert.deepEqual(await findRuntime({ ...options, runner }), elf);
     assert.deepEqual(asked, ["npm", `${OTHER.npmPackage}@2.9.5`]);
@@ -93,8 +95,39 @@ Deno.test("findRuntime() asks npm for another's, and looks what it is", () =>
     );
   }));
 
+Deno.test("findRuntime() uses no runtime but the one whose digest is pinned", () =>
+  withTempDir(async (dir) => {
+    const elf = new Uint8Array(64);
+    elf.set([0x7f, 0x45, 0x4c, 0x46]);
+    elf[18] = OTHER.elfMachine;
+    const asked: string[] = [];
+    const options = { target: OTHER, dir, runner: npm(elf, asked) };
+    await assert.rejects(findRuntime({ ...options, version: "2.9.5" }), {
+      code: "failed_precondition",
+      message: /its digest is not pinned; .* give it with --runtime-digest$/,
+    });
+    assert.deepEqual(asked, []);
+    const { deno: version } = Deno.version;
+    await assert.rejects(findRuntime({ ...options, version }), {
+      code: "failed_precondition",
+      message: new RegExp(
+        `its SHA-256 is [0-9a-f]{64}, and ${
+          OTHER.runtimes[version]
+        } is pinned$`,
+      ),
+    });
+  }));
+
+Deno.test("the digest of this runtime is the pinned one", async () => {
+  const bytes = await Deno.readFile(Deno.execPath());
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  assert.equal(OWN.runtimes[Deno.version.deno], digest);
+});
+
 Deno.test("findRuntime() says which runtime cannot be had, and the way out", async () => {
-  const options = { target: OTHER, version: "0.0.1", dir: "/nonexistent" };
+  const digest = "0".repeat(64);
+  const dir = "/nonexistent";
+  const options = { target: OTHER, version: "0.0.1", dir, digest };
   await assert.rejects(findRuntime({ ...options, runner: NO_NPM }), {
     code: "unavailable",
     message: new RegExp(

@@ -3,6 +3,7 @@ import {
   type ServiceImpl,
   type Transport,
 } from "@connectrpc/connect";
+import { NetError } from "../../src/base/error.ts";
 import type { AgentConfig } from "../../src/config/config.ts";
 import type {
   AcceptRequest,
@@ -85,6 +86,8 @@ export interface CliRun {
   readonly accepts: readonly AcceptRequest[];
   /** What was restored. */
   readonly restores: readonly RestoreRequest[];
+  /** Files that were signed, with the folder of the identity. */
+  readonly signed: readonly (readonly [file: string, dir: string])[];
   /** What was moved. */
   readonly migrations: readonly MigrationRequest[];
   /** The files that were written. */
@@ -182,6 +185,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const identityCalls: CliRun["identityCalls"][number][] = [];
   const restores: RestoreRequest[] = [];
   const accepts: AcceptRequest[] = [];
+  const signed: (readonly [string, string])[] = [];
   const migrations: MigrationRequest[] = [];
   const written = new Map<string, Uint8Array>();
   let stdout = "";
@@ -260,6 +264,16 @@ export function createFakeIo(options: FakeIoOptions = {}): {
         ),
     },
     findStateDir: (socketPath) => options.stateDirs?.[socketPath],
+    signFile: (file, dir) => {
+      signed.push([file, dir]);
+      return Promise.resolve();
+    },
+    verifyFile: (_, dir) =>
+      dir.includes("wrong")
+        ? Promise.reject(
+          new NetError("unauthenticated", "Cannot trust the file: it differs"),
+        )
+        : Promise.resolve("node node1"),
     restore: (request) => {
       restores.push(request);
       return Promise.resolve(RESTORED);
@@ -295,6 +309,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       installs,
       restores,
       accepts,
+      signed,
       migrations,
       written,
     }),

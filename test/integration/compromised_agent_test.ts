@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { ROOT } from "../generate.ts";
 import { createNamespace } from "../support/namespace.ts";
@@ -158,6 +159,31 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
       for (const [address, says] of rows) {
         assert.match(await renew(address), says, address);
       }
+    });
+
+    await t.step("a changed backup is not restored", async () => {
+      const backup = `${dir}/backup`;
+      const identity = `${first.stateDir}/identity`;
+      await must(...socket, "backup", backup, "--sign", identity);
+      const restore = [
+        ...["restore", backup, "--state", `${dir}/restored`],
+        ...["--dry-run", "--verify"],
+      ];
+      const { stderr } = await cli(...restore, operator);
+      assert.match(stderr, /^Signed by node node1$/m);
+      // The checksum is made anew, as whoever changes it would.
+      const lines = (await Deno.readTextFile(backup)).trimEnd().split("\n");
+      const { entries } = JSON.parse(lines.pop()!);
+      const text = `${lines.join("\n")}\n`.replace('"node1"', '"node9"');
+      const sha256 = createHash("sha256").update(text).digest("hex");
+      const trailer = JSON.stringify({ entries, sha256 });
+      await Deno.writeTextFile(backup, `${text}${trailer}\n`);
+      // Its checksum is right, and tells nothing.
+      const unsigned = await cli(...restore.slice(0, -1));
+      assert.equal(unsigned.code, 0, unsigned.stderr);
+      const changed = await cli(...restore, operator);
+      assert.equal(changed.code, 1);
+      assert.match(changed.stderr, /it is not the file that node "node1" has/);
     });
 
     await t.step("its renewals do not keep operators waiting", async () => {

@@ -4,6 +4,7 @@ import type { RestoreSummary } from "../../backup/port.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import {
   destructiveFlag,
+  type Flag,
   type FlagWithDefault,
   type Operand,
   switchFlag,
@@ -28,18 +29,31 @@ const FILE: Operand<string> = {
 /** A large history takes minutes. */
 const PATIENT: typeof TIMEOUT = { ...TIMEOUT, default: "10m" };
 
+const SIGN: Flag<string> = {
+  name: "sign",
+  value: "DIR",
+  description:
+    "sign the backup with the identity in this folder, an operator's or STATE/identity, into FILE.sig",
+  parse: parsePath,
+};
+
 export const BACKUP: CommandSpec = {
   name: "backup",
   summary: "Write the state of the running agent to a file",
   action: "back up the state",
   operands: [FILE],
-  flags: [...TARGET_FLAGS, JSON_OUTPUT, PATIENT],
+  flags: [...TARGET_FLAGS, SIGN, JSON_OUTPUT, PATIENT],
   examples: [
     "stellar-net backup /var/backups/stellar-net.jsonl",
     "stellar-net backup - > stellar-net.jsonl",
+    "stellar-net backup /var/backups/stellar-net.jsonl --sign /var/lib/stellar-net/identity",
   ],
   run: async (call) => {
     const file = call.operand(FILE);
+    const signer = call.value(SIGN);
+    if (file === "-" && signer !== undefined) {
+      throw call.usage("--sign needs a file: name one in place of -");
+    }
     const received = new Received(call);
     if (file === "-") {
       const decoder = new TextDecoder();
@@ -50,6 +64,7 @@ export const BACKUP: CommandSpec = {
       return;
     }
     await call.io.files.write(file, received.pieces());
+    if (signer !== undefined) await call.io.signFile(file, signer);
     const { stellarNetBackup: _, ...header } = received.header!;
     call.answer({ file, entries: received.entries, ...header }, [
       describeBackup(received, `Wrote ${file}:`),
@@ -114,12 +129,26 @@ const FORCE = destructiveFlag(
   "restore the registry even if an agent answers where it was",
 );
 
+const VERIFY: Flag<string> = {
+  name: "verify",
+  value: "DIR",
+  description:
+    "restore only if FILE.sig is a signature by an operator or node, with an authority that the identity in this folder trusts",
+  parse: parsePath,
+};
+
+const UNSIGNED =
+  "The checksum of a backup has no key: whoever can change the file chooses the cluster's authority. " +
+  "Restore only a file from a safe place, or sign backups with --sign and check them with --verify";
+
 export const RESTORE: CommandSpec = {
   name: "restore",
   summary: "Restore the state of a stopped agent, on its host or a replacement",
   action: "restore the state",
   operands: [BACKUP_FILE],
-  flags: [OFFLINE_STATE, SOCKET, SETTLE, FORCE, DRY_RUN, JSON_OUTPUT],
+  flags: [
+    ...[OFFLINE_STATE, SOCKET, SETTLE, VERIFY, FORCE, DRY_RUN, JSON_OUTPUT],
+  ],
   examples: [
     "stellar-net restore /var/backups/stellar-net.jsonl --dry-run",
     "stellar-net restore /var/backups/stellar-net.jsonl --settle 10m",
@@ -129,6 +158,12 @@ export const RESTORE: CommandSpec = {
     const stateDir = await readStateDir(call);
     const dryRun = call.value(DRY_RUN) ?? false;
     const settleMs = call.value(SETTLE);
+    const verifier = call.value(VERIFY);
+    const signer = verifier === undefined
+      ? undefined
+      : await call.io.verifyFile(file, verifier);
+    if (signer !== undefined) call.note(`Signed by ${signer}`);
+    else if (!dryRun) call.note(UNSIGNED);
     const force = call.value(FORCE) ?? false;
     const options = { stateDir, settleMs, force, dryRun };
     const summary = await call.io.restore({ file, ...options });

@@ -76,6 +76,10 @@ export interface CliIo {
   readonly commands: CommandRunner;
   /** The state folder of the agent that serves on a socket, or did; undefined when nothing there tells. */
   readonly findStateDir: (socketPath: string) => string | undefined;
+  /** Signs a file with the identity in a folder, into FILE.sig. */
+  readonly signFile: (file: string, dir: string) => Promise<void>;
+  /** Verifies FILE.sig against the authorities that the identity in a folder trusts. Returns the signer: `node host1`. @throws {NetError} */
+  readonly verifyFile: (file: string, dir: string) => Promise<string>;
   /** Restores a state from a backup. */
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Makes this machine that of the state of a stopped agent. */

@@ -169,3 +169,30 @@ Deno.test("node accept accepts the state of the stopped agent, and says what to 
   assert.equal(run.stdout, "The state in /s is of this machine now\n");
   assert.match(run.stderr, /never starts again: delete its state/);
 });
+
+Deno.test("backup --sign signs the file that it wrote", async () => {
+  const run = await runFake(["backup", "x.jsonl", "--sign", "/id"], {
+    agent: AGENT,
+  });
+  assert.equal(run.code, 0, run.stderr);
+  assert.deepEqual(run.signed, [["x.jsonl", "/id"]]);
+  const piped = await runFake(["backup", "-", "--sign", "/id"]);
+  assert.equal(piped.code, 2);
+  assert.match(piped.stderr, /--sign needs a file/);
+});
+
+Deno.test("restore says that a checksum has no key, and --verify checks a signature first", async () => {
+  const plain = await runFake(["restore", "x.jsonl"]);
+  assert.match(
+    plain.stderr,
+    /The checksum of a backup has no key: whoever can/,
+  );
+  const good = await runFake(["restore", "x.jsonl", "--verify", "/id"]);
+  assert.match(good.stderr, /^Signed by node node1$/m);
+  assert.doesNotMatch(good.stderr, /has no key/);
+  assert.equal(good.restores.length, 1);
+  const bad = await runFake(["restore", "x.jsonl", "--verify", "/wrong"]);
+  assert.equal(bad.code, 1);
+  assert.match(bad.stderr, /Cannot trust the file: it differs/);
+  assert.deepEqual(bad.restores, []);
+});
