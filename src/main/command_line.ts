@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { queueLink } from "../cni/text/queue_entry.ts";
 import { BUILD, type BuildInfo } from "../build/build_info.ts";
 import { createClients } from "../cli/framework/client.ts";
@@ -32,6 +33,11 @@ export async function runCommandLine(program: Program): Promise<number> {
     stdout: writeTo(Deno.stdout, () => Deno.exit(0)),
     stderr: writeError,
     isTerminal: Deno.stderr.isTerminal(),
+    isOutputTerminal: Deno.stdout.isTerminal(),
+    wait: async (ms) => {
+      await delay(ms);
+      return true;
+    },
     columns: columns(),
     now: Date.now,
     hostname,

@@ -54,6 +54,9 @@ export interface FakeIoOptions extends Handlers {
   readonly env?: Readonly<Record<string, string>>;
   readonly hostname?: string;
   readonly isTerminal?: boolean;
+  readonly isOutputTerminal?: boolean;
+  /** Called for each wait; whether to go on. Default: not. */
+  readonly waits?: () => boolean;
   readonly columns?: number;
   /** Paths of the CNI plugins that are there. */
   readonly plugins?: readonly string[];
@@ -220,6 +223,8 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       stderr += text;
     },
     isTerminal: options.isTerminal ?? false,
+    isOutputTerminal: options.isOutputTerminal ?? false,
+    wait: () => Promise.resolve(options.waits?.() ?? false),
     columns: options.columns,
     now: () => NOW_MS,
     hostname: () => options.hostname ?? "host1",

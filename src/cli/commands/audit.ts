@@ -5,11 +5,11 @@ import { type Flag, switchFlag } from "../framework/flag.ts";
 import {
   createListing,
   createSince,
+  date,
   LIMIT,
   listCommand,
   readSince,
 } from "../framework/list.ts";
-import { formatUtc } from "../framework/text.ts";
 import { viewOf } from "../framework/view.ts";
 
 const CALL_NAME = /^[A-Z][A-Za-z]{0,63}$/;
@@ -57,7 +57,7 @@ export const AUDIT: CommandSpec = listCommand({
     return createListing({
       body: { records },
       columns: {
-        TIME: ({ at }) => formatUtc(at),
+        TIME: ({ at }) => date(at),
         CALLER: ({ caller }) => caller,
         FROM: ({ from }) => from ?? "",
         CALL: ({ call }) => call,

@@ -5,6 +5,7 @@ import type { Flag, Operand } from "../framework/flag.ts";
 import {
   createListing,
   createSince,
+  date,
   LIMIT,
   listCommand,
   readSince,
@@ -174,7 +175,7 @@ export const EVENTS: CommandSpec = listCommand({
     return createListing({
       body: { events },
       columns: {
-        TIME: ({ at }) => formatUtc(at),
+        TIME: ({ at }) => date(at),
         NODE: ({ node }) => node ?? "",
         EVENT: ({ kind }) => kind,
         TEXT: ({ text }) => text,

@@ -11,7 +11,7 @@ import {
   type OptionalOperand,
 } from "../framework/flag.ts";
 import type { IdentitySummary } from "../framework/io.ts";
-import { createListing, listCommand } from "../framework/list.ts";
+import { createListing, date, listCommand } from "../framework/list.ts";
 import { parseDuration, parsePath } from "../framework/parsers.ts";
 import {
   CLIENT_FLAGS,
@@ -272,8 +272,8 @@ const LIST = listCommand({
         ROLE: ({ role }) => role,
         NAME: ({ name }) => name,
         SERIAL: ({ serial }) => serial,
-        ISSUED: ({ issuedAt }) => formatUtc(issuedAt),
-        EXPIRES: ({ notAfter }) => formatUtc(notAfter),
+        ISSUED: ({ issuedAt }) => date(issuedAt),
+        EXPIRES: ({ notAfter }) => date(notAfter),
         CA: ({ generation }) => String(generation),
         STATE: ({ revoked }) => revoked ? "revoked" : "valid",
       },

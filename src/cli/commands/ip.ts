@@ -16,17 +16,18 @@ import {
   switchFlag,
 } from "../framework/flag.ts";
 import {
+  age,
   answerList,
   type Columns,
   createListing,
   createSince,
+  date,
   LIMIT,
   listCommand,
   readSince,
 } from "../framework/list.ts";
 import { parseAddressText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
-import { formatAge, formatUtc } from "../framework/text.ts";
 import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
 type AllocationView = View<Allocation>;
@@ -196,8 +197,13 @@ const LIST = listCommand({
         INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
         NETWORK: ({ owner }) => owner?.network ?? "",
         NODE: ({ node }) => node,
-        ALLOCATED: ({ allocatedAt }) => formatAge(allocatedAt, call.io.now()),
+        ALLOCATED: ({ allocatedAt }) => age(allocatedAt),
         ...whyColumn(leaked),
+      },
+      wide: {
+        SUBNET: ({ subnet }) => subnet,
+        GATEWAY: ({ gateway }) => gateway,
+        NETNS: ({ attachment }) => attachment?.netns ?? "",
       },
       rows: allocations.flatMap(rowsOf),
       notes: [
@@ -323,7 +329,7 @@ function answerOne(
         SUBNET: ({ subnet }) => subnet,
         GATEWAY: ({ gateway }) => gateway,
         NODE: ({ node }) => node,
-        ALLOCATED: ({ allocatedAt }) => formatAge(allocatedAt, call.io.now()),
+        ALLOCATED: ({ allocatedAt }) => age(allocatedAt),
       },
       rows: allocation ? rowsOf(allocation) : [],
     }),
@@ -379,9 +385,8 @@ const HISTORY = listCommand({
         CONTAINER: ({ owner }) => owner?.containerId ?? "",
         INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
         NODE: ({ node }) => node,
-        FROM: ({ allocatedAt }) => formatUtc(allocatedAt),
-        TO: ({ releasedAt }) =>
-          releasedAt === null ? "held" : formatUtc(releasedAt),
+        FROM: ({ allocatedAt }) => date(allocatedAt),
+        TO: ({ releasedAt }) => releasedAt === null ? "held" : date(releasedAt),
         REASON: ({ reason }) => reason ?? "",
       },
       rows: records,

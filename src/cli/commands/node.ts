@@ -1,12 +1,12 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
-import type { AgentClients } from "../framework/client.ts";
+import type { AgentClients, Node } from "../framework/client.ts";
 import { destructiveFlag, type Operand } from "../framework/flag.ts";
-import { createListing, listCommand } from "../framework/list.ts";
+import { age, createListing, listCommand } from "../framework/list.ts";
 import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET } from "../framework/target.ts";
-import { formatAge, formatUtc } from "../framework/text.ts";
-import { viewOf } from "../framework/view.ts";
+import { formatUtc } from "../framework/text.ts";
+import { type View, viewOf } from "../framework/view.ts";
 import { OFFLINE_STATE, readStateDir } from "./agent.ts";
 import type { TokenView } from "./token.ts";
 
@@ -24,6 +24,8 @@ const FORCE_LEAVE = destructiveFlag(
   "leave even while containers hold addresses, or the registry is unreachable",
 );
 
+type NodeView = View<Node>;
+
 const LIST = listCommand({
   name: "list",
   summary: "List the nodes of the cluster and their states",
@@ -33,7 +35,6 @@ const LIST = listCommand({
     const clients = call.clients();
     const { nodes } = viewOf(await clients.registry.listNodes({}));
     const lost = await findLoss(clients);
-    const nowMs = call.io.now();
     return createListing({
       body: { nodes, staleSince: lost?.since ?? null },
       columns: {
@@ -42,9 +43,13 @@ const LIST = listCommand({
           lost && name !== lost.node ? `was ${state}` : state,
         SUBNETS: ({ subnets }) => subnets.join(" "),
         ADVERTISED: ({ advertised }) => advertised.join(" "),
-        JOINED: ({ joinedAt }) => formatAge(joinedAt, nowMs),
-        SEEN: ({ seenAt }) => formatAge(seenAt, nowMs),
+        JOINED: ({ joinedAt }) => age(joinedAt),
+        SEEN: ({ seenAt }) => age(seenAt),
+        ...nodes.some(({ problem }) => problem !== null)
+          ? { PROBLEM: ({ problem }: NodeView) => problem ?? "" }
+          : {},
       },
+      wide: { API: ({ apiUrl }) => apiUrl ?? "" },
       rows: nodes,
       notes: [
         nodes.length === 0 && "No node is known yet",

@@ -9,10 +9,16 @@ import {
   type OptionalOperand,
   switchFlag,
 } from "../framework/flag.ts";
-import { answerList, type Columns, createListing } from "../framework/list.ts";
+import {
+  age,
+  answerList,
+  type Columns,
+  createListing,
+  listCommand,
+  type Listing,
+} from "../framework/list.ts";
 import { parseAddressText, parsePrefixText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
-import { formatAge } from "../framework/text.ts";
 import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
 const CIDR: Operand<string> = {
@@ -38,18 +44,18 @@ const EXTRA = switchFlag(
   "list only the extra routes, as the registry has them",
 );
 
-const LIST: CommandSpec = {
+const LIST = listCommand({
   name: "list",
   summary: "List the routes that this host should have, and those it has",
   action: "list routes",
-  flags: [EXTRA, ...CLIENT_FLAGS],
+  flags: [EXTRA],
   examples: [
     "stellar-net route list",
     "stellar-net route list --extra",
     "stellar-net route list --json",
   ],
-  run: (call) => call.value(EXTRA) ? listExtra(call) : listHostRoutes(call),
-};
+  read: (call) => call.value(EXTRA) ? listExtra(call) : listHostRoutes(call),
+});
 
 const PLAN: CommandSpec = {
   name: "plan",
@@ -79,7 +85,7 @@ const PLAN: CommandSpec = {
         );
       }
     }
-    noteState(call, view);
+    for (const note of stateNotes(view)) call.note(note);
   },
 };
 
@@ -100,7 +106,7 @@ const ADD: CommandSpec = {
     const rows = route ? [route] : [];
     answerList(
       call,
-      createListing({ body: { route }, columns: extraColumns(call), rows }),
+      createListing({ body: { route }, columns: EXTRA_COLUMNS, rows }),
     );
   },
 };
@@ -136,30 +142,25 @@ export const ROUTE: GroupSpec = {
   commands: [LIST, PLAN, ADD, DELETE],
 };
 
-async function listExtra(call: Call): Promise<void> {
+async function listExtra(call: Call): Promise<Listing> {
   const response = await call.clients().registry.listRoutes({});
   const routes = response.routes.map(viewOf);
-  answerList(
-    call,
-    createListing({
-      body: { routes },
-      columns: extraColumns(call),
-      rows: routes,
-      notes: [
-        routes.length === 0 &&
-        'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
-      ],
-    }),
-  );
+  return createListing({
+    body: { routes },
+    columns: EXTRA_COLUMNS,
+    rows: routes,
+    notes: [
+      routes.length === 0 &&
+      'There are no extra routes: "stellar-net route add CIDR TARGET" adds one',
+    ],
+  });
 }
 
-function extraColumns({ io }: Call): Columns<View<Route>> {
-  return {
-    DESTINATION: ({ cidr }) => cidr,
-    TARGET: ({ target }) => target,
-    ADDED: ({ addedAt }) => formatAge(addedAt, io.now()),
-  };
-}
+const EXTRA_COLUMNS: Columns<View<Route>> = {
+  DESTINATION: ({ cidr }) => cidr,
+  TARGET: ({ target }) => target,
+  ADDED: ({ addedAt }) => age(addedAt),
+};
 
 const HOST_COLUMNS: Columns<View<HostRoute>> = {
   DESTINATION: ({ cidr }) => cidr,
@@ -175,22 +176,19 @@ const HOST_COLUMNS: Columns<View<HostRoute>> = {
 };
 
 /** Lists the routes that this host should have, those in the kernel, and the reasons for differences. */
-async function listHostRoutes(call: Call): Promise<void> {
+async function listHostRoutes(call: Call): Promise<Listing> {
   const view = await readHostRoutes(call);
   const { routes } = view;
-  answerList(
-    call,
-    createListing({
-      body: { ...view },
-      columns: HOST_COLUMNS,
-      rows: routes,
-      notes: [
-        routes.length === 0 &&
-        "This host knows no other node with a subnet, and no extra routes",
-      ],
-    }),
-  );
-  noteState(call, view);
+  return createListing({
+    body: { ...view },
+    columns: HOST_COLUMNS,
+    rows: routes,
+    notes: [
+      routes.length === 0 &&
+      "This host knows no other node with a subnet, and no extra routes",
+      ...stateNotes(view),
+    ],
+  });
 }
 
 async function readHostRoutes(
@@ -199,15 +197,16 @@ async function readHostRoutes(
   return viewOf(await call.clients().agent.listHostRoutes({}));
 }
 
-function noteState(
-  call: Call,
+function stateNotes(
   { mode, error }: View<ListHostRoutesResponse>,
-): void {
-  if (mode === "off") {
-    call.note(
-      "Routes are off: the agent neither reads nor changes the kernel's; " +
+): string[] {
+  return [
+    ...mode === "off"
+      ? [
+        "Routes are off: the agent neither reads nor changes the kernel's; " +
         'start it with "--routes plan" or "--routes apply" to change that',
-    );
-  }
-  if (error !== null) call.note(error);
+      ]
+      : [],
+    ...error === null ? [] : [error],
+  ];
 }

@@ -1,8 +1,9 @@
 import { parseNodeName, parseText } from "../../base/names.ts";
-import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
+import type { CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { Subnet } from "../framework/client.ts";
 import type { Flag, Operand } from "../framework/flag.ts";
 import {
+  age,
   answerList,
   type Columns,
   createListing,
@@ -10,7 +11,6 @@ import {
 } from "../framework/list.ts";
 import { parsePrefixText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
-import { formatAge } from "../framework/text.ts";
 import { type View, viewOf, viewOrNull } from "../framework/view.ts";
 
 const CIDR: Operand<string> = {
@@ -44,7 +44,7 @@ const LIST = listCommand({
     const subnets = response.subnets.map(viewOf);
     return createListing({
       body: { subnets },
-      columns: columnsOf(call),
+      columns: COLUMNS,
       rows: subnets,
       notes: [
         subnets.length === 0 &&
@@ -75,7 +75,7 @@ const RESERVE: CommandSpec = {
     const rows = subnet ? [subnet] : [];
     answerList(
       call,
-      createListing({ body: { subnet }, columns: columnsOf(call), rows }),
+      createListing({ body: { subnet }, columns: COLUMNS, rows }),
     );
   },
 };
@@ -100,15 +100,13 @@ export const SUBNET: GroupSpec = {
   commands: [LIST, RESERVE, UNRESERVE],
 };
 
-function columnsOf({ io }: Call): Columns<View<Subnet>> {
-  return {
-    SUBNET: ({ cidr }) => cidr,
-    // A node keeps a subnet that came into conflict later.
-    STATE: ({ state, reason }) =>
-      state === "owned" && reason !== null ? "owned, in conflict" : state,
-    NODE: ({ node }) => node ?? "",
-    GATEWAY: ({ gateway }) => gateway,
-    SINCE: ({ since }) => formatAge(since, io.now()),
-    REASON: ({ reason }) => reason ?? "",
-  };
-}
+const COLUMNS: Columns<View<Subnet>> = {
+  SUBNET: ({ cidr }) => cidr,
+  // A node keeps a subnet that came into conflict later.
+  STATE: ({ state, reason }) =>
+    state === "owned" && reason !== null ? "owned, in conflict" : state,
+  NODE: ({ node }) => node ?? "",
+  GATEWAY: ({ gateway }) => gateway,
+  SINCE: ({ since }) => age(since),
+  REASON: ({ reason }) => reason ?? "",
+};

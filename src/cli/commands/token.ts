@@ -9,7 +9,7 @@ import {
   type FlagWithDefault,
   type Operand,
 } from "../framework/flag.ts";
-import { createListing, listCommand } from "../framework/list.ts";
+import { createListing, date, listCommand } from "../framework/list.ts";
 import {
   parseChoice,
   parseDuration,
@@ -149,8 +149,12 @@ const LIST = listCommand({
         NAME: ({ name }) => name ?? "any",
         STATE: ({ state }) => state,
         USED: ({ used, maxUses }) => `${used} of ${maxUses}`,
-        EXPIRES: ({ expiresAt }) => formatUtc(expiresAt),
+        EXPIRES: ({ expiresAt }) => date(expiresAt),
         LAST: ({ uses }) => uses.at(-1)?.name ?? "",
+      },
+      wide: {
+        CREATED: ({ createdAt }) => date(createdAt),
+        "USED BY": ({ uses }) => uses.map(({ name }) => name).join(" "),
       },
       rows: tokens,
       notes: [tokens.length === 0 && "There is no token"],

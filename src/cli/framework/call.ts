@@ -53,6 +53,7 @@ interface Text {
 export class Call implements FlagValues {
   readonly io: CliIo;
   readonly #input: CallInput;
+  #clients: AgentClients | undefined;
 
   constructor(input: CallInput, io: CliIo) {
     this.#input = input;
@@ -114,10 +115,15 @@ export class Call implements FlagValues {
 
   /** Clients of the agent that the flags name. @param timeout a flag with another default */
   clients(timeout: typeof TIMEOUT = TIMEOUT): AgentClients {
-    return this.io.connect(this.target, {
+    return this.#clients ??= this.io.connect(this.target, {
       timeoutMs: this.value(timeout),
       note: (line) => this.note(line),
     });
+  }
+
+  /** The verb phrase of the command, such as "list nodes". */
+  get action(): string {
+    return this.#input.spec.action;
   }
 
   /** Writes the answer: the object with `--json`, else the lines. */
@@ -142,7 +148,7 @@ export class Call implements FlagValues {
       return given.map((text) => ({ text, origin: `--${flag.name}` }));
     }
     const variable = environmentName(flag);
-    const fromEnvironment = flag.isDestructive
+    const fromEnvironment = flag.isTypedOnly
       ? undefined
       : this.io.env[variable];
     // An empty variable counts as unset, as shells and unit files leave them.

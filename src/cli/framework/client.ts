@@ -21,7 +21,11 @@ export type {
 export { Role } from "../../gen/stellar/net/v1/identity_pb.ts";
 export type { GetOverviewResponse } from "../../gen/stellar/net/v1/cluster_pb.ts";
 export type { Allocation } from "../../gen/stellar/net/v1/ipam_pb.ts";
-export type { Route, Subnet } from "../../gen/stellar/net/v1/registry_pb.ts";
+export type {
+  Node,
+  Route,
+  Subnet,
+} from "../../gen/stellar/net/v1/registry_pb.ts";
 
 /** Clients of an agent's services. */
 export interface AgentClients {

@@ -174,9 +174,10 @@ function addFlags(
   flags: readonly Flag<unknown>[],
 ): void {
   for (const flag of flags) {
+    const letter = flag.letter ? `-${flag.letter}, ` : "";
     const term = flag.value
-      ? `--${flag.name} <${flag.value}>`
-      : `--${flag.name}`;
+      ? `${letter}--${flag.name} <${flag.value}>`
+      : `${letter}--${flag.name}`;
     const option = new Option(term, describeFlag(flag));
     // A flag such as --no-blackhole is a flag of its own, not another's opposite.
     option.negate = false;

@@ -7,6 +7,8 @@ export type Completion = readonly string[] | "file" | "directory" | "node";
 export interface Flag<T> {
   /** Without dashes, such as `cool-down`. */
   readonly name: string;
+  /** A letter for it, such as `o`. */
+  readonly letter?: string;
   /** The value's name in help, such as `DURATION`. None: a switch. */
   readonly value?: string;
   readonly description: string;
@@ -17,8 +19,8 @@ export interface Flag<T> {
   /** Whether it may be given several times; the variable's values are separated by commas. */
   readonly repeatable?: boolean;
   readonly completion?: Completion;
-  /** Whether it destroys something, or forces a refused command: then it has no variable. */
-  readonly isDestructive?: boolean;
+  /** Whether it has no environment variable: it destroys or forces something, or changes how a command runs. */
+  readonly isTypedOnly?: boolean;
   /** @throws {RangeError} quoting the text and saying what is valid */
   readonly parse: (text: string) => T;
 }
@@ -63,7 +65,7 @@ export function destructiveFlag(
   name: string,
   description: string,
 ): Flag<boolean> {
-  return { ...switchFlag(name, description), isDestructive: true };
+  return { ...switchFlag(name, description), isTypedOnly: true };
 }
 
 /** Makes a flag whose value is the path of a file. @param defaultNote the default in words */
@@ -90,7 +92,7 @@ export function describeFlag(flag: Flag<unknown>): string {
     ...flag.repeatable ? ["repeatable"] : [],
     ...flag.default === undefined ? [] : [`default: ${flag.default}`],
     ...flag.defaultNote === undefined ? [] : [`default: ${flag.defaultNote}`],
-    flag.isDestructive ? "no env" : `env: ${environmentName(flag)}`,
+    flag.isTypedOnly ? "no env" : `env: ${environmentName(flag)}`,
   ];
   return `${flag.description} (${notes.join(", ")})`;
 }

@@ -56,6 +56,10 @@ export interface CliIo {
   readonly stderr: (text: string) => void;
   /** Whether stderr is a terminal. */
   readonly isTerminal: boolean;
+  /** Whether stdout is a terminal. */
+  readonly isOutputTerminal: boolean;
+  /** Waits for some milliseconds. @returns whether to go on */
+  readonly wait: (ms: number) => Promise<boolean>;
   /** Width of the terminal, for help. Default 80. */
   readonly columns?: number | undefined;
   /** The time, in ms since 1970. */

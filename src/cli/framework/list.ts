@@ -1,41 +1,99 @@
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Call, CommandSpec } from "./call.ts";
-import type { Flag, FlagWithDefault } from "./flag.ts";
-import { parseDuration, parseInteger } from "./parsers.ts";
-import { CLIENT_FLAGS } from "./target.ts";
-import { formatTable } from "./text.ts";
+import { NetError } from "../../base/error.ts";
+import { type Flag, type FlagWithDefault, switchFlag } from "./flag.ts";
+import { parseChoice, parseDuration, parseInteger } from "./parsers.ts";
+import { CLIENT_FLAGS, JSON_OUTPUT } from "./target.ts";
+import {
+  escapeText,
+  formatAge,
+  formatCsv,
+  formatJson,
+  formatJsonLine,
+  formatTable,
+  formatUtc,
+} from "./text.ts";
 
-/** The columns of a table: by header, the text of a row's cell. */
-export type Columns<Row> = Readonly<Record<string, (row: Row) => string>>;
+/** A time in a table: for people its age or date, for programs RFC 3339. */
+export interface TimeCell {
+  /** RFC 3339; null for none. */
+  readonly at: string | null;
+  readonly style: "age" | "date";
+}
+
+/** A cell. An empty text means: there is none. */
+export type Cell = string | TimeCell;
+
+/** The columns of a table: by header, the cell of a row. */
+export type Columns<Row> = Readonly<Record<string, (row: Row) => Cell>>;
 
 /** A list, ready to print. */
 export interface Listing {
   /** The object of `--json`. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly header: readonly string[];
-  /** A row of texts for each row; an empty text means: there is none. */
-  readonly cells: readonly (readonly string[])[];
+  readonly cells: readonly (readonly Cell[])[];
+  /** The number of columns without those of `-o wide`, which are the last ones. */
+  readonly usual: number;
   /** Lines for people beside the answer. */
   readonly notes: readonly string[];
 }
 
+/** A cell with the time since a moment. */
+export function age(at: string | null): TimeCell {
+  return { at, style: "age" };
+}
+
+/** A cell with a moment. */
+export function date(at: string | null): TimeCell {
+  return { at, style: "date" };
+}
+
 /** Makes a list of rows. */
-export function createListing<Row>({ body, columns, rows, notes = [] }: {
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly columns: Columns<Row>;
-  readonly rows: readonly Row[];
-  readonly notes?: readonly (string | false)[];
-}): Listing {
-  const format = Object.values(columns);
+export function createListing<Row>(
+  { body, columns, wide = {}, rows, notes = [] }: {
+    readonly body: Readonly<Record<string, unknown>>;
+    readonly columns: Columns<Row>;
+    /** More columns of `-o wide` and `-o csv`. */
+    readonly wide?: Columns<Row>;
+    readonly rows: readonly Row[];
+    readonly notes?: readonly (string | false)[];
+  },
+): Listing {
+  const all = { ...columns, ...wide };
+  const format = Object.values(all);
   return {
     body,
-    header: Object.keys(columns),
+    header: Object.keys(all),
     cells: rows.map((row) => format.map((cell) => cell(row))),
+    usual: Object.keys(columns).length,
     notes: notes.filter((note) => note !== false),
   };
 }
 
-/** Makes a command that reads and prints a list. It has the flags of clients too. */
+const OUTPUTS = ["wide", "json", "csv"] as const;
+
+const OUTPUT: Flag<typeof OUTPUTS[number]> = {
+  name: "output",
+  letter: "o",
+  value: "FORMAT",
+  description: "wide (a table with more columns), json or csv",
+  defaultNote: "a table",
+  completion: OUTPUTS,
+  parse: parseChoice(OUTPUTS),
+};
+
+const WATCH: Flag<boolean> = {
+  ...switchFlag("watch", "print the list again whenever it changes"),
+  isTypedOnly: true,
+};
+
+/** Interval between two readings of a list that is watched, in ms. */
+const WATCH_INTERVAL_MS = 2_000;
+/** Moves to the top left, and clears the screen (ECMA-48). */
+const CLEAR = "\x1b[H\x1b[2J";
+
+/** Makes a command that reads and prints a list. It has the flags of clients and lists too. */
 export function listCommand(
   { read, flags = [], ...spec }: Omit<CommandSpec, "run"> & {
     readonly read: (call: Call) => Promise<Listing>;
@@ -43,16 +101,114 @@ export function listCommand(
 ): CommandSpec {
   return {
     ...spec,
-    flags: [...flags, ...CLIENT_FLAGS],
-    run: async (call) => answerList(call, await read(call)),
+    flags: [...flags, OUTPUT, WATCH, ...CLIENT_FLAGS],
+    run: async (call) => {
+      const output = readOutput(call);
+      if (call.value(WATCH)) return await watch(call, output, read);
+      const listing = await read(call);
+      call.io.stdout(formatListing(listing, call.io.now(), output));
+      for (const note of listing.notes) call.note(note);
+    },
   };
 }
 
-/** Prints a list. */
+/** Prints a list as the answer of a command that has no flags of lists. */
 export function answerList(call: Call, listing: Listing): void {
-  const { body, header, cells, notes } = listing;
-  call.answer(body, formatTable(header, cells));
-  for (const note of notes) call.note(note);
+  call.answer(
+    listing.body,
+    tableOf(listing, call.io.now(), listing.usual),
+  );
+  for (const note of listing.notes) call.note(note);
+}
+
+type Output = "table" | typeof OUTPUTS[number];
+
+function readOutput(call: Call): Output {
+  const output = call.value(OUTPUT);
+  const isJson = call.value(JSON_OUTPUT) ?? false;
+  if (isJson && output !== undefined && output !== "json") {
+    throw call.usage(
+      `${call.originOf(OUTPUT)} ${output} does not go with ${
+        call.originOf(JSON_OUTPUT)
+      }: remove one of the two`,
+    );
+  }
+  return isJson ? "json" : output ?? "table";
+}
+
+/** Prints a list whenever it changes: in place on a terminal, with `--json` an object a line. */
+async function watch(
+  call: Call,
+  output: Output,
+  read: (call: Call) => Promise<Listing>,
+): Promise<void> {
+  const { io } = call;
+  let printed: string | undefined;
+  let problem: string | undefined;
+  do {
+    try {
+      const listing = await read(call);
+      const text = output === "json"
+        ? `${formatJsonLine(listing.body)}\n`
+        : formatListing(listing, io.now(), output) +
+          listing.notes.map((note) => `${escapeText(note)}\n`).join("");
+      if (text !== printed) {
+        io.stdout(
+          io.isOutputTerminal && output !== "json" ? CLEAR + text : text,
+        );
+      }
+      printed = text;
+      problem = undefined;
+    } catch (error) {
+      if (!(error instanceof NetError) || printed === undefined) throw error;
+      // An agent that restarts answers again soon.
+      if (error.message !== problem) {
+        call.note(`Cannot ${call.action}, trying again: ${error.message}`);
+      }
+      problem = error.message;
+    }
+  } while (await io.wait(WATCH_INTERVAL_MS));
+}
+
+function formatListing(
+  listing: Listing,
+  nowMs: number,
+  output: Output,
+): string {
+  const { body, header, cells, usual } = listing;
+  switch (output) {
+    case "json":
+      return `${formatJson(body)}\n`;
+    case "csv":
+      return formatCsv([
+        header,
+        ...cells.map((row) =>
+          row.map((cell) => typeof cell === "string" ? cell : cell.at ?? "")
+        ),
+      ]);
+    case "wide":
+    case "table": {
+      const count = output === "wide" ? header.length : usual;
+      return tableOf(listing, nowMs, count).map((line) => `${line}\n`).join("");
+    }
+  }
+}
+
+function tableOf(
+  { header, cells }: Listing,
+  nowMs: number,
+  count: number,
+): string[] {
+  const rows = cells.map((row) =>
+    row.slice(0, count).map((cell) =>
+      typeof cell === "string"
+        ? cell
+        : cell.style === "age"
+        ? formatAge(cell.at, nowMs)
+        : formatUtc(cell.at)
+    )
+  );
+  return formatTable(header.slice(0, count), rows);
 }
 
 /** The most records that one answer of the agent holds. */

@@ -18,6 +18,23 @@ export function formatJson(body: Readonly<Record<string, unknown>>): string {
   );
 }
 
+/** Formats an answer for programs in one line. */
+export function formatJsonLine(
+  body: Readonly<Record<string, unknown>>,
+): string {
+  return escapeText(JSON.stringify({ schemaVersion: 1, ...body }));
+}
+
+/** Formats rows as CSV (RFC 4180), safe for a terminal too. */
+export function formatCsv(rows: readonly (readonly string[])[]): string {
+  return rows.map((row) =>
+    row.map((cell) => {
+      const safe = escapeText(cell);
+      return /[",]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    }).join(",") + "\r\n"
+  ).join("");
+}
+
 /** Formats a time for people: `2026-01-02 03:04:05Z`. Null gives `-`. */
 export function formatUtc(rfc3339: string | null): string {
   if (rfc3339 === null) return "-";

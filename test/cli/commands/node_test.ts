@@ -51,6 +51,22 @@ Deno.test("node list prints an object for programs", async () => {
   });
 });
 
+Deno.test("node list has a column of problems where there are some", async () => {
+  const registry = {
+    listNodes: () => ({
+      nodes: [
+        { name: "n1", problem: "a second process uses its identity" },
+        { name: "n2" },
+      ],
+    }),
+  };
+  const { stdout } = await runFake(["node", "list"], { registry });
+  assert.match(
+    stdout,
+    / PROBLEM\nn1 .* a second process uses its identity\nn2 .* -\n$/,
+  );
+});
+
 Deno.test("node list marks a list that the registry does not keep up to date", async () => {
   const agent: Handlers["agent"] = {
     getStatus: () => ({

