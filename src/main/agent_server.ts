@@ -126,7 +126,7 @@ function createMonitor(
           registryStore: agent.isHost
             ? typeof config.store === "object" ? "etcd" : "kv"
             : undefined,
-          certificates: await readCertificates(config, security),
+          certificates: await readCertificates(config, { security, state }),
           isRenewalFailing: credentials && credentials.renewalProblem !== "",
         }),
         process: readProcessStats,
@@ -153,31 +153,36 @@ async function findTracing(): Promise<Tracing | undefined> {
 /** When the certificates that this agent depends on are valid. A file that cannot be read is left out. */
 async function readCertificates(
   { store }: AgentConfig,
-  { credentials }: Security,
+  { security, state }: Pick<AgentServerOptions, "security" | "state">,
 ): Promise<CertificateReading[]> {
-  const { cert = "", ca = "" } = credentials?.material ?? {};
+  const { cert = "", ca = "" } = security.credentials?.material ?? {};
   const { own, authority } = readValidity({ cert, ca });
   const { certPath, caPath } = typeof store === "object" && store.tls || {};
+  const storeCa = await readPem(caPath);
+  // The member whose certificate expires first.
+  const [etcd] = state.etcdCertificates()
+    .map((cert) => readValidity({ cert, ca: storeCa }))
+    .sort((a, b) => (a.own?.notAfterMs ?? 0) - (b.own?.notAfterMs ?? 0));
   const all: Record<CertificateReading["name"], Validity | undefined> = {
     node: own,
     authority,
-    store: await readCertificateFile(certPath),
-    store_authority: await readCertificateFile(caPath),
+    store: readValidity({ cert: await readPem(certPath) }).own,
+    store_authority: etcd?.authority,
+    etcd: etcd?.own,
   };
   return Object.entries(all).flatMap(([name, validity]) =>
     validity ? [{ name: name as CertificateReading["name"], ...validity }] : []
   );
 }
 
-async function readCertificateFile(
-  path: string | undefined,
-): Promise<Validity | undefined> {
-  if (path === undefined) return undefined;
+/** The text of a file with certificates; empty where there is none. */
+async function readPem(path: string | undefined): Promise<string> {
+  if (path === undefined) return "";
   try {
-    return readValidity({ cert: await Deno.readTextFile(path) }).own;
+    return await Deno.readTextFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    if (error instanceof Deno.errors.PermissionDenied) return undefined;
+    if (error instanceof Deno.errors.NotFound) return "";
+    if (error instanceof Deno.errors.PermissionDenied) return "";
     throw error;
   }
 }

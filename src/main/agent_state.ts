@@ -6,6 +6,7 @@ import { findGroup } from "../system/groups.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { openDenoKv } from "../store/deno_kv/deno_kv.ts";
+import type { EtcdStore } from "../store/etcd/etcd.ts";
 import type { Store } from "../store/store.ts";
 
 /** The stores and files of an agent. */
@@ -14,6 +15,8 @@ export interface AgentState {
   readonly store: Store;
   /** The registry's; undefined where it is the agent's own. */
   readonly registryStore: Store | undefined;
+  /** The certificates that etcd's members show, in PEM. */
+  readonly etcdCertificates: () => readonly string[];
   readonly audit: AuditStore;
   readonly queue: FileReleaseQueue;
   close(): Promise<void>;
@@ -51,6 +54,7 @@ export async function openAgentState(
   return {
     store,
     registryStore: shared && measureStore(shared, metrics.agent),
+    etcdCertificates: () => shared?.certificates ?? [],
     audit,
     queue,
     close: () => all.disposeAsync(),
@@ -65,7 +69,7 @@ export async function openAgentState(
  */
 export async function openRegistryStore(
   { store }: Pick<AgentConfig, "store">,
-): Promise<Store | undefined> {
+): Promise<EtcdStore | undefined> {
   if (typeof store !== "object") return undefined;
   for (const path of [store.tls?.keyPath, store.user?.passwordPath]) {
     if (path !== undefined) await checkSecretFile(path);

@@ -28,9 +28,10 @@ export interface AgentReading {
 export interface CertificateReading {
   /**
    * `node`: shown to other hosts; `authority`: signed that; `store`: shown to
-   * etcd; `store_authority`: etcd's certificate is checked with it.
+   * etcd; `store_authority`: signed etcd's certificate; `etcd`: shown by
+   * etcd.
    */
-  readonly name: "node" | "authority" | "store" | "store_authority";
+  readonly name: "node" | "authority" | "store" | "store_authority" | "etcd";
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 }

@@ -89,7 +89,11 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
         text,
         "stellar_net_certificate_not_after_timestamp_seconds",
       );
-      assert.deepEqual(Object.keys(ends).sort(), ["store", "store_authority"]);
+      assert.deepEqual(Object.keys(ends).sort(), [
+        "etcd",
+        "store",
+        "store_authority",
+      ]);
     });
 
     await t.step(

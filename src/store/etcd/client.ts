@@ -74,6 +74,11 @@ export class EtcdClient {
     );
   }
 
+  /** The certificates of the members that it is connected to, in PEM; none in plain text. */
+  get certificates(): readonly string[] {
+    return this.#endpoints.flatMap(({ certificate }) => certificate ?? []);
+  }
+
   /** The last problem of each endpoint; undefined when it has answered since. */
   get problems(): ReadonlyMap<string, string | undefined> {
     return new Map(
@@ -274,6 +279,11 @@ export class EtcdEndpoint {
 
   constructor(options: EtcdConnectionOptions) {
     this.#options = options;
+  }
+
+  /** The member's certificate in PEM; undefined without a connection, and in plain text. */
+  get certificate(): string | undefined {
+    return this.#connection?.certificate;
   }
 
   /** `h1:2379`. */

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import {
   type Client,
   Code,
@@ -21,6 +22,7 @@ import {
   constants,
   type OutgoingHttpHeaders,
 } from "node:http2";
+import type { TLSSocket } from "node:tls";
 
 /** Options of a connection. */
 export interface EtcdConnectionOptions
@@ -105,6 +107,11 @@ export class EtcdConnection {
     return this.#session.isOpen;
   }
 
+  /** The member's certificate in PEM; undefined in plain text. */
+  get certificate(): string | undefined {
+    return this.#session.certificate;
+  }
+
   /** Whether it was idle for so long that it may be broken. */
   get isQuiet(): boolean {
     return this.#session.isQuiet;
@@ -163,6 +170,14 @@ export class EtcdConnection {
   }
 }
 
+/** The certificate that the other end shows, in PEM. */
+function readCertificate(socket: TLSSocket): string {
+  const { raw } = socket.getPeerCertificate();
+  const lines = Buffer.from(raw).toString("base64").match(/.{1,64}/g) ?? [];
+  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----"]
+    .join("\n");
+}
+
 /** Options of a session. */
 export interface EtcdSessionOptions {
   /** Present for TLS. */
@@ -186,6 +201,8 @@ const PING_TIMEOUT_MS = 2_500;
  */
 export class EtcdSession {
   readonly authority: string;
+  /** The member's certificate in PEM; undefined in plain text. */
+  readonly certificate: string | undefined;
   readonly #session: ClientHttp2Session;
   readonly #closed = Promise.withResolvers<void>();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -196,9 +213,16 @@ export class EtcdSession {
   /** The server has announced that it closes the connection: no new calls. */
   #isClosing = false;
 
-  private constructor(session: ClientHttp2Session, authority: string) {
+  private constructor(
+    session: ClientHttp2Session,
+    { origin, certificate }: {
+      readonly origin: string;
+      readonly certificate: string | undefined;
+    },
+  ) {
     this.#session = session;
-    this.authority = authority;
+    this.authority = origin;
+    this.certificate = certificate;
     session.on("goaway", () => this.#isClosing = true);
     session.once("close", () => this.#end());
     this.#timer = setInterval(() => this.#checkAlive(), PING_TIMEOUT_MS / 5);
@@ -222,10 +246,13 @@ export class EtcdSession {
       clearTimeout(timer);
       reject(new ConnectError("the connection was closed", Code.Unavailable));
     });
-    session.once("connect", () => {
+    session.once("connect", (_, socket) => {
       clearTimeout(timer);
       if (session.destroyed) return;
-      resolve(new EtcdSession(session, origin));
+      const certificate = tls
+        ? readCertificate(socket as TLSSocket)
+        : undefined;
+      resolve(new EtcdSession(session, { origin, certificate }));
     });
     return promise;
   }

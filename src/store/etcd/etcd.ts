@@ -43,6 +43,8 @@ const MAX_RESTARTS = 10;
 export interface EtcdStore extends Store {
   /** The last problem of each endpoint (`h1:2379`); undefined when it has answered since, or was not needed. */
   readonly problems: ReadonlyMap<string, string | undefined>;
+  /** The certificates of the members that it is connected to, in PEM; none in plain text. */
+  readonly certificates: readonly string[];
 }
 
 /**
@@ -85,6 +87,10 @@ class EtcdStoreAdapter implements EtcdStore {
     this.#keyspace = new EtcdKeyspace(prefix);
     const probeKey = this.#keyspace.below([]).start;
     this.#client = new EtcdClient({ ...options, url: this.url, probeKey });
+  }
+
+  get certificates(): readonly string[] {
+    return this.#client.certificates;
   }
 
   get problems(): ReadonlyMap<string, string | undefined> {
