@@ -1,21 +1,14 @@
 /** Time after a join in which a heartbeat of the process before it may still be in flight, in ms. */
 const IN_FLIGHT_MS = 1_000;
-/** Silence of a process after which the one that joined later replaces it, in ms: two heartbeats. */
-const REPLACED_AFTER_MS = 10_000;
+/** Silence after which a process is over if another one has joined since, in ms: two heartbeats. */
+const OVER_AFTER_MS = 10_000;
 /** Time for which a refused host shows as a problem of the node, in ms. */
 const PROBLEM_MS = 60_000;
 
-/** A process that runs with the state of a node. */
-interface Process {
-  readonly id: string;
-  readonly joinedMs: number;
-  seenMs: number;
-}
-
+/** The processes that run with the state of a node. */
 interface NodeProcesses {
-  owner: Process;
-  /** A process that joined later: the same agent after a restart, or a second one. */
-  rival: Process | undefined;
+  /** By id, in the order in which they joined. */
+  readonly known: Map<string, { readonly joinedMs: number; seenMs: number }>;
   /** Ids of second processes. */
   readonly refused: Set<string>;
 }
@@ -55,34 +48,29 @@ export class Processes {
   record(node: string, id: string): boolean {
     if (id === "") return true;
     const nowMs = this.#options.uptimeMs();
-    const known = this.#nodes.get(node);
-    if (!known) {
-      const owner = { id, joinedMs: nowMs, seenMs: nowMs };
-      this.#nodes.set(node, { owner, rival: undefined, refused: new Set() });
+    const { known, refused } = this.#nodes.get(node) ??
+      { known: new Map(), refused: new Set() };
+    this.#nodes.set(node, { known, refused });
+    const last = [...known.keys()].at(-1);
+    for (const [other, { seenMs }] of known) {
+      const isOver = nowMs - seenMs >= OVER_AFTER_MS;
+      if (isOver && other !== last && other !== id) known.delete(other);
+    }
+    if (refused.has(id)) return false;
+    const own = known.get(id);
+    if (!own) {
+      known.set(id, { joinedMs: nowMs, seenMs: nowMs });
       return true;
     }
-    if (known.refused.has(id)) {
-      this.#options.onProblem(node);
-      return false;
-    }
-    if (id === known.owner.id) {
-      known.owner.seenMs = nowMs;
-      const { rival } = known;
-      if (rival && nowMs - rival.joinedMs > IN_FLIGHT_MS) {
-        known.refused.add(rival.id);
-        known.rival = undefined;
+    own.seenMs = nowMs;
+    let isLater = false;
+    for (const [other, { joinedMs }] of known) {
+      if (isLater && nowMs - joinedMs > IN_FLIGHT_MS) {
+        known.delete(other);
+        refused.add(other);
         this.#options.onProblem(node);
       }
-      return true;
-    }
-    if (known.rival?.id !== id) {
-      known.rival = { id, joinedMs: nowMs, seenMs: nowMs };
-      return true;
-    }
-    known.rival.seenMs = nowMs;
-    if (nowMs - known.owner.seenMs >= REPLACED_AFTER_MS) {
-      known.owner = known.rival;
-      known.rival = undefined;
+      isLater ||= other === id;
     }
     return true;
   }

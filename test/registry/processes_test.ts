@@ -43,6 +43,15 @@ const CASES: readonly [
     ], [1, "a", false]],
     COPIED,
   ],
+  [
+    "a copy that starts right after a restart of the first one",
+    [[0, "a", true], [1, "b", true], [1, "c", true], [4, "b", true], [
+      1,
+      "c",
+      false,
+    ], [4, "b", true]],
+    COPIED,
+  ],
   ["an older program", [[0, "", true], [1, "a", true], [1, "", true]], ""],
 ];
 

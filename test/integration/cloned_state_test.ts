@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { settled } from "../lab/cluster.ts";
+import { Lab } from "../lab/lab.ts";
+import type { LabHost } from "../lab/lab_host.ts";
+import { statusWarnings } from "../lab/reclaims.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { run } from "../support/run.ts";
+
+/** Copies the state of a stopped agent to another host, whose agent gets its name. */
+async function clone(from: LabHost, to: LabHost): Promise<void> {
+  await Deno.remove(to.agent.stateDir, { recursive: true }).catch(() => {});
+  const { code, stderr } = await run("cp", [
+    ...["-a", from.agent.stateDir, to.agent.stateDir],
+  ]);
+  assert.equal(code, 0, stderr);
+  const own = from.agent.flags.map((flag) =>
+    flag.replace(from.address, to.address).replace(from.address6, to.address6)
+  );
+  to.agent.flags = ["--node", from.name, ...own];
+}
+
+/** The problem of a node as a host lists it. */
+async function problemAt(
+  host: LabHost,
+  node: string,
+): Promise<string | null | undefined> {
+  const { nodes } = await host.ask<
+    { nodes: { name: string; problem: string | null }[] }
+  >("node list");
+  return nodes.find(({ name }) => name === node)?.problem;
+}
+
+for (const secure of [false, true]) {
+  Deno.test(`a copy of a state gives out nothing, and all hosts say so (${secure ? "TLS" : "plain text"})`, async (t) => {
+    await using lab = await Lab.create({
+      hosts: 4,
+      secure,
+      startAgents: false,
+    });
+    const [registry, original, copy, other] = lab.hosts;
+    await registry!.agent.start();
+    if (secure) await lab.admit(original!);
+    await original!.agent.start();
+    const members = new Map([
+      [registry!, await registry!.joined()],
+      [original!, await original!.joined()],
+    ]);
+    const allocate = ["ip", "allocate", "c1"];
+
+    await t.step(
+      "a joined host is cloned while it is off: the copy is refused",
+      async () => {
+        await original!.agent.stop();
+        await clone(original!, copy!);
+        await original!.agent.start();
+        await copy!.agent.start();
+        await lab.waitFor(
+          "the refusal",
+          async () => (await copy!.status()).registry.state === "fenced",
+        );
+        assert.match(
+          (await statusWarnings(copy!)).join("\n"),
+          /^the state of this agent was made on another machine/m,
+        );
+        const { code, stderr } = await copy!.exec("stellar-net", allocate);
+        assert.notEqual(code, 0);
+        assert.match(stderr, /its state was made on another machine/);
+        for (const host of [registry!, original!]) {
+          await lab.waitFor(
+            `${host.name} to show it`,
+            async () =>
+              /another host tries to join/.test(
+                await problemAt(host, original!.name) ?? "",
+              ),
+          );
+          const doctor = await host.exec("stellar-net", ["doctor"]);
+          assert.match(doctor.stdout, /another host tries to join/);
+        }
+        await original!.must("stellar-net", allocate);
+        await settled(members, [registry!, original!]);
+      },
+    );
+    await t.step("a restart of the copy changes nothing", async () => {
+      await copy!.agent.restart();
+      const { code, stderr } = await copy!.exec("stellar-net", allocate);
+      assert.notEqual(code, 0);
+      assert.match(stderr, /its state was made on another machine/);
+    });
+    await t.step(
+      "two processes with one state: the second is fenced within two heartbeats",
+      async () => {
+        await copy!.agent.stop();
+        await original!.agent.stop();
+        await clone(original!, copy!);
+        // As of an older program, which recorded no machine.
+        const store = await openDenoKv({
+          path: `${copy!.agent.stateDir}/state.db`,
+        });
+        await store.commit({ deletes: [["agent", "machine"]] });
+        await store.close();
+        await original!.agent.start();
+        await original!.joined();
+        await copy!.agent.start();
+        await lab.waitFor(
+          "the fence",
+          async () => (await copy!.status()).registry.state === "fenced",
+          { timeoutMs: 20_000 },
+        );
+        assert.match(
+          (await copy!.status()).registry.problem ?? "",
+          /another process runs with it, so that one of them is a copy/,
+        );
+        assert.equal((await original!.status()).registry.state, "joined");
+        assert.match(
+          await problemAt(registry!, original!.name) ?? "",
+          /two processes run with its state/,
+        );
+        const { code } = await copy!.exec("stellar-net", [
+          "ip",
+          "allocate",
+          "c2",
+        ]);
+        assert.notEqual(code, 0);
+        await copy!.agent.stop();
+      },
+    );
+    await t.step(
+      "the registry's host is cloned: the copy hosts no registry until it is accepted",
+      async () => {
+        await registry!.agent.stop();
+        await clone(registry!, other!);
+        await assert.rejects(
+          other!.agent.start(),
+          /Cannot host the registry: the state in .* was made on another machine/,
+        );
+        const args = ["node", "accept", "--state", other!.agent.stateDir];
+        await other!.must("stellar-net", args);
+        await other!.agent.start();
+        assert.equal((await other!.status()).registry.state, "hosted");
+      },
+    );
+  });
+}
