@@ -207,6 +207,14 @@ export class Allocator {
     return this.#ledger.read((pool) => pool.get(owner));
   }
 
+  /** The allocation that has an address, undefined when none has. */
+  getByAddress(address: Address): Promise<Allocation | undefined> {
+    return this.#ledger.read((pool) => {
+      const holder = pool.poolOf(address)?.holderOf(address);
+      return holder && pool.get(holder);
+    });
+  }
+
   /**
    * The allocations in order of address in the first network, after an address.
    */

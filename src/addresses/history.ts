@@ -24,6 +24,8 @@ export interface HistoryQuery {
   readonly containerId?: string;
   /** Only releases at or after this time. */
   readonly sinceMs?: number;
+  /** Only what was allocated or released at or before this time. */
+  readonly untilMs?: number;
   /** Maximum number of records. */
   readonly limit: number;
 }
@@ -88,10 +90,18 @@ export async function readHistory(
   const from = query.node === node ? store : registryStore;
   const records = held
     .flatMap((allocation) => heldRecords(query.node, allocation))
-    .filter((record) => matches(record, query))
+    .filter((record) =>
+      matches(record, query) &&
+      record.allocatedAtMs <= (query.untilMs ?? Infinity)
+    )
     .concat(await listReleased(from, query));
-  const time = (r: HistoryRecord) => r.releasedAtMs ?? r.allocatedAtMs;
-  return records.sort((a, b) => time(b) - time(a)).slice(0, query.limit);
+  return records.sort((a, b) => eventTimeMs(b) - eventTimeMs(a))
+    .slice(0, query.limit);
+}
+
+/** The time by which records are ordered: of the release, or of the allocation while it is held. */
+export function eventTimeMs(record: HistoryRecord): number {
+  return record.releasedAtMs ?? record.allocatedAtMs;
 }
 
 function heldRecords(node: string, allocation: Allocation): HistoryRecord[] {
@@ -113,7 +123,9 @@ async function listReleased(
     ? HISTORY_TIME_PREFIX
     : ["history", "ip", query.node, query.address];
   const records: HistoryRecord[] = [];
-  for await (const entry of store.list(prefix, { reverse: true })) {
+  const { untilMs } = query;
+  const after = untilMs !== undefined && { after: [...prefix, untilMs + 1] };
+  for await (const entry of store.list(prefix, { reverse: true, ...after })) {
     const record = readReleasedRecord(entry);
     if (record.releasedAtMs! < (query.sinceMs ?? 0)) break;
     if (!matches(record, query)) continue;

@@ -270,6 +270,14 @@ export class Agent {
     return (await this.#allocatorsOf(node).find(node))?.get(owner);
   }
 
+  /** The allocation of a node that has an address, undefined when none has. */
+  async getByAddress(
+    node: string,
+    address: Address,
+  ): Promise<Allocation | undefined> {
+    return (await this.#allocatorsOf(node).find(node))?.getByAddress(address);
+  }
+
   /**
    * What is held on a node, in order of address, from behind an address on.
    *

@@ -37,6 +37,8 @@ export interface AuditQuery {
   readonly limit: number;
   /** Only what was answered at or after this time. */
   readonly sinceMs?: number | undefined;
+  /** Only what was answered at or before this time. */
+  readonly untilMs?: number | undefined;
   /** Only of this caller; empty: all. */
   readonly caller: string;
   /** Only of this call; empty: all. */
@@ -133,7 +135,12 @@ export class AuditStore implements AuditLog {
     await this.#write();
     const records: AuditRecord[] = [];
     const { store } = this.#options;
-    for await (const entry of store.list(AUDIT_PREFIX, { reverse: true })) {
+    const { untilMs } = query;
+    const after = untilMs !== undefined && {
+      after: [...AUDIT_PREFIX, untilMs + 1],
+    };
+    const options = { reverse: true, ...after };
+    for await (const entry of store.list(AUDIT_PREFIX, options)) {
       if (Number(entry.key[1]) < (query.sinceMs ?? 0)) break;
       const record = readAudit(entry);
       if (!matches(record, query)) continue;

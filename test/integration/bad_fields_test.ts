@@ -114,9 +114,14 @@ Deno.test("every field that a request has to have is asked for", (t) =>
         const { status, body } = await post(agent, nameOf(call), request);
         const name = field.replaceAll("[]", "");
         const message = `Invalid field "${name}": it is empty`;
-        assert.deepEqual([status, body], [
+        const { details, ...error } = body as Record<string, unknown>;
+        assert.deepEqual([status, error], [
           400,
           { code: "invalid_argument", message },
+        ]);
+        assert.deepEqual((details as { type: string }[]).map((d) => d.type), [
+          "google.rpc.ErrorInfo",
+          "google.rpc.BadRequest",
         ]);
       });
     }

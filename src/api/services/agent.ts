@@ -24,7 +24,11 @@ import {
   linkMessage,
   routeCountsMessage,
 } from "../messages/host.ts";
-import { parseLimit, parseOptional } from "../messages/fields.ts";
+import {
+  cutTimePage,
+  parseOptional,
+  parseTimePage,
+} from "../messages/fields.ts";
 
 /** What the process around an agent knows. */
 export interface ProcessInfo {
@@ -129,18 +133,22 @@ export function createAgent(
     listLog: () => ({ lines: [...process.recentLog()] }),
 
     async listAudit(request) {
+      const page = parseTimePage(request);
       const records = await process.listAudit({
-        limit: parseLimit("limit", request.limit),
+        limit: page.limit,
+        untilMs: page.untilMs,
         sinceMs: request.since && timestampMs(request.since),
         caller: parseOptional("caller", request.caller, parseText) ?? "",
         call: parseOptional("call", request.call, parseText) ?? "",
         hasFailed: request.failed,
       });
+      const cut = cutTimePage(records, page, ({ atMs }) => atMs);
       return {
-        records: records.map(({ atMs, ...record }) => ({
+        records: cut.page.map(({ atMs, ...record }) => ({
           at: timestampFromMs(atMs),
           ...record,
         })),
+        nextPageToken: cut.nextPageToken,
       };
     },
   };

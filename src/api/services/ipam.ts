@@ -29,13 +29,16 @@ import {
   reservationMessage,
 } from "../messages/addresses.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
+import { eventTimeMs } from "../../addresses/history.ts";
 import {
   blaming,
+  cutTimePage,
   invalidField,
   parseField,
   parseLimit,
   parseOptional,
   parseOwner,
+  parseTimePage,
 } from "../messages/fields.ts";
 
 /** The native service of addresses: of this node, and of nodes without an agent where the registry is. */
@@ -114,7 +117,20 @@ export function createIpam(
 
     async getAllocation(request, { values }) {
       const node = parseNode(request.node);
-      const owner = parseOwner(request.owner);
+      const address = parseOptional("address", request.address, parseAddress);
+      if (address && request.owner) {
+        throw invalidField("address", "it is set together with owner");
+      }
+      const found = address && await agent.getByAddress(node, address);
+      if (address && !found) {
+        throw new NetError(
+          "not_found",
+          `Cannot get the allocation of ${
+            formatAddress(address)
+          }: nobody holds it on node "${node}"`,
+        );
+      }
+      const owner = found?.owner ?? parseOwner(request.owner);
       return await ownerCalls.run({ node, owner, values }, async () => {
         const allocation = await agent.get(node, owner);
         if (!allocation) {
@@ -201,7 +217,8 @@ export function createIpam(
     },
 
     async listHistory(request) {
-      const limit = parseLimit("limit", request.limit);
+      const page = parseTimePage(request);
+      const { untilMs } = page;
       const address = parseOptional("address", request.address, parseAddress);
       const containerId = parseOptional(
         "container_id",
@@ -210,14 +227,17 @@ export function createIpam(
       );
       const records = await agent.history({
         node: parseNode(request.node),
-        limit: limit + 1,
+        limit: page.limit,
         ...(address && { address: formatAddress(address) }),
         ...(containerId !== undefined && { containerId }),
         ...(request.since && { sinceMs: timestampMs(request.since) }),
+        ...(untilMs !== undefined && { untilMs }),
       });
+      const cut = cutTimePage(records, page, eventTimeMs);
       return {
-        records: records.slice(0, limit).map(historyMessage),
-        truncated: records.length > limit,
+        records: cut.page.map(historyMessage),
+        truncated: cut.nextPageToken !== "",
+        nextPageToken: cut.nextPageToken,
       };
     },
   };

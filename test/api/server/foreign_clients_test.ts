@@ -248,3 +248,23 @@ Deno.test("a stream ends with UNAVAILABLE when its server stops, although its ha
     });
   }
 });
+
+Deno.test("a call that only reads works with GET, and no other does", async () => {
+  const routes = (router: ConnectRouter) =>
+    void router.service(RegistryService, {
+      listNetworks: () => ({ clusterId: "c" }),
+      addRoute: () => ({}),
+    });
+  await withRpcServer({ routes }, async ({ url }) => {
+    const get = async (call: string) => {
+      const query = "connect=v1&encoding=json&message=%7B%7D";
+      const path = `stellar.net.v1.RegistryService/${call}`;
+      const response = await fetch(`${url}/${path}?${query}`);
+      return { status: response.status, text: await response.text() };
+    };
+    const { status, text } = await get("ListNetworks");
+    assert.equal(status, 200);
+    assert.deepEqual(JSON.parse(text), { clusterId: "c" });
+    assert.equal((await get("AddRoute")).status, 405);
+  });
+});
