@@ -11,6 +11,7 @@ import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Address, addressBits, formatAddress } from "../net/address.ts";
 import { containsPrefix, type Prefix, prefixOf } from "../net/prefix.ts";
 import { gatewayOf } from "../net/subnet.ts";
+import { checkPeerState } from "./peer_checks.ts";
 import type { ClusterNode } from "../registry/view.ts";
 import type { HostLink } from "../routes/plan/links_json.ts";
 import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
@@ -348,6 +349,7 @@ async function checkPeerPackets(
     const from = source ? formatAddress(source) : "this host";
     if (gotThere(fromHost) && gotThere(fromContainer)) {
       return [
+        ...peer.state === "unreachable" ? [checkPeerState(peer, true)] : [],
         passed(
           "packets",
           fromHost.isAnswered
@@ -359,19 +361,24 @@ async function checkPeerPackets(
       ];
     }
     const isForwarding = gotThere(fromHost);
-    return [{
-      name: "packets",
-      status: "failed",
-      found: isForwarding
-        ? `packets of container "${
-          container!.id
-        }" do not get to ${to}; those of this host do`
-        : `no packet gets from ${from} to ${to}`,
-      means: UNREACHED,
-      fix: isForwarding
-        ? "see the other findings: this host does not forward the packets"
-        : `see where they get lost: stellar-net doctor ${peer.name}`,
-    }];
+    return [
+      ...peer.state === "unreachable"
+        ? [checkPeerState(peer, isForwarding)]
+        : [],
+      {
+        name: "packets",
+        status: "failed",
+        found: isForwarding
+          ? `packets of container "${
+            container!.id
+          }" do not get to ${to}; those of this host do`
+          : `no packet gets from ${from} to ${to}`,
+        means: UNREACHED,
+        fix: isForwarding
+          ? "see the other findings: this host does not forward the packets"
+          : `see where they get lost: stellar-net doctor ${peer.name}`,
+      },
+    ];
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
     return [{

@@ -35,8 +35,12 @@ export async function checkPath(
     ),
     peer.state === "no agent" ? [] : checkPeerAgent(peer, facts),
   ]);
+  const isAlive = [...ways.flat(), ...agent].some(({ name, status, found }) =>
+    status === "ok" &&
+    (name === "peer's agent" || name === "neighbour" && /^\S+ is /.test(found))
+  );
   return [
-    checkPeerState(peer),
+    checkPeerState(peer, isAlive),
     ...checkPeerSubnets(peer, facts),
     ...ways.flat(),
     ...agent,

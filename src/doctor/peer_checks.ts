@@ -5,8 +5,15 @@ import { checkClock } from "./agent_checks.ts";
 import { type Check, passed } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/view.ts";
 
-/** What the registry says of a peer. */
-export function checkPeerState({ name, state, seenAtMs }: ClusterNode): Check {
+/**
+ * The state of a peer at the registry.
+ *
+ * @param isAlive whether its host or its agent has answered this host
+ */
+export function checkPeerState(
+  { name, state, seenAtMs }: ClusterNode,
+  isAlive: boolean,
+): Check {
   const found = `"${name}" is ${state}`;
   switch (state) {
     case "ready":
@@ -26,8 +33,9 @@ export function checkPeerState({ name, state, seenAtMs }: ClusterNode): Check {
             new Date(seenAtMs).toISOString()
           }`,
         means: "it keeps its subnet and the routes to it, and hears of nothing",
-        fix:
-          `start its agent; or, if the host is gone for good, stellar-net node remove ${name}`,
+        fix: isAlive
+          ? `its host answers, so do not remove the node: see on "${name}" what stellar-net doctor says, and that its agent reaches the registry`
+          : `switch "${name}" on, or connect it. Only if it is gone for good, stellar-net node remove ${name}: it gives away the host's subnet and the addresses of its containers`,
       };
   }
 }

@@ -20,7 +20,7 @@ Deno.test("checkPeerState() says what the registry says", async (t) => {
     ],
     [
       peerNode({ state: "unreachable" }),
-      /^warning peer: "b" is unreachable: the registry has not heard of it since it started; .*stellar-net node remove b$/,
+      /^warning peer: "b" is unreachable: the registry has not heard of it since it started; .*Only if it is gone for good, stellar-net node remove b: it gives away /,
     ],
     [
       peerNode({ state: "unreachable", seenAtMs: NOW_MS }),
@@ -29,7 +29,7 @@ Deno.test("checkPeerState() says what the registry says", async (t) => {
   ];
   for (const [peer, line] of rows) {
     await t.step(String(line), () => {
-      const check = checkPeerState(peer);
+      const check = checkPeerState(peer, false);
       assert.match(`${check.status} ${formatCheck(check)}`, line);
     });
   }
@@ -178,4 +178,10 @@ Deno.test("checkPeerAgent() asks who answers, when, and in which version", async
       );
     });
   }
+});
+
+Deno.test("checkPeerState() does not advise to remove a host that answers", () => {
+  const check = checkPeerState(peerNode({ state: "unreachable" }), true);
+  assert.equal(check.status, "warning");
+  assert.doesNotMatch(formatCheck(check), /node remove/);
 });

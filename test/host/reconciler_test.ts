@@ -158,17 +158,17 @@ Deno.test("HostReconciler removes the gateways that it has added, and no others"
   const next = hostDesired({ bridge: BRIDGE, subnets: "172.16.8.0/22" });
   await first.setDesired(next);
   assert.ok(network.describe().includes("br0 up 1500 172.16.8.1/22"));
-  // An operator's own, once ours is gone.
+  // An operator's own, which is no gateway.
   await network.apply([{
     kind: "add_address",
     name: "br0",
-    address: hostLink("x", "", ["172.16.0.1/22"]).addresses[0]!,
+    address: hostLink("x", "", ["172.16.0.9/22"]).addresses[0]!,
   }]);
   await first.reconcile();
   assert.ok(
-    network.describe().includes("br0 up 1500 172.16.0.1/22 172.16.8.1/22"),
+    network.describe().includes("br0 up 1500 172.16.0.9/22 172.16.8.1/22"),
   );
-  assert.match(first.warnings.join(), /^bridge: "br0" has 172.16.0.1\/22, too/);
+  assert.match(first.warnings.join(), /^bridge: "br0" has 172.16.0.9\/22, too/);
 });
 
 Deno.test("HostReconciler only looks where it is not to change, or may not", async (t) => {

@@ -143,6 +143,13 @@ const FAULTS: readonly Fault[] = [
       /^route: 172\.16\.0\.0\/22 of node "host1": another route is there/,
   },
   {
+    name: "the bridge has the gateway of another subnet",
+    cause: () => "ip address add 172.16.8.1/22 dev stellar0",
+    finding:
+      /^bridge: "stellar0" has 172\.16\.8\.1\/22, the gateway of a subnet that this node does not have/,
+    isHarmless: true,
+  },
+  {
     name: "one address on two containers",
     cause: ({ second, address }) =>
       `nsenter --net=/run/netns/${second.netns} ip address add ${address}/22 dev eth0`,

@@ -6,6 +6,7 @@ import {
   type HostDesired,
   type HostState,
   linkOfGateway,
+  strangeGateways,
 } from "../plan/host_plan.ts";
 import { uplinksOf } from "../../routes/plan/uplink.ts";
 import { type Check, command, fixOf, passed } from "./check.ts";
@@ -66,6 +67,33 @@ export function checkBridge(
       };
     }),
   ];
+}
+
+/** Whether a bridge still has the gateway of an earlier subnet, or of another node's. */
+export function checkStrangeGateways(
+  desired: HostDesired,
+  { interfaces }: HostState,
+): Check[] {
+  if (!interfaces || desired.subnets.length === 0) return [];
+  return interfaces.links.filter(({ kind, name }) =>
+    kind === "bridge" && name !== desired.bridge?.name
+  ).flatMap((link) =>
+    strangeGateways(link, desired).map(({ address, prefix }): Check => {
+      const text = `${formatAddress(address)}/${prefix.length}`;
+      return {
+        name: "bridge",
+        status: "failed",
+        found:
+          `"${link.name}" has ${text}, the gateway of a subnet that this node does not have`,
+        means:
+          "the CNI bridge plugin refuses to add containers, and this host does not reach that subnet",
+        fix: command(
+          `ip address delete ${text} dev ${link.name}`,
+          "containers that still have addresses of that subnet lose their gateway",
+        ),
+      };
+    })
+  );
 }
 
 /** Whether each subnet's gateway is on the interface that it belongs to. */

@@ -4,7 +4,12 @@ import {
   type HostState,
   interfaceSysctl,
 } from "../plan/host_plan.ts";
-import { checkBridge, checkGateways, checkMtu } from "./bridge_checks.ts";
+import {
+  checkBridge,
+  checkGateways,
+  checkMtu,
+  checkStrangeGateways,
+} from "./bridge_checks.ts";
 import {
   checkForwardPolicy,
   checkMasquerade,
@@ -128,6 +133,7 @@ export function checkHost(desired: HostDesired, state: HostState): Check[] {
     checkPrivileges,
     checkNft,
     checkBridge,
+    checkStrangeGateways,
     checkGateways,
     checkForwarding,
     checkForwardPolicy,

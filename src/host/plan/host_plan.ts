@@ -1,5 +1,9 @@
 import { type Address, compareAddresses, quote } from "../../net/address.ts";
-import type { InterfaceAddress, Prefix } from "../../net/prefix.ts";
+import {
+  containsPrefix,
+  type InterfaceAddress,
+  type Prefix,
+} from "../../net/prefix.ts";
 import { gatewayOf } from "../../net/subnet.ts";
 import {
   acceptRules,
@@ -108,6 +112,27 @@ export function gatewayAddresses(
   return subnets.map((prefix) => ({ address: gatewayOf(prefix), prefix }));
 }
 
+/**
+ * The addresses of a link that are gateways of subnets in the networks which
+ * this node does not have (any more). With one, the CNI bridge plugin fails and
+ * this host takes another node's subnet for its own.
+ */
+export function strangeGateways(
+  { addresses }: HostLink,
+  { subnets, networks }: Pick<HostDesired, "subnets" | "networks">,
+): InterfaceAddress[] {
+  const own = gatewayAddresses(subnets);
+  return addresses.filter((held) =>
+    compareAddresses(held.address, gatewayOf(held.prefix)) === 0 &&
+    networks.some((network) =>
+      network.length < held.prefix.length &&
+      containsPrefix(network, held.prefix)
+    ) && !own.some(({ address }) =>
+      compareAddresses(address, held.address) === 0
+    )
+  );
+}
+
 /** Path of a setting of an interface, below /proc/sys. */
 export function interfaceSysctl(
   setting: "rp_filter" | "accept_ra",
@@ -155,7 +180,7 @@ export function planHost(
 }
 
 function planBridge(
-  { bridge, subnets }: HostDesired,
+  { bridge, subnets, networks }: HostDesired,
   { interfaces }: HostState,
   former: readonly InterfaceAddress[],
 ): HostOperation[] {
@@ -181,7 +206,12 @@ function planBridge(
     if (linksHolding(interfaces.links, address.address).length > 0) continue;
     operations.push({ kind: "add_address", name, address });
   }
-  for (const address of former) {
+  // Without a subnet, the agent does not know yet which gateway is its own.
+  const strange = link && subnets.length > 0
+    ? strangeGateways(link, { subnets, networks })
+    : [];
+  const gone = former.filter((f) => !strange.some((s) => isSame(s, f)));
+  for (const address of [...strange, ...gone]) {
     const isWanted = wanted.some((w) => isSame(w, address));
     if (isWanted || !link?.addresses.some((a) => isSame(a, address))) continue;
     operations.push({ kind: "delete_address", name, address });

@@ -105,11 +105,19 @@ Deno.test("planHost() makes and addresses the bridge", async (t) => {
       linked(
         hostLink("br0", "bridge", [
           "172.16.0.1/22",
-          "172.16.4.1/22",
+          "172.16.4.9/22",
           "192.0.2.1/24",
         ]),
       ),
       [],
+    ],
+    [
+      "the gateway of an earlier subnet, from before a restart",
+      hostDesired({ bridge: BRIDGE }),
+      linked(
+        hostLink("br0", "bridge", ["172.16.0.1/22", "172.16.4.1/22"]),
+      ),
+      ["ip address delete 172.16.4.1/22 dev br0"],
     ],
     [
       "a former gateway",
