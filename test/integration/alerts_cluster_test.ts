@@ -11,6 +11,8 @@ import { Prometheus } from "../support/prometheus.ts";
 const FAST = 3_600;
 /** An outage of a second counts like one of ten. */
 const STRICT = 10;
+/** Less than curl waits for an answer of Prometheus. */
+const GAP_MS = 8_000;
 
 /** A fault, and what its alerts are, by host. */
 interface Fault {
@@ -277,6 +279,14 @@ Deno.test("no alert fires while a cluster works and its parts restart, and every
       ]);
       await host1.agent.start();
       for (const host of hosts) await host.joined();
+      isQuiet();
+    });
+    await t.step("nothing is scraped for a while", async () => {
+      await prometheus.pause(GAP_MS);
+      await lab.waitFor(
+        "the scrapes",
+        async () => (await prometheus.query("up == 1")).length === hosts.length,
+      );
       isQuiet();
     });
     await t.step("every panel of the dashboard shows data", async (t) => {

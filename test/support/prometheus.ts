@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ROOT } from "../generate.ts";
 import { freePort } from "./free_port.ts";
 import { run } from "./run.ts";
@@ -183,6 +184,13 @@ export class Prometheus implements AsyncDisposable {
       },
       { timeoutMs: 120_000, everyMs: 250, ...options },
     );
+  }
+
+  /** Stops it for a while, so that nothing is scraped, and lets it go on. */
+  async pause(ms: number): Promise<void> {
+    this.#child.kill("SIGSTOP");
+    await delay(ms);
+    this.#child.kill("SIGCONT");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
