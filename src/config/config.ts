@@ -35,6 +35,8 @@ export interface AgentConfig {
   readonly masquerade: boolean;
   /** Whether addresses of the networks that nobody has are `unreachable` (ip-route(8)). */
   readonly blackhole: boolean;
+  /** Whether the agent may add accept rules to packet filters of other programs. */
+  readonly forwardRules: boolean;
   /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
   readonly reclaimAfterMs: number | undefined;
   /** How long a released address is not given again while others are free, in ms. */

@@ -41,7 +41,7 @@ export interface HostControllerOptions
   readonly config: Pick<
     AgentConfig,
     | ("advertise" | "join" | "security")
-    | ("routeProtocol" | "bridge" | "masquerade" | "blackhole")
+    | ("routeProtocol" | "bridge" | "masquerade" | "blackhole" | "forwardRules")
   >;
   /** The agent's own store. */
   readonly store: Store;
@@ -369,6 +369,7 @@ export class HostController {
       subnets: member.subnets,
       networks: this.#networks(),
       masquerade: config.masquerade && !hasLeft,
+      forwardRules: config.forwardRules,
     };
     const wanted = JSON.stringify([
       desired.bridge,

@@ -194,6 +194,14 @@ Deno.test("HostReconciler meets filters that drop what is forwarded", async (t) 
         families.map((family) => assertNothing(container, NEAR[family])),
       );
 
+      const forbidden = newReconciler();
+      await forbidden.setDesired({ ...DESIRED, forwardRules: false });
+      assert.equal(await host.sh(show), before);
+      assert.match(
+        forbidden.warnings.join(),
+        /the agent adds no rules \(--forward-rules off\)/,
+      );
+
       const reconciler = newReconciler();
       const { checks } = await reconciler.setDesired(DESIRED);
       assert.deepEqual(reconciler.warnings, []);
@@ -221,6 +229,10 @@ Deno.test("HostReconciler meets filters that drop what is forwarded", async (t) 
         assertSource(container, FAR[family], HOST[family]),
         assertNothing(outside, CONTAINER[family]),
       ]));
+
+      // Whoever forbids them later gets the filter back as it was.
+      await reconciler.setDesired({ ...DESIRED, forwardRules: false });
+      assert.equal(await host.sh(show), before);
 
       const gone = { ...DESIRED, subnets: [], networks: [] };
       await reconciler.setDesired(gone);

@@ -195,6 +195,18 @@ export const NO_BLACKHOLE: Flag<boolean> = switchFlag(
   "add no unreachable routes for addresses of the networks that nobody has",
 );
 
+const ON_OFF = ["on", "off"] as const;
+
+export const FORWARD_RULES: FlagWithDefault<typeof ON_OFF[number]> = {
+  name: "forward-rules",
+  value: "on|off",
+  description:
+    "add accept rules for containers to packet filters of other programs that drop the rest",
+  default: "on",
+  completion: ON_OFF,
+  parse: parseChoice(ON_OFF),
+};
+
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
@@ -285,6 +297,7 @@ export const AGENT: CommandSpec = {
     BRIDGE,
     MASQUERADE,
     NO_BLACKHOLE,
+    FORWARD_RULES,
     COOL_DOWN,
     RECLAIM_AFTER,
     KEEP_HISTORY,
@@ -330,6 +343,7 @@ export function readConfig(call: Call): AgentConfig {
     bridge: call.value(BRIDGE),
     masquerade: call.value(MASQUERADE) ?? false,
     blackhole: !(call.value(NO_BLACKHOLE) ?? false),
+    forwardRules: call.value(FORWARD_RULES) === "on",
     reclaimAfterMs: call.value(RECLAIM_AFTER),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),

@@ -55,6 +55,7 @@ export function checkForwardPolicy(
   { filters }: HostState,
 ): Check[] {
   if (!filters || desired.subnets.length === 0) return [];
+  const isAllowed = desired.forwardRules !== false;
   const wanted = acceptRules(desired);
   const checks = filters.flatMap((filter): Check[] => {
     const reason = dropReason(filter);
@@ -73,11 +74,13 @@ export function checkForwardPolicy(
     }
     return [{
       name: "forward policy",
-      status: reason === undefined ? "warning" : "failed",
+      status: reason === undefined || !isAllowed ? "warning" : "failed",
       found,
       means: reason === undefined
         ? "they are not needed"
-        : "containers on different hosts do not reach each other",
+        : isAllowed
+        ? "containers on different hosts do not reach each other"
+        : "the agent adds no rules (--forward-rules off): containers on different hosts do not reach each other unless rules of yours accept them",
       fix: command(changes.map(formatOperation).join(" && ")),
     }];
   });

@@ -30,6 +30,8 @@ export interface HostDesired {
   readonly networks: readonly Prefix[];
   /** Whether the host's address replaces the source of traffic that leaves the cluster's networks. */
   readonly masquerade: boolean;
+  /** Whether the agent may add accept rules to packet filters of other programs. Default: it may. */
+  readonly forwardRules?: boolean;
 }
 
 /** The state of this host. Undefined parts cannot be read; `problems` say why. */
@@ -174,7 +176,10 @@ export function planHost(
     ...planForwarding(desired, state),
     ...planMasquerade(desired, state),
     ...(state.filters ?? []).flatMap((filter) =>
-      planForward(filter, acceptRules(desired))
+      planForward(
+        filter,
+        desired.forwardRules === false ? [] : acceptRules(desired),
+      )
     ),
   ];
 }

@@ -23,6 +23,7 @@ const DEFAULTS: AgentConfig = {
   bridge: undefined,
   masquerade: false,
   blackhole: true,
+  forwardRules: true,
   reclaimAfterMs: undefined,
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,
@@ -245,6 +246,21 @@ Deno.test("agent makes unused addresses unreachable except with --no-blackhole",
     const run = await runFake(["agent", ...args], { env });
     assert.equal(run.stderr, "");
     assert.equal(run.agents[0]!.config.blackhole, blackhole);
+  }
+});
+
+Deno.test("agent adds rules to filters of other programs except with --forward-rules off", async () => {
+  for (
+    const [args, env, forwardRules] of [
+      [[], {}, true],
+      [["--forward-rules", "on"], {}, true],
+      [["--forward-rules", "off"], {}, false],
+      [[], { STELLAR_NET_FORWARD_RULES: "off" }, false],
+    ] as const
+  ) {
+    const run = await runFake(["agent", ...args], { env });
+    assert.equal(run.stderr, "");
+    assert.equal(run.agents[0]!.config.forwardRules, forwardRules);
   }
 });
 
