@@ -129,7 +129,9 @@ function refuseExpired(
       identity,
       `its certificate ended at ${
         new Date(notAfterMs).toISOString()
-      }${why}; join again with a token`,
+      }${why}; join again with a token for this name, of "stellar-net token create${
+        role === "node" ? "" : ` --role ${role}`
+      } --name ${name}"`,
     );
   if (role !== "node") throw refused("");
   if (nowMs >= notAfterMs + RENEWAL_GRACE_MS) {

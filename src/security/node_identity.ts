@@ -31,8 +31,6 @@ const REFUSAL_MS = 60_000;
 /** The last share of a certificate's lifetime, in which a failing renewal is a warning. */
 const EXPIRING_SHARE = 1 / 10;
 
-const NEW_TOKEN =
-  'let this host in anew: make a token with "stellar-net token create" on a host of the registry, and put it into the file that --token-file names';
 const RENEWS_ITSELF =
   "it is renewed as soon as a host of the registry is reached";
 
@@ -330,7 +328,11 @@ function identityWarnings(
     ];
   }
   const notAccepted = "other hosts do not accept this one";
-  const wayOut = signsItself ? "" : `; ${NEW_TOKEN}`;
+  const { name } = certificate.identity;
+  // The registry refuses a token for any name: the node is still known.
+  const wayOut = signsItself
+    ? ""
+    : `; let this host in anew: run "stellar-net token create --name ${name}" on a host of the registry, and put the token into the file that --token-file names`;
   if (fault !== "") {
     const why = problem === "" || problem === fault ? "" : ` (${problem})`;
     const [der] = parsePem("CERTIFICATE", certificate.chain);

@@ -44,7 +44,7 @@ const RENEWALS: readonly [
     "later",
     (t) => Promise.resolve(t.clock.nowMs += 31 * DAY_MS),
     [],
-    /more than 30 days ago; join again with a token$/,
+    /more than 30 days ago; join again with a token for this name, of "stellar-net token create --name n1"$/,
   ],
   [
     "after its end, of a node that is gone",
@@ -53,7 +53,7 @@ const RENEWALS: readonly [
       return Promise.resolve(t.nodes.delete("n1"));
     },
     [],
-    /has no node of that name any more; join again with a token$/,
+    /has no node of that name any more; join again with a token for this name, of "stellar-net token create --name n1"$/,
   ],
   [
     "after its end, when another has its name",
