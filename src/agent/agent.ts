@@ -7,7 +7,7 @@ import {
   type Reservation,
 } from "../addresses/plan/allocation.ts";
 import type { Allocated } from "../addresses/plan/allocation_plan.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   type AgentOptions,
@@ -346,17 +346,13 @@ export class Agent {
       .reserve(reservation);
   }
 
-  /** Ends the reservation of an address. @throws {NetError} `not_found` when there is none */
-  async unreserve(node: string, address: Address): Promise<Reservation> {
+  /** Ends the reservation of an address, and returns it; undefined when there was none. */
+  async unreserve(
+    node: string,
+    address: Address,
+  ): Promise<Reservation | undefined> {
     const allocator = await this.#allocatorsOf(node).find(node);
-    const reservation = await allocator?.unreserve(address);
-    if (reservation) return reservation;
-    throw new NetError(
-      "not_found",
-      `Cannot unreserve "${
-        formatAddress(address)
-      }": it is not reserved on node "${node}"`,
-    );
+    return await allocator?.unreserve(address);
   }
 
   /** The reservations of a node, in order of address. */

@@ -122,13 +122,14 @@ export class FileCniSetup implements CniSetup {
       throw error;
     }
     const entry = `${dir}/${basename(main).replace(/\.ts$/, ".js")}`;
+    // The runtime does not start in a working directory that is gone.
     return formatLauncher([
       ...[deno, "run", "--quiet", "-A", "--no-config", "--no-lock"],
       // The bundle has everything: skip the set-up for loading more.
       ...["--no-npm", "--no-remote"],
       ...["--unstable-kv", "--unstable-lazy-dynamic-imports"],
       ...["--unstable-net", entry],
-    ]);
+    ], "/");
   }
 
   async #ip(args: readonly string[]): Promise<unknown[]> {
@@ -203,9 +204,13 @@ async function removeOtherBundles(dir: string, kept: string): Promise<void> {
 }
 
 /** The text of a shell script that runs a command and appends its own arguments. */
-export function formatLauncher(command: readonly string[]): string {
+export function formatLauncher(
+  command: readonly string[],
+  dir?: string,
+): string {
   const words = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-  return `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`;
+  const enter = dir === undefined ? "" : `cd '${dir}'\n`;
+  return `#!/bin/sh\n${enter}exec ${words.join(" ")} "$@"\n`;
 }
 
 function notLinkable(): NetError {

@@ -97,6 +97,26 @@ export class Containerd implements AsyncDisposable {
     ]);
   }
 
+  /** Runs a container in the background. Nothing detaches it when it ends. */
+  async runDetached(id: string): Promise<void> {
+    const rootfs = join(this.#dir, "rootfs");
+    const { code, stdout, stderr } = await this.ctr([
+      ...["run", "--detach", "--null-io", "--cni", "--rootfs", rootfs, id],
+      ...["/bin/busybox", "sleep", "600"],
+    ]);
+    if (code !== 0) throw new Error(`Cannot run "${id}": ${stdout}${stderr}`);
+  }
+
+  /** Kills a container and removes it, without a DEL. */
+  async removeByHand(id: string): Promise<void> {
+    await this.kill(id);
+    await waitFor(
+      `the end of ${id}`,
+      async () => (await this.ctr(["task", "rm", id])).code === 0,
+    );
+    await this.ctr(["container", "rm", id]);
+  }
+
   /** Waits until so many containers run: they have their addresses by then. */
   async running(count: number): Promise<void> {
     await waitFor(`${count} containers that run`, async () => {

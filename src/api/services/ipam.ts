@@ -192,7 +192,9 @@ export function createIpam(
       const node = parseNode(request.node);
       const address = parseField("address", request.address, parseAddress);
       const reservation = await agent.unreserve(node, address);
-      return { reservation: reservationMessage(node, reservation) };
+      return reservation
+        ? { reservation: reservationMessage(node, reservation) }
+        : {};
     },
 
     async listReservations(request) {

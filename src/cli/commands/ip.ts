@@ -3,12 +3,17 @@ import {
   parseInterfaceName,
   parseNetworkName,
   parseNodeName,
+  parseText,
 } from "../../base/names.ts";
 import { NetError } from "../../base/error.ts";
 import { containsAddress, parsePrefix } from "../../net/prefix.ts";
 import { parseAddress } from "../../net/address.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
-import type { AgentClients, Allocation } from "../framework/client.ts";
+import type {
+  AgentClients,
+  Allocation,
+  Reservation,
+} from "../framework/client.ts";
 import {
   type Flag,
   type FlagWithDefault,
@@ -24,6 +29,7 @@ import {
   date,
   LIMIT,
   listCommand,
+  type Listing,
   readSince,
 } from "../framework/list.ts";
 import { parseAddressText } from "../framework/parsers.ts";
@@ -179,13 +185,28 @@ const GET: CommandSpec = {
   },
 };
 
+const RESERVED = switchFlag(
+  "reserved",
+  "the reserved addresses instead, with the reason",
+);
+
 const LIST = listCommand({
   name: "list",
   summary: "List the addresses that containers hold on a node",
   action: "list addresses",
-  flags: [NODE, LEAKED],
-  examples: ["stellar-net ip list", "stellar-net ip list --leaked"],
+  flags: [NODE, LEAKED, RESERVED],
+  examples: [
+    "stellar-net ip list",
+    "stellar-net ip list --leaked",
+    "stellar-net ip list --reserved",
+  ],
   read: async (call) => {
+    if (call.value(RESERVED) ?? false) {
+      if (call.value(LEAKED) ?? false) {
+        throw call.usage("--leaked and --reserved exclude each other");
+      }
+      return listReserved(call);
+    }
     const leaked = call.value(LEAKED) ?? false;
     const selection = { node: call.value(NODE) ?? "", leaked };
     const allocations = await listAll(call.clients(), selection);
@@ -216,6 +237,129 @@ const LIST = listCommand({
   },
 });
 
+const RESERVED_ADDRESS: Operand<string> = {
+  name: "ADDRESS",
+  description: "address of the node",
+  parse: parseAddressText,
+};
+
+const RESERVED_FOR: Flag<string> = {
+  name: "container",
+  value: "ID",
+  description: "reserve it for this container, instead of for nobody",
+  parse: parseContainerId,
+};
+
+const REASON: Flag<string> = {
+  name: "reason",
+  value: "TEXT",
+  description: "why, for other operators",
+  parse: parseText,
+};
+
+const RESERVE: CommandSpec = {
+  name: "reserve",
+  summary: "Reserve an address for one container, or for nobody",
+  action: "reserve the address",
+  operands: [RESERVED_ADDRESS],
+  flags: [
+    ...[RESERVED_FOR, NETWORK_NAME, INTERFACE, REASON, NODE],
+    ...CLIENT_FLAGS,
+  ],
+  examples: [
+    "stellar-net ip reserve 172.16.0.10 --container db-1 --network-name pods",
+    'stellar-net ip reserve 172.16.0.11 --reason "printer, set by hand"',
+  ],
+  run: async (call) => {
+    const containerId = call.value(RESERVED_FOR);
+    const { reservation } = await call.clients().ipam.reserve({
+      node: call.value(NODE) ?? "",
+      address: call.operand(RESERVED_ADDRESS),
+      reason: call.value(REASON) ?? "",
+      ...(containerId !== undefined && {
+        owner: {
+          containerId,
+          network: call.value(NETWORK_NAME),
+          interfaceName: call.value(INTERFACE),
+        },
+      }),
+    });
+    const view = viewOrNull(reservation);
+    answerList(
+      call,
+      createListing({
+        body: { reservation: view },
+        columns: reservedColumns(call),
+        rows: view ? [view] : [],
+      }),
+    );
+  },
+};
+
+const UNRESERVE: CommandSpec = {
+  name: "unreserve",
+  summary: "End the reservation of an address; succeeds if there is none",
+  action: "end the reservation",
+  operands: [RESERVED_ADDRESS],
+  flags: [NODE, ...CLIENT_FLAGS],
+  examples: ["stellar-net ip unreserve 172.16.0.10"],
+  run: async (call) => {
+    const address = call.operand(RESERVED_ADDRESS);
+    const node = call.value(NODE) ?? "";
+    const { reservation } = await call.clients().ipam
+      .unreserve({ node, address });
+    call.answer({ reservation: viewOrNull(reservation) }, [
+      reservation
+        ? `Unreserved ${address}`
+        : `Nothing to do: ${address} is not reserved`,
+    ]);
+  },
+};
+
+function reservedColumns(call: Call): Columns<View<Reservation>> {
+  return {
+    ADDRESS: ({ address }) => address,
+    CONTAINER: ({ owner }) => owner?.containerId ?? "",
+    INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
+    NETWORK: ({ owner }) => owner?.network ?? "",
+    NODE: ({ node }) => node,
+    RESERVED: ({ reservedAt }) => formatAge(reservedAt, call.io.now()),
+    REASON: ({ reason }) => reason ?? "",
+  };
+}
+
+async function listReserved(call: Call): Promise<Listing> {
+  const { ipam } = call.clients();
+  const node = call.value(NODE) ?? "";
+  const reservations = await readPages(async (pageToken) => {
+    const page = await ipam.listReservations({ node, pageToken });
+    return [page.reservations.map(viewOf), page.nextPageToken];
+  });
+  return createListing({
+    body: { reservations },
+    columns: reservedColumns(call),
+    rows: reservations,
+    notes: [reservations.length === 0 && "No address is reserved"],
+  });
+}
+
+/** Reads all pages of a list. */
+async function readPages<T>(
+  read: (pageToken: string) => Promise<readonly [page: T[], next: string]>,
+): Promise<T[]> {
+  const all: T[] = [];
+  let pageToken = "";
+  do {
+    const [page, next] = await read(pageToken);
+    all.push(...page);
+    if (next !== "" && next === pageToken) {
+      throw new Error("the agent returned the same page token twice");
+    }
+    pageToken = next;
+  } while (pageToken !== "");
+  return all;
+}
+
 interface Selection {
   readonly node: string;
   readonly leaked?: boolean;
@@ -226,17 +370,10 @@ async function listAll(
   { ipam }: AgentClients,
   selection: Selection,
 ): Promise<AllocationView[]> {
-  const allocations: AllocationView[] = [];
-  let pageToken = "";
-  do {
+  return await readPages(async (pageToken) => {
     const page = await ipam.listAllocations({ ...selection, pageToken });
-    allocations.push(...page.allocations.map(viewOf));
-    if (page.nextPageToken !== "" && page.nextPageToken === pageToken) {
-      throw new Error("the agent returned the same page token twice");
-    }
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return allocations;
+    return [page.allocations.map(viewOf), page.nextPageToken];
+  });
 }
 
 /** The part of an owner that flags name. */
@@ -413,6 +550,6 @@ async function findNode(
 
 export const IP: GroupSpec = {
   name: "ip",
-  summary: "Allocate, release and look up the addresses of containers",
-  commands: [ALLOCATE, RELEASE, GET, LIST, HISTORY],
+  summary: "Allocate, release, reserve and look up the addresses of containers",
+  commands: [ALLOCATE, RELEASE, GET, LIST, HISTORY, RESERVE, UNRESERVE],
 };

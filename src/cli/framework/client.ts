@@ -20,7 +20,10 @@ export type {
 } from "../../gen/stellar/net/v1/identity_pb.ts";
 export { Role } from "../../gen/stellar/net/v1/identity_pb.ts";
 export type { GetOverviewResponse } from "../../gen/stellar/net/v1/cluster_pb.ts";
-export type { Allocation } from "../../gen/stellar/net/v1/ipam_pb.ts";
+export type {
+  Allocation,
+  Reservation,
+} from "../../gen/stellar/net/v1/ipam_pb.ts";
 export type {
   Node,
   Route,

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { AllocationSchema } from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
+import type {
+  AllocationSchema,
+  ReserveRequest,
+  UnreserveRequest,
+} from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const OWNER = {
@@ -367,4 +371,46 @@ Deno.test("ip get and release ask back when a container is in several networks",
       assert.equal((await runFake(["ip", ...named], { ipam })).code, 0);
     });
   }
+});
+
+Deno.test("ip reserve, list --reserved and unreserve name the address, its owner and the reason", async () => {
+  const reservation = {
+    node: "node0",
+    address: "172.16.0.10",
+    owner: OWNER,
+    reason: "the database",
+    reservedAt: timestampFromMs(NOW_MS - 180_000),
+  };
+  const asked: unknown[] = [];
+  const ipam = {
+    reserve: ({ address, owner, reason }: ReserveRequest) => {
+      asked.push([address, owner?.containerId, reason]);
+      return { reservation };
+    },
+    listReservations: () => ({ reservations: [reservation] }),
+    unreserve: ({ address }: UnreserveRequest) => (asked.push(address), {}),
+  };
+  const table = `\
+ADDRESS      CONTAINER  INTERFACE  NETWORK  NODE   RESERVED  REASON
+172.16.0.10  web-1      eth0       default  node0  3m ago    the database
+`;
+  const args = ["ip", "reserve", "172.16.0.10"];
+  const flags = ["--container", "web-1", "--reason", "the database"];
+  assert.equal((await runFake([...args, ...flags], { ipam })).stdout, table);
+  await runFake(args, { ipam });
+  const listed = await runFake(["ip", "list", "--reserved"], { ipam });
+  assert.equal(listed.stdout, table);
+  const both = await runFake(["ip", "list", "--reserved", "--leaked"], {
+    ipam,
+  });
+  assert.equal(both.code, 2);
+  const { stdout } = await runFake(["ip", "unreserve", "172.16.0.10"], {
+    ipam,
+  });
+  assert.match(stdout, /172\.16\.0\.10 is not reserved/);
+  assert.deepEqual(asked, [
+    ["172.16.0.10", "web-1", "the database"],
+    ["172.16.0.10", undefined, ""],
+    "172.16.0.10",
+  ]);
 });

@@ -113,6 +113,7 @@ const SWITCHES: readonly [
   ["masquerade", "agent", "perhaps"],
   ["no-blackhole", "agent", "perhaps"],
   ["leaked", "ip list", "perhaps"],
+  ["reserved", "ip list", "perhaps"],
   ["extra", "route list", "perhaps"],
   ["link", "cni install", "perhaps"],
   ["skip-cni", "install", "perhaps"],

@@ -35,6 +35,9 @@ const AGREEABLE: Handlers = {
     getAllocation: () => ({}),
     listAllocations: () => ({}),
     listHistory: () => ({}),
+    reserve: () => ({}),
+    unreserve: () => ({}),
+    listReservations: () => ({}),
   },
   registry: {
     listNetworks: () => ({}),
@@ -78,6 +81,8 @@ Deno.test("these are the commands", () => {
     "stellar-net ip get",
     "stellar-net ip list",
     "stellar-net ip history",
+    "stellar-net ip reserve",
+    "stellar-net ip unreserve",
     "stellar-net subnet",
     "stellar-net subnet list",
     "stellar-net subnet reserve",

@@ -25,6 +25,8 @@ const COMMANDS: readonly string[] = [
   "ip list",
   "ip get c1",
   "ip history",
+  "ip list --reserved",
+  "ip reserve 172.16.0.9",
   "ip allocate c1",
   "ip release c1",
   "subnet list",

@@ -729,7 +729,7 @@ export const UnreserveRequestSchema: GenMessage<UnreserveRequest> = /*@__PURE__*
  */
 export type UnreserveResponse = Message<"stellar.net.v1.UnreserveResponse"> & {
   /**
-   * The reservation.
+   * The reservation. Unset: there was none.
    *
    * @generated from field: stellar.net.v1.Reservation reservation = 1;
    */
@@ -1051,7 +1051,7 @@ export const IpamService: GenService<{
     output: typeof ReserveResponseSchema;
   },
   /**
-   * Unreserve ends the reservation of an address. NOT_FOUND when there is none.
+   * Unreserve ends the reservation of an address. It succeeds when there is none.
    *
    * @generated from rpc stellar.net.v1.IpamService.Unreserve
    */
