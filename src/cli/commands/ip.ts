@@ -289,7 +289,7 @@ const RESERVE: CommandSpec = {
       call,
       createListing({
         body: { reservation: view },
-        columns: reservedColumns(call),
+        columns: reservedColumns(),
         rows: view ? [view] : [],
       }),
     );
@@ -316,14 +316,14 @@ const UNRESERVE: CommandSpec = {
   },
 };
 
-function reservedColumns(call: Call): Columns<View<Reservation>> {
+function reservedColumns(): Columns<View<Reservation>> {
   return {
     ADDRESS: ({ address }) => address,
     CONTAINER: ({ owner }) => owner?.containerId ?? "",
     INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
     NETWORK: ({ owner }) => owner?.network ?? "",
     NODE: ({ node }) => node,
-    RESERVED: ({ reservedAt }) => formatAge(reservedAt, call.io.now()),
+    RESERVED: ({ reservedAt }) => age(reservedAt),
     REASON: ({ reason }) => reason ?? "",
   };
 }
@@ -337,7 +337,7 @@ async function listReserved(call: Call): Promise<Listing> {
   });
   return createListing({
     body: { reservations },
-    columns: reservedColumns(call),
+    columns: reservedColumns(),
     rows: reservations,
     notes: [reservations.length === 0 && "No address is reserved"],
   });
