@@ -1,4 +1,5 @@
 import { NetError } from "../base/error.ts";
+import { programEnvironment } from "./files.ts";
 import type {
   Command,
   CommandFollower,
@@ -86,7 +87,7 @@ function spawn(
   try {
     return new Deno.Command(program, {
       args: [...args],
-      env: { LC_ALL: "C" },
+      ...programEnvironment(),
       stdout: "piped",
       stderr: "piped",
       ...options,
@@ -142,6 +143,7 @@ function spawnGuard(pid: number): Deno.ChildProcess | undefined {
   try {
     return new Deno.Command("sh", {
       args: ["-c", 'read -r _; kill "$1"', "sh", String(pid)],
+      ...programEnvironment(),
       stdin: "piped",
       stdout: "null",
       stderr: "null",

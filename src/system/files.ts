@@ -164,7 +164,7 @@ export function makeSymlink(target: string, path: string): void {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
     const { code, stderr } = new Deno.Command("ln", {
       args: ["-sn", "--", target, path],
-      env: { LC_ALL: "C" },
+      ...programEnvironment(),
       stdin: "null",
     }).outputSync();
     if (code === 0) return;
@@ -183,7 +183,7 @@ export async function runTool(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command(program, {
     args: [...args],
-    env: { LC_ALL: "C" },
+    ...programEnvironment(),
     stdin: "null",
   }).output();
   return {
@@ -191,4 +191,22 @@ export async function runTool(
     stdout: decoder.decode(stdout),
     stderr: decoder.decode(stderr),
   };
+}
+
+/** Where root's programs are; the runtime has looked up those that we start already. */
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * The environment of a program that we start: ours in the C locale. A process
+ * that may start only some programs gives them a new one: the runtime refuses to
+ * pass LD_PRELOAD and its like on.
+ */
+export function programEnvironment(): Pick<
+  Deno.CommandOptions,
+  "clearEnv" | "env"
+> {
+  const { state } = Deno.permissions.querySync({ name: "run" });
+  return state === "granted"
+    ? { env: { LC_ALL: "C" } }
+    : { clearEnv: true, env: { LC_ALL: "C", PATH } };
 }

@@ -1,3 +1,6 @@
+import { withTempDir } from "../support/temp_dir.ts";
+import { run } from "../support/run.ts";
+import { ROOT } from "../generate.ts";
 import assert from "node:assert/strict";
 import {
   DenoCommandFollower,
@@ -136,3 +139,26 @@ Deno.test("DenoCommandRunner ends a program after ten seconds, or after its limi
   }
   assert.deepEqual(limits, [10_000, 500]);
 });
+
+Deno.test("DenoCommandRunner starts programs with LD_PRELOAD in the environment, as a built program may", () =>
+  withTempDir(async (dir) => {
+    const main = `${dir}/main.ts`;
+    const module = new URL(
+      "../../src/system/deno_command.ts",
+      import.meta.url,
+    );
+    await Deno.writeTextFile(
+      main,
+      `import { DenoCommandRunner } from "${module}";
+const runner = new DenoCommandRunner();
+const { stdout } = await runner.run({ program: "env", args: [] });
+console.log(stdout);`,
+    );
+    const { code, stdout, stderr } = await run(Deno.execPath(), [
+      ...["run", "--config", `${ROOT}/deno.json`, "--allow-run=env"],
+      main,
+    ], { env: { LD_PRELOAD: "/nonexistent.so" } });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^LC_ALL=C$/m);
+    assert.doesNotMatch(stdout, /LD_PRELOAD/);
+  }));
