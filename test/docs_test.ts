@@ -71,7 +71,7 @@ Deno.test("every file of src/ that a page names is there", async (t) => {
 Deno.test("README.md lists every page of docs/ and every folder of src/", async () => {
   const pages = await readPages();
   const readme = pages.get("README.md")!;
-  const linked = [...readme.matchAll(/^\| \[(docs\/\w+\.md)\]/gm)]
+  const linked = [...readme.matchAll(/^\| \[(docs\/[\w-]+\.md)\]/gm)]
     .map(([, path]) => path!);
   assert.deepEqual(
     ["README.md", ...linked].sort(),
@@ -196,4 +196,18 @@ Deno.test("docs/monitoring.md lists every alert", async () => {
     rows(section!, /^\| `(\w+)` +\| (\w+) /gm),
     rows(rules, /alert: StellarNet(\w+)[^]*?severity: (\w+)/g),
   );
+});
+
+Deno.test("docs/api.md lists every service", async () => {
+  const page = await Deno.readTextFile(join(ROOT, "docs/api.md"));
+  for (const folder of ["stellar/net/v1", "stellar/services/network/v1"]) {
+    const dir = join(ROOT, "proto", folder);
+    for await (const { name } of Deno.readDir(dir)) {
+      const text = await Deno.readTextFile(join(dir, name));
+      for (const [, service] of text.matchAll(/^service (\w+)/gm)) {
+        const full = `${folder.replaceAll("/", ".")}.${service}`;
+        assert.ok(page.includes(`| \`${full}\``), full);
+      }
+    }
+  }
 });
