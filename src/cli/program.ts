@@ -21,6 +21,7 @@ import { INSTALL } from "./commands/install.ts";
 import type { CliIo } from "./framework/io.ts";
 import { IP } from "./commands/ip.ts";
 import { NODE } from "./commands/node.ts";
+import { PROTO } from "./commands/proto.ts";
 import { ROUTE } from "./commands/route.ts";
 import { STATUS } from "./commands/status.ts";
 import { STORE } from "./commands/store.ts";
@@ -93,6 +94,7 @@ export function createProgram(
     RESTORE,
     STORE,
     createSupportBundle(runCli),
+    PROTO,
     VERSION,
     createCompletion(() => specs),
     createHelp((words) => findCommand(root, words).help()),

@@ -74,6 +74,7 @@ export async function runCommandLine(program: Program): Promise<number> {
     ),
     installer: async () => (await import("./installer.ts")).createInstaller(),
     files: new DenoWholeFiles(),
+    writeProtos: async (dir) => (await import("./protos.ts")).writeProtos(dir),
     commands: new DenoCommandRunner(),
     findStateDir: findQueueOwner,
     signFile: async (file, dir) =>

@@ -261,6 +261,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     installer: () =>
       Promise.resolve(options.installer ?? createFakeInstaller()),
     files: fakeFiles(written, options),
+    writeProtos: (dir) => Promise.resolve([`${dir}/a.proto`]),
     commands: {
       run: ({ program, args }) =>
         Promise.resolve(

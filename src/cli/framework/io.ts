@@ -77,6 +77,8 @@ export interface CliIo {
   /** Opens the ports of install and uninstall. */
   readonly installer: () => Promise<InstallIo>;
   readonly files: WholeFiles;
+  /** Writes the protos of the API below a folder, and returns their paths. @throws {NetError} `unavailable` */
+  readonly writeProtos: (dir: string) => Promise<readonly string[]>;
   readonly commands: CommandRunner;
   /** The state folder of the agent that serves on a socket, or did; undefined when nothing there tells. */
   readonly findStateDir: (socketPath: string) => string | undefined;
