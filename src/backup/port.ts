@@ -1,3 +1,4 @@
+import type { Prefix } from "../net/prefix.ts";
 import type { StoreChoice } from "../config/config.ts";
 import type { BackupHeader } from "./format/format.ts";
 
@@ -83,4 +84,32 @@ export interface RestoreSummary {
 export interface AcceptRequest {
   /** Folder of the state. */
   readonly stateDir: string;
+}
+
+/** The request to rebuild a lost registry in the state of a member. */
+export interface RebuildRequest {
+  /** Folder of the state. */
+  readonly stateDir: string;
+  /** Length of the grace period in which members come back, in ms. */
+  readonly settleMs: number;
+  /** Reports, and writes nothing. */
+  readonly dryRun: boolean;
+}
+
+/** The contents of a rebuilt registry. */
+export interface RebuildSummary {
+  readonly clusterId: string;
+  /** The node whose state it is. */
+  readonly node: string;
+  /** The last revision of the lost registry that the node knows. */
+  readonly revision: number;
+  /** All nodes that it knows. */
+  readonly nodes: readonly {
+    readonly name: string;
+    readonly subnets: readonly Prefix[];
+    /** Without one the lost registry held its addresses, which are lost, too. */
+    readonly hasAgent: boolean;
+  }[];
+  /** Number of extra routes. */
+  readonly routes: number;
 }

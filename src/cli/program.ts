@@ -3,6 +3,7 @@ import { redactTokens } from "../bundle/redact.ts";
 import { AGENT } from "./commands/agent.ts";
 import { AUDIT } from "./commands/audit.ts";
 import { BACKUP, RESTORE } from "./commands/backup.ts";
+import { REGISTRY } from "./commands/registry.ts";
 import { Call, type CommandSpec, type GroupSpec } from "./framework/call.ts";
 import { CLUSTER, EVENTS, FIND } from "./commands/cluster.ts";
 import { CNI } from "./commands/cni.ts";
@@ -92,6 +93,7 @@ export function createProgram(
     UNINSTALL,
     BACKUP,
     RESTORE,
+    REGISTRY,
     STORE,
     createSupportBundle(runCli),
     PROTO,

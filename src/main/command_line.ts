@@ -85,6 +85,8 @@ export async function runCommandLine(program: Program): Promise<number> {
       (await import("./offline_state.ts")).restore(request),
     accept: async (request) =>
       (await import("./offline_state.ts")).accept(request),
+    rebuild: async (request) =>
+      (await import("./offline_state.ts")).rebuild(request),
     migrate: async (request) =>
       (await import("./offline_state.ts")).migrate(request),
     runAgent: async (config, log) =>

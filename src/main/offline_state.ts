@@ -5,9 +5,12 @@ import type {
   AcceptRequest,
   MigrationRequest,
   MigrationSummary,
+  RebuildRequest,
+  RebuildSummary,
   RestoreRequest,
   RestoreSummary,
 } from "../backup/port.ts";
+import { rebuildRegistry } from "../backup/rebuild.ts";
 import { restoreState } from "../backup/restore.ts";
 import { signFile, verifyFile } from "../security/file_signature.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
@@ -115,4 +118,17 @@ export async function migrate(
     randomId: () => crypto.randomUUID(),
   });
   return to === "file" ? { ...summary, to: `kv:${path}` } : summary;
+}
+
+/** Rebuilds a lost registry in the state of a stopped member. */
+export async function rebuild(
+  { stateDir, ...options }: RebuildRequest,
+): Promise<RebuildSummary> {
+  const path = `${resolve(stateDir)}/state.db`;
+  const store = await openStateFile(path, { missing: "refused" });
+  try {
+    return await rebuildRegistry({ ...options, store, now: Date.now });
+  } finally {
+    await store.close();
+  }
 }

@@ -5,10 +5,12 @@ import {
 } from "@connectrpc/connect";
 import { NetError } from "../../src/base/error.ts";
 import type { AgentConfig } from "../../src/config/config.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
 import type {
   AcceptRequest,
   MigrationRequest,
   MigrationSummary,
+  RebuildRequest,
   RestoreRequest,
   RestoreSummary,
 } from "../../src/backup/port.ts";
@@ -85,6 +87,8 @@ export interface CliRun {
   }[];
   /** What was installed. */
   readonly installs: readonly InstallOptions[];
+  /** The registries that were rebuilt. */
+  readonly rebuilds: readonly RebuildRequest[];
   /** The states that were accepted. */
   readonly accepts: readonly AcceptRequest[];
   /** What was restored. */
@@ -188,6 +192,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const identityCalls: CliRun["identityCalls"][number][] = [];
   const restores: RestoreRequest[] = [];
   const accepts: AcceptRequest[] = [];
+  const rebuilds: RebuildRequest[] = [];
   const signed: (readonly [string, string])[] = [];
   const migrations: MigrationRequest[] = [];
   const written = new Map<string, Uint8Array>();
@@ -284,6 +289,17 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       restores.push(request);
       return Promise.resolve(RESTORED);
     },
+    rebuild: (request) => {
+      rebuilds.push(request);
+      return Promise.resolve({
+        ...{ clusterId: "cluster-1", node: "node2", revision: 7, routes: 1 },
+        nodes: [{
+          name: "node2",
+          subnets: [parsePrefix("172.16.4.0/22")],
+          hasAgent: true,
+        }, { name: "api", subnets: [], hasAgent: false }],
+      });
+    },
     accept: (request) => {
       accepts.push(request);
       return Promise.resolve();
@@ -315,6 +331,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       installs,
       restores,
       accepts,
+      rebuilds,
       signed,
       migrations,
       written,

@@ -115,7 +115,7 @@ const DRY_RUN = switchFlag(
   "check everything and report, but restore nothing",
 );
 
-const SETTLE: FlagWithDefault<number> = {
+export const SETTLE: FlagWithDefault<number> = {
   name: "settle",
   value: "DURATION",
   description:

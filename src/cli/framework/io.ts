@@ -3,6 +3,8 @@ import type {
   AcceptRequest,
   MigrationRequest,
   MigrationSummary,
+  RebuildRequest,
+  RebuildSummary,
   RestoreRequest,
   RestoreSummary,
 } from "../../backup/port.ts";
@@ -90,6 +92,8 @@ export interface CliIo {
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Makes this machine that of the state of a stopped agent. */
   readonly accept: (request: AcceptRequest) => Promise<void>;
+  /** Rebuilds a lost registry in the state of a stopped member. */
+  readonly rebuild: (request: RebuildRequest) => Promise<RebuildSummary>;
   /** Moves a registry to another store. */
   readonly migrate: (request: MigrationRequest) => Promise<MigrationSummary>;
   /** Runs an agent until it stops. */

@@ -133,6 +133,8 @@ const DESTRUCTIVE: readonly [flag: string, command: string][] = [
   ["purge", "uninstall"],
   ["take-down", "uninstall"],
   ["compromised", "identity rotate"],
+  ["force", "restore x.jsonl"],
+  ["yes", "registry rebuild"],
 ];
 
 function twinOf(flag: string): string {

@@ -116,6 +116,8 @@ Deno.test("these are the commands", () => {
     "stellar-net uninstall",
     "stellar-net backup",
     "stellar-net restore",
+    "stellar-net registry",
+    "stellar-net registry rebuild",
     "stellar-net store",
     "stellar-net store migrate",
     "stellar-net support-bundle",
@@ -170,6 +172,7 @@ Deno.test("every command, flag and operand has a description, each flag its envi
           "purge",
           "take-down",
           "compromised",
+          "yes",
           "watch",
         ]
           .includes(option.name());

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { rebuildRegistry } from "../../src/backup/rebuild.ts";
+import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
+import { allocate, held, startAgent } from "../agent/agents.ts";
+import { becomes, FACTS, subnets } from "../member/joined_hosts.ts";
+import { waitFor } from "../support/wait_for.ts";
+
+Deno.test("rebuildRegistry() brings a lost registry back in the state of a member, and the members come back with all they have", async () => {
+  await using registry = await startAgent();
+  await registry.agent.member.claim();
+  await registry.agent.member.report(FACTS);
+  const peer = new FakeRegistryPeer(registry.agent, { heartbeatMs: 20 });
+  await using b = await startAgent({ node: "b", peers: [peer] });
+  await using c = await startAgent({ node: "c", peers: [peer] });
+  for (const { agent } of [b, c]) {
+    await agent.member.report(FACTS);
+    agent.member.start(() => {});
+    await becomes(agent, "joined");
+  }
+  const { host } = registry.agent;
+  await host!.registry.addRoute({
+    destination: parsePrefix("10.60.0.0/16"),
+    target: parseAddress("198.18.0.9"),
+  });
+  await host!.registry.claim("api");
+  for (const { agent } of [b, c]) {
+    await waitFor("all nodes", () => agent.member.view.nodes.size === 4);
+  }
+  await waitFor("the route", () => b.agent.member.view.routes.size === 1);
+  const addresses = [
+    await allocate(b.agent, "b1", { node: "b" }),
+    await allocate(c.agent, "c1", { node: "c" }),
+  ];
+  const before = [subnets(b.agent), subnets(c.agent)];
+  // The registry's host is lost, and b's agent is stopped.
+  peer.cut();
+  await b.agent.member.stop();
+  const { clusterId } = b.agent.member.cluster!;
+  const options = { store: b.store, settleMs: 60_000, now: () => 7 };
+  const dry = await rebuildRegistry({ ...options, dryRun: true });
+  assert.equal(await b.store.get(["cluster", "config"]), null);
+  const summary = await rebuildRegistry({ ...options, dryRun: false });
+  assert.deepEqual(summary, dry);
+  assert.deepEqual(
+    [summary.node, summary.clusterId, summary.routes],
+    ["b", clusterId, 1],
+  );
+  assert.deepEqual(
+    summary.nodes.map(({ name, hasAgent }) => `${name} ${hasAgent}`).sort(),
+    ["a true", "api false", "b true", "c true"],
+  );
+  await assert.rejects(rebuildRegistry({ ...options, dryRun: false }), {
+    code: "failed_precondition",
+    message: /there is a registry in .* already/,
+  });
+
+  const again = await b.restart({ peers: [] });
+  again.member.start(() => {});
+  assert.equal(again.host!.cluster.clusterId, clusterId);
+  assert.ok(again.host!.restoreGrace.current);
+  peer.replace(again);
+  peer.mend();
+  await becomes(c.agent, "joined");
+  assert.deepEqual([subnets(again), subnets(c.agent)], before);
+  assert.deepEqual(
+    [await held(again, "b"), await held(c.agent, "c")],
+    [{ b1: addresses[0] }, { c1: addresses[1] }],
+  );
+  // Nobody else gets the subnet of a, which is off, or of api.
+  const listed = await again.host!.registry.subnets();
+  assert.deepEqual(
+    listed.map(({ subnet, state, node }) =>
+      `${formatPrefix(subnet)} ${state} ${node}`
+    ),
+    [
+      "172.16.0.0/22 reserved a",
+      `${before[0]} owned b`,
+      `${before[1]} owned c`,
+      "172.16.12.0/22 reserved api",
+    ],
+  );
+  assert.equal((await again.host!.registry.routes()).length, 1);
+  await c.agent.member.stop();
+  await again.member.stop();
+});
+
+Deno.test("rebuildRegistry() refuses a state whose agent has joined nothing", async () => {
+  await using t = await startAgent({
+    peers: [new FakeRegistryPeer(undefined!)],
+  });
+  await assert.rejects(
+    rebuildRegistry({
+      ...{ store: t.store, settleMs: 1, dryRun: true, now: () => 1 },
+    }),
+    {
+      code: "failed_precondition",
+      message: /is not that of a node that has joined a cluster/,
+    },
+  );
+});

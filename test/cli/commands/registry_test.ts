@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { runFake } from "../fake_io.ts";
+
+Deno.test("registry rebuild only reports without --yes, and says what to do next", async () => {
+  const run = await runFake(["registry", "rebuild", "--state", "/s"]);
+  assert.deepEqual([run.code, run.rebuilds], [
+    0,
+    [{ stateDir: "/s", settleMs: 60_000, dryRun: true }],
+  ]);
+  assert.match(run.stdout, /^The registry can be rebuilt in \/s:\n.*cluster-1/);
+  assert.match(run.stdout, /node2 +172\.16\.4\.0\/22/);
+  assert.match(run.stderr, /nodes without an agent are lost: api/);
+  assert.match(
+    run.stderr,
+    /never starts again, then run the command with --yes/,
+  );
+});
+
+Deno.test("registry rebuild --yes rebuilds it", async () => {
+  const args = ["registry", "rebuild", "--state", "/s", "--yes", "--json"];
+  const run = await runFake([...args, "--settle", "10m"]);
+  assert.deepEqual([run.code, run.rebuilds], [
+    0,
+    [{ stateDir: "/s", settleMs: 600_000, dryRun: false }],
+  ]);
+  const { dryRun, node, nodes } = JSON.parse(run.stdout);
+  assert.deepEqual([dryRun, node, nodes[0].subnets], [
+    ...[false, "node2", ["172.16.4.0/22"]],
+  ]);
+  assert.match(run.stderr, /Start the agent without --join/);
+});
