@@ -18,6 +18,7 @@ import { createRoutes } from "../api/services/router.ts";
 import { createRpcServer, type RpcServer } from "../api/server/server.ts";
 import type { ClusterParts } from "../api/services/cluster.ts";
 import type { OtherProtocol } from "../api/server/listener.ts";
+import { connectWithin } from "../cni/agent_pipe.ts";
 import { NATIVE_CALL, NativeCalls } from "../cni/native_call.ts";
 import type { AgentHost } from "./agent_host.ts";
 import type { AgentState } from "./agent_state.ts";
@@ -74,12 +75,12 @@ export async function createAgentServer(
     },
   });
   const { socketGroup, listen, metrics: monitored } = config;
-  return createRpcServer({
+  const server = createRpcServer({
     routes,
     tls: credentials,
     metrics: metrics.calls,
     tracing: await findTracing(),
-    other: serveNativePlugin(config.socketPath),
+    other: serveNativePlugin(config.socketPath, (call) => server.ask(call)),
     monitor: createMonitor(config, options),
     socketGroupId: socketGroup === undefined
       ? undefined
@@ -94,12 +95,16 @@ export async function createAgentServer(
       ),
     },
   });
+  return server;
 }
 
-function serveNativePlugin(socketPath: string): OtherProtocol {
+function serveNativePlugin(
+  socketPath: string,
+  ask: RpcServer["ask"],
+): OtherProtocol {
   const calls = new NativeCalls({
     socketPath,
-    connect: () => Deno.connect({ transport: "unix", path: socketPath }),
+    connect: () => Promise.resolve(connectWithin(ask)),
     now: Date.now,
     uptimeMs: () => performance.now(),
     randomId: () => crypto.randomUUID(),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { connect as connectNet, createServer, type Socket } from "node:net";
 import { once } from "node:events";
 import {
+  DEFAULT_NATIVE_LIMITS,
   NATIVE_CALL,
   NativeCalls,
   type NativeLimits,
@@ -158,10 +159,19 @@ Deno.test("NativeCalls.serve() answers a call, in however many pieces it comes",
     }
   }));
 
+Deno.test("NativeCalls.serve() has limits unless a test sets others", () => {
+  assert.deepEqual(DEFAULT_NATIVE_LIMITS, {
+    maxCalls: 256,
+    receiveMs: 10_000,
+    printMs: 5_000,
+  });
+});
+
 Deno.test("NativeCalls.serve() answers an error with exit code 1", () =>
   withCalls({}, async ({ dial }) => {
     const plugin = await dial();
     plugin.socket.write(callOf("[]"));
+    await plugin.untilBytes(19);
     plugin.socket.write(new Uint8Array([6]));
     await plugin.closed;
     const { exitCode, stdout, waitMs } = parseAnswer(plugin.received());

@@ -13,6 +13,7 @@ import {
   nativeMessage,
   ScriptedAgent,
 } from "../support/scripted_agent.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const MIB = 1024 * 1024;
@@ -274,6 +275,56 @@ except BlockingIOError:
     print("full", flush=True)
 time.sleep(60)
 `;
+
+testBuilds(
+  "waits as long as it should, then runs the executable",
+  async ({ agent, call, plugin }, t) => {
+    const took = async (run: () => Promise<unknown>) => {
+      const startedMs = performance.now();
+      await run();
+      return performance.now() - startedMs;
+    };
+    await t.step("2 s for an agent that does not accept", async () => {
+      const ms = await took(async () =>
+        assertExecuted(await call({ send: [] }))
+      );
+      assert.ok(ms >= 1_990, `${ms}`);
+    });
+    await t.step("for the answer, as long as the agent says", async () => {
+      const send = [nativeMessage(1, [300])];
+      const ms = await took(async () => assertExecuted(await call({ send })));
+      assert.ok(ms >= 290 && ms < 1_900, `${ms}`);
+    });
+    await t.step(
+      "10 s for a stdin that stays open, which it hands on",
+      async () => {
+        agent.script = { send: [ACCEPTED, ANSWER] };
+        const startedMs = performance.now();
+        const child = new Deno.Command(plugin, {
+          ...{ env: { ...ENV, CNI_COMMAND: "DEL" }, clearEnv: true },
+          ...{ stdin: "piped", stdout: "piped", stderr: "null" },
+        }).spawn();
+        const exe = `/proc/${child.pid}/cmdline`;
+        await waitFor(
+          "the executable",
+          async () => (await Deno.readTextFile(exe)).includes("executable"),
+          { timeoutMs: 20_000 },
+        );
+        assert.ok(performance.now() - startedMs >= 9_900);
+        // It counts its stdin, so it ends only with that.
+        const isOver = await Promise.race([
+          child.status.then(() => true),
+          new Promise((resolve) => setTimeout(resolve, 300, false)),
+        ]);
+        assert.equal(isOver, false);
+        child.kill("SIGKILL");
+        await child.status;
+        await child.stdout.cancel();
+        await child.stdin.close().catch(() => {});
+      },
+    );
+  },
+);
 
 testBuilds(
   "hands over up to 1 MiB, and leaves more to the executable",

@@ -84,6 +84,13 @@ export interface Connection {
   readonly share: ClientShare | undefined;
 }
 
+/** The connection of every client of a unix socket. */
+export const SOCKET_CONNECTION: Connection = {
+  caller: { kind: "socket" },
+  serverFingerprint: "",
+  share: undefined,
+};
+
 /** Stands in for a connection that is not known any more. */
 export const LOST_CONNECTION: Connection = {
   caller: CALLER.defaultValue,

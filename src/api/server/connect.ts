@@ -7,9 +7,14 @@ import {
   codeFromString,
   errorToJson,
 } from "@connectrpc/connect/protocol-connect";
+import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { escapeUnsafe, quote } from "../../net/address.ts";
-import { CallValues, type Connection } from "../access/call_context.ts";
+import {
+  CallValues,
+  type Connection,
+  SOCKET_CONNECTION,
+} from "../access/call_context.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { addDetails } from "../messages/errors.ts";
@@ -31,6 +36,26 @@ interface Exchange {
   readonly request: Request;
   readonly response: Response;
   readonly connection: Connection;
+}
+
+/** A call of this process itself. */
+export interface LocalCall {
+  /** Path of the request, such as `/stellar.net.v1.IpamService/Allocate`. */
+  readonly path: string;
+  readonly timeoutMs: number;
+  /** The message as JSON. */
+  readonly body: Uint8Array;
+  /** Aborted when the caller does not want the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/** The answer to such a call. */
+export interface LocalAnswer {
+  /** Status of HTTP. */
+  readonly status: number;
+  readonly body: Uint8Array;
+  /** Tells whether the caller has got the answer. */
+  settle(isDelivered: boolean): void;
 }
 
 interface HttpCall extends InFlightCall {
@@ -106,6 +131,31 @@ export class ConnectCalls {
       refuseUnknown(path, request, response);
     }
   };
+
+  /** Answers a unary call of this process, with JSON, as if it came over the socket. */
+  async ask(
+    { path, timeoutMs, body, signal }: LocalCall,
+  ): Promise<LocalAnswer> {
+    const values = new CallValues(SOCKET_CONNECTION);
+    const answer = await this.#handlers.get(path)!({
+      httpVersion: "1.1",
+      method: "POST",
+      url: `http://localhost${path}`,
+      header: new Headers({
+        "content-type": "application/json",
+        "connect-protocol-version": "1",
+        "connect-timeout-ms": `${timeoutMs}`,
+      }),
+      body: once(body),
+      signal,
+      contextValues: values,
+    });
+    return {
+      status: answer.status,
+      body: await collect(answer.body),
+      settle: (isDelivered) => values.settle(isDelivered),
+    };
+  }
 
   /** Ends all streams, present and future, with an error. */
   endStreams(reason: ConnectError): void {
@@ -249,6 +299,14 @@ export class ConnectCalls {
       yield chunk;
     }
   }
+}
+
+async function collect(
+  body: UniversalResponse["body"],
+): Promise<Uint8Array> {
+  if (!body || body instanceof Uint8Array) return body ?? new Uint8Array();
+  const chunks = await Array.fromAsync(body as AsyncIterable<Uint8Array>);
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
 /** How long an answer on a unix socket may turn out to be unread, in ms. */

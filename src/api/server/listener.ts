@@ -9,7 +9,11 @@ import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { type ErrorCode, NetError } from "../../base/error.ts";
 import type { ListenAddress } from "../../config/config.ts";
 import { formatHost, isLoopback, unmapAddress } from "../../net/host.ts";
-import { type Connection, LOST_CONNECTION } from "../access/call_context.ts";
+import {
+  type Connection,
+  LOST_CONNECTION,
+  SOCKET_CONNECTION,
+} from "../access/call_context.ts";
 import type { ClientLimits, ClientShare, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
@@ -25,13 +29,6 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 const log = getLogger(["stellar-net", "rpc"]);
-
-/** The connection of every client of a unix socket. */
-const SOCKET_CONNECTION: Connection = {
-  caller: { kind: "socket" },
-  serverFingerprint: "",
-  share: undefined,
-};
 
 /** A protocol besides HTTP. */
 export interface OtherProtocol {

@@ -10,7 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import type { ListenAddress } from "../../config/config.ts";
 import type { ApiServer, ListenTcpOptions } from "../../agent/daemon.ts";
 import { authorizing } from "../access/authorize.ts";
-import { ConnectCalls } from "./connect.ts";
+import { ConnectCalls, type LocalAnswer, type LocalCall } from "./connect.ts";
 import type { CallMetrics } from "../../metrics/counters.ts";
 import { createHealth, type Health } from "./health.ts";
 import { Http2Sessions } from "./http2_sessions.ts";
@@ -60,6 +60,8 @@ export interface RpcServerOptions {
 export interface RpcServer extends ApiServer {
   /** The health of the services: all serve until the server closes. */
   readonly health: Health;
+  /** Answers a unary call of this process itself. */
+  readonly ask: (call: LocalCall) => Promise<LocalAnswer>;
   /** Listens on a TCP address. Resolves with the port in use.
    *
    * @throws {NetError} naming the address and the obstacle
@@ -189,6 +191,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
 
   return {
     health,
+    ask: (call) => connect.ask(call),
     listenTcp: (address, listenOptions = { isSecure: false }) =>
       listenAt(createListener("tcp", listenOptions), address, "--listen"),
     listenMetrics: (address) =>
