@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { WriteProbe } from "./write_probe.ts";
 import { NetError } from "../base/error.ts";
 import {
@@ -28,6 +29,11 @@ import { COPY_WAY_OUT, type Member } from "../member/member.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { identifyState } from "../state/machine.ts";
 import { migrateState } from "../state/schema.ts";
+
+const log = getLogger(["stellar-net", "agent"]);
+
+/** Age up to which the neighbour table is not read again, in ms. */
+const NEIGHBOURS_MAX_AGE_MS = 1_000;
 
 /** A request for addresses over the API or by a CNI runtime. */
 export interface AgentRequest {
@@ -168,9 +174,38 @@ export class Agent {
     }
     const allocator = await this.#allocatorsOf(node).get(node);
     const { netns, id = this.#options.randomId(), owner, addresses } = request;
-    const asked = { id, owner, addresses };
-    if (netns === undefined) return await allocator.allocate(asked, signal);
-    return await this.#containers.add(allocator, { ...asked, netns }, signal);
+    return await this.#avoidInUse(node, (answering) => {
+      const asked = { id, owner, addresses, ...(answering && { answering }) };
+      return netns === undefined
+        ? allocator.allocate(asked, signal)
+        : this.#containers.add(allocator, { ...asked, netns }, signal);
+    });
+  }
+
+  /** Allocates without the addresses that somebody uses on this host and nobody holds. */
+  async #avoidInUse(
+    node: string,
+    allocate: (answering?: ReadonlyMap<string, string>) => Promise<Allocated>,
+  ): Promise<Allocated> {
+    const { neighbours } = this.#options;
+    if (!neighbours || node !== this.node) return await allocate();
+    const { subnets } = this.member;
+    const answering = await neighbours.find(subnets, NEIGHBOURS_MAX_AGE_MS);
+    let allocated: Allocated;
+    try {
+      allocated = await allocate(answering);
+    } catch (error) {
+      if (answering.size === 0 || !(error instanceof NetError)) throw error;
+      // A container may have ended since.
+      allocated = await allocate(await neighbours.find(subnets, 0));
+    }
+    for (const address of allocated.avoided) {
+      log.warn(
+        "Not giving out {address}: {who} uses it, and no container holds it; reserve it with: stellar-net ip reserve {address}",
+        { address, who: answering.get(address) ?? "somebody" },
+      );
+    }
+    return allocated;
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { NeighbourLookup } from "../addresses/neighbours.ts";
 import type { ContainersOptions } from "../addresses/containers.ts";
 import { HostedMember } from "../member/hosted_member.ts";
 import { JoinedMember } from "../member/joined_member.ts";
@@ -63,6 +64,8 @@ export async function openMember(
 /** Options of an agent. */
 export interface AgentOptions
   extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
+  /** Undefined: it does not matter who uses addresses on this host. */
+  readonly neighbours?: NeighbourLookup;
   /** The store of a registry that several agents host; undefined: this agent hosts none, or in its own store. */
   readonly registryStore?: Store;
   /** Agents that host the registry to join, tried in turn. Empty: this agent hosts it. */

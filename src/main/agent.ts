@@ -1,3 +1,5 @@
+import { BridgeNeighbours } from "../host/bridge_neighbours.ts";
+import { DenoCommandRunner } from "../system/deno_command.ts";
 import { Agent } from "../agent/agent.ts";
 import { dirname } from "node:path";
 import type {
@@ -160,6 +162,10 @@ async function startAgent(
     uptimeMs: () => performance.now(),
     random: Math.random,
     netns: new DenoNetns(),
+    neighbours: new BridgeNeighbours({
+      runner: new DenoCommandRunner(),
+      uptimeMs: () => performance.now(),
+    }),
     queue,
     bootId,
     randomId: () => crypto.randomUUID(),

@@ -297,6 +297,80 @@ Deno.test("Agent.allocate() gives a new container at once what another boot left
   assert.match(record!.reason, /^the host was booted again since/);
 });
 
+Deno.test("Agent.allocate() gives out no address that somebody uses by hand, and names who", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  t.inUse.set("10.0.0.2", '02:00:00:00:00:02 on "stellar0"');
+  t.inUse.set("10.0.0.4", '02:00:00:00:00:04 on "stellar0"');
+  await add(t, "c1");
+  await add(t, "c2");
+  assert.deepEqual(await held(t.agent), { c1: "10.0.0.3", c2: "10.0.0.5" });
+  await assert.rejects(
+    allocate(t.agent, "fixed", { addresses: ["10.0.0.4"] }),
+    {
+      code: "already_exists",
+      message:
+        /^Cannot allocate "10\.0\.0\.4": it is in use: 02:00:00:00:00:04 on "stellar0" answers to it/,
+    },
+  );
+  await add(t, "c3");
+  await assert.rejects(add(t, "c4"), {
+    code: "exhausted",
+    message: /in use without an owner: 10\.0\.0\.2, 10\.0\.0\.4/,
+  });
+  // What a container holds is in use by that container.
+  t.inUse.set("10.0.0.3", '02:00:00:00:00:03 on "stellar0"');
+  t.netns.set("/run/netns/c1", "gone");
+  await add(t, "c1", { netns: "/run/netns/new", state: 2 });
+  assert.equal((await held(t.agent)).c1, "10.0.0.3");
+});
+
+Deno.test("Agent.reserve() keeps an address from all but its owner", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  await t.agent.reserve("a", {
+    address: parseAddress("10.0.0.2"),
+    reason: "printer",
+  });
+  const db = parseAddress("10.0.0.4");
+  await t.agent.reserve("a", { address: db, owner: owner("db"), reason: "" });
+  for (const id of ["c1", "c2", "c3"]) await add(t, id);
+  assert.deepEqual(await held(t.agent), {
+    c1: "10.0.0.3",
+    c2: "10.0.0.5",
+    c3: "10.0.0.6",
+  });
+  await assert.rejects(add(t, "c4"), {
+    code: "exhausted",
+    message: /2 of them reserved/,
+  });
+  await assert.rejects(t.agent.checkAddresses("a"), { code: "exhausted" });
+  const rows = [["10.0.0.2", /it is reserved \(printer\)$/], [
+    "10.0.0.4",
+    /reserved for "db"/,
+  ]] as const;
+  for (const [address, message] of rows) {
+    await assert.rejects(allocate(t.agent, "x", { addresses: [address] }), {
+      code: "already_exists",
+      message,
+    });
+  }
+  await assert.rejects(
+    t.agent.reserve("a", { address: parseAddress("10.0.0.3"), reason: "" }),
+    { code: "already_exists", message: /"c1" .* holds it/ },
+  );
+  const restarted = await t.restart();
+  assert.equal(await allocate(restarted, "db"), "10.0.0.4");
+  await restarted.release("a", { owner: owner("db"), reason: "test" });
+  assert.equal(await allocate(restarted, "db"), "10.0.0.4");
+  assert.deepEqual(
+    (await restarted.reservations("a")).map(({ address }) =>
+      address.value & 7n
+    ),
+    [2n, 4n],
+  );
+  await restarted.unreserve("a", parseAddress("10.0.0.2"));
+  assert.equal(await allocate(restarted, "c5"), "10.0.0.2");
+});
+
 Deno.test("Agent.releaseOthers() releases one network's others that a runtime added", async () => {
   await using t = await startAgent();
   for (const id of ["c1", "c2", "c3"]) await add(t, id);

@@ -18,6 +18,8 @@ export interface TestAgent extends AsyncDisposable {
   /** What the host knows of namespaces; all others are gone. */
   readonly netns: Map<string, NetnsState>;
   readonly queue: FakeReleaseQueue;
+  /** The addresses in use on the host, and by whom. */
+  readonly inUse: Map<string, string>;
   /** Another agent on the same store, as after a restart. */
   restart(options?: Partial<AgentOptions>): Promise<Agent>;
 }
@@ -30,6 +32,7 @@ export async function startAgent(
   const clock = { nowMs: 1_000_000 };
   const netns = new Map<string, NetnsState>();
   const queue = new FakeReleaseQueue();
+  const inUse = new Map<string, string>();
   const start = (more: Partial<AgentOptions> = {}) =>
     Agent.start({
       node: "a",
@@ -42,6 +45,7 @@ export async function startAgent(
       leakGraceMs: 100,
       netns: { find: (path) => Promise.resolve(found(netns.get(path))) },
       queue,
+      neighbours: { find: () => Promise.resolve(new Map(inUse)) },
       now: () => clock.nowMs,
       uptimeMs: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
@@ -55,6 +59,7 @@ export async function startAgent(
     clock,
     netns,
     queue,
+    inUse,
     restart: start,
     [Symbol.asyncDispose]: () => store.close(),
   };

@@ -48,7 +48,12 @@ const ADAPTERS = paths(
   ["store/deno_kv/", "store/etcd/", "security/files/deno_identity_files.ts"],
   ["cni/deno_io.ts", "cni/file_setup.ts", "cni/file_release_queue.ts"],
   ["install/deno_host_files.ts", "install/systemd.ts"],
-  ["routes/ip_routes.ts", "host/linux_network.ts", "host/linux_path_probe.ts"],
+  [
+    "routes/ip_routes.ts",
+    "host/linux_network.ts",
+    "host/linux_path_probe.ts",
+    "host/bridge_neighbours.ts",
+  ],
   ["host/forward_filters.ts", "api/server/otel_tracing.ts"],
   [
     "deno_command",

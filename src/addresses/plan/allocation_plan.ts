@@ -25,7 +25,7 @@ export interface AllocationRequest {
   readonly attachment?: Attachment;
   /** The container that held the owner's allocation just before, with the id of that. */
   readonly holder?: { readonly id: string; readonly presence: Presence };
-  /** Addresses that answer on the host although nobody holds them, with who answers. */
+  /** Addresses that are in use on the host, and by whom, see NeighbourLookup. */
   readonly answering?: ReadonlyMap<string, string>;
 }
 
@@ -37,6 +37,8 @@ export interface AllocationPlan {
   readonly created: boolean;
   /** Whether this request renewed the attachment of an allocation that the owner held. */
   readonly renewed: boolean;
+  /** Free addresses that the request did not get because they are in use. */
+  readonly avoided: readonly string[];
   readonly changes: readonly PoolChange[];
 }
 
@@ -48,7 +50,7 @@ export interface HolderChanged {
 /** The outcome of a request. */
 export type Allocated = Pick<
   AllocationPlan,
-  "allocation" | "created" | "renewed"
+  "allocation" | "created" | "renewed" | "avoided"
 >;
 
 /** How many cooled addresses one plan frees: more than it takes, so that they do not pile up. */
@@ -90,6 +92,7 @@ export function planAllocation(
     allocation,
     created: false,
     renewed: true,
+    avoided: [],
     changes: [{ kind: "renew", allocation }],
   };
 }
@@ -149,19 +152,24 @@ function planNew(
   const chosen = chooseRequested(pool, request);
   if (!(chosen instanceof Map)) return chosen;
   const givingWay = new Set<Allocation>();
-  const isFree = (address: Address) =>
-    !request.answering?.has(formatAddress(address));
+  const avoided = new Set<string>();
+  const isAvoided = (address: Address) => {
+    const text = formatAddress(address);
+    const isUsed = request.answering?.has(text) ?? false;
+    if (isUsed) avoided.add(text);
+    return isUsed;
+  };
   // Not pushed one by one: arrays that grow keep room for 17 elements.
   const addresses = new Array<AllocatedAddress>(pool.subnets.length);
   for (const [i, subnetPool] of pool.subnets.entries()) {
     const address = chosen.get(subnetPool) ??
       pool.reservedFor(request.owner, subnetPool) ??
-      subnetPool.next(request.answering && isFree) ??
+      subnetPool.next(request.answering && isAvoided) ??
       pool.ofOtherBoot(
         subnetPool,
-        (address) => isFree(address) && !subnetPool.reservationOf(address),
+        (address) => !subnetPool.reservationOf(address),
       )?.address;
-    if (!address) return refuseExhausted(subnetPool, request.answering);
+    if (!address) return refuseExhausted(subnetPool, avoided);
     const holder = subnetPool.holderOf(address);
     const given = holder && pool.get(holder);
     if (given && given !== replaced) givingWay.add(given);
@@ -180,6 +188,7 @@ function planNew(
     allocation,
     created: true,
     renewed: false,
+    avoided: [...avoided],
     changes: [
       ...replaced ? [releaseOf(replaced, nowMs, REPLACED)] : [],
       ...[...givingWay].map((given) => releaseOf(given, nowMs, GAVE_WAY)),
@@ -217,6 +226,7 @@ function planSame(
     allocation: held,
     created: false,
     renewed: false,
+    avoided: [],
     changes: [],
   };
 }
@@ -314,13 +324,13 @@ function refuseRunning({ owner, attachment }: Allocation): Refusal {
 
 function refuseExhausted(
   pool: SubnetPool,
-  answering: ReadonlyMap<string, string> | undefined,
+  avoided: ReadonlySet<string>,
 ): Refusal {
   const { capacity, reservedCount } = pool;
   const others = [
     ...reservedCount > 0 ? [`${reservedCount} of them reserved`] : [],
-    ...answering && answering.size > 0
-      ? [`${answering.size} in use without an owner`]
+    ...avoided.size > 0
+      ? [`in use without an owner: ${[...avoided].join(", ")}`]
       : [],
   ];
   return refuse(
