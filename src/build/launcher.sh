@@ -7,6 +7,10 @@ name=@NAME@
 digest=@DIGEST@
 machine=@MACHINE@
 offset=@OFFSET@
+# A library that cannot be loaded makes every tool below write an error. The
+# program itself gets the variable back.
+preload=${LD_PRELOAD-}
+unset LD_PRELOAD
 
 # What the file system says of the files in the folder $1, with the time of each
 # one's last change, whatever was changed.
@@ -149,5 +153,6 @@ find_usual() {
 find_usual
 export STELLAR_NET_EXECUTABLE="$self" DENO_DIR="$base/$name/cache"
 export DENO_NO_UPDATE_CHECK=1 DENO_NO_PACKAGE_JSON=1
+[ -z "$preload" ] || export LD_PRELOAD="$preload"
 exec "$base/$name/bin/stellar-net" @COMMAND@ "$base/$name/app/main.js" "$@"
 exit 1

@@ -54,6 +54,14 @@ Deno.test("four first starts at once all work, and leave one program", () =>
     assert.equal(Deno.statSync(program).ino, before);
   }));
 
+Deno.test("a first start works with a library in LD_PRELOAD that cannot be loaded", () =>
+  withTempDir(async (dir) => {
+    const env = { LD_PRELOAD: "/nonexistent.so" };
+    const { code, stdout, stderr } = await start(`${dir}/u`, env);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, VERSION);
+  }));
+
 Deno.test("a start does not use unpacked files that were changed", async (t) => {
   const rows: readonly [name: string, change: (path: string) => unknown][] = [
     [
