@@ -55,7 +55,7 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
   withTempDir(async (dir) => {
     await using namespace = await createNamespace(
       "mount",
-      `mkdir '${dir}/state'; mount -t tmpfs -o size=24m none '${dir}/state'`,
+      `mkdir '${dir}/state'; mount -t tmpfs -o size=24m,mode=700 none '${dir}/state'`,
     );
     const authority = await TestAuthority.create(dir);
     const paths = await authority.issue("node1");
