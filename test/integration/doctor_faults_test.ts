@@ -39,11 +39,23 @@ interface Fault {
   readonly undo?: (world: World) => string;
   /** Whether the finding has a command. Default true. */
   readonly hasCommand?: boolean;
-  /** Whether the peer has the fault. */
+  /** Whether the peer has the fault, and the host's doctor shows it. */
+  readonly causeAtPeer?: boolean;
+  /** Whether the peer has the fault, and its own doctor shows it. */
   readonly isElsewhere?: boolean;
   /** Whether packets still get through. */
   readonly isHarmless?: boolean;
 }
+
+/** Faults that the agent repairs by itself. */
+const REPAIRED: readonly (readonly [name: string, cause: string])[] = [
+  ["its routes are flushed", "ip route flush proto 83"],
+  ["forwarding is off", "sysctl -qw net.ipv4.ip_forward=0"],
+  [
+    "the uplink was down",
+    "ip link set eth0 down; sleep 0.2; ip link set eth0 up; ip address replace 2001:2::12/64 dev eth0 nodad",
+  ],
+];
 
 const FAULTS: readonly Fault[] = [
   {
@@ -82,6 +94,28 @@ const FAULTS: readonly Fault[] = [
     cause: () => "iptables -I INPUT -s 172.16.0.0/12 -j DROP",
     finding: /^packet filter: "ip filter INPUT: .*drop" drops packets/,
     isHarmless: true,
+  },
+  {
+    name: "a rule of iptables drops what leaves by the uplink",
+    cause: () => "iptables -I FORWARD -o eth0 -j DROP",
+    finding:
+      /^packet filter: "ip filter FORWARD: oifname "eth0" drop" drops packets/,
+  },
+  {
+    name: "a rule of iptables refuses in FORWARD",
+    cause: () => "iptables -I FORWARD -d 172.16.0.0/12 -j REJECT",
+    finding: /^packet filter: "ip filter FORWARD: .*" drops packets/,
+  },
+  {
+    name: "a rule of iptables drops in raw PREROUTING",
+    cause: () => "iptables -t raw -I PREROUTING -s 172.16.0.0/12 -j DROP",
+    finding: /^packet filter: "ip raw PREROUTING: .*drop" drops packets/,
+  },
+  {
+    name: "a rule of nft drops some packets",
+    cause: () =>
+      "nft 'add table ip fault; delete table ip fault; add table ip fault; add chain ip fault c { type filter hook forward priority -5; }; add rule ip fault c meta l4proto icmp ip saddr 172.16.4.2 drop'",
+    finding: /^packet filter: "ip fault c: .*drop" may be what drops packets/,
   },
   {
     name: "a container's link is no port of the bridge",
@@ -150,6 +184,50 @@ const FAULTS: readonly Fault[] = [
     isHarmless: true,
   },
   {
+    name: "a blackhole for a container's address",
+    cause: () => "ip route add blackhole 172.16.0.2/32",
+    finding: /^route: blackhole 172\.16\.0\.2\/32 takes a part of/,
+  },
+  {
+    name: "a policy rule leads the peer's subnet elsewhere",
+    cause: () =>
+      "ip rule add to 172.16.0.0/22 lookup 77 && ip route add blackhole default table 77",
+    finding: /^route: packets to 172\.16\.0\.1 go nowhere: /,
+    undo: () =>
+      "ip rule del to 172.16.0.0/22 lookup 77; ip route flush table 77",
+    hasCommand: false,
+  },
+  {
+    name: "the packet filter of a container drops everything",
+    isInside: true,
+    cause: () => "iptables -I INPUT -j DROP",
+    finding: /^container: container ".*": 172\.16\.4\.2 does not answer a ping/,
+    undo: ({ container }) =>
+      `nsenter --net=/run/netns/${container.netns} iptables -F INPUT`,
+    hasCommand: false,
+  },
+  {
+    name: "the peer's API port is blocked",
+    causeAtPeer: true,
+    cause: () =>
+      "nft 'add table ip fault; delete table ip fault; add table ip fault; add chain ip fault c { type filter hook input priority -5; }; add rule ip fault c tcp dport 9000 drop'",
+    finding: /^peer's agent: http:\/\/198\.18\.0\.11:9000 does not answer/,
+    undo: () => "nft delete table ip fault",
+    isHarmless: true,
+    hasCommand: false,
+  },
+  {
+    name: "the peer is not on the link",
+    causeAtPeer: true,
+    cause: () =>
+      "ip address add 198.18.0.66/24 dev eth0; ip address delete 198.18.0.11/24 dev eth0",
+    finding:
+      /^(?:neighbour: nobody on "eth0" answers for 198\.18\.0\.11|neighbour: 198\.18\.0\.11)/,
+    undo: () =>
+      "ip address add 198.18.0.11/24 dev eth0; ip address delete 198.18.0.66/24 dev eth0",
+    hasCommand: false,
+  },
+  {
     name: "one address on two containers",
     cause: ({ second, address }) =>
       `nsenter --net=/run/netns/${second.netns} ip address add ${address}/22 dev eth0`,
@@ -216,11 +294,19 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
     assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
     assert.deepEqual(wrongOf(await doctor(peer, "host2")), []);
   });
+  for (const [name, cause] of REPAIRED) {
+    await t.step(`the agent repairs it: ${name}`, async () => {
+      await host.must("sh", ["-c", cause]);
+      await waitFor("a packet", () => gotThrough(world), { timeoutMs: 5_000 });
+      assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
+    });
+  }
   for (const fault of FAULTS) {
     await t.step(fault.name, async () => {
       const { cause, isInside = false, isHarmless = false } = fault;
       const at = fault.isElsewhere ? peer : host;
-      const run = isInside ? container : at;
+      const cured = fault.causeAtPeer ? peer : at;
+      const run = isInside ? container : cured;
       await run.must("sh", ["-c", cause(world)]);
       if (!isHarmless) {
         await waitFor("no packet", async () => !await gotThrough(world), {
@@ -234,11 +320,22 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
         fault.finding.test(`${name}: ${found}`)
       );
       assert.ok(found, wrong.join("\n"));
+      if (Deno.env.get("DUMP")) {
+        const there = (await doctor(
+          at === host ? peer : host,
+          at === host ? "host2" : "host1",
+        ))
+          .filter(({ status }) => status !== "ok")
+          .map(({ name, found }) => `${name}: ${found}`);
+        console.log("DUMP " + JSON.stringify([fault.name, found, there]));
+      }
       const lines = [found.command, fault.undo?.(world)]
         .filter((line) => line !== null && line !== undefined);
+      assert.ok(found.means && found.mend);
+      assert.doesNotMatch(found.mend, /node remove/);
       const { hasCommand = true } = fault;
       assert.equal(found.command !== null, hasCommand, JSON.stringify(found));
-      for (const line of lines) await at.must("sh", ["-c", line!]);
+      for (const line of lines) await cured.must("sh", ["-c", line!]);
       await waitFor("a packet", () => gotThrough(world), { timeoutMs: 5_000 });
       assert.deepEqual(wrongOf(await doctor(at, other)), []);
     });

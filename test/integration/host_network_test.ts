@@ -112,17 +112,17 @@ Deno.test("HostReconciler makes, addresses and fixes a bridge, and leaves alone 
   assert.deepEqual(await addressesOf(host, BRIDGE), own);
 
   const moved = ["172.16.8.0/22", "fd00:16::/64"].map(parsePrefix);
-  await host.sh(`ip address add 172.16.20.1/22 dev ${BRIDGE}`);
+  await host.sh(`ip address add 172.16.20.5/22 dev ${BRIDGE}`);
   const report = await reconciler.setDesired({ ...DESIRED, subnets: moved });
   assert.deepEqual(await addressesOf(host, BRIDGE), [
-    "172.16.20.1/22",
+    "172.16.20.5/22",
     "172.16.8.1/22",
     "fd00:16::1/64",
   ]);
   assert.deepEqual(wrong(report.checks), [
-    'bridge: "br-sn" has 172.16.20.1/22, too, of another node\'s subnet; ' +
+    'bridge: "br-sn" has 172.16.20.5/22, too, of another node\'s subnet; ' +
     "this host takes that subnet for its own and does not reach it; " +
-    "to fix it: ip address delete 172.16.20.1/22 dev br-sn",
+    "to fix it: ip address delete 172.16.20.5/22 dev br-sn",
   ]);
 });
 

@@ -202,7 +202,7 @@ const ROWS: readonly Row[] = [
     hasCommands: true,
     host: ["ip -6 route add unreachable fd00:16:0:1:8000::/65"],
     wrong: [
-      /^route: unreachable fd00:16:0:1:8000::\/65 .*takes a part of fd00:16:0:1::\/64 elsewhere; .*: ip route delete unreachable fd00:16:0:1:8000::\/65/,
+      /^route: unreachable fd00:16:0:1:8000::\/65 .*takes a part of fd00:16:0:1::\/64 elsewhere; .*: ip -6 route delete unreachable fd00:16:0:1:8000::\/65/,
     ],
   },
   {
