@@ -217,17 +217,6 @@ const FAULTS: readonly Fault[] = [
     hasCommand: false,
   },
   {
-    name: "the peer is not on the link",
-    causeAtPeer: true,
-    cause: () =>
-      "ip address add 198.18.0.66/24 dev eth0; ip address delete 198.18.0.11/24 dev eth0",
-    finding:
-      /^(?:neighbour: nobody on "eth0" answers for 198\.18\.0\.11|neighbour: 198\.18\.0\.11)/,
-    undo: () =>
-      "ip address add 198.18.0.11/24 dev eth0; ip address delete 198.18.0.66/24 dev eth0",
-    hasCommand: false,
-  },
-  {
     name: "one address on two containers",
     cause: ({ second, address }) =>
       `nsenter --net=/run/netns/${second.netns} ip address add ${address}/22 dev eth0`,
