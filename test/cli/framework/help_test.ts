@@ -121,6 +121,7 @@ Deno.test("these are the commands", () => {
     "stellar-net store",
     "stellar-net store migrate",
     "stellar-net support-bundle",
+    "stellar-net proto",
     "stellar-net version",
     "stellar-net completion",
     "stellar-net help",
