@@ -49,8 +49,9 @@ export async function runAgent(
     opened.defer(() => Deno.removeSignalListener(signal, onSignal));
   }
   const machine = await readThisMachine();
-  if (BUILD.kind !== "sources") await keepAgentFolders(config, dir);
+  // It looks at the folders above, which the agent then may not read any more.
   makeStateDir(config.stateDir);
+  if (BUILD.kind !== "sources") await keepAgentFolders(config, dir);
   const metrics = new Metrics({
     version,
     commit: BUILD.commit ?? "",
