@@ -188,3 +188,36 @@ Deno.test("a container of containerd whose task was killed and that was run agai
   await delay(SETTLED_MS);
   assert.deepEqual(await client.list(), before);
 });
+
+Deno.test("an address that a container uses by hand is given to nobody", async () => {
+  await using host = await CniHost.create();
+  await using agent = await spawnAgent({
+    within: ["ip", "netns", "exec", host.netns],
+    args: ["--cool-down", "0s"],
+  });
+  const config = configOf(agent, "bridge");
+  const add = async (containerId: string, env = {}) => {
+    await host.addContainers([containerId]);
+    return await host.call("ADD", { containerId, config, env });
+  };
+  const address = addressOf(await add("a"));
+  const [used, next, gateway] = [4, 5, 1].map((last) =>
+    address.replace(/\d+$/, String(last))
+  );
+  addressOf(await add("b"));
+  // Somebody configures the address that comes next.
+  const within = { in: host.netnsOf("a") };
+  await host.exec("ip", ["addr", "add", `${used}/22`, "dev", "eth0"], within);
+  const ping = ["-c", "1", "-I", used!, gateway!];
+  assert.equal((await host.exec("ping", ping, within)).code, 0);
+  await delay(1_100);
+  assert.equal(addressOf(await add("c")), next);
+  const { stdout } = await add("d", { CNI_ARGS: `IgnoreUnknown=1;IP=${used}` });
+  assert.equal(JSON.parse(stdout).code, 102);
+  assert.match(JSON.parse(stdout).msg, /it is in use: [0-9a-f:]+ on "stn0"/);
+  // When it is gone, the address is free again.
+  await host.removeContainers(["a"]);
+  await delay(1_100);
+  const env = { CNI_ARGS: `IgnoreUnknown=1;IP=${used}` };
+  assert.equal(addressOf(await add("e", env)), used);
+});
