@@ -210,7 +210,7 @@ Deno.test("a host that was broken into has its own rights, until it is removed",
 
     await t.step("its agent says so", async () => {
       const says =
-        /other hosts do not accept this one: .*it was revoked at .*make a token with "stellar-net token create"/;
+        /other hosts do not accept this one: .*it was revoked at .*run "stellar-net token create --name host2"/;
       await lab.waitFor("it to say so", async () => {
         return says.test((await second.status()).warnings.join());
       });
