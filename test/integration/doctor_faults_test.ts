@@ -309,15 +309,6 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
         fault.finding.test(`${name}: ${found}`)
       );
       assert.ok(found, wrong.join("\n"));
-      if (Deno.env.get("DUMP")) {
-        const there = (await doctor(
-          at === host ? peer : host,
-          at === host ? "host2" : "host1",
-        ))
-          .filter(({ status }) => status !== "ok")
-          .map(({ name, found }) => `${name}: ${found}`);
-        console.log("DUMP " + JSON.stringify([fault.name, found, there]));
-      }
       const lines = [found.command, fault.undo?.(world)]
         .filter((line) => line !== null && line !== undefined);
       assert.ok(found.means && found.mend);
