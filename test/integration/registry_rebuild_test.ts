@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { settled, strangersAmong } from "../lab/cluster.ts";
+import { Lab, tokenPath } from "../lab/lab.ts";
+import { allDone } from "../support/all_done.ts";
+
+for (const secure of [false, true]) {
+  Deno.test(`registry rebuild brings the registry back on a member, and containers keep their addresses (${secure ? "TLS" : "plain text"})`, async () => {
+    await using lab = await Lab.create({
+      hosts: 3,
+      secure,
+      startAgents: false,
+    });
+    const [lost, next, member] = lab.hosts;
+    await lost!.agent.start();
+    if (secure) {
+      for (const host of [next!, member!]) await lab.admit(host);
+    }
+    const others = [next!, member!];
+    for (const host of others) {
+      await host.agent.start();
+      await host.joined();
+    }
+    const members = new Map(
+      await allDone(
+        lab.hosts.map(async (host) => [host, await host.joined()] as const),
+      ),
+    );
+    await settled(members);
+    const containers = await allDone(
+      others.map((host) => host.addContainer("c1")),
+    );
+    await lost!.agent.kill();
+    await next!.agent.stop();
+    const rebuild = ["registry", "rebuild", "--state", next!.agent.stateDir];
+    assert.match(await next!.must("stellar-net", rebuild), /can be rebuilt/);
+    await next!.must("stellar-net", [...rebuild, "--yes", "--settle", "5s"]);
+    next!.agent.flags = lost!.agent.flags.map((flag) =>
+      flag.replace(lost!.address, next!.address)
+        .replace(lost!.address6, next!.address6)
+    );
+    await next!.agent.start();
+    assert.deepEqual(await next!.joined(), members.get(next!));
+    const url = `http${secure ? "s" : ""}://${next!.address}:9000`;
+    member!.agent.flags = member!.agent.flags.map((flag) =>
+      /^https?:/.test(flag) ? url : flag
+    );
+    if (secure) {
+      const token = await next!.must("stellar-net", [
+        ...["token", "create", "--name", member!.name],
+      ]);
+      await Deno.writeTextFile(tokenPath(member!), token);
+    }
+    await member!.agent.restart();
+    assert.deepEqual(await member!.joined(), members.get(member!));
+    const left = new Map([...members].filter(([host]) => host !== lost));
+    await settled(left);
+    assert.deepEqual(await strangersAmong(containers), []);
+    // The addresses that they hold are not given out again.
+    const more = await allDone(others.map((host) => host.addContainer("c2")));
+    const addresses = [...containers, ...more].flatMap((c) => c.addresses);
+    assert.equal(new Set(addresses).size, addresses.length);
+  });
+}
