@@ -127,8 +127,23 @@ export async function rebuild(
   const path = `${resolve(stateDir)}/state.db`;
   const store = await openStateFile(path, { missing: "refused" });
   try {
-    return await rebuildRegistry({ ...options, store, now: Date.now });
+    const summary = await rebuildRegistry({
+      ...options,
+      ...{ store, now: Date.now },
+    });
+    if (!options.dryRun) await moveIdentity(resolve(stateDir));
+    return summary;
   } finally {
     await store.close();
+  }
+}
+
+/** The certificate is of the authority that was lost: the registry signs a new one. */
+async function moveIdentity(stateDir: string): Promise<void> {
+  const folder = `${stateDir}/identity`;
+  try {
+    await Deno.rename(folder, `${folder}.lost`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
