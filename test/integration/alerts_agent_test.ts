@@ -112,6 +112,12 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
     };
     const connections: Deno.Conn[] = [];
     const inState = (path: string) => namespace.pathOf(`${dir}/state/${path}`);
+    /** Runs a script where the agent sees what it mounts. */
+    const inside = async (script: string) => {
+      const [program, ...words] = [...namespace.within, "bash", "-ec", script];
+      const { code, stderr } = await run(program!, words);
+      assert.equal(code, 0, stderr);
+    };
     const ids = Array.from({ length: CAPACITY - 1 }, (_, i) => `c${i}`);
     const releaseAll = async () => {
       for (const id of ids) await client.release(id);
@@ -139,7 +145,7 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
         alerts: ["StellarNetLeakCandidates"],
         cause: async () => {
           const netns = `${dir}/netns`;
-          await Deno.writeTextFile(netns, "");
+          await inside(`touch '${netns}'; unshare --net='${netns}' true`);
           for (const id of ids) {
             const request = {
               owner: { containerId: id },
@@ -152,7 +158,7 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
             ]);
             assert.equal(code, 0, stdout);
           }
-          await Deno.remove(netns);
+          await inside(`umount '${netns}'; rm '${netns}'`);
         },
         fix: releaseAll,
       },
