@@ -40,8 +40,8 @@ export const CNI_ERRORS = {
   },
   address_refused: {
     code: 102,
-    meaning: "another owner holds the requested address, or it is outside " +
-      "the node's subnet",
+    meaning: "somebody else has the requested address, it is outside the " +
+      "node's subnet, or a container with this id is running",
   },
   check_failed: {
     code: 103,
