@@ -182,3 +182,20 @@ testRegistry(
     });
   },
 );
+
+testRegistry(
+  "removes at most 200 expired records in one commit, and all in the end",
+  async (t) => {
+    await Promise.all(Array.from({ length: 250 }, () => t.token()));
+    t.clock.nowMs += 8 * DAY_MS;
+    const sizes: number[] = [];
+    const commit = t.store.commit.bind(t.store);
+    t.store.commit = (writes) => {
+      sizes.push(writes.deletes?.length ?? 0);
+      return commit(writes);
+    };
+    await t.registry.tidy();
+    assert.deepEqual(sizes, [200, 50]);
+    assert.deepEqual(await t.registry.listTokens(), []);
+  },
+);

@@ -48,3 +48,17 @@ Deno.test("JoinChallenges takes no nonce of another length, or of another proces
   }
   challenges.check(ID, own.serverNonce);
 });
+
+Deno.test("JoinChallenges remembers 10,000 used nonces, and has room again when they expire", () => {
+  let nowMs = 0;
+  const challenges = new JoinChallenges(() => nowMs);
+  const use = () => challenges.use(challenges.begin(ID, undefined).serverNonce);
+  for (let i = 0; i < 10_000; i++) use();
+  assert.throws(use, {
+    code: "unavailable",
+    message: /10000 have joined here within the last minute/,
+  });
+  nowMs += 60_000;
+  challenges.check(ID, challenges.begin(ID, undefined).serverNonce);
+  use();
+});
