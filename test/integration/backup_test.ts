@@ -129,7 +129,7 @@ Deno.test("backup names what keeps it from writing", async (t) => {
       [
         "no agent",
         [`${dir}/x`, "--socket", `${dir}/none`],
-        /it is not running/,
+        /no agent serves there/,
       ],
     ];
     for (const [name, args, says] of rows) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { AgentService } from "../../src/gen/stellar/net/v1/agent_pb.ts";
+import { ClusterService } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { IdentityService } from "../../src/gen/stellar/net/v1/identity_pb.ts";
 import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
@@ -249,7 +250,7 @@ function fieldsOf(message: DescMessage): string[] {
 
 Deno.test("the tables above hold every field of every request", () => {
   const services = [Network, IpamService, RegistryService, AgentService];
-  const fields = [...services, IdentityService]
+  const fields = [...services, ClusterService, IdentityService]
     .flatMap((service) =>
       service.methods.filter((m) => m.methodKind === "unary").flatMap((
         method,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { asNobody } from "../support/as_nobody.ts";
+import { asNobody, NOBODY } from "../support/as_nobody.ts";
 import {
   describeTree,
   type RefusalOptions,
@@ -104,7 +104,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a device without space",
-    run: mounted("size=4k"),
+    run: mounted("size=4k,mode=700"),
     says: (dir) =>
       `Cannot open the state file "${dir}/state/state.db": no space is left on the device; free some and try again`,
   },
@@ -130,8 +130,8 @@ const ROWS: readonly Row[] = [
   {
     name: "a socket where this user has no permission",
     async prepare(dir) {
-      await Deno.mkdir(`${dir}/state`);
-      await Deno.chmod(`${dir}/state`, 0o777);
+      await Deno.mkdir(`${dir}/state`, { mode: 0o700 });
+      await Deno.chown(`${dir}/state`, NOBODY, NOBODY);
       await Deno.chmod(dir, 0o555);
     },
     run: asUser,

@@ -146,7 +146,9 @@ function createCurl(
       if (code !== 0) return { code: "unavailable", message: stderr };
       const end = stdout.lastIndexOf("\n");
       const body = JSON.parse(stdout.slice(0, end));
-      return stdout.slice(end) === "\n200" ? { answer: body } : body;
+      if (stdout.slice(end) === "\n200") return { answer: body };
+      // Not its details, which other clients do not show here.
+      return { code: body.code, message: body.message };
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -162,8 +162,6 @@ export const RESTORE: CommandSpec = {
     const signer = verifier === undefined
       ? undefined
       : await call.io.verifyFile(file, verifier);
-    if (signer !== undefined) call.note(`Signed by ${signer}`);
-    else if (!dryRun) call.note(UNSIGNED);
     const force = call.value(FORCE) ?? false;
     const options = { stateDir, settleMs, force, dryRun };
     const summary = await call.io.restore({ file, ...options });
@@ -174,7 +172,9 @@ export const RESTORE: CommandSpec = {
         : `Restored ${file} to ${stateDir}:`,
       ...formatColumns(describeRestore(summary)),
     ]);
+    if (signer !== undefined) call.note(`Signed by ${signer}`);
     if (dryRun) return;
+    if (signer === undefined) call.note(UNSIGNED);
     call.note(
       `Start the agent with --node ${header.node}. It is the same node to the cluster: ` +
         "the host of the backup must not run any more",
