@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import { generate, ROOT, runBuf } from "./generate.ts";
+import { CONFIG, generate, ROOT, runBuf } from "./generate.ts";
 import { run, type RunResult } from "./support/run.ts";
 import { walkFiles } from "./support/files.ts";
 import { withTempDir } from "./support/temp_dir.ts";
@@ -17,17 +17,22 @@ const CHECKS: readonly {
     run: () => deno("lint", "--rules-include=no-console", "src", "main.ts"),
     remedy: "write to the streams that are passed in, or to the log",
   },
-  { name: "types", run: () => deno("check"), remedy: "see above" },
+  {
+    name: "types",
+    run: () => deno("check", ...CONFIG, "main.ts", "src/", "test/"),
+    remedy: "see above",
+  },
   {
     name: "layers",
-    run: () => deno("test", "-A", "test/layering_test.ts"),
+    run: () => deno("test", "-A", ...CONFIG, "test/layering_test.ts"),
     remedy: "see above",
   },
   { name: "proto lint", run: () => runBuf(["lint"]), remedy: "see above" },
   {
     name: "proto format",
     run: () => runBuf(["format", "--diff", "--exit-code"]),
-    remedy: "deno run -A npm:@bufbuild/buf@1.74.0 format --write proto",
+    remedy:
+      "deno run -A --config test/deno.json npm:@bufbuild/buf@1.74.0 format --write proto",
   },
   {
     name: "generated code is up to date",

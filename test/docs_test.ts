@@ -93,7 +93,7 @@ Deno.test("README.md has a reason for every package", async () => {
     .flatMap(([, cell]) =>
       [...cell!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)
     );
-  const config = await Deno.readTextFile(join(ROOT, "deno.json"));
+  const config = await Deno.readTextFile(join(ROOT, "test/deno.json"));
   const used = Object.values(JSON.parse(config).imports as object)
     .map((to: string) => /^npm:(.+)@[^@]+$/.exec(to)![1]!);
   // Programs of development are run by their names, and are in no import.

@@ -5,12 +5,18 @@ import { run, type RunResult } from "./support/run.ts";
 /** The root of the project. */
 export const ROOT: string = dirname(import.meta.dirname!);
 
+/**
+ * The configuration of tests and development. Its packages are not in the
+ * project's own lock file: `deno task` fetches all packages of that.
+ */
+export const CONFIG: readonly string[] = ["--config", `${ROOT}/test/deno.json`];
+
 const BUF = "npm:@bufbuild/buf@1.74.0/buf";
 
 /** Runs buf in `proto/`. Its plugin is a Deno program, so `deno` is put in its path. */
 export function runBuf(args: readonly string[]): Promise<RunResult> {
   const deno = Deno.execPath();
-  return run(deno, ["run", "-A", BUF, ...args], {
+  return run(deno, ["run", "-A", ...CONFIG, BUF, ...args], {
     cwd: join(ROOT, "proto"),
     env: { PATH: `${dirname(deno)}:${Deno.env.get("PATH") ?? ""}` },
   });

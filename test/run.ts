@@ -7,7 +7,7 @@
  * what a whole process has, such as its umask.
  */
 import { relative } from "node:path";
-import { ROOT } from "./generate.ts";
+import { CONFIG, ROOT } from "./generate.ts";
 import { walkFiles } from "./support/files.ts";
 import { CRYPTO, PURE } from "./support/layers.ts";
 import { run } from "./support/run.ts";
@@ -72,7 +72,7 @@ async function runJob(
   files: readonly string[],
   flags: readonly string[],
 ): Promise<Job> {
-  const args = ["test", "-A", "--no-check", ...flags, ...files];
+  const args = ["test", "-A", "--no-check", ...CONFIG, ...flags, ...files];
   const { code, stdout, stderr } = await run(Deno.execPath(), args, {
     cwd: ROOT,
     env: { NO_COLOR: "1", STELLAR_NET_TEST_RUN: TEST_RUN },
@@ -85,7 +85,7 @@ async function runJob(
 async function checkTypes(): Promise<Job> {
   const { code, stdout, stderr } = await run(
     Deno.execPath(),
-    ["check", "--quiet", "test/", "main.ts"],
+    ["check", "--quiet", ...CONFIG, "test/", "main.ts"],
     { cwd: ROOT, timeoutMs: TIMEOUT_MS },
   );
   // They count when they are wrong: they are no test.
