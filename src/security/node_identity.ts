@@ -332,7 +332,7 @@ function identityWarnings(
   // The registry refuses a token for any name: the node is still known.
   const wayOut = signsItself
     ? ""
-    : `; let this host in anew: run "stellar-net token create --name ${name}" on a host of the registry, and put the token into the file that --token-file names`;
+    : `; to admit this host again, run "stellar-net token create --name ${name}" on a host of the registry, and put the token into the file that --token-file names`;
   if (fault !== "") {
     const why = problem === "" || problem === fault ? "" : ` (${problem})`;
     const [der] = parsePem("CERTIFICATE", certificate.chain);

@@ -148,7 +148,7 @@ Deno.test("certificates that end cut off whom they name, and nobody's containers
     await moveHours(MONTH_HOURS);
     await allDone(others.map(async (host) => {
       await host.agent.start();
-      await warns(host, /do not accept this one: .* was valid.*make a token/);
+      await warns(host, /do not accept this one: .* was valid.*token create/);
       const { subnets } = await host.status();
       assert.deepEqual(subnets.map(({ cidr }) => cidr), members.get(host));
     }));

@@ -346,7 +346,7 @@ Deno.test("NodeIdentity tells for a while that another has refused it", () =>
     node.noteRefusal("Cannot accept it: it was revoked");
     assert.match(
       node.warnings(world.time.nowMs).join(),
-      /^other hosts do not accept this one: Cannot accept it: it was revoked; let this host in anew: run "stellar-net token create --name host2" on /,
+      /^other hosts do not accept this one: Cannot accept it: it was revoked; to admit this host again, run "stellar-net token create --name host2" on /,
     );
     await world.time.pass(61_000);
     assert.deepEqual(node.warnings(world.time.nowMs), []);
