@@ -83,6 +83,7 @@ export const GRANTS: readonly Grant[] = [
     why: "notifications to systemd",
   },
   { kind: "env", values: ["NO_COLOR"], why: "help without colours" },
+  { kind: "env", values: ["PATH"], why: "the programs above look for others" },
   {
     kind: "sys",
     values: [],

@@ -1,5 +1,4 @@
 import { NetError } from "../base/error.ts";
-import { programEnvironment } from "./files.ts";
 import type {
   Command,
   CommandFollower,
@@ -7,6 +6,7 @@ import type {
   CommandRunner,
   FollowOptions,
 } from "./command.ts";
+import { starting } from "./start_program.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -84,27 +84,14 @@ function spawn(
   { program, args }: Command,
   options: Pick<Deno.CommandOptions, "stdin" | "signal">,
 ): Deno.ChildProcess {
-  try {
-    return new Deno.Command(program, {
+  return starting(program, (environment) =>
+    new Deno.Command(program, {
       args: [...args],
-      ...programEnvironment(),
+      ...environment,
       stdout: "piped",
       stderr: "piped",
       ...options,
-    }).spawn();
-  } catch (cause) {
-    throw new NetError(
-      "unavailable",
-      `Cannot run "${program}": ${
-        cause instanceof Deno.errors.NotFound
-          ? "it is not installed"
-          : cause instanceof Deno.errors.NotCapable
-          ? "it was not installed when this process was started"
-          : "it cannot be started"
-      }`,
-      { cause },
-    );
-  }
+    }).spawn());
 }
 
 /** Writes a program's input. A program that ends without reading all of it is no error. */
@@ -141,13 +128,14 @@ function guard({ pid }: Deno.ChildProcess): AsyncDisposable {
 /** A process that ends another one when its input ends; undefined where it may not be started. */
 function spawnGuard(pid: number): Deno.ChildProcess | undefined {
   try {
-    return new Deno.Command("sh", {
-      args: ["-c", 'read -r _; kill "$1"', "sh", String(pid)],
-      ...programEnvironment(),
-      stdin: "piped",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    return starting("sh", (environment) =>
+      new Deno.Command("sh", {
+        args: ["-c", 'read -r _; kill "$1"', "sh", String(pid)],
+        ...environment,
+        stdin: "piped",
+        stdout: "null",
+        stderr: "null",
+      }).spawn());
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { FoundNamespace } from "../net/namespace.ts";
 import type { NetnsLookup } from "./netns.ts";
+import { starting } from "./start_program.ts";
 
 // The runtime opens files below /proc and /sys, and makes links, only for a
 // process that may read and write everything. For others programs do it.
@@ -162,11 +163,15 @@ export function makeSymlink(target: string, path: string): void {
     Deno.symlinkSync(target, path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    const { code, stderr } = new Deno.Command("ln", {
-      args: ["-sn", "--", target, path],
-      ...programEnvironment(),
-      stdin: "null",
-    }).outputSync();
+    const { code, stderr } = starting(
+      "ln",
+      (environment) =>
+        new Deno.Command("ln", {
+          args: ["-sn", "--", target, path],
+          ...environment,
+          stdin: "null",
+        }).outputSync(),
+    );
     if (code === 0) return;
     const message = decoder.decode(stderr).trim();
     if (/File exists/.test(message)) {
@@ -176,37 +181,27 @@ export function makeSymlink(target: string, path: string): void {
   }
 }
 
-/** Runs a program of coreutils or grep(1) in the C locale. */
+/**
+ * Runs a program of coreutils or grep(1) in the C locale.
+ *
+ * @throws {NetError} `unavailable` when it cannot be started
+ */
 export async function runTool(
   program: string,
   args: readonly string[],
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args: [...args],
-    ...programEnvironment(),
-    stdin: "null",
-  }).output();
+  const child = starting(program, (environment) =>
+    new Deno.Command(program, {
+      args: [...args],
+      ...environment,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn());
+  const { code, stdout, stderr } = await child.output();
   return {
     code,
     stdout: decoder.decode(stdout),
     stderr: decoder.decode(stderr),
   };
-}
-
-/** Where root's programs are; the runtime has looked up those that we start already. */
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/**
- * The environment of a program that we start: ours in the C locale. A process
- * that may start only some programs gives them a new one: the runtime refuses to
- * pass LD_PRELOAD and its like on.
- */
-export function programEnvironment(): Pick<
-  Deno.CommandOptions,
-  "clearEnv" | "env"
-> {
-  const { state } = Deno.permissions.querySync({ name: "run" });
-  return state === "granted"
-    ? { env: { LC_ALL: "C" } }
-    : { clearEnv: true, env: { LC_ALL: "C", PATH } };
 }

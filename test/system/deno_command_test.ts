@@ -140,8 +140,12 @@ Deno.test("DenoCommandRunner ends a program after ten seconds, or after its limi
   assert.deepEqual(limits, [10_000, 500]);
 });
 
-Deno.test("DenoCommandRunner starts programs with LD_PRELOAD in the environment, as a built program may", () =>
-  withTempDir(async (dir) => {
+/** Runs a program as a built program does: it may start only `env`. */
+async function runLimited(
+  program: string,
+  env: (dir: string) => Promise<Record<string, string>>,
+): Promise<string> {
+  return await withTempDir(async (dir) => {
     const main = `${dir}/main.ts`;
     const module = new URL(
       "../../src/system/deno_command.ts",
@@ -151,14 +155,47 @@ Deno.test("DenoCommandRunner starts programs with LD_PRELOAD in the environment,
       main,
       `import { DenoCommandRunner } from "${module}";
 const runner = new DenoCommandRunner();
-const { stdout } = await runner.run({ program: "env", args: [] });
-console.log(stdout);`,
+const command = { program: "${program}", args: [] };
+const done = await runner.run(command).catch((error) => error);
+console.log(done.stdout ?? done.message);`,
     );
     const { code, stdout, stderr } = await run(Deno.execPath(), [
-      ...["run", "--config", `${ROOT}/deno.json`, "--allow-run=env"],
-      main,
-    ], { env: { LD_PRELOAD: "/nonexistent.so" } });
+      ...["run", "--config", `${ROOT}/deno.json`],
+      ...["--allow-run=env", "--allow-env=PATH", main],
+    ], { env: await env(dir) });
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /^LC_ALL=C$/m);
-    assert.doesNotMatch(stdout, /LD_PRELOAD/);
-  }));
+    return stdout;
+  });
+}
+
+Deno.test("DenoCommandRunner starts programs with LD_PRELOAD in the environment, as a built program may", async () => {
+  const stdout = await runLimited(
+    "env",
+    () => Promise.resolve({ LD_PRELOAD: "/nonexistent.so" }),
+  );
+  assert.match(stdout, /^LC_ALL=C$/m);
+  assert.doesNotMatch(stdout, /LD_PRELOAD/);
+});
+
+Deno.test("DenoCommandRunner starts programs of any PATH, as a built program may", async () => {
+  let path = "";
+  const stdout = await runLimited("env", async (dir) => {
+    path = `${dir}/bin`;
+    await Deno.mkdir(path);
+    const env = await run("sh", ["-c", "command -v env"]);
+    await Deno.copyFile(env.stdout.trim(), `${path}/env`);
+    return { PATH: path };
+  });
+  const [locale, found] = stdout.trim().split("\n").sort();
+  assert.equal(locale, "LC_ALL=C");
+  // The runtime puts a folder of its own first.
+  assert.ok(found?.endsWith(path), stdout);
+});
+
+Deno.test("DenoCommandRunner says which program a built program did not find", async () => {
+  const stdout = await runLimited("ls", () => Promise.resolve({}));
+  assert.equal(
+    stdout.trim(),
+    'Cannot run "ls": it was in no folder of PATH when this process started',
+  );
+});

@@ -17,7 +17,7 @@ export function describeFailure(
   if (error instanceof UsageError) return error.message;
   if (!(error instanceof NetError)) {
     const text = error instanceof Error ? error.message : String(error);
-    return `Cannot ${action}: unexpected error: ${text}`;
+    return `Cannot ${action}: unexpected error: ${withoutFlag(text)}`;
   }
   if (error.code === "deadline_exceeded") {
     return `Cannot ${action}: the agent at "${agent}" did not answer in time; ` +
@@ -26,6 +26,14 @@ export function describeFailure(
   return error.message.startsWith("Cannot ")
     ? error.message
     : `Cannot ${action}: ${error.message}`;
+}
+
+/** The runtime's error for a missing permission advises a flag that users of this program cannot give. */
+function withoutFlag(text: string): string {
+  return text.replace(
+    /^Requires (\w+ access.*?)(?: *[,;.] *run again with .*)?$/s,
+    "this program does not have $1",
+  );
 }
 
 /** Exit codes: done, refused or failed, wrong usage. */

@@ -51,6 +51,22 @@ const ROWS: readonly [
     1,
     "Cannot list addresses: unexpected error: x",
   ],
+  [
+    "a permission that the runtime refuses",
+    new Deno.errors.NotCapable(
+      'Requires run access to "x", run again with the --allow-run flag',
+    ),
+    1,
+    'Cannot list addresses: unexpected error: this program does not have run access to "x"',
+  ],
+  [
+    "a permission for everything of a kind",
+    new Deno.errors.NotCapable(
+      "Requires sys access, run again with the --allow-sys flag",
+    ),
+    1,
+    "Cannot list addresses: unexpected error: this program does not have sys access",
+  ],
   ["no error", "text", 1, "Cannot list addresses: unexpected error: text"],
 ];
 
