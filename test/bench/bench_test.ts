@@ -69,6 +69,8 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "allocate, median",
   ],
 };
+/** The rows of the hammer, which compares with nothing. */
+const HAMMER = ["operations", "carried out", "doubles +0", "lost +0"];
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
   const { code, stdout, stderr } = await bench("--quick");
@@ -85,6 +87,9 @@ Deno.test("bench --quick measures everything and prints its tables", async () =>
       assert.match(table[i]!, new RegExp(`^${row} .*${value}`), stdout);
     }
   }
+  for (const row of HAMMER) {
+    assert.match(stdout, new RegExp(`^${row} .*\\d`, "m"), stdout);
+  }
 });
 
 Deno.test("bench runs the benchmarks that are named", async () => {
@@ -93,7 +98,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|soak): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|soak|hammer): /m,
   );
 });
 
@@ -101,6 +106,14 @@ Deno.test("bench refuses a name that it does not know", async () => {
   const { code, stdout, stderr } = await bench("rcp");
   assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
   assert.match(stderr, /^Cannot measure rcp: there are rpc, subnet, /);
+});
+
+Deno.test("bench refuses a flag that it does not know, and a value that is no number", async () => {
+  for (const flag of ["--opps=1", "--ops=many", "--seed=0"]) {
+    const { code, stdout, stderr } = await bench("hammer", flag);
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: "" }, flag);
+    assert.match(stderr, /^Cannot measure .*--(opps|ops|seed)/);
+  }
 });
 
 Deno.test("formatReport() aligns the first column left and the others right", () => {

@@ -1,8 +1,9 @@
 /**
  * Measures what docs/performance.md has budgets for, side by side with what
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
- * that it works, `--minutes=N` for how long the soak lasts, and the names of
- * benchmarks; without a name, all but the soak, which takes ten minutes.
+ * that it works, `--minutes N` for how long the soak lasts, `--ops N` and `--seed S`
+ * for the hammer, and the names of benchmarks; without a name, all but the soak,
+ * which takes ten minutes, and the hammer.
  */
 import {
   availableParallelism,
@@ -10,12 +11,14 @@ import {
   release,
   type as system,
 } from "node:os";
+import { parseArgs } from "node:util";
 import { benchCluster } from "./cluster.ts";
 import { benchCni } from "./cni.ts";
 import { benchEtcd } from "./etcd.ts";
+import { benchHammer } from "./hammer.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchJoin } from "./join.ts";
-import { type Bench, formatReport } from "./report.ts";
+import { type Bench, type BenchOptions, formatReport } from "./report.ts";
 import { benchRoutes } from "./routes.ts";
 import { benchRpc } from "./rpc.ts";
 import { benchSoak } from "./soak.ts";
@@ -35,10 +38,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   throughput: benchThroughput,
   startup: benchStartup,
   soak: benchSoak,
+  hammer: benchHammer,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["soak"];
-const MINUTES = /^--minutes=([1-9]\d{0,4})$/;
+const ASKED_FOR = ["soak", "hammer"];
+const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */
 function formatConditions(): string {
@@ -50,29 +54,58 @@ function formatLoad(): string {
   return `load ${loadavg()[0]!.toFixed(2)}`;
 }
 
-const quick = Deno.args.includes("--quick");
-const minutes = Deno.args.map((arg) => MINUTES.exec(arg)?.[1]).find(Boolean);
-const names = Deno.args.filter((arg) =>
-  arg !== "--quick" && !MINUTES.test(arg)
-);
-const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
-if (unknown.length > 0) {
-  console.error(
-    `Cannot measure ${unknown.join(", ")}: there are ${
-      Object.keys(BENCHES).join(", ")
-    }`,
-  );
-  Deno.exit(2);
+/** The arguments. Ends the process when they are wrong. */
+function readArgs(): { readonly names: readonly string[] } & BenchOptions {
+  const refuse = (what: string): never => {
+    console.error(`Cannot measure ${what}`);
+    Deno.exit(2);
+  };
+  const text = { type: "string" } as const;
+  const options = {
+    quick: { type: "boolean" },
+    minutes: text,
+    ops: text,
+    seed: text,
+  } as const;
+  const { values, positionals: names } = (() => {
+    try {
+      return parseArgs({ args: Deno.args, options, allowPositionals: true });
+    } catch (error) {
+      return refuse(`so: ${error instanceof Error ? error.message : error}`);
+    }
+  })();
+  const unknown = names.filter((name) => !Object.hasOwn(BENCHES, name));
+  if (unknown.length > 0) {
+    const known = Object.keys(BENCHES).join(", ");
+    refuse(`${unknown.join(", ")}: there are ${known}`);
+  }
+  const number = (flag: "minutes" | "ops" | "seed") => {
+    const value = values[flag];
+    if (value === undefined) return undefined;
+    return NUMBER.test(value)
+      ? Number(value)
+      : refuse(`with --${flag} "${value}": it is no number from 1 on`);
+  };
+  const minutes = number("minutes");
+  const operations = number("ops");
+  const seed = number("seed");
+  return {
+    ...{ names, quick: values.quick ?? false },
+    ...minutes !== undefined && { minutes },
+    ...operations !== undefined && { operations },
+    ...seed !== undefined && { seed },
+  };
 }
+
+const { names, ...options } = readArgs();
 console.log(formatConditions());
 for (const [name, bench] of Object.entries(BENCHES)) {
   const isWanted = names.length > 0
     ? names.includes(name)
-    : quick || !ASKED_FOR.includes(name);
+    : options.quick || !ASKED_FOR.includes(name);
   if (!isWanted) continue;
-  const options = minutes === undefined ? {} : { minutes: Number(minutes) };
   try {
-    for (const report of await bench({ quick, ...options })) {
+    for (const report of await bench(options)) {
       console.log(formatReport(report));
     }
   } catch (error) {

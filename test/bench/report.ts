@@ -4,6 +4,10 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** How long the one that lasts is to last. */
   readonly minutes?: number;
+  /** Calls that the hammer makes. */
+  readonly operations?: number;
+  /** Decides what the hammer does. */
+  readonly seed?: number;
 }
 
 /** What a benchmark found: one table, and what to know about it. */

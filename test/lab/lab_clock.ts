@@ -16,10 +16,16 @@ export class LabClock {
     this.#path = path;
   }
 
+  /** Makes a clock that shows the time in a file; it is right at first. */
+  static async create(path: string): Promise<LabClock> {
+    const clock = new LabClock(path);
+    await clock.#write();
+    return clock;
+  }
+
   /** Gives a host whose agent does not run a clock of its own; it is right at first. */
   static async giveTo(host: LabHost): Promise<LabClock> {
-    const clock = new LabClock(join(host.dir, "clock"));
-    await clock.#write();
+    const clock = await LabClock.create(join(host.dir, "clock"));
     host.agent.env = { ...host.agent.env, ...clock.env };
     return clock;
   }
@@ -40,7 +46,7 @@ export class LabClock {
     return Date.now() + this.#aheadMs;
   }
 
-  /** Moves it on. */
+  /** Moves it on, or back. */
   async moveHours(hours: number): Promise<void> {
     this.#aheadMs += hours * HOUR_MS;
     await this.#write();

@@ -9,8 +9,8 @@ export interface Tenure {
 
 /** A client of an agent's native service of addresses, on a gRPC connection of its own. */
 export interface IpamClient extends Disposable {
-  /** Gives a container addresses. Rejects with a grpc.ServiceError. */
-  allocate(id: string): Promise<string[]>;
+  /** Gives a container addresses, those asked for if any. Rejects with a grpc.ServiceError. */
+  allocate(id: string, addresses?: readonly string[]): Promise<string[]>;
   /** Takes a container's addresses back, and returns them. Rejects likewise. */
   release(id: string): Promise<string[]>;
   /** Every container that has addresses, with them, in the order of the list. */
@@ -40,10 +40,10 @@ export function createIpamClient(port: number): IpamClient {
   });
   const owner = (id: string) => ({ owner: { containerId: id } });
   return {
-    async allocate(id) {
+    async allocate(id, addresses = []) {
       const { allocation } = await client.call<
         { allocation: AllocationMessage }
-      >("Allocate", owner(id));
+      >("Allocate", { ...owner(id), addresses });
       return addressesOf(allocation);
     },
     async release(id) {
