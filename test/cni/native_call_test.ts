@@ -22,6 +22,8 @@ const ANSWER = '{"cniVersion":"1.1.0","ips":[{"address":"192.0.2.2/29",' +
 
 interface World {
   readonly agent: FakeIpamServer;
+  /** Resolves when the agent is done with each connection so far. */
+  served(): Promise<void>;
   /** Connects as a plugin. */
   dial(): Promise<Plugin>;
   /** A configuration for the agent. */
@@ -53,9 +55,10 @@ async function withCalls(
       randomId: () => crypto.randomUUID(),
       limits,
     });
+    const serving = new Map<Socket, Promise<void>>();
     const server = createServer((socket) => {
       socket.on("error", () => {});
-      void calls.serve(socket);
+      serving.set(socket, calls.serve(socket));
     });
     const path = `${dir}/native.sock`;
     server.listen(path);
@@ -63,6 +66,9 @@ async function withCalls(
     try {
       await use({
         agent,
+        async served() {
+          await Promise.all(serving.values());
+        },
         dial: () => dialPlugin(path),
         config: (ipam) =>
           JSON.stringify({
@@ -72,6 +78,8 @@ async function withCalls(
           }),
       });
     } finally {
+      // A test that has failed leaves connections open.
+      for (const socket of serving.keys()) socket.destroy();
       server.close();
       await once(server, "close");
     }
@@ -292,7 +300,7 @@ Deno.test("NativeCalls.serve() closes a connection that does not send its call i
   }));
 
 Deno.test("NativeCalls.serve() sends calls beyond the limit to the executable", () =>
-  withCalls({ maxCalls: 2 }, async ({ dial, config }) => {
+  withCalls({ maxCalls: 2 }, async ({ dial, config, served }) => {
     const first = [await dial(), await dial()];
     for (const plugin of first) {
       plugin.socket.write(callOf("{}").subarray(0, 5));
@@ -302,7 +310,7 @@ Deno.test("NativeCalls.serve() sends calls beyond the limit to the executable", 
     assert.deepEqual([...third.received()], [0]);
     third.socket.end();
     for (const { socket } of first) socket.destroy();
-    await Promise.all(first.map(({ closed }) => closed));
+    await served();
     const plugin = await dial();
     plugin.socket.write(callOf(config()));
     await plugin.untilBytes(18 + ANSWER.length);
