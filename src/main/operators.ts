@@ -18,7 +18,9 @@ export function createOperators(): Operators {
     enrol,
     renew: (identity, urls, { order, timeoutMs }) =>
       renew(
-        createOperatorTransport({ tls: identity, urls, timeoutMs }),
+        createOperatorTransport({
+          ...{ tls: identity, urls, keptUrls: identity.urls, timeoutMs },
+        }),
         order,
         AbortSignal.timeout(timeoutMs),
       ),

@@ -10,10 +10,10 @@ import { waitFor } from "../support/wait_for.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const PORT = 9000;
-const HOSTS = ["198.18.0.1", "198.18.0.2", "198.18.0.3"] as const;
-const [HOSTING, STOLEN, HEALTHY] = HOSTS.map((address) =>
+const HOSTS = ["198.18.0.1", "198.18.0.2", "198.18.0.3", "198.18.0.4"] as const;
+const [HOSTING, STOLEN, HEALTHY, LEFT] = HOSTS.map((address) =>
   `https://${address}:${PORT}`
-) as [string, string, string];
+) as [string, string, string, string];
 const NETWORK = "ip link set lo up\n" +
   HOSTS.map((address) => `ip address add ${address}/32 dev lo`).join("\n");
 const FLOOD = `${ROOT}/test/lab/renewal_flood.ts`;
@@ -42,20 +42,24 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
     await using first = await spawnAgent({ within, args: flags(1) });
     const socket = ["--socket", first.socketPath];
     const token = `${dir}/token`;
-    await must(...socket, "token", "create", "--uses", "2", "--file", token);
+    await must(...socket, "token", "create", "--uses", "3", "--file", token);
     const join = ["--join", HOSTING, "--token-file", token];
     const stolen = `${dir}/stolen`;
-    {
-      await using second = await spawnAgent({
-        within,
-        node: "node2",
-        args: [...flags(2), ...join],
+    const left = `${dir}/left`;
+    for (const [number, thief] of [[2, stolen], [4, left]] as const) {
+      const node = `node${number}`;
+      await using agent = await spawnAgent({
+        ...{ within, node, args: [...flags(number), ...join] },
       });
       await waitFor(
-        "node2 to join",
-        async () => /node2/.test(await must(...socket, "node", "list")),
+        `${node} to join`,
+        async () => (await must(...socket, "node", "list")).includes(node),
       );
-      await run("cp", ["-r", `${second.stateDir}/identity`, stolen]);
+      await run("cp", ["-r", `${agent.stateDir}/identity`, thief]);
+      // It revokes nothing.
+      if (thief === left) {
+        await must("--socket", agent.socketPath, "node", "leave");
+      }
     }
     await using third = await spawnAgent({
       within,
@@ -95,6 +99,10 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
     {
       await using _fake = await attack(
         ...[FAKE_AGENT, HOSTS[1], String(PORT), stolen, clusterId, HEALTHY],
+        LEFT,
+      );
+      await using _accomplice = await attack(
+        ...[FAKE_AGENT, HOSTS[3], String(PORT), left, clusterId, HEALTHY],
       );
       const as = ["--identity", operator, "--url"];
 
@@ -112,6 +120,15 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         assert.match(stderr, /198\.18\.0\.3:9000 was not asked/);
         const status = await must("--socket", third.socketPath, "status");
         assert.match(status, /joined/);
+      });
+
+      await t.step("no host that has left answers by its advice", async () => {
+        const words = ["subnet", "reserve", "172.16.20.0/22"];
+        const { code, stderr } = await cli(...as, STOLEN, ...words);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, /it is node "node4", which \S+ does not list/);
+        // Only its certificate is good: an operator who means it gets there.
+        await must(...as, LEFT, ...words);
       });
 
       await t.step(

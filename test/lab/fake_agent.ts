@@ -11,14 +11,17 @@ import { signTrust } from "../../src/security/pki/signed_trust.ts";
 
 /**
  * The agent of a compromised host, with the host's own key: it answers every
- * GetTrust with an authority of its own, and every Leave with the advice to
- * ask another host.
+ * GetTrust with an authority of its own, every Leave with the advice to ask
+ * another host, and every ReserveSubnet with the advice to ask an accomplice, or
+ * as an accomplice itself.
  *
  * Arguments: address, port, folder with chain.pem and key.pem, id of the
- * cluster, URL to ask instead.
+ * cluster, URL to ask for Leave, URL to ask for ReserveSubnet (none: an
+ * accomplice).
  */
-const [hostname, port, dir, clusterId, url] = Deno.args as [
+const [hostname, port, dir, clusterId, url, accomplice] = Deno.args as [
   ...[string, string, string, string, string],
+  string?,
 ];
 const own = createAuthority({
   clusterId,
@@ -32,15 +35,24 @@ const identity: Partial<ServiceImpl<typeof IdentityService>> = {
   }),
 };
 const registry: Partial<ServiceImpl<typeof RegistryService>> = {
-  listNodes: () => ({ nodes: [] }),
+  listNodes: () => ({ nodes: [{ name: "node4" }] }),
+  reserveSubnet({ cidr }) {
+    if (accomplice !== undefined) throw askAt(accomplice);
+    return { subnet: { cidr } };
+  },
 };
 const agent: Partial<ServiceImpl<typeof AgentService>> = {
   leave() {
-    throw new ConnectError("ask the other one", Code.PermissionDenied, {
-      "stellar-net-ask": url,
-    });
+    throw askAt(url);
   },
 };
+
+function askAt(other: string): ConnectError {
+  return new ConnectError("ask the other one", Code.PermissionDenied, {
+    "stellar-net-ask": other,
+  });
+}
+
 const handler = connectNodeAdapter({
   routes(router) {
     router.service(IdentityService, identity);

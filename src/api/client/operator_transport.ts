@@ -9,6 +9,7 @@ import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { IdentityService } from "../../gen/stellar/net/v1/identity_pb.ts";
 import type { OperatorIdentity } from "../../security/operator_identity.ts";
+import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { readTrust } from "../messages/identity.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
 import { createRpcTransport, isUnreachable } from "./client.ts";
@@ -22,6 +23,8 @@ export interface OperatorTransportOptions {
   readonly tls: TlsCredentials;
   /** URLs of agents, at least one, in the order to try. */
   readonly urls: readonly string[];
+  /** URLs of agents that the operator knows besides. Default: none. */
+  readonly keptUrls?: readonly string[];
   /** Deadline of a call, in ms. */
   readonly timeoutMs: number;
   /** Shows a line to the user, besides the answer. Default: no line. */
@@ -31,21 +34,35 @@ export interface OperatorTransportOptions {
 /** Makes the transport of an operator. If an agent is unreachable, it tries the
  * next. If an agent refuses a call and names another, it asks that one, once, with
  * the same certificate; but only for a call that names its subject, so that no
- * agent can turn a call about itself, such as Leave, against another host.
+ * agent can turn a call about itself, such as Leave, against another host. The
+ * other agent has to be at a URL that the operator knows, or that of a node that
+ * the agents there list: a host that has left still has a certificate.
  * Every failure is a NetError, as of `createRpcTransport`.
  */
 export function createOperatorTransport(
-  { tls, urls, timeoutMs, note }: OperatorTransportOptions,
+  { tls, urls, keptUrls = [], timeoutMs, note }: OperatorTransportOptions,
 ): Transport {
-  const known = new Map<string, Transport>();
-  const at = (url: string) => {
-    const found = known.get(url) ?? createRpcTransport({ url }, {
+  const kept = [...new Set([...keptUrls, ...urls])];
+  const open = (url: string, credentials: TlsCredentials) =>
+    createRpcTransport({ url }, {
       timeoutMs,
-      tls,
+      tls: credentials,
       allowsPlainText: false,
     });
+  const known = new Map<string, Transport>();
+  const at = (url: string) => {
+    const found = known.get(url) ?? open(url, tls);
     known.set(url, found);
     return found;
+  };
+  /** The transport to the agent at `url`, which the one at `adviser` advised to ask. */
+  const atAdvised = async (
+    { url, adviser }: { readonly url: string; readonly adviser: string },
+  ) => {
+    if (kept.includes(url)) return at(url);
+    const others = kept.filter((one) => one !== adviser);
+    const sources = others.length > 0 ? others : [adviser];
+    return open(url, restrictTo(tls, await listNodes(sources, at)));
   };
   // It tries the one that it reached last first.
   let first = 0;
@@ -67,8 +84,9 @@ export function createOperatorTransport(
         const other = otherOf(error);
         if (other !== undefined && !isFollowed) throw notFollowed(error, other);
         if (other !== undefined) {
-          const answer = await use(at(other));
-          note?.(`${other} has answered, as ${urls[index]} advised`);
+          const adviser = urls[index]!;
+          const answer = await use(await atAdvised({ url: other, adviser }));
+          note?.(`${other} has answered, as ${adviser} advised`);
           return answer;
         }
         if (!isUnreachable(error)) throw error;
@@ -119,6 +137,59 @@ function namesSubject(
   if (parent.typeName !== IpamService.typeName) return true;
   const { node = "" } = request as { readonly node?: unknown };
   return node !== "";
+}
+
+/** The nodes that an agent lists. */
+interface NodeNames {
+  readonly names: ReadonlySet<string>;
+  /** URL of the agent. */
+  readonly source: string;
+}
+
+/** Asks agents in turn for the names of the nodes. @throws {NetError} of the last one when none answers */
+async function listNodes(
+  sources: readonly string[],
+  at: (url: string) => Transport,
+): Promise<NodeNames> {
+  let failure: unknown;
+  for (const source of sources) {
+    try {
+      const { nodes } = await createClient(RegistryService, at(source))
+        .listNodes({}, { timeoutMs: ASIDE_MS });
+      return { names: new Set(nodes.map(({ name }) => name)), source };
+    } catch (error) {
+      failure = failure === undefined ? error : both(failure, error);
+    }
+  }
+  throw failure;
+}
+
+/** Credentials that recognise only the agents of some nodes. */
+function restrictTo(
+  tls: TlsCredentials,
+  { names, source }: NodeNames,
+): TlsCredentials {
+  return {
+    get material() {
+      return tls.material;
+    },
+    acceptsAnonymous: tls.acceptsAnonymous,
+    place: tls.place,
+    ...tls.trusts === undefined ? {} : { trusts: tls.trusts },
+    recognize(shown) {
+      const found = tls.recognize(shown);
+      if (found.kind === "refused" || names.has(found.identity.name)) {
+        return found;
+      }
+      const why =
+        `it is node "${found.identity.name}", which ${source} does not list; ` +
+        "name that agent with --url if you mean it";
+      return { kind: "refused", why };
+    },
+    fault: (nowMs) => tls.fault(nowMs),
+    warnings: (nowMs) => tls.warnings(nowMs),
+    onChange: (listener) => tls.onChange(listener),
+  };
 }
 
 function notFollowed(error: unknown, url: string): NetError {
@@ -202,7 +273,10 @@ export async function openIdentityTransport(
       `Cannot call an agent with the identity in "${tls.place}": it has none; name one with --url`,
     );
   }
-  const transport = createOperatorTransport({ tls, urls, timeoutMs, note });
+  const transport = createOperatorTransport({
+    ...{ tls, urls, timeoutMs, note },
+    keptUrls: own?.urls ?? [],
+  });
   if (!own) return transport;
   own.checkTime();
   if (!own.isDue) return follow(transport, { own, note });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { NetError } from "../../../src/base/error.ts";
 import { AgentService } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
+import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
 import {
   callerOf,
@@ -25,14 +26,22 @@ type Answers = Map<string, string>;
 function withAgent(
   use: (agent: {
     readonly url: string;
+    /** Another URL of the same agent. */
+    readonly otherUrl: string;
     readonly answers: Answers;
     readonly calls: string[];
-    info(urls: readonly string[]): Promise<string>;
+    /** Names of the nodes that it lists. */
+    readonly nodes: string[];
+    info(
+      urls: readonly string[],
+      keptUrls?: readonly string[],
+    ): Promise<string>;
     backup(urls: readonly string[]): Promise<string>;
   }) => Promise<void>,
 ): Promise<void> {
   const answers: Answers = new Map();
   const calls: string[] = [];
+  const nodes = ["host1"];
   return withClusterServer({
     routes: (router) => {
       router.service(Network, {
@@ -48,6 +57,9 @@ function withAgent(
           });
         },
       });
+      router.service(RegistryService, {
+        listNodes: () => ({ nodes: nodes.map((name) => ({ name })) }),
+      });
       router.service(AgentService, {
         async *backup(_, context) {
           calls.push(formatCaller(callerOf(context)));
@@ -56,19 +68,27 @@ function withAgent(
         },
       });
     },
-  }, async ({ authority, issue, port, credentials }) => {
+  }, async ({ authority, issue, port, credentials, server }) => {
+    const other = await server.listenTcp(
+      { hostname: "127.0.0.1", port: 0 },
+      { isSecure: true },
+    );
     const tls = new TestCredentials(
       credentials.trust,
       materialOf(await issue({ role: "operator", name: "alice" }), authority),
     );
-    const transport = (urls: readonly string[]) =>
-      createOperatorTransport({ tls, urls, timeoutMs: 5_000 });
+    const transport = (
+      urls: readonly string[],
+      keptUrls: readonly string[] = [],
+    ) => createOperatorTransport({ tls, urls, keptUrls, timeoutMs: 5_000 });
     await use({
       url: `https://127.0.0.1:${port}`,
+      otherUrl: `https://127.0.0.1:${other.port}`,
       answers,
       calls,
-      info: async (urls) =>
-        (await createClient(Network, transport(urls)).info({})).id,
+      nodes,
+      info: async (...agents) =>
+        (await createClient(Network, transport(...agents)).info({})).id,
       async backup(urls) {
         const stream = createClient(AgentService, transport(urls)).backup({});
         const pieces = await Array.fromAsync(stream);
@@ -144,6 +164,52 @@ Deno.test("createOperatorTransport() asks the agent that a refusal names, once",
           const outcome = await info([url])
             .then(() => "", (error: NetError) => error.code);
           assert.deepEqual([outcome, calls.length], [code, count]);
+        }),
+    );
+  }
+});
+
+Deno.test("createOperatorTransport() asks only agents at kept URLs and of listed nodes", async (t) => {
+  const dead = `https://127.0.0.1:${freePort()}`;
+  const rows: readonly [
+    name: string,
+    /** Those that the agents list. */
+    nodes: readonly string[],
+    kept: (otherUrl: string) => readonly string[],
+    code: string,
+    says: RegExp,
+  ][] = [
+    ["at a kept URL", [], (otherUrl) => [otherUrl], "", /^$/],
+    ["of a listed node", ["host1"], () => [], "", /^$/],
+    [
+      "not of another",
+      ["host2"],
+      () => [],
+      "unavailable",
+      /it is node "host1", which https:\S+ does not list; name that agent with --url/,
+    ],
+    [
+      "not where no kept agent can tell",
+      ["host1"],
+      () => [dead],
+      "unavailable",
+      /Cannot reach the agent at .*nothing listens there/,
+    ],
+  ];
+  for (const [name, names, kept, code, says] of rows) {
+    await t.step(
+      name,
+      () =>
+        withAgent(async ({ url, otherUrl, info, answers, calls, nodes }) => {
+          answers.set("ask", otherUrl);
+          nodes.splice(0, nodes.length, ...names);
+          const outcome = await info([url], kept(otherUrl)).then(
+            () => ({ code: "", message: "" }),
+            (error: NetError) => error,
+          );
+          assert.equal(outcome.code, code, outcome.message);
+          assert.match(outcome.message, says);
+          assert.equal(calls.length, code === "" ? 2 : 1);
         }),
     );
   }
