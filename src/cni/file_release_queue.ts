@@ -6,6 +6,7 @@ import {
 } from "./text/queue_entry.ts";
 import { NetError } from "../base/error.ts";
 import { makeSymlink } from "../system/files.ts";
+import { checkPrivateFiles, readPrivateFile } from "../system/trusted_path.ts";
 import type { QueuedRelease, ReleaseQueue } from "./queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
@@ -40,7 +41,8 @@ export class FileReleaseQueue implements ReleaseQueue {
   /**
    * Makes the folder where it is missing.
    *
-   * @throws {NetError} `unavailable` when that fails
+   * @throws {NetError} `unavailable` when that fails, `failed_precondition` when
+   * another user could exchange or write it
    */
   static open(options: FileReleaseQueueOptions): FileReleaseQueue {
     const { path } = options;
@@ -49,6 +51,7 @@ export class FileReleaseQueue implements ReleaseQueue {
     } catch (cause) {
       throw unusable(`make the queue of releases "${path}"`, cause);
     }
+    checkPrivateFiles([path]);
     return new FileReleaseQueue(options);
   }
 
@@ -57,16 +60,16 @@ export class FileReleaseQueue implements ReleaseQueue {
    * that is there. Only the agent that has the socket calls it, so that the link
    * of another agent stays as it is.
    *
-   * @throws {NetError} `unavailable` when that fails
+   * @throws {NetError} `unavailable` when that fails, or another user's folder is there
    */
   link(): void {
     try {
       removeLink(this.#beside);
       if (this.#groupId !== undefined) {
-        Deno.mkdirSync(this.#beside, { recursive: true });
+        if (!isOwnFolder(this.#beside)) Deno.mkdirSync(this.#beside);
         Deno.chownSync(this.#beside, null, this.#groupId);
         Deno.chmodSync(this.#beside, 0o2770);
-      } else if (isFolder(this.#beside)) {
+      } else if (isOwnFolder(this.#beside)) {
         Deno.chmodSync(this.#beside, 0o700);
       } else {
         makeSymlink(Deno.realPathSync(this.#path), this.#beside);
@@ -86,11 +89,13 @@ export class FileReleaseQueue implements ReleaseQueue {
   async list(): Promise<QueuedRelease[]> {
     const releases: QueuedRelease[] = [];
     for (const { id, file } of await this.#entries()) {
-      const text = await Deno.readTextFile(file);
       try {
+        const text = readPrivateFile(file);
+        if (text === undefined) continue;
         releases.push({ id, ...decodeQueueEntry(text) });
       } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
+        const isBad = error instanceof RangeError || error instanceof NetError;
+        if (!isBad) throw error;
         log.error("Cannot read the queued release {id}, set aside: {error}", {
           id,
           error,
@@ -109,7 +114,8 @@ export class FileReleaseQueue implements ReleaseQueue {
 
   async #entries(): Promise<{ readonly id: string; readonly file: string }[]> {
     const entries: { id: string; file: string }[] = [];
-    const folders = isFolder(this.#beside)
+    checkPrivateFiles([this.#path]);
+    const folders = isOwnFolder(this.#beside)
       ? [this.#path, this.#beside]
       : [this.#path];
     for (const folder of folders) {
@@ -122,10 +128,11 @@ export class FileReleaseQueue implements ReleaseQueue {
   }
 }
 
-/** Whether a path is a folder, and no link to one. */
-function isFolder(path: string): boolean {
+/** Whether a path is a folder of this user, and no link to one. */
+function isOwnFolder(path: string): boolean {
   try {
-    return Deno.lstatSync(path).isDirectory;
+    const { isDirectory, uid } = Deno.lstatSync(path);
+    return isDirectory && uid === Deno.uid();
   } catch {
     return false;
   }

@@ -1,11 +1,20 @@
-import { closeSync, constants, openSync, readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+} from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { NetError } from "../base/error.ts";
 
 const ROOT = 0;
 const GROUP_WRITES = 0o020;
 const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
+/** Opening a pipe does not wait for a writer. */
+const READ_NO_LINK = constants.O_RDONLY | constants.O_NOFOLLOW |
+  constants.O_NONBLOCK;
 
 /** An entry of a folder, as lstat(2) shows it. */
 export interface PathEntry {
@@ -74,45 +83,91 @@ export function checkPrivateFolder(
   path: string,
   entries: readonly string[],
 ): void {
-  const user = { uid: Deno.uid() ?? ROOT, gid: Deno.gid() ?? ROOT };
-  const real = Deno.realPathSync(path);
+  const what = `the state folder "${path}"`;
+  const real = checkParents(path, what);
+  checkPrivate([real, ...entries.map((name) => `${real}/${name}`)], what);
+}
+
+/**
+ * Refuses private files in one folder that another user could exchange or write:
+ * a link, a file of somebody else, or an unsafe folder above it. For a program
+ * that cannot open a file without following a link, such as a database: call it
+ * directly before.
+ *
+ * @param paths absolute; a missing one is fine
+ * @throws {NetError} `failed_precondition` naming the component, its owner or mode
+ */
+export function checkPrivateFiles(paths: readonly string[]): void {
+  for (const path of paths) {
+    const what = `"${path}"`;
+    checkParents(path, what);
+    checkPrivate([path], what);
+  }
+}
+
+/** Checks the folders above a path and behind its links. @returns the path without links */
+function checkParents(path: string, what: string): string {
+  const real = realPath(path);
+  const user = thisUser();
   for (const from of new Set([resolve(path), real])) {
     for (const entry of parentsOf(from)) {
       const fault = faultOfParent(entry, user);
-      if (fault !== undefined) throw unsafe(path, fault);
+      if (fault !== undefined) throw unsafe(what, fault);
     }
   }
-  const own = [real, ...entries.map((name) => `${real}/${name}`)];
-  for (const place of own) {
-    const entry = look(place);
+  return real;
+}
+
+function checkPrivate(paths: readonly string[], what: string): void {
+  const user = thisUser();
+  for (const path of paths) {
+    const entry = look(path);
     const fault = entry && faultOfPrivate(entry, user);
-    if (fault !== undefined) throw unsafe(path, fault);
+    if (fault !== undefined) throw unsafe(what, fault);
+  }
+}
+
+function thisUser(): PathUser {
+  return { uid: Deno.uid() ?? ROOT, gid: Deno.gid() ?? ROOT };
+}
+
+/** A path without links; a file that is missing is in the folder that it would be in. */
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return `${Deno.realPathSync(dirname(path))}/${basename(path)}`;
   }
 }
 
 /**
- * Reads a private text file, and refuses a link in its place.
+ * Reads a text file, and refuses what is no file in its place, such as a link or
+ * a pipe.
  *
  * @returns undefined when there is none
- * @throws {NetError} `failed_precondition` for a link, and the runtime's errors
+ * @throws {NetError} `failed_precondition` for something else, and the runtime's errors
  */
 export function readPrivateFile(path: string): string | undefined {
   let fd: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    fd = openSync(path, READ_NO_LINK);
+    if (!fstatSync(fd).isFile()) throw noFile(path, "it is not a regular file");
     return readFileSync(fd, "utf8");
   } catch (error) {
     const { code } = error as { readonly code?: string };
     if (code === "ENOENT") return undefined;
     if (code !== "ELOOP") throw error;
-    throw new NetError(
-      "failed_precondition",
-      `Cannot use "${path}": it is a link; put the file itself there`,
-      { cause: error },
-    );
+    throw noFile(path, "it is a link; put the file itself there", error);
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+function noFile(path: string, what: string, cause?: unknown): NetError {
+  return new NetError("failed_precondition", `Cannot use "${path}": ${what}`, {
+    cause,
+  });
 }
 
 /** The folders above a path, and the links among them. */
@@ -137,15 +192,15 @@ function look(path: string): PathEntry | undefined {
     };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
+    // A built agent gives up the right to look at other folders than its own
+    // once it has checked those above.
+    if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
   }
 }
 
-function unsafe(path: string, fault: string): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot use the state folder "${path}": ${fault}`,
-  );
+function unsafe(what: string, fault: string): NetError {
+  return new NetError("failed_precondition", `Cannot use ${what}: ${fault}`);
 }
 
 function formatMode(mode: number): string {

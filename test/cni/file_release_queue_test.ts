@@ -97,3 +97,86 @@ Deno.test("FileReleaseQueue gives a group a folder beside the socket, and keeps 
     assert.equal(await closed.size(), 0);
   });
 });
+
+Deno.test("FileReleaseQueue follows no link, and no other user's folder", async (t) => {
+  const NOBODY = 65_534;
+  const withQueue = (
+    use: (at: {
+      readonly dir: string;
+      readonly path: string;
+      readonly open: (groupId?: number) => FileReleaseQueue;
+    }) => Promise<void>,
+  ) =>
+    withTempDir(async (dir) => {
+      const path = `${dir}/queue`;
+      const options = { path, socketPath: `${dir}/a.sock` };
+      await use({
+        ...{ dir, path },
+        open: (groupId) => FileReleaseQueue.open({ ...options, groupId }),
+      });
+    });
+
+  await t.step(
+    "a link in place of the folder",
+    () =>
+      withQueue(async ({ dir, path, open }) => {
+        const queue = open();
+        Deno.removeSync(path);
+        Deno.mkdirSync(`${dir}/theirs`);
+        Deno.symlinkSync(`${dir}/theirs`, path);
+        write(`${dir}/theirs`, "c1", 1);
+        const refusal = {
+          code: "failed_precondition",
+          message: /queue" is a link; put the file or folder itself there/,
+        };
+        assert.throws(() => open(), refusal);
+        await assert.rejects(queue.list(), refusal);
+        await assert.rejects(queue.size(), refusal);
+      }),
+  );
+
+  await t.step(
+    "a folder that all can write",
+    () =>
+      withQueue(async ({ path, open }) => {
+        const queue = open();
+        Deno.chmodSync(path, 0o777);
+        await assert.rejects(queue.list(), { message: /others can write/ });
+      }),
+  );
+
+  await t.step(
+    "an entry that is a link or a pipe is set aside",
+    () =>
+      withQueue(async ({ dir, path, open }) => {
+        const queue = open();
+        write(dir, "c1", 1);
+        const file = Array.from(Deno.readDirSync(dir))
+          .find(({ isFile }) => isFile)!;
+        Deno.symlinkSync(`${dir}/${file.name}`, `${path}/${file.name}`);
+        const pipe = queueFileName(2, crypto.randomUUID());
+        const made = new Deno.Command("mkfifo", { args: [`${path}/${pipe}`] });
+        assert.ok(made.outputSync().success);
+        assert.deepEqual(await queue.list(), []);
+        for (const name of [file.name, pipe]) {
+          assert.ok(Deno.lstatSync(`${path}/${name}.bad`));
+        }
+        assert.ok(Deno.statSync(`${dir}/${file.name}`).isFile);
+      }),
+  );
+
+  await t.step(
+    "another user's folder beside the socket",
+    () =>
+      withQueue(async ({ dir, open }) => {
+        const beside = `${dir}/a.sock.queue`;
+        Deno.mkdirSync(beside);
+        Deno.chownSync(beside, NOBODY, NOBODY);
+        write(beside, "c1", 1);
+        const queue = open(4);
+        assert.throws(() => queue.link(), { code: "unavailable" });
+        assert.equal(Deno.lstatSync(beside).gid, NOBODY);
+        assert.deepEqual(await queue.list(), []);
+      }),
+  );
+});

@@ -11,7 +11,7 @@ import {
   keyBytes,
 } from "./codec.ts";
 import { isOutcomeUnknown, toStoreError } from "./error.ts";
-import { holdFile, refuseHalfRestored } from "./file_lock.ts";
+import { holdFile, refuseHalfRestored, refuseLinks } from "./file_lock.ts";
 import { compareKeys, isBelow } from "../key.ts";
 import type {
   Commit,
@@ -43,7 +43,7 @@ const PAGE_SIZE = 500;
  *
  * @throws {RangeError} when the path is empty
  * @throws {NetError} `failed_precondition` when the file is damaged or cannot
- * be there, `unavailable` when it is in use or the disk is full
+ * be there, or another user could exchange it, `unavailable` when it is in use or the disk is full
  */
 export async function openDenoKv(options: DenoKvOptions): Promise<Store> {
   if (options.path === "") {
@@ -60,6 +60,7 @@ export async function openDenoKv(options: DenoKvOptions): Promise<Store> {
   let kv: Deno.Kv | undefined;
   try {
     await refuseHalfRestored(path);
+    refuseLinks(path);
     kv = await Deno.openKv(path);
     for await (const _ of kv.list({ prefix: [] }, { limit: 1 }));
     return new DenoKvStore(kv, `kv:${path}`, { place, release: file.release });

@@ -1,5 +1,9 @@
 import { NetError } from "../../base/error.ts";
+import { checkPrivateFiles } from "../../system/trusted_path.ts";
 import { toStoreError } from "./error.ts";
+
+/** Suffixes of the files that the engine keeps beside its own. */
+export const BESIDE: readonly string[] = ["-wal", "-shm", "-journal"];
 
 /**
  * Paths held by this process. Opening and closing a second handle would drop the
@@ -18,8 +22,8 @@ export interface HeldFile {
  * two agents on one file would give out the same addresses. It creates a missing
  * file with mode 0600, which the engine copies to the files beside it.
  *
- * @throws {NetError} `unavailable` when another holds it, otherwise as
- * `toStoreError`
+ * @throws {NetError} `unavailable` when another holds it, as `refuseLinks`,
+ * otherwise as `toStoreError`
  */
 export async function holdFile(path: string): Promise<HeldFile> {
   const action = `open the state file "${path}"`;
@@ -27,6 +31,7 @@ export async function holdFile(path: string): Promise<HeldFile> {
   held.add(path);
   let file: Deno.FsFile | undefined;
   try {
+    refuseLinks(path);
     file = await Deno.open(path, {
       read: true,
       write: true,
@@ -52,6 +57,17 @@ export async function holdFile(path: string): Promise<HeldFile> {
       held.delete(path);
     },
   };
+}
+
+/**
+ * Refuses a state file, or one beside it, that is a link or that another user
+ * could exchange or write. The engine follows links: call this directly before it
+ * opens the file.
+ *
+ * @throws {NetError} `failed_precondition`
+ */
+export function refuseLinks(path: string): void {
+  checkPrivateFiles([path, ...BESIDE.map((end) => path + end)]);
 }
 
 /** Path of the file to which a state is restored before it is renamed. */

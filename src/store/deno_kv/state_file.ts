@@ -1,11 +1,8 @@
 import { NetError } from "../../base/error.ts";
 import { openDenoKv } from "./deno_kv.ts";
 import { toStoreError } from "./error.ts";
-import { holdFile, restoringPath } from "./file_lock.ts";
+import { BESIDE, holdFile, restoringPath } from "./file_lock.ts";
 import type { Store } from "../store.ts";
-
-/** Suffixes of the files that the engine keeps beside its own. */
-const BESIDE = ["-wal", "-shm", "-journal"];
 
 /**
  * A state file that does not exist yet. It is created as a whole: filled under

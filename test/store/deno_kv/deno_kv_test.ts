@@ -88,12 +88,17 @@ Deno.test("openDenoKv() refuses an empty path", async () => {
 
 testInFolder("openDenoKv() refuses what cannot be a file", async (folder) => {
   await Deno.writeTextFile(`${folder}/file`, "");
+  const pipe = ["--mode=600", `${folder}/pipe`];
+  assert.ok(
+    (await new Deno.Command("mkfifo", { args: pipe }).output()).success,
+  );
   const steps: [string, string, RegExp][] = [
     ["a missing folder", `${folder}/none/state.db`, /folder does not exist/],
     ["a folder", folder, /cannot be a file/],
     ["below a file", `${folder}/file/state.db`, /cannot be a file/],
     ["too long a name", `${folder}/${"x".repeat(300)}`, /cannot be a file/],
-    ["a device", "/dev/null", /not a regular file/],
+    ["a device", "/dev/null", /others can write/],
+    ["a pipe", `${folder}/pipe`, /not a regular file/],
   ];
   for (const [name, path, says] of steps) {
     await assert.rejects(() => openDenoKv({ path }), (error: Error) => {
