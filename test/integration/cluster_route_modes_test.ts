@@ -7,6 +7,9 @@ import { watchMending } from "../lab/mending.ts";
 /** What `--routes` says, by the number of the host. */
 const MODES = ["apply", "plan", "off", "apply"];
 
+/** The cluster's network: addresses of it without a route are unreachable. */
+const NETWORK = "172.16.0.0/12";
+
 /** A route that is nobody's but the operator's. */
 const OPERATORS = "198.19.9.0/24";
 
@@ -61,10 +64,23 @@ Deno.test("hosts of one cluster treat routes as --routes says", async (t) => {
   await settled(members, [first, last]);
 
   await t.step("plan: the commands are told, and nothing is done", async () => {
-    await lab.waitFor("a plan", async () => {
+    const wanted = [
+      ...routesOf(planning, members).map((route) => `add ${route}`),
+      ...[...members.get(planning)!, NETWORK]
+        .map((cidr) => `add unreachable ${cidr}`),
+    ].sort();
+    let plan: string[] = [];
+    await lab.waitFor("a plan for all peers", async () => {
       const { mode, commands } = await planning.ask<RoutePlan>("route plan");
-      return mode === "plan" && commands.length === members.size - 1;
+      plan = commands.map((text) =>
+        text.replace(
+          /^ip route (.*?)(?: dev eth0)? proto 83(?: metric \d+)?$/,
+          "$1",
+        )
+      ).sort();
+      return mode === "plan" && plan.length === wanted.length;
     });
+    assert.deepEqual(plan, wanted);
     assert.equal(await kernelOf(planning), before.get(planning));
     assert.match(
       await planning.must("stellar-net", ["status"]),
