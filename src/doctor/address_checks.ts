@@ -20,7 +20,7 @@ export interface AddressFacts {
   readonly subnets: readonly Prefix[];
   /** Undefined when they cannot be read. */
   readonly interfaces: HostInterfaces | undefined;
-  /** Whether a container holds an address. */
+  /** Whether a container holds an address, or it is reserved for nobody. */
   readonly isHeld: (address: Address) => Promise<boolean>;
 }
 
@@ -79,9 +79,9 @@ async function checkSubnet(
     return [
       passed(
         "address",
-        `no address of ${
+        `each address of ${
           formatPrefix(subnet)
-        } is in use on "${link.name}" but those that containers hold`,
+        } in use on "${link.name}" is held by a container or reserved`,
       ),
     ];
   }
@@ -96,9 +96,7 @@ async function checkSubnet(
       }, and no container holds it`,
       means: "it may be given to a container, and then there are two with it",
       fix:
-        `stop who uses it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip allocate reserved-${
-          text.replaceAll(/[.:]+/g, "-")
-        } --address ${text}`,
+        `find its user and stop it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip reserve ${text}`,
     };
   });
 }

@@ -211,9 +211,13 @@ export class Doctor {
     const allocator = await agent.member.allocators.find(agent.node);
     const allocations = await allocator?.select(() => true) ?? [];
     const idOf = ({ family, value }: Address) => `${family} ${value}`;
-    const held = new Set(
-      allocations.flatMap((a) => a.addresses.map((x) => idOf(x.address))),
-    );
+    const reservations = await allocator?.reservations() ?? [];
+    const held = new Set([
+      ...allocations.flatMap((a) => a.addresses.map((x) => idOf(x.address))),
+      // One that is reserved for a container can still be given to it.
+      ...reservations.filter(({ owner }) => owner === undefined)
+        .map(({ address }) => idOf(address)),
+    ]);
     const isHeld = (address: Address) =>
       Promise.resolve(held.has(idOf(address)));
     return await checkAddresses(probe, { subnets, interfaces, isHeld });

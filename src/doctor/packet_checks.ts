@@ -1,6 +1,7 @@
 import { NetError } from "../base/error.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
-import type { PathProbe } from "../host/path_probe.ts";
+import type { PathProbe, PingOptions } from "../host/path_probe.ts";
+import type { PingAnswer } from "../host/plan/probe_output.ts";
 import type { ContainerView } from "../host/plan/container_view.ts";
 import {
   type DropQuery,
@@ -19,6 +20,8 @@ import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
 /** How many peers, and how many containers, one examination sends packets to. */
 const MAX_PEERS = 16;
 const MAX_CONTAINERS = 32;
+/** How many hops a peer may be away, seen from a container, to be found without its bridge. */
+const MAX_HOPS = 5;
 const UNREACHED = "containers here and there do not reach each other";
 
 /** A container that CNI attached to this host. */
@@ -338,21 +341,21 @@ async function checkPeerPackets(
     addresses.some((address) => address.family === family)
   );
   try {
+    const at = { peer, target };
     const [fromHost, fromContainer] = await Promise.all([
-      probe.ping(target, source ? { source } : {}),
-      container ? probe.ping(target, { netns: container.netns }) : undefined,
+      sendToPeer(probe, at, source ? { source } : {}),
+      container
+        ? sendToPeer(probe, at, { netns: container.netns })
+        : "no container",
     ]);
-    const gotThere = (answer: typeof fromHost | undefined) =>
-      answer === undefined || answer.isAnswered ||
-      peer.advertised.some((a) => formatAddress(a) === answer.errorFrom);
     const to = `${formatAddress(target)}, the gateway of "${peer.name}"`;
     const from = source ? formatAddress(source) : "this host";
-    if (gotThere(fromHost) && gotThere(fromContainer)) {
+    if (fromHost !== "lost" && fromContainer !== "lost") {
       return [
         ...peer.state === "unreachable" ? [checkPeerState(peer, true)] : [],
         passed(
           "packets",
-          fromHost.isAnswered
+          fromHost === "answered"
             ? `packets get from ${from} to ${to}`
             : `packets get from ${from} to "${peer.name}", which has no bridge with ${
               formatAddress(target)
@@ -360,7 +363,7 @@ async function checkPeerPackets(
         ),
       ];
     }
-    const isForwarding = gotThere(fromHost);
+    const isForwarding = fromHost !== "lost";
     return [
       ...peer.state === "unreachable"
         ? [checkPeerState(peer, isForwarding)]
@@ -389,4 +392,28 @@ async function checkPeerPackets(
       fix: "install iputils-ping and util-linux",
     }];
   }
+}
+
+/**
+ * Sends packets to the gateway of a peer. A peer without a bridge reports them
+ * as unreachable, or sends them on by a route of its own, such as its default
+ * route: then it reports those that may go no further than to it.
+ */
+async function sendToPeer(
+  probe: PathProbe,
+  { peer, target }: { readonly peer: ClusterNode; readonly target: Address },
+  options: PingOptions,
+): Promise<"answered" | "reported" | "lost"> {
+  const isPeer = ({ errorFrom }: PingAnswer) =>
+    peer.advertised.some((address) => formatAddress(address) === errorFrom);
+  const answer = await probe.ping(target, options);
+  if (answer.isAnswered) return "answered";
+  if (isPeer(answer)) return "reported";
+  const reports = await Promise.all(
+    Array.from(
+      { length: MAX_HOPS },
+      (_, i) => probe.ping(target, { ...options, hops: i + 1 }),
+    ),
+  );
+  return reports.some(isPeer) ? "reported" : "lost";
 }

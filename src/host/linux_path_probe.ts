@@ -90,12 +90,13 @@ export class LinuxPathProbe implements PathProbe {
   }
 
   async ping(address: Address, options: PingOptions = {}): Promise<PingAnswer> {
-    const { packetBytes, source, netns } = options;
+    const { packetBytes, source, netns, hops } = options;
     const size = packetBytes === undefined
       ? []
       : ["-s", String(pingPayloadBytes(packetBytes, address.family))];
     const from = source ? ["-I", formatAddress(source)] : [];
-    const args = [...PING, ...size, ...from, formatAddress(address)];
+    const most = hops === undefined ? [] : ["-t", String(hops)];
+    const args = [...PING, ...size, ...most, ...from, formatAddress(address)];
     const command = within(netns, { program: "ping", args });
     const output = await this.#runner.run(command);
     const answer = parsePing(output.stdout + output.stderr);

@@ -23,6 +23,8 @@ export interface PingOptions {
   readonly packetBytes?: number;
   /** This host's address from which it is sent. Default: the kernel's choice. */
   readonly source?: Address;
+  /** Hosts that the packet may get to; the last one reports it if it has to go on. Default: enough for every path. */
+  readonly hops?: number;
   /** Path of the network namespace from which it is sent. Default: the agent's own. */
   readonly netns?: string;
 }

@@ -15,7 +15,7 @@ const INTERFACES = {
   defaultRoutes: [],
 };
 const NONE =
-  'address: no address of 172.16.0.0/22 is in use on "br0" but those that containers hold';
+  'address: each address of 172.16.0.0/22 in use on "br0" is held by a container or reserved';
 
 /** Neighbours on the bridge, such as `172.16.0.9 02:00:00:00:00:09 STALE`. */
 function probeOf(...neighbours: string[]): FakePathProbe {
@@ -83,10 +83,10 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
       [
         'address: 172.16.0.7 is in use by 02:00:00:00:00:07 on "br0", and no container holds it; ' +
         "it may be given to a container, and then there are two with it; " +
-        "to fix it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip allocate reserved-172-16-0-7 --address 172.16.0.7",
+        "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip reserve 172.16.0.7",
         'address: 172.16.0.8 is in use by 02:00:00:00:00:08 on "br0", behind its port "veth8", and no container holds it; ' +
         "it may be given to a container, and then there are two with it; " +
-        "to fix it: stop who uses it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip allocate reserved-172-16-0-8 --address 172.16.0.8",
+        "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip reserve 172.16.0.8",
       ],
     ],
   ];

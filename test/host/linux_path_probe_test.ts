@@ -31,6 +31,7 @@ Deno.test("LinuxPathProbe runs ip, bridge and ping", async () => {
   await pinging.probe.ping(address);
   await pinging.probe.ping(address, { packetBytes: 1500 });
   await pinging.probe.ping(parseAddress("2001:2::2"), { packetBytes: 1500 });
+  await pinging.probe.ping(address, { hops: 2, source });
   assert.deepEqual([...lines, ...silent.lines, ...pinging.lines], [
     "ip -json -N route get 172.16.4.1",
     "ip -json -N route get fibmatch 172.16.4.1",
@@ -42,6 +43,7 @@ Deno.test("LinuxPathProbe runs ip, bridge and ping", async () => {
     "ping -n -c 1 -w 1 -i 0.2 -M do 172.16.4.1",
     "ping -n -c 1 -w 1 -i 0.2 -M do -s 1472 172.16.4.1",
     "ping -n -c 1 -w 1 -i 0.2 -M do -s 1452 2001:2::2",
+    "ping -n -c 1 -w 1 -i 0.2 -M do -t 2 -I 172.16.0.2 172.16.4.1",
   ]);
 });
 

@@ -2,6 +2,12 @@ import assert from "node:assert/strict";
 import { Lab } from "../lab/lab.ts";
 import { waitFor } from "../support/wait_for.ts";
 
+interface Check {
+  readonly name: string;
+  readonly status: string;
+  readonly found: string;
+}
+
 /** A default gateway, which must not see packets for the cluster's networks. */
 const GATEWAY = "198.18.0.254";
 
@@ -58,6 +64,37 @@ Deno.test("packets to addresses that nobody has get an ICMP error, and leave by 
         async () => (await unreachable()).length === 0,
       );
       assert.equal((await host.routes()).length, 1);
+    },
+  );
+
+  await t.step(
+    "--no-blackhole: the other host's doctor finds no fault where the gateway gets the packets",
+    async () => {
+      const other = lab.host(1);
+      await other.addContainer("c2");
+      // A gateway that drops them: no error tells where they are lost.
+      await host.must("ip", [
+        ...["neighbour", "replace", GATEWAY, "dev", "eth0"],
+        ...["lladdr", "02:00:00:00:00:fe", "nud", "permanent"],
+      ]);
+      const packets = async () => {
+        const { stdout } = await other.exec("stellar-net", [
+          ...["doctor", host.name, "--json"],
+        ]);
+        const { checks } = JSON.parse(stdout) as { checks: readonly Check[] };
+        return checks.filter(({ name }) => name === "packets")
+          .map(({ status, found }) => `${status}: ${found}`);
+      };
+      assert.deepEqual(await packets(), [
+        `ok: packets get from 172.16.0.1 to "${host.name}", which has no bridge with 172.16.4.1 now`,
+      ]);
+      // Packets that do not even get to the host are a fault.
+      await host.must("iptables", [
+        ...["-t", "raw", "-I", "PREROUTING", "-d", subnet!, "-j", "DROP"],
+      ]);
+      assert.deepEqual(await packets(), [
+        `failed: no packet gets from 172.16.0.1 to 172.16.4.1, the gateway of "${host.name}"`,
+      ]);
     },
   );
 });

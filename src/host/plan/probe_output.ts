@@ -202,7 +202,10 @@ export interface PingAnswer {
   readonly isAnswered: boolean;
   /** The MTU that a router or this host reported; undefined for none. */
   readonly mtuBytes: number | undefined;
-  /** The host that reported the destination as unreachable; undefined for none. */
+  /**
+   * The host that reported the destination as unreachable, or the end of the
+   * packet's hops; undefined for none.
+   */
   readonly errorFrom?: string;
 }
 
@@ -224,7 +227,9 @@ export function parsePing(text: string): PingAnswer | undefined {
   // "Frag needed and DF set (mtu = 1400)", "Packet too big: mtu=1400",
   // "local error: message too long, mtu: 1500".
   const mtu = /\bmtu ?[=:] ?(\d{1,10})/i.exec(text)?.[1];
-  const errorFrom = /^From ([0-9a-f.:]+).*Unreachable/im.exec(text)?.[1];
+  const errorFrom =
+    /^From ([0-9a-f.:]+).*(?:Unreachable|Time(?: to live)? exceeded)/im
+      .exec(text)?.[1];
   return {
     ...errorFrom !== undefined && {
       errorFrom: errorFrom.replace(/:$/, ""),

@@ -57,6 +57,28 @@ Deno.test("parsePing() tells an answer from none, and an MTU that was told", asy
   }
 });
 
+Deno.test("parsePing() tells which host reported that a packet does not arrive", async (t) => {
+  const rows: readonly [line: string, errorFrom: string | undefined][] = [
+    ["From 198.18.0.2 icmp_seq=1 Destination Host Unreachable", "198.18.0.2"],
+    [
+      "From 2001:2::2 icmp_seq=1 Destination unreachable: No route",
+      "2001:2::2",
+    ],
+    ["From 198.18.0.2 icmp_seq=1 Time to live exceeded", "198.18.0.2"],
+    ["From 2001:2::2 icmp_seq=1 Time exceeded: Hop limit", "2001:2::2"],
+    [
+      "From 198.18.0.2: icmp_seq=1 Redirect Host(New nexthop: 198.18.0.9)",
+      undefined,
+    ],
+  ];
+  for (const [line, errorFrom] of rows) {
+    await t.step(line, () => {
+      const text = `${line}${END}1 packets transmitted, 0 received, +1 errors`;
+      assert.equal(parsePing(text)?.errorFrom, errorFrom);
+    });
+  }
+});
+
 Deno.test("parsePing() takes nothing for an answer that was not sent", () => {
   const texts = [
     "",
