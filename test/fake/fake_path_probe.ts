@@ -32,6 +32,8 @@ export class FakePathProbe implements PathProbe {
   /** The largest packets that get to an address, and what a router says of larger ones. Others are lost. */
   readonly largest = new Map<string, number>();
   hint: number | undefined;
+  /** The host that reports a packet as undeliverable, by the packet's hops; undefined for one without a limit. */
+  readonly reports = new Map<number | undefined, string>();
   /** What a program that is missing says, by its name. */
   readonly missing = new Map<string, string>();
   /** The sizes that were tried; 0 for a ping without one. */
@@ -82,7 +84,7 @@ export class FakePathProbe implements PathProbe {
     address: Address,
     options: PingOptions = {},
   ): Promise<PingAnswer> {
-    const { packetBytes = 0 } = options;
+    const { packetBytes = 0, hops } = options;
     this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
     await Promise.resolve();
     this.#atOnce--;
@@ -91,7 +93,12 @@ export class FakePathProbe implements PathProbe {
       const largest = this.largest.get(formatAddress(address)) ?? -1;
       const isAnswered = packetBytes <= largest;
       this.onPing();
-      return { isAnswered, mtuBytes: isAnswered ? undefined : this.hint };
+      const errorFrom = this.reports.get(hops);
+      return {
+        isAnswered,
+        mtuBytes: isAnswered ? undefined : this.hint,
+        ...errorFrom !== undefined && { errorFrom },
+      };
     });
   }
 
