@@ -170,6 +170,7 @@ function asPeer(record: IssuedRecord): PeerIdentity {
   const { role, name, serial, generation, issuedAtMs, notAfterMs } = record;
   return {
     ...{ clusterId: "", role, name, serial, fingerprint: "", generation },
+    addresses: [],
     issuedAtMs: toSecond(issuedAtMs),
     notBeforeMs: issuedAtMs,
     notAfterMs,

@@ -91,6 +91,11 @@ const JOINS: readonly [
       /"invalid_argument".* cannot be advertised: it is in /,
     ]),
   [
+    "an address of a host that is about to join",
+    { advertised: ["198.18.0.15"] },
+    /"unavailable".*advertise 198\.18\.0\.15: its certificate is not for/,
+  ],
+  [
     "a subnet that it never had",
     { heldSubnets: ["172.20.0.0/22"] },
     FENCED,

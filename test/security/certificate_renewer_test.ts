@@ -20,6 +20,7 @@ const IDENTITY: PeerIdentity = {
   notBeforeMs: 0,
   notAfterMs: DAY_MS,
   generation: 1,
+  addresses: [],
 };
 
 function authority(generation: number, signsFromMs: number): TrustRecord {

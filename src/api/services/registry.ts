@@ -80,7 +80,7 @@ export function createRegistry(
       const { subnets, hasHandover } = await host().pools.join({
         node: parseField("node", request.node, parseNodeName),
         instanceId: parseField("instance_id", request.instanceId, parseId),
-        advertised: parseAdvertised(request.advertised),
+        advertised: checkOwn(parseAdvertised(request.advertised), context),
         apiUrl: parseOptional("api_url", request.apiUrl, (text) =>
           parseReached(text, context)) ?? "",
         localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
@@ -276,6 +276,33 @@ export function createJoinedRegistry(
         .map(routeMessage),
     }),
   };
+}
+
+/**
+ * Returns addresses if a node's certificate is for all of them: a node that
+ * advertises others could keep those from getting certificates. A certificate of
+ * an operator's own authority may name fewer.
+ *
+ * @throws {NetError} `unavailable` if not: a node renews its certificate as soon
+ * as its addresses have changed, and joins again
+ */
+function checkOwn(
+  addresses: readonly Address[],
+  context: HandlerContext,
+): readonly Address[] {
+  const caller = callerOf(context);
+  if (caller.kind !== "member") return addresses;
+  const { role, generation, name, addresses: certified } = caller.identity;
+  if (role !== "node" || generation === 0) return addresses;
+  const own = new Set(certified.map(formatAddress));
+  const other = addresses.map(formatAddress).find((text) => !own.has(text));
+  if (other === undefined) return addresses;
+  throw new NetError(
+    "unavailable",
+    `Cannot let node ${
+      quote(name)
+    } advertise ${other}: its certificate is not for that address; it renews the certificate by itself and tries again`,
+  );
 }
 
 /** Most addresses of one family that a node advertises: one for each uplink. */

@@ -12,7 +12,12 @@ import {
 } from "./identity.ts";
 import { parseOnePem } from "./pem.ts";
 import { AUTHORITY_NAME, BACKDATE_MS, OID, ORGANIZATION } from "./profile.ts";
-import { attributesOf, type Certificate, readCertificate } from "./x509.ts";
+import {
+  addressesOf,
+  attributesOf,
+  type Certificate,
+  readCertificate,
+} from "./x509.ts";
 
 const WAY_OUT =
   "give it the subject OU=node, OU=operator or OU=readonly and CN=NAME, or the URI stellar-net://CLUSTER/ROLE/NAME as a subjectAltName";
@@ -75,6 +80,7 @@ function facts(
     notBeforeMs,
     notAfterMs,
     generation,
+    addresses: addressesOf(certificate),
   };
 }
 

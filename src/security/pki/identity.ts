@@ -1,5 +1,5 @@
 import { parseId, parseNodeName } from "../../base/names.ts";
-import { quote } from "../../net/address.ts";
+import { type Address, quote } from "../../net/address.ts";
 
 /**
  * The role of a certificate's holder: a host with an agent, a person or program
@@ -30,6 +30,8 @@ export interface PeerIdentity extends Identity {
   readonly notAfterMs: number;
   /** The generation of its issuer; 0 for an operator's own authority. */
   readonly generation: number;
+  /** The addresses that it is for. */
+  readonly addresses: readonly Address[];
 }
 
 /** The scheme of the URI of an identity. */

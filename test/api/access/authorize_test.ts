@@ -30,6 +30,7 @@ function memberOf(role: Role, name: string): Caller {
     identity: {
       ...{ role, name, clusterId: "c", serial: "1", fingerprint: "f" },
       ...{ issuedAtMs: 0, notBeforeMs: 0, notAfterMs: 1, generation: 1 },
+      addresses: [],
     },
   };
 }

@@ -301,6 +301,7 @@ function memberOf(
     identity: {
       ...{ role, name, clusterId: "c", serial: "1", fingerprint: "f" },
       ...{ issuedAtMs: 0, notBeforeMs: 0, notAfterMs: 1, generation: 1 },
+      addresses: [],
     },
   };
 }

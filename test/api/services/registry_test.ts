@@ -2,14 +2,17 @@ import { answerCalls } from "../../../src/api/server/call.ts";
 import { Reports } from "../../../src/cluster/reports.ts";
 import assert from "node:assert/strict";
 import {
+  type Client,
   createClient,
   createRouterTransport,
   type Interceptor,
 } from "@connectrpc/connect";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
+import { parseAddress } from "../../../src/net/address.ts";
 import type { PeerIdentity } from "../../../src/security/pki/identity.ts";
 import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import { fromConnectError } from "../../../src/api/messages/errors.ts";
+import type { Agent } from "../../../src/agent/agent.ts";
 import { createRegistry } from "../../../src/api/services/registry.ts";
 import { startAgent } from "../../agent/agents.ts";
 
@@ -18,8 +21,69 @@ const identity: PeerIdentity = {
   ...{ clusterId: "c1", role: "node", name: "host2", generation: 1 },
   ...{ serial: "01", fingerprint: "sha256:00" },
   ...{ issuedAtMs: 0, notBeforeMs: 0, notAfterMs: 1 },
+  addresses: [parseAddress(ADDRESS), parseAddress("fd00::12")],
 };
 const MEMBER: Caller = { kind: "member", identity, address: ADDRESS };
+
+/** A client of an agent's registry, as a caller. */
+function clientOf(
+  agent: Agent,
+  caller: Caller,
+): Client<typeof RegistryService> {
+  const identify: Interceptor = (next) => (request) => {
+    request.contextValues.set(CALLER, caller);
+    return next(request);
+  };
+  const transport = createRouterTransport(
+    (router) => {
+      router.service(
+        RegistryService,
+        createRegistry(() => agent.requireHost(), {
+          self: "a",
+          reports: new Reports({ now: Date.now }),
+        }),
+      );
+    },
+    { router: { interceptors: [answerCalls({}), identify] } },
+  );
+  return createClient(RegistryService, transport);
+}
+
+Deno.test("createRegistry() takes only advertised addresses that the node's certificate is for", async (t) => {
+  const of = (fields: Partial<PeerIdentity>): Caller => ({
+    ...{ kind: "member", identity: { ...identity, ...fields } },
+    address: ADDRESS,
+  });
+  const refused =
+    /node "host2" advertise 198\.18\.0\.13: its certificate is not/;
+  const rows: readonly [
+    what: string,
+    caller: Caller,
+    advertised: readonly string[],
+    outcome: RegExp,
+  ][] = [
+    ["its own", MEMBER, [ADDRESS, "fd00:0::12"], /^taken$/],
+    ["another", MEMBER, [ADDRESS, "198.18.0.13"], refused],
+    ["none in it", of({ addresses: [] }), ["198.18.0.13"], refused],
+    ["of an operator's CA", of({ generation: 0 }), ["198.18.0.13"], /^taken$/],
+    ["by an operator", of({ role: "operator" }), ["198.18.0.13"], /^taken$/],
+    [
+      "in plain text",
+      { kind: "plain", address: ADDRESS },
+      ["198.18.0.13"],
+      /^taken$/,
+    ],
+  ];
+  for (const [what, caller, advertised, outcome] of rows) {
+    await t.step(what, async () => {
+      await using agent = await startAgent();
+      const joined = await clientOf(agent.agent, caller).join({
+        ...{ node: "host2", instanceId: "i2", advertised: [...advertised] },
+      }).then(() => "taken", (error) => fromConnectError(error).message);
+      assert.match(joined, outcome);
+    });
+  }
+});
 
 Deno.test("createRegistry() takes no agent in plain text from who was let in over TLS", async (t) => {
   const rows: readonly [caller: Caller, apiUrl: string, isTaken: boolean][] = [
@@ -32,23 +96,7 @@ Deno.test("createRegistry() takes no agent in plain text from who was let in ove
   for (const [caller, apiUrl, isTaken] of rows) {
     await t.step(`${caller.kind} ${apiUrl}`, async () => {
       await using agent = await startAgent();
-      const identify: Interceptor = (next) => (request) => {
-        request.contextValues.set(CALLER, caller);
-        return next(request);
-      };
-      const transport = createRouterTransport(
-        (router) => {
-          router.service(
-            RegistryService,
-            createRegistry(() => agent.agent.requireHost(), {
-              self: "a",
-              reports: new Reports({ now: Date.now }),
-            }),
-          );
-        },
-        { router: { interceptors: [answerCalls({}), identify] } },
-      );
-      const client = createClient(RegistryService, transport);
+      const client = clientOf(agent.agent, caller);
       const joined = await client.join({
         ...{ node: "host2", instanceId: "i2", apiUrl },
       }).then(() => "taken", (error) => fromConnectError(error).message);

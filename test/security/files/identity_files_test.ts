@@ -36,8 +36,8 @@ Deno.test("DenoIdentityFiles tells what is in the way, and where", () =>
     const other = new DenoIdentityFiles(`${dir}/other`);
     await Deno.chmod(`${dir}/other/chain.pem`, 0o700);
     await assert.rejects(other.read("chain.pem"), {
-      code: "unavailable",
-      message: /^Cannot read ".*\/other\/chain.pem": /,
+      code: "failed_precondition",
+      message: /^Cannot use ".*\/other\/chain.pem": it is not a regular file$/,
     });
   }));
 

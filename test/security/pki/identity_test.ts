@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
+import { parseAddress } from "../../../src/net/address.ts";
 import { X509Certificate } from "node:crypto";
 import { readIdentity } from "../../../src/security/pki/certificate_identity.ts";
 import {
@@ -71,9 +72,9 @@ Deno.test("parseRole() knows three roles", () => {
 
 Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", () => {
   const authority = createTestAuthority({ generation: 7 });
+  const addresses = ["198.18.0.12", "fd00::12"].map(parseAddress);
   const { der, chain, record } = createIdentity(authority, {
-    role: "operator",
-    name: "alice",
+    ...{ role: "node", name: "alice", addresses },
   });
   const identity = readIdentity(der);
   const pem = chain.slice(0, chain.indexOf("-----END") + 26);
@@ -81,7 +82,7 @@ Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", () 
   const known = new X509Certificate(der);
   assert.deepEqual(identity, {
     clusterId: "c1",
-    role: "operator",
+    role: "node",
     name: "alice",
     serial: known.serialNumber.toLowerCase(),
     fingerprint: `sha256:${
@@ -91,6 +92,7 @@ Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", () 
     notBeforeMs: Date.parse(known.validFrom),
     notAfterMs: NOW_MS + 24 * HOUR_MS,
     generation: 7,
+    addresses,
   });
   assert.equal(identity.serial, record.serial);
 });
