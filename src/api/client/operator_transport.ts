@@ -59,10 +59,12 @@ export function createOperatorTransport(
   const atAdvised = async (
     { url, adviser }: { readonly url: string; readonly adviser: string },
   ) => {
-    if (kept.includes(url)) return at(url);
+    if (kept.includes(url) || known.has(url)) return at(url);
     const others = kept.filter((one) => one !== adviser);
     const sources = others.length > 0 ? others : [adviser];
-    return open(url, restrictTo(tls, await listNodes(sources, at)));
+    const advised = open(url, restrictTo(tls, await listNodes(sources, at)));
+    known.set(url, advised);
+    return advised;
   };
   // It tries the one that it reached last first.
   let first = 0;
