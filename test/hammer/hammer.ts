@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { createRandom } from "../lab/history.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import type { SpawnedAgent } from "../support/spawn_agent.ts";
@@ -48,6 +49,10 @@ const MIN_CALLS_PER_ROUND = 250;
 const COPY_CALLS = 50;
 const MAX_HOURS = 100;
 const EXAMPLES = 10;
+/** Rounds after one of which the agent has the time to collect leaked addresses. */
+const REST_EVERY = 3;
+/** The grace period of the agent, and three checks. */
+const REST_MS = 1_000;
 
 const FAULTS = [
   "kill",
@@ -70,6 +75,7 @@ export class Hammer {
     ...{ operations: 0, answered: 0, kills: 0, reboots: 0 },
     ...{ fullDisks: 0, clockJumps: 0, clones: 0 },
   };
+  #rounds = 0;
   #isDown = false;
   /** Number of operations at which this round is done. */
   #doneAt = 0;
@@ -142,6 +148,7 @@ export class Hammer {
       this.#isDown = false;
     }
     await this.#endCopy();
+    if (++this.#rounds % REST_EVERY === 0) await delay(REST_MS);
     await this.#verify();
     agent.stderr = "";
   }
