@@ -55,11 +55,14 @@ export const FOREIGN_LIFETIMES: Lifetimes = {
 /** Grace period in which the expired certificate of a node can still be renewed. */
 export const RENEWAL_GRACE_MS = 30 * 24 * 3600_000;
 
+/** The name was revoked in the second in which its new certificate would begin. */
+export class RevokedThisSecond extends NetError {}
+
 /**
  * Plans a certificate: signs it, and answers with the chain in PEM.
  *
- * @throws {NetError} `unavailable` within the second in which the name was
- * revoked, `failed_precondition` when no authority can sign,
+ * @throws {NetError} {@linkcode RevokedThisSecond} within the second in which
+ * the name was revoked, `failed_precondition` when no authority can sign,
  * `invalid_argument` when addresses or names cannot be certified
  */
 export function planCertificate(
@@ -74,7 +77,7 @@ export function planCertificate(
   const revocation = records.nameRevocation(role, name);
   // Certificates count whole seconds: this one would be revoked at once.
   if (revocation && toSecond(nowMs) <= revocation.issuedUpToMs) {
-    throw new NetError(
+    throw new RevokedThisSecond(
       "unavailable",
       `Cannot certify ${role} "${name}": its certificates up to ${
         new Date(revocation.issuedUpToMs).toISOString()

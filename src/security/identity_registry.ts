@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
+import { sleep } from "../base/periodic_task.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { IDENTITY_PREFIX } from "../state/identity_records.ts";
@@ -23,6 +24,7 @@ import {
   listCertificates,
   parseSigningRequest,
   planCertificate,
+  RevokedThisSecond,
 } from "./certificates.ts";
 import {
   createIdentityLedger,
@@ -73,6 +75,9 @@ interface ChangeOptions {
 
 /** A change of an operator overtakes joins and renewals. */
 const URGENT: ChangeOptions = { isUrgent: true };
+
+/** The wait until certificates begin in another second than now, in ms. */
+const NEXT_SECOND_MS = 1_000;
 
 const log = getLogger(["stellar-net", "identity"]);
 
@@ -366,11 +371,18 @@ export class IdentityRegistry {
   ): Promise<Credentials> {
     const { lifetimes } = this.#options;
     const nodes = await this.#options.nodes.view();
-    const chain = await this.#change((records, nowMs) => {
-      const { order, changes = [] } = decide(records, { nodes, nowMs });
-      const plan = planCertificate(records, order, { nowMs, lifetimes });
-      return { ...plan, changes: [...changes, ...plan.changes] };
-    }, options);
+    const attempt = () =>
+      this.#change((records, nowMs) => {
+        const { order, changes = [] } = decide(records, { nodes, nowMs });
+        const plan = planCertificate(records, order, { nowMs, lifetimes });
+        return { ...plan, changes: [...changes, ...plan.changes] };
+      }, options);
+    const chain = await attempt().catch(async (error) => {
+      if (!(error instanceof RevokedThisSecond)) throw error;
+      // The next second is near: nobody has to type the command again.
+      await sleep(NEXT_SECOND_MS, this.#stop.signal);
+      return await attempt();
+    });
     return { chain, trust: this.knownTrust };
   }
 
