@@ -183,7 +183,8 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
       const identity = `${first.stateDir}/identity`;
       await must(...socket, "backup", backup, "--sign", identity);
       const restore = [
-        ...["restore", backup, "--state", `${dir}/restored`],
+        // Its own agent runs on: nothing is written.
+        ...["restore", backup, "--state", `${dir}/restored`, "--force"],
         ...["--dry-run", "--verify"],
       ];
       const { stderr } = await cli(...restore, operator);
