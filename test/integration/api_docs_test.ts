@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ROOT } from "../generate.ts";
+import { CONFIG, ROOT } from "../generate.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
@@ -43,7 +43,7 @@ Deno.test("docs/api.md: the examples of its clients work as they stand", async (
     await t.step("Deno with grpc-js", async () => {
       await Deno.writeTextFile(join(dir, "client.js"), adapt(js![0]!));
       const stdout = await inDir(Deno.execPath(), [
-        ...["run", "-A", "--no-check", "--config", join(ROOT, "deno.json")],
+        ...["run", "-A", "--no-check", ...CONFIG],
         "client.js",
       ]);
       assert.match(
