@@ -8,7 +8,7 @@
  * - `exhausted`: no subnet or address is left
  * - `unavailable`: a store, peer or agent is out of reach; try again
  * - `deadline_exceeded`, `cancelled`: the caller has stopped waiting
- * - `permission_denied`, `unauthenticated`: who asks may not, or is not known
+ * - `permission_denied`: the caller may not; `unauthenticated`: it is unknown
  * - `internal`: a defect
  */
 export type ErrorCode =

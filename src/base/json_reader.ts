@@ -19,7 +19,7 @@ export interface JsonReaderOptions {
 const DIGITS = /^\d+$/;
 
 /**
- * Reads the fields of a JSON object, each by its type. Null is as good as
+ * Reads the fields of a JSON object, each by its type. Null counts as
  * missing. Every method throws the `invalid` error of the options.
  */
 export class JsonReader {

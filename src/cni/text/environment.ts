@@ -13,7 +13,7 @@ export type ReadVariable = (name: string) => string | undefined;
 
 /** The needs of a command. */
 interface VerbNeeds {
-  /** Required variables. Empty is as good as missing. */
+  /** Required variables. Empty counts as missing. */
   readonly variables: readonly string[];
   /** The first version of the specification that has the command. */
   readonly since: CniVersion;
