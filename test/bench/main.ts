@@ -1,9 +1,9 @@
 /**
  * Measures what docs/performance.md has budgets for, side by side with what
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
- * that it works, `--minutes N` for how long the soak lasts, `--ops N` and `--seed S`
- * for the hammer, and the names of benchmarks; without a name, all but the soak,
- * which takes ten minutes, and the hammer.
+ * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
+ * for the hammer, and the names of benchmarks; without a name, all but those
+ * that last: the soak, the hammer, and the healthy hour.
  */
 import {
   availableParallelism,
@@ -16,6 +16,7 @@ import { benchCluster } from "./cluster.ts";
 import { benchCni } from "./cni.ts";
 import { benchEtcd } from "./etcd.ts";
 import { benchHammer } from "./hammer.ts";
+import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchJoin } from "./join.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
@@ -39,9 +40,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   startup: benchStartup,
   soak: benchSoak,
   hammer: benchHammer,
+  healthy: benchHealthy,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["soak", "hammer"];
+const ASKED_FOR = ["soak", "hammer", "healthy"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { clusterFlags, Lab, secureFlags } from "../lab/lab.ts";
 import { LabClock } from "../lab/lab_clock.ts";
 import type { LabHost } from "../lab/lab_host.ts";
-import { execArgs } from "../lab/netns.ts";
+import { createWatchedLab, scrapedAt } from "../lab/watched_lab.ts";
 import { ROOT } from "../generate.ts";
-import { Prometheus } from "../support/prometheus.ts";
 
 /** An hour becomes a second: every fault is waited for twice. */
 const FAST = 3_600;
@@ -19,58 +17,6 @@ interface Fault {
   readonly alerts: readonly (readonly [alert: string, host: LabHost])[];
   cause(): Promise<unknown>;
   fix(): Promise<unknown>;
-}
-
-const targetOf = ({ address }: LabHost) => `${address}:9110`;
-
-/** A lab whose last host has Prometheus in place of an agent. */
-async function createWatchedLab(options: {
-  readonly hosts: number;
-  readonly divisor: number;
-  /** Whether they know each other by certificates. Default false. */
-  readonly secure?: boolean;
-  readonly prepare?: (hosts: readonly LabHost[]) => Promise<void>;
-}): Promise<
-  {
-    readonly lab: Lab;
-    readonly hosts: readonly LabHost[];
-    readonly prometheus: Prometheus;
-  } & AsyncDisposable
-> {
-  const { secure = false, divisor } = options;
-  const flagsOf = secure ? secureFlags : clusterFlags;
-  const lab = await Lab.create({
-    hosts: options.hosts + 1,
-    agentFlags: (host) => [...flagsOf(host), "--metrics", targetOf(host)],
-    startAgents: false,
-    secure,
-  });
-  try {
-    const hosts = lab.hosts.slice(0, -1);
-    await options.prepare?.(hosts);
-    for (const host of hosts) {
-      if (secure && host !== hosts[0]) await lab.admit(host);
-      await host.agent.start();
-    }
-    for (const host of hosts) await host.joined();
-    const watcher = lab.hosts.at(-1)!;
-    const prometheus = await Prometheus.start({
-      dir: join(lab.dir, "prometheus"),
-      divisor,
-      targets: { "stellar-net": hosts.map(targetOf) },
-      within: ["ip", ...execArgs(watcher.netns, [])],
-    });
-    return {
-      ...{ lab, hosts, prometheus },
-      async [Symbol.asyncDispose]() {
-        await prometheus[Symbol.asyncDispose]();
-        await lab[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await lab[Symbol.asyncDispose]();
-    throw error;
-  }
 }
 
 Deno.test("every alert of a cluster fires under its fault, and clears after the fix", async (t) => {
@@ -159,12 +105,12 @@ Deno.test("every alert of a cluster fires under its fault, and clears after the 
     await t.step(name, async () => {
       await cause();
       for (const [alert, host] of alerts) {
-        await prometheus.waitForAlert(alert, { instance: targetOf(host) });
+        await prometheus.waitForAlert(alert, { instance: scrapedAt(host) });
       }
       await fix();
       for (const [alert, host] of alerts) {
         await prometheus.waitForAlert(alert, {
-          instance: targetOf(host),
+          instance: scrapedAt(host),
           fires: false,
         });
       }

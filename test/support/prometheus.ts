@@ -13,6 +13,8 @@ export interface PrometheusOptions {
   readonly targets: Readonly<Record<string, readonly string[]>>;
   /** What the durations of docs/alerts.yml are divided by. */
   readonly divisor: number;
+  /** Interval of scrapes and evaluations, in ms. Default: 500. */
+  readonly scrapeMs?: number;
   /** A command that runs the one behind it, such as `["ip", "netns", "exec", "x"]`. */
   readonly within?: readonly string[];
 }
@@ -83,6 +85,7 @@ export class Prometheus implements AsyncDisposable {
   /** Starts it, and waits until it has scraped every target. */
   static async start(options: PrometheusOptions): Promise<Prometheus> {
     const { dir, targets, divisor, within = [] } = options;
+    const { scrapeMs = SCRAPE_MS } = options;
     const rules = await Deno.readTextFile(join(ROOT, "docs/alerts.yml"));
     await Deno.mkdir(dir, { recursive: true });
     await Deno.writeTextFile(
@@ -92,9 +95,9 @@ export class Prometheus implements AsyncDisposable {
     // JSON is YAML.
     const config = {
       global: {
-        scrape_interval: `${SCRAPE_MS}ms`,
-        scrape_timeout: `${SCRAPE_MS}ms`,
-        evaluation_interval: `${SCRAPE_MS}ms`,
+        scrape_interval: `${scrapeMs}ms`,
+        scrape_timeout: `${Math.min(scrapeMs, 10_000)}ms`,
+        evaluation_interval: `${scrapeMs}ms`,
       },
       rule_files: [join(dir, "rules.yml")],
       scrape_configs: Object.entries(targets).map(([job, targets]) => ({
@@ -128,7 +131,7 @@ export class Prometheus implements AsyncDisposable {
       await waitFor(`${count} targets`, async () => {
         const up = await prometheus.query("up == 1");
         return up.length === count;
-      }, { timeoutMs: 30_000, everyMs: 200 });
+      }, { timeoutMs: 30_000 + 2 * scrapeMs, everyMs: 200 });
       return prometheus;
     } catch (error) {
       await prometheus[Symbol.asyncDispose]();

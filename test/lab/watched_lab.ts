@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import { Prometheus } from "../support/prometheus.ts";
+import { clusterFlags, Lab, secureFlags } from "./lab.ts";
+import type { LabHost } from "./lab_host.ts";
+import { execArgs } from "./netns.ts";
+
+/** The address at which Prometheus scrapes a host's agent. */
+export function scrapedAt({ address }: LabHost): string {
+  return `${address}:9110`;
+}
+
+export interface WatchedLabOptions {
+  /** Hosts with an agent. */
+  readonly hosts: number;
+  /** The durations of docs/alerts.yml are divided by this. */
+  readonly divisor: number;
+  /** Default: twice a second. */
+  readonly scrapeMs?: number;
+  /** Whether the hosts know each other by certificates. Default false. */
+  readonly secure?: boolean;
+  /** Called before the agents start. */
+  readonly prepare?: (hosts: readonly LabHost[]) => Promise<void>;
+}
+
+export interface WatchedLab extends AsyncDisposable {
+  readonly lab: Lab;
+  /** The hosts with an agent. */
+  readonly hosts: readonly LabHost[];
+  readonly prometheus: Prometheus;
+}
+
+/** Builds a lab whose last host runs Prometheus in place of an agent. */
+export async function createWatchedLab(
+  options: WatchedLabOptions,
+): Promise<WatchedLab> {
+  const { secure = false, divisor, scrapeMs } = options;
+  const flagsOf = secure ? secureFlags : clusterFlags;
+  const lab = await Lab.create({
+    hosts: options.hosts + 1,
+    agentFlags: (host) => [...flagsOf(host), "--metrics", scrapedAt(host)],
+    startAgents: false,
+    secure,
+  });
+  try {
+    const hosts = lab.hosts.slice(0, -1);
+    await options.prepare?.(hosts);
+    for (const host of hosts) {
+      if (secure && host !== hosts[0]) await lab.admit(host);
+      await host.agent.start();
+    }
+    for (const host of hosts) await host.joined();
+    const watcher = lab.hosts.at(-1)!;
+    const prometheus = await Prometheus.start({
+      dir: join(lab.dir, "prometheus"),
+      divisor,
+      ...scrapeMs !== undefined && { scrapeMs },
+      targets: { "stellar-net": hosts.map(scrapedAt) },
+      within: ["ip", ...execArgs(watcher.netns, [])],
+    });
+    return {
+      ...{ lab, hosts, prometheus },
+      async [Symbol.asyncDispose]() {
+        await prometheus[Symbol.asyncDispose]();
+        await lab[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await lab[Symbol.asyncDispose]();
+    throw error;
+  }
+}
