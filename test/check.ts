@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import { CONFIG, generate, ROOT, runBuf } from "./generate.ts";
+import { CONFIG, generate, RELEASE_IMAGE, ROOT, runBuf } from "./generate.ts";
 import { run, type RunResult } from "./support/run.ts";
 import { walkFiles } from "./support/files.ts";
 import { withTempDir } from "./support/temp_dir.ts";
@@ -28,6 +28,11 @@ const CHECKS: readonly {
     remedy: "see above",
   },
   { name: "proto lint", run: () => runBuf(["lint"]), remedy: "see above" },
+  {
+    name: "protos since the last release",
+    run: () => runBuf(["breaking", "--against", RELEASE_IMAGE]),
+    remedy: "docs/api.md has the policy: add, and change nothing",
+  },
   {
     name: "proto format",
     run: () => runBuf(["format", "--diff", "--exit-code"]),

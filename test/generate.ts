@@ -13,6 +13,9 @@ export const CONFIG: readonly string[] = ["--config", `${ROOT}/test/deno.json`];
 
 const BUF = "npm:@bufbuild/buf@1.74.0/buf";
 
+/** The protos of the last release, in `proto/`: buf's image of them. */
+export const RELEASE_IMAGE = "release.binpb";
+
 /** Runs buf in `proto/`. Its plugin is a Deno program, so `deno` is put in its path. */
 export function runBuf(args: readonly string[]): Promise<RunResult> {
   const deno = Deno.execPath();
@@ -47,9 +50,20 @@ async function embedProtos(root: string): Promise<void> {
   );
 }
 
-if (import.meta.main) {
+/** Makes today's protos those of the last release. */
+function release(): Promise<RunResult> {
+  return runBuf(["build", "--exclude-source-info", "--output", RELEASE_IMAGE]);
+}
+
+async function regenerate(): Promise<RunResult> {
   await Deno.remove(join(ROOT, "src/gen"), { recursive: true });
-  const { code, stdout, stderr } = await generate(ROOT);
+  return await generate(ROOT);
+}
+
+if (import.meta.main) {
+  const { code, stdout, stderr } = Deno.args[0] === "release"
+    ? await release()
+    : await regenerate();
   console.error(`${stdout}${stderr}`.trim());
   Deno.exit(code);
 }
