@@ -13,20 +13,25 @@ export function starting<T>(
   program: string,
   start: (environment: ProgramEnvironment) => T,
 ): T {
+  const fail = (problem: string, cause: unknown) =>
+    new NetError("unavailable", `Cannot run "${program}": ${problem}`, {
+      cause,
+    });
+  let environment: ProgramEnvironment;
   try {
-    return start(programEnvironment());
+    environment = programEnvironment();
   } catch (cause) {
-    throw new NetError(
-      "unavailable",
-      `Cannot run "${program}": ${
-        cause instanceof Deno.errors.NotFound
-          ? "it is not installed"
-          : cause instanceof Deno.errors.NotCapable
-          ? "it was in no folder of PATH when this process started"
-          : "it cannot be started"
-      }`,
-      { cause },
-    );
+    throw fail("this process may not read the variable PATH", cause);
+  }
+  try {
+    return start(environment);
+  } catch (cause) {
+    const problem = cause instanceof Deno.errors.NotFound
+      ? "it is not installed"
+      : cause instanceof Deno.errors.NotCapable
+      ? "it was in no folder of PATH when this process started"
+      : "it cannot be started";
+    throw fail(problem, cause);
   }
 }
 

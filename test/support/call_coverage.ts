@@ -5,7 +5,10 @@ interface ScriptCoverage {
   readonly url: string;
   readonly functions: readonly {
     readonly functionName: string;
-    readonly ranges: readonly { readonly count: number }[];
+    readonly ranges: readonly {
+      readonly startOffset: number;
+      readonly count: number;
+    }[];
   }[];
 }
 
@@ -46,28 +49,29 @@ export class CallCoverage implements Disposable {
   }
 
   /**
-   * The files of `src/` that each of some calls enters: those with a function
-   * that ran at least once a call. Timers that run meanwhile do not count.
+   * The files of `src/` that a call needs: those with a function that each of
+   * some calls ran. What a timer runs meanwhile does not run in every one of
+   * them, and does not count.
    *
-   * @param times how many calls `call` makes; the more, the surer
-   * @returns the functions that were called, by file
+   * @param calls makes one call each; the more, the surer
+   * @returns the functions that every call ran, by file
    */
   async filesOf(
-    times: number,
-    call: () => Promise<unknown>,
+    calls: Iterable<() => Promise<unknown>>,
   ): Promise<Map<string, string[]>> {
     await this.#take();
-    await call();
-    const root = `file://${ROOT}`.replace(/\/?$/, "/");
-    const files = new Map<string, string[]>();
-    for (const { url, functions } of await this.#take()) {
-      if (!url.startsWith(`${root}src/`)) continue;
-      const called = functions
-        .filter(({ ranges }) => ranges[0]!.count >= times)
-        .map(({ functionName }) => functionName || "(anonymous)");
-      if (called.length > 0) files.set(url.slice(root.length), called);
+    let common: Set<string> | undefined;
+    for (const call of calls) {
+      await call();
+      const ran = functionsIn(await this.#take());
+      common = common?.intersection(ran) ?? ran;
     }
-    return new Map([...files].sort(([a], [b]) => a < b ? -1 : 1));
+    const files = new Map<string, string[]>();
+    for (const key of [...common ?? []].sort()) {
+      const [file, name] = JSON.parse(key);
+      files.set(file, [...files.get(file) ?? [], name]);
+    }
+    return files;
   }
 
   [Symbol.dispose](): void {
@@ -88,4 +92,22 @@ export class CallCoverage implements Disposable {
       this.#socket.send(JSON.stringify({ id, method, params }));
     });
   }
+}
+
+/** The functions of `src/` that ran, as JSON of the file, the name and the place. */
+function functionsIn(scripts: readonly ScriptCoverage[]): Set<string> {
+  const root = `file://${ROOT}`.replace(/\/?$/, "/");
+  return new Set(
+    scripts.filter(({ url }) => url.startsWith(`${root}src/`)).flatMap(
+      ({ url, functions }) =>
+        functions.filter(({ ranges }) => ranges[0]!.count > 0).map(
+          ({ functionName, ranges }) =>
+            JSON.stringify([
+              url.slice(root.length),
+              functionName || "(anonymous)",
+              ranges[0]!.startOffset,
+            ]),
+        ),
+    ),
+  );
 }

@@ -13,9 +13,9 @@ export interface AgentScript {
 
 /** An agent that does what its script says, whatever the plugin sends. */
 export class ScriptedAgent implements AsyncDisposable {
-  /** Bytes that the last plugin sent before its agent answered. */
+  /** Bytes of the last plugin's call, as far as it sent them. */
   call = new Uint8Array();
-  /** Bytes that it sent behind the call. */
+  /** Bytes that it sent behind the call, however the kernel split them. */
   reply = new Uint8Array();
   script: AgentScript = { send: [] };
   readonly #server = createServer((socket) => this.#serve(socket));
@@ -53,8 +53,9 @@ export class ScriptedAgent implements AsyncDisposable {
       if (end === "reset") socket.destroy();
     };
     socket.on("data", (chunk: Uint8Array) => {
-      if (isAnswered) this.reply = concat(this.reply, chunk);
-      else this.call = concat(this.call, chunk);
+      const all = concat(concat(this.call, this.reply), chunk);
+      this.call = all.slice(0, callLength(all));
+      this.reply = all.slice(this.call.length);
       const wanted = after ?? callLength(this.call);
       if (!isAnswered && this.call.length >= wanted) answer();
     });

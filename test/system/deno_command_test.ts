@@ -140,10 +140,11 @@ Deno.test("DenoCommandRunner ends a program after ten seconds, or after its limi
   assert.deepEqual(limits, [10_000, 500]);
 });
 
-/** Runs a program as a built program does: it may start only `env`. */
+/** Runs a program as a built program does: it may start only `env`, and read only PATH. */
 async function runLimited(
   program: string,
   env: (dir: string) => Promise<Record<string, string>>,
+  grants: readonly string[] = ["--allow-run=env", "--allow-env=PATH"],
 ): Promise<string> {
   return await withTempDir(async (dir) => {
     const main = `${dir}/main.ts`;
@@ -161,7 +162,7 @@ console.log(done.stdout ?? done.message);`,
     );
     const { code, stdout, stderr } = await run(Deno.execPath(), [
       ...["run", "--config", `${ROOT}/deno.json`],
-      ...["--allow-run=env", "--allow-env=PATH", main],
+      ...[...grants, main],
     ], { env: await env(dir) });
     assert.equal(code, 0, stderr);
     return stdout;
@@ -197,5 +198,15 @@ Deno.test("DenoCommandRunner says which program a built program did not find", a
   assert.equal(
     stdout.trim(),
     'Cannot run "ls": it was in no folder of PATH when this process started',
+  );
+});
+
+Deno.test("DenoCommandRunner says that it may not read PATH", async () => {
+  const stdout = await runLimited("env", () => Promise.resolve({}), [
+    "--allow-run=env",
+  ]);
+  assert.equal(
+    stdout.trim(),
+    'Cannot run "env": this process may not read the variable PATH',
   );
 });

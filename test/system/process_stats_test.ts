@@ -42,6 +42,7 @@ console.log(JSON.stringify(await readProcessStats()));`,
       "--no-config",
       "--allow-read",
       "--allow-run=grep,stat",
+      "--allow-env=PATH",
       main,
     ]);
     assert.equal(code, 0, stderr);
