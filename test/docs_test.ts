@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
 import { AGENT } from "../src/cli/commands/agent.ts";
 import { createCarve, sliceCount } from "../src/net/carve.ts";
-import { parsePrefix } from "../src/net/prefix.ts";
-import { capacityOf } from "../src/net/subnet.ts";
+import { capacityOf, parsePrefix } from "../src/net/prefix.ts";
 import { environmentName } from "../src/cli/framework/flag.ts";
 import { ROOT } from "./generate.ts";
 

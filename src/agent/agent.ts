@@ -16,8 +16,7 @@ import {
   openMember,
 } from "./open_member.ts";
 import { type AgentStatus, countCluster, describeStores } from "./status.ts";
-import type { SubnetUsage } from "../addresses/allocator.ts";
-import type { Allocators } from "../addresses/allocators.ts";
+import type { Allocators, SubnetUsage } from "../addresses/allocator.ts";
 import { Containers } from "../addresses/containers.ts";
 import {
   type HistoryQuery,

@@ -11,8 +11,7 @@ import {
 } from "../registry/host.ts";
 import type { RegistryPeer } from "../registry/peer.ts";
 import type { Machine, StateIdentity } from "../state/machine.ts";
-import type { Store } from "../store/store.ts";
-import { asRegistryStore } from "../store/wrapped_store.ts";
+import { asRegistryStore, type Store } from "../store/store.ts";
 
 /** The registry that an agent hosts. */
 export interface HostedRegistry {

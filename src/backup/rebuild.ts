@@ -2,7 +2,7 @@ import { NetError } from "../base/error.ts";
 import { Batch } from "../ledger/model.ts";
 import { ClusterSnapshot } from "../member/snapshot.ts";
 import type { ClusterChange } from "../registry/plan/cluster_state.ts";
-import { createNode } from "../registry/plan/subnet_plan.ts";
+import { createNode } from "../registry/plan/cluster_plan.ts";
 import { restoredPut } from "../registry/restore_grace.ts";
 import { ClusterView } from "../registry/view.ts";
 import {

@@ -1,6 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { Batch } from "../ledger/model.ts";
-import { capacityOf, usableRange } from "../net/subnet.ts";
+import { capacityOf, usableRange } from "../net/prefix.ts";
 import {
   isRestoredKey,
   type Restored,

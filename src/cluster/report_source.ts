@@ -2,7 +2,7 @@ import type { Agent } from "../agent/agent.ts";
 import type { AgentStatus } from "../agent/status.ts";
 import { findMembershipFault } from "../member/link.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import { explainRoute } from "../routes/plan/status.ts";
+import { explainRoute } from "../routes/plan/route_plan.ts";
 import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
 import type { RouteReport } from "../routes/report.ts";
 import {

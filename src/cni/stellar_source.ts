@@ -1,8 +1,7 @@
 import { invalidAnswer, withLength } from "./text/agent_messages.ts";
 import { type CniCondition, CniError, conditionOf } from "./text/errors.ts";
 import { formatAddress } from "../net/address.ts";
-import { parsePrefix, type Prefix } from "../net/prefix.ts";
-import { gatewayOf } from "../net/subnet.ts";
+import { gatewayOf, parsePrefix, type Prefix } from "../net/prefix.ts";
 import { describe, parsed } from "./text/json.ts";
 import type { CniOwner } from "./text/names.ts";
 import type { HeldAddress } from "./text/result.ts";

@@ -1,9 +1,8 @@
 import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, formatAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { exclusionOf } from "../net/subnet.ts";
-import type { HostLink } from "../routes/plan/links_json.ts";
+import { exclusionOf, formatPrefix, type Prefix } from "../net/prefix.ts";
+import type { HostLink } from "../routes/plan/ip_json.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Neighbour, resolutionOf } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";

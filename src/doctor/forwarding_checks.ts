@@ -1,7 +1,12 @@
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, formatAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { addressAt, gatewayOf, usableRange } from "../net/subnet.ts";
+import {
+  addressAt,
+  formatPrefix,
+  gatewayOf,
+  type Prefix,
+  usableRange,
+} from "../net/prefix.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import {
   formatKernelRoute,

@@ -4,7 +4,7 @@ import { linkOfGateway } from "../host/plan/host_plan.ts";
 import type { PingAnswer } from "../host/plan/probe_output.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
-import type { HostLink } from "../routes/plan/links_json.ts";
+import type { HostLink } from "../routes/plan/ip_json.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 
 /** Sizes that links and tunnels are usually set to, in bytes. */

@@ -8,7 +8,7 @@ import {
   resolutionOf,
 } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
-import { linksHolding } from "../routes/plan/links_json.ts";
+import { linksHolding } from "../routes/plan/ip_json.ts";
 import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
 
 /** How often a next hop is asked while the kernel still looks for it. */

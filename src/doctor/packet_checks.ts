@@ -10,11 +10,15 @@ import {
 } from "../host/plan/drop_rules.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Address, addressBits, formatAddress } from "../net/address.ts";
-import { containsPrefix, type Prefix, prefixOf } from "../net/prefix.ts";
-import { gatewayOf } from "../net/subnet.ts";
+import {
+  containsPrefix,
+  gatewayOf,
+  type Prefix,
+  prefixOf,
+} from "../net/prefix.ts";
 import { checkPeerState } from "./peer_checks.ts";
 import type { ClusterNode } from "../registry/view.ts";
-import type { HostLink } from "../routes/plan/links_json.ts";
+import type { HostLink } from "../routes/plan/ip_json.ts";
 import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
 
 /** How many peers, and how many containers, one examination sends packets to. */

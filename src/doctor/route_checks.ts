@@ -6,8 +6,7 @@ import {
   formatKernelRoute,
   type KernelRoute,
 } from "../routes/plan/kernel_route.ts";
-import type { RouteStatus } from "../routes/plan/route_plan.ts";
-import { explainRoute } from "../routes/plan/status.ts";
+import { explainRoute, type RouteStatus } from "../routes/plan/route_plan.ts";
 import type { RouteReport } from "../routes/report.ts";
 
 /** Number of the protocol of routes that an interface's addresses make (rtnetlink(7)). */

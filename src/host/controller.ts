@@ -8,8 +8,7 @@ import { NetError } from "../base/error.ts";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
 import type { Member } from "../member/member.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { gatewayOf } from "../net/subnet.ts";
+import { formatPrefix, gatewayOf, type Prefix } from "../net/prefix.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import { desiredRoutes } from "../routes/desired.ts";
 import type { KernelRoutes } from "../routes/kernel_routes.ts";
@@ -17,7 +16,7 @@ import {
   formatDesiredRoute,
   type RoutePolicy,
 } from "../routes/plan/desired_route.ts";
-import type { KernelEvent } from "../routes/plan/monitor_line.ts";
+import type { KernelEvent } from "../routes/plan/ip_json.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";
 import type { RouteReport } from "../routes/report.ts";

@@ -1,5 +1,5 @@
 import { NetError } from "../base/error.ts";
-import { parseFileLines } from "../routes/plan/links_json.ts";
+import { parseFileLines } from "../routes/plan/ip_json.ts";
 import {
   type CommandFollower,
   type CommandRunner,

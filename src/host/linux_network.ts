@@ -6,7 +6,7 @@ import {
   parseDefaultRoutes,
   parseFileLines,
   parseLinks,
-} from "../routes/plan/links_json.ts";
+} from "../routes/plan/ip_json.ts";
 import {
   type HostOperation,
   type HostProblem,

@@ -6,8 +6,7 @@ import {
   DenoCommandFollower,
   DenoCommandRunner,
 } from "../system/deno_command.ts";
-import { hostPrefixes } from "../routes/plan/kernel_route.ts";
-import { claimProtocol } from "../routes/plan/protocol.ts";
+import { claimProtocol, hostPrefixes } from "../routes/plan/kernel_route.ts";
 import { isLockedInNetns, lockInNetns } from "../system/netns_lock.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";

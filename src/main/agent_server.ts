@@ -4,7 +4,7 @@ import type { AgentConfig } from "../config/config.ts";
 import { checkLive, checkReady } from "../agent/status.ts";
 import { findGroup } from "../system/groups.ts";
 import { readKernelFile } from "../system/files.ts";
-import type { LogRing } from "../system/log_ring.ts";
+import type { LogRing } from "../system/logging.ts";
 import {
   connectionsPerListener,
   readProcessStats,

@@ -1,13 +1,12 @@
 import { AuditStore } from "../audit/audit_store.ts";
 import type { AgentConfig } from "../config/config.ts";
-import { measureStore } from "../store/wrapped_store.ts";
+import { measureStore, type Store } from "../store/store.ts";
 import { FileReleaseQueue } from "../cni/file_release_queue.ts";
 import { findGroup } from "../system/groups.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { openDenoKv } from "../store/deno_kv/deno_kv.ts";
 import type { EtcdStore } from "../store/etcd/etcd.ts";
-import type { Store } from "../store/store.ts";
 
 /** The stores and files of an agent. */
 export interface AgentState {

@@ -1,11 +1,11 @@
 import { findMembershipFault, type RegistryLink } from "./link.ts";
-import type { Allocators } from "../addresses/allocators.ts";
+import type { Allocators } from "../addresses/allocator.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
-import type { HostReport } from "../registry/plan/subnet_plan.ts";
+import type { HostReport } from "../registry/plan/cluster_plan.ts";
 import type { ClusterView } from "../registry/view.ts";
 import type { Trust } from "../security/trust.ts";
 

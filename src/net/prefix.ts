@@ -118,3 +118,127 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
 export function comparePrefixes(a: Prefix, b: Prefix): number {
   return compareAddresses(a, b) || a.length - b.length;
 }
+
+/**
+ * Offsets from the first address of a subnet that containers can get, first
+ * and last included.
+ */
+export interface UsableRange {
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** What an address is when it is never given to a container. */
+export type Exclusion =
+  | "network address"
+  | "subnet-router anycast address"
+  | "gateway"
+  | "broadcast address";
+
+/** The gateway of a subnet: its first usable address. */
+export function gatewayOf(subnet: Prefix): Address {
+  return { family: subnet.family, value: subnet.value + 1n };
+}
+
+/**
+ * The addresses that containers can get. In IPv4 the network, gateway and
+ * broadcast addresses are left out (RFC 1122 section 3.2.1.3); in IPv6 the
+ * subnet-router anycast address (RFC 4291 section 2.6.1) and the gateway.
+ */
+export function usableRange(subnet: Prefix): UsableRange {
+  const size = lastAddress(subnet).value - subnet.value;
+  return { first: 2n, last: subnet.family === 4 ? size - 1n : size };
+}
+
+/** How many addresses of a subnet containers can get: 1,021 of a `/22`, 0 where it is too small. */
+export function capacityOf(subnet: Prefix): bigint {
+  const { first, last } = usableRange(subnet);
+  return last < first ? 0n : last - first + 1n;
+}
+
+/** Why an address of a subnet is never given out, or undefined when it may be. */
+export function exclusionOf(
+  subnet: Prefix,
+  address: Address,
+): Exclusion | undefined {
+  const offset = address.value - subnet.value;
+  if (offset === 0n) {
+    return subnet.family === 4
+      ? "network address"
+      : "subnet-router anycast address";
+  }
+  if (offset === 1n) return "gateway";
+  if (subnet.family === 4 && address.value === lastAddress(subnet).value) {
+    return "broadcast address";
+  }
+  return undefined;
+}
+
+/**
+ * The address at an offset from the first address of a subnet.
+ *
+ * @throws {RangeError} when the subnet has no such address
+ */
+export function addressAt(subnet: Prefix, offset: bigint): Address {
+  const address = { family: subnet.family, value: subnet.value + offset };
+  if (!containsAddress(subnet, address)) {
+    throw new RangeError(
+      `"${formatPrefix(subnet)}" has no address at offset ${offset}`,
+    );
+  }
+  return address;
+}
+
+/** A block of addresses with a purpose of its own (RFC 6890). */
+export interface SpecialBlock {
+  readonly prefix: Prefix;
+  /** What it is for, such as "loopback". */
+  readonly name: string;
+}
+
+const BLOCKS: readonly SpecialBlock[] = [
+  ["0.0.0.0/8", "this network"],
+  ["127.0.0.0/8", "loopback"],
+  ["169.254.0.0/16", "link-local"],
+  ["224.0.0.0/4", "multicast"],
+  ["240.0.0.0/4", "reserved"],
+  ["::/127", "unspecified and loopback"],
+  ["fe80::/10", "link-local"],
+  ["ff00::/8", "multicast"],
+].map(([cidr, name]) => ({ prefix: parsePrefix(cidr!), name: name! }));
+
+/**
+ * Parses a prefix that is to be a network of containers.
+ *
+ * @throws {RangeError} when it is none, or overlaps a block with a purpose of
+ * its own
+ */
+export function parseNetwork(text: string): Prefix {
+  const network = parsePrefix(text);
+  const block = BLOCKS.find(({ prefix }) => overlaps(prefix, network));
+  if (!block) return network;
+  throw new RangeError(
+    `"${text}" cannot be a network: it overlaps ${
+      formatPrefix(block.prefix)
+    } (${block.name})`,
+  );
+}
+
+/** The block that a destination lies in as a whole, or undefined when it can be routed. */
+export function specialBlockOf(destination: Prefix): SpecialBlock | undefined {
+  return BLOCKS.find(({ prefix }) => containsPrefix(prefix, destination));
+}
+
+/** A block that a destination overlaps, or undefined for none. */
+export function overlappedBlock(
+  destination: Prefix,
+): SpecialBlock | undefined {
+  return BLOCKS.find(({ prefix }) => overlaps(prefix, destination));
+}
+
+/** The block that keeps an address from being a next hop, or undefined. Link-local ones may be. */
+export function nextHopBlock(address: Address): SpecialBlock | undefined {
+  return BLOCKS.find(({ prefix, name }) =>
+    name !== "link-local" && containsAddress(prefix, address)
+  );
+}

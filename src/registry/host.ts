@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { Allocators } from "../addresses/allocators.ts";
+import { Allocators } from "../addresses/allocator.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";

@@ -17,7 +17,7 @@ import {
   refuseNewSubnets,
   type RestoreGraceTime,
 } from "./plan/restore_grace.ts";
-import { checkOnly, type ClusterPlan } from "./plan/subnet_plan.ts";
+import { checkOnly, type ClusterPlan } from "./plan/cluster_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
 import { Processes } from "./processes.ts";
 import type { ClusterEvent, ClusterNode } from "./view.ts";

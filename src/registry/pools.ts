@@ -1,5 +1,4 @@
-import type { Allocator } from "../addresses/allocator.ts";
-import type { Allocators } from "../addresses/allocators.ts";
+import type { Allocator, Allocators } from "../addresses/allocator.ts";
 import {
   dropHandover,
   hasHandover,

@@ -26,19 +26,20 @@ import {
   type RestoreGraceTime,
   type SubnetOwner,
 } from "./plan/restore_grace.ts";
-import { planAddRoute, planDeleteRoute } from "./plan/route_plan.ts";
-import { listSubnets, type SubnetListing } from "./plan/subnet_listing.ts";
 import {
   checkOnly,
   type ClusterPlan,
   type HostReport,
+  planAddRoute,
   planClaim,
   planCreate,
+  planDeleteRoute,
   planRelease,
   planReport,
   planReserve,
   planUnreserve,
-} from "./plan/subnet_plan.ts";
+} from "./plan/cluster_plan.ts";
+import { listSubnets, type SubnetListing } from "./plan/subnet_listing.ts";
 
 /** Most subnets that one commit reserves for their owners: etcd takes 128 operations. */
 const OWNERS_A_COMMIT = 64;

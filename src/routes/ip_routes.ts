@@ -6,20 +6,21 @@ import type {
   MonitorOptions,
   OperationOutcome,
 } from "./kernel_routes.ts";
-import { formatBatchLines, parseBatchFailures } from "./plan/ip_batch.ts";
 import {
-  eventKey,
-  type KernelEvent,
-  parseMonitorLine,
-} from "./plan/monitor_line.ts";
-import type { KernelState } from "./plan/kernel_route.ts";
-import {
+  formatBatchLines,
   parseAnswers,
+  parseBatchFailures,
   type QueryLine,
   queryLines,
   type RouteQuery,
-} from "./plan/route_query.ts";
-import { parseLinks } from "./plan/links_json.ts";
+} from "./plan/ip_batch.ts";
+import {
+  eventKey,
+  type KernelEvent,
+  parseLinks,
+  parseMonitorLine,
+} from "./plan/ip_json.ts";
+import type { KernelState } from "./plan/kernel_route.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
 // One process reads everything. -N: protocols come as numbers, whatever this

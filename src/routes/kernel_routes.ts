@@ -1,6 +1,6 @@
 import type { KernelState } from "./plan/kernel_route.ts";
-import type { KernelEvent } from "./plan/monitor_line.ts";
-import type { RouteQuery } from "./plan/route_query.ts";
+import type { KernelEvent } from "./plan/ip_json.ts";
+import type { RouteQuery } from "./plan/ip_batch.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
 /** The outcome of an operation. */

@@ -9,9 +9,8 @@ import {
   type RouteStatus,
 } from "./plan/route_plan.ts";
 import { containsPrefix } from "../net/prefix.ts";
-import type { RouteQuery } from "./plan/route_query.ts";
+import { describeOperation, type RouteQuery } from "./plan/ip_batch.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
-import { describeOperation } from "./plan/ip_batch.ts";
 import type { KernelState } from "./plan/kernel_route.ts";
 import {
   addRepairs,

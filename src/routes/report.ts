@@ -2,15 +2,16 @@ import type { RouteMode } from "../config/config.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { OperationOutcome } from "./kernel_routes.ts";
-import type {
-  RouteOperation,
-  RoutePlan,
-  RouteState,
-  RouteStatus,
+import {
+  countRoutes,
+  type RouteCounts,
+  type RouteOperation,
+  type RoutePlan,
+  type RouteState,
+  type RouteStatus,
 } from "./plan/route_plan.ts";
 import type { DesiredRoute } from "./plan/desired_route.ts";
 import { describeOperation } from "./plan/ip_batch.ts";
-import { countRoutes, type RouteCounts } from "./plan/status.ts";
 
 /** Why a route that had been right needed a repair. */
 export type RepairCause =

@@ -1,7 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
-import { specialBlockOf } from "../net/special.ts";
+import { type Prefix, specialBlockOf } from "../net/prefix.ts";
 import { isRevoked, RENEWAL_GRACE_MS } from "./certificates.ts";
 import type { IdentityRecords } from "./identity_ledger.ts";
 import type { IssuedRecord } from "./pki/certificate.ts";

@@ -1,5 +1,11 @@
-import { isBelow, keyText } from "./key.ts";
-import type { Change, Entry, Key, WatchEvent } from "./store.ts";
+import {
+  type Change,
+  type Entry,
+  isBelow,
+  type Key,
+  keyText,
+  type WatchEvent,
+} from "./store.ts";
 
 /** Most changes that wait for a watcher. Beyond that it restarts from a snapshot. */
 export const MAX_BACKLOG = 10_000;

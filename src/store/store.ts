@@ -1,3 +1,7 @@
+import { Buffer } from "node:buffer";
+import { NetError } from "../base/error.ts";
+import type { AgentMetrics, CommitOutcome } from "../base/agent_metrics.ts";
+
 /** A value that JSON can carry. Values are stored as JSON in UTF-8. */
 export type JsonValue =
   | null
@@ -143,4 +147,206 @@ export async function deleteAll(store: Store, prefix: Key): Promise<void> {
     if (deletes.length === 0) return;
     await store.commit({ deletes });
   }
+}
+
+/**
+ * Checks a key: see `Key`.
+ *
+ * It refuses lone surrogates, since engines store them all as U+FFFD, which
+ * would make one key of two, and `-0`, which some engines tell apart from `0`.
+ *
+ * @throws {RangeError} naming the key and what is wrong with it
+ */
+export function checkKey(key: Key): void {
+  if (key.length === 0) throw new RangeError("[] is not a key: it is empty");
+  checkPrefix(key);
+}
+
+/** Checks a prefix: a key, or empty. @throws {RangeError} as `checkKey` */
+export function checkPrefix(prefix: Key): void {
+  for (const [index, part] of prefix.entries()) {
+    const wrong = defectOf(part);
+    if (wrong !== undefined) {
+      throw new RangeError(
+        `${formatKey(prefix)} is not a key: part ${index} ${wrong}`,
+      );
+    }
+  }
+}
+
+/** Whether a key is longer than a prefix and begins with it. */
+export function isBelow(prefix: Key, key: Key): boolean {
+  return key.length > prefix.length &&
+    prefix.every((part, index) => part === key[index]);
+}
+
+/** Orders keys as stores do: see `Key`. */
+export function compareKeys(a: Key, b: Key): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const order = compareParts(a[i]!, b[i]!);
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
+/** The unique text of a key. */
+export function keyText(key: Key): string {
+  return JSON.stringify(key);
+}
+
+/** Formats a key for a message: as JSON, cut when it is long. */
+export function formatKey(key: Key): string {
+  const text = keyText(key);
+  return text.length > 200 ? text.slice(0, 197) + "..." : text;
+}
+
+function defectOf(part: unknown): string | undefined {
+  if (typeof part === "string") {
+    if (part === "") return "is empty";
+    return part.isWellFormed() ? undefined : "has a lone surrogate";
+  }
+  return Number.isSafeInteger(part) && (part as number) >= 0 &&
+      !Object.is(part, -0)
+    ? undefined
+    : "is neither a text nor a safe integer from 0";
+}
+
+function compareParts(a: string | number, b: string | number): number {
+  if (a === b) return 0;
+  if (typeof a === "number") return typeof b === "number" ? a - b : 1;
+  if (typeof b === "number") return -1;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+// The checks of a commit that all adapters share. They throw a RangeError.
+
+const encoder = new TextEncoder();
+
+/** Checks the size of a commit, and that it writes no key twice. */
+export function checkCommit(commit: Commit, limits: StoreLimits): void {
+  const { checks = [], puts = [], deletes = [] } = commit;
+  const { maxChecks, maxMutations } = limits;
+  checkLimit("its checks", checks.length, maxChecks);
+  checkLimit(
+    "its puts and deletes",
+    puts.length + deletes.length,
+    maxMutations,
+  );
+  const seen = new Set<string>();
+  for (const key of [...puts.map((put) => put.key), ...deletes]) {
+    const text = keyText(key);
+    if (seen.has(text)) {
+      throw new RangeError(
+        `Cannot commit: ${formatKey(key)} is put or deleted twice`,
+      );
+    }
+    seen.add(text);
+  }
+}
+
+/** Checks one size of a commit. @param what its name, in the plural */
+export function checkLimit(what: string, actual: number, most: number): void {
+  if (actual > most) {
+    throw new RangeError(
+      `Cannot commit: ${what} are ${actual}, the store takes ${most}`,
+    );
+  }
+}
+
+/** Encodes a value as JSON in UTF-8. */
+export function encodeValue(
+  { key, value }: { readonly key: Key; readonly value: JsonValue },
+  maxBytes: number,
+): Uint8Array<ArrayBuffer> {
+  const text: string | undefined = JSON.stringify(value);
+  if (value === null || text === undefined) {
+    throw new RangeError(
+      `Cannot put ${
+        formatKey(key)
+      }: the value is ${value}; delete the key instead`,
+    );
+  }
+  const bytes = encoder.encode(text);
+  if (bytes.length > maxBytes) {
+    throw new RangeError(
+      `Cannot put ${
+        formatKey(key)
+      }: the value has ${bytes.length} bytes, the store takes ${maxBytes}`,
+    );
+  }
+  return bytes;
+}
+
+/** The error of a version that is not of this store. */
+export function foreignVersion(key: Key, version: string): RangeError {
+  return new RangeError(
+    `Cannot check ${formatKey(key)}: "${version}" is no version of this store`,
+  );
+}
+
+export function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+/**
+ * The store of a registry that several agents host. Its `failed_precondition`
+ * errors become `unavailable`: when etcd refuses the credentials, the fault is
+ * the store's, while a joining node would take `failed_precondition` as fencing.
+ */
+export function asRegistryStore(store: Store): Store {
+  return {
+    url: store.url,
+    limits: store.limits,
+    get: (key) => store.get(key).catch(rethrow),
+    async *list(prefix, options) {
+      try {
+        yield* store.list(prefix, options);
+      } catch (error) {
+        rethrow(error);
+      }
+    },
+    commit: (commit) => store.commit(commit).catch(rethrow),
+    async *watch(prefix, options) {
+      try {
+        yield* store.watch(prefix, options);
+      } catch (error) {
+        rethrow(error);
+      }
+    },
+    close: () => store.close(),
+  };
+}
+
+function rethrow(error: unknown): never {
+  if (error instanceof NetError && error.code === "failed_precondition") {
+    throw new NetError("unavailable", error.message, { cause: error });
+  }
+  throw error;
+}
+
+/** The same store, with metrics of its commits. */
+export function measureStore(store: Store, metrics: AgentMetrics): Store {
+  return {
+    url: store.url,
+    limits: store.limits,
+    get: (key) => store.get(key),
+    list: (prefix, options) => store.list(prefix, options),
+    watch: (prefix, options) => store.watch(prefix, options),
+    close: () => store.close(),
+    async commit(commit): Promise<CommitResult> {
+      const { puts = [], deletes = [] } = commit;
+      const size = {
+        mutations: puts.length + deletes.length,
+        startedAtMs: metrics.clock(),
+      };
+      let outcome: CommitOutcome = "failed";
+      try {
+        const result = await store.commit(commit);
+        outcome = result.committed ? "committed" : "conflict";
+        return result;
+      } finally {
+        metrics.committed(outcome, size);
+      }
+    },
+  };
 }

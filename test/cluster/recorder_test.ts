@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { EventLog } from "../../src/cluster/event_log.ts";
-import { Recorder } from "../../src/cluster/recorder.ts";
-import { Reports } from "../../src/cluster/reports.ts";
+import { Recorder, Reports } from "../../src/cluster/recorder.ts";
 import { Samples } from "../../src/cluster/samples.ts";
 import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";

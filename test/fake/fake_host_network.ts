@@ -15,7 +15,7 @@ import {
   formatOperation,
   hostCommand,
 } from "../../src/host/plan/host_command.ts";
-import type { HostLink } from "../../src/routes/plan/links_json.ts";
+import type { HostLink } from "../../src/routes/plan/ip_json.ts";
 import {
   type HostOperation,
   type HostState,

@@ -9,7 +9,7 @@ import {
   parsePrefix,
   type Prefix,
 } from "../../src/net/prefix.ts";
-import { PROTOCOL_BOOT } from "../../src/routes/plan/protocol.ts";
+import { PROTOCOL_BOOT } from "../../src/routes/plan/kernel_route.ts";
 import type { FakeKernel } from "./fake_kernel.ts";
 import {
   type FakeRoute,

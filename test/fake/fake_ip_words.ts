@@ -1,10 +1,10 @@
 import { addressBits, parseAddress } from "../../src/net/address.ts";
 import { parsePrefix, type Prefix, prefixOf } from "../../src/net/prefix.ts";
-import { defaultMetric } from "../../src/routes/plan/kernel_route.ts";
 import {
+  defaultMetric,
   parseProtocol,
   PROTOCOL_BOOT,
-} from "../../src/routes/plan/protocol.ts";
+} from "../../src/routes/plan/kernel_route.ts";
 import { LOOPBACK } from "./fake_kernel.ts";
 import type { FakeRoute, FakeRouteMatch, FakeWay } from "./fake_route_table.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseBridgeName } from "../../src/host/plan/host_plan.ts";
-import { parseRouteProtocol } from "../../src/routes/plan/protocol.ts";
+import { parseRouteProtocol } from "../../src/routes/plan/kernel_route.ts";
 import { formatListen, parseListen } from "../../src/cli/framework/parsers.ts";
 import * as flags from "../../src/cli/framework/parsers.ts";
 import { parseStore } from "../../src/cli/commands/store_flags.ts";
@@ -20,9 +20,9 @@ import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import {
   formatPrefix,
   parseInterfaceAddress,
+  parseNetwork,
   parsePrefix,
 } from "../../src/net/prefix.ts";
-import { parseNetwork } from "../../src/net/special.ts";
 import {
   assertQuick,
   checkFuzz,

@@ -5,10 +5,10 @@ import { formatPrefix } from "../../src/net/prefix.ts";
 import {
   parseDefaultRoutes,
   parseFileLines,
+  parseKernelRoutes,
   parseLinks,
-} from "../../src/routes/plan/links_json.ts";
+} from "../../src/routes/plan/ip_json.ts";
 import { parseBatchFailures } from "../../src/routes/plan/ip_batch.ts";
-import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import {
   joinWords,
   parseIptablesRules,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { takeDown } from "../../src/host/take_down.ts";
 import type { HostState } from "../../src/host/plan/host_plan.ts";
-import type { HostLink } from "../../src/routes/plan/links_json.ts";
+import type { HostLink } from "../../src/routes/plan/ip_json.ts";
 import { FakeHostNetwork } from "../fake/fake_host_network.ts";
 
 const BRIDGE: HostLink = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { explainRoute } from "../../src/routes/plan/status.ts";
+import { explainRoute } from "../../src/routes/plan/route_plan.ts";
 import {
   type RouteSuiteOptions,
   type RouteTest,

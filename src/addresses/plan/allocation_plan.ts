@@ -1,7 +1,6 @@
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
-import { formatPrefix } from "../../net/prefix.ts";
-import { exclusionOf } from "../../net/subnet.ts";
+import { exclusionOf, formatPrefix } from "../../net/prefix.ts";
 import {
   type AllocatedAddress,
   type Allocation,

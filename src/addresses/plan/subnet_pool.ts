@@ -1,12 +1,12 @@
-import type { Address } from "../../net/address.ts";
-import { addressBits } from "../../net/address.ts";
-import { lastAddress, type Prefix } from "../../net/prefix.ts";
+import { type Address, addressBits } from "../../net/address.ts";
 import {
   addressAt,
   capacityOf,
+  lastAddress,
+  type Prefix,
   type UsableRange,
   usableRange,
-} from "../../net/subnet.ts";
+} from "../../net/prefix.ts";
 import type { Owner, Reservation } from "./allocation.ts";
 import { OffsetSet } from "../../net/offset_set.ts";
 

@@ -25,8 +25,7 @@ import type {
 } from "../../addresses/plan/allocation.ts";
 import { formatAddress } from "../../net/address.ts";
 import type { Carve } from "../../net/carve.ts";
-import { formatPrefix } from "../../net/prefix.ts";
-import { gatewayOf } from "../../net/subnet.ts";
+import { formatPrefix, gatewayOf } from "../../net/prefix.ts";
 
 const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   owned: SubnetState.OWNED,

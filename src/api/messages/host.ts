@@ -18,8 +18,11 @@ import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { formatCommands } from "../../routes/plan/ip_batch.ts";
 import { formatKernelRoute } from "../../routes/plan/kernel_route.ts";
-import type { RouteState, RouteStatus } from "../../routes/plan/route_plan.ts";
-import { explainRoute } from "../../routes/plan/status.ts";
+import {
+  explainRoute,
+  type RouteState,
+  type RouteStatus,
+} from "../../routes/plan/route_plan.ts";
 import type { RouteReport } from "../../routes/report.ts";
 
 const MODES: Readonly<Record<RouteMode, RouteModeMessage>> = {

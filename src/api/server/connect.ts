@@ -19,7 +19,7 @@ import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { addDetails } from "../messages/errors.ts";
 import { formatGrpcStatus } from "./grpc.ts";
-import { type Refusal, refusePage } from "./host_check.ts";
+import { type Refusal, refusePage } from "./call.ts";
 import type { Monitor } from "./monitor.ts";
 
 type MethodHandler = ConnectRouter["handlers"][number];

@@ -32,8 +32,7 @@ import { CallValues, type Connection } from "../access/call_context.ts";
 import type { ClientShare } from "../limits/clients.ts";
 import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
-import { Answer, type CallObservers } from "./call.ts";
-import { refusePage } from "./host_check.ts";
+import { Answer, type CallObservers, refusePage } from "./call.ts";
 
 /** A unary method and what implements it. */
 type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { getLogger } from "@logtape/logtape";
 import type { Condition } from "../../agent/status.ts";
 import type { Caller } from "../access/call_context.ts";
-import { refusePage } from "./host_check.ts";
+import { refusePage } from "./call.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 

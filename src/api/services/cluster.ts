@@ -15,7 +15,7 @@ import {
 } from "../../cluster/plan/overview.ts";
 import type { Report } from "../../cluster/plan/report.ts";
 import type { ReportSource } from "../../cluster/report_source.ts";
-import type { Reports } from "../../cluster/reports.ts";
+import type { Reports } from "../../cluster/recorder.ts";
 import {
   mayHold,
   parseWanted,

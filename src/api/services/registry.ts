@@ -18,11 +18,11 @@ import {
 import {
   comparePrefixes,
   formatPrefix,
+  nextHopBlock,
   parsePrefix,
   type Prefix,
 } from "../../net/prefix.ts";
-import type { Reports } from "../../cluster/reports.ts";
-import { nextHopBlock } from "../../net/special.ts";
+import type { Reports } from "../../cluster/recorder.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import { callerOf } from "../access/call_context.ts";

@@ -8,8 +8,12 @@ import type { Owner } from "../../addresses/plan/allocation.ts";
 import { parseContainerId, parseNodeName } from "../../base/names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
-import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
-import { gatewayOf } from "../../net/subnet.ts";
+import {
+  formatPrefix,
+  gatewayOf,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
 import {
   DEFAULT_OWNER_INTERFACE,

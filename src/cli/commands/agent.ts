@@ -8,11 +8,11 @@ import { type Carve, createCarve } from "../../net/carve.ts";
 import {
   formatPrefix,
   overlaps,
+  parseNetwork,
   parsePrefix,
   type Prefix,
 } from "../../net/prefix.ts";
-import { parseNetwork } from "../../net/special.ts";
-import { parseRouteProtocol } from "../../routes/plan/protocol.ts";
+import { parseRouteProtocol } from "../../routes/plan/kernel_route.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import {
   environmentName,

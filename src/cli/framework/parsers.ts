@@ -7,8 +7,7 @@ import {
   parseAddress,
   quote,
 } from "../../net/address.ts";
-import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
-import { specialBlockOf } from "../../net/special.ts";
+import { formatPrefix, parsePrefix, specialBlockOf } from "../../net/prefix.ts";
 
 // Parsers of flags and operands. Each throws a RangeError that quotes the text
 // and says what is valid; the caller prepends the flag's name.

@@ -1,7 +1,6 @@
 import { formatAddress } from "../../net/address.ts";
-import { containsAddress, formatPrefix } from "../../net/prefix.ts";
-import { gatewayOf } from "../../net/subnet.ts";
-import type { HostLink } from "../../routes/plan/links_json.ts";
+import { containsAddress, formatPrefix, gatewayOf } from "../../net/prefix.ts";
+import type { HostLink } from "../../routes/plan/ip_json.ts";
 import {
   type HostDesired,
   type HostState,

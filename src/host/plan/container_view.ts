@@ -1,6 +1,6 @@
 import { type Address, parseAddress } from "../../net/address.ts";
 import { parsePrefix, type Prefix } from "../../net/prefix.ts";
-import { type HostLink, parseLinks } from "../../routes/plan/links_json.ts";
+import { type HostLink, parseLinks } from "../../routes/plan/ip_json.ts";
 import {
   isNumber,
   isText,

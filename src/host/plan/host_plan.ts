@@ -1,17 +1,17 @@
 import { type Address, compareAddresses, quote } from "../../net/address.ts";
 import {
   containsPrefix,
+  gatewayOf,
   type InterfaceAddress,
   type Prefix,
 } from "../../net/prefix.ts";
-import { gatewayOf } from "../../net/subnet.ts";
 import {
   acceptRules,
   type ForwardChange,
   type ForwardFilter,
   planForward,
 } from "./forward_plan.ts";
-import { type HostLink, linksHolding } from "../../routes/plan/links_json.ts";
+import { type HostLink, linksHolding } from "../../routes/plan/ip_json.ts";
 import { masqueradeRules, masqueradeState } from "./nft_plan.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type HostInterfaces, uplinksOf } from "../../routes/plan/uplink.ts";

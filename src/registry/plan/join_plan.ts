@@ -8,7 +8,7 @@ import {
   planned,
   putIfChanged,
   putSubnet,
-} from "./subnet_plan.ts";
+} from "./cluster_plan.ts";
 import { relevantPrefixes } from "./local_prefixes.ts";
 import type {
   ClusterState,

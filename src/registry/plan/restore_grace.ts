@@ -1,7 +1,7 @@
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import type { ClusterState } from "./cluster_state.ts";
-import { type ClusterPlan, planned } from "./subnet_plan.ts";
+import { type ClusterPlan, planned } from "./cluster_plan.ts";
 
 /**
  * What is left of the grace period after the registry was restored from a

@@ -4,10 +4,11 @@ import {
   containsAddress,
   formatPrefix,
   lastAddress,
+  nextHopBlock,
+  overlappedBlock,
   type Prefix,
   prefixOf,
 } from "../../net/prefix.ts";
-import { nextHopBlock, overlappedBlock } from "../../net/special.ts";
 import type { KernelLink, KernelState } from "./kernel_route.ts";
 
 /** The origin of a desired route: another node's subnet, or an operator. */

@@ -1,5 +1,5 @@
 import type { Address, Family } from "../../net/address.ts";
-import type { DefaultRoute, HostLink, LinkAddress } from "./links_json.ts";
+import type { DefaultRoute, HostLink, LinkAddress } from "./ip_json.ts";
 
 /** The interfaces and default routes of this host. */
 export interface HostInterfaces {

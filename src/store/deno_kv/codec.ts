@@ -1,20 +1,20 @@
 import { Buffer } from "node:buffer";
 import { NetError } from "../../base/error.ts";
 import {
+  type Change,
   checkCommit,
+  checkKey,
   checkLimit,
+  checkPrefix,
+  type Commit,
   encodeValue,
+  type Entry,
   foreignVersion,
+  formatKey,
+  type JsonValue,
+  type Key,
+  type StoreLimits,
   sum,
-} from "../commit_checks.ts";
-import { checkKey, checkPrefix, formatKey } from "../key.ts";
-import type {
-  Change,
-  Commit,
-  Entry,
-  JsonValue,
-  Key,
-  StoreLimits,
 } from "../store.ts";
 
 /**

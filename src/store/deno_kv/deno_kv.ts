@@ -12,16 +12,17 @@ import {
 } from "./codec.ts";
 import { isOutcomeUnknown, toStoreError } from "./error.ts";
 import { holdFile, refuseHalfRestored, refuseLinks } from "./file_lock.ts";
-import { compareKeys, isBelow } from "../key.ts";
-import type {
-  Commit,
-  CommitResult,
-  Entry,
-  Key,
-  ListOptions,
-  Store,
-  WatchEvent,
-  WatchOptions,
+import {
+  type Commit,
+  type CommitResult,
+  compareKeys,
+  type Entry,
+  isBelow,
+  type Key,
+  type ListOptions,
+  type Store,
+  type WatchEvent,
+  type WatchOptions,
 } from "../store.ts";
 
 /** Options of `openDenoKv`. */

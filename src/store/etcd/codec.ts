@@ -10,22 +10,22 @@ import {
   TxnRequestSchema,
 } from "../../gen/etcd/etcd_pb.ts";
 import {
+  type Change,
   checkCommit,
+  checkKey,
   checkLimit,
+  checkPrefix,
+  type Commit,
   encodeValue,
+  type Entry,
   foreignVersion,
+  formatKey,
+  type JsonValue,
+  type Key,
+  type ListOptions,
+  type StoreLimits,
   sum,
-} from "../commit_checks.ts";
-import { checkKey, checkPrefix, formatKey } from "../key.ts";
-import type {
-  Change,
-  Commit,
-  Entry,
-  JsonValue,
-  Key,
-  ListOptions,
-  StoreLimits,
-  Version,
+  type Version,
 } from "../store.ts";
 import { Buffer } from "node:buffer";
 

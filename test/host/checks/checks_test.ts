@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { formatCheck } from "../../../src/host/checks/check.ts";
 import { checkHost } from "../../../src/host/checks/host_checks.ts";
-import type { HostLink } from "../../../src/routes/plan/links_json.ts";
+import type { HostLink } from "../../../src/routes/plan/ip_json.ts";
 import type {
   HostDesired,
   HostState,

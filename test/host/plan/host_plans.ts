@@ -1,6 +1,6 @@
 import { parseInterfaceAddress, parsePrefix } from "../../../src/net/prefix.ts";
 import { formatOperation } from "../../../src/host/plan/host_command.ts";
-import type { HostLink } from "../../../src/routes/plan/links_json.ts";
+import type { HostLink } from "../../../src/routes/plan/ip_json.ts";
 import {
   type HostDesired,
   type HostState,

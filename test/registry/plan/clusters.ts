@@ -1,16 +1,14 @@
 import { listSubnets } from "../../../src/registry/plan/subnet_listing.ts";
 import {
   type ClusterPlan,
+  planAddRoute,
   planClaim,
+  planDeleteRoute,
   planRelease,
   planReport,
   planReserve,
   planUnreserve,
-} from "../../../src/registry/plan/subnet_plan.ts";
-import {
-  planAddRoute,
-  planDeleteRoute,
-} from "../../../src/registry/plan/route_plan.ts";
+} from "../../../src/registry/plan/cluster_plan.ts";
 import { planJoin, planRemoval } from "../../../src/registry/plan/join_plan.ts";
 import {
   ClusterState,

@@ -4,9 +4,12 @@ import {
   describeOperation,
   formatCommands,
 } from "../../../src/routes/plan/ip_batch.ts";
-import { planRoutes } from "../../../src/routes/plan/route_plan.ts";
+import {
+  countRoutes,
+  explainRoute,
+  planRoutes,
+} from "../../../src/routes/plan/route_plan.ts";
 import type { DesiredRoute } from "../../../src/routes/plan/desired_route.ts";
-import { countRoutes, explainRoute } from "../../../src/routes/plan/status.ts";
 import { createFakeHost, desire, PROTOCOL, readKernel } from "./kernels.ts";
 
 const WISH = "172.16.4.0/22 via 198.18.0.2";

@@ -6,8 +6,7 @@ import {
   type KeyRange,
   MAX_KEY_BYTES,
 } from "../../../src/store/etcd/codec.ts";
-import { compareKeys, isBelow } from "../../../src/store/key.ts";
-import type { Key } from "../../../src/store/store.ts";
+import { compareKeys, isBelow, type Key } from "../../../src/store/store.ts";
 import { TRICKY_KEYS } from "../../suite/store_suite_list.ts";
 
 const keyspace = new EtcdKeyspace("/p");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { refusePage } from "../../../src/api/server/host_check.ts";
+import { refusePage } from "../../../src/api/server/call.ts";
 import { Monitor } from "../../../src/api/server/monitor.ts";
 import type { Caller } from "../../../src/api/access/call_context.ts";
 import {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { planCreate } from "../../../src/registry/plan/subnet_plan.ts";
+import { planCreate } from "../../../src/registry/plan/cluster_plan.ts";
 import { ClusterState } from "../../../src/registry/plan/cluster_state.ts";
 import { createCarve } from "../../../src/net/carve.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
