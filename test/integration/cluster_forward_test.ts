@@ -101,7 +101,7 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
       delete given["by-host1"];
       assert.deepEqual(await heldOn(second, second.name), given);
       const { records } = await ipam.listHistory({
-        ...{ node: second.name, address: "172.16.4.2", limit: 1 },
+        ...{ node: second.name, address: "172.16.4.2", pageSize: 1 },
       });
       assert.equal(records[0]?.owner?.containerId, "by-host1");
     },

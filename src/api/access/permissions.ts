@@ -90,6 +90,12 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["Allocate", OWN, OWNER, OFTEN],
     ["Release", OWN, OWNER, OFTEN],
     ["ReleaseOthers", OWN, ["node", "network"], OFTEN],
+    ["BatchAllocate", OWN, ["node"], OFTEN],
+    ["BatchRelease", OWN, ["node"], OFTEN],
+    // It restarts a time, every few seconds.
+    ["KeepAlive", OWN],
+    // Agents that host the registry watch other nodes for a watcher of all.
+    ["WatchAllocations", KNOW],
     ["CheckReady", LOOK_OWN],
     ["GetAllocation", LOOK_OWN],
     ["ListAllocations", LOOK_OWN],

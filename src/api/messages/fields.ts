@@ -64,12 +64,12 @@ export interface TimePage {
 /** Parses which page of records is asked for. */
 export function parseTimePage(
   request: {
-    readonly limit: number;
+    readonly pageSize: number;
     readonly until?: Timestamp | undefined;
     readonly pageToken: string;
   },
 ): TimePage {
-  const size = parseLimit("limit", request.limit);
+  const size = parseLimit("page_size", request.pageSize);
   const token = parseOptional("page_token", request.pageToken, parseTimeToken);
   const { untilMs, skip } = token ?? {
     untilMs: request.until && timestampMs(request.until),

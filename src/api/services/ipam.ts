@@ -45,7 +45,10 @@ import {
 export function createIpam(
   agent: Agent,
   ownerCalls: OwnerCalls,
-): ServiceImpl<typeof IpamService> {
+): Omit<
+  ServiceImpl<typeof IpamService>,
+  "batchAllocate" | "batchRelease" | "keepAlive" | "watchAllocations"
+> {
   const parseNode = (node: string) =>
     parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>

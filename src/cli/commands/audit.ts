@@ -46,7 +46,7 @@ export const AUDIT: CommandSpec = listCommand({
   read: async (call) => {
     const limit = call.value(LIMIT);
     const request = {
-      limit,
+      pageSize: limit,
       caller: call.value(CALLER) ?? "",
       call: call.value(CALL) ?? "",
       failed: call.value(FAILED) ?? false,

@@ -505,7 +505,7 @@ const HISTORY = listCommand({
       node: call.value(NODE),
       address: address ?? "",
       containerId: call.value(CONTAINER) ?? "",
-      limit,
+      pageSize: limit,
       ...readSince(call, SINCE),
     };
     const clients = call.clients();

@@ -30,7 +30,7 @@ Deno.test("cutTimePage() leads through records of equal times, each once", () =>
     const seen: number[] = [];
     let pageToken = "";
     do {
-      const page = parseTimePage({ limit: size, pageToken });
+      const page = parseTimePage({ pageSize: size, pageToken });
       const { untilMs = Infinity, limit } = page;
       const read = records.filter(({ atMs }) => atMs <= untilMs).slice(
         0,
@@ -46,19 +46,19 @@ Deno.test("cutTimePage() leads through records of equal times, each once", () =>
 });
 
 Deno.test("parseTimePage() takes a large page for the largest, and refuses what is no page", async (t) => {
-  assert.equal(parseTimePage({ limit: 5000, pageToken: "" }).size, 1000);
-  assert.equal(parseTimePage({ limit: 0, pageToken: "" }).size, 1000);
+  assert.equal(parseTimePage({ pageSize: 5000, pageToken: "" }).size, 1000);
+  assert.equal(parseTimePage({ pageSize: 0, pageToken: "" }).size, 1000);
   for (const pageToken of ["x", "%", btoa("1"), btoa("a.b"), btoa("1.2.3")]) {
     await t.step(pageToken, () => {
-      assert.throws(() => parseTimePage({ limit: 0, pageToken }), {
+      assert.throws(() => parseTimePage({ pageSize: 0, pageToken }), {
         code: "invalid_argument",
         message: /"page_token"/,
       });
     });
   }
-  assert.throws(() => parseTimePage({ limit: -1, pageToken: "" }), {
+  assert.throws(() => parseTimePage({ pageSize: -1, pageToken: "" }), {
     code: "invalid_argument",
-    message: /"limit"/,
+    message: /"page_size"/,
   });
 });
 
@@ -83,7 +83,7 @@ Deno.test("ListHistory leads to the end in pages, and stops at a time", async ()
     const seen: unknown[] = [];
     let pageToken = "";
     do {
-      const page = await client.listHistory({ limit, pageToken });
+      const page = await client.listHistory({ pageSize: limit, pageToken });
       assert.equal(page.truncated, page.nextPageToken !== "");
       seen.push(...page.records);
       pageToken = page.nextPageToken;

@@ -73,10 +73,10 @@ Deno.test("audit asks for what its flags say, and tells that there may be more",
       const requests: unknown[] = [];
       const run = await runFake(["audit", ...args], {
         agent: {
-          listAudit: ({ limit, since, caller, call, failed }) => {
+          listAudit: ({ pageSize, since, caller, call, failed }) => {
             const sinceMs = since && timestampMs(since);
-            requests.push([limit, sinceMs, caller, call, failed]);
-            return { records: Array(limit === 1 ? 1 : 0).fill({}) };
+            requests.push([pageSize, sinceMs, caller, call, failed]);
+            return { records: Array(pageSize === 1 ? 1 : 0).fill({}) };
           },
         },
       });

@@ -78,21 +78,29 @@ Deno.test("ip history passes its filters on", async (t) => {
     args: string,
     expected: MessageInitShape<typeof ListHistoryRequestSchema>,
   ][] = [
-    ["", { limit: 50 }],
+    ["", { pageSize: 50 }],
     ["--address FD00:1::0:2 --limit 1000", {
       address: "fd00:1::2",
-      limit: 1_000,
+      pageSize: 1_000,
     }],
-    ["--address 172.16.4.9", { address: "172.16.4.9", node: "n2", limit: 50 }],
+    ["--address 172.16.4.9", {
+      address: "172.16.4.9",
+      node: "n2",
+      pageSize: 50,
+    }],
     ["--address 172.16.4.9 --node n1", {
       address: "172.16.4.9",
       node: "n1",
-      limit: 50,
+      pageSize: 50,
     }],
-    ["--container c1 --node n1", { containerId: "c1", node: "n1", limit: 50 }],
+    ["--container c1 --node n1", {
+      containerId: "c1",
+      node: "n1",
+      pageSize: 50,
+    }],
     ["--since 24h", {
       since: timestampFromMs(NOW_MS - 86_400_000),
-      limit: 50,
+      pageSize: 50,
     }],
   ];
   for (const [args, expected] of rows) {

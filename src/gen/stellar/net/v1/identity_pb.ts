@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/identity.proto.
  */
 export const file_stellar_net_v1_identity: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8BCgVUcnVzdBIuCgthdXRob3JpdGllcxgBIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkF1dGhvcml0eRIvCgtyZXZvY2F0aW9ucxgCIAMoCzIaLnN0ZWxsYXIubmV0LnYxLlJldm9jYXRpb24SEQoJc3RhdGVtZW50GAMgASgJEjIKCnNpZ25hdHVyZXMYBCADKAsyHi5zdGVsbGFyLm5ldC52MS5UcnVzdFNpZ25hdHVyZSI3Cg5UcnVzdFNpZ25hdHVyZRISCgpnZW5lcmF0aW9uGAEgASgFEhEKCXNpZ25hdHVyZRgCIAEoDCJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IiQKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiNwoRQmVnaW5Kb2luUmVzcG9uc2USDAoEc2FsdBgBIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAiABKAwivwEKEUZpbmlzaEpvaW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMc2VydmVyX25vbmNlGAMgASgMEhQKDGNsaWVudF9ub25jZRgEIAEoDBINCgVwcm9vZhgFIAEoDBIXCg9zaWduaW5nX3JlcXVlc3QYBiABKAkSEQoJYWRkcmVzc2VzGAcgAygJEiMKBXJvbGVzGAggAygOMhQuc3RlbGxhci5uZXQudjEuUm9sZSJGChJGaW5pc2hKb2luUmVzcG9uc2USMAoLY3JlZGVudGlhbHMYASABKAsyGy5zdGVsbGFyLm5ldC52MS5DcmVkZW50aWFscyJFChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIXCg9zaWduaW5nX3JlcXVlc3QYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFIksKE0NyZWF0ZVRva2VuUmVzcG9uc2USDgoGc2VjcmV0GAEgASgJEiQKBXRva2VuGAIgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4iEwoRTGlzdFRva2Vuc1JlcXVlc3QiOwoSTGlzdFRva2Vuc1Jlc3BvbnNlEiUKBnRva2VucxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSI7ChNSZXZva2VUb2tlblJlc3BvbnNlEiQKBXRva2VuGAEgASgLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4i0gEKC0NlcnRpZmljYXRlEg4KBnNlcmlhbBgBIAEoCRIiCgRyb2xlGAIgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAMgASgJEhIKCmdlbmVyYXRpb24YBCABKAUSLQoJaXNzdWVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglub3RfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Jldm9rZWQYByABKAgiGQoXTGlzdENlcnRpZmljYXRlc1JlcXVlc3QiTQoYTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlEjEKDGNlcnRpZmljYXRlcxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkNlcnRpZmljYXRlIm0KGVJldm9rZUNlcnRpZmljYXRlc1JlcXVlc3QSDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSDgoGcmVhc29uGAQgASgJImIKGlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEi4KCnJldm9jYXRpb24YASABKAsyGi5zdGVsbGFyLm5ldC52MS5SZXZvY2F0aW9uEhQKDGNlcnRpZmljYXRlcxgCIAEoBSKGAQoWUm90YXRlQXV0aG9yaXR5UmVxdWVzdBIrCghhbm5vdW5jZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdvdmVybGFwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2NvbXByb21pc2VkGAMgASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTK6BwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlElIKCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZSIDkAIBElYKC0NyZWF0ZVRva2VuEiIuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJYCgpMaXN0VG9rZW5zEiEuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJWCgtSZXZva2VUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVzcG9uc2USagoQTGlzdENlcnRpZmljYXRlcxInLnN0ZWxsYXIubmV0LnYxLkxpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1Jlc3BvbnNlIgOQAgESawoSUmV2b2tlQ2VydGlmaWNhdGVzEikuc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBoqLnN0ZWxsYXIubmV0LnYxLlJldm9rZUNlcnRpZmljYXRlc1Jlc3BvbnNlEmIKD1JvdGF0ZUF1dGhvcml0eRImLnN0ZWxsYXIubmV0LnYxLlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXNwb25zZUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8BCgVUcnVzdBIuCgthdXRob3JpdGllcxgBIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkF1dGhvcml0eRIvCgtyZXZvY2F0aW9ucxgCIAMoCzIaLnN0ZWxsYXIubmV0LnYxLlJldm9jYXRpb24SEQoJc3RhdGVtZW50GAMgASgJEjIKCnNpZ25hdHVyZXMYBCADKAsyHi5zdGVsbGFyLm5ldC52MS5UcnVzdFNpZ25hdHVyZSI3Cg5UcnVzdFNpZ25hdHVyZRISCgpnZW5lcmF0aW9uGAEgASgFEhEKCXNpZ25hdHVyZRgCIAEoDCJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IjsKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI3ChFCZWdpbkpvaW5SZXNwb25zZRIMCgRzYWx0GAEgASgJEhQKDHNlcnZlcl9ub25jZRgCIAEoDCLWAQoRRmluaXNoSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkSDAoEbmFtZRgCIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAyABKAwSFAoMY2xpZW50X25vbmNlGAQgASgMEg0KBXByb29mGAUgASgMEhcKD3NpZ25pbmdfcmVxdWVzdBgGIAEoCRIRCglhZGRyZXNzZXMYByADKAkSIwoFcm9sZXMYCCADKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiRgoSRmluaXNoSm9pblJlc3BvbnNlEjAKC2NyZWRlbnRpYWxzGAEgASgLMhsuc3RlbGxhci5uZXQudjEuQ3JlZGVudGlhbHMiXAoXUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QSFwoPc2lnbmluZ19yZXF1ZXN0GAEgASgJEhEKCWFkZHJlc3NlcxgCIAMoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAinAEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiSwoTQ3JlYXRlVG9rZW5SZXNwb25zZRIOCgZzZWNyZXQYASABKAkSJAoFdG9rZW4YAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Ub2tlbiI6ChFMaXN0VG9rZW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJoChJMaXN0VG9rZW5zUmVzcG9uc2USJQoGdG9rZW5zGAEgAygLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUiNwoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoTUmV2b2tlVG9rZW5SZXNwb25zZRIkCgV0b2tlbhgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuItIBCgtDZXJ0aWZpY2F0ZRIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgFEi0KCWlzc3VlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbm90X2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAcgASgIIkAKF0xpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInoKGExpc3RDZXJ0aWZpY2F0ZXNSZXNwb25zZRIxCgxjZXJ0aWZpY2F0ZXMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5DZXJ0aWZpY2F0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSKEAQoZUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJiChpSZXZva2VDZXJ0aWZpY2F0ZXNSZXNwb25zZRIuCgpyZXZvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuUmV2b2NhdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYAiABKAUinQEKFlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QSKwoIYW5ub3VuY2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtjb21wcm9taXNlZBgDIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTLEBwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlElIKCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZSIDkAIBElYKC0NyZWF0ZVRva2VuEiIuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJYCgpMaXN0VG9rZW5zEiEuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJbCgtSZXZva2VUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVzcG9uc2UiA5ACAhJqChBMaXN0Q2VydGlmaWNhdGVzEicuc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACARJwChJSZXZva2VDZXJ0aWZpY2F0ZXMSKS5zdGVsbGFyLm5ldC52MS5SZXZva2VDZXJ0aWZpY2F0ZXNSZXF1ZXN0Giouc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACAhJiCg9Sb3RhdGVBdXRob3JpdHkSJi5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuUm90YXRlQXV0aG9yaXR5UmVzcG9uc2VCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Authority is the public part of an authority of the cluster.
@@ -248,6 +248,13 @@ export type BeginJoinRequest = Message<"stellar.net.v1.BeginJoinRequest"> & {
    * @generated from field: string token_id = 1;
    */
   tokenId: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -348,6 +355,13 @@ export type FinishJoinRequest = Message<"stellar.net.v1.FinishJoinRequest"> & {
    * @generated from field: repeated stellar.net.v1.Role roles = 8;
    */
   roles: Role[];
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -397,6 +411,13 @@ export type RenewCertificateRequest = Message<"stellar.net.v1.RenewCertificateRe
    * @generated from field: repeated string addresses = 2;
    */
   addresses: string[];
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -601,6 +622,13 @@ export type CreateTokenRequest = Message<"stellar.net.v1.CreateTokenRequest"> & 
    * @generated from field: int32 max_uses = 4;
    */
   maxUses: number;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -639,11 +667,25 @@ export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__P
   messageDesc(file_stellar_net_v1_identity, 16);
 
 /**
- * ListTokensRequest has no fields.
+ * ListTokensRequest names a page.
  *
  * @generated from message stellar.net.v1.ListTokensRequest
  */
 export type ListTokensRequest = Message<"stellar.net.v1.ListTokensRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -665,6 +707,20 @@ export type ListTokensResponse = Message<"stellar.net.v1.ListTokensResponse"> & 
    * @generated from field: repeated stellar.net.v1.Token tokens = 1;
    */
   tokens: Token[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 };
 
 /**
@@ -686,6 +742,13 @@ export type RevokeTokenRequest = Message<"stellar.net.v1.RevokeTokenRequest"> & 
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -780,11 +843,25 @@ export const CertificateSchema: GenMessage<Certificate> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 21);
 
 /**
- * ListCertificatesRequest has no fields.
+ * ListCertificatesRequest names a page.
  *
  * @generated from message stellar.net.v1.ListCertificatesRequest
  */
 export type ListCertificatesRequest = Message<"stellar.net.v1.ListCertificatesRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -806,6 +883,20 @@ export type ListCertificatesResponse = Message<"stellar.net.v1.ListCertificatesR
    * @generated from field: repeated stellar.net.v1.Certificate certificates = 1;
    */
   certificates: Certificate[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 };
 
 /**
@@ -848,6 +939,13 @@ export type RevokeCertificatesRequest = Message<"stellar.net.v1.RevokeCertificat
    * @generated from field: string reason = 4;
    */
   reason: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -916,6 +1014,13 @@ export type RotateAuthorityRequest = Message<"stellar.net.v1.RotateAuthorityRequ
    * @generated from field: bool compromised = 3;
    */
   compromised: boolean;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**

@@ -6,15 +6,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stellar/net/v1/ipam.proto.
  */
 export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
-  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIoQCCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkilAEKD0FsbG9jYXRlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAMgAygJEi4KCmF0dGFjaG1lbnQYBCABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgoKAmlkGAUgASgJIlMKEEFsbG9jYXRlUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SDwoHY3JlYXRlZBgCIAEoCCKQAQoOUmVsZWFzZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIkCgVvd25lchgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgDIAEoCRIKCgJpZBgEIAEoCRIuCgphdHRhY2htZW50GAUgASgLMhouc3RlbGxhci5uZXQudjEuQXR0YWNobWVudCIkCg9SZWxlYXNlUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJIm0KFFJlbGVhc2VPdGhlcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHbmV0d29yaxgCIAEoCRIjCgRrZWVwGAMgAygLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJa2VlcF9ub25lGAQgASgIIj4KFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lciIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJbChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDwoHYWRkcmVzcxgDIAEoCSJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24icwoWTGlzdEFsbG9jYXRpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmxlYWtlZBgEIAEoCBIUCgxjb250YWluZXJfaWQYBSABKAkiYwoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKTAQoLUmVzZXJ2YXRpb24SDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEi8KC3Jlc2VydmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJlCg5SZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSJAoFb3duZXIYAyABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIOCgZyZWFzb24YBCABKAkiQwoPUmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iMQoQVW5yZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkiRQoRVW5yZXNlcnZlUmVzcG9uc2USMAoLcmVzZXJ2YXRpb24YASABKAsyGy5zdGVsbGFyLm5ldC52MS5SZXNlcnZhdGlvbiJOChdMaXN0UmVzZXJ2YXRpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImYKGExpc3RSZXNlcnZhdGlvbnNSZXNwb25zZRIxCgxyZXNlcnZhdGlvbnMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5SZXNlcnZhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkixwEKDUhpc3RvcnlSZWNvcmQSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISMAoMYWxsb2NhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAYgASgJIsIBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYBSABKAUSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkicQoTTGlzdEhpc3RvcnlSZXNwb25zZRIuCgdyZWNvcmRzGAEgAygLMh0uc3RlbGxhci5uZXQudjEuSGlzdG9yeVJlY29yZBIRCgl0cnVuY2F0ZWQYAiABKAgSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJMpMHCgtJcGFtU2VydmljZRJNCghBbGxvY2F0ZRIfLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2USSgoHUmVsZWFzZRIeLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlc3BvbnNlElwKDVJlbGVhc2VPdGhlcnMSJC5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VPdGhlcnNSZXNwb25zZRJYCgpDaGVja1JlYWR5EiEuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5DaGVja1JlYWR5UmVzcG9uc2UiA5ACARJhCg1HZXRBbGxvY2F0aW9uEiQuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVzcG9uc2UiA5ACARJnCg9MaXN0QWxsb2NhdGlvbnMSJi5zdGVsbGFyLm5ldC52MS5MaXN0QWxsb2NhdGlvbnNSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVzcG9uc2UiA5ACARJKCgdSZXNlcnZlEh4uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZXNlcnZlUmVzcG9uc2USUAoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlEmoKEExpc3RSZXNlcnZhdGlvbnMSJy5zdGVsbGFyLm5ldC52MS5MaXN0UmVzZXJ2YXRpb25zUmVxdWVzdBooLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXNwb25zZSIDkAIBElsKC0xpc3RIaXN0b3J5EiIuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdEhpc3RvcnlSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUwoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIIm0KFEJhdGNoQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSMAoFaXRlbXMYAiADKAsyIS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIu4BChFCYXRjaEFsbG9jYXRlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWFkZHJlc3NlcxgCIAMoCRIKCgJpZBgDIAEoCRI9CgZsYWJlbHMYBCADKAsyLS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbS5MYWJlbHNFbnRyeRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJKChVCYXRjaEFsbG9jYXRlUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2UiewoTQmF0Y2hSZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEi8KBWl0ZW1zGAIgAygLMiAuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlSXRlbRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJEChBCYXRjaFJlbGVhc2VJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiSAoUQmF0Y2hSZWxlYXNlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSJlChBLZWVwQWxpdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSLAoFaXRlbXMYAiADKAsyHS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQQoNS2VlcEFsaXZlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIkUKEUtlZXBBbGl2ZVJlc3BvbnNlEjAKB3Jlc3VsdHMYASADKAsyHy5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXN1bHQiWAoPS2VlcEFsaXZlUmVzdWx0EhUKDWFsbG9jYXRpb25faWQYASABKAkSLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixAEKF1dhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJYWxsX25vZGVzGAIgASgIElIKDmZyb21fcmV2aXNpb25zGAMgAygLMjouc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QuRnJvbVJldmlzaW9uc0VudHJ5GjQKEkZyb21SZXZpc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpsCChhXYXRjaEFsbG9jYXRpb25zUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIQCghzbmFwc2hvdBgDIAEoCBIMCgRtb3JlGAQgASgIEi8KC2FsbG9jYXRpb25zGAUgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIyCgdyZW1vdmVkGAYgAygLMiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlZEFsbG9jYXRpb24SEAoIcHJvZ3Jlc3MYByABKAgSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YCSABKAkSDAoEZ29uZRgKIAEoCCJFChFSZW1vdmVkQWxsb2NhdGlvbhIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIqcBCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJEgoKAmlkGAQgASgJEi4KCmF0dGFjaG1lbnQYBSABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoPUmVsZWFzZVJlc3BvbnNlEhEKCWFkZHJlc3NlcxgBIAMoCRIVCg1hbGxvY2F0aW9uX2lkGAIgASgJIoQBChRSZWxlYXNlT3RoZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB25ldHdvcmsYAiABKAkSIwoEa2VlcBgDIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWtlZXBfbm9uZRgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIlYKFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIWCg5hbGxvY2F0aW9uX2lkcxgCIAMoCSIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJbChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDwoHYWRkcmVzcxgDIAEoCSJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24i5gEKFkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZsZWFrZWQYBCABKAgSFAoMY29udGFpbmVyX2lkGAUgASgJEkIKBmxhYmVscxgGIAMoCzIyLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAQoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCgp0b3RhbF9zaXplGAMgASgFSACIAQFCDQoLX3RvdGFsX3NpemUikwEKC1Jlc2VydmF0aW9uEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgEIAEoCRIvCgtyZXNlcnZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifAoOUmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQwoPUmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iSAoQVW5yZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJFChFVbnJlc2VydmVSZXNwb25zZRIwCgtyZXNlcnZhdGlvbhgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uIk4KF0xpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiegoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjEKDHJlc2VydmF0aW9ucxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIt4BCg1IaXN0b3J5UmVjb3JkEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVsZWFzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgGIAEoCRIVCg1hbGxvY2F0aW9uX2lkGAcgASgJIsYBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAUgASgFEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJInEKE0xpc3RIaXN0b3J5UmVzcG9uc2USLgoHcmVjb3JkcxgBIAMoCzIdLnN0ZWxsYXIubmV0LnYxLkhpc3RvcnlSZWNvcmQSEQoJdHJ1bmNhdGVkGAIgASgIEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCTKgCgoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlElwKDUJhdGNoQWxsb2NhdGUSJC5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXNwb25zZRJeCgxCYXRjaFJlbGVhc2USIy5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlUmVzcG9uc2UiA5ACAhJVCglLZWVwQWxpdmUSIC5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuS2VlcEFsaXZlUmVzcG9uc2UiA5ACAhJPCgdSZWxlYXNlEh4uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVzcG9uc2UiA5ACAhJcCg1SZWxlYXNlT3RoZXJzEiQuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1JlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVzcG9uc2USWAoKQ2hlY2tSZWFkeRIhLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlc3BvbnNlIgOQAgESYQoNR2V0QWxsb2NhdGlvbhIkLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlc3BvbnNlIgOQAgESZwoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlIgOQAgESZwoQV2F0Y2hBbGxvY2F0aW9ucxInLnN0ZWxsYXIubmV0LnYxLldhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1Jlc3BvbnNlMAESTwoHUmVzZXJ2ZRIeLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlc3BvbnNlIgOQAgISVQoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlIgOQAgISagoQTGlzdFJlc2VydmF0aW9ucxInLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlIgOQAgESWwoLTGlzdEhpc3RvcnkSIi5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlc3BvbnNlIgOQAgFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Owner says who holds an allocation. The three together are the key.
@@ -187,6 +187,28 @@ export type Allocation = Message<"stellar.net.v1.Allocation"> & {
    * @generated from field: string id = 8;
    */
   id: string;
+
+  /**
+   * Labels, for the callers: at most 16. See AllocateRequest.
+   *
+   * @generated from field: map<string, string> labels = 9;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Time to live after the last KeepAlive. Unset: until it is released.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 10;
+   */
+  ttl?: Duration | undefined;
+
+  /**
+   * When the agent will release it without another KeepAlive, by the agent's
+   * clock, at the earliest. Unset: it has no time to live.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 11;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -240,6 +262,35 @@ export type AllocateRequest = Message<"stellar.net.v1.AllocateRequest"> & {
    * @generated from field: string id = 5;
    */
   id: string;
+
+  /**
+   * Labels to keep with the allocation: at most 16, of at most 1,024 bytes
+   * together. A key has 1 to 63 letters, digits and . _ - /, a letter or digit
+   * first and last; a value has up to 255 characters, none of them a control
+   * character. Where the owner holds an allocation, labels replace its labels;
+   * none leave them as they are.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Time to live, 1 second to 30 days: the agent releases the allocation when
+   * so long no KeepAlive and no Allocate of the owner has come. The agent
+   * measures it by time that it was running: no change of a clock and no stop
+   * releases early, and a restart begins to count anew. Unset: no limit, or as
+   * it is where the owner holds an allocation. Refused with an attachment.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 7;
+   */
+  ttl?: Duration | undefined;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -276,6 +327,477 @@ export type AllocateResponse = Message<"stellar.net.v1.AllocateResponse"> & {
  */
 export const AllocateResponseSchema: GenMessage<AllocateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 5);
+
+/**
+ * BatchAllocateRequest asks for the addresses of several owners.
+ *
+ * @generated from message stellar.net.v1.BatchAllocateRequest
+ */
+export type BatchAllocateRequest = Message<"stellar.net.v1.BatchAllocateRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchAllocateItem items = 2;
+   */
+  items: BatchAllocateItem[];
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchAllocateRequest.
+ * Use `create(BatchAllocateRequestSchema)` to create a new message.
+ */
+export const BatchAllocateRequestSchema: GenMessage<BatchAllocateRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 6);
+
+/**
+ * BatchAllocateItem asks for the addresses of one owner, as AllocateRequest does.
+ *
+ * @generated from message stellar.net.v1.BatchAllocateItem
+ */
+export type BatchAllocateItem = Message<"stellar.net.v1.BatchAllocateItem"> & {
+  /**
+   * Who asks.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 1;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Addresses asked for by number, at most one of each network.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+
+  /**
+   * Id of the allocation if this call makes one. Empty: the agent makes one.
+   *
+   * @generated from field: string id = 3;
+   */
+  id: string;
+
+  /**
+   * As in AllocateRequest.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * As in AllocateRequest.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 5;
+   */
+  ttl?: Duration | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchAllocateItem.
+ * Use `create(BatchAllocateItemSchema)` to create a new message.
+ */
+export const BatchAllocateItemSchema: GenMessage<BatchAllocateItem> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 7);
+
+/**
+ * BatchAllocateResponse is what the owners hold now.
+ *
+ * @generated from message stellar.net.v1.BatchAllocateResponse
+ */
+export type BatchAllocateResponse = Message<"stellar.net.v1.BatchAllocateResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.AllocateResponse results = 1;
+   */
+  results: AllocateResponse[];
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchAllocateResponse.
+ * Use `create(BatchAllocateResponseSchema)` to create a new message.
+ */
+export const BatchAllocateResponseSchema: GenMessage<BatchAllocateResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 8);
+
+/**
+ * BatchReleaseRequest names several owners.
+ *
+ * @generated from message stellar.net.v1.BatchReleaseRequest
+ */
+export type BatchReleaseRequest = Message<"stellar.net.v1.BatchReleaseRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchReleaseItem items = 2;
+   */
+  items: BatchReleaseItem[];
+
+  /**
+   * Why, for the history. Empty means "released over the API".
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchReleaseRequest.
+ * Use `create(BatchReleaseRequestSchema)` to create a new message.
+ */
+export const BatchReleaseRequestSchema: GenMessage<BatchReleaseRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 9);
+
+/**
+ * BatchReleaseItem names one owner.
+ *
+ * @generated from message stellar.net.v1.BatchReleaseItem
+ */
+export type BatchReleaseItem = Message<"stellar.net.v1.BatchReleaseItem"> & {
+  /**
+   * Who held the addresses.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 1;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Only the allocation with this id. Empty: any.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchReleaseItem.
+ * Use `create(BatchReleaseItemSchema)` to create a new message.
+ */
+export const BatchReleaseItemSchema: GenMessage<BatchReleaseItem> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 10);
+
+/**
+ * BatchReleaseResponse tells what was released.
+ *
+ * @generated from message stellar.net.v1.BatchReleaseResponse
+ */
+export type BatchReleaseResponse = Message<"stellar.net.v1.BatchReleaseResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.ReleaseResponse results = 1;
+   */
+  results: ReleaseResponse[];
+};
+
+/**
+ * Describes the message stellar.net.v1.BatchReleaseResponse.
+ * Use `create(BatchReleaseResponseSchema)` to create a new message.
+ */
+export const BatchReleaseResponseSchema: GenMessage<BatchReleaseResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 11);
+
+/**
+ * KeepAliveRequest names allocations.
+ *
+ * @generated from message stellar.net.v1.KeepAliveRequest
+ */
+export type KeepAliveRequest = Message<"stellar.net.v1.KeepAliveRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The allocations: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.KeepAliveItem items = 2;
+   */
+  items: KeepAliveItem[];
+
+  /**
+   * True: answer as the call would, and restart nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.KeepAliveRequest.
+ * Use `create(KeepAliveRequestSchema)` to create a new message.
+ */
+export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 12);
+
+/**
+ * KeepAliveItem names one allocation.
+ *
+ * @generated from message stellar.net.v1.KeepAliveItem
+ */
+export type KeepAliveItem = Message<"stellar.net.v1.KeepAliveItem"> & {
+  /**
+   * Who holds it.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 1;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Only the allocation with this id. Empty: any.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.KeepAliveItem.
+ * Use `create(KeepAliveItemSchema)` to create a new message.
+ */
+export const KeepAliveItemSchema: GenMessage<KeepAliveItem> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 13);
+
+/**
+ * KeepAliveResponse tells what was kept alive.
+ *
+ * @generated from message stellar.net.v1.KeepAliveResponse
+ */
+export type KeepAliveResponse = Message<"stellar.net.v1.KeepAliveResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.KeepAliveResult results = 1;
+   */
+  results: KeepAliveResult[];
+};
+
+/**
+ * Describes the message stellar.net.v1.KeepAliveResponse.
+ * Use `create(KeepAliveResponseSchema)` to create a new message.
+ */
+export const KeepAliveResponseSchema: GenMessage<KeepAliveResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 14);
+
+/**
+ * KeepAliveResult tells how it stands with one allocation.
+ *
+ * @generated from message stellar.net.v1.KeepAliveResult
+ */
+export type KeepAliveResult = Message<"stellar.net.v1.KeepAliveResult"> & {
+  /**
+   * Id of the allocation. Empty: the owner does not hold it any more.
+   *
+   * @generated from field: string allocation_id = 1;
+   */
+  allocationId: string;
+
+  /**
+   * When the agent will release it without another KeepAlive, by the agent's
+   * clock, at the earliest. Unset: it has no time to live, or is not held.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.KeepAliveResult.
+ * Use `create(KeepAliveResultSchema)` to create a new message.
+ */
+export const KeepAliveResultSchema: GenMessage<KeepAliveResult> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 15);
+
+/**
+ * WatchAllocationsRequest selects nodes.
+ *
+ * @generated from message stellar.net.v1.WatchAllocationsRequest
+ */
+export type WatchAllocationsRequest = Message<"stellar.net.v1.WatchAllocationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * True: all nodes of the cluster. Refused together with node.
+   *
+   * @generated from field: bool all_nodes = 2;
+   */
+  allNodes: boolean;
+
+  /**
+   * By name of a node, the revision of its last message that a stream before
+   * had: the node's changes since then follow, without a snapshot, if its agent
+   * still knows them. Empty: a snapshot of each node.
+   *
+   * @generated from field: map<string, string> from_revisions = 3;
+   */
+  fromRevisions: { [key: string]: string };
+};
+
+/**
+ * Describes the message stellar.net.v1.WatchAllocationsRequest.
+ * Use `create(WatchAllocationsRequestSchema)` to create a new message.
+ */
+export const WatchAllocationsRequestSchema: GenMessage<WatchAllocationsRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 16);
+
+/**
+ * WatchAllocationsResponse is a snapshot of a node, or a part of one, or what
+ * has changed there.
+ *
+ * A watcher keeps the allocations of each node by their owner. A snapshot
+ * replaces all that it has of the node. Changes come in their order, those of one
+ * owner merged into the last. A watcher that falls behind gets a snapshot again.
+ *
+ * @generated from message stellar.net.v1.WatchAllocationsResponse
+ */
+export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsResponse"> & {
+  /**
+   * Name of the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The node's revision after this message, to resume from. It is opaque, and
+   * empty in all parts of a snapshot but the last.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * True: the allocations are those of a snapshot. False: they are new or
+   * changed, and the removed ones are gone.
+   *
+   * @generated from field: bool snapshot = 3;
+   */
+  snapshot: boolean;
+
+  /**
+   * True: more parts of this snapshot follow. The watcher replaces what it has
+   * when it has all.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+
+  /**
+   * Allocations.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 5;
+   */
+  allocations: Allocation[];
+
+  /**
+   * Allocations that are gone.
+   *
+   * @generated from field: repeated stellar.net.v1.RemovedAllocation removed = 6;
+   */
+  removed: RemovedAllocation[];
+
+  /**
+   * True: the watcher knows everything up to as_of. Such a message comes after
+   * each change and, without one, every 10 seconds.
+   *
+   * @generated from field: bool progress = 7;
+   */
+  progress: boolean;
+
+  /**
+   * The time up to which the watcher knows the node's allocations, by the clock
+   * of the agent that has them. Unset with a problem.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 8;
+   */
+  asOf?: Timestamp | undefined;
+
+  /**
+   * Why the node's allocations are not known at the moment, in a watch of all
+   * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
+   * the node answers. Empty: they are known.
+   *
+   * @generated from field: string problem = 9;
+   */
+  problem: string;
+
+  /**
+   * True: the node has left the cluster, in a watch of all nodes. Nothing is
+   * allocated there any more.
+   *
+   * @generated from field: bool gone = 10;
+   */
+  gone: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.WatchAllocationsResponse.
+ * Use `create(WatchAllocationsResponseSchema)` to create a new message.
+ */
+export const WatchAllocationsResponseSchema: GenMessage<WatchAllocationsResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 17);
+
+/**
+ * RemovedAllocation names an allocation that is gone.
+ *
+ * @generated from message stellar.net.v1.RemovedAllocation
+ */
+export type RemovedAllocation = Message<"stellar.net.v1.RemovedAllocation"> & {
+  /**
+   * Who held it.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 1;
+   */
+  owner?: Owner | undefined;
+
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.RemovedAllocation.
+ * Use `create(RemovedAllocationSchema)` to create a new message.
+ */
+export const RemovedAllocationSchema: GenMessage<RemovedAllocation> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_ipam, 18);
 
 /**
  * ReleaseRequest names an owner.
@@ -318,6 +840,13 @@ export type ReleaseRequest = Message<"stellar.net.v1.ReleaseRequest"> & {
    * @generated from field: stellar.net.v1.Attachment attachment = 5;
    */
   attachment?: Attachment | undefined;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -325,7 +854,7 @@ export type ReleaseRequest = Message<"stellar.net.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 6);
+  messageDesc(file_stellar_net_v1_ipam, 19);
 
 /**
  * ReleaseResponse tells what was released.
@@ -339,6 +868,13 @@ export type ReleaseResponse = Message<"stellar.net.v1.ReleaseResponse"> & {
    * @generated from field: repeated string addresses = 1;
    */
   addresses: string[];
+
+  /**
+   * Id of the allocation that was released. Empty: the owner held none.
+   *
+   * @generated from field: string allocation_id = 2;
+   */
+  allocationId: string;
 };
 
 /**
@@ -346,7 +882,7 @@ export type ReleaseResponse = Message<"stellar.net.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 7);
+  messageDesc(file_stellar_net_v1_ipam, 20);
 
 /**
  * ReleaseOthersRequest names who keeps its addresses.
@@ -383,6 +919,13 @@ export type ReleaseOthersRequest = Message<"stellar.net.v1.ReleaseOthersRequest"
    * @generated from field: bool keep_none = 4;
    */
   keepNone: boolean;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -390,7 +933,7 @@ export type ReleaseOthersRequest = Message<"stellar.net.v1.ReleaseOthersRequest"
  * Use `create(ReleaseOthersRequestSchema)` to create a new message.
  */
 export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 8);
+  messageDesc(file_stellar_net_v1_ipam, 21);
 
 /**
  * ReleaseOthersResponse tells what was released.
@@ -404,6 +947,13 @@ export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersRespons
    * @generated from field: repeated stellar.net.v1.Owner owners = 1;
    */
   owners: Owner[];
+
+  /**
+   * Ids of the allocations, in the order of the owners.
+   *
+   * @generated from field: repeated string allocation_ids = 2;
+   */
+  allocationIds: string[];
 };
 
 /**
@@ -411,7 +961,7 @@ export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersRespons
  * Use `create(ReleaseOthersResponseSchema)` to create a new message.
  */
 export const ReleaseOthersResponseSchema: GenMessage<ReleaseOthersResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 9);
+  messageDesc(file_stellar_net_v1_ipam, 22);
 
 /**
  * CheckReadyRequest names a node.
@@ -432,7 +982,7 @@ export type CheckReadyRequest = Message<"stellar.net.v1.CheckReadyRequest"> & {
  * Use `create(CheckReadyRequestSchema)` to create a new message.
  */
 export const CheckReadyRequestSchema: GenMessage<CheckReadyRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 10);
+  messageDesc(file_stellar_net_v1_ipam, 23);
 
 /**
  * CheckReadyResponse has no fields.
@@ -447,7 +997,7 @@ export type CheckReadyResponse = Message<"stellar.net.v1.CheckReadyResponse"> & 
  * Use `create(CheckReadyResponseSchema)` to create a new message.
  */
 export const CheckReadyResponseSchema: GenMessage<CheckReadyResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 11);
+  messageDesc(file_stellar_net_v1_ipam, 24);
 
 /**
  * GetAllocationRequest names an owner.
@@ -482,7 +1032,7 @@ export type GetAllocationRequest = Message<"stellar.net.v1.GetAllocationRequest"
  * Use `create(GetAllocationRequestSchema)` to create a new message.
  */
 export const GetAllocationRequestSchema: GenMessage<GetAllocationRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 12);
+  messageDesc(file_stellar_net_v1_ipam, 25);
 
 /**
  * GetAllocationResponse is what the owner holds.
@@ -503,7 +1053,7 @@ export type GetAllocationResponse = Message<"stellar.net.v1.GetAllocationRespons
  * Use `create(GetAllocationResponseSchema)` to create a new message.
  */
 export const GetAllocationResponseSchema: GenMessage<GetAllocationResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 13);
+  messageDesc(file_stellar_net_v1_ipam, 26);
 
 /**
  * ListAllocationsRequest names a node and a page.
@@ -545,6 +1095,13 @@ export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequ
    * @generated from field: string container_id = 5;
    */
   containerId: string;
+
+  /**
+   * Only allocations with all of these labels. Empty: all.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
 };
 
 /**
@@ -552,7 +1109,7 @@ export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequ
  * Use `create(ListAllocationsRequestSchema)` to create a new message.
  */
 export const ListAllocationsRequestSchema: GenMessage<ListAllocationsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 14);
+  messageDesc(file_stellar_net_v1_ipam, 27);
 
 /**
  * ListAllocationsResponse is a page of allocations.
@@ -573,6 +1130,14 @@ export type ListAllocationsResponse = Message<"stellar.net.v1.ListAllocationsRes
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Number of allocations on all pages. Unset: not counted, since the request
+   * has filters.
+   *
+   * @generated from field: optional int32 total_size = 3;
+   */
+  totalSize?: number | undefined;
 };
 
 /**
@@ -580,7 +1145,7 @@ export type ListAllocationsResponse = Message<"stellar.net.v1.ListAllocationsRes
  * Use `create(ListAllocationsResponseSchema)` to create a new message.
  */
 export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 15);
+  messageDesc(file_stellar_net_v1_ipam, 28);
 
 /**
  * Reservation keeps an address for one owner, or from everybody.
@@ -629,7 +1194,7 @@ export type Reservation = Message<"stellar.net.v1.Reservation"> & {
  * Use `create(ReservationSchema)` to create a new message.
  */
 export const ReservationSchema: GenMessage<Reservation> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 16);
+  messageDesc(file_stellar_net_v1_ipam, 29);
 
 /**
  * ReserveRequest names an address.
@@ -664,6 +1229,13 @@ export type ReserveRequest = Message<"stellar.net.v1.ReserveRequest"> & {
    * @generated from field: string reason = 4;
    */
   reason: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -671,7 +1243,7 @@ export type ReserveRequest = Message<"stellar.net.v1.ReserveRequest"> & {
  * Use `create(ReserveRequestSchema)` to create a new message.
  */
 export const ReserveRequestSchema: GenMessage<ReserveRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 17);
+  messageDesc(file_stellar_net_v1_ipam, 30);
 
 /**
  * ReserveResponse is the reservation.
@@ -692,7 +1264,7 @@ export type ReserveResponse = Message<"stellar.net.v1.ReserveResponse"> & {
  * Use `create(ReserveResponseSchema)` to create a new message.
  */
 export const ReserveResponseSchema: GenMessage<ReserveResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 18);
+  messageDesc(file_stellar_net_v1_ipam, 31);
 
 /**
  * UnreserveRequest names an address.
@@ -713,6 +1285,13 @@ export type UnreserveRequest = Message<"stellar.net.v1.UnreserveRequest"> & {
    * @generated from field: string address = 2;
    */
   address: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -720,7 +1299,7 @@ export type UnreserveRequest = Message<"stellar.net.v1.UnreserveRequest"> & {
  * Use `create(UnreserveRequestSchema)` to create a new message.
  */
 export const UnreserveRequestSchema: GenMessage<UnreserveRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 19);
+  messageDesc(file_stellar_net_v1_ipam, 32);
 
 /**
  * UnreserveResponse is the reservation that ended.
@@ -741,7 +1320,7 @@ export type UnreserveResponse = Message<"stellar.net.v1.UnreserveResponse"> & {
  * Use `create(UnreserveResponseSchema)` to create a new message.
  */
 export const UnreserveResponseSchema: GenMessage<UnreserveResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 20);
+  messageDesc(file_stellar_net_v1_ipam, 33);
 
 /**
  * ListReservationsRequest names a node and a page.
@@ -776,7 +1355,7 @@ export type ListReservationsRequest = Message<"stellar.net.v1.ListReservationsRe
  * Use `create(ListReservationsRequestSchema)` to create a new message.
  */
 export const ListReservationsRequestSchema: GenMessage<ListReservationsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 21);
+  messageDesc(file_stellar_net_v1_ipam, 34);
 
 /**
  * ListReservationsResponse is a page of reservations.
@@ -797,6 +1376,13 @@ export type ListReservationsResponse = Message<"stellar.net.v1.ListReservationsR
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Number of reservations on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 };
 
 /**
@@ -804,7 +1390,7 @@ export type ListReservationsResponse = Message<"stellar.net.v1.ListReservationsR
  * Use `create(ListReservationsResponseSchema)` to create a new message.
  */
 export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 22);
+  messageDesc(file_stellar_net_v1_ipam, 35);
 
 /**
  * HistoryRecord tells who held an address, from when to when.
@@ -853,6 +1439,13 @@ export type HistoryRecord = Message<"stellar.net.v1.HistoryRecord"> & {
    * @generated from field: string reason = 6;
    */
   reason: string;
+
+  /**
+   * Id of the allocation. Empty: an older program recorded it.
+   *
+   * @generated from field: string allocation_id = 7;
+   */
+  allocationId: string;
 };
 
 /**
@@ -860,7 +1453,7 @@ export type HistoryRecord = Message<"stellar.net.v1.HistoryRecord"> & {
  * Use `create(HistoryRecordSchema)` to create a new message.
  */
 export const HistoryRecordSchema: GenMessage<HistoryRecord> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 23);
+  messageDesc(file_stellar_net_v1_ipam, 36);
 
 /**
  * ListHistoryRequest selects records.
@@ -899,9 +1492,9 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
   /**
    * Size of a page. 0 and more than 1000 mean 1000.
    *
-   * @generated from field: int32 limit = 5;
+   * @generated from field: int32 page_size = 5;
    */
-  limit: number;
+  pageSize: number;
 
   /**
    * Only what was held or released at or before this time. Unset: up to now.
@@ -924,7 +1517,7 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
  * Use `create(ListHistoryRequestSchema)` to create a new message.
  */
 export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 24);
+  messageDesc(file_stellar_net_v1_ipam, 37);
 
 /**
  * ListHistoryResponse lists records.
@@ -959,7 +1552,7 @@ export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> 
  * Use `create(ListHistoryResponseSchema)` to create a new message.
  */
 export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_ipam, 25);
+  messageDesc(file_stellar_net_v1_ipam, 38);
 
 /**
  * IpamService hands out and takes back the addresses of nodes.
@@ -968,13 +1561,18 @@ export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__P
  * called. INVALID_ARGUMENT names the field and the value, UNAVAILABLE means
  * that the store or the node's agent is out of reach.
  *
+ * Lists have pages: page_size is coerced, never refused; a page may hold fewer
+ * items than that, since an answer stays below 4 MiB. A token is opaque, belongs
+ * to a call with the same other fields, and stays valid while items change.
+ *
  * @generated from service stellar.net.v1.IpamService
  */
 export const IpamService: GenService<{
   /**
    * Allocate gives an owner one address of each network, or returns those it
    * holds. All are given or none. RESOURCE_EXHAUSTED when a subnet is full,
-   * ALREADY_EXISTS when a requested address is held by another owner.
+   * ALREADY_EXISTS when another owner holds a requested address, when the owner
+   * holds another address than a requested one, and when its container runs.
    *
    * @generated from rpc stellar.net.v1.IpamService.Allocate
    */
@@ -982,6 +1580,41 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof AllocateRequestSchema;
     output: typeof AllocateResponseSchema;
+  },
+  /**
+   * BatchAllocate gives addresses to up to 1,000 owners of one node: to all of
+   * them or to none. Each gets what Allocate would give it. An error names the
+   * first item that it refuses. RESOURCE_EXHAUSTED also when the node's store
+   * takes no commit of that size.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.BatchAllocate
+   */
+  batchAllocate: {
+    methodKind: "unary";
+    input: typeof BatchAllocateRequestSchema;
+    output: typeof BatchAllocateResponseSchema;
+  },
+  /**
+   * BatchRelease takes back what up to 1,000 owners of one node hold, all of it
+   * or nothing. As with Release, what is not held is skipped.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.BatchRelease
+   */
+  batchRelease: {
+    methodKind: "unary";
+    input: typeof BatchReleaseRequestSchema;
+    output: typeof BatchReleaseResponseSchema;
+  },
+  /**
+   * KeepAlive restarts the time to live of up to 1,000 allocations of one node.
+   * It skips an allocation that is not held any more; its result says so.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.KeepAlive
+   */
+  keepAlive: {
+    methodKind: "unary";
+    input: typeof KeepAliveRequestSchema;
+    output: typeof KeepAliveResponseSchema;
   },
   /**
    * Release takes the addresses of an owner back. Releasing what is not held
@@ -1036,6 +1669,18 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListAllocationsRequestSchema;
     output: typeof ListAllocationsResponseSchema;
+  },
+  /**
+   * WatchAllocations follows the allocations of a node, or of all nodes: a
+   * snapshot of each node, then what changes. See WatchAllocationsResponse. It
+   * ends with UNAVAILABLE when the agent stops, or an agent between.
+   *
+   * @generated from rpc stellar.net.v1.IpamService.WatchAllocations
+   */
+  watchAllocations: {
+    methodKind: "server_streaming";
+    input: typeof WatchAllocationsRequestSchema;
+    output: typeof WatchAllocationsResponseSchema;
   },
   /**
    * Reserve keeps an address of a node for one owner, or from everybody, in place

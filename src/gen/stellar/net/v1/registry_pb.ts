@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UiWQoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJImgKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCCIOCgxXYXRjaFJlcXVlc3Qi1AEKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkSJAoFdHJ1c3QYByABKAsyFS5zdGVsbGFyLm5ldC52MS5UcnVzdCISChBMaXN0Tm9kZXNSZXF1ZXN0IjgKEUxpc3ROb2Rlc1Jlc3BvbnNlEiMKBW5vZGVzGAEgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZSJFChFSZW1vdmVOb2RlUmVxdWVzdBIMCgRub2RlGAEgASgJEg0KBWZvcmNlGAIgASgIEhMKC2luc3RhbmNlX2lkGAMgASgJIiUKElJlbW92ZU5vZGVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIhUKE0xpc3ROZXR3b3Jrc1JlcXVlc3QiVQoUTGlzdE5ldHdvcmtzUmVzcG9uc2USKQoIbmV0d29ya3MYASADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEhIKCmNsdXN0ZXJfaWQYAiABKAkiIwoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJIj8KFENsYWltU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiJQoVUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkiQQoWUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IhQKEkxpc3RTdWJuZXRzUmVxdWVzdCI+ChNMaXN0U3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiQgoUUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIMCgRub2RlGAIgASgJEg4KBnJlYXNvbhgDIAEoCSI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IiYKFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCSIZChdVbnJlc2VydmVTdWJuZXRSZXNwb25zZSITChFMaXN0Um91dGVzUmVxdWVzdCI7ChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiLwoPQWRkUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSIyChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkiNwoTRGVsZXRlUm91dGVSZXNwb25zZRIUCgdkZWxldGVkGAEgASgISACIAQFCCgoIX2RlbGV0ZWQqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEKnIKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQTk9ERV9TVEFURV9SRUFEWRABEhoKFk5PREVfU1RBVEVfVU5SRUFDSEFCTEUQAhIXChNOT0RFX1NUQVRFX05PX0FHRU5UEAMy6gsKD1JlZ2lzdHJ5U2VydmljZRJeCgxMaXN0TmV0d29ya3MSIy5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVzcG9uc2UiA5ACARJZCgxDbGFpbVN1Ym5ldHMSIy5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVzcG9uc2USXwoOUmVsZWFzZVN1Ym5ldHMSJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1Jlc3BvbnNlEkEKBEpvaW4SGy5zdGVsbGFyLm5ldC52MS5Kb2luUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXNwb25zZRJWCgtHZXRIYW5kb3ZlchIiLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVzcG9uc2USXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElkKDFJlcG9ydE93bmVycxIjLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXNwb25zZRJQCglIZWFydGJlYXQSIC5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVzcG9uc2USRgoFV2F0Y2gSHC5zdGVsbGFyLm5ldC52MS5XYXRjaFJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5XYXRjaFJlc3BvbnNlMAESVQoJTGlzdE5vZGVzEiAuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgOQAgESUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElsKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZSIDkAIBElwKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZRJiCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2USWAoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlIgOQAgESTQoIQWRkUm91dGUSHy5zdGVsbGFyLm5ldC52MS5BZGRSb3V0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BZGRSb3V0ZVJlc3BvbnNlElYKC0RlbGV0ZVJvdXRlEiIuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXNwb25zZUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLxAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiggEKDEpvaW5SZXNwb25zZRISCgpjbHVzdGVyX2lkGAEgASgJEikKCG5ldHdvcmtzGAIgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxIPCgdzdWJuZXRzGAMgAygJEhAKCGhhbmRvdmVyGAQgASgIEhAKCHNldHRsaW5nGAUgASgIIikKC1N1Ym5ldE93bmVyEgwKBG5vZGUYASABKAkSDAoEY2lkchgCIAEoCSJ8ChNSZXBvcnRPd25lcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLaW5zdGFuY2VfaWQYAiABKAkSKwoGb3duZXJzGAMgAygLMhsuc3RlbGxhci5uZXQudjEuU3VibmV0T3duZXISFQoNdmFsaWRhdGVfb25seRgPIAEoCCIWChRSZXBvcnRPd25lcnNSZXNwb25zZSJLChJHZXRIYW5kb3ZlclJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgpwYWdlX3Rva2VuGAMgASgJIl8KE0dldEhhbmRvdmVyUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJRChVGaW5pc2hIYW5kb3ZlclJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UicAoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiaAoRSGVhcnRiZWF0UmVzcG9uc2USEwoLaW50ZXJ2YWxfbXMYASABKAUSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMd2FudHNfcmVwb3J0GAMgASgIIiAKDFdhdGNoUmVxdWVzdBIQCghwcm9ncmVzcxgBIAEoCCL/AQoNV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIQCghzbmFwc2hvdBgCIAEoCBIjCgVub2RlcxgDIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSJQoGcm91dGVzGAQgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFQoNcmVtb3ZlZF9ub2RlcxgFIAMoCRIWCg5yZW1vdmVkX3JvdXRlcxgGIAMoCRIkCgV0cnVzdBgHIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0EikKBWFzX29mGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI5ChBMaXN0Tm9kZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpABChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSI8ChNMaXN0TmV0d29ya3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIq0BChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEgoKdG90YWxfc2l6ZRgEIAEoBRIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI8ChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI7ChJMaXN0U3VibmV0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiawoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIlkKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0Ij0KFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIjoKEUxpc3RSb3V0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpMBChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSJJChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI3ChNEZWxldGVSb3V0ZVJlc3BvbnNlEhQKB2RlbGV0ZWQYASABKAhIAIgBAUIKCghfZGVsZXRlZCqXAQoLU3VibmV0U3RhdGUSHAoYU1VCTkVUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1VCTkVUX1NUQVRFX09XTkVEEAESGQoVU1VCTkVUX1NUQVRFX1JFU0VSVkVEEAISHAoYU1VCTkVUX1NUQVRFX0NPTkZMSUNUSU5HEAMSGQoVU1VCTkVUX1NUQVRFX1JFTEVBU0VEEAQqcgoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX1JFQURZEAESGgoWTk9ERV9TVEFURV9VTlJFQUNIQUJMRRACEhcKE05PREVfU1RBVEVfTk9fQUdFTlQQAzKIDAoPUmVnaXN0cnlTZXJ2aWNlEl4KDExpc3ROZXR3b3JrcxIjLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXNwb25zZSIDkAIBEl4KDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZSIDkAICEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USWwoLR2V0SGFuZG92ZXISIi5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlc3BvbnNlIgOQAgESXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElkKDFJlcG9ydE93bmVycxIjLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXNwb25zZRJQCglIZWFydGJlYXQSIC5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVzcG9uc2USRgoFV2F0Y2gSHC5zdGVsbGFyLm5ldC52MS5XYXRjaFJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5XYXRjaFJlc3BvbnNlMAESVQoJTGlzdE5vZGVzEiAuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgOQAgESUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElsKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZSIDkAIBEmEKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICEmcKD1VucmVzZXJ2ZVN1Ym5ldBImLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICElgKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZSIDkAIBElIKCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZSIDkAICElsKC0RlbGV0ZVJvdXRlEiIuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXNwb25zZSIDkAICQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -310,6 +310,13 @@ export type JoinRequest = Message<"stellar.net.v1.JoinRequest"> & {
    * @generated from field: int64 revision = 9;
    */
   revision: bigint;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -422,6 +429,13 @@ export type ReportOwnersRequest = Message<"stellar.net.v1.ReportOwnersRequest"> 
    * @generated from field: repeated stellar.net.v1.SubnetOwner owners = 3;
    */
   owners: SubnetOwner[];
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -528,6 +542,13 @@ export type FinishHandoverRequest = Message<"stellar.net.v1.FinishHandoverReques
    * @generated from field: string instance_id = 2;
    */
   instanceId: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -587,6 +608,13 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
    * @generated from field: string process_id = 4;
    */
   processId: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -634,11 +662,17 @@ export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
- * WatchRequest has no fields.
+ * WatchRequest says what to follow.
  *
  * @generated from message stellar.net.v1.WatchRequest
  */
 export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
+  /**
+   * True: a message without a change every 10 seconds, with as_of. False: none.
+   *
+   * @generated from field: bool progress = 1;
+   */
+  progress: boolean;
 };
 
 /**
@@ -703,6 +737,14 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
    * @generated from field: stellar.net.v1.Trust trust = 7;
    */
   trust?: Trust | undefined;
+
+  /**
+   * The time up to which the watcher knows the cluster, by the registry's clock,
+   * if the request asks for progress.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 8;
+   */
+  asOf?: Timestamp | undefined;
 };
 
 /**
@@ -713,11 +755,25 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
- * ListNodesRequest has no fields.
+ * ListNodesRequest names a page.
  *
  * @generated from message stellar.net.v1.ListNodesRequest
  */
 export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -739,6 +795,28 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
    * @generated from field: repeated stellar.net.v1.Node nodes = 1;
    */
   nodes: Node[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+
+  /**
+   * The time up to which the answer knows the cluster. Unset: it is current.
+   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 4;
+   */
+  asOf?: Timestamp | undefined;
 };
 
 /**
@@ -775,6 +853,13 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
    * @generated from field: string instance_id = 3;
    */
   instanceId: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -806,11 +891,25 @@ export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PUR
   messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
- * ListNetworksRequest has no fields.
+ * ListNetworksRequest names a page.
  *
  * @generated from message stellar.net.v1.ListNetworksRequest
  */
 export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -839,6 +938,28 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
    * @generated from field: string cluster_id = 2;
    */
   clusterId: string;
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 4;
+   */
+  totalSize: number;
+
+  /**
+   * The time up to which the answer knows the cluster. Unset: it is current.
+   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 5;
+   */
+  asOf?: Timestamp | undefined;
 };
 
 /**
@@ -860,6 +981,13 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
    * @generated from field: string node = 1;
    */
   node: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -902,6 +1030,13 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
    * @generated from field: string node = 1;
    */
   node: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -933,11 +1068,25 @@ export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = 
   messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
- * ListSubnetsRequest has no fields.
+ * ListSubnetsRequest names a page.
  *
  * @generated from message stellar.net.v1.ListSubnetsRequest
  */
 export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -959,6 +1108,20 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
    * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
    */
   subnets: Subnet[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 };
 
 /**
@@ -994,6 +1157,13 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -1036,6 +1206,13 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
    * @generated from field: string cidr = 1;
    */
   cidr: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -1061,11 +1238,25 @@ export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> 
   messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
- * ListRoutesRequest has no fields.
+ * ListRoutesRequest names a page.
  *
  * @generated from message stellar.net.v1.ListRoutesRequest
  */
 export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
 };
 
 /**
@@ -1087,6 +1278,28 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
    * @generated from field: repeated stellar.net.v1.Route routes = 1;
    */
   routes: Route[];
+
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+
+  /**
+   * The time up to which the answer knows the cluster. Unset: it is current.
+   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 4;
+   */
+  asOf?: Timestamp | undefined;
 };
 
 /**
@@ -1115,6 +1328,13 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
    * @generated from field: string target = 2;
    */
   target: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -1165,6 +1385,13 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
    * @generated from field: string target = 2;
    */
   target: string;
+
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
 };
 
 /**
