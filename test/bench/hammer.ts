@@ -24,6 +24,11 @@ export async function benchHammer(
     columns: ["", "number", "allowed"],
     rows: [
       ["operations", `${counts.operations}`, ""],
+      [
+        "of them by the CNI plugin, a process each",
+        `${counts.pluginCalls}`,
+        "",
+      ],
       ["carried out, or refused by a rule", `${counts.answered}`, ""],
       ["doubles", `${doubles}`, "0"],
       ["lost", `${lost}`, "0"],

@@ -1,6 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
 import { setTimeout as delay } from "node:timers/promises";
-import { createIpamClient } from "../support/ipam_client.ts";
+import type { IpamClient } from "../support/ipam_client.ts";
 import type { Beliefs } from "./beliefs.ts";
 import type { HammeredHost } from "./hammered_host.ts";
 
@@ -14,7 +14,15 @@ export interface CallerOptions {
   /** Whether enough calls were made. */
   readonly isDone: () => boolean;
   /** After every call. */
-  readonly onAnswer: (isAcknowledged: boolean) => void;
+  readonly onAnswer: (answer: Answer) => void;
+}
+
+/** What came of a call. */
+export interface Answer {
+  /** Whether it was carried out, or refused by a rule. */
+  readonly isAnswered: boolean;
+  /** Whether the CNI plugin made it. Default false. */
+  readonly isPlugin?: boolean;
 }
 
 /** Answers that change nothing: an exhausted subnet, an address that is held. */
@@ -33,10 +41,9 @@ function pick<T>(random: () => number, from: readonly T[]): T | undefined {
 /** Allocates and releases over the API, for owners of its own, until the agent is down or enough was done. */
 export async function callApi(
   ids: readonly string[],
-  options: CallerOptions,
+  options: CallerOptions & { readonly client: IpamClient },
 ): Promise<void> {
-  const { host, beliefs, random, isDown, isDone, onAnswer } = options;
-  using client = createIpamClient(host.agent.port);
+  const { client, beliefs, random, isDown, isDone, onAnswer } = options;
   while (!isDown() && !isDone()) {
     const id = pick(random, ids)!;
     const isHeld = beliefs.addressOf(id) !== undefined;
@@ -56,13 +63,13 @@ export async function callApi(
         const [address] = await client.allocate(id, taken ? [taken] : []);
         beliefs.hold(id, { owner: id, address: address! });
       }
-      onAnswer(true);
+      onAnswer({ isAnswered: true });
     } catch (error) {
       const { code } = error as Partial<grpc.ServiceError>;
       if (code === undefined) throw error;
       const isRefused = REFUSED.includes(code);
       if (isRefused) beliefs.settle(id);
-      onAnswer(isRefused);
+      onAnswer({ isAnswered: isRefused });
       if (!isRefused) await delay(RETRY_MS);
     }
   }
@@ -159,7 +166,8 @@ export class Runtime {
     const { host, onAnswer } = this.#options;
     const { code, stdout, stderr } = await host.callPlugin("ADD", call);
     const answer = parseAnswer(stdout, stderr);
-    onAnswer(code === 0 || answer.code === 50 || answer.code === 102);
+    const isAnswered = code === 0 || answer.code === 50 || answer.code === 102;
+    onAnswer({ isAnswered, isPlugin: true });
     return code === 0 ? answer.ips![0]!.address.split("/")[0] : undefined;
   }
 
@@ -171,7 +179,7 @@ export class Runtime {
     const { code, stderr } = await host.callPlugin("DEL", call);
     const isQueued = /The release waits in/.test(stderr);
     if (code === 0 && !isQueued && !isHeld) beliefs.settle(call.id);
-    onAnswer(code === 0);
+    onAnswer({ isAnswered: code === 0, isPlugin: true });
   }
 }
 

@@ -3,7 +3,12 @@ import { createRandom } from "../lab/history.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
 import type { SpawnedAgent } from "../support/spawn_agent.ts";
 import { Beliefs } from "./beliefs.ts";
-import { callApi, type CallerOptions, Runtime } from "./callers.ts";
+import {
+  type Answer,
+  callApi,
+  type CallerOptions,
+  Runtime,
+} from "./callers.ts";
 import { HammeredHost } from "./hammered_host.ts";
 
 /** Options of a run. */
@@ -18,6 +23,8 @@ export interface HammerOptions {
 export interface HammerReport {
   /** Calls that were made: of the API, and of the plugin. */
   readonly operations: number;
+  /** Those of the CNI plugin, each a process of its own. */
+  readonly pluginCalls: number;
   /** Those that were carried out, or refused by a rule. */
   readonly answered: number;
   /** Addresses that two holders believed to hold. */
@@ -37,13 +44,14 @@ export interface HammerReport {
   readonly examples: readonly string[];
 }
 
-const API_CALLERS = 8;
-const IDS_PER_CALLER = 40;
-const RUNTIMES = 2;
+/** Each has one call in flight. */
+const API_CALLERS = 32;
+const IDS_PER_CALLER = 10;
+const RUNTIMES = 4;
 /** Together more than the addresses of the subnet, which is full now and then. */
-const IDS_PER_RUNTIME = 25;
+const IDS_PER_RUNTIME = 12;
 /** Faults between which the run's calls are made. */
-const MAX_ROUNDS = 400;
+const MAX_ROUNDS = 300;
 const MIN_CALLS_PER_ROUND = 250;
 /** Calls for another owner each that a copy of the agent has to refuse. */
 const COPY_CALLS = 50;
@@ -53,6 +61,9 @@ const EXAMPLES = 10;
 const REST_EVERY = 3;
 /** The grace period of the agent, and three checks. */
 const REST_MS = 1_000;
+
+/** Rounds between two reports of progress: a short run has none. */
+const PROGRESS_EVERY = 15;
 
 const FAULTS = [
   "kill",
@@ -72,9 +83,10 @@ export class Hammer {
   readonly #callers: CallerOptions;
   readonly #runtimes: readonly Runtime[];
   readonly #counts = {
-    ...{ operations: 0, answered: 0, kills: 0, reboots: 0 },
+    ...{ operations: 0, pluginCalls: 0, answered: 0, kills: 0, reboots: 0 },
     ...{ fullDisks: 0, clockJumps: 0, clones: 0 },
   };
+  readonly #startedMs = performance.now();
   #rounds = 0;
   #isDown = false;
   /** Number of operations at which this round is done. */
@@ -91,7 +103,7 @@ export class Hammer {
       ...{ host, beliefs: this.#beliefs, random: this.#random },
       isDown: () => this.#isDown,
       isDone: () => this.#counts.operations >= this.#doneAt,
-      onAnswer: (isAnswered) => this.#count(isAnswered),
+      onAnswer: (answer) => this.#count(answer),
     };
     this.#runtimes = Array.from(
       { length: RUNTIMES },
@@ -100,15 +112,23 @@ export class Hammer {
     );
   }
 
-  /** Runs in namespaces of its own: see {@linkcode HammeredHost}. */
-  static async run(options: HammerOptions): Promise<HammerReport> {
+  /**
+   * Runs in namespaces of its own: see {@linkcode HammeredHost}.
+   *
+   * @param onProgress gets a report on what was done so far, now and then
+   */
+  static async run(
+    options: HammerOptions,
+    onProgress: (report: HammerReport) => void,
+  ): Promise<HammerReport> {
     await using host = await HammeredHost.create();
-    return await new Hammer(host, options).#run();
+    return await new Hammer(host, options).#run(onProgress);
   }
 
-  async #run(): Promise<HammerReport> {
-    const { operations, seed } = this.#options;
-    const startedMs = performance.now();
+  async #run(
+    onProgress: (report: HammerReport) => void,
+  ): Promise<HammerReport> {
+    const { operations } = this.#options;
     const perRound = Math.max(
       MIN_CALLS_PER_ROUND,
       Math.ceil(operations / MAX_ROUNDS),
@@ -120,13 +140,18 @@ export class Hammer {
       const at = Math.floor(this.#random() * left.length);
       const [fault] = left.splice(at, 1);
       await this.#round(fault!, perRound);
+      if (this.#rounds % PROGRESS_EVERY === 0) onProgress(this.#report());
     }
+    return this.#report();
+  }
+
+  #report(): HammerReport {
     const { doubles, lost, stale } = this.#beliefs.findings;
     return {
       ...this.#counts,
       ...{ doubles: doubles.length, lost: lost.length, stale: stale.length },
-      seed,
-      seconds: (performance.now() - startedMs) / 1000,
+      seed: this.#options.seed,
+      seconds: (performance.now() - this.#startedMs) / 1000,
       examples: [...doubles, ...lost, ...stale].slice(0, EXAMPLES),
     };
   }
@@ -147,6 +172,8 @@ export class Hammer {
       await agent.start();
       this.#isDown = false;
     }
+    // The calls that are left, for an agent that was started again.
+    await this.#load();
     await this.#endCopy();
     if (++this.#rounds % REST_EVERY === 0) await delay(REST_MS);
     await this.#verify();
@@ -154,11 +181,12 @@ export class Hammer {
   }
 
   async #load(): Promise<void> {
+    using client = createIpamClient(this.#host.agent.port);
     await Promise.all([
-      ...Array.from(
-        { length: API_CALLERS },
-        (_, i) => callApi(createIds(`api-${i}`, IDS_PER_CALLER), this.#callers),
-      ),
+      ...Array.from({ length: API_CALLERS }, (_, i) => {
+        const ids = createIds(`api-${i}`, IDS_PER_CALLER);
+        return callApi(ids, { ...this.#callers, client });
+      }),
       ...this.#runtimes.map((runtime) => runtime.work()),
     ]);
   }
@@ -220,7 +248,7 @@ export class Hammer {
     const load = this.#load();
     for (const id of ids) {
       const [address] = await client.allocate(id).catch(() => []);
-      this.#count(address === undefined);
+      this.#count({ isAnswered: address === undefined });
       if (address) this.#beliefs.hold(`copied ${id}`, { owner: id, address });
     }
     await load;
@@ -245,8 +273,9 @@ export class Hammer {
     }
   }
 
-  #count(isAnswered: boolean): void {
+  #count({ isAnswered, isPlugin = false }: Answer): void {
     this.#counts.operations++;
+    if (isPlugin) this.#counts.pluginCalls++;
     if (isAnswered) this.#counts.answered++;
     if (this.#alarm && this.#counts.operations >= this.#alarm.at) {
       this.#alarm.ring();

@@ -6,7 +6,8 @@ import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 const NETNS_DIR = "/run/netns";
-const STATE_SIZE = "32m";
+/** Room for the history of 20 s at the rate at which the hammer calls. */
+const STATE_SIZE = "128m";
 
 /** A command in namespaces of its own, in which {@linkcode HammeredHost} may change what it likes. */
 export const APART = [

@@ -2,4 +2,8 @@
 import { Hammer } from "./hammer.ts";
 
 const [operations, seed] = Deno.args.map(Number) as [number, number];
-console.log(JSON.stringify(await Hammer.run({ operations, seed })));
+const report = await Hammer.run(
+  { operations, seed },
+  (progress) => console.error(JSON.stringify(progress)),
+);
+console.log(JSON.stringify(report));
