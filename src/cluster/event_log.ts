@@ -1,13 +1,20 @@
+import { isObject } from "../base/json_reader.ts";
 import { RecordLog } from "../ledger/record_log.ts";
+import { createSharedRoom, type RecordRoom } from "../ledger/record_room.ts";
 import { readEntry } from "../state/read_entry.ts";
-import type { Entry, Key, Store } from "../store/store.ts";
+import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import { DAY_MS } from "./plan/forecast.ts";
 import type { ClusterHappening, EventKind } from "./plan/events.ts";
 
 /** Prefix of the events in the registry's store, in order of time. */
 export const EVENT_PREFIX: Key = ["event"];
-/** Events that the store keeps. */
+/** Events of hosts that the store keeps, beside those of the cluster as a whole. */
 const MAX_EVENTS = 10_000;
+/** No host pushes out the events of others: what it does and reports makes them. */
+const LIMITS = {
+  cluster: { all: 1 / 2, each: 1 / 2 },
+  host: { all: 1, each: 1 / 10 },
+} as const;
 /** Age up to which the store keeps events, in ms. */
 const KEEP_MS = 30 * DAY_MS;
 
@@ -62,7 +69,7 @@ export class EventLog {
     this.#records = new RecordLog({
       ...{ store, now, sequence, isWriter },
       ...{ prefix: EVENT_PREFIX, name: "events" },
-      ...{ keepMs: KEEP_MS, maxRecords: maxEvents },
+      ...{ keepMs: KEEP_MS, maxRecords: maxEvents, createRoom },
     });
   }
 
@@ -94,6 +101,17 @@ export class EventLog {
   stop(): Promise<void> {
     return this.#records.stop();
   }
+}
+
+function createRoom(maxEvents: number): RecordRoom {
+  return createSharedRoom(maxEvents, LIMITS, shareOf);
+}
+
+function shareOf(value: JsonValue) {
+  const node = isObject(value) ? value["node"] : undefined;
+  return typeof node === "string" && node !== ""
+    ? { kind: "host", owner: node } as const
+    : { kind: "cluster", owner: "" } as const;
 }
 
 function readEvent(entry: Entry): StoredEvent {

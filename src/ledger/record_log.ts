@@ -2,12 +2,20 @@ import { getLogger } from "@logtape/logtape";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import { Batch } from "./model.ts";
+import { createSharedRoom, type RecordRoom } from "./record_room.ts";
 
 /** How long a record waits for others before it is stored, in ms. */
 const GATHER_MS = 250;
-/** Records that wait for a store that fails; the oldest make room. */
+/** Time to the next attempt after the store has failed, in ms. */
+const RETRY_MS = 1_000;
+/** Records that may wait for a store that fails. */
 const MAX_WAITING = 10_000;
-const PRUNE_INTERVAL_MS = 60_000;
+const MAX_PRUNE_INTERVAL_MS = 3_600_000;
+const MIN_PRUNE_INTERVAL_MS = 1_000;
+/** Interval between checks for too many records, in ms. */
+const LOOK_INTERVAL_MS = 10_000;
+/** The part of `maxRecords` whose arrival starts a pruning. */
+const PRUNE_SHARE = 1 / 10;
 /** Records that one commit of the pruning removes at most. */
 const PRUNE_BATCH = 400;
 
@@ -22,6 +30,10 @@ export interface RecordLogOptions {
   readonly name: string;
   readonly keepMs: number;
   readonly maxRecords: number;
+  /** Makes room for so many records. Default: in one share. */
+  readonly createRoom?: (maxRecords: number) => RecordRoom;
+  /** Interval between checks for too many records, in ms. Default: 10,000. */
+  readonly lookIntervalMs?: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** Tells apart the records of one millisecond, of several writers too. */
@@ -33,44 +45,68 @@ export interface RecordLogOptions {
 /** Selects records. */
 export interface RecordRange {
   /** Only records at or after this time, in ms since 1970. */
-  readonly sinceMs?: number;
+  readonly sinceMs?: number | undefined;
   /** Only records before this time, in ms since 1970. */
-  readonly untilMs?: number;
+  readonly untilMs?: number | undefined;
   /** Only records older than this key. */
   readonly after?: Key;
 }
 
 /**
- * Records in order of time, bounded in number and age. Writes are gathered and
- * never block a caller; while the store fails, records wait in memory.
+ * Records in order of time, bounded in number and age. Writes are gathered;
+ * while the store fails, records wait in memory, up to a bound.
  */
 export class RecordLog {
   readonly #options: RecordLogOptions;
+  readonly #createRoom: (maxRecords: number) => RecordRoom;
   readonly #pruning: PeriodicTask;
   #sequence: number;
+  /** Records that are not stored yet, the oldest first. */
   #waiting: { readonly key: Key; readonly value: JsonValue }[] = [];
+  #waitingRoom: RecordRoom;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> = Promise.resolve();
+  /** The writing after that, of all records that wait by then. */
+  #next: Promise<void> | undefined;
+  /** Records without room since the store failed. */
+  #unstored = 0;
+  /** The last failure of the store; empty after a success. */
+  #problem = "";
+  /** Records since the last pruning, and when the next is due however few they are. */
+  #unpruned = 0;
+  #pruneAtMs = -Infinity;
   #isStopped = false;
 
   constructor(options: RecordLogOptions) {
     this.#options = options;
     this.#sequence = options.sequence;
+    this.#createRoom = options.createRoom ?? createRoom;
+    this.#waitingRoom = this.#createRoom(MAX_WAITING);
+    const intervalMs = Math.min(
+      Math.max(options.keepMs, MIN_PRUNE_INTERVAL_MS),
+      MAX_PRUNE_INTERVAL_MS,
+    );
+    const { lookIntervalMs = LOOK_INTERVAL_MS, isWriter } = options;
     this.#pruning = startPeriodicTask(`remove old ${options.name}`, {
-      intervalMs: PRUNE_INTERVAL_MS,
-      run: () => options.isWriter ? this.prune() : Promise.resolve(),
+      intervalMs: Math.min(lookIntervalMs, intervalMs),
+      run: () => isWriter ? this.#look(intervalMs) : Promise.resolve(),
     });
   }
 
-  /** Adds a record; it is stored within some hundred milliseconds. */
-  add(atMs: number, value: JsonValue): void {
-    const { prefix, name } = this.#options;
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#waiting.shift();
-      log.error("Dropped the oldest of the {name}: the store fails", { name });
+  /**
+   * Adds a record; it is stored within some hundred milliseconds.
+   *
+   * @returns false if too many records wait for the store: this one is lost
+   */
+  add(atMs: number, value: JsonValue): boolean {
+    if (!this.#waitingRoom.add(value)) {
+      this.#unstored++;
+      return false;
     }
-    this.#waiting.push({ key: [...prefix, atMs, this.#sequence++], value });
-    this.#writeLater();
+    const key = [...this.#options.prefix, atMs, this.#sequence++];
+    this.#waiting.push({ key, value });
+    this.#writeLater(GATHER_MS);
+    return true;
   }
 
   /** Reads records, the latest first. @throws {NetError} as the store does */
@@ -78,7 +114,9 @@ export class RecordLog {
     await this.flush();
     const { store, prefix } = this.#options;
     const { sinceMs = 0, untilMs = Infinity, after } = range;
-    const options = { reverse: true, ...after && { after } };
+    const before = after ??
+      (untilMs < Infinity ? [...prefix, untilMs] : undefined);
+    const options = { reverse: true, ...before && { after: before } };
     for await (const entry of store.list(prefix, options)) {
       const atMs = Number(entry.key[prefix.length]);
       if (atMs < sinceMs) return;
@@ -87,31 +125,30 @@ export class RecordLog {
   }
 
   /** Stores the records that wait. A store that fails leaves them waiting. */
-  async flush(): Promise<void> {
-    await this.#writing;
-    await (this.#writing = this.#write());
+  flush(): Promise<void> {
+    this.#next ??= this.#writing.then(() => {
+      this.#next = undefined;
+      return this.#writing = this.#write();
+    });
+    return this.#next;
   }
 
-  /** Removes records that are too old or too many. */
+  /** Removes records that are too old or have no room. */
   async prune(): Promise<void> {
     const { store, prefix, keepMs, maxRecords, now } = this.#options;
-    let keptBeforeMs = now() - keepMs;
-    const latestFirst = { reverse: true, limit: maxRecords + 1 };
-    let count = 0;
-    for await (const { key } of store.list(prefix, latestFirst)) {
-      if (++count <= maxRecords) continue;
-      keptBeforeMs = Math.max(keptBeforeMs, Number(key[prefix.length]) + 1);
-    }
+    const keptSinceMs = now() - keepMs;
+    const room = this.#createRoom(maxRecords);
     const limit = Math.min(PRUNE_BATCH, store.limits.maxMutations);
-    while (true) {
-      const deletes: Key[] = [];
-      for await (const { key } of store.list(prefix, { limit })) {
-        if (Number(key[prefix.length]) >= keptBeforeMs) break;
-        deletes.push(key);
-      }
-      if (deletes.length === 0) return;
+    let deletes: Key[] = [];
+    for await (const { key, value } of store.list(prefix, { reverse: true })) {
+      const isOld = Number(key[prefix.length]) < keptSinceMs;
+      if (!isOld && room.add(value)) continue;
+      deletes.push(key);
+      if (deletes.length < limit) continue;
       await store.commit({ deletes });
+      deletes = [];
     }
+    if (deletes.length > 0) await store.commit({ deletes });
   }
 
   /** Stores the records that wait and stops. */
@@ -119,12 +156,11 @@ export class RecordLog {
     this.#isStopped = true;
     await this.#pruning.stop();
     await this.flush();
-    clearTimeout(this.#timer);
   }
 
-  #writeLater(): void {
+  #writeLater(ms: number): void {
     if (this.#isStopped) return;
-    this.#timer ??= setTimeout(() => void this.flush(), GATHER_MS);
+    this.#timer ??= setTimeout(() => void this.flush(), ms);
   }
 
   async #write(): Promise<void> {
@@ -142,15 +178,53 @@ export class RecordLog {
           batch.add({ puts: [records[end++]!] });
         }
         await store.commit(batch.commit());
+        this.#unpruned += end - stored;
         stored = end;
       }
     } catch (error) {
-      log.error("Cannot store the {name}, trying again: {error}", {
-        name,
-        error,
-      });
       this.#waiting = [...records.slice(stored), ...this.#waiting];
-      this.#writeLater();
+      this.#recount();
+      // A full disk may last for days.
+      if (String(error) !== this.#problem) {
+        log.error("Cannot store {count} {name}, trying again: {error}", {
+          count: records.length - stored,
+          name,
+          error,
+        });
+      }
+      this.#problem = String(error);
+      this.#writeLater(RETRY_MS);
+      return;
     }
+    this.#recount();
+    if (this.#problem !== "") log.info("Storing the {name} again", { name });
+    this.#problem = "";
+    if (this.#unstored === 0) return;
+    log.error("Could not store {count} {name}: too many waited for the store", {
+      count: this.#unstored,
+      name,
+    });
+    this.#unstored = 0;
   }
+
+  /** Counts the records that wait. */
+  #recount(): void {
+    this.#waitingRoom = this.#createRoom(MAX_WAITING);
+    for (const { value } of this.#waiting) this.#waitingRoom.add(value);
+  }
+
+  /** Prunes if an interval is over or many records have come, so that a busy caller does not fill the disk. */
+  async #look(intervalMs: number): Promise<void> {
+    const isFull = this.#unpruned > this.#options.maxRecords * PRUNE_SHARE;
+    if (!isFull && performance.now() < this.#pruneAtMs) return;
+    this.#unpruned = 0;
+    await this.prune();
+    this.#pruneAtMs = performance.now() + intervalMs;
+  }
+}
+
+function createRoom(maxRecords: number): RecordRoom {
+  const limits = { any: { all: 1, each: 1 } };
+  const share = { kind: "any", owner: "" } as const;
+  return createSharedRoom(maxRecords, limits, () => share);
 }

@@ -155,9 +155,9 @@ Deno.test("AuditStore logs once that its store fails, and that it works again", 
     store.isDown = false;
     await audit.record(record(6), DURABLE);
   });
-  assert.deepEqual(lines.filter((line) => /store/.test(line)), [
-    "Cannot store 1 records, trying again: NetError: out of reach",
-    "Records are stored again",
+  assert.deepEqual(lines.filter((line) => /stor/i.test(line)), [
+    "Cannot store 1 audit records, trying again: NetError: out of reach",
+    "Storing the audit records again",
   ]);
 });
 
@@ -288,7 +288,8 @@ Deno.test("AuditStore gives each caller a share, and keeps every record of opera
   await flood(900, { caller: "socket", call: "Allocate" });
   await waitFor(
     "pruning",
-    async () => (await left())["socket"] === 500,
+    async () =>
+      Object.values(await left()).reduce((sum, count) => sum + count) === 644,
   );
   assert.deepEqual(await left(), {
     "operator alice": 100,

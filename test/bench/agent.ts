@@ -2,7 +2,11 @@ import { createClient } from "@connectrpc/connect";
 import { RegistryService } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { createRpcTransport } from "../../src/api/client/client.ts";
 import { waitFor } from "../support/wait_for.ts";
-import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
+import {
+  spawnAgent,
+  type SpawnAgentOptions,
+  type SpawnedAgent,
+} from "../support/spawn_agent.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** What V8 is told where an agent is started as docs/performance.md has it. */
@@ -11,10 +15,14 @@ export const V8_FLAGS = /--v8-flags=(\S+)/.exec(
 )![1]!;
 
 /** Starts an agent whose node gets a whole subnet of the given length. */
-export function startAgent(subnetPrefix: number): Promise<SpawnedAgent> {
+export function startAgent(
+  subnetPrefix: number,
+  { args = [], ...options }: SpawnAgentOptions = {},
+): Promise<SpawnedAgent> {
   return spawnAgent({
+    ...options,
     args: ["--network", "10.0.0.0/8", "--subnet-prefix", String(subnetPrefix)]
-      .concat("--cool-down", "1s"),
+      .concat("--cool-down", "1s", args),
     env: { DENO_V8_FLAGS: V8_FLAGS },
   });
 }

@@ -59,6 +59,18 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "agent, until it serves and has stopped, sources",
     "agent, until it serves and has stopped, built",
   ],
+  "before: ": [
+    "idle, ms a minute",
+    "idle, MiB",
+    "idle, applies routes, ms a minute",
+    "idle, applies routes, MiB",
+    "AllocateIP, grpc-js, 64 at once, us",
+    "GetIP, grpc-js, 64 at once, us",
+    "ReleaseIP, grpc-js, 64 at once, us",
+    "AllocateIP, fetch, 64 at once, us",
+    "GetIP, fetch, 64 at once, us",
+    "ReleaseIP, fetch, 64 at once, us",
+  ],
   "soak: ": [
     "resident memory, MiB",
     "heap, MiB",
@@ -98,7 +110,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|soak|hammer): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer): /m,
   );
 });
 

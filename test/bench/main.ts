@@ -2,8 +2,9 @@
  * Measures what docs/performance.md has budgets for, side by side with what
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
  * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
- * for the hammer, and the names of benchmarks; without a name, all but those
- * that last: the soak, the hammer, and the healthy hour.
+ * for the hammer, `--before DIR` to compare with the sources in another folder,
+ * and the names of benchmarks; without a name, all but those that last: the soak,
+ * the hammer, the healthy hour, and the comparison.
  */
 import {
   availableParallelism,
@@ -12,6 +13,7 @@ import {
   type as system,
 } from "node:os";
 import { parseArgs } from "node:util";
+import { benchBefore } from "./before.ts";
 import { benchCluster } from "./cluster.ts";
 import { benchCni } from "./cni.ts";
 import { benchEtcd } from "./etcd.ts";
@@ -38,12 +40,13 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   etcd: benchEtcd,
   throughput: benchThroughput,
   startup: benchStartup,
+  before: benchBefore,
   soak: benchSoak,
   hammer: benchHammer,
   healthy: benchHealthy,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["soak", "hammer", "healthy"];
+const ASKED_FOR = ["before", "soak", "hammer", "healthy"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */
@@ -65,6 +68,7 @@ function readArgs(): { readonly names: readonly string[] } & BenchOptions {
   const text = { type: "string" } as const;
   const options = {
     quick: { type: "boolean" },
+    before: text,
     minutes: text,
     ops: text,
     seed: text,
@@ -88,11 +92,13 @@ function readArgs(): { readonly names: readonly string[] } & BenchOptions {
       ? Number(value)
       : refuse(`with --${flag} "${value}": it is no number from 1 on`);
   };
+  const { before } = values;
   const minutes = number("minutes");
   const operations = number("ops");
   const seed = number("seed");
   return {
     ...{ names, quick: values.quick ?? false },
+    ...before !== undefined && { before },
     ...minutes !== undefined && { minutes },
     ...operations !== undefined && { operations },
     ...seed !== undefined && { seed },

@@ -1,5 +1,5 @@
-/** Ticks of a second in which the kernel counts a process's time (proc(5)). */
-const TICKS_PER_SECOND = 100;
+/** Step in which the kernel counts a process's time, in ms (proc(5)). */
+export const TICK_MS = 10;
 
 /** Resident memory of a process, in MiB. */
 export function residentMiB(pid: number): number {
@@ -9,10 +9,22 @@ export function residentMiB(pid: number): number {
 
 /** Processor time that all threads of a process have used, in ms; in steps of 10. */
 export function processorMs(pid: number): number {
+  const [user, system] = readTimes(pid);
+  return user! + system!;
+}
+
+/** The same, with the time of the children that have ended. */
+export function familyProcessorMs(pid: number): number {
+  return readTimes(pid).reduce((sum, ms) => sum + ms, 0);
+}
+
+/** User and system time of a process and of its ended children, in ms. */
+function readTimes(pid: number): number[] {
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   // The name before may hold spaces and brackets.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
+  return fields.slice(11, 15)
+    .map((ticks) => Number(ticks) * TICK_MS);
 }
 
 /**

@@ -4,6 +4,8 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** How long the one that lasts is to last. */
   readonly minutes?: number;
+  /** Folder of the earlier sources to compare with. */
+  readonly before?: string;
   /** Calls that the hammer makes. */
   readonly operations?: number;
   /** Decides what the hammer does. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { RecordLog, type RecordRange } from "../../src/ledger/record_log.ts";
+import { createSharedRoom } from "../../src/ledger/record_room.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { JsonValue } from "../../src/store/store.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
@@ -8,12 +9,16 @@ import { waitFor } from "../support/wait_for.ts";
 const NOW_MS = 100_000;
 
 async function openLog(
-  options: { readonly maxRecords?: number; readonly isWriter?: boolean } = {},
+  options: {
+    readonly maxRecords?: number;
+    readonly isWriter?: boolean;
+    readonly lookIntervalMs?: number;
+  } = {},
 ) {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
-  const { maxRecords = 100, isWriter = true } = options;
+  const { maxRecords = 100, isWriter = true, ...rest } = options;
   const records = new RecordLog({
-    ...{ store, maxRecords, isWriter },
+    ...{ store, maxRecords, isWriter, ...rest },
     ...{ prefix: ["record"], name: "records", keepMs: 50_000, sequence: 7 },
     now: () => NOW_MS,
   });
@@ -70,14 +75,64 @@ Deno.test("RecordLog keeps records while the store fails, and stores them later 
   assert.deepEqual(await log.list(), ["second", "first"]);
 });
 
-Deno.test("RecordLog drops the oldest records when too many wait", async () => {
+Deno.test("RecordLog.add() refuses records while too many wait", async () => {
   await using log = await openLog({ maxRecords: 100_000 });
   log.store.isDown = true;
-  for (let i = 0; i < 10_001; i++) log.records.add(60_000 + i, i);
+  for (let i = 0; i < 10_000; i++) {
+    assert.ok(log.records.add(60_000 + i, i));
+  }
+  assert.equal(log.records.add(80_000, "refused"), false);
+  await log.records.flush();
+  assert.equal(log.records.add(80_000, "refused after a failure"), false);
   log.store.isDown = false;
   const values = await log.list();
   assert.equal(values.length, 10_000);
-  assert.equal(values.at(-1), 1);
+  assert.equal(values[0], 9_999);
+  assert.ok(log.records.add(80_000, "accepted again"));
+});
+
+Deno.test("RecordLog.flush() resolves when every record added before is stored", async () => {
+  await using log = await openLog({ maxRecords: 1_000 });
+  const stored = async () =>
+    (await Array.fromAsync(log.store.list(["record"]))).length;
+  await Promise.all(Array.from({ length: 50 }, async (_, i) => {
+    log.records.add(99_000 + i, i);
+    await log.records.flush();
+    assert.ok(await stored() > i);
+  }));
+  assert.ok(log.store.commits <= 2, `${log.store.commits} commits`);
+});
+
+Deno.test("RecordLog prunes by itself when a tenth of its records have come", async () => {
+  await using log = await openLog({ maxRecords: 20, lookIntervalMs: 5 });
+  const stored = async () =>
+    (await Array.fromAsync(log.store.list(["record"]))).length;
+  for (let i = 0; i < 100; i++) log.records.add(90_000 + i, i);
+  await log.records.flush();
+  await waitFor("pruning", async () => await stored() === 20);
+  // As many as a tenth wait for the next interval.
+  for (let i = 0; i < 2; i++) log.records.add(91_000 + i, i);
+  await log.records.flush();
+  assert.equal(await stored(), 22);
+});
+
+Deno.test("createSharedRoom() lets neither an owner nor a kind take the room of another", () => {
+  const limits = {
+    many: { all: 1 / 2, each: 1 / 5 },
+    few: { all: 1 / 10, each: 1 },
+  };
+  const room = createSharedRoom(10, limits, (value) => {
+    const [kind, owner] = String(value).split(" ");
+    return { kind: kind === "few" ? "few" : "many", owner: owner! };
+  });
+  const count = (value: string, records: number) =>
+    Array.from({ length: records }, () => room.add(value))
+      .filter(Boolean).length;
+  assert.deepEqual(
+    ["many a", "many b", "few a", "few b", "many c", "many a"]
+      .map((value) => count(value, 5)),
+    [2, 2, 1, 0, 1, 0],
+  );
 });
 
 Deno.test("RecordLog.prune() removes records that are too old or too many", async (t) => {

@@ -22,6 +22,8 @@ export interface SpawnAgentOptions {
   readonly asNobody?: boolean;
   /** A command that runs the one behind it in its own process, such as `["unshare", "--net"]`. */
   readonly within?: readonly string[];
+  /** Folder of the agent's sources. Default: these sources. */
+  readonly sourceDir?: string;
   /** How long it may take until it serves. Default 20,000. */
   readonly readyTimeoutMs?: number;
 }
@@ -96,7 +98,7 @@ export class SpawnedAgent implements AsyncDisposable {
     const [command, ...words] = [...within, line.command, ...line.args];
     const child = new Deno.Command(command!, {
       args: words,
-      cwd: ROOT,
+      cwd: this.#options.sourceDir ?? ROOT,
       env: { ...env },
       stdin: "null",
       stdout: "piped",
