@@ -83,6 +83,8 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
 };
 /** The rows of the hammer, which compares with nothing. */
 const HAMMER = ["operations", "carried out,", "doubles +0", "lost +0"];
+/** The rows of the healthy clusters of each kind, likewise. */
+const KINDS = ["no bridge +0", "dual stack +0", "etcd +0"];
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
   const { code, stdout, stderr } = await bench("--quick");
@@ -99,7 +101,7 @@ Deno.test("bench --quick measures everything and prints its tables", async () =>
       assert.match(table[i]!, new RegExp(`^${row} .*${value}`), stdout);
     }
   }
-  for (const row of HAMMER) {
+  for (const row of [...HAMMER, ...KINDS]) {
     assert.match(stdout, new RegExp(`^${row} .*\\d`, "m"), stdout);
   }
 });
@@ -110,7 +112,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer|kinds): /m,
   );
 });
 

@@ -4,7 +4,7 @@
  * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
  * for the hammer, `--before DIR` to compare with the sources in another folder,
  * and the names of benchmarks; without a name, all but those that last: the soak,
- * the hammer, the healthy hour, and the comparison.
+ * the hammer, the healthy hours, and the comparison.
  */
 import {
   availableParallelism,
@@ -22,6 +22,7 @@ import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchJoin } from "./join.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
+import { benchKinds } from "./kinds.ts";
 import { benchRoutes } from "./routes.ts";
 import { benchRpc } from "./rpc.ts";
 import { benchSoak } from "./soak.ts";
@@ -44,9 +45,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   soak: benchSoak,
   hammer: benchHammer,
   healthy: benchHealthy,
+  kinds: benchKinds,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["before", "soak", "hammer", "healthy"];
+const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */

@@ -117,7 +117,9 @@ export function gatewayAddresses(
 /**
  * The addresses of a link that are gateways of subnets in the networks which
  * this node does not have (any more). With one, the CNI bridge plugin fails and
- * this host takes another node's subnet for its own.
+ * this host takes another node's subnet for its own. An address with another
+ * prefix length than this node's own subnet of that network is no gateway of a
+ * subnet: Docker's network is often in the default network.
  */
 export function strangeGateways(
   { addresses }: HostLink,
@@ -127,8 +129,10 @@ export function strangeGateways(
   return addresses.filter((held) =>
     compareAddresses(held.address, gatewayOf(held.prefix)) === 0 &&
     networks.some((network) =>
-      network.length < held.prefix.length &&
-      containsPrefix(network, held.prefix)
+      containsPrefix(network, held.prefix) &&
+      subnets.some((subnet) =>
+        subnet.length === held.prefix.length && containsPrefix(network, subnet)
+      )
     ) && !own.some(({ address }) =>
       compareAddresses(address, held.address) === 0
     )

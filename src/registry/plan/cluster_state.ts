@@ -277,15 +277,28 @@ export class ClusterState {
         const ignored: LocalPrefix[] = [];
         const total = sliceCount(carve);
         let blocked = 0n;
-        for (const local of localPrefixes) {
+        // An address and the route that it makes have one prefix, and several
+        // prefixes can be in one slice: each slice counts once.
+        let next = 0n;
+        const ranges = localPrefixes.flatMap((local) => {
           const range = slicesOverlapping(carve, local.prefix);
-          if (!range) continue;
-          const count = range.last - range.first + 1n;
+          return range ? [{ local, ...range }] : [];
+        }).sort((a, b) =>
+          a.first < b.first
+            ? -1
+            : a.first > b.first
+            ? 1
+            : Number(b.last - a.last)
+        );
+        for (const { local, first, last } of ranges) {
+          const from = first > next ? first : next;
+          const count = last < from ? 0n : last - from + 1n;
           const isWide = containsPrefix(local.prefix, carve.network);
           if (isWide || 2n * (blocked + count) > total) {
             ignored.push(local);
             continue;
           }
+          next = from + count;
           blocked += count;
           const key = formatPrefix(local.prefix);
           if (!this.#conflicts.has(key)) {

@@ -59,6 +59,15 @@ Deno.test("checkHost() finds a host as it should be", () => {
   ]);
 });
 
+Deno.test("checkHost() leaves the network of Docker alone, and finds an earlier subnet on a bridge", () => {
+  const others = hostDesired({});
+  const found = (address: string) =>
+    lines(others, host([BR0, hostLink("other0", "bridge", [address])]), false);
+  assert.deepEqual(found("172.17.0.1/16"), []);
+  const [line] = found("172.16.8.1/22");
+  assert.match(line!, /^bridge: "other0" has 172\.16\.8\.1\/22, the gateway/);
+});
+
 Deno.test("checkHost() says nothing of containers where there are none yet", () => {
   const desired = hostDesired({ subnets: "" });
   const off = new Map([["net/ipv4/ip_forward", "0"]]);

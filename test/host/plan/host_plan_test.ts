@@ -107,6 +107,8 @@ Deno.test("planHost() makes and addresses the bridge", async (t) => {
           "172.16.0.1/22",
           "172.16.4.9/22",
           "192.0.2.1/24",
+          // A gateway, and of no subnet of the network.
+          "172.17.0.1/16",
         ]),
       ),
       [],
