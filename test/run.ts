@@ -9,6 +9,7 @@
 import { relative } from "node:path";
 import { CONFIG, ROOT } from "./generate.ts";
 import { walkFiles } from "./support/files.ts";
+import { LONG_TESTS } from "./support/long_tests.ts";
 import { CRYPTO, PURE } from "./support/layers.ts";
 import { run } from "./support/run.ts";
 import {
@@ -30,8 +31,10 @@ const KINDS: Readonly<Record<string, (file: string) => boolean>> = {
 
 /** Files of one process: enough that its start does not count, few enough to share out. */
 const FILES_A_PROCESS = 20;
-/** More would not fit into a small machine's memory: a lab has up to ten agents. */
-const MAX_PROCESSES = 4;
+/** More than processors, since most tests wait for an agent or a timer. */
+const PROCESSES_A_CORE = 3;
+/** What a process needs at most, in bytes: a lab has up to ten agents. */
+const PROCESS_BYTES = 2 * 1024 ** 3;
 /** A process that takes longer hangs. */
 const TIMEOUT_MS = 600_000;
 /** Tells the processes that they are one run: they build the executable once. */
@@ -51,16 +54,28 @@ function isAlone(file: string): boolean {
   return /^test\/(integration|bench)\//.test(file);
 }
 
-/** Shares files out to processes, in the order in which they start. */
+/**
+ * Shares files out to processes, in the order in which they start: the longest
+ * first, so that no process is left with a long one while others have none.
+ */
 function share(files: readonly string[]): string[][] {
+  const isLong = (file: string) => LONG_TESTS.has(file);
+  const long = [...LONG_TESTS.keys()].filter((file) => files.includes(file));
+  const alone = files.filter((file) => isAlone(file) && !isLong(file));
   const short = files.filter((file) => !isAlone(file));
-  const long = files.filter(isAlone);
   const chunks: string[][] = [];
   for (let at = 0; at < short.length; at += FILES_A_PROCESS) {
     chunks.push(short.slice(at, at + FILES_A_PROCESS));
   }
-  // Short ones last: no process is left with a long one while others have none.
-  return [...long.map((file) => [file]), ...chunks];
+  return [...[...long, ...alone].map((file) => [file]), ...chunks];
+}
+
+/** How many processes run side by side. */
+function countProcesses(): number {
+  const { available } = Deno.systemMemoryInfo();
+  const most = Math.floor(available / PROCESS_BYTES);
+  const wanted = PROCESSES_A_CORE * navigator.hardwareConcurrency;
+  return Math.max(1, Math.min(wanted, most));
 }
 
 interface Job {
@@ -120,8 +135,7 @@ async function main(): Promise<number> {
       console.log(job.output.trim());
     }
   };
-  const processes = Math.min(navigator.hardwareConcurrency, MAX_PROCESSES);
-  await Promise.all(Array.from({ length: processes }, work));
+  await Promise.all(Array.from({ length: countProcesses() }, work));
   const output = done.map(({ output }) => output);
   const slow = output.flatMap(readTimes)
     .filter(({ seconds }) => seconds >= SLOW_S)

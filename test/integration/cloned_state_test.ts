@@ -104,7 +104,6 @@ for (const secure of [false, true]) {
         await lab.waitFor(
           "the fence",
           async () => (await copy!.status()).registry.state === "fenced",
-          { timeoutMs: 20_000 },
         );
         assert.match(
           (await copy!.status()).registry.problem ?? "",

@@ -17,7 +17,7 @@ const DROP_ALL = "add table ip filter; add chain ip filter FORWARD " +
   "{ type filter hook forward priority 0; policy drop; }";
 
 /** What nothing announces is found by the next look, after 30 s at most. */
-const LOOK_TIMEOUT_MS = 40_000;
+const LOOK_TIMEOUT_MS = 120_000;
 
 /** What `route list` tells of the kernel's routes, as far as it is used. */
 interface HostRoutes {

@@ -8,14 +8,12 @@ import {
   identityDir,
 } from "../lab/lab_certificates.ts";
 import { LabClock } from "../lab/lab_clock.ts";
-import type { LabHost } from "../lab/lab_host.ts";
+import type { LabHost, LabStatus } from "../lab/lab_host.ts";
 import { allDone } from "../support/all_done.ts";
 
 /** More than a node's certificate lasts. */
 const DAY_HOURS = 25;
 const MONTH_HOURS = 31 * 24;
-/** How long a host may take to renew and to join, in ms: it backs off for 15 s at most. */
-const BACK_TIMEOUT_MS = 40_000;
 const STATUS = "AgentService/GetStatus";
 
 Deno.test("certificates that end cut off whom they name, and nobody's containers", async (t) => {
@@ -34,17 +32,31 @@ Deno.test("certificates that end cut off whom they name, and nobody's containers
   const operator = `${lab.dir}/alice`;
   const asOperator = (args: readonly string[]) =>
     cli(first, ["--identity", operator, ...args]);
+  /** Waits for a status of a host; the error tells the last one. */
+  const tells = (
+    host: LabHost,
+    what: string,
+    is: (status: LabStatus) => boolean,
+  ) =>
+    lab.waitFor(`${host.name} ${what}`, async () => {
+      const status = await host.status();
+      if (is(status)) return true;
+      throw new Error(`its status is ${JSON.stringify(status)}`);
+    });
   const isBack = (host: LabHost) =>
-    lab.waitFor(`${host.name} to be back`, async () => {
-      const { registry, warnings, certificateUntil } = await host.status();
-      return registry.state === "joined" && warnings.length === 0 &&
-        Date.parse(certificateUntil!) > clocks[0]!.nowMs;
-    }, { timeoutMs: BACK_TIMEOUT_MS });
+    tells(
+      host,
+      "to be back",
+      ({ registry, warnings, certificateUntil }) =>
+        registry.state === "joined" && warnings.length === 0 &&
+        Date.parse(certificateUntil!) > clocks[0]!.nowMs,
+    );
   const warns = (host: LabHost, says: RegExp) =>
-    lab.waitFor(`${host.name} to warn`, async () => {
-      const { warnings } = await host.status();
-      return warnings.some((line) => says.test(line));
-    }, { timeoutMs: BACK_TIMEOUT_MS });
+    tells(
+      host,
+      "to warn",
+      ({ warnings }) => warnings.some((line) => says.test(line)),
+    );
 
   const members = new Map<LabHost, readonly string[]>();
   for (const host of lab.hosts) {

@@ -4,9 +4,6 @@ import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { callPlugin } from "../lab/plugin_call.ts";
 
-/** Refusals are asked again every 5 s. */
-const TIMEOUT_MS = 30_000;
-
 /** What `status` tells, as far as it is used. */
 interface Status {
   readonly instanceId: string;
@@ -25,7 +22,7 @@ async function isFenced(
     status = await host.ask<Status>("status");
     const { state, problem } = status.registry;
     return state === "fenced" && why.test(problem);
-  }, { timeoutMs: TIMEOUT_MS });
+  });
   return status!;
 }
 

@@ -10,11 +10,6 @@ import type { LabHost } from "../lab/lab_host.ts";
 import { callPlugin } from "../lab/plugin_call.ts";
 import { allDone } from "../support/all_done.ts";
 
-/** Two heartbeats and their time limits, and time for a slow machine. */
-const NOTICE_TIMEOUT_MS = 40_000;
-/** The longest back-off, and time for a slow machine. */
-const RETURN_TIMEOUT_MS = 30_000;
-
 /** What `status` tells of the registry. */
 interface Link {
   readonly registry: {
@@ -39,7 +34,7 @@ async function becomes(
   await lab.waitFor(
     `${host.name} to be ${state}`,
     async () => (await linkOf(host)).state === state,
-    { timeoutMs: NOTICE_TIMEOUT_MS, everyMs: 100 },
+    { everyMs: 100 },
   );
   return Math.round(performance.now() - start);
 }
@@ -58,7 +53,6 @@ async function haveRoutes(
     await lab.waitFor(
       `${host.name} to have the routes\n${wanted}\n`,
       async () => (await host.routes()).join("\n") === wanted,
-      { timeoutMs: RETURN_TIMEOUT_MS },
     );
   }));
 }
@@ -198,7 +192,6 @@ Deno.test("a host that joins by several URLs takes the one that leads to the reg
         (await linkOf(fresh)).problem ===
           'Cannot join through node "host2": it hosts no registry; ' +
             `name ${labUrl(1)} with --join`,
-      { timeoutMs: RETURN_TIMEOUT_MS },
     );
     assert.deepEqual((await fresh.status()).subnets, []);
     const { nodes } = await registry.ask<{ nodes: unknown[] }>("node list");
@@ -237,7 +230,6 @@ Deno.test("a host that joins by several URLs takes the one that leads to the reg
             (await linkOf(host)).problem?.startsWith(
               `Cannot join through node "${other}": it hosts no registry; name the agent that does`,
             ),
-          { timeoutMs: RETURN_TIMEOUT_MS },
         );
       }
       await settled(members);

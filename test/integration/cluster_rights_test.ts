@@ -21,7 +21,7 @@ import { withTempDir } from "../support/temp_dir.ts";
 const PORT = 9000;
 const REGISTRY = labUrl(1).replace("http:", "https:");
 const CIDR = "10.77.0.0/16";
-const CUT_TIMEOUT_MS = 5_000;
+const CUT_TIMEOUT_MS = 60_000;
 
 /** What a node must not do to another one, or to the cluster. */
 function forbidden(victim: LabHost, instanceId: string): ForeignCall[] {
@@ -263,7 +263,7 @@ Deno.test("a host that was broken into has its own rights, until it is removed",
     await t.step("it comes back with a token of its name", async () => {
       await lab.waitFor("it to be certified", async () => {
         return (await second.status()).warnings.length === 0;
-      }, { timeoutMs: 30_000 });
+      });
       await second.joined();
       const ms = performance.now() - fromMs;
       console.log(`host2 was back ${Math.round(ms)} ms after its token`);

@@ -90,7 +90,6 @@ testPlugins(
         await waitFor(
           "its address to be free",
           async () => (await client.list()).length === 0,
-          { timeoutMs: 10_000 },
         );
         await Deno.remove(path);
       },
@@ -103,7 +102,6 @@ testPlugins(
       await waitFor(
         "its address to be free",
         async () => (await client.list()).length === 0,
-        { timeoutMs: 10_000 },
       );
     });
   },

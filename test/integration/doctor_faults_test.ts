@@ -287,9 +287,7 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
     target: remote.address,
     address: container.address,
   };
-  await waitFor("the first packet", () => gotThrough(world), {
-    timeoutMs: 20_000,
-  });
+  await waitFor("the first packet", () => gotThrough(world));
   await t.step("a healthy host", async () => {
     assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
     assert.deepEqual(wrongOf(await doctor(peer, "host2")), []);
@@ -297,7 +295,7 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
   for (const [name, cause] of REPAIRED) {
     await t.step(`the agent repairs it: ${name}`, async () => {
       await host.must("sh", ["-c", cause]);
-      await waitFor("a packet", () => gotThrough(world), { timeoutMs: 5_000 });
+      await waitFor("a packet", () => gotThrough(world));
       assert.deepEqual(wrongOf(await doctor(host, "host1")), []);
     });
   }
@@ -309,9 +307,7 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
       const run = isInside ? container : cured;
       await run.must("sh", ["-c", cause(world)]);
       if (!isHarmless) {
-        await waitFor("no packet", async () => !await gotThrough(world), {
-          timeoutMs: 5_000,
-        });
+        await waitFor("no packet", async () => !await gotThrough(world));
       }
       const other = fault.isElsewhere ? "host2" : "host1";
       const checks = await doctor(at, other);
@@ -327,7 +323,7 @@ Deno.test("doctor names each fault, and the command that it gives fixes it", asy
       const { hasCommand = true } = fault;
       assert.equal(found.command !== null, hasCommand, JSON.stringify(found));
       for (const line of lines) await cured.must("sh", ["-c", line!]);
-      await waitFor("a packet", () => gotThrough(world), { timeoutMs: 5_000 });
+      await waitFor("a packet", () => gotThrough(world));
       const after = await doctor(at, other);
       assert.deepEqual(wrongOf(after), []);
       const stays = after.filter(({ name, found, status }) =>

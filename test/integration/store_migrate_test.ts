@@ -106,7 +106,7 @@ function becomes(agent: SpawnedAgent, state: string): Promise<boolean> {
   return waitFor(`the agent to be ${state}`, async () => {
     const { registry } = await ask(agent, "status") as Status;
     return registry.state === state;
-  }, { timeoutMs: 40_000 });
+  });
 }
 
 async function fill(host: SpawnedAgent, other: SpawnedAgent): Promise<void> {

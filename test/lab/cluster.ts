@@ -5,9 +5,6 @@ import type { LabHost } from "./lab_host.ts";
 import type { LabContainer } from "./lab_container.ts";
 import { SourceServer } from "./source_seen.ts";
 
-/** How long routes may take to be as they should be, in ms. Far more than they need. */
-const SETTLE_TIMEOUT_MS = 20_000;
-
 /** The hosts that are in a cluster, and their subnets. */
 export type Members = ReadonlyMap<LabHost, readonly string[]>;
 
@@ -41,7 +38,6 @@ export async function settled(
     await waitFor(
       `${host.name} to have the routes\n${wanted}\n`,
       async () => (await host.routes()).join("\n") === wanted,
-      { timeoutMs: SETTLE_TIMEOUT_MS },
     );
   }));
 }

@@ -6,8 +6,6 @@ import { type LabEtcd, startLabEtcd } from "./lab_etcd.ts";
 import { labAddress, type LabHost } from "./lab_host.ts";
 import { type Listed, listRegistry, NEXT_HOPS } from "./registry_load.ts";
 
-/** How long all may take to agree, in ms: a few back-offs on a slow machine. */
-const AGREE_TIMEOUT_MS = 60_000;
 const MEMBERS = 3;
 
 export interface EtcdClusterOptions {
@@ -132,7 +130,7 @@ export class EtcdRegistryLab implements AsyncDisposable {
           if (wanted !== found) return undefined;
         }
         return listed;
-      }, { timeoutMs: AGREE_TIMEOUT_MS, everyMs: 50 }) as Listed;
+      }, { everyMs: 50 }) as Listed;
     } catch (cause) {
       throw new Error(`They do not agree: ${problem}`, { cause });
     }

@@ -13,8 +13,6 @@ import type { LabHost } from "./lab_host.ts";
 const CALL_TIMEOUT_MS = 5_000;
 /** How long it may take to leave: the registry may be out of reach. */
 const LEAVE_TIMEOUT_MS = 15_000;
-/** How long all may take to come to rest: several back-offs on a slow machine. */
-const REST_TIMEOUT_MS = 60_000;
 
 /** What came of a call that may be refused. */
 export type Refusable<T> = T | NetError;
@@ -46,7 +44,7 @@ export function createRandom(seed: number): () => number {
 }
 
 /** How long it may take until a registry answers that other agents host, too, in ms. */
-const INSIST_TIMEOUT_MS = 30_000;
+const INSIST_TIMEOUT_MS = 120_000;
 
 /** Options of a history. */
 export interface HistoryOptions {
@@ -192,7 +190,7 @@ export class History {
         await waitFor(`${host.name} to come to rest`, async () => {
           last = await this.stateOf(host);
           return ["hosted", "joined", "fenced"].includes(last.state);
-        }, { timeoutMs: REST_TIMEOUT_MS, everyMs: 50 });
+        }, { everyMs: 50 });
       } catch (cause) {
         throw new Error(`${host.name} is ${JSON.stringify(last)}`, { cause });
       }

@@ -10,8 +10,6 @@ import { SteadyCalls, type Tally } from "./steady_calls.ts";
 
 const MAIN = fileURLToPath(new URL("operator_calls_main.ts", import.meta.url));
 const TIMEOUT_MS = 8_000;
-/** How long it may take until all have been answered a few times, in ms. */
-const ANSWERED_TIMEOUT_MS = 30_000;
 
 /** Whose sockets are used for what. */
 export interface SocketCalls {
@@ -83,7 +81,7 @@ export class IdentityLoad implements AsyncDisposable {
           `${name}: ${tally.failures.at(-1)}`
         ).join("\n");
         return late.length === 0 && this.#tallies.size > 0;
-      }, { timeoutMs: ANSWERED_TIMEOUT_MS, everyMs: 50 });
+      }, { everyMs: 50 });
     } catch (cause) {
       throw new Error(`Not answered: ${behind}`, { cause });
     }

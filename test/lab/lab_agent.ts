@@ -19,7 +19,7 @@ export interface LabAgentOptions {
 }
 
 /** How long an agent may take to serve, and to stop, in ms. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 /** The agent of a host: a process in the host's network namespace. */
 export class LabAgent {
@@ -65,7 +65,7 @@ export class LabAgent {
       await waitFor("an agent that serves", async () => {
         if (!this.isRunning) return true;
         return await isServing(this.socketPath);
-      }, { timeoutMs: TIMEOUT_MS });
+      });
     } catch (cause) {
       throw await this.#failure("it does not serve", cause);
     }

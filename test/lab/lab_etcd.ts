@@ -7,9 +7,6 @@ import { waitFor } from "../support/wait_for.ts";
 import type { LabHost } from "./lab_host.ts";
 import { execArgs } from "./netns.ts";
 
-/** How long a cluster may take until it has a leader and every member answers, in ms. */
-const READY_TIMEOUT_MS = 30_000;
-
 /** Starts an etcd cluster with a member on each of some hosts, and waits until it answers. */
 export async function startLabEtcd(
   hosts: readonly LabHost[],
@@ -46,7 +43,7 @@ export class LabEtcd implements AsyncDisposable {
         waitFor(`etcd on ${member.host.name}`, async () => {
           const { code } = await member.run(["endpoint", "health"]);
           return code === 0;
-        }, { timeoutMs: READY_TIMEOUT_MS, everyMs: 50 })
+        }, { everyMs: 50 })
       ),
     );
     return performance.now() - startedMs;
@@ -63,7 +60,7 @@ export class LabEtcd implements AsyncDisposable {
         if (leader !== 0 && header.member_id === leader) return member;
       }
       return undefined;
-    }, { timeoutMs: READY_TIMEOUT_MS, everyMs: 50 }) as LabEtcdMember;
+    }, { everyMs: 50 }) as LabEtcdMember;
   }
 
   /** A member that runs and does not lead. */

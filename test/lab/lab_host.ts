@@ -165,7 +165,7 @@ export class LabHost extends Station {
       const { state } = status.registry;
       subnets = status.subnets.map(({ cidr }) => cidr);
       return (state === "joined" || state === "hosted") && subnets.length > 0;
-    }, { timeoutMs: 30_000 });
+    });
     return subnets;
   }
 

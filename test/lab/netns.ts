@@ -5,7 +5,7 @@ import { run } from "../support/run.ts";
 const NETNS_DIR = "/run/netns";
 
 /** How long processes may take to end after SIGKILL. */
-const END_TIMEOUT_MS = 10_000;
+const END_TIMEOUT_MS = 60_000;
 
 /** The path of a network namespace, as CNI wants it. */
 export function netnsPath(name: string): string {

@@ -3,8 +3,6 @@ import { DEBIAN_PLUGINS, must } from "./cni_plugin.ts";
 import { run, type RunResult } from "./run.ts";
 import { waitFor } from "./wait_for.ts";
 
-const START_TIMEOUT_MS = 30_000;
-
 /** What containerd needs of the system, in a mount namespace of its own. */
 const SERVER = `set -eu
 mount --make-rprivate /
@@ -70,7 +68,7 @@ export class Containerd implements AsyncDisposable {
       await waitFor(
         "a containerd that serves",
         async () => (await containerd.ctr(["version"])).code === 0,
-        { timeoutMs: START_TIMEOUT_MS, everyMs: 50 },
+        { everyMs: 50 },
       );
       return containerd;
     } catch (error) {
@@ -122,7 +120,7 @@ export class Containerd implements AsyncDisposable {
     await waitFor(`${count} containers that run`, async () => {
       const { stdout } = await this.ctr(["task", "list"]);
       return stdout.match(/RUNNING/g)?.length === count;
-    }, { timeoutMs: START_TIMEOUT_MS, everyMs: 50 });
+    }, { everyMs: 50 });
   }
 
   /** Ends a container with SIGKILL. */

@@ -90,7 +90,7 @@ export class EtcdCluster implements AsyncDisposable {
     await waitFor(`etcd at ${this.endpoints}\n${this.logs()}`, async () => {
       const { code } = await this.run(["endpoint", "health"], running);
       return code === 0;
-    }, { timeoutMs: 30_000, everyMs: 50 });
+    }, { everyMs: 50 });
   }
 
   /** Runs etcdctl against members, all that run by default, and returns what it wrote. */

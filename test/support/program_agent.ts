@@ -37,9 +37,7 @@ export class ProgramAgent implements AsyncDisposable {
     }).spawn();
     const agent = new ProgramAgent(socketPath, child);
     try {
-      await waitFor("an agent that serves", () => isServing(socketPath), {
-        timeoutMs: 30_000,
-      });
+      await waitFor("an agent that serves", () => isServing(socketPath));
     } catch (error) {
       await agent[Symbol.asyncDispose]();
       throw error;

@@ -131,7 +131,7 @@ export class Prometheus implements AsyncDisposable {
       await waitFor(`${count} targets`, async () => {
         const up = await prometheus.query("up == 1");
         return up.length === count;
-      }, { timeoutMs: 30_000 + 2 * scrapeMs, everyMs: 200 });
+      }, { everyMs: 200 });
       return prometheus;
     } catch (error) {
       await prometheus[Symbol.asyncDispose]();
@@ -185,7 +185,7 @@ export class Prometheus implements AsyncDisposable {
         );
         return has === fires;
       },
-      { timeoutMs: 120_000, everyMs: 250, ...options },
+      { everyMs: 250, ...options },
     );
   }
 

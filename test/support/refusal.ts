@@ -34,7 +34,7 @@ export async function runRefused(
   const { code, stdout, stderr } = await run(line.command, line.args, {
     cwd: ROOT,
     // A start that does not fail would go on for ever.
-    timeoutMs: 20_000,
+    timeoutMs: 120_000,
     // Nor is it to touch this machine's network.
     env: { STELLAR_NET_ROUTES: "off", ...env },
   });

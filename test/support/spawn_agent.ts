@@ -24,14 +24,14 @@ export interface SpawnAgentOptions {
   readonly within?: readonly string[];
   /** Folder of the agent's sources. Default: these sources. */
   readonly sourceDir?: string;
-  /** How long it may take until it serves. Default 20,000. */
+  /** How long it may take until it serves. Default 120,000. */
   readonly readyTimeoutMs?: number;
 }
 
 /** How long an agent that is asked to stop may take. */
-const STOP_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 120_000;
 /** How long an agent may take to say that it serves. */
-const ANSWER_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /** Starts an agent from source as a process of its own, and waits until it serves. */
 export async function spawnAgent(
@@ -154,7 +154,7 @@ export class SpawnedAgent implements AsyncDisposable {
   }
 
   async #ready(): Promise<void> {
-    const { readyTimeoutMs = 20_000 } = this.#options;
+    const { readyTimeoutMs = 120_000 } = this.#options;
     const deadline = Date.now() + readyTimeoutMs;
     // The socket may be there before it serves: only an answer tells.
     while (!await isServing(this.socketPath)) {

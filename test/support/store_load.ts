@@ -41,7 +41,6 @@ export class StoreLoad implements Disposable {
     await waitFor(
       `${claims} commits`,
       () => this.committed.length >= goal,
-      { timeoutMs: 20_000 },
     );
   }
 
@@ -59,7 +58,7 @@ export class StoreLoad implements Disposable {
       // An assertion would work out all differences, for minutes.
       if (isDeepStrictEqual(seen, present)) return true;
       throw new Error(`${seen.length} seen, and ${present.length} are present`);
-    }, { timeoutMs: 20_000 });
+    });
     this.#end.abort();
     await this.#following;
     const entries = await this.#entries();

@@ -87,7 +87,6 @@ testFault(
     await waitFor(
       "the watch",
       () => load.replica.has(mark),
-      { timeoutMs: 20_000 },
     );
     first!.signal("SIGCONT");
     await load.finish();
