@@ -1,5 +1,4 @@
-import { NodePool, type PoolChange } from "./plan/node_pool.ts";
-import { SubnetPool } from "./plan/subnet_pool.ts";
+import { NodePool, type PoolChange, SubnetPool } from "./plan/node_pool.ts";
 import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
 import { historyPuts } from "./history.ts";
 import {

@@ -131,7 +131,8 @@ export class Agent {
 
   /** The registry. @throws {NetError} `unavailable` when its store is out of reach */
   requireHost(): RegistryHost {
-    if (this.#registry) return this.#registry.require();
+    const registry = this.#registry;
+    if (registry) return registry.host ?? registry.require();
     throw new NetError("internal", "Cannot ask the registry: it is not here");
   }
 

@@ -177,7 +177,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         },
       }));
     }
-    agent.follow(() => controller.update());
+    agent.follow(controller.update.bind(controller));
     controller.start();
     await aborted(stop);
     log.info("Stopping: finishing calls in flight");

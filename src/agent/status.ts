@@ -1,12 +1,11 @@
 import { NetError } from "../base/error.ts";
-import { findMembershipFault } from "../member/link.ts";
+import { findMembershipFault, type RegistryLink } from "../member/link.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { RegistryLink } from "../member/link.ts";
 import type { Member } from "../member/member.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import type { SubnetUsage } from "../addresses/allocator.ts";
-import type { ClusterNode, ClusterView } from "../registry/view.ts";
+import type { ClusterNode, ClusterView } from "../registry/feed.ts";
 
 /** A condition of an agent's health. */
 export interface Condition {

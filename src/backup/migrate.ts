@@ -2,7 +2,7 @@ import { NetError } from "../base/error.ts";
 import type { Commit, Version } from "../store/store.ts";
 import { REVISION_KEY } from "../state/cluster_records.ts";
 import { ClusterSnapshot } from "../member/snapshot.ts";
-import { ClusterView } from "../registry/view.ts";
+import { ClusterView } from "../registry/feed.ts";
 import type {
   MigrationProgress,
   MigrationSummary,

@@ -4,7 +4,7 @@ import { ClusterSnapshot } from "../member/snapshot.ts";
 import type { ClusterChange } from "../registry/plan/cluster_state.ts";
 import { createNode } from "../registry/plan/cluster_plan.ts";
 import { restoredPut } from "../registry/restore_grace.ts";
-import { ClusterView } from "../registry/view.ts";
+import { ClusterView } from "../registry/feed.ts";
 import {
   CLUSTER_PREFIX,
   clusterWrites,

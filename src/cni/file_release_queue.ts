@@ -83,7 +83,7 @@ export class FileReleaseQueue implements ReleaseQueue {
   }
 
   async size(): Promise<number> {
-    return (await this.#entries()).length;
+    return (await this.#files()).length;
   }
 
   async list(): Promise<QueuedRelease[]> {
@@ -113,8 +113,14 @@ export class FileReleaseQueue implements ReleaseQueue {
   }
 
   async #entries(): Promise<{ readonly id: string; readonly file: string }[]> {
-    const entries: { id: string; file: string }[] = [];
     checkPrivateFiles([this.#path]);
+    return await this.#files();
+  }
+
+  async #files(): Promise<{ readonly id: string; readonly file: string }[]> {
+    const entries: { id: string; file: string }[] = [];
+    // It says what is wrong with the folder.
+    if (!isOwnFolder(this.#path)) checkPrivateFiles([this.#path]);
     const folders = isOwnFolder(this.#beside)
       ? [this.#path, this.#beside]
       : [this.#path];

@@ -22,7 +22,7 @@ import {
 } from "./agent_checks.ts";
 import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
-import type { ClusterNode } from "../registry/view.ts";
+import type { ClusterNode } from "../registry/feed.ts";
 import type { HostController } from "../host/controller.ts";
 import { checkPackets } from "./packet_checks.ts";
 import { checkPath } from "./path_checks.ts";

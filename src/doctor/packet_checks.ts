@@ -17,7 +17,7 @@ import {
   prefixOf,
 } from "../net/prefix.ts";
 import { checkPeerState } from "./peer_checks.ts";
-import type { ClusterNode } from "../registry/view.ts";
+import type { ClusterNode } from "../registry/feed.ts";
 import type { HostLink } from "../routes/plan/ip_json.ts";
 import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
 

@@ -3,7 +3,7 @@ import type { PathProbe } from "../host/path_probe.ts";
 import type { Family } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { type Check, passed } from "../host/checks/check.ts";
-import type { ClusterNode } from "../registry/view.ts";
+import type { ClusterNode } from "../registry/feed.ts";
 import { checkMtuTo } from "./mtu_checks.ts";
 import { checkNextHop } from "./next_hop_checks.ts";
 import {

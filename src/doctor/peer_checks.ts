@@ -3,7 +3,7 @@ import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { checkClock } from "./agent_checks.ts";
 import { type Check, passed } from "../host/checks/check.ts";
-import type { ClusterNode } from "../registry/view.ts";
+import type { ClusterNode } from "../registry/feed.ts";
 
 /**
  * The state of a peer at the registry.

@@ -10,12 +10,12 @@ import type { Member } from "../member/member.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, gatewayOf, type Prefix } from "../net/prefix.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
-import { desiredRoutes } from "../routes/desired.ts";
-import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import {
+  desiredRoutes,
   formatDesiredRoute,
   type RoutePolicy,
 } from "../routes/plan/desired_route.ts";
+import type { KernelRoutes } from "../routes/kernel_routes.ts";
 import type { KernelEvent } from "../routes/plan/ip_json.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { RouteReconciler } from "../routes/reconciler.ts";

@@ -33,6 +33,9 @@ import { openSecurity, type Security } from "./security.ts";
 
 /** A new id with every boot of the host (random(4)). */
 const BOOT_ID_PATH = "/proc/sys/kernel/random/boot_id";
+/** Monotonic time, in ms. */
+const uptimeMs = performance.now.bind(performance);
+
 /** Runs the agent until SIGTERM or SIGINT. */
 export async function runAgent(
   config: AgentConfig,
@@ -119,13 +122,7 @@ export async function runAgent(
 
 async function startLog(options: LogOptions): Promise<LogRing> {
   const logRing = new LogRing();
-  await configureLogging({
-    ...options,
-    write(line) {
-      logRing.add(line);
-      writeError(line);
-    },
-  });
+  await configureLogging({ ...options, ring: logRing, write: writeError });
   return logRing;
 }
 
@@ -159,16 +156,16 @@ async function startAgent(
     onTrust: security.onTrust,
     hasGivenCertificates: config.security.kind === "given",
     now: Date.now,
-    uptimeMs: () => performance.now(),
+    uptimeMs,
     random: Math.random,
     netns: new DenoNetns(),
     neighbours: new BridgeNeighbours({
       runner: new DenoCommandRunner(),
-      uptimeMs: () => performance.now(),
+      uptimeMs,
     }),
     queue,
     bootId,
-    randomId: () => crypto.randomUUID(),
+    randomId: crypto.randomUUID.bind(crypto),
   });
 }
 

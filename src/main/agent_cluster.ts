@@ -2,9 +2,8 @@ import type { Agent } from "../agent/agent.ts";
 import { encodeReport } from "../api/messages/cluster.ts";
 import type { ClusterParts } from "../api/services/cluster.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
-import { EventLog } from "../cluster/event_log.ts";
+import { EventLog, Recorder, Reports } from "../cluster/recorder.ts";
 import { HOUR_MS } from "../cluster/plan/forecast.ts";
-import { Recorder, Reports } from "../cluster/recorder.ts";
 import { ReportSource } from "../cluster/report_source.ts";
 import { Samples } from "../cluster/samples.ts";
 import type { HostController } from "../host/controller.ts";
@@ -69,7 +68,7 @@ export async function createAgentCluster(
         ...{ store, events, reports, now },
         id: agent.instanceId,
         watch: (signal) => agent.requireHost().nodes.watch(signal),
-        uptimeMs: () => performance.now(),
+        uptimeMs: performance.now.bind(performance),
       });
       tasks.push(startPeriodicTask("read this host's report", {
         intervalMs: OWN_REPORT_INTERVAL_MS,

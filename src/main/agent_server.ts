@@ -106,7 +106,7 @@ function serveNativePlugin(
     socketPath,
     connect: () => Promise.resolve(connectWithin(ask)),
     now: Date.now,
-    uptimeMs: () => performance.now(),
+    uptimeMs: performance.now.bind(performance),
     randomId: () => crypto.randomUUID(),
   });
   return { start: NATIVE_CALL, accept: (socket) => void calls.serve(socket) };

@@ -5,7 +5,7 @@ import type { Prefix } from "../net/prefix.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import type { NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
-import { ClusterView } from "../registry/view.ts";
+import { ClusterView } from "../registry/feed.ts";
 import type { RegistryLink } from "./link.ts";
 import {
   cannotHandOut,

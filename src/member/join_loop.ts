@@ -5,7 +5,7 @@ import { BackOff } from "../base/retry.ts";
 import type { JoinAnswer, RegistryPeer } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
-import type { ClusterEvent, ClusterView } from "../registry/view.ts";
+import type { ClusterEvent, ClusterView } from "../registry/feed.ts";
 
 /** Waits between attempts to reach a registry, in ms. */
 const FIRST_BACK_OFF_MS = 200;

@@ -15,7 +15,7 @@ import {
   MAX_LOCAL_PREFIXES,
   relevantPrefixes,
 } from "../registry/plan/local_prefixes.ts";
-import { type ClusterEvent, ClusterView } from "../registry/view.ts";
+import { type ClusterEvent, ClusterView } from "../registry/feed.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";

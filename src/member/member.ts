@@ -6,7 +6,7 @@ import type { Prefix } from "../net/prefix.ts";
 import type { AgentIdentity, NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import type { HostReport } from "../registry/plan/cluster_plan.ts";
-import type { ClusterView } from "../registry/view.ts";
+import type { ClusterView } from "../registry/feed.ts";
 import type { Trust } from "../security/trust.ts";
 
 /** What a host reports of itself to the registry. */

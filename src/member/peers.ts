@@ -10,7 +10,7 @@ import type {
 } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { SubnetOwner } from "../registry/plan/restore_grace.ts";
-import type { ClusterEvent } from "../registry/view.ts";
+import type { ClusterEvent } from "../registry/feed.ts";
 
 /** Addresses in one page of a handover. */
 const PAGE = 1000;

@@ -18,7 +18,7 @@ import {
   readRoute,
   routeValue,
 } from "../state/cluster_records.ts";
-import type { ClusterNode, ClusterView } from "../registry/view.ts";
+import type { ClusterNode, ClusterView } from "../registry/feed.ts";
 import { readEntryValue } from "../state/read_entry.ts";
 
 const PREFIX: Key = ["snapshot"];

@@ -4,7 +4,12 @@ import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Version } from "../store/store.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
-import { type Changed, ClusterFeed } from "./feed.ts";
+import {
+  type Changed,
+  type ClusterEvent,
+  ClusterFeed,
+  type ClusterNode,
+} from "./feed.ts";
 import type { Liveness } from "./liveness.ts";
 import type { ClusterState, NodeRecord } from "./plan/cluster_state.ts";
 import {
@@ -20,7 +25,6 @@ import {
 import { checkOnly, type ClusterPlan } from "./plan/cluster_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
 import { Processes } from "./processes.ts";
-import type { ClusterEvent, ClusterNode } from "./view.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 

@@ -4,7 +4,7 @@ import type { Carve } from "../net/carve.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { JoinRequest } from "./plan/join_plan.ts";
 import type { SubnetOwner } from "./plan/restore_grace.ts";
-import type { ClusterEvent } from "./view.ts";
+import type { ClusterEvent } from "./feed.ts";
 
 /** An agent as the registry knows it. */
 export interface AgentIdentity {

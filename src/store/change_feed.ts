@@ -28,14 +28,11 @@ export interface SnapshotSource {
 export class ChangeFeed {
   readonly #source: SnapshotSource;
   readonly #watchers = new Set<Watcher>();
+  /** Whether there is a watcher. Without one nothing needs to be published. */
+  watched = false;
 
   constructor(source: SnapshotSource) {
     this.#source = source;
-  }
-
-  /** Whether there is a watcher. Without one nothing needs to be published. */
-  get watched(): boolean {
-    return this.#watchers.size > 0;
   }
 
   /** Sends the changes of one commit. */
@@ -60,6 +57,7 @@ export class ChangeFeed {
     const end = () => watcher.end();
     signal.addEventListener("abort", end, { once: true });
     this.#watchers.add(watcher);
+    this.watched = true;
     try {
       for (;;) {
         const entries = await watcher.snapshot(this.#source);
@@ -73,6 +71,7 @@ export class ChangeFeed {
       }
     } finally {
       this.#watchers.delete(watcher);
+      this.watched = this.#watchers.size > 0;
       signal.removeEventListener("abort", end);
     }
   }

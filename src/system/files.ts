@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { FoundNamespace } from "../net/namespace.ts";
 import type { NetnsLookup } from "./netns.ts";
-import { starting } from "./start_program.ts";
+import { starting } from "./deno_command.ts";
 
 // The runtime opens files below /proc and /sys, and makes links, only for a
 // process that may read and write everything. For others programs do it.

@@ -14,6 +14,8 @@ export interface LoggingOptions {
   readonly level: Extract<LogLevel, "debug" | "info" | "warning" | "error">;
   /** Takes a whole line, newline included. */
   readonly write: (line: string) => void;
+  /** Keeps the last lines. Default: nothing does. */
+  readonly ring?: LogRing;
 }
 
 /** Fields that each line of JSON has: a value of the same name does not replace them. */
@@ -29,8 +31,14 @@ export async function configureLogging(options: LoggingOptions): Promise<void> {
       category: ".",
       value: (value) => escapeControls(inspect(value)),
     });
+  const { ring, write } = options;
+  const log = (record: LogRecord) => {
+    const line = format(record);
+    ring?.add(line);
+    write(line);
+  };
   await configure({
-    sinks: { log: (record: LogRecord) => options.write(format(record)) },
+    sinks: { log },
     loggers: [
       {
         category: ["stellar-net"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EventLog } from "../../src/cluster/event_log.ts";
+import { EventLog } from "../../src/cluster/recorder.ts";
 import type { ClusterHappening } from "../../src/cluster/plan/events.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";

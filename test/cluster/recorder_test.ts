@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { EventLog } from "../../src/cluster/event_log.ts";
-import { Recorder, Reports } from "../../src/cluster/recorder.ts";
+import { EventLog, Recorder, Reports } from "../../src/cluster/recorder.ts";
 import { Samples } from "../../src/cluster/samples.ts";
 import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
-import type { ClusterEvent, ClusterNode } from "../../src/registry/view.ts";
+import type { ClusterEvent, ClusterNode } from "../../src/registry/feed.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Store } from "../../src/store/store.ts";
 import { waitFor } from "../support/wait_for.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ClusterNode, ClusterView } from "../../src/registry/view.ts";
+import { type ClusterNode, ClusterView } from "../../src/registry/feed.ts";
 import {
   checkCapacity,
   checkClock,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Doctor, type DoctorOptions } from "../../src/doctor/doctor.ts";
-import { ClusterView } from "../../src/registry/view.ts";
+import { ClusterView } from "../../src/registry/feed.ts";
 
 Deno.test("Doctor.examine() waits five seconds for an agent that does not know the others yet", async () => {
   let nowMs = 0;

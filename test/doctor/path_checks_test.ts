@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Check, formatCheck } from "../../src/host/checks/check.ts";
-import type { ClusterNode } from "../../src/registry/view.ts";
+import type { ClusterNode } from "../../src/registry/feed.ts";
 import { checkPath } from "../../src/doctor/path_checks.ts";
 import type { PathFacts } from "../../src/doctor/peer_checks.ts";
 import { parseAddress } from "../../src/net/address.ts";

@@ -1,4 +1,4 @@
-import type { ClusterNode } from "../../src/registry/view.ts";
+import type { ClusterNode } from "../../src/registry/feed.ts";
 import type { PathFacts, PeerAnswer } from "../../src/doctor/peer_checks.ts";
 import { createReport } from "../../src/routes/report.ts";
 import { parseAddress } from "../../src/net/address.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatCheck } from "../../src/host/checks/check.ts";
-import type { ClusterNode } from "../../src/registry/view.ts";
+import type { ClusterNode } from "../../src/registry/feed.ts";
 import {
   checkPeerAgent,
   checkPeerState,

@@ -1,5 +1,5 @@
 import type { Agent } from "../../src/agent/agent.ts";
-import type { ClusterEvent } from "../../src/registry/view.ts";
+import type { ClusterEvent } from "../../src/registry/feed.ts";
 import type {
   AgentIdentity,
   JoinAnswer,

@@ -7,7 +7,7 @@ import {
   readClusterRemoval,
 } from "../../src/state/cluster_records.ts";
 import { ClusterSnapshot } from "../../src/member/snapshot.ts";
-import { ClusterView } from "../../src/registry/view.ts";
+import { ClusterView } from "../../src/registry/feed.ts";
 import {
   allocationPuts,
   createAllocationReader,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { setTimeout as delay } from "node:timers/promises";
-import { ClusterView } from "../../src/registry/view.ts";
+import { ClusterView } from "../../src/registry/feed.ts";
 import type { HostFacts, Member } from "../../src/member/member.ts";
 import { HostController } from "../../src/host/controller.ts";
 import type { LocalPrefix } from "../../src/registry/plan/cluster_state.ts";

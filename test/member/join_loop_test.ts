@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import { type ClusterEvent, ClusterView } from "../../src/registry/view.ts";
+import { type ClusterEvent, ClusterView } from "../../src/registry/feed.ts";
 import { JoinLoop, type JoinLoopListener } from "../../src/member/join_loop.ts";
 import { announceLeave, type RegistryPeer } from "../../src/registry/peer.ts";
 import { sleep } from "../../src/base/periodic_task.ts";

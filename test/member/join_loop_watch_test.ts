@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ClusterEvent } from "../../src/registry/view.ts";
+import type { ClusterEvent } from "../../src/registry/feed.ts";
 import type { RegistryPeer } from "../../src/registry/peer.ts";
 import { RegistryWatch } from "../../src/member/join_loop.ts";
 import { NetError } from "../../src/base/error.ts";

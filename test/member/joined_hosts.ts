@@ -1,9 +1,11 @@
 import type { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/open_member.ts";
-import { desiredRoutes } from "../../src/routes/desired.ts";
+import {
+  desiredRoutes,
+  formatDesiredRoute,
+} from "../../src/routes/plan/desired_route.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
-import { formatDesiredRoute } from "../../src/routes/plan/desired_route.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { startAgent, type TestAgent } from "../agent/agents.ts";

@@ -4,7 +4,7 @@ import {
   type ClusterEvent,
   type ClusterNode,
   ClusterView,
-} from "../../src/registry/view.ts";
+} from "../../src/registry/feed.ts";
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";

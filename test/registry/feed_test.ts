@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
 import {
   type Changed,
+  type ClusterEvent,
   ClusterFeed,
   COALESCE_MS,
   SNAPSHOT_TIMEOUT_MS,
 } from "../../src/registry/feed.ts";
-import type { ClusterEvent } from "../../src/registry/view.ts";
 import { HeldTimers } from "../support/held_timers.ts";
 import { waitFor } from "../support/wait_for.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
-import type { ClusterEvent } from "../../src/registry/view.ts";
+import type { ClusterEvent } from "../../src/registry/feed.ts";
 import { UNREACHABLE_AFTER_MS } from "../../src/registry/liveness.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";

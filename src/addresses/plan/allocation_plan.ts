@@ -10,8 +10,7 @@ import {
   type Reservation,
 } from "./allocation.ts";
 import { type Attachment, CONSEQUENCES, type Presence } from "./attachment.ts";
-import type { NodePool, PoolChange } from "./node_pool.ts";
-import type { SubnetPool } from "./subnet_pool.ts";
+import type { NodePool, PoolChange, SubnetPool } from "./node_pool.ts";
 
 /** A request for addresses. */
 export interface AllocationRequest {

@@ -2,7 +2,6 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
 import type { AuditLog, AuditRecord } from "../../audit/audit.ts";
 import type { NetError } from "../../base/error.ts";
-import { isObject } from "../../base/json_reader.ts";
 import { quote } from "../../net/address.ts";
 import { fromConnectError, toConnectError } from "../messages/errors.ts";
 import { type Caller, formatCaller, textOf } from "./call_context.ts";
@@ -185,8 +184,8 @@ export class CallAudit {
 /** Whether an answer says that nothing was allocated or released. */
 function isEmptyAnswer(method: DescMethod, response: unknown): boolean {
   const field = CHANGED[method.output.typeName];
-  if (field === undefined || !isObject(response)) return false;
-  const changed = response[field];
+  if (field === undefined) return false;
+  const changed = (response as Record<string, unknown> | null)?.[field];
   return changed === false || Array.isArray(changed) && changed.length === 0;
 }
 

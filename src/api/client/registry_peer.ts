@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { ClusterEvent, ClusterNode } from "../../registry/view.ts";
+import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import type {
   AgentIdentity,
   JoinAnswer,

@@ -5,7 +5,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ClusterEvent, ClusterNode } from "../../registry/view.ts";
+import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import {
   type NodeSchema,
   NodeState,

@@ -8,14 +8,17 @@ import {
   formatOwner,
 } from "../../addresses/plan/allocation.ts";
 import { parseNodeName, parseText } from "../../base/names.ts";
-import type { EventLog, EventPosition } from "../../cluster/event_log.ts";
+import type {
+  EventLog,
+  EventPosition,
+  Reports,
+} from "../../cluster/recorder.ts";
 import {
   collectProblems,
   describeVerdict,
 } from "../../cluster/plan/overview.ts";
 import type { Report } from "../../cluster/plan/report.ts";
 import type { ReportSource } from "../../cluster/report_source.ts";
-import type { Reports } from "../../cluster/recorder.ts";
 import {
   mayHold,
   parseWanted,
@@ -40,7 +43,7 @@ import {
 } from "../../net/prefix.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import type { SubnetListing } from "../../registry/plan/subnet_listing.ts";
-import type { ClusterNode } from "../../registry/view.ts";
+import type { ClusterNode } from "../../registry/feed.ts";
 import type { Peers } from "../client/peers.ts";
 import { allocationMessage, networkMessage } from "../messages/addresses.ts";
 import {

@@ -121,7 +121,7 @@ export function createRoutes(
       IpamService,
       forwarding(IpamService, createIpam(agent, ownerCalls), {
         node,
-        to: ({ request }) => peers.ofNode(nodeOf(request)),
+        to: ({ request }) => ownerOf(nodeOf(request), options),
       }),
     );
     router.service(
@@ -180,11 +180,21 @@ async function stellarPlace(
   { method, request }: ForwardedCall,
   { agent, peers }: RoutesOptions,
 ): Promise<Peer | undefined> {
-  if (ADDRESS_CALLS.has(method)) return await peers.ofNode(nodeOf(request));
-  if (REGISTRY_CALLS.has(method)) return await peers.findRegistry();
-  return SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node
-    ? await peers.findRegistry()
-    : undefined;
+  if (ADDRESS_CALLS.has(method)) {
+    return await ownerOf(nodeOf(request), { agent, peers });
+  }
+  const isRegistrys = REGISTRY_CALLS.has(method) ||
+    SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node;
+  return isRegistrys && !agent.isHost ? await peers.findRegistry() : undefined;
+}
+
+/** The agent that answers for the addresses of a node; undefined for this one. */
+async function ownerOf(
+  node: string,
+  { agent, peers }: Pick<RoutesOptions, "agent" | "peers">,
+): Promise<Peer | undefined> {
+  if (node === "" || node === agent.node) return undefined;
+  return await peers.ofNode(node);
 }
 
 async function registryPlace(

@@ -1,11 +1,10 @@
 import type { Owner } from "../../../src/addresses/plan/allocation.ts";
-import { NodePool } from "../../../src/addresses/plan/node_pool.ts";
+import { NodePool, SubnetPool } from "../../../src/addresses/plan/node_pool.ts";
 import {
   planAllocation,
   planRelease,
   planThaw,
 } from "../../../src/addresses/plan/allocation_plan.ts";
-import { SubnetPool } from "../../../src/addresses/plan/subnet_pool.ts";
 import { formatAddress, parseAddress } from "../../../src/net/address.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createRouterTransport } from "@connectrpc/connect";
 import fc from "fast-check";
-import type { ClusterEvent } from "../../../src/registry/view.ts";
+import type { ClusterEvent } from "../../../src/registry/feed.ts";
 import {
   Role as RoleMessage,
   TrustSchema,
