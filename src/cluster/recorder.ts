@@ -3,7 +3,7 @@ import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import { type ClusterEvent, ClusterView } from "../registry/view.ts";
+import { type ClusterEvent, ClusterView } from "../registry/feed.ts";
 import type { Entry, JsonValue, Key, Store, Version } from "../store/store.ts";
 import {
   type ClusterHappening,
