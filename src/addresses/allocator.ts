@@ -10,12 +10,8 @@ import { Ledger } from "../ledger/ledger.ts";
 import { type Address, compareAddresses } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { deleteAll, type Store, type Version } from "../store/store.ts";
-import {
-  type Allocation,
-  formatOwner,
-  type Owner,
-  type Reservation,
-} from "./plan/allocation.ts";
+import type { Allocation, Reservation } from "./plan/allocation.ts";
+import { formatOwner, type Owner } from "../base/names.ts";
 import type { Presence } from "./plan/attachment.ts";
 import type { NodePool, PoolChange } from "./plan/node_pool.ts";
 import {

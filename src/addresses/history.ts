@@ -1,4 +1,5 @@
-import type { Allocation, Owner } from "./plan/allocation.ts";
+import type { Allocation } from "./plan/allocation.ts";
+import type { Owner } from "../base/names.ts";
 import { formatAddress } from "../net/address.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import { ownerTuple, readOwner } from "../state/address_records.ts";

@@ -1,12 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { WriteProbe } from "./write_probe.ts";
 import { NetError } from "../base/error.ts";
-import {
-  type Allocation,
-  type Owner,
-  ownerKey,
-  type Reservation,
-} from "../addresses/plan/allocation.ts";
+import type { Allocation, Reservation } from "../addresses/plan/allocation.ts";
+import { type Owner, ownerKey } from "../base/names.ts";
 import type { Allocated } from "../addresses/plan/allocation_plan.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";

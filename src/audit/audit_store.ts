@@ -1,13 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import type { AuditLog, AuditRecord } from "./audit.ts";
-import { isObject } from "../base/json_reader.ts";
-import { RecordLog } from "../ledger/record_log.ts";
 import {
   createSharedRoom,
+  RecordLog,
   type RecordRoom,
   type RecordShare,
-} from "../ledger/record_room.ts";
+} from "../ledger/record_log.ts";
 import { readEntry } from "../state/read_entry.ts";
 
 /** Prefix of the records, in order of time. */
@@ -181,7 +180,7 @@ function createAuditRoom(maxRecords: number): RecordRoom {
 
 /** The share of a stored record. A damaged one counts as an operator's. */
 function shareOf(value: JsonValue): RecordShare<keyof typeof LIMITS> {
-  const fields = isObject(value) ? value : {};
+  const fields = (value ?? {}) as Record<string, JsonValue>;
   const caller = textOf(fields["caller"]);
   const [role] = caller.split(" ");
   if (role === "node" || role === "readonly") {

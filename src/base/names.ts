@@ -100,3 +100,28 @@ function check(text: string, isValid: boolean, grammar: string): string {
   if (isValid) return text;
   throw new RangeError(`${quote(text)} is not valid: it has to be ${grammar}`);
 }
+
+/**
+ * The holder of an allocation, by which everything in IPAM is keyed. A container
+ * may have several interfaces, and be in several networks.
+ */
+export interface Owner {
+  /** Name of the container network, as in the CNI configuration. */
+  readonly network: string;
+  readonly containerId: string;
+  readonly interfaceName: string;
+}
+
+/** The key of an owner in maps; no two owners share one. */
+export function ownerKey(owner: Owner): string {
+  return JSON.stringify([
+    owner.network,
+    owner.containerId,
+    owner.interfaceName,
+  ]);
+}
+
+/** Names an owner for people, such as `"web1" (eth0 in default)`. */
+export function formatOwner(owner: Owner): string {
+  return `"${owner.containerId}" (${owner.interfaceName} in ${owner.network})`;
+}

@@ -14,8 +14,11 @@ import {
 } from "./plan/events.ts";
 import type { Report } from "./plan/report.ts";
 import { isObject } from "../base/json_reader.ts";
-import { RecordLog } from "../ledger/record_log.ts";
-import { createSharedRoom, type RecordRoom } from "../ledger/record_room.ts";
+import {
+  createSharedRoom,
+  RecordLog,
+  type RecordRoom,
+} from "../ledger/record_log.ts";
 import { readEntry } from "../state/read_entry.ts";
 import { DAY_MS } from "./plan/forecast.ts";
 

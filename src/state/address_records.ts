@@ -1,9 +1,6 @@
 import type { JsonReader } from "../base/json_reader.ts";
-import type {
-  Allocation,
-  Owner,
-  Reservation,
-} from "../addresses/plan/allocation.ts";
+import type { Allocation, Reservation } from "../addresses/plan/allocation.ts";
+import type { Owner } from "../base/names.ts";
 import type { Attachment } from "../addresses/plan/attachment.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";

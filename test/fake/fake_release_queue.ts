@@ -1,5 +1,5 @@
 import type { QueuedRelease, ReleaseQueue } from "../../src/cni/queue.ts";
-import type { Owner } from "../../src/addresses/plan/allocation.ts";
+import type { Owner } from "../../src/base/names.ts";
 
 /** A queue of releases in memory. */
 export class FakeReleaseQueue implements ReleaseQueue {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { RecordLog, type RecordRange } from "../../src/ledger/record_log.ts";
-import { createSharedRoom } from "../../src/ledger/record_room.ts";
+import {
+  createSharedRoom,
+  RecordLog,
+  type RecordRange,
+} from "../../src/ledger/record_log.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { JsonValue } from "../../src/store/store.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";

@@ -1,14 +1,12 @@
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
 import { exclusionOf, formatPrefix } from "../../net/prefix.ts";
-import {
-  type AllocatedAddress,
-  type Allocation,
-  formatOwner,
-  type Owner,
-  ownerKey,
-  type Reservation,
+import type {
+  AllocatedAddress,
+  Allocation,
+  Reservation,
 } from "./allocation.ts";
+import { formatOwner, type Owner, ownerKey } from "../../base/names.ts";
 import { type Attachment, CONSEQUENCES, type Presence } from "./attachment.ts";
 import type { NodePool, PoolChange, SubnetPool } from "./node_pool.ts";
 

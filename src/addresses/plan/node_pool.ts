@@ -1,11 +1,10 @@
 import { type Address, addressBits, formatAddress } from "../../net/address.ts";
-import {
-  type AllocatedAddress,
-  type Allocation,
-  type Owner,
-  ownerKey,
-  type Reservation,
+import type {
+  AllocatedAddress,
+  Allocation,
+  Reservation,
 } from "./allocation.ts";
+import { type Owner, ownerKey } from "../../base/names.ts";
 import {
   addressAt,
   capacityOf,

@@ -2,8 +2,8 @@ import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
 import type { Owner as OwnerMessage } from "../../gen/stellar/net/v1/ipam_pb.ts";
-import type { Owner } from "../../addresses/plan/allocation.ts";
 import {
+  type Owner,
   parseContainerId,
   parseInterfaceName,
   parseNetworkName,

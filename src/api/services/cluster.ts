@@ -3,11 +3,8 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { HistoryRecord } from "../../addresses/history.ts";
-import {
-  type Allocation,
-  formatOwner,
-} from "../../addresses/plan/allocation.ts";
-import { parseNodeName, parseText } from "../../base/names.ts";
+import type { Allocation } from "../../addresses/plan/allocation.ts";
+import { formatOwner, parseNodeName, parseText } from "../../base/names.ts";
 import type {
   EventLog,
   EventPosition,

@@ -6,11 +6,9 @@ import type {
   AllocateRequest,
   IpamService,
 } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import type { Allocation } from "../../addresses/plan/allocation.ts";
 import {
-  type Allocation,
   formatOwner,
-} from "../../addresses/plan/allocation.ts";
-import {
   parseContainerId,
   parseId,
   parseNetworkName,

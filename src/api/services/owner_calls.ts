@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { ContextValues } from "@connectrpc/connect";
 import { onDelivery } from "../access/call_context.ts";
-import { type Owner, ownerKey } from "../../addresses/plan/allocation.ts";
+import { type Owner, ownerKey } from "../../base/names.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
 

@@ -4,8 +4,11 @@ import type { HostController } from "../../host/controller.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { NetError } from "../../base/error.ts";
 import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
-import type { Owner } from "../../addresses/plan/allocation.ts";
-import { parseContainerId, parseNodeName } from "../../base/names.ts";
+import {
+  type Owner,
+  parseContainerId,
+  parseNodeName,
+} from "../../base/names.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { type Carve, sliceAt, sliceCount } from "../../net/carve.ts";
 import {

@@ -1,4 +1,4 @@
-import type { Owner } from "../../../src/addresses/plan/allocation.ts";
+import type { Owner } from "../../../src/base/names.ts";
 import { NodePool, SubnetPool } from "../../../src/addresses/plan/node_pool.ts";
 import {
   planAllocation,
