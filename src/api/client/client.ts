@@ -6,7 +6,7 @@ import { Agent } from "node:http";
 import { NetError } from "../../base/error.ts";
 import { fromConnectError } from "../messages/errors.ts";
 import { noCertificate, tlsAgentOf } from "../tls/agent.ts";
-import type { TlsCredentials } from "../tls/credentials.ts";
+import type { TlsCredentials, TlsMaterial } from "../tls/credentials.ts";
 import { explainTls } from "../tls/explain.ts";
 
 /** A transport that the first call makes. If that fails, so does each call. */
@@ -86,7 +86,11 @@ export function createRpcTransport(
     },
     ...(timeoutMs === undefined ? {} : { defaultTimeoutMs: timeoutMs }),
   });
-  const toError = (error: unknown) => toNetError(error, target, tls);
+  /** Makes the errors of a call that starts now. */
+  const errorsOfCall = () => {
+    const shown = tls?.material;
+    return (error: unknown) => toNetError(error, { target, tls, shown });
+  };
   const check = () => {
     const obstacle = isSecure
       ? !tls ? NO_CERTIFICATE : tls.material ? undefined : noCertificate(tls)
@@ -103,6 +107,7 @@ export function createRpcTransport(
   return {
     async unary(...call) {
       check();
+      const toError = errorsOfCall();
       for (let attempt = 1;; attempt++) {
         try {
           return await inner.unary(...call);
@@ -114,6 +119,7 @@ export function createRpcTransport(
     },
     async stream(...call) {
       check();
+      const toError = errorsOfCall();
       try {
         const response = await inner.stream(...call);
         return { ...response, message: convert(response.message, toError) };
@@ -137,13 +143,20 @@ async function* convert<T>(
 
 async function toNetError(
   error: unknown,
-  target: RpcTarget,
-  tls: TlsCredentials | undefined,
+  { target, tls, shown }: {
+    readonly target: RpcTarget;
+    readonly tls: TlsCredentials | undefined;
+    /** The material at the start of the call. */
+    readonly shown: TlsMaterial | undefined;
+  },
 ): Promise<NetError> {
   const what = await explainFailure(error, target, tls);
   if (what !== undefined) return unreachable(target, what, error);
   const answer = fromConnectError(error);
-  if (answer.code === "unauthenticated") tls?.noteRefusal?.(answer.message);
+  // A refusal of the certificate before says nothing about this one.
+  if (answer.code === "unauthenticated" && tls?.material === shown) {
+    tls?.noteRefusal?.(answer.message);
+  }
   return answer;
 }
 

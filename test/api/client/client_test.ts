@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { NetError } from "../../../src/base/error.ts";
 import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
+import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { createRpcTransport } from "../../../src/api/client/client.ts";
+import type { TlsCredentials } from "../../../src/api/tls/credentials.ts";
 import { freePort } from "../../support/free_port.ts";
 import { run } from "../../support/run.ts";
 import { withRpcServer } from "../../support/rpc_server.ts";
@@ -239,3 +241,56 @@ Deno.test("createRpcTransport() calls again where a connection that it kept is g
       Deno.kill(pid, "SIGKILL");
     }
   }));
+
+/** A certificate that is replaced, as far as a client without TLS uses it. */
+function replaceable() {
+  const refusals: string[] = [];
+  const tls = {
+    material: { cert: "1", key: "", ca: "" },
+    acceptsAnonymous: true,
+    place: "here",
+    recognize: () => ({ kind: "refused", why: "nobody is known here" }),
+    fault: () => "",
+    warnings: () => [],
+    noteRefusal: (why: string) => refusals.push(why),
+    onChange: () => () => {},
+  } satisfies TlsCredentials;
+  const replace = () => {
+    tls.material = { ...tls.material, cert: "2" };
+  };
+  return { tls, refusals, replace };
+}
+
+for (const isReplaced of [false, true]) {
+  Deno.test(`createRpcTransport() notes ${isReplaced ? "no refusal of a certificate that was replaced during the call" : "a refusal of its certificate"}`, async (t) => {
+    const { tls, refusals, replace } = replaceable();
+    const refuse = () => {
+      if (isReplaced) replace();
+      throw new ConnectError("It was valid until today", Code.Unauthenticated);
+    };
+    await withRpcServer({
+      routes: (router) =>
+        router.service(Network, { info: refuse })
+          .service(RegistryService, {
+            // deno-lint-ignore require-yield -- it refuses before
+            async *watch() {
+              refuse();
+            },
+          }),
+    }, async ({ url }) => {
+      const transport = createRpcTransport({ url }, { tls });
+      const calls: Readonly<Record<string, () => Promise<unknown>>> = {
+        "a call": () => createClient(Network, transport).info({}),
+        "a stream": () =>
+          Array.fromAsync(createClient(RegistryService, transport).watch({})),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        await t.step(name, async () => {
+          refusals.length = 0;
+          await assert.rejects(call(), { code: "unauthenticated" });
+          assert.equal(refusals.length, isReplaced ? 0 : 1);
+        });
+      }
+    });
+  });
+}
