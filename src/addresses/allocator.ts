@@ -25,7 +25,6 @@ import {
 import { AddressModel } from "./pool_model.ts";
 import { releasedKey, reservedKey } from "../state/address_records.ts";
 
-/** Options of an allocator. */
 export interface AllocatorOptions {
   readonly store: Store;
   /** Whether others write to the store as well. Default false. */
@@ -306,7 +305,6 @@ function refuseNoSubnet(node: string): Refusal {
   );
 }
 
-/** Options of the allocators. */
 export interface AllocatorsOptions {
   readonly store: Store;
   /** Whether others write to the store as well. Default false. */

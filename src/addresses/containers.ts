@@ -21,7 +21,6 @@ import {
 
 const log = getLogger(["stellar-net", "agent", "containers"]);
 
-/** Options of the containers. */
 export interface ContainersOptions {
   readonly netns: NetnsLookup;
   /** Releases that CNI plugins queued while they did not reach the agent. */

@@ -31,7 +31,6 @@ export interface HistoryQuery {
   readonly limit: number;
 }
 
-/** The stores of the history. */
 export interface HistoryStores {
   /** The node of this agent, whose history is in `store`. */
   readonly node: string;

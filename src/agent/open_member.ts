@@ -60,7 +60,6 @@ export async function openMember(
   return { member, registry: { host, require: () => host } };
 }
 
-/** Options of an agent. */
 export interface AgentOptions
   extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
   /** Undefined: it does not matter who uses addresses on this host. */
@@ -71,7 +70,6 @@ export interface AgentOptions
   readonly peers: readonly RegistryPeer[];
   /** Age at which records of the history are removed, in ms. */
   readonly keepHistoryMs: number;
-  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** This machine. Default: the state is not checked for another one. */
   readonly machine?: Machine;

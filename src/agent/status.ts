@@ -131,7 +131,6 @@ async function failureOf(
   }
 }
 
-/** The status of an agent. */
 export interface AgentStatus {
   readonly node: string;
   readonly instanceId: string;

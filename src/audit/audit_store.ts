@@ -35,7 +35,6 @@ export interface AuditQuery {
   readonly hasFailed: boolean;
 }
 
-/** Options of an audit. */
 export interface AuditStoreOptions {
   /** The agent's own. */
   readonly store: Store;

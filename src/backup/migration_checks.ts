@@ -24,7 +24,6 @@ import {
   readMovedMark,
 } from "../state/migration_marks.ts";
 
-/** The stores of a migration. */
 export interface MigrationStores {
   readonly source: Store;
   readonly target: Store;
@@ -166,7 +165,6 @@ export interface StoredRegistry {
   readonly routes: readonly RouteRecord[];
   readonly moved: MovedMark | undefined;
   readonly migrating: MigratingMark | undefined;
-  /** The value of its revision. */
   readonly revision: JsonValue;
   /** Versions of its revision and marks; null where there is none. */
   readonly versionOf: (key: Key) => Version | null;
@@ -232,7 +230,6 @@ export function ownNodes(
   );
 }
 
-/** The nodes with addresses in a store. */
 export async function nodesWithAddresses(store: Store): Promise<string[]> {
   const nodes: string[] = [];
   let after: Key | undefined;

@@ -13,7 +13,6 @@ export interface MigrationRequest {
   readonly onProgress: (progress: MigrationProgress) => void;
 }
 
-/** The size of a registry. */
 export interface RegistrySize {
   readonly nodes: number;
   /** Subnets that are owned, reserved or released. */
@@ -40,7 +39,6 @@ export interface MigrationSummary extends RegistrySize {
   readonly isResumed: boolean;
 }
 
-/** The progress of a migration. */
 export type MigrationProgress =
   /** The registry accepts no more changes. */
   | { readonly kind: "frozen" }

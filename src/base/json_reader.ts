@@ -8,7 +8,6 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Options of a reader. */
 export interface JsonReaderOptions {
   /** Makes the error of a field; its path is such as `ipam.routes[0].dst`. */
   readonly invalid: (path: string, why: string) => Error;

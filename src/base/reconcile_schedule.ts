@@ -9,7 +9,6 @@ const MAX_REST_MS = 400;
 
 const log = getLogger(["stellar-net", "agent"]);
 
-/** Options of a schedule. */
 export interface ReconcileScheduleOptions {
   /** Names the work in the log, such as "reconcile routes". */
   readonly what: string;

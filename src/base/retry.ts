@@ -1,7 +1,6 @@
 import { NetError } from "./error.ts";
 import { sleep } from "./periodic_task.ts";
 
-/** Options of a back-off. */
 export interface BackOffOptions {
   /** The first wait, in ms. */
   readonly firstMs: number;

@@ -13,7 +13,6 @@ import {
 } from "./self_extracting.ts";
 import { findRuntime, type Target } from "./target.ts";
 
-/** Options of a build. */
 export interface BuildOptions {
   /** Folder of the sources. */
   readonly root: string;

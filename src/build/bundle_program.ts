@@ -64,7 +64,6 @@ export async function bundleProgram(
   }
 }
 
-/** A build to bundle. */
 export interface BundleBuildOptions {
   /** Folder of the sources. */
   readonly root: string;

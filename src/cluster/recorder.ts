@@ -35,7 +35,6 @@ const REWATCH_MS = 1_000;
 
 const log = getLogger(["stellar-net", "cluster", "events"]);
 
-/** Options of a recorder. */
 export interface RecorderOptions {
   /** Id of this agent. */
   readonly id: string;

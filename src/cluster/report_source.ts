@@ -14,7 +14,6 @@ import {
 } from "./plan/report.ts";
 import type { Counted, Samples } from "./samples.ts";
 
-/** Options of {@linkcode ReportSource}. */
 export interface ReportSourceOptions {
   readonly agent: Pick<Agent, "status">;
   readonly samples: Samples;

@@ -22,7 +22,6 @@ import type {
   SourceRequest,
 } from "./source.ts";
 
-/** Options of the source. */
 export interface AgentSourceOptions {
   readonly socketPath: string;
   /** Folder for releases that wait. Undefined: the agent's own. */

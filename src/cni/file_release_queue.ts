@@ -11,7 +11,6 @@ import type { QueuedRelease, ReleaseQueue } from "./queue.ts";
 
 const log = getLogger(["stellar-net", "agent", "queue"]);
 
-/** Options of a queue. */
 export interface FileReleaseQueueOptions {
   /** Folder of the entries, one file each. */
   readonly path: string;

@@ -12,7 +12,6 @@ export interface CniIo {
   readonly now: () => number;
   /** Monotonic time, in ms. */
   readonly uptimeMs: () => number;
-  /** Starts a timer. */
   readonly startTimer: (ms: number) => CniTimer;
   /** What is at the path of a network namespace. Never throws. */
   readonly findNamespace: (path: string) => Promise<FoundNamespace>;
@@ -77,7 +76,6 @@ export interface ReleaseQueueWriter {
   write(dir: string, file: QueueFile): "written" | "full";
 }
 
-/** A file of the queue. */
 export interface QueueFile {
   readonly name: string;
   /** Its name during the write. */

@@ -32,7 +32,6 @@ const MAX_STDIN_BYTES = 1024 * 1024;
 /** The plugin gets the answer this long after the timeout of its configuration. */
 const ANSWER_GRACE_MS = 1_000;
 
-/** Options of native calls. */
 export interface NativeCallsOptions {
   /** Path of the agent's own socket. */
   readonly socketPath: string;

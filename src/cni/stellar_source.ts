@@ -18,7 +18,6 @@ import type {
   SourceRequest,
 } from "./source.ts";
 
-/** Options of the source. */
 export interface StellarSourceOptions {
   /** Name of this host's node. */
   readonly node: string;

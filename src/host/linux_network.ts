@@ -41,7 +41,6 @@ const PROC_STATUS = "/proc/self/status";
 /** Number of CAP_NET_ADMIN (capability.h). */
 const CAP_NET_ADMIN = 12n;
 
-/** Options of {@linkcode LinuxHostNetwork}. */
 export interface LinuxHostNetworkOptions {
   readonly runner: CommandRunner;
   readonly follower: CommandFollower;

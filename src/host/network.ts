@@ -10,7 +10,6 @@ export interface HostOutcome {
   readonly error?: string;
 }
 
-/** Options of a monitor. */
 export interface HostMonitorOptions {
   /** Ends the monitor, without an error. */
   readonly signal: AbortSignal;

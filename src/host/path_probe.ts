@@ -17,7 +17,6 @@ export interface ForwardedFrom {
   readonly device: string;
 }
 
-/** Options of a ping. */
 export interface PingOptions {
   /** Size of the packet with its headers; it is never fragmented. Default: a small packet. */
   readonly packetBytes?: number;

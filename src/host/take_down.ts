@@ -12,7 +12,6 @@ import { planRoutes } from "../routes/plan/route_plan.ts";
 /** The desired state of a host without an agent. */
 const NOTHING = { subnets: [], networks: [], masquerade: false };
 
-/** Options of {@linkcode takeDown}. */
 export interface TakeDownOptions {
   readonly routes: KernelRoutes;
   readonly network: HostNetwork;

@@ -10,7 +10,6 @@ import {
   type Loaded,
 } from "./model.ts";
 
-/** Options of a ledger. */
 export interface LedgerOptions<Change = unknown> {
   readonly store: Store;
   /** The time in ms since 1970. */

@@ -73,7 +73,6 @@ export interface LedgerModel<State, Change> {
   readonly guard: Key;
   /** Further checks of every commit. When one fails, `load` throws the reason. */
   readonly conditions?: readonly Check[];
-  /** The value of the guard. */
   guardValue(state: State): JsonValue;
   /** Reads the state. `version` is that of the guard, null when it does not exist. */
   load(store: Store): Promise<Loaded<State>>;

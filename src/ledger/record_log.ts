@@ -20,7 +20,6 @@ const PRUNE_BATCH = 400;
 
 const log = getLogger(["stellar-net", "records"]);
 
-/** Options of a log of records. */
 export interface RecordLogOptions {
   readonly store: Store;
   /** Prefix of its keys; the time in ms and a number follow. */

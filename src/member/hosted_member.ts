@@ -19,7 +19,6 @@ const REWATCH_MS = 500;
 
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
-/** Options of {@linkcode HostedMember}. */
 export interface HostedMemberOptions extends MemberOptions {
   readonly host: RegistryHost;
 }

@@ -114,12 +114,10 @@ export interface JoinLoopListener {
   onRefused(peer: RegistryPeer, error: NetError): Promise<void>;
 }
 
-/** Options of {@linkcode JoinLoop}. */
 export interface JoinLoopOptions {
   /** Agents that host the registry, tried in turn. */
   readonly peers: readonly RegistryPeer[];
   readonly listener: JoinLoopListener;
-  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** Waits for some milliseconds, or until a signal. Default: sleep(). */
   readonly wait?: typeof sleep;

@@ -37,7 +37,6 @@ const FIRST_CONTACT_MS = 5_000;
 
 const log = getLogger(["stellar-net", "agent", "join"]);
 
-/** Options of {@linkcode JoinedMember}. */
 export interface JoinedMemberOptions extends MemberOptions {
   /** The agent's own store. */
   readonly store: Store;
@@ -45,7 +44,6 @@ export interface JoinedMemberOptions extends MemberOptions {
   readonly peers: readonly RegistryPeer[];
   /** How long a released address cools down, in ms. */
   readonly coolDownMs: number;
-  /** A random number from 0 to 1. */
   readonly random: () => number;
   /**
    * Makes this machine that of the state, which was made on another one. Called

@@ -218,7 +218,6 @@ export interface CallMetrics {
 /** Bucket bounds in seconds. */
 const CALL_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10];
 
-/** The series of one method. */
 interface MethodSeries {
   readonly byCode: Map<Code | undefined, BufferedCounter>;
   readonly seconds: Histogram.Internal<string> | undefined;

@@ -21,7 +21,6 @@ const COLON_HEX = /^[0-9a-fA-F:]+$/;
 const MAX_TEXT_LENGTH = 45;
 const MAPPED_PREFIX = 0xffffn;
 
-/** Number of bits in an address: 32 or 128. */
 export function addressBits(family: Family): number {
   return family === 4 ? 32 : 128;
 }

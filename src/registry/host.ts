@@ -67,7 +67,6 @@ export interface RegistryOptions extends Clocks, AuthorityOptions {
   readonly metrics?: AgentMetrics;
 }
 
-/** Options of {@linkcode RegistryHost}. */
 export interface RegistryHostOptions extends RegistryOptions {
   /** Random id of this agent's state. */
   readonly instanceId: string;

@@ -41,7 +41,6 @@ const NO_POOL: PoolState = { version: null, isHolding: false };
 /** The removal of a node; the registry itself knows whether it is alive. */
 export type NodeRemoval = Omit<RemovalRequest, "isAlive">;
 
-/** Options of {@linkcode Nodes}. */
 export interface NodesOptions {
   /** This agent's node, alive as long as the agent answers; undefined: it joins as all others do. */
   readonly self: string | undefined;

@@ -15,7 +15,6 @@ export interface AgentIdentity {
   readonly processId?: string;
 }
 
-/** The answer to a join. */
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly networks: readonly Carve[];

@@ -14,7 +14,6 @@ import type { AgentIdentity, JoinAnswer } from "./peer.ts";
 import type { JoinRequest } from "./plan/join_plan.ts";
 import type { Registry } from "./registry.ts";
 
-/** Options of {@linkcode NodePools}. */
 export interface NodePoolsOptions {
   /** The node whose own addresses are in the same store; undefined for none. */
   readonly self: string | undefined;

@@ -13,7 +13,6 @@ interface NodeProcesses {
   readonly refused: Set<string>;
 }
 
-/** Options of {@linkcode Processes}. */
 export interface ProcessesOptions {
   /** Ms since some moment. */
   readonly uptimeMs: () => number;

@@ -10,7 +10,6 @@ import {
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
-/** Options of {@linkcode Reclaimer}. */
 export interface ReclaimerOptions {
   /** Ms since some moment. */
   readonly uptimeMs: () => number;

@@ -47,7 +47,6 @@ export async function readRestored(
 /** Length of the grace period of a registry that turned out to be an old copy, in ms. */
 const BEHIND_GRACE_MS = 60_000;
 
-/** Options of {@linkcode RestoreGrace}. */
 interface RestoreGraceOptions extends Clocks {
   readonly restored: Restored | undefined;
 }

@@ -30,7 +30,6 @@ interface NodeReport {
   readonly process: string;
 }
 
-/** Options of {@linkcode SharedLiveness}. */
 export interface SharedLivenessOptions extends Clocks {
   /** Id of this agent. */
   readonly id: string;

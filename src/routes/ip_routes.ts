@@ -39,7 +39,6 @@ const MAX_QUERIES = 2;
 /** How long the kernel may take to announce a change of the agent's own. */
 const ANNOUNCE_MS = 1_000;
 
-/** Options of {@linkcode IpRoutes}. */
 export interface IpRoutesOptions {
   readonly runner: CommandRunner;
   readonly follower: CommandFollower;

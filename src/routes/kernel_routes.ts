@@ -3,14 +3,12 @@ import type { KernelEvent } from "./plan/ip_json.ts";
 import type { RouteQuery } from "./plan/ip_batch.ts";
 import type { RouteOperation } from "./plan/route_plan.ts";
 
-/** The outcome of an operation. */
 export interface OperationOutcome {
   readonly operation: RouteOperation;
   /** The error message; undefined when the operation was carried out. */
   readonly error: string | undefined;
 }
 
-/** Options of a monitor. */
 export interface MonitorOptions {
   /** Ends the monitor, without an error. */
   readonly signal: AbortSignal;

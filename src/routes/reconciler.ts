@@ -32,7 +32,6 @@ const log = getLogger(["stellar-net", "agent", "routes"]);
 /** The limits of the desired routes. */
 export type RouteLimits = Omit<PlanRoutesOptions, "protocol">;
 
-/** Options of a reconciler. */
 export interface RouteReconcilerOptions {
   readonly port: KernelRoutes;
   readonly mode: RouteMode;

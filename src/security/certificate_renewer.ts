@@ -55,13 +55,11 @@ export interface CertificateRenewerOptions {
   readonly isInCluster?: () => boolean;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** Waits for some milliseconds, or until a signal ends the wait. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** The owner of the certificate. */
 export interface CertificateOwner {
   readonly state: IdentityState;
   /** Uses a new certificate. @throws {NetError} when it is for somebody else */

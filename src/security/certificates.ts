@@ -32,7 +32,6 @@ export interface CertificateOrder {
   readonly request: SigningRequest;
 }
 
-/** A listed certificate. */
 export interface CertificateListing extends IssuedRecord {
   /** Whether it is revoked, or its authority no longer trusted. */
   readonly isRevoked: boolean;

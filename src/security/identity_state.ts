@@ -16,7 +16,6 @@ export interface OwnCertificate {
   /** PEM: the certificate, then its authority's. */
   readonly chain: string;
   readonly identity: PeerIdentity;
-  /** Its addresses. */
   readonly addresses: readonly Address[];
 }
 

@@ -30,7 +30,6 @@ export interface OperatorIdentityOptions {
   readonly now: () => number;
 }
 
-/** The state of an identity with a certificate. */
 type OperatorState = IdentityState & { readonly certificate: OwnCertificate };
 
 /**

@@ -21,7 +21,6 @@ export const CLUSTER_PREFIX: Key = ["cluster"];
 export const REVISION_KEY: Key = ["cluster", "revision"];
 const CONFIG_KEY: Key = ["cluster", "config"];
 
-/** The writes of a change of the cluster. */
 export function clusterWrites(change: ClusterChange): Writes {
   switch (change.kind) {
     case "config":

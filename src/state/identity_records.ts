@@ -27,7 +27,6 @@ export const TRUST_PREFIX: Key = ["identity", "trust"];
 export const IDENTITY_REVISION_KEY: Key = ["identity", "revision"];
 /** Prefix of the authorities, by generation. */
 export const AUTHORITY_PREFIX: Key = [...TRUST_PREFIX, "authority"];
-/** Prefix of the revocations. */
 export const REVOCATION_PREFIX: Key = [...TRUST_PREFIX, "revocation"];
 /** Prefix of the join tokens, by id. */
 export const TOKEN_PREFIX: Key = ["identity", "token"];
@@ -76,7 +75,6 @@ const TABLES: {
   endorsement: { prefix: ENDORSEMENT_PREFIX, read: readEndorsementRecord },
 };
 
-/** Key of an authority. */
 export function authorityKey(generation: number): Key {
   return [...AUTHORITY_PREFIX, generation];
 }
@@ -106,7 +104,6 @@ export function nameRevocationKey(role: Role, name: string): Key {
   return [...REVOCATION_PREFIX, "name", role, name];
 }
 
-/** Key of a revocation. */
 export function revocationKey(record: RevocationRecord): Key {
   return record.kind === "serial"
     ? [...REVOCATION_PREFIX, "serial", record.serial]

@@ -70,7 +70,6 @@ export type WatchEvent =
   | { readonly kind: "snapshot"; readonly entries: readonly Entry[] }
   | { readonly kind: "changes"; readonly changes: readonly Change[] };
 
-/** Options of a list. */
 export interface ListOptions {
   /** Most entries. Default: all. */
   readonly limit?: number;
@@ -80,7 +79,6 @@ export interface ListOptions {
   readonly after?: Key;
 }
 
-/** Options of a watch. */
 export interface WatchOptions {
   /** Ends the watch, at once and without an error. */
   readonly signal: AbortSignal;

@@ -176,7 +176,6 @@ function mergeLines(
   });
 }
 
-/** The environment of a program, as options of `Deno.Command`. */
 export type ProgramEnvironment = Pick<Deno.CommandOptions, "clearEnv" | "env">;
 
 /**

@@ -23,7 +23,6 @@ export type LeakCandidates = ReadonlyMap<string, LeakCandidate>;
 export interface LeakPlan {
   /** The candidates now, among them those to release. */
   readonly candidates: LeakCandidates;
-  /** The candidates to release. */
   readonly release: readonly LeakCandidate[];
 }
 

@@ -32,7 +32,6 @@ const CHANGED: Readonly<Record<string, string>> = {
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** A call to be recorded. */
 export interface RecordedCall {
   readonly method: DescMethod;
   readonly permission: Permission;

@@ -24,7 +24,6 @@ export type RpcTarget =
   | { readonly socketPath: string }
   | { readonly url: string };
 
-/** Options of a transport. */
 export interface RpcTransportOptions {
   /** Default deadline of a call, in ms. Default: none. */
   readonly timeoutMs?: number | undefined;

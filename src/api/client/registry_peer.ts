@@ -39,7 +39,6 @@ const HANDOVER_TIMEOUT_MS = 10_000;
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Options of a peer. */
 export interface RpcRegistryPeerOptions {
   /**
    * Called after each heartbeat with how far this host's clock is ahead of the

@@ -44,7 +44,6 @@ export interface RpcLimits {
   readonly maxAnonymousMs: number;
 }
 
-/** The default limits. */
 export const DEFAULT_LIMITS: RpcLimits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxReceivedBytes: 64 * 1024 * 1024,

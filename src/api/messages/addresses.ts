@@ -63,7 +63,6 @@ export function allocationMessage(
   });
 }
 
-/** The message of a record of history. */
 export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
   return create(HistoryRecordSchema, {
     node: record.node,
@@ -75,7 +74,6 @@ export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
   });
 }
 
-/** The message of a reservation. */
 export function reservationMessage(
   node: string,
   reservation: Reservation,
@@ -90,7 +88,6 @@ export function reservationMessage(
   });
 }
 
-/** The message of a subnet. */
 export function subnetMessage(
   listing: SubnetListing,
 ): MessageInitShape<typeof SubnetSchema> {
@@ -115,7 +112,6 @@ export function routeMessage(
   };
 }
 
-/** The message of a network. */
 export function networkMessage(
   carve: Carve,
 ): MessageInitShape<typeof NetworkSchema> {

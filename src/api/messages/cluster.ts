@@ -20,7 +20,6 @@ import {
   Severity,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
 
-/** A message of a report. */
 export function reportMessage(
   report: Report,
 ): MessageInitShape<typeof ReportSchema> {
@@ -47,7 +46,6 @@ export function reportMessage(
   };
 }
 
-/** A message of a problem. */
 export function problemMessage(
   problem: Problem & { readonly node?: string },
 ): MessageInitShape<typeof ProblemSchema> {
@@ -58,7 +56,6 @@ export function problemMessage(
   };
 }
 
-/** A message of an event. */
 export function eventMessage(
   { atMs, ...texts }: StoredEvent,
 ): MessageInitShape<typeof EventSchema> {
@@ -93,7 +90,6 @@ export function decodeReport(bytes: Uint8Array): Report {
   }
 }
 
-/** Reads a message of a report. */
 export function readReport(message: ReportMessage): Report {
   return {
     version: message.version,

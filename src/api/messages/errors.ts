@@ -13,7 +13,6 @@ import {
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** The RPC code of each error code. */
 export const RPC_CODES: Readonly<Record<ErrorCode, Code>> = {
   invalid_argument: Code.InvalidArgument,
   not_found: Code.NotFound,

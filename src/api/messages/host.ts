@@ -100,7 +100,6 @@ export function hostRoutesMessage(
   };
 }
 
-/** The message of a check. */
 export function checkMessage(
   check: Check,
 ): MessageInitShape<typeof CheckSchema> {

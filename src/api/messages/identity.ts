@@ -42,7 +42,6 @@ const TOKEN_STATES: Readonly<Record<ListedToken["state"], TokenState>> = {
   superseded: TokenState.SUPERSEDED,
 };
 
-/** The message of a role. */
 export function roleMessage(role: Role): RoleMessage {
   return ROLES[role];
 }
@@ -56,7 +55,6 @@ export function readRole(message: RoleMessage): Role | undefined {
   throw new RangeError(`${message} is not a role that this version knows`);
 }
 
-/** The message of trust. */
 export function trustMessage(trust: Trust): TrustMessage {
   return create(TrustSchema, {
     authorities: trust.authorities.map(authorityMessage),
@@ -87,7 +85,6 @@ export function readTrust(message: TrustMessage): Trust {
   };
 }
 
-/** The message of an authority. */
 export function authorityMessage(record: TrustRecord): AuthorityMessage {
   const { signsFromMs, trustedUntilMs, ...rest } = record;
   return create(AuthoritySchema, {
@@ -97,7 +94,6 @@ export function authorityMessage(record: TrustRecord): AuthorityMessage {
   });
 }
 
-/** The message of a revocation. */
 export function revocationMessage(record: RevocationRecord): RevocationMessage {
   const { revokedAtMs, untilMs, reason } = record;
   return create(RevocationSchema, {
@@ -137,7 +133,6 @@ export function tokenMessage(
   };
 }
 
-/** The message of a certificate. */
 export function certificateMessage(
   listing: CertificateListing,
 ): MessageInitShape<typeof CertificateSchema> {

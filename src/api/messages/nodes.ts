@@ -22,7 +22,6 @@ const NODE_STATES: Record<ClusterNode["state"], NodeState> = {
   "no agent": NodeState.NO_AGENT,
 };
 
-/** The message of a node. */
 export function nodeMessage(
   node: ClusterNode,
 ): MessageInitShape<typeof NodeSchema> {

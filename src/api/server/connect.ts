@@ -25,7 +25,6 @@ import type { Monitor } from "./monitor.ts";
 type MethodHandler = ConnectRouter["handlers"][number];
 /** A request of HTTP/1.1 or HTTP/2. */
 type Request = Parameters<typeof universalRequestFromNodeRequest>[0];
-/** Its response. */
 type Response = Parameters<typeof universalResponseToNodeResponse>[1];
 
 type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;

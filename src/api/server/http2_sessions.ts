@@ -21,7 +21,6 @@ const TOO_LARGE_STATUS = 431;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Options of HTTP/2 sessions. */
 export interface Http2SessionsOptions {
   readonly limits: RpcLimits;
   readonly refusals: Refusals;

@@ -38,7 +38,6 @@ export interface OtherProtocol {
   readonly accept: (socket: Socket) => void;
 }
 
-/** Options of a listener. */
 export interface ListenerOptions {
   readonly limits: RpcLimits;
   /** Answers a request of HTTP/1.1. */

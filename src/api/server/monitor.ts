@@ -34,7 +34,6 @@ interface Request {
   resume(): unknown;
 }
 
-/** Its response. */
 interface Response {
   on(event: "error", listener: () => void): unknown;
   writeHead(status: number, headers: Record<string, string>): unknown;

@@ -11,7 +11,6 @@ export interface TlsMaterial {
 
 /** A certificate that the other end of a connection showed. TLS has verified that it has the key. */
 export interface ShownCertificate {
-  /** DER. */
   readonly der: Uint8Array;
   /** Whether TLS found it signed by a trusted authority, for this purpose, and within its validity period. */
   readonly isTrusted: boolean;

@@ -18,7 +18,6 @@ import type {
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** Options of an identity. */
 export interface TlsIdentityOptions {
   /** The node that its certificate has to be for; undefined for any. */
   readonly node?: string;

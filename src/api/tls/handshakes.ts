@@ -41,7 +41,6 @@ interface Arrival {
   readonly fingerprint: string;
 }
 
-/** Options of handshakes. */
 export interface TlsHandshakesOptions {
   readonly credentials: TlsCredentials;
   readonly limits: RpcLimits;

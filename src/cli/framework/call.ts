@@ -12,7 +12,6 @@ import {
 import { JSON_OUTPUT, readTarget, TIMEOUT } from "./target.ts";
 import { escapeText, formatJson } from "./text.ts";
 
-/** A command. */
 export interface CommandSpec {
   readonly name: string;
   readonly summary: string;

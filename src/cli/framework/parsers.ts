@@ -120,7 +120,6 @@ export function parsePrefixText(text: string): string {
   return formatPrefix(parsePrefix(text));
 }
 
-/** Parses a path. */
 export function parsePath(text: string): string {
   if (text === "") throw new RangeError(`"" is not a path: it is empty`);
   if (text.includes("\0")) {

@@ -8,7 +8,6 @@ export interface HostView {
   readonly report: Report | undefined;
 }
 
-/** A problem and its host. */
 export interface HostProblem extends Problem {
   readonly node: string;
 }

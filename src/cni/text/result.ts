@@ -129,7 +129,6 @@ export function formatResult(version: CniVersion, result: AddResult): string {
     "\n";
 }
 
-/** 0.1.0 and 0.2.0: one object a family. */
 function familyResult(version: CniVersion, result: AddResult): JsonObject {
   const shape: Record<string, unknown> = {};
   for (const { text, cidr, gateway } of result.addresses) {

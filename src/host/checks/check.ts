@@ -40,7 +40,6 @@ export function formatFix(fix: Check["fix"]): string {
   return typeof fix === "string" ? fix : fix.command;
 }
 
-/** A check that passed. */
 export function passed(name: string, found: string): Check {
   return { name, status: "ok", found, means: "", fix: "" };
 }

@@ -16,7 +16,6 @@ export interface ContainerView {
   readonly routes: readonly ContainerRoute[];
 }
 
-/** A route of a container. */
 export interface ContainerRoute {
   /** Undefined for a default route. */
   readonly destination: Prefix | undefined;

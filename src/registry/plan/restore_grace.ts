@@ -11,7 +11,6 @@ import { type ClusterPlan, planned } from "./cluster_plan.ts";
 export interface RestoreGraceTime {
   /** When the backup was made, RFC 3339. */
   readonly takenAt: string;
-  /** In ms. */
   readonly leftMs: number;
 }
 

@@ -58,7 +58,6 @@ export function describeOperation(operation: RouteOperation): string {
   }
 }
 
-/** The failures of a batch. */
 export interface BatchFailures {
   /** The errors by line number, from 1 on. */
   readonly lines: ReadonlyMap<number, string>;

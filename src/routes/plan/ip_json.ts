@@ -179,7 +179,6 @@ export interface LinkAddress extends InterfaceAddress {
   readonly isSecondary?: boolean;
 }
 
-/** An interface of this host. */
 export interface HostLink {
   readonly name: string;
   /** Its index; missing where `ip` prints none. */

@@ -21,7 +21,6 @@ export interface KernelNextHop {
   readonly flags: readonly string[];
 }
 
-/** A route as the kernel has it. */
 export interface KernelRoute {
   readonly destination: Prefix;
   /** `unicast`, or another type such as `blackhole` (ip-route(8)). */

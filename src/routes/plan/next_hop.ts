@@ -48,7 +48,6 @@ export class NextHopLookup {
     };
   }
 
-  /** The state of a next hop. */
   find(nextHop: Address): NextHopState {
     const known = this.#known[nextHop.family];
     let state = known.get(nextHop.value);

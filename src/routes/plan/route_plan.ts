@@ -93,7 +93,6 @@ export interface RouteStatus {
   readonly actual: readonly KernelRoute[];
 }
 
-/** Options of {@linkcode planRoutes}. */
 export interface PlanRoutesOptions {
   /** The protocol number of our own routes. */
   readonly protocol: number;

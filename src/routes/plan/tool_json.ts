@@ -6,7 +6,6 @@ import { isObject } from "../../base/json_reader.ts";
 /** Whether a value, as JSON has it, is of a type. */
 export type Check<T = unknown> = (value: unknown) => value is T;
 
-/** The type that a check is for. */
 export type Checked<C> = C extends Check<infer T> ? T : never;
 
 export function isText(value: unknown): value is string {

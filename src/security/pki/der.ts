@@ -20,7 +20,6 @@ export const TAG = {
   set: 0x31,
 } as const;
 
-/** An element. */
 export interface DerElement {
   readonly tag: number;
   readonly content: Uint8Array;

@@ -13,7 +13,6 @@ export function fingerprintOf(der: Uint8Array): string {
   return formatFingerprint(createHash("sha256").update(der).digest());
 }
 
-/** Formats the 32 bytes of a fingerprint. */
 export function formatFingerprint(bytes: Uint8Array): string {
   return `sha256:${new Uint8Array(bytes).toHex()}`;
 }

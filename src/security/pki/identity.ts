@@ -7,7 +7,6 @@ import { type Address, quote } from "../../net/address.ts";
  */
 export type Role = "node" | "operator" | "readonly";
 
-/** All roles. */
 export const ROLES: readonly Role[] = ["node", "operator", "readonly"];
 
 /** A member or operator of a cluster. */

@@ -53,7 +53,6 @@ export function readIssuedRecord(value: unknown): IssuedRecord {
   return record;
 }
 
-/** Reads a revocation. */
 export function readRevocationRecord(value: unknown): RevocationRecord {
   const reader = readRecord("revocation", value);
   const kind = reader.text("kind");

@@ -24,7 +24,6 @@ export interface TokenRecord {
   readonly revokedAtMs: number;
 }
 
-/** A use of a token. */
 export interface TokenUse {
   readonly name: string;
   /** The fingerprint of the certified key. */
@@ -32,7 +31,6 @@ export interface TokenUse {
   readonly usedAtMs: number;
 }
 
-/** The terms of a token. */
 export interface TokenTerms {
   readonly role: Role;
   /** Empty for any. Operators need a name. */
@@ -223,7 +221,6 @@ function timestamp(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-/** The state of a token. */
 export type TokenState = "usable" | "used_up" | "expired" | "revoked";
 
 /** A listed token, without its secret. */

@@ -76,7 +76,6 @@ export function encodeCommit(commit: Commit): EncodedCommit {
   return encoded;
 }
 
-/** The changes of a commit that has this version. */
 export function changesOf(commit: EncodedCommit, version: string): Change[] {
   return [
     ...commit.puts.map(({ key, value }) => ({

@@ -9,7 +9,6 @@ import {
 import { type EtcdProblem, problemOf } from "./error.ts";
 import type { EtcdOptions } from "./options.ts";
 
-/** Options of a client. */
 export interface EtcdClientOptions extends EtcdOptions {
   /** The store's URL, for messages. */
   readonly url: string;

@@ -24,7 +24,6 @@ import {
 } from "node:http2";
 import type { TLSSocket } from "node:tls";
 
-/** Options of a connection. */
 export interface EtcdConnectionOptions
   extends Pick<EtcdOptions, "tls" | "user"> {
   readonly endpoint: string;
@@ -178,7 +177,6 @@ function readCertificate(socket: TLSSocket): string {
     .join("\n");
 }
 
-/** Options of a session. */
 export interface EtcdSessionOptions {
   /** Present for TLS. */
   readonly tls?: TlsMaterial;

@@ -32,7 +32,6 @@ export interface EtcdTlsPaths {
   readonly keyPath?: string | undefined;
 }
 
-/** A user of etcd. */
 export interface EtcdUser {
   readonly name: string;
   /** Path of a file with the password, read again for each connection. */

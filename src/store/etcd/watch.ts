@@ -15,7 +15,6 @@ import type { EtcdConnection } from "./connection.ts";
 import type { Entry } from "../store.ts";
 import type { WatchBacklog } from "../watch_backlog.ts";
 
-/** Options of {@linkcode EtcdWatch}. */
 export interface EtcdWatchOptions {
   readonly client: EtcdClient;
   readonly keyspace: EtcdKeyspace;
