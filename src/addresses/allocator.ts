@@ -12,6 +12,7 @@ import type { Prefix } from "../net/prefix.ts";
 import { deleteAll, type Store, type Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
 import { formatOwner, type Owner } from "../base/names.ts";
+import { KeepAlives } from "./keep_alives.ts";
 import type { Presence } from "./plan/attachment.ts";
 import type { NodePool, PoolChange } from "./plan/node_pool.ts";
 import {
@@ -37,8 +38,23 @@ export interface AllocatorOptions {
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** The time for which this agent has been running, in ms. Default: the process's. */
+  readonly runningMs?: () => number;
   /** Default: none. */
   readonly metrics?: AgentMetrics;
+}
+
+/** Options of a change. */
+export interface ChangeOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Whether it only tells what it would do. */
+  readonly isDryRun?: boolean | undefined;
+}
+
+/** An owner, and which allocation of it: undefined means any. */
+export interface OwnedBy {
+  readonly owner: Owner;
+  readonly id?: string | undefined;
 }
 
 /** The use of a subnet. */
@@ -49,6 +65,11 @@ export interface SubnetUsage {
   readonly cooling: number;
   /** Reserved and not held. */
   readonly reserved: number;
+}
+
+/** Options of {@linkcode Allocator.release}. */
+export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
+  readonly onlyIf?: (allocation: Allocation) => boolean;
 }
 
 /** Number of releases that `releaseAll` submits at once. */
@@ -68,8 +89,14 @@ export class Allocator {
   readonly #node: string;
   readonly #coolDownMs: number;
   readonly #metrics: AgentMetrics;
+  readonly #isShared: boolean;
+  readonly #keepAlives: KeepAlives;
 
   constructor(options: AllocatorOptions) {
+    this.#isShared = options.isShared ?? false;
+    this.#keepAlives = new KeepAlives(
+      options.runningMs ?? (() => performance.now()),
+    );
     this.#node = options.node;
     this.#coolDownMs = options.coolDownMs;
     this.#metrics = options.metrics ?? NO_METRICS;
@@ -86,12 +113,13 @@ export class Allocator {
    */
   async allocate(
     request: AllocatorRequest,
-    signal?: AbortSignal,
+    options: ChangeOptions = {},
   ): Promise<Allocated> {
+    if (options.isDryRun) return await this.#allocate(request, options);
     const startedAtMs = this.#metrics.clock();
     let outcome: AllocationOutcome = "internal";
     try {
-      const given = await this.#allocate(request, signal);
+      const given = await this.#allocate(request, options);
       outcome = given.created ? "created" : "existing";
       return given;
     } catch (error) {
@@ -104,13 +132,13 @@ export class Allocator {
 
   async #allocate(
     { presenceOf, ...request }: AllocatorRequest,
-    signal: AbortSignal | undefined,
+    options: ChangeOptions,
   ): Promise<Allocated> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const holder = presenceOf && await this.#holder(request, presenceOf);
       const plan = await this.#plan(
         { ...request, ...(holder && { holder }) },
-        signal,
+        options,
       );
       if (plan.kind === "allocated") return plan;
       if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
@@ -134,50 +162,180 @@ export class Allocator {
 
   #plan(
     request: AllocationRequest,
-    signal: AbortSignal | undefined,
+    { signal, isDryRun = false }: ChangeOptions,
   ): Promise<ReturnType<typeof planAllocation>> {
-    return this.#ledger.submit((pool, nowMs) => {
-      const thaw = planThaw(pool, nowMs, this.#coolDownMs);
-      for (const change of thaw) pool.apply(change);
-      const answer = pool.subnets.length === 0
-        ? refuseNoSubnet(this.#node)
-        : planAllocation(pool, request, nowMs);
-      return {
-        kind: "planned",
-        answer,
-        changes: answer.kind === "allocated"
-          ? [...thaw, ...answer.changes]
-          : thaw,
-      };
-    }, signal);
+    return this.#ledger.submit(
+      (pool, nowMs) => {
+        const thaw = isDryRun ? [] : planThaw(pool, nowMs, this.#coolDownMs);
+        for (const change of thaw) pool.apply(change);
+        const answer = pool.subnets.length === 0
+          ? refuseNoSubnet(this.#node)
+          : planAllocation(pool, request, nowMs);
+        const isSign = answer.kind === "allocated" && !isDryRun;
+        const renewal = isSign ? this.#sign(answer) : [];
+        return {
+          kind: "planned",
+          answer,
+          changes: answer.kind === "allocated"
+            ? [...thaw, ...answer.changes, ...renewal]
+            : thaw,
+        };
+      },
+      signal,
+      { isDryRun },
+    );
+  }
+
+  /**
+   * Takes an allocation's request for a sign of its caller: its time to live
+   * restarts.
+   *
+   * @returns the change that tells other agents, where they share the store
+   */
+  #sign(
+    { allocation, created }: Pick<Allocated, "allocation" | "created">,
+  ): readonly PoolChange[] {
+    if (allocation.ttlMs === undefined) return [];
+    if (created || !this.#isShared) {
+      this.#keepAlives.touch(allocation);
+      return [];
+    }
+    const renewals = (allocation.renewals ?? 0) + 1;
+    const renewed = { ...allocation, renewals };
+    this.#keepAlives.touch(renewed);
+    return [{ kind: "renew", allocation: renewed }];
+  }
+
+  /**
+   * Gives addresses to several owners, each once: to all or to none.
+   *
+   * @throws {NetError} as {@linkcode Allocator.allocate}, with the number of the
+   * request as `item`; `exhausted` also when the store takes no commit so large
+   */
+  async allocateBatch(
+    requests: readonly AllocationRequest[],
+    options: ChangeOptions = {},
+  ): Promise<Allocated[]> {
+    const startedAtMs = this.#metrics.clock();
+    const given = await this.#ledger.submitAll(
+      requests.map((request) => (pool, nowMs) => {
+        if (pool.subnets.length === 0) return refuseNoSubnet(this.#node);
+        const answer = planAllocation(pool, request, nowMs);
+        if (answer.kind === "refused") return answer;
+        if (answer.kind === "holder changed") {
+          throw new TypeError("Cannot allocate a batch for a CNI runtime");
+        }
+        const renewal = options.isDryRun ? [] : this.#sign(answer);
+        const changes = [...answer.changes, ...renewal];
+        return { kind: "planned", answer, changes };
+      }),
+      options,
+    );
+    if (options.isDryRun) return given;
+    for (const { created } of given) {
+      this.#metrics.allocated(created ? "created" : "existing", startedAtMs);
+    }
+    return given;
+  }
+
+  /** Releases what several owners hold, each once: all or nothing. Undefined for each that held nothing. */
+  async releaseBatch(
+    owners: readonly OwnedBy[],
+    reason: string,
+    options: ChangeOptions = {},
+  ): Promise<(Allocation | undefined)[]> {
+    const released = await this.#ledger.submitAll(
+      owners.map(({ owner, id }) => (pool, nowMs) => {
+        const held = pool.get(owner);
+        const answer = id === undefined || held?.id === id ? held : undefined;
+        const changes = answer
+          ? planRelease(pool, owner, { nowMs, reason })
+          : [];
+        return { kind: "planned", answer, changes };
+      }),
+      options,
+    );
+    if (options.isDryRun) return released;
+    for (const each of released) if (each) this.#metrics.released("requested");
+    return released;
+  }
+
+  /**
+   * Restarts the time to live of allocations. Undefined for each owner that does
+   * not hold the allocation.
+   */
+  async keepAlive(
+    owners: readonly OwnedBy[],
+    { isDryRun = false }: Pick<ChangeOptions, "isDryRun"> = {},
+  ): Promise<(Allocation | undefined)[]> {
+    return await Promise.all(
+      owners.map(({ owner, id }) =>
+        this.#ledger.submit((pool) => {
+          const held = pool.get(owner);
+          const answer = id === undefined || held?.id === id ? held : undefined;
+          const changes = answer && !isDryRun
+            ? this.#sign({ allocation: answer, created: false })
+            : [];
+          return { kind: "planned", answer, changes };
+        })
+      ),
+    );
+  }
+
+  /** The time that is left to an allocation without a keep-alive, in ms; undefined: there is no limit. */
+  leftMs(allocation: Allocation): number | undefined {
+    return this.#keepAlives.leftMs(allocation);
+  }
+
+  /** Releases the allocations whose time to live has ended, and returns them. */
+  async expire(): Promise<Allocation[]> {
+    const ended = await this.#ledger.read((pool) =>
+      this.#keepAlives.ended(pool.mortal)
+    );
+    const released = await Promise.all(
+      ended.map((allocation) =>
+        this.release(allocation.owner, {
+          cause: "expired",
+          text: "its time to live ended without a keep-alive",
+        }, {
+          onlyIf: (held) =>
+            held.id === allocation.id && this.#keepAlives.hasEnded(held),
+        })
+      ),
+    );
+    return released.filter((allocation) => allocation !== undefined);
   }
 
   /**
    * Releases the allocation of an owner, and returns it; undefined when it had
    * none.
    *
-   * @param onlyIf decides on the allocation at that moment
+   * @param options `onlyIf` decides on the allocation at that moment
    */
   async release(
     owner: Owner,
     reason: ReleaseReason,
-    onlyIf: (allocation: Allocation) => boolean = () => true,
+    { onlyIf = () => true, isDryRun = false }: ReleaseOptions = {},
   ): Promise<Allocation | undefined> {
     const { cause, text } = typeof reason === "string"
       ? { cause: "requested" as const, text: reason }
       : reason;
-    const released = await this.#ledger.submit((pool, nowMs) => {
-      const held = pool.get(owner);
-      const answer = held && onlyIf(held) ? held : undefined;
-      return {
-        kind: "planned",
-        answer,
-        changes: answer
-          ? planRelease(pool, owner, { nowMs, reason: text })
-          : [],
-      };
-    });
-    if (released) this.#metrics.released(cause);
+    const released = await this.#ledger.submit(
+      (pool, nowMs) => {
+        const held = pool.get(owner);
+        const answer = held && onlyIf(held) ? held : undefined;
+        return {
+          kind: "planned",
+          answer,
+          changes: answer
+            ? planRelease(pool, owner, { nowMs, reason: text })
+            : [],
+        };
+      },
+      undefined,
+      { isDryRun },
+    );
+    if (released && !isDryRun) this.#metrics.released(cause);
     return released;
   }
 
@@ -185,13 +343,15 @@ export class Allocator {
   async releaseAll(
     select: (allocation: Allocation) => boolean,
     reason: ReleaseReason,
+    { isDryRun = false }: Pick<ChangeOptions, "isDryRun"> = {},
   ): Promise<Allocation[]> {
     const selected = await this.select(select);
+    if (isDryRun) return selected;
     const released: Allocation[] = [];
     for (let i = 0; i < selected.length; i += RELEASES_AT_ONCE) {
       const answers = await Promise.all(
         selected.slice(i, i + RELEASES_AT_ONCE)
-          .map(({ owner }) => this.release(owner, reason, select)),
+          .map(({ owner }) => this.release(owner, reason, { onlyIf: select })),
       );
       released.push(...answers.filter((answer) => answer !== undefined));
     }
@@ -244,25 +404,39 @@ export class Allocator {
    */
   async reserve(
     reservation: Omit<Reservation, "reservedAtMs">,
+    { isDryRun = false }: Pick<ChangeOptions, "isDryRun"> = {},
   ): Promise<Reservation> {
-    return await this.#ledger.submit((pool, reservedAtMs) => {
-      if (pool.subnets.length === 0) return refuseNoSubnet(this.#node);
-      const answer = { ...reservation, reservedAtMs };
-      const changes = planReservation(pool, answer);
-      return "kind" in changes ? changes : { kind: "planned", answer, changes };
-    });
+    return await this.#ledger.submit(
+      (pool, reservedAtMs) => {
+        if (pool.subnets.length === 0) return refuseNoSubnet(this.#node);
+        const answer = { ...reservation, reservedAtMs };
+        const changes = planReservation(pool, answer);
+        return "kind" in changes
+          ? changes
+          : { kind: "planned", answer, changes };
+      },
+      undefined,
+      { isDryRun },
+    );
   }
 
   /** Ends the reservation of an address, and returns it; undefined when there was none. */
-  async unreserve(address: Address): Promise<Reservation | undefined> {
-    return await this.#ledger.submit((pool) => {
-      const answer = pool.poolOf(address)?.reservationOf(address);
-      return {
-        kind: "planned",
-        answer,
-        changes: answer ? [{ kind: "unreserve", address }] : [],
-      };
-    });
+  async unreserve(
+    address: Address,
+    { isDryRun = false }: Pick<ChangeOptions, "isDryRun"> = {},
+  ): Promise<Reservation | undefined> {
+    return await this.#ledger.submit(
+      (pool) => {
+        const answer = pool.poolOf(address)?.reservationOf(address);
+        return {
+          kind: "planned",
+          answer,
+          changes: answer ? [{ kind: "unreserve", address }] : [],
+        };
+      },
+      undefined,
+      { isDryRun },
+    );
   }
 
   /** The reservations, in order of address. */
@@ -319,6 +493,8 @@ export interface AllocatorsOptions {
   readonly coolDownMs: number;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** The time for which this agent has been running, in ms. Default: the process's. */
+  readonly runningMs?: () => number;
   /** The node of this host, whose containers run here. */
   readonly node?: string;
   /** Boot id of this host. */
@@ -378,6 +554,11 @@ export class Allocators {
       "not_found",
       `subnet not found: node "${node}" has none; allocate a subnet to it first`,
     );
+  }
+
+  /** The time that is left to an allocation of a node, see {@linkcode Allocator.leftMs}. */
+  leftMs(node: string, allocation: Allocation): number | undefined {
+    return this.#allocators.get(node)?.leftMs(allocation);
   }
 
   /** Forgets a node without subnets, and its cooling addresses. */

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { QueuedRelease, ReleaseQueue } from "../cni/queue.ts";
 import type { NetnsLookup } from "../system/netns.ts";
-import type { Allocator } from "./allocator.ts";
+import type { Allocator, ChangeOptions } from "./allocator.ts";
 import type { Allocation } from "./plan/allocation.ts";
 import { formatOwner, type Owner, ownerKey } from "../base/names.ts";
 import type { Allocated, AllocationRequest } from "./plan/allocation_plan.ts";
@@ -36,6 +36,7 @@ export interface ContainersOptions {
 /** A request of a CNI runtime. */
 export type AddRequest =
   & Pick<AllocationRequest, "id" | "owner" | "addresses" | "answering">
+  & Pick<AllocationRequest, "labels">
   & {
     /** Path of the network namespace; empty when it is not known. */
     readonly netns: string;
@@ -58,11 +59,13 @@ export class Containers {
   async add(
     allocator: Allocator,
     request: AddRequest,
-    signal?: AbortSignal,
+    options: ChangeOptions = {},
   ): Promise<Allocated> {
     const { netns, ...asked } = request;
     const { owner } = asked;
-    const supersedes = await this.#applyQueueOf(owner, allocator);
+    const supersedes = options.isDryRun
+      ? []
+      : await this.#applyQueueOf(owner, allocator);
     const found = await this.#find(netns);
     const attachment: Attachment = {
       netns,
@@ -75,7 +78,7 @@ export class Containers {
       ...asked,
       attachment,
       presenceOf: (held) => this.#presenceOf(held),
-    }, signal);
+    }, options);
   }
 
   /**
@@ -85,7 +88,11 @@ export class Containers {
   async del(
     allocator: Allocator,
     owner: Owner,
-    del: { readonly netns: string; readonly reason: string },
+    del: {
+      readonly netns: string;
+      readonly reason: string;
+      readonly isDryRun?: boolean;
+    },
   ): Promise<Allocation | undefined> {
     const { bootId } = this.#options;
     const found = await this.#find(del.netns);
@@ -93,6 +100,7 @@ export class Containers {
       owner,
       del: { netns: del.netns, found, bootId },
       reason: del.reason,
+      isDryRun: del.isDryRun ?? false,
     });
   }
 
@@ -124,7 +132,7 @@ export class Containers {
       const released = await allocator.release(
         allocation.owner,
         { cause: "leaked", text: `leaked: ${reason}` },
-        ({ id }) => id === allocation.id,
+        { onlyIf: ({ id }) => id === allocation.id },
       );
       const left = new Map(this.#candidates);
       left.delete(allocation.id);
@@ -195,7 +203,8 @@ export class Containers {
       : "its CNI ADD was not answered";
     if (undoes !== undefined) {
       const text = { cause: "undelivered" as const, text: reason };
-      await allocator.release(owner, text, ({ id }) => id === undoes);
+      const onlyIf = ({ id }: Allocation) => id === undoes;
+      await allocator.release(owner, text, { onlyIf });
       return;
     }
     const unseen = { kind: "unknown" as const };
@@ -212,9 +221,10 @@ export class Containers {
       readonly owner: Owner;
       readonly del: Del;
       readonly reason: Parameters<Allocator["release"]>[1];
+      readonly isDryRun?: boolean;
     },
   ): Promise<Allocation | undefined> {
-    const { owner, del, reason } = release;
+    const { owner, del, reason, isDryRun = false } = release;
     const held = await allocator.get(owner);
     if (!held) return undefined;
     const { attachment } = held;
@@ -232,7 +242,10 @@ export class Containers {
         return undefined;
       }
     }
-    return await allocator.release(owner, reason, ({ id }) => id === held.id);
+    return await allocator.release(owner, reason, {
+      onlyIf: ({ id }) => id === held.id,
+      isDryRun,
+    });
   }
 
   async #presenceOf(allocation: Allocation): Promise<Presence> {

@@ -11,6 +11,7 @@ import {
   createAllocationReader,
   handoverKey,
   ownerRecordKey,
+  pendingKey,
   poolKey,
   poolValue,
   readPool,
@@ -122,6 +123,7 @@ export async function deleteAddresses(
   store: Store,
   node: string,
 ): Promise<void> {
+  await deleteAll(store, pendingKey(node));
   await deleteAll(store, ownerRecordKey(node));
   await deleteAll(store, addressKey(node));
   await deleteAll(store, releasedKey(node));

@@ -15,6 +15,8 @@ export interface HistoryRecord {
   readonly releasedAtMs?: number;
   /** Reason of the release; empty while it is held. */
   readonly reason: string;
+  /** Id of the allocation; empty where an older program recorded the release. */
+  readonly id: string;
 }
 
 /** Selects records of one node. */
@@ -69,6 +71,7 @@ export function historyPuts(
       owner: ownerTuple(allocation.owner),
       allocatedAtMs: allocation.allocatedAtMs,
       reason,
+      id: allocation.id,
     };
     return [
       { key: ["history", "time", releasedAtMs, sequence, node, text], value },
@@ -111,6 +114,7 @@ function heldRecords(node: string, allocation: Allocation): HistoryRecord[] {
     owner: allocation.owner,
     allocatedAtMs: allocation.allocatedAtMs,
     reason: "",
+    id: allocation.id,
   }));
 }
 
@@ -209,6 +213,7 @@ function readReleasedRecord(entry: Entry): HistoryRecord {
       allocatedAtMs: record.count("allocatedAtMs"),
       releasedAtMs: Number(releasedAtMs),
       reason: record.text("reason"),
+      id: record.optionalText("id") ?? "",
     };
   });
 }

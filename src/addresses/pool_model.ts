@@ -1,13 +1,23 @@
 import { NodePool, type PoolChange, SubnetPool } from "./plan/node_pool.ts";
-import type { Check, JsonValue, Key, Store, Version } from "../store/store.ts";
+import type {
+  Check,
+  Entry,
+  JsonValue,
+  Key,
+  Store,
+  Version,
+} from "../store/store.ts";
 import { historyPuts } from "./history.ts";
 import {
   addressKey,
   allocationKeys,
   allocationPuts,
   createAllocationReader,
+  pendingKey,
+  pendingPuts,
   poolKey,
   poolValue,
+  readPending,
   readPool,
   readReleased,
   readReservation,
@@ -15,7 +25,12 @@ import {
   reservationValue,
   reservedKey,
 } from "../state/address_records.ts";
-import type { LedgerModel, Writes } from "../ledger/model.ts";
+import {
+  type LedgerModel,
+  type Packed,
+  unpacking,
+  type Writes,
+} from "../ledger/model.ts";
 import { checkUnmarked, UNMOVED } from "../state/migration_marks.ts";
 
 /** The addresses of a node, in memory and in the store. */
@@ -85,6 +100,14 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
     pool.apply(change);
   }
 
+  reverter(pool: NodePool, change: PoolChange): () => void {
+    return pool.reverter(change);
+  }
+
+  pack(changes: readonly PoolChange[]): Packed {
+    return pendingPuts(this.#node, changes);
+  }
+
   async load(
     store: Store,
   ): Promise<{ state: NodePool; version: Version | null }> {
@@ -102,7 +125,49 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
     }
     await this.#loadHeld(store, pool);
     await this.#loadReleased(store, pool);
-    return { state: pool, version: guard.version };
+    const version = await this.#finishPending(store, pool, guard.version);
+    return version === undefined
+      ? await this.load(store)
+      : { state: pool, version };
+  }
+
+  /**
+   * Carries out the rest of a large batch whose own writes were interrupted.
+   *
+   * @returns the version of the pool's record; undefined where another process
+   * has written it meanwhile
+   */
+  async #finishPending(
+    store: Store,
+    pool: NodePool,
+    version: Version,
+  ): Promise<Version | undefined> {
+    const packed: Entry[] = [];
+    for await (const entry of store.list(pendingKey(this.#node))) {
+      packed.push(entry);
+    }
+    if (packed.length === 0) return version;
+    const writes: Writes[] = [];
+    for (const change of packed.flatMap(readPending)) {
+      const { owner, id } = change.allocation;
+      const held = pool.get(owner);
+      // Each change is carried out as a whole.
+      if (change.kind === "release" && held?.id !== id) continue;
+      if (change.kind === "hold" && held?.id === id) continue;
+      writes.push(this.writes(pool, change));
+      pool.apply(change);
+    }
+    let last = version;
+    for (const batch of unpacking(writes, packed, store.limits)) {
+      batch.add({
+        puts: [{ key: this.guard, value: this.guardValue(pool) }],
+        checks: [{ key: this.guard, version: last }, ...this.conditions],
+      });
+      const result = await store.commit(batch.commit());
+      if (!result.committed) return undefined;
+      last = result.version;
+    }
+    return last;
   }
 
   async #loadHeld(store: Store, pool: NodePool): Promise<void> {

@@ -1,8 +1,17 @@
 import { getLogger } from "@logtape/logtape";
 import { WriteProbe } from "./write_probe.ts";
 import { NetError } from "../base/error.ts";
-import type { Allocation, Reservation } from "../addresses/plan/allocation.ts";
-import { type Owner, ownerKey } from "../base/names.ts";
+import {
+  type Allocation,
+  hasLabels,
+  type Reservation,
+} from "../addresses/plan/allocation.ts";
+import {
+  formatOwner,
+  type Labels,
+  type Owner,
+  ownerKey,
+} from "../base/names.ts";
 import type { Allocated } from "../addresses/plan/allocation_plan.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -12,7 +21,14 @@ import {
   openMember,
 } from "./open_member.ts";
 import { type AgentStatus, countCluster, describeStores } from "./status.ts";
-import type { Allocators, SubnetUsage } from "../addresses/allocator.ts";
+import type {
+  Allocator,
+  Allocators,
+  ChangeOptions,
+  OwnedBy,
+  SubnetUsage,
+} from "../addresses/allocator.ts";
+import { RunningClock } from "../addresses/keep_alives.ts";
 import { Containers } from "../addresses/containers.ts";
 import {
   type HistoryQuery,
@@ -39,6 +55,10 @@ export interface AgentRequest {
   readonly addresses: readonly Address[];
   /** Path of the network namespace, empty when not known. Undefined unless a CNI runtime asks. */
   readonly netns?: string;
+  /** Labels; undefined: those that the allocation has. */
+  readonly labels?: Labels;
+  /** Time to live in ms; undefined: the one that the allocation has, or none. */
+  readonly ttlMs?: number;
 }
 
 /** A release over the API or by a CNI runtime. */
@@ -62,6 +82,7 @@ export class Agent {
   readonly #startedAtMs: number;
   readonly #containers: Containers;
   readonly #writeProbe: WriteProbe;
+  readonly #clock: RunningClock;
   #seenRevision: number | undefined;
   #changedAtMs: number | undefined;
 
@@ -71,6 +92,7 @@ export class Agent {
       readonly member: Member;
       readonly registry: HostedRegistry | undefined;
       readonly instanceId: string;
+      readonly clock: RunningClock;
     },
   ) {
     this.#options = options;
@@ -78,6 +100,7 @@ export class Agent {
     this.instanceId = started.instanceId;
     this.member = started.member;
     this.#registry = started.registry;
+    this.#clock = started.clock;
     this.#startedAtMs = options.now();
     this.#writeProbe = new WriteProbe(options.store, options.uptimeMs);
     this.#containers = new Containers(options);
@@ -94,9 +117,11 @@ export class Agent {
       ...options,
       hostsRegistry: options.peers.length === 0,
     });
-    const { member, registry } = await openMember(options, state);
+    const clock = new RunningClock(options.uptimeMs);
+    const running = { ...options, runningMs: () => clock.nowMs() };
+    const { member, registry } = await openMember(running, state);
     const { instanceId } = state;
-    return new Agent(options, { member, registry, instanceId });
+    return new Agent(options, { member, registry, instanceId, clock });
   }
 
   /** Conditions of the cluster that an operator should know about, for people. */
@@ -162,20 +187,156 @@ export class Agent {
   async allocate(
     node: string,
     request: AgentRequest,
-    signal?: AbortSignal,
+    options: ChangeOptions = {},
   ): Promise<Allocated> {
-    if (node === this.node) {
-      this.member.checkPresent();
-      if (!this.member.allocators.knows(node)) await this.member.claim();
-    }
-    const allocator = await this.#allocatorsOf(node).get(node);
-    const { netns, id = this.#options.randomId(), owner, addresses } = request;
+    const { netns, id = this.#options.randomId(), ...asked } = request;
+    const allocator = await this.#claimed(node, options);
+    if (!allocator) return this.#planFirst({ ...asked, id });
     return await this.#avoidInUse(node, (answering) => {
-      const asked = { id, owner, addresses, ...(answering && { answering }) };
+      const avoiding = { ...asked, id, ...(answering && { answering }) };
       return netns === undefined
-        ? allocator.allocate(asked, signal)
-        : this.#containers.add(allocator, { ...asked, netns }, signal);
+        ? allocator.allocate(avoiding, options)
+        : this.#containers.add(allocator, { ...avoiding, netns }, options);
     });
+  }
+
+  /**
+   * Gives addresses of a node to several owners, each once: to all or to none.
+   *
+   * @throws {NetError} as {@linkcode Allocator.allocateBatch}
+   */
+  async allocateBatch(
+    node: string,
+    requests: readonly Omit<AgentRequest, "netns">[],
+    options: ChangeOptions = {},
+  ): Promise<Allocated[]> {
+    const { neighbours, randomId } = this.#options;
+    const allocator = await this.#claimed(node, options);
+    if (!allocator) {
+      return requests.map(({ id = randomId(), ...asked }) =>
+        this.#planFirst({ ...asked, id })
+      );
+    }
+    const answering = node === this.node
+      ? await neighbours?.find(this.member.subnets, NEIGHBOURS_MAX_AGE_MS)
+      : undefined;
+    return await allocator.allocateBatch(
+      requests.map(({ id = randomId(), ...asked }) => ({
+        ...asked,
+        id,
+        ...(answering && { answering }),
+      })),
+      options,
+    );
+  }
+
+  /** Releases what several owners hold on a node: all or nothing. Undefined for each that held nothing. */
+  async releaseBatch(
+    node: string,
+    owners: readonly OwnedBy[],
+    { reason, ...options }: ChangeOptions & { readonly reason: string },
+  ): Promise<(Allocation | undefined)[]> {
+    await this.#checkKnown(node);
+    const allocator = await this.#allocatorsOf(node).find(node);
+    return await allocator?.releaseBatch(owners, reason, options) ??
+      owners.map(() => undefined);
+  }
+
+  /** Restarts the time to live of allocations of a node. Undefined for each that is not held. */
+  async keepAlive(
+    node: string,
+    owners: readonly OwnedBy[],
+    options: ChangeOptions = {},
+  ): Promise<(Allocation | undefined)[]> {
+    await this.#checkKnown(node);
+    const allocator = await this.#allocatorsOf(node).find(node);
+    return await allocator?.keepAlive(owners, options) ??
+      owners.map(() => undefined);
+  }
+
+  /**
+   * What is known of an allocation of a node: why it seems to be leaked, empty
+   * when it does not; when it expires without a keep-alive, in ms since 1970,
+   * undefined for never.
+   */
+  stateOf(
+    node: string,
+    allocation: Allocation,
+  ): { readonly leak: string; readonly expiresAtMs: number | undefined } {
+    const { ttlMs } = allocation;
+    const leftMs = ttlMs === undefined
+      ? undefined
+      : this.#allocatorsOf(node).leftMs(node, allocation) ?? ttlMs;
+    return {
+      leak: this.leakOf(node, allocation),
+      expiresAtMs: leftMs === undefined
+        ? undefined
+        : this.#options.now() + leftMs,
+    };
+  }
+
+  /**
+   * Releases the allocations whose time to live has ended: of this node, or of
+   * the nodes without an agent whose registry this agent hosts.
+   */
+  async expire(whose: "own" | "others"): Promise<void> {
+    this.#clock.nowMs();
+    const nodes = whose === "own"
+      ? [this.node]
+      : (await this.host?.nodes.list() ?? []).flatMap(({ name, state }) =>
+        state === "no agent" ? name : []
+      );
+    for (const node of nodes) {
+      const allocator = await this.#allocatorsOf(node).find(node);
+      for (const { owner } of await allocator?.expire() ?? []) {
+        log.info("Released the addresses of {owner} on {node}: {reason}", {
+          owner: formatOwner(owner),
+          node,
+          reason: "their time to live ended without a keep-alive",
+        });
+      }
+    }
+  }
+
+  /**
+   * The allocator of a node. This node claims its subnets where it has none;
+   * undefined: it would, in a dry run.
+   */
+  async #claimed(
+    node: string,
+    { isDryRun = false }: ChangeOptions,
+  ): Promise<Allocator | undefined> {
+    const allocators = this.#allocatorsOf(node);
+    if (node !== this.node) return await allocators.get(node);
+    this.member.checkPresent();
+    if (allocators.knows(node)) return await allocators.get(node);
+    if (!isDryRun) {
+      await this.member.claim();
+      return await allocators.get(node);
+    }
+    await this.member.checkClaim();
+    return await allocators.find(node);
+  }
+
+  /** What an allocation would be if this node claimed its subnets first: its addresses are not known. */
+  #planFirst(
+    asked: Omit<AgentRequest, "netns"> & { readonly id: string },
+  ): Allocated {
+    const { addresses, ...rest } = asked;
+    const allocation: Allocation = {
+      ...rest,
+      addresses: [],
+      allocatedAtMs: this.#options.now(),
+      requested: addresses.length > 0,
+    };
+    return { allocation, created: true, renewed: false, avoided: [] };
+  }
+
+  /** @throws {NetError} `unavailable` when this node has not joined yet */
+  async #checkKnown(node: string): Promise<void> {
+    if (node !== this.node || this.member.isKnown) return;
+    await this.member.contacted();
+    if (!this.member.isKnown) throw notJoined(node);
   }
 
   /** Allocates without the addresses that somebody uses on this host and nobody holds. */
@@ -217,7 +378,7 @@ export class Agent {
         cause: "undelivered",
         text: "the runtime did not wait for the answer to its CNI ADD",
       },
-      (allocation) => allocation.id === id,
+      { onlyIf: (allocation) => allocation.id === id },
     );
   }
 
@@ -225,21 +386,19 @@ export class Agent {
   async release(
     node: string,
     { owner, reason, id, netns }: AgentRelease,
+    { isDryRun = false }: ChangeOptions = {},
   ): Promise<Allocation | undefined> {
-    if (node === this.node && !this.member.isKnown) {
-      await this.member.contacted();
-      if (!this.member.isKnown) throw notJoined(node);
-    }
+    await this.#checkKnown(node);
     const allocator = await this.#allocatorsOf(node).find(node);
     if (!allocator) return undefined;
     if (netns !== undefined && id === undefined) {
-      return await this.#containers.del(allocator, owner, { netns, reason });
+      const del = { netns, reason, isDryRun };
+      return await this.#containers.del(allocator, owner, del);
     }
-    return await allocator.release(
-      owner,
-      reason,
-      (allocation) => id === undefined || allocation.id === id,
-    );
+    return await allocator.release(owner, reason, {
+      onlyIf: (allocation) => id === undefined || allocation.id === id,
+      isDryRun,
+    });
   }
 
   /**
@@ -252,6 +411,7 @@ export class Agent {
     node: string,
     network: string,
     keep: readonly Owner[],
+    options: ChangeOptions = {},
   ): Promise<Allocation[]> {
     const kept = new Set(keep.map((owner) => ownerKey({ ...owner, network })));
     const allocator = await this.#allocatorsOf(node).find(node);
@@ -260,6 +420,7 @@ export class Agent {
         attachment !== undefined && owner.network === network &&
         !kept.has(ownerKey(owner)),
       { cause: "gc", text: "CNI GC: its container is not attached" },
+      options,
     ) ?? [];
   }
 
@@ -313,7 +474,8 @@ export class Agent {
    * What is held on a node, in order of address, from behind an address on.
    *
    * @param page `leaked`: only what seems to be leaked. `containerId`: only
-   * this container, in every container network. `isListed`: only the
+   * this container, in every container network. `labels`: only what has all of
+   * them. `isListed`: only the
    * allocations that it selects
    */
   async list(
@@ -323,18 +485,20 @@ export class Agent {
       readonly limit: number;
       readonly leaked?: boolean;
       readonly containerId?: string | undefined;
+      readonly labels?: Labels;
       readonly isListed?: (allocation: Allocation) => boolean;
     },
   ): Promise<Allocation[]> {
     const allocator = await this.#allocatorsOf(node).find(node);
-    const { leaked = false, containerId, isListed = () => true } = page;
+    const { leaked = false, containerId, labels = {} } = page;
+    const { isListed = () => true } = page;
     return await allocator?.list({
       ...page,
       isListed: (allocation) =>
         (!leaked || this.leakOf(node, allocation) !== "") &&
         (containerId === undefined ||
           allocation.owner.containerId === containerId) &&
-        isListed(allocation),
+        hasLabels(allocation, labels) && isListed(allocation),
     }) ?? [];
   }
 
@@ -368,22 +532,21 @@ export class Agent {
   async reserve(
     node: string,
     reservation: Omit<Reservation, "reservedAtMs">,
+    options: ChangeOptions = {},
   ): Promise<Reservation> {
-    if (node === this.node) {
-      this.member.checkPresent();
-      if (!this.member.allocators.knows(node)) await this.member.claim();
-    }
-    return await (await this.#allocatorsOf(node).get(node))
-      .reserve(reservation);
+    const allocator = await this.#claimed(node, options);
+    return await allocator?.reserve(reservation, options) ??
+      { ...reservation, reservedAtMs: this.#options.now() };
   }
 
   /** Ends the reservation of an address, and returns it; undefined when there was none. */
   async unreserve(
     node: string,
     address: Address,
+    options: ChangeOptions = {},
   ): Promise<Reservation | undefined> {
     const allocator = await this.#allocatorsOf(node).find(node);
-    return await allocator?.unreserve(address);
+    return await allocator?.unreserve(address, options);
   }
 
   /** The reservations of a node, in order of address. */

@@ -5,6 +5,7 @@ import type { AgentConfig, ListenAddress } from "../config/config.ts";
 import type { HostController } from "../host/controller.ts";
 import { isSecure } from "../host/facts.ts";
 import { isLoopback } from "../net/host.ts";
+import { EXPIRY_INTERVAL_MS } from "../addresses/keep_alives.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { ServiceManager } from "../system/service_manager.ts";
 import type { Agent } from "./agent.ts";
@@ -54,6 +55,8 @@ const MAX_PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
 const QUEUE_INTERVAL_MS = 5_000;
 const LIVENESS_INTERVAL_MS = 1_000;
+/** Interval between looks for expired allocations of nodes without an agent, in ms. */
+const OTHERS_EXPIRY_INTERVAL_MS = 10_000;
 /** Interval between checks that nobody has removed the socket's file, in ms. */
 const SOCKET_INTERVAL_MS = 1_000;
 /** Time to the next attempt to listen on an address that this host does not have yet. */
@@ -127,6 +130,17 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       intervalMs: config.leakIntervalMs,
       run: () => agent.collectLeaks(),
     }),
+    startPeriodicTask("release what was not kept alive", {
+      intervalMs: EXPIRY_INTERVAL_MS,
+      run: () => agent.expire("own"),
+    }),
+    startPeriodicTask(
+      "release what was not kept alive on nodes without an agent",
+      {
+        intervalMs: OTHERS_EXPIRY_INTERVAL_MS,
+        run: () => agent.expire("others"),
+      },
+    ),
     startPeriodicTask("check which nodes are alive", {
       intervalMs: LIVENESS_INTERVAL_MS,
       run: async () => await agent.host?.checkLiveness(config.reclaimAfterMs),

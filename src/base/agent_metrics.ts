@@ -18,6 +18,8 @@ export type ReleaseCause =
   | "undelivered"
   /** By evidence: the container is gone. */
   | "leaked"
+  /** Its time to live ended. */
+  | "expired"
   /** The node has left the cluster, or was removed. */
   | "node gone";
 

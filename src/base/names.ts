@@ -10,6 +10,12 @@ const NETWORK = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$/;
 const CONTAINER = /^[!-~]{1,253}$/;
 const INTERFACE = /^[^\s/:\p{C}]{1,15}$/u;
 
+const LABEL_KEY = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+/** Most labels of one thing, and most bytes of them together, in UTF-8. */
+const MAX_LABELS = 16;
+const MAX_LABEL_BYTES = 1024;
+const MAX_LABEL_VALUE = 255;
+
 const ID = /^[A-Za-z0-9-]{1,64}$/;
 const API_URL =
   /^https?:\/\/(?:[A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}$/;
@@ -64,6 +70,43 @@ export function parseText(text: string): string {
     text,
     isValid,
     `at most ${MAX_TEXT} characters on one line, without control characters`,
+  );
+}
+
+/** Labels: values by key. */
+export type Labels = Readonly<Record<string, string>>;
+
+/**
+ * Checks the labels of an allocation: at most 16, of at most 1,024 bytes
+ * together; each key 1 to 63 letters, digits and `. _ - /`, each value at most
+ * 255 characters on one line.
+ *
+ * @throws {RangeError}
+ */
+export function parseLabels(labels: Labels): Labels {
+  const entries = Object.entries(labels);
+  if (entries.length > MAX_LABELS) {
+    throw new RangeError(
+      `there are ${entries.length} labels, and ${MAX_LABELS} are the most`,
+    );
+  }
+  let bytes = 0;
+  for (const [key, value] of entries) {
+    check(
+      key,
+      LABEL_KEY.test(key),
+      "1 to 63 letters, digits, dots, underscores, hyphens and slashes, a letter or digit first and last",
+    );
+    check(
+      value,
+      value.length <= MAX_LABEL_VALUE && !/\p{C}/u.test(value),
+      `at most ${MAX_LABEL_VALUE} characters on one line, without control characters`,
+    );
+    bytes += key.length + new TextEncoder().encode(value).length;
+  }
+  if (bytes <= MAX_LABEL_BYTES) return labels;
+  throw new RangeError(
+    `they have ${bytes} bytes together, and ${MAX_LABEL_BYTES} are the most`,
   );
 }
 

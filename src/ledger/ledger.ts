@@ -8,6 +8,9 @@ import {
   type LedgerModel,
   LedgerState,
   type Loaded,
+  type Packed,
+  unpacking,
+  type Writes,
 } from "./model.ts";
 
 export interface LedgerOptions<Change = unknown> {
@@ -20,11 +23,19 @@ export interface LedgerOptions<Change = unknown> {
   readonly isShared?: boolean;
 }
 
-/** A request in the queue: planned with others, or run exclusively. */
+/** Plans one request on the state. */
+type Plan<State, Change, T = unknown> = (
+  state: State,
+  nowMs: number,
+) => Planned<T, Change> | Refusal;
+
+/** A request in the queue: planned with others, or alone: several at once, or run exclusively. */
 interface Job<State, Change> {
-  readonly plan:
-    | ((state: State, nowMs: number) => Planned<unknown, Change> | Refusal)
-    | undefined;
+  readonly plan: Plan<State, Change> | undefined;
+  /** All or nothing. */
+  readonly plans?: readonly Plan<State, Change>[];
+  /** Whether it only tells what it would do. */
+  readonly isDryRun?: boolean;
   readonly exclusive:
     | ((state: State, version: Version | null) => Promise<unknown>)
     | undefined;
@@ -35,6 +46,12 @@ interface Job<State, Change> {
 }
 
 const log = getLogger(["stellar-net", "agent"]);
+
+/** Options of {@linkcode Ledger.submit}. */
+export interface SubmitOptions {
+  readonly isUrgent?: boolean;
+  readonly isDryRun?: boolean;
+}
 
 const MAX_BATCH = 128;
 const MAX_QUEUE = 16_384;
@@ -87,15 +104,37 @@ export class Ledger<State, Change> {
    * Plans a request and answers once its changes are durable.
    *
    * @param signal drops the request if it is not planned yet
-   * @param options an urgent request overtakes the others that wait
+   * @param options an urgent request overtakes the others that wait; a dry run
+   * tells the answer and changes nothing
    * @throws {NetError} the plan's refusal, `unavailable`, or `cancelled`
    */
   submit<T>(
-    plan: (state: State, nowMs: number) => Planned<T, Change> | Refusal,
+    plan: Plan<State, Change, T>,
     signal?: AbortSignal,
-    { isUrgent = false }: { readonly isUrgent?: boolean } = {},
+    { isUrgent = false, isDryRun = false }: SubmitOptions = {},
   ): Promise<T> {
-    return this.#enqueue<T>({ plan, exclusive: undefined, signal, isUrgent });
+    const exclusive = undefined;
+    return this.#enqueue<T>({ plan, exclusive, signal, isUrgent, isDryRun });
+  }
+
+  /**
+   * Plans several requests, each on what the ones before it leave, and answers
+   * once the changes of all are durable: all of them or none.
+   *
+   * @throws {NetError} the first refusal, with the number of its plan as `item`;
+   * `exhausted` when the store takes no commit of that size
+   */
+  submitAll<T>(
+    plans: readonly Plan<State, Change, T>[],
+    { isDryRun = false, signal }: {
+      readonly isDryRun?: boolean | undefined;
+      readonly signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<T[]> {
+    return this.#enqueue<T[]>({
+      ...{ plan: undefined, exclusive: undefined, isUrgent: false },
+      ...{ plans, signal, isDryRun },
+    });
   }
 
   /** Answers from the state, after all earlier requests. */
@@ -166,14 +205,17 @@ export class Ledger<State, Change> {
     // Requests of the same turn share a commit.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const isExclusive = this.#queue[0]!.exclusive !== undefined;
-      const next = this.#queue.findIndex((job) => job.exclusive !== undefined);
-      const size = isExclusive ? 1 : next === -1 ? this.#queue.length : next;
+      const isAlone = (job: Job<State, Change>) => job.plan === undefined;
+      const next = this.#queue.findIndex(isAlone);
+      const size = next === -1 ? this.#queue.length : Math.max(next, 1);
       const jobs = this.#queue.splice(0, Math.min(size, MAX_BATCH));
       const startedMs = performance.now();
       try {
-        await (isExclusive
-          ? this.#runExclusive(jobs[0]!)
+        const [first] = jobs;
+        await (first!.exclusive
+          ? this.#runExclusive(first!)
+          : first!.plans
+          ? this.#runAll(first!)
           : this.#runBatch(jobs));
       } catch (error) {
         const isSilent = performance.now() - startedMs >= SILENT_MS;
@@ -202,6 +244,109 @@ export class Ledger<State, Change> {
     }
   }
 
+  async #runAll(job: Job<State, Change>): Promise<void> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const loaded = await this.#state.current();
+      if (job.signal?.aborted) {
+        job.reject(cancelled());
+        return;
+      }
+      const planned = this.#planAll(loaded.state, job.plans!);
+      if (planned.kind === "failed") {
+        job.reject(planned.error);
+        return;
+      }
+      const { answers, changes, writes } = planned;
+      if (job.isDryRun || changes.length === 0) {
+        planned.revert();
+        job.resolve(answers);
+        return;
+      }
+      const whole = new Batch(this.#store.limits);
+      for (const each of writes) whole.add(each);
+      const packed = whole.fits ? [] : this.#model.pack?.(changes) ?? [];
+      const batch = packed.length === 0 ? whole : new Batch(this.#store.limits);
+      batch.add({ puts: packed });
+      if (!batch.fits) {
+        planned.revert();
+        job.reject(tooLarge(batch, this.#store));
+        return;
+      }
+      this.#isAhead = true;
+      // Undefined: after a conflict, the state is read again.
+      if (!await this.#commit(loaded, { batch, undo: [undefined] })) continue;
+      this.#onCommitted?.(changes);
+      job.resolve(answers);
+      if (packed.length > 0) await this.#unpack(loaded, { writes, packed });
+      return;
+    }
+    job.reject(tooManyConflicts());
+  }
+
+  /** Plans on the state and applies; takes everything back where one plan fails. */
+  #planAll(
+    state: State,
+    plans: readonly Plan<State, Change>[],
+  ):
+    | { readonly kind: "failed"; readonly error: unknown }
+    | {
+      readonly kind: "planned";
+      readonly answers: readonly unknown[];
+      readonly changes: readonly Change[];
+      readonly writes: readonly Writes[];
+      readonly revert: () => void;
+    } {
+    const nowMs = this.#now();
+    const answers: unknown[] = [];
+    const changes: Change[] = [];
+    const writes: Writes[] = [];
+    const reverters: (() => void)[] = [];
+    const revert = () => {
+      for (const undo of reverters.reverse()) undo();
+    };
+    try {
+      for (const [item, plan] of plans.entries()) {
+        const planned = plan(state, nowMs);
+        if (planned.kind === "refused") {
+          const { code, message } = planned;
+          const metadata = { item: String(item) };
+          throw new NetError(code, message, { metadata });
+        }
+        for (const change of planned.changes) {
+          writes.push(this.#model.writes(state, change));
+          reverters.push(this.#model.reverter!(state, change));
+          this.#model.apply(state, change);
+          changes.push(change);
+        }
+        answers.push(planned.answer);
+      }
+      return { kind: "planned", answers, changes, writes, revert };
+    } catch (error) {
+      revert();
+      return { kind: "failed", error };
+    }
+  }
+
+  /** Commits the writes of changes that are durable in packed entries, and deletes those. */
+  async #unpack(
+    loaded: Loaded<State>,
+    { writes, packed }: {
+      readonly writes: readonly Writes[];
+      readonly packed: Packed;
+    },
+  ): Promise<void> {
+    try {
+      for (const batch of unpacking(writes, packed, this.#store.limits)) {
+        this.#isAhead = true;
+        // Another process that has read the entries carries them out too.
+        if (!await this.#commit(loaded, { batch, undo: [undefined] })) return;
+      }
+    } catch (error) {
+      // What is left is carried out when the state is read again.
+      log.warn("Cannot unpack a large commit yet: {error}", { error });
+    }
+  }
+
   async #runBatch(jobs: Job<State, Change>[]): Promise<void> {
     let waiting = jobs;
     let attempts = 0;
@@ -225,12 +370,7 @@ export class Ledger<State, Change> {
         waiting = waiting.slice(answers.length);
         attempts = 0;
       } else if (++attempts > MAX_ATTEMPTS) {
-        waiting[0]!.reject(
-          new NetError(
-            "unavailable",
-            "Cannot commit the change: others keep writing the same state; try again",
-          ),
-        );
+        waiting[0]!.reject(tooManyConflicts());
         waiting = waiting.slice(1);
         attempts = 0;
       }
@@ -249,10 +389,7 @@ export class Ledger<State, Change> {
     },
   ): () => void {
     if (job.signal?.aborted) {
-      return () =>
-        job.reject(
-          new NetError("cancelled", "The caller cancelled the request"),
-        );
+      return () => job.reject(cancelled());
     }
     const { loaded: { state }, batch, changes, undo, nowMs } = context;
     try {
@@ -260,7 +397,7 @@ export class Ledger<State, Change> {
       if (planned.kind === "refused") {
         return () => job.reject(new NetError(planned.code, planned.message));
       }
-      for (const change of planned.changes) {
+      for (const change of job.isDryRun ? [] : planned.changes) {
         batch.add(this.#model.writes(state, change));
         undo.push(this.#model.inverse?.(state, change));
         this.#model.apply(state, change);
@@ -301,4 +438,22 @@ export class Ledger<State, Change> {
       for (const commit of this.#early.splice(0)) this.receive(commit);
     }
   }
+}
+
+function cancelled(): NetError {
+  return new NetError("cancelled", "The caller cancelled the request");
+}
+
+function tooManyConflicts(): NetError {
+  return new NetError(
+    "unavailable",
+    "Cannot commit the change: others keep writing the same state; try again",
+  );
+}
+
+function tooLarge({ bytes }: Batch, { limits }: Store): NetError {
+  return new NetError(
+    "exhausted",
+    `Cannot commit the batch: it takes ${bytes} bytes, and the store takes ${limits.maxCommitBytes} in one commit; send it in parts`,
+  );
 }

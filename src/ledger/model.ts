@@ -16,6 +16,10 @@ export interface Writes {
   readonly deletes?: readonly Key[];
 }
 
+/** What {@linkcode Batch.fits} leaves for the guard and the conditions of a ledger. */
+const ROOM_FOR_CHECKS = 8;
+const ROOM_FOR_GUARD_BYTES = 4_096;
+
 /** The writes of one commit. The last of several writes to one key counts. */
 export class Batch {
   readonly #limits: StoreLimits;
@@ -31,6 +35,21 @@ export class Batch {
 
   get isEmpty(): boolean {
     return this.#writes.size === 0;
+  }
+
+  /** Whether a commit with another check and put of the guard is within the limits. */
+  get fits(): boolean {
+    const { maxMutations, maxChecks, maxPutKeyBytes, maxCommitBytes } =
+      this.#limits;
+    return this.#writes.size < maxMutations &&
+      this.#checks.length + ROOM_FOR_CHECKS <= maxChecks &&
+      this.#keyBytes + ROOM_FOR_GUARD_BYTES <= maxPutKeyBytes &&
+      this.#bytes + ROOM_FOR_GUARD_BYTES <= maxCommitBytes;
+  }
+
+  /** Size of everything added, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Whether a limit is more than half used. Until then another request fits. */
@@ -67,6 +86,23 @@ export class Batch {
   }
 }
 
+/** The commits that carry out packed changes, the last of which deletes the packed entries. */
+export function* unpacking(
+  writes: readonly Writes[],
+  packed: Packed,
+  limits: StoreLimits,
+): Generator<Batch> {
+  let batch = new Batch(limits);
+  for (const each of writes) {
+    batch.add(each);
+    if (!batch.isFull) continue;
+    yield batch;
+    batch = new Batch(limits);
+  }
+  batch.add({ deletes: packed.map(({ key }) => key) });
+  yield batch;
+}
+
 /** The rules of a ledger: its state in memory, and its records in the store. */
 export interface LedgerModel<State, Change> {
   /** Key that every commit rewrites: its version shows writes by other processes. */
@@ -85,11 +121,27 @@ export interface LedgerModel<State, Change> {
    * Without it, the ledger reads the state again after a conflict.
    */
   inverse?(state: State, change: Change): Change | undefined;
+  /**
+   * A function that takes a change back; the ledger asks before it applies the
+   * change. Models whose changes are submitted all or nothing have it.
+   */
+  reverter?(state: State, change: Change): () => void;
+  /**
+   * The changes in few entries, for a commit that is too large otherwise. `load`
+   * carries out what such entries say, and deletes them.
+   */
+  pack?(changes: readonly Change[]): Packed;
   /** Undoes the effect of {@linkcode LedgerModel.guardValue} on the state. */
   undoGuard?(state: State): void;
   /** Whether another process's commit directly follows the state. Default: yes. */
   isNext?(state: State, changes: readonly Change[]): boolean;
 }
+
+/** Entries that stand for changes until the changes' own writes are committed. */
+export type Packed = readonly {
+  readonly key: Key;
+  readonly value: JsonValue;
+}[];
 
 /** A state, and the version of the guard at that state. */
 export interface Loaded<State> {

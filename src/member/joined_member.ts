@@ -44,6 +44,8 @@ export interface JoinedMemberOptions extends MemberOptions {
   readonly peers: readonly RegistryPeer[];
   /** How long a released address cools down, in ms. */
   readonly coolDownMs: number;
+  /** The time for which this agent has been running, in ms. Default: the process's. */
+  readonly runningMs?: () => number;
   readonly random: () => number;
   /**
    * Makes this machine that of the state, which was made on another one. Called

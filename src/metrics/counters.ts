@@ -23,6 +23,7 @@ const CAUSES: readonly ReleaseCause[] = ["requested", "queued", "gc"];
 const MORE_CAUSES: readonly ReleaseCause[] = [
   "undelivered",
   "leaked",
+  "expired",
   "node gone",
 ];
 const COMMITS: readonly CommitOutcome[] = ["committed", "conflict", "failed"];

@@ -61,6 +61,8 @@ export interface RegistryOptions extends Clocks, AuthorityOptions {
   readonly networks: readonly Carve[];
   /** How long a released address cools down, in ms. */
   readonly coolDownMs: number;
+  /** The time for which this agent has been running, in ms. Default: the process's. */
+  readonly runningMs?: () => number;
   /** Makes a random id. */
   readonly randomId: () => string;
   /** Default: counts nothing. */

@@ -1,6 +1,6 @@
 import type { JsonReader } from "../base/json_reader.ts";
 import type { Allocation, Reservation } from "../addresses/plan/allocation.ts";
-import type { Owner } from "../base/names.ts";
+import type { Labels, Owner } from "../base/names.ts";
 import type { Attachment } from "../addresses/plan/attachment.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
@@ -23,6 +23,10 @@ interface AddressRecord {
   readonly namespace?: { readonly inode: number; readonly since: string };
   readonly bootId?: string;
   readonly supersedes?: readonly string[];
+  /** Each as `key=value`. */
+  readonly labels?: readonly string[];
+  readonly ttlMs?: number;
+  readonly renewals?: number;
 }
 
 /** Key of the subnets and cursors of a node. Every commit rewrites it. */
@@ -36,6 +40,102 @@ export function poolKey(node: string): Key {
  */
 export function handoverKey(node: string): Key {
   return ["ip", node, "handover"];
+}
+
+/**
+ * Key of a part of a batch that one commit has made durable, and whose own
+ * records are not all written yet. Without a number: the prefix of all.
+ */
+export function pendingKey(node: string, part?: number): Key {
+  return ["ip", node, "pending", ...part === undefined ? [] : [part]];
+}
+
+/** Bytes of JSON of one part of a batch: below the largest value of any store. */
+const PENDING_BYTES = 49_152;
+
+/** A change of a batch. */
+type PendingChange =
+  | { readonly kind: "hold" | "renew"; readonly allocation: Allocation }
+  | {
+    readonly kind: "release";
+    readonly allocation: Allocation;
+    readonly releasedAtMs: number;
+    readonly reason: string;
+  };
+
+/** The entries of a batch, see {@linkcode readPending}. */
+export function pendingPuts(
+  node: string,
+  changes: readonly (PendingChange | { readonly kind: string })[],
+): { key: Key; value: JsonValue }[] {
+  const puts: { key: Key; value: JsonValue }[] = [];
+  let part: JsonValue[] = [];
+  let bytes = 0;
+  const end = () => {
+    const key = pendingKey(node, puts.length);
+    if (part.length > 0) puts.push({ key, value: { changes: part } });
+    [part, bytes] = [[], 0];
+  };
+  for (const change of changes) {
+    if (!("allocation" in change)) {
+      throw new TypeError(`Cannot record a batch with ${change.kind}`);
+    }
+    const value = pendingValue(change);
+    const size = encoder.encode(JSON.stringify(value)).length;
+    if (bytes + size > PENDING_BYTES) end();
+    part.push(value);
+    bytes += size;
+  }
+  end();
+  return puts;
+}
+
+const encoder = new TextEncoder();
+
+function pendingValue(change: PendingChange): JsonValue {
+  const { addresses } = change.allocation;
+  return {
+    kind: change.kind,
+    addresses: addresses.map(({ address }) => formatAddress(address)),
+    subnets: addresses.map(({ subnet }) => formatPrefix(subnet)),
+    // Of all addresses, only the subnet differs.
+    ...addressValue(change.allocation, addresses[0]!.subnet) as Readonly<
+      Record<string, JsonValue>
+    >,
+    ...change.kind === "release" && {
+      releasedAtMs: change.releasedAtMs,
+      reason: change.reason,
+    },
+  };
+}
+
+/** Reads a part of a batch. @throws {NetError} `failed_precondition` when it is damaged */
+export function readPending(entry: Entry): PendingChange[] {
+  return readEntry(
+    entry,
+    "batch",
+    (record) =>
+      record.objects("changes").map((change): PendingChange => {
+        const subnets = change.texts("subnets").map((text) =>
+          parsePrefix(text)
+        );
+        const allocation: Allocation = {
+          ...readTerms(change),
+          addresses: change.texts("addresses").map((text, i) => ({
+            address: parseAddress(text),
+            subnet: subnets[i]!,
+          })),
+        };
+        const kind = change.text("kind");
+        if (kind === "hold" || kind === "renew") return { kind, allocation };
+        return {
+          kind: "release",
+          allocation,
+          releasedAtMs: change.count("releasedAtMs"),
+          reason: change.text("reason"),
+        };
+      }),
+  );
 }
 
 /** Key of a held address. Without an address: the prefix of all. */
@@ -64,17 +164,10 @@ export function allocationPuts(
   node: string,
   allocation: Allocation,
 ): { key: Key; value: JsonValue }[] {
-  const { owner, attachment } = allocation;
+  const { owner } = allocation;
   const puts = allocation.addresses.map(({ address, subnet }) => ({
     key: addressKey(node, address),
-    value: {
-      owner: ownerTuple(owner),
-      subnet: formatPrefix(subnet),
-      id: allocation.id,
-      allocatedAtMs: allocation.allocatedAtMs,
-      requested: allocation.requested,
-      ...attachment,
-    } satisfies AddressRecord as unknown as JsonValue,
+    value: addressValue(allocation, subnet),
   }));
   return [...puts, {
     key: ownerRecordKey(node, owner),
@@ -82,6 +175,24 @@ export function allocationPuts(
       addresses: allocation.addresses.map((a) => formatAddress(a.address)),
     },
   }];
+}
+
+/** The value of one address of an allocation. */
+function addressValue(allocation: Allocation, subnet: Prefix): JsonValue {
+  const { labels, ttlMs, renewals } = allocation;
+  return {
+    owner: ownerTuple(allocation.owner),
+    subnet: formatPrefix(subnet),
+    id: allocation.id,
+    allocatedAtMs: allocation.allocatedAtMs,
+    requested: allocation.requested,
+    ...allocation.attachment,
+    ...labels && {
+      labels: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+    },
+    ...ttlMs !== undefined && { ttlMs },
+    ...renewals !== undefined && { renewals },
+  } satisfies AddressRecord as unknown as JsonValue;
 }
 
 /** The keys that {@linkcode allocationPuts} wrote. */
@@ -111,18 +222,38 @@ export function createAllocationReader(): (entry: Entry) => Allocation {
   return (entry) =>
     readEntry(entry, "held address", (record) => {
       const address = parseAddress(String(entry.key[3]));
-      const allocatedAtMs = record.count("allocatedAtMs");
-      const attachment = readAttachment(record);
       return {
-        // Before version 3 of the schema an allocation had no id.
-        id: record.optionalText("id") ?? `since-${allocatedAtMs}`,
-        owner: readOwner(record, "owner"),
+        ...readTerms(record),
         addresses: [{ address, subnet: readSubnet(record.text("subnet")) }],
-        allocatedAtMs,
-        requested: record.optionalFlag("requested") === true,
-        ...(attachment && { attachment }),
       };
     });
+}
+
+/** Reads all of an allocation but its addresses. */
+function readTerms(record: JsonReader): Omit<Allocation, "addresses"> {
+  const allocatedAtMs = record.count("allocatedAtMs");
+  const attachment = readAttachment(record);
+  const labels = record.optionalTexts("labels");
+  const ttlMs = record.optionalCount("ttlMs", 1);
+  const renewals = record.optionalCount("renewals");
+  return {
+    // Before version 3 of the schema an allocation had no id.
+    id: record.optionalText("id") ?? `since-${allocatedAtMs}`,
+    owner: readOwner(record, "owner"),
+    allocatedAtMs,
+    requested: record.optionalFlag("requested") === true,
+    ...(attachment && { attachment }),
+    ...(labels && { labels: readLabels(labels) }),
+    ...(ttlMs !== undefined && { ttlMs }),
+    ...(renewals !== undefined && { renewals }),
+  };
+}
+
+function readLabels(texts: readonly string[]): Labels {
+  return Object.fromEntries(texts.map((text) => {
+    const end = text.indexOf("=");
+    return [text.slice(0, end), text.slice(end + 1)];
+  }));
 }
 
 function readAttachment(record: JsonReader): Attachment | undefined {

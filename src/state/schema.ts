@@ -28,6 +28,11 @@ export const MIGRATIONS: readonly Migration[] = [
     summary: "allocations have ids, and addresses can be reserved",
     migrate: () => undefined,
   },
+  // A program that does not know of them would give their addresses out again.
+  {
+    summary: "a batch of allocations can be on its way to its own records",
+    migrate: () => undefined,
+  },
 ];
 
 /** The version that this program writes. */

@@ -122,7 +122,7 @@ Deno.test("Agent.allocate() drops a request whose caller gave up", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   await assert.rejects(
-    t.agent.allocate("a", request("c2"), AbortSignal.abort()),
+    t.agent.allocate("a", request("c2"), { signal: AbortSignal.abort() }),
     { code: "cancelled" },
   );
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.2" });
@@ -216,7 +216,10 @@ Deno.test("Agent.history() tells who held an address, the latest event first", a
     address: "10.0.0.9",
     limit: 10,
   });
-  assert.deepEqual(records, [
+  const ids = records.map(({ id }) => id);
+  assert.equal(new Set(ids).size, 2);
+  assert.ok(ids.every((id) => id !== ""));
+  assert.deepEqual(records.map(({ id: _, ...record }) => record), [
     {
       node: "a",
       address: "10.0.0.9",

@@ -80,6 +80,15 @@ export const REQUESTS: Readonly<
     network: "n",
     keep: [{ containerId: "c" }],
   },
+  "stellar.net.v1.IpamService/BatchAllocate": {
+    items: [{ owner: { containerId: "c" } }],
+  },
+  "stellar.net.v1.IpamService/BatchRelease": {
+    items: [{ owner: { containerId: "c" } }],
+  },
+  "stellar.net.v1.IpamService/KeepAlive": {
+    items: [{ owner: { containerId: "c" } }],
+  },
   "stellar.net.v1.IpamService/CheckReady": {},
   "stellar.net.v1.IpamService/GetAllocation": { owner: { containerId: "c" } },
   "stellar.net.v1.IpamService/ListAllocations": {},

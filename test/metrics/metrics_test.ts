@@ -88,6 +88,7 @@ Deno.test("Metrics counts what the agent's parts tell", async (t) => {
       gc: 0,
       undelivered: 0,
       leaked: 1,
+      expired: 0,
       node_gone: 1,
     }],
     ["store_commits_total", { committed: 1, conflict: 0, failed: 1 }],

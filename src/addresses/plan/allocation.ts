@@ -1,6 +1,6 @@
 import type { Address } from "../../net/address.ts";
 import type { Prefix } from "../../net/prefix.ts";
-import type { Owner } from "../../base/names.ts";
+import type { Labels, Owner } from "../../base/names.ts";
 import type { Attachment } from "./attachment.ts";
 
 /** One address of an allocation, and the subnet that it comes from. */
@@ -20,6 +20,55 @@ export interface Allocation {
   readonly requested: boolean;
   /** Undefined for an allocation over the API, which is never collected. */
   readonly attachment?: Attachment;
+  /** Of the callers of the API; none where it is undefined. */
+  readonly labels?: Labels;
+  /** Time to live after the last sign of its caller, in ms; undefined: no limit. */
+  readonly ttlMs?: number;
+  /** Number of signs of its caller in a store that several agents share. */
+  readonly renewals?: number;
+}
+
+/** Whether an allocation has all of some labels, with the same values. */
+export function hasLabels(
+  { labels = {} }: Allocation,
+  wanted: Labels,
+): boolean {
+  return Object.entries(wanted).every(([key, value]) =>
+    Object.hasOwn(labels, key) && labels[key] === value
+  );
+}
+
+function sameLabels(a: Labels, b: Labels): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+}
+
+/**
+ * An allocation with the labels and the time to live that a request gives it;
+ * the same one where nothing changes. A CNI ADD ends a time to live: from then
+ * on the runtime releases the allocation.
+ */
+export function withTerms(
+  held: Allocation,
+  { labels, ttlMs, attachment }: Pick<
+    Allocation,
+    "labels" | "ttlMs" | "attachment"
+  >,
+): Allocation {
+  const { ttlMs: hadTtlMs, ...rest } = held;
+  const nextTtlMs = attachment ? undefined : ttlMs ?? hadTtlMs;
+  const nextLabels = labels ?? held.labels;
+  if (
+    nextTtlMs === hadTtlMs && sameLabels(nextLabels ?? {}, held.labels ?? {})
+  ) {
+    return held;
+  }
+  return {
+    ...rest,
+    ...nextLabels && { labels: nextLabels },
+    ...nextTtlMs !== undefined && { ttlMs: nextTtlMs },
+  };
 }
 
 /** An address that is kept for an owner, or from everybody. */

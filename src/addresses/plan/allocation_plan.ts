@@ -1,12 +1,18 @@
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
 import { exclusionOf, formatPrefix } from "../../net/prefix.ts";
-import type {
-  AllocatedAddress,
-  Allocation,
-  Reservation,
+import {
+  type AllocatedAddress,
+  type Allocation,
+  type Reservation,
+  withTerms,
 } from "./allocation.ts";
-import { formatOwner, type Owner, ownerKey } from "../../base/names.ts";
+import {
+  formatOwner,
+  type Labels,
+  type Owner,
+  ownerKey,
+} from "../../base/names.ts";
 import { type Attachment, CONSEQUENCES, type Presence } from "./attachment.ts";
 import type { NodePool, PoolChange, SubnetPool } from "./node_pool.ts";
 
@@ -19,6 +25,10 @@ export interface AllocationRequest {
   readonly addresses: readonly Address[];
   /** Undefined unless a CNI runtime asks. */
   readonly attachment?: Attachment;
+  /** Labels of the allocation; undefined: those that it has. */
+  readonly labels?: Labels;
+  /** Time to live in ms; undefined: the one that it has, or none. */
+  readonly ttlMs?: number;
   /** The container that held the owner's allocation just before, with the id of that. */
   readonly holder?: { readonly id: string; readonly presence: Presence };
   /** Addresses that are in use on the host, and by whom, see NeighbourLookup. */
@@ -79,7 +89,7 @@ export function planAllocation(
     return same;
   }
   const allocation: Allocation = {
-    ...held,
+    ...withTerms(held, request),
     id: request.id,
     attachment: request.attachment,
   };
@@ -178,6 +188,8 @@ function planNew(
     allocatedAtMs: nowMs,
     requested: request.addresses.length > 0,
     ...(request.attachment && { attachment: request.attachment }),
+    ...(request.labels && { labels: request.labels }),
+    ...(request.ttlMs !== undefined && { ttlMs: request.ttlMs }),
   };
   return {
     kind: "allocated",
@@ -217,13 +229,22 @@ function planSame(
       );
     }
   }
+  if (held.attachment && request.ttlMs !== undefined) {
+    return refuse(
+      "failed_precondition",
+      `Cannot give ${
+        formatOwner(held.owner)
+      } a time to live: a container runtime releases what it holds`,
+    );
+  }
+  const allocation = withTerms(held, request);
   return {
     kind: "allocated",
-    allocation: held,
+    allocation,
     created: false,
     renewed: false,
     avoided: [],
-    changes: [],
+    changes: allocation === held ? [] : [{ kind: "renew", allocation }],
   };
 }
 

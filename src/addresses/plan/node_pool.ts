@@ -38,6 +38,8 @@ export class NodePool {
   readonly #allocations = new Map<string, Allocation>();
   /** The keys of the owners whose containers belong to another boot. */
   readonly #otherBoot = new Set<string>();
+  /** The allocations with a time to live, by owner. */
+  readonly #mortal = new Map<string, Allocation>();
   /** The reserved addresses of an owner. */
   readonly #reserved = new Map<string, Map<string, Address>>();
 
@@ -77,6 +79,11 @@ export class NodePool {
   /** The allocations, in no order. */
   values(): IteratorObject<Allocation> {
     return this.#allocations.values();
+  }
+
+  /** The allocations with a time to live, in no order. */
+  get mortal(): IteratorObject<Allocation> {
+    return this.#mortal.values();
   }
 
   /** Whether the container of an owner belongs to another boot, and so is gone. */
@@ -138,9 +145,7 @@ export class NodePool {
         this.#set(change.allocation);
         break;
       case "release": {
-        const key = ownerKey(change.allocation.owner);
-        this.#allocations.delete(key);
-        this.#otherBoot.delete(key);
+        this.#forget(change.allocation.owner);
         for (const { address } of change.allocation.addresses) {
           this.poolOf(address)?.cool(address, change.releasedAtMs);
         }
@@ -189,6 +194,52 @@ export class NodePool {
       attachment.bootId !== this.#bootId;
     if (isOther) this.#otherBoot.add(key);
     else this.#otherBoot.delete(key);
+    if (allocation.ttlMs !== undefined) this.#mortal.set(key, allocation);
+    else this.#mortal.delete(key);
+  }
+
+  /**
+   * A function that takes a change back, to be asked for before the change is
+   * applied. Changes are taken back from the last to the first.
+   */
+  reverter(change: PoolChange): () => void {
+    switch (change.kind) {
+      case "hold": {
+        const { owner, addresses } = change.allocation;
+        const before = addresses.map(({ address }) => {
+          const pool = this.poolOf(address);
+          const releasedAtMs = pool?.releasedAtMs(address);
+          return { address, pool, cursor: pool?.cursor, releasedAtMs };
+        });
+        return () => {
+          this.#forget(owner);
+          for (const { address, pool, cursor, releasedAtMs } of before) {
+            pool?.unhold(address, releasedAtMs);
+            if (cursor) pool?.moveCursor(cursor);
+          }
+        };
+      }
+      case "renew":
+      case "release": {
+        const held = this.get(change.allocation.owner);
+        return () => {
+          if (!held) return;
+          this.#forget(held.owner);
+          this.restore(held);
+        };
+      }
+      case "thaw":
+      case "reserve":
+      case "unreserve":
+        throw new TypeError(`Cannot take back a change: it is ${change.kind}`);
+    }
+  }
+
+  #forget(owner: Owner): void {
+    const key = ownerKey(owner);
+    this.#allocations.delete(key);
+    this.#otherBoot.delete(key);
+    this.#mortal.delete(key);
   }
 
   /** Joins the addresses of one owner, in the order of the subnets. */
@@ -318,6 +369,11 @@ export class SubnetPool {
     return this.#cooling.has(address.value - this.subnet.value);
   }
 
+  /** When a cooling address was released, in ms since 1970; undefined: it does not cool. */
+  releasedAtMs(address: Address): number | undefined {
+    return this.#cooling.get(address.value - this.subnet.value);
+  }
+
   /** The smallest held address behind another, undefined at the end. */
   heldBehind(address: Address): Address | undefined {
     const { last } = this.#range;
@@ -337,6 +393,29 @@ export class SubnetPool {
     this.#holders.set(offset, owner);
     this.#cooling.delete(offset);
     this.#taken.add(offset);
+  }
+
+  /**
+   * Takes an address from its holder as if it had never had it.
+   *
+   * @param releasedAtMs since when it cooled then; undefined: it did not
+   */
+  unhold(address: Address, releasedAtMs: number | undefined): void {
+    const offset = address.value - this.subnet.value;
+    this.#holders.delete(offset);
+    if (releasedAtMs === undefined) {
+      this.#untake(offset);
+      return;
+    }
+    // In the order of release.
+    const cooling = [...this.#cooling];
+    const later = cooling.findIndex(([, atMs]) => atMs > releasedAtMs);
+    cooling.splice(later === -1 ? cooling.length : later, 0, [
+      offset,
+      releasedAtMs,
+    ]);
+    this.#cooling.clear();
+    for (const [key, atMs] of cooling) this.#cooling.set(key, atMs);
   }
 
   /** Sets the address given out last. */

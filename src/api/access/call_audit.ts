@@ -83,7 +83,7 @@ export class CallAudit {
     { method, permission, request, caller }: RecordedCall,
     response: unknown,
   ): boolean {
-    if (isEmptyAnswer(method, response)) return true;
+    if (isDryRun(request) || isEmptyAnswer(method, response)) return true;
     if (!isBounded(caller) || !REPEATED.has(method.name)) return false;
     const nowMs = this.#now();
     const key = [
@@ -178,6 +178,11 @@ export class CallAudit {
       logUnrecorded(record, error);
     }
   }
+}
+
+/** Whether a request asks for a validation alone. */
+function isDryRun(request: object): boolean {
+  return "validateOnly" in request && request.validateOnly === true;
 }
 
 /** Whether an answer says that nothing was allocated or released. */

@@ -88,17 +88,17 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
   ],
   "stellar.net.v1.IpamService": [
     ["Allocate", OWN, OWNER, OFTEN],
-    ["Release", OWN, OWNER, OFTEN],
-    ["ReleaseOthers", OWN, ["node", "network"], OFTEN],
     ["BatchAllocate", OWN, ["node"], OFTEN],
     ["BatchRelease", OWN, ["node"], OFTEN],
     // It restarts a time, every few seconds.
     ["KeepAlive", OWN],
-    // Agents that host the registry watch other nodes for a watcher of all.
-    ["WatchAllocations", KNOW],
+    ["Release", OWN, OWNER, OFTEN],
+    ["ReleaseOthers", OWN, ["node", "network"], OFTEN],
     ["CheckReady", LOOK_OWN],
     ["GetAllocation", LOOK_OWN],
     ["ListAllocations", LOOK_OWN],
+    // Agents that host the registry watch other nodes for a watcher of all.
+    ["WatchAllocations", KNOW],
     ["Reserve", OWN, ["node", "address"]],
     ["Unreserve", OWN, ["node", "address"]],
     ["ListReservations", LOOK_OWN],

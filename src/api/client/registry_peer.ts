@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import type {
   AgentIdentity,
@@ -231,5 +231,7 @@ function readAllocation(message: AllocationMessage): Allocation {
     })),
     allocatedAtMs,
     requested,
+    ...Object.keys(message.labels).length > 0 && { labels: message.labels },
+    ...message.ttl && { ttlMs: durationMs(message.ttl) },
   };
 }

@@ -1,5 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  durationFromMs,
+  type Timestamp,
+  timestampFromMs,
+} from "@bufbuild/protobuf/wkt";
 import type { AgentStatus } from "../../agent/status.ts";
 import type { HistoryRecord } from "../../addresses/history.ts";
 import type { SubnetListing } from "../../registry/plan/subnet_listing.ts";
@@ -34,13 +38,21 @@ const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   released: SubnetState.RELEASED,
 };
 
-/** The message of an allocation. @param leak why it seems to be leaked; empty when it does not */
+/** What an agent knows of an allocation besides. */
+export interface AllocationState {
+  /** Why it seems to be leaked; empty when it does not. */
+  readonly leak?: string;
+  /** When it expires without a keep-alive, in ms since 1970; undefined: never. */
+  readonly expiresAtMs?: number | undefined;
+}
+
+/** The message of an allocation. */
 export function allocationMessage(
   node: string,
   allocation: Allocation,
-  leak: string,
+  { leak = "", expiresAtMs }: AllocationState = {},
 ): AllocationMessage {
-  const { attachment } = allocation;
+  const { attachment, labels, ttlMs } = allocation;
   return create(AllocationSchema, {
     node,
     id: allocation.id,
@@ -60,6 +72,9 @@ export function allocationMessage(
       },
     }),
     leak,
+    ...(labels && { labels: { ...labels } }),
+    ...(ttlMs !== undefined && { ttl: durationFromMs(ttlMs) }),
+    ...optionalTime("expiresAt", expiresAtMs),
   });
 }
 
@@ -71,6 +86,7 @@ export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
     allocatedAt: timestampFromMs(record.allocatedAtMs),
     ...optionalTime("releasedAt", record.releasedAtMs),
     reason: record.reason,
+    allocationId: record.id,
   });
 }
 

@@ -1,11 +1,18 @@
-import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Duration,
+  durationMs,
+  type Timestamp,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
 import { quote } from "../../net/address.ts";
 import type { Owner as OwnerMessage } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import {
+  type Labels,
   type Owner,
   parseContainerId,
   parseInterfaceName,
+  parseLabels,
   parseNetworkName,
 } from "../../base/names.ts";
 
@@ -42,6 +49,41 @@ export function parseOptional<T>(
   parse: (value: string) => T,
 ): T | undefined {
   return value === "" ? undefined : parseField(field, value, parse);
+}
+
+/** Parses labels; undefined where there are none. */
+export function parseLabelsField(
+  field: string,
+  labels: Labels,
+): Labels | undefined {
+  if (Object.keys(labels).length === 0) return undefined;
+  try {
+    return parseLabels(labels);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw invalidField(field, error.message, error);
+  }
+}
+
+/** Parses a duration in whole ms, undefined where there is none. */
+export function parseDuration(
+  field: string,
+  duration: Duration | undefined,
+  { leastMs = 0, mostMs = Infinity }: {
+    readonly leastMs?: number;
+    readonly mostMs?: number;
+  } = {},
+): number | undefined {
+  if (!duration) return undefined;
+  const ms = Math.round(durationMs(duration));
+  if (!Number.isSafeInteger(ms) || ms < 0) {
+    throw invalidField(field, "it is negative or too long");
+  }
+  if (ms >= leastMs && ms <= mostMs) return ms;
+  throw invalidField(
+    field,
+    `${ms / 1000} s is not ${leastMs / 1000} s to ${mostMs / 1000} s`,
+  );
 }
 
 /** Parses the size of a page: 0 and more than the limit mean the limit, 1,000. */

@@ -315,7 +315,7 @@ function foundAllocation(
     allocation: allocationMessage(
       node,
       allocation,
-      agent.leakOf(node, allocation),
+      agent.stateOf(node, allocation),
     ),
   };
 }

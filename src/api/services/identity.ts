@@ -1,5 +1,4 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import type { RegistryHost } from "../../registry/host.ts";
 import { NetError } from "../../base/error.ts";
 import type {
@@ -23,7 +22,12 @@ import {
   tokenMessage,
   trustMessage,
 } from "../messages/identity.ts";
-import { invalidField, parseField, parseOptional } from "../messages/fields.ts";
+import {
+  invalidField,
+  parseDuration,
+  parseField,
+  parseOptional,
+} from "../messages/fields.ts";
 
 /** Limit on the addresses of a certificate; a host has fewer. */
 const MAX_ADDRESSES = 64;
@@ -162,16 +166,6 @@ function parseRole(message: RoleMessage, field = "role"): Role | undefined {
     if (!(error instanceof RangeError)) throw error;
     throw invalidField(field, error.message, error);
   }
-}
-
-function parseDuration(
-  field: string,
-  duration: Duration | undefined,
-): number | undefined {
-  if (!duration) return undefined;
-  const ms = durationMs(duration);
-  if (Number.isSafeInteger(Math.round(ms)) && ms >= 0) return Math.round(ms);
-  throw invalidField(field, "it is negative or too long");
 }
 
 function parseAddresses(texts: readonly string[]): Address[] {

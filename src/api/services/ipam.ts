@@ -1,14 +1,21 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
+import type { OwnedBy } from "../../addresses/allocator.ts";
 import type {
   AllocateRequest,
+  BatchReleaseItem,
   IpamService,
+  KeepAliveItem,
+  ReleaseResponseSchema,
 } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
 import {
   formatOwner,
+  type Labels,
+  ownerKey,
   parseContainerId,
   parseId,
   parseNetworkName,
@@ -32,7 +39,9 @@ import {
   blaming,
   cutTimePage,
   invalidField,
+  parseDuration,
   parseField,
+  parseLabelsField,
   parseLimit,
   parseOptional,
   parseOwner,
@@ -43,14 +52,11 @@ import {
 export function createIpam(
   agent: Agent,
   ownerCalls: OwnerCalls,
-): Omit<
-  ServiceImpl<typeof IpamService>,
-  "batchAllocate" | "batchRelease" | "keepAlive" | "watchAllocations"
-> {
+): Omit<ServiceImpl<typeof IpamService>, "watchAllocations"> {
   const parseNode = (node: string) =>
     parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>
-    allocationMessage(node, allocation, agent.leakOf(node, allocation));
+    allocationMessage(node, allocation, agent.stateOf(node, allocation));
   return {
     async allocate(request, { values, signal }) {
       const node = parseNode(request.node);
@@ -62,13 +68,24 @@ export function createIpam(
         addresses: request.addresses.map((text) =>
           parseField("addresses", text, parseAddress)
         ),
+        ...parseTerms(request),
         ...parseNetns(request),
       };
-      return await ownerCalls.run({ node, owner, values }, async () => {
-        const { allocation, created, renewed } = await blaming(
+      if (request.attachment && request.ttl) {
+        throw invalidField("ttl", "it is set together with attachment");
+      }
+      const isDryRun = request.validateOnly;
+      const allocate = () =>
+        blaming(
           "addresses",
-          agent.allocate(node, asked, signal),
+          agent.allocate(node, asked, { signal, isDryRun }),
         );
+      if (isDryRun) {
+        const { allocation, created } = await allocate();
+        return { allocation: message(node, allocation), created };
+      }
+      return await ownerCalls.run({ node, owner, values }, async () => {
+        const { allocation, created, renewed } = await allocate();
         return {
           response: { allocation: message(node, allocation), created },
           allocation: allocation.id,
@@ -85,20 +102,77 @@ export function createIpam(
       const id = parseOptional("id", request.id, parseId);
       const asked = {
         owner,
-        reason: parseOptional("reason", request.reason, parseText) ??
-          "released over the API",
+        reason: parseOptional("reason", request.reason, parseText) ?? RELEASED,
         ...(id !== undefined && { id }),
         ...parseNetns(request),
       };
-      return await ownerCalls.run({ node, owner, values }, async () => {
-        const released = await agent.release(node, asked);
-        const addresses = released?.addresses ?? [];
-        return {
-          response: {
-            addresses: addresses.map(({ address }) => formatAddress(address)),
-          },
-        };
-      });
+      if (request.validateOnly) {
+        return releasedMessage(
+          await agent.release(node, asked, { isDryRun: true }),
+        );
+      }
+      return await ownerCalls.run(
+        { node, owner, values },
+        async () => ({
+          response: releasedMessage(await agent.release(node, asked)),
+        }),
+      );
+    },
+
+    async batchAllocate(request, { signal }) {
+      const node = parseNode(request.node);
+      const asked = parseItems(request.items, (item, field) => ({
+        owner: parseOwner(item.owner, `${field}.owner`),
+        ...parseItemId(field, item.id),
+        addresses: item.addresses.map((text) =>
+          parseField(`${field}.addresses`, text, parseAddress)
+        ),
+        ...parseTerms(item, field),
+      }));
+      const isDryRun = request.validateOnly;
+      const given = await blamingItem(
+        agent.allocateBatch(node, asked, { signal, isDryRun }),
+      );
+      return {
+        results: given.map(({ allocation, created }) => ({
+          allocation: message(node, allocation),
+          created,
+        })),
+      };
+    },
+
+    async batchRelease(request, { signal }) {
+      const released = await agent.releaseBatch(
+        parseNode(request.node),
+        parseItems(request.items, parseOwned),
+        {
+          signal,
+          isDryRun: request.validateOnly,
+          reason: parseOptional("reason", request.reason, parseText) ??
+            RELEASED,
+        },
+      );
+      return { results: released.map(releasedMessage) };
+    },
+
+    async keepAlive(request) {
+      const node = parseNode(request.node);
+      const kept = await agent.keepAlive(
+        node,
+        parseItems(request.items, parseOwned),
+        { isDryRun: request.validateOnly },
+      );
+      return {
+        results: kept.map((allocation) => {
+          if (!allocation) return {};
+          const { expiresAtMs } = agent.stateOf(node, allocation);
+          return {
+            allocationId: allocation.id,
+            ...expiresAtMs !== undefined &&
+              { expiresAt: timestampFromMs(expiresAtMs) },
+          };
+        }),
+      };
     },
 
     async releaseOthers(request) {
@@ -107,8 +181,12 @@ export function createIpam(
         parseNode(request.node),
         parseField("network", request.network, parseNetworkName),
         request.keep.map((owner) => parseOwner(owner, "keep")),
+        { isDryRun: request.validateOnly },
       );
-      return { owners: released.map(({ owner }) => owner) };
+      return {
+        owners: released.map(({ owner }) => owner),
+        allocationIds: released.map(({ id }) => id),
+      };
     },
 
     async checkReady(request) {
@@ -160,6 +238,7 @@ export function createIpam(
       const allocations = await agent.list(node, {
         limit: limit + 1,
         leaked: request.leaked,
+        labels: parseLabelsField("labels", request.labels) ?? {},
         containerId: parseOptional(
           "container_id",
           request.containerId,
@@ -184,7 +263,7 @@ export function createIpam(
           address: parseField("address", request.address, parseAddress),
           ...(request.owner && { owner: parseOwner(request.owner) }),
           reason: parseOptional("reason", request.reason, parseText) ?? "",
-        }),
+        }, { isDryRun: request.validateOnly }),
       );
       return { reservation: reservationMessage(node, reservation) };
     },
@@ -192,7 +271,9 @@ export function createIpam(
     async unreserve(request) {
       const node = parseNode(request.node);
       const address = parseField("address", request.address, parseAddress);
-      const reservation = await agent.unreserve(node, address);
+      const reservation = await agent.unreserve(node, address, {
+        isDryRun: request.validateOnly,
+      });
       return reservation
         ? { reservation: reservationMessage(node, reservation) }
         : {};
@@ -243,6 +324,102 @@ export function createIpam(
         nextPageToken: cut.nextPageToken,
       };
     },
+  };
+}
+
+const RELEASED = "released over the API";
+/** Most items of a batch. */
+const MAX_ITEMS = 1_000;
+/** Shortest and longest time to live. */
+const TTL = { leastMs: 1_000, mostMs: 30 * 86_400_000 };
+
+/** Parses the labels and the time to live of a request. @param field path of the message that has them */
+function parseTerms(
+  { labels, ttl }: Pick<AllocateRequest, "labels" | "ttl">,
+  field?: string,
+): { readonly labels?: Labels; readonly ttlMs?: number } {
+  const path = field === undefined ? "" : `${field}.`;
+  const parsed = parseLabelsField(`${path}labels`, labels);
+  const ttlMs = parseDuration(`${path}ttl`, ttl, TTL);
+  return {
+    ...(parsed && { labels: parsed }),
+    ...(ttlMs !== undefined && { ttlMs }),
+  };
+}
+
+/** Parses the items of a batch, each of another owner. */
+function parseItems<T, P extends OwnedBy>(
+  items: readonly T[],
+  parse: (item: T, field: string) => P,
+): P[] {
+  if (items.length === 0) throw invalidField("items", "it is empty");
+  if (items.length > MAX_ITEMS) {
+    throw invalidField(
+      "items",
+      `there are ${items.length} of them, and ${MAX_ITEMS} are the most`,
+    );
+  }
+  const seen = new Map<string, number>();
+  return items.map((item, i) => {
+    const parsed = parse(item, `items[${i}]`);
+    const key = ownerKey(parsed.owner);
+    const first = seen.get(key);
+    if (first !== undefined) {
+      throw invalidField(
+        `items[${i}].owner`,
+        `${formatOwner(parsed.owner)} is in items[${first}] too`,
+      );
+    }
+    seen.set(key, i);
+    return parsed;
+  });
+}
+
+function parseOwned(
+  { owner, id }: BatchReleaseItem | KeepAliveItem,
+  field: string,
+): OwnedBy {
+  return {
+    owner: parseOwner(owner, `${field}.owner`),
+    ...parseItemId(field, id),
+  };
+}
+
+function parseItemId(field: string, text: string): { readonly id?: string } {
+  const id = parseOptional(`${field}.id`, text, parseId);
+  return id === undefined ? {} : { id };
+}
+
+/** Names the item of a batch that was refused. */
+async function blamingItem<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const { item } = error instanceof NetError
+      ? error.details.metadata ?? {}
+      : {};
+    if (!(error instanceof NetError) || item === undefined) throw error;
+    const metadata = {
+      ...error.details.metadata,
+      ...error.code === "invalid_argument" &&
+        { field: `items[${item}].addresses` },
+    };
+    throw new NetError(error.code, `items[${item}]: ${error.message}`, {
+      cause: error,
+      ...error.details,
+      metadata,
+    });
+  }
+}
+
+function releasedMessage(
+  released: Allocation | undefined,
+): MessageInitShape<typeof ReleaseResponseSchema> {
+  return {
+    addresses: (released?.addresses ?? []).map(({ address }) =>
+      formatAddress(address)
+    ),
+    allocationId: released?.id ?? "",
   };
 }
 

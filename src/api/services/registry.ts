@@ -131,7 +131,7 @@ export function createRegistry(
       });
       const page = allocations.slice(0, HANDOVER_PAGE);
       return {
-        allocations: page.map((a) => allocationMessage(node, a, "")),
+        allocations: page.map((a) => allocationMessage(node, a)),
         nextPageToken: allocations.length > HANDOVER_PAGE
           ? formatAddress(page.at(-1)!.addresses[0]!.address)
           : "",

@@ -100,7 +100,7 @@ export function createStellarNetwork(
         const { allocation } = await agent.allocate(
           node,
           { owner, addresses: [] },
-          signal,
+          { signal },
         );
         const ip = formatAddress(allocation.addresses[0]!.address);
         return {
