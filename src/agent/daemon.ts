@@ -1,7 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
-import type { AgentConfig, ListenAddress } from "../config/config.ts";
+import {
+  type AgentConfig,
+  type ListenAddress,
+  speaksPlainText,
+} from "../config/config.ts";
 import type { HostController } from "../host/controller.ts";
 import { isSecure } from "../host/facts.ts";
 import { isLoopback } from "../net/host.ts";
@@ -67,9 +71,9 @@ const log = getLogger(["stellar-net", "agent"]);
 
 /** Options of {@linkcode ApiServer.listenTcp}. */
 export interface ListenTcpOptions {
-  /** Whether to serve TLS, and only clients with a certificate. */
+  /** Whether to serve TLS, and over TLS only clients with a certificate. */
   readonly isSecure: boolean;
-  /** Whether to serve other hosts in plain text. Default false. */
+  /** Whether to serve other hosts in plain text, besides TLS or instead of it. Default false. */
   readonly acceptsOthers?: boolean;
 }
 
@@ -156,10 +160,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
     for (const { hostname, port } of bound) {
-      if (isLoopback(hostname) || isSecure(config, hostname)) continue;
+      if (isLoopback(hostname) || !speaksPlainText(config.security)) continue;
       const address = formatListener({ hostname, port });
+      const flag = isSecure(config, hostname)
+        ? "--accept-insecure"
+        : "--insecure";
       const warning =
-        `--insecure: anyone who reaches ${address} can read, use and change this cluster: it is plain text, and nobody is asked who they are`;
+        `${flag}: anyone who reaches ${address} can read, use and change this cluster: it is plain text, and nobody is asked who they are`;
       log.warn("{warning}", { warning });
       options.warn(warning);
     }
@@ -286,7 +293,7 @@ async function listen(
       () =>
         server.listenTcp(address, {
           isSecure: isSecure(config, address.hostname),
-          acceptsOthers: config.security.kind === "none",
+          acceptsOthers: speaksPlainText(config.security),
         }),
     );
     if (at) bound.push(at);

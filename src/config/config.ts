@@ -59,15 +59,26 @@ export interface ListenAddress {
 /** What agents know each other by. */
 export type AgentSecurity =
   /** Certificates of the cluster's own authority. */
-  | {
+  | PlainTextToo & {
     readonly kind: "cluster";
     /** Path of the file with the token to join with; undefined where there is none. */
     readonly tokenPath?: string;
   }
   /** Certificates of an operator's own authority. */
-  | { readonly kind: "given"; readonly paths: TlsPaths }
+  | PlainTextToo & { readonly kind: "given"; readonly paths: TlsPaths }
   /** They do not, and speak plain text: for labs. */
   | { readonly kind: "none" };
+
+/** While a cluster moves to or from TLS, host by host. */
+export interface PlainTextToo {
+  /** Whether the agent also serves and calls other hosts in plain text. Default: no. */
+  readonly acceptsPlainText?: boolean;
+}
+
+/** Whether an agent serves and calls other hosts in plain text. */
+export function speaksPlainText(security: AgentSecurity): boolean {
+  return security.kind === "none" || (security.acceptsPlainText ?? false);
+}
 
 /** Paths of files in PEM. */
 export interface TlsPaths {

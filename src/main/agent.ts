@@ -2,10 +2,11 @@ import { BridgeNeighbours } from "../host/bridge_neighbours.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { Agent } from "../agent/agent.ts";
 import { dirname } from "node:path";
-import type {
-  AgentConfig,
-  AgentSecurity,
-  EtcdChoice,
+import {
+  type AgentConfig,
+  type AgentSecurity,
+  type EtcdChoice,
+  speaksPlainText,
 } from "../config/config.ts";
 import { AGENT_READS, keepFolders } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
@@ -22,7 +23,7 @@ import { SdNotify } from "../system/sd_notify.ts";
 import { makeStateDir } from "../system/state_dir.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
-import { createAgentCluster, LateReport } from "./agent_cluster.ts";
+import { createAgentCluster, LateCluster } from "./agent_cluster.ts";
 import { createAgentHost } from "./agent_host.ts";
 import { createAgentServer } from "./agent_server.ts";
 import { type AgentState, openAgentState } from "./agent_state.ts";
@@ -64,8 +65,8 @@ export async function runAgent(
   const security = await openSecurity(config);
   opened.defer(() => security.stop());
   const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
-  const report = new LateReport();
-  const shared = { state, security, metrics, bootId, report, machine };
+  const late = new LateCluster();
+  const shared = { state, security, metrics, bootId, late, machine };
   const agent = await startAgent(config, shared);
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, parts);
@@ -88,7 +89,7 @@ export async function runAgent(
     ...{ controller: host.controller, warnings: allWarnings, bootId },
   });
   opened.defer(() => cluster.stop());
-  report.source = cluster.source;
+  late.parts = cluster;
   const server = await createAgentServer(config, {
     ...parts,
     ...{ host, cluster, metrics, logRing },
@@ -128,12 +129,12 @@ async function startLog(options: LogOptions): Promise<LogRing> {
 
 async function startAgent(
   config: AgentConfig,
-  { state, security, metrics, bootId, report, machine }: {
+  { state, security, metrics, bootId, late, machine }: {
     readonly state: AgentState;
     readonly security: Security;
     readonly metrics: Metrics;
     readonly bootId: string;
-    readonly report: LateReport;
+    readonly late: LateCluster;
     readonly machine: Machine;
   },
 ): Promise<Agent> {
@@ -146,7 +147,7 @@ async function startAgent(
       measurePeer(
         new RpcRegistryPeer(url, security.connect(url), {
           onClockOffset: (offsetMs) => metrics.agent.clockOffset(offsetMs),
-          report: report.read,
+          report: late.report,
         }),
         metrics.agent,
       )
@@ -154,6 +155,7 @@ async function startAgent(
     machine,
     metrics: metrics.agent,
     onTrust: security.onTrust,
+    onRemoval: late.onRemoval,
     hasGivenCertificates: config.security.kind === "given",
     now: Date.now,
     uptimeMs,
@@ -180,7 +182,7 @@ function greet(
   );
   const { node, socketPath } = config;
   const addresses = listeners.filter((listener) => listener !== socketPath);
-  const plain = config.security.kind === "none"
+  const plain = speaksPlainText(config.security)
     ? addresses
     : addresses.filter((address) => isThisHost(`http://${address}`));
   writeError(

@@ -83,11 +83,17 @@ export async function createAgentCluster(
   };
 }
 
-/** Encodes reports of a source that is not there yet when the first peer is made. */
-export class LateReport {
-  source: ReportSource | undefined;
+/** The parts that an agent starts without, because they need the agent. */
+export class LateCluster {
+  parts: Pick<AgentCluster, "source" | "events"> | undefined;
 
   /** The encoded report; empty without a source. */
-  readonly read = async (): Promise<Uint8Array<ArrayBuffer>> =>
-    this.source ? encodeReport(await this.source.read()) : new Uint8Array(0);
+  readonly report = async (): Promise<Uint8Array<ArrayBuffer>> =>
+    this.parts
+      ? encodeReport(await this.parts.source.read())
+      : new Uint8Array(0);
+
+  /** Records that a silent node is removed, or is about to be. */
+  readonly onRemoval = (node: string, text: string): void =>
+    this.parts?.events.add([{ kind: "removal", node, subject: node, text }]);
 }

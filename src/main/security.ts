@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import type { AgentConfig } from "../config/config.ts";
+import { type AgentConfig, speaksPlainText } from "../config/config.ts";
 import { isLoopback } from "../net/host.ts";
 import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
@@ -148,11 +148,15 @@ function common(
 ): Pick<Security, "credentials" | "connect"> {
   const options = {
     tls: credentials,
-    allowsPlainText: security.kind === "none",
+    allowsPlainText: speaksPlainText(security),
   };
   return {
     credentials,
-    connect: (url) => createRpcTransport({ url }, options),
+    connect: (url) =>
+      createRpcTransport({
+        // A peer that speaks TLS may accept plain text too, on the same port.
+        url: security.kind === "none" ? url.replace(/^https:/, "http:") : url,
+      }, options),
   };
 }
 

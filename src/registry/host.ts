@@ -65,6 +65,8 @@ export interface RegistryOptions extends Clocks, AuthorityOptions {
   readonly runningMs?: () => number;
   /** Makes a random id. */
   readonly randomId: () => string;
+  /** Called with each removal of a silent node that is to come, due or held back. Default: nothing. */
+  readonly onRemoval?: (node: string, text: string) => void;
   /** Default: counts nothing. */
   readonly metrics?: AgentMetrics;
 }
@@ -134,11 +136,13 @@ export class RegistryHost {
     this.#reclaimer = new Reclaimer({
       uptimeMs: options.uptimeMs,
       isRemover: () => this.#liveness?.isRemover ?? true,
+      restartSilence: () => this.nodes.restartSilence(),
       remove: (node) =>
         this.pools.remove(
           { node, instanceId: "", force: false },
           { isReclaimed: true },
         ),
+      onRemoval: (node, text) => options.onRemoval?.(node, text),
     });
     this.identity.onChange(() => this.nodes.onTrustChanged());
   }

@@ -233,6 +233,11 @@ export class Nodes {
     return this.#feed.watch(signal);
   }
 
+  /** Counts the silence of all nodes from now on: no heartbeat could arrive until now. */
+  restartSilence(): void {
+    this.#liveness.restartSilence();
+  }
+
   /**
    * Reports the nodes that have become unreachable.
    *

@@ -2,9 +2,11 @@ import { getLogger } from "@logtape/logtape";
 import { formatDuration } from "../base/duration.ts";
 import { NetError } from "../base/error.ts";
 import {
+  describeRemovals,
   NO_RECLAIM,
   planReclaim,
   type ReclaimPlan,
+  type RemovalPhase,
   type WatchedNode,
 } from "./plan/reclaim_plan.ts";
 
@@ -15,14 +17,20 @@ export interface ReclaimerOptions {
   readonly uptimeMs: () => number;
   /** Whether this agent is the one that removes nodes. */
   readonly isRemover: () => boolean;
+  /** Counts the silence of all nodes from now on. */
+  readonly restartSilence: () => void;
   /** Removes a node, unless it is alive. */
   readonly remove: (node: string) => Promise<unknown>;
+  /** Called with each removal that this agent plans, carries out or holds back. Default: nothing. */
+  readonly onRemoval?: (node: string, text: string) => void;
 }
 
 /** Removes nodes that have been silent for too long, and announces it beforehand. */
 export class Reclaimer {
   readonly #options: ReclaimerOptions;
   #plan: ReclaimPlan = NO_RECLAIM;
+  /** The removals of the last check that `onRemoval` has been called with, by node. */
+  #told: ReadonlyMap<string, RemovalPhase> = new Map();
   /** When nodes were removed, by uptime. */
   #removedMs: number[] = [];
 
@@ -56,8 +64,19 @@ export class Reclaimer {
     this.#removedMs = this.#removedMs
       .filter((atMs) => uptimeMs() - atMs < afterMs);
     const removed = this.#removedMs.length;
-    this.#announce(planReclaim({ nodes, afterMs, removed }));
-    if (!isRemover()) return;
+    let plan = planReclaim({ nodes, afterMs, removed });
+    if (this.#plan.isCutOff && !plan.isCutOff) {
+      // No heartbeat could arrive until now: those of living nodes come one by one.
+      this.#options.restartSilence();
+      const heard = nodes.map((node) => ({ ...node, silentMs: 0 }));
+      plan = planReclaim({ nodes: heard, afterMs, removed });
+    }
+    this.#announce(plan);
+    if (!isRemover()) {
+      this.#told = new Map();
+      return;
+    }
+    this.#tell();
     for (const node of this.#plan.remove) {
       try {
         await remove(node);
@@ -67,6 +86,16 @@ export class Reclaimer {
         continue;
       }
       this.#removedMs.push(uptimeMs());
+    }
+  }
+
+  /** Reports each removal once when it is planned, held back, and due. */
+  #tell(): void {
+    const before = this.#told;
+    const removals = describeRemovals(this.#plan);
+    this.#told = new Map(removals.map(({ node, phase }) => [node, phase]));
+    for (const { node, phase, text } of removals) {
+      if (before.get(node) !== phase) this.#options.onRemoval?.(node, text);
     }
   }
 

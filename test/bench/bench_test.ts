@@ -81,6 +81,12 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "allocate, median",
   ],
 };
+/** The rows of the drills, which compare with nothing. */
+const DRILLS: Readonly<Record<string, readonly string[]>> = {
+  "healthy: ": ["alerts that fired +0", "alerts that were pending", "scrapes"],
+  "reclaim: Deno KV": ["living nodes removed +0", "dead nodes"],
+  "reclaim: etcd": ["living nodes removed +0", "dead nodes"],
+};
 /** The rows of the hammer, which compares with nothing. */
 const HAMMER = ["operations", "carried out,", "doubles +0", "lost +0"];
 /** The rows of the healthy clusters of each kind, likewise. */
@@ -104,6 +110,13 @@ Deno.test("bench --quick measures everything and prints its tables", async () =>
   for (const row of [...HAMMER, ...KINDS]) {
     assert.match(stdout, new RegExp(`^${row} .*\\d`, "m"), stdout);
   }
+  for (const [title, rows] of Object.entries(DRILLS)) {
+    const start = lines.findIndex((line) => line.startsWith(title)) + 3;
+    assert(start > 3, `${title} is missing:\n${stdout}`);
+    for (const [i, row] of rows.entries()) {
+      assert.match(lines[start + i]!, new RegExp(`^${row} .*\\d`), stdout);
+    }
+  }
 });
 
 Deno.test("bench runs the benchmarks that are named", async () => {
@@ -112,7 +125,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer|kinds): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer|healthy|reclaim|kinds): /m,
   );
 });
 

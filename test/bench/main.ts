@@ -2,9 +2,9 @@
  * Measures what docs/performance.md has budgets for, side by side with what
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
  * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
- * for the hammer, `--before DIR` to compare with the sources in another folder,
+ * for the random ones, `--before DIR` to compare with the sources in another folder,
  * and the names of benchmarks; without a name, all but those that last: the soak,
- * the hammer, the healthy hours, and the comparison.
+ * the hammer, the healthy hours, reclaim, and the comparison.
  */
 import {
   availableParallelism,
@@ -21,6 +21,7 @@ import { benchHammer } from "./hammer.ts";
 import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchJoin } from "./join.ts";
+import { benchReclaim } from "./reclaim.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
 import { benchKinds } from "./kinds.ts";
 import { benchRoutes } from "./routes.ts";
@@ -46,9 +47,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   hammer: benchHammer,
   healthy: benchHealthy,
   kinds: benchKinds,
+  reclaim: benchReclaim,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds"];
+const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds", "reclaim"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */

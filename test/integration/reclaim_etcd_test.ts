@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { EtcdRegistryLab } from "../lab/etcd_registry_lab.ts";
-import { namesAt, statusWarnings, staysFor } from "../lab/reclaims.ts";
+import {
+  namesAt,
+  removalEvents,
+  statusWarnings,
+  staysFor,
+} from "../lab/reclaims.ts";
 
 // Slow with a reason: --reclaim-after takes no less than a minute.
 Deno.test("with etcd, neither the loss of a registry's host nor that of the quorum removes a living node", async (t) => {
@@ -52,6 +57,15 @@ Deno.test("with etcd, neither the loss of a registry's host nor that of the quor
           (await namesAt(left!)).join() ===
             all.filter((name) => name !== killed!.name).join(),
         { everyMs: 500 },
+      );
+      await cluster.lab.waitFor(
+        "the events",
+        async () => {
+          const texts = await removalEvents(left!, killed!.name);
+          return /^host2 is removed: .*\n[^]*in \d+ s unless it comes back$/
+            .test(texts.join("\n"));
+        },
+        { timeoutMs: 30_000, everyMs: 500 },
       );
     },
   );

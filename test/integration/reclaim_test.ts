@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { settled, startInOrder } from "../lab/cluster.ts";
 import { Lab } from "../lab/lab.ts";
-import { namesAt, statusWarnings, staysFor } from "../lab/reclaims.ts";
+import {
+  namesAt,
+  removalEvents,
+  statusWarnings,
+  staysFor,
+} from "../lab/reclaims.ts";
 
 // Slow with a reason: --reclaim-after takes no less than a minute.
 Deno.test("a registry that was stopped for longer than --reclaim-after removes no living node, and then a dead one", async (t) => {
@@ -23,21 +28,31 @@ Deno.test("a registry that was stopped for longer than --reclaim-after removes n
     );
     await settled(members);
   });
-  await t.step("status announces the removal of a dead node", async () => {
-    await dead!.agent.kill();
-    await lab.waitFor(
-      "the announcement",
-      async () =>
-        /^node "host3" is silent, and is removed in \d+ s unless it comes back$/m
-          .test((await statusWarnings(registry!)).join("\n")),
-      { everyMs: 500 },
-    );
-    assert.deepEqual(await namesAt(registry!), all);
-    assert.match(
-      await agent.log(),
-      /Node host3 is removed in \d+ s unless it comes back/,
-    );
-  });
+  await t.step(
+    "status, log and events announce the removal of a dead node",
+    async () => {
+      await dead!.agent.kill();
+      await lab.waitFor(
+        "the announcement",
+        async () =>
+          /^node "host3" is silent, and is removed in \d+ s unless it comes back$/m
+            .test((await statusWarnings(registry!)).join("\n")),
+        { everyMs: 500 },
+      );
+      assert.deepEqual(await namesAt(registry!), all);
+      assert.match(
+        await agent.log(),
+        /Node host3 is removed in \d+ s unless it comes back/,
+      );
+      await lab.waitFor(
+        "the event",
+        async () =>
+          /^host3 is removed in \d+ s unless it comes back$/
+            .test((await removalEvents(living!, "host3")).join("\n")),
+        { everyMs: 500 },
+      );
+    },
+  );
   await t.step("it removes the dead node, and no other", async () => {
     await lab.waitFor(
       "the removal",

@@ -12,6 +12,18 @@ export async function statusWarnings(host: LabHost): Promise<string[]> {
   return (await host.ask<{ warnings: string[] }>("status")).warnings;
 }
 
+/** The events about the removal of a node that a host lists, the latest first. */
+export async function removalEvents(
+  host: LabHost,
+  node: string,
+): Promise<string[]> {
+  const { events } = await host.ask<
+    { events: { kind: string; text: string }[] }
+  >(`events --node ${node}`);
+  return events.filter(({ kind }) => kind === "removal")
+    .map(({ text }) => text);
+}
+
 /** Checks something again and again for some time, in ms. */
 export async function staysFor(
   ms: number,

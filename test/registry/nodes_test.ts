@@ -176,14 +176,17 @@ Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat wh
   ]);
 });
 
-/** Lets time pass while the registry runs and checks who is alive. */
+/** Lets time pass while the registry runs and checks who is alive: node "z" is, if it has joined. */
 async function pass(
   { agent, clock }: TestAgent,
   ms: number,
   reclaimAfterMs?: number,
 ): Promise<void> {
+  const { nodes } = agent.host!;
+  const hasAlive = (await nodes.list()).some(({ name }) => name === "z");
   for (let left = ms; left > 0; left -= 1_000) {
     clock.nowMs += Math.min(left, 1_000);
+    if (hasAlive) await nodes.heartbeat("z", "id-of-z");
     await agent.host!.checkLiveness(reclaimAfterMs);
   }
 }
@@ -199,10 +202,11 @@ Deno.test("RegistryHost.checkLiveness() removes no node for the registry's own p
   const host = t.agent.host!;
   await join(t.agent, "b");
   await join(t.agent, "c");
+  await join(t.agent, "z");
   await pass(t, 10_000, 60_000);
   await host.nodes.heartbeat("b", "id-of-b");
   await pass(t, 5_000, 60_000);
-  const before = "a no agent, b ready, c unreachable";
+  const before = "a no agent, b ready, c unreachable, z ready";
   assert.equal(await states(t), before);
   // As a stopped process, or a paused virtual machine.
   t.clock.nowMs += 24 * 3_600_000;
@@ -214,13 +218,14 @@ Deno.test("RegistryHost.checkLiveness() removes no node for the registry's own p
   await pass(t, 59_999, 60_000);
   assert.match(await states(t), /c unreachable/);
   await pass(t, 1, 60_000);
-  assert.equal(await states(t), "a no agent");
+  assert.equal(await states(t), "a no agent, z ready");
 });
 
 Deno.test("RegistryHost.checkLiveness() counts no silence while the store does not answer", async () => {
   await using t = await startAgent();
   const host = t.agent.host!;
   await join(t.agent, "b");
+  await join(t.agent, "z");
   await pass(t, 55_000, 60_000);
   // Each check fails before it comes to the nodes.
   t.clock.nowMs += 10_000;
@@ -229,7 +234,20 @@ Deno.test("RegistryHost.checkLiveness() counts no silence while the store does n
   await pass(t, 50_000, 60_000);
   assert.match(await states(t), /b unreachable/);
   await pass(t, 10_000, 60_000);
-  assert.equal(await states(t), "a no agent");
+  assert.equal(await states(t), "a no agent, z ready");
+});
+
+Deno.test("RegistryHost.checkLiveness() removes nobody while all nodes are silent, and counts afresh then", async () => {
+  await using t = await startAgent();
+  const host = t.agent.host!;
+  await join(t.agent, "b");
+  await join(t.agent, "c");
+  await pass(t, 70_000, 60_000);
+  assert.equal(await states(t), "a no agent, b unreachable, c unreachable");
+  // As when the registry's own link comes back: one heartbeat is the first.
+  await host.nodes.heartbeat("b", "id-of-b");
+  await pass(t, 1_000, 60_000);
+  assert.equal(await states(t), "a no agent, b ready, c unreachable");
 });
 
 Deno.test("RegistryHost.checkLiveness() removes 3 nodes within the time, and says which stay", async () => {
@@ -278,15 +296,16 @@ Deno.test("NodePools.remove() for its silence keeps a node whose heartbeat has c
 Deno.test("RegistryHost.checkLiveness() removes a host that is silent for as long as is said", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
+  await join(t.agent, "z");
   const host = t.agent.host!;
   const names = async () => (await host.nodes.list()).map(({ name }) => name);
   await pass(t, 59_999, 60_000);
-  assert.deepEqual(await names(), ["a", "b"]);
+  assert.deepEqual(await names(), ["a", "b", "z"]);
   t.clock.nowMs += 1;
   await host.checkLiveness(undefined);
-  assert.deepEqual(await names(), ["a", "b"]);
+  assert.deepEqual(await names(), ["a", "b", "z"]);
   await host.checkLiveness(60_000);
-  assert.deepEqual(await names(), ["a"]);
+  assert.deepEqual(await names(), ["a", "z"]);
 });
 
 Deno.test("Nodes refuses the second of two processes with one state, and shows it on every host", async () => {

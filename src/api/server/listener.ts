@@ -22,6 +22,9 @@ import { TlsHandshakes } from "../tls/handshakes.ts";
 /** The client's part of the HTTP/2 connection preface (RFC 9113 section 3.4). */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
+/** The type of the record that begins a TLS connection: handshake (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
 /** The status for a request that cannot be read, by code of the error. */
 const REFUSALS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
@@ -53,7 +56,7 @@ export interface ListenerOptions {
   /** What its clients use of the server. */
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
-  /** Whether it serves other hosts in plain text; it hangs up on them otherwise. */
+  /** Whether it serves other hosts in plain text, besides TLS too; it hangs up on them otherwise. */
   readonly acceptsOthers: boolean;
   /** A path or an address. */
   readonly place: "unix" | "tcp";
@@ -168,8 +171,21 @@ export class Listener {
     } else if (this.#handshakes) {
       // The TCP connection has nothing to send once its client has closed it.
       socket.allowHalfOpen = false;
-      const onKnown = () => entry?.leave();
-      this.#handshakes.accept(socket, { from: address, onKnown });
+      const handshakes = this.#handshakes;
+      const arrival = { from: address, onKnown: () => entry?.leave() };
+      if (!this.#options.acceptsOthers) {
+        handshakes.accept(socket, arrival);
+        return;
+      }
+      this.#read(socket, ([first]) => {
+        if (first === TLS_HANDSHAKE) {
+          return () => handshakes.accept(socket, arrival);
+        }
+        const caller = { kind: "plain", address } as const;
+        const share = entry?.share;
+        return () =>
+          this.#sniff(socket, { caller, serverFingerprint: "", share });
+      });
     } else if (!isLocal && !this.#options.acceptsOthers) {
       // It came over a link to an address of loopback (route_localnet).
       this.#options.refusals.report({
@@ -208,6 +224,33 @@ export class Listener {
   }
 
   #sniff(socket: Socket, connection: Connection): void {
+    const { other, acceptHttp2 } = this.#options;
+    // An HTTP/1.1 client may close its side and wait for the answer. For all
+    // others this is the end, which HTTP/2 would not notice.
+    socket.allowHalfOpen = false;
+    this.#read(socket, (read) => {
+      const match = matchStart(read, PREFACE);
+      const otherMatch = other ? matchStart(read, other.start) : "none";
+      if (match === "partial" || otherMatch === "partial") return undefined;
+      if (otherMatch === "whole") return () => other!.accept(socket);
+      if (match === "whole") return () => acceptHttp2(socket, connection);
+      return () => {
+        socket.allowHalfOpen = true;
+        this.#connections.set(socket, connection);
+        this.#serveHttp1.call(this.#server, socket);
+      };
+    });
+  }
+
+  /**
+   * Reads the first bytes of a connection until they tell who takes it over.
+   *
+   * @param choose returns the function that takes it over, with nothing read; undefined: read more
+   */
+  #read(
+    socket: Socket,
+    choose: (read: Uint8Array) => (() => void) | undefined,
+  ): void {
     let read: Uint8Array = new Uint8Array();
     const stop = () => {
       clearTimeout(timer);
@@ -219,30 +262,17 @@ export class Listener {
       const chunk: Uint8Array | null = socket.read();
       if (chunk === null) return;
       read = read.length === 0 ? chunk : concat(read, chunk);
-      const match = matchStart(read, PREFACE);
-      const other = this.#options.other;
-      const otherMatch = other ? matchStart(read, other.start) : "none";
-      if (match === "partial" || otherMatch === "partial") return;
+      const accept = choose(read);
+      if (!accept) return;
       stop();
       socket.unshift(read);
-      if (otherMatch === "whole") {
-        other!.accept(socket);
-      } else if (match === "whole") {
-        this.#options.acceptHttp2(socket, connection);
-      } else {
-        socket.allowHalfOpen = true;
-        this.#connections.set(socket, connection);
-        this.#serveHttp1.call(this.#server, socket);
-      }
+      accept();
     };
     const timer = setTimeout(
       () => socket.destroy(),
       this.#options.limits.headerTimeoutMs,
     );
     this.#sniffing.add(socket);
-    // An HTTP/1.1 client may close its side and wait for the answer. For all
-    // others this is the end, which HTTP/2 would not notice.
-    socket.allowHalfOpen = false;
     socket.on("readable", onReadable);
     socket.on("close", stop);
   }

@@ -33,10 +33,20 @@ const INSECURE = switchFlag(
   "for labs: serve other hosts, and join them, in plain text and without authentication",
 );
 
+const ACCEPT_INSECURE = switchFlag(
+  "accept-insecure",
+  "speak TLS with other hosts, and plain text with those that run with --insecure: while a cluster moves from one to the other",
+);
+
 const PATH_FLAGS = [TLS_CERT, TLS_KEY, TLS_CA] as const;
 
 /** The security flags, in the order of the help. */
-export const SECURITY_FLAGS = [TOKEN_FILE, ...PATH_FLAGS, INSECURE] as const;
+export const SECURITY_FLAGS = [
+  TOKEN_FILE,
+  ...PATH_FLAGS,
+  INSECURE,
+  ACCEPT_INSECURE,
+] as const;
 
 /** Reads how agents authenticate each other. @param join the URLs to join */
 export function readSecurity(
@@ -52,14 +62,17 @@ export function readSecurity(
   });
   refuseTogether(call, {
     flag: INSECURE,
-    others: PATH_FLAGS,
+    others: [...PATH_FLAGS, ACCEPT_INSECURE],
     why: "it is plain text",
   });
   if (call.value(INSECURE)) return { kind: "none" };
-  if (given) return given;
-  if (tokenPath === undefined) return { kind: "cluster" };
+  const plainTextToo = call.value(ACCEPT_INSECURE)
+    ? { acceptsPlainText: true }
+    : {};
+  if (given) return { ...given, ...plainTextToo };
+  if (tokenPath === undefined) return { kind: "cluster", ...plainTextToo };
   if (join.some((url) => url.startsWith("https:"))) {
-    return { kind: "cluster", tokenPath };
+    return { kind: "cluster", tokenPath, ...plainTextToo };
   }
   throw call.usage(
     `${call.originOf(TOKEN_FILE)} goes with "https://" in --join: ` +

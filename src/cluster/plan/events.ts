@@ -7,6 +7,7 @@ export type EventKind =
   | "left"
   | "unreachable"
   | "back"
+  | "removal"
   | "subnet claimed"
   | "subnet returned"
   | "route added"
@@ -187,7 +188,9 @@ function diffProblems(
   ];
 }
 
-/** A host's warnings share a code; numbers in their texts may change. */
+/** A host's warnings share a code; counts in their texts may change, and numbers in names do not. */
 function problemKey({ code, text }: Problem): string {
-  return code === "host" ? text.replace(/\d+/g, "#") : code;
+  return code === "host"
+    ? text.replace(/(?<![\w.:"-])\d+(?![\w.:"/-])/g, "#")
+    : code;
 }

@@ -1,3 +1,5 @@
+import { formatDuration } from "../../base/duration.ts";
+
 /** Most nodes that the registry removes within one `--reclaim-after`. */
 export const MAX_RECLAIMS = 3;
 
@@ -26,17 +28,22 @@ export interface ReclaimPlan {
   readonly pending: readonly { readonly node: string; readonly inMs: number }[];
   /** The nodes that stay until an operator removes them, or more nodes are alive. */
   readonly held: readonly string[];
+  /** Whether so many nodes are silent that the registry itself is probably cut off. */
+  readonly isCutOff: boolean;
 }
 
 /** A plan that removes no nodes. */
-export const NO_RECLAIM: ReclaimPlan = { remove: [], pending: [], held: [] };
+export const NO_RECLAIM: ReclaimPlan = {
+  ...{ remove: [], pending: [], held: [] },
+  isCutOff: false,
+};
 
 /**
  * Plans which silent nodes the registry removes.
  *
- * It removes at most {@linkcode MAX_RECLAIMS} nodes within `afterMs`. When more
- * nodes than that are silent at once and they are the majority, it removes none:
- * then it is more likely that the registry itself is cut off.
+ * It removes at most {@linkcode MAX_RECLAIMS} nodes within `afterMs`. When all
+ * nodes are silent at once, or more than that number and the majority, it
+ * removes none: then it is more likely that the registry itself is cut off.
  */
 export function planReclaim(
   { nodes, afterMs, removed }: ReclaimFacts,
@@ -45,13 +52,47 @@ export function planReclaim(
     .sort((a, b) => b.silentMs - a.silentMs);
   const due = silent.filter(({ silentMs }) => silentMs >= afterMs)
     .map(({ name }) => name);
-  const isCutOff = silent.length > MAX_RECLAIMS &&
-    2 * silent.length > nodes.length;
+  const isCutOff = silent.length > 0 &&
+    (silent.length === nodes.length ||
+      silent.length > MAX_RECLAIMS && 2 * silent.length > nodes.length);
   const left = isCutOff ? 0 : Math.max(0, MAX_RECLAIMS - removed);
   return {
     remove: due.slice(0, left),
     pending: silent.filter(({ silentMs }) => silentMs < afterMs)
       .map(({ name, silentMs }) => ({ node: name, inMs: afterMs - silentMs })),
     held: due.slice(left),
+    isCutOff,
   };
+}
+
+/** How far the removal of a node is; `held`: an operator has to remove it. */
+export type RemovalPhase = "pending" | "due" | "held";
+
+/** The removal of a node, for people. */
+export interface Removal {
+  readonly node: string;
+  readonly phase: RemovalPhase;
+  /** One sentence. */
+  readonly text: string;
+}
+
+/** Describes the removals of a plan. */
+export function describeRemovals(plan: ReclaimPlan): Removal[] {
+  return [
+    ...plan.pending.map(({ node, inMs }): Removal => ({
+      ...{ node, phase: "pending" },
+      text: `${node} is removed in ${
+        formatDuration(inMs)
+      } unless it comes back`,
+    })),
+    ...plan.remove.map((node): Removal => ({
+      ...{ node, phase: "due" },
+      text: `${node} is removed: it was silent for too long`,
+    })),
+    ...plan.held.map((node): Removal => ({
+      ...{ node, phase: "held" },
+      text:
+        `${node} was silent for too long, and stays: too many nodes are silent`,
+    })),
+  ];
 }

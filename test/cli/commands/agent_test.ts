@@ -294,6 +294,7 @@ Deno.test("agent speaks plain text with other hosts only with --insecure", async
     kind: string,
   ][] = [
     ["flag", [...plain, "--insecure"], {}, "none"],
+    ["both", [...args, "--accept-insecure"], {}, "cluster"],
     ["twin", plain, { STELLAR_NET_INSECURE: "true" }, "none"],
     ["twin off", args, { STELLAR_NET_INSECURE: "0" }, "cluster"],
     ["neither", args, {}, "cluster"],

@@ -110,6 +110,7 @@ const SWITCHES: readonly [
   bad: string,
 ][] = [
   ["insecure", "agent --listen 0.0.0.0:1", "yes"],
+  ["accept-insecure", "agent --listen 0.0.0.0:1", "yes"],
   ["masquerade", "agent", "perhaps"],
   ["no-blackhole", "agent", "perhaps"],
   ["leaked", "ip list", "perhaps"],
