@@ -51,7 +51,7 @@ function isPure(file: string): boolean {
 
 /** Whether a file runs for seconds, and has a process for itself. */
 function isAlone(file: string): boolean {
-  return /^test\/(integration|bench)\//.test(file);
+  return /^test\/(integration|bench|conformance)\//.test(file);
 }
 
 /**

@@ -277,6 +277,9 @@ export class ConnectCalls {
       undefined,
       new CallValues(connection),
     );
+    if (request.httpVersionMajor === 1) {
+      universal.body = readAndDrain(request, response);
+    }
     if (handler.method.methodKind === "unary") {
       clampDeadline(universal.header, this.#limits.maxDeadlineMs);
     } else {
@@ -298,6 +301,19 @@ export class ConnectCalls {
       yield chunk;
     }
   }
+}
+
+/**
+ * The body of a request over HTTP/1.1. What nobody has read of it when it is
+ * answered is read then and dropped: the next request on the connection comes
+ * behind it. A plain iterator would end the connection's input.
+ */
+function readAndDrain(
+  request: Request,
+  response: Response,
+): AsyncIterable<Uint8Array> {
+  response.once("finish", () => request.resume());
+  return request.iterator({ destroyOnReturn: false });
 }
 
 async function collect(

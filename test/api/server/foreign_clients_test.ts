@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { Agent, request } from "node:http";
 import { connect } from "node:http2";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -278,4 +279,36 @@ Deno.test("a call that only reads works with GET, and no other does", async () =
     assert.deepEqual(JSON.parse(text), { clusterId: "c" });
     assert.equal((await get("AddRoute")).status, 405);
   });
+});
+
+Deno.test("a connection over HTTP/1.1 goes on after a message that was too large", async (t) => {
+  const large = new Uint8Array(1024 * 1024);
+  new DataView(large.buffer).setUint32(1, large.length - 5);
+  const connections = new Agent({ keepAlive: true, maxSockets: 1 });
+  await withStubServer({ maxMessageBytes: 1000 }, async ({ url }) => {
+    const call = async (name: string, type: string, body: Uint8Array) => {
+      const sent = request(`${url}${STUB_PATH}/${name}`, {
+        ...{ agent: connections, method: "POST" },
+        headers: { "content-type": type },
+      });
+      sent.end(body);
+      const [response] = await once(sent, "response");
+      response.resume();
+      await once(response, "end");
+      return response.statusCode;
+    };
+    for (
+      const [type, status] of [
+        ["application/json", 429],
+        ["application/grpc-web+proto", 200],
+      ] as const
+    ) {
+      await t.step(type, async () => {
+        assert.equal(await call("AllocateIP", type, large), status);
+        const empty = new TextEncoder().encode("{}");
+        assert.equal(await call("Info", "application/json", empty), 200);
+      });
+    }
+  });
+  connections.destroy();
 });
