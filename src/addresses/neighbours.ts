@@ -1,17 +1,54 @@
+import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
+
+/** A host, such as a container, that uses an address. */
+export interface AddressUser {
+  /** Its link-layer address. */
+  readonly macAddress: string;
+  /** The interface of this host behind which it is, such as the bridge. */
+  readonly device: string;
+  /** The port of the bridge behind which it is; empty: not known. */
+  readonly port: string;
+}
 
 /** Finds the addresses that are in use on this host, whoever gave them out. */
 export interface NeighbourLookup {
   /**
-   * The addresses of some subnets that an interface behind the host's bridge
-   * uses: the text of each, and who that is, such as
-   * `02:42:ac:10:00:09 on "stellar0"`. Never throws: what it cannot read is not
-   * among them.
+   * The users of addresses of some subnets, by the text of the address. Never
+   * throws: what it cannot read is not among them.
    *
-   * @param maxAgeMs how old the answer may be
+   * @param maxAgeMs how old the answer may be. 0: it also asks those again that
+   * are known only because they once answered
    */
   find(
     subnets: readonly Prefix[],
     maxAgeMs: number,
-  ): Promise<ReadonlyMap<string, string>>;
+  ): Promise<ReadonlyMap<string, AddressUser>>;
+  /**
+   * Records a user that answered, so that `find` returns it even when the bridge
+   * has forgotten its port.
+   */
+  remember(address: Address, user: AddressUser): void;
+  /**
+   * Asks hosts that have been silent for long, some at a time, so that `find`
+   * returns those that answer.
+   *
+   * @param isHeld whether an allocation holds an address: these are not asked
+   */
+  wake(
+    subnets: readonly Prefix[],
+    isHeld: (address: Address) => boolean,
+  ): Promise<void>;
+  /** Whether an address answers now. False where this cannot be found out. */
+  answers(address: Address): Promise<boolean>;
+  /** The host's end of the link of a container's interface; undefined when it is not known. */
+  portOf(
+    container: { readonly netns: string; readonly interfaceName: string },
+  ): Promise<string | undefined>;
+}
+
+/** A user as text for people. */
+export function formatUser({ macAddress, device, port }: AddressUser): string {
+  const behind = port === "" ? "" : `, behind its port "${port}"`;
+  return `${macAddress} on "${device}"${behind}`;
 }

@@ -13,7 +13,7 @@ import {
   ownerKey,
 } from "../base/names.ts";
 import type { Allocated } from "../addresses/plan/allocation_plan.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import {
   type AgentOptions,
@@ -30,6 +30,8 @@ import type {
 } from "../addresses/allocator.ts";
 import { RunningClock } from "../addresses/keep_alives.ts";
 import { Containers } from "../addresses/containers.ts";
+import { type AddressUser, formatUser } from "../addresses/neighbours.ts";
+import { SecondUsers } from "../addresses/second_users.ts";
 import {
   type HistoryQuery,
   type HistoryRecord,
@@ -81,6 +83,7 @@ export class Agent {
   readonly #options: AgentOptions;
   readonly #startedAtMs: number;
   readonly #containers: Containers;
+  readonly #secondUsers: SecondUsers | undefined;
   readonly #writeProbe: WriteProbe;
   readonly #clock: RunningClock;
   #seenRevision: number | undefined;
@@ -104,6 +107,8 @@ export class Agent {
     this.#startedAtMs = options.now();
     this.#writeProbe = new WriteProbe(options.store, options.uptimeMs);
     this.#containers = new Containers(options);
+    const { neighbours } = options;
+    this.#secondUsers = neighbours && new SecondUsers(neighbours);
   }
 
   /**
@@ -134,6 +139,7 @@ export class Agent {
         ]
         : [],
       ...this.host?.warnings ?? [],
+      ...this.#secondUsers?.warnings ?? [],
       ...[...view.nodes.values()].flatMap(({ name, problem }) =>
         problem ? [`node "${name}": ${problem}`] : []
       ),
@@ -192,7 +198,7 @@ export class Agent {
     const { netns, id = this.#options.randomId(), ...asked } = request;
     const allocator = await this.#claimed(node, options);
     if (!allocator) return this.#planFirst({ ...asked, id });
-    return await this.#avoidInUse(node, (answering) => {
+    return await this.#avoidInUse(node, request, (answering) => {
       const avoiding = { ...asked, id, ...(answering && { answering }) };
       return netns === undefined
         ? allocator.allocate(avoiding, options)
@@ -210,7 +216,7 @@ export class Agent {
     requests: readonly Omit<AgentRequest, "netns">[],
     options: ChangeOptions = {},
   ): Promise<Allocated[]> {
-    const { neighbours, randomId } = this.#options;
+    const { randomId } = this.#options;
     const allocator = await this.#claimed(node, options);
     if (!allocator) {
       return requests.map(({ id = randomId(), ...asked }) =>
@@ -218,7 +224,7 @@ export class Agent {
       );
     }
     const answering = node === this.node
-      ? await neighbours?.find(this.member.subnets, NEIGHBOURS_MAX_AGE_MS)
+      ? await this.#findInUse(undefined, NEIGHBOURS_MAX_AGE_MS)
       : undefined;
     return await allocator.allocateBatch(
       requests.map(({ id = randomId(), ...asked }) => ({
@@ -339,30 +345,62 @@ export class Agent {
     if (!this.member.isKnown) throw notJoined(node);
   }
 
-  /** Allocates without the addresses that somebody uses on this host and nobody holds. */
+  /** Allocates without the addresses that somebody else uses on this host. */
   async #avoidInUse(
     node: string,
+    { netns, ...request }: AgentRequest,
     allocate: (answering?: ReadonlyMap<string, string>) => Promise<Allocated>,
   ): Promise<Allocated> {
-    const { neighbours } = this.#options;
-    if (!neighbours || node !== this.node) return await allocate();
-    const { subnets } = this.member;
-    const answering = await neighbours.find(subnets, NEIGHBOURS_MAX_AGE_MS);
+    if (node !== this.node) return await allocate();
+    const owner = netns === undefined ? undefined : request.owner;
+    const answering = await this.#findInUse(owner, NEIGHBOURS_MAX_AGE_MS);
     let allocated: Allocated;
     try {
       allocated = await allocate(answering);
     } catch (error) {
       if (answering.size === 0 || !(error instanceof NetError)) throw error;
       // A container may have ended since.
-      allocated = await allocate(await neighbours.find(subnets, 0));
+      allocated = await allocate(await this.#findInUse(owner, 0));
     }
     for (const address of allocated.avoided) {
       log.warn(
-        "Not giving out {address}: {who} uses it, and no container holds it; reserve it with: stellar-net ip reserve {address}",
+        "Not giving out {address}: {who} uses it, and no running container holds it; reserve it with: stellar-net ip reserve {address}",
         { address, who: answering.get(address) ?? "somebody" },
       );
     }
     return allocated;
+  }
+
+  /**
+   * The addresses in use on this host, with a text on each user.
+   *
+   * @param owner whose container is about to start: its own address is in use
+   * only if it answers
+   */
+  async #findInUse(
+    owner: Owner | undefined,
+    maxAgeMs: number,
+  ): Promise<ReadonlyMap<string, string>> {
+    const { neighbours } = this.#options;
+    const { subnets, allocators } = this.member;
+    let users = await neighbours?.find(subnets, maxAgeMs);
+    if (!neighbours || !users || users.size === 0) return new Map();
+    const held = owner &&
+      await (await allocators.find(this.node))?.get(owner);
+    const own = (held?.addresses ?? [])
+      .filter(({ address }) => users?.has(formatAddress(address)));
+    // The link of a container that has just ended may be there for a moment.
+    if (own.length > 0) users = await neighbours.find(subnets, 1);
+    const silent = new Set<string>();
+    for (const { address } of own) {
+      const text = formatAddress(address);
+      const isInUse = users.has(text) && await neighbours.answers(address);
+      if (!isInUse) silent.add(text);
+    }
+    return new Map(
+      [...users].filter(([text]) => !silent.has(text))
+        .map(([text, user]) => [text, formatUser(user)]),
+    );
   }
 
   /**
@@ -507,11 +545,21 @@ export class Agent {
     return node === this.node ? this.#containers.leakOf(allocation) : "";
   }
 
-  /** Looks for leaked addresses, and releases those that were found before. */
+  /**
+   * Looks for leaked addresses, and releases those that were found before. Looks
+   * for hosts that use an address of a container.
+   */
   async collectLeaks(): Promise<void> {
-    await this.#containers.collectLeaks(
-      await this.member.allocators.find(this.node),
-    );
+    const allocator = await this.member.allocators.find(this.node);
+    await this.#containers.collectLeaks(allocator);
+    if (allocator) {
+      await this.#secondUsers?.check(allocator, this.member.subnets);
+    }
+  }
+
+  /** Records users of addresses that answered, so that nobody gets these. */
+  rememberUser(address: Address, user: AddressUser): void {
+    this.#options.neighbours?.remember(address, user);
   }
 
   /** Applies the releases that CNI plugins queued while the agent was down. */

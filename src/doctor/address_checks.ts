@@ -1,3 +1,4 @@
+import { type AddressUser, formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, formatAddress } from "../net/address.ts";
@@ -21,6 +22,8 @@ export interface AddressFacts {
   readonly interfaces: HostInterfaces | undefined;
   /** Whether a container holds an address, or it is reserved for nobody. */
   readonly isHeld: (address: Address) => Promise<boolean>;
+  /** Called with each address that the checks warn about. */
+  readonly onUsed: (address: Address, user: AddressUser) => void;
 }
 
 /**
@@ -57,7 +60,7 @@ export async function checkAddresses(
 async function checkSubnet(
   subnet: Prefix,
   probe: PathProbe,
-  { isHeld, link }: AddressFacts & { readonly link: HostLink },
+  { isHeld, onUsed, link }: AddressFacts & { readonly link: HostLink },
 ): Promise<Check[]> {
   const neighbours = await probe.neighbours(subnet, link.name);
   const unknown: Neighbour[] = [];
@@ -86,14 +89,16 @@ async function checkSubnet(
   }
   return used.map(({ address, macAddress }): Check => {
     const text = formatAddress(address);
-    const port = ports.get(macAddress);
+    const port = ports.get(macAddress) ?? "";
+    const user = { macAddress, device: link.name, port };
+    onUsed(address, user);
     return {
       name: "address",
       status: "warning",
-      found: `${text} is in use by ${macAddress} on "${link.name}"${
-        port === undefined ? "" : `, behind its port "${port}"`
+      found: `${text} is in use by ${
+        formatUser(user)
       }, and no container holds it`,
-      means: "it may be given to a container, and then there are two with it",
+      means: "no container gets it while it is in use",
       fix:
         `find its user and stop it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip reserve ${text}`,
     };

@@ -220,7 +220,10 @@ export class Doctor {
     ]);
     const isHeld = (address: Address) =>
       Promise.resolve(held.has(idOf(address)));
-    return await checkAddresses(probe, { subnets, interfaces, isHeld });
+    return await checkAddresses(probe, {
+      ...{ subnets, interfaces, isHeld },
+      onUsed: (address, user) => agent.rememberUser(address, user),
+    });
   }
 
   async #checkPackets(

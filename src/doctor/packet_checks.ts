@@ -1,3 +1,4 @@
+import { formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 import type { PathProbe, PingOptions } from "../host/path_probe.ts";
@@ -283,6 +284,15 @@ async function checkContainer(
     if (!bridge?.isUp) continue;
     const host = prefixOf(address, addressBits(address.family));
     const [entry] = await probe.neighbours(host, bridge.name);
+    const port = entry &&
+      (await probe.bridgePorts(bridge.name)).get(entry.macAddress);
+    if (port !== undefined && hostEnd && port !== hostEnd.name) {
+      const user = { ...entry!, port };
+      return failed(
+        `${text} is also in use by ${formatUser(user)}`,
+        `find its user and stop it: ip -details link show ${port}`,
+      );
+    }
     const { isAnswered } = await probe.ping(address, { source: gateway });
     if (isAnswered) continue;
     if (entry?.states.includes("PERMANENT")) {

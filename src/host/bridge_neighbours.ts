@@ -1,8 +1,11 @@
 import { getLogger } from "@logtape/logtape";
-import type { NeighbourLookup } from "../addresses/neighbours.ts";
-import { formatAddress } from "../net/address.ts";
+import type { AddressUser, NeighbourLookup } from "../addresses/neighbours.ts";
+import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { containsAddress, type Prefix } from "../net/prefix.ts";
+import { exclusionOf } from "../net/prefix.ts";
+import { parseLinks } from "../routes/plan/ip_json.ts";
 import type { CommandRunner } from "../system/command.ts";
+import type { PathProbe } from "./path_probe.ts";
 import {
   type Neighbour,
   parseBridgePorts,
@@ -10,78 +13,150 @@ import {
   resolutionOf,
 } from "./plan/probe_output.ts";
 
+/** Silent hosts that are asked at once. */
+const WAKE_LIMIT = 16;
+
 const log = getLogger(["stellar-net", "agent", "neighbours"]);
+
+/** An entry of the neighbour table, with the port behind which the host is. */
+interface Found extends Neighbour {
+  /** Empty: not known. */
+  readonly port: string;
+}
+
+/** Options of {@linkcode BridgeNeighbours}. */
+export interface BridgeNeighboursOptions {
+  readonly runner: CommandRunner;
+  readonly probe: Pick<PathProbe, "ping" | "readContainer">;
+  /** Monotonic time, in ms. */
+  readonly uptimeMs: () => number;
+}
 
 /**
  * Finds the addresses in use behind bridges: those in the kernel's neighbour
  * table whose link-layer address is behind a port of the bridge. The table alone
- * also has containers that ended a while ago; their port is gone.
+ * also has containers that ended a while ago; their port is gone. A bridge
+ * forgets the port of a host that has been silent for five minutes: such a host
+ * counts when it answers.
  */
 export class BridgeNeighbours implements NeighbourLookup {
-  readonly #runner: CommandRunner;
-  readonly #uptimeMs: () => number;
+  readonly #options: BridgeNeighboursOptions;
   #last:
-    | { readonly atMs: number; readonly found: Promise<readonly Neighbour[]> }
+    | { readonly atMs: number; readonly found: Promise<readonly Found[]> }
     | undefined;
+  /** Users that answered, by the text of their address. */
+  readonly #remembered = new Map<string, AddressUser>();
 
-  constructor(
-    options: {
-      readonly runner: CommandRunner;
-      /** Monotonic time, in ms. */
-      readonly uptimeMs: () => number;
-    },
-  ) {
-    this.#runner = options.runner;
-    this.#uptimeMs = options.uptimeMs;
+  constructor(options: BridgeNeighboursOptions) {
+    this.#options = options;
   }
 
   async find(
     subnets: readonly Prefix[],
     maxAgeMs: number,
-  ): Promise<ReadonlyMap<string, string>> {
-    const nowMs = this.#uptimeMs();
-    if (!this.#last || nowMs - this.#last.atMs >= maxAgeMs) {
-      this.#last = { atMs: nowMs, found: this.#read() };
+  ): Promise<ReadonlyMap<string, AddressUser>> {
+    if (maxAgeMs === 0) {
+      await Promise.all([...this.#remembered.keys()].map(async (text) => {
+        const isThere = await this.answers(parseAddress(text));
+        if (!isThere) this.#remembered.delete(text);
+      }));
     }
-    const found = await this.#last.found;
-    return new Map(
-      found.filter(({ address }) =>
-        subnets.some((subnet) => containsAddress(subnet, address))
-      ).map(({ address, macAddress, device }) => [
-        formatAddress(address),
-        `${macAddress} on "${device}"`,
-      ]),
+    const found = (await this.#entries(subnets, maxAgeMs))
+      .filter(({ port }) => port !== "")
+      .map((entry) => [formatAddress(entry.address), entry] as const);
+    return new Map<string, AddressUser>([...this.#remembered, ...found]);
+  }
+
+  remember(address: Address, user: AddressUser): void {
+    this.#remembered.set(formatAddress(address), user);
+  }
+
+  async wake(
+    subnets: readonly Prefix[],
+    isHeld: (address: Address) => boolean,
+  ): Promise<void> {
+    const silent = (await this.#entries(subnets, 0)).filter((entry) =>
+      entry.port === "" && resolutionOf(entry) === "old" &&
+      !isHeld(entry.address)
+    );
+    await Promise.all(
+      silent.slice(0, WAKE_LIMIT).map(async (entry) => {
+        if (await this.answers(entry.address)) {
+          this.remember(entry.address, entry);
+        }
+      }),
     );
   }
 
-  async #read(): Promise<readonly Neighbour[]> {
+  async answers(address: Address): Promise<boolean> {
     try {
-      const args = ["-json", "neighbour", "show"];
-      const { code, stdout } = await this.#runner.run({ program: "ip", args });
-      if (code !== 0) return [];
-      const neighbours = parseNeighbours(stdout).filter((neighbour) =>
+      return (await this.#options.probe.ping(address)).isAnswered;
+    } catch (error) {
+      log.debug("Cannot ask {address}: {error}", {
+        address: formatAddress(address),
+        error,
+      });
+      return false;
+    }
+  }
+
+  async portOf(
+    { netns, interfaceName }: {
+      readonly netns: string;
+      readonly interfaceName: string;
+    },
+  ): Promise<string | undefined> {
+    const view = await this.#options.probe.readContainer(netns);
+    const end = view?.hostEnds.get(interfaceName);
+    if (end === undefined) return undefined;
+    const links = parseLinks(await this.#run("ip", ["-json", "address"]));
+    return links.find(({ index }) => index === end)?.name;
+  }
+
+  /** The entries for addresses of subnets that a container can have. */
+  async #entries(
+    subnets: readonly Prefix[],
+    maxAgeMs: number,
+  ): Promise<Found[]> {
+    const nowMs = this.#options.uptimeMs();
+    if (!this.#last || nowMs - this.#last.atMs >= maxAgeMs) {
+      this.#last = { atMs: nowMs, found: this.#read() };
+    }
+    return (await this.#last.found).filter(({ address }) =>
+      subnets.some((subnet) =>
+        containsAddress(subnet, address) &&
+        exclusionOf(subnet, address) === undefined
+      )
+    );
+  }
+
+  async #read(): Promise<readonly Found[]> {
+    try {
+      const neighbours = parseNeighbours(
+        await this.#run("ip", ["-json", "neighbour", "show"]),
+      ).filter((neighbour) =>
         resolutionOf(neighbour) !== "none" && neighbour.macAddress !== ""
       );
       const devices = new Set(neighbours.map(({ device }) => device));
       const ports = new Map<string, ReadonlyMap<string, string>>();
       for (const device of devices) {
-        ports.set(device, await this.#portsOf(device));
+        const args = ["-json", "fdb", "show", "br", device];
+        ports.set(device, parseBridgePorts(await this.#run("bridge", args)));
       }
-      return neighbours.filter(({ device, macAddress }) =>
-        ports.get(device)?.has(macAddress)
-      );
+      return neighbours.map((neighbour) => ({
+        ...neighbour,
+        port: ports.get(neighbour.device)?.get(neighbour.macAddress) ?? "",
+      }));
     } catch (error) {
       log.debug("Cannot read the neighbour table: {error}", { error });
       return [];
     }
   }
 
-  async #portsOf(bridge: string): Promise<ReadonlyMap<string, string>> {
-    const args = ["-json", "fdb", "show", "br", bridge];
-    const { code, stdout } = await this.#runner.run({
-      program: "bridge",
-      args,
-    });
-    return code === 0 ? parseBridgePorts(stdout) : new Map();
+  /** What a program prints; nothing when it fails. */
+  async #run(program: string, args: readonly string[]): Promise<string> {
+    const command = { program, args: [...args] };
+    const { code, stdout } = await this.#options.runner.run(command);
+    return code === 0 ? stdout : "[]";
   }
 }

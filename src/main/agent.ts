@@ -1,4 +1,5 @@
 import { BridgeNeighbours } from "../host/bridge_neighbours.ts";
+import { LinuxPathProbe } from "../host/linux_path_probe.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { Agent } from "../agent/agent.ts";
 import { dirname } from "node:path";
@@ -139,6 +140,7 @@ async function startAgent(
   },
 ): Promise<Agent> {
   const { store, registryStore, queue } = state;
+  const runner = new DenoCommandRunner();
   return await Agent.start({
     ...config,
     store,
@@ -162,7 +164,8 @@ async function startAgent(
     random: Math.random,
     netns: new DenoNetns(),
     neighbours: new BridgeNeighbours({
-      runner: new DenoCommandRunner(),
+      runner,
+      probe: new LinuxPathProbe({ runner }),
       uptimeMs,
     }),
     queue,

@@ -1,3 +1,4 @@
+import type { AddressUser } from "../../src/addresses/neighbours.ts";
 import assert from "node:assert/strict";
 import type { Agent } from "../../src/agent/agent.ts";
 import type { QueuedRelease } from "../../src/cni/queue.ts";
@@ -299,8 +300,8 @@ Deno.test("Agent.allocate() gives a new container at once what another boot left
 
 Deno.test("Agent.allocate() gives out no address that somebody uses by hand, and names who", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
-  t.inUse.set("10.0.0.2", '02:00:00:00:00:02 on "stellar0"');
-  t.inUse.set("10.0.0.4", '02:00:00:00:00:04 on "stellar0"');
+  t.inUse.set("10.0.0.2", userOf(2));
+  t.inUse.set("10.0.0.4", userOf(4));
   await add(t, "c1");
   await add(t, "c2");
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.3", c2: "10.0.0.5" });
@@ -309,7 +310,7 @@ Deno.test("Agent.allocate() gives out no address that somebody uses by hand, and
     {
       code: "already_exists",
       message:
-        /^Cannot allocate "10\.0\.0\.4": it is in use: 02:00:00:00:00:04 on "stellar0" answers to it/,
+        /^Cannot allocate "10\.0\.0\.4": it is in use: 02:00:00:00:00:04 on "stellar0", behind its port "veth4" answers to it/,
     },
   );
   await add(t, "c3");
@@ -317,11 +318,59 @@ Deno.test("Agent.allocate() gives out no address that somebody uses by hand, and
     code: "exhausted",
     message: /in use without an owner: 10\.0\.0\.2, 10\.0\.0\.4/,
   });
-  // What a container holds is in use by that container.
-  t.inUse.set("10.0.0.3", '02:00:00:00:00:03 on "stellar0"');
+});
+
+Deno.test("Agent.allocate() takes the next address where another host uses that of a container which ended", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  await add(t, "c1");
+  // A running container is in use by itself.
+  t.inUse.set("10.0.0.2", userOf(2));
+  await assert.rejects(add(t, "c1", { netns: "/run/netns/twin" }), {
+    message: /is running/,
+  });
   t.netns.set("/run/netns/c1", "gone");
   await add(t, "c1", { netns: "/run/netns/new", state: 2 });
-  assert.equal((await held(t.agent)).c1, "10.0.0.3");
+  assert.deepEqual(await held(t.agent), { c1: "10.0.0.3" });
+  const [record] = await t.agent.history({
+    node: "a",
+    address: "10.0.0.2",
+    limit: 1,
+  });
+  assert.match(record!.reason, /another host uses the address/);
+});
+
+Deno.test("Agent.allocate() gives an owner its reserved address unless another host uses it", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  const address = parseAddress("10.0.0.4");
+  await t.agent.reserve("a", { address, owner: owner("db"), reason: "" });
+  t.inUse.set("10.0.0.4", userOf(4));
+  await add(t, "db");
+  assert.deepEqual(await held(t.agent), { db: "10.0.0.2" });
+});
+
+Deno.test("Agent.collectLeaks() names a second user of a container's address, until it is gone", async () => {
+  await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
+  await add(t, "c1");
+  t.ports.set("/run/netns/c1", "veth1");
+  t.inUse.set("10.0.0.2", userOf(1));
+  await t.agent.collectLeaks();
+  assert.deepEqual(t.agent.warnings, []);
+  t.inUse.set("10.0.0.2", userOf(9));
+  for (let i = 0; i < 2; i++) {
+    await t.agent.collectLeaks();
+    assert.match(
+      t.agent.warnings.join("\n"),
+      /^10\.0\.0\.2 of .*"c1".* is also in use by 02:00:00:00:00:09 on "stellar0", behind its port "veth9"/,
+    );
+  }
+  t.inUse.set("10.0.0.2", userOf(1));
+  await t.agent.collectLeaks();
+  assert.deepEqual(t.agent.warnings, []);
+  // A container whose link cannot be looked up has no second user.
+  t.ports.clear();
+  t.inUse.set("10.0.0.2", userOf(8));
+  await t.agent.collectLeaks();
+  assert.deepEqual(t.agent.warnings, []);
 });
 
 Deno.test("Agent.reserve() keeps an address from all but its owner", async () => {
@@ -404,3 +453,12 @@ Deno.test("Agent.checkReady() fails when the node has no subnet and none is left
     message: /^no available subnets in network configuration/,
   });
 });
+
+/** A host behind a port of the bridge. */
+function userOf(number: number): AddressUser {
+  return {
+    macAddress: `02:00:00:00:00:0${number}`,
+    device: "stellar0",
+    port: `veth${number}`,
+  };
+}

@@ -1,3 +1,4 @@
+import type { AddressUser } from "../../src/addresses/neighbours.ts";
 import { Agent } from "../../src/agent/agent.ts";
 import type { AgentOptions } from "../../src/agent/open_member.ts";
 import type { AllocationRequest } from "../../src/addresses/plan/allocation_plan.ts";
@@ -19,7 +20,9 @@ export interface TestAgent extends AsyncDisposable {
   readonly netns: Map<string, NetnsState>;
   readonly queue: FakeReleaseQueue;
   /** The addresses in use on the host, and by whom. */
-  readonly inUse: Map<string, string>;
+  readonly inUse: Map<string, AddressUser>;
+  /** The host's end of a container's link, by its network namespace. */
+  readonly ports: Map<string, string>;
   /** Another agent on the same store, as after a restart. */
   restart(options?: Partial<AgentOptions>): Promise<Agent>;
 }
@@ -32,7 +35,8 @@ export async function startAgent(
   const clock = { nowMs: 1_000_000 };
   const netns = new Map<string, NetnsState>();
   const queue = new FakeReleaseQueue();
-  const inUse = new Map<string, string>();
+  const inUse = new Map<string, AddressUser>();
+  const ports = new Map<string, string>();
   const start = (more: Partial<AgentOptions> = {}) =>
     Agent.start({
       node: "a",
@@ -45,7 +49,14 @@ export async function startAgent(
       leakGraceMs: 100,
       netns: { find: (path) => Promise.resolve(found(netns.get(path))) },
       queue,
-      neighbours: { find: () => Promise.resolve(new Map(inUse)) },
+      neighbours: {
+        find: () => Promise.resolve(new Map(inUse)),
+        remember: (address, user) => inUse.set(formatAddress(address), user),
+        wake: () => Promise.resolve(),
+        answers: (address) =>
+          Promise.resolve(inUse.has(formatAddress(address))),
+        portOf: ({ netns }) => Promise.resolve(ports.get(netns)),
+      },
       now: () => clock.nowMs,
       uptimeMs: () => clock.nowMs,
       randomId: () => crypto.randomUUID(),
@@ -60,6 +71,7 @@ export async function startAgent(
     netns,
     queue,
     inUse,
+    ports,
     restart: start,
     [Symbol.asyncDispose]: () => store.close(),
   };

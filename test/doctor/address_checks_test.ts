@@ -32,11 +32,16 @@ function probeOf(...neighbours: string[]): FakePathProbe {
   return probe;
 }
 
-function check(probe: FakePathProbe, held: string[] = []): Promise<Check[]> {
+function check(
+  probe: FakePathProbe,
+  held: string[] = [],
+  used: string[] = [],
+): Promise<Check[]> {
   return checkAddresses(probe, {
     subnets: SUBNETS,
     interfaces: INTERFACES,
     isHeld: (address) => Promise.resolve(held.includes(formatAddress(address))),
+    onUsed: (address) => used.push(formatAddress(address)),
   });
 }
 
@@ -82,10 +87,10 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
       },
       [
         'address: 172.16.0.7 is in use by 02:00:00:00:00:07 on "br0", and no container holds it; ' +
-        "it may be given to a container, and then there are two with it; " +
+        "no container gets it while it is in use; " +
         "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip reserve 172.16.0.7",
         'address: 172.16.0.8 is in use by 02:00:00:00:00:08 on "br0", behind its port "veth8", and no container holds it; ' +
-        "it may be given to a container, and then there are two with it; " +
+        "no container gets it while it is in use; " +
         "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip reserve 172.16.0.8",
       ],
     ],
@@ -94,8 +99,10 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
     await t.step(name, async () => {
       const probe = probeOf(...neighbours);
       change(probe);
-      const checks = await check(probe, ["172.16.0.2"]);
+      const used: string[] = [];
+      const checks = await check(probe, ["172.16.0.2"], used);
       assert.deepEqual(checks.map(formatCheck), lines);
+      assert.equal(used.length, lines.filter((line) => line !== NONE).length);
     });
   }
 });
@@ -134,6 +141,7 @@ Deno.test("checkAddresses() has nothing to look at without a gateway on an inter
     subnets: [parsePrefix("172.16.4.0/22")],
     interfaces: INTERFACES,
     isHeld: () => Promise.reject(new Error("it was asked")),
+    onUsed: () => {},
   });
   assert.deepEqual(checks, []);
 });

@@ -13,6 +13,8 @@ export interface CallerOptions {
   readonly isDown: () => boolean;
   /** Whether enough calls were made. */
   readonly isDone: () => boolean;
+  /** Whether it is the plugin's turn. */
+  readonly isPluginDue: () => boolean;
   /** After every call. */
   readonly onAnswer: (answer: Answer) => void;
 }
@@ -31,7 +33,7 @@ const REFUSED: readonly number[] = [
   grpc.status.ALREADY_EXISTS,
 ];
 /** Calls that CNI callers make while the agent is down. */
-const CALLS_WHILE_DOWN = 3;
+const CALLS_WHILE_DOWN = 2;
 const RETRY_MS = 5;
 
 function pick<T>(random: () => number, from: readonly T[]): T | undefined {
@@ -90,10 +92,14 @@ export class Runtime {
 
   /** Makes calls until enough was done, and some more when the agent is down. */
   async work(): Promise<void> {
-    const { random, isDown, isDone } = this.#options;
+    const { random, isDown, isDone, isPluginDue } = this.#options;
     let down = 0;
     while (!isDone() && down < CALLS_WHILE_DOWN) {
       if (isDown()) down++;
+      else if (!isPluginDue()) {
+        await delay(RETRY_MS);
+        continue;
+      }
       const id = pick(random, this.#ids)!;
       const run = this.#running.get(id);
       if (!run) await this.#start(id);

@@ -47,11 +47,14 @@ export interface HammerReport {
 /** Each has one call in flight. */
 const API_CALLERS = 32;
 const IDS_PER_CALLER = 10;
-const RUNTIMES = 4;
+const RUNTIMES = 2;
 /** Together more than the addresses of the subnet, which is full now and then. */
-const IDS_PER_RUNTIME = 12;
+const IDS_PER_RUNTIME = 25;
+/** Calls of the plugin, each of which costs as much as fifty of the API, before they become one in fifty. */
+const PLUGIN_CALLS = 500;
+const PLUGIN_SHARE = 1 / 50;
 /** Faults between which the run's calls are made. */
-const MAX_ROUNDS = 300;
+const MAX_ROUNDS = 150;
 const MIN_CALLS_PER_ROUND = 250;
 /** Calls for another owner each that a copy of the agent has to refuse. */
 const COPY_CALLS = 50;
@@ -63,7 +66,7 @@ const REST_EVERY = 3;
 const REST_MS = 1_000;
 
 /** Rounds between two reports of progress: a short run has none. */
-const PROGRESS_EVERY = 15;
+const PROGRESS_EVERY = 10;
 
 const FAULTS = [
   "kill",
@@ -103,6 +106,9 @@ export class Hammer {
       ...{ host, beliefs: this.#beliefs, random: this.#random },
       isDown: () => this.#isDown,
       isDone: () => this.#counts.operations >= this.#doneAt,
+      isPluginDue: () =>
+        this.#counts.pluginCalls <
+          PLUGIN_CALLS + PLUGIN_SHARE * this.#counts.operations,
       onAnswer: (answer) => this.#count(answer),
     };
     this.#runtimes = Array.from(

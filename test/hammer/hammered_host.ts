@@ -9,6 +9,9 @@ const NETNS_DIR = "/run/netns";
 /** Room for the history of 20 s at the rate at which the hammer calls. */
 const STATE_SIZE = "128m";
 
+/** Even on a busy machine an agent starts in this time. */
+const READY_TIMEOUT_MS = 120_000;
+
 /** A command in namespaces of its own, in which {@linkcode HammeredHost} may change what it likes. */
 export const APART = [
   ...["unshare", "--mount", "--propagation", "private", "--net"],
@@ -62,6 +65,7 @@ export class HammeredHost implements AsyncDisposable {
     const agent = await spawnAgent({
       ...{ args: AGENT_ARGS, env: clock.env, socketPath },
       stateDir: join(dir, "disk/state"),
+      readyTimeoutMs: READY_TIMEOUT_MS,
     });
     return new HammeredHost(dir, { agent, clock, plugin });
   }
@@ -149,6 +153,7 @@ export class HammeredHost implements AsyncDisposable {
     try {
       return await spawnAgent({
         ...{ args: AGENT_ARGS, stateDir, env: this.#clock.env },
+        readyTimeoutMs: READY_TIMEOUT_MS,
         within: ["unshare", "--mount", "sh", "-c", script, machineId],
       });
     } catch (error) {

@@ -15,15 +15,19 @@ export async function runHammer(
   { timeoutMs }: { readonly timeoutMs: number },
 ): Promise<HammerReport> {
   const [command, ...args] = APART;
-  const { code, stdout } = await new Deno.Command(command!, {
+  const child = new Deno.Command(command!, {
     args: [
       ...[...args, Deno.execPath(), "run", "-A", MAIN],
       ...[String(operations), String(seed)],
     ],
     stdin: "null",
+    stdout: "piped",
     stderr: "inherit",
-    signal: AbortSignal.timeout(timeoutMs),
-  }).output();
+  }).spawn();
+  // unshare(1) heeds no other signal while it waits.
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const { code, stdout } = await child.output();
+  clearTimeout(timer);
   if (code === 0) return JSON.parse(new TextDecoder().decode(stdout));
   throw new Error(`Cannot finish the hammer with seed ${seed}: exit ${code}`);
 }

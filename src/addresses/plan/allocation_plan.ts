@@ -31,7 +31,10 @@ export interface AllocationRequest {
   readonly ttlMs?: number;
   /** The container that held the owner's allocation just before, with the id of that. */
   readonly holder?: { readonly id: string; readonly presence: Presence };
-  /** Addresses that are in use on the host, and by whom, see NeighbourLookup. */
+  /**
+   * Addresses that others use on the host, with a text on each user, see
+   * NeighbourLookup.
+   */
   readonly answering?: ReadonlyMap<string, string>;
 }
 
@@ -43,7 +46,7 @@ export interface AllocationPlan {
   readonly created: boolean;
   /** Whether this request renewed the attachment of an allocation that the owner held. */
   readonly renewed: boolean;
-  /** Free addresses that the request did not get because they are in use. */
+  /** Addresses that the request did not get because others use them. */
   readonly avoided: readonly string[];
   readonly changes: readonly PoolChange[];
 }
@@ -64,6 +67,7 @@ const THAW_LIMIT = 4;
 const GAVE_WAY = "the host was booted again since, and another owner needed it";
 const REPLACED =
   "its container is gone, and a new one requested another address";
+const IN_USE = "its container is gone, and another host uses the address";
 
 /** Plans the addresses of one request: all of them or a refusal. */
 export function planAllocation(
@@ -77,10 +81,14 @@ export function planAllocation(
   if (request.holder?.id !== held.id) return { kind: "holder changed" };
   const { presence } = request.holder;
   if (CONSEQUENCES[presence].add === "refuse") return refuseRunning(held);
+  // Its own container has ended, so that another one answers.
+  if (presence !== "unknown" && inUseOf(held, request).length > 0) {
+    return planNew(pool, request, nowMs, { held, reason: IN_USE });
+  }
   const same = planSame(held, request);
   if (same.kind === "refused") {
     if (presence === "unknown") return same;
-    return planNew(pool, request, nowMs, held);
+    return planNew(pool, request, nowMs, { held, reason: REPLACED });
   }
   // Nothing tells it from the ADD before: it may be that one, sent again.
   if (
@@ -149,16 +157,25 @@ export function planReservation(
   return [{ kind: "reserve", reservation }];
 }
 
+/** The addresses of an allocation that others use. */
+function inUseOf(
+  { addresses }: Allocation,
+  { answering }: AllocationRequest,
+): string[] {
+  return addresses.map(({ address }) => formatAddress(address))
+    .filter((text) => answering?.has(text) ?? false);
+}
+
 function planNew(
   pool: NodePool,
   request: AllocationRequest,
   nowMs: number,
-  replaced?: Allocation,
+  replaced?: { readonly held: Allocation; readonly reason: string },
 ): AllocationPlan | Refusal {
   const chosen = chooseRequested(pool, request);
   if (!(chosen instanceof Map)) return chosen;
   const givingWay = new Set<Allocation>();
-  const avoided = new Set<string>();
+  const avoided = new Set(replaced ? inUseOf(replaced.held, request) : []);
   const isAvoided = (address: Address) => {
     const text = formatAddress(address);
     const isUsed = request.answering?.has(text) ?? false;
@@ -168,17 +185,18 @@ function planNew(
   // Not pushed one by one: arrays that grow keep room for 17 elements.
   const addresses = new Array<AllocatedAddress>(pool.subnets.length);
   for (const [i, subnetPool] of pool.subnets.entries()) {
+    const reserved = pool.reservedFor(request.owner, subnetPool);
     const address = chosen.get(subnetPool) ??
-      pool.reservedFor(request.owner, subnetPool) ??
+      (reserved && !isAvoided(reserved) ? reserved : undefined) ??
       subnetPool.next(request.answering && isAvoided) ??
       pool.ofOtherBoot(
         subnetPool,
-        (address) => !subnetPool.reservationOf(address),
+        (address) => !subnetPool.reservationOf(address) && !isAvoided(address),
       )?.address;
     if (!address) return refuseExhausted(subnetPool, avoided);
     const holder = subnetPool.holderOf(address);
     const given = holder && pool.get(holder);
-    if (given && given !== replaced) givingWay.add(given);
+    if (given && given !== replaced?.held) givingWay.add(given);
     addresses[i] = { address, subnet: subnetPool.subnet };
   }
   const allocation: Allocation = {
@@ -198,7 +216,7 @@ function planNew(
     renewed: false,
     avoided: [...avoided],
     changes: [
-      ...replaced ? [releaseOf(replaced, nowMs, REPLACED)] : [],
+      ...replaced ? [releaseOf(replaced.held, nowMs, replaced.reason)] : [],
       ...[...givingWay].map((given) => releaseOf(given, nowMs, GAVE_WAY)),
       { kind: "hold", allocation },
     ],
@@ -303,7 +321,9 @@ function takenBy(
   }
   const answerer = answering?.get(formatAddress(address));
   return answerer &&
-    `in use: ${answerer} answers to it, and no container holds it`;
+    `in use: ${answerer} answers to it, and no container ${
+      holder ? "that runs " : ""
+    }holds it`;
 }
 
 /** The pool that may give out an address. */
