@@ -317,6 +317,7 @@ Deno.test("checkAddresses() finds addresses in use that no container holds, and 
       subnets: SUBNETS,
       interfaces,
       isHeld: (address) => Promise.resolve(held.has(formatAddress(address))),
+      onUsed: () => {},
     });
   };
   assert.deepEqual((await check()).map(formatCheck), [
@@ -335,7 +336,7 @@ Deno.test("checkAddresses() finds addresses in use that no container holds, and 
   const found = wrong(await check());
   const line = (address: string) =>
     `address: ${address} is in use by ${mac} on "br-sn", behind its port "veth0", and no container holds it; ` +
-    "it may be given to a container, and then there are two with it; " +
+    "no container gets it while it is in use; " +
     `to fix it: find its user and stop it (bridge fdb show br br-sn | grep ${mac}), or reserve it: stellar-net ip reserve ${address}`;
   assert.deepEqual(found, [
     line("172.16.0.9"),
