@@ -28,6 +28,8 @@ const RECORDER_KEY: Key = ["recorder"];
 const BEAT_INTERVAL_MS = 5_000;
 /** Silence after which another agent records, in ms. */
 const SILENT_MS = 15_000;
+/** Time between two reports of a host that count, in ms. */
+const MIN_REPORT_INTERVAL_MS = 1_000;
 /** Observed events that an agent keeps while another one records. */
 const MAX_PENDING = 1_000;
 /** Time to the next watch after one that failed, in ms. */
@@ -39,6 +41,8 @@ export interface RecorderOptions {
   /** Id of this agent. */
   readonly id: string;
   readonly store: Store;
+  /** Whether other agents host the registry in the same store. */
+  readonly isShared: boolean;
   readonly events: EventLog;
   readonly reports: Reports;
   /** Follows the registry: a snapshot, then changes. */
@@ -58,11 +62,12 @@ export interface RecorderOptions {
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #stop = new AbortController();
-  readonly #beating: PeriodicTask;
+  /** Undefined where no other agent could record. */
+  readonly #beating: PeriodicTask | undefined;
   readonly #following: Promise<void>;
   #observation: Observation | undefined;
   #pending: StoredEvent[] = [];
-  #isRecording = false;
+  #isRecording: boolean;
   /** The last sign of life, and when it was first seen here. */
   #seen: { readonly version: Version | null; readonly atMs: number };
 
@@ -72,17 +77,20 @@ export class Recorder {
     options.reports.listen((node, before, after) => {
       options.events.add(diffReports(node, before, after));
     });
-    this.#beating = startPeriodicTask("say that this agent records events", {
-      intervalMs: BEAT_INTERVAL_MS,
-      run: () => this.#beat(),
-    });
+    this.#isRecording = !options.isShared;
+    this.#beating = options.isShared
+      ? startPeriodicTask("say that this agent records events", {
+        intervalMs: BEAT_INTERVAL_MS,
+        run: () => this.#beat(),
+      })
+      : undefined;
     this.#following = this.#follow();
   }
 
   /** Stops recording. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#beating.stop();
+    await this.#beating?.stop();
     await this.#following;
   }
 
@@ -193,11 +201,21 @@ export class Reports {
     this.#onReport = onReport;
   }
 
-  /** Keeps the report of a node in place of the one before. */
-  receive(node: string, report: Report): void {
-    const before = this.#received.get(node)?.report;
-    this.#received.set(node, { report, receivedAtMs: this.#now() });
-    this.#onReport(node, before, report);
+  /**
+   * Keeps the report of a node in place of the one before.
+   *
+   * @returns false if the one before came less than a second ago: a host that
+   * sends reports without end keeps nobody busy, and sends the last one again
+   */
+  receive(node: string, report: Report): boolean {
+    const before = this.#received.get(node);
+    const receivedAtMs = this.#now();
+    const sinceMs = receivedAtMs - (before?.receivedAtMs ?? -Infinity);
+    // A clock that was set back does not count.
+    if (sinceMs >= 0 && sinceMs < MIN_REPORT_INTERVAL_MS) return false;
+    this.#received.set(node, { report, receivedAtMs });
+    this.#onReport(node, before?.report, report);
+    return true;
   }
 
   /** The last report of a node; undefined if there is none. */

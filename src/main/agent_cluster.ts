@@ -66,6 +66,7 @@ export async function createAgentCluster(
       if (!agent.isHost) return;
       recorder = new Recorder({
         ...{ store, events, reports, now },
+        isShared: state.registryStore !== undefined,
         id: agent.instanceId,
         watch: (signal) => agent.requireHost().nodes.watch(signal),
         uptimeMs: performance.now.bind(performance),

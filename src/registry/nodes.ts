@@ -162,6 +162,7 @@ export class Nodes {
   /**
    * Records a heartbeat.
    *
+   * @returns the subnets of the node
    * @throws {NetError} `not_found` when the node is not known,
    * `already_exists` when another host has its name, or another process its state
    */
@@ -169,7 +170,7 @@ export class Nodes {
     node: string,
     instanceId: string,
     processId = "",
-  ): Promise<void> {
+  ): Promise<readonly Prefix[]> {
     const known = await this.#ledger.read((state) => state.nodes.get(node));
     if (!known || known.instanceId === "") {
       throw new NetError(
@@ -185,6 +186,7 @@ export class Nodes {
     }
     this.#checkProcess(node, processId);
     this.#recordHeartbeat(node, processId);
+    return known.subnets;
   }
 
   /** Returns when {@linkcode Nodes.remove} would succeed, and throws what it would throw. */

@@ -61,19 +61,29 @@ class FakeFeed {
   }
 }
 
-function startRecorder(store: Store, feed: FakeFeed, id: string) {
-  const now = () => NOW_MS;
+function startRecorder(
+  store: Store,
+  feed: FakeFeed,
+  id: string,
+  isShared = true,
+) {
+  let nowMs = NOW_MS;
+  const now = () => nowMs;
   // Of their own, so that no event overwrites another.
   const sequence = id === "one" ? 0 : 1_000_000;
   const events = new EventLog({ store, now, sequence });
   const reports = new Reports({ now });
   const recorder = new Recorder({
-    ...{ id, store, events, reports, now },
+    ...{ id, store, isShared, events, reports, now },
     watch: (signal) => feed.watch(signal),
     uptimeMs: () => performance.now(),
   });
   return {
     reports,
+    /** Lets time pass. */
+    pass(ms: number): void {
+      nowMs += ms;
+    },
     async kinds(): Promise<string[]> {
       const { events: found } = await events.list({ node: "", limit: 100 });
       return found.map(({ kind, node }) => `${kind} ${node}`);
@@ -88,7 +98,7 @@ function startRecorder(store: Store, feed: FakeFeed, id: string) {
 Deno.test("Recorder turns changes and reports into events, and the first snapshot into none", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const feed = new FakeFeed();
-  const recorder = startRecorder(store, feed, "one");
+  const recorder = startRecorder(store, feed, "one", false);
   await waitFor("a watcher", () => feed.watchers === 1);
   feed.send(change({ nodes: [node("b")] }));
   feed.send(change({ nodes: [node("b", "unreachable")] }));
@@ -97,6 +107,7 @@ Deno.test("Recorder turns changes and reports into events, and the first snapsho
     async () => (await recorder.kinds()).length === 3,
   );
   recorder.reports.receive("b", REPORT);
+  recorder.pass(1_000);
   recorder.reports.receive("b", { ...REPORT, bootId: "next" });
   assert.deepEqual(await recorder.kinds(), [
     "restarted b",
@@ -104,6 +115,8 @@ Deno.test("Recorder turns changes and reports into events, and the first snapsho
     "subnet claimed b",
     "joined b",
   ]);
+  // It is alone, and writes no sign of life.
+  assert.equal(await store.get(["recorder"]), null);
   feed.send(change({ removedNodes: ["b"] }));
   await waitFor(
     "the report of a node that left to be forgotten",
@@ -111,6 +124,28 @@ Deno.test("Recorder turns changes and reports into events, and the first snapsho
   );
   await recorder.stop();
   await store.close();
+});
+
+Deno.test("Reports.receive() counts one report of a host a second", () => {
+  let nowMs = NOW_MS;
+  const reports = new Reports({ now: () => nowMs });
+  const versions: string[] = [];
+  reports.listen((node, _, { version }) => versions.push(`${node} ${version}`));
+  const rows: readonly [afterMs: number, node: string, isCounted: boolean][] = [
+    [0, "b", true],
+    [999, "b", false],
+    [0, "c", true],
+    [1, "b", true],
+    // The clock was set back.
+    [-5_000, "b", true],
+  ];
+  for (const [i, [afterMs, node, isCounted]] of rows.entries()) {
+    nowMs += afterMs;
+    const report = { ...REPORT, version: `${i}` };
+    assert.equal(reports.receive(node, report), isCounted, `row ${i}`);
+  }
+  assert.deepEqual(versions, ["b 0", "c 2", "b 3", "b 4"]);
+  assert.equal(reports.get("b")?.report.version, "4");
 });
 
 Deno.test("of two recorders on one store, one records what both observe", async () => {

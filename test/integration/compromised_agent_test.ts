@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { encodeReport } from "../../src/api/messages/cluster.ts";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { ROOT } from "../generate.ts";
 import { createNamespace } from "../support/namespace.ts";
@@ -46,6 +48,7 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
     const join = ["--join", HOSTING, "--token-file", token];
     const stolen = `${dir}/stolen`;
     const left = `${dir}/left`;
+    let instanceId = "";
     for (const [number, thief] of [[2, stolen], [4, left]] as const) {
       const node = `node${number}`;
       await using agent = await spawnAgent({
@@ -56,6 +59,10 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         async () => (await must(...socket, "node", "list")).includes(node),
       );
       await run("cp", ["-r", `${agent.stateDir}/identity`, thief]);
+      if (thief === stolen) {
+        const own = ["--socket", agent.socketPath];
+        ({ instanceId } = JSON.parse(await must(...own, "status", "--json")));
+      }
       // It revokes nothing.
       if (thief === left) {
         await must("--socket", agent.socketPath, "node", "leave");
@@ -77,6 +84,17 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
     const trust = () => Deno.readTextFile(`${operator}/trust.json`);
     const before = await trust();
     const { clusterId } = JSON.parse(before).authorities[0];
+
+    /** Calls the registry with the stolen key. @returns its answer in JSON */
+    const callAsStolen = async (call: string, request: object) => {
+      const { stdout } = await run(command!, [
+        ...[...words, "curl", "-sk", "--cert", `${stolen}/chain.pem`],
+        ...["--key", `${stolen}/key.pem`, "-d", JSON.stringify(request)],
+        ...["-H", "content-type: application/json"],
+        `${HOSTING}/stellar.net.v1.${call}`,
+      ]);
+      return stdout;
+    };
 
     const attack = async (script: string, ...args: readonly string[]) => {
       const process = new Deno.Command(command!, {
@@ -142,6 +160,14 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         },
       );
 
+      await t.step("a search shows no lie of it", async () => {
+        const { stdout } = await cli(...socket, "find", "truth");
+        assert.equal(
+          stdout,
+          '"truth" (eth0 in default) holds 172.16.4.9 on node2\n',
+        );
+      });
+
       await t.step("a true rotation is followed", async () => {
         await must(...socket, "identity", "rotate", "--announce", "1s");
         await must(...as, HEALTHY, "node", "list");
@@ -151,19 +177,11 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
 
     await t.step("it gets no certificate for addresses of others", async () => {
       const key = await Deno.readTextFile(`${stolen}/key.pem`);
-      const renew = async (address: string) => {
-        const body = JSON.stringify({
+      const renew = (address: string) =>
+        callAsStolen("IdentityService/RenewCertificate", {
           signingRequest: createSigningRequest(key),
           addresses: [address],
         });
-        const { stdout } = await run(command!, [
-          ...[...words, "curl", "-sk", "--cert", `${stolen}/chain.pem`],
-          ...["--key", `${stolen}/key.pem`, "-d", body],
-          ...["-H", "content-type: application/json"],
-          `${HOSTING}/stellar.net.v1.IdentityService/RenewCertificate`,
-        ]);
-        return stdout;
-      };
       const rows: readonly [address: string, says: RegExp][] = [
         ["127.0.0.1", /"permission_denied".*is loopback/],
         ["0.0.0.0", /"permission_denied".*is this network/],
@@ -175,6 +193,56 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
       ];
       for (const [address, says] of rows) {
         assert.match(await renew(address), says, address);
+      }
+    });
+
+    await t.step("its report shows it alone, and no escapes", async () => {
+      const use = (cidr: string) => ({
+        ...{ cidr, capacity: 1e300, held: 1e15, cooling: -1 },
+        ...{ perDay: NaN, fullAtMs: 8e15 },
+      });
+      const report = encodeReport({
+        ...{ version: "lie\u001b[2J", startedAtMs: 1, bootId: "lie\n" },
+        subnets: ["lie", "172.16.0.0/22", "172.16.4.0/22"].map(use),
+        ...{ leaked: -1, queued: -1 },
+        routes: { wanted: -1, installed: -1, conflicts: -1, unresolved: -1 },
+        problems: [
+          {
+            ...{
+              code: "lie\n",
+              severity: "error",
+              text: "lie\u001b[2J\nhost1",
+            },
+            fix: "true\nrm -rf lie",
+          } as const,
+          ...Array.from({ length: 300 }, (_, i) => ({
+            ...{ code: `p${i}`, severity: "error", text: "", fix: "" } as const,
+          })),
+        ],
+      });
+      const answer = await callAsStolen("RegistryService/Heartbeat", {
+        ...{ node: "node2", instanceId },
+        report: Buffer.from(report).toString("base64"),
+      });
+      assert.match(answer, /"intervalMs"/);
+      const overview = JSON.parse(await must(...socket, "cluster", "--json"));
+      const host = overview.hosts.find((
+        { node }: { readonly node: { readonly name: string } },
+      ) => node.name === "node2");
+      assert.deepEqual(
+        host.report.subnets.map(({ cidr, capacity, held }: typeof host) => ({
+          ...{ cidr, capacity, held },
+        })),
+        [{ cidr: "172.16.4.0/22", capacity: 1024, held: 1024 }],
+      );
+      assert.equal(host.report.problems.length, 12);
+      // Three hosts of one subnet each.
+      assert.ok(overview.networks[0].held <= 3 * 1024);
+      for (const words of [["cluster"], ["events"], ["events", "--json"]]) {
+        const stdout = await must(...socket, ...words);
+        assert.match(stdout, /lie/);
+        // deno-lint-ignore no-control-regex
+        assert.doesNotMatch(stdout, /\u001b|\\u001b|rm -rf/);
       }
     });
 

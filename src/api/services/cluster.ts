@@ -4,7 +4,12 @@ import { createClient, type ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { HistoryRecord } from "../../addresses/history.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
-import { formatOwner, parseNodeName, parseText } from "../../base/names.ts";
+import {
+  formatOwner,
+  type Owner,
+  parseNodeName,
+  parseText,
+} from "../../base/names.ts";
 import type {
   EventLog,
   EventPosition,
@@ -14,6 +19,7 @@ import {
   collectProblems,
   describeVerdict,
 } from "../../cluster/plan/overview.ts";
+import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import type { Report } from "../../cluster/plan/report.ts";
 import type { ReportSource } from "../../cluster/report_source.ts";
 import {
@@ -24,13 +30,18 @@ import {
 } from "../../cluster/search.ts";
 import {
   ClusterService,
+  type Found,
   FoundKind,
   type FoundSchema,
   type HostSummarySchema,
   type NetworkUseSchema,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { type Carve, sliceCount } from "../../net/carve.ts";
-import { formatAddress } from "../../net/address.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+} from "../../net/address.ts";
 import {
   containsAddress,
   containsPrefix,
@@ -49,7 +60,12 @@ import {
   readReport,
   reportMessage,
 } from "../messages/cluster.ts";
-import { invalidField, parseField, parseOptional } from "../messages/fields.ts";
+import {
+  invalidField,
+  parseField,
+  parseOptional,
+  parseOwner,
+} from "../messages/fields.ts";
 import { nodeMessage } from "../messages/nodes.ts";
 
 type FoundMessage = MessageInitShape<typeof FoundSchema>;
@@ -58,6 +74,10 @@ type FoundMessage = MessageInitShape<typeof FoundSchema>;
 const HOST_TIMEOUT_MS = 2_000;
 /** Hosts that are asked at once. */
 const HOSTS_AT_ONCE = 32;
+/** Longest text of a match that another agent has found. */
+const MAX_FOUND_TEXT = 1_024;
+/** The text about a former holder, on one line, with its node. */
+const FORMER = /^"[^"\p{C}]+" \([^)\p{C}]+\) held \S+ on (\S+) \([^\p{C}]*\)$/u;
 const DEFAULT_HISTORY = 5;
 const MAX_HISTORY = 100;
 const DEFAULT_EVENTS = 100;
@@ -174,7 +194,10 @@ async function reportOf(
     const { report } = await createClient(ClusterService, peers.at(node.apiUrl))
       .getReport({}, { timeoutMs: HOST_TIMEOUT_MS });
     return report
-      ? { report: readReport(report), reportedAtMs: now() }
+      ? {
+        report: acceptReport(readReport(report), node.subnets),
+        reportedAtMs: now(),
+      }
       : { report: undefined };
   } catch {
     // A host of an earlier version, or one that does not answer: it is listed
@@ -254,7 +277,8 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
   const asked = nodes.filter((node) =>
     node.subnets.some((subnet) => mayHold(subnet, wanted))
   );
-  const found = (await mapBounded(asked, async ({ name, state, apiUrl }) => {
+  const found = (await mapBounded(asked, async (node) => {
+    const { name, state, apiUrl } = node;
     try {
       if (name === agent.node || state === "no agent") {
         return await findOn(agent, name, search);
@@ -262,7 +286,8 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
       const client = createClient(ClusterService, peers.at(apiUrl));
       const { what, history } = { what: text, history: search.history };
       const options = { timeoutMs: HOST_TIMEOUT_MS };
-      return (await client.findHere({ what, history }, options)).found;
+      const { found } = await client.findHere({ what, history }, options);
+      return found.flatMap((match) => acceptFound(match, node));
     } catch {
       silentNodes.push(name);
       return [];
@@ -300,17 +325,60 @@ async function findOn(
   ];
 }
 
+/**
+ * What counts of a match that the agent of a node has found: its allocations in
+ * its own subnets, and its history. A host that was broken into answers what it
+ * likes; it speaks neither for other hosts nor for the registry.
+ */
+function acceptFound(match: Found, { name, subnets }: ClusterNode): Found[] {
+  if (match.node !== name || match.text.length > MAX_FOUND_TEXT) return [];
+  const { allocation } = match;
+  switch (match.kind) {
+    case FoundKind.ALLOCATION: {
+      if (!allocation || allocation.node !== name) return [];
+      const addresses = allocation.addresses
+        .map(({ address }) => parseAddress(address));
+      const isOwn = addresses.every((address) =>
+        subnets.some((subnet) => containsAddress(subnet, address))
+      );
+      const text = describeHolder(parseOwner(allocation.owner), {
+        addresses,
+        node: name,
+      });
+      return isOwn && addresses.length > 0 && text === match.text
+        ? [match]
+        : [];
+    }
+    case FoundKind.HISTORY: {
+      const [, node] = FORMER.exec(match.text) ?? [];
+      return node === name && !allocation ? [match] : [];
+    }
+    default:
+      return [];
+  }
+}
+
+function describeHolder(
+  owner: Owner,
+  { addresses, node }: {
+    readonly addresses: readonly Address[];
+    readonly node: string;
+  },
+): string {
+  const held = addresses.map(formatAddress).join(" and ");
+  return `${formatOwner(owner)} holds ${held} on ${node}`;
+}
+
 function foundAllocation(
   agent: Agent,
   node: string,
   allocation: Allocation,
 ): FoundMessage {
-  const addresses = allocation.addresses
-    .map(({ address }) => formatAddress(address)).join(" and ");
+  const addresses = allocation.addresses.map(({ address }) => address);
   return {
     kind: FoundKind.ALLOCATION,
     node,
-    text: `${formatOwner(allocation.owner)} holds ${addresses} on ${node}`,
+    text: describeHolder(allocation.owner, { addresses, node }),
     since: timestampFromMs(allocation.allocatedAtMs),
     allocation: allocationMessage(
       node,

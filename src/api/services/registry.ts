@@ -22,6 +22,7 @@ import {
   parsePrefix,
   type Prefix,
 } from "../../net/prefix.ts";
+import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import type { Reports } from "../../cluster/recorder.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
@@ -148,18 +149,20 @@ export function createRegistry(
 
     async heartbeat(request) {
       const node = parseField("node", request.node, parseNodeName);
-      await host().nodes.heartbeat(
+      const subnets = await host().nodes.heartbeat(
         node,
         parseField("instance_id", request.instanceId, parseId),
         parseOptional("process_id", request.processId, parseId),
       );
+      let hasReport = reports.get(node) !== undefined;
       if (request.report.length > 0) {
-        reports.receive(node, decodeReport(request.report));
+        const report = decodeReport(request.report);
+        hasReport = reports.receive(node, acceptReport(report, subnets));
       }
       return {
         intervalMs: HEARTBEAT_INTERVAL_MS,
         time: timestampFromMs(Date.now()),
-        wantsReport: !reports.get(node),
+        wantsReport: !hasReport,
       };
     },
 
