@@ -62,7 +62,7 @@ const LIVENESS_INTERVAL_MS = 1_000;
 /** Interval between looks for expired allocations of nodes without an agent, in ms. */
 const OTHERS_EXPIRY_INTERVAL_MS = 10_000;
 /** Interval between checks that nobody has removed the socket's file, in ms. */
-const SOCKET_INTERVAL_MS = 1_000;
+const SOCKET_INTERVAL_MS = 5_000;
 /** Time to the next attempt to listen on an address that this host does not have yet. */
 const LISTEN_RETRY_MS = 500;
 const GRACE_MS = 10_000;

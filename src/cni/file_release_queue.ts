@@ -81,13 +81,13 @@ export class FileReleaseQueue implements ReleaseQueue {
     }
   }
 
-  async size(): Promise<number> {
-    return (await this.#files()).length;
+  size(): Promise<number> {
+    return new Promise((resolve) => resolve(this.#files().length));
   }
 
   async list(): Promise<QueuedRelease[]> {
     const releases: QueuedRelease[] = [];
-    for (const { id, file } of await this.#entries()) {
+    for (const { id, file } of this.#entries()) {
       try {
         const text = readPrivateFile(file);
         if (text === undefined) continue;
@@ -106,17 +106,17 @@ export class FileReleaseQueue implements ReleaseQueue {
   }
 
   async remove(id: string): Promise<void> {
-    for (const entry of await this.#entries()) {
+    for (const entry of this.#entries()) {
       if (entry.id === id) await Deno.remove(entry.file);
     }
   }
 
-  async #entries(): Promise<{ readonly id: string; readonly file: string }[]> {
+  #entries(): { readonly id: string; readonly file: string }[] {
     checkPrivateFiles([this.#path]);
-    return await this.#files();
+    return this.#files();
   }
 
-  async #files(): Promise<{ readonly id: string; readonly file: string }[]> {
+  #files(): { readonly id: string; readonly file: string }[] {
     const entries: { id: string; file: string }[] = [];
     // It says what is wrong with the folder.
     if (!isOwnFolder(this.#path)) checkPrivateFiles([this.#path]);
@@ -124,7 +124,8 @@ export class FileReleaseQueue implements ReleaseQueue {
       ? [this.#path, this.#beside]
       : [this.#path];
     for (const folder of folders) {
-      for await (const { name } of Deno.readDir(folder)) {
+      // An idle agent looks every few seconds: a thread for it costs more.
+      for (const { name } of Deno.readDirSync(folder)) {
         if (!isQueueFileName(name)) continue;
         entries.push({ id: name, file: `${folder}/${name}` });
       }

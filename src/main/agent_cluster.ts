@@ -12,7 +12,7 @@ import type { AgentState } from "./agent_state.ts";
 /** Interval of the samples: each hour has one also after a restart in between. */
 const SAMPLE_INTERVAL_MS = HOUR_MS / 6;
 /** Interval at which a registry's host reads its own report, in ms. */
-const OWN_REPORT_INTERVAL_MS = 5_000;
+const OWN_REPORT_INTERVAL_MS = 10_000;
 
 /** Options of {@linkcode createAgentCluster}. */
 export interface AgentClusterOptions {

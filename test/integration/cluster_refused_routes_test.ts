@@ -7,6 +7,9 @@ import { waitFor } from "../support/wait_for.ts";
 const STOLEN = ["0.0.0.0/1", "127.0.0.53/32", "172.17.0.0/22", "10.0.0.0/22"]
   .concat("198.18.0.12/32", "172.16.0.0/12");
 
+/** A slice of the network that nobody owns: a registry decides who gets it. */
+const ROUTED = "172.16.40.0/22";
+
 interface RouteList {
   readonly routes: readonly {
     readonly cidr: string;
@@ -15,7 +18,7 @@ interface RouteList {
   }[];
 }
 
-Deno.test("an agent installs no route that a compromised registry makes up", async () => {
+Deno.test("a compromised registry routes the cluster's networks, and an agent refuses all else", async () => {
   await using lab = await Lab.create({ hosts: 2 });
   const [registry, victim] = [lab.host(1), lab.host(2)];
   await victim.must("ip", [
@@ -46,7 +49,7 @@ Deno.test("an agent installs no route that a compromised registry makes up", asy
           ...node!.value as Record<string, never>,
           instanceId: "0123456789abcdef",
           apiUrl: "",
-          subnets: [...STOLEN, own!],
+          subnets: [...STOLEN, own!, ROUTED],
           advertised: ["198.18.0.66"],
         },
       }, {
@@ -71,7 +74,10 @@ Deno.test("an agent installs no route that a compromised registry makes up", asy
   );
   for (const { why } of shown) assert.match(why, /^this host refuses it: /);
   const routes = await victim.must("ip", ["route", "show", "table", "all"]);
-  assert.doesNotMatch(routes, /via 198\.18\.0\.66/);
+  const taken = routes.split("\n").filter((line) =>
+    line.includes("via 198.18.0.66")
+  );
+  assert.deepEqual(taken.map((line) => line.split(" ")[0]), [ROUTED]);
   const doctor = await victim.exec("stellar-net", ["doctor"]);
   assert.match(doctor.stdout, /127\.0\.0\.53\/32 .*this host refuses it/);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ROOT } from "../generate.ts";
 import { CniHost } from "../support/cni_host.ts";
 import { must } from "../support/cni_plugin.ts";
@@ -32,7 +32,12 @@ Deno.test("containers of containerd reach each other and their gateway, and give
   ]);
   await using containerd = await Containerd.start(host, conflist);
 
-  const runs = IDS.map((id) => containerd.runContainer(id));
+  const dir = dirname(agent.socketPath);
+  const mount = `type=bind,src=${dir},dst=/agent,options=rbind:ro`;
+  const runs = [
+    containerd.runContainer("a"),
+    containerd.runContainer("b", ["--mount", mount]),
+  ];
   await containerd.running(IDS.length);
   const addresses = await addressesOf(client);
   await t.step("each has an address of its own", () => {
@@ -55,6 +60,21 @@ Deno.test("containers of containerd reach each other and their gateway, and give
     const { stdout } = await containerd.exec("a", ["ip", "route"]);
     assert.match(stdout, /^default via 172\.\d+\.\d+\.1 dev eth0/m);
   });
+  await t.step(
+    "one sees the agent's socket only if it is mounted into it",
+    async () => {
+      const files = async (id: string, path: string) =>
+        (await containerd.exec(id, ["ls", path])).stdout;
+      assert.match(await files("b", "/agent"), /^agent\.sock$/m);
+      for (const path of ["/agent", dir]) {
+        assert.equal(await files("a", path), "");
+      }
+      // Sockets without a file belong to a network namespace.
+      const bound = await containerd.exec("a", ["cat", "/proc/net/unix"]);
+      assert.match(bound.stdout, /^Num /);
+      assert.doesNotMatch(bound.stdout, /agent\.sock/);
+    },
+  );
   await t.step("when they are killed, their addresses are free", async () => {
     for (const id of IDS) await containerd.kill(id);
     const ended = await Promise.all(runs);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Lab } from "../lab/lab.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 
@@ -6,7 +7,7 @@ import { spawnAgent } from "../support/spawn_agent.ts";
 const ATTACK = `
 import socket, sys
 try:
-    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5) as s:
+    with socket.create_connection((sys.argv[2], int(sys.argv[1])), timeout=5) as s:
         s.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n")
         print(s.recv(100).decode().split("\\r\\n")[0] or "closed")
 except OSError as error:
@@ -48,9 +49,47 @@ Deno.test("an agent on loopback hangs up on a neighbour that reaches it by route
       });
       const { stdout } = await neighbour.runner.run({
         program: "python3",
-        args: ["-c", ATTACK, String(agent.port)],
+        args: ["-c", ATTACK, String(agent.port), "127.0.0.1"],
       });
       assert.match(stdout.trim(), outcome);
     });
   }
+});
+
+/** A plain-text listener for programs of the host. */
+const PORT = "9001";
+
+Deno.test("a container, and a neighbour that is no member", async (t) => {
+  await using lab = await Lab.create({
+    hosts: 2,
+    startAgents: false,
+    agentFlags: ({ address }) => [
+      ...["--listen", `${address}:9000`, "--insecure"],
+      ...["--listen", `127.0.0.1:${PORT}`],
+    ],
+  });
+  const [host, neighbour] = [lab.host(1), lab.host(2)];
+  await host.agent.start();
+  const [subnet] = await host.joined();
+  const container = await host.addContainer("c1");
+  const attack = async (from: typeof container | typeof host, to: string) => {
+    const words = ["-c", ATTACK, PORT, to];
+    return (await from.must("python3", words)).trim();
+  };
+
+  await t.step("the host itself reaches its loopback port", async () => {
+    assert.match(await attack(host, "127.0.0.1"), /^HTTP\/1\.1 200 OK$/);
+  });
+  for (const to of ["127.0.0.1", container.gateways[0]!, host.address]) {
+    await t.step(`the container does not, at ${to}`, async () => {
+      assert.match(await attack(container, to), /Connection refused/);
+    });
+  }
+  await t.step("the neighbour reaches containers", async () => {
+    await neighbour.ip(`route add ${subnet} via ${host.address}`);
+    await lab.waitFor(
+      "an answer of the container",
+      () => neighbour.ping(container.address),
+    );
+  });
 });

@@ -86,11 +86,19 @@ export class Containerd implements AsyncDisposable {
     ], { timeoutMs: 120_000 });
   }
 
-  /** Runs a container until it is killed: attaches it before, and detaches it after. */
-  runContainer(id: string): Promise<RunResult> {
+  /**
+   * Runs a container until it is killed: attaches it before, and detaches it after.
+   *
+   * @param flags more flags of `ctr run`
+   */
+  runContainer(
+    id: string,
+    flags: readonly string[] = [],
+  ): Promise<RunResult> {
     const rootfs = join(this.#dir, "rootfs");
     return this.ctr([
-      ...["run", "--rm", "--null-io", "--cni", "--rootfs", rootfs, id],
+      ...["run", "--rm", "--null-io", "--cni", ...flags],
+      ...["--rootfs", rootfs, id],
       ...["/bin/busybox", "sleep", "600"],
     ]);
   }

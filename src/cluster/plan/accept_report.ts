@@ -39,7 +39,9 @@ export function acceptReport(
       conflicts: acceptCount(report.routes.conflicts),
       unresolved: acceptCount(report.routes.unresolved),
     },
-    problems: report.problems.map(({ code, severity, text, fix }) => ({
+    problems: report.problems.filter(({ text }) => text !== "").map((
+      { code, severity, text, fix },
+    ) => ({
       code: CODE.test(code) ? code : "unknown",
       severity,
       text: text.replace(UNSAFE, "\u{fffd}"),

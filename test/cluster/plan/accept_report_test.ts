@@ -67,6 +67,7 @@ Deno.test("acceptReport() believes nothing that is not possible", async (t) => {
       problem({ fix: "true\nrm -rf /" }),
       problem({ fix: "" }),
     ],
+    ["a problem without a text", problem({ text: "" }), { problems: [] }],
     [
       "a command without an end",
       problem({ fix: "x".repeat(241) }),
