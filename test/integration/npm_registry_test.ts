@@ -12,7 +12,7 @@ const OWNED = "exchanged package";
 const OTHER_DENO = "99.9.9";
 
 /** A registry of npm on loopback that serves packages of its own under all names. */
-async function startRegistry(dir: string) {
+function startRegistry(dir: string) {
   const served: string[] = [];
   const tarballOf = async (name: string, version: string) => {
     const folder = join(dir, `${name.replace("/", "+")}-${version}`);
@@ -79,7 +79,7 @@ function versionOf(name: string): string {
 
 Deno.test("whoever can change npm's packages", (t) =>
   withTempDir(async (dir) => {
-    await using registry = await startRegistry(dir);
+    await using registry = startRegistry(dir);
 
     await t.step("exchanges the deno that npx fetches", async () => {
       const { code, stdout, stderr } = await run("npx", [
