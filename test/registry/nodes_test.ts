@@ -36,7 +36,7 @@ function format(event: ClusterEvent): string[] {
 /** Watches, does something after each event, and ends one event after the last. */
 async function watch(
   t: TestAgent,
-  acts: readonly (() => Promise<void>)[],
+  acts: readonly (() => Promise<unknown>)[],
 ): Promise<string[][]> {
   const events: string[][] = [];
   const end = new AbortController();
