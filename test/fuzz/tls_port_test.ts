@@ -27,7 +27,7 @@ const MANY = 10_000;
 /** Connections that the kernel has taken and the agent has not seen yet (listen(2)). */
 const BACKLOG = 511;
 /** How long the good client may wait for an answer. */
-const MAX_ANSWER_MS = 15_000;
+const MAX_ANSWER_MS = 120_000;
 /** What the agent may have taken in addition at the end, garbage included. */
 const MAX_GROWTH_MIB = 600;
 /** Nothing, and what a handshake begins with. */

@@ -152,7 +152,7 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
           "connect-timeout-ms: 1500",
         ]);
         assert.equal(answer["code"], "deadline_exceeded");
-        assert.ok(tookMs >= 1400 && tookMs < 4900, `it took ${tookMs} ms`);
+        assert.ok(tookMs >= 1400 && tookMs < 30_000, `it took ${tookMs} ms`);
       } finally {
         Deno.kill(second.agent.pid, "SIGCONT");
       }

@@ -12,11 +12,11 @@ import {
 import { createIpamClient } from "../support/ipam_client.ts";
 import { run } from "../support/run.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const MEGABYTE = 1024 * 1024;
-const UNDO_DEADLINE_MS = 10_000;
-const OPEN_STDIN_DEADLINE_MS = 10_000;
+const OPEN_STDIN_DEADLINE_MS = 120_000;
 
 const ENV = {
   CNI_COMMAND: "ADD",
@@ -36,13 +36,10 @@ function configOf(agent: SpawnedAgent, ipam: Record<string, unknown> = {}) {
 /** Waits until an agent holds nothing. */
 async function emptied(agent: SpawnedAgent): Promise<void> {
   using client = createIpamClient(agent.port);
-  const deadline = performance.now() + UNDO_DEADLINE_MS;
-  for (;;) {
-    const held = await client.list();
-    if (held.length === 0) return;
-    assert.ok(performance.now() < deadline, JSON.stringify(held));
-    await delay(50);
-  }
+  await waitFor(
+    "the agent to hold nothing",
+    async () => (await client.list()).length === 0,
+  );
 }
 
 testPlugins(
@@ -231,7 +228,7 @@ testPlugins(
             Deno.kill(agent.pid, "SIGCONT");
           }
           assert.equal(parseOutput(result.stdout)?.code, 11);
-          assert.ok(performance.now() - start < 10_000);
+          assert.ok(performance.now() - start < 60_000);
           await emptied(agent);
         },
       );

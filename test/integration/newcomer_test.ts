@@ -10,7 +10,7 @@ import { withTempDir } from "../support/temp_dir.ts";
 const ADDRESS = "127.0.0.1:9000";
 /** How the documents and the agent write Deno. */
 const NPX = "npx -y deno@2.9.6 ";
-const STOP_MS = 10_000;
+const STOP_MS = 60_000;
 
 /** A clone of the project, and who works in it. */
 interface Newcomer {
@@ -191,7 +191,7 @@ for (const [who, create] of Object.entries(USERS)) {
             const request = JSON.stringify({ node: hostname(), id: "web1" });
             const call = `stellar.services.network.v1.Network/AllocateIP`;
             const { stdout } = await newcomer.shell(
-              "curl --silent --retry-connrefused --retry 20 --retry-delay 1 " +
+              "curl --silent --retry-connrefused --retry 120 --retry-delay 1 " +
                 `--json '${request}' http://${ADDRESS}/${call}`,
             );
             assert.equal(JSON.parse(stdout).ip, "172.16.4.2");

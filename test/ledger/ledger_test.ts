@@ -394,7 +394,7 @@ Deno.test("Ledger waits a quarter of a second for the report of a commit, then r
   const startMs = performance.now();
   assert.deepEqual(await a.read((names) => [...names]), ["own", "other"]);
   const tookMs = performance.now() - startMs;
-  assert.ok(tookMs >= 200 && tookMs < 5_000, String(tookMs));
+  assert.ok(tookMs >= 200 && tookMs < 60_000, String(tookMs));
   assert.equal(loads, before + 1);
 });
 

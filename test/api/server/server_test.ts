@@ -178,10 +178,10 @@ Deno.test("close() is not held up by connections without a call, and may be repe
       preface.closed,
       once(http2, "close"),
     ];
-    const startedAt = Date.now();
-    await Promise.all([server.close(), server.close()]);
+    // If anything held it up, it would take this long.
+    const grace = { graceMs: 3_600_000 };
+    await Promise.all([server.close(grace), server.close(grace)]);
     await Promise.all(ends);
-    assert.ok(Date.now() - startedAt < 5000);
   }));
 
 Deno.test("close() lets a call over HTTP/1.1 finish", () =>

@@ -144,7 +144,7 @@ Deno.test("a server cuts off who does not speak TLS 1.3", async (t) => {
 });
 
 Deno.test("a server bounds half-open handshakes and cuts them off", async () => {
-  const limits = { maxConnections: 20, headerTimeoutMs: 1000 };
+  const limits = { maxConnections: 20, headerTimeoutMs: 3_000 };
   await withTlsServer({ ...createEcho(), limits }, async (running) => {
     const { port } = running;
     const clients = await Promise.all(
@@ -155,11 +155,13 @@ Deno.test("a server bounds half-open handshakes and cuts them off", async () => 
     );
     // The beginning of a ClientHello, and no more.
     for (const client of clients) client.send("\x16\x03\x01\x02");
-    const start = performance.now();
-    await Promise.all(clients.slice(20).map(({ closed }) => closed));
-    assert.ok(performance.now() - start < 900);
-    await Promise.all(clients.map(({ closed }) => closed));
-    assert.ok(performance.now() - start < 3000);
+    let bounded = 0;
+    const ends = clients.map(async ({ closed }, i) => {
+      await closed;
+      if (i >= limits.maxConnections) bounded++;
+      else assert.equal(bounded, 80, "one within the bound was cut off before");
+    });
+    await Promise.all(ends);
     await assertServes(running);
   });
 });
@@ -184,13 +186,11 @@ Deno.test("a server that closes ends handshakes, and lets calls finish", async (
     const seen = stub.slowCall();
     const answer = createClient(Network, transport).getSubnet({ node: "n" });
     await seen;
-    const closed = server.close({ graceMs: 5_000 });
+    const closed = server.close({ graceMs: 3_600_000 });
     assert.doesNotMatch(await idle.closed, /HTTP/);
     stub.release();
     assert.equal((await answer).subnetCidr, "n");
-    const start = performance.now();
     await closed;
-    assert.ok(performance.now() - start < 4_000);
   });
 });
 

@@ -55,7 +55,7 @@ Deno.test("cniMain() ADD undoes what was not told, within its timeout", async (t
           config: { ipam: { type: "stellar-net", socket, timeout: "400ms" } },
         });
         assert.deepEqual([result.code, result.output?.code], [1, code]);
-        assert.ok(performance.now() - start < 5_000);
+        assert.ok(performance.now() - start < 9_500);
         assert.deepEqual([...agent.held], []);
         assert.deepEqual(agent.methods, ["Allocate", "Release"]);
       }));
