@@ -4,31 +4,17 @@
 // @generated from file stellar/net/v1/ipam.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import {
-  file_google_protobuf_duration,
-  file_google_protobuf_timestamp,
-} from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stellar/net/v1/ipam.proto.
  */
 export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
-  fileDesc(
-    "ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUwoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIIm0KFEJhdGNoQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSMAoFaXRlbXMYAiADKAsyIS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIu4BChFCYXRjaEFsbG9jYXRlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWFkZHJlc3NlcxgCIAMoCRIKCgJpZBgDIAEoCRI9CgZsYWJlbHMYBCADKAsyLS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbS5MYWJlbHNFbnRyeRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJKChVCYXRjaEFsbG9jYXRlUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2UiewoTQmF0Y2hSZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEi8KBWl0ZW1zGAIgAygLMiAuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlSXRlbRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJEChBCYXRjaFJlbGVhc2VJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiSAoUQmF0Y2hSZWxlYXNlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSJlChBLZWVwQWxpdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSLAoFaXRlbXMYAiADKAsyHS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQQoNS2VlcEFsaXZlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIkUKEUtlZXBBbGl2ZVJlc3BvbnNlEjAKB3Jlc3VsdHMYASADKAsyHy5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXN1bHQiWAoPS2VlcEFsaXZlUmVzdWx0EhUKDWFsbG9jYXRpb25faWQYASABKAkSLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixAEKF1dhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJYWxsX25vZGVzGAIgASgIElIKDmZyb21fcmV2aXNpb25zGAMgAygLMjouc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QuRnJvbVJldmlzaW9uc0VudHJ5GjQKEkZyb21SZXZpc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpsCChhXYXRjaEFsbG9jYXRpb25zUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIQCghzbmFwc2hvdBgDIAEoCBIMCgRtb3JlGAQgASgIEi8KC2FsbG9jYXRpb25zGAUgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIyCgdyZW1vdmVkGAYgAygLMiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlZEFsbG9jYXRpb24SEAoIcHJvZ3Jlc3MYByABKAgSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YCSABKAkSDAoEZ29uZRgKIAEoCCJFChFSZW1vdmVkQWxsb2NhdGlvbhIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIqcBCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJEgoKAmlkGAQgASgJEi4KCmF0dGFjaG1lbnQYBSABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoPUmVsZWFzZVJlc3BvbnNlEhEKCWFkZHJlc3NlcxgBIAMoCRIVCg1hbGxvY2F0aW9uX2lkGAIgASgJIoQBChRSZWxlYXNlT3RoZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB25ldHdvcmsYAiABKAkSIwoEa2VlcBgDIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWtlZXBfbm9uZRgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIlYKFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIWCg5hbGxvY2F0aW9uX2lkcxgCIAMoCSIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJbChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDwoHYWRkcmVzcxgDIAEoCSJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24i5gEKFkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZsZWFrZWQYBCABKAgSFAoMY29udGFpbmVyX2lkGAUgASgJEkIKBmxhYmVscxgGIAMoCzIyLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAQoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCgp0b3RhbF9zaXplGAMgASgFSACIAQFCDQoLX3RvdGFsX3NpemUikwEKC1Jlc2VydmF0aW9uEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgEIAEoCRIvCgtyZXNlcnZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifAoOUmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQwoPUmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iSAoQVW5yZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJFChFVbnJlc2VydmVSZXNwb25zZRIwCgtyZXNlcnZhdGlvbhgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uIk4KF0xpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiegoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjEKDHJlc2VydmF0aW9ucxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIt4BCg1IaXN0b3J5UmVjb3JkEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVsZWFzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgGIAEoCRIVCg1hbGxvY2F0aW9uX2lkGAcgASgJIsYBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAUgASgFEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJInEKE0xpc3RIaXN0b3J5UmVzcG9uc2USLgoHcmVjb3JkcxgBIAMoCzIdLnN0ZWxsYXIubmV0LnYxLkhpc3RvcnlSZWNvcmQSEQoJdHJ1bmNhdGVkGAIgASgIEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCTKgCgoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlElwKDUJhdGNoQWxsb2NhdGUSJC5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXNwb25zZRJeCgxCYXRjaFJlbGVhc2USIy5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlUmVzcG9uc2UiA5ACAhJVCglLZWVwQWxpdmUSIC5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuS2VlcEFsaXZlUmVzcG9uc2UiA5ACAhJPCgdSZWxlYXNlEh4uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVzcG9uc2UiA5ACAhJcCg1SZWxlYXNlT3RoZXJzEiQuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1JlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVzcG9uc2USWAoKQ2hlY2tSZWFkeRIhLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlc3BvbnNlIgOQAgESYQoNR2V0QWxsb2NhdGlvbhIkLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlc3BvbnNlIgOQAgESZwoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlIgOQAgESZwoQV2F0Y2hBbGxvY2F0aW9ucxInLnN0ZWxsYXIubmV0LnYxLldhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1Jlc3BvbnNlMAESTwoHUmVzZXJ2ZRIeLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlc3BvbnNlIgOQAgISVQoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlIgOQAgISagoQTGlzdFJlc2VydmF0aW9ucxInLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlIgOQAgESWwoLTGlzdEhpc3RvcnkSIi5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlc3BvbnNlIgOQAgFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z",
-    [file_google_protobuf_duration, file_google_protobuf_timestamp],
-  );
+  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUwoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIIm0KFEJhdGNoQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSMAoFaXRlbXMYAiADKAsyIS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIu4BChFCYXRjaEFsbG9jYXRlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWFkZHJlc3NlcxgCIAMoCRIKCgJpZBgDIAEoCRI9CgZsYWJlbHMYBCADKAsyLS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbS5MYWJlbHNFbnRyeRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJKChVCYXRjaEFsbG9jYXRlUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2UiewoTQmF0Y2hSZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEi8KBWl0ZW1zGAIgAygLMiAuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlSXRlbRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJEChBCYXRjaFJlbGVhc2VJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiSAoUQmF0Y2hSZWxlYXNlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSJlChBLZWVwQWxpdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSLAoFaXRlbXMYAiADKAsyHS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQQoNS2VlcEFsaXZlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIkUKEUtlZXBBbGl2ZVJlc3BvbnNlEjAKB3Jlc3VsdHMYASADKAsyHy5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXN1bHQiWAoPS2VlcEFsaXZlUmVzdWx0EhUKDWFsbG9jYXRpb25faWQYASABKAkSLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixAEKF1dhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJYWxsX25vZGVzGAIgASgIElIKDmZyb21fcmV2aXNpb25zGAMgAygLMjouc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QuRnJvbVJldmlzaW9uc0VudHJ5GjQKEkZyb21SZXZpc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpsCChhXYXRjaEFsbG9jYXRpb25zUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIQCghzbmFwc2hvdBgDIAEoCBIMCgRtb3JlGAQgASgIEi8KC2FsbG9jYXRpb25zGAUgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIyCgdyZW1vdmVkGAYgAygLMiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlZEFsbG9jYXRpb24SEAoIcHJvZ3Jlc3MYByABKAgSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YCSABKAkSDAoEZ29uZRgKIAEoCCJFChFSZW1vdmVkQWxsb2NhdGlvbhIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIqcBCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJEgoKAmlkGAQgASgJEi4KCmF0dGFjaG1lbnQYBSABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoPUmVsZWFzZVJlc3BvbnNlEhEKCWFkZHJlc3NlcxgBIAMoCRIVCg1hbGxvY2F0aW9uX2lkGAIgASgJIoQBChRSZWxlYXNlT3RoZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB25ldHdvcmsYAiABKAkSIwoEa2VlcBgDIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWtlZXBfbm9uZRgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIlYKFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIWCg5hbGxvY2F0aW9uX2lkcxgCIAMoCSIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJbChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDwoHYWRkcmVzcxgDIAEoCSJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24i5gEKFkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZsZWFrZWQYBCABKAgSFAoMY29udGFpbmVyX2lkGAUgASgJEkIKBmxhYmVscxgGIAMoCzIyLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAQoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCgp0b3RhbF9zaXplGAMgASgFSACIAQFCDQoLX3RvdGFsX3NpemUikwEKC1Jlc2VydmF0aW9uEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgEIAEoCRIvCgtyZXNlcnZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifAoOUmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQwoPUmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iSAoQVW5yZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJFChFVbnJlc2VydmVSZXNwb25zZRIwCgtyZXNlcnZhdGlvbhgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uIk4KF0xpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiegoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjEKDHJlc2VydmF0aW9ucxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIt4BCg1IaXN0b3J5UmVjb3JkEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVsZWFzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgGIAEoCRIVCg1hbGxvY2F0aW9uX2lkGAcgASgJIsYBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAUgASgFEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJInEKE0xpc3RIaXN0b3J5UmVzcG9uc2USLgoHcmVjb3JkcxgBIAMoCzIdLnN0ZWxsYXIubmV0LnYxLkhpc3RvcnlSZWNvcmQSEQoJdHJ1bmNhdGVkGAIgASgIEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCTKgCgoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlElwKDUJhdGNoQWxsb2NhdGUSJC5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXNwb25zZRJeCgxCYXRjaFJlbGVhc2USIy5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlUmVzcG9uc2UiA5ACAhJVCglLZWVwQWxpdmUSIC5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuS2VlcEFsaXZlUmVzcG9uc2UiA5ACAhJPCgdSZWxlYXNlEh4uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVzcG9uc2UiA5ACAhJcCg1SZWxlYXNlT3RoZXJzEiQuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1JlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVzcG9uc2USWAoKQ2hlY2tSZWFkeRIhLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlc3BvbnNlIgOQAgESYQoNR2V0QWxsb2NhdGlvbhIkLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlc3BvbnNlIgOQAgESZwoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlIgOQAgESZwoQV2F0Y2hBbGxvY2F0aW9ucxInLnN0ZWxsYXIubmV0LnYxLldhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1Jlc3BvbnNlMAESTwoHUmVzZXJ2ZRIeLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlc3BvbnNlIgOQAgISVQoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlIgOQAgISagoQTGlzdFJlc2VydmF0aW9ucxInLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlIgOQAgESWwoLTGlzdEhpc3RvcnkSIi5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlc3BvbnNlIgOQAgFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Owner says who holds an allocation. The three together are the key.
@@ -135,9 +121,7 @@ export type AllocatedAddress = Message<"stellar.net.v1.AllocatedAddress"> & {
  * Describes the message stellar.net.v1.AllocatedAddress.
  * Use `create(AllocatedAddressSchema)` to create a new message.
  */
-export const AllocatedAddressSchema: GenMessage<
-  AllocatedAddress
-> = /*@__PURE__*/
+export const AllocatedAddressSchema: GenMessage<AllocatedAddress> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 2);
 
 /**
@@ -341,9 +325,7 @@ export type AllocateResponse = Message<"stellar.net.v1.AllocateResponse"> & {
  * Describes the message stellar.net.v1.AllocateResponse.
  * Use `create(AllocateResponseSchema)` to create a new message.
  */
-export const AllocateResponseSchema: GenMessage<
-  AllocateResponse
-> = /*@__PURE__*/
+export const AllocateResponseSchema: GenMessage<AllocateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 5);
 
 /**
@@ -351,38 +333,34 @@ export const AllocateResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchAllocateRequest
  */
-export type BatchAllocateRequest =
-  & Message<"stellar.net.v1.BatchAllocateRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type BatchAllocateRequest = Message<"stellar.net.v1.BatchAllocateRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The owners, each once: 1 to 1,000.
-     *
-     * @generated from field: repeated stellar.net.v1.BatchAllocateItem items = 2;
-     */
-    items: BatchAllocateItem[];
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchAllocateItem items = 2;
+   */
+  items: BatchAllocateItem[];
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.BatchAllocateRequest.
  * Use `create(BatchAllocateRequestSchema)` to create a new message.
  */
-export const BatchAllocateRequestSchema: GenMessage<
-  BatchAllocateRequest
-> = /*@__PURE__*/
+export const BatchAllocateRequestSchema: GenMessage<BatchAllocateRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 6);
 
 /**
@@ -431,9 +409,7 @@ export type BatchAllocateItem = Message<"stellar.net.v1.BatchAllocateItem"> & {
  * Describes the message stellar.net.v1.BatchAllocateItem.
  * Use `create(BatchAllocateItemSchema)` to create a new message.
  */
-export const BatchAllocateItemSchema: GenMessage<
-  BatchAllocateItem
-> = /*@__PURE__*/
+export const BatchAllocateItemSchema: GenMessage<BatchAllocateItem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 7);
 
 /**
@@ -441,24 +417,20 @@ export const BatchAllocateItemSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchAllocateResponse
  */
-export type BatchAllocateResponse =
-  & Message<"stellar.net.v1.BatchAllocateResponse">
-  & {
-    /**
-     * One for each item, in their order.
-     *
-     * @generated from field: repeated stellar.net.v1.AllocateResponse results = 1;
-     */
-    results: AllocateResponse[];
-  };
+export type BatchAllocateResponse = Message<"stellar.net.v1.BatchAllocateResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.AllocateResponse results = 1;
+   */
+  results: AllocateResponse[];
+};
 
 /**
  * Describes the message stellar.net.v1.BatchAllocateResponse.
  * Use `create(BatchAllocateResponseSchema)` to create a new message.
  */
-export const BatchAllocateResponseSchema: GenMessage<
-  BatchAllocateResponse
-> = /*@__PURE__*/
+export const BatchAllocateResponseSchema: GenMessage<BatchAllocateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 8);
 
 /**
@@ -466,45 +438,41 @@ export const BatchAllocateResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchReleaseRequest
  */
-export type BatchReleaseRequest =
-  & Message<"stellar.net.v1.BatchReleaseRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type BatchReleaseRequest = Message<"stellar.net.v1.BatchReleaseRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The owners, each once: 1 to 1,000.
-     *
-     * @generated from field: repeated stellar.net.v1.BatchReleaseItem items = 2;
-     */
-    items: BatchReleaseItem[];
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchReleaseItem items = 2;
+   */
+  items: BatchReleaseItem[];
 
-    /**
-     * Why, for the history. Empty means "released over the API".
-     *
-     * @generated from field: string reason = 3;
-     */
-    reason: string;
+  /**
+   * Why, for the history. Empty means "released over the API".
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.BatchReleaseRequest.
  * Use `create(BatchReleaseRequestSchema)` to create a new message.
  */
-export const BatchReleaseRequestSchema: GenMessage<
-  BatchReleaseRequest
-> = /*@__PURE__*/
+export const BatchReleaseRequestSchema: GenMessage<BatchReleaseRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 9);
 
 /**
@@ -532,9 +500,7 @@ export type BatchReleaseItem = Message<"stellar.net.v1.BatchReleaseItem"> & {
  * Describes the message stellar.net.v1.BatchReleaseItem.
  * Use `create(BatchReleaseItemSchema)` to create a new message.
  */
-export const BatchReleaseItemSchema: GenMessage<
-  BatchReleaseItem
-> = /*@__PURE__*/
+export const BatchReleaseItemSchema: GenMessage<BatchReleaseItem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 10);
 
 /**
@@ -542,24 +508,20 @@ export const BatchReleaseItemSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchReleaseResponse
  */
-export type BatchReleaseResponse =
-  & Message<"stellar.net.v1.BatchReleaseResponse">
-  & {
-    /**
-     * One for each item, in their order.
-     *
-     * @generated from field: repeated stellar.net.v1.ReleaseResponse results = 1;
-     */
-    results: ReleaseResponse[];
-  };
+export type BatchReleaseResponse = Message<"stellar.net.v1.BatchReleaseResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.ReleaseResponse results = 1;
+   */
+  results: ReleaseResponse[];
+};
 
 /**
  * Describes the message stellar.net.v1.BatchReleaseResponse.
  * Use `create(BatchReleaseResponseSchema)` to create a new message.
  */
-export const BatchReleaseResponseSchema: GenMessage<
-  BatchReleaseResponse
-> = /*@__PURE__*/
+export const BatchReleaseResponseSchema: GenMessage<BatchReleaseResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 11);
 
 /**
@@ -594,9 +556,7 @@ export type KeepAliveRequest = Message<"stellar.net.v1.KeepAliveRequest"> & {
  * Describes the message stellar.net.v1.KeepAliveRequest.
  * Use `create(KeepAliveRequestSchema)` to create a new message.
  */
-export const KeepAliveRequestSchema: GenMessage<
-  KeepAliveRequest
-> = /*@__PURE__*/
+export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 12);
 
 /**
@@ -645,9 +605,7 @@ export type KeepAliveResponse = Message<"stellar.net.v1.KeepAliveResponse"> & {
  * Describes the message stellar.net.v1.KeepAliveResponse.
  * Use `create(KeepAliveResponseSchema)` to create a new message.
  */
-export const KeepAliveResponseSchema: GenMessage<
-  KeepAliveResponse
-> = /*@__PURE__*/
+export const KeepAliveResponseSchema: GenMessage<KeepAliveResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 14);
 
 /**
@@ -684,40 +642,36 @@ export const KeepAliveResultSchema: GenMessage<KeepAliveResult> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.WatchAllocationsRequest
  */
-export type WatchAllocationsRequest =
-  & Message<"stellar.net.v1.WatchAllocationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type WatchAllocationsRequest = Message<"stellar.net.v1.WatchAllocationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * True: all nodes of the cluster. Refused together with node.
-     *
-     * @generated from field: bool all_nodes = 2;
-     */
-    allNodes: boolean;
+  /**
+   * True: all nodes of the cluster. Refused together with node.
+   *
+   * @generated from field: bool all_nodes = 2;
+   */
+  allNodes: boolean;
 
-    /**
-     * By name of a node, the revision of its last message that a stream before
-     * had: the node's changes since then follow, without a snapshot, if its agent
-     * still knows them. Empty: a snapshot of each node.
-     *
-     * @generated from field: map<string, string> from_revisions = 3;
-     */
-    fromRevisions: { [key: string]: string };
-  };
+  /**
+   * By name of a node, the revision of its last message that a stream before
+   * had: the node's changes since then follow, without a snapshot, if its agent
+   * still knows them. Empty: a snapshot of each node.
+   *
+   * @generated from field: map<string, string> from_revisions = 3;
+   */
+  fromRevisions: { [key: string]: string };
+};
 
 /**
  * Describes the message stellar.net.v1.WatchAllocationsRequest.
  * Use `create(WatchAllocationsRequestSchema)` to create a new message.
  */
-export const WatchAllocationsRequestSchema: GenMessage<
-  WatchAllocationsRequest
-> = /*@__PURE__*/
+export const WatchAllocationsRequestSchema: GenMessage<WatchAllocationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 16);
 
 /**
@@ -730,95 +684,91 @@ export const WatchAllocationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.WatchAllocationsResponse
  */
-export type WatchAllocationsResponse =
-  & Message<"stellar.net.v1.WatchAllocationsResponse">
-  & {
-    /**
-     * Name of the node.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsResponse"> & {
+  /**
+   * Name of the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The node's revision after this message, to resume from. It is opaque, and
-     * empty in all parts of a snapshot but the last.
-     *
-     * @generated from field: string revision = 2;
-     */
-    revision: string;
+  /**
+   * The node's revision after this message, to resume from. It is opaque, and
+   * empty in all parts of a snapshot but the last.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
 
-    /**
-     * True: the allocations are those of a snapshot. False: they are new or
-     * changed, and the removed ones are gone.
-     *
-     * @generated from field: bool snapshot = 3;
-     */
-    snapshot: boolean;
+  /**
+   * True: the allocations are those of a snapshot. False: they are new or
+   * changed, and the removed ones are gone.
+   *
+   * @generated from field: bool snapshot = 3;
+   */
+  snapshot: boolean;
 
-    /**
-     * True: more parts of this snapshot follow. The watcher replaces what it has
-     * when it has all.
-     *
-     * @generated from field: bool more = 4;
-     */
-    more: boolean;
+  /**
+   * True: more parts of this snapshot follow. The watcher replaces what it has
+   * when it has all.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
 
-    /**
-     * Allocations.
-     *
-     * @generated from field: repeated stellar.net.v1.Allocation allocations = 5;
-     */
-    allocations: Allocation[];
+  /**
+   * Allocations.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 5;
+   */
+  allocations: Allocation[];
 
-    /**
-     * Allocations that are gone.
-     *
-     * @generated from field: repeated stellar.net.v1.RemovedAllocation removed = 6;
-     */
-    removed: RemovedAllocation[];
+  /**
+   * Allocations that are gone.
+   *
+   * @generated from field: repeated stellar.net.v1.RemovedAllocation removed = 6;
+   */
+  removed: RemovedAllocation[];
 
-    /**
-     * True: the watcher knows everything up to as_of. Such a message comes after
-     * each change and, without one, every 10 seconds.
-     *
-     * @generated from field: bool progress = 7;
-     */
-    progress: boolean;
+  /**
+   * True: the watcher knows everything up to as_of. Such a message comes after
+   * each change and, without one, every 10 seconds.
+   *
+   * @generated from field: bool progress = 7;
+   */
+  progress: boolean;
 
-    /**
-     * The time up to which the watcher knows the node's allocations, by the clock
-     * of the agent that has them. Unset with a problem.
-     *
-     * @generated from field: google.protobuf.Timestamp as_of = 8;
-     */
-    asOf?: Timestamp | undefined;
+  /**
+   * The time up to which the watcher knows the node's allocations, by the clock
+   * of the agent that has them. Unset with a problem.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 8;
+   */
+  asOf?: Timestamp | undefined;
 
-    /**
-     * Why the node's allocations are not known at the moment, in a watch of all
-     * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
-     * the node answers. Empty: they are known.
-     *
-     * @generated from field: string problem = 9;
-     */
-    problem: string;
+  /**
+   * Why the node's allocations are not known at the moment, in a watch of all
+   * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
+   * the node answers. Empty: they are known.
+   *
+   * @generated from field: string problem = 9;
+   */
+  problem: string;
 
-    /**
-     * True: the node has left the cluster, in a watch of all nodes. Nothing is
-     * allocated there any more.
-     *
-     * @generated from field: bool gone = 10;
-     */
-    gone: boolean;
-  };
+  /**
+   * True: the node has left the cluster, in a watch of all nodes. Nothing is
+   * allocated there any more.
+   *
+   * @generated from field: bool gone = 10;
+   */
+  gone: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.WatchAllocationsResponse.
  * Use `create(WatchAllocationsResponseSchema)` to create a new message.
  */
-export const WatchAllocationsResponseSchema: GenMessage<
-  WatchAllocationsResponse
-> = /*@__PURE__*/
+export const WatchAllocationsResponseSchema: GenMessage<WatchAllocationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 17);
 
 /**
@@ -846,9 +796,7 @@ export type RemovedAllocation = Message<"stellar.net.v1.RemovedAllocation"> & {
  * Describes the message stellar.net.v1.RemovedAllocation.
  * Use `create(RemovedAllocationSchema)` to create a new message.
  */
-export const RemovedAllocationSchema: GenMessage<
-  RemovedAllocation
-> = /*@__PURE__*/
+export const RemovedAllocationSchema: GenMessage<RemovedAllocation> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 18);
 
 /**
@@ -941,54 +889,50 @@ export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ReleaseOthersRequest
  */
-export type ReleaseOthersRequest =
-  & Message<"stellar.net.v1.ReleaseOthersRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ReleaseOthersRequest = Message<"stellar.net.v1.ReleaseOthersRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Name of the container network, as in the CNI configuration. Empty is
-     * refused.
-     *
-     * @generated from field: string network = 2;
-     */
-    network: string;
+  /**
+   * Name of the container network, as in the CNI configuration. Empty is
+   * refused.
+   *
+   * @generated from field: string network = 2;
+   */
+  network: string;
 
-    /**
-     * The owners that keep their addresses; their network is ignored. Empty is
-     * refused, unless keep_none is set.
-     *
-     * @generated from field: repeated stellar.net.v1.Owner keep = 3;
-     */
-    keep: Owner[];
+  /**
+   * The owners that keep their addresses; their network is ignored. Empty is
+   * refused, unless keep_none is set.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner keep = 3;
+   */
+  keep: Owner[];
 
-    /**
-     * True: no owner keeps its addresses. Refused together with keep.
-     *
-     * @generated from field: bool keep_none = 4;
-     */
-    keepNone: boolean;
+  /**
+   * True: no owner keeps its addresses. Refused together with keep.
+   *
+   * @generated from field: bool keep_none = 4;
+   */
+  keepNone: boolean;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseOthersRequest.
  * Use `create(ReleaseOthersRequestSchema)` to create a new message.
  */
-export const ReleaseOthersRequestSchema: GenMessage<
-  ReleaseOthersRequest
-> = /*@__PURE__*/
+export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 21);
 
 /**
@@ -996,31 +940,27 @@ export const ReleaseOthersRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReleaseOthersResponse
  */
-export type ReleaseOthersResponse =
-  & Message<"stellar.net.v1.ReleaseOthersResponse">
-  & {
-    /**
-     * Who held it.
-     *
-     * @generated from field: repeated stellar.net.v1.Owner owners = 1;
-     */
-    owners: Owner[];
+export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersResponse"> & {
+  /**
+   * Who held it.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner owners = 1;
+   */
+  owners: Owner[];
 
-    /**
-     * Ids of the allocations, in the order of the owners.
-     *
-     * @generated from field: repeated string allocation_ids = 2;
-     */
-    allocationIds: string[];
-  };
+  /**
+   * Ids of the allocations, in the order of the owners.
+   *
+   * @generated from field: repeated string allocation_ids = 2;
+   */
+  allocationIds: string[];
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseOthersResponse.
  * Use `create(ReleaseOthersResponseSchema)` to create a new message.
  */
-export const ReleaseOthersResponseSchema: GenMessage<
-  ReleaseOthersResponse
-> = /*@__PURE__*/
+export const ReleaseOthersResponseSchema: GenMessage<ReleaseOthersResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 22);
 
 /**
@@ -1041,9 +981,7 @@ export type CheckReadyRequest = Message<"stellar.net.v1.CheckReadyRequest"> & {
  * Describes the message stellar.net.v1.CheckReadyRequest.
  * Use `create(CheckReadyRequestSchema)` to create a new message.
  */
-export const CheckReadyRequestSchema: GenMessage<
-  CheckReadyRequest
-> = /*@__PURE__*/
+export const CheckReadyRequestSchema: GenMessage<CheckReadyRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 23);
 
 /**
@@ -1051,17 +989,14 @@ export const CheckReadyRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.CheckReadyResponse
  */
-export type CheckReadyResponse =
-  & Message<"stellar.net.v1.CheckReadyResponse">
-  & {};
+export type CheckReadyResponse = Message<"stellar.net.v1.CheckReadyResponse"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.CheckReadyResponse.
  * Use `create(CheckReadyResponseSchema)` to create a new message.
  */
-export const CheckReadyResponseSchema: GenMessage<
-  CheckReadyResponse
-> = /*@__PURE__*/
+export const CheckReadyResponseSchema: GenMessage<CheckReadyResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 24);
 
 /**
@@ -1069,38 +1004,34 @@ export const CheckReadyResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetAllocationRequest
  */
-export type GetAllocationRequest =
-  & Message<"stellar.net.v1.GetAllocationRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type GetAllocationRequest = Message<"stellar.net.v1.GetAllocationRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Who holds the allocation. Refused together with address.
-     *
-     * @generated from field: stellar.net.v1.Owner owner = 2;
-     */
-    owner?: Owner | undefined;
+  /**
+   * Who holds the allocation. Refused together with address.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 2;
+   */
+  owner?: Owner | undefined;
 
-    /**
-     * An address of the allocation, in place of the owner.
-     *
-     * @generated from field: string address = 3;
-     */
-    address: string;
-  };
+  /**
+   * An address of the allocation, in place of the owner.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetAllocationRequest.
  * Use `create(GetAllocationRequestSchema)` to create a new message.
  */
-export const GetAllocationRequestSchema: GenMessage<
-  GetAllocationRequest
-> = /*@__PURE__*/
+export const GetAllocationRequestSchema: GenMessage<GetAllocationRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 25);
 
 /**
@@ -1108,24 +1039,20 @@ export const GetAllocationRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetAllocationResponse
  */
-export type GetAllocationResponse =
-  & Message<"stellar.net.v1.GetAllocationResponse">
-  & {
-    /**
-     * The allocation.
-     *
-     * @generated from field: stellar.net.v1.Allocation allocation = 1;
-     */
-    allocation?: Allocation | undefined;
-  };
+export type GetAllocationResponse = Message<"stellar.net.v1.GetAllocationResponse"> & {
+  /**
+   * The allocation.
+   *
+   * @generated from field: stellar.net.v1.Allocation allocation = 1;
+   */
+  allocation?: Allocation | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.GetAllocationResponse.
  * Use `create(GetAllocationResponseSchema)` to create a new message.
  */
-export const GetAllocationResponseSchema: GenMessage<
-  GetAllocationResponse
-> = /*@__PURE__*/
+export const GetAllocationResponseSchema: GenMessage<GetAllocationResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 26);
 
 /**
@@ -1133,59 +1060,55 @@ export const GetAllocationResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListAllocationsRequest
  */
-export type ListAllocationsRequest =
-  & Message<"stellar.net.v1.ListAllocationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 2;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 3;
-     */
-    pageToken: string;
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 
-    /**
-     * True: only what seems to be leaked.
-     *
-     * @generated from field: bool leaked = 4;
-     */
-    leaked: boolean;
+  /**
+   * True: only what seems to be leaked.
+   *
+   * @generated from field: bool leaked = 4;
+   */
+  leaked: boolean;
 
-    /**
-     * Only this container, in every container network. Empty: all.
-     *
-     * @generated from field: string container_id = 5;
-     */
-    containerId: string;
+  /**
+   * Only this container, in every container network. Empty: all.
+   *
+   * @generated from field: string container_id = 5;
+   */
+  containerId: string;
 
-    /**
-     * Only allocations with all of these labels. Empty: all.
-     *
-     * @generated from field: map<string, string> labels = 6;
-     */
-    labels: { [key: string]: string };
-  };
+  /**
+   * Only allocations with all of these labels. Empty: all.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+};
 
 /**
  * Describes the message stellar.net.v1.ListAllocationsRequest.
  * Use `create(ListAllocationsRequestSchema)` to create a new message.
  */
-export const ListAllocationsRequestSchema: GenMessage<
-  ListAllocationsRequest
-> = /*@__PURE__*/
+export const ListAllocationsRequestSchema: GenMessage<ListAllocationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 27);
 
 /**
@@ -1193,39 +1116,35 @@ export const ListAllocationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListAllocationsResponse
  */
-export type ListAllocationsResponse =
-  & Message<"stellar.net.v1.ListAllocationsResponse">
-  & {
-    /**
-     * The allocations, in order of their first address.
-     *
-     * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
-     */
-    allocations: Allocation[];
+export type ListAllocationsResponse = Message<"stellar.net.v1.ListAllocationsResponse"> & {
+  /**
+   * The allocations, in order of their first address.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
+   */
+  allocations: Allocation[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of allocations on all pages. Unset: not counted, since the request
-     * has filters.
-     *
-     * @generated from field: optional int32 total_size = 3;
-     */
-    totalSize?: number | undefined;
-  };
+  /**
+   * Number of allocations on all pages. Unset: not counted, since the request
+   * has filters.
+   *
+   * @generated from field: optional int32 total_size = 3;
+   */
+  totalSize?: number | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.ListAllocationsResponse.
  * Use `create(ListAllocationsResponseSchema)` to create a new message.
  */
-export const ListAllocationsResponseSchema: GenMessage<
-  ListAllocationsResponse
-> = /*@__PURE__*/
+export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 28);
 
 /**
@@ -1379,9 +1298,7 @@ export type UnreserveRequest = Message<"stellar.net.v1.UnreserveRequest"> & {
  * Describes the message stellar.net.v1.UnreserveRequest.
  * Use `create(UnreserveRequestSchema)` to create a new message.
  */
-export const UnreserveRequestSchema: GenMessage<
-  UnreserveRequest
-> = /*@__PURE__*/
+export const UnreserveRequestSchema: GenMessage<UnreserveRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 32);
 
 /**
@@ -1402,9 +1319,7 @@ export type UnreserveResponse = Message<"stellar.net.v1.UnreserveResponse"> & {
  * Describes the message stellar.net.v1.UnreserveResponse.
  * Use `create(UnreserveResponseSchema)` to create a new message.
  */
-export const UnreserveResponseSchema: GenMessage<
-  UnreserveResponse
-> = /*@__PURE__*/
+export const UnreserveResponseSchema: GenMessage<UnreserveResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 33);
 
 /**
@@ -1412,38 +1327,34 @@ export const UnreserveResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListReservationsRequest
  */
-export type ListReservationsRequest =
-  & Message<"stellar.net.v1.ListReservationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListReservationsRequest = Message<"stellar.net.v1.ListReservationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 2;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 3;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListReservationsRequest.
  * Use `create(ListReservationsRequestSchema)` to create a new message.
  */
-export const ListReservationsRequestSchema: GenMessage<
-  ListReservationsRequest
-> = /*@__PURE__*/
+export const ListReservationsRequestSchema: GenMessage<ListReservationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 34);
 
 /**
@@ -1451,38 +1362,34 @@ export const ListReservationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListReservationsResponse
  */
-export type ListReservationsResponse =
-  & Message<"stellar.net.v1.ListReservationsResponse">
-  & {
-    /**
-     * The reservations, in order of address.
-     *
-     * @generated from field: repeated stellar.net.v1.Reservation reservations = 1;
-     */
-    reservations: Reservation[];
+export type ListReservationsResponse = Message<"stellar.net.v1.ListReservationsResponse"> & {
+  /**
+   * The reservations, in order of address.
+   *
+   * @generated from field: repeated stellar.net.v1.Reservation reservations = 1;
+   */
+  reservations: Reservation[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of reservations on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of reservations on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListReservationsResponse.
  * Use `create(ListReservationsResponseSchema)` to create a new message.
  */
-export const ListReservationsResponseSchema: GenMessage<
-  ListReservationsResponse
-> = /*@__PURE__*/
+export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 35);
 
 /**
@@ -1553,67 +1460,63 @@ export const HistoryRecordSchema: GenMessage<HistoryRecord> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListHistoryRequest
  */
-export type ListHistoryRequest =
-  & Message<"stellar.net.v1.ListHistoryRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Only this address. Empty: all.
-     *
-     * @generated from field: string address = 2;
-     */
-    address: string;
+  /**
+   * Only this address. Empty: all.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
 
-    /**
-     * Only this container. Empty: all.
-     *
-     * @generated from field: string container_id = 3;
-     */
-    containerId: string;
+  /**
+   * Only this container. Empty: all.
+   *
+   * @generated from field: string container_id = 3;
+   */
+  containerId: string;
 
-    /**
-     * Only what was held at or after this time. Unset: as far back as is kept.
-     *
-     * @generated from field: google.protobuf.Timestamp since = 4;
-     */
-    since?: Timestamp | undefined;
+  /**
+   * Only what was held at or after this time. Unset: as far back as is kept.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 5;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
 
-    /**
-     * Only what was held or released at or before this time. Unset: up to now.
-     *
-     * @generated from field: google.protobuf.Timestamp until = 6;
-     */
-    until?: Timestamp | undefined;
+  /**
+   * Only what was held or released at or before this time. Unset: up to now.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 6;
+   */
+  until?: Timestamp | undefined;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 7;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHistoryRequest.
  * Use `create(ListHistoryRequestSchema)` to create a new message.
  */
-export const ListHistoryRequestSchema: GenMessage<
-  ListHistoryRequest
-> = /*@__PURE__*/
+export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 37);
 
 /**
@@ -1621,38 +1524,34 @@ export const ListHistoryRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListHistoryResponse
  */
-export type ListHistoryResponse =
-  & Message<"stellar.net.v1.ListHistoryResponse">
-  & {
-    /**
-     * What is held now, then what was released, the latest first.
-     *
-     * @generated from field: repeated stellar.net.v1.HistoryRecord records = 1;
-     */
-    records: HistoryRecord[];
+export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> & {
+  /**
+   * What is held now, then what was released, the latest first.
+   *
+   * @generated from field: repeated stellar.net.v1.HistoryRecord records = 1;
+   */
+  records: HistoryRecord[];
 
-    /**
-     * True when there are more: the same as a next_page_token.
-     *
-     * @generated from field: bool truncated = 2;
-     */
-    truncated: boolean;
+  /**
+   * True when there are more: the same as a next_page_token.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 3;
-     */
-    nextPageToken: string;
-  };
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHistoryResponse.
  * Use `create(ListHistoryResponseSchema)` to create a new message.
  */
-export const ListHistoryResponseSchema: GenMessage<
-  ListHistoryResponse
-> = /*@__PURE__*/
+export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 38);
 
 /**
@@ -1681,7 +1580,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof AllocateRequestSchema;
     output: typeof AllocateResponseSchema;
-  };
+  },
   /**
    * BatchAllocate gives addresses to up to 1,000 owners of one node: to all of
    * them or to none. Each gets what Allocate would give it. An error names the
@@ -1694,7 +1593,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof BatchAllocateRequestSchema;
     output: typeof BatchAllocateResponseSchema;
-  };
+  },
   /**
    * BatchRelease takes back what up to 1,000 owners of one node hold, all of it
    * or nothing. As with Release, what is not held is skipped.
@@ -1705,7 +1604,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof BatchReleaseRequestSchema;
     output: typeof BatchReleaseResponseSchema;
-  };
+  },
   /**
    * KeepAlive restarts the time to live of up to 1,000 allocations of one node.
    * It skips an allocation that is not held any more; its result says so.
@@ -1716,7 +1615,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof KeepAliveRequestSchema;
     output: typeof KeepAliveResponseSchema;
-  };
+  },
   /**
    * Release takes the addresses of an owner back. Releasing what is not held
    * succeeds, and so does a release that names another allocation.
@@ -1727,7 +1626,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseRequestSchema;
     output: typeof ReleaseResponseSchema;
-  };
+  },
   /**
    * ReleaseOthers takes back what a container network's other owners hold on a
    * node, of what a CNI runtime asked for: the GC of the CNI specification.
@@ -1738,7 +1637,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseOthersRequestSchema;
     output: typeof ReleaseOthersResponseSchema;
-  };
+  },
   /**
    * CheckReady succeeds when a node could give out an address now: the STATUS
    * of the CNI specification. RESOURCE_EXHAUSTED when a subnet is full.
@@ -1749,7 +1648,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof CheckReadyRequestSchema;
     output: typeof CheckReadyResponseSchema;
-  };
+  },
   /**
    * GetAllocation returns the allocation of an owner, or of an address.
    * NOT_FOUND when there is none.
@@ -1760,7 +1659,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof GetAllocationRequestSchema;
     output: typeof GetAllocationResponseSchema;
-  };
+  },
   /**
    * ListAllocations lists what is held on a node, in order of address.
    *
@@ -1770,7 +1669,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListAllocationsRequestSchema;
     output: typeof ListAllocationsResponseSchema;
-  };
+  },
   /**
    * WatchAllocations follows the allocations of a node, or of all nodes: a
    * snapshot of each node, then what changes. See WatchAllocationsResponse. It
@@ -1782,7 +1681,7 @@ export const IpamService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchAllocationsRequestSchema;
     output: typeof WatchAllocationsResponseSchema;
-  };
+  },
   /**
    * Reserve keeps an address of a node for one owner, or from everybody, in place
    * of an earlier reservation of the address. ALREADY_EXISTS when another owner
@@ -1795,7 +1694,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReserveRequestSchema;
     output: typeof ReserveResponseSchema;
-  };
+  },
   /**
    * Unreserve ends the reservation of an address. It succeeds when there is none.
    *
@@ -1805,7 +1704,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof UnreserveRequestSchema;
     output: typeof UnreserveResponseSchema;
-  };
+  },
   /**
    * ListReservations lists the reserved addresses of a node, in order of address.
    *
@@ -1815,7 +1714,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListReservationsRequestSchema;
     output: typeof ListReservationsResponseSchema;
-  };
+  },
   /**
    * ListHistory tells who held which address from when to when, the newest
    * first.
@@ -1826,6 +1725,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListHistoryRequestSchema;
     output: typeof ListHistoryResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_ipam, 0);
+
