@@ -1,5 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import { WriteProbe } from "./write_probe.ts";
+import {
+  type AgentStatus,
+  countCluster,
+  describeStores,
+  WriteProbe,
+} from "./status.ts";
 import { NetError } from "../base/error.ts";
 import {
   type Allocation,
@@ -20,7 +25,6 @@ import {
   type HostedRegistry,
   openMember,
 } from "./open_member.ts";
-import { type AgentStatus, countCluster, describeStores } from "./status.ts";
 import type {
   Allocator,
   Allocators,

@@ -8,7 +8,7 @@ import {
 } from "../config/config.ts";
 import type { HostController } from "../host/controller.ts";
 import { isSecure } from "../host/facts.ts";
-import { isLoopback } from "../net/host.ts";
+import { isLoopback } from "../net/address.ts";
 import { EXPIRY_INTERVAL_MS } from "../addresses/keep_alives.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { ServiceManager } from "../system/service_manager.ts";

@@ -1,6 +1,6 @@
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
-import { formatUtcMs } from "../base/time.ts";
+import { formatUtcMs } from "../base/duration.ts";
 import { COPY_WAY_OUT, type Member } from "../member/member.ts";
 import { findMembershipFault } from "../member/link.ts";
 

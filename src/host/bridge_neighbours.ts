@@ -1,8 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { AddressUser, NeighbourLookup } from "../addresses/neighbours.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
-import { containsAddress, type Prefix } from "../net/prefix.ts";
-import { exclusionOf } from "../net/prefix.ts";
+import { containsAddress, exclusionOf, type Prefix } from "../net/prefix.ts";
 import { parseLinks } from "../routes/plan/ip_json.ts";
 import type { CommandRunner } from "../system/command.ts";
 import type { PathProbe } from "./path_probe.ts";

@@ -7,10 +7,11 @@ import {
   type Address,
   type Family,
   formatAddress,
+  hostOf,
+  isLoopback,
   parseAddress,
 } from "../net/address.ts";
 import { formatPrefix, parsePrefix, type Prefix } from "../net/prefix.ts";
-import { hostOf, isLoopback } from "../net/host.ts";
 import type { LocalPrefix } from "../registry/plan/cluster_state.ts";
 import type { HostNetwork } from "./network.ts";
 import {

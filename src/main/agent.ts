@@ -15,8 +15,11 @@ import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
 import { authorityWarnings } from "../security/pki/validity.ts";
 import { clockWarnings } from "../host/facts.ts";
-import { isThisHost } from "../net/host.ts";
-import { formatGreeting, formatProgram } from "../cli/commands/agent.ts";
+import { isThisHost } from "../net/address.ts";
+import {
+  formatGreeting,
+  formatProgram,
+} from "../cli/commands/agent_greeting.ts";
 import type { LogOptions } from "../cli/framework/io.ts";
 import { DenoNetns, readKernelFile } from "../system/files.ts";
 import { configureLogging, LogRing } from "../system/logging.ts";

@@ -101,7 +101,7 @@ async function openOperators(): Promise<Operators> {
 /** How this program was built; for sources, with their commit. */
 async function readBuild(dir: string): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
-  const { readGitCommit } = await import("../build/git_commit.ts");
+  const { readGitCommit } = await import("../build/build.ts");
   return { ...BUILD, ...await readGitCommit(dir) };
 }
 

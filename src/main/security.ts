@@ -1,13 +1,14 @@
 import type { Agent } from "../agent/agent.ts";
 import { type AgentConfig, speaksPlainText } from "../config/config.ts";
-import { isLoopback } from "../net/host.ts";
+import { type Address, isLoopback } from "../net/address.ts";
 import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
-import type { CertificateSource } from "../security/certificate_source.ts";
-import type { IssuingAgent } from "../security/certificate_source.ts";
+import type {
+  CertificateSource,
+  IssuingAgent,
+} from "../security/certificate_source.ts";
 import type { Trust } from "../security/trust.ts";
-import type { Address } from "../net/address.ts";
 import { createRpcTransport } from "../api/client/client.ts";
 import type { TlsCredentials } from "../api/tls/credentials.ts";
 import { createIssuingAgent } from "../api/client/enrolment.ts";

@@ -1,4 +1,4 @@
-import { formatUtcMs } from "../base/time.ts";
+import { formatUtcMs } from "../base/duration.ts";
 
 /** The connection between an agent and the registry. */
 export interface RegistryLink {

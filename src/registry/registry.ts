@@ -1,7 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { type Planned, type Refusal, refuse } from "../base/plan.ts";
-import { type Address, formatAddress } from "../net/address.ts";
-import { hostOf } from "../net/host.ts";
+import { type Address, formatAddress, hostOf } from "../net/address.ts";
 import {
   comparePrefixes,
   containsAddress,

@@ -200,7 +200,7 @@ class IdentityModel implements LedgerModel<IdentityRecords, LedgerChange> {
     return ++state.revision;
   }
 
-  takeBackGuard(state: IdentityRecords): void {
+  undoGuard(state: IdentityRecords): void {
     state.revision--;
   }
 

@@ -1,6 +1,6 @@
 import { NetError } from "../base/error.ts";
 import { trustedAt } from "./pki/generations.ts";
-import { fingerprintOf } from "./pki/fingerprint.ts";
+import { fingerprintOf } from "./pki/pem.ts";
 import type { PeerIdentity } from "./pki/identity.ts";
 import { identityOf, verifyPeer } from "./pki/peer.ts";
 import {

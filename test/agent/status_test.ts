@@ -3,6 +3,7 @@ import {
   checkLive,
   checkReady,
   type Condition,
+  WriteProbe,
 } from "../../src/agent/status.ts";
 import type { RegistryLink } from "../../src/member/link.ts";
 import type { Member } from "../../src/member/member.ts";
@@ -10,7 +11,6 @@ import { NetError } from "../../src/base/error.ts";
 import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
 import type { Store } from "../../src/store/store.ts";
 import { HeldTimers } from "../support/held_timers.ts";
-import { WriteProbe } from "../../src/agent/write_probe.ts";
 import { startAgent } from "./agents.ts";
 
 const SUBNET = parsePrefix("172.16.0.0/22");

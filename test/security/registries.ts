@@ -6,11 +6,10 @@ import type { Credentials } from "../../src/security/trust.ts";
 import { type Address, formatAddress } from "../../src/net/address.ts";
 import { containsAddress, parsePrefix } from "../../src/net/prefix.ts";
 import { createKey } from "../../src/security/pki/key.ts";
-import { fingerprintOf } from "../../src/security/pki/fingerprint.ts";
+import { fingerprintOf, parsePem } from "../../src/security/pki/pem.ts";
 import { readIdentity } from "../../src/security/pki/certificate_identity.ts";
 import type { PeerIdentity, Role } from "../../src/security/pki/identity.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
-import { parsePem } from "../../src/security/pki/pem.ts";
 import { createSigningRequest } from "../../src/security/pki/signing_request.ts";
 import { parseToken } from "../../src/security/pki/token.ts";
 import {

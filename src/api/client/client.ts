@@ -1,4 +1,4 @@
-import { isThisHost } from "../../net/host.ts";
+import { isThisHost } from "../../net/address.ts";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { lstat } from "node:fs/promises";

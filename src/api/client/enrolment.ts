@@ -10,15 +10,14 @@ import {
   type Credentials as CredentialsMessage,
   IdentityService,
 } from "../../gen/stellar/net/v1/identity_pb.ts";
-import { formatAddress } from "../../net/address.ts";
-import { hostOf } from "../../net/host.ts";
+import { formatAddress, hostOf } from "../../net/address.ts";
 import type {
   EnrolmentRequest,
   IssuingAgent,
   SigningOrder,
 } from "../../security/certificate_source.ts";
 import { readIdentity } from "../../security/pki/certificate_identity.ts";
-import { fingerprintOf } from "../../security/pki/fingerprint.ts";
+import { fingerprintOf } from "../../security/pki/pem.ts";
 import {
   type FirstContact,
   verifyFirstContact,

@@ -8,7 +8,7 @@ import {
 import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { type ErrorCode, NetError } from "../../base/error.ts";
 import type { ListenAddress } from "../../config/config.ts";
-import { formatHost, isLoopback, unmapAddress } from "../../net/host.ts";
+import { formatHost, isLoopback, unmapAddress } from "../../net/address.ts";
 import {
   type Connection,
   LOST_CONNECTION,

@@ -1,4 +1,4 @@
-import { hostOf } from "../../net/host.ts";
+import { hostOf } from "../../net/address.ts";
 import type { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import { findFault, parseCertificates } from "./certificate_fault.ts";

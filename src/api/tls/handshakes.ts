@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { X509Certificate } from "node:crypto";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { getLogger } from "@logtape/logtape";
-import { fingerprintOf } from "../../security/pki/fingerprint.ts";
+import { fingerprintOf } from "../../security/pki/pem.ts";
 import type { Caller, Connection } from "../access/call_context.ts";
 import type { ClientKind, ClientLimits, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";

@@ -1,3 +1,4 @@
+import { parseAbsolutePath } from "../framework/parsers.ts";
 import { NetError } from "../../base/error.ts";
 import { formatConflist } from "../../cni/text/conflist.ts";
 import type { AgentConfig } from "../../config/config.ts";
@@ -33,7 +34,6 @@ import {
 import { type InstallPlan, planInstall } from "../../install/plan/plan.ts";
 import { extraFolders, formatUnit } from "../../install/plan/unit.ts";
 import type { HostFiles, InstallIo } from "../../install/port.ts";
-import { quote } from "../../net/address.ts";
 import { Call, type CommandSpec } from "../framework/call.ts";
 import {
   destructiveFlag,
@@ -42,7 +42,6 @@ import {
   type FlagWithDefault,
   switchFlag,
 } from "../framework/flag.ts";
-import { parsePath } from "../framework/parsers.ts";
 import { JSON_OUTPUT } from "../framework/target.ts";
 import { AGENT, readConfig } from "./agent.ts";
 import { BRIDGE, NAME, PLUGIN_DIR, PLUGIN_NAMES, readFamilies } from "./cni.ts";
@@ -197,16 +196,6 @@ export const TAKE_DOWN: Flag<boolean> = destructiveFlag(
   "take-down",
   "also remove the agent's routes, filter rules and bridge",
 );
-
-function parseAbsolutePath(text: string): string {
-  const path = parsePath(text);
-  if (!path.startsWith("/") || /(?:^|\/)\.\.?(?:\/|$)/.test(path)) {
-    throw new RangeError(
-      `${quote(text)} is not an absolute path without "." and ".."`,
-    );
-  }
-  return path.replace(/\/+$/, "") || "/";
-}
 
 /** The program in a dry run from sources. */
 const TO_BE_BUILT = "dist/stellar-net";

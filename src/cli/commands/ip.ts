@@ -1,95 +1,35 @@
-import {
-  parseContainerId,
-  parseInterfaceName,
-  parseNetworkName,
-  parseNodeName,
-  parseText,
-} from "../../base/names.ts";
+import { parseContainerId, parseText } from "../../base/names.ts";
 import { NetError } from "../../base/error.ts";
-import { containsAddress, parsePrefix } from "../../net/prefix.ts";
-import { parseAddress } from "../../net/address.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type {
   AgentClients,
   Allocation,
   Reservation,
 } from "../framework/client.ts";
-import {
-  type Flag,
-  type FlagWithDefault,
-  type Operand,
-  switchFlag,
-} from "../framework/flag.ts";
+import { type Flag, type Operand, switchFlag } from "../framework/flag.ts";
 import {
   age,
   answerList,
   type Columns,
   createListing,
-  createSince,
-  date,
-  LIMIT,
   listCommand,
   type Listing,
-  readSince,
 } from "../framework/list.ts";
 import { parseAddressText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
 import { type View, viewOf, viewOrNull } from "../framework/view.ts";
+import {
+  ADDRESS,
+  ANY_NETWORK_NAME,
+  CONTAINER_ID,
+  CONTAINER_IDS,
+  INTERFACE,
+  NETWORK_NAME,
+  NODE,
+} from "./ip_flags.ts";
+import { HISTORY } from "./ip_history.ts";
 
 type AllocationView = View<Allocation>;
-
-const CONTAINER_ID: Operand<string> = {
-  name: "CONTAINER_ID",
-  description: "id of the container, or any unique name",
-  parse: parseContainerId,
-};
-
-const NODE: Flag<string> = {
-  name: "node",
-  value: "NAME",
-  description: "name of the node",
-  completion: "node",
-  defaultNote: "the agent's own",
-  parse: parseNodeName,
-};
-
-const NETWORK_NAME: FlagWithDefault<string> = {
-  name: "network-name",
-  value: "NAME",
-  description: "name of the container network",
-  default: "default",
-  parse: parseNetworkName,
-};
-
-const ANY_NETWORK_NAME: Flag<string> = {
-  name: "network-name",
-  value: "NAME",
-  description: "name of the container network",
-  defaultNote: "the one in which the container holds addresses",
-  parse: parseNetworkName,
-};
-
-const CONTAINER_IDS: Operand<string> = {
-  ...CONTAINER_ID,
-  name: `${CONTAINER_ID.name}...`,
-  description: "ids of the containers",
-};
-
-const INTERFACE: FlagWithDefault<string> = {
-  name: "interface",
-  value: "NAME",
-  description: "name of the interface in the container",
-  default: "eth0",
-  parse: parseInterfaceName,
-};
-
-const ADDRESS: Flag<string> = {
-  name: "address",
-  value: "ADDRESS",
-  description: "request this address, at most one per network",
-  repeatable: true,
-  parse: parseAddressText,
-};
 
 const LEAKED = switchFlag(
   "leaked",
@@ -471,81 +411,6 @@ function answerOne(
       rows: allocation ? rowsOf(allocation) : [],
     }),
   );
-}
-
-const ONE_ADDRESS: Flag<string> = {
-  name: "address",
-  value: "ADDRESS",
-  description: "only this address",
-  parse: parseAddressText,
-};
-
-const CONTAINER: Flag<string> = {
-  name: "container",
-  value: "ID",
-  description: "only this container",
-  parse: parseContainerId,
-};
-
-const SINCE = createSince("addresses held");
-
-const HISTORY = listCommand({
-  name: "history",
-  summary: "Show which container held which address, and when",
-  action: "list the history",
-  flags: [ONE_ADDRESS, CONTAINER, SINCE, LIMIT, NODE],
-  examples: [
-    "stellar-net ip history --address 172.16.0.2",
-    "stellar-net ip history --container web-1 --since 24h",
-  ],
-  read: async (call) => {
-    const limit = call.value(LIMIT);
-    const address = call.value(ONE_ADDRESS);
-    const filter = {
-      node: call.value(NODE),
-      address: address ?? "",
-      containerId: call.value(CONTAINER) ?? "",
-      pageSize: limit,
-      ...readSince(call, SINCE),
-    };
-    const clients = call.clients();
-    const response = await clients.ipam.listHistory({
-      ...filter,
-      node: filter.node ??
-        (address === undefined ? "" : await findNode(clients, address)),
-    });
-    const { records, truncated } = viewOf(response);
-    return createListing({
-      body: { records, truncated },
-      columns: {
-        ADDRESS: ({ address }) => address,
-        CONTAINER: ({ owner }) => owner?.containerId ?? "",
-        INTERFACE: ({ owner }) => owner?.interfaceName ?? "",
-        NODE: ({ node }) => node,
-        FROM: ({ allocatedAt }) => date(allocatedAt),
-        TO: ({ releasedAt }) => releasedAt === null ? "held" : date(releasedAt),
-        REASON: ({ reason }) => reason ?? "",
-      },
-      rows: records,
-      notes: [
-        records.length === 0 && "No record matches",
-        truncated && `Only the newest ${limit} are shown: --limit shows more`,
-      ],
-    });
-  },
-});
-
-/** The node whose subnet has an address; empty where there is none. */
-async function findNode(
-  { registry }: AgentClients,
-  address: string,
-): Promise<string> {
-  const { nodes } = await registry.listNodes({});
-  const wanted = parseAddress(address);
-  const owner = nodes.find(({ subnets }) =>
-    subnets.some((subnet) => containsAddress(parsePrefix(subnet), wanted))
-  );
-  return owner?.name ?? "";
 }
 
 export const IP: GroupSpec = {

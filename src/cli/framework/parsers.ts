@@ -188,3 +188,14 @@ export function parseSwitch(text: string): boolean {
     `${quote(text)} is neither on nor off: write "true" or "false"`,
   );
 }
+
+/** @throws {RangeError} when a path is relative */
+export function parseAbsolutePath(text: string): string {
+  const path = parsePath(text);
+  if (!path.startsWith("/") || /(?:^|\/)\.\.?(?:\/|$)/.test(path)) {
+    throw new RangeError(
+      `${quote(text)} is not an absolute path without "." and ".."`,
+    );
+  }
+  return path.replace(/\/+$/, "") || "/";
+}

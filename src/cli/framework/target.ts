@@ -1,5 +1,5 @@
 import { parseApiUrl } from "../../base/names.ts";
-import { isThisHost } from "../../net/host.ts";
+import { isThisHost } from "../../net/address.ts";
 import {
   type Flag,
   type FlagValues,

@@ -1,5 +1,5 @@
 import type { AgentSecurity } from "../../config/config.ts";
-import { isThisHost } from "../../net/host.ts";
+import { isThisHost } from "../../net/address.ts";
 import {
   fileFlag,
   type Flag,

@@ -1,9 +1,4 @@
-import {
-  containsPrefix,
-  formatPrefix,
-  overlaps,
-  type Prefix,
-} from "../../net/prefix.ts";
+import { containsPrefix, overlaps, type Prefix } from "../../net/prefix.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type ChainRule, isOwn, type PacketChain } from "./packet_chain.ts";
 
@@ -139,11 +134,4 @@ function matchOf(
     .replaceAll(/\bip6? [sd]addr (?:!= )?\S+ ?/g, "").trim();
   const isPlain = /^(?:drop|reject\b.*)$/.test(rest) && named.length === 1;
   return isPlain && isAll ? "all" : "some";
-}
-
-/** The traffic of a query for people, such as `172.16.0.0/22 and 172.16.0.0/12`. */
-export function formatTraffic({ subnets, networks }: DropQuery): string {
-  return `${subnets.map(formatPrefix).join(", ")} and ${
-    networks.map(formatPrefix).join(", ")
-  }`;
 }

@@ -1,7 +1,6 @@
 import { parseId } from "../../base/names.ts";
-import { fingerprintOf } from "./fingerprint.ts";
+import { fingerprintOf, formatPem } from "./pem.ts";
 import { createKey, openKey, type Signer } from "./key.ts";
-import { formatPem } from "./pem.ts";
 import {
   AUTHORITY_LIFETIME_MS,
   authorityName,

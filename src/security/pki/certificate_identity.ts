@@ -1,7 +1,7 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import { quote } from "../../net/address.ts";
-import { fingerprintOf } from "./fingerprint.ts";
+import { fingerprintOf, parseOnePem } from "./pem.ts";
 import {
   type Identity,
   IDENTITY_SCHEME,
@@ -10,7 +10,6 @@ import {
   type Role,
   ROLES,
 } from "./identity.ts";
-import { parseOnePem } from "./pem.ts";
 import { AUTHORITY_NAME, BACKDATE_MS, OID, ORGANIZATION } from "./profile.ts";
 import {
   addressesOf,

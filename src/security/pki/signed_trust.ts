@@ -5,7 +5,7 @@ import {
   openAuthority,
   type TrustRecord,
 } from "./authority.ts";
-import { fingerprintOf } from "./fingerprint.ts";
+import { fingerprintOf } from "./pem.ts";
 import { publicPart, trustedAt } from "./generations.ts";
 import { openKey, verifyBytes } from "./key.ts";
 import { readRevocationRecord, readTrustRecord } from "./records.ts";

@@ -1,5 +1,5 @@
 import { contextTag, notDer, partsOf, TAG, writeDer } from "./der.ts";
-import { fingerprintOf } from "./fingerprint.ts";
+import { fingerprintOf, formatPem, parseOnePem } from "./pem.ts";
 import {
   isEcdsaWithSha256,
   isP256,
@@ -7,7 +7,6 @@ import {
   openKey,
   readSigned,
 } from "./key.ts";
-import { formatPem, parseOnePem } from "./pem.ts";
 
 /** A signing request whose sender has the private key. */
 export interface SigningRequest {

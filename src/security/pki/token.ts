@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { quote } from "../../net/address.ts";
-import { formatFingerprint, parseFingerprint } from "./fingerprint.ts";
+import { formatFingerprint, parseFingerprint } from "./pem.ts";
 
 /**
  * A secret with which a host or an operator joins. It appears in no log, no

@@ -5,8 +5,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
-import { parseFingerprint } from "./fingerprint.ts";
-import { parseOnePem } from "./pem.ts";
+import { parseFingerprint, parseOnePem } from "./pem.ts";
 import { base64url, fromBase64url, type JoinToken } from "./token.ts";
 
 /**

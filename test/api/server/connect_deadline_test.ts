@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { clampDeadline } from "../../../src/api/server/connect.ts";
+import { clampDeadline } from "../../../src/api/server/call.ts";
 
 Deno.test("clampDeadline() shortens late deadlines and sets missing ones", async (t) => {
   const rows: readonly (readonly [

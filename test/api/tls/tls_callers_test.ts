@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
-import { fingerprintOf } from "../../../src/security/pki/fingerprint.ts";
-import { parsePem } from "../../../src/security/pki/pem.ts";
+import { fingerprintOf, parsePem } from "../../../src/security/pki/pem.ts";
 import { authorizing } from "../../../src/api/access/authorize.ts";
 import {
   callerOf,

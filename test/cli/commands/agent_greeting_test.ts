@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   formatGreeting,
   formatProgram,
-} from "../../../src/cli/commands/agent.ts";
+} from "../../../src/cli/commands/agent_greeting.ts";
 
 const AGENT = { program: "stellar-net", node: "h1", socketPath: "/run/a.sock" };
 
