@@ -4,11 +4,7 @@ import {
   parseNetworkName,
   parseNodeName,
 } from "../../base/names.ts";
-import {
-  type Flag,
-  type FlagWithDefault,
-  type Operand,
-} from "../framework/flag.ts";
+import type { Flag, FlagWithDefault, Operand } from "../framework/flag.ts";
 import { parseAddressText } from "../framework/parsers.ts";
 
 export const CONTAINER_ID: Operand<string> = {

@@ -3,7 +3,7 @@ import { containsAddress, parsePrefix } from "../../net/prefix.ts";
 import { parseAddress } from "../../net/address.ts";
 import type { CommandSpec } from "../framework/call.ts";
 import type { AgentClients } from "../framework/client.ts";
-import { type Flag } from "../framework/flag.ts";
+import type { Flag } from "../framework/flag.ts";
 import {
   createListing,
   createSince,
