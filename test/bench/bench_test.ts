@@ -86,6 +86,7 @@ const DRILLS: Readonly<Record<string, readonly string[]>> = {
   "healthy: ": ["alerts that fired +0", "alerts that were pending", "scrapes"],
   "reclaim: Deno KV": ["living nodes removed +0", "dead nodes"],
   "reclaim: etcd": ["living nodes removed +0", "dead nodes"],
+  "interrupted: ": ["HTTP/1.1", "HTTP/2", "TLS", "HAProxy,", "HAProxy,"],
 };
 /** The rows of the hammer, which compares with nothing. */
 const HAMMER = ["operations", "carried out,", "doubles +0", "lost +0"];

@@ -4,7 +4,7 @@
  * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
  * for the random ones, `--before DIR` to compare with the sources in another folder,
  * and the names of benchmarks; without a name, all but those that last: the soak,
- * the hammer, the healthy hours, reclaim, and the comparison.
+ * the hammer, the healthy hours, reclaim, the interrupted calls, and the comparison.
  */
 import {
   availableParallelism,
@@ -20,6 +20,7 @@ import { benchEtcd } from "./etcd.ts";
 import { benchHammer } from "./hammer.ts";
 import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
+import { benchInterrupted } from "./interrupted.ts";
 import { benchJoin } from "./join.ts";
 import { benchReclaim } from "./reclaim.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
@@ -47,10 +48,12 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   hammer: benchHammer,
   healthy: benchHealthy,
   kinds: benchKinds,
+  interrupted: benchInterrupted,
   reclaim: benchReclaim,
 };
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds", "reclaim"];
+const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds", "reclaim"]
+  .concat("interrupted");
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */
