@@ -263,7 +263,6 @@ Deno.test("the plugin loads no package but ipaddr.js, and of this project only i
     "npm:ipaddr.js",
     "src/net/address.ts",
     "src/net/prefix.ts",
-    "src/net/prefix.ts",
   ]);
 });
 
