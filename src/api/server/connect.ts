@@ -418,8 +418,8 @@ function refuseUnknown(
 
 function ignore(): void {}
 
-/** The start of Connect's error for bytes that are not a message. */
-const MALFORMED = "parse binary: ";
+/** The start of Connect's errors for bytes that are not a message of the call. */
+const MALFORMED = /^(?:parse binary: |received compressed envelope)/;
 
 /**
  * Replaces the INTERNAL that Connect answers to bytes that are not a message by
@@ -445,7 +445,7 @@ async function refuseInBody(
   const given = JSON.parse(await readText(body));
   const message = escapeUnsafe(String(given.message ?? ""));
   const isMalformed = given.code === "internal" &&
-    message.startsWith(MALFORMED);
+    MALFORMED.test(message);
   const code = isMalformed ? "invalid_argument" : given.code;
   const details = given.details ?? detailsOf(message, code);
   const error = { ...given, code, message, ...details && { details } };
@@ -487,7 +487,7 @@ async function* refuseInTrailer(
   const message = trailer.get("grpc-message") ?? "";
   if (
     trailer.get("grpc-status") === String(Code.Internal) &&
-    message.startsWith(encodeURIComponent(MALFORMED))
+    MALFORMED.test(decodeURIComponent(message))
   ) trailer.set("grpc-status", String(Code.InvalidArgument));
   const status = Number(trailer.get("grpc-status") ?? 0);
   if (status === 0) return;

@@ -56,7 +56,10 @@ Deno.test("refuseMalformed() leaves other errors of Connect calls", async () => 
 Deno.test("refuseMalformed() blames the client of a gRPC call, and for nothing else", async () => {
   const rows = [["13", "parse binary: premature EOF", "3"]]
     .concat([["13", "a defect: 5 %", "13"], ["0", "", "0"]])
-    .concat([["5", "parse binary: x", "5"]]);
+    .concat([
+      ["13", "received compressed envelope, but x", "3"],
+      ["5", "parse binary: x", "5"],
+    ]);
   for (const [status, message, wanted] of rows) {
     const trailer = new Headers({
       "grpc-status": status!,
