@@ -179,13 +179,13 @@ export class JsonReader {
  * Makes a reader of a stored record.
  *
  * @param what names the record in errors, such as "join token"
- * @throws {RangeError} when the value is no object, as every method does when
+ * @throws {RangeError} when the value is not an object, as every method does when
  * a field is not valid. It quotes no value: that may be a secret
  */
 export function readRecord(what: string, value: unknown): JsonReader {
   const refuse = (why: string) =>
     new RangeError(`The ${what} is not valid: ${why}`);
-  if (!isObject(value)) throw refuse("it is no object");
+  if (!isObject(value)) throw refuse("it is not an object");
   return new JsonReader(value, {
     invalid: (path, why) => refuse(`field ${quote(path)}: ${why}`),
   });

@@ -165,7 +165,7 @@ async function makeSelfExtracting(
 
 /**
  * Reads the commit of a checkout, and whether its files have changed since. The
- * commit is null without git and in a folder that is no checkout.
+ * commit is null without git and in a folder that is not a checkout.
  */
 export async function readGitCommit(
   dir: string,

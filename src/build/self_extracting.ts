@@ -112,7 +112,7 @@ export function formatLauncher(
   const left = /@[A-Z]+@/.exec(script);
   if (left) {
     throw new RangeError(
-      `Cannot format the launcher: "${left[0]}" is no placeholder`,
+      `Cannot format the launcher: "${left[0]}" is not a placeholder`,
     );
   }
   return script;

@@ -16,7 +16,7 @@ const EXECUTABLE_BYTES = 4096;
 /**
  * Returns a copy of the compiled plugin with other paths.
  *
- * @throws {RangeError} when a path is too long, or the file is no such plugin
+ * @throws {RangeError} when a path is too long, or the file is not this plugin
  */
 export function formatNativePlugin(
   plugin: Uint8Array,

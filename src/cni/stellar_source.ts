@@ -125,7 +125,7 @@ export class StellarSource implements AddressSource {
     );
     const prefix = parsed(parsePrefix, text);
     if (prefix) return { text, prefix };
-    throw invalidAnswer(`${describe(text)} is no subnet`);
+    throw invalidAnswer(`${describe(text)} is not a subnet`);
   }
 
   async #release(ref: StellarRef): Promise<void> {

@@ -150,7 +150,7 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
       name: "socket",
       status: "failed",
       found: stat
-        ? `what is at ${path} is no socket`
+        ? `what is at ${path} is not a socket`
         : `there is nothing at ${path}`,
       means: "neither CNI plugin nor command line reach this agent",
       fix: "start the agent again",

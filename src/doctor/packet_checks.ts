@@ -256,7 +256,7 @@ async function checkContainer(
     if (bridge?.kind === "bridge" && hostEnd) {
       if (hostEnd.master !== bridge.name) {
         return failed(
-          `its link "${hostEnd.name}" is no port of "${bridge.name}"`,
+          `its link "${hostEnd.name}" is not a port of "${bridge.name}"`,
           command(
             `ip link set dev ${hostEnd.name} master ${bridge.name} && ip link set dev ${hostEnd.name} up`,
           ),

@@ -51,7 +51,7 @@ export interface PathProbe {
   neighbours(within: Prefix, device: string): Promise<Neighbour[]>;
   /**
    * The ports of a bridge by the link-layer addresses behind them. Empty for an
-   * interface that is no bridge.
+   * interface that is not a bridge.
    *
    * @throws {NetError} `unavailable` when `bridge` is missing
    */

@@ -79,7 +79,7 @@ export function sliceAt(carve: Carve, index: bigint): Prefix {
   };
 }
 
-/** The index of a slice, or undefined when the prefix is no slice of the network. */
+/** The index of a slice, or undefined when the prefix is not a slice of the network. */
 export function sliceIndex(carve: Carve, prefix: Prefix): bigint | undefined {
   if (
     prefix.length !== carve.subnetPrefixLength ||

@@ -14,7 +14,7 @@ export interface NamespaceId {
 /** The answer to the question for the network namespace at a path. */
 export type FoundNamespace =
   | { readonly kind: "there"; readonly id: NamespaceId }
-  /** Nothing is at the path, or something that is no network namespace. */
+  /** Nothing is at the path, or something that is not a network namespace. */
   | { readonly kind: "gone" }
   /** It is not visible from here. */
   | { readonly kind: "unknown" };

@@ -278,7 +278,9 @@ export function encodeValue(
 /** The error of a version that is not of this store. */
 export function foreignVersion(key: Key, version: string): RangeError {
   return new RangeError(
-    `Cannot check ${formatKey(key)}: "${version}" is no version of this store`,
+    `Cannot check ${
+      formatKey(key)
+    }: "${version}" is not a version of this store`,
   );
 }
 

@@ -93,7 +93,7 @@ function spawn(
     }).spawn());
 }
 
-/** Writes a program's input. A program that ends without reading all of it is no error. */
+/** Writes a program's input. A program that ends without reading all of it is not an error. */
 async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   const writer = child.stdin.getWriter();
   try {

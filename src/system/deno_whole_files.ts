@@ -84,7 +84,7 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
 const PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: "permission denied; run as a user who may, or name another place",
   ENOENT: "there is no such file or folder",
-  ENOTDIR: "a part of its path is no folder",
+  ENOTDIR: "a part of its path is not a folder",
   EISDIR: "it is a folder; name a file",
   ENOSPC: "no space is left on the device; free some, or name another place",
   EROFS: "it is on a read-only file system; name another place",

@@ -142,7 +142,7 @@ function realPath(path: string): string {
 }
 
 /**
- * Reads a text file, and refuses what is no file in its place, such as a link or
+ * Reads a text file, and refuses anything but a file there, such as a link or
  * a pipe.
  *
  * @returns undefined when there is none

@@ -30,6 +30,6 @@ Deno.test("formatLauncher() writes words that a shell takes as they are", async 
 
 Deno.test("formatLauncher() leaves nothing open", () => {
   assert.throws(() => formatLauncher("@OFFSET@ @OTHER@", OPTIONS), {
-    message: 'Cannot format the launcher: "@OTHER@" is no placeholder',
+    message: 'Cannot format the launcher: "@OTHER@" is not a placeholder',
   });
 });

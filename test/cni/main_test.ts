@@ -312,7 +312,7 @@ Deno.test("cniMain() with the agent down: ADD and GC say try again, STATUS not a
         );
       });
     }
-    await t.step("a file that is no socket", async () => {
+    await t.step("a file that is not a socket", async () => {
       const path = join(queueDir, "..", "file");
       await Deno.writeTextFile(path, "");
       const ipam = { ...config.ipam, socket: path };

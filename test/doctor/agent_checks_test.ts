@@ -127,9 +127,9 @@ const ROWS: readonly Row[] = [
     /^failed socket: there is nothing at \/run.*; neither CNI plugin .*: start the agent again$/,
   ],
   [
-    "what is no socket",
+    "what is not a socket",
     checkSocket({ path: PATH, stat: { isSocket: false, mode: 0o600 } }),
-    /^failed socket: what is at \/run.* is no socket; /,
+    /^failed socket: what is at \/run.* is not a socket; /,
   ],
   ["an empty queue", checkQueue(0), /^ok queue: no release waits$/],
   ["one release", checkQueue(1), /^warning queue: 1 release waits; /],

@@ -158,7 +158,7 @@ Deno.test("HostReconciler removes the gateways that it has added, and no others"
   const next = hostDesired({ bridge: BRIDGE, subnets: "172.16.8.0/22" });
   await first.setDesired(next);
   assert.ok(network.describe().includes("br0 up 1500 172.16.8.1/22"));
-  // An operator's own, which is no gateway.
+  // An operator's own, which is not a gateway.
   await network.apply([{
     kind: "add_address",
     name: "br0",

@@ -94,7 +94,7 @@ const STEPS: readonly Step[] = [
     "subnet reserve 10.0.0.0/22",
     1,
     NOTHING,
-    /"10\.0\.0\.0\/22" is no subnet of/,
+    /"10\.0\.0\.0\/22" is not a subnet of/,
   ],
   [
     "subnet list",

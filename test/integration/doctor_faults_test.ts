@@ -118,10 +118,10 @@ const FAULTS: readonly Fault[] = [
     finding: /^packet filter: "ip fault c: .*drop" may be what drops packets/,
   },
   {
-    name: "a container's link is no port of the bridge",
+    name: "a container's link is not a port of the bridge",
     cause: ({ veth }) => `ip link set dev ${veth} nomaster`,
     finding:
-      /^container: container ".*": its link ".*" is no port of "stellar0"/,
+      /^container: container ".*": its link ".*" is not a port of "stellar0"/,
   },
   {
     name: "a container's link is down",

@@ -126,7 +126,7 @@ Deno.test("HostReconciler makes, addresses and fixes a bridge, and leaves alone 
   ]);
 });
 
-Deno.test("HostReconciler refuses an interface of the bridge's name that is no bridge", async () => {
+Deno.test("HostReconciler refuses an interface of the bridge's name that is not a bridge", async () => {
   await using host = await NetnsHost.create(
     `ip link add ${BRIDGE} type veth peer name other`,
   );

@@ -203,7 +203,7 @@ export class LabEtcdMember {
     throw new Error(`Cannot run etcdctl ${args.join(" ")}: ${stdout}${stderr}`);
   }
 
-  /** As `ctl`; a failure is no error. */
+  /** As `ctl`; a failure is not an error. */
   run(args: readonly string[], stdin = ""): Promise<RunResult> {
     return this.host.exec(
       "etcdctl",

@@ -43,7 +43,7 @@ export async function listNetns(prefix: string): Promise<string[]> {
   }
 }
 
-/** Ends all processes in network namespaces and removes these. One that is gone is no error. */
+/** Ends all processes in network namespaces and removes these. One that is gone is not an error. */
 export async function removeNetns(names: readonly string[]): Promise<void> {
   await endProcesses(names);
   await Promise.all(names.map(async (name) => {

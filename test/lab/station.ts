@@ -19,7 +19,7 @@ export class Station {
     return {};
   }
 
-  /** Runs a program here to its end. An exit code other than 0 is no error. */
+  /** Runs a program here to its end. An exit code other than 0 is not an error. */
   async exec(
     command: string,
     args: readonly string[] = [],

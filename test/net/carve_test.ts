@@ -239,7 +239,7 @@ Deno.test("sliceAt() refuses an index outside the network", async (t) => {
   }
 });
 
-Deno.test("sliceIndex() is undefined for what is no slice", async (t) => {
+Deno.test("sliceIndex() is undefined for what is not a slice", async (t) => {
   const carve = createCarve(parsePrefix("172.16.0.0/12"));
   const texts = ["172.16.0.0/21", "172.16.0.0/23", "172.16.0.0/12"]
     .concat("172.32.0.0/22", "172.15.252.0/22", "10.0.0.0/22", "fd00::/22");

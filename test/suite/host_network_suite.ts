@@ -25,7 +25,7 @@ export type Mishap =
 /** A host to try; its filter `ip filter FORWARD` is of iptables, and has a rule of an operator. */
 export interface SuiteHost extends AsyncDisposable {
   readonly network: HostNetwork;
-  /** Does what happens; what cannot happen now is no error. */
+  /** Does what happens; what cannot happen now is not an error. */
   suffer(mishap: Mishap): Promise<void>;
 }
 

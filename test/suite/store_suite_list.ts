@@ -181,7 +181,7 @@ export function testStoreLists(test: StoreTest): void {
     }
   });
 
-  test("list() refuses a limit that is no number of entries", async (store) => {
+  test("list() refuses a limit that is not a number of entries", async (store) => {
     for (const limit of [-1, 1.5, Number.NaN]) {
       await assert.rejects(
         () => collect(store.list([], { limit })),

@@ -39,7 +39,7 @@ export async function startEtcd(
 }
 
 /**
- * Compacts the revisions before one. It is no error when that has been done:
+ * Compacts the revisions before one. It is not an error when that has been done:
  * etcdctl tries again when an answer is late, and nothing may have changed
  * since the last time.
  *
@@ -108,7 +108,7 @@ export class EtcdCluster implements AsyncDisposable {
     await compactEtcd((args) => this.run(args), revision);
   }
 
-  /** As `ctl`; a failure is no error. */
+  /** As `ctl`; a failure is not an error. */
   run(
     args: readonly string[],
     members: readonly EtcdMember[] = this.members,

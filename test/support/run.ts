@@ -19,7 +19,7 @@ export interface RunOptions {
 
 /**
  * Runs a command to its end and collects what it wrote. An exit code other
- * than 0 is no error.
+ * than 0 is not an error.
  *
  * @throws {Error} when the command cannot be started, or is not done in time;
  * then it has been killed
@@ -66,7 +66,7 @@ export async function run(
   }
 }
 
-/** Writes a command's standard input. One that ends without reading it all is no error. */
+/** Writes a command's standard input. One that ends without reading it all is not an error. */
 async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   try {
     const writer = child.stdin.getWriter();

@@ -1,4 +1,4 @@
-/** Sends a signal to a process that this one has started. One that has ended is no error. */
+/** Sends a signal to a process that this one has started. One that has ended is not an error. */
 export function signalChild(
   child: Deno.ChildProcess,
   signal: Deno.Signal,

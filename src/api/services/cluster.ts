@@ -456,6 +456,6 @@ function parseCount(
 
 function parsePosition(text: string): EventPosition {
   const [, atMs, sequence] = /^(\d{1,16})-(\d{1,16})$/.exec(text) ?? [];
-  if (atMs === undefined) throw new RangeError(`"${text}" is no page token`);
+  if (atMs === undefined) throw new RangeError(`"${text}" is not a page token`);
   return [Number(atMs), Number(sequence)];
 }

@@ -109,7 +109,7 @@ export class BackupReader {
     try {
       return this.#decoder.decode(line.subarray(0, -1));
     } catch {
-      throw refuse("it is no text in UTF-8; use another backup");
+      throw refuse("it is not UTF-8 text; use another backup");
     }
   }
 }

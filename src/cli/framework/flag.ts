@@ -14,7 +14,7 @@ export interface Flag<T> {
   readonly description: string;
   /** The default as a user would write it. */
   readonly default?: string;
-  /** The default in words, where it is no text. */
+  /** The default in words, where it is not text. */
   readonly defaultNote?: string;
   /** Whether it may be given several times; the variable's values are separated by commas. */
   readonly repeatable?: boolean;

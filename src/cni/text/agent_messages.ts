@@ -103,7 +103,7 @@ export function parseHeldAddress(value: unknown): HeldAddress {
     throw invalidAnswer("an address, its subnet or its gateway is missing");
   }
   const prefix = parsed(parsePrefix, subnet);
-  if (!prefix) throw invalidAnswer(`${describe(subnet)} is no subnet`);
+  if (!prefix) throw invalidAnswer(`${describe(subnet)} is not a subnet`);
   return { ...withLength(address, prefix), gateway };
 }
 
@@ -115,7 +115,7 @@ export function withLength(
   const text = `${address}/${subnet.length}`;
   const cidr = parsed(parseInterfaceAddress, text);
   if (cidr?.address.family === subnet.family) return { text, cidr };
-  throw invalidAnswer(`${describe(address)} is no address of its subnet`);
+  throw invalidAnswer(`${describe(address)} is not an address of its subnet`);
 }
 
 /** The error of an answer that the plugin does not understand. */

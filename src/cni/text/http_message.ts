@@ -100,7 +100,7 @@ export class HttpResponseReader {
       return ended ? this.#bytes.slice(start, this.#length) : undefined;
     }
     if (!/^\d{1,15}$/.test(length)) {
-      throw new HttpSyntaxError("its content-length is no number");
+      throw new HttpSyntaxError("its content-length is not a number");
     }
     const end = start + Number(length);
     if (end > this.#maxBytes) {

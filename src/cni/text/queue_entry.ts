@@ -21,7 +21,7 @@ export interface QueueEntry {
   readonly found?: FoundNamespace;
   /** Boot id of the host. */
   readonly bootId?: string;
-  /** Id of the ADD whose allocation it undoes, when it is no DEL. */
+  /** Id of the ADD whose allocation it undoes, when it is not a DEL. */
   readonly undoes?: string;
 }
 
@@ -118,7 +118,7 @@ export function decodeQueueEntry(text: string): QueueEntry {
     name: unknown,
     check: (text: string) => string | undefined,
   ): string {
-    const problem = typeof name === "string" ? check(name) : "it is no text";
+    const problem = typeof name === "string" ? check(name) : "it is not text";
     if (problem === undefined) return name as string;
     throw refuse(`a name of its owner: ${problem}`);
   }

@@ -110,7 +110,7 @@ function checkGateway(route: JsonReader, text: string, dst: Prefix): void {
   if (gateway.family !== dst.family) {
     throw route.invalid(
       "gw",
-      `${describe(text)} is no IPv${dst.family} address, as dst is`,
+      `${describe(text)} is not an IPv${dst.family} address, as dst is`,
     );
   }
 }

@@ -30,7 +30,7 @@ export function isAtLeast(version: CniVersion, other: CniVersion): boolean {
  * Parses `cniVersion`; missing and empty mean 0.1.0.
  *
  * @throws {CniError} `incompatible_version` when the plugin does not
- * speak it, `invalid_config` when it is no string
+ * speak it, `invalid_config` when it is not a string
  */
 export function parseVersion(value: unknown): CniVersion {
   const text = readConfig({ cniVersion: value }).optionalText("cniVersion") ??

@@ -18,7 +18,7 @@ export interface Check {
   readonly means: string;
   /** The fix: a command, or advice as text where no command does it. Empty when the check passed. */
   readonly fix: string | FixCommand;
-  /** Whether an operator should know of it although it is no fault. */
+  /** Whether an operator should know of it although it is not a fault. */
   readonly isNotable?: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface FixCommand {
   readonly harm?: string;
 }
 
-/** Makes a fix of a command. An empty command is no fix. */
+/** Makes a fix of a command. An empty command is not a fix. */
 export function command(text: string, harm?: string): string | FixCommand {
   if (text === "") return "";
   return { command: text, ...harm !== undefined && { harm } };

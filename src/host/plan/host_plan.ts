@@ -118,7 +118,7 @@ export function gatewayAddresses(
  * The addresses of a link that are gateways of subnets in the networks which
  * this node does not have (any more). With one, the CNI bridge plugin fails and
  * this host takes another node's subnet for its own. An address with another
- * prefix length than this node's own subnet of that network is no gateway of a
+ * prefix length than this node's own subnet of that network is not a gateway of a
  * subnet: Docker's network is often in the default network.
  */
 export function strangeGateways(

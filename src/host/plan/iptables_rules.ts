@@ -108,7 +108,7 @@ function verdictOf(words: readonly string[]): Verdict | undefined {
       return { kind: "drop" };
     case "RETURN":
       return { kind: "return" };
-    // A built-in target is no chain: fateOf() finds none of that name.
+    // A built-in target is not a chain: fateOf() finds none of that name.
     default:
       return { kind: "jump", target };
   }

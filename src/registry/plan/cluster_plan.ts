@@ -296,7 +296,7 @@ function refuseNoSubnets(state: ClusterState, slices: NetworkSlices): Refusal {
 function refuseNoSlice(state: ClusterState, subnet: Prefix): Refusal {
   return refuse(
     "invalid_argument",
-    `"${formatPrefix(subnet)}" is no subnet of ${
+    `"${formatPrefix(subnet)}" is not a subnet of ${
       formatNetworks(state.networks.map((n) => n.carve))
     }`,
   );

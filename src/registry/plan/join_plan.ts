@@ -176,7 +176,7 @@ function obstacleTo(
   },
 ): string | undefined {
   const place = state.locate(subnet);
-  if (!place) return "it is no subnet of this cluster";
+  if (!place) return "it is not a subnet of this cluster";
   const record = place.slices.get(place.index);
   const isLast = record?.node === node;
   // A subnet that came into conflict later stays with its owner.

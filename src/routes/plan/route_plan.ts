@@ -192,7 +192,7 @@ function planDestination(
   const foreign = here.find((route) =>
     route.protocol !== protocol && route.tos === ""
   );
-  // A destination behind this host itself is no conflict.
+  // A destination behind this host itself is not a conflict.
   if (foreign && nextHop.kind !== "local") {
     return {
       state: { kind: "conflict", foreign },

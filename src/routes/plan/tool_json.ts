@@ -74,7 +74,7 @@ export interface RowsOptions<T> {
  * Reads the list of objects that a program printed as JSON. No output is an
  * empty list.
  *
- * @throws {SyntaxError} when it is no list, or an item does not pass the check
+ * @throws {SyntaxError} when it is not a list, or an item does not pass the check
  */
 export function readRows<T>(
   text: string,

@@ -151,7 +151,7 @@ function serverNames(
   }
   const bad = dnsNames.find((dnsName) => !isHostName(dnsName));
   if (bad !== undefined) {
-    throw new RangeError(`${quote(bad)} is no host name`);
+    throw new RangeError(`${quote(bad)} is not a host name`);
   }
   // Every host is "localhost" for itself.
   const isLocal = /(?:^|\.)localhost$/i.test(name);

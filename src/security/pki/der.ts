@@ -93,7 +93,7 @@ export function writeDer(
 
 /** The error for bytes that are not DER. */
 export function notDer(): RangeError {
-  return new RangeError("it is no DER");
+  return new RangeError("it is not DER");
 }
 
 function readFirst(bytes: Uint8Array): DerElement {

@@ -73,6 +73,6 @@ export function parseRole(text: string): Role {
   const role = ROLES.find((role) => role === text);
   if (role !== undefined) return role;
   throw new RangeError(
-    `${quote(text)} is no role: there are ${ROLES.join(", ")}`,
+    `${quote(text)} is not a role: there are ${ROLES.join(", ")}`,
   );
 }

@@ -146,7 +146,7 @@ export function verifyBytes(
     const key = formatPem("PUBLIC KEY", publicKey);
     return verify(HASH, bytes, key, signature);
   } catch {
-    // The key is no point of the curve, or the signature is not DER.
+    // The key is not a point of the curve, or the signature is not DER.
     return false;
   }
 }

@@ -114,7 +114,7 @@ class DenoKvStore implements Store {
     let left = options.limit ?? Infinity;
     if (!(left === Infinity || Number.isSafeInteger(left)) || left < 0) {
       throw new RangeError(
-        `Cannot list: the limit ${left} is no number of entries`,
+        `Cannot list: the limit ${left} is not a number of entries`,
       );
     }
     let cursor: string | undefined;

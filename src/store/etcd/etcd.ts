@@ -109,7 +109,7 @@ class EtcdStoreAdapter implements EtcdStore {
     const { limit = Infinity, reverse = false } = options;
     if (!(limit === Infinity || Number.isSafeInteger(limit)) || limit < 0) {
       throw new RangeError(
-        `Cannot list: the limit ${limit} is no number of entries`,
+        `Cannot list: the limit ${limit} is not a number of entries`,
       );
     }
     if (range === null || limit === 0) return;

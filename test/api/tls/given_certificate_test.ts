@@ -220,7 +220,7 @@ const SUBJECTS: readonly [
   [
     "a URI that is none",
     { names: "URI:stellar-net://c1/root/a" },
-    '"root" is no role',
+    '"root" is not a role',
   ],
 ];
 

@@ -67,7 +67,7 @@ Deno.test("parseAllocation() refuses an answer that is not understood", async (t
     ["null for an address", { ...ALLOCATION, addresses: [null] }, "is missing"],
     ["no gateway", change({ gateway: undefined }), "its gateway is missing"],
     ["no such gateway", change({ gateway: "x" }), "its gateway is missing"],
-    ["no such subnet", change({ subnet: "x" }), '"x" is no subnet'],
+    ["no such subnet", change({ subnet: "x" }), '"x" is not a subnet'],
     ["no such address", change({ address: "x" }), '"x" is no address'],
     ["two families", change({ address: "fd00::2" }), '"fd00::2" is no address'],
   ];

@@ -78,7 +78,7 @@ Deno.test("decodeQueueEntry() refuses every part of a file, and every other cont
     [
       "a number for a name",
       { ...ENTRY, owner: { ...OWNER, network: 1 } },
-      "it is no text",
+      "it is not text",
     ],
     [
       "a slash in an id",

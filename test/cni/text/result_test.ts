@@ -238,8 +238,11 @@ Deno.test("parseRoutes() refuses what no kernel would take, naming the key", asy
       '"ipam.routes[1].gw": "x" is not an address',
     ],
     [[{ dst: "0.0.0.0/0", gw: "" }], '"" is not an address'],
-    [[{ dst: "0.0.0.0/0", gw: "fd00::1" }], "is no IPv4 address, as dst is"],
-    [[{ dst: "::/0", gw: "10.0.0.1" }], "is no IPv6 address, as dst is"],
+    [
+      [{ dst: "0.0.0.0/0", gw: "fd00::1" }],
+      "is not an IPv4 address, as dst is",
+    ],
+    [[{ dst: "::/0", gw: "10.0.0.1" }], "is not an IPv6 address, as dst is"],
     [[{ dst: "::/0", mtu: "1500" }], '"ipam.routes[0].mtu": "1500" is not a'],
     [[{ dst: "::/0", table: -1 }], '"ipam.routes[0].table": -1 is not a whole'],
     [[{ dst: "::/0", scope: 1.5 }], "1.5 is not a whole number"],

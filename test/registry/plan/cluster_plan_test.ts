@@ -127,7 +127,7 @@ Deno.test("planRelease() refuses a node without a subnet", () => {
   );
 });
 
-Deno.test("planReserve() refuses what is owned, and what is no subnet", () => {
+Deno.test("planReserve() refuses what is owned, and what is not a subnet", () => {
   const cluster = new Cluster("172.16.0.0/12");
   cluster.claim("a");
   assert.match(
@@ -137,7 +137,7 @@ Deno.test("planReserve() refuses what is owned, and what is no subnet", () => {
   for (const cidr of ["172.16.0.0/24", "10.0.0.0/22", "172.16.0.0/12"]) {
     assert.match(
       cluster.reserve(cidr),
-      /^invalid_argument: .*is no subnet of 172/,
+      /^invalid_argument: .*is not a subnet of 172/,
     );
     assert.match(cluster.unreserve(cidr), /^invalid_argument/);
   }

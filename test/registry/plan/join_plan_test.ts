@@ -65,7 +65,7 @@ Deno.test("planJoin() fences a host that comes from another cluster", () => {
   const cluster = new Cluster("172.16.0.0/12");
   assert.match(
     cluster.join("a", { held: ["10.0.0.0/24"] }),
-    /^failed_precondition: .*10\.0\.0\.0\/24: it is no subnet of this cluster/,
+    /^failed_precondition: .*10\.0\.0\.0\/24: it is not a subnet of this cluster/,
   );
   cluster.reserve("172.16.8.0/22", "b");
   assert.match(

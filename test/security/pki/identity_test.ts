@@ -121,7 +121,7 @@ Deno.test("readIdentity() takes no name from anywhere but one URI", async (t) =>
       "subjectAltName=URI:stellar-net://c1/node/n1,URI:stellar-net://c1/operator/x",
       /names 2 URIs/,
     ],
-    ["subjectAltName=URI:stellar-net://c1/root/n1", /"root" is no role/],
+    ["subjectAltName=URI:stellar-net://c1/root/n1", /"root" is not a role/],
     ["subjectAltName=URI:stellar-net://c1/node/", /is no identity/],
     ["subjectAltName=URI:stellar-net://c1/node/a/b", /is no identity/],
     ["subjectAltName=URI:stellar-net://c1/node/a%2fb", /is not valid/],

@@ -112,7 +112,7 @@ Deno.test("records that are no objects are refused", () => {
     for (const value of [undefined, null, 1, "x", [], true]) {
       assert.throws(() => read(value), {
         name: "RangeError",
-        message: /is not valid: it is no object/,
+        message: /is not valid: it is not an object/,
       });
     }
   }

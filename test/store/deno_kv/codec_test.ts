@@ -77,7 +77,7 @@ Deno.test("commit() refuses a version of another kind of store", async () => {
   for (const version of ["", "7", "000000000000000G0000"]) {
     await assert.rejects(
       () => store.commit({ checks: [{ key: ["a"], version }] }),
-      { name: "RangeError", message: /is no version of this store/ },
+      { name: "RangeError", message: /is not a version of this store/ },
     );
   }
   await store.close();

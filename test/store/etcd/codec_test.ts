@@ -48,7 +48,8 @@ Deno.test("encodeCommit() refuses versions of other stores", () => {
     const checks = [{ key: ["a"], version }];
     assert.throws(() => encodeCommit({ checks }, keyspace), {
       name: "RangeError",
-      message: `Cannot check ["a"]: "${version}" is no version of this store`,
+      message:
+        `Cannot check ["a"]: "${version}" is not a version of this store`,
     });
   }
 });
