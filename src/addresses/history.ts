@@ -51,7 +51,7 @@ const PRUNE_BATCH = 400;
 
 /**
  * The writes that record a release. The store has each record twice: in order
- * of time, for pruning, and by address, for the question who held it.
+ * of time, for pruning, and by address, to find its former holders.
  *
  * @param sequence distinguishes the releases of one millisecond
  */

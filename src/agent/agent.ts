@@ -574,7 +574,7 @@ export class Agent {
     );
   }
 
-  /** Who held which address of a node, the latest event first. */
+  /** The holders of a node's addresses over time, the latest event first. */
   async history(query: HistoryQuery): Promise<HistoryRecord[]> {
     const held = await this.list(query.node, { limit: Infinity });
     return await readHistory(this.#options, query, held);
@@ -633,7 +633,7 @@ export class Agent {
     return pruneHistory(this.#options, now() - keepHistoryMs);
   }
 
-  /** Who hands out the addresses of a node that are here. */
+  /** The allocators of a node's addresses in this agent. */
   #allocatorsOf(node: string): Allocators {
     return node === this.node || !this.#registry
       ? this.member.allocators

@@ -89,7 +89,7 @@ export interface ApiServer {
   /** Serves on a unix socket, mode 0600. */
   listenUnix(path: string): Promise<void>;
   /**
-   * Makes the files of unix sockets again that somebody has removed.
+   * Makes the files of unix sockets again after a removal.
    *
    * @returns whether there were any
    */
@@ -166,7 +166,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         ? "--accept-insecure"
         : "--insecure";
       const warning =
-        `${flag}: anyone who reaches ${address} can read, use and change this cluster: it is plain text, and nobody is asked who they are`;
+        `${flag}: anyone who reaches ${address} can read, use and change this cluster: it is plain text, without authentication`;
       log.warn("{warning}", { warning });
       options.warn(warning);
     }

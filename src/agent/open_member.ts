@@ -62,7 +62,7 @@ export async function openMember(
 
 export interface AgentOptions
   extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
-  /** Undefined: it does not matter who uses addresses on this host. */
+  /** Undefined: the agent does not look for addresses in use on this host. */
   readonly neighbours?: NeighbourLookup;
   /** The store of a registry that several agents host; undefined: this agent hosts none, or in its own store. */
   readonly registryStore?: Store;

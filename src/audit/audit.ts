@@ -4,7 +4,7 @@ import type { ErrorCode } from "../base/error.ts";
 export interface AuditRecord {
   /** When it was answered, in ms since 1970. */
   readonly atMs: number;
-  /** Who asked: `operator alice`, `node host2`, `socket`, `loopback`. */
+  /** The caller: `operator alice`, `node host2`, `socket`, `loopback`. */
   readonly caller: string;
   /** The address that it was asked from; empty for the unix socket. */
   readonly from: string;
@@ -17,7 +17,7 @@ export interface AuditRecord {
   readonly message: string;
 }
 
-/** Keeps who did what. */
+/** Keeps records of calls that change something. */
 export interface AuditLog {
   /**
    * Keeps a record. With `isDurable` it resolves when the record is kept for

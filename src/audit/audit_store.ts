@@ -171,7 +171,7 @@ const LIMITS = {
 
 /**
  * Makes the room of an audit: records of operators and of this host never make
- * room for those of anybody else.
+ * room for others.
  */
 function createAuditRoom(maxRecords: number): RecordRoom {
   return createSharedRoom(maxRecords, LIMITS, shareOf);

@@ -28,7 +28,7 @@ export type ReleaseReason =
   | string
   | { readonly cause: ReleaseCause; readonly text: string };
 
-/** What became of a commit. `conflict`: somebody else had written first. */
+/** The outcome of a commit. `conflict`: another process wrote first. */
 export type CommitOutcome = "committed" | "conflict" | "failed";
 
 /** What a commit wrote, and when it began by {@linkcode AgentMetrics.clock}. */
@@ -38,7 +38,7 @@ export interface CommitSize {
 }
 
 /**
- * Takes in what the parts of an agent do, to be counted. It is told of every
+ * Counts what the parts of an agent do. It is told of every
  * allocation: no call may cost more than some hundred nanoseconds, or throw.
  */
 export interface AgentMetrics {

@@ -101,7 +101,7 @@ function isOwnDirectory(path: string): boolean {
   const isOwn = ({ uid }: Deno.FileInfo) =>
     uid === null || uid === 0 || uid === Deno.uid();
   try {
-    // In a sticky folder anybody can make a link to a folder of somebody else.
+    // In a sticky folder every user can make a link to another user's folder.
     if (!isOwn(Deno.lstatSync(path))) return false;
     const found = Deno.statSync(path);
     return found.isDirectory && isOwn(found);

@@ -106,7 +106,7 @@ export interface EtcdChoice {
     readonly certPath?: string | undefined;
     readonly keyPath?: string | undefined;
   };
-  /** Who asks; undefined: nobody, or whom the certificate names. */
+  /** Whose credentials to use; undefined: none, or those that the certificate names. */
   readonly user?: {
     readonly name: string;
     /** Path of the file whose first line is the password. */

@@ -246,7 +246,7 @@ export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
         ? "no container can be added on this host"
         : "soon no container can be added on this host",
       fix:
-        "remove containers or move them to another host; stellar-net ip list shows who holds what",
+        "remove containers or move them to another host; stellar-net ip list shows the holders",
     };
   });
 }

@@ -42,7 +42,7 @@ export interface DoctorOptions {
   readonly version: string;
   /** Looks at the agent's socket. */
   readonly statSocket: () => Promise<SocketFacts>;
-  /** Asks another agent who it is, for a few seconds at most. */
+  /** Asks another agent for its identity, for a few seconds at most. */
   readonly callPeer: (url: string) => Promise<PeerAnswer>;
   /** The time in ms since 1970. */
   readonly now: () => number;

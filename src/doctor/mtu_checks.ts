@@ -24,7 +24,7 @@ export interface MtuSearchOptions {
   readonly passes: number;
   /** A larger one that is lost. */
   readonly fails: number;
-  /** What somebody on the way said to be the largest; undefined when nobody did. */
+  /** The largest size that a router on the way reported; undefined for none. */
   readonly hint: number | undefined;
 }
 

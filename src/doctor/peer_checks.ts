@@ -78,7 +78,7 @@ export function checkPeerSubnets(
   });
 }
 
-/** Whether a peer's agent answers, is who it should be, and has the same clock and version. */
+/** Whether a peer's agent answers, has the expected identity, and the same clock and version. */
 export async function checkPeerAgent(
   peer: ClusterNode,
   facts: PathFacts,
@@ -175,6 +175,6 @@ export interface PathFacts {
   readonly report: RouteReport;
   /** The mark by which the agent knows its own routes. */
   readonly protocol: number;
-  /** Asks a peer's agent who it is, for a few seconds at most. A failure means that it does not answer. */
+  /** Asks a peer's agent for its identity, for a few seconds at most. A failure means that it does not answer. */
   readonly callPeer: (url: string) => Promise<PeerAnswer>;
 }

@@ -150,7 +150,7 @@ export function checkRouteStatus(
   }
 }
 
-/** The command that takes somebody else's route out of the way, or the step that does. */
+/** The command that removes a conflicting route, or the step that does. */
 export function removeForeign(route: KernelRoute): Check["fix"] {
   // Flags such as "linkdown" are for reading alone.
   const text = formatKernelRoute({

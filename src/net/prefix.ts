@@ -208,7 +208,7 @@ const BLOCKS: readonly SpecialBlock[] = [
 ].map(([cidr, name]) => ({ prefix: parsePrefix(cidr!), name: name! }));
 
 /**
- * Parses a prefix that is to be a network of containers.
+ * Parses a network of containers.
  *
  * @throws {RangeError} when it is none, or overlaps a block with a purpose of
  * its own

@@ -8,9 +8,9 @@ export const MAX_TICK_GAP_MS = 5_000;
 
 /** Two ways to tell the time. */
 export interface Clocks {
-  /** The time in ms since 1970. It jumps when somebody sets the clock. */
+  /** The time in ms since 1970. It jumps when the clock is set. */
   readonly now: () => number;
-  /** Ms since some moment. It does not jump when somebody sets the clock. */
+  /** Ms since some moment. It does not jump when the clock is set. */
   readonly uptimeMs: () => number;
 }
 

@@ -70,7 +70,7 @@ export class SharedLiveness implements Liveness {
   /** Start of the time in which the records of other agents could arrive, by uptime. */
   #hearingSinceMs: number;
   #tickedMs: number;
-  /** Nodes whose record is to be written. */
+  /** Nodes whose record needs a write. */
   readonly #unwritten = new Set<string>();
   readonly #stop = new AbortController();
   #isFollowing = false;

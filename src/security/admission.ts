@@ -25,14 +25,14 @@ export interface KnownNodes {
   view(): Promise<NodesView>;
 }
 
-/** What decides who gets a certificate. */
+/** The facts that decide on a request for a certificate. */
 export interface Registered {
   readonly records: IdentityRecords;
   readonly nodes: NodesView;
   readonly nowMs: number;
 }
 
-/** Who asks for a certificate. */
+/** A request for a certificate. */
 interface Applicant {
   readonly role: Role;
   readonly name: string;

@@ -62,7 +62,7 @@ export interface CertificateRenewerOptions {
 
 export interface CertificateOwner {
   readonly state: IdentityState;
-  /** Uses a new certificate. @throws {NetError} when it is for somebody else */
+  /** Uses a new certificate. @throws {NetError} when it is for another node */
   adopt(
     given: {
       readonly credentials: Credentials;
@@ -86,7 +86,7 @@ export class CertificateRenewer {
   #problem = "";
   #isRefused = false;
   #awaySinceMs: number | undefined;
-  /** Whether somebody has asked for a new certificate. */
+  /** Whether a new certificate was requested. */
   #isWanted = false;
 
   constructor(options: CertificateRenewerOptions, owner: CertificateOwner) {

@@ -35,7 +35,7 @@ export interface RotateOptions {
    */
   readonly overlapMs?: number;
   /**
-   * Whether somebody else may have the key. Then certificates so far become
+   * Whether the key may be stolen. Then all earlier certificates become
    * invalid at once, without announcement and overlap.
    */
   readonly isCompromised?: boolean;

@@ -59,7 +59,7 @@ export class DenoWholeFiles implements WholeFiles {
   }
 }
 
-/** Where a file is to be: behind a link, where it leads to. */
+/** The place for a file: behind a link, the target of the link. */
 async function placeOf(path: string): Promise<string> {
   let info: Deno.FileInfo;
   try {
@@ -82,7 +82,8 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
 
 /** What went wrong, by code of open(2), write(2) and rename(2). */
 const PROBLEMS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied; run as a user who may, or name another place",
+  EACCES:
+    "permission denied; run as a user with the permission, or choose another path",
   ENOENT: "there is no such file or folder",
   ENOTDIR: "a part of its path is not a folder",
   EISDIR: "it is a folder; name a file",

@@ -35,7 +35,7 @@ export interface PathUser {
 /**
  * Why a folder above a private one is not safe; undefined when it is. Only its
  * owner, root or this user, may rename what is in it. In a sticky folder, such
- * as `/tmp`, everybody may rename only their own.
+ * as `/tmp`, users may rename only their own.
  */
 export function faultOfParent(
   { path, mode, uid, gid }: PathEntry,

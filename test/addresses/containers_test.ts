@@ -298,7 +298,7 @@ Deno.test("Agent.allocate() gives a new container at once what another boot left
   assert.match(record!.reason, /^the host was booted again since/);
 });
 
-Deno.test("Agent.allocate() gives out no address that somebody uses by hand, and names who", async () => {
+Deno.test("Agent.allocate() gives out no address in use by hand, and names its user", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   t.inUse.set("10.0.0.2", userOf(2));
   t.inUse.set("10.0.0.4", userOf(4));

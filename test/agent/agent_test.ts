@@ -203,7 +203,7 @@ Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", as
   }
 });
 
-Deno.test("Agent.history() tells who held an address, the latest event first", async () => {
+Deno.test("Agent.history() lists the holders of an address, the latest event first", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1", { addresses: ["10.0.0.9"] });
   t.clock.nowMs += 10;

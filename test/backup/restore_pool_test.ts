@@ -23,7 +23,7 @@ Deno.test("skipRecentAddresses() moves the search half of each subnet further, w
   }
 });
 
-Deno.test("isPoolKey() tells pools from all else", () => {
+Deno.test("isPoolKey() tells pools from other keys", () => {
   const rows: readonly [key: (string | number)[], isPool: boolean][] = [
     [["ip", "a", "pool"], true],
     [["ip", "a", "handover"], false],

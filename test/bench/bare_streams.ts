@@ -1,5 +1,5 @@
 /**
- * An HTTP/2 server that does nothing but push bytes to all who are connected:
+ * An HTTP/2 server that only sends bytes to all its clients:
  * what a registry is measured beside. It answers line by line with its port, a
  * {@linkcode BareQuestion} each: how long its watchers wait is its network's
  * and its runtime's doing alone.

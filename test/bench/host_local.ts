@@ -119,7 +119,7 @@ async function measureHostLocal(
   };
 }
 
-/** Holds addresses as host-local does: a file for each, with who has it. */
+/** Keeps addresses as host-local does: a file for each, with its holder. */
 async function hold(dir: string, count: number): Promise<void> {
   const folder = join(dir, NETWORK);
   await Deno.mkdir(folder);

@@ -128,7 +128,7 @@ function ask(
   });
 }
 
-/** Who holds which addresses, by container id. */
+/** The addresses by container id. */
 async function holders(agent: SpawnedAgent): Promise<Map<string, string[]>> {
   const { allocations = [] } = await ask(
     agent,

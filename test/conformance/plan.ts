@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { ShownCertificate } from "../support/test_authority.ts";
 
-/** Who makes a call: a program of the host in plain text, or somebody over TLS. */
+/** The caller: a program on the host in plain text, or a client over TLS. */
 export type Role = "plain" | "operator" | "readonly" | "anonymous";
 
 /** A call in certain circumstances, as each client's runner makes it. */

@@ -107,7 +107,7 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
   }
 });
 
-Deno.test("checkAddresses() finds who is behind a port where there is no ping", async () => {
+Deno.test("checkAddresses() finds the user of an address behind a port, without ping", async () => {
   const probe = probeOf("172.16.0.7 02:00:00:00:00:07 REACHABLE");
   probe.ports.set("br0", new Map([["02:00:00:00:00:07", "veth7"]]));
   probe.missing.set("ping", 'Cannot run "ping": it is not installed');

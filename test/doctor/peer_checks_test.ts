@@ -92,7 +92,7 @@ Deno.test("checkPeerSubnets() finds peers without a subnet, and subnets with two
   }
 });
 
-Deno.test("checkPeerAgent() asks who answers, when, and in which version", async (t) => {
+Deno.test("checkPeerAgent() compares the peer's identity, clock and version", async (t) => {
   /** A clock that goes on by a time with each look. */
   const clock = (stepMs: number) => {
     let nowMs = NOW_MS - stepMs;

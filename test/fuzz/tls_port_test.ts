@@ -38,7 +38,7 @@ const STARTS = [
   "POST / HTTP/1.1\r\n",
 ];
 
-/** An operator who calls all the time, over one connection, and now and then over another. */
+/** An operator that calls all the time, over one connection, and sometimes over another. */
 class SteadyOperator {
   readonly #clients: readonly StellarClient[];
   readonly #stop = new AbortController();

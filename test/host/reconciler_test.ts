@@ -30,7 +30,7 @@ function reconcilerOf(network: FakeHostNetwork, apply = true): HostReconciler {
   });
 }
 
-Deno.test("HostReconciler changes nothing before it knows how the host is to be", async () => {
+Deno.test("HostReconciler changes nothing before it knows the desired state of the host", async () => {
   const network = fakeHost();
   const reconciler = reconcilerOf(network);
   reconciler.changed();
@@ -42,7 +42,7 @@ Deno.test("HostReconciler changes nothing before it knows how the host is to be"
   assert.deepEqual([network.reads, network.asked], [0, []]);
 });
 
-Deno.test("HostReconciler makes the host as it is to be, once", async () => {
+Deno.test("HostReconciler brings the host to its desired state, once", async () => {
   const network = fakeHost();
   const reconciler = reconcilerOf(network);
   const { changes, checks } = await reconciler.setDesired(DESIRED);
@@ -222,7 +222,7 @@ Deno.test("HostReconciler says what could not be mended, and goes on with the re
   ]);
 });
 
-Deno.test("HostReconciler looks once more for all who ask while it looks", async () => {
+Deno.test("HostReconciler runs once more for all requests during a run", async () => {
   const network = fakeHost();
   const reconciler = reconcilerOf(network);
   await reconciler.setDesired(DESIRED);

@@ -47,7 +47,7 @@ function brief({ caller, call, subject, outcome }: Row): string {
   return [caller, call, subject, outcome].join(" ");
 }
 
-Deno.test("an agent tells who changed what, after it was killed too", async () => {
+Deno.test("an agent lists changes and their callers, also after a kill", async () => {
   await using agent = await spawnAgent();
   const cidr = "172.16.8.0/22";
   assert.equal(

@@ -316,9 +316,8 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "IdentityService/FinishJoin signing_request":
     "it is read once the proof was right",
   "IdentityService/RenewCertificate signing_request":
-    "who calls is looked at first",
-  "IdentityService/RenewCertificate addresses[]":
-    "who calls is looked at first",
+    "the caller is checked first",
+  "IdentityService/RenewCertificate addresses[]": "the caller is checked first",
   "IdentityService/CreateToken role": "it is an enumeration",
   "IdentityService/FinishJoin roles[]": "it is an enumeration",
   "IdentityService/CreateToken max_uses": "it is planned with, tested apart",

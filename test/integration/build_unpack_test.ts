@@ -112,7 +112,7 @@ Deno.test("a start does not use unpacked files that were changed", async (t) => 
   });
 });
 
-Deno.test("a start refuses a folder that was prepared by somebody else", async (t) => {
+Deno.test("a start refuses a folder that another user prepared", async (t) => {
   const rows: readonly [name: string, prepare: string, says: RegExp][] = [
     ["another's", 'chown 65534 "$1"', /not a folder that this user alone/],
     ["open to others", 'chmod 777 "$1"', /not a folder that this user alone/],
@@ -199,7 +199,7 @@ Deno.test("a start finds the usual folders", async (t) => {
       ".cache/stellar-net",
     ],
     [
-      "of a user who has no member",
+      "of a user without a group",
       `cp "$0" /var/lib/program; mount -t tmpfs -o mode=1777 none /tmp
        setpriv --reuid 65534 --regid 65534 --clear-groups \\
          /var/lib/program --version; cd /tmp; ls`,

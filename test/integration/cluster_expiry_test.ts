@@ -87,30 +87,38 @@ Deno.test("certificates that end cut off whom they name, and nobody's containers
   );
   const before = await certificateIn(identityDir(stopped));
 
-  await t.step("who cannot renew in time is cut off", async () => {
-    await lab.partition(first, away);
-    Deno.kill(stopped.agent.pid, "SIGSTOP");
-    assert.ok((await connectionsFrom({ to: first, from: stopped })).length > 0);
-    await moveHours(DAY_HOURS);
-    const startedMs = performance.now();
-    await lab.waitFor(
-      "the connections of who is stopped to be cut",
-      async () =>
-        (await connectionsFrom({ to: first, from: stopped })).length === 0,
-    );
-    const tookMs = performance.now() - startedMs;
-    console.log(`cut off after ${(tookMs / 1000).toFixed(1)} s`);
-  });
+  await t.step(
+    "a host that cannot renew in time loses its connections",
+    async () => {
+      await lab.partition(first, away);
+      Deno.kill(stopped.agent.pid, "SIGSTOP");
+      assert.ok(
+        (await connectionsFrom({ to: first, from: stopped })).length > 0,
+      );
+      await moveHours(DAY_HOURS);
+      const startedMs = performance.now();
+      await lab.waitFor(
+        "the connections of the stopped host to end",
+        async () =>
+          (await connectionsFrom({ to: first, from: stopped })).length === 0,
+      );
+      const tookMs = performance.now() - startedMs;
+      console.log(`cut off after ${(tookMs / 1000).toFixed(1)} s`);
+    },
+  );
 
-  await t.step("its calls are refused, until when it was valid", async () => {
-    const dir = identityDir(stopped);
-    const until = new Date(before.notAfterMs).toISOString();
-    const answer = await callWith(stopped, { dir, to: first, call: STATUS });
-    const { code, message } = JSON.parse(answer);
-    assert.equal(code, "unauthenticated");
-    assert.ok(message.includes('the certificate of node "host2"'), message);
-    assert.ok(message.includes(`it was valid until ${until}`), message);
-  });
+  await t.step(
+    "its calls are refused, with the end of its validity",
+    async () => {
+      const dir = identityDir(stopped);
+      const until = new Date(before.notAfterMs).toISOString();
+      const answer = await callWith(stopped, { dir, to: first, call: STATUS });
+      const { code, message } = JSON.parse(answer);
+      assert.equal(code, "unauthenticated");
+      assert.ok(message.includes('the certificate of node "host2"'), message);
+      assert.ok(message.includes(`it was valid until ${until}`), message);
+    },
+  );
 
   await t.step("an agent out of reach says so, and goes on", async () => {
     await warns(

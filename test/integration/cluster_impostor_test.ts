@@ -31,7 +31,7 @@ function joining(host: LabHost, url: string): string[] {
   return flags.with(flags.indexOf("--join") + 1, url);
 }
 
-/** Everything in a token by which it, or who has it, could be known. */
+/** Everything in a token that could identify it or its holder. */
 async function marksOf(path: string): Promise<(string | Uint8Array)[]> {
   const text = (await Deno.readTextFile(path)).trim();
   const { id, secret } = parseToken(text);
@@ -41,7 +41,7 @@ async function marksOf(path: string): Promise<(string | Uint8Array)[]> {
     .concat("IdentityService", "HTTP/1.1", "PRI * HTTP/2");
 }
 
-/** Those of a token's marks that let in who has them. */
+/** The parts of a token that admit their holder. */
 function secretsOf(
   [text, , word, , ...secret]: readonly (string | Uint8Array)[],
 ): (string | Uint8Array)[] {
@@ -153,7 +153,7 @@ async function yieldTo(
   await isBelieved(from, from.address, deceived);
 }
 
-/** Waits until a host takes another for who has an address: who asks for one tells its own. */
+/** Waits until a host takes another for the holder of an address: an ARP request tells the sender's own. */
 async function isBelieved(
   host: LabHost,
   address: string,
@@ -163,7 +163,7 @@ async function isBelieved(
   await waitFor(
     `${by.name} to take ${host.name} for ${address}`,
     async () => {
-      // Who is known already is not asked for.
+      // The kernel does not ask for a known neighbour.
       await host.ip("neighbour flush dev eth0");
       return (await host.exec("ping", ping)).code === 0;
     },
@@ -174,7 +174,7 @@ interface Tokens {
   readonly tokens: readonly { readonly used: number }[];
 }
 
-Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
+Deno.test("a host reveals nothing to an impostor of the registry, or to a listener", (t) =>
   withTempDir(async (dir) => {
     await using lab = await Lab.create({
       ...{ hosts: 4, secure: true, startAgents: false },
@@ -214,7 +214,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       return await impostor.stop();
     };
 
-    /** Checks that an impostor has learned nothing from who was to join. */
+    /** Checks that an impostor has learned nothing from the joining host. */
     const checkNothing = async (seen: Seen) => {
       assert.notEqual(seen.raw.length, 0);
       assert.equal(seen.clear.length, 0);
@@ -232,7 +232,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       }
     };
 
-    await t.step("who plays it at an address of its own", async (t) => {
+    await t.step("at an address of its own", async (t) => {
       second.agent.flags = joining(second, urlOf(third));
       await second.agent.start();
       const { address } = third;
@@ -241,7 +241,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
         const says = /nothing answers there in time/;
         await checkNothing(await meet({ mode: "silent" }, { address, says }));
       });
-      await t.step("who passes all on", async () => {
+      await t.step("a relay", async () => {
         const mode = { mode: "relay", to: first.address } as const;
         const says = new RegExp(
           `its certificate is for .*${first.address}.*, not for "${address}"`,
@@ -253,7 +253,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       await second.agent.stop();
     });
 
-    await t.step("who takes its address", async (t) => {
+    await t.step("that takes its address", async (t) => {
       await first.unplug();
       await usurp([third, first], second);
       second.agent.flags = secureFlags(second);
@@ -269,7 +269,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       });
     });
 
-    await t.step("who takes its address from a member", async (t) => {
+    await t.step("that takes a member's address", async (t) => {
       await first.unplug();
       await usurp([third, first], second);
       await second.agent.restart();
@@ -324,7 +324,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       assert.deepEqual(foundIn(back, secretsOf(secrets)), []);
     });
 
-    await t.step("who passes all on at its address", async () => {
+    await t.step("a relay at its address", async () => {
       await lab.partition(first, fourth);
       await usurp([third, first], fourth);
       const mode = { mode: "relay", to: first.address6 } as const;
@@ -344,7 +344,7 @@ Deno.test("a host tells nothing to who plays the registry, or listens", (t) =>
       await yieldTo([third, first], fourth);
     });
 
-    await t.step("who listens on the wire", async () => {
+    await t.step("a listener on the wire", async () => {
       const token = `${dir}/alice.token`;
       await first.must("stellar-net", [
         ...["token", "create", "--role", "operator", "--name", "alice"],

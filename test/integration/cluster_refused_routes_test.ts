@@ -7,7 +7,7 @@ import { waitFor } from "../support/wait_for.ts";
 const STOLEN = ["0.0.0.0/1", "127.0.0.53/32", "172.17.0.0/22", "10.0.0.0/22"]
   .concat("198.18.0.12/32", "172.16.0.0/12");
 
-/** A slice of the network that nobody owns: a registry decides who gets it. */
+/** A slice of the network that nobody owns: a registry decides about it. */
 const ROUTED = "172.16.40.0/22";
 
 interface RouteList {
@@ -18,7 +18,7 @@ interface RouteList {
   }[];
 }
 
-Deno.test("a compromised registry routes the cluster's networks, and an agent refuses all else", async () => {
+Deno.test("a compromised registry routes the cluster's networks, and an agent refuses everything else", async () => {
   await using lab = await Lab.create({ hosts: 2 });
   const [registry, victim] = [lab.host(1), lab.host(2)];
   await victim.must("ip", [

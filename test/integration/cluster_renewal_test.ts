@@ -138,7 +138,7 @@ Deno.test("certificates and the authority are renewed under load, and no call fa
     );
   });
 
-  await t.step("who missed it comes back with a token", async () => {
+  await t.step("a host that missed it comes back with a token", async () => {
     await late.agent.start();
     await lab.waitFor("it to say why it is kept out", async () => {
       const { problem } = (await late.status()).registry;

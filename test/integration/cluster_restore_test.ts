@@ -5,7 +5,7 @@ import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { allDone } from "../support/all_done.ts";
 
-/** The longest back-off of those who join, twice. */
+/** Twice the longest back-off of a joining host. */
 const SETTLE = "12s";
 
 interface SubnetList {

@@ -159,7 +159,7 @@ Deno.test("a host that was broken into has its own rights, until it is removed",
     await t.step("nothing has changed", async () => {
       assert.equal(await stateOf([first, third]), before);
     });
-    await t.step("who tried is in the audit", async () => {
+    await t.step("the audit has the attempt", async () => {
       const { records } = await first.ask<{
         records: readonly Record<string, string>[];
       }>("audit");

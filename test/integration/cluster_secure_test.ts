@@ -65,7 +65,7 @@ Deno.test("hosts that were let in by tokens are a cluster, and others get nothin
     assert.match(refused.stderr, /node "host3" may for itself alone/);
   });
 
-  await t.step("who has no certificate gets nothing", async () => {
+  await t.step("a client without a certificate gets nothing", async () => {
     const plain = await ask(stranger, `${PLAIN}/${STATUS}`);
     assert.doesNotMatch(plain, /HTTP|stellar|\{/);
     assert.match(

@@ -71,7 +71,7 @@ Deno.test("hosts with certificates are a cluster, and others get nothing", (t) =
       assert.deepEqual(statuses, ["ok", "ok"]);
     });
 
-    await t.step("who has no certificate gets nothing", async () => {
+    await t.step("a client without a certificate gets nothing", async () => {
       const { caPath } = authority;
       const page = `${REGISTRY}/metrics`;
       const good = ["--silent", ...curlTlsArgs(reader)];

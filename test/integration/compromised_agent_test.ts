@@ -143,12 +143,12 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         const { code, stderr } = await cli(...as, STOLEN, ...words);
         assert.equal(code, 1, stderr);
         assert.match(stderr, /it is node "node4", which \S+ does not list/);
-        // Only its certificate is good: an operator who means it gets there.
+        // Only its certificate is valid: a deliberate call of an operator reaches it.
         await must(...as, LEFT, ...words);
       });
 
       await t.step(
-        "a true answer to ask another says who answered",
+        "an answer that names another agent says which agent answered",
         async () => {
           const { code, stderr } = await cli(
             ...[...as, HEALTHY, "subnet", "reserve", "172.16.16.0/22"],

@@ -73,7 +73,7 @@ async function repaired(host: LabHost): Promise<number> {
   return Math.round(performance.now() - startedMs);
 }
 
-/** What the agent of a host answers to those who ask whether it is ready: a status and text. */
+/** The answer of a host's agent to a readiness check: status and text. */
 async function readiness({ address }: LabHost, at: LabHost) {
   const url = `http://${address}:9000/readyz`;
   const args = ["-s", "-w", "\n%{http_code}", url];

@@ -12,7 +12,7 @@ const ADDRESS = "127.0.0.1:9000";
 const NPX = "npx -y deno@2.9.6 ";
 const STOP_MS = 60_000;
 
-/** A clone of the project, and who works in it. */
+/** A clone of the project, and its user. */
 interface Newcomer {
   readonly clone: string;
   readonly uid: number;
@@ -34,7 +34,7 @@ async function clone(dir: string): Promise<string> {
   return path;
 }
 
-/** The user of the tests, who runs what is written letter by letter if npx is there. */
+/** The user of the tests, for whom every command runs exactly as printed if npx is there. */
 async function asTester(
   dir: string,
   namespace: Namespace,
@@ -123,7 +123,7 @@ const USERS: Readonly<
 };
 
 for (const [who, create] of Object.entries(USERS)) {
-  Deno.test(`${who} clones the project, starts it, tries what is printed and stops it`, (t) =>
+  Deno.test(`${who} clones the project, starts it, tries the printed commands and stops it`, (t) =>
     withTempDir(async (dir) => {
       // Port 9000 may be taken, and parts of the network used, where this runs.
       await using namespace = await createNamespace("net", "ip link set lo up");

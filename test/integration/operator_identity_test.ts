@@ -103,7 +103,7 @@ Deno.test("an operator works across nodes with an identity of their own", (t) =>
       await must(...as("alice"), "subnet", "reserve", "172.16.12.0/22");
     });
 
-    await t.step("is sent on to who answers, and asks there", async () => {
+    await t.step("gets the agent that answers, and asks there", async () => {
       const at = [...as("alice"), "--url", JOINED];
       await must(...at, "subnet", "reserve", "172.16.16.0/22");
       await must(...at, "node", "list");

@@ -329,7 +329,7 @@ Deno.test("checkAddresses() finds addresses in use that no container holds, and 
     "ip address add 172.16.0.9/22 dev eth0",
     `${say("172.16.0.9")} 172.16.0.1`,
     `${say("fd00:16::9")} fd00:16::1`,
-    // Who hides is found all the same.
+    // A hidden user is found all the same.
     "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all",
   );
   const mac = (await container.sh("cat /sys/class/net/eth0/address")).trim();

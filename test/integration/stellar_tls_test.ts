@@ -135,7 +135,7 @@ Deno.test("the calls that others than operators make are all of Stellar's", () =
 });
 
 for (const [mode, withHost] of Object.entries(MODES)) {
-  Deno.test(`who is readonly by ${mode} has the calls that read`, (t) =>
+  Deno.test(`a caller that is readonly by ${mode} may make the calls that only read`, (t) =>
     withHost(async (host) => {
       for (const kind of KINDS) {
         await t.step(kind, async () => {
@@ -156,7 +156,7 @@ for (const [mode, withHost] of Object.entries(MODES)) {
     }));
 }
 
-Deno.test("who has no certificate is UNAUTHENTICATED for every call", (t) =>
+Deno.test("without a certificate every call is UNAUTHENTICATED", (t) =>
   withCluster(async (host) => {
     const { caPath } = host.operator;
     for (const kind of KINDS) {
@@ -172,7 +172,7 @@ Deno.test("who has no certificate is UNAUTHENTICATED for every call", (t) =>
     }
   }));
 
-Deno.test("who has no certificate gets no answer where certificates are given", (t) =>
+Deno.test("without a certificate there is no answer where certificates are given", (t) =>
   withGiven(async (host) => {
     const { caPath } = host.operator;
     for (const kind of KINDS) {

@@ -101,7 +101,7 @@ Deno.test("two clusters on one wire get nothing of each other", async (t) => {
     });
   }
 
-  await t.step("who has joined one is refused by the other", async () => {
+  await t.step("a host of one cluster is refused by the other", async () => {
     await a2.agent.stop();
     await createToken(b1, tokenPath(a2));
     a2.agent.flags = joining(a2, [b1]);
@@ -114,7 +114,7 @@ Deno.test("two clusters on one wire get nothing of each other", async (t) => {
   });
 
   await t.step(
-    "who is told to join both joins the one of its token",
+    "a host with both in --join joins the one of its token",
     async () => {
       await createToken(b1, tokenPath(stray));
       stray.agent.flags = joining(stray, [a1, b1]);

@@ -18,7 +18,7 @@ export interface ForeignCall {
   readonly request: JsonObject;
 }
 
-/** Who calls whom, and what the one shows. */
+/** The caller, the called agent, and the caller's credentials. */
 export interface ForeignTarget {
   readonly from: LabHost;
   readonly to: LabHost;

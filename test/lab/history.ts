@@ -145,7 +145,7 @@ export class History {
     });
   }
 
-  /** Takes in that nothing of what a node was given is held any more. */
+  /** Records that a node holds none of its addresses any more. */
   forget(node: string): void {
     this.promised.delete(node);
   }

@@ -13,9 +13,9 @@ const TIMEOUT_MS = 8_000;
 
 /** Whose sockets are used for what. */
 export interface SocketCalls {
-  /** Those who hand out addresses of their own. */
+  /** The agents with addresses of their own. */
   readonly allocate: readonly LabHost[];
-  /** Those who ask the registry for what others answer. */
+  /** The callers that ask the registry for answers of others. */
   readonly forward: readonly LabHost[];
 }
 
@@ -26,7 +26,7 @@ export interface LoadSummary {
   readonly failures: readonly string[];
 }
 
-/** Callers of the agents of a lab, through their sockets and over TLS, who never pause. */
+/** Callers of the agents of a lab, through their sockets and over TLS, without a pause. */
 export class IdentityLoad implements AsyncDisposable {
   readonly #calls = new SteadyCalls();
   #operator: OperatorCalls | undefined;

@@ -10,7 +10,7 @@ export interface ImpostorCertificate {
   readonly keyPath: string;
 }
 
-/** How it answers who connects. */
+/** Its answer to a connection. */
 export type ImpostorMode =
   | { readonly mode: "text"; readonly text: string }
   | { readonly mode: "silent" }

@@ -70,7 +70,7 @@ for (const [index, [name, address]] of agents.entries()) {
     const cidr = `10.201.${index}.0/24`;
     await registry.addRoute({ cidr, target: NEXT_HOP });
     await registry.listNodes({});
-    // Who is asked sends it to who answers for that node.
+    // The agent forwards the call to the one that answers for that node.
     const owner = { network: "load", containerId: name, interfaceName: "e" };
     await ipam.allocate({ node, owner });
     await ipam.release({ node, owner });

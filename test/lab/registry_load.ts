@@ -34,7 +34,7 @@ interface Call {
   readonly error: NetError | undefined;
 }
 
-/** What a time was like for those who changed things. */
+/** The latencies of changes during a time. */
 export interface LoadReport {
   readonly answered: number;
   readonly refused: number;

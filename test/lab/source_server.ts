@@ -1,5 +1,5 @@
 /**
- * A program that tells everyone who connects which address it is seen with.
+ * A program that tells every client the client's address.
  * The argument is the address to listen on; the port goes to stdout.
  */
 const listener = Deno.listen({ hostname: Deno.args[0]!, port: 0 });

@@ -223,7 +223,7 @@ Deno.test("JoinedMember.report() tells the registry at once what has changed", (
     assert.equal(agent.member.link.state, "joined");
   }));
 
-Deno.test("JoinedMember.placeOf() tells who answers for a node", () =>
+Deno.test("JoinedMember.placeOf() finds the agent that answers for a node", () =>
   withHost(async ({ registry, host: { agent } }) => {
     await registry.agent.member.report({
       ...FACTS,

@@ -84,7 +84,7 @@ async function load(
   return { view, snapshot: await ClusterSnapshot.load(store, view) };
 }
 
-Deno.test("ClusterSnapshot brings back what was seen, but not who was alive", () =>
+Deno.test("ClusterSnapshot restores the last cluster, but not the liveness of its nodes", () =>
   withStore(async (store) => {
     const { view, snapshot } = await load(store);
     assert.deepEqual([snapshot.config, format(view)], [undefined, []]);

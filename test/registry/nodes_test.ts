@@ -160,7 +160,7 @@ Deno.test("Nodes.watch() ends at once when it is given up", async () => {
   assert.deepEqual(await waiting, { done: true, value: undefined });
 });
 
-Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat who is back", async () => {
+Deno.test("Nodes.checkLiveness() reports silent nodes, and a heartbeat reports their return", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const { nodes: members } = t.agent.host!;
@@ -176,7 +176,7 @@ Deno.test("Nodes.checkLiveness() tells who has fallen silent, and a heartbeat wh
   ]);
 });
 
-/** Lets time pass while the registry runs and checks who is alive: node "z" is, if it has joined. */
+/** Lets time pass while the registry runs and checks its nodes: node "z" is alive, if it has joined. */
 async function pass(
   { agent, clock }: TestAgent,
   ms: number,
@@ -431,7 +431,7 @@ Deno.test("Registry.reserveForOwners() takes an owner of every subnet, and other
   assert.match(await join(t.agent, "c"), /^172\./);
 });
 
-Deno.test("Nodes.heartbeat() refuses who is not known, or is another", async () => {
+Deno.test("Nodes.heartbeat() refuses an unknown node, and another instance", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const { nodes: members } = t.agent.host!;
@@ -441,7 +441,7 @@ Deno.test("Nodes.heartbeat() refuses who is not known, or is another", async () 
   });
 });
 
-Deno.test("Nodes takes no node for silent because somebody sets the clock", async () => {
+Deno.test("Nodes takes no node for silent after a change of the clock", async () => {
   await using t = await startAgent({ uptimeMs: () => 0 });
   await join(t.agent, "b");
   t.clock.nowMs += 24 * 3_600_000;

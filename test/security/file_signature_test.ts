@@ -37,7 +37,7 @@ async function folder(
   return files;
 }
 
-Deno.test("verifyFile() tells who has signed a file, and accepts no other file or signer", async (t) => {
+Deno.test("verifyFile() names the signer of a file, and accepts no other file or signer", async (t) => {
   const rows: readonly [
     what: string,
     signer: Promise<MemoryIdentityFiles>,

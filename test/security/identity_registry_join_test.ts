@@ -18,7 +18,7 @@ const DAY_MS = 24 * HOUR_MS;
 const ADDRESS = parseAddress("198.18.0.2");
 
 testRegistry(
-  "certifies who comes with a token as what the token says",
+  "certifies the holder of a token with the role of the token",
   async (t) => {
     const rows: readonly [Partial<TokenTerms>, TestJoin, number][] = [
       [{}, { name: "a", addresses: [ADDRESS] }, 24 * HOUR_MS],
@@ -50,7 +50,7 @@ testRegistry(
   },
 );
 
-/** Who is not let in, and why. Each row begins with the node n1, reached at ADDRESS. */
+/** Refused hosts, and the reasons. Each row begins with the node n1, reached at ADDRESS. */
 const REFUSED: readonly [
   what: string,
   attempt: (t: TestRegistry) => Promise<unknown>,
@@ -271,7 +271,7 @@ const REFUSED: readonly [
   ],
 ];
 
-Deno.test("IdentityRegistry.finishJoin() refuses who may not come in, and uses nothing up", async (t) => {
+Deno.test("IdentityRegistry.finishJoin() refuses a host without changing its token", async (t) => {
   for (const [what, attempt, code, message] of REFUSED) {
     await t.step(what, async () => {
       const store = await openDenoKv({ path: ":memory:" });

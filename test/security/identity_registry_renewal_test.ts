@@ -78,7 +78,7 @@ const RENEWALS: readonly [
   ],
 ];
 
-Deno.test("IdentityRegistry.renew() certifies who still belongs to the cluster", async (t) => {
+Deno.test("IdentityRegistry.renew() certifies members of the cluster", async (t) => {
   for (const [what, prepare, addresses, refusal] of RENEWALS) {
     await t.step(what, async () => {
       const store = await openDenoKv({ path: ":memory:" });

@@ -31,7 +31,7 @@ testRegistry(
 );
 
 testRegistry(
-  "lets who was revoked in again with no token that is used up",
+  "admits a revoked host with no used-up token",
   async (t) => {
     const targets = [
       () => ({ role: "node", name: "n1" } as const),

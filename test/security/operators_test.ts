@@ -155,7 +155,7 @@ Deno.test("Operators says which file is damaged, and what to do", async () => {
   });
 });
 
-Deno.test("OperatorIdentity takes nodes of its cluster alone for agents, and takes in whom to trust", async (t) => {
+Deno.test("OperatorIdentity accepts only nodes of its cluster as agents, and follows the trust of the cluster", async (t) => {
   const { operators, folders, test, order } = await openOperators();
   await operators.create(order);
   const identity = await operators.open("d");

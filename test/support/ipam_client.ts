@@ -1,6 +1,6 @@
 import { createGrpcJsClient } from "./grpc_js.ts";
 
-/** Who held an address and when, in ms since 1970; `releasedAtMs` is missing while it is held. */
+/** A former holder of an address, with times in ms since 1970; `releasedAtMs` is missing while it is held. */
 export interface Tenure {
   readonly id: string;
   readonly allocatedAtMs: number;
@@ -15,7 +15,7 @@ export interface IpamClient extends Disposable {
   release(id: string): Promise<string[]>;
   /** Every container that has addresses, with them, in the order of the list. */
   list(): Promise<[id: string, addresses: string[]][]>;
-  /** Who held an address, the latest first. */
+  /** The holders of an address, the latest first. */
   history(address: string): Promise<Tenure[]>;
 }
 

@@ -63,7 +63,7 @@ export class ManyConnections implements AsyncDisposable {
   }
 
   #ask(line: string): void {
-    // Who has ended says so when it is read.
+    // A closed connection shows it on a read.
     this.#writer.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
   }
 }

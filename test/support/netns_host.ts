@@ -78,7 +78,7 @@ export class NetnsHost implements AsyncDisposable {
     return child;
   }
 
-  /** Starts a server that tells who connects to it. */
+  /** Starts a server that tells its clients their addresses. */
   async serveSource(): Promise<void> {
     const { stdout } = this.spawn("python3", "-c", SOURCE_SERVER);
     const reader = stdout.getReader();

@@ -36,7 +36,7 @@ interface TracesMessage {
   }[];
 }
 
-/** Takes in spans by OTLP (JSON over HTTP) on loopback. */
+/** Receives spans by OTLP (JSON over HTTP) on loopback. */
 export class OtlpReceiver implements AsyncDisposable {
   readonly spans: ReceivedSpan[] = [];
   /** How many requests there were, of traces, logs and metrics. */

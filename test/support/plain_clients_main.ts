@@ -21,7 +21,7 @@ const server = createRpcServer({
   },
 });
 
-/** Who the server takes a client for; "closed" for one that it does not let in. */
+/** The identity of a client to the server; "closed" for one that it does not admit. */
 async function ask(client: RawClient): Promise<string> {
   client.send(http1Call("Info"));
   try {

@@ -8,7 +8,7 @@ import { GivenCertificate } from "../../src/api/tls/given_certificate.ts";
 import { withTempDir } from "./temp_dir.ts";
 import { TestAuthority } from "./test_authority.ts";
 
-/** A server that speaks TLS on loopback, and who has signed its certificate. */
+/** A server with TLS on loopback, and the authority of its certificate. */
 export interface RunningTlsServer {
   readonly server: RpcServer;
   readonly identity: GivenCertificate;

@@ -20,7 +20,7 @@ const FOLDER: PathEntry = {
 };
 const NOBODY = 65_534;
 
-Deno.test("faultOfParent() finds who could exchange a folder", async (t) => {
+Deno.test("faultOfParent() finds users that could replace a folder", async (t) => {
   const rows: readonly [
     what: string,
     entry: Partial<PathEntry>,
@@ -47,7 +47,7 @@ Deno.test("faultOfParent() finds who could exchange a folder", async (t) => {
   }
 });
 
-Deno.test("faultOfPrivate() finds who could write a file or folder", async (t) => {
+Deno.test("faultOfPrivate() finds users that could write a file or folder", async (t) => {
   const rows: readonly [
     what: string,
     entry: Partial<PathEntry>,

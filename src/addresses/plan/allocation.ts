@@ -71,7 +71,7 @@ export function withTerms(
   };
 }
 
-/** An address that is kept for an owner, or from everybody. */
+/** An address that is reserved for an owner, or that nobody gets. */
 export interface Reservation {
   readonly address: Address;
   /** The only owner that can get it; undefined: nobody can. */

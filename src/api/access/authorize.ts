@@ -37,7 +37,7 @@ type Handler = (request: Message, context: HandlerContext) => unknown;
 /**
  * A service that checks each call against the table of permissions before it
  * answers, and records the calls that change something, including those that
- * it refuses and those that fail. The connection alone tells who calls.
+ * it refuses and those that fail. Only the connection identifies the caller.
  */
 export function authorized<
   S extends DescService,

@@ -35,7 +35,7 @@ export type Caller =
 
 const UNKNOWN: Caller = {
   kind: "refused",
-  why: "Cannot tell who calls",
+  why: "Cannot identify the caller",
   address: "",
 };
 
@@ -134,7 +134,7 @@ export class CallValues implements ContextValues {
     return this;
   }
 
-  /** Whether somebody waits to hear if the answer was delivered. */
+  /** Whether a listener waits for the delivery of the answer. */
   get isAwaited(): boolean {
     return this.#onDelivery !== undefined;
   }

@@ -45,7 +45,7 @@ type Row = readonly [
 ];
 
 /**
- * Changes that operators make. Anybody on this host may make them, and anybody
+ * Changes that operators make. Every user of this host may make them, and anyone
  * in a lab without certificates.
  */
 const OPERATE: Rules = {

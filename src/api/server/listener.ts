@@ -243,7 +243,7 @@ export class Listener {
   }
 
   /**
-   * Reads the first bytes of a connection until they tell who takes it over.
+   * Reads the first bytes of a connection until they show which server it is for.
    *
    * @param choose returns the function that takes it over, with nothing read; undefined: read more
    */

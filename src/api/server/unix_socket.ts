@@ -32,7 +32,7 @@ export interface SocketFile {
   readonly inode: number | null;
 }
 
-/** Who can use a socket besides its owner. */
+/** The users of a socket besides its owner. */
 export interface SocketAccess {
   /** Number of a group. Undefined: nobody. */
   readonly groupId?: number | undefined;

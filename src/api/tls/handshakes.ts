@@ -173,7 +173,10 @@ export class TlsHandshakes {
     try {
       return { ...this.#options.credentials.recognize(shown), address };
     } catch (error) {
-      log.error("Cannot tell who is at {address}: {error}", { address, error });
+      log.error("Cannot identify the client at {address}: {error}", {
+        address,
+        error,
+      });
       const why = "Cannot tell whose certificate it is";
       return { kind: "refused", why, address };
     }

@@ -242,7 +242,7 @@ export const LEAK_INTERVAL: FlagWithDefault<number> = {
 export const LEAK_GRACE: FlagWithDefault<number> = {
   name: "leak-grace",
   value: "DURATION",
-  description: "how long to keep such an address after it is first found",
+  description: "how long to keep a leaked address after it is first found",
   default: "5m",
   parse: parseDuration,
 };

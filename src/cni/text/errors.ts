@@ -40,7 +40,7 @@ export const CNI_ERRORS = {
   },
   address_refused: {
     code: 102,
-    meaning: "somebody else has the requested address, it is outside the " +
+    meaning: "another container has the requested address, it is outside the " +
       "node's subnet, or a container with this id is running",
   },
   check_failed: {

@@ -49,7 +49,7 @@ export function checkNft(
   }, ...ofIptables];
 }
 
-/** Whether a packet filter drops what is to be forwarded. */
+/** Whether a packet filter drops packets that this host should forward. */
 export function checkForwardPolicy(
   desired: HostDesired,
   { filters }: HostState,

@@ -126,7 +126,7 @@ export function checkReversePath(
     });
 }
 
-/** Checks this host against what it is to be, routes and peers left out. */
+/** Checks this host against its desired state, apart from routes and peers. */
 export function checkHost(desired: HostDesired, state: HostState): Check[] {
   return [
     checkIp,

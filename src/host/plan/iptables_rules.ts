@@ -29,7 +29,7 @@ export function parseIptablesRules(text: string): PacketChain[] {
 /**
  * The chains of a table of iptables-nft, read with both programs: the verdicts
  * as nft prints them (iptables prints a rule with unknown conditions as one
- * without any), all else as iptables prints it (nft omits its comments).
+ * without any), everything else as iptables prints it (nft omits its comments).
  *
  * @returns undefined when the two print different rules
  */

@@ -70,7 +70,7 @@ export function fateOf(
 ): Fate {
   for (const { verdict } of chain.rules) {
     const fate = verdict && fateOfVerdict(verdict, chains);
-    // A jump returns when its target has no verdict; all else ends here.
+    // A jump returns when its target has no verdict; every other match ends here.
     if (fate && !(fate === "return" && verdict?.kind === "jump")) return fate;
   }
   return "return";

@@ -76,7 +76,7 @@ export type RouteState =
   /** A route of others has the same destination: ours is not installed. */
   | { readonly kind: "conflict"; readonly foreign: KernelRoute }
   | Exclude<NextHopState, { kind: "on link" }>
-  /** This host does not install such a route, whoever sent it. */
+  /** This host never installs this route, whichever host sent it. */
   | { readonly kind: "refused"; readonly why: string }
   /** An earlier desired route has the same destination. */
   | { readonly kind: "duplicate"; readonly of: DesiredRoute }

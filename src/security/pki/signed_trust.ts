@@ -45,7 +45,7 @@ export interface TrustSignature {
   readonly signature: Uint8Array<ArrayBuffer>;
 }
 
-/** The statement of an authority that the next one is to be trusted. */
+/** The statement of an authority that its members should trust the next one. */
 export interface EndorsementRecord {
   /** Of the endorsed authority. */
   readonly generation: number;

@@ -97,7 +97,7 @@ export function planTokenCreate(
   if (name === "" && role !== "node") {
     return refuse(
       "invalid_argument",
-      `${what}: field "name" is empty, and role ${role} needs the name of who it is for`,
+      `${what}: field "name" is empty, and role ${role} needs the name of its holder`,
     );
   }
   try {

@@ -5,7 +5,7 @@ import { Addresses, owner } from "./pools.ts";
 
 const CAPACITY = 13;
 
-/** A step of a walk: who does what, and how much later. */
+/** A step of a walk: the owner, its action, and the time since the step before. */
 const step = fc.record({
   container: fc.nat(20),
   action: fc.constantFrom(

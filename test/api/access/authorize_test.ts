@@ -147,7 +147,7 @@ Deno.test("authorized() says what is missing, and to whom", async (t) => {
       "one of whom nothing is known",
       CALLER.defaultValue,
       ({ agent }) => agent.getStatus({}),
-      "[unauthenticated] Cannot tell who calls",
+      "[unauthenticated] Cannot identify the caller",
     ],
     [
       "a stream",
@@ -172,7 +172,7 @@ Deno.test("authorized() says what is missing, and to whom", async (t) => {
   }
 });
 
-Deno.test("authorized() records changes, with who asked for them and what came of them", async (t) => {
+Deno.test("authorized() records changes with their callers and outcomes", async (t) => {
   const rows: readonly (readonly [
     what: string,
     caller: Caller,
@@ -347,7 +347,7 @@ Deno.test("authorized() answers a change whose record cannot be kept, and says s
   );
 });
 
-Deno.test("authorized() records some of the refusals of one who goes on, and counts the others", async () => {
+Deno.test("authorized() records some of many refusals of one caller, and counts the others", async () => {
   const audit = new FakeAudit();
   let nowMs = 0;
   const now = () => nowMs;

@@ -40,7 +40,7 @@ const CALLERS = [
 ] as const;
 
 /**
- * Who may do what: y always, o where the request names the caller's node, i
+ * The permissions by role: y always, o where the request names the caller's node, i
  * where it names its instance id too, - never.
  */
 const TABLE: readonly (readonly [
@@ -288,7 +288,7 @@ async function callAs(
   }
 }
 
-Deno.test("authorized() lets everybody in a lab without certificates call everything", async () => {
+Deno.test("authorized() lets every caller in a lab without certificates make every call", async () => {
   const caller: Caller = { kind: "plain", address: "192.0.2.1" };
   for (const { method, request, name, code } of cells("plain")) {
     assert.equal(await callAs(caller, method, request), code, name);

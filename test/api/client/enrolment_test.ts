@@ -177,7 +177,7 @@ Deno.test("enrol() is told when its token lets nobody in", async (t) => {
   });
 });
 
-Deno.test("enrol() sends nothing to who is not of the token's cluster", async () => {
+Deno.test("enrol() sends nothing to an agent outside the token's cluster", async () => {
   await withCluster(async (other) => {
     await withCluster(async (cluster) => {
       const order = await orderOf(await tokenOf(cluster));

@@ -45,7 +45,7 @@ function createPeers(
   return { peers, urls, made };
 }
 
-/** Who answers for a node: the URL, undefined for this agent. */
+/** The agent that answers for a node: the URL, undefined for this agent. */
 const PLACES: readonly [
   what: string,
   node: string,

@@ -72,7 +72,7 @@ Deno.test("a listener serves HTTP/1.1 requests one after another on a connection
     await client.closed;
   }));
 
-Deno.test("a listener cuts off who does not go on", async (t) => {
+Deno.test("a listener disconnects a client that stops sending", async (t) => {
   const rows: readonly [
     name: string,
     sent: string | Uint8Array,

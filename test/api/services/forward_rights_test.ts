@@ -92,7 +92,7 @@ const RIGHTS: readonly [
     Code.PermissionDenied,
   ],
   [
-    "nothing of those who look that nodes may not",
+    "gives readonly callers nothing that nodes may not have",
     memberOf("readonly", "bob"),
     (t) => createClient(IdentityService, t).listTokens({}),
     Code.PermissionDenied,

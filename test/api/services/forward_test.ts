@@ -59,7 +59,7 @@ Deno.test("forwarding() answers what is its own", async () => {
   assert.deepEqual(asked, ["GetIP of c1"]);
 });
 
-Deno.test("forwarding() sends a call on with its request, and says who does", async () => {
+Deno.test("forwarding() sends a call on with its request and the name of this node", async () => {
   let seen: HandlerContext | undefined;
   const b = createEnd("b", ({ id, node }, context) => {
     seen = context;
@@ -152,7 +152,7 @@ Deno.test("forwarding() passes errors on as they are", async () => {
   });
 });
 
-Deno.test("forwarding() tells why it is not known who answers", async () => {
+Deno.test("forwarding() gives the reason when no agent is known to answer", async () => {
   const a = createAgent(
     "a",
     {},

@@ -38,7 +38,7 @@ import { SERVER } from "../../security/registries.ts";
 
 const NOBODY: Caller = { kind: "anonymous", address: "198.18.0.9" };
 
-/** The service of an agent, and who calls it. */
+/** The service of an agent, and its caller. */
 interface Service {
   readonly t: TestAgent;
   readonly client: Client<typeof IdentityService>;
@@ -96,7 +96,7 @@ function identityIn(chain: string | undefined): PeerIdentity {
   return readIdentity(parsePem("CERTIFICATE", chain ?? "")[0]!);
 }
 
-Deno.test("createIdentity() lets a host in with a token, and renews what it gave for who calls", () =>
+Deno.test("createIdentity() admits a host with a token, and renews the caller's certificate", () =>
   withService(async (service) => {
     const { client, t } = service;
     const { secret, token } = await client.createToken({});

@@ -85,7 +85,7 @@ Deno.test("createRegistry() takes only advertised addresses that the node's cert
   }
 });
 
-Deno.test("createRegistry() takes no agent in plain text from who was let in over TLS", async (t) => {
+Deno.test("createRegistry() accepts no plain-text agent from a host that joined over TLS", async (t) => {
   const rows: readonly [caller: Caller, apiUrl: string, isTaken: boolean][] = [
     [MEMBER, "", true],
     [MEMBER, `https://${ADDRESS}:9000`, true],

@@ -151,7 +151,7 @@ Deno.test("GivenCertificate takes certificates that are made as docs/security.md
     assert.deepEqual(identity.warnings(Date.now()), []);
   }));
 
-Deno.test("GivenCertificate tells of changes to those who follow, and of nothing else", () =>
+Deno.test("GivenCertificate notifies its listeners of changes, and of nothing else", () =>
   withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const identity = await GivenCertificate.open(await authority.issue("host"));
@@ -168,7 +168,7 @@ Deno.test("GivenCertificate tells of changes to those who follow, and of nothing
     assert.equal(changes, 1);
   }));
 
-/** Subjects, and who is recognised by them. */
+/** Subjects, and the identities in them. */
 const SUBJECTS: readonly [
   what: string,
   options: IssueOptions,
@@ -287,7 +287,7 @@ Deno.test("GivenCertificate recognises others by what stands in their certificat
   });
 });
 
-Deno.test("GivenCertificate warns of a certificate that is for somebody else", async (t) => {
+Deno.test("GivenCertificate warns of a certificate for another host", async (t) => {
   await withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const rows: readonly [subject: string, says: RegExp][] = [

@@ -34,7 +34,7 @@ const INFO = create(info.input);
 let slow = Promise.withResolvers<void>();
 let gone = Promise.withResolvers<void>();
 
-/** Says who calls and what it was shown; GetSubnet lasts as long as its caller is there. */
+/** Answers with the caller and the server's certificate; GetSubnet lasts until its caller disconnects. */
 function routes(bare: ConnectRouter): void {
   const router = authorizing(bare, { node: "host1", now: Date.now });
   router.service(Network, {
@@ -65,7 +65,7 @@ async function callHttp1(
   return got;
 }
 
-Deno.test("a server knows over TLS who calls, and what it has shown them", async () => {
+Deno.test("a server knows the caller of each call over TLS, and the certificate that it showed", async () => {
   await withClusterServer({ routes }, async (running) => {
     const { credentials, issue } = running;
     const [der] = parsePem("CERTIFICATE", credentials.material!.cert);
@@ -173,7 +173,7 @@ for (const [what, change, logged] of CHANGES) {
   });
 }
 
-Deno.test("a server ends the connection of who may call now, so that it comes back", async () => {
+Deno.test("a server ends the connection of a client that is admitted now, so that it connects again", async () => {
   await withClusterServer({ routes }, async (running) => {
     const { credentials, issue } = running;
     const { trust } = credentials;
@@ -191,7 +191,7 @@ Deno.test("a server ends the connection of who may call now, so that it comes ba
   });
 });
 
-Deno.test("a server recognises who resumes a session", async () => {
+Deno.test("a server identifies a client that resumes a session", async () => {
   await withClusterServer({ routes }, async (running) => {
     const { dir, port, credentials, issue } = running;
     const node = await issue({ name: "host2" });
@@ -256,7 +256,7 @@ Deno.test("a server closes connections until it has a certificate to show", asyn
   });
 });
 
-Deno.test("a server tells how it is to who has a certificate, and others why not", async () => {
+Deno.test("a server answers health checks with a certificate, and refuses others with the reason", async () => {
   const monitor = new Monitor({
     metrics: () => Promise.resolve({ text: "a 1\n", contentType: "text/x" }),
     live: () => Promise.resolve([]),

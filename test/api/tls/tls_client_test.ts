@@ -165,7 +165,7 @@ Deno.test("createRpcTransport() says when a server speaks something else", async
           message: /: nothing listens there$/,
         }),
     );
-    await t.step("who hangs up", async () => {
+    await t.step("a client that disconnects", async () => {
       const server = createServer((socket) => socket.destroy());
       const { promise, resolve } = Promise.withResolvers<void>();
       server.listen(0, "127.0.0.1", resolve);
@@ -205,7 +205,7 @@ Deno.test("createRpcTransport() calls no server that TLS trusts, and that is non
   });
 });
 
-Deno.test("createRpcTransport() ends connections to who is revoked, those under way too", () =>
+Deno.test("createRpcTransport() ends connections to a revoked server, also those being opened", () =>
   withTlsServer({ routes }, async ({ url, paths }) => {
     const tls = await GivenCertificate.open(paths);
     const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });

@@ -115,7 +115,7 @@ Deno.test("a server has nothing for clients without a certificate that it trusts
   });
 });
 
-Deno.test("a server cuts off who does not speak TLS 1.3", async (t) => {
+Deno.test("a server disconnects a client without TLS 1.3", async (t) => {
   await withTlsServer(createEcho(), async (running) => {
     const { port, url, paths } = running;
     const rows: readonly [what: string, sent: string | Uint8Array][] = [
@@ -166,7 +166,7 @@ Deno.test("a server bounds half-open handshakes and cuts them off", async () => 
   });
 });
 
-Deno.test("a server cuts off who is silent behind a handshake", async () => {
+Deno.test("a server disconnects a client that sends nothing after its handshake", async () => {
   const limits = { headerTimeoutMs: 300 };
   await withTlsServer({ ...createEcho(), limits }, async (running) => {
     const socket = await connectTls(running);

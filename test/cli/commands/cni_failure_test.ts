@@ -217,7 +217,7 @@ Deno.test("cniMain() DEL fails when it can neither be told nor wait", async (t) 
   );
 });
 
-Deno.test("cniMain() has no permission to use the socket: it says who has", async () => {
+Deno.test("cniMain() has no permission for the socket: it names the users that have", async () => {
   await withPlugin(async ({ call }) => {
     const denied = Object.assign(new Error("no"), { code: "EACCES" });
     const io = { connect: () => Promise.reject(denied) };

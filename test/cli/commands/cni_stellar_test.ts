@@ -13,7 +13,7 @@ const CONFIG = {
 };
 const ROUTES = [{ dst: "0.0.0.0/0", gw: "172.16.4.1" }];
 
-/** Stellar's service on a model: a subnet of one node, and who holds an address. */
+/** Stellar's service on a model: the subnet of one node, and the holders of its addresses. */
 class FakeStellar implements StellarClient {
   readonly held = new Map<string, string>();
   readonly calls: string[] = [];
@@ -200,7 +200,7 @@ Deno.test("cniMain() in Stellar's kind: what it cannot do, it says", async (t) =
       assert.equal(codeOf(result), 102);
       assert.deepEqual(stellar.calls, []);
     });
-    await t.step("DEL with the service down is to be tried again", async () => {
+    await t.step("DEL with the service down asks for another try", async () => {
       stellar.fail = { getIp: "unavailable" };
       const result = await call("DEL");
       assert.equal(codeOf(result), 11);

@@ -167,7 +167,7 @@ Deno.test("formatVersions() answers in the version that was asked for, else in t
 
 const KEY = "cni.dev/valid-attachments";
 
-Deno.test("parseValidAttachments() reads who keeps its addresses", async (t) => {
+Deno.test("parseValidAttachments() reads the containers that keep their addresses", async (t) => {
   const rows: readonly [config: Record<string, unknown>, keep: unknown][] = [
     [{}, undefined],
     [{ [KEY]: null }, undefined],

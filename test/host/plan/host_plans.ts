@@ -7,7 +7,7 @@ import {
   planHost,
 } from "../../../src/host/plan/host_plan.ts";
 
-/** How a host is to be, in texts: `subnets` and `networks` separated by spaces. */
+/** The desired state of a host, in texts: `subnets` and `networks` separated by spaces. */
 export function hostDesired(options: {
   readonly subnets?: string;
   readonly networks?: string;
@@ -42,7 +42,7 @@ export function hostLink(
   };
 }
 
-/** A host on which nothing is to be done, but for what is given. */
+/** A host in its desired state, but for what is given. */
 export function hostState(changes: Partial<HostState> = {}): HostState {
   return {
     isNetAdmin: true,

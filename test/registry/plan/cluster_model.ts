@@ -1,5 +1,5 @@
 /**
- * The rules of who gets which subnet, told once more and as simply as can be:
+ * The rules for subnets, a second time and as simple as possible:
  * slices are texts, and what a rule allows is a set of them. It knows nothing
  * of the code that it judges.
  */
@@ -34,7 +34,7 @@ export type Allowed =
   | { readonly refused: string }
   | { readonly given: readonly (readonly string[])[] };
 
-/** Who joins, and with what. */
+/** A joining host. */
 export interface ModelJoin {
   readonly node: string;
   readonly instanceId: string;
@@ -105,7 +105,7 @@ export class ClusterModel {
     return this.#allow(node, has, this.#inTheWay(prefixes, has));
   }
 
-  /** Takes in a claim that was granted. */
+  /** Records a granted claim. */
   claimed(node: string, subnets: readonly string[], at: number): void {
     const known = this.nodes.get(node);
     this.#put(node, {
@@ -115,7 +115,7 @@ export class ClusterModel {
     }, at);
   }
 
-  /** Takes in a join that was granted. */
+  /** Records a granted join. */
   joined(request: ModelJoin, subnets: readonly string[], at: number): void {
     const { node, instanceId, held, prefixes } = request;
     const had = this.nodes.get(node)?.subnets ?? [];
@@ -128,27 +128,27 @@ export class ClusterModel {
     }, at);
   }
 
-  /** Takes in that a node's subnets are free. */
+  /** Frees a node's subnets. */
   released(node: string, at: number): void {
     const known = this.nodes.get(node)!;
     this.#release(node, known.subnets, at);
     this.nodes.set(node, { ...known, subnets: [] });
   }
 
-  /** Takes in that a node is forgotten. */
+  /** Forgets a node. */
   removed(node: string, at: number): void {
     this.#release(node, this.nodes.get(node)!.subnets, at);
     this.nodes.delete(node);
   }
 
-  /** Takes in a reservation. */
+  /** Records a reservation. */
   reserved(slice: string, node: string, at: number): void {
     const known = this.slices.get(slice);
     const last = known?.state === "reserved" ? known.last : known?.node;
     this.slices.set(slice, { state: "reserved", node, at, last });
   }
 
-  /** Takes in the end of a reservation. */
+  /** Ends a reservation. */
   unreserved(slice: string): void {
     const { state, last, at } = this.slices.get(slice) ?? {};
     if (state !== "reserved") return;
@@ -156,7 +156,7 @@ export class ClusterModel {
     else this.slices.set(slice, { state: "released", node: last, at: at! });
   }
 
-  /** Takes in what a host says of itself. */
+  /** Records a host's report. */
   reported(node: string, prefixes: readonly string[]): void {
     const subnets = this.nodes.get(node)?.subnets ?? [];
     this.nodes.set(node, {

@@ -233,7 +233,7 @@ Deno.test("planClaim() is not kept from a subnet by a prefix over the whole netw
   ]);
 });
 
-Deno.test("planClaim() lets one node block half of a network, and names who blocks more than a tenth", () => {
+Deno.test("planClaim() lets one node block half of a network, and names nodes that block more than a tenth", () => {
   const cluster = new Cluster("172.16.0.0/12");
   const prefixes = ["172.16.0.0/13 eth0", "172.24.0.0/13 eth1"];
   // An address of Docker's bridge, the route that it makes, and one within it.

@@ -51,7 +51,7 @@ export const HOSTS = [["a", "1"], ["a", "2"], ["b", "3"], ["c", "4"], [
 ]]
   .map(([node, instanceId]) => ({ node: node!, instanceId: instanceId! }));
 
-/** A model and the plans side by side: the model takes in what the plans decide, if it may be. */
+/** A model and the plans side by side: the model records the decisions of the plans, and refuses wrong ones. */
 export class ClusterWalk {
   readonly #cluster: Cluster;
   readonly #model: ClusterModel;

@@ -47,7 +47,7 @@ Deno.test("refuseNewSubnets() lets nodes keep what they have, and gives nobody m
   }
 });
 
-Deno.test("planReserveForOwners() keeps what is free for who had it, and leaves the rest", () => {
+Deno.test("planReserveForOwners() reserves free subnets for their former owners, and leaves the others", () => {
   const cluster = new Cluster(["10.0.0.0/24", 26]);
   for (const node of ["a", "b", "c"]) cluster.claim(node);
   cluster.release("b");

@@ -134,7 +134,7 @@ Deno.test("parseRouteProtocol() takes numbers that nobody else uses", () => {
   assert.deepEqual(texts.map(parseRouteProtocol), [5, 83, 185, 255]);
 });
 
-Deno.test("parseRouteProtocol() refuses others, naming who uses them", async (t) => {
+Deno.test("parseRouteProtocol() refuses other numbers, naming their users", async (t) => {
   const range = "is not a whole number from 5 to 255";
   const rows: readonly [text: string, said: string][] = [
     ["", range],

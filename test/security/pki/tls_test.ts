@@ -33,7 +33,7 @@ const [server, client, operator, bySecond, byForeign, ended, elsewhere] =
     createIdentity(first, { nowMs, addresses: [] }),
   ]);
 
-/** Options of node:tls for who has a certificate. */
+/** Options of node:tls with a certificate. */
 function credentials({ chain, key }: TestIdentity) {
   return { cert: chain, key };
 }

@@ -75,8 +75,8 @@ Deno.test("planTokenCreate() refuses terms that make no sense", async (t) => {
     [{ maxUses: 0 }, /"max_uses" is 0, and has to be 1 to 10000$/],
     [{ maxUses: 1.5 }, /"max_uses" is 1.5,/],
     [{ maxUses: 10_001 }, /"max_uses" is 10001,/],
-    [{ role: "operator" }, /role operator needs the name of who it is for/],
-    [{ role: "readonly" }, /role readonly needs the name of who it is for/],
+    [{ role: "operator" }, /role operator needs the name of its holder/],
+    [{ role: "readonly" }, /role readonly needs the name of its holder/],
     [{ name: "a/b" }, /"a\/b" is not valid/],
   ];
   for (const [terms, message] of rows) {

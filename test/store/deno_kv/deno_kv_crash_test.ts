@@ -33,7 +33,7 @@ Deno.test("openDenoKv() refuses a file that another process has open", async () 
       message:
         `Cannot open the state file "${path}": it is in use; stop the agent that has it open`,
     });
-    // The refusal took no lock from the one who has it.
+    // The refusal took no lock from its holder.
     assert.equal((await lines.next()).done, false);
     writer.kill("SIGKILL");
     await collect(lines);

@@ -54,7 +54,7 @@ function testAuth(
 }
 
 testAuth(
-  "openEtcd() tells who asks, and says when that is refused",
+  "openEtcd() sends its user, and reports a refusal",
   async (_, open) => {
     const store = await open("agent", "secret");
     const watch = new WatchReader(store, []);
