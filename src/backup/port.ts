@@ -50,6 +50,24 @@ export type MigrationProgress =
   /** Every entry is the same in both stores. */
   | { readonly kind: "verified" };
 
+/** The request to give the free space of a state file back. */
+export interface CompactRequest {
+  /** Folder of the state. */
+  readonly stateDir: string;
+  /** Age at which records of the history are removed first, in ms; undefined: none is removed. */
+  readonly keepHistoryMs: number | undefined;
+}
+
+/** A compacted state file. */
+export interface CompactSummary {
+  readonly file: string;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly entries: number;
+  /** Number of removed records of the history. */
+  readonly removed: number;
+}
+
 /** The request to restore a backup. */
 export interface RestoreRequest {
   /** Path of the backup. */

@@ -87,6 +87,8 @@ export async function runCommandLine(program: Program): Promise<number> {
       (await import("./offline_state.ts")).accept(request),
     rebuild: async (request) =>
       (await import("./offline_state.ts")).rebuild(request),
+    compact: async (request) =>
+      (await import("./offline_state.ts")).compact(request),
     migrate: async (request) =>
       (await import("./offline_state.ts")).migrate(request),
     runAgent: async (config, log) =>

@@ -1,8 +1,11 @@
 import { resolve } from "node:path";
+import { copyState } from "../backup/compact.ts";
 import { readBackup } from "../backup/format/read.ts";
 import { migrateRegistry } from "../backup/migrate.ts";
 import type {
   AcceptRequest,
+  CompactRequest,
+  CompactSummary,
   MigrationRequest,
   MigrationSummary,
   RebuildRequest,
@@ -15,7 +18,11 @@ import { restoreState } from "../backup/restore.ts";
 import { signFile, verifyFile } from "../security/file_signature.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { acceptMachine } from "../state/machine.ts";
-import { NewStateFile, openStateFile } from "../store/deno_kv/state_file.ts";
+import {
+  NewStateFile,
+  openStateFile,
+  rewriteStateFile,
+} from "../store/deno_kv/state_file.ts";
 import type { Store } from "../store/store.ts";
 import { DenoWholeFiles } from "../system/deno_whole_files.ts";
 import { makeStateDir } from "../system/state_dir.ts";
@@ -118,6 +125,21 @@ export async function migrate(
     randomId: () => crypto.randomUUID(),
   });
   return to === "file" ? { ...summary, to: `kv:${path}` } : summary;
+}
+
+/** Gives the free space of the state file of a stopped agent back. */
+export async function compact(
+  { stateDir, keepHistoryMs }: CompactRequest,
+): Promise<CompactSummary> {
+  const file = `${resolve(stateDir)}/state.db`;
+  const historySinceMs = keepHistoryMs === undefined
+    ? undefined
+    : Date.now() - keepHistoryMs;
+  const { result, ...sizes } = await rewriteStateFile(
+    file,
+    (from, to) => copyState(from, to, { historySinceMs }),
+  );
+  return { file, ...sizes, ...result };
 }
 
 /** Rebuilds a lost registry in the state of a stopped member. */

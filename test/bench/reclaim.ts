@@ -6,6 +6,7 @@ import type { LabHost } from "../lab/lab_host.ts";
 import {
   type DrillFault,
   type DrillReport,
+  MEMBER_FAULT_MS,
   ReclaimDrill,
 } from "../lab/reclaim_drill.ts";
 import type { BenchOptions, BenchReport } from "./report.ts";
@@ -107,6 +108,7 @@ async function drillEtcd(options: Drill): Promise<DrillReport> {
     },
     {
       name: "a host of the registry is cut off from etcd",
+      longestMs: MEMBER_FAULT_MS,
       cause: async (pick) => {
         const host = pick(registries);
         for (const member of etcd.members) {

@@ -8,6 +8,7 @@ import type { AgentConfig } from "../../src/config/config.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import type {
   AcceptRequest,
+  CompactRequest,
   MigrationRequest,
   MigrationSummary,
   RebuildRequest,
@@ -97,6 +98,8 @@ export interface CliRun {
   readonly signed: readonly (readonly [file: string, dir: string])[];
   /** What was moved. */
   readonly migrations: readonly MigrationRequest[];
+  /** What was compacted. */
+  readonly compactions: readonly CompactRequest[];
   /** The files that were written. */
   readonly written: ReadonlyMap<string, Uint8Array>;
   /** What was connected to. */
@@ -195,6 +198,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const rebuilds: RebuildRequest[] = [];
   const signed: (readonly [string, string])[] = [];
   const migrations: MigrationRequest[] = [];
+  const compactions: CompactRequest[] = [];
   const written = new Map<string, Uint8Array>();
   let stdout = "";
   let stderr = "";
@@ -304,6 +308,14 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       accepts.push(request);
       return Promise.resolve();
     },
+    compact: (request) => {
+      compactions.push(request);
+      return Promise.resolve({
+        file: `${request.stateDir}/state.db`,
+        ...{ bytesBefore: 75_000_000, bytesAfter: 5_500_000 },
+        ...{ entries: 10_000, removed: 70_000 },
+      });
+    },
     migrate: (request) => {
       migrations.push(request);
       request.onProgress({ kind: "frozen" });
@@ -334,6 +346,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       rebuilds,
       signed,
       migrations,
+      compactions,
       written,
     }),
   };

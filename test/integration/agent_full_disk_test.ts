@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import * as grpc from "@grpc/grpc-js";
 import { createIpamClient, type IpamClient } from "../support/ipam_client.ts";
 import { createNamespace } from "../support/namespace.ts";
@@ -6,6 +7,8 @@ import { spawnAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 const CALLERS = 8;
+/** Many intervals of the agent's periodic tasks, in ms. */
+const QUIET_MS = 6_000;
 /** Failures after which a caller takes the disk for full. */
 const FAILURES = 5;
 
@@ -120,6 +123,14 @@ Deno.test("an agent on a full disk refuses what it cannot keep, and goes on when
     const [status, checks] = await readyz(agent.url);
     assert.equal(status, 503);
     assert.match(checks.writes!, /no space is left on the device/);
+    // The periodic tasks go on failing: the log says so once, not each time.
+    const before = agent.stderr.length;
+    await delay(QUIET_MS);
+    const texts = agent.stderr.slice(before).split("\n").filter(Boolean)
+      .map((line) => JSON.parse(line))
+      .filter(({ level }) => level === "WARN" || level === "ERROR")
+      .map(({ template, logger }) => `${logger}: ${template}`);
+    assert.deepEqual(texts, [...new Set(texts)]);
 
     assert.equal(await agent.stop(), 0);
     await agent.start();

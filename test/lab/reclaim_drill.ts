@@ -12,7 +12,7 @@ export const RECLAIM_MS = 60_000;
 /** A dead node is removed within this time once the registry is left in peace, in ms. */
 const BOUND_MS = 2 * RECLAIM_MS;
 /** Longest fault of a living node: shorter than {@linkcode RECLAIM_MS} with a heartbeat's time and a join's. */
-const MEMBER_FAULT_MS = 30_000;
+export const MEMBER_FAULT_MS = 30_000;
 /** Longest fault of the registry: longer than {@linkcode RECLAIM_MS}. */
 const REGISTRY_FAULT_MS = 75_000;
 /** How long a host may take to be in the cluster again, in ms: the registry may have a fault meanwhile. */
@@ -22,6 +22,8 @@ const WATCH_MS = 500;
 /** Something that befalls a host or the registry. Returns the function that undoes it. */
 export interface DrillFault {
   readonly name: string;
+  /** Default: as long as a fault of its kind may last. */
+  readonly longestMs?: number;
   readonly cause: (pick: Pick) => Promise<() => Promise<unknown>>;
 }
 
@@ -178,7 +180,10 @@ export class ReclaimDrill {
       this.#count(fault.name);
       this.#current.add(fault.name);
       const endMs = performance.now() +
-        this.#between(2_000, Math.min(longestMs, this.#longestMs));
+        this.#between(
+          2_000,
+          Math.min(fault.longestMs ?? longestMs, this.#longestMs),
+        );
       while (performance.now() < endMs && goesOn()) await delay(200);
       await undo();
       this.#current.delete(fault.name);
@@ -238,6 +243,8 @@ export class ReclaimDrill {
       cause: (host: LabHost) => Promise<() => Promise<unknown>>,
     ): DrillFault => ({
       name,
+      // To the others it is a member.
+      ...registries.length > 1 && { longestMs: MEMBER_FAULT_MS },
       cause: async (pick) => {
         const host = pick(registries);
         if (this.#busy.has(host)) return () => Promise.resolve();
@@ -245,6 +252,7 @@ export class ReclaimDrill {
         const undo = await cause(host);
         return async () => {
           await undo();
+          await this.#ready(host);
           this.#busy.delete(host);
         };
       },

@@ -9,7 +9,7 @@ import {
 } from "../framework/flag.ts";
 import { JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatColumns } from "../framework/text.ts";
-import { OFFLINE_STATE, readStateDir } from "./agent.ts";
+import { KEEP_HISTORY, OFFLINE_STATE, readStateDir } from "./agent.ts";
 import { parseStore, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 
 const FROM: FlagWithDefault<StoreChoice> = {
@@ -74,11 +74,53 @@ const MIGRATE: CommandSpec = {
   },
 };
 
+const COMPACTED_HISTORY: Flag<number> = {
+  name: KEEP_HISTORY.name,
+  value: "DURATION",
+  description: "first remove records of the history that are older",
+  defaultNote: "none is removed",
+  parse: KEEP_HISTORY.parse,
+};
+
+const COMPACT: CommandSpec = {
+  name: "compact",
+  summary:
+    "Give the free space of a stopped agent's state file back to the disk",
+  action: "compact the state file",
+  flags: [OFFLINE_STATE, SOCKET, COMPACTED_HISTORY, JSON_OUTPUT],
+  examples: [
+    "stellar-net store compact",
+    "stellar-net store compact --keep-history 7d",
+  ],
+  run: async (call) => {
+    const stateDir = await readStateDir(call);
+    const keepHistoryMs = call.value(COMPACTED_HISTORY);
+    const summary = await call.io.compact({ stateDir, keepHistoryMs });
+    const { file, bytesBefore, bytesAfter, entries, removed } = summary;
+    call.answer({ ...summary }, [
+      `Compacted ${file}:`,
+      ...formatColumns([
+        [
+          "  Size",
+          `${formatMb(bytesBefore)} before, ${formatMb(bytesAfter)} now`,
+        ],
+        ["  Entries", String(entries)],
+        ["  History", `${removed} records removed`],
+      ]),
+    ]);
+    call.note("Start the agent again");
+  },
+};
+
 export const STORE: GroupSpec = {
   name: "store",
-  summary: "Move the cluster's registry between stores",
-  commands: [MIGRATE],
+  summary: "Move the cluster's registry between stores, or compact a store",
+  commands: [MIGRATE, COMPACT],
 };
+
+function formatMb(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
 
 function readStores(call: Call): [from: StoreChoice, to: StoreChoice] {
   const from = call.value(FROM);

@@ -1,6 +1,8 @@
 import type { AgentConfig } from "../../config/config.ts";
 import type {
   AcceptRequest,
+  CompactRequest,
+  CompactSummary,
   MigrationRequest,
   MigrationSummary,
   RebuildRequest,
@@ -94,6 +96,8 @@ export interface CliIo {
   readonly accept: (request: AcceptRequest) => Promise<void>;
   /** Rebuilds a lost registry in the state of a stopped member. */
   readonly rebuild: (request: RebuildRequest) => Promise<RebuildSummary>;
+  /** Gives the free space of the state file of a stopped agent back. */
+  readonly compact: (request: CompactRequest) => Promise<CompactSummary>;
   /** Moves a registry to another store. */
   readonly migrate: (request: MigrationRequest) => Promise<MigrationSummary>;
   /** Runs an agent until it stops. */

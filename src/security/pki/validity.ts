@@ -68,9 +68,9 @@ export function authorityWarnings(
     leftMs < (notAfterMs - notBeforeMs) * EXPIRING_SHARE;
   return isExpiring
     ? [
-      `the authority that signed this host's certificate is valid until ${
-        new Date(notAfterMs).toISOString()
-      }: ${wayOut}`,
+      `the authority that signed this host's certificate ${
+        leftMs > 0 ? "is" : "was"
+      } valid until ${new Date(notAfterMs).toISOString()}: ${wayOut}`,
     ]
     : [];
 }

@@ -133,6 +133,64 @@ async function removeFile(path: string): Promise<void> {
   }
 }
 
+/** A state file that was rewritten. */
+export interface RewrittenFile<T> {
+  readonly result: T;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+}
+
+/**
+ * Replaces the state of a stopped agent by a copy, whose file has no free pages:
+ * the engine reuses those of removed entries and never shrinks a file. The copy is
+ * made beside the file and renamed. Whenever it is killed, the state is there as
+ * a whole: the old one or the copy.
+ *
+ * @param copy copies the entries
+ * @throws {NetError} `not_found` when there is no state, `unavailable` when an
+ * agent has it open or the disk is full, as `openDenoKv` otherwise
+ */
+export async function rewriteStateFile<T>(
+  path: string,
+  copy: (from: Store, to: Store) => Promise<T>,
+): Promise<RewrittenFile<T>> {
+  const beside = `${path}.compacting`;
+  try {
+    const from = await openStateFile(path, { missing: "refused" });
+    let result: T;
+    try {
+      await emptyFile(beside);
+      const to = await openDenoKv({ path: beside });
+      try {
+        result = await copy(from, to);
+      } finally {
+        await to.close();
+      }
+    } finally {
+      await from.close();
+    }
+    const before = await Deno.stat(path);
+    const held = await holdFile(path);
+    try {
+      const now = await Deno.stat(path);
+      if (now.mtime?.getTime() !== before.mtime?.getTime()) {
+        throw new NetError(
+          "unavailable",
+          `Cannot compact the state file "${path}": an agent has used it meanwhile; stop the agent and try again`,
+        );
+      }
+      const bytesAfter = (await Deno.stat(beside)).size;
+      await moveIntoPlace(beside, path);
+      return { result, bytesBefore: before.size, bytesAfter };
+    } finally {
+      held.release();
+    }
+  } catch (error) {
+    await removeFiles(beside);
+    throw toStoreError(error, `compact the state file "${path}"`);
+  }
+}
+
 /** Options of {@linkcode openStateFile}. */
 export interface StateFileOptions {
   /** A missing file is refused, created, or replaced by an empty store in memory. */

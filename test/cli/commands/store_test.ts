@@ -112,3 +112,25 @@ Deno.test("store migrate refuses what makes no sense", async (t) => {
     });
   }
 });
+
+Deno.test("store compact says what the file took before and takes now", async () => {
+  const run = await runFake("store compact --state /s".split(" "));
+  assert.deepEqual(run.compactions, [
+    { stateDir: "/s", keepHistoryMs: undefined },
+  ]);
+  assert.equal(
+    run.stdout,
+    `Compacted /s/state.db:
+  Size     75.0 MB before, 5.5 MB now
+  Entries  10000
+  History  70000 records removed
+`,
+  );
+  assert.equal(run.stderr, "Start the agent again\n");
+});
+
+Deno.test("store compact removes old history as the agent does, where its age is given", async () => {
+  const line = "store compact --state /s --keep-history 7d".split(" ");
+  const run = await runFake(line);
+  assert.equal(run.compactions[0]!.keepHistoryMs, 7 * 86_400_000);
+});

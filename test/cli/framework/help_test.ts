@@ -120,6 +120,7 @@ Deno.test("these are the commands", () => {
     "stellar-net registry rebuild",
     "stellar-net store",
     "stellar-net store migrate",
+    "stellar-net store compact",
     "stellar-net support-bundle",
     "stellar-net proto",
     "stellar-net version",
