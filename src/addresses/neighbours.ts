@@ -39,8 +39,11 @@ export interface NeighbourLookup {
     subnets: readonly Prefix[],
     isHeld: (address: Address) => boolean,
   ): Promise<void>;
-  /** Whether an address answers now. False where this cannot be found out. */
-  answers(address: Address): Promise<boolean>;
+  /**
+   * Whether an address of a subnet stays in use: the link of a container that has just ended
+   * goes within moments.
+   */
+  staysInUse(address: Address, subnet: Prefix): Promise<boolean>;
   /** The host's end of the link of a container's interface; undefined when it is not known. */
   portOf(
     container: { readonly netns: string; readonly interfaceName: string },

@@ -379,7 +379,7 @@ export class Agent {
    * The addresses in use on this host, with a text on each user.
    *
    * @param owner whose container is about to start: its own address is in use
-   * only if it answers
+   * only if it stays so
    */
   async #findInUse(
     owner: Owner | undefined,
@@ -387,22 +387,19 @@ export class Agent {
   ): Promise<ReadonlyMap<string, string>> {
     const { neighbours } = this.#options;
     const { subnets, allocators } = this.member;
-    let users = await neighbours?.find(subnets, maxAgeMs);
+    const users = await neighbours?.find(subnets, maxAgeMs);
     if (!neighbours || !users || users.size === 0) return new Map();
     const held = owner &&
       await (await allocators.find(this.node))?.get(owner);
-    const own = (held?.addresses ?? [])
-      .filter(({ address }) => users?.has(formatAddress(address)));
-    // The link of a container that has just ended may be there for a moment.
-    if (own.length > 0) users = await neighbours.find(subnets, 1);
-    const silent = new Set<string>();
-    for (const { address } of own) {
+    const ended = new Set<string>();
+    for (const { address, subnet } of held?.addresses ?? []) {
       const text = formatAddress(address);
-      const isInUse = users.has(text) && await neighbours.answers(address);
-      if (!isInUse) silent.add(text);
+      if (users.has(text) && !await neighbours.staysInUse(address, subnet)) {
+        ended.add(text);
+      }
     }
     return new Map(
-      [...users].filter(([text]) => !silent.has(text))
+      [...users].filter(([text]) => !ended.has(text))
         .map(([text, user]) => [text, formatUser(user)]),
     );
   }

@@ -14,6 +14,9 @@ import {
 
 /** Silent hosts that are asked at once. */
 const WAKE_LIMIT = 16;
+/** The kernel takes a network namespace without processes down in this time, in ms. */
+const DYING_MS = 3_000;
+const DYING_POLL_MS = 200;
 
 const log = getLogger(["stellar-net", "agent", "neighbours"]);
 
@@ -56,7 +59,7 @@ export class BridgeNeighbours implements NeighbourLookup {
   ): Promise<ReadonlyMap<string, AddressUser>> {
     if (maxAgeMs === 0) {
       await Promise.all([...this.#remembered.keys()].map(async (text) => {
-        const isThere = await this.answers(parseAddress(text));
+        const isThere = await this.#answers(parseAddress(text));
         if (!isThere) this.#remembered.delete(text);
       }));
     }
@@ -80,22 +83,21 @@ export class BridgeNeighbours implements NeighbourLookup {
     );
     await Promise.all(
       silent.slice(0, WAKE_LIMIT).map(async (entry) => {
-        if (await this.answers(entry.address)) {
+        if (await this.#answers(entry.address)) {
           this.remember(entry.address, entry);
         }
       }),
     );
   }
 
-  async answers(address: Address): Promise<boolean> {
-    try {
-      return (await this.#options.probe.ping(address)).isAnswered;
-    } catch (error) {
-      log.debug("Cannot ask {address}: {error}", {
-        address: formatAddress(address),
-        error,
-      });
-      return false;
+  async staysInUse(address: Address, subnet: Prefix): Promise<boolean> {
+    const text = formatAddress(address);
+    for (let waitedMs = 0;; waitedMs += DYING_POLL_MS) {
+      // Read again, whatever was read before.
+      const users = await this.find([subnet], 1);
+      if (!users.has(text) || !await this.#answers(address)) return false;
+      if (waitedMs >= DYING_MS) return true;
+      await new Promise((resolve) => setTimeout(resolve, DYING_POLL_MS));
     }
   }
 
@@ -110,6 +112,19 @@ export class BridgeNeighbours implements NeighbourLookup {
     if (end === undefined) return undefined;
     const links = parseLinks(await this.#run("ip", ["-json", "address"]));
     return links.find(({ index }) => index === end)?.name;
+  }
+
+  /** Whether an address answers now. False where this cannot be found out. */
+  async #answers(address: Address): Promise<boolean> {
+    try {
+      return (await this.#options.probe.ping(address)).isAnswered;
+    } catch (error) {
+      log.debug("Cannot ask {address}: {error}", {
+        address: formatAddress(address),
+        error,
+      });
+      return false;
+    }
   }
 
   /** The entries for addresses of subnets that a container can have. */

@@ -53,7 +53,7 @@ export async function startAgent(
         find: () => Promise.resolve(new Map(inUse)),
         remember: (address, user) => inUse.set(formatAddress(address), user),
         wake: () => Promise.resolve(),
-        answers: (address) =>
+        staysInUse: (address) =>
           Promise.resolve(inUse.has(formatAddress(address))),
         portOf: ({ netns }) => Promise.resolve(ports.get(netns)),
       },

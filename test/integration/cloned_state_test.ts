@@ -7,7 +7,11 @@ import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { run } from "../support/run.ts";
 
 /** Copies the state of a stopped agent to another host, whose agent gets its name. */
-async function clone(from: LabHost, to: LabHost): Promise<void> {
+async function clone(
+  from: LabHost,
+  to: LabHost,
+  name = from.name,
+): Promise<void> {
   await Deno.remove(to.agent.stateDir, { recursive: true }).catch(() => {});
   const { code, stderr } = await run("cp", [
     ...["-a", from.agent.stateDir, to.agent.stateDir],
@@ -16,7 +20,7 @@ async function clone(from: LabHost, to: LabHost): Promise<void> {
   const own = from.agent.flags.map((flag) =>
     flag.replace(from.address, to.address).replace(from.address6, to.address6)
   );
-  to.agent.flags = ["--node", from.name, ...own];
+  to.agent.flags = ["--node", name, ...own];
 }
 
 /** The problem of a node as a host lists it. */
@@ -85,6 +89,33 @@ for (const secure of [false, true]) {
       const { code, stderr } = await copy!.exec("stellar-net", allocate);
       assert.notEqual(code, 0);
       assert.match(stderr, /its state was made on another machine/);
+    });
+    await t.step("a copy with a name of its own", async () => {
+      await copy!.agent.stop();
+      await original!.agent.stop();
+      await clone(original!, copy!, copy!.name);
+      await original!.agent.start();
+      await original!.joined();
+      await copy!.agent.start();
+      if (secure) {
+        await lab.waitFor(
+          "the reason",
+          async () =>
+            /the certificate is for node "host2", and the request is of node "host3": the state of this host is a copy/
+              .test((await copy!.status()).registry.problem ?? ""),
+        );
+        const { code, stderr } = await copy!.exec("stellar-net", allocate);
+        assert.notEqual(code, 0);
+        assert.match(stderr, /its state was made on another machine/);
+        assert.doesNotMatch(stderr, /operator's certificate/);
+        return;
+      }
+      // Without certificates it may join, and then has a subnet of its own.
+      const [own, given] = [await original!.joined(), await copy!.joined()];
+      assert.deepEqual(given.filter((cidr) => own.includes(cidr)), []);
+      const [cidr] = given as [string];
+      const stdout = await copy!.must("stellar-net", allocate);
+      assert.ok(stdout.startsWith(cidr.replace(/\.\d+\/\d+$/, ".")), stdout);
     });
     await t.step(
       "two processes with one state: the second is fenced within two heartbeats",

@@ -20,6 +20,8 @@ const OPERATOR =
   "use --identity with an operator's certificate (stellar-net token create --role operator)";
 const HOW_TO_JOIN =
   "join with a token (--token-file), or show a certificate with --identity";
+const OTHER_NAME =
+  'the state of this host is a copy, or its name has changed; stop the agent, delete the whole state if it is a copy or else its folder "identity", and join with a token (--token-file)';
 const NOT_IN_TABLE = "it is not in the table of permissions";
 
 /** What calls are authorised and recorded with. */
@@ -195,6 +197,11 @@ function explainOwn(
   const named = textOf(request, "node");
   if (permission.rules.node === "own instance" && named === name) {
     return `${who} may with its instance_id alone, and there is none; ${OPERATOR}`;
+  }
+  if (permission.isMembership && named !== "") {
+    return `the certificate is for ${who}, and the request is of node ${
+      quote(named)
+    }: ${OTHER_NAME}`;
   }
   return named === ""
     ? `${who} may for itself alone, and the request names no node; name it, or ${OPERATOR}`

@@ -33,6 +33,8 @@ export interface Permission {
   readonly isPersonal: boolean;
   /** Whether a request without a node is about the called agent's. */
   readonly emptyIsSelf: boolean;
+  /** Whether only the agent of a node makes it, to belong to the cluster. */
+  readonly isMembership: boolean;
 }
 
 type Row = readonly [
@@ -40,7 +42,7 @@ type Row = readonly [
   who: Rules,
   about?: readonly string[] | undefined,
   more?: Partial<
-    Pick<Permission, "isFrequent" | "isPersonal" | "emptyIsSelf">
+    Omit<Permission, "rules" | "changes" | "subject">
   >,
 ];
 
@@ -66,6 +68,7 @@ const RENEW: Rules = { ...KNOW, expired: "yes" };
 
 const OFTEN = { isFrequent: true };
 const PERSONAL = { isPersonal: true };
+const MEMBERSHIP = { isMembership: true };
 const OWNER = ["node", "owner.containerId", "owner.interfaceName"];
 const CONTAINER = ["node", "id"];
 
@@ -108,12 +111,12 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["ListNetworks", KNOW],
     ["ClaimSubnets", OWN, ["node"]],
     ["ReleaseSubnets", OWN, ["node"]],
-    ["Join", OWN, ["node"]],
+    ["Join", OWN, ["node"], MEMBERSHIP],
     ["GetHandover", LOOK_OWN],
     ["FinishHandover", OWN, ["node"]],
     ["ReportOwners", OWN, ["node"]],
     // It records only when a node was last heard, every few seconds.
-    ["Heartbeat", OWN],
+    ["Heartbeat", OWN, undefined, MEMBERSHIP],
     ["Watch", KNOW],
     ["ListNodes", KNOW],
     ["RemoveNode", LEAVE, ["node"]],
@@ -166,6 +169,7 @@ const MISSING: Permission = {
   subject: [],
   isPersonal: true,
   emptyIsSelf: false,
+  isMembership: false,
 };
 
 /** The rules, by the full name of the call: `stellar.net.v1.AgentService/GetStatus`. */
@@ -178,6 +182,7 @@ export const PERMISSIONS: ReadonlyMap<string, Permission> = new Map(
       subject: subject ?? [],
       isPersonal: false,
       emptyIsSelf: true,
+      isMembership: false,
       ...more,
     }])
   ),

@@ -111,7 +111,7 @@ Deno.test("authorized() says what is missing, and to whom", async (t) => {
       "a node that speaks as another",
       NODE,
       ({ registry }) => registry.heartbeat({ node: 'host3"' }),
-      '[permission_denied] Cannot call Heartbeat: node "host2" may for itself alone, not for node "host3\\""; use --identity with an operator\'s certificate (stellar-net token create --role operator)',
+      '[permission_denied] Cannot call Heartbeat: the certificate is for node "host2", and the request is of node "host3\\"": the state of this host is a copy, or its name has changed; stop the agent, delete the whole state if it is a copy or else its folder "identity", and join with a token (--token-file)',
     ],
     [
       "a node that names none",
