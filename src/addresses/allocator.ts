@@ -363,6 +363,11 @@ export class Allocator {
     return this.#ledger.read((pool) => pool.get(owner));
   }
 
+  /** The number of allocations. */
+  count(): Promise<number> {
+    return this.#ledger.read((pool) => pool.size);
+  }
+
   /** The allocation that has an address, undefined when none has. */
   getByAddress(address: Address): Promise<Allocation | undefined> {
     return this.#ledger.read((pool) => {

@@ -509,6 +509,11 @@ export class Agent {
     return (await this.#allocatorsOf(node).find(node))?.getByAddress(address);
   }
 
+  /** Number of allocations of a node. */
+  async count(node: string): Promise<number> {
+    return await (await this.#allocatorsOf(node).find(node))?.count() ?? 0;
+  }
+
   /**
    * What is held on a node, in order of address, from behind an address on.
    *

@@ -255,7 +255,7 @@ export interface EventQuery {
   readonly untilMs?: number;
   /** Only events of this node; empty: all. */
   readonly node: string;
-  /** At most this many. */
+  /** At most this many, and fewer where they are long. */
   readonly limit: number;
   /** Where the page before ended. */
   readonly after?: EventPosition;
@@ -263,6 +263,9 @@ export interface EventQuery {
 
 /** The place of an event among all events: its time, and its number. */
 export type EventPosition = readonly [atMs: number, sequence: number];
+
+/** Characters of the events of a page: three bytes each fit into an answer of 4 MiB. */
+const MAX_PAGE_LENGTH = 1_000_000;
 
 /** A page of events, the latest first. */
 export interface EventPage {
@@ -308,6 +311,7 @@ export class EventLog {
     const { node, limit, after, ...range } = query;
     const events: StoredEvent[] = [];
     let last: EventPosition | undefined;
+    let length = 0;
     const entries = this.#records.list({
       ...range,
       ...after && { after: [...EVENT_PREFIX, ...after] },
@@ -315,7 +319,9 @@ export class EventLog {
     for await (const entry of entries) {
       const event = readEvent(entry);
       if (node !== "" && event.node !== node) continue;
-      if (events.length === limit) return { events, next: last };
+      length += JSON.stringify(entry.value).length;
+      const isFull = events.length === limit || length > MAX_PAGE_LENGTH;
+      if (isFull && events.length > 0) return { events, next: last };
       events.push(event);
       last = [event.atMs, Number(entry.key.at(-1))];
     }

@@ -56,6 +56,11 @@ export class HostedMember implements Member {
     return this.#options.host.allocators;
   }
 
+  /** It has the registry itself. */
+  get heardAtMs(): number {
+    return this.#options.now();
+  }
+
   get link(): RegistryLink {
     return this.#link;
   }

@@ -108,6 +108,8 @@ export interface JoinLoopListener {
     signal: AbortSignal,
   ): Promise<void>;
   onEvent(event: ClusterEvent): void;
+  /** The registry has answered a heartbeat, so the view is right. */
+  onHeard?(): void;
   /** The registry does not answer. */
   onLost(peer: RegistryPeer, error: NetError): void;
   /** The registry refuses this node. */
@@ -250,11 +252,13 @@ export class JoinLoop {
     const beat = () => peer.heartbeat(agent, withTimeout(signal));
     try {
       let intervalMs = await beat();
+      listener.onHeard?.();
       while (!signal.aborted) {
         await wait(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
         if (signal.aborted) break;
         if (this.#wake.signal.aborted) await this.#join(peer, signal);
         intervalMs = await beat();
+        listener.onHeard?.();
       }
     } catch (error) {
       return asNetError(error);

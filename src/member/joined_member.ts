@@ -68,6 +68,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   #subnets: readonly Prefix[];
   #facts: HostFacts = { advertised: [], apiUrl: "", localPrefixes: [] };
   #link: RegistryLink;
+  #heardAtMs: number | undefined;
   #loop: JoinLoop | undefined;
   /** Resolves with the first answer of a registry, or the first failure to get one. */
   readonly #contact = Promise.withResolvers<void>();
@@ -123,6 +124,10 @@ export class JoinedMember implements Member, JoinLoopListener {
 
   get cluster(): ClusterConfig | undefined {
     return this.#snapshot.config;
+  }
+
+  get heardAtMs(): number | undefined {
+    return this.#heardAtMs;
   }
 
   get link(): RegistryLink {
@@ -305,6 +310,10 @@ export class JoinedMember implements Member, JoinLoopListener {
     }
     this.#setLink({ state, problem: "", url: peer.url });
     this.#noteContact();
+  }
+
+  onHeard(): void {
+    this.#heardAtMs = this.#options.now();
   }
 
   onEvent(event: ClusterEvent): void {

@@ -37,6 +37,8 @@ export interface Member {
   /** Nodes and extra routes as this agent follows them. */
   readonly view: ClusterView;
   readonly link: RegistryLink;
+  /** Until when the view is known to be right, in ms since 1970; undefined: not since the agent started. */
+  readonly heardAtMs: number | undefined;
   /** The subnets of which this node hands out addresses; empty before it has any. */
   readonly subnets: readonly Prefix[];
   /** The allocators of the nodes whose addresses are in this agent's store. */

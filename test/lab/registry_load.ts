@@ -1,3 +1,4 @@
+import { readPages } from "../../src/cli/framework/list.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type AgentClients,
@@ -278,8 +279,14 @@ export async function listRegistry({ agent }: LabHost): Promise<Listed> {
       timeoutMs: CALL_TIMEOUT_MS,
     }),
   );
-  const { nodes } = await registry.listNodes({});
-  const { routes } = await registry.listRoutes({});
+  const nodes = await readPages(async (pageToken) => {
+    const page = await registry.listNodes({ pageToken });
+    return [page.nodes, page.nextPageToken];
+  });
+  const routes = await readPages(async (pageToken) => {
+    const page = await registry.listRoutes({ pageToken });
+    return [page.routes, page.nextPageToken];
+  });
   return {
     nodes: new Map(nodes.map(({ name, subnets }) => [name, subnets])),
     routes: new Map(routes.map(({ cidr, target }) => [cidr, target])),

@@ -156,9 +156,17 @@ async function listNodes(
   let failure: unknown;
   for (const source of sources) {
     try {
-      const { nodes } = await createClient(RegistryService, at(source))
-        .listNodes({}, { timeoutMs: ASIDE_MS });
-      return { names: new Set(nodes.map(({ name }) => name)), source };
+      const client = createClient(RegistryService, at(source));
+      const names = new Set<string>();
+      let pageToken = "";
+      do {
+        const page = await client.listNodes({ pageToken }, {
+          timeoutMs: ASIDE_MS,
+        });
+        for (const { name } of page.nodes) names.add(name);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      return { names, source };
     } catch (error) {
       failure = failure === undefined ? error : both(failure, error);
     }

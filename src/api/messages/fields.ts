@@ -1,11 +1,5 @@
-import {
-  type Duration,
-  durationMs,
-  type Timestamp,
-  timestampMs,
-} from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
-import { quote } from "../../net/address.ts";
 import type { Owner as OwnerMessage } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import {
   type Labels,
@@ -20,8 +14,6 @@ import {
 export const DEFAULT_OWNER_NETWORK = "default";
 /** The interface of an owner without one. */
 export const DEFAULT_OWNER_INTERFACE = "eth0";
-/** Limit on the items of a page. */
-const MAX_PAGE = 1_000;
 
 /**
  * Parses a field of a request.
@@ -84,71 +76,6 @@ export function parseDuration(
     field,
     `${ms / 1000} s is not ${leastMs / 1000} s to ${mostMs / 1000} s`,
   );
-}
-
-/** Parses the size of a page: 0 and more than the limit mean the limit, 1,000. */
-export function parseLimit(field: string, value: number): number {
-  if (value < 0) throw invalidField(field, `${value} is negative`);
-  return value === 0 ? MAX_PAGE : Math.min(value, MAX_PAGE);
-}
-
-/** A page of records in order of time, the latest first. */
-export interface TimePage {
-  /** Records at or before this time, in ms since 1970. */
-  readonly untilMs: number | undefined;
-  /** Records that earlier pages had of those. */
-  readonly skip: number;
-  readonly size: number;
-  /** Records to read: one more than the page has. */
-  readonly limit: number;
-}
-
-/** Parses which page of records is asked for. */
-export function parseTimePage(
-  request: {
-    readonly pageSize: number;
-    readonly until?: Timestamp | undefined;
-    readonly pageToken: string;
-  },
-): TimePage {
-  const size = parseLimit("page_size", request.pageSize);
-  const token = parseOptional("page_token", request.pageToken, parseTimeToken);
-  const { untilMs, skip } = token ?? {
-    untilMs: request.until && timestampMs(request.until),
-    skip: 0,
-  };
-  return { untilMs, skip, size, limit: skip + size + 1 };
-}
-
-/** The records of a page, and the token of the next; empty when it is the last. */
-export function cutTimePage<T>(
-  records: readonly T[],
-  { skip, size }: TimePage,
-  timeOf: (record: T) => number,
-): { readonly page: readonly T[]; readonly nextPageToken: string } {
-  const page = records.slice(skip, skip + size);
-  const last = page.at(-1);
-  if (last === undefined || records.length <= skip + size) {
-    return { page, nextPageToken: "" };
-  }
-  const untilMs = timeOf(last);
-  const had = records.slice(0, skip + size)
-    .filter((record) => timeOf(record) === untilMs).length;
-  return { page, nextPageToken: btoa(`${untilMs}.${had}`) };
-}
-
-function parseTimeToken(token: string): { untilMs: number; skip: number } {
-  const match = /^(\d{1,16})\.(\d{1,7})$/.exec(decodeToken(token));
-  if (!match) throw new RangeError(`${quote(token)} is not a token of a page`);
-  return { untilMs: Number(match[1]), skip: Number(match[2]) };
-}
-
-function decodeToken(token: string): string {
-  try {
-    return atob(token);
-  } catch {
-    return "";
-  }
 }
 
 /** The error for an invalid field. */

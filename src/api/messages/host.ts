@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { StringValueSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { RouteMode } from "../../config/config.ts";
 import {
   type CheckSchema,
@@ -23,6 +23,7 @@ import {
   type RouteState,
   type RouteStatus,
 } from "../../routes/plan/route_plan.ts";
+import { fill, MAX_PAGE_BYTES } from "./pages.ts";
 import type { RouteReport } from "../../routes/report.ts";
 
 const MODES: Readonly<Record<RouteMode, RouteModeMessage>> = {
@@ -86,15 +87,34 @@ export function routeCountsMessage(
   };
 }
 
-/** The message of the routes that a host should have. */
+/** What is left to change of a host's routes, as commands for a shell; as many as fit into half of an answer. */
+export function hostRouteCommands({ operations }: RouteReport): string[] {
+  const commands = operations.flatMap(formatCommands)
+    .map((value) => ({ value }));
+  const options = {
+    schema: StringValueSchema,
+    message: (command: { value: string }) => command,
+  };
+  return fill(commands, options, MAX_PAGE_BYTES / 4)
+    .map(({ value = "" }) => value);
+}
+
+/** Names a route of a host. */
+export function hostRouteKey({ route }: RouteStatus): string {
+  const { destination, nextHop } = route;
+  return `${formatPrefix(destination)} ${formatAddress(nextHop)}`;
+}
+
+/** The message of the routes that a host should have, without the routes themselves. */
 export function hostRoutesMessage(
   report: RouteReport,
-): MessageInitShape<typeof ListHostRoutesResponseSchema> {
-  const { mode, routes, operations, readAtMs, error } = report;
+): Omit<
+  MessageInitShape<typeof ListHostRoutesResponseSchema>,
+  "$typeName" | "$unknown" | "routes" | "commands"
+> {
+  const { mode, readAtMs, error } = report;
   return {
     mode: MODES[mode],
-    routes: routes.map(hostRouteMessage),
-    commands: operations.flatMap(formatCommands),
     ...readAtMs !== undefined && { lookedAt: timestampFromMs(readAtMs) },
     error: error ?? "",
   };
@@ -115,7 +135,8 @@ export function checkMessage(
   };
 }
 
-function hostRouteMessage(
+/** The message of a route that a host should have. */
+export function hostRouteMessage(
   status: RouteStatus,
 ): MessageInitShape<typeof HostRouteSchema> {
   const { route, state, actual } = status;

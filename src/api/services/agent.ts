@@ -1,6 +1,10 @@
 import type { ReportSource } from "../../cluster/report_source.ts";
 import { problemMessage } from "../messages/cluster.ts";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  StringValueSchema,
+  timestampFromMs,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { AuditRecord } from "../../audit/audit.ts";
@@ -12,6 +16,8 @@ import { type BackupEntry, writeBackup } from "../../backup/format/format.ts";
 import type { HostController } from "../../host/controller.ts";
 import {
   type AgentService,
+  AuditRecordSchema,
+  HostRouteSchema,
   Security,
 } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { parseNodeName, parseText } from "../../base/names.ts";
@@ -20,15 +26,20 @@ import { formatPrefix } from "../../net/prefix.ts";
 import { networkMessage, usageMessage } from "../messages/addresses.ts";
 import {
   checkMessage,
+  hostRouteCommands,
+  hostRouteKey,
+  hostRouteMessage,
   hostRoutesMessage,
   linkMessage,
   routeCountsMessage,
 } from "../messages/host.ts";
+import { parseOptional } from "../messages/fields.ts";
 import {
+  cutPage,
   cutTimePage,
-  parseOptional,
+  MAX_PAGE_BYTES,
   parseTimePage,
-} from "../messages/fields.ts";
+} from "../messages/pages.ts";
 
 /** What the process around an agent knows. */
 export interface ProcessInfo {
@@ -102,8 +113,21 @@ export function createAgent(
       };
     },
 
-    async listHostRoutes() {
-      return hostRoutesMessage(await controller.reconcileRoutes());
+    async listHostRoutes(request) {
+      const report = await controller.reconcileRoutes();
+      const { page, ...rest } = cutPage(report.routes, request, {
+        schema: HostRouteSchema,
+        message: hostRouteMessage,
+        keyOf: hostRouteKey,
+        maxBytes: MAX_PAGE_BYTES / 2,
+      });
+      const isFirst = request.pageToken === "";
+      return {
+        ...hostRoutesMessage(report),
+        routes: page,
+        commands: isFirst ? hostRouteCommands(report) : [],
+        ...rest,
+      };
     },
 
     async examine(request) {
@@ -130,7 +154,16 @@ export function createAgent(
       }
     },
 
-    listLog: () => ({ lines: [...process.recentLog()] }),
+    listLog(request) {
+      const lines = [...process.recentLog()].map((value) => ({ value }));
+      const { page, ...rest } = cutPage(lines, request, {
+        schema: StringValueSchema,
+        message: (line) => line,
+        // The time that a line begins with.
+        keyOf: ({ value }) => encodeURIComponent(value.slice(0, 64)),
+      });
+      return { lines: page.map(({ value = "" }) => value), ...rest };
+    },
 
     async listAudit(request) {
       const page = parseTimePage(request);
@@ -142,14 +175,15 @@ export function createAgent(
         call: parseOptional("call", request.call, parseText) ?? "",
         hasFailed: request.failed,
       });
-      const cut = cutTimePage(records, page, ({ atMs }) => atMs);
-      return {
-        records: cut.page.map(({ atMs, ...record }) => ({
+      const cut = cutTimePage(records, page, {
+        schema: AuditRecordSchema,
+        message: ({ atMs, ...record }) => ({
           at: timestampFromMs(atMs),
           ...record,
-        })),
-        nextPageToken: cut.nextPageToken,
-      };
+        }),
+        timeOf: ({ atMs }) => atMs,
+      });
+      return { records: [...cut.page], nextPageToken: cut.nextPageToken };
     },
   };
 }

@@ -32,9 +32,10 @@ import {
   ClusterService,
   type Found,
   FoundKind,
-  type FoundSchema,
-  type HostSummarySchema,
+  FoundSchema,
+  HostSummarySchema,
   type NetworkUseSchema,
+  ProblemSchema,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { type Carve, sliceCount } from "../../net/carve.ts";
 import {
@@ -67,6 +68,12 @@ import {
   parseOwner,
 } from "../messages/fields.ts";
 import { nodeMessage } from "../messages/nodes.ts";
+import {
+  cutPage,
+  fill,
+  MAX_PAGE_BYTES,
+  parsePageSize,
+} from "../messages/pages.ts";
 
 type FoundMessage = MessageInitShape<typeof FoundSchema>;
 
@@ -80,8 +87,6 @@ const MAX_FOUND_TEXT = 1_024;
 const FORMER = /^"[^"\p{C}]+" \([^)\p{C}]+\) held \S+ on (\S+) \([^\p{C}]*\)$/u;
 const DEFAULT_HISTORY = 5;
 const MAX_HISTORY = 100;
-const DEFAULT_EVENTS = 100;
-const MAX_EVENTS = 1_000;
 
 /** An agent's view of its own host and, if it hosts the registry, of all hosts. */
 export interface ClusterParts {
@@ -107,7 +112,9 @@ export function createClusterHere(
   return {
     async findHere(request) {
       const { wanted, history } = readSearch(request);
-      return { found: await findOn(agent, agent.node, { wanted, history }) };
+      return fillFound(
+        await findOn(agent, agent.node, { wanted, history }),
+      );
     },
 
     async getReport() {
@@ -124,7 +131,7 @@ export function createCluster(
   return {
     ...createClusterHere(part),
 
-    async getOverview() {
+    async getOverview(request) {
       const nodes = await host().nodes.list();
       const hosts = await mapBounded(nodes, async (node) => ({
         node,
@@ -135,13 +142,28 @@ export function createCluster(
       );
       const subnets = await host().registry.subnets();
       const reports = hosts.flatMap(({ report }) => report ?? []);
+      const { page, nextPageToken } = cutPage(hosts, request, {
+        schema: HostSummarySchema,
+        message: hostSummary,
+        keyOf: ({ node }) => node.name,
+        behind: (key) => {
+          const last = parseNodeName(key);
+          return ({ node }) => node.name > last;
+        },
+        maxBytes: MAX_PAGE_BYTES / 2,
+        maxItems: hosts.length,
+      });
       return {
         verdict: describeVerdict(problems, nodes.length),
-        problems: problems.map(problemMessage),
+        problems: fill(problems, {
+          schema: ProblemSchema,
+          message: problemMessage,
+        }, MAX_PAGE_BYTES / 4),
         networks: host().cluster.networks.map((network) =>
           networkUse(network, subnets, reports)
         ),
-        hosts: hosts.map(hostSummary),
+        hosts: page,
+        nextPageToken,
         now: timestampFromMs(now()),
       };
     },
@@ -151,10 +173,7 @@ export function createCluster(
     },
 
     async listEvents(request) {
-      const size = parseCount("page_size", request.pageSize, {
-        empty: DEFAULT_EVENTS,
-        most: MAX_EVENTS,
-      });
+      const size = parsePageSize(request.pageSize);
       const page = await events.list({
         node: parseOptional("node", request.node, parseNodeName) ?? "",
         limit: size,
@@ -296,7 +315,7 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
   const isFormer = ({ kind }: { readonly kind?: FoundKind }) =>
     kind === FoundKind.HISTORY;
   return {
-    found: [
+    ...fillFound([
       ...found.filter((match) => !isFormer(match)),
       ...subnets.map(foundSubnet),
       ...routes.map(({ destination, target, addedAtMs }) => ({
@@ -308,9 +327,20 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
       })),
       ...nodes.filter(({ name }) => name === text).map(foundNode),
       ...found.filter(isFormer),
-    ],
+    ]),
     silentNodes: silentNodes.sort(),
   };
+}
+
+/** As many matches as fit into an answer. */
+function fillFound(
+  matches: readonly FoundMessage[],
+): { readonly found: FoundMessage[]; readonly truncated: boolean } {
+  const found = fill(matches, {
+    schema: FoundSchema,
+    message: (match) => match,
+  });
+  return { found, truncated: found.length < matches.length };
 }
 
 async function findOn(

@@ -1,9 +1,11 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { RegistryHost } from "../../registry/host.ts";
 import { NetError } from "../../base/error.ts";
-import type {
-  IdentityService,
-  Role as RoleMessage,
+import {
+  CertificateSchema,
+  type IdentityService,
+  type Role as RoleMessage,
+  TokenSchema,
 } from "../../gen/stellar/net/v1/identity_pb.ts";
 import type { IdentityRegistry } from "../../security/identity_registry.ts";
 import type { RevocationTarget } from "../../security/revoking.ts";
@@ -28,6 +30,7 @@ import {
   parseField,
   parseOptional,
 } from "../messages/fields.ts";
+import { cutPage } from "../messages/pages.ts";
 
 /** Limit on the addresses of a certificate; a host has fewer. */
 const MAX_ADDRESSES = 64;
@@ -89,8 +92,17 @@ export function createIdentity(
       return { secret, token: tokenMessage(token) };
     },
 
-    async listTokens() {
-      return { tokens: (await identity().listTokens()).map(tokenMessage) };
+    async listTokens(request) {
+      const { page, ...rest } = cutPage(
+        await identity().listTokens(),
+        request,
+        {
+          schema: TokenSchema,
+          message: tokenMessage,
+          keyOf: ({ id }) => id,
+        },
+      );
+      return { tokens: page, ...rest };
     },
 
     async revokeToken(request) {
@@ -100,9 +112,17 @@ export function createIdentity(
       return { token: tokenMessage(token) };
     },
 
-    async listCertificates() {
-      const listed = await identity().listCertificates();
-      return { certificates: listed.map(certificateMessage) };
+    async listCertificates(request) {
+      const { page, ...rest } = cutPage(
+        await identity().listCertificates(),
+        request,
+        {
+          schema: CertificateSchema,
+          message: certificateMessage,
+          keyOf: ({ serial }) => serial,
+        },
+      );
+      return { certificates: page, ...rest };
     },
 
     async revokeCertificates(request) {

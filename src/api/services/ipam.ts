@@ -4,12 +4,15 @@ import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
 import type { OwnedBy } from "../../addresses/allocator.ts";
-import type {
-  AllocateRequest,
-  BatchReleaseItem,
-  IpamService,
-  KeepAliveItem,
-  ReleaseResponseSchema,
+import {
+  type AllocateRequest,
+  AllocationSchema,
+  type BatchReleaseItem,
+  HistoryRecordSchema,
+  type IpamService,
+  type KeepAliveItem,
+  type ReleaseResponseSchema,
+  ReservationSchema,
 } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
 import {
@@ -37,16 +40,20 @@ import type { OwnerCalls } from "./owner_calls.ts";
 import { eventTimeMs } from "../../addresses/history.ts";
 import {
   blaming,
-  cutTimePage,
   invalidField,
   parseDuration,
   parseField,
   parseLabelsField,
-  parseLimit,
   parseOptional,
   parseOwner,
-  parseTimePage,
 } from "../messages/fields.ts";
+import {
+  cutPage,
+  cutTimePage,
+  fill,
+  parsePageSize,
+  parseTimePage,
+} from "../messages/pages.ts";
 
 /** The native service of addresses: of this node, and of nodes without an agent where the registry is. */
 export function createIpam(
@@ -229,7 +236,7 @@ export function createIpam(
 
     async listAllocations(request) {
       const node = parseNode(request.node);
-      const limit = parseLimit("page_size", request.pageSize);
+      const limit = parsePageSize(request.pageSize);
       const behind = parseOptional(
         "page_token",
         request.pageToken,
@@ -246,12 +253,19 @@ export function createIpam(
         ),
         ...(behind && { behind }),
       });
-      const page = allocations.slice(0, limit);
+      const page = fill(allocations.slice(0, limit), {
+        schema: AllocationSchema,
+        message: (allocation) => message(node, allocation),
+      });
+      const last = allocations[page.length - 1];
+      const isWhole = !request.leaked && request.containerId === "" &&
+        Object.keys(request.labels).length === 0;
       return {
-        allocations: page.map((a) => message(node, a)),
-        nextPageToken: allocations.length > limit
-          ? formatAddress(page.at(-1)!.addresses[0]!.address)
+        allocations: page,
+        nextPageToken: last && allocations.length > page.length
+          ? formatAddress(last.addresses[0]!.address)
           : "",
+        ...isWhole && { totalSize: await agent.count(node) },
       };
     },
 
@@ -281,23 +295,20 @@ export function createIpam(
 
     async listReservations(request) {
       const node = parseNode(request.node);
-      const limit = parseLimit("page_size", request.pageSize);
-      const behind = parseOptional(
-        "page_token",
-        request.pageToken,
-        parseAddress,
+      const { page, ...rest } = cutPage(
+        await agent.reservations(node),
+        request,
+        {
+          schema: ReservationSchema,
+          message: (reservation) => reservationMessage(node, reservation),
+          keyOf: ({ address }) => formatAddress(address),
+          behind: (key) => {
+            const last = parseAddress(key);
+            return ({ address }) => compareAddresses(address, last) > 0;
+          },
+        },
       );
-      const all = await agent.reservations(node);
-      const rest = all.filter(({ address }) =>
-        !behind || compareAddresses(address, behind) > 0
-      );
-      const page = rest.slice(0, limit);
-      return {
-        reservations: page.map((r) => reservationMessage(node, r)),
-        nextPageToken: rest.length > limit
-          ? formatAddress(page.at(-1)!.address)
-          : "",
-      };
+      return { reservations: page, ...rest };
     },
 
     async listHistory(request) {
@@ -317,9 +328,13 @@ export function createIpam(
         ...(request.since && { sinceMs: timestampMs(request.since) }),
         ...(untilMs !== undefined && { untilMs }),
       });
-      const cut = cutTimePage(records, page, eventTimeMs);
+      const cut = cutTimePage(records, page, {
+        schema: HistoryRecordSchema,
+        message: historyMessage,
+        timeOf: eventTimeMs,
+      });
       return {
-        records: cut.page.map(historyMessage),
+        records: [...cut.page],
         truncated: cut.nextPageToken !== "",
         nextPageToken: cut.nextPageToken,
       };

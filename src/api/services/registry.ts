@@ -8,7 +8,17 @@ import {
   parseText,
 } from "../../base/names.ts";
 import { NetError } from "../../base/error.ts";
-import type { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
+import {
+  NetworkSchema,
+  NodeSchema,
+  type RegistryService,
+  RouteSchema,
+  SubnetSchema,
+} from "../../gen/stellar/net/v1/registry_pb.ts";
+import type { Carve } from "../../net/carve.ts";
+import type { ClusterNode } from "../../registry/feed.ts";
+import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
+import { cutPage, type PageRequest } from "../messages/pages.ts";
 import {
   type Address,
   formatAddress,
@@ -62,8 +72,8 @@ export function createRegistry(
     return subnets.map((s) => subnetMessage(lines.get(formatPrefix(s))!));
   };
   return {
-    listNetworks: () => ({
-      networks: host().cluster.networks.map(networkMessage),
+    listNetworks: (request) => ({
+      ...networksPage(host().cluster.networks, request),
       clusterId: host().cluster.clusterId,
     }),
 
@@ -176,8 +186,8 @@ export function createRegistry(
       }
     },
 
-    async listNodes() {
-      return { nodes: (await host().nodes.list()).map(nodeMessage) };
+    async listNodes(request) {
+      return nodesPage(await host().nodes.list(), request);
     },
 
     async removeNode(request) {
@@ -190,8 +200,21 @@ export function createRegistry(
       return { subnets: subnets.map(formatPrefix) };
     },
 
-    async listSubnets() {
-      return { subnets: (await host().registry.subnets()).map(subnetMessage) };
+    async listSubnets(request) {
+      const { page, ...rest } = cutPage(
+        await host().registry.subnets(),
+        request,
+        {
+          schema: SubnetSchema,
+          message: subnetMessage,
+          keyOf: ({ subnet }) => formatPrefix(subnet),
+          behind: (key) => {
+            const last = parsePrefix(key);
+            return ({ subnet }) => comparePrefixes(subnet, last) > 0;
+          },
+        },
+      );
+      return { subnets: page, ...rest };
     },
 
     async reserveSubnet(request) {
@@ -213,8 +236,8 @@ export function createRegistry(
       return {};
     },
 
-    async listRoutes() {
-      return { routes: (await host().registry.routes()).map(routeMessage) };
+    async listRoutes(request) {
+      return routesPage(await host().registry.routes(), request);
     },
 
     async addRoute(request) {
@@ -263,22 +286,59 @@ export function createJoinedRegistry(
   ServiceImpl<typeof RegistryService>,
   "listNetworks" | "listNodes" | "listRoutes"
 > {
+  const asOf = () => ({ asOf: timestampFromMs(member.heardAtMs ?? 0) });
   return {
-    listNetworks: () => ({
-      networks: (member.cluster?.networks ?? []).map(networkMessage),
+    listNetworks: (request) => ({
+      ...networksPage(member.cluster?.networks ?? [], request),
       clusterId: member.cluster?.clusterId ?? "",
+      ...asOf(),
     }),
-    listNodes: () => ({
-      nodes: [...member.view.nodes.values()]
-        .sort((a, b) => a.name < b.name ? -1 : 1)
-        .map(nodeMessage),
-    }),
-    listRoutes: () => ({
-      routes: [...member.view.routes.values()]
-        .sort((a, b) => comparePrefixes(a.destination, b.destination))
-        .map(routeMessage),
-    }),
+    listNodes(request) {
+      const nodes = [...member.view.nodes.values()]
+        .sort((a, b) => a.name < b.name ? -1 : 1);
+      return { ...nodesPage(nodes, request), ...asOf() };
+    },
+    listRoutes(request) {
+      const routes = [...member.view.routes.values()]
+        .sort((a, b) => comparePrefixes(a.destination, b.destination));
+      return { ...routesPage(routes, request), ...asOf() };
+    },
   };
+}
+
+function networksPage(networks: readonly Carve[], request: PageRequest) {
+  const { page, ...rest } = cutPage(networks, request, {
+    schema: NetworkSchema,
+    message: networkMessage,
+    keyOf: ({ network }) => formatPrefix(network),
+  });
+  return { networks: page, ...rest };
+}
+
+function nodesPage(nodes: readonly ClusterNode[], request: PageRequest) {
+  const { page, ...rest } = cutPage(nodes, request, {
+    schema: NodeSchema,
+    message: nodeMessage,
+    keyOf: ({ name }) => name,
+    behind: (key) => {
+      const last = parseNodeName(key);
+      return ({ name }) => name > last;
+    },
+  });
+  return { nodes: page, ...rest };
+}
+
+function routesPage(routes: readonly RouteRecord[], request: PageRequest) {
+  const { page, ...rest } = cutPage(routes, request, {
+    schema: RouteSchema,
+    message: routeMessage,
+    keyOf: ({ destination }) => formatPrefix(destination),
+    behind: (key) => {
+      const last = parsePrefix(key);
+      return ({ destination }) => comparePrefixes(destination, last) > 0;
+    },
+  });
+  return { routes: page, ...rest };
 }
 
 /**

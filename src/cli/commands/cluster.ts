@@ -8,6 +8,7 @@ import {
   date,
   LIMIT,
   listCommand,
+  readPages,
   readSince,
 } from "../framework/list.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
@@ -19,7 +20,7 @@ import {
 } from "../framework/text.ts";
 import { type View, viewOf } from "../framework/view.ts";
 
-type Overview = View<GetOverviewResponse>;
+type Overview = Omit<View<GetOverviewResponse>, "nextPageToken">;
 type Host = Overview["hosts"][number];
 
 export const CLUSTER: CommandSpec = {
@@ -29,7 +30,16 @@ export const CLUSTER: CommandSpec = {
   flags: CLIENT_FLAGS,
   examples: ["stellar-net cluster", "stellar-net cluster --json"],
   run: async (call) => {
-    const overview = viewOf(await call.clients().cluster.getOverview({}));
+    const { cluster } = call.clients();
+    let first: Overview | undefined;
+    const hosts = await readPages(async (pageToken) => {
+      const { nextPageToken, ...page } = viewOf(
+        await cluster.getOverview({ pageToken }),
+      );
+      first ??= page;
+      return [page.hosts, nextPageToken];
+    });
+    const overview = { ...first!, hosts };
     call.answer({ ...overview }, formatOverview(overview));
   },
 };

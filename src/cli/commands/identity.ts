@@ -11,7 +11,12 @@ import {
   type OptionalOperand,
 } from "../framework/flag.ts";
 import type { IdentitySummary } from "../framework/io.ts";
-import { createListing, date, listCommand } from "../framework/list.ts";
+import {
+  createListing,
+  date,
+  listCommand,
+  readPages,
+} from "../framework/list.ts";
 import { parseDuration, parsePath } from "../framework/parsers.ts";
 import {
   CLIENT_FLAGS,
@@ -264,8 +269,11 @@ const LIST = listCommand({
   action: "list certificates",
   examples: ["stellar-net identity list", "stellar-net identity list --json"],
   read: async (call) => {
-    const response = await call.clients().identity.listCertificates({});
-    const certificates = response.certificates.map(viewOf);
+    const { identity } = call.clients();
+    const certificates = await readPages(async (pageToken) => {
+      const page = await identity.listCertificates({ pageToken });
+      return [page.certificates.map(viewOf), page.nextPageToken];
+    });
     return createListing({
       body: { certificates },
       columns: {

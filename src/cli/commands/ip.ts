@@ -1,5 +1,6 @@
 import { parseContainerId, parseText } from "../../base/names.ts";
 import { NetError } from "../../base/error.ts";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type {
   AgentClients,
@@ -14,6 +15,7 @@ import {
   createListing,
   listCommand,
   type Listing,
+  readPages,
 } from "../framework/list.ts";
 import { parseAddressText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
@@ -23,9 +25,13 @@ import {
   ANY_NETWORK_NAME,
   CONTAINER_ID,
   CONTAINER_IDS,
+  DRY_RUN,
   INTERFACE,
+  LABEL,
   NETWORK_NAME,
   NODE,
+  TTL,
+  WITH_LABEL,
 } from "./ip_flags.ts";
 import { HISTORY } from "./ip_history.ts";
 
@@ -44,13 +50,18 @@ const ALLOCATE: CommandSpec = {
     "Allocate a container one address per network, or show those it holds",
   action: "allocate an address",
   operands: [CONTAINER_ID],
-  flags: [NODE, NETWORK_NAME, INTERFACE, ADDRESS, ...CLIENT_FLAGS],
+  flags: [
+    ...[NODE, NETWORK_NAME, INTERFACE, ADDRESS, LABEL, TTL, DRY_RUN],
+    ...CLIENT_FLAGS,
+  ],
   examples: [
     "stellar-net ip allocate web-1",
     "stellar-net ip allocate web-1 --interface eth1",
     "stellar-net ip allocate db-1 --address 172.16.0.10",
+    "stellar-net ip allocate web-1 --label app=web --label tier=front",
   ],
   run: async (call) => {
+    const ttl = call.value(TTL);
     const request = {
       node: call.value(NODE) ?? "",
       owner: {
@@ -59,10 +70,14 @@ const ALLOCATE: CommandSpec = {
         interfaceName: call.value(INTERFACE),
       },
       addresses: call.values(ADDRESS),
+      labels: Object.fromEntries(call.values(LABEL)),
+      ...ttl !== undefined && { ttl: durationFromMs(ttl) },
+      validateOnly: call.value(DRY_RUN) ?? false,
     };
     const { allocation, created } = await call.clients().ipam.allocate(request);
     answerOne(call, allocation, { created });
-    if (!created) call.note("It held this already: nothing changed");
+    if (request.validateOnly) call.note("Dry run: nothing changed");
+    else if (!created) call.note("It held this already: nothing changed");
   },
 };
 
@@ -71,7 +86,7 @@ const RELEASE: CommandSpec = {
   summary: "Release the addresses of containers; succeeds if they hold none",
   action: "release the addresses",
   operands: [CONTAINER_IDS],
-  flags: [...HOLDER_FLAGS, ...CLIENT_FLAGS],
+  flags: [...HOLDER_FLAGS, DRY_RUN, ...CLIENT_FLAGS],
   examples: [
     "stellar-net ip release web-1",
     "stellar-net ip release web-1 web-2 --network-name stellar",
@@ -79,6 +94,7 @@ const RELEASE: CommandSpec = {
   run: async (call) => {
     const ids = call.operands(CONTAINER_IDS);
     const holder = readHolder(call);
+    const validateOnly = call.value(DRY_RUN) ?? false;
     const clients = call.clients();
     // An ambiguous id must not leave half of the ids released.
     const requests: OwnerRequest[] = [];
@@ -88,13 +104,18 @@ const RELEASE: CommandSpec = {
     const released: string[] = [];
     const empty: OwnerRequest[] = [];
     for (const request of requests) {
-      const { addresses } = await clients.ipam.release(request);
+      const { addresses } = await clients.ipam.release({
+        ...request,
+        validateOnly,
+      });
       released.push(...addresses);
       if (addresses.length === 0) empty.push(request);
     }
     call.answer(
       { released },
-      released.map((address) => `Released ${address}`),
+      released.map((address) =>
+        `${validateOnly ? "Would release" : "Released"} ${address}`
+      ),
     );
     for (const { owner, isGuess } of empty) {
       const { containerId, interfaceName, network } = owner;
@@ -134,9 +155,10 @@ const LIST = listCommand({
   name: "list",
   summary: "List the addresses that containers hold on a node",
   action: "list addresses",
-  flags: [NODE, LEAKED, RESERVED],
+  flags: [NODE, WITH_LABEL, LEAKED, RESERVED],
   examples: [
     "stellar-net ip list",
+    "stellar-net ip list --label app=web",
     "stellar-net ip list --leaked",
     "stellar-net ip list --reserved",
   ],
@@ -148,7 +170,8 @@ const LIST = listCommand({
       return listReserved(call);
     }
     const leaked = call.value(LEAKED) ?? false;
-    const selection = { node: call.value(NODE) ?? "", leaked };
+    const labels = Object.fromEntries(call.values(WITH_LABEL));
+    const selection = { node: call.value(NODE) ?? "", leaked, labels };
     const allocations = await listAll(call.clients(), selection);
     return createListing({
       body: { allocations },
@@ -165,6 +188,10 @@ const LIST = listCommand({
         SUBNET: ({ subnet }) => subnet,
         GATEWAY: ({ gateway }) => gateway,
         NETNS: ({ attachment }) => attachment?.netns ?? "",
+        LABELS: ({ labels }) =>
+          Object.entries(labels).map(([key, value]) => `${key}=${value}`)
+            .join(" "),
+        TTL: ({ ttl }) => ttl ?? "",
       },
       rows: allocations.flatMap(rowsOf),
       notes: [
@@ -283,26 +310,10 @@ async function listReserved(call: Call): Promise<Listing> {
   });
 }
 
-/** Reads all pages of a list. */
-async function readPages<T>(
-  read: (pageToken: string) => Promise<readonly [page: T[], next: string]>,
-): Promise<T[]> {
-  const all: T[] = [];
-  let pageToken = "";
-  do {
-    const [page, next] = await read(pageToken);
-    all.push(...page);
-    if (next !== "" && next === pageToken) {
-      throw new Error("the agent returned the same page token twice");
-    }
-    pageToken = next;
-  } while (pageToken !== "");
-  return all;
-}
-
 interface Selection {
   readonly node: string;
   readonly leaked?: boolean;
+  readonly labels?: Record<string, string>;
   readonly containerId?: string;
 }
 

@@ -1,11 +1,18 @@
 import {
   parseContainerId,
   parseInterfaceName,
+  parseLabels,
   parseNetworkName,
   parseNodeName,
 } from "../../base/names.ts";
-import type { Flag, FlagWithDefault, Operand } from "../framework/flag.ts";
-import { parseAddressText } from "../framework/parsers.ts";
+import { quote } from "../../net/address.ts";
+import {
+  type Flag,
+  type FlagWithDefault,
+  type Operand,
+  switchFlag,
+} from "../framework/flag.ts";
+import { parseAddressText, parseDuration } from "../framework/parsers.ts";
 
 export const CONTAINER_ID: Operand<string> = {
   name: "CONTAINER_ID",
@@ -59,3 +66,48 @@ export const ADDRESS: Flag<string> = {
   repeatable: true,
   parse: parseAddressText,
 };
+
+export const LABEL: Flag<readonly [key: string, value: string]> = {
+  name: "label",
+  value: "KEY=VALUE",
+  description: "label to keep with the addresses",
+  repeatable: true,
+  parse: parseLabel,
+};
+
+export const WITH_LABEL: typeof LABEL = {
+  ...LABEL,
+  description: "only addresses with this label",
+};
+
+function parseLabel(text: string): readonly [key: string, value: string] {
+  const end = text.indexOf("=");
+  if (end === -1) {
+    throw new RangeError(
+      `${quote(text)} is no label: write KEY=VALUE, such as "app=web"`,
+    );
+  }
+  const label = [text.slice(0, end), text.slice(end + 1)] as const;
+  parseLabels(Object.fromEntries([label]));
+  return label;
+}
+
+export const TTL: Flag<number> = {
+  name: "ttl",
+  value: "DURATION",
+  description:
+    "release the addresses when no keep-alive of the API has come for this long, 1s to 30d",
+  defaultNote: "never",
+  parse: parseTimeToLive,
+};
+
+function parseTimeToLive(text: string): number {
+  const ms = parseDuration(text);
+  if (ms >= 1_000 && ms <= 30 * 86_400_000) return ms;
+  throw new RangeError(`${quote(text)} is not "1s" to "30d"`);
+}
+
+export const DRY_RUN = switchFlag(
+  "dry-run",
+  "check everything and show the outcome, but change nothing",
+);

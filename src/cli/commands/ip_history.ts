@@ -10,6 +10,7 @@ import {
   date,
   LIMIT,
   listCommand,
+  readPages,
   readSince,
 } from "../framework/list.ts";
 import { parseAddressText } from "../framework/parsers.ts";
@@ -83,7 +84,10 @@ async function findNode(
   { registry }: AgentClients,
   address: string,
 ): Promise<string> {
-  const { nodes } = await registry.listNodes({});
+  const nodes = await readPages(async (pageToken) => {
+    const page = await registry.listNodes({ pageToken });
+    return [page.nodes, page.nextPageToken];
+  });
   const wanted = parseAddress(address);
   const owner = nodes.find(({ subnets }) =>
     subnets.some((subnet) => containsAddress(parsePrefix(subnet), wanted))

@@ -3,7 +3,12 @@ import { parseNodeName } from "../../base/names.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { AgentClients, Node } from "../framework/client.ts";
 import { destructiveFlag, type Operand } from "../framework/flag.ts";
-import { age, createListing, listCommand } from "../framework/list.ts";
+import {
+  age,
+  createListing,
+  listCommand,
+  readPages,
+} from "../framework/list.ts";
 import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatUtc } from "../framework/text.ts";
 import { type View, viewOf } from "../framework/view.ts";
@@ -33,7 +38,10 @@ const LIST = listCommand({
   examples: ["stellar-net node list", "stellar-net node list --json"],
   read: async (call) => {
     const clients = call.clients();
-    const { nodes } = viewOf(await clients.registry.listNodes({}));
+    const nodes = await readPages(async (pageToken) => {
+      const page = await clients.registry.listNodes({ pageToken });
+      return [page.nodes.map(viewOf), page.nextPageToken];
+    });
     const lost = await findLoss(clients);
     return createListing({
       body: { nodes, staleSince: lost?.since ?? null },
@@ -155,8 +163,11 @@ async function tokensOf(
   node: string,
 ): Promise<TokenView[]> {
   try {
-    const { tokens } = await identity.listTokens({});
-    return tokens.map(viewOf).filter(({ state, name, uses }) =>
+    const tokens = await readPages(async (pageToken) => {
+      const page = await identity.listTokens({ pageToken });
+      return [page.tokens.map(viewOf), page.nextPageToken];
+    });
+    return tokens.filter(({ state, name, uses }) =>
       state === "usable" && name === null &&
       uses.some((use) => use.name === node)
     );

@@ -16,6 +16,7 @@ import {
   createListing,
   listCommand,
   type Listing,
+  readPages,
 } from "../framework/list.ts";
 import { parseAddressText, parsePrefixText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
@@ -143,8 +144,11 @@ export const ROUTE: GroupSpec = {
 };
 
 async function listExtra(call: Call): Promise<Listing> {
-  const response = await call.clients().registry.listRoutes({});
-  const routes = response.routes.map(viewOf);
+  const { registry } = call.clients();
+  const routes = await readPages(async (pageToken) => {
+    const page = await registry.listRoutes({ pageToken });
+    return [page.routes.map(viewOf), page.nextPageToken];
+  });
   return createListing({
     body: { routes },
     columns: EXTRA_COLUMNS,
@@ -191,14 +195,27 @@ async function listHostRoutes(call: Call): Promise<Listing> {
   });
 }
 
-async function readHostRoutes(
-  call: Call,
-): Promise<View<ListHostRoutesResponse>> {
-  return viewOf(await call.clients().agent.listHostRoutes({}));
+/** The routes of a host, of all pages. */
+type HostRoutesView = Omit<
+  View<ListHostRoutesResponse>,
+  "nextPageToken" | "totalSize"
+>;
+
+async function readHostRoutes(call: Call): Promise<HostRoutesView> {
+  const { agent } = call.clients();
+  let first: HostRoutesView | undefined;
+  const routes = await readPages(async (pageToken) => {
+    const { nextPageToken, totalSize: _, ...page } = viewOf(
+      await agent.listHostRoutes({ pageToken }),
+    );
+    first ??= page;
+    return [page.routes, nextPageToken];
+  });
+  return { ...first!, routes };
 }
 
 function stateNotes(
-  { mode, error }: View<ListHostRoutesResponse>,
+  { mode, error }: HostRoutesView,
 ): string[] {
   return [
     ...mode === "off"

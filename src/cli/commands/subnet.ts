@@ -8,6 +8,7 @@ import {
   type Columns,
   createListing,
   listCommand,
+  readPages,
 } from "../framework/list.ts";
 import { parsePrefixText } from "../framework/parsers.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
@@ -40,8 +41,11 @@ const LIST = listCommand({
   action: "list subnets",
   examples: ["stellar-net subnet list", "stellar-net subnet list --json"],
   read: async (call) => {
-    const response = await call.clients().registry.listSubnets({});
-    const subnets = response.subnets.map(viewOf);
+    const { registry } = call.clients();
+    const subnets = await readPages(async (pageToken) => {
+      const page = await registry.listSubnets({ pageToken });
+      return [page.subnets.map(viewOf), page.nextPageToken];
+    });
     return createListing({
       body: { subnets },
       columns: COLUMNS,

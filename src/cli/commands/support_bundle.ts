@@ -1,3 +1,4 @@
+import { readPages } from "../framework/list.ts";
 import {
   type BundlePart,
   type BundleText,
@@ -80,7 +81,11 @@ function partsOf(call: Call, runCli: RunCli): BundlePart[] {
     {
       path: "agent/log.txt",
       read: async () => {
-        const { lines } = await call.clients().agent.listLog({});
+        const { agent } = call.clients();
+        const lines = await readPages(async (pageToken) => {
+          const page = await agent.listLog({ pageToken });
+          return [page.lines, page.nextPageToken];
+        });
         return { text: lines.map((line) => line + "\n").join("") };
       },
     },

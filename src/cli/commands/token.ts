@@ -9,7 +9,12 @@ import {
   type FlagWithDefault,
   type Operand,
 } from "../framework/flag.ts";
-import { createListing, date, listCommand } from "../framework/list.ts";
+import {
+  createListing,
+  date,
+  listCommand,
+  readPages,
+} from "../framework/list.ts";
 import {
   parseChoice,
   parseDuration,
@@ -139,8 +144,11 @@ const LIST = listCommand({
   action: "list tokens",
   examples: ["stellar-net token list", "stellar-net token list --json"],
   read: async (call) => {
-    const response = await call.clients().identity.listTokens({});
-    const tokens = response.tokens.map(viewOf);
+    const { identity } = call.clients();
+    const tokens = await readPages(async (pageToken) => {
+      const page = await identity.listTokens({ pageToken });
+      return [page.tokens.map(viewOf), page.nextPageToken];
+    });
     return createListing({
       body: { tokens },
       columns: {

@@ -49,6 +49,25 @@ export function date(at: string | null): TimeCell {
   return { at, style: "date" };
 }
 
+/** Reads all pages of a list. */
+export async function readPages<T>(
+  read: (
+    pageToken: string,
+  ) => Promise<readonly [page: readonly T[], next: string]>,
+): Promise<T[]> {
+  const all: T[] = [];
+  let pageToken = "";
+  do {
+    const [page, next] = await read(pageToken);
+    all.push(...page);
+    if (next !== "" && next === pageToken) {
+      throw new Error("the agent returned the same page token twice");
+    }
+    pageToken = next;
+  } while (pageToken !== "");
+  return all;
+}
+
 /** Makes a list of rows. */
 export function createListing<Row>(
   { body, columns, wide = {}, rows, notes = [] }: {

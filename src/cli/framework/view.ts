@@ -3,7 +3,12 @@ import {
   type DescField,
   type Message,
 } from "@bufbuild/protobuf";
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  type Duration,
+  durationMs,
+  type Timestamp,
+  timestampDate,
+} from "@bufbuild/protobuf/wkt";
 import { file_stellar_net_v1_agent } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { file_stellar_net_v1_cluster } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { file_stellar_net_v1_identity } from "../../gen/stellar/net/v1/identity_pb.ts";
@@ -26,7 +31,7 @@ const NULLABLE = {
   "stellar.net.v1.Check": ["command", "harm", "means", "mend"],
   "stellar.net.v1.Event": ["node"],
   "stellar.net.v1.Found": ["node"],
-  "stellar.net.v1.HistoryRecord": ["reason"],
+  "stellar.net.v1.HistoryRecord": ["reason", "allocationId"],
   "stellar.net.v1.HostRoute": ["node", "why"],
   "stellar.net.v1.HostRouteCounts": ["error"],
   "stellar.net.v1.ListHostRoutesResponse": ["error"],
@@ -40,7 +45,7 @@ const NULLABLE = {
 type NullableOf<M extends Message> = M["$typeName"] extends
   keyof typeof NULLABLE ? typeof NULLABLE[M["$typeName"]][number] : never;
 
-type ViewValue<T> = T extends Timestamp ? string
+type ViewValue<T> = T extends Timestamp | Duration ? string
   : T extends Message ? View<T>
   : T extends readonly (infer Item)[] ? readonly ViewValue<Item>[]
   : T extends bigint ? number
@@ -49,7 +54,8 @@ type ViewValue<T> = T extends Timestamp ? string
   : T;
 
 /**
- * A message as `--json` prints it. A time is RFC 3339, the value of an
+ * A message as `--json` prints it. A time is RFC 3339, a duration seconds with
+ * an s, the value of an
  * enumeration its name in lower case, such as `no agent`. Null stands for an
  * unset message or time, and for an empty text that has no value. Fields are
  * only ever added.
@@ -94,10 +100,15 @@ function viewValue(field: DescField, value: unknown): unknown {
 }
 
 function viewItem(field: DescField, value: unknown): unknown {
-  if (field.message) {
-    return field.message.typeName === "google.protobuf.Timestamp"
-      ? viewTime(value as Timestamp)
-      : viewOf(value as Message);
+  switch (field.message?.typeName) {
+    case undefined:
+      break;
+    case "google.protobuf.Timestamp":
+      return viewTime(value as Timestamp);
+    case "google.protobuf.Duration":
+      return `${durationMs(value as Duration) / 1000}s`;
+    default:
+      return viewOf(value as Message);
   }
   if (field.enum) {
     // A newer agent may know values that this program does not.

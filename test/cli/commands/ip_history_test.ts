@@ -58,6 +58,7 @@ ADDRESS     CONTAINER  INTERFACE  NODE   FROM                  TO               
           allocatedAt: "2026-01-02T03:01:05.000Z",
           releasedAt: null,
           reason: null,
+          allocationId: null,
         },
         {
           node: "node0",
@@ -66,6 +67,7 @@ ADDRESS     CONTAINER  INTERFACE  NODE   FROM                  TO               
           allocatedAt: "2026-01-01T03:04:05.000Z",
           releasedAt: "2026-01-02T02:04:05.000Z",
           reason: "released by its owner",
+          allocationId: null,
         },
       ],
       truncated: false,

@@ -1,3 +1,4 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import assert from "node:assert/strict";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -48,7 +49,10 @@ const DUAL_STACK_JSON = `{
     "requested": false,
     "attachment": null,
     "leak": null,
-    "id": "8b5cbd2e-7d36-4a9e-a5b4-7c1c2d6f7a10"
+    "id": "8b5cbd2e-7d36-4a9e-a5b4-7c1c2d6f7a10",
+    "labels": {},
+    "ttl": null,
+    "expiresAt": null
   }`;
 
 const DUAL_STACK_TABLE = `\
@@ -413,4 +417,73 @@ ADDRESS      CONTAINER  INTERFACE  NETWORK  NODE   RESERVED  REASON
     ["172.16.0.10", undefined, ""],
     "172.16.0.10",
   ]);
+});
+
+Deno.test("ip allocate passes on labels, a time to live and a dry run", async (t) => {
+  const asked: unknown[] = [];
+  const ipam: Handlers["ipam"] = {
+    allocate: ({ labels, ttl, validateOnly }) => {
+      asked.push([{ ...labels }, ttl && durationMs(ttl), validateOnly]);
+      const allocation = {
+        ...{ ...DUAL_STACK, labels },
+        ...ttl && { ttl },
+      };
+      return { allocation, created: true };
+    },
+  };
+  const rows: readonly [args: string[], expected: unknown][] = [
+    [[], [{}, undefined, false]],
+    [["--label", "app=web", "--label", "tier=a=b"], [
+      { app: "web", tier: "a=b" },
+      undefined,
+      false,
+    ]],
+    [["--ttl", "90s"], [{}, 90_000, false]],
+    [["--dry-run"], [{}, undefined, true]],
+  ];
+  for (const [args, expected] of rows) {
+    await t.step(args.join(" ") || "none", async () => {
+      asked.length = 0;
+      const run = await runFake(["ip", "allocate", "c1", ...args], { ipam });
+      assert.equal(run.code, 0);
+      assert.deepEqual(asked, [expected]);
+      const isDry = args.includes("--dry-run");
+      assert.equal(run.stderr, isDry ? "Dry run: nothing changed\n" : "");
+    });
+  }
+  await t.step("the answer has them", async () => {
+    const args = ["--label", "app=web", "--ttl", "90s", "--json"];
+    const run = await runFake(["ip", "allocate", "c1", ...args], { ipam });
+    const { labels, ttl } = JSON.parse(run.stdout).allocation;
+    assert.deepEqual([labels, ttl], [{ app: "web" }, "90s"]);
+  });
+  for (
+    const [flag, value] of [
+      ...["app", "=web", "a b=c"].map((text) => ["--label", text]),
+      ...["0s", "31d", "soon"].map((text) => ["--ttl", text]),
+    ]
+  ) {
+    await t.step(`refuses ${flag} ${value}`, async () => {
+      const run = await runFake(["ip", "allocate", "c1", flag!, value!], {
+        ipam,
+      });
+      assert.equal(run.code, 2);
+      assert.ok(run.stderr.includes(flag!), run.stderr);
+    });
+  }
+});
+
+Deno.test("ip list --label asks for labels, and -o wide shows them", async () => {
+  const asked: unknown[] = [];
+  const ipam: Handlers["ipam"] = {
+    listAllocations: ({ labels }) => {
+      asked.push({ ...labels });
+      return { allocations: [{ ...DUAL_STACK, labels: { app: "web" } }] };
+    },
+  };
+  const args = ["ip", "list", "--label", "app=web", "-o", "wide"];
+  const run = await runFake(args, { ipam });
+  assert.deepEqual(asked, [{ app: "web" }]);
+  assert.match(run.stdout, /LABELS/);
+  assert.match(run.stdout, / app=web/);
 });
