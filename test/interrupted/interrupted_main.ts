@@ -56,8 +56,9 @@ export interface InterruptedCounts {
 const CALLERS = 16;
 /** The latest moment of an interruption, in ms. */
 const LATEST_MS = 12;
-/** The share of owners that release their addresses. */
-const RELEASED = 0.8;
+/** The share of owners that keep their addresses, and the number of them: a subnet has 1021 addresses. */
+const KEPT = 0.2;
+const MAX_KEPT = 500;
 
 const MAX_ATTEMPTS = 20;
 /** What callers see of a call that they interrupt: a connection that is cut off has no code of its own. */
@@ -103,6 +104,7 @@ function connect({ url, protocol, tls }: InterruptedWay): Connection {
 const { ways, calls, seed }: InterruptedPlan = JSON.parse(Deno.args[0]!);
 /** Who was told which address, over any way, until they begin to release it. */
 const owners = new Map<string, string>();
+let kept = 0;
 
 /** The callers of one way. */
 class Callers {
@@ -143,7 +145,8 @@ class Callers {
         this.doubles.push(`${address}: ${containerId}, ${other}`);
       }
       owners.set(address, containerId);
-      if (random() > RELEASED) {
+      if (random() < KEPT && kept < MAX_KEPT) {
+        kept++;
         this.held[containerId] = address;
         continue;
       }
