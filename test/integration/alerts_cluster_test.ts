@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { LabClock } from "../lab/lab_clock.ts";
 import type { LabHost } from "../lab/lab_host.ts";
-import { createWatchedLab, scrapedAt } from "../lab/watched_lab.ts";
+import { AlertWatch, createWatchedLab, scrapedAt } from "../lab/watched_lab.ts";
+import { EtcdRegistryLab } from "../lab/etcd_registry_lab.ts";
+import { copyAsVersion } from "../lab/lab_image.ts";
+import { execArgs } from "../lab/netns.ts";
+import { Prometheus } from "../support/prometheus.ts";
 import { ROOT } from "../generate.ts";
 
 /** An hour becomes a second: every fault is waited for twice. */
@@ -11,6 +15,7 @@ const FAST = 3_600;
 const STRICT = 10;
 /** Less than curl waits for an answer of Prometheus. */
 const GAP_MS = 8_000;
+const NEXT_VERSION = "9.9.9";
 
 /** A fault, and what its alerts are, by host. */
 interface Fault {
@@ -174,23 +179,15 @@ Deno.test("no alert fires while a cluster works and its parts restart, and every
     ...{ hosts: 3, divisor: STRICT, secure: true },
   });
   const { prometheus, hosts, lab } = watched;
-  const [host1] = hosts as [LabHost];
-  const fired = new Set<string>();
-  const watch = new AbortController();
-  const watching = (async () => {
-    for (let i = 0; !watch.signal.aborted; i++) {
+  const [host1, host2, host3] = hosts as [LabHost, LabHost, LabHost];
+  {
+    await using watch = new AlertWatch(prometheus, async (turn) => {
       // Work to show, and a call that fails. The agent may be restarting.
-      await host1.exec("stellar-net", ["ip", "allocate", `work${i % 5}`]);
-      await host1.exec("stellar-net", ["ip", "release", `work${i % 5}`]);
+      await host1.exec("stellar-net", ["ip", "allocate", `work${turn % 5}`]);
+      await host1.exec("stellar-net", ["ip", "release", `work${turn % 5}`]);
       await host1.exec("stellar-net", ["node", "remove", "nobody"]);
-      for (const { name, instance, isFiring } of await prometheus.alerts()) {
-        if (isFiring) fired.add(`${name} ${instance}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-  })();
-  const isQuiet = () => assert.deepEqual([...fired], []);
-  try {
+    });
+    const isQuiet = () => assert.deepEqual(watch.fired, []);
     await t.step("containers come and go", async () => {
       for (const host of hosts) {
         await host.addContainer("c1");
@@ -202,14 +199,29 @@ Deno.test("no alert fires while a cluster works and its parts restart, and every
       ]);
       isQuiet();
     });
-    await t.step("every agent restarts, as for an upgrade", async () => {
-      for (const host of hosts) {
-        await host.agent.stop();
-        await host.agent.start();
-        await host.joined();
-      }
-      isQuiet();
-    });
+    await t.step(
+      "every agent is upgraded, the registry in between",
+      async () => {
+        const next = await copyAsVersion(join(lab.dir, "next"), NEXT_VERSION);
+        const versions = async () => {
+          const builds = await prometheus.query("stellar_net_build_info");
+          return builds.map(({ labels }) => labels.version).sort().join(" ");
+        };
+        const before = (await versions()).split(" ")[0]!;
+        for (const [i, host] of [host2, host1, host3].entries()) {
+          host.agent.program = next;
+          await host.agent.stop();
+          await host.agent.start();
+          for (const each of hosts) await each.joined();
+          const wanted = [
+            ...Array<string>(2 - i).fill(before),
+            ...Array<string>(i + 1).fill(NEXT_VERSION),
+          ].join(" ");
+          await lab.waitFor(wanted, async () => await versions() === wanted);
+        }
+        isQuiet();
+      },
+    );
     await t.step("the registry is restored from a backup", async () => {
       await host1.must("stellar-net", [
         "route",
@@ -255,8 +267,48 @@ Deno.test("no alert fires while a cluster works and its parts restart, and every
       }
       isQuiet();
     });
-  } finally {
-    watch.abort();
-    await watching;
   }
+});
+
+Deno.test("with etcd, no alert fires while members of etcd and agents restart", async (t) => {
+  await using cluster = await EtcdRegistryLab.create({
+    ...{ registries: 2, joiners: 1, secure: true },
+    agentArgs: ["--metrics", "0.0.0.0:9110"],
+  });
+  const { lab, etcd, hosts } = cluster;
+  const watcher = etcd.members.at(-1)!.host;
+  await using prometheus = await Prometheus.start({
+    dir: join(lab.dir, "prometheus"),
+    divisor: STRICT,
+    targets: { "stellar-net": hosts.map(scrapedAt) },
+    within: ["ip", ...execArgs(watcher.netns, [])],
+  });
+  await using watch = new AlertWatch(prometheus);
+  const allJoined = async () => {
+    for (const host of hosts) await host.joined();
+  };
+  await t.step("each member of etcd restarts", async () => {
+    for (const member of etcd.members) {
+      await member.kill("SIGTERM");
+      member.start();
+      await etcd.ready();
+      await allJoined();
+    }
+    assert.deepEqual(watch.fired, []);
+  });
+  await t.step("each agent restarts", async () => {
+    for (const { agent } of hosts) {
+      await agent.restart();
+      await allJoined();
+    }
+    assert.deepEqual(watch.fired, []);
+  });
+  await t.step("nothing is scraped for a while", async () => {
+    await prometheus.pause(GAP_MS);
+    await lab.waitFor(
+      "the scrapes",
+      async () => (await prometheus.query("up == 1")).length === hosts.length,
+    );
+    assert.deepEqual(watch.fired, []);
+  });
 });

@@ -27,6 +27,8 @@ export class LabAgent {
   readonly socketPath: string;
   /** Where it writes, over all of its starts. */
   readonly logPath: string;
+  /** The program of its next start. */
+  program: readonly string[];
   /** Flags of its next start, besides the node's name, the state and the socket. */
   flags: readonly string[];
   /** Added to the environment of its next start. */
@@ -38,6 +40,7 @@ export class LabAgent {
   constructor(options: LabAgentOptions) {
     const { dir, flags } = options;
     this.#options = options;
+    this.program = options.image.program;
     this.flags = flags;
     this.stateDir = join(dir, "state");
     this.socketPath = join(dir, "agent.sock");
@@ -84,7 +87,7 @@ export class LabAgent {
     if (this.#child) throw new Error("Cannot start the agent: it is running");
     const { node, netns, image } = this.#options;
     const agent = image.within([
-      ...image.program,
+      ...this.program,
       ...["agent", "--node", node, "--state", this.stateDir],
       ...["--socket", this.socketPath, ...this.flags],
     ]);

@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { ROOT } from "../generate.ts";
+import { run } from "../support/run.ts";
 
 /** What the hosts of a lab have on their disks, and how this program is started there. */
 export interface LabImage {
@@ -24,6 +25,45 @@ export const SOURCES: LabImage = {
   within: (line) => line,
   build: () => Promise.resolve(),
 };
+
+/**
+ * Copies the sources as another version of this program, and has the runtime
+ * compile them.
+ *
+ * @param dir a folder that is not there yet
+ * @returns the command to which arguments are given
+ */
+export async function copyAsVersion(
+  dir: string,
+  version: string,
+): Promise<readonly string[]> {
+  await Deno.mkdir(dir, { recursive: true });
+  const parts = ["main.ts", "deno.json", "deno.lock", "src", "proto"]
+    .map((name) => join(ROOT, name));
+  await must("cp", ["-r", ...parts, dir]);
+  const config = join(dir, "deno.json");
+  const text = await Deno.readTextFile(config);
+  await Deno.writeTextFile(
+    config,
+    text.replace(/"version": "[^"]+"/, `"version": "${version}"`),
+  );
+  const program = [Deno.execPath(), "run", "-A", "--cached-only"]
+    .concat(join(dir, "main.ts"));
+  // The first start of an agent would take longer.
+  await must(Deno.execPath(), ["cache", join(dir, "main.ts")]);
+  const said = await must(program[0]!, [...program.slice(1), "version"]);
+  if (!said.includes(version)) throw new Error(`It is no ${version}: ${said}`);
+  return program;
+}
+
+async function must(
+  command: string,
+  args: readonly string[],
+): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args);
+  if (code === 0) return stdout;
+  throw new Error(`Cannot run ${command} ${args.join(" ")}: ${stderr}`);
+}
 
 /** What only a machine for development has. */
 const DEVELOPMENT = ["deno", "node", "nodejs", "npm", "npx", "corepack"];

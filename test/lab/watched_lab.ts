@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Prometheus } from "../support/prometheus.ts";
 import { clusterFlags, Lab, secureFlags } from "./lab.ts";
 import type { LabHost } from "./lab_host.ts";
@@ -27,6 +28,44 @@ export interface WatchedLab extends AsyncDisposable {
   /** The hosts with an agent. */
   readonly hosts: readonly LabHost[];
   readonly prometheus: Prometheus;
+}
+
+/** Collects the alerts that fire, until it is disposed of. */
+export class AlertWatch implements AsyncDisposable {
+  readonly #fired = new Set<string>();
+  readonly #stop = new AbortController();
+  readonly #watching: Promise<void>;
+
+  /** @param work called again and again */
+  constructor(
+    prometheus: Prometheus,
+    work: (turn: number) => Promise<unknown> = () => Promise.resolve(),
+  ) {
+    this.#watching = this.#watch(prometheus, work);
+  }
+
+  /** Each alert that has fired, with its instance. */
+  get fired(): readonly string[] {
+    return [...this.#fired];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#watching;
+  }
+
+  async #watch(
+    prometheus: Prometheus,
+    work: (turn: number) => Promise<unknown>,
+  ): Promise<void> {
+    for (let turn = 0; !this.#stop.signal.aborted; turn++) {
+      await work(turn);
+      for (const { name, instance, isFiring } of await prometheus.alerts()) {
+        if (isFiring) this.#fired.add(`${name} ${instance}`);
+      }
+      await delay(500);
+    }
+  }
 }
 
 /** Builds a lab whose last host runs Prometheus in place of an agent. */
