@@ -7,7 +7,7 @@ import type { HostLink } from "../routes/plan/ip_json.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Neighbour, resolutionOf } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
-import { type Check, passed } from "../host/checks/check.ts";
+import { type Check, command, passed } from "../host/checks/check.ts";
 
 /** How many addresses are tried at once. */
 const PING_BATCH = 16;
@@ -99,8 +99,10 @@ async function checkSubnet(
         formatUser(user)
       }, and no container holds it`,
       means: "no container gets it while it is in use",
-      fix:
-        `find its user and stop it (bridge fdb show br ${link.name} | grep ${macAddress}), or reserve it: stellar-net ip reserve ${text}`,
+      // Whatever uses it, it is not given out then.
+      fix: command(
+        `stellar-net ip reserve ${text} --reason "in use by ${macAddress}"`,
+      ),
     };
   });
 }

@@ -1,3 +1,4 @@
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/duration.ts";
@@ -10,6 +11,16 @@ const MAX_CLOCK_OFFSET_MS = 2_000;
 const NEARLY_FULL_PERCENT = 90n;
 /** The bits of a mode that let group and others in (inode(7)). */
 const OTHERS_BITS = 0o077;
+
+/** The fix that is a new start of the agent. */
+const RESTART = "start the agent again";
+
+/** Gives a restart of the agent as the command of its service manager. */
+export function withUnit(check: Check, unit: string | undefined): Check {
+  return unit === undefined || check.fix !== RESTART
+    ? check
+    : { ...check, fix: command(`systemctl restart ${unit}`) };
+}
 
 /** How it stands between this agent and the registry. */
 export type RegistryLinkFacts = Parameters<typeof findMembershipFault>[0];
@@ -32,7 +43,7 @@ export function checkRegistry(
       status: severity === "error" && state !== "left" ? "failed" : "warning",
       found: text,
       means,
-      fix: advice,
+      fix: state === "left" ? RESTART : advice,
     };
   }
   return passed(
@@ -153,7 +164,7 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
         ? `what is at ${path} is not a socket`
         : `there is nothing at ${path}`,
       means: "neither CNI plugin nor command line reach this agent",
-      fix: "start the agent again",
+      fix: RESTART,
     };
   }
   const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
@@ -176,6 +187,32 @@ export interface SubnetConflict {
   readonly reason: string;
 }
 
+/**
+ * Whether this host has the addresses that other hosts route to.
+ *
+ * @param missing those that no interface of this host has
+ */
+export function checkAdvertised(
+  missing: readonly Address[],
+  advertised: readonly Address[],
+): Check[] {
+  if (advertised.length === 0) return [];
+  const text = (addresses: readonly Address[]) =>
+    addresses.map(formatAddress).join(" and ");
+  if (missing.length === 0) {
+    return [passed("advertised", `this host has ${text(advertised)}`)];
+  }
+  return [{
+    name: "advertised",
+    status: "failed",
+    found: `no interface of this host has ${text(missing)}`,
+    means:
+      "other hosts send packets for this host's containers there, and they are lost",
+    fix:
+      "give the uplink that address, or start the agent with --advertise and an address that the uplink has",
+  }];
+}
+
 /** Whether this node's subnets are its alone. */
 export function checkConflicts(
   subnets: readonly Prefix[],
@@ -188,7 +225,7 @@ export function checkConflicts(
       found: `${formatPrefix(subnet)} ${reason}`,
       means: "what is sent to containers in it can end up elsewhere",
       fix:
-        "take the other prefix away, or let this node leave (stellar-net node leave) and join again for another subnet",
+        "if the other prefix is a mistake, take it away where it is. If it has to stay, move this node to another subnet: stop its containers, stellar-net node leave, and start the agent again",
     }));
   }
   return subnets.map((subnet) =>
@@ -203,7 +240,8 @@ export function checkQueue(length: number): Check {
     status: "warning",
     found: length === 1 ? "1 release waits" : `${length} releases wait`,
     means: "addresses of containers that are gone are still held",
-    fix: "start the agent again: it applies them first",
+    // At its start, the agent applies them before it serves.
+    fix: RESTART,
   };
 }
 

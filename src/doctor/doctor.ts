@@ -2,11 +2,12 @@ import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
-import type { HostInterfaces } from "../routes/plan/uplink.ts";
+import { holds, type HostInterfaces } from "../routes/plan/uplink.ts";
 import type { Store } from "../store/store.ts";
 import { checkAddresses } from "./address_checks.ts";
 import type { Agent } from "../agent/agent.ts";
 import {
+  checkAdvertised,
   checkCapacity,
   checkClock,
   checkConflicts,
@@ -19,6 +20,7 @@ import {
   checkStore,
   type SocketFacts,
   type SubnetConflict,
+  withUnit,
 } from "./agent_checks.ts";
 import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
@@ -44,6 +46,8 @@ export interface DoctorOptions {
   readonly statSocket: () => Promise<SocketFacts>;
   /** Asks another agent for its identity, for a few seconds at most. */
   readonly callPeer: (url: string) => Promise<PeerAnswer>;
+  /** The unit of systemd that the agent runs in; undefined for none. */
+  readonly unit: string | undefined;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
@@ -75,7 +79,7 @@ export class Doctor {
     const interfaces = await controller.readInterfaces();
     const report = await controller.reconcileRoutes();
     const [own, host, addresses, packets, path] = await Promise.all([
-      this.#checkAgent(all),
+      this.#checkAgent(all, interfaces),
       controller.examine(),
       this.#checkAddresses(interfaces),
       this.#checkPackets(all, interfaces),
@@ -83,9 +87,9 @@ export class Doctor {
         ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
         : [],
     ]);
-    const { protocol } = this.#options;
+    const { protocol, unit } = this.#options;
     return [
-      ...own,
+      ...own.map((check) => withUnit(check, unit)),
       ...host,
       ...checkRoutes(report, { protocol }),
       ...addresses,
@@ -121,8 +125,16 @@ export class Doctor {
     }
   }
 
-  async #checkAgent(nodes: readonly ClusterNode[]): Promise<Check[]> {
-    const { agent, store, registryStore, statSocket } = this.#options;
+  async #checkAgent(
+    nodes: readonly ClusterNode[],
+    interfaces: HostInterfaces | undefined,
+  ): Promise<Check[]> {
+    const { agent, controller, store } = this.#options;
+    const { registryStore, statSocket } = this.#options;
+    const { advertised } = controller;
+    const missing = interfaces
+      ? advertised.filter((address) => !holds(interfaces, address))
+      : [];
     const { link, usage, queued, leaked } = await agent.status();
     const subnets = usage.map(({ subnet }) => subnet);
     return [
@@ -138,6 +150,7 @@ export class Doctor {
         : [],
       checkRegistry(link, subnets.length > 0),
       ...checkCopies(agent.member),
+      ...checkAdvertised(missing, advertised),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
       ...checkCapacity(
@@ -255,6 +268,12 @@ export class Doctor {
         addresses: addresses.map(({ address }) => address),
       })),
       bridge: controller.bridge,
+      ports: portsOf([
+        ...nodes.map(({ apiUrl }) => apiUrl),
+        ...member.link.urls,
+      ]),
+      isCut: member.link.state === "unreachable" ||
+        nodes.some(({ state }) => state === "unreachable"),
     });
   }
 
@@ -278,7 +297,15 @@ export class Doctor {
   }
 }
 
-/** Why a store takes no writes; empty when it does. */
+/** The TCP ports of URLs. */
+function portsOf(urls: readonly string[]): number[] {
+  const ports = urls.filter((url) => url !== "").map((url) => {
+    const { port, protocol } = new URL(url);
+    return port === "" ? protocol === "https:" ? 443 : 80 : Number(port);
+  });
+  return [...new Set(ports)];
+}
+
 /** The registry's subnets where it is here; none while its store does not answer, which is another check. */
 async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   try {
@@ -289,6 +316,7 @@ async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   }
 }
 
+/** Why a store takes no writes; empty when it does. */
 async function findProblem(store: Store): Promise<string> {
   const key = ["agent", "examined"];
   try {

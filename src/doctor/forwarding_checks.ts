@@ -181,7 +181,8 @@ function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
   );
 }
 
-const SHOW_RULES = "see which rule or route it is: ip rule show; ip route show";
+const SHOW_RULES =
+  "find the rule or the route with ip rule show and ip route show, and delete it";
 
 /** Why the kernel goes by another route. */
 function explain(
@@ -194,7 +195,8 @@ function explain(
   if (table !== undefined) {
     return {
       reason: `a policy rule leads to table ${table}, which has ${text}`,
-      fix: `ip rule show; ip route show table ${table}`,
+      fix:
+        `find the rule with ip rule show, or the route with ip route show table ${table}, and delete it`,
     };
   }
   const { length } = route.destination;

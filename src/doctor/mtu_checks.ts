@@ -1,4 +1,4 @@
-import { type Check, passed } from "../host/checks/check.ts";
+import { type Check, command, passed } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import type { PingAnswer } from "../host/plan/probe_output.ts";
@@ -111,7 +111,8 @@ export async function checkMtuTo(
       status: "warning",
       found: `${text} answers no ping`,
       means: "how large packets to it may be is not known",
-      fix: "let its packet filter accept ICMP echo requests",
+      fix:
+        "see whether its host is up; if it is, let its packet filter accept ICMP echo requests",
     }];
   }
   const full = await probe.ping(nextHop, { packetBytes: uplink.mtuBytes });
@@ -147,8 +148,11 @@ function describe(
   const mtu = likelyMtu(passes);
   const found =
     `packets of ${passes} bytes get to ${address}, larger ones do not: "${uplink.name}" has an MTU of ${uplink.mtuBytes}`;
-  const align =
-    `bring the links of both hosts and the switch to one MTU, or ip link set dev ${uplink.name} mtu ${mtu}`;
+  const narrow = (links: readonly HostLink[]) =>
+    command(
+      links.map(({ name }) => `ip link set dev ${name} mtu ${mtu}`)
+        .join(" && "),
+    );
   // Containers on a narrower bridge send nothing that is lost.
   if (bridges.length > 0 && !wide) {
     return {
@@ -156,7 +160,7 @@ function describe(
       status: "warning",
       found: `${found}, and "${bridges[0]!.name}" ${bridges[0]!.mtuBytes}`,
       means: "containers are not affected; what the hosts send each other is",
-      fix: align,
+      fix: narrow([uplink]),
     };
   }
   return {
@@ -164,9 +168,7 @@ function describe(
     status: "failed",
     found: wide ? `${found}, and "${wide.name}" ${wide.mtuBytes}` : found,
     means:
-      "large packets of containers are lost: connections are made and hang",
-    fix: wide
-      ? `${align}, ip link set dev ${wide.name} mtu ${mtu}, and "mtu": ${mtu} in the CNI configuration`
-      : `${align}, and "mtu": ${mtu} in the CNI configuration`,
+      `large packets of containers are lost: connections are made and hang; new containers need "mtu": ${mtu} in the CNI configuration`,
+    fix: narrow(wide ? [uplink, wide] : [uplink]),
   };
 }

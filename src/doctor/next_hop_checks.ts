@@ -1,7 +1,7 @@
 import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, addressBits, formatAddress } from "../net/address.ts";
-import { prefixOf } from "../net/prefix.ts";
+import { containsAddress, prefixOf } from "../net/prefix.ts";
 import {
   type Neighbour,
   type PingAnswer,
@@ -41,7 +41,7 @@ export async function checkNextHop(
   const { nextHop, interfaces } = facts;
   const text = formatAddress(nextHop);
   const lookup = await probe.lookUp(nextHop);
-  const failed = (found: string, fix: string): NextHopFindings => ({
+  const failed = (found: string, fix: Check["fix"]): NextHopFindings => ({
     nextHop,
     device: undefined,
     answer: undefined,
@@ -55,7 +55,20 @@ export async function checkNextHop(
   });
   const connect =
     `connect both hosts to one link, and run the agent of "${peer}" with --advertise and its address there`;
-  if (lookup.kind === "none") return failed(`${text}: ${lookup.why}`, connect);
+  if (lookup.kind === "none") {
+    const down = interfaces?.links.find(({ isUp, addresses }) =>
+      !isUp && addresses.some(({ prefix }) => containsAddress(prefix, nextHop))
+    );
+    return down
+      ? failed(
+        `${text} is reached through "${down.name}", which is down`,
+        command(`ip link set dev ${down.name} up`),
+      )
+      : failed(
+        `${text}: ${lookup.why}`,
+        `give this host an address on the link of ${text}, or a route to it`,
+      );
+  }
   const { isLocal, device, gateway } = lookup;
   if (isLocal) {
     const [holder] = linksHolding(interfaces?.links ?? [], nextHop);

@@ -10,7 +10,12 @@ import {
   findDrops,
 } from "../host/plan/drop_rules.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
-import { type Address, addressBits, formatAddress } from "../net/address.ts";
+import {
+  type Address,
+  addressBits,
+  type Family,
+  formatAddress,
+} from "../net/address.ts";
 import {
   containsPrefix,
   gatewayOf,
@@ -18,13 +23,17 @@ import {
   prefixOf,
 } from "../net/prefix.ts";
 import { checkPeerState } from "./peer_checks.ts";
+import { checkWaysIn } from "./way_in_checks.ts";
 import type { ClusterNode } from "../registry/feed.ts";
 import type { HostLink } from "../routes/plan/ip_json.ts";
+import { isSameAddress } from "../routes/plan/kernel_route.ts";
 import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
 
 /** How many peers, and how many containers, one examination sends packets to. */
-const MAX_PEERS = 16;
-const MAX_CONTAINERS = 32;
+const MAX_PEERS = 256;
+const MAX_CONTAINERS = 256;
+/** How many of them at once: each needs a few processes. */
+const BATCH = 32;
 /** How many hops a peer may be away, seen from a container, to be found without its bridge. */
 const MAX_HOPS = 5;
 const UNREACHED = "containers here and there do not reach each other";
@@ -46,6 +55,10 @@ export interface PacketFacts {
   readonly containers: readonly AttachedContainer[];
   /** The bridge that the agent creates; undefined for none. */
   readonly bridge: string | undefined;
+  /** The TCP ports at which agents call each other. */
+  readonly ports: readonly number[];
+  /** Whether calls between this agent and others fail. */
+  readonly isCut: boolean;
 }
 
 /** A container with its network, and the host's ends of its links. */
@@ -64,52 +77,72 @@ export async function checkPackets(
   facts: PacketFacts,
 ): Promise<Check[]> {
   const links = facts.interfaces?.links ?? [];
-  const seen = (await Promise.all(
-    facts.containers.slice(0, MAX_CONTAINERS).map(async (container) => {
-      const view = await probe.readContainer(container.netns);
-      if (!view) return [];
-      const end = view.hostEnds.get(container.interfaceName);
-      const hostEnd = links.find(({ index }) =>
-        index !== undefined && index === end
-      );
-      return [{ ...container, view, hostEnd }];
-    }),
-  )).flat();
-  const [bridges, inside, outside, drops] = await Promise.all([
-    Promise.resolve(checkBridges(facts, seen)),
-    checkContainers(probe, facts, seen),
-    checkPeers(probe, facts, seen),
+  const containers = facts.containers.slice(0, MAX_CONTAINERS);
+  const seen = (await inBatches(containers, async (container) => {
+    const view = await probe.readContainer(container.netns);
+    if (!view) return [];
+    const end = view.hostEnds.get(container.interfaceName);
+    const hostEnd = links.find(({ index }) =>
+      index !== undefined && index === end
+    );
+    return [{ ...container, view, hostEnd }];
+  })).flat();
+  const bridges = checkBridges(facts, seen);
+  const entering = checkContainers(probe, facts, seen);
+  const [inside, outside, ways, drops] = await Promise.all([
+    entering.then(({ checks }) => checks),
+    // A container with a fault of its own says nothing of the peers.
+    entering.then(({ sound }) => checkPeers(probe, facts, sound)),
+    checkWaysIn(probe, facts),
     readDrops(probe, facts),
   ]);
   const found = [...bridges, ...inside, ...outside];
   const isLost = found.some(({ status }) => status === "failed");
-  const suspects = drops.filter(({ isCertain }) => isCertain || isLost);
-  return [...found, ...suspects.map((drop) => dropCheck(drop, isLost))];
+  const suspects = drops.filter(({ traffic, isCertain }) =>
+    traffic === "calls" || isCertain || isLost
+  );
+  return [
+    ...found,
+    ...ways,
+    ...suspects.map((drop) => dropCheck(drop, facts.isCut)),
+  ];
 }
 
 function dropCheck(
-  { rule, isCertain, command: text }: DropRule,
-  isLost: boolean,
+  { rule, isCertain, traffic, command: text, harm }: DropRule,
+  isCut: boolean,
 ): Check {
+  const fix = command(text, harm);
+  const name = "packet filter";
+  if (traffic === "calls") {
+    return {
+      name,
+      status: isCut ? "failed" : "warning",
+      found: `"${rule}" drops calls of agents`,
+      means: "agents behind it do not reach each other",
+      fix,
+    };
+  }
   return {
-    name: "packet filter",
-    status: isCertain || isLost ? "failed" : "warning",
+    name,
+    status: "failed",
     found: isCertain
       ? `"${rule}" drops packets of containers`
       : `"${rule}" may be what drops packets of containers`,
     means: UNREACHED,
-    fix: command(text, "whoever added that rule loses it"),
+    fix,
   };
 }
 
 async function readDrops(
   probe: PathProbe,
-  { subnets, networks, interfaces }: PacketFacts,
+  { subnets, networks, interfaces, ports }: PacketFacts,
 ): Promise<DropRule[]> {
   const links = interfaces?.links ?? [];
   const query: DropQuery = {
     subnets,
     networks,
+    ports,
     devices: [
       ...subnets.flatMap((subnet) => linkOfGateway(links, subnet)?.name ?? []),
       ...(interfaces ? uplinksOf(interfaces) : []).map(({ device }) => device),
@@ -176,25 +209,28 @@ function checkBridges(
   });
 }
 
-/** Whether a packet gets into each container, and from it to its gateway's host. */
+/**
+ * Whether a packet gets into each container, and from it to its gateway's host.
+ *
+ * @returns `sound`: the containers in which nothing is wrong
+ */
 async function checkContainers(
   probe: PathProbe,
   facts: PacketFacts,
   seen: readonly Seen[],
-): Promise<Check[]> {
-  const checks = await Promise.all(
-    seen.map((container) => checkContainer(probe, facts, { container, seen })),
+): Promise<{ readonly checks: Check[]; readonly sound: readonly Seen[] }> {
+  const found = await inBatches(
+    seen,
+    (container) => checkContainer(probe, facts, { container, seen }),
   );
-  const wrong = checks.flat();
-  if (wrong.length > 0 || seen.length === 0) return wrong;
-  return [
-    passed(
-      "container",
-      seen.length === 1
-        ? "packets get into 1 container"
-        : `packets get into ${seen.length} containers`,
-    ),
-  ];
+  const wrong = found.flat();
+  const sound = seen.filter((_, at) => found[at]!.length === 0);
+  if (wrong.length > 0 || seen.length === 0) return { checks: wrong, sound };
+  const text = seen.length === 1
+    ? "packets get into 1 container"
+    : `packets get into ${seen.length} containers`;
+  const check = passed("container", text + ofAll(seen, facts.containers));
+  return { checks: [check], sound };
 }
 
 async function checkContainer(
@@ -213,7 +249,10 @@ async function checkContainer(
     means: "the container is not reached, or reaches nothing",
     fix,
   }];
-  const inside = (text: string) => command(`nsenter --net=${netns} ${text}`);
+  const inside = (lines: readonly string[]) =>
+    command(
+      lines.map((line) => `nsenter --net=${netns} ${line}`).join(" && "),
+    );
   const own = view.links.find(({ name }) => name === interfaceName);
   if (!own) {
     return failed(
@@ -221,33 +260,46 @@ async function checkContainer(
       "start the container again",
     );
   }
+  // The kernel drops routes with the address or the link that they need.
+  const gateways = addresses.flatMap((address) => {
+    const subnet = subnetOf(subnets, address);
+    return subnet && !isRouted(view, { family: address.family, networks })
+      ? [`ip route add default via ${formatAddress(gatewayOf(subnet))}`]
+      : [];
+  });
   if (!own.isUp) {
     return failed(
       `its "${interfaceName}" is down`,
-      inside(`ip link set dev ${interfaceName} up`),
+      inside([`ip link set dev ${interfaceName} up`, ...gateways]),
     );
   }
   for (const address of addresses) {
     const text = formatAddress(address);
-    const subnet = subnets.find((prefix) =>
-      containsPrefix(prefix, prefixOf(address, addressBits(address.family)))
-    );
+    const subnet = subnetOf(subnets, address);
     const twin = seen.find((other) =>
       other.netns !== netns && hasAddress(other.view, address)
     );
     if (twin) {
+      const [held] = twin.view.links.flatMap(({ name, addresses }) =>
+        addresses.filter((other) => isSameAddress(other.address, address))
+          .map(({ prefix }) => ({ name, length: prefix.length }))
+      );
       return failed(
-        `${text} is also an address of container "${twin.id}"`,
-        `remove it from one of the two: nsenter --net=${twin.netns} ip address show to ${text}`,
+        `${text} is also an address of container "${twin.id}", which does not hold it`,
+        command(
+          `nsenter --net=${twin.netns} ip address delete ${text}/${held?.length} dev ${held?.name}`,
+          "that container loses the address",
+        ),
       );
     }
     if (!hasAddress(view, address)) {
       return failed(
         `its "${interfaceName}" does not have ${text}, which it holds`,
         subnet
-          ? inside(
+          ? inside([
             `ip address add ${text}/${subnet.length} dev ${interfaceName}`,
-          )
+            ...gateways,
+          ])
           : "start the container again",
       );
     }
@@ -270,15 +322,10 @@ async function checkContainer(
       }
     }
     const gateway = gatewayOf(subnet);
-    const reaches = view.routes.some(({ destination, gateway: via }) =>
-      via?.family === address.family &&
-      (destination === undefined ||
-        networks.some((network) => containsPrefix(destination, network)))
-    );
-    if (!reaches && address.family === 4) {
+    if (gateways.length > 0) {
       return failed(
         "it has no route to the cluster's networks",
-        inside(`ip route add default via ${formatAddress(gateway)}`),
+        inside(gateways),
       );
     }
     if (!bridge?.isUp) continue;
@@ -309,12 +356,34 @@ async function checkContainer(
   return [];
 }
 
+function subnetOf(
+  subnets: readonly Prefix[],
+  address: Address,
+): Prefix | undefined {
+  const host = prefixOf(address, addressBits(address.family));
+  return subnets.find((prefix) => containsPrefix(prefix, host));
+}
+
+/** Whether a container has a route to one of the networks through a gateway. */
+function isRouted(
+  { routes }: ContainerView,
+  { family, networks }: {
+    readonly family: Family;
+    readonly networks: readonly Prefix[];
+  },
+): boolean {
+  // The view has no IPv6 routes.
+  return family === 6 ||
+    routes.some(({ destination, gateway }) =>
+      gateway?.family === family &&
+      (destination === undefined ||
+        networks.some((network) => containsPrefix(destination, network)))
+    );
+}
+
 function hasAddress({ links }: ContainerView, address: Address): boolean {
   return links.some(({ addresses }) =>
-    addresses.some((held) =>
-      held.address.family === address.family &&
-      held.address.value === address.value
-    )
+    addresses.some((held) => isSameAddress(held.address, address))
   );
 }
 
@@ -327,12 +396,37 @@ async function checkPeers(
   const paths = facts.peers.slice(0, MAX_PEERS).flatMap((peer) =>
     peer.subnets.map((subnet) => ({ peer, subnet }))
   );
-  const checks = await Promise.all(
-    paths.map(({ peer, subnet }) =>
-      checkPeerPackets(probe, facts, { peer, subnet, seen })
-    ),
+  const checks = await inBatches(
+    paths,
+    ({ peer, subnet }) =>
+      checkPeerPackets(probe, facts, { peer, subnet, seen }),
   );
-  return checks.flat();
+  const untried = facts.peers.slice(MAX_PEERS);
+  return [
+    ...checks.flat(),
+    ...untried.length === 0 ? [] : [passed(
+      "packets",
+      `no packets were sent to ${untried.length} more peers: name one to check the path to it`,
+    )],
+  ];
+}
+
+/** Does something for each item, some of them at once. */
+async function inBatches<T, U>(
+  items: readonly T[],
+  work: (item: T) => Promise<U>,
+): Promise<U[]> {
+  const results: U[] = [];
+  for (let at = 0; at < items.length; at += BATCH) {
+    const batch = items.slice(at, at + BATCH);
+    results.push(...await Promise.all(batch.map(work)));
+  }
+  return results;
+}
+
+/** Says of how many containers some are, unless they are all. */
+function ofAll(some: readonly unknown[], all: readonly unknown[]): string {
+  return some.length === all.length ? "" : ` of ${all.length}`;
 }
 
 async function checkPeerPackets(
@@ -392,8 +486,8 @@ async function checkPeerPackets(
           : `no packet gets from ${from} to ${to}`,
         means: UNREACHED,
         fix: isForwarding
-          ? "see the other findings: this host does not forward the packets"
-          : `see where they get lost: stellar-net doctor ${peer.name}`,
+          ? `find the cause in the other findings here, or on "${peer.name}" with stellar-net doctor`
+          : `find the cause with stellar-net doctor ${peer.name} here, and with stellar-net doctor on "${peer.name}"`,
       },
     ];
   } catch (error) {

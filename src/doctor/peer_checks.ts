@@ -1,6 +1,7 @@
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import type { RouteReport } from "../routes/report.ts";
+import { wayOutOf } from "../member/link.ts";
 import { checkClock } from "./agent_checks.ts";
 import { type Check, passed } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/feed.ts";
@@ -100,12 +101,11 @@ export async function checkPeerAgent(
   try {
     answer = await facts.callPeer(apiUrl);
   } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
     return [check("failed", {
-      found: `${apiUrl} does not answer: ${
-        error instanceof Error ? error.message : String(error)
-      }`,
+      found: `${apiUrl} does not answer: ${why}`,
       means: "addresses of its containers cannot be asked for from here",
-      fix:
+      fix: wayOutOf(why) ??
         `see on "${name}" that its agent runs and listens there, and that its packet filter lets the port through`,
     })];
   }

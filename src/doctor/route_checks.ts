@@ -121,7 +121,7 @@ export function checkRouteStatus(
       return check(
         "failed",
         isNode
-          ? "connect both hosts to one link, and run that node's agent with --advertise and its address there"
+          ? `give this host an address on the link of ${nextHop}, or run that node's agent with --advertise and its address on a link of this host`
           : `give this host an address on its link, or stellar-net route delete ${destination} ${nextHop}`,
       );
     case "refused":

@@ -9,7 +9,11 @@ import {
 import { followEvents } from "../system/follow_events.ts";
 import type { FilterTool, ForwardFilter } from "./plan/forward_plan.ts";
 import type { HostProblem } from "./plan/host_plan.ts";
-import { mergeRules, parseIptablesRules } from "./plan/iptables_rules.ts";
+import {
+  mergeRules,
+  parseIptablesConditions,
+  parseIptablesRules,
+} from "./plan/iptables_rules.ts";
 import { type NftTable, parseNftTables } from "./plan/nft_json.ts";
 import type { PacketChain } from "./plan/packet_chain.ts";
 
@@ -74,7 +78,8 @@ export async function readForwardFilters(
       ...await readTable(runner, table, forward.map((chain) => chain.name)),
     );
   }
-  for (const { family, tool } of await legacyTables(runner)) {
+  for (const { family, tool, name } of await legacyTables(runner)) {
+    if (name !== IPTABLES.table) continue;
     const chains = await tryIptables(runner, tool);
     if (chains) {
       filters.push(
@@ -154,17 +159,40 @@ async function tryIptables(
   }
 }
 
-async function legacyTables(
-  runner: CommandRunner,
-): Promise<{ family: FilterFamily; tool: FilterTool }[]> {
+interface LegacyTable {
+  readonly family: FilterFamily;
+  readonly tool: FilterTool;
+  readonly name: string;
+}
+
+async function legacyTables(runner: CommandRunner): Promise<LegacyTable[]> {
   const { stdout } = await runner.run({
     program: "grep",
     args: ["-Hs", "", ...LEGACY.map(([path]) => path)],
   });
   const names = parseFileLines(stdout);
   return LEGACY.flatMap(([path, family, tool]) =>
-    names.get(path)?.includes(IPTABLES.table) ? [{ family, tool }] : []
+    (names.get(path) ?? []).map((name) => ({ family, tool, name }))
   );
+}
+
+/** The tables of iptables-legacy; none that its program does not read. */
+export async function readLegacyTables(
+  runner: CommandRunner,
+): Promise<NftTable[]> {
+  const tables = await legacyTables(runner);
+  const read = await Promise.all(tables.map(async ({ tool, family, name }) => {
+    try {
+      const args = ["-t", name, "-S"];
+      const { code, stdout } = await runner.run({ program: tool, args });
+      const chains = code === 0 ? parseIptablesConditions(stdout) : [];
+      return [{ family, name, tool, chains }];
+    } catch (error) {
+      if (error instanceof NetError) return [];
+      throw error;
+    }
+  }));
+  return read.flat();
 }
 
 function isFilterFamily(family: string): family is FilterFamily {

@@ -24,7 +24,7 @@ import {
 import { type ContainerView, parseContainer } from "./plan/container_view.ts";
 import { canDrop } from "./plan/drop_rules.ts";
 import type { NftTable } from "./plan/nft_json.ts";
-import { listNft } from "./forward_filters.ts";
+import { listNft, readLegacyTables } from "./forward_filters.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
 /**
@@ -124,12 +124,21 @@ export class LinuxPathProbe implements PathProbe {
   async dropTables(): Promise<NftTable[]> {
     const tables = (await listNft(this.#runner, ["chains"]))
       .filter(({ chains }) => chains.some(canDrop));
-    const read = await Promise.all(
-      tables.map(({ family, name }) =>
+    const read = await Promise.all([
+      readLegacyTables(this.#runner),
+      ...tables.map(({ family, name }) =>
         listNft(this.#runner, ["table", family, name])
       ),
-    );
+    ]);
     return read.flat();
+  }
+
+  async readSysctl(path: string): Promise<string | undefined> {
+    const { code, stdout } = await this.#runner.run({
+      program: "grep",
+      args: ["-s", "", `/proc/sys/${path}`],
+    });
+    return code === 0 ? stdout.trim() : undefined;
   }
 
   async #read<T>(command: Command, read: (text: string) => T): Promise<T> {

@@ -65,8 +65,14 @@ export interface PathProbe {
   /** A container's network, undefined when its namespace cannot be entered. Never fails. */
   readContainer(netns: string): Promise<ContainerView | undefined>;
   /**
-   * The tables of nftables, also those of iptables-nft, whose rules can drop
-   * packets of containers.
+   * A setting of the kernel; undefined when there is none.
+   *
+   * @param path below /proc/sys
+   */
+  readSysctl(path: string): Promise<string | undefined>;
+  /**
+   * The tables of nftables, iptables-nft and iptables-legacy whose rules can
+   * drop packets of containers.
    *
    * @throws {NetError} `unavailable` when nft is missing or fails
    */

@@ -11,9 +11,11 @@ import { isLockedInNetns, lockInNetns } from "../system/netns_lock.ts";
 import { IpRoutes } from "../routes/ip_routes.ts";
 import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
+import { findUnit } from "../system/sd_notify.ts";
 import { statSocket } from "../system/files.ts";
 import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
+import { ENVIRONMENT } from "./process.ts";
 import type { Security } from "./security.ts";
 
 /** The parts that work on the agent's host, and reach the other agents. */
@@ -75,8 +77,19 @@ export async function createAgentHost(
     protocol: config.routeProtocol,
     version,
     statSocket: () => statSocket(config.socketPath),
+    unit: await readUnit(),
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });
   return { controller, peers, doctor, warnings: warning ? [warning] : [] };
+}
+
+/** The unit of systemd that this process runs in. */
+async function readUnit(): Promise<string | undefined> {
+  try {
+    return findUnit(ENVIRONMENT, await Deno.readTextFile("/proc/self/cgroup"));
+  } catch {
+    // A host without control groups has no units.
+    return undefined;
+  }
 }

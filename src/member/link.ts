@@ -28,7 +28,33 @@ export interface MembershipFault {
 
 /** The causes that lie between the two hosts, or with the agent there not running. */
 const NETWORK =
-  /nothing (?:listens|answers)|does not answer|no route to|no host of that name|closed the connection|not asked yet/;
+  /nothing (?:listens|answers)|does not answer|timed out|no route to|no host of that name|closed the connection|not asked yet/;
+
+/** Causes that a caller can meet at every agent, and the way out of each. */
+const WAYS_OUT: readonly (readonly [cause: RegExp, wayOut: string])[] = [
+  [
+    /node of that name|host with that name|has that name|name is taken/,
+    'start this agent with another --node. If it is that node, and no other host has the name, "stellar-net token create --name" on a host of the registry makes a token for it',
+  ],
+  [
+    /revoked|token/,
+    'make a token for that node with "stellar-net token create --name" on a host of the registry, and put it into the file that its --token-file names',
+  ],
+  [
+    /valid (?:until|from)/,
+    "set the clocks of both hosts; a node that was off for more than 30 days needs a new token",
+  ],
+];
+
+/**
+ * The way out of a cause for which an agent is not reached; undefined where the
+ * network, or an agent that does not run, is the cause.
+ */
+export function wayOutOf(problem: string): string | undefined {
+  if (problem === "" || NETWORK.test(problem)) return undefined;
+  const known = WAYS_OUT.find(([cause]) => cause.test(problem));
+  return known?.[1] ?? "remove this cause; the agent tries again by itself";
+}
 
 /**
  * The fault of a node's membership; undefined when there is none. Status,
@@ -57,9 +83,8 @@ export function findMembershipFault(
         means: hasSubnets
           ? "this node keeps its addresses and routes; joins, and changes of subnets and routes, wait"
           : "this node has no subnet before it has joined, so containers get no addresses",
-        advice: problem !== "" && !NETWORK.test(problem)
-          ? "remove this cause; the agent then joins by itself"
-          : `check that ${
+        advice: wayOutOf(problem) ??
+          `check that ${
             url === "" ? "an agent of --join" : `the agent at ${url}`
           } runs, and that no firewall blocks its port`,
       };
@@ -79,7 +104,8 @@ export function findMembershipFault(
           severity: "error",
           text: `the registry has refused this node${since}${why}`,
           means: "this node has no subnet, so containers get no addresses",
-          advice: "remove this cause; the agent tries again by itself",
+          advice: wayOutOf(problem) ??
+            "remove this cause; the agent tries again by itself",
         };
     case "left":
       return {

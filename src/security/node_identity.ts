@@ -150,6 +150,11 @@ export class NodeIdentity implements CertificateOwner {
     return own.kind === "member" ? "" : own.why;
   }
 
+  /** Why there is no certificate yet; empty when it is being asked for. */
+  missing(): string {
+    return this.#renewer.problem;
+  }
+
   warnings(nowMs: number): string[] {
     const refusal = this.#refusal;
     return identityWarnings(this.#state, {

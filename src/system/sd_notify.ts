@@ -46,6 +46,21 @@ export class SdNotify implements ServiceManager {
   }
 }
 
+/**
+ * The unit of systemd that this process belongs to, such as
+ * `stellar-net.service`; undefined for none (systemd.exec(5), cgroups(7)).
+ *
+ * @param cgroup the content of /proc/self/cgroup
+ */
+export function findUnit(
+  env: SdNotifyOptions["env"],
+  cgroup: string,
+): string | undefined {
+  if (!env["INVOCATION_ID"]) return undefined;
+  return /^\d+:(?:name=systemd)?:\S*\/([\w@.:-]+\.service)(?:\/|$)/m
+    .exec(cgroup)?.[1];
+}
+
 /** The message, a variable a line (sd_notify(3)). */
 export function formatNews({ state, status, isAlive }: ServiceNews): string {
   return [

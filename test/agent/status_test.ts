@@ -73,14 +73,14 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
     [
       "unreachable, with its subnet",
       homeOf("unreachable", [SUBNET], well),
-      `registry: ${UNREACHABLE}; this node keeps its addresses and routes; joins, and changes of subnets and routes, wait; remove this cause; the agent then joins by itself`,
+      `registry: ${UNREACHABLE}; this node keeps its addresses and routes; joins, and changes of subnets and routes, wait; remove this cause; the agent tries again by itself`,
       "not fenced: this node is not fenced",
       "subnet: 172.16.0.0/22",
     ],
     [
       "unreachable, never joined",
       homeOf("unreachable", [], refuse("unavailable")),
-      `NOT registry: ${UNREACHABLE}; this node has no subnet before it has joined, so containers get no addresses; remove this cause; the agent then joins by itself`,
+      `NOT registry: ${UNREACHABLE}; this node has no subnet before it has joined, so containers get no addresses; remove this cause; the agent tries again by itself`,
       "not fenced: this node is not fenced",
       "NOT subnet: refused: unavailable",
     ],

@@ -88,10 +88,10 @@ Deno.test("checkAddresses() tells addresses in use from those that are held, and
       [
         'address: 172.16.0.7 is in use by 02:00:00:00:00:07 on "br0", and no container holds it; ' +
         "no container gets it while it is in use; " +
-        "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:07), or reserve it: stellar-net ip reserve 172.16.0.7",
+        'to fix it: stellar-net ip reserve 172.16.0.7 --reason "in use by 02:00:00:00:00:07"',
         'address: 172.16.0.8 is in use by 02:00:00:00:00:08 on "br0", behind its port "veth8", and no container holds it; ' +
         "no container gets it while it is in use; " +
-        "to fix it: find its user and stop it (bridge fdb show br br0 | grep 02:00:00:00:00:08), or reserve it: stellar-net ip reserve 172.16.0.8",
+        'to fix it: stellar-net ip reserve 172.16.0.8 --reason "in use by 02:00:00:00:00:08"',
       ],
     ],
   ];

@@ -68,7 +68,7 @@ const ROWS: readonly Row[] = [
       link({ state: "unreachable", problem: "its certificate is revoked" }),
       true,
     ),
-    /^warning registry: .*: its certificate is revoked; .*: remove this cause; /,
+    /^warning registry: .*: its certificate is revoked; .*: make a token for that node /,
   ],
   [
     "a node that is fenced",
@@ -84,12 +84,12 @@ const ROWS: readonly Row[] = [
       link({ state: "fenced", problem: "the name is taken" }),
       false,
     ),
-    /^failed registry: the registry has refused this node: the name is taken; .*: remove this cause; the agent tries again by itself$/,
+    /^failed registry: the registry has refused this node: the name is taken; .*: start this agent with another --node\. /,
   ],
   [
     "a node that has left",
     checkRegistry(link({ state: "left" }), false),
-    /^warning registry: this node has left the cluster; .*: start the agent again to join$/,
+    /^warning registry: this node has left the cluster; .*: start the agent again$/,
   ],
   [
     "clocks that agree",

@@ -9,7 +9,7 @@ const GOT_THERE =
 const LOST =
   'packets: no packet gets from this host to 172.16.4.1, the gateway of "b"; ' +
   "containers here and there do not reach each other; " +
-  "to fix it: see where they get lost: stellar-net doctor b";
+  'to fix it: find the cause with stellar-net doctor b here, and with stellar-net doctor on "b"';
 
 Deno.test("checkPackets() finds a peer without a bridge up to five hops away", async (t) => {
   const rows: readonly [
@@ -36,6 +36,7 @@ Deno.test("checkPackets() finds a peer without a bridge up to five hops away", a
       const checks = await checkPackets(probe, {
         ...{ subnets: [], networks: [], containers: [] },
         ...{ interfaces: undefined, bridge: undefined },
+        ...{ ports: [], isCut: false },
         peers: [peerNode()],
       });
       assert.deepEqual(checks.map(formatCheck), [line]);

@@ -305,7 +305,7 @@ const ROWS: readonly Row[] = [
       probe.lookups.set("172.16.0.2 br0 172.16.4.1", table);
     },
     wrong: [
-      /^route: packets to 172.16.4.1 leave via 198.19.0.1 on "eth1", not via 198.18.0.2 on "eth0": a policy rule leads to table 7, which has 0.0.0.0\/0 via 198.19.0.1 dev eth1; .*: ip rule show; ip route show table 7$/,
+      /^route: packets to 172.16.4.1 leave via 198.19.0.1 on "eth1", not via 198.18.0.2 on "eth0": a policy rule leads to table 7, which has 0.0.0.0\/0 via 198.19.0.1 dev eth1; .*: find the rule with ip rule show, or the route with ip route show table 7, and delete it$/,
     ],
   },
   {
@@ -383,7 +383,7 @@ const ROWS: readonly Row[] = [
       probe.hint = 1437;
     },
     wrong: [
-      /^mtu: packets of 1437 bytes get to 198.18.0.2, larger ones do not: "eth0" has an MTU of 1500, and "br0" 1500; .* "mtu": 1437 in the CNI configuration$/,
+      /^mtu: packets of 1437 bytes get to 198.18.0.2, larger ones do not: "eth0" has an MTU of 1500, and "br0" 1500; .* "mtu": 1437 in the CNI configuration; to fix it: ip link set dev eth0 mtu 1437 && ip link set dev br0 mtu 1437$/,
     ],
   },
   {
@@ -396,7 +396,7 @@ const ROWS: readonly Row[] = [
     },
     change: (probe) => probe.largest.set("198.18.0.2", 1404),
     wrong: [
-      /^mtu: packets of 1404 bytes get .* has an MTU of 1500; .* mtu 1400, and "mtu": 1400 in the CNI/,
+      /^mtu: packets of 1404 bytes get .* has an MTU of 1500; .* "mtu": 1400 in the CNI configuration; to fix it: ip link set dev eth0 mtu 1400$/,
     ],
   },
 ];

@@ -110,6 +110,10 @@ export class FakePathProbe implements PathProbe {
     return Promise.resolve([]);
   }
 
+  readSysctl(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   // deno-lint-ignore require-await
   async #answer<T>(program: string, answer: () => T): Promise<T> {
     const problem = this.missing.get(program);

@@ -65,7 +65,7 @@ export class HealthyCluster implements AsyncDisposable {
   readonly kind: ClusterKind;
   readonly #lab: Lab;
   readonly #etcd: LabEtcd | undefined;
-  /** Length of each agent's log when the cluster had settled. */
+  /** How much of each agent's log was read before. */
   readonly #logged = new Map<LabHost, number>();
   #replaced = 0;
 
@@ -134,9 +134,6 @@ export class HealthyCluster implements AsyncDisposable {
     let found: readonly string[] = [];
     try {
       await waitFor(`no warning of "${this.kind.name}"`, async () => {
-        for (const host of this.#hosts) {
-          this.#logged.set(host, (await host.agent.log()).length);
-        }
         found = await this.complaints();
         return found.length === 0;
       }, { timeoutMs: 90_000, everyMs: 500 });
@@ -171,7 +168,9 @@ export class HealthyCluster implements AsyncDisposable {
 
   async #logWarnings(host: LabHost): Promise<string[]> {
     const from = this.#logged.get(host) ?? 0;
-    const lines = (await host.agent.log()).slice(from).split("\n");
+    const log = await host.agent.log();
+    this.#logged.set(host, log.length);
+    const lines = log.slice(from).split("\n");
     return lines.filter((line) => line !== "")
       .map((line) => JSON.parse(line) as { level: string; message: string })
       .filter(({ level }) => level !== "INFO" && level !== "DEBUG")

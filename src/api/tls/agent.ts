@@ -137,6 +137,7 @@ function notRecognized(why: string): Error {
 }
 
 /** Why there is no certificate to show yet. */
-export function noCertificate({ place }: TlsCredentials): string {
-  return `this agent has no certificate yet, see "stellar-net status" (${place})`;
+export function noCertificate(credentials: TlsCredentials): string {
+  const why = credentials.missing?.() || "it is being asked for";
+  return `this agent has no certificate yet (${credentials.place}): ${why}`;
 }

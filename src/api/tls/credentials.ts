@@ -46,6 +46,8 @@ export interface TlsCredentials {
   fault(nowMs: number): string;
   /** Warnings for the operator. */
   warnings(nowMs: number): string[];
+  /** Why there is no certificate yet; empty when it is being asked for. */
+  missing?(): string;
   /** Notes that another agent refused the own certificate, and why. */
   noteRefusal?(why: string): void;
   /** Calls back after each change of certificate, trust or revocations. @returns a function that stops it */

@@ -10,6 +10,7 @@ import {
   TARGET_FLAGS,
   TIMEOUT,
 } from "../framework/target.ts";
+import { UNIT_NAME, UNIT_PATH } from "../../install/plan/layout.ts";
 import { formatColumns } from "../framework/text.ts";
 import { type View, viewOf } from "../framework/view.ts";
 
@@ -64,23 +65,36 @@ async function examine(call: Call, peer: string): Promise<CheckView[]> {
     if (!(error instanceof NetError)) throw error;
     if (error.code === "deadline_exceeded") {
       return [
-        silent(
-          `the agent at "${formatTarget(call.target)}" did not answer in time`,
-          "read its log, or wait longer with --timeout",
-        ),
+        silent({
+          found: `the agent at "${
+            formatTarget(call.target)
+          }" did not answer in time`,
+          mend: "read its log, or wait longer with --timeout",
+        }),
       ];
     }
     if (error.code !== "unavailable") throw error;
     const [, found, mend] = STEP.exec(error.message) ?? [];
     const isUnreached = error.message.startsWith("Cannot reach the agent at ");
+    const unit = isUnreached ? await findUnit(call) : undefined;
     return [
-      silent(
-        found ?? error.message,
-        mend ?? "read the log of the agent",
-        isUnreached ? AGENT_GONE : CHECKS_CUT,
-      ),
+      silent({
+        found: found ?? error.message,
+        mend: mend ?? "read the log of the agent",
+        means: isUnreached ? AGENT_GONE : CHECKS_CUT,
+        ...unit !== undefined && { command: `systemctl restart ${unit}` },
+      }),
     ];
   }
+}
+
+/** The unit of systemd that runs the agent, where one is installed. */
+async function findUnit(call: Call): Promise<string | undefined> {
+  if (!("socketPath" in call.target)) return undefined;
+  const { filesAt, services } = await call.io.installer();
+  const isInstalled = await services.isThere() &&
+    await filesAt("/").read(UNIT_PATH) !== undefined;
+  return isInstalled ? UNIT_NAME : undefined;
 }
 
 const AGENT_GONE = "containers get no addresses on this host, and nothing " +
@@ -89,13 +103,16 @@ const AGENT_GONE = "containers get no addresses on this host, and nothing " +
 const CHECKS_CUT = "the agent could not finish its checks";
 
 function silent(
-  found: string,
-  mend: string,
-  means = AGENT_GONE,
+  { found, mend, means = AGENT_GONE, command = null }: {
+    readonly found: string;
+    readonly mend: string;
+    readonly means?: string;
+    readonly command?: string | null;
+  },
 ): CheckView {
   return {
-    ...{ name: "agent", status: "failed", found, means, mend },
-    ...{ command: null, harm: null },
+    ...{ name: "agent", status: "failed", found, means },
+    ...{ mend: command ?? mend, command, harm: null },
   };
 }
 

@@ -155,13 +155,12 @@ export function checkSourceNat(
       ),
     ];
   }
-  return rewrites.map(({ rule, to }): Check => ({
+  return rewrites.map(({ rule, to, command: text }): Check => ({
     name: "source address",
     status: "warning",
     found: `"${rule}" rewrites packets that go to ${to}`,
     means:
-      "containers on other hosts see this host's address in place of the container's",
-    fix:
-      `except ${to} from that rule; if a CNI plugin made it, "ipMasq": false in its configuration`,
+      "containers on other hosts see this host's address in place of the container's; a CNI plugin that made the rule makes it again without \"ipMasq\": false in its configuration",
+    fix: command(text),
   }));
 }

@@ -2,8 +2,9 @@ import { containsPrefix, overlaps, type Prefix } from "../../net/prefix.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type ChainRule, isOwn, type PacketChain } from "./packet_chain.ts";
 
-/** The hooks that packets of containers pass (nft(8), CHAINS). */
-export const HOOKS = ["prerouting", "input", "forward", "output"] as const;
+/** The hooks that packets of containers and calls of agents pass (nft(8), CHAINS). */
+const HOOKS: readonly string[] = ["ingress", "prerouting", "input", "forward"]
+  .concat("output", "postrouting", "egress");
 
 /** The traffic that a host must let through. */
 export interface DropQuery {
@@ -13,41 +14,82 @@ export interface DropQuery {
   readonly networks: readonly Prefix[];
   /** The interfaces of that traffic: bridges and uplinks. */
   readonly devices: readonly string[];
+  /** The TCP ports at which agents call each other. */
+  readonly ports: readonly number[];
 }
 
 /** A rule of others that drops packets of containers. */
 export interface DropRule {
   /** The rule with its chain, such as `ip filter FORWARD: drop`. */
   readonly rule: string;
-  readonly hook: string;
+  /** The traffic that it drops: of containers, or calls of agents. */
+  readonly traffic: "packets" | "calls";
   /**
    * Whether it drops all packets of a subnet and a network. Otherwise it drops
    * some, by conditions that are not understood here or on some addresses.
    */
   readonly isCertain: boolean;
-  /** Deletes it. */
+  /** Deletes it, or accepts the packets before it. */
   readonly command: string;
+  /** What the command destroys; missing for nothing. */
+  readonly harm?: string;
 }
 
-/** Whether a chain can drop packets of containers. */
+const DELETES = "whoever added that rule loses it";
+
+/** Whether a chain can drop packets, whatever its type. */
 export function canDrop({ base }: PacketChain): boolean {
-  return base?.type === "filter" &&
-    (HOOKS as readonly string[]).includes(base.hook);
+  return base !== undefined && HOOKS.includes(base.hook);
 }
 
 /**
- * The rules that drop packets between this node's subnets and the networks.
- * Policies are another matter: the agent's accept rules come before them.
+ * The rules that drop packets between this node's subnets and the networks, or
+ * calls of agents, and the policies that do. The policy of a chain at the
+ * forward hook is another matter: the agent's accept rules come before it.
  */
 export function findDrops(
   tables: readonly NftTable[],
   query: DropQuery,
 ): DropRule[] {
   return tables.flatMap((table) =>
-    table.chains.filter(canDrop).flatMap((chain) =>
-      findInChain(chain, { table, hook: chain.base!.hook, query, depth: 0 })
-    )
+    table.chains.filter(canDrop).flatMap((chain) => {
+      const { hook } = chain.base!;
+      return [
+        ...findInChain(chain, { table, hook, query, depth: 0 }),
+        ...policyOf(chain, { table, hook, query }),
+      ];
+    })
   );
+}
+
+/** The policy of a chain that drops what it does not accept. */
+function policyOf(
+  { name, base, rules }: PacketChain,
+  { table, hook, query }: Pick<Place, "table" | "hook" | "query">,
+): DropRule[] {
+  if (base?.policy !== "drop" || hook === "forward") return [];
+  const isAccepted = rules.some((rule) =>
+    rule.action?.kind === "accept" &&
+    matchOf(rule, table.family, query) === "all"
+  );
+  const [network] = query.networks.filter(({ family }) =>
+    isOfFamily(table.family, family)
+  );
+  if (isAccepted || !network) return [];
+  const word = network.family === 4 ? "ip" : "ip6";
+  const from = formatPrefix(network);
+  return [{
+    rule: `${table.family} ${table.name} ${name}: policy drop`,
+    traffic: "packets",
+    isCertain: false,
+    command: table.tool === undefined
+      ? `nft insert rule ${table.family} ${table.name} ${name} ${word} saddr ${from} accept`
+      : `${table.tool} -t ${table.name} -I ${name} -s ${from} -j ACCEPT`,
+  }];
+}
+
+function isOfFamily(table: string, family: 4 | 6): boolean {
+  return table === "ip" ? family === 4 : table !== "ip6" || family === 6;
 }
 
 interface Place {
@@ -65,8 +107,10 @@ function findInChain(chain: PacketChain, place: Place): DropRule[] {
   const found: DropRule[] = [];
   const isLast = chain.rules.length - 1;
   for (const [index, rule] of chain.rules.entries()) {
-    const matches = matchOf(rule, table.family, query);
-    if (matches === "none" || isOwn(rule)) continue;
+    if (isOwn(rule)) continue;
+    const isOfCalls = rule.action?.kind === "drop" && dropsCalls(rule, query);
+    const matches = isOfCalls ? "some" : matchOf(rule, table.family, query);
+    if (matches === "none") continue;
     const { action } = rule;
     if (action?.kind === "drop") {
       // A drop of everything at the end is as good as a policy.
@@ -75,10 +119,12 @@ function findInChain(chain: PacketChain, place: Place): DropRule[] {
       if (isPolicy) continue;
       found.push({
         rule: `${table.family} ${table.name} ${chain.name}: ${rule.text}`,
-        hook,
+        traffic: isOfCalls ? "calls" : "packets",
         isCertain: matches === "all",
-        command:
-          `nft delete rule ${table.family} ${table.name} ${chain.name} handle ${rule.id}`,
+        command: table.tool === undefined
+          ? `nft delete rule ${table.family} ${table.name} ${chain.name} handle ${rule.id}`
+          : `${table.tool} -t ${table.name} -D ${chain.name} ${rule.id}`,
+        harm: DELETES,
       });
     }
     if (action?.kind === "accept" && matches === "all") return found;
@@ -106,9 +152,7 @@ function matchOf(
   const flows = subnets.flatMap((subnet) =>
     networks.filter((network) => network.family === subnet.family)
       .flatMap((network) => [[subnet, network], [network, subnet]] as const)
-  ).filter(([{ family: number }]) =>
-    family === "inet" || (family === "ip") === (number === 4)
-  );
+  ).filter(([{ family: number }]) => isOfFamily(family, number));
   const results = flows.map(([from, to]) => {
     const parts = (rule.conditions ?? []).map(
       ({ field, prefix, isNegated }) => {
@@ -125,13 +169,30 @@ function matchOf(
   if (results.every((result) => result === "none")) return "none";
   const isAll = results.includes("all");
   if (!rule.hasOtherConditions) return isAll ? "all" : "some";
-  const named = [...rule.text.matchAll(/\b[io]ifname "([^"]+)"/g)]
-    .map((match) => match[1]!);
+  const named = [...rule.text.matchAll(DEVICE)]
+    .map((match) => (match[1] ?? match[2])!);
   if (named.some((name) => !devices.includes(name))) {
     return named.every((name) => !devices.includes(name)) ? "none" : "some";
   }
-  const rest = rule.text.replaceAll(/\b[io]ifname "[^"]+" ?/g, "")
-    .replaceAll(/\bip6? [sd]addr (?:!= )?\S+ ?/g, "").trim();
-  const isPlain = /^(?:drop|reject\b.*)$/.test(rest) && named.length === 1;
+  const rest = rule.text.replaceAll(DEVICE, "").replaceAll(ADDRESS, "").trim();
+  const isPlain = PLAIN.test(rest) && named.length === 1;
   return isPlain && isAll ? "all" : "some";
+}
+
+/** Conditions as nft and iptables print them: on an interface, on an address, and none. */
+const DEVICE = /\b[io]ifname "([^"]+)" ?|(?<!\S)-[io] (\S+) ?/g;
+const ADDRESS = /\bip6? [sd]addr (?:!= )?\S+ ?|(?<!\S)(?:! )?-[sd] \S+ ?/g;
+const PLAIN = /^(?:drop|reject\b.*|REJECT|-j (?:DROP|REJECT\b.*))$/;
+/** Ports and ranges of ports of a rule, one or a set. */
+const PORTS = /\b(?:tcp |--)(?:dports?|sports?) (\{[^}]*\}|[\d:,-]+)/g;
+
+/** Whether a rule is for a port of the agents. */
+function dropsCalls({ text }: ChainRule, { ports }: DropQuery): boolean {
+  return [...text.matchAll(PORTS)].some(([, list]) =>
+    [...list!.matchAll(/(\d+)(?:[-:](\d+))?/g)].some(([, first, last]) =>
+      ports.some((port) =>
+        port >= Number(first) && port <= Number(last ?? first)
+      )
+    )
+  );
 }

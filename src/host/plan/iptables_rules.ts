@@ -1,4 +1,10 @@
-import type { ChainRule, PacketChain, Verdict } from "./packet_chain.ts";
+import { parsePrefix } from "../../net/prefix.ts";
+import type {
+  AddressCondition,
+  ChainRule,
+  PacketChain,
+  Verdict,
+} from "./packet_chain.ts";
 
 /** The chains in the output of `iptables -S` (iptables(8)). Built-in chains have a base. */
 export function parseIptablesRules(text: string): PacketChain[] {
@@ -77,6 +83,48 @@ function toRule(words: readonly string[]): ChainRule {
     text: joinWords(rest),
     comment,
     ...(verdict && { verdict }),
+  };
+}
+
+/** The chains in the output of `iptables -S`, with the action and the conditions of each rule. */
+export function parseIptablesConditions(text: string): PacketChain[] {
+  return parseIptablesRules(text).map((chain) => ({
+    ...chain,
+    rules: chain.rules.map((rule) => ({
+      ...rule,
+      ...conditionsOf(splitWords(rule.text)),
+    })),
+  }));
+}
+
+function conditionsOf(
+  words: readonly string[],
+): Pick<ChainRule, "action" | "conditions" | "hasOtherConditions"> {
+  const conditions: AddressCondition[] = [];
+  const others: string[] = [];
+  let at = 0;
+  for (; at < words.length && words[at] !== "-j" && words[at] !== "-g"; at++) {
+    const isNegated = words[at] === "!";
+    const option = words[isNegated ? at + 1 : at];
+    if (option !== "-s" && option !== "-d") {
+      others.push(words[at]!);
+      continue;
+    }
+    at += isNegated ? 2 : 1;
+    const field = option === "-s" ? "saddr" : "daddr";
+    try {
+      const prefix = parsePrefix(words[at] ?? "");
+      conditions.push({ field, prefix, isNegated });
+    } catch {
+      // A mask such as 255.0.255.0 is no prefix.
+      others.push(words[at] ?? "");
+    }
+  }
+  const action = verdictOf(words.slice(at, at + 2));
+  return {
+    ...action && { action },
+    conditions,
+    hasOtherConditions: others.length > 0,
   };
 }
 

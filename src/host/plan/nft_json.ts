@@ -1,4 +1,5 @@
 import { isObject } from "../../base/json_reader.ts";
+import type { FilterTool } from "./forward_plan.ts";
 import { parsePrefix } from "../../net/prefix.ts";
 import type {
   AddressCondition,
@@ -22,6 +23,8 @@ export interface NftTable {
   readonly family: string;
   readonly name: string;
   readonly chains: readonly PacketChain[];
+  /** The program of a table that is not one of nftables. */
+  readonly tool?: FilterTool;
 }
 
 /**
@@ -204,6 +207,11 @@ function formatExpression(part: Expression): string {
       const { type, expr } = (value ?? {}) as { type?: string; expr?: string };
       return type === undefined ? "reject" : `reject with ${type} ${expr}`;
     }
+    case "xt": {
+      // The details of a match or target of iptables are not in nft's JSON.
+      const { name } = (value ?? {}) as { name?: string };
+      return name ?? JSON.stringify(part);
+    }
     default:
       return value === null ? kind : JSON.stringify(part);
   }
@@ -234,6 +242,12 @@ function formatMatch({ op, left, right }: JsonMatch): string {
 function formatValue(value: unknown): string {
   // The order of flags in a list depends on nft's version.
   if (Array.isArray(value)) return value.map(formatValue).sort().join(",");
+  if (isObject(value) && Array.isArray(value["set"])) {
+    return `{ ${value["set"].map(formatValue).join(", ")} }`;
+  }
+  if (isObject(value) && Array.isArray(value["range"])) {
+    return value["range"].map(formatValue).join("-");
+  }
   if (isObject(value) && isObject(value.prefix)) {
     return `${value.prefix.addr}/${value.prefix.len}`;
   }

@@ -218,12 +218,18 @@ export function pingPayloadBytes(packetBytes: number, family: Family): number {
 }
 
 /**
- * Reads both outputs of `ping` from iputils; undefined when it sent nothing.
+ * Reads both outputs of `ping` from iputils; undefined when it could not try.
  */
 export function parsePing(text: string): PingAnswer | undefined {
   const received = /\b\d{1,10} packets transmitted, (\d{1,10}) received/
     .exec(text)?.[1];
-  if (received === undefined) return undefined;
+  if (received === undefined) {
+    // No route: it sent nothing, and nothing would have got anywhere.
+    return /^ping: (?:connect|sendmsg): (?:Network is unreachable|No route to host)/m
+        .test(text)
+      ? { isAnswered: false, mtuBytes: undefined }
+      : undefined;
+  }
   // "Frag needed and DF set (mtu = 1400)", "Packet too big: mtu=1400",
   // "local error: message too long, mtu: 1500".
   const mtu = /\bmtu ?[=:] ?(\d{1,10})/i.exec(text)?.[1];

@@ -24,6 +24,8 @@ export interface SourceRewrite {
   readonly rule: string;
   /** The destination network of the packets. */
   readonly to: string;
+  /** Excepts the packets from the rules of its chain. */
+  readonly command: string;
 }
 
 /**
@@ -42,12 +44,23 @@ export function findRewrites(
     return chains.filter(isSourceNat).flatMap((chain) =>
       flows.filter((flow) => isOfFamily(family, flow)).flatMap((flow) => {
         const found = walk(chain, byName, flow);
-        return typeof found === "string"
-          ? []
-          : [{ rule: `${table} ${found.rule}`, to: formatPrefix(flow.to) }];
+        return typeof found === "string" ? [] : [{
+          rule: `${table} ${found.rule}`,
+          to: formatPrefix(flow.to),
+          command: `nft insert rule ${table} ${chain.name} ${
+            formatFlow(flow)
+          } accept`,
+        }];
       })
     );
   });
+}
+
+function formatFlow({ from, to }: Flow): string {
+  const word = from.family === 4 ? "ip" : "ip6";
+  return `${word} saddr ${formatPrefix(from)} ${word} daddr ${
+    formatPrefix(to)
+  }`;
 }
 
 /** Whether a chain can rewrite sources. */

@@ -84,9 +84,15 @@ Deno.test("parsePing() takes nothing for an answer that was not sent", () => {
     "",
     "ping: socket: Operation not permitted",
     "ping: invalid option -- 'M'",
-    "ping: connect: Network is unreachable",
   ];
   for (const text of texts) assert.equal(parsePing(text), undefined, text);
+});
+
+Deno.test("parsePing() takes a missing route for a packet that got lost", () => {
+  for (const why of ["Network is unreachable", "No route to host"]) {
+    const answer = parsePing(`ping: connect: ${why}\n`);
+    assert.deepEqual(answer, { isAnswered: false, mtuBytes: undefined });
+  }
 });
 
 Deno.test("pingPayloadBytes() leaves room for the headers", () => {
