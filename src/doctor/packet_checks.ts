@@ -372,13 +372,11 @@ function isRouted(
     readonly networks: readonly Prefix[];
   },
 ): boolean {
-  // The view has no IPv6 routes.
-  return family === 6 ||
-    routes.some(({ destination, gateway }) =>
-      gateway?.family === family &&
-      (destination === undefined ||
-        networks.some((network) => containsPrefix(destination, network)))
-    );
+  return routes.some(({ destination, gateway }) =>
+    gateway?.family === family &&
+    (destination === undefined ||
+      networks.some((network) => containsPrefix(destination, network)))
+  );
 }
 
 function hasAddress({ links }: ContainerView, address: Address): boolean {

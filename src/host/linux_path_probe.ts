@@ -108,14 +108,20 @@ export class LinuxPathProbe implements PathProbe {
   }
 
   async readContainer(netns: string): Promise<ContainerView | undefined> {
-    const command = within(netns, {
+    const batch = within(netns, {
       program: "ip",
       args: ["-json", "-batch", "-"],
       stdin: "address show\nroute show\n",
     });
+    // A line of a batch cannot ask for another family.
+    const routes6 = within(netns, ipCommand("-6", "route", "show"));
     try {
-      const { code, stdout } = await this.#runner.run(command);
-      return code === 0 ? parseContainer(stdout) : undefined;
+      const [both, six] = await Promise.all(
+        [batch, routes6].map((command) => this.#runner.run(command)),
+      );
+      return both!.code === 0
+        ? parseContainer(both!.stdout, six!.code === 0 ? six!.stdout : "")
+        : undefined;
     } catch {
       return undefined;
     }

@@ -28,9 +28,10 @@ const ROUTE = objectOf({ dst: isText, gateway: isText });
 /**
  * Reads what `ip -json -batch` printed for `address show` and `route show`.
  *
+ * @param routes6 what `ip -json -6 route show` printed; empty for nothing
  * @throws {SyntaxError} when it is not such output
  */
-export function parseContainer(text: string): ContainerView {
+export function parseContainer(text: string, routes6 = ""): ContainerView {
   const [addresses = "", routes = ""] = text.trim().split("\n");
   return {
     links: parseLinks(addresses),
@@ -41,16 +42,19 @@ export function parseContainer(text: string): ContainerView {
           : [[link.ifname, link.link_index] as const]
       ),
     ),
-    routes: readRows(routes, { program: "ip", check: ROUTE }).map((route) => ({
-      destination: parseDestination(route.dst),
-      gateway: route.gateway === undefined
-        ? undefined
-        : parseAddress(route.gateway),
-    })),
+    routes: [routes, routes6].flatMap((shown) =>
+      readRows(shown || "[]", { program: "ip", check: ROUTE }).map((route) => ({
+        destination: parseDestination(route.dst),
+        gateway: route.gateway === undefined
+          ? undefined
+          : parseAddress(route.gateway),
+      }))
+    ),
   };
 }
 
 function parseDestination(text: string | undefined): Prefix | undefined {
   if (text === undefined || text === "default") return undefined;
-  return parsePrefix(text.includes("/") ? text : `${text}/32`);
+  const bits = text.includes(":") ? 128 : 32;
+  return parsePrefix(text.includes("/") ? text : `${text}/${bits}`);
 }
