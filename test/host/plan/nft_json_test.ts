@@ -106,9 +106,9 @@ Deno.test("parseNftTables() gives chains and rules as nft writes them", () => {
       "5 | goto policies | goto",
       '6 | {"log":{"prefix":"x"}} reject with icmpx admin-prohibited | drop',
       "7 | masquerade fully-random | ",
-      '8 | REJECT | drop',
-      '9 | conntrack drop | ',
-      '10 | ip saddr { 192.0.2.1 } accept | ',
+      "8 | REJECT | drop",
+      "9 | conntrack drop | ",
+      "10 | ip saddr { 192.0.2.1 } accept | ",
     ],
   );
   assert.deepEqual(forward!.rules.map(isOwn), [true, false, false]);
