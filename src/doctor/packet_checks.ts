@@ -98,8 +98,8 @@ export async function checkPackets(
   ]);
   const found = [...bridges, ...inside, ...outside];
   const isLost = found.some(({ status }) => status === "failed");
-  const suspects = drops.filter(({ traffic, isCertain }) =>
-    traffic === "calls" || isCertain || isLost
+  const suspects = drops.filter(({ traffic, isCertain, isPartial }) =>
+    traffic === "calls" || isCertain || isPartial || isLost
   );
   return [
     ...found,
@@ -109,7 +109,7 @@ export async function checkPackets(
 }
 
 function dropCheck(
-  { rule, isCertain, traffic, command: text, harm }: DropRule,
+  { rule, isCertain, isPartial, traffic, command: text, harm }: DropRule,
   isCut: boolean,
 ): Check {
   const fix = command(text, harm);
@@ -128,6 +128,8 @@ function dropCheck(
     status: "failed",
     found: isCertain
       ? `"${rule}" drops packets of containers`
+      : isPartial
+      ? `"${rule}" drops packets of some containers`
       : `"${rule}" may be what drops packets of containers`,
     means: UNREACHED,
     fix,
@@ -136,12 +138,13 @@ function dropCheck(
 
 async function readDrops(
   probe: PathProbe,
-  { subnets, networks, interfaces, ports }: PacketFacts,
+  { subnets, networks, interfaces, ports, peers }: PacketFacts,
 ): Promise<DropRule[]> {
   const links = interfaces?.links ?? [];
   const query: DropQuery = {
     subnets,
     networks,
+    owned: [...subnets, ...peers.flatMap((peer) => peer.subnets)],
     ports,
     devices: [
       ...subnets.flatMap((subnet) => linkOfGateway(links, subnet)?.name ?? []),
@@ -350,7 +353,7 @@ async function checkContainer(
     }
     return failed(
       `${text} does not answer a ping from ${formatAddress(gateway)}`,
-      "see the packet filter of the container, and the findings below",
+      "see the other findings; otherwise the container drops it, or its port at the bridge is blocked: bridge -d link show",
     );
   }
   return [];

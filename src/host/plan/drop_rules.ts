@@ -1,4 +1,10 @@
-import { containsPrefix, overlaps, type Prefix } from "../../net/prefix.ts";
+import {
+  containsPrefix,
+  formatPrefix,
+  overlaps,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type ChainRule, isOwn, type PacketChain } from "./packet_chain.ts";
 
@@ -12,6 +18,8 @@ export interface DropQuery {
   readonly subnets: readonly Prefix[];
   /** The cluster's networks. */
   readonly networks: readonly Prefix[];
+  /** The subnets of all nodes: other programs may use the rest of a network. */
+  readonly owned: readonly Prefix[];
   /** The interfaces of that traffic: bridges and uplinks. */
   readonly devices: readonly string[];
   /** The TCP ports at which agents call each other. */
@@ -29,6 +37,8 @@ export interface DropRule {
    * some, by conditions that are not understood here or on some addresses.
    */
   readonly isCertain: boolean;
+  /** Whether it certainly drops the packets of some addresses of the networks. */
+  readonly isPartial?: boolean;
   /** Deletes it, or accepts the packets before it. */
   readonly command: string;
   /** What the command destroys; missing for nothing. */
@@ -121,6 +131,7 @@ function findInChain(chain: PacketChain, place: Place): DropRule[] {
         rule: `${table.family} ${table.name} ${chain.name}: ${rule.text}`,
         traffic: isOfCalls ? "calls" : "packets",
         isCertain: matches === "all",
+        isPartial: matches === "part",
         command: table.tool === undefined
           ? `nft delete rule ${table.family} ${table.name} ${chain.name} handle ${rule.id}`
           : `${table.tool} -t ${table.name} -D ${chain.name} ${rule.id}`,
@@ -147,8 +158,8 @@ function findInChain(chain: PacketChain, place: Place): DropRule[] {
 function matchOf(
   rule: ChainRule,
   family: string,
-  { subnets, networks, devices }: DropQuery,
-): "all" | "some" | "none" {
+  { subnets, networks, owned, devices }: DropQuery,
+): "all" | "part" | "some" | "none" {
   const flows = subnets.flatMap((subnet) =>
     networks.filter((network) => network.family === subnet.family)
       .flatMap((network) => [[subnet, network], [network, subnet]] as const)
@@ -168,23 +179,53 @@ function matchOf(
   });
   if (results.every((result) => result === "none")) return "none";
   const isAll = results.includes("all");
-  if (!rule.hasOtherConditions) return isAll ? "all" : "some";
+  const isOwned = (prefix: Prefix) =>
+    owned.some((subnet) => overlaps(prefix, subnet));
+  if (!rule.hasOtherConditions) {
+    if (isAll) return "all";
+    const isPart = (rule.conditions ?? []).every(({ prefix, isNegated }) =>
+      !isNegated && isOwned(prefix)
+    );
+    return isPart ? "part" : "some";
+  }
   const named = [...rule.text.matchAll(DEVICE)]
     .map((match) => (match[1] ?? match[2])!);
   if (named.some((name) => !devices.includes(name))) {
     return named.every((name) => !devices.includes(name)) ? "none" : "some";
   }
   const rest = rule.text.replaceAll(DEVICE, "").replaceAll(ADDRESS, "").trim();
-  const isPlain = PLAIN.test(rest) && named.length === 1;
-  return isPlain && isAll ? "all" : "some";
+  if (!PLAIN.test(rest)) return "some";
+  const listed = addressesIn(rule.text);
+  if (listed.length > 0) return listed.some(isOwned) ? "part" : "none";
+  return named.length === 1 && isAll ? "all" : "some";
 }
 
 /** Conditions as nft and iptables print them: on an interface, on an address, and none. */
 const DEVICE = /\b[io]ifname "([^"]+)" ?|(?<!\S)-[io] (\S+) ?/g;
-const ADDRESS = /\bip6? [sd]addr (?:!= )?\S+ ?|(?<!\S)(?:! )?-[sd] \S+ ?/g;
+const ADDRESS =
+  /\bip6? [sd]addr (?:!= )?(?:\{[^}]*\}|\S+) ?|(?<!\S)(?:! )?-[sd] \S+ ?/g;
+/** The sets of addresses that are not negated. */
+const SETS = /\bip6? [sd]addr \{([^}]*)\}/g;
 const PLAIN = /^(?:drop|reject\b.*|REJECT|-j (?:DROP|REJECT\b.*))$/;
 /** Ports and ranges of ports of a rule, one or a set. */
 const PORTS = /\b(?:tcp |--)(?:dports?|sports?) (\{[^}]*\}|[\d:,-]+)/g;
+
+/** The addresses and prefixes in the sets of a rule; ranges are left out. */
+function addressesIn(text: string): Prefix[] {
+  return [...text.matchAll(SETS)].flatMap(([, set]) =>
+    set!.split(",").flatMap((word) => {
+      const prefix = word.trim();
+      const bits = prefix.includes(":") ? 128 : 32;
+      try {
+        return [
+          parsePrefix(prefix.includes("/") ? prefix : `${prefix}/${bits}`),
+        ];
+      } catch {
+        return [];
+      }
+    })
+  );
+}
 
 /** Whether a rule is for a port of the agents. */
 function dropsCalls({ text }: ChainRule, { ports }: DropQuery): boolean {

@@ -115,6 +115,17 @@ export const HOST_FAULTS: readonly Fault[] = [
     fix: "nft delete rule ip fault c handle …",
   },
   {
+    name: "a rule of nft drops what is for some containers",
+    cause: nft("inet", {
+      hook: "forward",
+      rule: "ip daddr { 172.16.0.2, 172.16.0.3 } drop",
+    }),
+    here:
+      'packet filter: "inet fault c: ip daddr { 172.16.0.2, 172.16.0.3 } drop" drops packets of some containers',
+    there: "green",
+    fix: "nft delete rule inet fault c handle …",
+  },
+  {
     name: "a policy of nft drops in `prerouting`",
     cause: () =>
       "nft 'add table ip fault; delete table ip fault; add table ip fault; add chain ip fault c { type filter hook prerouting priority -5; policy drop; }; add rule ip fault c ip saddr 198.18.0.0/15 accept'",
