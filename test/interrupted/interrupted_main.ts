@@ -54,8 +54,10 @@ export interface InterruptedCounts {
 
 /** Clients that make their calls side by side over each way. */
 const CALLERS = 16;
-/** The latest moment of an interruption, in ms. */
-const LATEST_MS = 12;
+/** The latest moment of an interruption, as a share of the time that calls take. */
+const LATEST = 1.5;
+/** The weight of the last call in that time. */
+const WEIGHT = 0.1;
 /** The share of owners that keep their addresses, and the number of them: a subnet has 1021 addresses. */
 const KEPT = 0.2;
 const MAX_KEPT = 500;
@@ -113,6 +115,8 @@ class Callers {
   readonly held: Record<string, string> = {};
   readonly #way: InterruptedWay;
   #left = calls;
+  /** The time that a call takes over this way, in ms. */
+  #usualMs = 5;
 
   constructor(way: InterruptedWay) {
     this.#way = way;
@@ -138,7 +142,10 @@ class Callers {
         random,
         (options) => ipam.allocate(request, options),
       );
+      const startedMs = performance.now();
       const { allocation } = await make(() => ipam.allocate(request));
+      const tookMs = performance.now() - startedMs;
+      this.#usualMs += WEIGHT * (tookMs - this.#usualMs);
       const { address } = allocation!.addresses[0]!;
       const other = owners.get(address);
       if (other !== undefined) {
@@ -172,7 +179,7 @@ class Callers {
     this.#left--;
     const kinds = ["cancelled", "timedOut", "cutOff"] as const;
     const kind = kinds[Math.floor(random() * kinds.length)]!;
-    const moment = random() * LATEST_MS;
+    const moment = random() * LATEST * this.#usualMs;
     this.counts[kind]++;
     const abort = new AbortController();
     const options = kind === "timedOut"
