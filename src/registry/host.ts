@@ -197,6 +197,7 @@ export class RegistryHost {
       uptimeMs,
       onBehind: (known, current) => restoreGrace.beginBehind(known, current),
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
+      ...isShared && { followGrace: () => restoreGrace.follow() },
       restoreGrace: () => restoreGrace.current,
       trust: () => trust(),
     });

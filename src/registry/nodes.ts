@@ -51,6 +51,8 @@ export interface NodesOptions {
   readonly uptimeMs: () => number;
   /** Called when a node knows a later revision than the registry's. */
   readonly onBehind?: (known: number, current: number) => Promise<void>;
+  /** Finds out whether another agent has begun the grace period. Default: no other agent can. */
+  readonly followGrace?: () => Promise<void>;
   /** What is left of the grace period after a restore. Default: nothing. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
   /** What nodes verify each other with; undefined for nothing. */
@@ -136,6 +138,7 @@ export class Nodes {
     if (isOther) this.#processes.recordStranger(node);
     else this.#checkProcess(node, processId);
     if (revision > current) await this.#options.onBehind?.(revision, current);
+    await this.#options.followGrace?.();
     let isNews = true;
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const grace = this.#options.restoreGrace?.();

@@ -61,6 +61,8 @@ export class RestoreGrace {
   readonly #clocks: Clocks;
   #startedMs: number;
   #wasBehind = false;
+  /** The last one that is over. */
+  #lastTakenAtMs: number | undefined;
   #restored: Restored | undefined;
   #reports = 0;
 
@@ -108,6 +110,19 @@ export class RestoreGrace {
     await this.#store.commit({ puts: [restoredPut(restored)] });
   }
 
+  /** Begins it if another agent that hosts the same registry has begun it. */
+  async follow(): Promise<void> {
+    if (this.current) return;
+    const restored = await readRestored(this.#store);
+    if (!restored || restored.takenAtMs === this.#lastTakenAtMs) return;
+    this.#startedMs = this.#clocks.uptimeMs();
+    this.#restored = restored;
+    log.warn(
+      "Another agent has found the registry to be an old copy: for {seconds} s it gives subnets only to nodes that have them",
+      { seconds: restored.settleMs / 1000 },
+    );
+  }
+
   /** What is left of it; undefined when it is over. */
   get current(): RestoreGraceTime | undefined {
     if (!this.#restored) return undefined;
@@ -132,6 +147,7 @@ export class RestoreGrace {
   async checkEnd(): Promise<void> {
     if (!this.#restored || this.current) return;
     await this.#store.commit({ deletes: [RESTORED_KEY] });
+    this.#lastTakenAtMs = this.#restored.takenAtMs;
     this.#restored = undefined;
     log.info(
       "The grace period after the restore is over: new nodes get subnets again",

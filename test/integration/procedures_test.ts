@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { settled, strangersAmong } from "../lab/cluster.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { must } from "../support/cni_plugin.ts";
 import { asFor, ProcedureRunner, readProcedure } from "../lab/procedure.ts";
 
 const PAGE = "docs/operations.md";
@@ -97,6 +98,55 @@ Deno.test("docs/operations.md: a cluster from its first host to its last", async
     assert.deepEqual(await host3.routes(), []);
     assert.equal(await host3.must("nft", ["list", "tables"]), "");
     assert.doesNotMatch(await host3.ip("-brief link"), /stellar0/);
+  });
+});
+
+Deno.test("docs/operations.md: a cloned machine", async (t) => {
+  await using lab = await Lab.create({ hosts: 4, startAgents: false });
+  const [host1, host2, host3, host4] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost],
+  ];
+  const runner = new ProcedureRunner(lab.hosts);
+  const joining = await read("Joining");
+  await runner.follow(await read("Installing"));
+  await runner.follow(joining);
+  const [install] = joining.filter(({ where, line }) =>
+    where === host2.name && / install /.test(line)
+  );
+  const subnets = await host2.joined();
+  await host2.must("stellar-net", ["ip", "allocate", "c1"]);
+  const held = await host2.must("stellar-net", ["ip", "list"]);
+  /** Gives a machine the disk of the second host, and starts it. */
+  const copyTo = async (host: LabHost) => {
+    await runner.type(host2, "systemctl stop stellar-net");
+    await must("cp", ["-a", host2.agent.stateDir, host.agent.stateDir]);
+    const line = install!.line.replace(host2.address, host.address)
+      .replace(" install ", ` install --node ${host2.name} `);
+    await runner.type(host, line);
+  };
+  await t.step("giving a clone a state of its own", async () => {
+    await copyTo(host3);
+    await runner.type(host2, "systemctl start stellar-net");
+    const { stderr } = await host3.exec("stellar-net", ["ip", "allocate", "x"]);
+    assert.match(stderr, /made on another machine/);
+    await runner.follow(await read("Giving a clone a state of its own"));
+    const members = new Map<LabHost, readonly string[]>();
+    for (const host of [host1, host2, host3]) {
+      members.set(host, await host.joined());
+    }
+    assert.deepEqual(members.get(host2), subnets);
+    assert.equal(new Set([...members.values()].flat()).size, 3);
+    await settled(members);
+  });
+  await t.step("moving a state to another machine", async () => {
+    await copyTo(host4);
+    await isMissed(lab, host1, host2.name);
+    await runner.follow(await read("Moving a state to another machine"));
+    assert.deepEqual(await host4.joined(), subnets);
+    const now = await host4.must("stellar-net", ["ip", "list"]);
+    const rows = (list: string) => /^\S+ +c1\b/gm.exec(list)?.[0];
+    assert.ok(rows(held));
+    assert.equal(rows(now), rows(held));
   });
 });
 

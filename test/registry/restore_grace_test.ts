@@ -231,3 +231,32 @@ Deno.test("RestoreGrace.wantsReports asks 32 hosts for the owners that they reme
   assert.equal(asked, 32);
   await store.close();
 });
+
+Deno.test("RestoreGrace.follow() begins what another agent on the same store has begun, once", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const clock = { nowMs: 1_000 };
+  const begin = () =>
+    RestoreGrace.begin(store, {
+      now: () => clock.nowMs,
+      uptimeMs: () => clock.nowMs,
+    });
+  const [one, other] = [await begin(), await begin()];
+  const leftOf = (grace: RestoreGrace) => grace.current?.leftMs;
+  await other.follow();
+  assert.equal(leftOf(other), undefined);
+  await one.beginBehind(9, 3);
+  await other.follow();
+  const leftMs = leftOf(one);
+  assert.ok(leftMs);
+  assert.equal(leftOf(other), leftMs);
+  const key = ["agent", "restored"];
+  const entry = await store.get(key);
+  clock.nowMs += leftMs;
+  await other.checkEnd();
+  assert.equal(await store.get(key), null);
+  // As if the first agent had ended before it could tidy up.
+  await store.commit({ puts: [{ key, value: entry!.value }] });
+  await other.follow();
+  assert.equal(leftOf(other), undefined);
+  await store.close();
+});
