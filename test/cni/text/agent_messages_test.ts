@@ -68,8 +68,12 @@ Deno.test("parseAllocation() refuses an answer that is not understood", async (t
     ["no gateway", change({ gateway: undefined }), "its gateway is missing"],
     ["no such gateway", change({ gateway: "x" }), "its gateway is missing"],
     ["no such subnet", change({ subnet: "x" }), '"x" is not a subnet'],
-    ["no such address", change({ address: "x" }), '"x" is no address'],
-    ["two families", change({ address: "fd00::2" }), '"fd00::2" is no address'],
+    ["no such address", change({ address: "x" }), '"x" is not an address'],
+    [
+      "two families",
+      change({ address: "fd00::2" }),
+      '"fd00::2" is not an address',
+    ],
   ];
   for (const [name, allocation, text] of rows) {
     await t.step(name, () => {

@@ -129,7 +129,7 @@ Deno.test("HttpResponseReader refuses what is no response, or too long", async (
     ["no status", "HTTP/1.1 OK\r\n\r\n", /does not start with an HTTP/],
     ["a header without a name", `${head}: x\r\n\r\n`, /a header has no name/],
     ["no header", `${head}x\r\n\r\n`, /a header has no name/],
-    ["a length below 0", `${head}content-length: -1\r\n\r\n`, /no number/],
+    ["a length below 0", `${head}content-length: -1\r\n\r\n`, /not a number/],
     ["a length too long", `${head}content-length: 2000\r\n\r\n`, /longer than/],
     [
       "an unknown encoding",
