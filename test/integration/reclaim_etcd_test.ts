@@ -63,7 +63,7 @@ Deno.test("with etcd, neither the loss of a registry's host nor that of the quor
         "the events",
         async () => {
           const texts = await removalEvents(left!, killed!.name);
-          return /^host2 is removed: .*\n[^]*in \d+ s unless it comes back$/
+          return /^host2 is removed: .*\n[^]*in \d+ s unless it comes back$/m
             .test(texts.join("\n"));
         },
         { timeoutMs: 30_000, everyMs: 500 },

@@ -47,7 +47,7 @@ Deno.test("a registry that was stopped for longer than --reclaim-after removes n
       await lab.waitFor(
         "the event",
         async () =>
-          /^host3 is removed in \d+ s unless it comes back$/
+          /^host3 is removed in \d+ s unless it comes back$/m
             .test((await removalEvents(living!, "host3")).join("\n")),
         { everyMs: 500 },
       );
