@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import { formatAddress } from "../net/address.ts";
@@ -277,6 +278,7 @@ export interface EventPage {
 /** The events of the cluster, kept by the agents that host its registry. */
 export class EventLog {
   readonly #records: RecordLog;
+  readonly #store: Store;
   readonly #now: () => number;
 
   constructor(
@@ -294,6 +296,7 @@ export class EventLog {
     const { store, now, sequence, isWriter = true } = options;
     const { maxEvents = MAX_EVENTS } = options;
     this.#now = now;
+    this.#store = store;
     this.#records = new RecordLog({
       ...{ store, now, sequence, isWriter },
       ...{ prefix: EVENT_PREFIX, name: "events" },
@@ -304,6 +307,29 @@ export class EventLog {
   /** Adds events. It neither waits for the store nor fails with it. */
   add(events: readonly ClusterHappening[], atMs: number = this.#now()): void {
     for (const event of events) this.#records.add(atMs, { ...event });
+  }
+
+  /**
+   * Reads how far the log is.
+   *
+   * @returns `lastAtMs`: time of the latest stored event, in ms since 1970;
+   * undefined when there is none or the store does not answer. `waiting`: number
+   * of events that wait for the store
+   */
+  async state(): Promise<
+    { readonly lastAtMs: number | undefined; readonly waiting: number }
+  > {
+    const { waiting } = this.#records;
+    const latest = { reverse: true, limit: 1 };
+    try {
+      const [last] = await Array.fromAsync(
+        this.#store.list(EVENT_PREFIX, latest),
+      );
+      return { lastAtMs: last && readEvent(last).atMs, waiting };
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return { lastAtMs: undefined, waiting };
+    }
   }
 
   /** Reads a page of events. @throws {NetError} as the store does */

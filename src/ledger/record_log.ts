@@ -107,6 +107,11 @@ export class RecordLog {
     return true;
   }
 
+  /** Number of records that are not stored yet. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Reads records, the latest first. @throws {NetError} as the store does */
   async *list(range: RecordRange = {}): AsyncGenerator<Entry> {
     await this.flush();

@@ -114,7 +114,7 @@ function serveNativePlugin(
 
 function createMonitor(
   config: AgentConfig,
-  { agent, state, security, host, metrics }: AgentServerOptions,
+  { agent, state, security, host, cluster, metrics }: AgentServerOptions,
 ): Monitor {
   const { store } = state;
   const { credentials } = security;
@@ -127,6 +127,7 @@ function createMonitor(
           routes: host.controller.routes,
           nowMs: Date.now(),
           clusterChangedAtMs: agent.changedAtMs,
+          events: agent.isHost ? await cluster.events.state() : undefined,
           lastBackupAtMs: await lastBackupMs(store),
           registryStore: agent.isHost
             ? typeof config.store === "object" ? "etcd" : "kv"

@@ -15,6 +15,15 @@ export interface AgentReading {
   readonly nowMs: number;
   /** When this agent last received a change of the cluster, in ms since 1970; undefined before the first. */
   readonly clusterChangedAtMs: number | undefined;
+  /** The cluster's events; undefined where this agent hosts no registry. */
+  readonly events:
+    | {
+      /** When the latest one happened, in ms since 1970; undefined: none is known. */
+      readonly lastAtMs: number | undefined;
+      /** Number of events that wait for the store. */
+      readonly waiting: number;
+    }
+    | undefined;
   /** When the last backup of this agent's state was complete, in ms since 1970; 0 for none. */
   readonly lastBackupAtMs: number;
   /** The store of the registry that this agent hosts; undefined where it hosts none. */
@@ -182,6 +191,17 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
     name: "cluster_last_change_timestamp_seconds",
     help: "When this agent last received a change of the cluster, since 1970.",
     read: ({ clusterChangedAtMs: at }) => at === undefined ? [] : [[at / 1000]],
+  },
+  {
+    name: "last_event_timestamp_seconds",
+    help: "When the latest event of the cluster happened, since 1970.",
+    read: ({ events }) =>
+      events?.lastAtMs === undefined ? [] : [[events.lastAtMs / 1000]],
+  },
+  {
+    name: "events_waiting",
+    help: "Events of the cluster that wait for the store.",
+    read: ({ events }) => events ? [[events.waiting]] : [],
   },
   {
     name: "last_backup_timestamp_seconds",

@@ -184,6 +184,13 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    alert: "StellarNetEventsNotStored",
+    bad: [["stellar_net_events_waiting", stays(1)]],
+    afterMinutes: 7,
+    // They are gathered before they are stored.
+    good: [["stellar_net_events_waiting", "1 0 1 0 1 0 1 0 1 0 1 0 1"]],
+  },
+  {
     alert: "StellarNetStoreUnreadable",
     bad: [["stellar_net_store_readable", stays(0)]],
     afterMinutes: 2,

@@ -32,6 +32,7 @@ const READING: Omit<AgentReading, "status"> = {
   routes: ROUTES,
   nowMs: 9_500,
   clusterChangedAtMs: 8_000,
+  events: { lastAtMs: 7_500, waiting: 2 },
   lastBackupAtMs: 0,
   registryStore: "kv",
   certificates: [
@@ -175,6 +176,8 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
     ["stellar_net_registry_store_info", { kv: 1 }],
     ["stellar_net_cluster_nodes", { "": 1 }],
     ["stellar_net_cluster_last_change_timestamp_seconds", { "": 8 }],
+    ["stellar_net_last_event_timestamp_seconds", { "": 7.5 }],
+    ["stellar_net_events_waiting", { "": 2 }],
     ["stellar_net_clock_timestamp_seconds", { "": 9.5 }],
     ["stellar_net_last_backup_timestamp_seconds", { "": 0 }],
     ["stellar_net_certificate_not_before_timestamp_seconds", {
@@ -216,12 +219,14 @@ Deno.test("Metrics leaves out what an agent does not have", async () => {
     ...READING,
     status: await started.agent.status(),
     clusterChangedAtMs: undefined,
+    events: undefined,
     registryStore: undefined,
     certificates: [],
     isRenewalFailing: undefined,
   }));
   const none = ["cluster_last_change_timestamp_seconds", "registry_store_info"]
     .concat("certificate_not_after_timestamp_seconds")
+    .concat("last_event_timestamp_seconds", "events_waiting")
     .concat("certificate_renewal_failing", "clock_offset_seconds");
   for (const name of none) {
     assert.deepEqual(valuesOf(text, `stellar_net_${name}`), {}, name);
