@@ -14,6 +14,12 @@ const STREAM = { stream: "first", needs: "stream" } as const;
 const ALL = { stream: "all", needs: "stream" } as const;
 const ON_N = { node: "n{n}" };
 const OWNER = { owner: { containerId: "o{n}" } };
+const BATCH = {
+  items: [
+    { owner: { containerId: "b{n}" } },
+    { owner: { containerId: "b{n}", interfaceName: "eth1" } },
+  ],
+};
 const JOINED = { node: "j{n}", instanceId: "i{n}" };
 const ROUTE = { cidr: "10.{n}.0.0/16", target: "192.0.2.1" };
 const OTHER_ROUTE = { cidr: "11.{n}.0.0/16", target: "192.0.2.1" };
@@ -46,6 +52,9 @@ const CALLS: Readonly<Record<string, readonly CallRow[]>> = {
     ["GetAllocation", OWNER, "OK"],
     ["ListAllocations", {}, "OK"],
     ["Release", OWNER, "OK"],
+    ["BatchAllocate", BATCH, "OK"],
+    ["KeepAlive", BATCH, "OK"],
+    ["BatchRelease", BATCH, "OK"],
     ["ReleaseOthers", { network: "net{n}", keepNone: true }, "OK"],
     ["CheckReady", {}, "OK"],
     ["Reserve", { ...RESERVED, reason: "a test" }, "OK"],

@@ -105,6 +105,24 @@ export const SITUATIONS: readonly Row[] = [
     expected: { code: "ALREADY_EXISTS", reason: "ALREADY_EXISTS" },
   },
   {
+    name: "the allocation of an address",
+    ...{ as: "operator", call: `${IPAM}/GetAllocation` },
+    request: { address: HELD_ADDRESS },
+    expected: { code: "OK" },
+  },
+  {
+    name: "a change with validate_only",
+    ...{ as: "plain", call: `${IPAM}/Allocate` },
+    request: { owner: { containerId: "only{n}" }, validateOnly: true },
+    expected: { code: "OK" },
+  },
+  {
+    name: "the owner of a change with validate_only",
+    ...{ as: "plain", call: `${IPAM}/GetAllocation` },
+    request: { owner: { containerId: "only{n}" } },
+    expected: { code: "NOT_FOUND", reason: "NOT_FOUND" },
+  },
+  {
     name: "a route to another target",
     ...{ as: "plain", call: `${REGISTRY}/AddRoute` },
     request: { cidr: "10.99.0.0/16", target: "192.0.2.2" },
