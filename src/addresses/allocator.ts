@@ -12,6 +12,7 @@ import type { Prefix } from "../net/prefix.ts";
 import { deleteAll, type Store, type Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
 import { formatOwner, type Owner } from "../base/names.ts";
+import { type AllocationEvent, AllocationFeed } from "./allocation_feed.ts";
 import { KeepAlives } from "./keep_alives.ts";
 import type { Presence } from "./plan/attachment.ts";
 import type { NodePool, PoolChange } from "./plan/node_pool.ts";
@@ -72,6 +73,11 @@ export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
   readonly onlyIf?: (allocation: Allocation) => boolean;
 }
 
+/** Interval between looks at what other processes changed in a shared store, in ms. */
+const WATCH_TICK_MS = 1_000;
+/** Time after which a watcher is told that nothing has changed, in ms. */
+const PROGRESS_MS = 10_000;
+
 /** Number of releases that `releaseAll` submits at once. */
 const RELEASES_AT_ONCE = 256;
 
@@ -91,6 +97,7 @@ export class Allocator {
   readonly #metrics: AgentMetrics;
   readonly #isShared: boolean;
   readonly #keepAlives: KeepAlives;
+  readonly #feed = new AllocationFeed();
 
   constructor(options: AllocatorOptions) {
     this.#isShared = options.isShared ?? false;
@@ -100,7 +107,10 @@ export class Allocator {
     this.#node = options.node;
     this.#coolDownMs = options.coolDownMs;
     this.#metrics = options.metrics ?? NO_METRICS;
-    this.#ledger = new Ledger(new AddressModel(options.node, options), options);
+    this.#ledger = new Ledger(new AddressModel(options.node, options), {
+      ...options,
+      onCommitted: (changes) => this.#feed.record(changes),
+    });
   }
 
   /**
@@ -361,6 +371,44 @@ export class Allocator {
   /** The allocation of an owner, undefined when it has none. */
   get(owner: Owner): Promise<Allocation | undefined> {
     return this.#ledger.read((pool) => pool.get(owner));
+  }
+
+  /**
+   * Follows the allocations: a snapshot, or what has changed since a revision
+   * that is still known; then what changes. Ends with the signal.
+   */
+  async *watch(
+    { from, signal }: { readonly from: string; readonly signal: AbortSignal },
+  ): AsyncGenerator<AllocationEvent> {
+    const feed = this.#feed;
+    let position = feed.positionOf(from);
+    let toldMs = performance.now();
+    while (!signal.aborted) {
+      if (position === undefined) {
+        const { at, allocations } = await this.#ledger.read((pool) => ({
+          at: feed.head,
+          allocations: pool.values().toArray(),
+        }));
+        position = at;
+        toldMs = performance.now();
+        const revision = feed.revisionAt(at);
+        yield { kind: "snapshot", allocations, removed: [], revision };
+      }
+      await feed.moved(position, { ms: WATCH_TICK_MS, signal });
+      if (this.#isShared && !signal.aborted) {
+        feed.compare(
+          await this.#ledger.read((pool) => pool.values().toArray()),
+        );
+      }
+      const head = feed.head;
+      const changes = feed.since(position);
+      position = changes && head;
+      if (!changes || signal.aborted) continue;
+      const isChange = changes.allocations.length + changes.removed.length > 0;
+      if (!isChange && performance.now() - toldMs < PROGRESS_MS) continue;
+      toldMs = performance.now();
+      yield { kind: isChange ? "changes" : "progress", ...changes };
+    }
   }
 
   /** The number of allocations. */

@@ -5,6 +5,8 @@ import {
   describeStores,
   WriteProbe,
 } from "./status.ts";
+import type { AllocationEvent } from "../addresses/allocation_feed.ts";
+import { sleep } from "../base/periodic_task.ts";
 import { NetError } from "../base/error.ts";
 import {
   type Allocation,
@@ -51,6 +53,9 @@ const log = getLogger(["stellar-net", "agent"]);
 
 /** Age up to which the neighbour table is not read again, in ms. */
 const NEIGHBOURS_MAX_AGE_MS = 1_000;
+
+/** Interval between looks whether a node that is watched has a subnet, in ms. */
+const SUBNET_LOOK_MS = 1_000;
 
 /** A request for addresses over the API or by a CNI runtime. */
 export interface AgentRequest {
@@ -509,6 +514,24 @@ export class Agent {
     return (await this.#allocatorsOf(node).find(node))?.getByAddress(address);
   }
 
+  /** Follows the allocations of a node, see {@linkcode Allocator.watch}. */
+  async *watch(
+    node: string,
+    options: { readonly from: string; readonly signal: AbortSignal },
+  ): AsyncGenerator<AllocationEvent> {
+    const find = () => this.#allocatorsOf(node).find(node);
+    let allocator = await find();
+    if (!allocator) {
+      const nothing = { allocations: [], removed: [], revision: "" };
+      yield { kind: "snapshot", ...nothing };
+    }
+    while (!allocator && !options.signal.aborted) {
+      await sleep(SUBNET_LOOK_MS, options.signal);
+      allocator = await find();
+    }
+    if (allocator) yield* allocator.watch(options);
+  }
+
   /** Number of allocations of a node. */
   async count(node: string): Promise<number> {
     return await (await this.#allocatorsOf(node).find(node))?.count() ?? 0;
@@ -617,7 +640,9 @@ export class Agent {
    * @throws {NetError} `failed_precondition` while addresses are held
    */
   async leave(
-    options: { readonly force: boolean },
+    { isDryRun = false, ...options }: ChangeOptions & {
+      readonly force: boolean;
+    },
   ): Promise<readonly Prefix[]> {
     const usage =
       await (await this.member.allocators.find(this.node))?.usage() ??
@@ -625,6 +650,16 @@ export class Agent {
     const held = Math.max(0, ...usage.map((u) => u.held));
     if (held > 0 && !options.force) {
       throw stillHeld(this.node, held);
+    }
+    if (isDryRun) {
+      const { state } = this.member.link;
+      if (state === "unreachable" && !options.force) {
+        throw new NetError(
+          "unavailable",
+          `Cannot leave: the registry is unreachable; try again, or force it`,
+        );
+      }
+      return state === "left" ? [] : this.member.subnets;
     }
     return await this.member.leave(options);
   }

@@ -12,7 +12,7 @@ import type { Store } from "../store/store.ts";
 import type { NodeRemoval, Nodes } from "./nodes.ts";
 import type { AgentIdentity, JoinAnswer } from "./peer.ts";
 import type { JoinRequest } from "./plan/join_plan.ts";
-import type { Registry } from "./registry.ts";
+import type { DryRun, Registry } from "./registry.ts";
 
 export interface NodePoolsOptions {
   /** The node whose own addresses are in the same store; undefined for none. */
@@ -45,7 +45,11 @@ export class NodePools {
    * @throws {NetError} `not_found` when it owns none or not this one,
    * `failed_precondition` while it holds addresses
    */
-  async release(node: string, subnet?: Prefix): Promise<readonly Prefix[]> {
+  async release(
+    node: string,
+    subnet?: Prefix,
+    options: DryRun = {},
+  ): Promise<readonly Prefix[]> {
     const { allocators, registry } = this.#options;
     const allocator = await allocators.get(node);
     const released = await allocator.exclusive(async (held, version) => {
@@ -56,9 +60,10 @@ export class NodePools {
           `subnet not found: node "${node}" has none`,
         );
       }
-      return await registry.release({ node, subnet }, { held, version });
+      const condition = { held, version };
+      return await registry.release({ node, subnet }, condition, options);
     });
-    await allocators.drop(node);
+    if (!options.isDryRun) await allocators.drop(node);
     return released;
   }
 
@@ -121,7 +126,9 @@ export class NodePools {
    */
   async remove(
     request: NodeRemoval,
-    { isReclaimed = false }: { readonly isReclaimed?: boolean } = {},
+    { isReclaimed = false, isDryRun = false }: DryRun & {
+      readonly isReclaimed?: boolean;
+    } = {},
   ): Promise<readonly Prefix[]> {
     const { store, allocators, nodes } = this.#options;
     const { node } = request;
@@ -132,6 +139,7 @@ export class NodePools {
         `Cannot remove node "${node}": it hosts the registry; run "stellar-net node leave" there`,
       );
     }
+    if (isDryRun) return await this.#options.registry.subnetsOf(node);
     if (request.instanceId === "" && !isReclaimed) {
       await this.#options.revoke(node);
     }

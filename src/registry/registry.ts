@@ -1,3 +1,4 @@
+import type { SubmitOptions } from "../ledger/ledger.ts";
 import { NetError } from "../base/error.ts";
 import { type Planned, type Refusal, refuse } from "../base/plan.ts";
 import { type Address, formatAddress, hostOf } from "../net/address.ts";
@@ -51,6 +52,9 @@ export interface ReleaseCondition {
   readonly version: Version | null;
 }
 
+/** Whether a change only tells what it would do. */
+export type DryRun = Pick<SubmitOptions, "isDryRun">;
+
 /**
  * The cluster's single record of networks, nodes, subnets and extra routes.
  *
@@ -89,13 +93,20 @@ export class Registry {
    * @throws {NetError} `exhausted` when a network has none left, `unavailable`
    * during the grace period after a restore
    */
-  claim(node: string): Promise<readonly Prefix[]> {
-    return this.#ledger.submit((state, nowMs) => {
-      const plan = this.#planClaim(state, node, nowMs);
-      return plan.kind === "refused" || plan.changes.length === 0
-        ? plan
-        : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
-    });
+  claim(
+    node: string,
+    options: DryRun = {},
+  ): Promise<readonly Prefix[]> {
+    return this.#ledger.submit(
+      (state, nowMs) => {
+        const plan = this.#planClaim(state, node, nowMs);
+        return plan.kind === "refused" || plan.changes.length === 0
+          ? plan
+          : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
+      },
+      undefined,
+      options,
+    );
   }
 
   /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
@@ -115,33 +126,38 @@ export class Registry {
   release(
     owned: { readonly node: string; readonly subnet: Prefix | undefined },
     condition: ReleaseCondition,
+    options: DryRun = {},
   ): Promise<readonly Prefix[]> {
     const { node, subnet } = owned;
-    return this.#ledger.submit((state, nowMs) => {
-      const plan = planRelease(state, node, nowMs);
-      if (plan.kind === "refused") return plan;
-      const has = plan.answer.map(formatPrefix);
-      if (subnet && !has.includes(formatPrefix(subnet))) {
-        return refuse(
-          "not_found",
-          `subnet not found: node "${node}" owns ${has.join(" and ")}, not "${
-            formatPrefix(subnet)
-          }"`,
-        );
-      }
-      if (condition.held > 0) {
-        return refuse(
-          "failed_precondition",
-          `Cannot release ${
-            has.join(" and ")
-          } of node "${node}": ${condition.held} ${
-            condition.held === 1 ? "address is" : "addresses are"
-          } held; release ${condition.held === 1 ? "it" : "them"} first`,
-        );
-      }
-      const { version } = condition;
-      return withChange(plan, { kind: "close pool", node, version });
-    });
+    return this.#ledger.submit(
+      (state, nowMs) => {
+        const plan = planRelease(state, node, nowMs);
+        if (plan.kind === "refused") return plan;
+        const has = plan.answer.map(formatPrefix);
+        if (subnet && !has.includes(formatPrefix(subnet))) {
+          return refuse(
+            "not_found",
+            `subnet not found: node "${node}" owns ${has.join(" and ")}, not "${
+              formatPrefix(subnet)
+            }"`,
+          );
+        }
+        if (condition.held > 0) {
+          return refuse(
+            "failed_precondition",
+            `Cannot release ${
+              has.join(" and ")
+            } of node "${node}": ${condition.held} ${
+              condition.held === 1 ? "address is" : "addresses are"
+            } held; release ${condition.held === 1 ? "it" : "them"} first`,
+          );
+        }
+        const { version } = condition;
+        return withChange(plan, { kind: "close pool", node, version });
+      },
+      undefined,
+      options,
+    );
   }
 
   /** The record of a node; undefined when it is not known. */
@@ -197,19 +213,28 @@ export class Registry {
       readonly node: string;
       readonly reason: string;
     },
+    options: DryRun = {},
   ): Promise<SubnetListing> {
-    return this.#ledger.submit((state, nowMs) => {
-      const plan: ClusterPlan<Prefix> = planReserve(state, wanted, nowMs);
-      return plan.kind === "refused" ? plan : {
-        ...plan,
-        answer: { ...wanted, state: "reserved" as const, sinceMs: nowMs },
-      };
-    });
+    return this.#ledger.submit(
+      (state, nowMs) => {
+        const plan: ClusterPlan<Prefix> = planReserve(state, wanted, nowMs);
+        return plan.kind === "refused" ? plan : {
+          ...plan,
+          answer: { ...wanted, state: "reserved" as const, sinceMs: nowMs },
+        };
+      },
+      undefined,
+      options,
+    );
   }
 
   /** Ends a reservation. */
-  unreserve(subnet: Prefix): Promise<void> {
-    return this.#ledger.submit((state) => planUnreserve(state, subnet));
+  unreserve(subnet: Prefix, options: DryRun = {}): Promise<void> {
+    return this.#ledger.submit(
+      (state) => planUnreserve(state, subnet),
+      undefined,
+      options,
+    );
   }
 
   /** Reserves subnets for the nodes that had them: {@linkcode planReserveForOwners}. */
@@ -248,9 +273,12 @@ export class Registry {
   /** Adds an extra route. The same again succeeds. */
   addRoute(
     route: { readonly destination: Prefix; readonly target: Address },
+    options: DryRun = {},
   ): Promise<RouteRecord> {
-    return this.#ledger.submit((state, nowMs) =>
-      planAddRoute(state, route, nowMs)
+    return this.#ledger.submit(
+      (state, nowMs) => planAddRoute(state, route, nowMs),
+      undefined,
+      options,
     );
   }
 
@@ -260,8 +288,13 @@ export class Registry {
       readonly destination: Prefix;
       readonly target: Address | undefined;
     },
+    options: DryRun = {},
   ): Promise<boolean> {
-    return this.#ledger.submit((state) => planDeleteRoute(state, route));
+    return this.#ledger.submit(
+      (state) => planDeleteRoute(state, route),
+      undefined,
+      options,
+    );
   }
 
   #planClaim(

@@ -71,7 +71,11 @@ const REWATCH_MS = 500;
 interface ChangeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly isUrgent?: boolean;
+  readonly isDryRun?: boolean;
 }
+
+/** Whether a change only tells what it would do. */
+type DryRun = Pick<ChangeOptions, "isDryRun">;
 
 /** A change of an operator overtakes joins and renewals. */
 const URGENT: ChangeOptions = { isUrgent: true };
@@ -180,11 +184,14 @@ export class IdentityRegistry {
   }
 
   /** Makes a join token. @throws {NetError} `invalid_argument` naming the field */
-  async createToken(terms: TokenTerms): Promise<CreatedToken> {
+  async createToken(
+    terms: TokenTerms,
+    options: DryRun = {},
+  ): Promise<CreatedToken> {
     await this.#makeFirst();
     return await this.#change(
       (records, nowMs) => planStoredToken(records, terms, nowMs),
-      URGENT,
+      { ...URGENT, ...options },
     );
   }
 
@@ -196,10 +203,10 @@ export class IdentityRegistry {
   }
 
   /** Revokes a join token. @throws {NetError} `not_found` */
-  revokeToken(id: string): Promise<ListedToken> {
+  revokeToken(id: string, options: DryRun = {}): Promise<ListedToken> {
     return this.#change(
       (records, nowMs) => planStoredRevoke(records, id, nowMs),
-      URGENT,
+      { ...URGENT, ...options },
     );
   }
 
@@ -311,12 +318,16 @@ export class IdentityRegistry {
    *
    * @throws {NetError} `not_found` for an unknown serial number
    */
-  revoke(target: RevocationTarget, reason: string): Promise<Revoked> {
+  revoke(
+    target: RevocationTarget,
+    reason: string,
+    options: DryRun = {},
+  ): Promise<Revoked> {
     const { lifetimes } = this.#options;
     return this.#change(
       (records, nowMs) =>
         planRevocation(records, target, { reason, nowMs, lifetimes }),
-      URGENT,
+      { ...URGENT, ...options },
     );
   }
 
@@ -326,12 +337,15 @@ export class IdentityRegistry {
    * @throws {NetError} `invalid_argument` naming the field,
    * `failed_precondition` while an earlier rotation is in progress
    */
-  async rotate(options: RotateOptions = {}): Promise<TrustRecord> {
+  async rotate(
+    options: RotateOptions = {},
+    run: DryRun = {},
+  ): Promise<TrustRecord> {
     await this.#makeFirst();
     return await this.#change(
       (records, nowMs) =>
         planNextAuthority({ ...this.#options, records, nowMs }, options),
-      URGENT,
+      { ...URGENT, ...run },
     );
   }
 

@@ -135,8 +135,8 @@ export function createAgent(
       return { checks: (await doctor.examine(peer)).map(checkMessage) };
     },
 
-    async leave({ force }) {
-      const subnets = await agent.leave({ force });
+    async leave({ force, validateOnly }) {
+      const subnets = await agent.leave({ force, isDryRun: validateOnly });
       return { subnets: subnets.map(formatPrefix) };
     },
 

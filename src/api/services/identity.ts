@@ -88,8 +88,12 @@ export function createIdentity(
         lifetimeMs: parseDuration("lifetime", request.lifetime) ??
           TOKEN_LIFETIME_MS,
         maxUses: request.maxUses === 0 ? 1 : request.maxUses,
-      });
-      return { secret, token: tokenMessage(token) };
+      }, { isDryRun: request.validateOnly });
+      return {
+        // It opens nothing.
+        secret: request.validateOnly ? "" : secret,
+        token: tokenMessage(token),
+      };
     },
 
     async listTokens(request) {
@@ -108,6 +112,7 @@ export function createIdentity(
     async revokeToken(request) {
       const token = await identity().revokeToken(
         parseField("id", request.id, parseTokenId),
+        { isDryRun: request.validateOnly },
       );
       return { token: tokenMessage(token) };
     },
@@ -130,6 +135,7 @@ export function createIdentity(
       const { revocation, certificates } = await host().identity.revoke(
         targetOf(request),
         parseOptional("reason", request.reason, parseText) ?? "",
+        { isDryRun: request.validateOnly },
       );
       return { revocation: revocationMessage(revocation), certificates };
     },
@@ -142,7 +148,7 @@ export function createIdentity(
         ...(announceMs !== undefined && { announceMs }),
         ...(overlapMs !== undefined && { overlapMs }),
         isCompromised: request.compromised,
-      });
+      }, { isDryRun: request.validateOnly });
       return { next: authorityMessage(next) };
     },
   };

@@ -36,6 +36,11 @@ import {
   historyMessage,
   reservationMessage,
 } from "../messages/addresses.ts";
+import {
+  type AllocationWatchOptions,
+  watchAllNodes,
+  watchNode,
+} from "./allocation_watch.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
 import { eventTimeMs } from "../../addresses/history.ts";
 import {
@@ -59,7 +64,11 @@ import {
 export function createIpam(
   agent: Agent,
   ownerCalls: OwnerCalls,
-): Omit<ServiceImpl<typeof IpamService>, "watchAllocations"> {
+  { peers = NO_PEERS, now = Date.now }: {
+    readonly peers?: AllocationWatchOptions["peers"];
+    readonly now?: () => number;
+  } = {},
+): ServiceImpl<typeof IpamService> {
   const parseNode = (node: string) =>
     parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>
@@ -269,6 +278,22 @@ export function createIpam(
       };
     },
 
+    async *watchAllocations(request, { signal }) {
+      const from = request.fromRevisions;
+      if (request.allNodes) {
+        if (request.node !== "") {
+          throw invalidField("node", "it is set together with all_nodes");
+        }
+        yield* watchAllNodes({ agent, peers, now }, from, signal);
+        return;
+      }
+      const node = parseNode(request.node);
+      yield* watchNode({ agent, now }, node, {
+        from: from[node] ?? "",
+        signal,
+      });
+    },
+
     async reserve(request) {
       const node = parseNode(request.node);
       const reservation = await blaming(
@@ -341,6 +366,9 @@ export function createIpam(
     },
   };
 }
+
+/** Where no other agent answers. */
+const NO_PEERS = { ofNode: () => Promise.resolve(undefined) };
 
 const RELEASED = "released over the API";
 /** Most items of a batch. */

@@ -79,12 +79,29 @@ export function createRegistry(
 
     async claimSubnets(request) {
       const node = parseOptional("node", request.node, parseNodeName) ?? self;
-      return { subnets: await describe(await host().registry.claim(node)) };
+      const isDryRun = request.validateOnly;
+      const subnets = await host().registry.claim(node, { isDryRun });
+      return {
+        subnets: isDryRun
+          ? subnets.map((subnet) =>
+            subnetMessage({
+              ...{ subnet, state: "owned", node, reason: "" },
+              sinceMs: undefined,
+            })
+          )
+          : await describe(subnets),
+      };
     },
 
     async releaseSubnets(request) {
       const node = parseField("node", request.node, parseNodeName);
-      return { subnets: await describe(await host().pools.release(node)) };
+      const isDryRun = request.validateOnly;
+      const options = { isDryRun };
+      return {
+        subnets: await describe(
+          await host().pools.release(node, undefined, options),
+        ),
+      };
     },
 
     async join(request, context) {
@@ -196,7 +213,7 @@ export function createRegistry(
         instanceId: parseOptional("instance_id", request.instanceId, parseId) ??
           "",
         force: request.force,
-      });
+      }, { isDryRun: request.validateOnly });
       return { subnets: subnets.map(formatPrefix) };
     },
 
@@ -224,7 +241,7 @@ export function createRegistry(
           subnet: parseField("cidr", request.cidr, parsePrefix),
           node: parseOptional("node", request.node, parseNodeName) ?? "",
           reason: parseOptional("reason", request.reason, parseText) ?? "",
-        }),
+        }, { isDryRun: request.validateOnly }),
       );
       return { subnet: subnetMessage(subnet) };
     },
@@ -232,6 +249,7 @@ export function createRegistry(
     async unreserveSubnet(request) {
       await host().registry.unreserve(
         parseField("cidr", request.cidr, parsePrefix),
+        { isDryRun: request.validateOnly },
       );
       return {};
     },
@@ -247,7 +265,9 @@ export function createRegistry(
         route: routeMessage(
           await blaming(
             "cidr",
-            host().registry.addRoute({ destination, target }),
+            host().registry.addRoute({ destination, target }, {
+              isDryRun: request.validateOnly,
+            }),
           ),
         ),
       };
@@ -257,7 +277,7 @@ export function createRegistry(
       const deleted = await host().registry.deleteRoute({
         destination: parseField("cidr", request.cidr, parsePrefix),
         target: parseOptional("target", request.target, parseAddress),
-      });
+      }, { isDryRun: request.validateOnly });
       return { deleted };
     },
   };

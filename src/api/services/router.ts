@@ -119,10 +119,17 @@ export function createRoutes(
     );
     router.service(
       IpamService,
-      forwarding(IpamService, createIpam(agent, ownerCalls), {
-        node,
-        to: ({ request }) => ownerOf(nodeOf(request), options),
-      }),
+      forwarding(
+        IpamService,
+        createIpam(agent, ownerCalls, { peers, now: process.now }),
+        {
+          node,
+          to: ({ request }) =>
+            "allNodes" in request && request.allNodes === true
+              ? peers.findRegistry()
+              : ownerOf(nodeOf(request), options),
+        },
+      ),
     );
     router.service(
       RegistryService,

@@ -694,7 +694,7 @@ export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsR
 
   /**
    * The node's revision after this message, to resume from. It is opaque, and
-   * empty in all parts of a snapshot but the last.
+   * empty in a message with more behind it.
    *
    * @generated from field: string revision = 2;
    */
@@ -709,8 +709,8 @@ export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsR
   snapshot: boolean;
 
   /**
-   * True: more parts of this snapshot follow. The watcher replaces what it has
-   * when it has all.
+   * True: more of this snapshot, or of these changes, follows. The watcher
+   * replaces what it has when it has a whole snapshot.
    *
    * @generated from field: bool more = 4;
    */
