@@ -19,23 +19,42 @@ function rowsOf(section: string): string[][] {
   return rows.slice(2);
 }
 
-Deno.test("each claim about an attacker names tests that are there, or says that there is none", async (t) => {
-  const rows = rowsOf(sectionOf("What an attacker can and cannot do"));
+/** The tests that the claims refer to: `1. `integration/browser`: its name`. */
+function testsOf(section: string): string[] {
+  return [...section.matchAll(/^(\d+)\. `([\w/]+)`: (.+)$/gm)]
+    .map(([, number, file, name], i) => {
+      assert.equal(number, `${i + 1}`);
+      return `${file} ${name}`;
+    });
+}
+
+Deno.test("each claim about an attacker names tests that are there", async (t) => {
+  const section = sectionOf("What an attacker can and cannot do");
+  const rows = rowsOf(section);
   assert.ok(rows.length > 10);
+  const tests = testsOf(section);
+  const used = new Set<number>();
   for (const [attacker, ...cells] of rows) {
     await t.step(attacker!, () => {
+      assert.equal(cells.length, 2);
       for (const claim of cells.flatMap((cell) => cell.split("; "))) {
-        const [, proof] = /\(([^()]+)\)$/.exec(claim) ?? [];
-        assert.ok(proof !== undefined, `without a test: ${claim}`);
-        if (proof === "no test") continue;
-        for (const named of proof.split(", ")) {
-          const [, path] = /^`([\w/]+)`$/.exec(named) ?? [];
-          assert.ok(path !== undefined, claim);
-          assert.ok(
-            Deno.statSync(join(ROOT, `test/${path}_test.ts`)).isFile,
-          );
+        const [, numbers] = /\((\d+(?:, \d+)*)\)$/.exec(claim) ?? [];
+        assert.ok(numbers !== undefined, `without a test: ${claim}`);
+        for (const number of numbers.split(", ").map(Number)) {
+          assert.ok(tests[number - 1] !== undefined, claim);
+          used.add(number);
         }
       }
+    });
+  }
+  for (const [i, test] of tests.entries()) {
+    await t.step(test, () => {
+      assert.ok(used.has(i + 1), "no claim refers to it");
+      const [file, ...words] = test.split(" ");
+      const source = Deno.readTextFileSync(join(ROOT, `test/${file}_test.ts`));
+      const called = /(?:Deno\.test|\.step)\(\s*"((?:[^"\\]|\\.)*)"/g;
+      const names = [...source.matchAll(called)].map(([, name]) => name);
+      assert.ok(names.includes(words.join(" ")), `not in ${file}_test.ts`);
     });
   }
 });
