@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { NetError } from "../base/error.ts";
+import { checkLinks } from "./trusted_path.ts";
 
 /** Files that are there as a whole, or not at all. */
 export interface WholeFiles {
@@ -9,7 +10,8 @@ export interface WholeFiles {
    * with an error nothing is left behind.
    *
    * @throws {NetError} `unavailable` when it cannot be written,
-   * `failed_precondition` when something else than a file is there
+   * `failed_precondition` when something else than a file is there, or a link
+   * of another user is in its path
    */
   write(
     path: string,
@@ -59,16 +61,20 @@ export class DenoWholeFiles implements WholeFiles {
   }
 }
 
-/** The place for a file: behind a link, the target of the link. */
+/** The place for a file: behind a link of this user or root, the target of the link. */
 async function placeOf(path: string): Promise<string> {
+  checkLinks(path);
   let info: Deno.FileInfo;
+  let isLink: boolean;
   try {
+    isLink = (await Deno.lstat(path)).isSymlink;
     info = await Deno.stat(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return resolve(path);
     throw toNetError(error, `write "${path}"`);
   }
-  if (info.isFile) return await Deno.realPath(path);
+  // The file takes the place of a link that somebody puts there meanwhile.
+  if (info.isFile) return isLink ? await Deno.realPath(path) : resolve(path);
   throw new NetError(
     "failed_precondition",
     `Cannot write "${path}": it is not a regular file; name another`,

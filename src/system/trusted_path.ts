@@ -105,6 +105,23 @@ export function checkPrivateFiles(paths: readonly string[]): void {
   }
 }
 
+/**
+ * Refuses a path with a link of another user: in a folder that everybody may
+ * write, such as `/tmp`, it leads to a file that they chose.
+ *
+ * @throws {NetError} `failed_precondition` naming the link and its owner
+ */
+export function checkLinks(path: string): void {
+  const own = thisUser().uid;
+  const place = resolve(path);
+  for (const entry of [...parentsOf(place), look(place)]) {
+    if (!entry?.isSymlink || entry.uid === ROOT || entry.uid === own) continue;
+    const fault =
+      `"${entry.path}" is a link of user ${entry.uid}; name another place`;
+    throw unsafe(`"${path}"`, fault);
+  }
+}
+
 /** Checks the folders above a path and behind its links. @returns the path without links */
 function checkParents(path: string, what: string): string {
   const real = realPath(path);

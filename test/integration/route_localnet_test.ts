@@ -3,6 +3,10 @@ import { Lab } from "../lab/lab.ts";
 import { NetnsHost } from "../support/netns_host.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 
+/** Plain-text listeners for programs of the host. */
+const PORT = "9001";
+const METRICS_PORT = "9002";
+
 /** Asks for the health, and prints what comes, or why nothing does. */
 const ATTACK = `
 import socket, sys
@@ -45,19 +49,22 @@ Deno.test("an agent on loopback hangs up on a neighbour that reaches it by route
       await connectNeighbour(host, neighbour);
       await using agent = await spawnAgent({
         within: ["ip", "netns", "exec", host.name],
-        args,
+        args: [...args, "--metrics", `127.0.0.1:${METRICS_PORT}`],
       });
-      const { stdout } = await neighbour.runner.run({
-        program: "python3",
-        args: ["-c", ATTACK, String(agent.port), "127.0.0.1"],
-      });
-      assert.match(stdout.trim(), outcome);
+      const attack = async ({ runner }: NetnsHost, port: string) => {
+        const words = ["-c", ATTACK, port, "127.0.0.1"];
+        const { stdout } = await runner.run({
+          program: "python3",
+          args: words,
+        });
+        return stdout.trim();
+      };
+      assert.match(await attack(neighbour, String(agent.port)), outcome);
+      assert.equal(await attack(neighbour, METRICS_PORT), "closed");
+      assert.match(await attack(host, METRICS_PORT), /^HTTP\/1\.1 200 OK$/);
     });
   }
 });
-
-/** A plain-text listener for programs of the host. */
-const PORT = "9001";
 
 Deno.test("a container, and a neighbour that is no member", async (t) => {
   await using lab = await Lab.create({

@@ -7,6 +7,7 @@ import {
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
+import { isLoopback } from "../../net/host.ts";
 import type { ListenAddress } from "../../config/config.ts";
 import type { ApiServer, ListenTcpOptions } from "../../agent/daemon.ts";
 import { authorizing } from "../access/authorize.ts";
@@ -126,11 +127,12 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     });
   }
 
-  function createMonitorListener(): Listener {
+  function createMonitorListener({ hostname }: ListenAddress): Listener {
     return new Listener({
       ...shared,
       place: "tcp",
-      acceptsOthers: true,
+      // A client of another host reaches loopback by route_localnet alone.
+      acceptsOthers: !isLoopback(hostname),
       handle: (request, response, { caller }) =>
         monitor
           ? monitor.handle(request, response, { caller, isPublic: true })
@@ -195,7 +197,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     listenTcp: (address, listenOptions = { isSecure: false }) =>
       listenAt(createListener("tcp", listenOptions), address, "--listen"),
     listenMetrics: (address) =>
-      listenAt(createMonitorListener(), address, "--metrics"),
+      listenAt(createMonitorListener(address), address, "--metrics"),
     listenUnix,
     async restoreSockets() {
       let isRestored = false;
