@@ -44,7 +44,7 @@ import {
   pruneHistory,
   readHistory,
 } from "../addresses/history.ts";
-import { COPY_WAY_OUT, type Member } from "../member/member.ts";
+import type { Member } from "../member/member.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { identifyState } from "../state/machine.ts";
 import { migrateState } from "../state/schema.ts";
@@ -140,13 +140,8 @@ export class Agent {
 
   /** Conditions of the cluster that an operator should know about, for people. */
   get warnings(): string[] {
-    const { isCopy, view } = this.member;
+    const { view } = this.member;
     return [
-      ...isCopy
-        ? [
-          `the state of this agent was made on another machine, and no registry has accepted this one: ${COPY_WAY_OUT}`,
-        ]
-        : [],
       ...this.host?.warnings ?? [],
       ...this.#secondUsers?.warnings ?? [],
       ...[...view.nodes.values()].flatMap(({ name, problem }) =>

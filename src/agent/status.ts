@@ -1,5 +1,9 @@
 import { NetError } from "../base/error.ts";
 import { findMembershipFault, type RegistryLink } from "../member/link.ts";
+import {
+  describeRestoreGrace,
+  type RestoreGraceTime,
+} from "../registry/plan/restore_grace.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Member } from "../member/member.ts";
@@ -23,6 +27,8 @@ export interface ReadinessOptions {
   /** Returns when the agent's own store takes writes. */
   readonly checkWrites: () => Promise<void>;
   readonly store: Store;
+  /** The grace period of the registry that this agent hosts. Default: none. */
+  readonly restoreGrace?: RestoreGraceTime | undefined;
   /** Time limit for the store, in ms. Default 3,000. */
   readonly timeoutMs?: number;
 }
@@ -53,13 +59,15 @@ export async function checkReady(
   return [
     ...await checkLive(options),
     await describeWrites(options),
-    describeRegistry(member),
+    describeRegistry(options),
     describeFence(member),
     await describeSubnet(options),
   ];
 }
 
-function describeRegistry(member: Member): Condition {
+function describeRegistry(
+  { member, restoreGrace }: ReadinessOptions,
+): Condition {
   const { link, subnets } = member;
   const fault = findMembershipFault(link, subnets.length > 0);
   return {
@@ -68,6 +76,8 @@ function describeRegistry(member: Member): Condition {
     holds: !fault || fault.severity === "warning",
     reason: fault
       ? `${fault.text}; ${fault.means}; ${fault.advice}`
+      : restoreGrace
+      ? describeRestoreGrace(restoreGrace)
       : link.state === "hosted"
       ? "it is hosted here"
       : `joined at ${link.url}`,

@@ -2,7 +2,7 @@ import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/duration.ts";
-import { COPY_WAY_OUT, type Member } from "../member/member.ts";
+import type { Member } from "../member/member.ts";
 import { findMembershipFault } from "../member/link.ts";
 
 /** How far two clocks may be apart, in ms. */
@@ -56,21 +56,9 @@ export function checkRegistry(
   );
 }
 
-/** The copies of states that are known: of this agent's own, and of other nodes'. None: no check. */
-export function checkCopies(
-  { isCopy, view }: Pick<Member, "isCopy" | "view">,
-): Check[] {
+/** The known copies of the states of nodes. None: no check. */
+export function checkCopies({ view }: Pick<Member, "view">): Check[] {
   return [
-    ...isCopy
-      ? [{
-        name: "machine",
-        status: "failed" as const,
-        found:
-          "the state of this agent was made on another machine, and no registry has accepted this one",
-        means: "this node hands out no addresses",
-        fix: COPY_WAY_OUT,
-      }]
-      : [],
     ...[...view.nodes.values()].flatMap(({ name, problem }): Check[] =>
       problem
         ? [{

@@ -142,6 +142,7 @@ function createMonitor(
       checkReady({
         store,
         member: agent.member,
+        restoreGrace: agent.host?.restoreGrace.current,
         checkAddresses: () => agent.checkAddresses(agent.node),
         checkWrites: () => agent.checkWrites(),
       }),

@@ -23,7 +23,6 @@ import type { RegistryLink } from "./link.ts";
 import {
   cannotHandOut,
   type HostFacts,
-  isCopied,
   type Member,
   type MemberOptions,
 } from "./member.ts";
@@ -131,7 +130,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   get link(): RegistryLink {
-    return this.#link;
+    return this.isCopy ? { ...this.#link, isCopy: true } : this.#link;
   }
 
   /** Whether the state was made on another machine, and no registry has accepted this one. */
@@ -148,9 +147,8 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   checkPresent(): void {
-    const { state } = this.#link;
-    if (this.isCopy) throw isCopied(this.#options.node, this.#link);
-    if (state === "left" || state === "fenced") throw this.#refusal();
+    const { state, isCopy } = this.link;
+    if (isCopy || state === "left" || state === "fenced") throw this.#refusal();
   }
 
   async contacted(): Promise<void> {
@@ -179,7 +177,7 @@ export class JoinedMember implements Member, JoinLoopListener {
 
   #refusal(): NetError {
     const hasSubnets = this.#subnets.length > 0;
-    return cannotHandOut(this.#options.node, this.#link, hasSubnets);
+    return cannotHandOut(this.#options.node, this.link, hasSubnets);
   }
 
   // deno-lint-ignore require-await -- its errors reject the promise

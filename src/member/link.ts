@@ -11,11 +11,19 @@ export interface RegistryLink {
   readonly url: string;
   /** URLs of all registries to try; empty: it is hosted here. */
   readonly urls: readonly string[];
+  /** True if the state was made on another machine, and no registry has accepted this one. */
+  readonly isCopy?: boolean;
 }
 
 /** A fault of a node's membership in its cluster. */
 export interface MembershipFault {
-  readonly code: "registry-unreachable" | "refused" | "fenced" | "left";
+  readonly code:
+    | "registry-unreachable"
+    | "migrating"
+    | "cloned"
+    | "refused"
+    | "fenced"
+    | "left";
   /** `warning`: containers still get addresses. */
   readonly severity: "error" | "warning";
   /** What is true now, since when, and the cause. */
@@ -25,6 +33,12 @@ export interface MembershipFault {
   /** The way out. */
   readonly advice: string;
 }
+
+/** The cause while the registry moves to another store, see `refuseMarked`. */
+const MIGRATING = /it is being moved (?:here from|to) /;
+/** The way out for an agent whose state was made on another machine. */
+const COPY_WAY_OUT =
+  'if this machine is a clone, stop its agent, delete its state, and start it with another --node; if it replaces the other one for good, run "stellar-net node remove" for the node where the registry is';
 
 /** The causes that lie between the two hosts, or with the agent there not running. */
 const NETWORK =
@@ -56,6 +70,13 @@ export function wayOutOf(problem: string): string | undefined {
   return known?.[1] ?? "remove this cause; the agent tries again by itself";
 }
 
+const UNREACHABLE_MEANS = {
+  member:
+    "this node keeps its addresses and routes; joins, and changes of subnets and routes, wait",
+  newcomer:
+    "this node has no subnet before it has joined, so containers get no addresses",
+} as const;
+
 /**
  * The fault of a node's membership; undefined when there is none. Status,
  * doctor, `/readyz`, reports and errors all say it in these words.
@@ -63,7 +84,7 @@ export function wayOutOf(problem: string): string | undefined {
  * @param hasSubnets whether the node has subnets of its own
  */
 export function findMembershipFault(
-  link: Pick<RegistryLink, "state" | "problem" | "url"> & {
+  link: Pick<RegistryLink, "state" | "problem" | "url" | "isCopy"> & {
     readonly sinceMs: number | undefined;
   },
   hasSubnets: boolean,
@@ -71,6 +92,26 @@ export function findMembershipFault(
   const { state, problem, url, sinceMs } = link;
   const since = sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`;
   const why = problem === "" ? "" : `: ${problem}`;
+  if (link.isCopy) {
+    return {
+      code: "cloned",
+      severity: "error",
+      text:
+        `the state of this agent was made on another machine, and no registry has accepted this one${since}${why}`,
+      means: "this node hands out no addresses",
+      advice: COPY_WAY_OUT,
+    };
+  }
+  if (state === "unreachable" && MIGRATING.test(problem)) {
+    return {
+      code: "migrating",
+      severity: hasSubnets ? "warning" : "error",
+      text: `the registry has been moving to another store${since}${why}`,
+      means: UNREACHABLE_MEANS[hasSubnets ? "member" : "newcomer"],
+      advice:
+        'wait until "stellar-net store migrate" is done; the agent then continues by itself',
+    };
+  }
   switch (state) {
     case "hosted":
     case "joined":
@@ -80,9 +121,7 @@ export function findMembershipFault(
         code: "registry-unreachable",
         severity: hasSubnets ? "warning" : "error",
         text: `the registry has been unreachable${since}${why}`,
-        means: hasSubnets
-          ? "this node keeps its addresses and routes; joins, and changes of subnets and routes, wait"
-          : "this node has no subnet before it has joined, so containers get no addresses",
+        means: UNREACHABLE_MEANS[hasSubnets ? "member" : "newcomer"],
         advice: wayOutOf(problem) ??
           `check that ${
             url === "" ? "an agent of --join" : `the agent at ${url}`

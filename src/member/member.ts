@@ -100,19 +100,9 @@ export function cannotHandOut(
 ): NetError {
   const { code, text, advice } = findMembershipFault(link, hasSubnets)!;
   return new NetError(
-    code === "registry-unreachable" ? "unavailable" : "failed_precondition",
+    code === "registry-unreachable" || code === "migrating"
+      ? "unavailable"
+      : "failed_precondition",
     `Cannot hand out addresses on node "${node}": ${text}; ${advice}`,
-  );
-}
-
-/** What to do with an agent whose state was made on another machine. */
-export const COPY_WAY_OUT =
-  'if this machine is a clone, stop its agent, delete its state, and start it with another --node; if it replaces the other one for good, run "stellar-net node remove" for the node where the registry is';
-
-/** The error of a node whose state was made on another machine. */
-export function isCopied(node: string, { problem }: RegistryLink): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot hand out addresses on node "${node}": its state was made on another machine, and no registry has accepted this one: ${problem}; ${COPY_WAY_OUT}`,
   );
 }

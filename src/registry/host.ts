@@ -25,7 +25,10 @@ import {
   type ClusterConfig,
   DEFAULT_NETWORK,
 } from "./plan/cluster_state.ts";
-import type { SubnetOwner } from "./plan/restore_grace.ts";
+import {
+  describeRestoreGrace,
+  type SubnetOwner,
+} from "./plan/restore_grace.ts";
 import { NodePools } from "./pools.ts";
 import { Reclaimer } from "./reclaimer.ts";
 import { Registry } from "./registry.ts";
@@ -151,13 +154,7 @@ export class RegistryHost {
   get warnings(): string[] {
     const grace = this.restoreGrace.current;
     return [
-      ...grace
-        ? [
-          `the registry was restored from a backup of ${grace.takenAt}: nodes that are new get no subnet for another ${
-            Math.ceil(grace.leftMs / 1000)
-          } s`,
-        ]
-        : [],
+      ...grace ? [describeRestoreGrace(grace)] : [],
       ...this.#reclaimer.warnings,
       ...this.#blockers.map(formatBlocker),
     ];

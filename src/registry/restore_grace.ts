@@ -127,10 +127,14 @@ export class RestoreGrace {
   get current(): RestoreGraceTime | undefined {
     if (!this.#restored) return undefined;
     const { takenAtMs, settleMs } = this.#restored;
-    const leftMs = this.#startedMs + settleMs - this.#clocks.uptimeMs();
-    return leftMs > 0
-      ? { takenAt: new Date(takenAtMs).toISOString(), leftMs }
-      : undefined;
+    const { now, uptimeMs } = this.#clocks;
+    const pastMs = uptimeMs() - this.#startedMs;
+    if (pastMs >= settleMs) return undefined;
+    return {
+      takenAt: new Date(takenAtMs).toISOString(),
+      leftMs: settleMs - pastMs,
+      sinceMs: now() - pastMs,
+    };
   }
 
   /** Whether the next node that joins should report the owners that it remembers. */

@@ -113,7 +113,7 @@ Deno.test("a restored registry takes a host in that its backup does not know, an
   assert.equal(d.member.link.state, "unreachable");
   assert.equal(
     d.member.link.problem,
-    'Cannot give node "d" a subnet yet: the registry was restored from a backup of 1970-01-01T00:00:00.000Z, and hosts that it does not know come back with theirs first; try again in 60 s',
+    'Cannot give node "d" a subnet yet: the registry was restored from a backup of 1970-01-01T00:00:00.000Z, and has been in its grace period since 1970-01-01 00:16:40Z: hosts that it does not know come back with their subnets first; a new node gets one in 60 s',
   );
   await assert.rejects(cluster.host.registry.claim("over-the-api"), {
     code: "unavailable",

@@ -7,7 +7,7 @@ import {
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { setImmediate } from "node:timers";
 import { getLogger } from "@logtape/logtape";
-import { isLoopback } from "../../net/host.ts";
+import { isLoopback } from "../../net/address.ts";
 import type { ListenAddress } from "../../config/config.ts";
 import type { ApiServer, ListenTcpOptions } from "../../agent/daemon.ts";
 import { authorizing } from "../access/authorize.ts";

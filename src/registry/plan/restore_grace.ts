@@ -1,3 +1,4 @@
+import { formatUtcMs } from "../../base/duration.ts";
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import type { ClusterState } from "./cluster_state.ts";
@@ -12,6 +13,19 @@ export interface RestoreGraceTime {
   /** When the backup was made, RFC 3339. */
   readonly takenAt: string;
   readonly leftMs: number;
+  /** When the period began, in ms since 1970. */
+  readonly sinceMs: number;
+}
+
+/** Says that the registry is in its grace period, since when, and until when. */
+export function describeRestoreGrace(
+  { takenAt, leftMs, sinceMs }: RestoreGraceTime,
+): string {
+  return `the registry was restored from a backup of ${takenAt}, and has been in its grace period since ${
+    formatUtcMs(sinceMs)
+  }: hosts that it does not know come back with their subnets first; a new node gets one in ${
+    Math.ceil(leftMs / 1000)
+  } s`;
 }
 
 /** The owner of a subnet, as some host remembers it. */
@@ -63,7 +77,7 @@ export function refuseNewSubnets(
     /** The subnets that it would get. */
     readonly subnets: readonly Prefix[];
   },
-  { takenAt, leftMs }: RestoreGraceTime,
+  grace: RestoreGraceTime,
 ): Refusal | undefined {
   const { node, held, subnets } = claim;
   const known = state.nodes.get(node)?.subnets ?? [];
@@ -73,9 +87,6 @@ export function refuseNewSubnets(
   }
   return refuse(
     "unavailable",
-    `Cannot give node "${node}" a subnet yet: the registry was restored from a backup of ${takenAt}, ` +
-      `and hosts that it does not know come back with theirs first; try again in ${
-        Math.ceil(leftMs / 1000)
-      } s`,
+    `Cannot give node "${node}" a subnet yet: ${describeRestoreGrace(grace)}`,
   );
 }

@@ -6,7 +6,11 @@ import {
 import { parsePrefix } from "../../../src/net/prefix.ts";
 import { Cluster } from "./clusters.ts";
 
-const SETTLING = { takenAt: "2026-01-02T03:04:05Z", leftMs: 1_500 };
+const SETTLING = {
+  takenAt: "2026-01-02T03:04:05Z",
+  leftMs: 1_500,
+  sinceMs: Date.parse("2026-01-02T04:00:00Z"),
+};
 
 Deno.test("refuseNewSubnets() lets nodes keep what they have, and gives nobody more", async (t) => {
   const cluster = new Cluster(["10.0.0.0/24", 26]);
@@ -40,7 +44,7 @@ Deno.test("refuseNewSubnets() lets nodes keep what they have, and gives nobody m
       }, SETTLING);
       assert.equal(refusal?.code, isRefused ? "unavailable" : undefined);
       assert.equal(
-        refusal?.message.endsWith("try again in 2 s") ?? false,
+        refusal?.message.endsWith("a new node gets one in 2 s") ?? false,
         isRefused,
       );
     });
