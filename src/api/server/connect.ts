@@ -19,6 +19,7 @@ import type { InFlightCall, InFlightCalls } from "../limits/in_flight.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import { addDetails } from "../messages/errors.ts";
 import { formatGrpcStatus } from "./grpc.ts";
+import { answerWebText, WEB_TEXT } from "./grpc_web_text.ts";
 import { clampDeadline, type Refusal, refusePage } from "./call.ts";
 import type { Monitor } from "./monitor.ts";
 
@@ -66,7 +67,7 @@ interface HttpCall extends InFlightCall {
 const UNSUPPORTED_TYPE = 415;
 const TYPES = "Cannot read this content-type: send application/json or " +
   "application/proto (Connect), application/connect+json or +proto (streams), " +
-  "application/grpc+proto, or application/grpc-web+proto\n";
+  "application/grpc+proto, or application/grpc-web(-text)+proto\n";
 const DETAILS = "grpc-status-details-bin";
 const ACCEPT_ENCODING = "grpc-accept-encoding";
 /** The encodings of `acceptCompression`. */
@@ -182,17 +183,17 @@ export class ConnectCalls {
     } catch (error) {
       universal.body = failing(error);
     }
-    handler(universal)
+    const isText = request.headers["content-type"]?.startsWith(WEB_TEXT);
+    (isText ? answerWebText(handler, universal) : handler(universal))
       .then(async (answer) => {
         // A refused request is read to its end: some clients report an error
         // instead of the answer when HTTP/2 tells them to send no more.
         if (answer.status !== 200) request.resume();
-        const described = describeTypes(await refuseMalformed(answer));
-        const bounded = inPieces(described);
+        const sent = inPieces(describeTypes(await refuseMalformed(answer)));
         if (handler.method.methodKind === "unary") {
           call.answeredAt = performance.now();
         }
-        await universalResponseToNodeResponse(bounded, response);
+        await universalResponseToNodeResponse(sent, response);
       })
       .catch((error) => {
         // Most often the client has gone.
@@ -366,9 +367,8 @@ function describeTypes(answer: UniversalResponse): UniversalResponse {
 }
 
 /** A body that cannot be read. */
-// deno-lint-ignore require-yield
 async function* failing(reason: unknown): AsyncGenerator<Uint8Array> {
-  await Promise.reject(reason);
+  yield await Promise.reject(reason);
 }
 
 /** Whether a request lasts as long as its client likes. */

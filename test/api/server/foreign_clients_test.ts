@@ -312,3 +312,40 @@ Deno.test("a connection over HTTP/1.1 goes on after a message that was too large
   });
   connections.destroy();
 });
+
+Deno.test("gRPC-Web as text: bodies are base64, padded wherever their sender flushed them", async (t) => {
+  await withStubServer({}, async ({ url }) => {
+    const call = async (name: string, body: string) => {
+      const type = "application/grpc-web-text+proto";
+      const response = await fetch(`${url}${STUB_PATH}/${name}`, {
+        ...{ method: "POST", headers: { "content-type": type }, body },
+      });
+      assert.equal(response.headers.get("content-type"), type);
+      const parts = (await response.text()).matchAll(/[^=]+={0,2}/g);
+      return [...parts].map(([part]) => atob(part)).join("");
+    };
+    const request = envelopeOf("abc");
+    const halves = [request.slice(0, 4), request.slice(4)];
+    for (
+      const [what, body] of [
+        ["in one piece", request.toBase64()],
+        ["in two", halves.map((half) => half.toBase64()).join("")],
+      ] as const
+    ) {
+      await t.step(what, async () => {
+        const answer = await call("AllocateIP", body);
+        assert.ok(answer.startsWith("\0\0\0\0\u0005\n\u0003abc"));
+        assert.match(answer, /\u0080[^]{4}grpc-status: 0\r\n/);
+      });
+    }
+    await t.step("an error", async () => {
+      assert.match(await call("GetIP", request.toBase64()), /grpc-status: 5/);
+    });
+    for (const bad of ["AAAA!AAA", "AAAAAAA", "====", "AA=A"]) {
+      await t.step(`"${bad}" is not base64`, async () => {
+        const answer = await call("AllocateIP", bad);
+        assert.match(answer, /grpc-status: 3\r\n/);
+      });
+    }
+  });
+});
