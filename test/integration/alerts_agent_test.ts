@@ -152,7 +152,8 @@ Deno.test("every alert of one agent fires under its fault, and clears after the 
               attachment: { netns },
             };
             const { code, stdout } = await run("curl", [
-              ...["--silent", "--fail-with-body", "--unix-socket"],
+              ...["--silent", "--fail-with-body", "--retry", "5"],
+              ...["--retry-all-errors", "--unix-socket"],
               ...[agent.socketPath, "--json", JSON.stringify(request)],
               "http://agent/stellar.net.v1.IpamService/Allocate",
             ]);

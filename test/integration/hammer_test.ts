@@ -16,7 +16,7 @@ Deno.test("no address is given out twice or lost, whatever happens to the agent 
   console.log(`SEED=${seed}`);
   const report = await runHammer(
     { operations: OPERATIONS, seed },
-    { timeoutMs: 240_000 },
+    { timeoutMs: 900_000 },
   );
   console.log(JSON.stringify(report));
   const { doubles, lost, stale, examples } = report;
