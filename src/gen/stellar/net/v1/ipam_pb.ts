@@ -17,7 +17,7 @@ export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
   fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUwoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIIm0KFEJhdGNoQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSMAoFaXRlbXMYAiADKAsyIS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIu4BChFCYXRjaEFsbG9jYXRlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWFkZHJlc3NlcxgCIAMoCRIKCgJpZBgDIAEoCRI9CgZsYWJlbHMYBCADKAsyLS5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlSXRlbS5MYWJlbHNFbnRyeRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJKChVCYXRjaEFsbG9jYXRlUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2UiewoTQmF0Y2hSZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEi8KBWl0ZW1zGAIgAygLMiAuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlSXRlbRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJEChBCYXRjaFJlbGVhc2VJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiSAoUQmF0Y2hSZWxlYXNlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSJlChBLZWVwQWxpdmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSLAoFaXRlbXMYAiADKAsyHS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQQoNS2VlcEFsaXZlSXRlbRIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIkUKEUtlZXBBbGl2ZVJlc3BvbnNlEjAKB3Jlc3VsdHMYASADKAsyHy5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXN1bHQiWAoPS2VlcEFsaXZlUmVzdWx0EhUKDWFsbG9jYXRpb25faWQYASABKAkSLgoKZXhwaXJlc19hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixAEKF1dhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJYWxsX25vZGVzGAIgASgIElIKDmZyb21fcmV2aXNpb25zGAMgAygLMjouc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QuRnJvbVJldmlzaW9uc0VudHJ5GjQKEkZyb21SZXZpc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpsCChhXYXRjaEFsbG9jYXRpb25zUmVzcG9uc2USDAoEbm9kZRgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIQCghzbmFwc2hvdBgDIAEoCBIMCgRtb3JlGAQgASgIEi8KC2FsbG9jYXRpb25zGAUgAygLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIyCgdyZW1vdmVkGAYgAygLMiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlZEFsbG9jYXRpb24SEAoIcHJvZ3Jlc3MYByABKAgSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YCSABKAkSDAoEZ29uZRgKIAEoCCJFChFSZW1vdmVkQWxsb2NhdGlvbhIkCgVvd25lchgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEgoKAmlkGAIgASgJIqcBCg5SZWxlYXNlUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAMgASgJEgoKAmlkGAQgASgJEi4KCmF0dGFjaG1lbnQYBSABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoPUmVsZWFzZVJlc3BvbnNlEhEKCWFkZHJlc3NlcxgBIAMoCRIVCg1hbGxvY2F0aW9uX2lkGAIgASgJIoQBChRSZWxlYXNlT3RoZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB25ldHdvcmsYAiABKAkSIwoEa2VlcBgDIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhEKCWtlZXBfbm9uZRgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIlYKFVJlbGVhc2VPdGhlcnNSZXNwb25zZRIlCgZvd25lcnMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIWCg5hbGxvY2F0aW9uX2lkcxgCIAMoCSIhChFDaGVja1JlYWR5UmVxdWVzdBIMCgRub2RlGAEgASgJIhQKEkNoZWNrUmVhZHlSZXNwb25zZSJbChRHZXRBbGxvY2F0aW9uUmVxdWVzdBIMCgRub2RlGAEgASgJEiQKBW93bmVyGAIgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDwoHYWRkcmVzcxgDIAEoCSJHChVHZXRBbGxvY2F0aW9uUmVzcG9uc2USLgoKYWxsb2NhdGlvbhgBIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24i5gEKFkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIOCgZsZWFrZWQYBCABKAgSFAoMY29udGFpbmVyX2lkGAUgASgJEkIKBmxhYmVscxgGIAMoCzIyLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAQoXTGlzdEFsbG9jYXRpb25zUmVzcG9uc2USLwoLYWxsb2NhdGlvbnMYASADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCgp0b3RhbF9zaXplGAMgASgFSACIAQFCDQoLX3RvdGFsX3NpemUikwEKC1Jlc2VydmF0aW9uEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEg4KBnJlYXNvbhgEIAEoCRIvCgtyZXNlcnZlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifAoOUmVzZXJ2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQwoPUmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iSAoQVW5yZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJFChFVbnJlc2VydmVSZXNwb25zZRIwCgtyZXNlcnZhdGlvbhgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uIk4KF0xpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiegoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjEKDHJlc2VydmF0aW9ucxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlJlc2VydmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIt4BCg1IaXN0b3J5UmVjb3JkEgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIkCgVvd25lchgDIAEoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmVsZWFzZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgGIAEoCRIVCg1hbGxvY2F0aW9uX2lkGAcgASgJIsYBChJMaXN0SGlzdG9yeVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhQKDGNvbnRhaW5lcl9pZBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAUgASgFEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJInEKE0xpc3RIaXN0b3J5UmVzcG9uc2USLgoHcmVjb3JkcxgBIAMoCzIdLnN0ZWxsYXIubmV0LnYxLkhpc3RvcnlSZWNvcmQSEQoJdHJ1bmNhdGVkGAIgASgIEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCTKgCgoLSXBhbVNlcnZpY2USTQoIQWxsb2NhdGUSHy5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZVJlc3BvbnNlElwKDUJhdGNoQWxsb2NhdGUSJC5zdGVsbGFyLm5ldC52MS5CYXRjaEFsbG9jYXRlUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXNwb25zZRJeCgxCYXRjaFJlbGVhc2USIy5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQmF0Y2hSZWxlYXNlUmVzcG9uc2UiA5ACAhJVCglLZWVwQWxpdmUSIC5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuS2VlcEFsaXZlUmVzcG9uc2UiA5ACAhJPCgdSZWxlYXNlEh4uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVzcG9uc2UiA5ACAhJcCg1SZWxlYXNlT3RoZXJzEiQuc3RlbGxhci5uZXQudjEuUmVsZWFzZU90aGVyc1JlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVzcG9uc2USWAoKQ2hlY2tSZWFkeRIhLnN0ZWxsYXIubmV0LnYxLkNoZWNrUmVhZHlSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlc3BvbnNlIgOQAgESYQoNR2V0QWxsb2NhdGlvbhIkLnN0ZWxsYXIubmV0LnYxLkdldEFsbG9jYXRpb25SZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlc3BvbnNlIgOQAgESZwoPTGlzdEFsbG9jYXRpb25zEiYuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLkxpc3RBbGxvY2F0aW9uc1Jlc3BvbnNlIgOQAgESZwoQV2F0Y2hBbGxvY2F0aW9ucxInLnN0ZWxsYXIubmV0LnYxLldhdGNoQWxsb2NhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1Jlc3BvbnNlMAESTwoHUmVzZXJ2ZRIeLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlc3BvbnNlIgOQAgISVQoJVW5yZXNlcnZlEiAuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVJlc3BvbnNlIgOQAgISagoQTGlzdFJlc2VydmF0aW9ucxInLnN0ZWxsYXIubmV0LnYxLkxpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlIgOQAgESWwoLTGlzdEhpc3RvcnkSIi5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0SGlzdG9yeVJlc3BvbnNlIgOQAgFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Owner says who holds an allocation. The three together are the key.
+ * Owner identifies the holder of an allocation, by all three fields together.
  *
  * @generated from message stellar.net.v1.Owner
  */
@@ -138,7 +138,7 @@ export type Allocation = Message<"stellar.net.v1.Allocation"> & {
   node: string;
 
   /**
-   * Who holds it.
+   * Its holder.
    *
    * @generated from field: stellar.net.v1.Owner owner = 2;
    */
@@ -232,7 +232,7 @@ export type AllocateRequest = Message<"stellar.net.v1.AllocateRequest"> & {
   node: string;
 
   /**
-   * Who asks.
+   * The owner of the addresses.
    *
    * @generated from field: stellar.net.v1.Owner owner = 2;
    */
@@ -370,7 +370,7 @@ export const BatchAllocateRequestSchema: GenMessage<BatchAllocateRequest> = /*@_
  */
 export type BatchAllocateItem = Message<"stellar.net.v1.BatchAllocateItem"> & {
   /**
-   * Who asks.
+   * The owner of the addresses.
    *
    * @generated from field: stellar.net.v1.Owner owner = 1;
    */
@@ -482,7 +482,7 @@ export const BatchReleaseRequestSchema: GenMessage<BatchReleaseRequest> = /*@__P
  */
 export type BatchReleaseItem = Message<"stellar.net.v1.BatchReleaseItem"> & {
   /**
-   * Who held the addresses.
+   * The former holder of the addresses.
    *
    * @generated from field: stellar.net.v1.Owner owner = 1;
    */
@@ -566,7 +566,7 @@ export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*
  */
 export type KeepAliveItem = Message<"stellar.net.v1.KeepAliveItem"> & {
   /**
-   * Who holds it.
+   * Its holder.
    *
    * @generated from field: stellar.net.v1.Owner owner = 1;
    */
@@ -778,7 +778,7 @@ export const WatchAllocationsResponseSchema: GenMessage<WatchAllocationsResponse
  */
 export type RemovedAllocation = Message<"stellar.net.v1.RemovedAllocation"> & {
   /**
-   * Who held it.
+   * Its former holder.
    *
    * @generated from field: stellar.net.v1.Owner owner = 1;
    */
@@ -813,7 +813,7 @@ export type ReleaseRequest = Message<"stellar.net.v1.ReleaseRequest"> & {
   node: string;
 
   /**
-   * Who held the addresses.
+   * The former holder of the addresses.
    *
    * @generated from field: stellar.net.v1.Owner owner = 2;
    */
@@ -885,7 +885,7 @@ export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 20);
 
 /**
- * ReleaseOthersRequest names who keeps its addresses.
+ * ReleaseOthersRequest names the owners that keep their addresses.
  *
  * @generated from message stellar.net.v1.ReleaseOthersRequest
  */
@@ -942,7 +942,7 @@ export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@_
  */
 export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersResponse"> & {
   /**
-   * Who held it.
+   * Its former holder.
    *
    * @generated from field: repeated stellar.net.v1.Owner owners = 1;
    */
@@ -1013,7 +1013,7 @@ export type GetAllocationRequest = Message<"stellar.net.v1.GetAllocationRequest"
   node: string;
 
   /**
-   * Who holds the allocation. Refused together with address.
+   * The holder of the allocation. Refused together with address.
    *
    * @generated from field: stellar.net.v1.Owner owner = 2;
    */
@@ -1148,7 +1148,7 @@ export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> 
   messageDesc(file_stellar_net_v1_ipam, 28);
 
 /**
- * Reservation keeps an address for one owner, or from everybody.
+ * Reservation keeps an address for one owner, or unused.
  *
  * @generated from message stellar.net.v1.Reservation
  */
@@ -1393,7 +1393,7 @@ export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse
   messageDesc(file_stellar_net_v1_ipam, 35);
 
 /**
- * HistoryRecord tells who held an address, from when to when.
+ * HistoryRecord is one holder of an address, and the time.
  *
  * @generated from message stellar.net.v1.HistoryRecord
  */
@@ -1413,7 +1413,7 @@ export type HistoryRecord = Message<"stellar.net.v1.HistoryRecord"> & {
   address: string;
 
   /**
-   * Who held it.
+   * Its former holder.
    *
    * @generated from field: stellar.net.v1.Owner owner = 3;
    */

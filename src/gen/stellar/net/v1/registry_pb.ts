@@ -417,7 +417,7 @@ export type ReportOwnersRequest = Message<"stellar.net.v1.ReportOwnersRequest"> 
   instanceId: string;
 
   /**
-   * Who had what. Empty: it knew of nobody.
+   * The owners of subnets that it remembers. Empty: none.
    *
    * @generated from field: repeated stellar.net.v1.SubnetOwner owners = 3;
    */
