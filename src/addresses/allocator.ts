@@ -390,6 +390,7 @@ export class Allocator {
           allocations: pool.values().toArray(),
         }));
         position = at;
+        if (this.#isShared) feed.compare(allocations);
         toldMs = performance.now();
         const revision = feed.revisionAt(at);
         yield { kind: "snapshot", allocations, removed: [], revision };

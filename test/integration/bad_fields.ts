@@ -123,6 +123,15 @@ export const REQUESTS: Readonly<
     owners: [{ node: "n", cidr: "172.16.0.0/22" }],
   },
   "stellar.net.v1.RegistryService/Heartbeat": { node: "n", instanceId: "i" },
+  "stellar.net.v1.RegistryService/ListNodes": {},
+  "stellar.net.v1.RegistryService/ListSubnets": {},
+  "stellar.net.v1.RegistryService/ListRoutes": {},
+  "stellar.net.v1.RegistryService/ListNetworks": {},
+  "stellar.net.v1.AgentService/ListHostRoutes": {},
+  "stellar.net.v1.AgentService/ListLog": {},
+  "stellar.net.v1.ClusterService/GetOverview": {},
+  "stellar.net.v1.IdentityService/ListTokens": {},
+  "stellar.net.v1.IdentityService/ListCertificates": {},
   "stellar.net.v1.RegistryService/RemoveNode": { node: "n" },
   "stellar.net.v1.RegistryService/ClaimSubnets": {},
   "stellar.net.v1.RegistryService/ReleaseSubnets": { node: "n" },
@@ -190,6 +199,73 @@ export const FIELDS: readonly FieldRow[] = [
   ["IpamService/Allocate", "id", "id", "optional"],
   ["IpamService/Release", "attachment.netns", "path", "optional"],
   ["IpamService/Release", "id", "id", "optional"],
+  ["IpamService/BatchAllocate", "node", "node", "optional"],
+  ["IpamService/BatchRelease", "node", "node", "optional"],
+  ["IpamService/BatchRelease", "reason", "text", "optional"],
+  ["IpamService/KeepAlive", "node", "node", "optional"],
+  [
+    "IpamService/BatchAllocate",
+    "items[].owner.network",
+    "network name",
+    "optional",
+  ],
+  [
+    "IpamService/BatchAllocate",
+    "items[].owner.container_id",
+    "container id",
+    "required",
+  ],
+  [
+    "IpamService/BatchAllocate",
+    "items[].owner.interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/BatchAllocate", "items[].id", "id", "optional"],
+  [
+    "IpamService/BatchRelease",
+    "items[].owner.network",
+    "network name",
+    "optional",
+  ],
+  [
+    "IpamService/BatchRelease",
+    "items[].owner.container_id",
+    "container id",
+    "required",
+  ],
+  [
+    "IpamService/BatchRelease",
+    "items[].owner.interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/BatchRelease", "items[].id", "id", "optional"],
+  [
+    "IpamService/KeepAlive",
+    "items[].owner.network",
+    "network name",
+    "optional",
+  ],
+  [
+    "IpamService/KeepAlive",
+    "items[].owner.container_id",
+    "container id",
+    "required",
+  ],
+  [
+    "IpamService/KeepAlive",
+    "items[].owner.interface_name",
+    "interface name",
+    "optional",
+  ],
+  ["IpamService/KeepAlive", "items[].id", "id", "optional"],
+  ["IpamService/BatchAllocate", "items[].addresses[]", "address", "required"],
+  ["AgentService/ListHostRoutes", "page_size", "limit", "optional"],
+  ["AgentService/ListLog", "page_size", "limit", "optional"],
+  ["ClusterService/GetOverview", "page_size", "limit", "optional"],
+  ["IdentityService/ListTokens", "page_size", "limit", "optional"],
+  ["IdentityService/ListCertificates", "page_size", "limit", "optional"],
   ["IpamService/Reserve", "node", "node", "optional"],
   ["IpamService/Reserve", "address", "address", "required"],
   ["IpamService/Reserve", "owner.network", "network name", "optional"],
@@ -200,7 +276,6 @@ export const FIELDS: readonly FieldRow[] = [
   ["IpamService/Unreserve", "address", "address", "required"],
   ["IpamService/ListReservations", "node", "node", "optional"],
   ["IpamService/ListReservations", "page_size", "limit", "optional"],
-  ["IpamService/ListReservations", "page_token", "address", "optional"],
   ["ClusterService/Find", "what", "text", "required"],
   ["ClusterService/Find", "history", "limit", "optional"],
   ["ClusterService/FindHere", "what", "text", "required"],
@@ -269,6 +344,10 @@ export const FIELDS: readonly FieldRow[] = [
   ["RegistryService/ReportOwners", "instance_id", "id", "required"],
   ["RegistryService/ReportOwners", "owners[].node", "node", "required"],
   ["RegistryService/ReportOwners", "owners[].cidr", "prefix", "required"],
+  ["RegistryService/ListNodes", "page_size", "limit", "optional"],
+  ["RegistryService/ListSubnets", "page_size", "limit", "optional"],
+  ["RegistryService/ListRoutes", "page_size", "limit", "optional"],
+  ["RegistryService/ListNetworks", "page_size", "limit", "optional"],
   ["RegistryService/Heartbeat", "node", "node", "required"],
   ["RegistryService/Heartbeat", "instance_id", "id", "required"],
   ["RegistryService/Heartbeat", "process_id", "id", "optional"],
@@ -288,6 +367,40 @@ export const FIELDS: readonly FieldRow[] = [
 
 /** Fields of requests that are not in the table, and why. */
 export const NOT_PARSED: Readonly<Record<string, string>> = {
+  ...notParsed("it is a boolean", "validate_only", [
+    ...["Allocate", "BatchAllocate", "BatchRelease", "KeepAlive", "Release"]
+      .concat("ReleaseOthers", "Reserve", "Unreserve")
+      .map((call) => `IpamService/${call}`),
+    ...["ClaimSubnets", "ReleaseSubnets", "RemoveNode", "ReserveSubnet"]
+      .concat("UnreserveSubnet", "AddRoute", "DeleteRoute")
+      .map((call) => `RegistryService/${call}`),
+    "AgentService/Leave",
+    ...["CreateToken", "RevokeToken", "RevokeCertificates", "RotateAuthority"]
+      .map((call) => `IdentityService/${call}`),
+  ]),
+  ...notParsed("it is opaque, tested apart", "page_token", [
+    ...["ListNetworks", "ListNodes", "ListSubnets", "ListRoutes"]
+      .map((call) => `RegistryService/${call}`),
+    ...["ListTokens", "ListCertificates"]
+      .map((call) => `IdentityService/${call}`),
+    ...["AgentService/ListHostRoutes", "AgentService/ListLog"],
+    ...["ClusterService/GetOverview", "IpamService/ListReservations"],
+  ]),
+  ...notParsed("it is a map, tested apart", "labels", [
+    "IpamService/Allocate",
+    "IpamService/ListAllocations",
+  ]),
+  ...notParsed("JSON has a text, tested apart", "ttl.seconds", [
+    "IpamService/Allocate",
+  ]),
+  ...notParsed("JSON has a text, tested apart", "ttl.nanos", [
+    "IpamService/Allocate",
+  ]),
+  "IpamService/BatchAllocate items[].labels": "it is a map, tested apart",
+  "IpamService/BatchAllocate items[].ttl.seconds":
+    "JSON has a text, tested apart",
+  "IpamService/BatchAllocate items[].ttl.nanos":
+    "JSON has a text, tested apart",
   "Network/ReleaseIP ip": "Stellar's clients send any text in it",
   "RegistryService/RemoveNode force": "both values are right",
   "AgentService/Leave force": "both values are right",
@@ -343,3 +456,11 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "IpamService/ListHistory since.seconds": "JSON has a text, tested apart",
   "IpamService/ListHistory since.nanos": "JSON has a text, tested apart",
 };
+
+function notParsed(
+  why: string,
+  field: string,
+  calls: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(calls.map((call) => [`${call} ${field}`, why]));
+}

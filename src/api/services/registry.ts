@@ -14,9 +14,11 @@ import {
   type RegistryService,
   RouteSchema,
   SubnetSchema,
+  type WatchResponseSchema,
 } from "../../gen/stellar/net/v1/registry_pb.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Carve } from "../../net/carve.ts";
-import type { ClusterNode } from "../../registry/feed.ts";
+import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
 import { cutPage, type PageRequest } from "../messages/pages.ts";
 import {
@@ -51,6 +53,9 @@ import {
   watchMessage,
 } from "../messages/nodes.ts";
 
+/** Default of the time after which a watcher is told that nothing has changed, in ms. */
+const PROGRESS_MS = 10_000;
+
 /** Allocations in a page of a handover. */
 const HANDOVER_PAGE = 1000;
 
@@ -62,7 +67,12 @@ const HANDOVER_PAGE = 1000;
  */
 export function createRegistry(
   host: () => RegistryHost,
-  { self, reports }: { readonly self: string; readonly reports: Reports },
+  { self, reports, progressMs = PROGRESS_MS }: {
+    readonly self: string;
+    readonly reports: Reports;
+    /** Time after which a watcher that asks for it is told that nothing has changed. */
+    readonly progressMs?: number;
+  },
 ): ServiceImpl<typeof RegistryService> {
   /** The listing of some subnets, in the order given. */
   const describe = async (subnets: readonly Prefix[]) => {
@@ -193,12 +203,17 @@ export function createRegistry(
       };
     },
 
-    async *watch(_request, context) {
+    async *watch(request, context) {
+      const events = host().nodes.watch(context.signal);
+      if (request.progress) {
+        yield* withProgress(events, progressMs);
+        return;
+      }
       // Bytes are encoded once for all watchers, JSON for each.
       const isJson = /json/.test(
         context.requestHeader.get("content-type") ?? "",
       );
-      for await (const event of host().nodes.watch(context.signal)) {
+      for await (const event of events) {
         yield isJson ? watchMessage(event) : encodedWatchMessage(event);
       }
     },
@@ -281,6 +296,38 @@ export function createRegistry(
       return { deleted };
     },
   };
+}
+
+/** The messages of a watch that also say up to when they know the cluster, with or without a change. */
+async function* withProgress(
+  events: AsyncIterable<ClusterEvent>,
+  progressMs: number,
+): AsyncGenerator<MessageInitShape<typeof WatchResponseSchema>> {
+  const iterator = events[Symbol.asyncIterator]();
+  let next = iterator.next();
+  let revision = 0n;
+  try {
+    for (;;) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const tick = new Promise<"tick">((resolve) => {
+        timer = setTimeout(() => resolve("tick"), progressMs);
+      });
+      const got = await Promise.race([next, tick]);
+      clearTimeout(timer);
+      const asOf = timestampFromMs(Date.now());
+      if (got === "tick") {
+        yield { revision, asOf };
+        continue;
+      }
+      if (got.done) return;
+      revision = BigInt(got.value.revision);
+      yield { ...watchMessage(got.value), asOf };
+      next = iterator.next();
+    }
+  } finally {
+    // Its end waits for the event under way, which the signal ends.
+    void iterator.return?.();
+  }
 }
 
 /** Parses the URL at which other hosts call a node's agent. A node that joined

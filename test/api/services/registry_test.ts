@@ -143,3 +143,30 @@ Deno.test("createRegistry() takes only addresses that can be a next hop, and few
     });
   }
 });
+
+Deno.test("createRegistry() tells a watcher that asks for it up to when it knows the cluster", async () => {
+  await using t = await startAgent();
+  const transport = createRouterTransport((router) => {
+    router.service(
+      RegistryService,
+      createRegistry(() => t.agent.requireHost(), {
+        ...{ self: "a", reports: {} as never, progressMs: 20 },
+      }),
+    );
+  });
+  const client = createClient(RegistryService, transport);
+  const end = new AbortController();
+  const marks: (boolean | undefined)[] = [];
+  try {
+    for await (
+      const message of client.watch({ progress: true }, { signal: end.signal })
+    ) {
+      marks.push(message.snapshot);
+      assert.ok(message.asOf);
+      if (marks.length === 3) break;
+    }
+  } finally {
+    end.abort();
+  }
+  assert.deepEqual(marks, [true, false, false]);
+});
