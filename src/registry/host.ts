@@ -177,7 +177,7 @@ export class RegistryHost {
       isShared,
       onCommitted: (changes) => nodes.onCommitted(changes),
     });
-    const liveness = isShared
+    const liveness: SharedLiveness | undefined = isShared
       ? new SharedLiveness({
         id: instanceId,
         store,
@@ -185,10 +185,12 @@ export class RegistryHost {
         uptimeMs,
         onChange: (name) => nodes.onLivenessChanged(name),
         onProcess: (name, processId) => nodes.onProcess(name, processId),
+        problems: () => nodes.ownProblems,
+        onProblems: (id, problems) => nodes.onProblems(id, problems),
       })
       : undefined;
     let trust: () => Trust | undefined = () => undefined;
-    const nodes = new Nodes(ledger, {
+    const nodes: Nodes = new Nodes(ledger, {
       self: isShared ? undefined : node,
       ownNode: node,
       uptimeMs,

@@ -36,6 +36,9 @@ export interface PoolState {
   readonly isHolding: boolean;
 }
 
+/** Time for which a problem holds that another agent has found and does not repeat, in ms. */
+const FOUND_BY_OTHERS_MS = 60_000;
+
 const NO_POOL: PoolState = { version: null, isHolding: false };
 
 /** The removal of a node; the registry itself knows whether it is alive. */
@@ -68,6 +71,11 @@ export class Nodes {
   readonly #processes: Processes;
   /** The known problem of each node, for people. */
   readonly #problems = new Map<string, string>();
+  /** What other agents that host the registry find, by the id of each. */
+  readonly #foundByOthers = new Map<
+    string,
+    { readonly problems: ReadonlyMap<string, string>; readonly untilMs: number }
+  >();
 
   constructor(ledger: ClusterLedger, options: NodesOptions) {
     this.#ledger = ledger;
@@ -98,6 +106,25 @@ export class Nodes {
   /** Records the process of a node whose heartbeat another agent received. */
   onProcess(node: string, processId: string): void {
     this.#processes.record(node, processId);
+  }
+
+  /** The problems that this agent itself has found, by node, for people. */
+  get ownProblems(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#problems.keys()]
+        .map((node) => [node, this.#processes.problemOf(node)] as const)
+        .filter(([, problem]) => problem !== ""),
+    );
+  }
+
+  /** Records the problems that another agent finds, for as long as it repeats them. */
+  onProblems(id: string, problems: ReadonlyMap<string, string>): void {
+    const before = this.#foundByOthers.get(id)?.problems.keys() ?? [];
+    const nodes = new Set([...before, ...problems.keys()]);
+    const untilMs = this.#options.uptimeMs() + FOUND_BY_OTHERS_MS;
+    if (problems.size === 0) this.#foundByOthers.delete(id);
+    else this.#foundByOthers.set(id, { problems, untilMs });
+    for (const node of nodes) this.#reportProblem(node);
   }
 
   /** Makes every watcher restart from a snapshot: changes were missed. */
@@ -264,6 +291,10 @@ export class Nodes {
       this.#feed.nodeChanged(node);
     }
     for (const node of this.#processes.takeSolved()) this.#reportProblem(node);
+    for (const [id, { untilMs }] of this.#foundByOthers) {
+      const isOver = this.#options.uptimeMs() >= untilMs;
+      if (isOver) this.onProblems(id, new Map());
+    }
     return names.filter((name) => name !== this.#options.ownNode)
       .map((name) => ({
         name,
@@ -291,8 +322,14 @@ export class Nodes {
     );
   }
 
+  #problemByOthers(node: string): string {
+    return [...this.#foundByOthers.values()]
+      .flatMap(({ problems }) => problems.get(node) ?? [])[0] ?? "";
+  }
+
   #reportProblem(node: string): void {
-    const problem = this.#processes.problemOf(node);
+    const problem = this.#processes.problemOf(node) ||
+      this.#problemByOthers(node);
     if (problem === (this.#problems.get(node) ?? "")) return;
     if (problem === "") this.#problems.delete(node);
     else {

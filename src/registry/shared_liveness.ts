@@ -17,6 +17,8 @@ const BEAT_INTERVAL_MS = 5_000;
 /** Wait before the store is watched again, in ms. */
 const REWATCH_MS = 1_000;
 /** Most nodes in one commit. */
+/** Problems of nodes in one record. */
+const MAX_PROBLEMS = 64;
 const MAX_BATCH = 64;
 
 const log = getLogger(["stellar-net", "agent", "liveness"]);
@@ -39,6 +41,13 @@ export interface SharedLivenessOptions extends Clocks {
   readonly onChange: (node: string) => void;
   /** Called with the process of a node whose heartbeat another agent received. */
   readonly onProcess?: (node: string, processId: string) => void;
+  /** The problems of nodes that this agent found, for people. Default: none. */
+  readonly problems?: () => ReadonlyMap<string, string>;
+  /** Called with the problems that another agent finds, again with each of its records. */
+  readonly onProblems?: (
+    id: string,
+    problems: ReadonlyMap<string, string>,
+  ) => void;
 }
 
 /**
@@ -225,9 +234,14 @@ export class SharedLiveness implements Liveness {
   }
 
   #writeHost(): Promise<boolean> {
-    const { id, now } = this.#options;
+    const { id, now, problems } = this.#options;
     const key = [...PREFIX, "host", id];
-    return this.#write({ puts: [{ key, value: { atMs: now() } }] });
+    const found = [...problems?.() ?? []].slice(0, MAX_PROBLEMS);
+    const value = {
+      atMs: now(),
+      ...found.length > 0 && { problems: Object.fromEntries(found) },
+    };
+    return this.#write({ puts: [{ key, value }] });
   }
 
   #follow(): Promise<void> {
@@ -273,7 +287,12 @@ export class SharedLiveness implements Liveness {
     if (kind === "host") {
       // A snapshot repeats the records of agents that are long gone.
       const beat = JSON.stringify(value);
-      if (beat !== this.#beats.get(name)) this.#recordHost(name);
+      if (beat !== this.#beats.get(name)) {
+        this.#recordHost(name);
+        if (name !== this.#options.id) {
+          this.#options.onProblems?.(name, readProblems(value));
+        }
+      }
       this.#beats.set(name, beat);
       return;
     }
@@ -320,6 +339,16 @@ export class SharedLiveness implements Liveness {
       return false;
     }
   }
+}
+
+function readProblems(value: JsonValue | null): Map<string, string> {
+  const { problems } = { ...value as { readonly problems?: unknown } | null };
+  if (typeof problems !== "object" || problems === null) return new Map();
+  return new Map(
+    Object.entries(problems).filter((entry): entry is [string, string] =>
+      typeof entry[1] === "string"
+    ),
+  );
 }
 
 function readReport(value: JsonValue | null): NodeReport | undefined {

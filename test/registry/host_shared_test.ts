@@ -217,3 +217,28 @@ Deno.test("a host of a shared registry is not fenced because its store refuses i
   );
   assert.equal(await allocate(a, "a", "c1"), "172.16.0.2");
 });
+
+Deno.test("agents that host one registry tell each other which nodes have a copy", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  const problemAt = async (agent: Agent) =>
+    (await agent.requireHost().nodes.list())
+      .find(({ name }) => name === "b")?.problem ?? "";
+  const copy = {
+    ...{ node: "b", instanceId: "copied", heldSubnets: [], clusterId: "" },
+    ...{ advertised: [], apiUrl: "", localPrefixes: [] },
+  };
+  await assert.rejects(a.requireHost().nodes.join(copy), {
+    code: "already_exists",
+  });
+  assert.match(await problemAt(a), /another host tries to join/);
+  await waitFor(
+    "the other to know",
+    async () => /another host tries to join/.test(await problemAt(b)),
+  );
+  // What another has found is not its own: it would never end.
+  assert.equal(b.requireHost().nodes.ownProblems.size, 0);
+  b.requireHost().nodes.onProblems(a.instanceId, new Map());
+  assert.equal(await problemAt(b), "");
+});
