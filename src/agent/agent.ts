@@ -93,6 +93,12 @@ export class Agent {
   readonly #startedAtMs: number;
   readonly #containers: Containers;
   readonly #secondUsers: SecondUsers | undefined;
+  #users:
+    | {
+      readonly of: ReadonlyMap<string, AddressUser>;
+      readonly texts: ReadonlyMap<string, string>;
+    }
+    | undefined;
   readonly #writeProbe: WriteProbe;
   readonly #clock: RunningClock;
   #seenRevision: number | undefined;
@@ -398,10 +404,23 @@ export class Agent {
         ended.add(text);
       }
     }
-    return new Map(
-      [...users].filter(([text]) => !ended.has(text))
-        .map(([text, user]) => [text, formatUser(user)]),
-    );
+    const texts = this.#formatUsers(users);
+    return ended.size === 0
+      ? texts
+      : new Map([...texts].filter(([text]) => !ended.has(text)));
+  }
+
+  /** A text on each user. Calls for each container ask for the same. */
+  #formatUsers(
+    users: ReadonlyMap<string, AddressUser>,
+  ): ReadonlyMap<string, string> {
+    if (this.#users?.of !== users) {
+      const texts = new Map(
+        [...users].map(([text, user]) => [text, formatUser(user)]),
+      );
+      this.#users = { of: users, texts };
+    }
+    return this.#users.texts;
   }
 
   /**

@@ -46,6 +46,14 @@ export class BridgeNeighbours implements NeighbourLookup {
   #last:
     | { readonly atMs: number; readonly found: Promise<readonly Found[]> }
     | undefined;
+  /** The last answer of `find`: calls for each container ask for the same. */
+  #cached:
+    | {
+      readonly read: readonly Found[];
+      readonly subnets: readonly Prefix[];
+      readonly users: ReadonlyMap<string, AddressUser>;
+    }
+    | undefined;
   /** Users that answered, by the text of their address. */
   readonly #remembered = new Map<string, AddressUser>();
 
@@ -60,24 +68,35 @@ export class BridgeNeighbours implements NeighbourLookup {
     if (maxAgeMs === 0) {
       await Promise.all([...this.#remembered.keys()].map(async (text) => {
         const isThere = await this.#answers(parseAddress(text));
-        if (!isThere) this.#remembered.delete(text);
+        if (isThere) return;
+        this.#remembered.delete(text);
+        this.#cached = undefined;
       }));
     }
-    const found = (await this.#entries(subnets, maxAgeMs))
-      .filter(({ port }) => port !== "")
-      .map((entry) => [formatAddress(entry.address), entry] as const);
-    return new Map<string, AddressUser>([...this.#remembered, ...found]);
+    const read = await this.#latest(maxAgeMs);
+    const cached = this.#cached;
+    const isSame = cached?.read === read &&
+      cached.subnets.length === subnets.length &&
+      cached.subnets.every((subnet, i) => subnet === subnets[i]);
+    if (isSame) return cached.users;
+    const users = new Map<string, AddressUser>(this.#remembered);
+    for (const entry of within(subnets, read)) {
+      if (entry.port !== "") users.set(formatAddress(entry.address), entry);
+    }
+    this.#cached = { read, subnets: [...subnets], users };
+    return users;
   }
 
   remember(address: Address, user: AddressUser): void {
     this.#remembered.set(formatAddress(address), user);
+    this.#cached = undefined;
   }
 
   async wake(
     subnets: readonly Prefix[],
     isHeld: (address: Address) => boolean,
   ): Promise<void> {
-    const silent = (await this.#entries(subnets, 0)).filter((entry) =>
+    const silent = within(subnets, await this.#latest(0)).filter((entry) =>
       entry.port === "" && resolutionOf(entry) === "old" &&
       !isHeld(entry.address)
     );
@@ -127,21 +146,13 @@ export class BridgeNeighbours implements NeighbourLookup {
     }
   }
 
-  /** The entries for addresses of subnets that a container can have. */
-  async #entries(
-    subnets: readonly Prefix[],
-    maxAgeMs: number,
-  ): Promise<Found[]> {
+  /** The table, as it was read at most so long ago. */
+  #latest(maxAgeMs: number): Promise<readonly Found[]> {
     const nowMs = this.#options.uptimeMs();
     if (!this.#last || nowMs - this.#last.atMs >= maxAgeMs) {
       this.#last = { atMs: nowMs, found: this.#read() };
     }
-    return (await this.#last.found).filter(({ address }) =>
-      subnets.some((subnet) =>
-        containsAddress(subnet, address) &&
-        exclusionOf(subnet, address) === undefined
-      )
-    );
+    return this.#last.found;
   }
 
   async #read(): Promise<readonly Found[]> {
@@ -173,4 +184,17 @@ export class BridgeNeighbours implements NeighbourLookup {
     const { code, stdout } = await this.#options.runner.run(command);
     return code === 0 ? stdout : "[]";
   }
+}
+
+/** The entries for addresses of subnets that a container can have. */
+function within(
+  subnets: readonly Prefix[],
+  entries: readonly Found[],
+): Found[] {
+  return entries.filter(({ address }) =>
+    subnets.some((subnet) =>
+      containsAddress(subnet, address) &&
+      exclusionOf(subnet, address) === undefined
+    )
+  );
 }

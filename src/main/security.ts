@@ -113,6 +113,7 @@ async function openNodeIdentity(
     node: config.node,
     files: new DenoIdentityFiles(`${config.stateDir}/identity`),
     source,
+    mayRenew: () => !agent?.member.isCopy,
     isInCluster: () =>
       agent === undefined ||
       ["hosted", "joined", "left"].includes(agent.member.link.state),

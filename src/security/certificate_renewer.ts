@@ -53,6 +53,12 @@ export interface CertificateRenewerOptions {
   readonly source: CertificateSource;
   /** Whether this node is in its cluster. Default: always. */
   readonly isInCluster?: () => boolean;
+  /**
+   * Whether the certificate may be renewed. Not while the state is a copy: the
+   * cluster would take the addresses of this machine for those of the node.
+   * Default: always.
+   */
+  readonly mayRenew?: () => boolean;
   /** The time in ms since 1970. */
   readonly now: () => number;
   readonly random: () => number;
@@ -191,12 +197,17 @@ export class CertificateRenewer {
   #dueMs(addresses: readonly Address[]): number {
     const { certificate, trust } = this.#owner.state;
     if (!certificate) return 0;
+    if (!this.#mayRenew) return Infinity;
     return renewalDueMs({
       certificate,
       authorities: trust.authorities,
       addresses,
       jitter: this.#jitter,
     });
+  }
+
+  get #mayRenew(): boolean {
+    return this.#options.mayRenew?.() ?? true;
   }
 
   get #isInCluster(): boolean {
@@ -233,7 +244,7 @@ export class CertificateRenewer {
       AbortSignal.timeout(ATTEMPT_TIMEOUT_MS),
     ]);
     let refusal: unknown;
-    if (certificate && isDue) {
+    if (certificate && isDue && this.#mayRenew) {
       try {
         const credentials = await askInTurn(
           issuers,

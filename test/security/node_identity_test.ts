@@ -34,6 +34,7 @@ class World {
   token: JoinToken | undefined | NetError = TOKEN;
   refusal: NetError | undefined;
   isInCluster = true;
+  mayRenew = true;
   readonly registry: IdentityRegistry;
   readonly #close: () => Promise<void>;
 
@@ -96,6 +97,7 @@ class World {
             : this.tokenOf(this.token),
       },
       isInCluster: () => this.isInCluster,
+      mayRenew: () => this.mayRenew,
       now: time.now,
       wait: time.wait,
       random: () => 0.5,
@@ -290,6 +292,22 @@ Deno.test("NodeIdentity goes on trying to renew, and warns near the end", () =>
     world.refusal = undefined;
     await world.time.pass(60_000);
     assert.deepEqual(node.warnings(world.time.nowMs), []);
+  }));
+
+Deno.test("NodeIdentity renews nothing while its state is a copy, and uses a token", () =>
+  withNode(async (node, world) => {
+    world.mayRenew = false;
+    node.setAddresses([parseAddress("198.18.0.77")]);
+    node.renewNow();
+    await world.time.pass(700_000);
+    assert.deepEqual(world.calls, ["enrol host2 token"]);
+    world.isInCluster = false;
+    world.token = OTHER_TOKEN;
+    await world.time.pass(90_000);
+    assert.deepEqual(world.calls, [
+      "enrol host2 token",
+      "enrol host2 other token",
+    ]);
   }));
 
 Deno.test("NodeIdentity is certified anew when its addresses change", () =>
