@@ -124,7 +124,8 @@ Deno.test("curl: what is no call is refused", async (t) => {
     ])[] = [
       ["the root", "/", [], 404],
       ["a path that goes up", "/../../etc/passwd", ["--path-as-is"], 404],
-      ["GET", `/${SERVICE}/Info`, [], 405],
+      ["GET of a change", `/${SERVICE}/AllocateIP`, [], 405],
+      ["GET of a read without a message", `/${SERVICE}/Info`, [], 415],
       ["PUT", `/${SERVICE}/Info`, json("{}", "--request", "PUT"), 405],
       ["another content type", `/${SERVICE}/Info`, [
         "--header",

@@ -68,7 +68,7 @@ function symbol(value: string): Request {
 Deno.test("reflection answers each kind of question", async (t) => {
   const agentFiles = [
     ...[AGENT_FILE, TIMESTAMP_FILE, CLUSTER_FILE, IPAM_FILE],
-    ...[REGISTRY_FILE, IDENTITY_FILE, DURATION_FILE],
+    ...[DURATION_FILE, REGISTRY_FILE, IDENTITY_FILE],
   ];
   const rows: readonly (readonly [string, Request, unknown])[] = [
     ["the services", { messageRequest: { case: "listServices", value: "" } }, [
