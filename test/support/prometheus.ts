@@ -35,13 +35,16 @@ export interface QuerySample {
 const SCRAPE_MS = 500;
 /** Fewer samples than this make no rate. */
 const MIN_RANGE_S = 8;
-/** What ranges are divided by at most: what is counted in them takes its time. */
-const MAX_RANGE_DIVISOR = 60;
+/**
+ * What ranges are divided by at most, by unit: what is counted in them takes
+ * its time. Five starts of an agent take more than a minute on a busy machine.
+ */
+const MAX_RANGE_DIVISOR = { s: 60, m: 60, h: 40 };
 const UNIT_S = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /**
  * The rules of docs/alerts.yml, with every duration divided: those behind `for`
- * to a second at least, ranges to eight, and by no more than 60; days by ten
+ * to a second at least, ranges to eight, and by no more than 60 (hours: 40); days by ten
  * times as much. A day and more, by which series are
  * remembered, stays.
  */
@@ -54,7 +57,8 @@ export function shortenRules(rules: string, divisor: number): string {
       return `${key}${Math.ceil(short)}s`;
     })
     .replaceAll(/\[(\d+)([smh])\]/g, (_, count, unit) => {
-      const by = Math.min(divisor, MAX_RANGE_DIVISOR);
+      const most = MAX_RANGE_DIVISOR[unit as keyof typeof MAX_RANGE_DIVISOR];
+      const by = Math.min(divisor, most);
       const short = Math.max(MIN_RANGE_S, seconds(count, unit) / by);
       return `[${Math.ceil(short)}s]`;
     })
