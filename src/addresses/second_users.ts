@@ -45,6 +45,12 @@ export class SecondUsers {
       subnets,
       (address) => held.has(formatAddress(address)),
     );
+    if (held.size === 0) {
+      // An idle agent reads the table no second time.
+      this.#isOwn = new Map();
+      this.#warnings = [];
+      return;
+    }
     const known = new Map<string, boolean>();
     const warnings: string[] = [];
     let lookups = 0;

@@ -12,8 +12,8 @@ import {
 } from "./report.ts";
 
 /** Calls of one kind in a turn of a side. */
-const CALLS = 3000;
-const TURNS = 8;
+const CALLS = 2000;
+const TURNS = 5;
 /** Time for which nobody calls either side, in ms. */
 const IDLE_MS = 60_000;
 /** Time that an agent gets to finish what follows its start, in ms. */
