@@ -6,9 +6,10 @@ export const LONG_TESTS: ReadonlyMap<string, string> = new Map(
   ([
     ["reclaim_etcd", "--reclaim-after takes no less than a minute, twice"],
     ["reclaim", "--reclaim-after takes no less than a minute, twice"],
-    ["alerts_agent", "16 alerts fire and clear, seconds after their faults"],
+    ["alerts_agent", "17 alerts fire and clear, seconds after their faults"],
     ["doctor_faults", "each of 20 faults is found, fixed and looked for again"],
     ["alerts_cluster", "9 alerts fire and clear, seconds after their faults"],
+    ["insecure_tls", "every host changes four times, with each store"],
     ["etcd_quorum", "hosts notice an outage after a few heartbeats"],
     ["etcd_faults", "changes go on before, during and after 9 faults"],
     ["cluster_expiry", "agents back off between attempts to renew"],
