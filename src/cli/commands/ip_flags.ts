@@ -84,7 +84,7 @@ function parseLabel(text: string): readonly [key: string, value: string] {
   const end = text.indexOf("=");
   if (end === -1) {
     throw new RangeError(
-      `${quote(text)} is no label: write KEY=VALUE, such as "app=web"`,
+      `${quote(text)} is not a label: write KEY=VALUE, such as "app=web"`,
     );
   }
   const label = [text.slice(0, end), text.slice(end + 1)] as const;

@@ -14,7 +14,10 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["--"], "--socket --url --identity --json --timeout --help --version"],
   [["ip", ""], "allocate release get list history reserve unreserve"],
   [["ip", "l"], "list"],
-  [["ip", "list", ""], `--node --leaked --reserved --output --watch ${CLIENT}`],
+  [
+    ["ip", "list", ""],
+    `--node --label --leaked --reserved --output --watch ${CLIENT}`,
+  ],
   [
     ["--socket", "x", "ip", ""],
     "allocate release get list history reserve unreserve",

@@ -71,6 +71,8 @@ const ROWS: readonly [
   ["prefix", "install", "usr", '"usr" is not an absolute path'],
   ["root", "install", "/a/../b", '"/a/../b" is not an absolute path'],
   ["container", "ip history", "a b", '"a b" is not valid'],
+  ["label", "ip allocate c1", "app", '"app" is not a label'],
+  ["ttl", "ip allocate c1", "60", '"60" is not a duration'],
   ["since", "ip history", "yesterday", '"yesterday" is not a duration'],
   ["limit", "ip history", "1001", '"1001" is not a whole number'],
   ["settle", "restore x.jsonl", "60", '"60" is not a duration'],
