@@ -287,7 +287,7 @@ export class Agent {
       leak: this.leakOf(node, allocation),
       expiresAtMs: leftMs === undefined
         ? undefined
-        : this.#options.now() + leftMs,
+        : Math.floor(this.#options.now() + leftMs),
     };
   }
 

@@ -227,3 +227,16 @@ Deno.test("GetAllocation of a batch's owner is NOT_FOUND once it is released", a
   });
   assert.ok((await client.getAllocation(owner("c1"))).allocation);
 });
+
+Deno.test("an allocation with a time to live is told with a clock that counts parts of a millisecond", async () => {
+  let uptimeMs = 0.3;
+  await using t = await startAgent({ uptimeMs: () => uptimeMs });
+  const client = clientOf(t);
+  const ttl = durationFromMs(60_000);
+  await client.allocate({ ...owner("c0"), ttl });
+  uptimeMs = 1_000.7;
+  const { allocation } = await client.getAllocation(owner("c0"));
+  // Never later than it is.
+  const leftMs = timestampMs(allocation!.expiresAt!) - t.clock.nowMs;
+  assert.equal(leftMs, 58_999);
+});
