@@ -55,6 +55,7 @@ const CALLS: Readonly<Record<string, readonly CallRow[]>> = {
     ["BatchAllocate", BATCH, "OK"],
     ["KeepAlive", BATCH, "OK"],
     ["BatchRelease", BATCH, "OK"],
+    ["WatchAllocations", {}, "OK", STREAM],
     ["ReleaseOthers", { network: "net{n}", keepNone: true }, "OK"],
     ["CheckReady", {}, "OK"],
     ["Reserve", { ...RESERVED, reason: "a test" }, "OK"],
