@@ -162,7 +162,7 @@ Deno.test("a compromised host stops no joins, and gets no traffic of others", as
       assert.ok(subnet !== undefined && !held.includes(subnet), `${subnet}`);
       await lab.waitFor("the warning", async () => {
         const { warnings } = await registry.status();
-        return /the prefixes of node "host3" block .* block nobody/
+        return /the prefixes of node "host3" block .* blocks? nobody/
           .test(warnings.join("\n"));
       });
     },

@@ -13,7 +13,7 @@ export interface RunOptions {
   readonly cwd?: string;
   /** What the command reads; nothing by default. */
   readonly stdin?: string;
-  /** Default 60,000. */
+  /** Default 300,000: more than a command takes on a machine under load. */
   readonly timeoutMs?: number;
 }
 
@@ -29,7 +29,7 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const { env = {}, clearEnv = false, cwd, stdin = "", timeoutMs = 60_000 } =
+  const { env = {}, clearEnv = false, cwd, stdin = "", timeoutMs = 300_000 } =
     options;
   const child = new Deno.Command(command, {
     args: [...args],
