@@ -11,6 +11,7 @@ import {
   checkSocket,
   checkStore,
   type RegistryLinkFacts,
+  withUnit,
 } from "../../src/doctor/agent_checks.ts";
 import { type Check, formatCheck } from "../../src/host/checks/check.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
@@ -213,4 +214,15 @@ Deno.test("checkCopies() names a copied state on every host", () => {
   assert.deepEqual(check(), [
     'failed identity: node "b": two processes run with its state',
   ]);
+});
+
+Deno.test("withUnit() gives the command that starts the agent again, where it has a unit", () => {
+  const unit = "stellar-net.service";
+  const waiting = checkQueue(1);
+  assert.equal(withUnit(waiting, undefined), waiting);
+  assert.deepEqual(withUnit(waiting, unit).fix, {
+    command: `systemctl restart ${unit}`,
+  });
+  const passed = checkQueue(0);
+  assert.equal(withUnit(passed, unit), passed);
 });

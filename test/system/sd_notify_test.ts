@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatNews, SdNotify } from "../../src/system/sd_notify.ts";
+import { findUnit, formatNews, SdNotify } from "../../src/system/sd_notify.ts";
 import type { ServiceNews } from "../../src/system/service_manager.ts";
 import { NotifyReceiver } from "../support/notify_receiver.ts";
 import { withTempDir } from "../support/temp_dir.ts";
@@ -83,4 +83,25 @@ Deno.test("SdNotify.notify() fails for nobody: no socket, no address, nobody the
       await manager.notify({ state: "stopping" });
     });
   }
+});
+
+Deno.test("findUnit() finds the unit of systemd that a process belongs to", async (t) => {
+  const env = { INVOCATION_ID: "0123" };
+  const rows: readonly [cgroup: string, unit: string | undefined][] = [
+    ["0::/system.slice/stellar-net.service\n", "stellar-net.service"],
+    [
+      "12:pids:/a.service\n1:name=systemd:/system.slice/net@b.service\n",
+      "net@b.service",
+    ],
+    ["0::/system.slice/a.service/child\n", "a.service"],
+    ["0::/user.slice/session-1.scope\n", undefined],
+    ["", undefined],
+  ];
+  for (const [cgroup, unit] of rows) {
+    await t.step(cgroup, () => assert.equal(findUnit(env, cgroup), unit));
+  }
+  await t.step(
+    "not started by systemd",
+    () => assert.equal(findUnit({}, rows[0]![0]), undefined),
+  );
 });

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CheckStatus } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
+import { UNIT_PATH } from "../../../src/install/plan/layout.ts";
+import { FakeHostFiles } from "../../fake/fake_host_files.ts";
+import { createFakeInstaller } from "../../fake/fake_installer.ts";
 import { type FakeIoOptions, runFake } from "../fake_io.ts";
 
 const OK = {
@@ -162,4 +165,32 @@ Deno.test("doctor says when there is no such peer", async () => {
     "",
     'stellar-net: Cannot check this host: there is no node "node9"\n',
   ]);
+});
+
+Deno.test("doctor gives the command that starts an agent whose unit is installed", async (t) => {
+  const message =
+    'Cannot reach the agent at "/run/a": no such socket: start it, or name its socket';
+  const rows: readonly [
+    name: string,
+    hasUnit: boolean,
+    hasSystemd: boolean,
+    command: string | null,
+  ][] = [
+    ["installed", true, true, "systemctl restart stellar-net.service"],
+    ["no unit", false, true, null],
+    ["no systemd", true, false, null],
+  ];
+  for (const [name, hasUnit, hasSystemd, command] of rows) {
+    await t.step(name, async () => {
+      const files = new FakeHostFiles();
+      if (hasUnit) files.write(UNIT_PATH, "[Unit]", 0o644);
+      const { stdout } = await runFake(["doctor", "--json"], {
+        ...refusing(message, Code.Unavailable),
+        installer: createFakeInstaller({ files, hasSystemd }),
+      });
+      const [check] = JSON.parse(stdout).checks;
+      assert.equal(check.command, command);
+      assert.equal(check.mend, command ?? "start it, or name its socket");
+    });
+  }
 });
