@@ -16,6 +16,7 @@ import {
   type JoinRequest,
   planJoin,
   planRemoval,
+  refuseOtherHost,
   type RemovalRequest,
 } from "./plan/join_plan.ts";
 import {
@@ -140,6 +141,22 @@ export class Nodes {
         this.#feed.routeChanged(formatPrefix(change.destination));
       }
     }
+  }
+
+  /**
+   * Returns if no other host has the name of a node that joins.
+   *
+   * @throws {NetError} `already_exists`
+   */
+  async checkInstance(
+    agent: Pick<JoinRequest, "node" | "instanceId">,
+  ): Promise<void> {
+    const refusal = await this.#ledger.read((state) =>
+      refuseOtherHost(state.nodes.get(agent.node), agent)
+    );
+    if (!refusal) return;
+    this.#processes.recordStranger(agent.node);
+    throw new NetError(refusal.code, refusal.message);
   }
 
   /**

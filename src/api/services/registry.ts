@@ -115,9 +115,17 @@ export function createRegistry(
     },
 
     async join(request, context) {
+      const node = parseField("node", request.node, parseNodeName);
+      const instanceId = parseField(
+        "instance_id",
+        request.instanceId,
+        parseId,
+      );
+      // Before its addresses: the certificate of a copy is for others.
+      await host().nodes.checkInstance({ node, instanceId });
       const { subnets, hasHandover } = await host().pools.join({
-        node: parseField("node", request.node, parseNodeName),
-        instanceId: parseField("instance_id", request.instanceId, parseId),
+        node,
+        instanceId,
         advertised: checkOwn(parseAdvertised(request.advertised), context),
         apiUrl: parseOptional("api_url", request.apiUrl, (text) =>
           parseReached(text, context)) ?? "",

@@ -128,9 +128,10 @@ function refuseOtherCluster(
     );
 }
 
-function refuseOtherHost(
+/** Refuses a join with the name of another host. */
+export function refuseOtherHost(
   known: NodeRecord | undefined,
-  { node, instanceId }: JoinRequest,
+  { node, instanceId }: Pick<JoinRequest, "node" | "instanceId">,
 ): Refusal | undefined {
   return !known || known.instanceId === "" || known.instanceId === instanceId
     ? undefined
