@@ -9,7 +9,12 @@ interface Config {
 }
 
 /** Packages that only tests read. */
-const ONLY_TESTS = ["@grpc/grpc-js", "@grpc/proto-loader", "fast-check"];
+const ONLY_TESTS = [
+  "@connectrpc/connect-web",
+  "@grpc/grpc-js",
+  "@grpc/proto-loader",
+  "fast-check",
+];
 
 async function readJson<T>(path: string): Promise<T> {
   return JSON.parse(await Deno.readTextFile(join(ROOT, path)));
