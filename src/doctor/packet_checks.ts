@@ -78,9 +78,11 @@ export async function checkPackets(
 ): Promise<Check[]> {
   const links = facts.interfaces?.links ?? [];
   const containers = facts.containers.slice(0, MAX_CONTAINERS);
+  const hidden: AttachedContainer[] = [];
   const seen = (await inBatches(containers, async (container) => {
     const view = await probe.readContainer(container.netns);
-    if (!view) return [];
+    if (view === "not permitted") hidden.push(container);
+    if (view === "not permitted" || !view) return [];
     const end = view.hostEnds.get(container.interfaceName);
     const hostEnd = links.find(({ index }) =>
       index !== undefined && index === end
@@ -96,7 +98,8 @@ export async function checkPackets(
     checkWaysIn(probe, facts),
     readDrops(probe, facts),
   ]);
-  const found = [...bridges, ...inside, ...outside];
+  const unseen = await checkHidden(probe, hidden);
+  const found = [...bridges, ...inside, ...unseen, ...outside];
   const isLost = found.some(({ status }) => status === "failed");
   const suspects = drops.filter(({ traffic, isCertain, isPartial }) =>
     traffic === "calls" || isCertain || isPartial || isLost
@@ -234,6 +237,53 @@ async function checkContainers(
     : `packets get into ${seen.length} containers`;
   const check = passed("container", text + ofAll(seen, facts.containers));
   return { checks: [check], sound };
+}
+
+/**
+ * Whether a packet gets into containers whose namespaces the agent may not
+ * enter. It is never a pass: a fault inside them stays hidden.
+ */
+async function checkHidden(
+  probe: PathProbe,
+  hidden: readonly AttachedContainer[],
+): Promise<Check[]> {
+  if (hidden.length === 0) return [];
+  const answers = await inBatches(hidden, async ({ id, addresses }) => {
+    const [address] = addresses;
+    if (!address) return [];
+    try {
+      const { isAnswered } = await probe.ping(address);
+      return [{ id, address: formatAddress(address), isAnswered }];
+    } catch (error) {
+      if (error instanceof NetError) return [];
+      throw error;
+    }
+  });
+  const silent = answers.flat().filter(({ isAnswered }) => !isAnswered);
+  const fix =
+    'look into one as root with "nsenter --net=NAMESPACE ip route"; an agent with CAP_SYS_ADMIN looks by itself';
+  if (silent.length > 0) {
+    return silent.map(({ id, address }) => ({
+      name: "container",
+      status: "failed",
+      found:
+        `container "${id}": ${address} does not answer, and this agent cannot look into it`,
+      means: "the container is not reached, or reaches nothing",
+      fix,
+    }));
+  }
+  const count = hidden.length === 1
+    ? "1 container"
+    : `${hidden.length} containers`;
+  return [{
+    name: "container",
+    status: "warning",
+    found: `cannot look into ${count}${
+      answers.flat().length === hidden.length ? "; packets get into each" : ""
+    }`,
+    means: "a fault inside, such as a missing default route, stays hidden",
+    fix,
+  }];
 }
 
 async function checkContainer(

@@ -127,7 +127,9 @@ export class BridgeNeighbours implements NeighbourLookup {
     },
   ): Promise<string | undefined> {
     const view = await this.#options.probe.readContainer(netns);
-    const end = view?.hostEnds.get(interfaceName);
+    const end = view === "not permitted"
+      ? undefined
+      : view?.hostEnds.get(interfaceName);
     if (end === undefined) return undefined;
     const links = parseLinks(await this.#run("ip", ["-json", "address"]));
     return links.find(({ index }) => index === end)?.name;

@@ -107,7 +107,9 @@ export class LinuxPathProbe implements PathProbe {
     );
   }
 
-  async readContainer(netns: string): Promise<ContainerView | undefined> {
+  async readContainer(
+    netns: string,
+  ): Promise<ContainerView | "not permitted" | undefined> {
     const batch = within(netns, {
       program: "ip",
       args: ["-json", "-batch", "-"],
@@ -119,9 +121,11 @@ export class LinuxPathProbe implements PathProbe {
       const [both, six] = await Promise.all(
         [batch, routes6].map((command) => this.#runner.run(command)),
       );
-      return both!.code === 0
-        ? parseContainer(both!.stdout, six!.code === 0 ? six!.stdout : "")
-        : undefined;
+      if (both!.code !== 0) {
+        // setns(2) without CAP_SYS_ADMIN: EPERM.
+        return /not permitted/.test(both!.stderr) ? "not permitted" : undefined;
+      }
+      return parseContainer(both!.stdout, six!.code === 0 ? six!.stdout : "");
     } catch {
       return undefined;
     }

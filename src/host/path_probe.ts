@@ -62,8 +62,14 @@ export interface PathProbe {
    * @throws {NetError} `unavailable` when `ping` is missing or cannot send
    */
   ping(address: Address, options?: PingOptions): Promise<PingAnswer>;
-  /** A container's network, undefined when its namespace cannot be entered. Never fails. */
-  readContainer(netns: string): Promise<ContainerView | undefined>;
+  /**
+   * A container's network; undefined when its namespace is gone. Never fails.
+   *
+   * @returns `not permitted` without the right to enter the namespace (CAP_SYS_ADMIN)
+   */
+  readContainer(
+    netns: string,
+  ): Promise<ContainerView | "not permitted" | undefined>;
   /**
    * A setting of the kernel; undefined when there is none.
    *

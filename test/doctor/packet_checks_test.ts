@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { checkPackets } from "../../src/doctor/packet_checks.ts";
 import { formatCheck } from "../../src/host/checks/check.ts";
+import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
+import { neededCapabilities } from "../../src/install/plan/unit.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import type { CommandRunner } from "../../src/system/command.ts";
+import { DenoCommandRunner } from "../../src/system/deno_command.ts";
+import { NetnsHost } from "../support/netns_host.ts";
 import { FakePathProbe } from "../fake/fake_path_probe.ts";
 import { peerNode } from "./path_world.ts";
 
@@ -42,4 +48,56 @@ Deno.test("checkPackets() finds a peer without a bridge up to five hops away", a
       assert.deepEqual(checks.map(formatCheck), [line]);
     });
   }
+});
+
+Deno.test("checkPackets() passes no container that the agent may not enter", async (t) => {
+  const containers = ["web1", "web2"].map((id, i) => ({
+    ...{ id, interfaceName: "eth0", netns: `/run/netns/${id}` },
+    addresses: [parseAddress(`172.16.0.${i + 2}`)],
+  }));
+  const check = async (answering: readonly string[]) => {
+    const probe = new FakePathProbe();
+    for (const address of answering) probe.largest.set(address, 1_500);
+    const checks = await checkPackets(probe, {
+      ...{ subnets: [], networks: [], containers, peers: [] },
+      ...{ interfaces: undefined, bridge: undefined },
+      ...{ ports: [], isCut: false },
+    });
+    return checks.map(({ name, status, found }) =>
+      `${status} ${name}: ${found}`
+    );
+  };
+  await t.step("all answer", async () => {
+    assert.deepEqual(await check(["172.16.0.2", "172.16.0.3"]), [
+      "warning container: cannot look into 2 containers; packets get into each",
+    ]);
+  });
+  await t.step("one is silent", async () => {
+    assert.deepEqual(await check(["172.16.0.2"]), [
+      'failed container: container "web2": 172.16.0.3 does not answer, and this agent cannot look into it',
+    ]);
+  });
+});
+
+Deno.test("LinuxPathProbe.readContainer() tells a namespace that it may not enter from one that is gone", async () => {
+  await using host = await NetnsHost.create();
+  const path = `/run/netns/${host.name}`;
+  // The capabilities of the installed unit.
+  const granted = neededCapabilities([]).map((name) =>
+    `+${name.replace("CAP_", "").toLowerCase()}`
+  );
+  const bound = ["-all", ...granted].join(",");
+  const runner: CommandRunner = {
+    run: ({ program, args, ...rest }) =>
+      new DenoCommandRunner().run({
+        ...rest,
+        program: "setpriv",
+        args: ["--bounding-set", bound, program, ...args],
+      }),
+  };
+  const installed = new LinuxPathProbe({ runner });
+  assert.equal(await installed.readContainer(path), "not permitted");
+  assert.equal(await installed.readContainer("/run/netns/none"), undefined);
+  const root = new LinuxPathProbe({ runner: new DenoCommandRunner() });
+  assert.equal(typeof await root.readContainer(path), "object");
 });

@@ -102,8 +102,9 @@ export class FakePathProbe implements PathProbe {
     });
   }
 
-  readContainer(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  /** Containers cannot be looked into, as without CAP_SYS_ADMIN. */
+  readContainer(): Promise<"not permitted"> {
+    return Promise.resolve("not permitted");
   }
 
   dropTables(): Promise<NftTable[]> {
