@@ -28,6 +28,12 @@ export interface IssueOptions {
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
   .concat("-nodes");
 
+/**
+ * The library of faketime(1). The program itself names its semaphore by its
+ * process id, which processes in other namespaces have too.
+ */
+const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 /** An authority that a test makes with openssl, in a folder of the test. */
 export class TestAuthority {
   readonly caPath: string;
@@ -80,7 +86,7 @@ export class TestAuthority {
         ? ["-signkey", `${name}.key`]
         : ["-CA", `${this.#name}.pem`, "-CAkey", `${this.#name}.key`]
           .concat("-CAcreateserial"),
-    ], hours === 0 ? [] : ["faketime", "-f", `-${hours}h`]);
+    ], hours === 0 ? {} : { LD_PRELOAD: FAKETIME, FAKETIME: `-${hours}h` });
     return {
       caPath: this.caPath,
       certPath: join(this.#dir, `${name}.pem`),
@@ -88,13 +94,13 @@ export class TestAuthority {
     };
   }
 
-  /** @param before a command that runs the one behind it */
   async #openssl(
     args: readonly string[],
-    before: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    const [program, ...words] = [...before, "openssl", ...args];
-    const { code, stderr } = await run(program!, words, { cwd: this.#dir });
+    const { code, stderr } = await run("openssl", args, {
+      ...{ cwd: this.#dir, env },
+    });
     if (code !== 0) throw new Error(`Cannot run openssl ${args[0]}: ${stderr}`);
   }
 }
