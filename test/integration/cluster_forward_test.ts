@@ -1,3 +1,5 @@
+import { waitFor } from "../support/wait_for.ts";
+import { IpamService } from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
 import { createClients } from "../../src/cli/framework/client.ts";
@@ -106,6 +108,51 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
       assert.equal(records[0]?.owner?.containerId, "by-host1");
     },
   );
+  await t.step(
+    "a watch of all nodes tells at one agent what the others do",
+    async () => {
+      const { socketPath } = third.agent;
+      const watching = createClient(
+        IpamService,
+        createRpcTransport({ socketPath }),
+      );
+      const end = new AbortController();
+      const seen = new Set<string>();
+      const watch = async () => {
+        const stream = watching.watchAllocations({ allNodes: true }, {
+          signal: end.signal,
+        });
+        for await (const { node, allocations, removed } of stream) {
+          for (const { owner } of allocations) {
+            seen.add(`${node} +${owner!.containerId}`);
+          }
+          for (const { owner } of removed) {
+            seen.add(`${node} -${owner!.containerId}`);
+          }
+        }
+      };
+      const watched = watch().catch(() => {});
+      const patient = { timeoutMs: 60_000 };
+      await waitFor(
+        "what is held",
+        () => seen.has(`${second.name} +by-host2`),
+        patient,
+      );
+      const { ipam } = clientsOf(registry);
+      for (const { name } of started) {
+        const items = [{ owner: { containerId: "w1" } }];
+        await ipam.batchAllocate({ node: name, items });
+        await ipam.batchRelease({ node: name, items });
+        await waitFor(
+          `the changes of ${name}`,
+          () => seen.has(`${name} -w1`),
+          patient,
+        );
+      }
+      end.abort();
+      await watched;
+    },
+  );
   await t.step("errors come through as they are", async () => {
     await assert.rejects(
       clientsOf(third).ipam.allocate({
@@ -169,7 +216,7 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
     await second.agent.start();
     await lab.waitFor(
       "its address",
-      async () => await allocate(third, second.name, "c9") === "172.16.4.5",
+      async () => await allocate(third, second.name, "c9") === "172.16.4.6",
     );
   });
   await t.step(
