@@ -167,7 +167,7 @@ const ROWS: readonly Row[] = [
     peer: ["ip link set eth0 mtu 1390"],
     wrong: ["198.18.0.2", "2001:2::2"].map((address) =>
       new RegExp(
-        `^mtu: packets of 1394 bytes get to ${address}, larger ones do not: "up0" has an MTU of 1500, and "br-sn" 1500; large packets .* ip link set dev br-sn mtu 1394, and "mtu": 1394 in`,
+        `^mtu: packets of 1394 bytes get to ${address}, larger ones do not: "up0" has an MTU of 1500, and "br-sn" 1500; large packets .* "mtu": 1394 in .*: ip link set dev up0 mtu 1394 && ip link set dev br-sn mtu 1394$`,
       )
     ),
   },
@@ -212,7 +212,7 @@ const ROWS: readonly Row[] = [
       "ip route add default via 198.18.0.9 table 100",
     ],
     wrong: [
-      /^route: packets to 172.16.4.1 from containers on "br-sn" leave via 198.18.0.9 on "up0", .*: a policy rule leads to table 100, which has 0.0.0.0\/0 via 198.18.0.9 dev up0; .*: ip rule show; ip route show table 100$/,
+      /^route: packets to 172.16.4.1 from containers on "br-sn" leave via 198.18.0.9 on "up0", .*: a policy rule leads to table 100, which has 0.0.0.0\/0 via 198.18.0.9 dev up0; .*: find the rule with ip rule show, or the route with ip route show table 100, and delete it$/,
     ],
   },
   {
@@ -337,7 +337,7 @@ Deno.test("checkAddresses() finds addresses in use that no container holds, and 
   const line = (address: string) =>
     `address: ${address} is in use by ${mac} on "br-sn", behind its port "veth0", and no container holds it; ` +
     "no container gets it while it is in use; " +
-    `to fix it: find its user and stop it (bridge fdb show br br-sn | grep ${mac}), or reserve it: stellar-net ip reserve ${address}`;
+    `to fix it: stellar-net ip reserve ${address} --reason "in use by ${mac}"`;
   assert.deepEqual(found, [
     line("172.16.0.9"),
     line("fd00:16::9"),
