@@ -114,7 +114,7 @@ async function must(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const options = { cwd: ROOT, env, timeoutMs: 300_000 };
+  const options = { cwd: ROOT, env, timeoutMs: 900_000 };
   const { code, stderr } = await run(command, args, options);
   assert.equal(code, 0, `${command}: ${stderr}`);
 }

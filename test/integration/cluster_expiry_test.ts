@@ -28,7 +28,7 @@ Deno.test("certificates that end cut off whom they name, and nobody's containers
     allDone(clocks.map((clock) => clock.moveHours(hours)));
   /** Runs the command line by the hosts' clock. */
   const cli = (host: LabHost, args: readonly string[]) =>
-    host.exec("stellar-net", args, { env });
+    host.exec("stellar-net", [...args, "--timeout", "60s"], { env });
   const operator = `${lab.dir}/alice`;
   const asOperator = (args: readonly string[]) =>
     cli(first, ["--identity", operator, ...args]);
