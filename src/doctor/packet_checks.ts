@@ -36,6 +36,8 @@ const MAX_CONTAINERS = 256;
 const BATCH = 32;
 /** How many hops a peer may be away, seen from a container, to be found without its bridge. */
 const MAX_HOPS = 5;
+/** How many containers one finding names. */
+const MAX_NAMED = 5;
 const UNREACHED = "containers here and there do not reach each other";
 
 /** A container that CNI attached to this host. */
@@ -98,7 +100,7 @@ export async function checkPackets(
     checkWaysIn(probe, facts),
     readDrops(probe, facts),
   ]);
-  const unseen = await checkHidden(probe, hidden);
+  const unseen = await checkHidden(probe, facts, hidden);
   const found = [...bridges, ...inside, ...unseen, ...outside];
   const isLost = found.some(({ status }) => status === "failed");
   const suspects = drops.filter(({ traffic, isCertain, isPartial }) =>
@@ -232,36 +234,36 @@ async function checkContainers(
   const wrong = found.flat();
   const sound = seen.filter((_, at) => found[at]!.length === 0);
   if (wrong.length > 0 || seen.length === 0) return { checks: wrong, sound };
-  const text = seen.length === 1
-    ? "packets get into 1 container"
-    : `packets get into ${seen.length} containers`;
+  const text = `packets get into ${countOf(seen.length)}`;
   const check = passed("container", text + ofAll(seen, facts.containers));
   return { checks: [check], sound };
 }
 
 /**
- * Whether a packet gets into containers whose namespaces the agent may not
- * enter. It is never a pass: a fault inside them stays hidden.
+ * Whether packets get into containers whose namespaces the agent may not enter,
+ * and out of them: an answer to an address of this host outside of their subnet
+ * takes the container's route to its gateway.
  */
 async function checkHidden(
   probe: PathProbe,
+  facts: PacketFacts,
   hidden: readonly AttachedContainer[],
 ): Promise<Check[]> {
   if (hidden.length === 0) return [];
   const answers = await inBatches(hidden, async ({ id, addresses }) => {
-    const [address] = addresses;
-    if (!address) return [];
     try {
-      const { isAnswered } = await probe.ping(address);
-      return [{ id, address: formatAddress(address), isAnswered }];
+      return await Promise.all(
+        addresses.map((address) => pingHidden(probe, facts, { id, address })),
+      );
     } catch (error) {
-      if (error instanceof NetError) return [];
-      throw error;
+      if (!(error instanceof NetError)) throw error;
+      return [{ id, address: "", answer: "unknown" as const }];
     }
   });
-  const silent = answers.flat().filter(({ isAnswered }) => !isAnswered);
+  const found = answers.flat();
+  const silent = found.filter(({ answer }) => answer === "none");
   const fix =
-    'look into one as root with "nsenter --net=NAMESPACE ip route"; an agent with CAP_SYS_ADMIN looks by itself';
+    'look into it as root with "nsenter --net=NAMESPACE ip route"; an agent with CAP_SYS_ADMIN looks by itself';
   if (silent.length > 0) {
     return silent.map(({ id, address }) => ({
       name: "container",
@@ -272,18 +274,62 @@ async function checkHidden(
       fix,
     }));
   }
-  const count = hidden.length === 1
-    ? "1 container"
-    : `${hidden.length} containers`;
-  return [{
-    name: "container",
-    status: "warning",
-    found: `cannot look into ${count}${
-      answers.flat().length === hidden.length ? "; packets get into each" : ""
-    }`,
-    means: "a fault inside, such as a missing default route, stays hidden",
-    fix,
-  }];
+  const unsure = new Set(
+    found.filter(({ answer }) => answer !== "everywhere").map(({ id }) => id),
+  );
+  const sound = hidden.length - unsure.size;
+  return [
+    ...sound === 0
+      ? []
+      : [passed("container", `packets get into ${countOf(sound)} and back`)],
+    ...unsure.size === 0 ? [] : [{
+      name: "container",
+      status: "warning" as const,
+      found: `cannot look into ${
+        [...unsure].map((id) => `"${id}"`).slice(0, MAX_NAMED).join(", ")
+      }${
+        unsure.size > MAX_NAMED ? ` and ${unsure.size - MAX_NAMED} more` : ""
+      }, and got no answer for an address outside of the subnet`,
+      means: "its default route may be missing, or there is no such address",
+      fix,
+    }],
+  ];
+}
+
+/** Pings an address of a container from its gateway and from another address of this host. */
+async function pingHidden(
+  probe: PathProbe,
+  { subnets, interfaces }: PacketFacts,
+  { id, address }: { readonly id: string; readonly address: Address },
+): Promise<
+  {
+    readonly id: string;
+    readonly address: string;
+    readonly answer: "everywhere" | "gateway" | "none";
+  }
+> {
+  const subnet = subnetOf(subnets, address);
+  const gateway = subnet && linkOfGateway(interfaces?.links ?? [], subnet)
+    ? { source: gatewayOf(subnet) }
+    : {};
+  const other = interfaces?.links.flatMap(({ addresses }) => addresses).find(
+    (held) =>
+      held.address.family === address.family && held.scope === "global" &&
+      subnetOf(subnets, held.address) === undefined,
+  );
+  const [near, far] = await Promise.all([
+    probe.ping(address, gateway),
+    other && probe.ping(address, { source: other.address }),
+  ]);
+  return {
+    id,
+    address: formatAddress(address),
+    answer: !near.isAnswered
+      ? "none"
+      : far?.isAnswered
+      ? "everywhere"
+      : "gateway",
+  };
 }
 
 async function checkContainer(
@@ -473,6 +519,10 @@ async function inBatches<T, U>(
     results.push(...await Promise.all(batch.map(work)));
   }
   return results;
+}
+
+function countOf(containers: number): string {
+  return containers === 1 ? "1 container" : `${containers} containers`;
 }
 
 /** Says of how many containers some are, unless they are all. */

@@ -4,6 +4,8 @@ import { formatCheck } from "../../src/host/checks/check.ts";
 import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
 import { neededCapabilities } from "../../src/install/plan/unit.ts";
 import { parseAddress } from "../../src/net/address.ts";
+import { parseLinks } from "../../src/routes/plan/ip_json.ts";
+import type { HostInterfaces } from "../../src/routes/plan/uplink.ts";
 import type { CommandRunner } from "../../src/system/command.ts";
 import { DenoCommandRunner } from "../../src/system/deno_command.ts";
 import { NetnsHost } from "../support/netns_host.ts";
@@ -50,30 +52,59 @@ Deno.test("checkPackets() finds a peer without a bridge up to five hops away", a
   }
 });
 
-Deno.test("checkPackets() passes no container that the agent may not enter", async (t) => {
+Deno.test("checkPackets() passes a container that the agent may not enter by its answers alone", async (t) => {
   const containers = ["web1", "web2"].map((id, i) => ({
     ...{ id, interfaceName: "eth0", netns: `/run/netns/${id}` },
     addresses: [parseAddress(`172.16.0.${i + 2}`)],
   }));
-  const check = async (answering: readonly string[]) => {
+  const interfaces: HostInterfaces = {
+    links: parseLinks(JSON.stringify([{
+      ...{ ifindex: 2, ifname: "eth0", mtu: 1500, flags: ["UP"] },
+      addr_info: [{
+        ...{ family: "inet", local: "198.18.0.11", prefixlen: 15 },
+        scope: "global",
+      }],
+    }])),
+    defaultRoutes: [],
+  };
+  const check = async (
+    { answering, deaf = [], interfaces: host = interfaces }: {
+      readonly answering: readonly string[];
+      readonly deaf?: readonly string[];
+      readonly interfaces?: HostInterfaces | undefined;
+    },
+  ) => {
     const probe = new FakePathProbe();
     for (const address of answering) probe.largest.set(address, 1_500);
+    for (const source of deaf) probe.deaf.add(source);
     const checks = await checkPackets(probe, {
       ...{ subnets: [], networks: [], containers, peers: [] },
-      ...{ interfaces: undefined, bridge: undefined },
+      ...{ interfaces: host, bridge: undefined },
       ...{ ports: [], isCut: false },
     });
     return checks.map(({ name, status, found }) =>
       `${status} ${name}: ${found}`
     );
   };
-  await t.step("all answer", async () => {
-    assert.deepEqual(await check(["172.16.0.2", "172.16.0.3"]), [
-      "warning container: cannot look into 2 containers; packets get into each",
+  const all = ["172.16.0.2", "172.16.0.3"];
+  const unsure =
+    'warning container: cannot look into "web1", "web2", and got no answer for an address outside of the subnet';
+  await t.step("all answer both", async () => {
+    assert.deepEqual(await check({ answering: all }), [
+      "ok container: packets get into 2 containers and back",
     ]);
   });
+  await t.step("its other address gets no answer", async () => {
+    const checks = await check({ answering: all, deaf: ["198.18.0.11"] });
+    assert.deepEqual(checks, [unsure]);
+  });
+  await t.step("this host has no other address", async () => {
+    const none = { links: [], defaultRoutes: [] };
+    const checks = await check({ answering: all, interfaces: none });
+    assert.deepEqual(checks, [unsure]);
+  });
   await t.step("one is silent", async () => {
-    assert.deepEqual(await check(["172.16.0.2"]), [
+    assert.deepEqual(await check({ answering: ["172.16.0.2"] }), [
       'failed container: container "web2": 172.16.0.3 does not answer, and this agent cannot look into it',
     ]);
   });

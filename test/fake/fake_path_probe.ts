@@ -36,6 +36,8 @@ export class FakePathProbe implements PathProbe {
   readonly reports = new Map<number | undefined, string>();
   /** What a program that is missing says, by its name. */
   readonly missing = new Map<string, string>();
+  /** The sources whose pings get no answer. */
+  readonly deaf = new Set<string>();
   /** The sizes that were tried; 0 for a ping without one. */
   readonly tried: number[] = [];
   /** The most pings that were under way at once. */
@@ -90,7 +92,10 @@ export class FakePathProbe implements PathProbe {
     this.#atOnce--;
     return this.#answer("ping", () => {
       this.tried.push(packetBytes);
-      const largest = this.largest.get(formatAddress(address)) ?? -1;
+      const from = options.source && formatAddress(options.source);
+      const largest = from !== undefined && this.deaf.has(from)
+        ? -1
+        : this.largest.get(formatAddress(address)) ?? -1;
       const isAnswered = packetBytes <= largest;
       this.onPing();
       const errorFrom = this.reports.get(hops);
