@@ -1225,7 +1225,8 @@ export const CheckStatusSchema: GenEnum<CheckStatus> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_agent, 4);
 
 /**
- * AgentService reports on an agent and its host, and controls them.
+ * AgentService reports on an agent and its host, and controls them. Pages, names
+ * and deadlines are as in IpamService.
  *
  * @generated from service stellar.net.v1.AgentService
  */

@@ -819,7 +819,7 @@ export const FoundKindSchema: GenEnum<FoundKind> = /*@__PURE__*/
 
 /**
  * ClusterService answers for the whole cluster. An agent that has joined a
- * registry asks it.
+ * registry asks it. Pages, names and deadlines are as in IpamService.
  *
  * @generated from service stellar.net.v1.ClusterService
  */

@@ -1132,7 +1132,7 @@ export const TokenStateSchema: GenEnum<TokenState> = /*@__PURE__*/
  * IdentityService is the cluster's certificate authority: it lets hosts and
  * operators in by join tokens, and certifies who they are. The agents that
  * host the registry answer it. FAILED_PRECONDITION where the certificates are
- * an operator's own.
+ * an operator's own. Pages, names and deadlines are as in IpamService.
  *
  * @generated from service stellar.net.v1.IdentityService
  */

@@ -31,7 +31,8 @@ export type Owner = Message<"stellar.net.v1.Owner"> & {
   network: string;
 
   /**
-   * Id of the container. Empty is refused.
+   * Id of the container: 1 to 253 printable ASCII characters without spaces.
+   * Empty is refused.
    *
    * @generated from field: string container_id = 2;
    */
@@ -1564,6 +1565,23 @@ export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__P
  * Lists have pages: page_size is coerced, never refused; a page may hold fewer
  * items than that, since an answer stays below 4 MiB. A token is opaque, belongs
  * to a call with the same other fields, and stays valid while items change.
+ *
+ * Deadlines are observed. A unary call without one, or with one more than 5
+ * minutes away, gets 5 minutes; a stream without one runs on.
+ *
+ * Names, in this and the other services; others are refused with their field:
+ *  - a node: 1 to 253 letters, digits and . - _, a letter or digit first and
+ *    last;
+ *  - a container network: 1 to 253 letters, digits and . - _, a letter or digit
+ *    first;
+ *  - a container id: 1 to 253 printable ASCII characters without spaces;
+ *  - an interface: 1 to 15 bytes without spaces, slashes, colons and control
+ *    characters, and not "." or "..";
+ *  - the id of an allocation, a cluster, an agent's state or a process: 1 to 64
+ *    letters, digits and hyphens;
+ *  - a label: see AllocateRequest;
+ *  - a reason: up to 1,024 characters without control characters.
+ * Letters are those of ASCII.
  *
  * @generated from service stellar.net.v1.IpamService
  */

@@ -1485,7 +1485,7 @@ export const NodeStateSchema: GenEnum<NodeState> = /*@__PURE__*/
 
 /**
  * RegistryService keeps the cluster's one record of networks, nodes, subnets
- * and extra routes.
+ * and extra routes. Pages, names and deadlines are as in IpamService.
  *
  * @generated from service stellar.net.v1.RegistryService
  */
