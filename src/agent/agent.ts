@@ -44,7 +44,9 @@ import {
   pruneHistory,
   readHistory,
 } from "../addresses/history.ts";
+import type { RegistryLink } from "../member/link.ts";
 import type { Member } from "../member/member.ts";
+import { describeRestoreGrace } from "../registry/plan/restore_grace.ts";
 import type { RegistryHost } from "../registry/host.ts";
 import { identifyState } from "../state/machine.ts";
 import { migrateState } from "../state/schema.ts";
@@ -147,13 +149,21 @@ export class Agent {
   /** Conditions of the cluster that an operator should know about, for people. */
   get warnings(): string[] {
     const { view } = this.member;
+    const { restoreGrace } = this.link;
     return [
+      ...restoreGrace ? [describeRestoreGrace(restoreGrace)] : [],
       ...this.host?.warnings ?? [],
       ...this.#secondUsers?.warnings ?? [],
       ...[...view.nodes.values()].flatMap(({ name, problem }) =>
         problem ? [`node "${name}": ${problem}`] : []
       ),
     ];
+  }
+
+  /** The connection to the registry, with the grace period of the one that is hosted here. */
+  get link(): RegistryLink {
+    const restoreGrace = this.host?.restoreGrace.current;
+    return { ...this.member.link, ...restoreGrace && { restoreGrace } };
   }
 
   /** Whether this agent hosts the registry. */
@@ -698,7 +708,7 @@ export class Agent {
       instanceId: this.instanceId,
       startedAtMs: this.#startedAtMs,
       cluster: this.member.cluster,
-      link: this.member.link,
+      link: this.link,
       usage: await (await this.member.allocators.find(this.node))?.usage() ??
         [],
       ...countCluster(await this.member.current(), this.node),

@@ -1,9 +1,5 @@
 import { NetError } from "../base/error.ts";
 import { findMembershipFault, type RegistryLink } from "../member/link.ts";
-import {
-  describeRestoreGrace,
-  type RestoreGraceTime,
-} from "../registry/plan/restore_grace.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Member } from "../member/member.ts";
@@ -27,8 +23,8 @@ export interface ReadinessOptions {
   /** Returns when the agent's own store takes writes. */
   readonly checkWrites: () => Promise<void>;
   readonly store: Store;
-  /** The grace period of the registry that this agent hosts. Default: none. */
-  readonly restoreGrace?: RestoreGraceTime | undefined;
+  /** The connection to the registry. Default: the member's. */
+  readonly link?: RegistryLink;
   /** Time limit for the store, in ms. Default 3,000. */
   readonly timeoutMs?: number;
 }
@@ -66,18 +62,15 @@ export async function checkReady(
 }
 
 function describeRegistry(
-  { member, restoreGrace }: ReadinessOptions,
+  { member, link = member.link }: ReadinessOptions,
 ): Condition {
-  const { link, subnets } = member;
-  const fault = findMembershipFault(link, subnets.length > 0);
+  const fault = findMembershipFault(link, member.subnets.length > 0);
   return {
     name: "registry",
     // A node with a subnet is ready without its registry.
     holds: !fault || fault.severity === "warning",
     reason: fault
       ? `${fault.text}; ${fault.means}; ${fault.advice}`
-      : restoreGrace
-      ? describeRestoreGrace(restoreGrace)
       : link.state === "hosted"
       ? "it is hosted here"
       : `joined at ${link.url}`,

@@ -44,6 +44,10 @@ export type ErrorReason =
   | "OTHER_AGENT"
   /** The client uses more of the agent than it may. */
   | "CLIENT_LIMIT"
+  /** The registry is moving to another store, `from` or `to` in the metadata. */
+  | "MIGRATING"
+  /** The registry was restored, and waits for nodes that it may not know. */
+  | "RESTORE_GRACE"
   | "UNKNOWN_CALL";
 
 /** What programs learn of an error besides its code. */

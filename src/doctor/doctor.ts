@@ -56,22 +56,49 @@ export interface DoctorOptions {
 const KNOWN_MS = 5_000;
 const POLL_MS = 50;
 
+interface Examination {
+  readonly checks: Promise<Check[]>;
+  /** The one after it, when callers wait for one. */
+  next?: Promise<Check[]>;
+}
+
 /** Examines this host, and the path to another node. */
 export class Doctor {
   readonly #options: DoctorOptions;
+  /** The examinations under way, by peer. */
+  readonly #running = new Map<string | undefined, Examination>();
 
   constructor(options: DoctorOptions) {
     this.#options = options;
   }
 
   /**
-   * Makes all checks. Takes some seconds where something is wrong.
+   * Makes all checks. Takes some seconds where something is wrong. Callers that
+   * ask for the same while an examination is under way share the next one, so
+   * that each learns the state after its call.
    *
    * @param peer name of the node to check the path to; undefined for none
    * @throws {NetError} `not_found` when no node has that name, `unavailable`
    * when this node has not heard of the others yet
    */
-  async examine(peer: string | undefined): Promise<Check[]> {
+  examine(peer: string | undefined): Promise<Check[]> {
+    const running = this.#running.get(peer);
+    if (!running) return this.#start(peer);
+    const next = () => this.#start(peer);
+    return running.next ??= running.checks.then(next, next);
+  }
+
+  #start(peer: string | undefined): Promise<Check[]> {
+    const examination: Examination = { checks: this.#examine(peer) };
+    this.#running.set(peer, examination);
+    const end = () => {
+      if (!examination.next) this.#running.delete(peer);
+    };
+    examination.checks.then(end, end);
+    return examination.checks;
+  }
+
+  async #examine(peer: string | undefined): Promise<Check[]> {
     const { agent, controller, probe } = this.#options;
     const node = peer === undefined ? undefined : await this.#find(peer);
     const { nodes } = await agent.member.current();

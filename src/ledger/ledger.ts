@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import type { Planned, Refusal } from "../base/plan.ts";
+import { type Planned, type Refusal, refusalError } from "../base/plan.ts";
 import type { Store, Version } from "../store/store.ts";
 import {
   Batch,
@@ -308,9 +308,7 @@ export class Ledger<State, Change> {
       for (const [item, plan] of plans.entries()) {
         const planned = plan(state, nowMs);
         if (planned.kind === "refused") {
-          const { code, message } = planned;
-          const metadata = { item: String(item) };
-          throw new NetError(code, message, { metadata });
+          throw refusalError(planned, { item: String(item) });
         }
         for (const change of planned.changes) {
           writes.push(this.#model.writes(state, change));
@@ -395,7 +393,7 @@ export class Ledger<State, Change> {
     try {
       const planned = job.plan!(state, nowMs);
       if (planned.kind === "refused") {
-        return () => job.reject(new NetError(planned.code, planned.message));
+        return () => job.reject(refusalError(planned));
       }
       for (const change of job.isDryRun ? [] : planned.changes) {
         batch.add(this.#model.writes(state, change));

@@ -142,7 +142,7 @@ function createMonitor(
       checkReady({
         store,
         member: agent.member,
-        restoreGrace: agent.host?.restoreGrace.current,
+        link: agent.link,
         checkAddresses: () => agent.checkAddresses(agent.node),
         checkWrites: () => agent.checkWrites(),
       }),

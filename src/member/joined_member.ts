@@ -338,7 +338,8 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (!lacksCertificate) this.#noteContact();
     // A node stays fenced until a registry admits it.
     if (this.#link.state === "fenced") return;
-    this.#setLink({ state: "unreachable", problem: error.message });
+    const { reason } = error.details;
+    this.#setLink({ state: "unreachable", problem: error.message, reason });
   }
 
   async onRefused(peer: RegistryPeer, error: NetError): Promise<void> {
@@ -368,11 +369,13 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   #setLink(
-    link: Pick<RegistryLink, "state" | "problem"> & { readonly url?: string },
+    link: Pick<RegistryLink, "state" | "problem" | "reason"> & {
+      readonly url?: string;
+    },
   ): void {
     const isSame = link.state === this.#link.state;
     const sinceMs = isSame ? this.#link.sinceMs : this.#options.now();
-    this.#link = { ...this.#link, ...link, sinceMs };
+    this.#link = { ...this.#link, reason: undefined, ...link, sinceMs };
     this.#onChange();
   }
 }

@@ -1,4 +1,9 @@
 import { formatUtcMs } from "../base/duration.ts";
+import type { ErrorReason } from "../base/error.ts";
+import {
+  describeRestoreGrace,
+  type RestoreGraceTime,
+} from "../registry/plan/restore_grace.ts";
 
 /** The connection between an agent and the registry. */
 export interface RegistryLink {
@@ -7,12 +12,16 @@ export interface RegistryLink {
   readonly sinceMs: number;
   /** Why the registry is out of reach or refuses this node; otherwise empty. */
   readonly problem: string;
+  /** The reason of the error that `problem` tells, for programs. Absent: none is known. */
+  readonly reason?: ErrorReason | undefined;
   /** URL of the registry that was reached last; empty: none, or it is hosted here. */
   readonly url: string;
   /** URLs of all registries to try; empty: it is hosted here. */
   readonly urls: readonly string[];
   /** True if the state was made on another machine, and no registry has accepted this one. */
   readonly isCopy?: boolean;
+  /** The grace period of the registry that is hosted here. Absent: none. */
+  readonly restoreGrace?: RestoreGraceTime | undefined;
 }
 
 /** A fault of a node's membership in its cluster. */
@@ -20,6 +29,7 @@ export interface MembershipFault {
   readonly code:
     | "registry-unreachable"
     | "migrating"
+    | "restore-grace"
     | "cloned"
     | "refused"
     | "fenced"
@@ -34,8 +44,6 @@ export interface MembershipFault {
   readonly advice: string;
 }
 
-/** The cause while the registry moves to another store, see `refuseMarked`. */
-const MIGRATING = /it is being moved (?:here from|to) /;
 /** The way out for an agent whose state was made on another machine. */
 const COPY_WAY_OUT =
   'if this machine is a clone, stop its agent, delete its state, and start it with another --node; if it replaces the other one for good, run "stellar-net node remove" for the node where the registry is';
@@ -84,12 +92,13 @@ const UNREACHABLE_MEANS = {
  * @param hasSubnets whether the node has subnets of its own
  */
 export function findMembershipFault(
-  link: Pick<RegistryLink, "state" | "problem" | "url" | "isCopy"> & {
-    readonly sinceMs: number | undefined;
-  },
+  link:
+    & Pick<RegistryLink, "state" | "problem" | "reason" | "url" | "isCopy">
+    & Pick<RegistryLink, "restoreGrace">
+    & { readonly sinceMs: number | undefined },
   hasSubnets: boolean,
 ): MembershipFault | undefined {
-  const { state, problem, url, sinceMs } = link;
+  const { state, problem, reason, url, sinceMs, restoreGrace } = link;
   const since = sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`;
   const why = problem === "" ? "" : `: ${problem}`;
   if (link.isCopy) {
@@ -102,7 +111,7 @@ export function findMembershipFault(
       advice: COPY_WAY_OUT,
     };
   }
-  if (state === "unreachable" && MIGRATING.test(problem)) {
+  if (state === "unreachable" && reason === "MIGRATING") {
     return {
       code: "migrating",
       severity: hasSubnets ? "warning" : "error",
@@ -112,10 +121,27 @@ export function findMembershipFault(
         'wait until "stellar-net store migrate" is done; the agent then continues by itself',
     };
   }
+  if (state === "unreachable" && reason === "RESTORE_GRACE") {
+    return {
+      code: "restore-grace",
+      severity: hasSubnets ? "warning" : "error",
+      text: `the registry has kept this node waiting${since}${why}`,
+      means: UNREACHABLE_MEANS[hasSubnets ? "member" : "newcomer"],
+      advice:
+        "wait until the grace period is over; the agent then joins by itself",
+    };
+  }
   switch (state) {
     case "hosted":
     case "joined":
-      return undefined;
+      return restoreGrace && {
+        code: "restore-grace",
+        severity: "warning",
+        text: describeRestoreGrace(restoreGrace),
+        means: "new nodes wait for their first subnet",
+        advice:
+          "start the agents of all hosts that had joined, so that each keeps its subnet, and wait",
+      };
     case "unreachable":
       return {
         code: "registry-unreachable",

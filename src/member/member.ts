@@ -99,10 +99,12 @@ export function cannotHandOut(
   hasSubnets: boolean,
 ): NetError {
   const { code, text, advice } = findMembershipFault(link, hasSubnets)!;
+  const isWaiting = code === "migrating" || code === "restore-grace";
   return new NetError(
-    code === "registry-unreachable" || code === "migrating"
+    isWaiting || code === "registry-unreachable"
       ? "unavailable"
       : "failed_precondition",
     `Cannot hand out addresses on node "${node}": ${text}; ${advice}`,
+    isWaiting ? { reason: link.reason } : {},
   );
 }

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocator.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
-import { NetError } from "../base/error.ts";
+import { type ErrorReason, NetError } from "../base/error.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";
 import type { Carve } from "../net/carve.ts";
 import { formatPrefix } from "../net/prefix.ts";
@@ -25,10 +25,7 @@ import {
   type ClusterConfig,
   DEFAULT_NETWORK,
 } from "./plan/cluster_state.ts";
-import {
-  describeRestoreGrace,
-  type SubnetOwner,
-} from "./plan/restore_grace.ts";
+import type { SubnetOwner } from "./plan/restore_grace.ts";
 import { NodePools } from "./pools.ts";
 import { Reclaimer } from "./reclaimer.ts";
 import { Registry } from "./registry.ts";
@@ -152,9 +149,7 @@ export class RegistryHost {
 
   /** Conditions of the registry that an operator should know about, for people. */
   get warnings(): string[] {
-    const grace = this.restoreGrace.current;
     return [
-      ...grace ? [describeRestoreGrace(grace)] : [],
       ...this.#reclaimer.warnings,
       ...this.#blockers.map(formatBlocker),
     ];
@@ -337,6 +332,7 @@ export class SharedRegistry {
   readonly #stop = new AbortController();
   #host: RegistryHost | undefined;
   #problem = "no attempt to reach it has ended yet";
+  #reason: ErrorReason | undefined;
   #opening: Promise<void> = Promise.resolve();
   readonly #tried = Promise.withResolvers<void>();
 
@@ -355,6 +351,7 @@ export class SharedRegistry {
     throw new NetError(
       "unavailable",
       `Cannot reach the registry in ${this.#options.store.url}: ${this.#problem}`,
+      { reason: this.#reason },
     );
   }
 
@@ -380,13 +377,14 @@ export class SharedRegistry {
     this.#host = await retry(() => RegistryHost.open(this.#options), {
       signal: this.#stop.signal,
       backOff: new BackOff({ firstMs: REOPEN_MS }),
-      onFailure: ({ message }) => {
+      onFailure: ({ message, details }) => {
         if (message !== this.#problem) {
           log.warn("Cannot open the registry, trying again: {error}", {
             error: message,
           });
         }
         this.#problem = message;
+        this.#reason = details.reason;
         this.#tried.resolve();
       },
     });

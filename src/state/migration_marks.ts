@@ -71,14 +71,20 @@ export function refuseMarked({ url }: Store, entry: Entry): NetError {
     return new NetError(
       "unavailable",
       `${cannot}: it is being moved here from ${from}; if that was interrupted, run "stellar-net store migrate" again`,
+      { reason: "MIGRATING", metadata: { from } },
     );
   }
   const { to, isComplete } = readMovedMark(entry);
+  if (isComplete) {
+    return new NetError(
+      "unavailable",
+      `${cannot}: it has moved to ${to}; restart this agent with that --store, or with --join and the URL of an agent that has it`,
+    );
+  }
   return new NetError(
     "unavailable",
-    isComplete
-      ? `${cannot}: it has moved to ${to}; restart this agent with that --store, or with --join and the URL of an agent that has it`
-      : `${cannot}: it is being moved to ${to}; if that was interrupted, run "stellar-net store migrate" again`,
+    `${cannot}: it is being moved to ${to}; if that was interrupted, run "stellar-net store migrate" again`,
+    { reason: "MIGRATING", metadata: { to } },
   );
 }
 

@@ -24,7 +24,7 @@ Deno.test("findMembershipFault() says for each fault what is wrong, since when, 
     key: ["cluster", "migrating"],
     value: { from: "kv:/old", id: "x", clusterId: "y" },
     version: "1",
-  }).message;
+  });
   await store.close();
   const rows: readonly [
     code: MembershipFault["code"],
@@ -52,13 +52,32 @@ Deno.test("findMembershipFault() says for each fault what is wrong, since when, 
     ],
     [
       "migrating",
-      { problem: moving },
+      { problem: moving.message, reason: moving.details.reason },
       true,
       "warning",
       /moving to another store since .*: Cannot use the registry in .* from kv:\/old/,
       /^wait until "stellar-net store migrate" is done/,
     ],
-    ["migrating", { problem: moving }, false, "error", /moving/, /^wait/],
+    ["migrating", { reason: "MIGRATING" }, false, "error", /moving/, /^wait/],
+    [
+      "restore-grace",
+      {
+        state: "hosted",
+        restoreGrace: { takenAt: "2026-01-01", leftMs: 5, sinceMs: SINCE_MS },
+      },
+      true,
+      "warning",
+      /restored from a backup of 2026-01-01, .* a new node gets one in 1 s$/,
+      /^start the agents of all hosts/,
+    ],
+    [
+      "restore-grace",
+      { reason: "RESTORE_GRACE", problem: "Cannot give a subnet yet" },
+      false,
+      "error",
+      /has kept this node waiting since .*: Cannot give a subnet yet$/,
+      /^wait until the grace period is over/,
+    ],
     [
       "cloned",
       { isCopy: true, problem: "it is known on another machine" },

@@ -88,5 +88,6 @@ export function refuseNewSubnets(
   return refuse(
     "unavailable",
     `Cannot give node "${node}" a subnet yet: ${describeRestoreGrace(grace)}`,
+    "RESTORE_GRACE",
   );
 }
