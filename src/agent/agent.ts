@@ -355,7 +355,10 @@ export class Agent {
       allocatedAtMs: this.#options.now(),
       requested: addresses.length > 0,
     };
-    return { allocation, created: true, renewed: false, avoided: [] };
+    return {
+      ...{ allocation, avoided: [] },
+      ...{ created: true, renewed: false, updated: false },
+    };
   }
 
   /** @throws {NetError} `unavailable` when this node has not joined yet */

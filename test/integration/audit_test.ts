@@ -83,11 +83,19 @@ Deno.test("an agent lists changes and their callers, also after a kill", async (
 
 Deno.test("an agent stores what it gathers of its audit when it stops", async () => {
   await using agent = await spawnAgent();
-  const owner = { containerId: "web-1" };
-  assert.equal(await call(agent, "IpamService/Allocate", { owner }), 200);
+  // The second and the last change nothing.
+  for (
+    const terms of [
+      ...[{}, {}, { labels: { app: "web" } }, { ttl: "3600s" }],
+      { labels: { app: "web" } },
+    ]
+  ) {
+    const body = { owner: { containerId: "web-1" }, ...terms };
+    assert.equal(await call(agent, "IpamService/Allocate", body), 200);
+  }
   assert.equal(await agent.stop(), 0, agent.stderr);
   await agent.start();
   const rows = (await audit(agent, "--call", "Allocate")).map(brief);
-  assert.equal(rows.length, 1);
-  assert.match(rows[0]!, /^loopback Allocate .*web-1.* ok$/);
+  assert.equal(rows.length, 3, rows.join("\n"));
+  for (const row of rows) assert.match(row, /^loopback Allocate .*web-1.* ok$/);
 });

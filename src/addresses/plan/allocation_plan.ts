@@ -46,6 +46,8 @@ export interface AllocationPlan {
   readonly created: boolean;
   /** Whether this request renewed the attachment of an allocation that the owner held. */
   readonly renewed: boolean;
+  /** Whether this request changed an allocation that the owner held: its attachment, labels or time to live. */
+  readonly updated: boolean;
   /** Addresses that the request did not get because others use them. */
   readonly avoided: readonly string[];
   readonly changes: readonly PoolChange[];
@@ -59,7 +61,7 @@ export interface HolderChanged {
 /** The outcome of a request. */
 export type Allocated = Pick<
   AllocationPlan,
-  "allocation" | "created" | "renewed" | "avoided"
+  "allocation" | "created" | "renewed" | "updated" | "avoided"
 >;
 
 /** How many cooled addresses one plan frees: more than it takes, so that they do not pile up. */
@@ -106,6 +108,7 @@ export function planAllocation(
     allocation,
     created: false,
     renewed: true,
+    updated: true,
     avoided: [],
     changes: [{ kind: "renew", allocation }],
   };
@@ -214,6 +217,7 @@ function planNew(
     allocation,
     created: true,
     renewed: false,
+    updated: false,
     avoided: [...avoided],
     changes: [
       ...replaced ? [releaseOf(replaced.held, nowMs, replaced.reason)] : [],
@@ -261,6 +265,7 @@ function planSame(
     allocation,
     created: false,
     renewed: false,
+    updated: allocation !== held,
     avoided: [],
     changes: allocation === held ? [] : [{ kind: "renew", allocation }],
   };

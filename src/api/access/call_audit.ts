@@ -22,12 +22,12 @@ const MAX_COUNTED = 1_024;
 /** Text that a record shows without quotes. */
 const PLAIN = /^[\x21-\x7e]{1,80}$/;
 
-/** The field of an answer that is false or empty when the call changed nothing. */
-const CHANGED: Readonly<Record<string, string>> = {
-  "stellar.net.v1.AllocateResponse": "created",
-  "stellar.net.v1.ReleaseResponse": "addresses",
-  "stellar.net.v1.ReleaseOthersResponse": "owners",
-  "stellar.net.v1.ReleaseSubnetsResponse": "subnets",
+/** The fields of an answer that are all false or empty when the call changed nothing. */
+const CHANGED: Readonly<Record<string, readonly string[]>> = {
+  "stellar.net.v1.AllocateResponse": ["created", "updated"],
+  "stellar.net.v1.ReleaseResponse": ["addresses"],
+  "stellar.net.v1.ReleaseOthersResponse": ["owners"],
+  "stellar.net.v1.ReleaseSubnetsResponse": ["subnets"],
 };
 
 const log = getLogger(["stellar-net", "rpc"]);
@@ -185,12 +185,17 @@ function isDryRun(request: object): boolean {
   return "validateOnly" in request && request.validateOnly === true;
 }
 
-/** Whether an answer says that nothing was allocated or released. */
+/** Whether an answer says that nothing was allocated, changed or released. */
 function isEmptyAnswer(method: DescMethod, response: unknown): boolean {
-  const field = CHANGED[method.output.typeName];
-  if (field === undefined) return false;
-  const changed = (response as Record<string, unknown> | null)?.[field];
-  return changed === false || Array.isArray(changed) && changed.length === 0;
+  const fields = CHANGED[method.output.typeName];
+  if (fields === undefined || response === null) return false;
+  const answer = response as Readonly<Record<string, unknown>>;
+  const known = fields.map((field) => answer[field])
+    .filter((value) => value !== undefined);
+  return known.length > 0 &&
+    known.every((value) =>
+      value === false || Array.isArray(value) && value.length === 0
+    );
 }
 
 /** Whether a caller's failures are limited, so that they push out nobody else's records: all but operators and this host. */

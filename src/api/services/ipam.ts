@@ -97,13 +97,13 @@ export function createIpam(
           agent.allocate(node, asked, { signal, isDryRun }),
         );
       if (isDryRun) {
-        const { allocation, created } = await allocate();
-        return { allocation: message(node, allocation), created };
+        const { allocation, created, updated } = await allocate();
+        return { allocation: message(node, allocation), created, updated };
       }
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const { allocation, created, renewed } = await allocate();
+        const { allocation, created, renewed, updated } = await allocate();
         return {
-          response: { allocation: message(node, allocation), created },
+          response: { allocation: message(node, allocation), created, updated },
           allocation: allocation.id,
           undo: request.attachment && (created || renewed)
             ? () => agent.undo(node, owner, allocation.id)
@@ -150,9 +150,10 @@ export function createIpam(
         agent.allocateBatch(node, asked, { signal, isDryRun }),
       );
       return {
-        results: given.map(({ allocation, created }) => ({
+        results: given.map(({ allocation, created, updated }) => ({
           allocation: message(node, allocation),
           created,
+          updated,
         })),
       };
     },

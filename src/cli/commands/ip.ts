@@ -74,10 +74,13 @@ const ALLOCATE: CommandSpec = {
       ...ttl !== undefined && { ttl: durationFromMs(ttl) },
       validateOnly: call.value(DRY_RUN) ?? false,
     };
-    const { allocation, created } = await call.clients().ipam.allocate(request);
+    const { allocation, created, updated } = await call.clients().ipam
+      .allocate(request);
     answerOne(call, allocation, { created });
     if (request.validateOnly) call.note("Dry run: nothing changed");
-    else if (!created) call.note("It held this already: nothing changed");
+    else if (updated) {
+      call.note("It held this already: its labels or time to live changed");
+    } else if (!created) call.note("It held this already: nothing changed");
   },
 };
 

@@ -402,12 +402,13 @@ Deno.test("authorized() records no call that changes nothing", async () => {
   const audit = new FakeAudit();
   let nowMs = 0;
   let released: string[] = [];
+  let updated = false;
   const handlers = {
     ...{ audit, now: () => nowMs },
     registry: { join: () => ({}), reportOwners: () => ({}) },
     ipam: {
       release: () => ({ addresses: released }),
-      allocate: () => ({ created: released.length > 0 }),
+      allocate: () => ({ created: released.length > 0, updated }),
     },
   };
   const calls = () => audit.records.splice(0).map(({ call }) => call);
@@ -423,6 +424,10 @@ Deno.test("authorized() records no call that changes nothing", async () => {
   await node.ipam.release({ node: "host2" });
   await node.ipam.allocate({ node: "host2" });
   assert.deepEqual(calls(), ["Release", "Allocate"]);
+  released = [];
+  updated = true;
+  await node.ipam.allocate({ node: "host2" });
+  assert.deepEqual(calls(), ["Allocate"]);
   nowMs += 600_000;
   await node.registry.join({ node: "host2" });
   assert.deepEqual(calls(), ["Join"]);

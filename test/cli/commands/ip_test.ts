@@ -80,13 +80,20 @@ Deno.test("ip allocate prints what the container got", async (t) => {
   });
 });
 
-Deno.test("ip allocate says on stderr when nothing was changed", async () => {
-  const ipam: Handlers["ipam"] = {
-    allocate: () => ({ allocation: DUAL_STACK, created: false }),
-  };
-  const run = await runFake(["ip", "allocate", "web-1"], { ipam });
-  assert.equal(run.stdout, DUAL_STACK_TABLE);
-  assert.equal(run.stderr, "It held this already: nothing changed\n");
+Deno.test("ip allocate says on stderr what changed of an allocation that was held already", async () => {
+  for (
+    const [updated, note] of [
+      [false, "It held this already: nothing changed\n"],
+      [true, "It held this already: its labels or time to live changed\n"],
+    ] as const
+  ) {
+    const ipam: Handlers["ipam"] = {
+      allocate: () => ({ allocation: DUAL_STACK, created: false, updated }),
+    };
+    const run = await runFake(["ip", "allocate", "web-1"], { ipam });
+    assert.equal(run.stdout, DUAL_STACK_TABLE);
+    assert.equal(run.stderr, note);
+  }
 });
 
 Deno.test("ip allocate, release and get name the whole owner", async (t) => {
