@@ -213,8 +213,8 @@ Deno.test("clients in four languages see the same outcomes", async (t) => {
         },
       );
 
-      let open = clients.filter(({ abilities }) => abilities.includes("stream"))
-        .length;
+      let open = STOP.length *
+        clients.filter(({ abilities }) => abilities.includes("stream")).length;
       const allOpen = Promise.withResolvers<void>();
       const watching = runAll(running, STOP, ({ isOpen }) => {
         if (isOpen && --open === 0) allOpen.resolve();

@@ -15,6 +15,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -239,13 +240,31 @@ func main() {
 	var p plan
 	must(json.NewDecoder(bufio.NewReader(os.Stdin)).Decode(&p))
 	out := json.NewEncoder(os.Stdout)
-	write := func(l line) { must(out.Encode(l)) }
+	var lock sync.Mutex
+	write := func(l line) {
+		lock.Lock()
+		defer lock.Unlock()
+		must(out.Encode(l))
+	}
 	connections := map[string]*grpc.ClientConn{}
+	// Streams that are read until they end are open together.
+	var open sync.WaitGroup
+	defer open.Wait()
 	for _, s := range p.Situations {
 		if connections[s.As] == nil {
 			connections[s.As] = dial(p, s.As)
 		}
 		time.Sleep(time.Duration(s.PauseMs) * time.Millisecond)
-		write(line{Name: s.Name, Outcome: call(connections[s.As], s, write)})
+		connection, s := connections[s.As], s
+		report := func() { write(line{Name: s.Name, Outcome: call(connection, s, write)}) }
+		if s.Stream != "until it ends" {
+			report()
+			continue
+		}
+		open.Add(1)
+		go func() {
+			defer open.Done()
+			report()
+		}()
 	}
 }

@@ -10,6 +10,7 @@ import importlib
 import json
 import pathlib
 import sys
+import threading
 import time
 
 import grpc
@@ -148,18 +149,35 @@ def stream(channel, path, situation, request, serialize, answer_of, options):
         return failed(error)
 
 
+LOCK = threading.Lock()
+
+
 def write(line):
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    with LOCK:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 def main():
     plan = json.loads(sys.stdin.readline())
     channels = Channels(plan)
+    # Streams that are read until they end are open together.
+    threads = []
     for situation in plan["situations"]:
         channel = channels.get(situation["as"])
         time.sleep(situation.get("pauseMs", 0) / 1000)
-        write({"name": situation["name"], "outcome": make(channel, situation)})
+        thread = threading.Thread(target=report, args=(channel, situation))
+        thread.start()
+        if situation.get("stream") == "until it ends":
+            threads.append(thread)
+        else:
+            thread.join()
+    for thread in threads:
+        thread.join()
+
+
+def report(channel, situation):
+    write({"name": situation["name"], "outcome": make(channel, situation)})
 
 
 main()

@@ -379,12 +379,17 @@ const plan: Plan = JSON.parse(
   Buffer.concat(await readAll(process.stdin)).toString(),
 );
 const callers = new Map<Role, Caller>();
+// Streams that are read until they end are open together.
+const open: Promise<void>[] = [];
 for (const situation of plan.situations) {
   const { name, as } = situation;
   const caller = callers.get(as) ?? CLIENTS[kind]!(targetOf(plan, as));
   callers.set(as, caller);
   await delay(situation.pauseMs ?? 0);
-  const outcome = await caller(situation, () => write({ name, isOpen: true }));
-  write({ name, outcome });
+  const reported = caller(situation, () => write({ name, isOpen: true }))
+    .then((outcome) => write({ name, outcome }));
+  if (situation.stream === "until it ends") open.push(reported);
+  else await reported;
 }
+await Promise.all(open);
 process.exit(0);

@@ -252,15 +252,17 @@ export const AFTER_COMMIT: readonly Row[] = [
   ]),
 ];
 
-/** While the agent stops. */
+/** While the agent stops: one stream of each kind. */
 export const STOP: readonly Row[] = [
-  {
-    name: "an open stream when the agent stops",
-    ...{ as: "operator", call: `${REGISTRY}/Watch` },
-    ...{ stream: "until it ends", timeoutMs: 300_000, needs: "stream" },
-    expected: { code: "UNAVAILABLE" },
-  },
-];
+  ["an open Watch of the registry", `${REGISTRY}/Watch`],
+  ["an open WatchAllocations", `${IPAM}/WatchAllocations`],
+  ["an open Watch of the health", "grpc.health.v1.Health/Watch"],
+].map(([stream, call]) => ({
+  name: `${stream} when the agent stops`,
+  ...{ as: "operator", call: call! },
+  ...{ stream: "until it ends", timeoutMs: 300_000, needs: "stream" },
+  expected: { code: "UNAVAILABLE" },
+}));
 
 /** When the agent has stopped. */
 export const STOPPED: readonly Row[] = [
