@@ -102,10 +102,12 @@ export interface AcceptRequest {
   readonly stateDir: string;
 }
 
-/** The request to rebuild a lost registry in the state of a member. */
+/** The request to rebuild a lost registry, in the state of a member or a new one. */
 export interface RebuildRequest {
-  /** Folder of the state. */
+  /** Folder of the state. With reports it may have none. */
   readonly stateDir: string;
+  /** Paths of backups of other members. */
+  readonly reports: readonly string[];
   /** Length of the grace period in which members come back, in ms. */
   readonly settleMs: number;
   /** Reports, and writes nothing. */
@@ -115,11 +117,17 @@ export interface RebuildRequest {
 /** The contents of a rebuilt registry. */
 export interface RebuildSummary {
   readonly clusterId: string;
-  /** The node whose state it is. */
+  /** The node whose state it is; empty for a new state. */
   readonly node: string;
-  /** The last revision of the lost registry that the node knows. */
+  /** The last revision of the lost registry that a member knows. */
   readonly revision: number;
-  /** All nodes that it knows. */
+  /** The members that reported, and the revision that each knows; the newest first. */
+  readonly reports: readonly {
+    readonly node: string;
+    readonly revision: number;
+  }[];
+  readonly conflicts: readonly RebuildConflict[];
+  /** All nodes that they know. */
   readonly nodes: readonly {
     readonly name: string;
     readonly subnets: readonly Prefix[];
@@ -128,4 +136,17 @@ export interface RebuildSummary {
   }[];
   /** Number of extra routes. */
   readonly routes: number;
+}
+
+/** A subnet that the reports give to different nodes. */
+export interface RebuildConflict {
+  readonly subnet: Prefix;
+  /** The node that gets it. */
+  readonly kept: string;
+  /** The member that reports so. */
+  readonly keptBy: string;
+  /** The node that does not get it. */
+  readonly node: string;
+  /** The member that reports so. */
+  readonly by: string;
 }

@@ -1,26 +1,35 @@
-import { NetError } from "../base/error.ts";
 import { Batch } from "../ledger/model.ts";
 import { ClusterSnapshot } from "../member/snapshot.ts";
-import type { ClusterChange } from "../registry/plan/cluster_state.ts";
-import { createNode } from "../registry/plan/cluster_plan.ts";
 import { restoredPut } from "../registry/restore_grace.ts";
 import { ClusterView } from "../registry/feed.ts";
+import { poolKey, readPool } from "../state/address_records.ts";
 import {
   CLUSTER_PREFIX,
   clusterWrites,
   REVISION_KEY,
 } from "../state/cluster_records.ts";
+import { migrateState } from "../state/schema.ts";
 import { deleteAll, type Store } from "../store/store.ts";
+import type { BackupPart } from "./format/read.ts";
 import { nodesWithAddresses } from "./migration_checks.ts";
 import type { RebuildSummary } from "./port.ts";
+import {
+  type MemberReport,
+  planRebuild,
+  type RebuildPlan,
+  refuseRebuild,
+} from "./rebuild_plan.ts";
+import { loadBackup, refuseNewer } from "./restore.ts";
 
-/** How far the new registry's revision is ahead of the last one that this node knows: the lost registry may have gone on. */
+/** How far the new registry's revision is ahead of the last one that a member knows: the lost registry may have gone on. */
 const REVISION_JUMP = 1_000_000;
 
 /** Options of {@linkcode rebuildRegistry}. */
 export interface RebuildOptions {
   /** The state of a stopped agent that has joined the lost registry. */
   readonly store: Store;
+  /** Reports of other members. Default: none. */
+  readonly reports?: readonly MemberReport[];
   /** Length of the grace period in which members come back, in ms. */
   readonly settleMs: number;
   /** Reports, and writes nothing. */
@@ -38,62 +47,98 @@ export interface RebuildOptions {
  * that join report the owners that they remember, as after a restore.
  *
  * @throws {NetError} `failed_precondition` when the state has a registry, or
- * its agent has not joined one
+ * its agent has not joined one, and as `planRebuild` does
  */
 export async function rebuildRegistry(
-  { store, settleMs, dryRun, now }: RebuildOptions,
+  { store, reports = [], settleMs, dryRun, now }: RebuildOptions,
 ): Promise<RebuildSummary> {
   if (await store.get(["cluster", "config"])) {
-    throw refusal(`there is a registry in ${store.url} already`);
+    throw refuseRebuild(`there is a registry in ${store.url} already`);
   }
+  const report = await readMember(store);
+  if (!report) {
+    throw refuseRebuild(
+      `the state in ${store.url} is not that of a node that has joined a cluster`,
+    );
+  }
+  const nowMs = now();
+  const own = report.node;
+  const plan = planRebuild([report, ...reports], { own, nowMs });
+  if (!dryRun) await writeRegistry(store, plan, { settleMs, nowMs });
+  return plan.summary;
+}
+
+/**
+ * Writes a rebuilt registry into a new state, that of a host without a node.
+ * All subnets are reserved for their nodes.
+ */
+export async function fillNewState(
+  store: Store,
+  plan: RebuildPlan,
+  grace: { readonly settleMs: number; readonly nowMs: number },
+): Promise<void> {
+  await migrateState(store);
+  await writeRegistry(store, plan, grace);
+}
+
+/**
+ * Reads a member's backup as its report.
+ *
+ * @param parts the backup
+ * @param scratch an empty store
+ * @throws {NetError} `failed_precondition` when it is no backup of a member, or damaged
+ */
+export async function readReport(
+  parts: AsyncIterable<BackupPart>,
+  { file, scratch }: { readonly file: string; readonly scratch: Store },
+): Promise<MemberReport> {
+  await loadBackup(scratch, withoutHistory(parts));
+  if (await scratch.get(["cluster", "config"])) {
+    throw refuseRebuild(
+      `"${file}" is a backup of a host of the registry; bring that registry back with "stellar-net restore"`,
+    );
+  }
+  const report = await readMember(scratch);
+  if (report) return report;
+  throw refuseRebuild(
+    `"${file}" is not a backup of a node that has joined a cluster`,
+  );
+}
+
+/** The parts of a backup that tell about the cluster. */
+async function* withoutHistory(
+  parts: AsyncIterable<BackupPart>,
+): AsyncGenerator<BackupPart> {
+  for await (const part of parts) {
+    if (part.kind === "header") refuseNewer(part.header);
+    else if (!/^(?:agent|cluster|ip|snapshot)$/.test(`${part.entry.key[0]}`)) {
+      continue;
+    }
+    yield part;
+  }
+}
+
+/** Reads what a member knows; undefined when its agent has not joined a cluster. */
+async function readMember(store: Store): Promise<MemberReport | undefined> {
   const view = new ClusterView();
   const { config } = await ClusterSnapshot.load(store, view);
   const own = (await nodesWithAddresses(store))
     .filter((name) => view.nodes.has(name));
   const [node] = own;
-  if (!config || node === undefined || own.length > 1) {
-    throw refusal(
-      `the state in ${store.url} is not that of a node that has joined a cluster`,
-    );
-  }
+  if (!config || node === undefined || own.length > 1) return undefined;
   const instance = await store.get(["agent", "instance"]);
-  const nowMs = now();
-  const nodes = [...view.nodes.values()];
-  const changes = nodes.flatMap(({ name, subnets }): ClusterChange[] =>
-    subnets.map((subnet) => ({
-      kind: "subnet",
-      subnet,
-      record: name === node ? { state: "owned", node, sinceMs: nowMs } : {
-        ...{ state: "reserved", node: name, sinceMs: nowMs },
-        reason: `${name} had it in the registry that was lost`,
-      },
-    }))
-  );
-  const { advertised, apiUrl, subnets, joinedAtMs } = view.nodes.get(node)!;
-  changes.push({
-    kind: "node",
-    name: node,
-    record: {
-      ...createNode(node, joinedAtMs),
-      ...{ instanceId: String(instance?.value ?? ""), advertised, apiUrl },
-      subnets,
-    },
-  });
-  for (const record of view.routes.values()) {
-    changes.push({ kind: "route", destination: record.destination, record });
-  }
-  const summary: RebuildSummary = {
-    clusterId: config.clusterId,
-    node,
-    revision: view.revision,
-    nodes: nodes.map(({ name, subnets, state }) => ({
-      name,
-      subnets,
-      hasAgent: state !== "no agent",
-    })),
-    routes: view.routes.size,
+  const pool = await store.get(poolKey(node));
+  return {
+    ...{ node, config, view, instanceId: String(instance?.value ?? "") },
+    held: pool ? readPool(pool).map(({ subnet }) => subnet) : [],
   };
-  if (dryRun) return summary;
+}
+
+async function writeRegistry(
+  store: Store,
+  { config, revision, changes }: RebuildPlan,
+  { settleMs, nowMs }: { readonly settleMs: number; readonly nowMs: number },
+): Promise<void> {
   // What an attempt that was killed has left. The configuration comes last:
   // without it there is no registry.
   await deleteAll(store, CLUSTER_PREFIX);
@@ -109,18 +154,10 @@ export async function rebuildRegistry(
   batch.add(clusterWrites({ kind: "config", config }));
   batch.add({
     puts: [
-      { key: REVISION_KEY, value: view.revision + REVISION_JUMP },
+      { key: REVISION_KEY, value: revision + REVISION_JUMP },
       restoredPut({ takenAtMs: nowMs, settleMs }),
     ],
     deletes: [["agent", "fenced"]],
   });
   await store.commit(batch.commit());
-  return summary;
-}
-
-function refusal(problem: string): NetError {
-  return new NetError(
-    "failed_precondition",
-    `Cannot rebuild the registry: ${problem}`,
-  );
 }

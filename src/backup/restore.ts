@@ -76,7 +76,7 @@ export async function restoreState(
   await state.create(async (store) => {
     const takenAtMs = Date.parse(summary.header.takenAt);
     const restored = summary.hasRegistry ? { takenAtMs, settleMs } : undefined;
-    const loaded = await load(store, read(), restored);
+    const loaded = await loadBackup(store, read(), restored);
     if (loaded === summary.entries) return;
     throw new NetError(
       "failed_precondition",
@@ -126,11 +126,15 @@ async function refuseAlive(
   );
 }
 
-/** Writes the entries of a backup, and returns their number. */
-async function load(
+/**
+ * Writes the entries of a backup, and returns their number.
+ *
+ * @param restored begins the registry's grace period. Default: none
+ */
+export async function loadBackup(
   store: Store,
   parts: AsyncIterable<BackupPart>,
-  restored: Restored | undefined,
+  restored?: Restored,
 ): Promise<number> {
   let entries = 0;
   let batch = new Batch(store.limits);
@@ -164,7 +168,8 @@ function restoredValue(
     : entry.value;
 }
 
-function refuseNewer({ schema, program }: BackupHeader): void {
+/** @throws {NetError} `failed_precondition` when a newer program made the backup */
+export function refuseNewer({ schema, program }: BackupHeader): void {
   if (schema <= SCHEMA_VERSION) return;
   throw new NetError(
     "failed_precondition",

@@ -13,12 +13,19 @@ import type {
   RestoreRequest,
   RestoreSummary,
 } from "../backup/port.ts";
-import { rebuildRegistry } from "../backup/rebuild.ts";
+import {
+  fillNewState,
+  readReport,
+  rebuildRegistry,
+} from "../backup/rebuild.ts";
+import { type MemberReport, planRebuild } from "../backup/rebuild_plan.ts";
 import { restoreState } from "../backup/restore.ts";
 import { signFile, verifyFile } from "../security/file_signature.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { acceptMachine } from "../state/machine.ts";
+import { openDenoKv } from "../store/deno_kv/deno_kv.ts";
 import {
+  hasState,
   NewStateFile,
   openStateFile,
   rewriteStateFile,
@@ -142,21 +149,44 @@ export async function compact(
   return { file, ...sizes, ...result };
 }
 
-/** Rebuilds a lost registry in the state of a stopped member. */
+/** Rebuilds a lost registry, in the state of a stopped member or a new one. */
 export async function rebuild(
-  { stateDir, ...options }: RebuildRequest,
+  request: RebuildRequest,
 ): Promise<RebuildSummary> {
-  const path = `${resolve(stateDir)}/state.db`;
+  const { settleMs, dryRun } = request;
+  const stateDir = resolve(request.stateDir);
+  const path = `${stateDir}/state.db`;
+  const reports: MemberReport[] = [];
+  for (const file of request.reports) reports.push(await reportIn(file));
+  if (reports.length > 0 && !await hasState(path)) {
+    const nowMs = Date.now();
+    const plan = planRebuild(reports, { own: undefined, nowMs });
+    if (dryRun) return plan.summary;
+    makeStateDir(stateDir);
+    await new NewStateFile(path).create((store) =>
+      fillNewState(store, plan, { settleMs, nowMs })
+    );
+    return plan.summary;
+  }
   const store = await openStateFile(path, { missing: "refused" });
   try {
-    const summary = await rebuildRegistry({
-      ...options,
-      ...{ store, now: Date.now },
-    });
-    if (!options.dryRun) await moveIdentity(resolve(stateDir));
+    const options = { reports, settleMs, dryRun, now: Date.now };
+    const summary = await rebuildRegistry({ store, ...options });
+    if (!dryRun) await moveIdentity(stateDir);
     return summary;
   } finally {
     await store.close();
+  }
+}
+
+/** Reads a member's backup as its report. */
+async function reportIn(file: string): Promise<MemberReport> {
+  const scratch = await openDenoKv({ path: ":memory:" });
+  try {
+    const parts = readBackup(new DenoWholeFiles().read(file));
+    return await readReport(parts, { file, scratch });
+  } finally {
+    await scratch.close();
   }
 }
 

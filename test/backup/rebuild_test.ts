@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
-import { rebuildRegistry } from "../../src/backup/rebuild.ts";
+import { writeBackup } from "../../src/backup/format/format.ts";
+import { readBackup } from "../../src/backup/format/read.ts";
+import {
+  fillNewState,
+  readReport,
+  rebuildRegistry,
+} from "../../src/backup/rebuild.ts";
+import { planRebuild } from "../../src/backup/rebuild_plan.ts";
+import { readState } from "../../src/backup/take.ts";
+import { SCHEMA_VERSION } from "../../src/state/schema.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import type { Store } from "../../src/store/store.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
@@ -99,4 +110,103 @@ Deno.test("rebuildRegistry() refuses a state whose agent has joined nothing", as
       message: /is not that of a node that has joined a cluster/,
     },
   );
+});
+
+/** A backup of a state, read again. */
+async function* backupOf(store: Store, schema = SCHEMA_VERSION) {
+  const header = { schema, program: "v1", cluster: "k", node: "n" };
+  const rest = { instance: "i", takenAt: "2026-11-29T12:00:00Z" };
+  const entries = readState(store, { holdCluster: (run) => run() });
+  yield* readBackup(writeBackup({ ...header, ...rest }, entries));
+}
+
+Deno.test("readReport() and fillNewState() bring a lost registry back on a new host from backups of its members", async () => {
+  await using registry = await startAgent();
+  await registry.agent.member.claim();
+  await registry.agent.member.report(FACTS);
+  const peer = new FakeRegistryPeer(registry.agent, { heartbeatMs: 20 });
+  await using b = await startAgent({ node: "b", peers: [peer] });
+  await using c = await startAgent({ node: "c", peers: [peer] });
+  for (const { agent } of [b, c]) {
+    await agent.member.report(FACTS);
+    agent.member.start(() => {});
+    await becomes(agent, "joined");
+  }
+  for (const { agent } of [b, c]) {
+    await waitFor("all nodes", () => agent.member.view.nodes.size === 3);
+  }
+  const address = await allocate(b.agent, "b1", { node: "b" });
+  const before = [subnets(b.agent), subnets(c.agent)];
+  peer.cut();
+  const { clusterId } = b.agent.member.cluster!;
+
+  const reports = [];
+  for (const { store } of [b, c]) {
+    const scratch = await openDenoKv({ path: ":memory:" });
+    const options = { file: "/f", scratch };
+    reports.push(await readReport(backupOf(store), options));
+    await scratch.close();
+  }
+  const nowMs = Date.now();
+  const plan = planRebuild(reports, { own: undefined, nowMs });
+  assert.deepEqual(plan.summary.conflicts, []);
+  assert.deepEqual(
+    reports.map(({ node, held }) => [node, ...held.map(formatPrefix)]),
+    [
+      ["b", before[0]],
+      ["c", before[1]],
+    ],
+  );
+  const store = await openDenoKv({ path: ":memory:" });
+  await fillNewState(store, plan, { settleMs: 60_000, nowMs });
+  await using fresh = await startAgent({ node: "d", store });
+  fresh.agent.member.start(() => {});
+  assert.equal(fresh.agent.host!.cluster.clusterId, clusterId);
+  assert.ok(fresh.agent.host!.restoreGrace.current);
+  peer.replace(fresh.agent);
+  peer.mend();
+  for (const { agent } of [b, c]) await becomes(agent, "joined");
+  assert.deepEqual([subnets(b.agent), subnets(c.agent)], before);
+  assert.deepEqual(await held(b.agent, "b"), { b1: address });
+  const listed = await fresh.agent.host!.registry.subnets();
+  assert.deepEqual(
+    listed.map(({ subnet, state, node }) =>
+      `${formatPrefix(subnet)} ${state} ${node}`
+    ),
+    [
+      "172.16.0.0/22 reserved a",
+      `${before[0]} owned b`,
+      `${before[1]} owned c`,
+    ],
+  );
+  for (const { agent } of [b, c, fresh]) await agent.member.stop();
+  await store.close();
+});
+
+Deno.test("readReport() refuses backups that are not of a member", async () => {
+  await using registry = await startAgent();
+  await registry.agent.member.claim();
+  await using alone = await startAgent({
+    peers: [new FakeRegistryPeer(undefined!)],
+  });
+  for (
+    const [parts, message] of [
+      [backupOf(registry.store), /"\/f" is a backup of a host of the registry/],
+      [
+        backupOf(alone.store),
+        /"\/f" is not a backup of a node that has joined/,
+      ],
+      [
+        backupOf(alone.store, SCHEMA_VERSION + 1),
+        /this program knows versions/,
+      ],
+    ] as const
+  ) {
+    const scratch = await openDenoKv({ path: ":memory:" });
+    await assert.rejects(readReport(parts, { file: "/f", scratch }), {
+      code: "failed_precondition",
+      message,
+    });
+    await scratch.close();
+  }
 });

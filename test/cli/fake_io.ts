@@ -297,6 +297,11 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       rebuilds.push(request);
       return Promise.resolve({
         ...{ clusterId: "cluster-1", node: "node2", revision: 7, routes: 1 },
+        reports: [{ node: "node2", revision: 7 }],
+        conflicts: [{
+          subnet: parsePrefix("172.16.4.0/22"),
+          ...{ kept: "node2", keptBy: "node2", node: "node3", by: "node4" },
+        }],
         nodes: [{
           name: "node2",
           subnets: [parsePrefix("172.16.4.0/22")],

@@ -234,3 +234,56 @@ Deno.test("docs/operations.md: a cluster that is too small, and gets another net
     assert.deepEqual(await strangersAmong(containers), []);
   });
 });
+
+Deno.test("docs/operations.md: losing the registry without a backup, on a new host", async () => {
+  await using lab = await Lab.create({ hosts: 4, startAgents: false });
+  const [host1, host2, host3, host4] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost],
+  ];
+  const runner = new ProcedureRunner(lab.hosts);
+  const joining = await read("Joining");
+  await runner.follow(await read("Installing"));
+  await runner.follow(joining);
+  // The last line asks the other host's agent.
+  await runner.follow(asFor(joining, [host2, host3]));
+  const members = new Map<LabHost, readonly string[]>();
+  for (const host of lab.hosts.slice(0, 3)) {
+    members.set(host, await host.joined());
+  }
+  await settled(members);
+  const containers = [
+    await host2.addContainer("c1"),
+    await host3.addContainer("c1"),
+  ];
+  await host1.agent.kill();
+  const steps = (await read("On a new host")).map((step) =>
+    step.line.endsWith(" --yes")
+      ? { ...step, line: `${step.line} --settle 5s` }
+      : step
+  );
+  const printed = await runner.follow(steps, [host4, host2, host3]);
+  assert.match(
+    printed,
+    /can be rebuilt .*\n(.*\n)*.*Reports +host\d \(\d+\) host\d/,
+  );
+  assert.doesNotMatch(printed, /Conflict/);
+  const lost = members.get(host1)!;
+  members.delete(host1);
+  for (const [host, subnets] of members) {
+    assert.deepEqual(await host.joined(), subnets);
+  }
+  assert.deepEqual(await strangersAmong(containers), []);
+  await lab.waitFor("the end of the grace period", async () => {
+    const { code } = await runner.type(host4, "stellar-net ip allocate probe");
+    return code === 0;
+  });
+  members.set(host4, await host4.joined());
+  assert.notDeepEqual(members.get(host4), lost);
+  await settled(members);
+  for (const host of members.keys()) {
+    containers.push(await host.addContainer("c2"));
+  }
+  const addresses = containers.flatMap((c) => c.addresses);
+  assert.equal(new Set(addresses).size, addresses.length);
+  assert.deepEqual(await strangersAmong(containers), []);
+});

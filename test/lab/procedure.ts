@@ -146,7 +146,9 @@ export class ProcedureRunner {
   #shell(host: LabHost, line: string, stdin = ""): Promise<RunResult> {
     const { agent: { stateDir } } = host;
     const image = this.#images.get(host)!;
-    const words = line.replaceAll("/var/lib/stellar-net", stateDir)
+    // Before the installation the program is in the working folder.
+    const words = line.replace(/^\.\/(?=stellar-net )/, "")
+      .replaceAll("/var/lib/stellar-net", stateDir)
       .replaceAll("/var/backups", join(host.dir, "backups"))
       .replaceAll("/root/", join(host.dir, "root/"))
       .replaceAll("/etc/stellar-net", image.at("/etc/stellar-net"));

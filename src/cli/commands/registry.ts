@@ -1,7 +1,8 @@
 import type { RebuildSummary } from "../../backup/port.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
-import { destructiveFlag } from "../framework/flag.ts";
+import { destructiveFlag, type Flag } from "../framework/flag.ts";
+import { parsePath } from "../framework/parsers.ts";
 import { JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatColumns } from "../framework/text.ts";
 import { OFFLINE_STATE, readStateDir } from "./agent.ts";
@@ -12,32 +13,54 @@ const CONFIRM = destructiveFlag(
   "rebuild it; without this flag, only report what is known",
 );
 
+const REPORT: Flag<string> = {
+  name: "report",
+  value: "FILE",
+  description:
+    "backup of a surviving member, made with stellar-net backup there; with one, the state may be new",
+  completion: "file",
+  repeatable: true,
+  parse: parsePath,
+};
+
 const REBUILD: CommandSpec = {
   name: "rebuild",
   summary:
-    "Rebuild a registry that was lost without a backup, in the state of a stopped member",
+    "Rebuild a registry that was lost without a backup, on a stopped member or a new host",
   action: "rebuild the registry",
-  flags: [OFFLINE_STATE, SOCKET, SETTLE, CONFIRM, JSON_OUTPUT],
+  flags: [OFFLINE_STATE, SOCKET, REPORT, SETTLE, CONFIRM, JSON_OUTPUT],
   examples: [
     "stellar-net registry rebuild",
     "stellar-net registry rebuild --yes --settle 10m",
+    "stellar-net registry rebuild --report /var/backups/host2.jsonl --report /var/backups/host3.jsonl",
   ],
   run: async (call) => {
     const stateDir = await readStateDir(call);
     const dryRun = !(call.value(CONFIRM) ?? false);
     const settleMs = call.value(SETTLE);
-    const summary = await call.io.rebuild({ stateDir, settleMs, dryRun });
-    const { nodes, ...rest } = summary;
+    const reports = call.values(REPORT);
+    const request = { stateDir, reports, settleMs, dryRun };
+    const summary = await call.io.rebuild(request);
+    const { nodes, conflicts, ...rest } = summary;
     const listed = nodes.map(({ subnets, ...node }) => ({
       ...node,
       subnets: subnets.map(formatPrefix),
     }));
-    call.answer({ stateDir, dryRun, ...rest, nodes: listed }, [
+    const contested = conflicts.map(({ subnet, ...claims }) => ({
+      ...{ subnet: formatPrefix(subnet), ...claims },
+    }));
+    const answer = { stateDir, dryRun, ...rest, nodes: listed };
+    call.answer({ ...answer, conflicts: contested }, [
       dryRun
         ? `The registry can be rebuilt in ${stateDir}:`
         : `Rebuilt the registry in ${stateDir}:`,
       ...formatColumns(describe(summary)),
     ]);
+    for (const { subnet, kept, keptBy, node, by } of contested) {
+      call.note(
+        `Conflict: ${subnet} is ${kept}'s as ${keptBy} knows, and ${node}'s as ${by} knows. ${keptBy} knows the later revision: the registry gives it to ${kept}, and fences ${node} if it comes back with it`,
+      );
+    }
     const lost = nodes.filter(({ hasAgent }) => !hasAgent);
     if (lost.length > 0) {
       call.note(
@@ -61,12 +84,16 @@ export const REGISTRY: GroupSpec = {
 };
 
 function describe(
-  { clusterId, node, revision, nodes, routes }: RebuildSummary,
+  { clusterId, node, revision, reports, nodes, routes }: RebuildSummary,
 ): [string, string][] {
   return [
     ["  Cluster", clusterId],
-    ["  Node", node],
+    ["  Node", node || "none, the state is new"],
     ["  Revision", String(revision)],
+    [
+      "  Reports",
+      reports.map(({ node, revision }) => `${node} (${revision})`).join(" "),
+    ],
     ["  Extra routes", String(routes)],
     ...nodes.map(({ name, subnets }): [string, string] => [
       `  ${name}`,

@@ -94,7 +94,7 @@ export interface CliIo {
   readonly restore: (request: RestoreRequest) => Promise<RestoreSummary>;
   /** Makes this machine that of the state of a stopped agent. */
   readonly accept: (request: AcceptRequest) => Promise<void>;
-  /** Rebuilds a lost registry in the state of a stopped member. */
+  /** Rebuilds a lost registry, in the state of a stopped member or a new one. */
   readonly rebuild: (request: RebuildRequest) => Promise<RebuildSummary>;
   /** Gives the free space of the state file of a stopped agent back. */
   readonly compact: (request: CompactRequest) => Promise<CompactSummary>;

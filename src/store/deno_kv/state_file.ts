@@ -66,10 +66,7 @@ export class NewStateFile {
   }
 
   async #refuseState(): Promise<void> {
-    const sizes = await Promise.all(
-      [this.path, ...BESIDE.map((end) => this.path + end)].map(sizeOf),
-    );
-    if (sizes.every((size) => !size)) return;
+    if (!await hasState(this.path)) return;
     throw new NetError(
       "failed_precondition",
       `Cannot restore to "${this.path}": there is a state already; ` +
@@ -81,6 +78,14 @@ export class NewStateFile {
   async #removeEmpty(): Promise<void> {
     if (await sizeOf(this.path) === 0) await Deno.remove(this.path);
   }
+}
+
+/** Whether there is a state in a file: an empty one is what a killed attempt has left. */
+export async function hasState(path: string): Promise<boolean> {
+  const sizes = await Promise.all(
+    [path, ...BESIDE.map((end) => path + end)].map(sizeOf),
+  );
+  return sizes.some((size) => size);
 }
 
 /** Creates an empty file, or empties what is there. The file is there throughout. */

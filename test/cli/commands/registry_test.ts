@@ -5,10 +5,11 @@ Deno.test("registry rebuild only reports without --yes, and says what to do next
   const run = await runFake(["registry", "rebuild", "--state", "/s"]);
   assert.deepEqual([run.code, run.rebuilds], [
     0,
-    [{ stateDir: "/s", settleMs: 60_000, dryRun: true }],
+    [{ stateDir: "/s", reports: [], settleMs: 60_000, dryRun: true }],
   ]);
   assert.match(run.stdout, /^The registry can be rebuilt in \/s:\n.*cluster-1/);
   assert.match(run.stdout, /node2 +172\.16\.4\.0\/22/);
+  assert.match(run.stderr, /Conflict: 172\.16\.4\.0\/22 is node2's .* node3's/);
   assert.match(run.stderr, /nodes without an agent are lost: api/);
   assert.match(
     run.stderr,
@@ -18,14 +19,16 @@ Deno.test("registry rebuild only reports without --yes, and says what to do next
 
 Deno.test("registry rebuild --yes rebuilds it", async () => {
   const args = ["registry", "rebuild", "--state", "/s", "--yes", "--json"];
+  const reports = ["/b", "/c"];
+  for (const file of reports) args.push("--report", file);
   const run = await runFake([...args, "--settle", "10m"]);
   assert.deepEqual([run.code, run.rebuilds], [
     0,
-    [{ stateDir: "/s", settleMs: 600_000, dryRun: false }],
+    [{ stateDir: "/s", reports, settleMs: 600_000, dryRun: false }],
   ]);
-  const { dryRun, node, nodes } = JSON.parse(run.stdout);
-  assert.deepEqual([dryRun, node, nodes[0].subnets], [
-    ...[false, "node2", ["172.16.4.0/22"]],
+  const { dryRun, node, nodes, conflicts } = JSON.parse(run.stdout);
+  assert.deepEqual([dryRun, node, nodes[0].subnets, conflicts[0].subnet], [
+    ...[false, "node2", ["172.16.4.0/22"], "172.16.4.0/22"],
   ]);
   assert.match(run.stderr, /Start the agent without --join/);
 });

@@ -77,6 +77,7 @@ const ROWS: readonly [
   ["limit", "ip history", "1001", '"1001" is not a whole number'],
   ["settle", "restore x.jsonl", "60", '"60" is not a duration'],
   ["state", "restore x.jsonl", "a\0", '"a\\u0000" is not a path'],
+  ["report", "registry rebuild", "a\0", '"a\\u0000" is not a path'],
   ["timeout", "backup x.jsonl", "2d", '"2d" is not between'],
   ["from", "store migrate --to etcd://h1", "etcd", '"etcd" is not a store'],
   [
