@@ -5,7 +5,7 @@
  * - `invalid_argument`: the input can never be right
  * - `not_found`, `already_exists`: what is named is missing or in the way
  * - `failed_precondition`: right in another state, and trying again does not help
- * - `exhausted`: no subnet or address is left
+ * - `exhausted`: no subnet or address is left, or a client has used its share
  * - `unavailable`: a store, peer or agent is out of reach; try again
  * - `deadline_exceeded`, `cancelled`: the caller has stopped waiting
  * - `permission_denied`: the caller may not; `unauthenticated`: it is unknown
@@ -42,7 +42,7 @@ export type ErrorReason =
   | "INTERNAL"
   /** Another agent answers the call; `url` in the metadata is its address. */
   | "OTHER_AGENT"
-  /** The client uses more of the agent than it may. */
+  /** The client uses more of the agent than it may, or changes the cluster too often. */
   | "CLIENT_LIMIT"
   /** The registry is moving to another store, `from` or `to` in the metadata. */
   | "MIGRATING"

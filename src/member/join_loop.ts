@@ -230,6 +230,20 @@ export class JoinLoop {
     await listener.onJoined(peer, answer, signal);
   }
 
+  /** Joins again. @returns false when this node has changed too often: a later attempt succeeds */
+  async #tryToJoin(peer: RegistryPeer, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#join(peer, signal);
+      return true;
+    } catch (error) {
+      const isLimited = error instanceof NetError &&
+        error.details.reason === "CLIENT_LIMIT";
+      if (!isLimited) throw error;
+      log.debug("Joining again later: {error}", { error: error.message });
+      return false;
+    }
+  }
+
   async #watch(peer: RegistryPeer, signal: AbortSignal): Promise<NetError> {
     const watch = new RegistryWatch(peer, (event) => {
       this.#lost.reset();
@@ -250,13 +264,16 @@ export class JoinLoop {
     const { node, instanceId, processId } = listener.request();
     const agent = { node, instanceId, ...processId && { processId } };
     const beat = () => peer.heartbeat(agent, withTimeout(signal));
+    let isDue = false;
     try {
       let intervalMs = await beat();
       listener.onHeard?.();
       while (!signal.aborted) {
         await wait(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
         if (signal.aborted) break;
-        if (this.#wake.signal.aborted) await this.#join(peer, signal);
+        if (isDue || this.#wake.signal.aborted) {
+          isDue = !await this.#tryToJoin(peer, signal);
+        }
         intervalMs = await beat();
         listener.onHeard?.();
       }

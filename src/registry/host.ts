@@ -12,6 +12,7 @@ import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
 import { refuseMarked, UNMOVED } from "../state/migration_marks.ts";
 import { migrateState } from "../state/schema.ts";
 import type { Store } from "../store/store.ts";
+import { ChangeLimit, type Guarded } from "./change_limit.ts";
 import {
   type ClusterLedger,
   createClusterLedger,
@@ -91,6 +92,8 @@ export class RegistryHost {
   /** The cluster's certificate authority. */
   readonly identity: IdentityRegistry;
   readonly restoreGrace: RestoreGrace;
+  /** The limit of the changes that each node makes for itself. */
+  readonly changeLimit: ChangeLimit;
   /** Called before another node gets a subnet. */
   beforeJoin: () => Promise<unknown> = () => Promise.resolve();
   readonly #options: RegistryHostOptions;
@@ -120,6 +123,7 @@ export class RegistryHost {
     this.cluster = parts.cluster;
     this.identity = parts.identity;
     this.restoreGrace = parts.restoreGrace;
+    this.changeLimit = new ChangeLimit(options.uptimeMs);
     this.allocators = new Allocators({
       ...options,
       keeps: (asked) => this.#keeps(asked),
@@ -252,16 +256,18 @@ export class RegistryHost {
    * Reserves subnets for the nodes that had them before the registry was
    * restored, as an agent remembers it. After the grace period it does nothing.
    *
-   * @throws {NetError} `failed_precondition` when the agent has not joined
+   * @throws {NetError} `failed_precondition` when the agent has not joined,
+   * `exhausted` when the guard refuses
    */
   async acceptOwnerReport(
     agent: AgentIdentity,
     owners: readonly SubnetOwner[],
+    guarded: Guarded = {},
   ): Promise<void> {
     await this.registry.checkAgent(agent);
     if (!this.restoreGrace.current) return;
     this.restoreGrace.countReport();
-    await this.registry.reserveForOwners(agent.node, owners);
+    await this.registry.reserveForOwners(agent.node, owners, guarded);
   }
 
   /**

@@ -3,6 +3,7 @@ import { NetError } from "../base/error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import type { Trust } from "../security/trust.ts";
 import type { Version } from "../store/store.ts";
+import type { Guarded } from "./change_limit.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
 import {
   type Changed,
@@ -40,7 +41,8 @@ export interface PoolState {
 /** Time for which a problem holds that another agent has found and does not repeat, in ms. */
 const FOUND_BY_OTHERS_MS = 60_000;
 
-const NO_POOL: PoolState = { version: null, isHolding: false };
+/** The node has no pool in the registry's own store. */
+export const NO_POOL: PoolState = { version: null, isHolding: false };
 
 /** The removal of a node; the registry itself knows whether it is alive. */
 export type NodeRemoval = Omit<RemovalRequest, "isAlive">;
@@ -165,12 +167,13 @@ export class Nodes {
    *
    * @param pool the node's addresses in the registry's store
    * @throws {NetError} `already_exists` when another host has its name,
-   * `failed_precondition` when it is fenced, `exhausted` when no subnet is left,
+   * `failed_precondition` when it is fenced, `exhausted` when no subnet is left
+   * or the guard refuses,
    * `unavailable` when it has none and the registry is in its grace period
    */
   async join(
     request: JoinRequest,
-    pool: PoolState = NO_POOL,
+    { guard, ...pool }: PoolState & Guarded = NO_POOL,
   ): Promise<readonly Prefix[]> {
     const { node, instanceId, processId = "", revision = 0 } = request;
     const { known, current } = await this.#ledger.read((state) => ({
@@ -187,7 +190,8 @@ export class Nodes {
     const subnets = await this.#ledger.submit((state, nowMs) => {
       const grace = this.#options.restoreGrace?.();
       const isInRestoreGrace = grace !== undefined;
-      const plan = planJoin(state, request, { nowMs, isInRestoreGrace });
+      const joined = planJoin(state, request, { nowMs, isInRestoreGrace });
+      const plan = guard ? guard(joined) : joined;
       if (plan.kind === "refused") return plan;
       const claim = { node, held: request.heldSubnets, subnets: plan.answer };
       const refusal = grace && refuseNewSubnets(state, claim, grace);

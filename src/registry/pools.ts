@@ -9,7 +9,8 @@ import { NetError } from "../base/error.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Store } from "../store/store.ts";
-import type { NodeRemoval, Nodes } from "./nodes.ts";
+import type { Guarded } from "./change_limit.ts";
+import { NO_POOL, type NodeRemoval, type Nodes } from "./nodes.ts";
 import type { AgentIdentity, JoinAnswer } from "./peer.ts";
 import type { JoinRequest } from "./plan/join_plan.ts";
 import type { DryRun, Registry } from "./registry.ts";
@@ -76,6 +77,7 @@ export class NodePools {
    */
   async join(
     request: JoinRequest,
+    guarded: Guarded = {},
   ): Promise<Pick<JoinAnswer, "subnets" | "hasHandover">> {
     const { self, store, allocators, nodes } = this.#options;
     const { node } = request;
@@ -90,9 +92,9 @@ export class NodePools {
     const subnets =
       await (allocator
         ? allocator.exclusive((held, version) =>
-          nodes.join(request, { version, isHolding: held > 0 })
+          nodes.join(request, { version, isHolding: held > 0, ...guarded })
         )
-        : nodes.join(request));
+        : nodes.join(request, { ...NO_POOL, ...guarded }));
     if (allocator) await allocators.drop(node);
     return { subnets, hasHandover: await hasHandover(store, node) };
   }

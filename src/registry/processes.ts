@@ -5,6 +5,9 @@ const OVER_AFTER_MS = 10_000;
 /** Time for which a refused host shows as a problem of the node, in ms. */
 const PROBLEM_MS = 60_000;
 
+/** Most processes of a node that are remembered. */
+const MAX_PROCESSES = 16;
+
 /** The processes that run with the state of a node. */
 interface NodeProcesses {
   /** By id, in the order in which they joined. */
@@ -59,6 +62,7 @@ export class Processes {
     const own = known.get(id);
     if (!own) {
       known.set(id, { joinedMs: nowMs, seenMs: nowMs });
+      forgetFirst(known);
       return true;
     }
     own.seenMs = nowMs;
@@ -67,6 +71,7 @@ export class Processes {
       if (isLater && nowMs - joinedMs > IN_FLIGHT_MS) {
         known.delete(other);
         refused.add(other);
+        forgetFirst(refused);
         this.#options.onProblem(node);
       }
       isLater ||= other === id;
@@ -106,4 +111,14 @@ export class Processes {
     for (const node of solved) this.#strangers.delete(node);
     return solved;
   }
+}
+
+/** Keeps a node that sends new ids all the time from filling the memory. */
+function forgetFirst(
+  ids: Pick<Set<string>, "size" | "delete"> & {
+    keys(): Iterator<string>;
+  },
+): void {
+  const { value: first } = ids.keys().next();
+  if (ids.size > MAX_PROCESSES && first !== undefined) ids.delete(first);
 }

@@ -9,6 +9,7 @@ import {
   type Prefix,
 } from "../net/prefix.ts";
 import type { Version } from "../store/store.ts";
+import type { Guarded } from "./change_limit.ts";
 import type { ClusterLedger, RegistryChange } from "./cluster_model.ts";
 import type { NodesView } from "../security/admission.ts";
 import type { AgentIdentity } from "./peer.ts";
@@ -90,16 +91,17 @@ export class Registry {
   /**
    * Gives a node one subnet of each network, or those that it has.
    *
-   * @throws {NetError} `exhausted` when a network has none left, `unavailable`
-   * during the grace period after a restore
+   * @throws {NetError} `exhausted` when a network has none left or the guard
+   * refuses, `unavailable` during the grace period after a restore
    */
   claim(
     node: string,
-    options: DryRun = {},
+    { guard, ...options }: DryRun & Guarded = {},
   ): Promise<readonly Prefix[]> {
     return this.#ledger.submit(
       (state, nowMs) => {
-        const plan = this.#planClaim(state, node, nowMs);
+        const claimed = this.#planClaim(state, node, nowMs);
+        const plan = guard && !options.isDryRun ? guard(claimed) : claimed;
         return plan.kind === "refused" || plan.changes.length === 0
           ? plan
           : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
@@ -241,12 +243,14 @@ export class Registry {
   async reserveForOwners(
     by: string,
     owners: readonly SubnetOwner[],
+    { guard }: Guarded = {},
   ): Promise<void> {
     for (let at = 0; at < owners.length; at += OWNERS_A_COMMIT) {
       const some = owners.slice(at, at + OWNERS_A_COMMIT);
-      await this.#ledger.submit((state, nowMs) =>
-        planReserveForOwners(state, some, { by, nowMs })
-      );
+      await this.#ledger.submit((state, nowMs) => {
+        const plan = planReserveForOwners(state, some, { by, nowMs });
+        return guard ? guard(plan) : plan;
+      });
     }
   }
 

@@ -30,13 +30,45 @@ class Attacker {
     method: string,
     request: Readonly<Record<string, unknown>>,
   ): Promise<string> {
-    const dir = identityDir(this.#host);
     return await this.#host.must("curl", [
       ...["--silent", "--show-error", "--insecure", "--max-time", "30"],
-      ...["--cert", `${dir}/chain.pem`, "--key", `${dir}/key.pem`],
+      ...["--cert", `${this.#identity}/chain.pem`],
+      ...["--key", `${this.#identity}/key.pem`],
       ...["--header", "content-type: application/json", "--data", "@-"],
-      `https://${this.#registry.address}:9000/stellar.net.v1.RegistryService/${method}`,
+      this.#url(method),
     ], { stdin: JSON.stringify({ ...this.#own, ...request }) });
+  }
+
+  /** Joins with each request in turn, over one connection. @returns the answers in JSON */
+  async joinEach(
+    requests: readonly Readonly<Record<string, unknown>>[],
+  ): Promise<string[]> {
+    // curl(1), --config: a quoted text escapes as JSON does.
+    const config = requests.map((request) => {
+      const own = { ...this.#own, advertised: [this.#host.address] };
+      const data = JSON.stringify({ ...own, ...request });
+      return [
+        ...["silent", "show-error", "insecure", "max-time = 30"],
+        `cert = "${this.#identity}/chain.pem"`,
+        `key = "${this.#identity}/key.pem"`,
+        'header = "content-type: application/json"',
+        `data = ${JSON.stringify(data)}`,
+        `url = "${this.#url("Join")}"`,
+        'write-out = "\\n"',
+      ].join("\n");
+    });
+    const said = await this.#host.must("curl", ["--config", "-"], {
+      stdin: config.join("\nnext\n"),
+    });
+    return said.trimEnd().split("\n");
+  }
+
+  get #identity(): string {
+    return identityDir(this.#host);
+  }
+
+  #url(method: string): string {
+    return `https://${this.#registry.address}:9000/stellar.net.v1.RegistryService/${method}`;
   }
 }
 
@@ -167,6 +199,51 @@ Deno.test("a compromised host stops no joins, and gets no traffic of others", as
       });
     },
   );
+
+  await t.step("it changes its local prefixes all the time", async () => {
+    const heard = async () =>
+      Number(
+        (await victim.ask<{ registry: { revision: string } }>("status"))
+          .registry.revision,
+      );
+    const before = await heard();
+    const fromMs = performance.now();
+    // Each is another prefix: a repeated join changes nothing, and passes.
+    const change = (from: number) =>
+      attacker.joinEach(
+        Array.from({ length: 100 }, (_, i) => ({
+          localPrefixes: local(`172.31.${from + i}.0/30`),
+        })),
+      );
+    const answers = await change(0);
+    const [others] = await Promise.all([
+      change(100),
+      registry.must("stellar-net", [
+        ...["route", "add", "203.0.113.0/24", victim.address],
+      ]),
+    ]);
+    answers.push(...others);
+    assert.equal(answers.length, 200);
+    const passed = answers.filter((answer) => ACCEPTED.test(answer)).length;
+    // 20 at once, and one every five seconds.
+    const mostMs = performance.now() - fromMs + 5_000;
+    const most = 20 + Math.ceil(mostMs / 5_000);
+    assert.ok(passed > 0 && passed <= most, `${passed} of ${most}`);
+    for (const answer of answers.filter((text) => !ACCEPTED.test(text))) {
+      assert.match(
+        answer,
+        /"resource_exhausted".*node \\"host3\\".* try again in [1-5] s/,
+      );
+    }
+    await lab.waitFor("the operator's route at another host", async () => {
+      const { routes } = await victim.ask<{ routes: { cidr: string }[] }>(
+        "route list",
+      );
+      return routes.some(({ cidr }) => cidr === "203.0.113.0/24");
+    });
+    const told = await heard() - before;
+    assert.ok(told > 0 && told <= passed + 5, `${told} of ${passed}`);
+  });
 
   await t.step(
     "it reports owners for every subnet after a restore",

@@ -213,6 +213,29 @@ Deno.test("JoinLoop.joinAgain() joins at once, and goes on with the same watch",
   });
 });
 
+Deno.test("JoinLoop goes on when the registry limits its changes, and joins again later", async () => {
+  await withLoop(async ({ peers, listener, loop }) => {
+    const [peer] = peers;
+    await waitFor("a heartbeat", () => peer!.calls.includes("heartbeat"));
+    let limited = 0;
+    peer!.onCall = (call) => {
+      if (call !== "join" || limited >= 2) return;
+      limited++;
+      throw new NetError("exhausted", "later", { reason: "CLIENT_LIMIT" });
+    };
+    loop.joinAgain();
+    await waitFor("another join", () => listener.heard.length === 2);
+    assert.equal(limited, 2);
+    assert.deepEqual(listener.heard, ["joined x", "joined x"]);
+    assert.equal(peer!.calls.filter((call) => call === "watch").length, 1);
+    const joins = peer!.calls.filter((call) => call !== "watch");
+    assert.deepEqual(joins.slice(0, 7), [
+      ...["join", "heartbeat", "join", "heartbeat"],
+      ...["join", "heartbeat", "join"],
+    ]);
+  });
+});
+
 Deno.test("JoinLoop.stop() ends it whatever it is waiting for", async () => {
   await withLoop(async ({ peers, loop }) => {
     const asked = Promise.withResolvers<void>();

@@ -92,3 +92,17 @@ Deno.test("Processes shows a refused host for a minute after its last attempt", 
   assert.deepEqual(processes.takeSolved(), ["n"]);
   assert.deepEqual(processes.takeSolved(), []);
 });
+
+Deno.test("Processes remembers few ids of a node that sends new ones all the time", () => {
+  let nowMs = 0;
+  const processes = new Processes({ uptimeMs: () => nowMs, onProblem() {} });
+  for (let i = 0; i < 20; i++) processes.record("n", `first ${i}`);
+  nowMs = 2_000;
+  // Only those that are remembered are refused for being later.
+  processes.record("n", "first 4");
+  const refused = Array.from(
+    { length: 20 },
+    (_, i) => processes.record("n", `first ${i}`) ? 0 : 1,
+  ).reduce((sum: number, one) => sum + one, 0);
+  assert.equal(refused, 15);
+});

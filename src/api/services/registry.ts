@@ -36,6 +36,7 @@ import {
 } from "../../net/prefix.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import type { Reports } from "../../cluster/recorder.ts";
+import type { ChangeGuard } from "../../registry/change_limit.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import { callerOf } from "../access/call_context.ts";
@@ -87,10 +88,11 @@ export function createRegistry(
       clusterId: host().cluster.clusterId,
     }),
 
-    async claimSubnets(request) {
+    async claimSubnets(request, context) {
       const node = parseOptional("node", request.node, parseNodeName) ?? self;
       const isDryRun = request.validateOnly;
-      const subnets = await host().registry.claim(node, { isDryRun });
+      const guard = guardOf(host(), context);
+      const subnets = await host().registry.claim(node, { isDryRun, guard });
       return {
         subnets: isDryRun
           ? subnets.map((subnet) =>
@@ -142,7 +144,7 @@ export function createRegistry(
         processId: parseOptional("process_id", request.processId, parseId) ??
           "",
         revision: Number(request.revision),
-      });
+      }, { guard: guardOf(host(), context) });
       return {
         clusterId: host().cluster.clusterId,
         networks: host().cluster.networks.map(networkMessage),
@@ -152,7 +154,7 @@ export function createRegistry(
       };
     },
 
-    async reportOwners(request) {
+    async reportOwners(request, context) {
       await host().acceptOwnerReport(
         {
           node: parseField("node", request.node, parseNodeName),
@@ -162,6 +164,7 @@ export function createRegistry(
           node: parseField("owners.node", node, parseNodeName),
           subnet: parseField("owners.cidr", cidr, parsePrefix),
         })),
+        { guard: guardOf(host(), context) },
       );
       return {};
     },
@@ -304,6 +307,17 @@ export function createRegistry(
       return { deleted };
     },
   };
+}
+
+/** The guard of a call that changes the cluster; undefined for callers other than nodes, who have no limit. */
+export function guardOf(
+  { changeLimit }: Pick<RegistryHost, "changeLimit">,
+  context: HandlerContext,
+): ChangeGuard | undefined {
+  const caller = callerOf(context);
+  return caller.kind === "member" && caller.identity.role === "node"
+    ? changeLimit.guard(caller.identity.name)
+    : undefined;
 }
 
 /** The messages of a watch that also say up to when they know the cluster, with or without a change. */

@@ -18,6 +18,7 @@ import {
   type Prefix,
 } from "../../net/prefix.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
+import { guardOf } from "./registry.ts";
 import {
   DEFAULT_OWNER_INTERFACE,
   DEFAULT_OWNER_NETWORK,
@@ -57,11 +58,13 @@ export function createStellarNetwork(
   return {
     info: () => ({ id: SERVICE_ID }),
 
-    async allocateSubnet({ node: name }) {
+    async allocateSubnet({ node: name }, context) {
       const node = parseField("node", name, parseNodeName);
       const [subnet] = node === agent.node
         ? await agent.member.claim()
-        : await host().registry.claim(node);
+        : await host().registry.claim(node, {
+          guard: guardOf(host(), context),
+        });
       return { subnetCidr: formatPrefix(subnet!), node };
     },
 

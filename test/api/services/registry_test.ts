@@ -170,3 +170,69 @@ Deno.test("createRegistry() tells a watcher that asks for it up to when it knows
   }
   assert.deepEqual(marks, [true, false, false]);
 });
+
+Deno.test("createRegistry() limits the changes of a node, and nothing else", async (t) => {
+  await using started = await startAgent();
+  const { agent, clock } = started;
+  const node = clientOf(agent, MEMBER);
+  const operator = clientOf(agent, {
+    ...MEMBER,
+    identity: { ...identity, role: "operator", name: "alice" },
+  });
+  const local = (i: number) => ({
+    ...{ node: "host2", instanceId: "i2", advertised: [ADDRESS] },
+    localPrefixes: [{ cidr: `172.${20 + i % 2}.0.0/22`, device: "docker0" }],
+  });
+  const revision = () => agent.host!.nodes.snapshot().then((s) => s.revision);
+  /** Changes as often as possible. @returns how often, and the error */
+  const exhaust = async (change: (i: number) => Promise<unknown>) => {
+    for (let i = 0; i < 100; i++) {
+      try {
+        await change(i);
+      } catch (error) {
+        return { count: i, error: fromConnectError(error) };
+      }
+    }
+    throw new Error("There is no limit");
+  };
+
+  await t.step("a handful of joins that change something", async () => {
+    const { count, error } = await exhaust((i) => node.join(local(i)));
+    assert.equal(count, 20);
+    assert.equal(error.code, "exhausted");
+    assert.equal(error.details.reason, "CLIENT_LIMIT");
+    assert.match(error.message, /node "host2": .*; try again in 5 s/);
+  });
+  await t.step("joins that change nothing", async () => {
+    const before = await revision();
+    for (let i = 0; i < 50; i++) await node.join(local(1));
+    assert.equal(await revision(), before);
+  });
+  await t.step("one more every 5 s", async () => {
+    clock.nowMs += 4_999;
+    assert.equal((await exhaust((i) => node.join(local(i)))).count, 0);
+    clock.nowMs += 1;
+    assert.equal((await exhaust((i) => node.join(local(i)))).count, 1);
+  });
+  await t.step("changes of an operator", async () => {
+    for (let i = 0; i < 50; i++) {
+      await operator.addRoute({ cidr: "198.51.100.0/24", target: ADDRESS });
+      await operator.deleteRoute({ cidr: "198.51.100.0/24" });
+    }
+  });
+  await t.step("claims of a node", async () => {
+    const other = clientOf(agent, {
+      ...MEMBER,
+      identity: { ...identity, name: "host3" },
+    });
+    const { count, error } = await exhaust(async () => {
+      await other.claimSubnets({ node: "host3" });
+      await other.releaseSubnets({ node: "host3" });
+    });
+    assert.equal(count, 20);
+    assert.equal(error.details.reason, "CLIENT_LIMIT");
+    await other.claimSubnets({ node: "host3", validateOnly: true });
+    await operator.claimSubnets({ node: "host3" });
+    await other.claimSubnets({ node: "host3" });
+  });
+});
