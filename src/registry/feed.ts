@@ -192,6 +192,7 @@ export interface ClusterNode {
   /** URL of its agent's API; empty when other hosts cannot reach it. */
   readonly apiUrl: string;
   readonly state: "ready" | "unreachable" | "no agent";
+  /** In ms since 1970; 0: it has not joined, and the registry refuses it. */
   readonly joinedAtMs: number;
   /** Time of its last heartbeat, in ms since 1970; undefined: none since the registry started. */
   readonly seenAtMs: number | undefined;

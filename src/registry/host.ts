@@ -184,8 +184,14 @@ export class RegistryHost {
         uptimeMs,
         onChange: (name) => nodes.onLivenessChanged(name),
         onProcess: (name, processId) => nodes.onProcess(name, processId),
-        problems: () => nodes.ownProblems,
-        onProblems: (id, problems) => nodes.onProblems(id, problems),
+        findings: () => ({
+          problems: nodes.ownProblems,
+          refused: nodes.refusals.own,
+        }),
+        onFindings: (id, { problems, refused }) => {
+          nodes.onProblems(id, problems);
+          nodes.refusals.receive(id, refused);
+        },
       })
       : undefined;
     let trust: () => Trust | undefined = () => undefined;

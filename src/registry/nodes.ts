@@ -27,6 +27,7 @@ import {
 import { checkOnly, type ClusterPlan } from "./plan/cluster_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
 import { Processes } from "./processes.ts";
+import { Refusals } from "./refusals.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
@@ -72,6 +73,8 @@ export class Nodes {
   readonly #liveness: Liveness;
   readonly #feed: ClusterFeed;
   readonly #processes: Processes;
+  /** The nodes whose joins are refused. */
+  readonly refusals: Refusals;
   /** The known problem of each node, for people. */
   readonly #problems = new Map<string, string>();
   /** What other agents that host the registry find, by the id of each. */
@@ -88,6 +91,7 @@ export class Nodes {
       uptimeMs: options.uptimeMs,
       onProblem: (node) => this.#reportProblem(node),
     });
+    this.refusals = new Refusals(options.uptimeMs);
     this.#feed = new ClusterFeed({
       snapshot: (then) =>
         this.#ledger.read((state) => then(this.#snapshot(state))),
@@ -187,7 +191,9 @@ export class Nodes {
     if (revision > current) await this.#options.onBehind?.(revision, current);
     await this.#options.followGrace?.();
     let isNews = true;
+    let atMs = 0;
     const subnets = await this.#ledger.submit((state, nowMs) => {
+      atMs = nowMs;
       const grace = this.#options.restoreGrace?.();
       const isInRestoreGrace = grace !== undefined;
       const joined = planJoin(state, request, { nowMs, isInRestoreGrace });
@@ -199,6 +205,14 @@ export class Nodes {
       isNews = plan.changes.length > 0;
       const change = endOfPool(node, { ...pool, subnets: plan.answer });
       return { ...plan, changes: [...plan.changes, ...change] };
+    }).catch((error) => {
+      // Another host with its name is a problem of the node that is known.
+      if (!isOther && isRefusal(error)) {
+        const hasSubnets = request.heldSubnets.length > 0;
+        const why = error.message;
+        this.refusals.record(node, { hasSubnets, why, nowMs: atMs });
+      }
+      throw error;
     });
     this.#recordHeartbeat(node, processId);
     if (isNews) {
@@ -267,13 +281,16 @@ export class Nodes {
     });
     this.#liveness.forget(node);
     this.#processes.forget(node);
+    this.refusals.forget(node);
     log.info("Node {node} was removed", { node });
     return subnets;
   }
 
-  /** The known nodes, by name. */
-  list(): Promise<ClusterNode[]> {
-    return this.#ledger.read((state) => this.#view(state.nodes.values()));
+  /** The known nodes and those that are refused, by name. */
+  async list(): Promise<ClusterNode[]> {
+    return this.refusals.addTo(
+      await this.#ledger.read((state) => this.#view(state.nodes.values())),
+    );
   }
 
   /** The known nodes and the extra routes. */
@@ -361,6 +378,7 @@ export class Nodes {
   }
 
   #recordHeartbeat(node: string, processId: string): void {
+    this.refusals.forget(node);
     if (!this.#liveness.recordHeartbeat(node, processId)) return;
     log.info("Node {node} is reachable again", { node });
     this.#feed.nodeChanged(node);
@@ -419,6 +437,12 @@ export class Nodes {
     const trust = this.#options.trust?.();
     return trust?.authorities.length ? { trust } : {};
   }
+}
+
+/** Whether a join failed for good, as the joining node takes it. */
+function isRefusal(error: unknown): error is NetError {
+  return error instanceof NetError &&
+    (error.code === "already_exists" || error.code === "failed_precondition");
 }
 
 /** The change that ends a node's pool in the registry's store. */

@@ -16,9 +16,9 @@ const PREFIX: Key = ["alive"];
 const BEAT_INTERVAL_MS = 5_000;
 /** Wait before the store is watched again, in ms. */
 const REWATCH_MS = 1_000;
+/** Most findings of each kind in one record. */
+const MAX_FINDINGS = 64;
 /** Most nodes in one commit. */
-/** Problems of nodes in one record. */
-const MAX_PROBLEMS = 64;
 const MAX_BATCH = 64;
 
 const log = getLogger(["stellar-net", "agent", "liveness"]);
@@ -32,6 +32,14 @@ interface NodeReport {
   readonly process: string;
 }
 
+/** What an agent that hosts the registry finds wrong with nodes, for people, by node. */
+export interface Findings {
+  /** Problems with the identity of known nodes. */
+  readonly problems: ReadonlyMap<string, string>;
+  /** Nodes that it refuses. */
+  readonly refused: ReadonlyMap<string, string>;
+}
+
 export interface SharedLivenessOptions extends Clocks {
   /** Id of this agent. */
   readonly id: string;
@@ -41,13 +49,10 @@ export interface SharedLivenessOptions extends Clocks {
   readonly onChange: (node: string) => void;
   /** Called with the process of a node whose heartbeat another agent received. */
   readonly onProcess?: (node: string, processId: string) => void;
-  /** The problems of nodes that this agent found, for people. Default: none. */
-  readonly problems?: () => ReadonlyMap<string, string>;
-  /** Called with the problems that another agent finds, again with each of its records. */
-  readonly onProblems?: (
-    id: string,
-    problems: ReadonlyMap<string, string>,
-  ) => void;
+  /** What this agent finds. Default: nothing. */
+  readonly findings?: () => Findings;
+  /** Called with the findings of another agent, again with each of its records. */
+  readonly onFindings?: (id: string, findings: Findings) => void;
 }
 
 /**
@@ -234,12 +239,18 @@ export class SharedLiveness implements Liveness {
   }
 
   #writeHost(): Promise<boolean> {
-    const { id, now, problems } = this.#options;
+    const { id, now, findings } = this.#options;
     const key = [...PREFIX, "host", id];
-    const found = [...problems?.() ?? []].slice(0, MAX_PROBLEMS);
     const value = {
       atMs: now(),
-      ...found.length > 0 && { problems: Object.fromEntries(found) },
+      ...Object.fromEntries(
+        Object.entries(findings?.() ?? {})
+          .filter(([, texts]) => texts.size > 0)
+          .map(([kind, texts]) => [
+            kind,
+            Object.fromEntries([...texts].slice(0, MAX_FINDINGS)),
+          ]),
+      ),
     };
     return this.#write({ puts: [{ key, value }] });
   }
@@ -290,7 +301,7 @@ export class SharedLiveness implements Liveness {
       if (beat !== this.#beats.get(name)) {
         this.#recordHost(name);
         if (name !== this.#options.id) {
-          this.#options.onProblems?.(name, readProblems(value));
+          this.#options.onFindings?.(name, readFindings(value));
         }
       }
       this.#beats.set(name, beat);
@@ -341,13 +352,20 @@ export class SharedLiveness implements Liveness {
   }
 }
 
-function readProblems(value: JsonValue | null): Map<string, string> {
-  const { problems } = { ...value as { readonly problems?: unknown } | null };
-  if (typeof problems !== "object" || problems === null) return new Map();
+function readFindings(value: JsonValue | null): Findings {
+  const record = { ...value as Readonly<Record<string, unknown>> | null };
+  return {
+    problems: readTexts(record.problems),
+    refused: readTexts(record.refused),
+  };
+}
+
+function readTexts(texts: unknown): Map<string, string> {
   return new Map(
-    Object.entries(problems).filter((entry): entry is [string, string] =>
-      typeof entry[1] === "string"
-    ),
+    Object.entries({ ...texts as Readonly<Record<string, unknown>> | null })
+      .filter((entry): entry is [string, string] =>
+        typeof entry[1] === "string"
+      ),
   );
 }
 

@@ -11,6 +11,12 @@ interface Status {
   readonly registry: { readonly state: string; readonly problem: string };
 }
 
+/** A row of `node list`. */
+interface ListedNode {
+  readonly name: string;
+  readonly problem: string | null;
+}
+
 /** Waits until a host's agent says that it is fenced, and why. */
 async function isFenced(
   lab: Lab,
@@ -90,7 +96,20 @@ Deno.test("a host that comes back after its subnet went to another is fenced, un
       };
       assert.ok(checks.some(({ reason }) => told.test(reason)), ready.stdout);
       const list = await back.exec("stellar-net", ["node", "list"]);
-      assert.match(list.stderr, /the link to the registry is fenced: /);
+      assert.match(list.stderr, told);
+      for (const other of [registry, heir]) {
+        const { nodes } = await other.ask<{ nodes: readonly ListedNode[] }>(
+          "node list",
+        );
+        const listed = nodes.find(({ name }) => name === back.name);
+        assert.match(
+          listed?.problem ?? "",
+          new RegExp(
+            `^the registry has fenced it since \\d{4}-\\d\\d-\\d\\d \\S+Z: ${why.source}: stop its containers, `,
+          ),
+          other.name,
+        );
+      }
     },
   );
   for (const verb of ["ADD", "STATUS"]) {

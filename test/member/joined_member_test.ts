@@ -206,8 +206,10 @@ Deno.test("JoinedMember refuses another cluster, and keeps what it has", () =>
     assert.match(host.agent.member.link.problem, /the node belongs to cluster/);
     assert.equal(subnets(host.agent), "172.16.4.0/22");
     assert.deepEqual(await held(host.agent, "b"), { c1: "172.16.4.2" });
-    const nodes = await other.agent.host!.nodes.list();
-    assert.equal(nodes.some(({ name }) => name === "b"), false);
+    const { registry, nodes } = other.agent.host!;
+    assert.equal(await registry.node("b"), undefined);
+    const listed = (await nodes.list()).find(({ name }) => name === "b");
+    assert.match(listed!.problem!, /fenced it since .* belongs to cluster/);
   }));
 
 Deno.test("JoinedMember.report() tells the registry at once what has changed", () =>

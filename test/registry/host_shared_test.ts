@@ -242,3 +242,24 @@ Deno.test("agents that host one registry tell each other which nodes have a copy
   b.requireHost().nodes.onProblems(a.instanceId, new Map());
   assert.equal(await problemAt(b), "");
 });
+
+Deno.test("agents that host one registry list the nodes that another of them refuses", async () => {
+  await using hosts = await SharedHosts.create("a", "b");
+  await hosts.joined();
+  const [a, b] = hosts.agents as [Agent, Agent];
+  const fenced = {
+    ...{ node: "z", instanceId: "z", clusterId: "" },
+    ...{ heldSubnets: [parsePrefix("10.9.0.0/22")] },
+    ...{ advertised: [], apiUrl: "", localPrefixes: [] },
+  };
+  await assert.rejects(a.requireHost().nodes.join(fenced), {
+    code: "failed_precondition",
+  });
+  const problemAt = async (agent: Agent) =>
+    (await agent.requireHost().nodes.list())
+      .find(({ name }) => name === "z")?.problem ?? "";
+  const told = /^the registry has fenced it since .* it is not a subnet of/;
+  assert.match(await problemAt(a), told);
+  await waitFor("the other to know", async () => told.test(await problemAt(b)));
+  assert.equal(b.requireHost().nodes.refusals.own.size, 0);
+});

@@ -163,7 +163,10 @@ async function listNodes(
         const page = await client.listNodes({ pageToken }, {
           timeoutMs: ASIDE_MS,
         });
-        for (const { name } of page.nodes) names.add(name);
+        for (const { name, joinedAt } of page.nodes) {
+          // The registry lists nodes that it refuses without this time.
+          if (joinedAt) names.add(name);
+        }
         pageToken = page.nextPageToken;
       } while (pageToken !== "");
       return { names, source };

@@ -31,7 +31,9 @@ export function nodeMessage(
     advertised: node.advertised.map(formatAddress),
     apiUrl: node.apiUrl,
     state: NODE_STATES[node.state],
-    joinedAt: timestampFromMs(node.joinedAtMs),
+    ...(node.joinedAtMs > 0 && {
+      joinedAt: timestampFromMs(node.joinedAtMs),
+    }),
     ...(node.seenAtMs !== undefined && {
       seenAt: timestampFromMs(node.seenAtMs),
     }),

@@ -453,7 +453,7 @@ function foundNode(
     kind: FoundKind.NODE,
     node: name,
     text: `the node ${name} is ${state} and has ${of}`,
-    since: timestampFromMs(joinedAtMs),
+    ...joinedAtMs > 0 && { since: timestampFromMs(joinedAtMs) },
   };
 }
 

@@ -42,7 +42,7 @@ const LIST = listCommand({
       const page = await clients.registry.listNodes({ pageToken });
       return [page.nodes.map(viewOf), page.nextPageToken];
     });
-    const lost = await findLoss(clients);
+    const { lost, faults } = await readMembership(clients);
     return createListing({
       body: { nodes, staleSince: lost?.since ?? null },
       columns: {
@@ -64,11 +64,12 @@ const LIST = listCommand({
         ...nodes.flatMap(({ name, problem }) =>
           problem ? [`${name}: ${problem}`] : []
         ),
+        ...faults,
         lost !== undefined &&
         `This is the list as of ${
           formatUtc(lost.since)
         }: the link to the registry is ${lost.state}${
-          lost.problem === null ? "" : `: ${lost.problem}`
+          faults.length > 0 || lost.problem === null ? "" : `: ${lost.problem}`
         }`,
       ],
     });
@@ -143,16 +144,36 @@ export const NODE: GroupSpec = {
   commands: [LIST, LEAVE, REMOVE, ACCEPT],
 };
 
-/** Why and since when an agent knows only an old state of the cluster; undefined where it is up to date. */
-async function findLoss({ agent }: AgentClients) {
+/** The faults of a node's membership, as `status` names them. */
+const MEMBERSHIP_FAULTS: readonly string[] = [
+  "registry-unreachable",
+  "migrating",
+  "restore-grace",
+  "cloned",
+  "refused",
+  "fenced",
+  "left",
+];
+
+/**
+ * What is wrong with the membership of the agent that answers, with the way
+ * out, and why and since when it knows only an old state of the cluster;
+ * `lost` is undefined where that is up to date.
+ */
+async function readMembership({ agent }: AgentClients) {
   try {
-    const { node, registry } = viewOf(await agent.getStatus({}));
+    const { node, registry, problems } = viewOf(await agent.getStatus({}));
     const isCurrent = registry === null ||
       ["hosted", "joined", "unspecified"].includes(registry.state);
-    return isCurrent ? undefined : { node, ...registry };
+    return {
+      lost: isCurrent ? undefined : { node, ...registry },
+      faults: problems.flatMap(({ code, text }) =>
+        MEMBERSHIP_FAULTS.includes(code) ? [`${node}: ${text}`] : []
+      ),
+    };
   } catch (error) {
     // Not every caller may read the status.
-    if (error instanceof NetError) return undefined;
+    if (error instanceof NetError) return { lost: undefined, faults: [] };
     throw error;
   }
 }

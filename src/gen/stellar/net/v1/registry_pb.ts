@@ -209,7 +209,7 @@ export type Node = Message<"stellar.net.v1.Node"> & {
   state: NodeState;
 
   /**
-   * When it joined.
+   * When it joined. Unset: the registry refuses it.
    *
    * @generated from field: google.protobuf.Timestamp joined_at = 6;
    */
@@ -223,8 +223,8 @@ export type Node = Message<"stellar.net.v1.Node"> & {
   seenAt?: Timestamp | undefined;
 
   /**
-   * A problem with its identity, such as a second process with its state.
-   * Empty: none.
+   * A problem with its identity, such as a second process with its state, or
+   * why the registry refuses it. Empty: none.
    *
    * @generated from field: string problem = 8;
    */
