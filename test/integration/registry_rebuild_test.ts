@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { settled, strangersAmong } from "../lab/cluster.ts";
 import { Lab, tokenPath } from "../lab/lab.ts";
+import { startLabEtcd } from "../lab/lab_etcd.ts";
 import { allDone } from "../support/all_done.ts";
 
-for (const secure of [false, true]) {
-  Deno.test(`registry rebuild brings the registry back on a member, and containers keep their addresses (${secure ? "TLS" : "plain text"})`, async () => {
+const KINDS = [
+  { name: "plain text, moved to etcd", secure: false, isMoved: true },
+  { name: "TLS", secure: true, isMoved: false },
+];
+
+for (const { name, secure, isMoved } of KINDS) {
+  Deno.test(`registry rebuild brings the registry back on a member, and containers keep their addresses (${name})`, async () => {
     await using lab = await Lab.create({
       hosts: 3,
       secure,
@@ -38,6 +44,14 @@ for (const secure of [false, true]) {
       flag.replace(lost!.address, next!.address)
         .replace(lost!.address6, next!.address6)
     );
+    await using etcd = isMoved ? await startLabEtcd([next!]) : undefined;
+    if (etcd) {
+      await next!.must("stellar-net", [
+        ...["store", "migrate", "--state", next!.agent.stateDir],
+        ...["--to", etcd.url],
+      ]);
+      next!.agent.flags = [...next!.agent.flags, "--store", etcd.url];
+    }
     await next!.agent.start();
     assert.deepEqual(await next!.joined(), members.get(next!));
     const url = `http${secure ? "s" : ""}://${next!.address}:9000`;
