@@ -157,13 +157,16 @@ async function must(call: Promise<unknown>): Promise<void> {
   if (result instanceof Error) throw result;
 }
 
+/** Fewer say too little, however slow the machine is. */
+const LEAST_OPERATIONS = 100;
+
 export interface WalkOptions {
   /** What may happen besides the usual. Default: nothing. */
   readonly more?: readonly Weighed[];
   /** Undoes what of that keeps a cluster from coming to rest. */
   readonly mend?: () => Promise<unknown>;
   readonly batches: number;
-  /** No batch is begun after that. */
+  /** No batch is begun after that, once enough has happened. */
   readonly timeLimitMs: number;
 }
 
@@ -189,7 +192,8 @@ export async function walkHistory(
   const start = performance.now();
   let operations = 0;
   for (let batch = 0; batch < batches; batch++) {
-    if (performance.now() - start > timeLimitMs) break;
+    const isLate = performance.now() - start > timeLimitMs;
+    if (isLate && operations >= LEAST_OPERATIONS) break;
     const done: string[] = [];
     await t.step(`batch ${batch}`, async () => {
       try {
@@ -228,5 +232,4 @@ export async function walkHistory(
   console.log(
     `${operations} operations in ${Math.round(performance.now() - start)} ms`,
   );
-  assert.ok(operations >= 100, `only ${operations} operations`);
 }
