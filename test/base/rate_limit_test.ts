@@ -4,12 +4,11 @@ import { RateLimit } from "../../src/base/rate_limit.ts";
 Deno.test("RateLimit.take() allows a burst, then one in each interval, and says when", () => {
   let nowMs = 0;
   const limit = new RateLimit({ burst: 3, intervalMs: 1_000 }, () => nowMs);
-  const rows: readonly [atMs: number, waitMs: number | undefined][] = [
-    ...[[0, undefined], [0, undefined], [0, undefined], [0, 1_000]] as const,
-    ...[[999, 1], [1_000, undefined], [1_200, 800]] as const,
-    ...[[3_999, undefined], [3_999, undefined], [3_999, 1]] as const,
-    ...[[60_000, undefined], [60_000, undefined], [60_000, undefined]] as const,
-    [60_000, 1_000],
+  const rows: readonly (readonly [atMs: number, waitMs?: number])[] = [
+    ...[[0], [0], [0], [0, 1_000]] as const,
+    ...[[999, 1], [1_000], [1_200, 800]] as const,
+    ...[[3_999], [3_999], [3_999, 1]] as const,
+    ...[[60_000], [60_000], [60_000], [60_000, 1_000]] as const,
   ];
   for (const [index, [atMs, waitMs]] of rows.entries()) {
     nowMs = atMs;
