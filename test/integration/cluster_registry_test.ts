@@ -9,6 +9,7 @@ import { clusterFlags, Lab, labUrl } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { callPlugin } from "../lab/plugin_call.ts";
 import { allDone } from "../support/all_done.ts";
+import { run } from "../support/run.ts";
 
 /** What `status` tells of the registry. */
 interface Link {
@@ -18,6 +19,20 @@ interface Link {
     readonly problem: string | null;
     readonly url: string | null;
   };
+}
+
+/** The times up to which a host's lists know the cluster; undefined where the list is current. */
+async function knownUpTo(host: LabHost): Promise<(string | undefined)[]> {
+  return await allDone(
+    ["ListNetworks", "ListNodes", "ListRoutes"].map(async (call) => {
+      const { stdout } = await run("curl", [
+        ...["--silent", "--fail", "--unix-socket", host.agent.socketPath],
+        ...["--json", "{}"],
+        `http://localhost/stellar.net.v1.RegistryService/${call}`,
+      ]);
+      return (JSON.parse(stdout) as { readonly asOf?: string }).asOf;
+    }),
+  );
 }
 
 async function linkOf(host: LabHost): Promise<Link["registry"]> {
@@ -81,8 +96,11 @@ Deno.test("the registry's host is cut off: the others go on without it, and all 
   const after = { cidr: "10.99.0.0/16", to: third };
   await haveRoutes(lab, members, before);
   const pinger = from!.startPing(to!.address);
-  const cutAt = Date.now();
+  const current = [undefined, undefined, undefined];
+  assert.deepEqual(await knownUpTo(second), current);
+  const readAt = Date.now();
   await registry.unplug();
+  const cutAt = Date.now();
 
   await t.step(
     "status says that it is unreachable, and since when",
@@ -92,12 +110,19 @@ Deno.test("the registry's host is cut off: the others go on without it, and all 
       );
       console.log(`  noticed after ${took.join(" and ")} ms`);
       const { since, problem } = await linkOf(second);
-      assert.ok(Date.parse(since) >= cutAt - 1, `${since} is before the cut`);
+      assert.ok(Date.parse(since) >= readAt - 1, `${since} is before the cut`);
       assert.notEqual(problem, "");
       const { stdout } = await cli(second, "status");
       assert.match(stdout, /unreachable/);
     },
   );
+  await t.step("lists say up to when they know the cluster", async () => {
+    const times = await knownUpTo(second);
+    assert.equal(new Set(times).size, 1);
+    const at = Date.parse(times[0]!);
+    // A heartbeat that was answered last may be a few seconds older than the cut.
+    assert.ok(at > readAt - 60_000 && at <= cutAt, `${times[0]}`);
+  });
   await t.step("addresses are given out all the same", async () => {
     await allDone([second, third].map((host) => host.addContainer("c2")));
   });
@@ -160,6 +185,7 @@ Deno.test("the registry's host is cut off: the others go on without it, and all 
     await haveRoutes(lab, members, after);
     console.log(`  right after ${Math.round(performance.now() - start)} ms`);
     assert.equal((await linkOf(second)).problem, null);
+    assert.deepEqual(await knownUpTo(second), current);
     await late.addContainer("c1");
     assert.ok(
       await late.container("c1").ping(registry.container("c1").address),

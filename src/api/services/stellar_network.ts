@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { HostController } from "../../host/controller.ts";
+import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { NetError } from "../../base/error.ts";
 import type { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
@@ -29,7 +30,7 @@ import {
 
 const SERVICE_ID = "stellar.services.network.v1";
 
-/** Bytes of a list of subnets: gRPC clients accept messages of up to 4 MiB. */
+/** Bytes of a list: gRPC clients accept messages of up to 4 MiB. */
 const MAX_LISTED_BYTES = 4 * 1024 * 1024 - 1024;
 
 /** Stellar's network service. It has one subnet for each node and one address
@@ -162,13 +163,7 @@ export function createStellarNetwork(
     },
 
     async routes() {
-      const routes = await host().registry.routes();
-      return {
-        routes: routes.map(({ destination, target }) => ({
-          cidr: formatPrefix(destination),
-          target: formatAddress(target),
-        })),
-      };
+      return { routes: listRoutes(await host().registry.routes()) };
     },
   };
 }
@@ -222,7 +217,8 @@ export function listSubnets(
     const count = sliceCount(carve);
     // The last slice has the longest text.
     const longest = sliceAt(carve, count - 1n);
-    const bytes = count * BigInt(bytesOf(subnetOfSlice(longest)));
+    const { cidr, gateway } = subnetOfSlice(longest);
+    const bytes = count * BigInt(bytesOf(cidr, gateway));
     if (bytes > left) continue;
     left -= Number(bytes);
     for (let i = 0n; i < count; i++) {
@@ -239,9 +235,31 @@ function subnetOfSlice(slice: Prefix) {
   };
 }
 
-/** Bytes of a subnet in a message: tags and lengths take two each, for up to 127 bytes. */
-function bytesOf(
-  { cidr, gateway }: { readonly cidr: string; readonly gateway: string },
-): number {
-  return 6 + cidr.length + gateway.length;
+/**
+ * The extra routes, as Stellar's own service lists them.
+ *
+ * @throws {NetError} `exhausted` when they do not fit into one message: half of
+ * a list would pass for all of it
+ */
+export function listRoutes(
+  routes: readonly RouteRecord[],
+): { readonly cidr: string; readonly target: string }[] {
+  const listed = routes.map(({ destination, target }) => ({
+    cidr: formatPrefix(destination),
+    target: formatAddress(target),
+  }));
+  const bytes = listed.reduce(
+    (sum, { cidr, target }) => sum + bytesOf(cidr, target),
+    0,
+  );
+  if (bytes <= MAX_LISTED_BYTES) return listed;
+  throw new NetError(
+    "exhausted",
+    `Cannot list ${routes.length} routes in one message of 4 MiB: call stellar.net.v1.RegistryService/ListRoutes, which has pages`,
+  );
+}
+
+/** Bytes of an item with two texts in a message: tags and lengths take two each, for up to 127 bytes. */
+function bytesOf(first: string, second: string): number {
+  return 6 + first.length + second.length;
 }

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { listSubnets } from "../../../src/api/services/stellar_network.ts";
-import { SubnetsResponseSchema } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
+import {
+  listRoutes,
+  listSubnets,
+} from "../../../src/api/services/stellar_network.ts";
+import {
+  RoutesResponseSchema,
+  SubnetsResponseSchema,
+} from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
+import { parseAddress } from "../../../src/net/address.ts";
+import { parsePrefix } from "../../../src/net/prefix.ts";
 import { networks } from "../../agent/agents.ts";
 
 /** What gRPC clients accept. */
@@ -44,4 +52,28 @@ Deno.test("listSubnets() lists whole networks in one message of 4 MiB", async (t
       assert.ok(length <= MAX_BYTES, `${length} bytes`);
     });
   }
+});
+
+Deno.test("listRoutes() lists all routes in one message of 4 MiB, or refuses", () => {
+  const destination = parsePrefix("100.100.100.100/32");
+  const target = parseAddress("198.18.100.1");
+  const routes = (count: number) =>
+    Array.from(
+      { length: count },
+      () => ({ destination, target, addedAtMs: 0 }),
+    );
+  const listed = listRoutes(routes(1));
+  const bytesOf = (list: typeof listed) =>
+    toBinary(
+      RoutesResponseSchema,
+      create(RoutesResponseSchema, { routes: list }),
+    ).length;
+  const most = Math.floor((MAX_BYTES - 1024) / bytesOf(listed));
+  const whole = listRoutes(routes(most));
+  assert.equal(whole.length, most);
+  assert.ok(bytesOf(whole) <= MAX_BYTES);
+  assert.throws(() => listRoutes(routes(most + 1)), {
+    code: "exhausted",
+    message: /^Cannot list \d+ routes .*RegistryService\/ListRoutes/,
+  });
 });
