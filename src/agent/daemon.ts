@@ -233,13 +233,18 @@ function isPartOfCluster(
       config.listen.some(({ hostname }) => !isLoopback(hostname)));
 }
 
-/** Claims this node's subnets. The agent hosts the registry even if none is left. */
+/**
+ * Claims this node's subnets. The agent hosts the registry even if none is left.
+ * Where the claim has to wait for nodes to come back, the start goes on: they
+ * have to reach this agent.
+ */
 async function claim(agent: Agent): Promise<void> {
-  try {
-    await agent.member.claim();
-  } catch (error) {
-    log.error("Cannot claim a subnet for this node: {error}", { error });
-  }
+  const claiming = agent.member.claim().catch((error) =>
+    log.error("Cannot claim a subnet for this node: {error}", { error })
+  );
+  const isAtOnce = await agent.member.checkClaim()
+    .then(() => true, () => false);
+  if (isAtOnce) await claiming;
 }
 
 /** A listener whose address no interface of this host has yet. */

@@ -46,7 +46,7 @@ export type ErrorReason =
   | "CLIENT_LIMIT"
   /** The registry is moving to another store, `from` or `to` in the metadata. */
   | "MIGRATING"
-  /** The registry was restored, and waits for nodes that it may not know. */
+  /** The registry was restored, or has just started, and waits for nodes that it may not know. */
   | "RESTORE_GRACE"
   | "UNKNOWN_CALL";
 

@@ -6,6 +6,7 @@ import type { RegistryHost } from "../registry/host.ts";
 import type { NodePlace } from "../registry/peer.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
 import { ClusterView } from "../registry/feed.ts";
+import type { ClaimWait } from "../registry/returning_nodes.ts";
 import type { RegistryLink } from "./link.ts";
 import {
   cannotHandOut,
@@ -44,7 +45,8 @@ export class HostedMember implements Member {
       urls: [],
     };
     options.host.beforeJoin = async () => {
-      if (this.#link.state !== "left") await this.claim();
+      // A node that comes back does not wait for others to come back.
+      if (this.#link.state !== "left") await this.#claim({ maxWaitMs: 0 });
     };
   }
 
@@ -78,10 +80,8 @@ export class HostedMember implements Member {
     return Promise.resolve();
   }
 
-  async claim(): Promise<readonly Prefix[]> {
-    this.checkPresent();
-    const { host, node } = this.#options;
-    return await host.registry.claim(node);
+  claim(): Promise<readonly Prefix[]> {
+    return this.#claim();
   }
 
   async checkClaim(): Promise<void> {
@@ -115,6 +115,7 @@ export class HostedMember implements Member {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#options.host.returning.stop();
     await this.#following;
   }
 
@@ -127,6 +128,12 @@ export class HostedMember implements Member {
     this.#link = { ...this.#link, state: "left", sinceMs: now() };
     this.#onChange();
     return subnets;
+  }
+
+  async #claim(wait: ClaimWait = {}): Promise<readonly Prefix[]> {
+    this.checkPresent();
+    const { host, node } = this.#options;
+    return await host.registry.claim(node, wait);
   }
 
   #follow(): Promise<void> {

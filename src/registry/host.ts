@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocator.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { type ErrorReason, NetError } from "../base/error.ts";
+import type { sleep } from "../base/periodic_task.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";
 import type { Carve } from "../net/carve.ts";
 import { formatPrefix } from "../net/prefix.ts";
@@ -31,6 +32,7 @@ import { NodePools } from "./pools.ts";
 import { Reclaimer } from "./reclaimer.ts";
 import { Registry } from "./registry.ts";
 import { RestoreGrace } from "./restore_grace.ts";
+import { ReturningNodes } from "./returning_nodes.ts";
 import { SharedLiveness } from "./shared_liveness.ts";
 
 /** Wait before the registry's store is watched again, in ms. */
@@ -66,6 +68,8 @@ export interface RegistryOptions extends Clocks, AuthorityOptions {
   readonly runningMs?: () => number;
   /** Makes a random id. */
   readonly randomId: () => string;
+  /** Waits for some milliseconds, or until a signal. Default: sleep(). */
+  readonly wait?: typeof sleep;
   /** Called with each removal of a silent node that is to come, due or held back. Default: nothing. */
   readonly onRemoval?: (node: string, text: string) => void;
   /** Default: counts nothing. */
@@ -94,6 +98,7 @@ export class RegistryHost {
   readonly restoreGrace: RestoreGrace;
   /** The limit of the changes that each node makes for itself. */
   readonly changeLimit: ChangeLimit;
+  readonly returning: ReturningNodes;
   /** Called before another node gets a subnet. */
   beforeJoin: () => Promise<unknown> = () => Promise.resolve();
   readonly #options: RegistryHostOptions;
@@ -109,7 +114,7 @@ export class RegistryHost {
     options: RegistryHostOptions,
     parts:
       & Pick<RegistryHost, "registry" | "nodes" | "cluster" | "identity">
-      & Pick<RegistryHost, "restoreGrace">
+      & Pick<RegistryHost, "restoreGrace" | "returning">
       & {
         readonly ledger: ClusterLedger;
         readonly liveness: SharedLiveness | undefined;
@@ -124,6 +129,7 @@ export class RegistryHost {
     this.identity = parts.identity;
     this.restoreGrace = parts.restoreGrace;
     this.changeLimit = new ChangeLimit(options.uptimeMs);
+    this.returning = parts.returning;
     this.allocators = new Allocators({
       ...options,
       keeps: (asked) => this.#keeps(asked),
@@ -176,6 +182,19 @@ export class RegistryHost {
       isShared,
       onCommitted: (changes) => nodes.onCommitted(changes),
     });
+    const returning = new ReturningNodes({
+      ...options,
+      // In a shared store, nodes that follow another agent have no reason to join again.
+      nodes: isShared
+        ? []
+        : await ledger.read((state) =>
+          [...state.nodes.values()]
+            .filter(({ name, instanceId }) =>
+              instanceId !== "" && name !== node
+            )
+            .map(({ name }) => name)
+        ),
+    });
     const liveness: SharedLiveness | undefined = isShared
       ? new SharedLiveness({
         id: instanceId,
@@ -203,9 +222,13 @@ export class RegistryHost {
       liveness: liveness ?? new OwnLiveness({ now, uptimeMs }),
       ...isShared && { followGrace: () => restoreGrace.follow() },
       restoreGrace: () => restoreGrace.current,
+      returning,
       trust: () => trust(),
     });
-    const registry = new Registry(ledger, () => restoreGrace.current);
+    const registry = new Registry(ledger, {
+      restoreGrace: () => restoreGrace.current,
+      returning,
+    });
     const found = await registry.config();
     const cluster = found && networks.length === 0
       ? found
@@ -217,7 +240,10 @@ export class RegistryHost {
     const identity = await openAuthority(options, { registry, cluster });
     trust = () => identity.knownTrust;
     const parts = { registry, nodes, cluster, identity, restoreGrace };
-    return new RegistryHost(options, { ...parts, ledger, liveness });
+    return new RegistryHost(options, {
+      ...parts,
+      ...{ returning, ledger, liveness },
+    });
   }
 
   /**

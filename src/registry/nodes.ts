@@ -28,6 +28,11 @@ import { checkOnly, type ClusterPlan } from "./plan/cluster_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
 import { Processes } from "./processes.ts";
 import { Refusals } from "./refusals.ts";
+import {
+  NO_RETURNING_NODES,
+  type RefuseEarly,
+  type ReturningNodes,
+} from "./returning_nodes.ts";
 
 const log = getLogger(["stellar-net", "agent", "nodes"]);
 
@@ -41,6 +46,12 @@ export interface PoolState {
 
 /** Time for which a problem holds that another agent has found and does not repeat, in ms. */
 const FOUND_BY_OTHERS_MS = 60_000;
+
+/**
+ * Most time for which a join waits for other nodes to come back, in ms: less
+ * than a joining node waits for an answer. It tries again soon.
+ */
+const MAX_JOIN_WAIT_MS = 4_000;
 
 /** The node has no pool in the registry's own store. */
 export const NO_POOL: PoolState = { version: null, isHolding: false };
@@ -62,6 +73,8 @@ export interface NodesOptions {
   readonly followGrace?: () => Promise<void>;
   /** What is left of the grace period after a restore. Default: nothing. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
+  /** The nodes that have to come back before others get subnets. Default: none. */
+  readonly returning?: ReturningNodes;
   /** What nodes verify each other with; undefined for nothing. */
   readonly trust?: () => Trust | undefined;
 }
@@ -173,7 +186,8 @@ export class Nodes {
    * @throws {NetError} `already_exists` when another host has its name,
    * `failed_precondition` when it is fenced, `exhausted` when no subnet is left
    * or the guard refuses,
-   * `unavailable` when it has none and the registry is in its grace period
+   * `unavailable` when it has none and the registry is in its grace period, or
+   * waits for other nodes to come back
    */
   async join(
     request: JoinRequest,
@@ -192,19 +206,29 @@ export class Nodes {
     await this.#options.followGrace?.();
     let isNews = true;
     let atMs = 0;
-    const subnets = await this.#ledger.submit((state, nowMs) => {
-      atMs = nowMs;
-      const grace = this.#options.restoreGrace?.();
-      const isInRestoreGrace = grace !== undefined;
-      const joined = planJoin(state, request, { nowMs, isInRestoreGrace });
-      const plan = guard ? guard(joined) : joined;
-      if (plan.kind === "refused") return plan;
-      const claim = { node, held: request.heldSubnets, subnets: plan.answer };
-      const refusal = grace && refuseNewSubnets(state, claim, grace);
-      if (refusal) return refusal;
-      isNews = plan.changes.length > 0;
-      const change = endOfPool(node, { ...pool, subnets: plan.answer });
-      return { ...plan, changes: [...plan.changes, ...change] };
+    const submit = (refuseEarly: RefuseEarly) =>
+      this.#ledger.submit<readonly Prefix[]>((state, nowMs) => {
+        atMs = nowMs;
+        const grace = this.#options.restoreGrace?.();
+        const isInRestoreGrace = grace !== undefined;
+        const joined = planJoin(state, request, { nowMs, isInRestoreGrace });
+        if (joined.kind === "refused") return joined;
+        const claim = {
+          ...{ node, held: request.heldSubnets },
+          subnets: joined.answer,
+        };
+        const refusal = grace
+          ? refuseNewSubnets(state, claim, grace)
+          : refuseEarly(state, claim);
+        if (refusal) return refusal;
+        const plan = guard ? guard(joined) : joined;
+        if (plan.kind === "refused") return plan;
+        isNews = plan.changes.length > 0;
+        const change = endOfPool(node, { ...pool, subnets: plan.answer });
+        return { ...plan, changes: [...plan.changes, ...change] };
+      });
+    const subnets = await this.#returning.submit(submit, {
+      maxWaitMs: MAX_JOIN_WAIT_MS,
     }).catch((error) => {
       // Another host with its name is a problem of the node that is known.
       if (!isOther && isRefusal(error)) {
@@ -214,6 +238,7 @@ export class Nodes {
       }
       throw error;
     });
+    this.#returning.remove(node);
     this.#recordHeartbeat(node, processId);
     if (isNews) {
       log.info("Node {node} joined with {subnets}", {
@@ -282,6 +307,7 @@ export class Nodes {
     this.#liveness.forget(node);
     this.#processes.forget(node);
     this.refusals.forget(node);
+    this.#returning.remove(node);
     log.info("Node {node} was removed", { node });
     return subnets;
   }
@@ -358,6 +384,10 @@ export class Nodes {
       `Cannot use the state of node "${node}" here: another process runs with it, so that one of them is a copy; ` +
         `on the copy, stop the agent, delete the state, and start it again with another --node`,
     );
+  }
+
+  get #returning(): ReturningNodes {
+    return this.#options.returning ?? NO_RETURNING_NODES;
   }
 
   #problemByOthers(node: string): string {

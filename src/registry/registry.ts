@@ -41,6 +41,12 @@ import {
   planUnreserve,
 } from "./plan/cluster_plan.ts";
 import { listSubnets, type SubnetListing } from "./plan/subnet_listing.ts";
+import {
+  type ClaimWait,
+  NO_RETURNING_NODES,
+  type RefuseEarly,
+  type ReturningNodes,
+} from "./returning_nodes.ts";
 
 /** Most subnets that one commit reserves for their owners: etcd takes 128 operations. */
 const OWNERS_A_COMMIT = 64;
@@ -56,6 +62,14 @@ export interface ReleaseCondition {
 /** Whether a change only tells what it would do. */
 export type DryRun = Pick<SubmitOptions, "isDryRun">;
 
+/** The reasons why a claim has to wait. */
+export interface RegistryWaits {
+  /** What is left of the grace period after a restore. Default: nothing. */
+  readonly restoreGrace?: () => RestoreGraceTime | undefined;
+  /** The nodes that have to come back first. Default: none. */
+  readonly returning?: ReturningNodes;
+}
+
 /**
  * The cluster's single record of networks, nodes, subnets and extra routes.
  *
@@ -63,15 +77,11 @@ export type DryRun = Pick<SubmitOptions, "isDryRun">;
  */
 export class Registry {
   readonly #ledger: ClusterLedger;
-  readonly #restoreGrace: () => RestoreGraceTime | undefined;
+  readonly #waits: RegistryWaits;
 
-  /** @param restoreGrace what is left of the grace period after a restore */
-  constructor(
-    ledger: ClusterLedger,
-    restoreGrace: () => RestoreGraceTime | undefined = () => undefined,
-  ) {
+  constructor(ledger: ClusterLedger, waits: RegistryWaits = {}) {
     this.#ledger = ledger;
-    this.#restoreGrace = restoreGrace;
+    this.#waits = waits;
   }
 
   /**
@@ -96,26 +106,35 @@ export class Registry {
    */
   claim(
     node: string,
-    { guard, ...options }: DryRun & Guarded = {},
+    { guard, maxWaitMs, ...options }: DryRun & Guarded & ClaimWait = {},
   ): Promise<readonly Prefix[]> {
-    return this.#ledger.submit(
-      (state, nowMs) => {
-        const claimed = this.#planClaim(state, node, nowMs);
-        const plan = guard && !options.isDryRun ? guard(claimed) : claimed;
-        return plan.kind === "refused" || plan.changes.length === 0
-          ? plan
-          : withChange(plan, { kind: "open pool", node, subnets: plan.answer });
-      },
-      undefined,
-      options,
-    );
+    const submit = (refuseEarly: RefuseEarly) =>
+      this.#ledger.submit<readonly Prefix[]>(
+        (state, nowMs) => {
+          const claimed = this.#planClaim(state, { node, nowMs, refuseEarly });
+          const plan = guard && !options.isDryRun ? guard(claimed) : claimed;
+          return plan.kind === "refused" || plan.changes.length === 0
+            ? plan
+            : withChange(plan, {
+              ...{ kind: "open pool", node },
+              subnets: plan.answer,
+            });
+        },
+        undefined,
+        options,
+      );
+    return this.#returning.submit(submit, {
+      ...maxWaitMs !== undefined && { maxWaitMs },
+    });
   }
 
-  /** Returns when {@linkcode claim} would succeed, and throws what it would throw. */
+  /** Returns when {@linkcode claim} would succeed at once, and throws what it would throw. */
   checkClaim(node: string): Promise<void> {
-    return this.#ledger.submit((state, nowMs) =>
-      checkOnly(this.#planClaim(state, node, nowMs))
-    );
+    const submit = (refuseEarly: RefuseEarly) =>
+      this.#ledger.submit((state, nowMs) =>
+        checkOnly(this.#planClaim(state, { node, nowMs, refuseEarly }))
+      );
+    return this.#returning.submit(submit, { maxWaitMs: 0 });
   }
 
   /**
@@ -303,14 +322,24 @@ export class Registry {
 
   #planClaim(
     state: ClusterState,
-    node: string,
-    nowMs: number,
+    { node, nowMs, refuseEarly }: {
+      readonly node: string;
+      readonly nowMs: number;
+      readonly refuseEarly: RefuseEarly;
+    },
   ): ClusterPlan<readonly Prefix[]> {
     const plan = planClaim(state, node, nowMs);
-    const grace = this.#restoreGrace();
-    if (plan.kind === "refused" || !grace) return plan;
+    if (plan.kind === "refused") return plan;
+    const grace = this.#waits.restoreGrace?.();
     const claim = { node, held: [], subnets: plan.answer };
-    return refuseNewSubnets(state, claim, grace) ?? plan;
+    const refusal = grace
+      ? refuseNewSubnets(state, claim, grace)
+      : refuseEarly(state, claim);
+    return refusal ?? plan;
+  }
+
+  get #returning(): ReturningNodes {
+    return this.#waits.returning ?? NO_RETURNING_NODES;
   }
 }
 

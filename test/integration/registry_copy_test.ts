@@ -16,6 +16,30 @@ interface SubnetList {
   }[];
 }
 
+/** Waits until a registry that is an old copy has been told so. */
+async function isRevealed(lab: Lab, registry: LabHost): Promise<void> {
+  await lab.waitFor(
+    "the registry to see what it is",
+    async () =>
+      /the registry was restored/.test(
+        (await statusWarnings(registry)).join("\n"),
+      ),
+    { timeoutMs: TIMEOUT_MS },
+  );
+}
+
+/** Waits until a new host says that it has to wait for the grace period. */
+async function waitsForGrace(lab: Lab, fresh: LabHost): Promise<void> {
+  await lab.waitFor(
+    "the reason why a new host waits",
+    async () =>
+      /^Cannot give node "\w+" a subnet yet: the registry was restored/.test(
+        (await fresh.status()).registry.problem ?? "",
+      ),
+    { timeoutMs: TIMEOUT_MS },
+  );
+}
+
 /** Asserts that a registry which is an old copy keeps the subnets of a host that is away. */
 async function keepsSubnets(
   lab: Lab,
@@ -28,23 +52,9 @@ async function keepsSubnets(
     readonly subnets: readonly string[];
   },
 ): Promise<void> {
-  await lab.waitFor(
-    "the registry to see what it is",
-    async () =>
-      /the registry was restored/.test(
-        (await statusWarnings(registry)).join("\n"),
-      ),
-    { timeoutMs: TIMEOUT_MS },
-  );
+  await isRevealed(lab, registry);
   await fresh.agent.start();
-  await lab.waitFor(
-    "the reason why a new host waits",
-    async () =>
-      /^Cannot give node "\w+" a subnet yet: the registry was restored/.test(
-        (await fresh.status()).registry.problem ?? "",
-      ),
-    { timeoutMs: TIMEOUT_MS },
-  );
+  await waitsForGrace(lab, fresh);
   const ownersOf = async (cidrs: readonly string[]) => {
     const { subnets } = await registry.ask<SubnetList>("subnet list");
     return subnets.filter(({ cidr }) => cidrs.includes(cidr))
@@ -83,12 +93,33 @@ Deno.test("a registry restored from a copy of its folder keeps the subnet of a m
     async () =>
       (await second.routes()).some((line) => line.startsWith(subnets[0]!)),
   );
-  await away.agent.kill();
+  const putBack = async () => {
+    await registry.agent.kill();
+    await Deno.remove(stateDir, { recursive: true });
+    await must("cp", ["-a", copy, stateDir]);
+    await registry.agent.start();
+  };
 
-  await registry.agent.kill();
-  await Deno.remove(stateDir, { recursive: true });
-  await must("cp", ["-a", copy, stateDir]);
-  await registry.agent.start();
+  // As late as can be: a new host is the first that comes.
+  const late = [second, away];
+  for (const { agent } of late) Deno.kill(agent.pid, "SIGSTOP");
+  await putBack();
+  fresh.agent.spawn();
+  await lab.waitFor(
+    "the new host to wait for the one that the copy knows",
+    async () =>
+      /waits for a subnet: .*have to join first/.test(
+        await registry.agent.log(),
+      ),
+  );
+  for (const { agent } of late) Deno.kill(agent.pid, "SIGCONT");
+  await isRevealed(lab, registry);
+  await waitsForGrace(lab, fresh);
+  assert.deepEqual(await away.joined(), subnets);
+
+  await fresh.agent.kill();
+  await away.agent.kill();
+  await putBack();
   await keepsSubnets(lab, { registry, fresh, away, subnets });
 });
 

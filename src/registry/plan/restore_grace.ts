@@ -67,27 +67,37 @@ export function planReserveForOwners(
   );
 }
 
+/** The subnets that a node would get. */
+export interface SubnetClaim {
+  readonly node: string;
+  /** The subnets that it says it holds. */
+  readonly held: readonly Prefix[];
+  /** The subnets that it would get. */
+  readonly subnets: readonly Prefix[];
+}
+
+/** Whether a node would get a subnet that it has not had before. */
+export function hasNewSubnets(
+  state: ClusterState,
+  { node, held, subnets }: SubnetClaim,
+): boolean {
+  const known = state.nodes.get(node)?.subnets ?? [];
+  const had = new Set([...held, ...known].map(formatPrefix));
+  return !subnets.every((subnet) => had.has(formatPrefix(subnet)));
+}
+
 /** Refuses a plan that gives a node a subnet that it has not had before, during the grace period. */
 export function refuseNewSubnets(
   state: ClusterState,
-  claim: {
-    readonly node: string;
-    /** The subnets that it says it holds. */
-    readonly held: readonly Prefix[];
-    /** The subnets that it would get. */
-    readonly subnets: readonly Prefix[];
-  },
+  claim: SubnetClaim,
   grace: RestoreGraceTime,
 ): Refusal | undefined {
-  const { node, held, subnets } = claim;
-  const known = state.nodes.get(node)?.subnets ?? [];
-  const had = new Set([...held, ...known].map(formatPrefix));
-  if (subnets.every((subnet) => had.has(formatPrefix(subnet)))) {
-    return undefined;
-  }
+  if (!hasNewSubnets(state, claim)) return undefined;
   return refuse(
     "unavailable",
-    `Cannot give node "${node}" a subnet yet: ${describeRestoreGrace(grace)}`,
+    `Cannot give node "${claim.node}" a subnet yet: ${
+      describeRestoreGrace(grace)
+    }`,
     "RESTORE_GRACE",
   );
 }
