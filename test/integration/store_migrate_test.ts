@@ -133,23 +133,66 @@ async function migrateAgainAndAgain(
   args: readonly string[],
 ): Promise<{ readonly killed: number; readonly written: string }> {
   for (let lines = 1;; lines++) {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [...args],
-      cwd: ROOT,
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    let written = "";
-    for await (
-      const text of child.stderr.pipeThrough(new TextDecoderStream())
-    ) {
-      written += text;
-      if (written.split("\n").length > lines) tryKill(child);
-    }
-    const { signal } = await child.status;
-    if (signal === null) return { killed: lines - 1, written };
+    const { isKilled, written } = await migrateUntil(args, lines);
+    if (!isKilled) return { killed: lines - 1, written };
   }
+}
+
+/** Moves the registry, and kills the process once it has written some lines. */
+async function migrateUntil(
+  args: readonly string[],
+  lines: number,
+): Promise<{ readonly isKilled: boolean; readonly written: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let written = "";
+  for await (
+    const text of child.stderr.pipeThrough(new TextDecoderStream())
+  ) {
+    written += text;
+    if (written.split("\n").length > lines) tryKill(child);
+  }
+  const { signal } = await child.status;
+  return { isKilled: signal !== null, written };
+}
+
+/** Checks that an agent says in each place that its registry moves, since when, and the way out. */
+async function saysThatItMoves(agent: SpawnedAgent): Promise<void> {
+  const told =
+    /the registry has been moving to another store since \d{4}-\d\d-\d\d \S+Z: Cannot use the registry in etcd:\S+: it is being moved to kv:.*wait until "stellar-net store migrate" is done/s;
+  await waitFor("the agent to notice", async () => {
+    const { problems } = await ask(agent, "status") as {
+      readonly problems: readonly { readonly code: string }[];
+    };
+    return problems.some(({ code }) => code === "migrating");
+  });
+  const ready = async () => {
+    const response = await fetch(`${agent.url}/readyz`);
+    const { checks } = await response.json() as {
+      readonly checks: readonly { readonly reason: string }[];
+    };
+    return checks.map(({ reason }) => reason).join("\n");
+  };
+  const texts = await Promise.all([
+    tell(agent, "status"),
+    tell(agent, "doctor"),
+    tell(agent, "node list"),
+    ready(),
+  ]);
+  for (const text of texts) assert.match(text, told);
+}
+
+/** What a command writes for people. */
+async function tell(agent: SpawnedAgent, line: string): Promise<string> {
+  const args = [...FROM_SOURCE, ...line.split(" ")]
+    .concat("--socket", agent.socketPath);
+  const { stdout, stderr } = await run(Deno.execPath(), args, { cwd: ROOT });
+  return stdout + stderr;
 }
 
 function tryKill(child: Deno.ChildProcess): void {
@@ -203,6 +246,8 @@ Deno.test("a registry moves from a file to etcd and back, and agents go on with 
       before = await describe(node1);
       await node1.stop();
 
+      await migrateUntil(hosts.migration(url, "kv:"), 1);
+      await saysThatItMoves(node2);
       const back = await hosts.migrate(url, "kv:");
       assert.equal(back.code, 0, back.stderr);
       await assert.rejects(

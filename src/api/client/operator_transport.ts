@@ -163,9 +163,9 @@ async function listNodes(
         const page = await client.listNodes({ pageToken }, {
           timeoutMs: ASIDE_MS,
         });
-        for (const { name, joinedAt } of page.nodes) {
-          // The registry lists nodes that it refuses without this time.
-          if (joinedAt) names.add(name);
+        for (const { name, joinedAt, problem } of page.nodes) {
+          // The registry also lists nodes that it refuses, as not joined.
+          if (joinedAt || problem === "") names.add(name);
         }
         pageToken = page.nextPageToken;
       } while (pageToken !== "");

@@ -395,6 +395,44 @@ export function createJoinedRegistry(
   };
 }
 
+/**
+ * The registry in a shared store. While the store is out of reach, or the
+ * registry moves to another one, the agent answers its lists with what it knows.
+ */
+export function withKnownLists(
+  registry: ServiceImpl<typeof RegistryService>,
+  agent: Agent,
+): ServiceImpl<typeof RegistryService> {
+  const known = createJoinedRegistry(agent);
+  const orKnown = <Request, Answer>(
+    ask: (
+      request: Request,
+      context: HandlerContext,
+    ) => Answer | Promise<Answer>,
+    recall: (
+      request: Request,
+      context: HandlerContext,
+    ) => Answer | Promise<Answer>,
+  ) =>
+  async (request: Request, context: HandlerContext): Promise<Answer> => {
+    try {
+      return await ask(request, context);
+    } catch (error) {
+      const isLost = error instanceof NetError &&
+        error.code === "unavailable" &&
+        agent.member.link.state === "unreachable";
+      if (!isLost) throw error;
+      return await recall(request, context);
+    }
+  };
+  return {
+    ...registry,
+    listNetworks: orKnown(registry.listNetworks, known.listNetworks),
+    listNodes: orKnown(registry.listNodes, known.listNodes),
+    listRoutes: orKnown(registry.listRoutes, known.listRoutes),
+  };
+}
+
 function networksPage(networks: readonly Carve[], request: PageRequest) {
   const { page, ...rest } = cutPage(networks, request, {
     schema: NetworkSchema,

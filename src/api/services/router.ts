@@ -37,7 +37,11 @@ import {
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
 import { OwnerCalls } from "./owner_calls.ts";
-import { createJoinedRegistry, createRegistry } from "./registry.ts";
+import {
+  createJoinedRegistry,
+  createRegistry,
+  withKnownLists,
+} from "./registry.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
 
 /** What an agent's services work with. */
@@ -136,10 +140,13 @@ export function createRoutes(
       agent.isHost
         ? forwarding(
           RegistryService,
-          createRegistry(() => agent.requireHost(), {
-            self: node,
-            reports: cluster.reports,
-          }),
+          withKnownLists(
+            createRegistry(() => agent.requireHost(), {
+              self: node,
+              reports: cluster.reports,
+            }),
+            agent,
+          ),
           { node, to: hereAfterContact },
         )
         : forwarding(RegistryService, createJoinedRegistry(agent), {

@@ -58,7 +58,12 @@ function withAgent(
         },
       });
       router.service(RegistryService, {
-        listNodes: () => ({ nodes: nodes.map((name) => ({ name })) }),
+        listNodes: () => ({
+          nodes: nodes.map((listed) => {
+            const [name, problem = ""] = listed.split(" ");
+            return { name: name!, problem };
+          }),
+        }),
       });
       router.service(AgentService, {
         async *backup(_, context) {
@@ -184,6 +189,13 @@ Deno.test("createOperatorTransport() asks only agents at kept URLs and of listed
     [
       "not of another",
       ["host2"],
+      () => [],
+      "unavailable",
+      /it is node "host1", which https:\S+ does not list; name that agent with --url/,
+    ],
+    [
+      "not of one that the registry refuses",
+      ["host1 refused"],
       () => [],
       "unavailable",
       /it is node "host1", which https:\S+ does not list; name that agent with --url/,
