@@ -53,20 +53,28 @@ const LEGACY = [
   ["/proc/net/ip6_tables_names", "ip6", "ip6tables-legacy"],
 ] as const;
 
+/** The files that {@linkcode readForwardFilters} needs. */
+export const LEGACY_FILES: readonly string[] = LEGACY.map(([path]) => path);
+
 /**
  * Reads the chains that decide which packets this host forwards, of nftables,
  * iptables-nft and iptables-legacy.
  *
+ * @param tables all chains of nftables, without their rules: there may be a
+ * hundred thousand
+ * @param files the lines of `LEGACY_FILES`
  * @returns `problems`: the tables of iptables-legacy that cannot be read
  * @throws {NetError} `unavailable` when nft is missing or fails
  */
 export async function readForwardFilters(
   runner: CommandRunner,
+  { tables, files }: {
+    readonly tables: readonly NftTable[];
+    readonly files: ReadonlyMap<string, readonly string[]>;
+  },
 ): Promise<{ filters: ForwardFilter[]; problems: HostProblem[] }> {
   const filters: ForwardFilter[] = [];
   const problems: HostProblem[] = [];
-  // Without their rules: there may be a hundred thousand.
-  const tables = await listNft(runner, ["chains"]);
   for (const { family, name, chains } of tables) {
     if (!isFilterFamily(family)) continue;
     const forward = chains.filter(({ base }) =>
@@ -78,7 +86,7 @@ export async function readForwardFilters(
       ...await readTable(runner, table, forward.map((chain) => chain.name)),
     );
   }
-  for (const { family, tool, name } of await legacyTables(runner)) {
+  for (const { family, tool, name } of legacyTables(files)) {
     if (name !== IPTABLES.table) continue;
     const chains = await tryIptables(runner, tool);
     if (chains) {
@@ -165,14 +173,11 @@ interface LegacyTable {
   readonly name: string;
 }
 
-async function legacyTables(runner: CommandRunner): Promise<LegacyTable[]> {
-  const { stdout } = await runner.run({
-    program: "grep",
-    args: ["-Hs", "", ...LEGACY.map(([path]) => path)],
-  });
-  const names = parseFileLines(stdout);
+function legacyTables(
+  files: ReadonlyMap<string, readonly string[]>,
+): LegacyTable[] {
   return LEGACY.flatMap(([path, family, tool]) =>
-    (names.get(path) ?? []).map((name) => ({ family, tool, name }))
+    (files.get(path) ?? []).map((name) => ({ family, tool, name }))
   );
 }
 
@@ -180,7 +185,11 @@ async function legacyTables(runner: CommandRunner): Promise<LegacyTable[]> {
 export async function readLegacyTables(
   runner: CommandRunner,
 ): Promise<NftTable[]> {
-  const tables = await legacyTables(runner);
+  const { stdout } = await runner.run({
+    program: "grep",
+    args: ["-Hs", "", ...LEGACY_FILES],
+  });
+  const tables = legacyTables(parseFileLines(stdout));
   const read = await Promise.all(tables.map(async ({ tool, family, name }) => {
     try {
       const args = ["-t", name, "-S"];

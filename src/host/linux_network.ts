@@ -26,6 +26,7 @@ import {
   unreadableNetwork,
 } from "../system/command.ts";
 import {
+  LEGACY_FILES,
   listNft,
   monitorFilters,
   readForwardFilters,
@@ -40,6 +41,16 @@ const PROC_SYS = "/proc/sys/";
 const PROC_STATUS = "/proc/self/status";
 /** Number of CAP_NET_ADMIN (capability.h). */
 const CAP_NET_ADMIN = 12n;
+
+const READ_INTERFACES: Command = {
+  program: "ip",
+  args: ["-json", "-details", "-batch", "-"],
+  stdin: "address show\nroute show default\n",
+};
+const READ_DEFAULT6: Command = {
+  program: "ip",
+  args: ["-json", "-6", "route", "show", "default"],
+};
 
 export interface LinuxHostNetworkOptions {
   readonly runner: CommandRunner;
@@ -64,11 +75,12 @@ export class LinuxHostNetwork implements HostNetwork {
   }
 
   async readInterfaces(): Promise<HostInterfaces> {
-    const [links, ipv4, ipv6] = await Promise.all([
-      this.#ip("-details", "address", "show"),
-      this.#ip("-4", "route", "show", "default"),
-      this.#ip("-6", "route", "show", "default"),
+    // A batch has one family: two programs are the fewest.
+    const [output, ipv6] = await Promise.all([
+      readOutput(this.#runner, READ_INTERFACES),
+      readOutput(this.#runner, READ_DEFAULT6),
     ]);
+    const [links = "", ipv4 = ""] = output.trim().split("\n");
     return {
       links: parseLinks(links),
       defaultRoutes: [
@@ -99,17 +111,24 @@ export class LinuxHostNetwork implements HostNetwork {
         return undefined;
       }
     };
-    const [interfaces, tables, filters] = await Promise.all([
+    const [interfaces, chains] = await Promise.all([
       attempt("ip", () => this.readInterfaces()),
-      attempt("nft", () => this.#readTable()),
-      attempt("nft", () => readForwardFilters(this.#runner)),
+      attempt("nft", () => listNft(this.#runner, ["chains"])),
     ]);
     const files = await attempt("grep", () =>
       this.#readFiles([
         PROC_STATUS,
+        ...LEGACY_FILES,
         ...(interfaces ? relevantSysctls(interfaces, bridge) : [])
           .map((path) => PROC_SYS + path),
       ])) ?? new Map<string, string[]>();
+    const [tables, filters] = chains
+      ? await Promise.all([
+        attempt("nft", () => this.#readTable(chains)),
+        attempt("nft", () =>
+          readForwardFilters(this.#runner, { tables: chains, files })),
+      ])
+      : [];
     return {
       isNetAdmin: isNetAdmin(files.get(PROC_STATUS) ?? []),
       interfaces,
@@ -167,12 +186,11 @@ export class LinuxHostNetwork implements HostNetwork {
     }
   }
 
-  #ip(...args: string[]): Promise<string> {
-    const command = { program: "ip", args: ["-json", ...args] };
-    return readOutput(this.#runner, command);
-  }
-
-  async #readTable(): Promise<NftTable[]> {
+  async #readTable(tables: readonly NftTable[]): Promise<NftTable[]> {
+    const isThere = tables.some(({ family, name }) =>
+      `${family} ${name}` === NFT_TABLE
+    );
+    if (!isThere) return [];
     const args = ["-j", "list", "table", ...NFT_TABLE.split(" ")];
     const command = { program: "nft", args };
     const output = await this.#runner.run(command);

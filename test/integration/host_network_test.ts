@@ -7,7 +7,10 @@ import type {
   CommandFollower,
   CommandRunner,
 } from "../../src/system/command.ts";
+import { BridgeNeighbours } from "../../src/host/bridge_neighbours.ts";
 import { LinuxHostNetwork } from "../../src/host/linux_network.ts";
+import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
+import { IpRoutes } from "../../src/routes/ip_routes.ts";
 import { formatAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import type { HostDesired } from "../../src/host/plan/host_plan.ts";
@@ -219,6 +222,46 @@ Deno.test("LinuxHostNetwork finds the uplinks and what to advertise", async () =
       "2001:db8:18::2",
     ],
   );
+});
+
+Deno.test("a full check of an idle host runs eleven programs", async () => {
+  await using host = await NetnsHost.create();
+  let ran: string[] = [];
+  const runner: CommandRunner = {
+    run(command) {
+      ran.push(command.program);
+      return host.runner.run(command);
+    },
+  };
+  const { follower } = host;
+  const network = new LinuxHostNetwork({ runner, follower });
+  const routes = new IpRoutes({ runner, follower });
+  const neighbours = new BridgeNeighbours({
+    runner,
+    probe: new LinuxPathProbe({ runner }),
+    uptimeMs: () => 0,
+  });
+  const query = { protocol: 83, within: DESIRED.networks, exact: [] };
+  const steps: readonly [
+    what: string,
+    run: () => Promise<unknown>,
+    programs: readonly string[],
+  ][] = [
+    ["host", () => network.read(undefined), ["grep", "ip", "ip", "nft"]],
+    ["facts", () => network.readInterfaces(), ["ip", "ip"]],
+    ["prefixes", () => routes.read(query), ["ip", "ip"]],
+    ["routes", () => routes.read(query), ["ip", "ip"]],
+    [
+      "neighbours",
+      () => neighbours.wake(DESIRED.subnets, () => false),
+      ["ip"],
+    ],
+  ];
+  for (const [what, run, programs] of steps) {
+    ran = [];
+    await run();
+    assert.deepEqual(ran.sort(), programs, what);
+  }
 });
 
 Deno.test("HostReconciler masquerades what leaves the cluster's networks, and only that", async () => {

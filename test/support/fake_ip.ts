@@ -23,11 +23,11 @@ export async function writeFakeIp(
   }));
   const script = `#!/bin/sh
 case "$*" in
-  "-json address show" | "-json -details address show")
+  "-json address show")
     echo '${JSON.stringify(links)}' ;;
-  "-json -4 route show default" | "-json -6 route show default") echo '[]' ;;
+  "-json -6 route show default") echo '[]' ;;
   "-details -json link show") echo '[]' ;;
-  "-N -json -batch -" | "-6 -N -json -batch -")
+  "-json -details -batch -" | "-N -json -batch -" | "-6 -N -json -batch -")
     while read -r line; do
       case "$line" in
         *"address show"*) echo '${JSON.stringify(links)}' ;;

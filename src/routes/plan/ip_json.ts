@@ -227,8 +227,8 @@ export function parseLinks(text: string): HostLink[] {
 }
 
 /**
- * The default routes in the output of `ip -json -4 route show default` (or
- * `-6`), one for each next hop.
+ * The default routes in the output of `ip -json route show default` (IPv4, or
+ * with `-6`), one for each next hop.
  *
  * @throws {SyntaxError} when it is not such output
  */
