@@ -129,16 +129,22 @@ export class RpcRegistryPeer implements RegistryPeer {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
-    for await (const message of this.#client.watch({}, { signal })) {
+    const messages = this.#client.watch({ parts: true }, { signal });
+    let parts: WatchResponse[] = [];
+    for await (const message of messages) {
+      parts.push(message);
+      if (message.more) continue;
+      const [first] = parts;
       yield {
         revision: Number(message.revision),
         isSnapshot: message.snapshot,
-        nodes: message.nodes.map(readNode),
-        routes: message.routes.map(readRoute),
-        removedNodes: message.removedNodes,
-        removedRoutes: message.removedRoutes,
-        ...this.#trustPart(message),
+        nodes: parts.flatMap(({ nodes }) => nodes.map(readNode)),
+        routes: parts.flatMap(({ routes }) => routes.map(readRoute)),
+        removedNodes: parts.flatMap(({ removedNodes }) => removedNodes),
+        removedRoutes: parts.flatMap(({ removedRoutes }) => removedRoutes),
+        ...this.#trustPart(first!),
       };
+      parts = [];
     }
   }
 

@@ -7,13 +7,15 @@ import {
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import {
-  type NodeSchema,
+  NodeSchema,
   NodeState,
+  RouteSchema,
   WatchResponseSchema,
 } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { formatAddress } from "../../net/address.ts";
 import { formatPrefix } from "../../net/prefix.ts";
 import { routeMessage } from "./addresses.ts";
+import { fill, MAX_PAGE_BYTES } from "./pages.ts";
 import { trustMessage } from "./identity.ts";
 
 const NODE_STATES: Record<ClusterNode["state"], NodeState> = {
@@ -41,9 +43,68 @@ export function nodeMessage(
   };
 }
 
-/** The message of a snapshot or a change. */
+/** A part of an event. */
+export interface WatchPart extends ClusterEvent {
+  /** Whether more of the event follows. */
+  readonly hasMore?: boolean;
+}
+
+/** Bytes of the nodes, and of the routes, in a part. The trust and what is gone need room too. */
+const MAX_PART_BYTES = MAX_PAGE_BYTES / 3;
+/** Nodes, and routes, that are gone in a part: each has up to 255 bytes. */
+const MAX_REMOVED = 2_000;
+
+const parted = new WeakMap<ClusterEvent, readonly WatchPart[]>();
+
+/** The parts of an event, each below 4 MiB, made once for all watchers. The first has the trust. */
+export function watchParts(event: ClusterEvent): readonly WatchPart[] {
+  const known = parted.get(event);
+  if (known) return known;
+  const parts = [...cutEvent(event)];
+  parted.set(event, parts);
+  return parts;
+}
+
+function* cutEvent(event: ClusterEvent): Generator<WatchPart> {
+  let part: WatchPart = event;
+  let { nodes, routes, removedNodes, removedRoutes } = event;
+  for (;;) {
+    const counts = [
+      fill(nodes, { schema: NodeSchema, message: nodeMessage }, MAX_PART_BYTES)
+        .length,
+      fill(
+        routes,
+        { schema: RouteSchema, message: routeMessage },
+        MAX_PART_BYTES,
+      ).length,
+    ] as const;
+    const hasMore = nodes.length > counts[0] || routes.length > counts[1] ||
+      Math.max(removedNodes.length, removedRoutes.length) > MAX_REMOVED;
+    if (!hasMore && part === event) {
+      yield event;
+      return;
+    }
+    yield {
+      ...part,
+      hasMore,
+      nodes: nodes.slice(0, counts[0]),
+      routes: routes.slice(0, counts[1]),
+      removedNodes: removedNodes.slice(0, MAX_REMOVED),
+      removedRoutes: removedRoutes.slice(0, MAX_REMOVED),
+    };
+    if (!hasMore) return;
+    nodes = nodes.slice(counts[0]);
+    routes = routes.slice(counts[1]);
+    removedNodes = removedNodes.slice(MAX_REMOVED);
+    removedRoutes = removedRoutes.slice(MAX_REMOVED);
+    const { trust: _, ...rest } = event;
+    part = rest;
+  }
+}
+
+/** The message of a snapshot or a change, or of a part of one. */
 export function watchMessage(
-  event: ClusterEvent,
+  event: WatchPart,
 ): MessageInitShape<typeof WatchResponseSchema> {
   return {
     revision: BigInt(event.revision),
@@ -53,6 +114,7 @@ export function watchMessage(
     removedNodes: [...event.removedNodes],
     removedRoutes: [...event.removedRoutes],
     ...(event.trust && { trust: trustMessage(event.trust) }),
+    more: event.hasMore ?? false,
   };
 }
 
@@ -65,7 +127,7 @@ const encoded = new WeakMap<
  * and the library writes it as it is. For binary messages only.
  */
 export function encodedWatchMessage(
-  event: ClusterEvent,
+  event: WatchPart,
 ): MessageShape<typeof WatchResponseSchema> {
   const known = encoded.get(event);
   if (known) return known;

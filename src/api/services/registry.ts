@@ -52,6 +52,8 @@ import {
   encodedWatchMessage,
   nodeMessage,
   watchMessage,
+  type WatchPart,
+  watchParts,
 } from "../messages/nodes.ts";
 
 /** Default of the time after which a watcher is told that nothing has changed, in ms. */
@@ -216,8 +218,9 @@ export function createRegistry(
 
     async *watch(request, context) {
       const events = host().nodes.watch(context.signal);
+      const cut = request.parts ? watchParts : whole;
       if (request.progress) {
-        yield* withProgress(events, progressMs);
+        yield* withProgress(events, { progressMs, cut });
         return;
       }
       // Bytes are encoded once for all watchers, JSON for each.
@@ -225,7 +228,9 @@ export function createRegistry(
         context.requestHeader.get("content-type") ?? "",
       );
       for await (const event of events) {
-        yield isJson ? watchMessage(event) : encodedWatchMessage(event);
+        for (const part of cut(event)) {
+          yield isJson ? watchMessage(part) : encodedWatchMessage(part);
+        }
       }
     },
 
@@ -320,10 +325,18 @@ export function guardOf(
     : undefined;
 }
 
+/** An event for a watcher that knows no parts. */
+function whole(event: ClusterEvent): readonly WatchPart[] {
+  return [event];
+}
+
 /** The messages of a watch that also say up to when they know the cluster, with or without a change. */
 async function* withProgress(
   events: AsyncIterable<ClusterEvent>,
-  progressMs: number,
+  { progressMs, cut }: {
+    readonly progressMs: number;
+    readonly cut: (event: ClusterEvent) => readonly WatchPart[];
+  },
 ): AsyncGenerator<MessageInitShape<typeof WatchResponseSchema>> {
   const iterator = events[Symbol.asyncIterator]();
   let next = iterator.next();
@@ -343,7 +356,9 @@ async function* withProgress(
       }
       if (got.done) return;
       revision = BigInt(got.value.revision);
-      yield { ...watchMessage(got.value), asOf };
+      for (const part of cut(got.value)) {
+        yield { ...watchMessage(part), ...!part.hasMore && { asOf } };
+      }
       next = iterator.next();
     }
   } finally {
