@@ -54,7 +54,11 @@ Deno.test("a registry that is restored from an old backup gives no subnet twice"
         /^Cannot give node "host6" a subnet yet: the registry was restored/
           .test((await fresh.status()).registry.problem ?? ""),
     );
-    const { warnings } = await registry.status();
+    const { warnings, problems } = await registry.ask<{
+      warnings: readonly string[];
+      problems: readonly { readonly code: string }[];
+    }>("status");
+    assert.ok(problems.some(({ code }) => code === "restore-grace"));
     assert.match(
       warnings.join("\n"),
       /the registry was restored from a backup/,

@@ -44,6 +44,15 @@ const STATES: Readonly<
     /the registry has kept this node waiting since .*: no subnet yet/,
     /wait until the grace period is over/,
   ],
+  "in the grace period of its own registry": [
+    {
+      state: "hosted",
+      restoreGrace: { takenAt: "2026-01-01", leftMs: 9_000, sinceMs: SINCE_MS },
+    },
+    true,
+    /restored from a backup of 2026-01-01, .* since .* gets one in 9 s/,
+    /start the agents of all hosts that had joined/,
+  ],
   migrating: [
     { reason: "MIGRATING", problem: "it is being moved" },
     false,
