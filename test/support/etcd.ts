@@ -98,7 +98,11 @@ export class EtcdCluster implements AsyncDisposable {
     args: readonly string[],
     members: readonly EtcdMember[] = this.members,
   ): Promise<string> {
-    const { code, stdout, stderr } = await this.run(args, members);
+    // Its own 5 s are too short on a busy machine.
+    const { code, stdout, stderr } = await this.run(
+      ["--command-timeout=60s", ...args],
+      members,
+    );
     if (code === 0) return stdout;
     throw new Error(`Cannot run etcdctl ${args.join(" ")}: ${stdout}${stderr}`);
   }
