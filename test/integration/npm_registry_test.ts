@@ -14,7 +14,14 @@ const OTHER_DENO = "99.9.9";
 /** A registry of npm on loopback that serves packages of its own under all names. */
 function startRegistry(dir: string) {
   const served: string[] = [];
-  const tarballOf = async (name: string, version: string) => {
+  // Each is made once: a tarball has the times of its files.
+  const tarballs = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+  const tarballOf = (name: string, version: string) => {
+    const made = tarballs.get(name) ?? makeTarball(name, version);
+    tarballs.set(name, made);
+    return made;
+  };
+  const makeTarball = async (name: string, version: string) => {
     const folder = join(dir, `${name.replace("/", "+")}-${version}`);
     await Deno.mkdir(join(folder, "package"), { recursive: true });
     const file = (path: string, text: string) =>
