@@ -81,21 +81,10 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "allocate, median",
   ],
 };
-/** The rows of the drills, which compare with nothing. */
-const DRILLS: Readonly<Record<string, readonly string[]>> = {
-  "healthy: ": ["alerts that fired +0", "alerts that were pending", "scrapes"],
-  "reclaim: Deno KV": ["living nodes removed +0", "dead nodes"],
-  "reclaim: etcd": ["living nodes removed +0", "dead nodes"],
-  "interrupted: ": ["HTTP/1.1", "HTTP/2", "TLS", "HAProxy,", "HAProxy,"],
-};
-/** The rows of the hammer, which compares with nothing. */
-const HAMMER = ["operations", "carried out,", "doubles +0", "lost +0"];
-/** The row of the healthy clusters of each kind, likewise: of the first one. */
-const KINDS = ["no bridge +0"];
 
 Deno.test("bench --quick measures everything and prints its tables", async () => {
   const { code, stdout, stderr } = await bench("--quick");
-  assert.equal(code, 0, stderr);
+  assert.equal(code, 0, stdout + stderr);
   const lines = stdout.split("\n");
   for (const [title, rows] of Object.entries(TABLES)) {
     // A title, an empty line, the names of the columns, and the rows.
@@ -106,16 +95,6 @@ Deno.test("bench --quick measures everything and prints its tables", async () =>
     const value = title.startsWith("cni: memory") ? "\\d" : "\\d\\.\\d\\dx";
     for (const [i, row] of rows.entries()) {
       assert.match(table[i]!, new RegExp(`^${row} .*${value}`), stdout);
-    }
-  }
-  for (const row of [...HAMMER, ...KINDS]) {
-    assert.match(stdout, new RegExp(`^${row} .*\\d`, "m"), stdout);
-  }
-  for (const [title, rows] of Object.entries(DRILLS)) {
-    const start = lines.findIndex((line) => line.startsWith(title)) + 3;
-    assert(start > 3, `${title} is missing:\n${stdout}`);
-    for (const [i, row] of rows.entries()) {
-      assert.match(lines[start + i]!, new RegExp(`^${row} .*\\d`), stdout);
     }
   }
 });

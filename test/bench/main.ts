@@ -51,9 +51,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   interrupted: benchInterrupted,
   reclaim: benchReclaim,
 };
+/** Drills, which find faults and measure nothing: run where they are named. */
+const DRILLS = ["hammer", "healthy", "kinds", "interrupted", "reclaim"];
 /** Run where they are named, or quick. */
-const ASKED_FOR = ["before", "soak", "hammer", "healthy", "kinds", "reclaim"]
-  .concat("interrupted");
+const LONG = ["before", "soak"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */
@@ -117,7 +118,7 @@ console.log(formatConditions());
 for (const [name, bench] of Object.entries(BENCHES)) {
   const isWanted = names.length > 0
     ? names.includes(name)
-    : options.quick || !ASKED_FOR.includes(name);
+    : !DRILLS.includes(name) && (options.quick || !LONG.includes(name));
   if (!isWanted) continue;
   try {
     for (const report of await bench(options)) {

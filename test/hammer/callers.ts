@@ -70,7 +70,8 @@ export async function callApi(
       const { code } = error as Partial<grpc.ServiceError>;
       if (code === undefined) throw error;
       const isRefused = REFUSED.includes(code);
-      if (isRefused) beliefs.settle(id);
+      // An owner whose call before had no answer may hold another address.
+      if (code === grpc.status.RESOURCE_EXHAUSTED) beliefs.settle(id);
       onAnswer({ isAnswered: isRefused });
       if (!isRefused) await delay(RETRY_MS);
     }

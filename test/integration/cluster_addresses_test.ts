@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { BY_EVENT_MS } from "../lab/mending.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-/** How long peers may take to route through a new address. */
-const FOLLOW_MS = 1_500;
 const OTHER = "198.18.0.77";
 
 /** The flags of the lab, with the advertised address left to the agent. */
@@ -69,7 +68,7 @@ Deno.test("the advertised address stays while the host has it, and peers follow 
     });
     const ms = performance.now() - startedAt;
     console.log(`peers follow a new address after ${Math.round(ms)} ms`);
-    assert.ok(ms < 2 * FOLLOW_MS, `${Math.round(ms)} ms`);
+    assert.ok(ms < BY_EVENT_MS, `${Math.round(ms)} ms`);
   });
 });
 

@@ -82,11 +82,27 @@ Deno.test("certificates and the authority are renewed under load, and no call fa
     await servedWell("renewed at SIGHUP");
   });
 
+  /** Both ends of each connection between agents. */
+  const connections = async () =>
+    (await allDone(
+      agents.flatMap((to) =>
+        agents.map((from) => connectionsFrom({ to, from }))
+      ),
+    )).flat().map((line) => line.trim().split(/\s+/).slice(2).join(" "));
+  /** Waits until connections are left: the next jump of the clock ends their certificates. */
+  const areLeft = (former: readonly string[]) =>
+    lab.waitFor("the former connections to be left", async () => {
+      const now = await connections();
+      return former.every((connection) => !now.includes(connection));
+    });
+
   await t.step("all certificates are renewed in time", async () => {
     for (let round = 0; round < ROUNDS; round++) {
+      const former = await connections();
       const tookMs = await identities
         .renewed(() => identities.moveHours(RENEWAL_HOURS));
       console.log(`all have renewed after ${(tookMs / 1000).toFixed(1)} s`);
+      await areLeft(former);
       await load.answered(1);
     }
     await servedWell("renewed in time");

@@ -3,7 +3,7 @@ import type { Lab } from "./lab.ts";
 /** What the design allows for a repair, in ms. It is printed, and not asserted. */
 const BUDGET_MS = 1_000;
 /** Less than the interval of full checks, in ms: an event has to start the repair. */
-const TIMEOUT_MS = 25_000;
+export const BY_EVENT_MS = 25_000;
 
 /** A fault and what undoes it. */
 export interface Mending {
@@ -24,7 +24,7 @@ export interface Mending {
  */
 export async function watchMending(
   lab: Lab,
-  { what, breakIt, isMended, timeoutMs = TIMEOUT_MS }: Mending,
+  { what, breakIt, isMended, timeoutMs = BY_EVENT_MS }: Mending,
 ): Promise<void> {
   await breakIt();
   const startedMs = performance.now();
