@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ErrorCode, NetError } from "../../base/error.ts";
 
 /** Bytes of a path in a socket's address, without its closing zero (unix(7)). */
@@ -8,6 +9,9 @@ const MAX_PATH_BYTES = 107;
 const OWNER_ONLY = 0o177;
 const OWNER_AND_GROUP = 0o660;
 const TEMPORARY_NAME_LENGTH = 7;
+/** How often a socket has to be served before it is another agent's. */
+const LOOKS = 5;
+const LOOK_INTERVAL_MS = 200;
 
 /** Why an agent cannot make a socket file, by code of the system call. */
 const OBSTACLES: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -108,7 +112,7 @@ async function removeStale(path: string): Promise<void> {
         "move it away, or name another path with --socket",
     );
   }
-  if (await isServed(path)) throw servedByAnother(path);
+  if (await staysServed(path)) throw servedByAnother(path);
   removeIfSame(path, before);
 }
 
@@ -123,6 +127,18 @@ function removeIfSame(
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+/**
+ * Whether a process goes on listening. A killed agent's socket outlives it in a
+ * child that has not yet executed its program.
+ */
+async function staysServed(path: string): Promise<boolean> {
+  for (let look = 0; look < LOOKS; look++) {
+    if (look > 0) await delay(LOOK_INTERVAL_MS);
+    if (!await isServed(path)) return false;
+  }
+  return true;
 }
 
 function isServed(path: string): Promise<boolean> {

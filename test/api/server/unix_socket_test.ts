@@ -97,6 +97,20 @@ Deno.test("bindSocketFile() replaces a socket on which nothing listens", () =>
     await close(server);
   }));
 
+Deno.test("bindSocketFile() waits for the listener of an agent that was killed to end", () =>
+  withTempDir(async (dir) => {
+    const path = `${dir}/a.sock`;
+    const former = await bind(path);
+    // It ends once it was seen to listen.
+    former.server.once("connection", (socket) => {
+      socket.destroy();
+      former.server.close();
+    });
+    const { server } = await bind(path);
+    assert.ok(await exists(path));
+    await close(server);
+  }));
+
 Deno.test("bindSocketFile() refuses a socket on which another agent listens, and leaves it", () =>
   withTempDir(async (dir) => {
     const path = `${dir}/a.sock`;
