@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
 import { readEntry } from "./read_entry.ts";
-import type { Entry, Key, Store } from "../store/store.ts";
+import type { Entry, Key, Store, Version } from "../store/store.ts";
 import { Batch, type Writes } from "../ledger/model.ts";
 
 /** Key of the schema of a state. A state without it has version 1. */
@@ -84,7 +84,7 @@ export async function migrateState(
     if (entry && record.version === newest) return;
     const isNew = !entry && await isEmpty(store);
     const isWritten = isNew || record.version === newest
-      ? await put(store, entry, { version: newest })
+      ? await put(store, entry?.version ?? null, { version: newest }) !== null
       : await step(store, entry, {
         record,
         ...migrations[record.version - 1]!,
@@ -111,7 +111,7 @@ async function step(
     next,
     summary,
   });
-  let schema = entry;
+  let known = entry?.version ?? null;
   let batch = new Batch(store.limits);
   for await (const old of store.list([], after ? { after } : {})) {
     if (isSchema(old.key)) continue;
@@ -120,25 +120,27 @@ async function step(
     batch.add(writes);
     if (!batch.isFull) continue;
     const progress = { version, next, after: old.key };
-    if (!await put(store, schema, progress, batch)) return false;
-    schema = await store.get(SCHEMA_KEY);
+    // Not read again: what another agent has written meanwhile must not be overwritten.
+    known = await put(store, known, progress, batch);
+    if (known === null) return false;
     batch = new Batch(store.limits);
   }
-  return await put(store, schema, { version: next }, batch);
+  return await put(store, known, { version: next }, batch) !== null;
 }
 
-/** Writes the schema with other writes. Returns false when it has changed meanwhile. */
+/** Writes the schema with other writes. Returns its new version, or null when it has changed meanwhile. */
 async function put(
   store: Store,
-  known: Entry | null,
+  known: Version | null,
   record: SchemaRecord,
   batch = new Batch(store.limits),
-): Promise<boolean> {
+): Promise<Version | null> {
   batch.add({
-    checks: [{ key: SCHEMA_KEY, version: known?.version ?? null }],
+    checks: [{ key: SCHEMA_KEY, version: known }],
     puts: [{ key: SCHEMA_KEY, value: { ...record } }],
   });
-  return (await store.commit(batch.commit())).committed;
+  const result = await store.commit(batch.commit());
+  return result.committed ? result.version : null;
 }
 
 function readSchema(entry: Entry | null): SchemaRecord {

@@ -47,6 +47,12 @@ const INVENTED: readonly Migration[] = [
   },
 ];
 
+/** The version of a state on the way to the next one, with the last key that has it. */
+interface SchemaValue {
+  readonly version: number;
+  readonly after?: unknown;
+}
+
 async function openStore(fixture?: string): Promise<FaultyStore> {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   if (fixture) await loadFixture(store, fixture);
@@ -200,6 +206,28 @@ Deno.test("migrateState() by two agents on one store comes to the same", async (
   assert.deepEqual(await contentsOf(store), await contentsOf(alone));
   await store.close();
   await alone.close();
+});
+
+Deno.test("migrateState() writes nothing over what another agent has migrated further", async () => {
+  const store = await openStore(FIXTURES[0][1]);
+  store.limits = { ...store.limits, maxMutations: 8 };
+  const commit = store.commit.bind(store);
+  const versions: number[] = [];
+  let parts = 0;
+  store.commit = async (changes) => {
+    const result = await commit(changes);
+    const schema = changes.puts?.find(({ key }) => key === SCHEMA_KEY);
+    if (!result.committed || !schema) return result;
+    const { version, after } = schema.value as unknown as SchemaValue;
+    versions.push(version);
+    // The other agent goes all the way after this one's first part.
+    if (after && ++parts === 1) await migrateState(store, INVENTED);
+    return result;
+  };
+  await migrateState(store, INVENTED);
+  assert.ok(parts > 0);
+  assert.deepEqual(versions, versions.toSorted((a, b) => a - b));
+  await store.close();
 });
 
 Deno.test("Agent.start() looks at the version before anything else", async () => {
