@@ -75,7 +75,7 @@ export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
 
 /** Interval between looks at what other processes changed in a shared store, in ms. */
 const WATCH_TICK_MS = 1_000;
-/** Time after which a watcher is told that nothing has changed, in ms. */
+/** Interval of progress messages to a watcher while nothing changes, in ms. */
 const PROGRESS_MS = 10_000;
 
 /** Number of releases that `releaseAll` submits at once. */

@@ -86,7 +86,7 @@ export async function fillNewState(
  *
  * @param parts the backup
  * @param scratch an empty store
- * @throws {NetError} `failed_precondition` when it is no backup of a member, or damaged
+ * @throws {NetError} `failed_precondition` when the backup is damaged or not a member's
  */
 export async function readReport(
   parts: AsyncIterable<BackupPart>,

@@ -38,8 +38,8 @@ export interface CommitSize {
 }
 
 /**
- * Counts what the parts of an agent do. It is told of every
- * allocation: no call may cost more than some hundred nanoseconds, or throw.
+ * Counts the work of an agent's parts. Every allocation calls it, so a call must
+ * not throw or take more than a few hundred nanoseconds.
  */
 export interface AgentMetrics {
   /** A time in ms that never goes back, to tell durations by. */

@@ -196,7 +196,7 @@ Deno.test("Agent.releaseBatch() skips what is not held, and what is another allo
   assert.deepEqual(Object.keys(await held(agent)), ["c1"]);
 });
 
-Deno.test("Agent.allocateBatch() refuses what the store takes in no commit", async () => {
+Deno.test("Agent.allocateBatch() refuses a batch too large for one commit of the store", async () => {
   await using agents = await startAgent(WIDE);
   const { agent, store } = agents;
   const labels = { note: "x".repeat(255) };

@@ -18,18 +18,30 @@ import { allocate, held, startAgent } from "../agent/agents.ts";
 import { becomes, FACTS, subnets } from "../member/joined_hosts.ts";
 import { waitFor } from "../support/wait_for.ts";
 
-Deno.test("rebuildRegistry() brings a lost registry back in the state of a member, and the members come back with all they have", async () => {
-  await using registry = await startAgent();
+/** A registry with two members, b and c. */
+async function startCluster() {
+  await using stack = new AsyncDisposableStack();
+  const registry = stack.use(await startAgent());
   await registry.agent.member.claim();
   await registry.agent.member.report(FACTS);
   const peer = new FakeRegistryPeer(registry.agent, { heartbeatMs: 20 });
-  await using b = await startAgent({ node: "b", peers: [peer] });
-  await using c = await startAgent({ node: "c", peers: [peer] });
+  const b = stack.use(await startAgent({ node: "b", peers: [peer] }));
+  const c = stack.use(await startAgent({ node: "c", peers: [peer] }));
   for (const { agent } of [b, c]) {
     await agent.member.report(FACTS);
     agent.member.start(() => {});
     await becomes(agent, "joined");
   }
+  const ended = stack.move();
+  return {
+    ...{ registry, peer, b, c },
+    [Symbol.asyncDispose]: () => ended.disposeAsync(),
+  };
+}
+
+Deno.test("rebuildRegistry() brings a lost registry back in the state of a member, and the members come back with all they have", async () => {
+  await using cluster = await startCluster();
+  const { registry, peer, b, c } = cluster;
   const { host } = registry.agent;
   await host!.registry.addRoute({
     destination: parsePrefix("10.60.0.0/16"),
@@ -121,17 +133,8 @@ async function* backupOf(store: Store, schema = SCHEMA_VERSION) {
 }
 
 Deno.test("readReport() and fillNewState() bring a lost registry back on a new host from backups of its members", async () => {
-  await using registry = await startAgent();
-  await registry.agent.member.claim();
-  await registry.agent.member.report(FACTS);
-  const peer = new FakeRegistryPeer(registry.agent, { heartbeatMs: 20 });
-  await using b = await startAgent({ node: "b", peers: [peer] });
-  await using c = await startAgent({ node: "c", peers: [peer] });
-  for (const { agent } of [b, c]) {
-    await agent.member.report(FACTS);
-    agent.member.start(() => {});
-    await becomes(agent, "joined");
-  }
+  await using cluster = await startCluster();
+  const { peer, b, c } = cluster;
   for (const { agent } of [b, c]) {
     await waitFor("all nodes", () => agent.member.view.nodes.size === 3);
   }

@@ -195,22 +195,21 @@ export class ReclaimDrill {
     return Math.max(5_000, this.#options.durationMs / 3);
   }
 
-  #memberFaults(): DrillFault[] {
-    const { hosts, registries, lab } = this.#options;
-    const free = () => {
-      const living = hosts.filter((host) =>
-        !registries.includes(host) && !this.#busy.has(host)
-      );
-      return living.length === 0 ? undefined : this.#pick(living);
-    };
-    const onMember = (
+  /** Makes faults of one of some hosts, of one that has no fault. */
+  #onOneOf(
+    hosts: readonly LabHost[],
+    limits: { readonly longestMs?: number } = {},
+  ) {
+    return (
       name: string,
       cause: (host: LabHost) => Promise<() => Promise<unknown>>,
     ): DrillFault => ({
       name,
-      cause: async () => {
-        const host = free();
-        if (!host) return () => Promise.resolve();
+      ...limits,
+      cause: async (pick) => {
+        const free = hosts.filter((host) => !this.#busy.has(host));
+        if (free.length === 0) return () => Promise.resolve();
+        const host = pick(free);
         this.#busy.add(host);
         const undo = await cause(host);
         return async () => {
@@ -221,6 +220,12 @@ export class ReclaimDrill {
         };
       },
     });
+  }
+
+  #memberFaults(): DrillFault[] {
+    const { hosts, registries, lab } = this.#options;
+    const members = hosts.filter((host) => !registries.includes(host));
+    const onMember = this.#onOneOf(members);
     return [
       onMember("a member is paused", (host) => pause(host)),
       onMember("a member is killed", (host) => killed(host)),
@@ -238,25 +243,11 @@ export class ReclaimDrill {
 
   #registryFaults(): DrillFault[] {
     const { registries, registryFaults } = this.#options;
-    const onRegistry = (
-      name: string,
-      cause: (host: LabHost) => Promise<() => Promise<unknown>>,
-    ): DrillFault => ({
-      name,
+    const onRegistry = this.#onOneOf(
+      registries,
       // To the others it is a member.
-      ...registries.length > 1 && { longestMs: MEMBER_FAULT_MS },
-      cause: async (pick) => {
-        const host = pick(registries);
-        if (this.#busy.has(host)) return () => Promise.resolve();
-        this.#busy.add(host);
-        const undo = await cause(host);
-        return async () => {
-          await undo();
-          await this.#ready(host);
-          this.#busy.delete(host);
-        };
-      },
-    });
+      registries.length > 1 ? { longestMs: MEMBER_FAULT_MS } : {},
+    );
     return [
       onRegistry("a host of the registry is paused", (host) => pause(host)),
       onRegistry("a host of the registry is killed", (host) => killed(host)),
@@ -351,12 +342,13 @@ export class ReclaimDrill {
 }
 
 /** Stops a host's agent as a paused machine. */
-// deno-lint-ignore require-await -- a fault is asynchronous
-async function pause({ agent }: LabHost): Promise<() => Promise<void>> {
+function pause({ agent }: LabHost): Promise<() => Promise<void>> {
   const { pid } = agent;
   Deno.kill(pid, "SIGSTOP");
-  // deno-lint-ignore require-await -- so is the end of it
-  return async () => Deno.kill(pid, "SIGCONT");
+  return Promise.resolve(() => {
+    Deno.kill(pid, "SIGCONT");
+    return Promise.resolve();
+  });
 }
 
 async function killed({ agent }: LabHost): Promise<() => Promise<void>> {

@@ -56,7 +56,7 @@ import {
   watchParts,
 } from "../messages/nodes.ts";
 
-/** Default of the time after which a watcher is told that nothing has changed, in ms. */
+/** Default interval of progress messages to a watcher while nothing changes, in ms. */
 const PROGRESS_MS = 10_000;
 
 /** Allocations in a page of a handover. */
@@ -73,7 +73,7 @@ export function createRegistry(
   { self, reports, progressMs = PROGRESS_MS }: {
     readonly self: string;
     readonly reports: Reports;
-    /** Time after which a watcher that asks for it is told that nothing has changed. */
+    /** Interval of progress messages, for watchers that ask for them, while nothing changes, in ms. */
     readonly progressMs?: number;
   },
 ): ServiceImpl<typeof RegistryService> {

@@ -272,7 +272,7 @@ for (const isReplaced of [false, true]) {
       routes: (router) =>
         router.service(Network, { info: refuse })
           .service(RegistryService, {
-            // deno-lint-ignore require-yield -- it refuses before
+            // deno-lint-ignore require-yield -- it throws before the first message
             async *watch() {
               refuse();
             },
