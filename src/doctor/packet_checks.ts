@@ -1,72 +1,49 @@
-import { formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 import type { PathProbe, PingOptions } from "../host/path_probe.ts";
 import type { PingAnswer } from "../host/plan/probe_output.ts";
-import type { ContainerView } from "../host/plan/container_view.ts";
 import {
   type DropQuery,
   type DropRule,
   findDrops,
 } from "../host/plan/drop_rules.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
-import {
-  type Address,
-  addressBits,
-  type Family,
-  formatAddress,
-} from "../net/address.ts";
+import { type Address, addressBits, formatAddress } from "../net/address.ts";
 import {
   containsPrefix,
   gatewayOf,
   type Prefix,
   prefixOf,
 } from "../net/prefix.ts";
+import {
+  type AttachedContainer,
+  checkContainers,
+  checkHidden,
+  type ContainerFacts,
+  inBatches,
+  type SeenContainer,
+} from "./container_checks.ts";
 import { checkPeerState } from "./peer_checks.ts";
 import { checkWaysIn } from "./way_in_checks.ts";
 import type { ClusterNode } from "../registry/feed.ts";
-import type { HostLink } from "../routes/plan/ip_json.ts";
-import { isSameAddress } from "../routes/plan/kernel_route.ts";
-import { type HostInterfaces, uplinksOf } from "../routes/plan/uplink.ts";
+import { uplinksOf } from "../routes/plan/uplink.ts";
 
 /** How many peers, and how many containers, one examination sends packets to. */
 const MAX_PEERS = 256;
 const MAX_CONTAINERS = 256;
-/** How many of them at once: each needs a few processes. */
-const BATCH = 32;
 /** How many hops a peer may be away, seen from a container, to be found without its bridge. */
 const MAX_HOPS = 5;
-/** How many containers one finding names. */
-const MAX_NAMED = 5;
 const UNREACHED = "containers here and there do not reach each other";
 
-/** A container that CNI attached to this host. */
-export interface AttachedContainer {
-  readonly id: string;
-  readonly interfaceName: string;
-  readonly netns: string;
-  readonly addresses: readonly Address[];
-}
-
 /** The facts that the packets of an examination depend on. */
-export interface PacketFacts {
-  readonly subnets: readonly Prefix[];
-  readonly networks: readonly Prefix[];
-  readonly interfaces: HostInterfaces | undefined;
+export interface PacketFacts extends ContainerFacts {
   readonly peers: readonly ClusterNode[];
-  readonly containers: readonly AttachedContainer[];
   /** The bridge that the agent creates; undefined for none. */
   readonly bridge: string | undefined;
   /** The TCP ports at which agents call each other. */
   readonly ports: readonly number[];
   /** Whether calls between this agent and others fail. */
   readonly isCut: boolean;
-}
-
-/** A container with its network, and the host's ends of its links. */
-interface Seen extends AttachedContainer {
-  readonly view: ContainerView;
-  readonly hostEnd: HostLink | undefined;
 }
 
 /**
@@ -171,7 +148,7 @@ async function readDrops(
 /** Whether the bridge of containers is up and has their gateway. */
 function checkBridges(
   { subnets, interfaces, bridge, containers }: PacketFacts,
-  seen: readonly Seen[],
+  seen: readonly SeenContainer[],
 ): Check[] {
   const links = interfaces?.links;
   if (!links) return [];
@@ -217,278 +194,11 @@ function checkBridges(
   });
 }
 
-/**
- * Whether a packet gets into each container, and from it to its gateway's host.
- *
- * @returns `sound`: the containers in which nothing is wrong
- */
-async function checkContainers(
-  probe: PathProbe,
-  facts: PacketFacts,
-  seen: readonly Seen[],
-): Promise<{ readonly checks: Check[]; readonly sound: readonly Seen[] }> {
-  const found = await inBatches(
-    seen,
-    (container) => checkContainer(probe, facts, { container, seen }),
-  );
-  const wrong = found.flat();
-  const sound = seen.filter((_, at) => found[at]!.length === 0);
-  if (wrong.length > 0 || seen.length === 0) return { checks: wrong, sound };
-  const text = `packets get into ${countOf(seen.length)}`;
-  const check = passed("container", text + ofAll(seen, facts.containers));
-  return { checks: [check], sound };
-}
-
-/**
- * Whether packets get into containers whose namespaces the agent may not enter,
- * and out of them: an answer to an address of this host outside of their subnet
- * takes the container's route to its gateway.
- */
-async function checkHidden(
-  probe: PathProbe,
-  facts: PacketFacts,
-  hidden: readonly AttachedContainer[],
-): Promise<Check[]> {
-  if (hidden.length === 0) return [];
-  const answers = await inBatches(hidden, async ({ id, addresses }) => {
-    try {
-      return await Promise.all(
-        addresses.map((address) => pingHidden(probe, facts, { id, address })),
-      );
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      return [{ id, address: "", answer: "unknown" as const }];
-    }
-  });
-  const found = answers.flat();
-  const silent = found.filter(({ answer }) => answer === "none");
-  const fix =
-    'look into it as root with "nsenter --net=NAMESPACE ip route"; an agent with CAP_SYS_ADMIN looks by itself';
-  if (silent.length > 0) {
-    return silent.map(({ id, address }) => ({
-      name: "container",
-      status: "failed",
-      found:
-        `container "${id}": ${address} does not answer, and this agent cannot look into it`,
-      means: "the container is not reached, or reaches nothing",
-      fix,
-    }));
-  }
-  const unsure = new Set(
-    found.filter(({ answer }) => answer !== "everywhere").map(({ id }) => id),
-  );
-  const sound = hidden.length - unsure.size;
-  return [
-    ...sound === 0
-      ? []
-      : [passed("container", `packets get into ${countOf(sound)} and back`)],
-    ...unsure.size === 0 ? [] : [{
-      name: "container",
-      status: "warning" as const,
-      found: `cannot look into ${
-        [...unsure].map((id) => `"${id}"`).slice(0, MAX_NAMED).join(", ")
-      }${
-        unsure.size > MAX_NAMED ? ` and ${unsure.size - MAX_NAMED} more` : ""
-      }, and got no answer for an address outside of the subnet`,
-      means: "its default route may be missing, or there is no such address",
-      fix,
-    }],
-  ];
-}
-
-/** Pings an address of a container from its gateway and from another address of this host. */
-async function pingHidden(
-  probe: PathProbe,
-  { subnets, interfaces }: PacketFacts,
-  { id, address }: { readonly id: string; readonly address: Address },
-): Promise<
-  {
-    readonly id: string;
-    readonly address: string;
-    readonly answer: "everywhere" | "gateway" | "none";
-  }
-> {
-  const subnet = subnetOf(subnets, address);
-  const gateway = subnet && linkOfGateway(interfaces?.links ?? [], subnet)
-    ? { source: gatewayOf(subnet) }
-    : {};
-  const other = interfaces?.links.flatMap(({ addresses }) => addresses).find(
-    (held) =>
-      held.address.family === address.family && held.scope === "global" &&
-      subnetOf(subnets, held.address) === undefined,
-  );
-  const [near, far] = await Promise.all([
-    probe.ping(address, gateway),
-    other && probe.ping(address, { source: other.address }),
-  ]);
-  return {
-    id,
-    address: formatAddress(address),
-    answer: !near.isAnswered
-      ? "none"
-      : far?.isAnswered
-      ? "everywhere"
-      : "gateway",
-  };
-}
-
-async function checkContainer(
-  probe: PathProbe,
-  { subnets, networks, interfaces }: PacketFacts,
-  { container, seen }: {
-    readonly container: Seen;
-    readonly seen: readonly Seen[];
-  },
-): Promise<Check[]> {
-  const { id, interfaceName, netns, view, hostEnd, addresses } = container;
-  const failed = (found: string, fix: Check["fix"]): Check[] => [{
-    name: "container",
-    status: "failed",
-    found: `container "${id}": ${found}`,
-    means: "the container is not reached, or reaches nothing",
-    fix,
-  }];
-  const inside = (lines: readonly string[]) =>
-    command(
-      lines.map((line) => `nsenter --net=${netns} ${line}`).join(" && "),
-    );
-  const own = view.links.find(({ name }) => name === interfaceName);
-  if (!own) {
-    return failed(
-      `it has no interface "${interfaceName}"`,
-      "start the container again",
-    );
-  }
-  // The kernel drops routes with the address or the link that they need.
-  const gateways = addresses.flatMap((address) => {
-    const subnet = subnetOf(subnets, address);
-    return subnet && !isRouted(view, { family: address.family, networks })
-      ? [`ip route add default via ${formatAddress(gatewayOf(subnet))}`]
-      : [];
-  });
-  if (!own.isUp) {
-    return failed(
-      `its "${interfaceName}" is down`,
-      inside([`ip link set dev ${interfaceName} up`, ...gateways]),
-    );
-  }
-  for (const address of addresses) {
-    const text = formatAddress(address);
-    const subnet = subnetOf(subnets, address);
-    const twin = seen.find((other) =>
-      other.netns !== netns && hasAddress(other.view, address)
-    );
-    if (twin) {
-      const [held] = twin.view.links.flatMap(({ name, addresses }) =>
-        addresses.filter((other) => isSameAddress(other.address, address))
-          .map(({ prefix }) => ({ name, length: prefix.length }))
-      );
-      return failed(
-        `${text} is also an address of container "${twin.id}", which does not hold it`,
-        command(
-          `nsenter --net=${twin.netns} ip address delete ${text}/${held?.length} dev ${held?.name}`,
-          "that container loses the address",
-        ),
-      );
-    }
-    if (!hasAddress(view, address)) {
-      return failed(
-        `its "${interfaceName}" does not have ${text}, which it holds`,
-        subnet
-          ? inside([
-            `ip address add ${text}/${subnet.length} dev ${interfaceName}`,
-            ...gateways,
-          ])
-          : "start the container again",
-      );
-    }
-    if (!subnet) continue;
-    const bridge = linkOfGateway(interfaces?.links ?? [], subnet);
-    if (bridge?.kind === "bridge" && hostEnd) {
-      if (hostEnd.master !== bridge.name) {
-        return failed(
-          `its link "${hostEnd.name}" is not a port of "${bridge.name}"`,
-          command(
-            `ip link set dev ${hostEnd.name} master ${bridge.name} && ip link set dev ${hostEnd.name} up`,
-          ),
-        );
-      }
-      if (!hostEnd.isUp) {
-        return failed(
-          `its link "${hostEnd.name}" is down`,
-          command(`ip link set dev ${hostEnd.name} up`),
-        );
-      }
-    }
-    const gateway = gatewayOf(subnet);
-    if (gateways.length > 0) {
-      return failed(
-        "it has no route to the cluster's networks",
-        inside(gateways),
-      );
-    }
-    if (!bridge?.isUp) continue;
-    const host = prefixOf(address, addressBits(address.family));
-    const [entry] = await probe.neighbours(host, bridge.name);
-    const port = entry &&
-      (await probe.bridgePorts(bridge.name)).get(entry.macAddress);
-    if (port !== undefined && hostEnd && port !== hostEnd.name) {
-      const user = { ...entry!, port };
-      return failed(
-        `${text} is also in use by ${formatUser(user)}`,
-        `find its user and stop it: ip -details link show ${port}`,
-      );
-    }
-    const { isAnswered } = await probe.ping(address, { source: gateway });
-    if (isAnswered) continue;
-    if (entry?.states.includes("PERMANENT")) {
-      return failed(
-        `a permanent neighbour entry of this host says that ${text} is at ${entry.macAddress}, and it does not answer`,
-        command(`ip neighbour delete ${text} dev ${bridge.name}`),
-      );
-    }
-    return failed(
-      `${text} does not answer a ping from ${formatAddress(gateway)}`,
-      "see the other findings; otherwise the container drops it, or its port at the bridge is blocked: bridge -d link show",
-    );
-  }
-  return [];
-}
-
-function subnetOf(
-  subnets: readonly Prefix[],
-  address: Address,
-): Prefix | undefined {
-  const host = prefixOf(address, addressBits(address.family));
-  return subnets.find((prefix) => containsPrefix(prefix, host));
-}
-
-/** Whether a container has a route to one of the networks through a gateway. */
-function isRouted(
-  { routes }: ContainerView,
-  { family, networks }: {
-    readonly family: Family;
-    readonly networks: readonly Prefix[];
-  },
-): boolean {
-  return routes.some(({ destination, gateway }) =>
-    gateway?.family === family &&
-    (destination === undefined ||
-      networks.some((network) => containsPrefix(destination, network)))
-  );
-}
-
-function hasAddress({ links }: ContainerView, address: Address): boolean {
-  return links.some(({ addresses }) =>
-    addresses.some((held) => isSameAddress(held.address, address))
-  );
-}
-
 /** Whether packets get to the gateway of each peer: from this host's gateway, and forwarded from a container. */
 async function checkPeers(
   probe: PathProbe,
   facts: PacketFacts,
-  seen: readonly Seen[],
+  seen: readonly SeenContainer[],
 ): Promise<Check[]> {
   const paths = facts.peers.slice(0, MAX_PEERS).flatMap((peer) =>
     peer.subnets.map((subnet) => ({ peer, subnet }))
@@ -508,35 +218,13 @@ async function checkPeers(
   ];
 }
 
-/** Does something for each item, some of them at once. */
-async function inBatches<T, U>(
-  items: readonly T[],
-  work: (item: T) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  for (let at = 0; at < items.length; at += BATCH) {
-    const batch = items.slice(at, at + BATCH);
-    results.push(...await Promise.all(batch.map(work)));
-  }
-  return results;
-}
-
-function countOf(containers: number): string {
-  return containers === 1 ? "1 container" : `${containers} containers`;
-}
-
-/** Says of how many containers some are, unless they are all. */
-function ofAll(some: readonly unknown[], all: readonly unknown[]): string {
-  return some.length === all.length ? "" : ` of ${all.length}`;
-}
-
 async function checkPeerPackets(
   probe: PathProbe,
   { subnets, interfaces }: PacketFacts,
   { peer, subnet, seen }: {
     readonly peer: ClusterNode;
     readonly subnet: Prefix;
-    readonly seen: readonly Seen[];
+    readonly seen: readonly SeenContainer[];
   },
 ): Promise<Check[]> {
   const { family } = subnet;
