@@ -58,7 +58,6 @@ export function formatStatus(
 const MAX_PRUNE_INTERVAL_MS = 3_600_000;
 const MIN_PRUNE_INTERVAL_MS = 1_000;
 const QUEUE_INTERVAL_MS = 5_000;
-const LIVENESS_INTERVAL_MS = 1_000;
 /** Interval between looks for expired allocations of nodes without an agent, in ms. */
 const OTHERS_EXPIRY_INTERVAL_MS = 10_000;
 /** Interval between checks that nobody has removed the socket's file, in ms. */
@@ -134,10 +133,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       intervalMs: config.leakIntervalMs,
       run: () => agent.collectLeaks(),
     }),
-    startPeriodicTask("release what was not kept alive", {
-      intervalMs: EXPIRY_INTERVAL_MS,
-      run: () => agent.expire("own"),
-    }),
     startPeriodicTask(
       "release what was not kept alive on nodes without an agent",
       {
@@ -145,9 +140,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         run: () => agent.expire("others"),
       },
     ),
-    startPeriodicTask("check which nodes are alive", {
-      intervalMs: LIVENESS_INTERVAL_MS,
-      run: async () => await agent.host?.checkLiveness(config.reclaimAfterMs),
+    // One task: every wake-up costs an idle agent more than the work itself.
+    startPeriodicTask("check which nodes and allocations are alive", {
+      intervalMs: EXPIRY_INTERVAL_MS,
+      run: () =>
+        Promise.all([
+          agent.host?.checkLiveness(config.reclaimAfterMs),
+          agent.expire("own"),
+        ]),
     }),
     startPeriodicTask("remove old history", {
       intervalMs: pruneIntervalMs(config.keepHistoryMs),
