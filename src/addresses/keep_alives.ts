@@ -1,7 +1,7 @@
 import type { Allocation } from "./plan/allocation.ts";
 import { ownerKey } from "../base/names.ts";
 
-/** Interval between two looks for allocations whose time to live has ended, in ms. */
+/** Interval between two checks for expired allocations, in ms. */
 export const EXPIRY_INTERVAL_MS = 1_000;
 
 /** The most that counts of the time between two readings of the clock, in ms. */

@@ -37,9 +37,9 @@ export interface ClaimWait {
 
 /**
  * The nodes that have not joined again since the registry started. A registry
- * that is an old copy takes subnets for free that nodes use which joined later,
- * and learns so only from a node that comes back: until all have, or for a
- * while, nobody gets a subnet that the node has not had.
+ * started from an old copy does not know the subnets of nodes that joined later.
+ * It learns of them only from a node that comes back. Until all nodes are back,
+ * or for a while, no node gets a subnet that it did not have.
  */
 export class ReturningNodes {
   readonly #uptimeMs: () => number;
@@ -56,7 +56,7 @@ export class ReturningNodes {
     this.#startedMs = uptimeMs();
   }
 
-  /** Records that a node has joined again, or is gone. A heartbeat is not enough: it tells no revision. */
+  /** Records that a node has joined again, or is gone. A heartbeat is not enough: it carries no revision. */
   remove(node: string): void {
     this.#missing.delete(node);
     if (this.#missing.size === 0) this.stop();
