@@ -22,9 +22,26 @@ export interface PeriodicTask {
   stop(): Promise<void>;
 }
 
+/** Shorter intervals are kept as they are, in ms. */
+const MIN_ALIGNED_MS = 1_000;
+
+/**
+ * The time until the multiple of an interval that is nearest to the interval's
+ * end. Tasks with aligned times share the wake-ups of an idle process, which
+ * cost it more than the work itself.
+ *
+ * @param nowMs a monotonic time
+ * @returns half an interval to one and a half, in ms
+ */
+export function alignedDelay(intervalMs: number, nowMs: number): number {
+  if (intervalMs < MIN_ALIGNED_MS) return intervalMs;
+  const delayMs = intervalMs - nowMs % intervalMs;
+  return delayMs < intervalMs / 2 ? delayMs + intervalMs : delayMs;
+}
+
 /** What a periodic task does. */
 export interface PeriodicTaskOptions {
-  /** Time from the end of a run to the start of the next, in ms. */
+  /** Time between two runs, in ms: see {@linkcode alignedDelay}. */
   readonly intervalMs: number;
   readonly run: () => Promise<unknown>;
 }
@@ -59,7 +76,8 @@ export function startPeriodicTask(
       failure = message;
     }
     if (isStopped) return;
-    timer = setTimeout(() => running = runOnce(), intervalMs);
+    const delayMs = alignedDelay(intervalMs, performance.now());
+    timer = setTimeout(() => running = runOnce(), delayMs);
   }
 
   return {
