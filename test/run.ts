@@ -36,7 +36,7 @@ const PROCESSES_A_CORE = 3;
 /** What a process needs at most, in bytes: a lab has up to ten agents. */
 const PROCESS_BYTES = 2 * 1024 ** 3;
 /** A process that takes longer hangs. */
-const TIMEOUT_MS = 1_200_000;
+const TIMEOUT_MS = 600_000;
 /** Tells the processes that they are one run: they build the executable once. */
 const TEST_RUN = crypto.randomUUID();
 /** Tests that take longer are named at the end. */

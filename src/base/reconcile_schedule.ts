@@ -14,8 +14,8 @@ export interface ReconcileScheduleOptions {
   readonly what: string;
   /** Reconciles once. @returns whether nothing is left to try again */
   readonly run: () => Promise<boolean>;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
+  /** A time in ms that never goes back. Default: `performance.now()`. */
+  readonly clock?: () => number;
   /** Time from an event to a run: events come in bursts. */
   readonly debounceMs: number;
   /** Time to the next run without an event. */
@@ -27,11 +27,13 @@ export interface ReconcileScheduleOptions {
  * and once started also after a failure and at an interval.
  */
 export class ReconcileSchedule {
-  readonly #options: ReconcileScheduleOptions;
+  readonly #options: Required<ReconcileScheduleOptions>;
   #isStarted = false;
   #isStopped = false;
   #running: Promise<void> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer:
+    | { readonly id: ReturnType<typeof setTimeout>; readonly atMs: number }
+    | undefined;
   #dueMs: number | undefined;
   /** The callers that wait for the next run. */
   #waiters: PromiseWithResolvers<void>[] = [];
@@ -39,7 +41,7 @@ export class ReconcileSchedule {
   #retryMs = FIRST_RETRY_MS;
 
   constructor(options: ReconcileScheduleOptions) {
-    this.#options = options;
+    this.#options = { clock: () => performance.now(), ...options };
   }
 
   /** From the next run on, runs again at the interval, and after a failure. */
@@ -69,35 +71,39 @@ export class ReconcileSchedule {
   /** Ends the schedule after the run that is under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#timer?.id);
     await this.#running;
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
   #request(delayMs: number): void {
-    const dueMs = this.#options.now() + delayMs;
+    const dueMs = this.#options.clock() + delayMs;
     this.#dueMs = Math.min(dueMs, this.#dueMs ?? dueMs);
     if (!this.#running) this.#arm();
   }
 
   #arm(): void {
-    clearTimeout(this.#timer);
     if (this.#isStopped || this.#dueMs === undefined) return;
-    const nowMs = this.#options.now();
-    // Bounded, in case the clock was set back.
-    const restMs = Math.min(this.#restUntilMs - nowMs, MAX_REST_MS);
-    const waitMs = this.#waiters.length > 0
-      ? 0
-      : Math.max(0, this.#dueMs - nowMs, restMs);
-    this.#timer = setTimeout(() => this.#running = this.#run(), waitMs);
+    const nowMs = this.#options.clock();
+    const atMs = this.#waiters.length > 0
+      ? nowMs
+      : Math.max(this.#dueMs, this.#restUntilMs);
+    // A timer that is set anew with each event never fires while events pour in.
+    if (this.#timer && this.#timer.atMs <= atMs) return;
+    clearTimeout(this.#timer?.id);
+    const id = setTimeout(() => this.#running = this.#run(), atMs - nowMs);
+    this.#timer = { id, atMs };
   }
 
   async #run(): Promise<void> {
-    const { now, intervalMs } = this.#options;
-    const startMs = now();
+    const { clock, intervalMs } = this.#options;
+    const startMs = clock();
     this.#dueMs = undefined;
+    this.#timer = undefined;
     const isDone = await this.#answer(this.#waiters.splice(0));
-    this.#restUntilMs = now() + REST_FACTOR * (now() - startMs);
+    const endMs = clock();
+    this.#restUntilMs = endMs +
+      Math.min(REST_FACTOR * (endMs - startMs), MAX_REST_MS);
     this.#running = undefined;
     if (this.#isStarted) {
       this.#request(isDone ? intervalMs : Math.min(this.#retryMs, intervalMs));

@@ -152,14 +152,13 @@ export class HostController {
         await this.#reportFacts();
         return true;
       },
-      now,
       debounceMs: FACTS_DEBOUNCE_MS,
       intervalMs: FACTS_INTERVAL_MS,
     });
     const protocol = config.routeProtocol;
     this.#routes = new RouteReconciler({ port: routes, protocol, mode, now });
     const apply = this.mayConfigure;
-    this.#network = new HostReconciler({ network, apply, now });
+    this.#network = new HostReconciler({ network, apply });
   }
 
   /** Whether this agent changes the host, apart from its routes. */

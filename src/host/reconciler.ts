@@ -27,8 +27,6 @@ export interface HostReconcilerOptions {
   readonly network: HostNetwork;
   /** Whether it changes the host, or only checks it. */
   readonly apply: boolean;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
   /** Default 30,000. */
   readonly intervalMs?: number;
 }
@@ -64,7 +62,6 @@ export class HostReconciler {
         await this.#run();
         return true;
       },
-      now: options.now,
       debounceMs: DEBOUNCE_MS,
       intervalMs: options.intervalMs ?? INTERVAL_MS,
     });

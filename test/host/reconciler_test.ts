@@ -25,7 +25,6 @@ function reconcilerOf(network: FakeHostNetwork, apply = true): HostReconciler {
   return new HostReconciler({
     network,
     apply,
-    now: () => 0,
     intervalMs: INTERVAL_MS,
   });
 }

@@ -178,7 +178,6 @@ Deno.test("HostReconciler meets filters that drop what is forwarded", async (t) 
     new HostReconciler({
       network: new LinuxHostNetwork(host),
       apply: true,
-      now: () => 0,
     });
   await newReconciler().setDesired(DESIRED);
   await attachContainer(host, container, BRIDGE);
@@ -267,7 +266,6 @@ Deno.test("HostReconciler adds no rules to filters that drop nothing of its own 
       const reconciler = new HostReconciler({
         network: new LinuxHostNetwork(host),
         apply: true,
-        now: () => 0,
       });
       await reconciler.setDesired(DESIRED);
       assert.deepEqual(reconciler.warnings, []);

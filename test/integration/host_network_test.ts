@@ -39,7 +39,7 @@ const NOTHING: HostDesired = {
 
 function reconcilerOf(host: NetnsHost): HostReconciler {
   const network = new LinuxHostNetwork(host);
-  return new HostReconciler({ network, apply: true, now: () => 0 });
+  return new HostReconciler({ network, apply: true });
 }
 
 /** What is wrong, as lines. */
@@ -334,7 +334,6 @@ Deno.test("HostReconciler puts back what was flushed without being told", async 
   const reconciler = new HostReconciler({
     network,
     apply: true,
-    now: Date.now,
     intervalMs: 3_600_000,
   });
   reconciler.start();
@@ -412,7 +411,6 @@ Deno.test("HostReconciler only looks where it may not change anything", async ()
   const reconciler = new HostReconciler({
     network: new LinuxHostNetwork({ runner, follower: host.follower }),
     apply: true,
-    now: () => 0,
   });
   const { changes, checks } = await reconciler.setDesired({
     ...DESIRED,

@@ -90,7 +90,7 @@ async function describe(
 }
 
 function reconcilerOf(network: HostNetwork): HostReconciler {
-  return new HostReconciler({ network, apply: true, now: () => 0 });
+  return new HostReconciler({ network, apply: true });
 }
 
 /**

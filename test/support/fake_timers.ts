@@ -8,7 +8,7 @@ interface Timer {
  * only by {@linkcode advance}.
  */
 export class FakeTimers {
-  /** The time in ms since 1970; a test may set it as an operator sets a clock. */
+  /** The time in ms since 1970. */
   nowMs: number;
   #steadyMs = 0;
   #nextId = 1;
