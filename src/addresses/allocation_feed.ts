@@ -4,6 +4,10 @@ import { type Owner, ownerKey } from "../base/names.ts";
 
 /** Changes that a feed remembers, for watchers that resume. */
 const MAX_CHANGES = 10_000;
+/** Interval between looks at what other processes changed in a shared store, in ms. */
+const LOOK_MS = 1_000;
+/** Interval of progress messages to a watcher while nothing changes, in ms. */
+const PROGRESS_MS = 10_000;
 
 /** An allocation that is gone. */
 export interface RemovedAllocation {
@@ -19,6 +23,17 @@ export interface AllocationEvent {
   readonly removed: readonly RemovedAllocation[];
   /** To resume from; empty where it cannot. */
   readonly revision: string;
+}
+
+/** Options of {@linkcode AllocationFeed.follow}. */
+export interface FollowOptions {
+  /** The revision to resume from; empty: start with a snapshot. */
+  readonly from: string;
+  /** Whether other processes write to the store as well. */
+  readonly isShared: boolean;
+  readonly signal: AbortSignal;
+  /** Reads the node's allocations while no change is recorded. */
+  readonly read: <T>(see: (held: readonly Allocation[]) => T) => Promise<T>;
 }
 
 interface FeedChange {
@@ -59,6 +74,42 @@ export class AllocationFeed {
     const isKnown = epoch === this.#epoch && Number.isSafeInteger(position) &&
       position >= this.#dropped && position <= this.head;
     return isKnown ? position : undefined;
+  }
+
+  /**
+   * Follows the allocations: a snapshot, or what has changed since a revision
+   * that is still known; then what changes. Ends with the signal.
+   */
+  async *follow(
+    { from, isShared, signal, read }: FollowOptions,
+  ): AsyncGenerator<AllocationEvent> {
+    let position = this.positionOf(from);
+    let toldMs = performance.now();
+    while (!signal.aborted) {
+      if (position === undefined) {
+        const { at, allocations } = await read((held) => ({
+          at: this.head,
+          allocations: held,
+        }));
+        position = at;
+        if (isShared) this.compare(allocations);
+        toldMs = performance.now();
+        const revision = this.revisionAt(at);
+        yield { kind: "snapshot", allocations, removed: [], revision };
+      }
+      await this.moved(position, { ms: LOOK_MS, signal });
+      if (isShared && !signal.aborted) {
+        this.compare(await read((held) => held));
+      }
+      const head = this.head;
+      const changes = this.since(position);
+      position = changes && head;
+      if (!changes || signal.aborted) continue;
+      const isChange = changes.allocations.length + changes.removed.length > 0;
+      if (!isChange && performance.now() - toldMs < PROGRESS_MS) continue;
+      toldMs = performance.now();
+      yield { kind: isChange ? "changes" : "progress", ...changes };
+    }
   }
 
   /** Records changes that are durable. */
@@ -115,10 +166,11 @@ export class AllocationFeed {
     if (position < this.head || signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const onAbort = () => resolve();
+    signal.addEventListener("abort", onAbort);
     await Promise.race([promise, this.#moved.promise]);
     clearTimeout(timer);
-    resolve();
+    signal.removeEventListener("abort", onAbort);
   }
 
   #add(allocation: Allocation): void {

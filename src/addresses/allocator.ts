@@ -5,14 +5,18 @@ import {
   type ReleaseReason,
 } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
-import { type Refusal, refuse } from "../base/plan.ts";
+import { type Refusal, refusalError, refuse } from "../base/plan.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { type Address, compareAddresses } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
-import { deleteAll, type Store, type Version } from "../store/store.ts";
+import type { Store, Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
 import { formatOwner, type Owner } from "../base/names.ts";
-import { type AllocationEvent, AllocationFeed } from "./allocation_feed.ts";
+import {
+  type AllocationEvent,
+  AllocationFeed,
+  type FollowOptions,
+} from "./allocation_feed.ts";
 import { KeepAlives } from "./keep_alives.ts";
 import type { Presence } from "./plan/attachment.ts";
 import type { NodePool, PoolChange } from "./plan/node_pool.ts";
@@ -25,7 +29,6 @@ import {
   planThaw,
 } from "./plan/allocation_plan.ts";
 import { AddressModel } from "./pool_model.ts";
-import { releasedKey, reservedKey } from "../state/address_records.ts";
 
 export interface AllocatorOptions {
   readonly store: Store;
@@ -72,11 +75,6 @@ export interface SubnetUsage {
 export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
   readonly onlyIf?: (allocation: Allocation) => boolean;
 }
-
-/** Interval between looks at what other processes changed in a shared store, in ms. */
-const WATCH_TICK_MS = 1_000;
-/** Interval of progress messages to a watcher while nothing changes, in ms. */
-const PROGRESS_MS = 10_000;
 
 /** Number of releases that `releaseAll` submits at once. */
 const RELEASES_AT_ONCE = 256;
@@ -151,7 +149,7 @@ export class Allocator {
         options,
       );
       if (plan.kind === "allocated") return plan;
-      if (plan.kind === "refused") throw new NetError(plan.code, plan.message);
+      if (plan.kind === "refused") throw refusalError(plan);
     }
     throw new NetError(
       "unavailable",
@@ -373,43 +371,15 @@ export class Allocator {
     return this.#ledger.read((pool) => pool.get(owner));
   }
 
-  /**
-   * Follows the allocations: a snapshot, or what has changed since a revision
-   * that is still known; then what changes. Ends with the signal.
-   */
-  async *watch(
-    { from, signal }: { readonly from: string; readonly signal: AbortSignal },
+  /** Follows the allocations, see {@linkcode AllocationFeed.follow}. */
+  watch(
+    options: Pick<FollowOptions, "from" | "signal">,
   ): AsyncGenerator<AllocationEvent> {
-    const feed = this.#feed;
-    let position = feed.positionOf(from);
-    let toldMs = performance.now();
-    while (!signal.aborted) {
-      if (position === undefined) {
-        const { at, allocations } = await this.#ledger.read((pool) => ({
-          at: feed.head,
-          allocations: pool.values().toArray(),
-        }));
-        position = at;
-        if (this.#isShared) feed.compare(allocations);
-        toldMs = performance.now();
-        const revision = feed.revisionAt(at);
-        yield { kind: "snapshot", allocations, removed: [], revision };
-      }
-      await feed.moved(position, { ms: WATCH_TICK_MS, signal });
-      if (this.#isShared && !signal.aborted) {
-        feed.compare(
-          await this.#ledger.read((pool) => pool.values().toArray()),
-        );
-      }
-      const head = feed.head;
-      const changes = feed.since(position);
-      position = changes && head;
-      if (!changes || signal.aborted) continue;
-      const isChange = changes.allocations.length + changes.removed.length > 0;
-      if (!isChange && performance.now() - toldMs < PROGRESS_MS) continue;
-      toldMs = performance.now();
-      yield { kind: isChange ? "changes" : "progress", ...changes };
-    }
+    return this.#feed.follow({
+      ...options,
+      isShared: this.#isShared,
+      read: (see) => this.#ledger.read((pool) => see(pool.values().toArray())),
+    });
   }
 
   /** The number of allocations. */
@@ -526,101 +496,10 @@ export class Allocator {
   }
 }
 
-function refuseNoSubnet(node: string): Refusal {
+/** The refusal where a node has no subnet. */
+export function refuseNoSubnet(node: string): Refusal {
   return refuse(
     "not_found",
     `subnet not found: node "${node}" has none; allocate a subnet to it first`,
   );
-}
-
-export interface AllocatorsOptions {
-  readonly store: Store;
-  /** Whether others write to the store as well. Default false. */
-  readonly isShared?: boolean;
-  /**
-   * Whether a node has subnets and its addresses are in this store.
-   *
-   * @throws {NetError} `failed_precondition` when they are with another agent
-   */
-  readonly keeps: (node: string) => Promise<boolean>;
-  /** Time for which a released address is not reused while others are free, in ms. */
-  readonly coolDownMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-  /** The time for which this agent has been running, in ms. Default: the process's. */
-  readonly runningMs?: () => number;
-  /** The node of this host, whose containers run here. */
-  readonly node?: string;
-  /** Boot id of this host. */
-  readonly bootId?: string;
-  /** Default: none. */
-  readonly metrics?: AgentMetrics;
-}
-
-/** The allocators of the nodes whose addresses are in a store. */
-export class Allocators {
-  readonly #options: AllocatorsOptions;
-  /** One for each node, kept for good: exclusive work must stay exclusive. */
-  readonly #allocators = new Map<string, Allocator>();
-  /** The nodes that are known to have subnets. */
-  readonly #known = new Set<string>();
-  /** Number of dropped nodes: answers read before a drop may be stale. */
-  #drops = 0;
-
-  constructor(options: AllocatorsOptions) {
-    this.#options = options;
-  }
-
-  /** Whether a node is known to have subnets. */
-  knows(node: string): boolean {
-    return this.#known.has(node);
-  }
-
-  /**
-   * The allocator of a node, undefined when it has no subnet.
-   *
-   * @throws {NetError} `failed_precondition` when the node's own agent keeps
-   * its addresses
-   */
-  async find(node: string): Promise<Allocator | undefined> {
-    if (this.#known.has(node)) return this.#allocators.get(node);
-    const { keeps, bootId, node: ownNode, ...options } = this.#options;
-    const drops = this.#drops;
-    if (!await keeps(node)) return undefined;
-    const allocator = this.#allocators.get(node) ??
-      new Allocator({
-        ...options,
-        node,
-        ...(node === ownNode && bootId !== undefined && { bootId }),
-      });
-    this.#allocators.set(node, allocator);
-    // Nothing reports the writes of other processes.
-    const isSure = !options.isShared && drops === this.#drops;
-    if (isSure) this.#known.add(node);
-    return allocator;
-  }
-
-  /** The allocator of a node. @throws {NetError} `not_found` when it has no subnet */
-  async get(node: string): Promise<Allocator> {
-    const allocator = await this.find(node);
-    if (allocator) return allocator;
-    throw new NetError(
-      "not_found",
-      `subnet not found: node "${node}" has none; allocate a subnet to it first`,
-    );
-  }
-
-  /** The time that is left to an allocation of a node, see {@linkcode Allocator.leftMs}. */
-  leftMs(node: string, allocation: Allocation): number | undefined {
-    return this.#allocators.get(node)?.leftMs(allocation);
-  }
-
-  /** Forgets a node without subnets, and its cooling addresses. */
-  async drop(node: string): Promise<void> {
-    const { store } = this.#options;
-    this.#known.delete(node);
-    this.#drops++;
-    await deleteAll(store, releasedKey(node));
-    await deleteAll(store, reservedKey(node));
-  }
 }

@@ -123,21 +123,21 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await controller.report(config.listen.filter(({ port }) => port !== 0));
   if (isPartOfCluster(options)) await claim(agent);
   // Before any allocation, since a queued release is older.
-  await agent.applyQueue();
+  await agent.addresses.applyQueue();
   const tasks = [
     startPeriodicTask("apply queued releases", {
       intervalMs: QUEUE_INTERVAL_MS,
-      run: () => agent.applyQueue(),
+      run: () => agent.addresses.applyQueue(),
     }),
     startPeriodicTask("collect leaked addresses", {
       intervalMs: config.leakIntervalMs,
-      run: () => agent.collectLeaks(),
+      run: () => agent.addresses.collectLeaks(),
     }),
     startPeriodicTask(
       "release what was not kept alive on nodes without an agent",
       {
         intervalMs: OTHERS_EXPIRY_INTERVAL_MS,
-        run: () => agent.expire("others"),
+        run: () => agent.addresses.expire("others"),
       },
     ),
     // One task: every wake-up costs an idle agent more than the work itself.
@@ -146,12 +146,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       run: () =>
         Promise.all([
           agent.host?.checkLiveness(config.reclaimAfterMs),
-          agent.expire("own"),
+          agent.addresses.expire("own"),
         ]),
     }),
     startPeriodicTask("remove old history", {
       intervalMs: pruneIntervalMs(config.keepHistoryMs),
-      run: () => agent.pruneHistory(),
+      run: () => agent.addresses.pruneHistory(),
     }),
   ];
   try {

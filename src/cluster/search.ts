@@ -60,12 +60,12 @@ export async function searchNode(
   options: { readonly wanted: Wanted; readonly history: number },
 ): Promise<Matches> {
   const { wanted, history } = options;
-  const held = await agent.list(node, {
+  const held = await agent.addresses.list(node, {
     limit: MAX_MATCHES,
     isListed: (allocation) => holds(allocation, wanted),
   });
   if (wanted.kind === "prefix") return { held, history: [] };
-  const records = await agent.history({
+  const records = await agent.addresses.history({
     node,
     // The present holder is in the history as well.
     limit: history + held.length,

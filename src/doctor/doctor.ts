@@ -262,7 +262,7 @@ export class Doctor {
       Promise.resolve(held.has(idOf(address)));
     return await checkAddresses(probe, {
       ...{ subnets, interfaces, isHeld },
-      onUsed: (address, user) => agent.rememberUser(address, user),
+      onUsed: (address, user) => agent.addresses.rememberUser(address, user),
     });
   }
 

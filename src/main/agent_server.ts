@@ -143,7 +143,7 @@ function createMonitor(
         store,
         member: agent.member,
         link: agent.link,
-        checkAddresses: () => agent.checkAddresses(agent.node),
+        checkAddresses: () => agent.addresses.checkFree(agent.node),
         checkWrites: () => agent.checkWrites(),
       }),
   });

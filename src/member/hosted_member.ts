@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { Allocators } from "../addresses/allocator.ts";
+import type { Allocators } from "../addresses/allocators.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { RegistryHost } from "../registry/host.ts";

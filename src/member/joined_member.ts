@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { Allocators } from "../addresses/allocator.ts";
+import { Allocators } from "../addresses/allocators.ts";
 import { deleteAddresses, noPages, takeOver } from "../addresses/handover.ts";
 import { NetError } from "../base/error.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";

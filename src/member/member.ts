@@ -1,5 +1,5 @@
 import { findMembershipFault, type RegistryLink } from "./link.ts";
-import type { Allocators } from "../addresses/allocator.ts";
+import type { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
 import type { Prefix } from "../net/prefix.ts";

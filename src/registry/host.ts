@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { Allocators } from "../addresses/allocator.ts";
+import { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { type ErrorReason, NetError } from "../base/error.ts";
 import type { sleep } from "../base/periodic_task.ts";

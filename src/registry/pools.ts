@@ -1,4 +1,5 @@
-import type { Allocator, Allocators } from "../addresses/allocator.ts";
+import type { Allocator } from "../addresses/allocator.ts";
+import type { Allocators } from "../addresses/allocators.ts";
 import {
   dropHandover,
   hasHandover,

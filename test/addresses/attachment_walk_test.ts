@@ -109,7 +109,7 @@ class World {
     this.#t.netns.set(netns, inode);
     const add = crypto.randomUUID();
     await this.#attempt(trouble, async () => {
-      const { allocation } = await this.#agent.allocate("a", {
+      const { allocation } = await this.#agent.addresses.allocate("a", {
         id: add,
         owner: owner(id),
         addresses: [],
@@ -172,13 +172,13 @@ class World {
     this.#t.netns.set(netns, this.#inode++);
     const request = { owner: owner(id), addresses: [], netns };
     await assert.rejects(
-      this.#agent.allocate("a", request),
+      this.#agent.addresses.allocate("a", request),
       ({ code }: NetError) =>
         code === "already_exists" ||
         // An earlier change of its owner may wait for room on the disk.
         this.#isFull && code === "unavailable",
     );
-    await this.#agent.release("a", {
+    await this.#agent.addresses.release("a", {
       owner: owner(id),
       reason: "CNI DEL",
       netns,
@@ -201,7 +201,7 @@ class World {
       this.#queue(id, { netns, bootId, found });
     const release = (found: FoundNamespace) =>
       this.#attempt(trouble, () =>
-        this.#agent.release("a", {
+        this.#agent.addresses.release("a", {
           owner: owner(id),
           reason: "CNI DEL",
           netns,
@@ -214,12 +214,12 @@ class World {
   }
 
   async apply(trouble: Trouble): Promise<void> {
-    await this.#attempt(trouble, () => this.#agent.applyQueue());
+    await this.#attempt(trouble, () => this.#agent.addresses.applyQueue());
   }
 
   async collect(trouble: Trouble): Promise<void> {
     this.#uptime.ms += GRACE_MS;
-    await this.#attempt(trouble, () => this.#agent.collectLeaks());
+    await this.#attempt(trouble, () => this.#agent.addresses.collectLeaks());
   }
 
   /** GC of a runtime that knows its containers. */
@@ -227,7 +227,7 @@ class World {
     const keep = [...this.running.keys()].map((id) => owner(id));
     await this.#attempt(
       trouble,
-      () => this.#agent.releaseOthers("a", owner("a").network, keep),
+      () => this.#agent.addresses.releaseOthers("a", owner("a").network, keep),
     );
   }
 
@@ -246,7 +246,7 @@ class World {
   async restart(): Promise<void> {
     this.freeDisk();
     this.#agent = await this.#t.restart({ bootId: `boot-${this.#boot}` });
-    await this.#agent.applyQueue();
+    await this.#agent.addresses.applyQueue();
   }
 
   async reboot(): Promise<void> {
@@ -261,7 +261,7 @@ class World {
     const addresses = [...this.running.values()].map(({ address }) => address);
     assert.equal(new Set(addresses).size, addresses.length);
     for (const [id, { address }] of this.running) {
-      const held = await this.#agent.get("a", owner(id));
+      const held = await this.#agent.addresses.get("a", owner(id));
       assert.equal(
         held && formatAddress(held.addresses[0]!.address),
         address,
@@ -271,7 +271,7 @@ class World {
   }
 
   async held(): Promise<number> {
-    return (await this.#agent.list("a", { limit: 99 })).length;
+    return (await this.#agent.addresses.list("a", { limit: 99 })).length;
   }
 }
 

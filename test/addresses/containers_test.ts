@@ -23,7 +23,7 @@ async function add(
 ): Promise<void> {
   const netns = options.netns ?? `/run/netns/${containerId}`;
   t.netns.set(netns, options.state ?? "there");
-  await t.agent.allocate("a", {
+  await t.agent.addresses.allocate("a", {
     owner: owner(containerId),
     addresses: [],
     netns,
@@ -32,32 +32,32 @@ async function add(
 
 /** Looks for leaks, twice with the grace time between. */
 async function lookTwice(t: TestAgent, agent: Agent = t.agent): Promise<void> {
-  await agent.collectLeaks();
+  await agent.addresses.collectLeaks();
   t.clock.nowMs += GRACE_MS;
-  await agent.collectLeaks();
+  await agent.addresses.collectLeaks();
 }
 
 async function owners(agent: Agent): Promise<string[]> {
   return Object.keys(await held(agent)).sort();
 }
 
-Deno.test("Agent.collectLeaks() releases what has lost its namespace, after a grace time", async () => {
+Deno.test("NodeAddresses.collectLeaks() releases what has lost its namespace, after a grace time", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   await add(t, "c2");
   t.netns.set("/run/netns/c1", "gone");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   t.clock.nowMs += GRACE_MS - 1;
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(await owners(t.agent), ["c1", "c2"]);
-  const leaked = await t.agent.list("a", { limit: 9, leaked: true });
+  const leaked = await t.agent.addresses.list("a", { limit: 9, leaked: true });
   assert.deepEqual(leaked.map((a) => a.owner.containerId), ["c1"]);
   assert.equal((await t.agent.status()).leaked, 1);
   t.clock.nowMs += 1;
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(await owners(t.agent), ["c2"]);
   assert.equal((await t.agent.status()).leaked, 0);
-  const [record] = await t.agent.history({
+  const [record] = await t.agent.addresses.history({
     node: "a",
     containerId: "c1",
     limit: 1,
@@ -68,16 +68,16 @@ Deno.test("Agent.collectLeaks() releases what has lost its namespace, after a gr
   );
 });
 
-Deno.test("Agent.collectLeaks() starts anew when the namespace is seen again", async () => {
+Deno.test("NodeAddresses.collectLeaks() starts anew when the namespace is seen again", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   t.netns.set("/run/netns/c1", "gone");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   t.clock.nowMs += GRACE_MS;
   t.netns.set("/run/netns/c1", "there");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   t.netns.set("/run/netns/c1", "gone");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(await owners(t.agent), ["c1"]);
 });
 
@@ -92,7 +92,7 @@ const KEPT: [
 ];
 
 for (const [what, options] of KEPT) {
-  Deno.test(`Agent.collectLeaks() keeps a container ${what}`, async () => {
+  Deno.test(`NodeAddresses.collectLeaks() keeps a container ${what}`, async () => {
     await using t = await startAgent();
     await add(t, "c1", options);
     await lookTwice(t);
@@ -100,17 +100,17 @@ for (const [what, options] of KEPT) {
   });
 }
 
-Deno.test("Agent.collectLeaks() takes a namespace that came late for one that can vanish", async () => {
+Deno.test("NodeAddresses.collectLeaks() takes a namespace that came late for one that can vanish", async () => {
   await using t = await startAgent();
   await add(t, "c1", { state: "gone" });
   t.netns.set("/run/netns/c1", "there");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   t.netns.set("/run/netns/c1", "gone");
   await lookTwice(t);
   assert.deepEqual(await owners(t.agent), []);
 });
 
-Deno.test("Agent.collectLeaks() releases what another boot left, and nothing of the API", async () => {
+Deno.test("NodeAddresses.collectLeaks() releases what another boot left, and nothing of the API", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   await add(t, "c2", { netns: "" });
@@ -120,16 +120,19 @@ Deno.test("Agent.collectLeaks() releases what another boot left, and nothing of 
   assert.deepEqual(await owners(rebooted), ["api"]);
 });
 
-Deno.test("Agent.collectLeaks() keeps a container that was added again meanwhile", async () => {
+Deno.test("NodeAddresses.collectLeaks() keeps a container that was added again meanwhile", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   t.netns.set("/run/netns/c1", "gone");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   t.clock.nowMs += GRACE_MS;
-  await t.agent.release("a", { owner: owner("c1"), reason: "CNI DEL" });
+  await t.agent.addresses.release("a", {
+    owner: owner("c1"),
+    reason: "CNI DEL",
+  });
   await add(t, "c1", { netns: "/run/netns/c1-new" });
   t.netns.set("/run/netns/c1-new", "gone");
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(await owners(t.agent), ["c1"]);
 });
 
@@ -147,7 +150,7 @@ function delOf(
   };
 }
 
-Deno.test("Agent.applyQueue() releases what was queued, but never a container that was added later", async (t) => {
+Deno.test("NodeAddresses.applyQueue() releases what was queued, but never a container that was added later", async (t) => {
   const rows: readonly [
     name: string,
     entry: Partial<QueuedRelease>,
@@ -188,7 +191,7 @@ Deno.test("Agent.applyQueue() releases what was queued, but never a container th
           if (isEarly) t.queue.push(owner("c1"), entry);
           await then(t);
           if (!isEarly) t.queue.push(owner("c1"), entry);
-          await t.agent.applyQueue();
+          await t.agent.addresses.applyQueue();
           assert.deepEqual(await owners(t.agent), isKept ? ["c1"] : []);
           assert.equal((await t.agent.status()).queued, 0);
         },
@@ -197,7 +200,7 @@ Deno.test("Agent.applyQueue() releases what was queued, but never a container th
   }
 });
 
-Deno.test("Agent.allocate() supersedes queued releases that it cannot remove, for good", async () => {
+Deno.test("NodeAddresses.allocate() supersedes queued releases that it cannot remove, for good", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   // This entry says nothing about its container.
@@ -207,47 +210,47 @@ Deno.test("Agent.allocate() supersedes queued releases that it cannot remove, fo
   await add(t, "c1", { netns: "/run/netns/new", state: 2 });
   t.queue.isReadOnly = false;
   const restarted = await t.restart();
-  await restarted.applyQueue();
+  await restarted.addresses.applyQueue();
   assert.deepEqual(await owners(restarted), ["c1"]);
   assert.equal((await restarted.status()).queued, 0);
   t.queue.push(owner("c1"));
-  await restarted.applyQueue();
+  await restarted.addresses.applyQueue();
   assert.deepEqual(await owners(restarted), []);
 });
 
-Deno.test("Agent.applyQueue() undoes the ADD with an id, and no other", async () => {
+Deno.test("NodeAddresses.applyQueue() undoes the ADD with an id, and no other", async () => {
   await using t = await startAgent();
   t.netns.set("/run/netns/c1", "there");
   const request = { owner: owner("c1"), addresses: [], netns: "/run/netns/c1" };
-  await t.agent.allocate("a", { ...request, id: "one" });
+  await t.agent.addresses.allocate("a", { ...request, id: "one" });
   t.queue.push(owner("c1"), { undoes: "two" });
-  await t.agent.applyQueue();
+  await t.agent.addresses.applyQueue();
   assert.deepEqual(await owners(t.agent), ["c1"]);
   t.queue.push(owner("c1"), { undoes: "one" });
-  await t.agent.applyQueue();
+  await t.agent.addresses.applyQueue();
   assert.deepEqual(await owners(t.agent), []);
 });
 
-Deno.test("Agent.allocate() refuses an ADD while the container runs, and names it", async () => {
+Deno.test("NodeAddresses.allocate() refuses an ADD while the container runs, and names it", async () => {
   await using t = await startAgent();
   await add(t, "c1");
-  const [before] = await t.agent.list("a", { limit: 1 });
+  const [before] = await t.agent.addresses.list("a", { limit: 1 });
   await assert.rejects(add(t, "c1", { netns: "/run/netns/c2", state: 2 }), {
     code: "already_exists",
     message:
       /^Cannot allocate to "c1" \(eth0 in default\): a container with this id is running in the network namespace \/run\/netns\/c1; /,
   });
   await assert.rejects(add(t, "c1"), { code: "already_exists" });
-  assert.deepEqual(await t.agent.list("a", { limit: 9 }), [before]);
+  assert.deepEqual(await t.agent.addresses.list("a", { limit: 9 }), [before]);
   // As a runtime rolls the refused ADD back.
   const del = { owner: owner("c1"), reason: "CNI DEL" };
-  await t.agent.release("a", { ...del, netns: "/run/netns/c2" });
-  assert.deepEqual(await t.agent.list("a", { limit: 9 }), [before]);
-  await t.agent.release("a", { ...del, netns: "/run/netns/c1" });
+  await t.agent.addresses.release("a", { ...del, netns: "/run/netns/c2" });
+  assert.deepEqual(await t.agent.addresses.list("a", { limit: 9 }), [before]);
+  await t.agent.addresses.release("a", { ...del, netns: "/run/netns/c1" });
   assert.deepEqual(await owners(t.agent), []);
 });
 
-Deno.test("Agent.allocate() gives a container that was started again its address, for as long as it runs", async (t) => {
+Deno.test("NodeAddresses.allocate() gives a container that was started again its address, for as long as it runs", async (t) => {
   const rows: readonly [name: string, boot: string, netns: string][] = [
     ["at another path", "boot-1", "/run/netns/new"],
     ["at the same path", "boot-1", "/run/netns/c1"],
@@ -260,10 +263,14 @@ Deno.test("Agent.allocate() gives a container that was started again its address
       const before = await held(t.agent);
       t.netns.clear();
       // A check finds the first container gone.
-      await t.agent.collectLeaks();
+      await t.agent.addresses.collectLeaks();
       let agent = bootId === "boot-1" ? t.agent : await t.restart({ bootId });
       t.netns.set(netns, 2);
-      await agent.allocate("a", { owner: owner("c1"), addresses: [], netns });
+      await agent.addresses.allocate("a", {
+        owner: owner("c1"),
+        addresses: [],
+        netns,
+      });
       agent = await t.restart({ bootId });
       for (let check = 0; check < 4; check++) await lookTwice(t, agent);
       assert.deepEqual(await held(agent), before);
@@ -274,13 +281,13 @@ Deno.test("Agent.allocate() gives a container that was started again its address
   }
 });
 
-Deno.test("Agent.allocate() gives a new container at once what another boot left", async () => {
+Deno.test("NodeAddresses.allocate() gives a new container at once what another boot left", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   for (let i = 0; i < 5; i++) await add(t, `c${i}`);
   const agent = await t.restart({ bootId: "boot-2" });
   const request = { addresses: [], netns: "/run/netns/new" };
-  await agent.allocate("a", { owner: owner("new"), ...request });
-  await agent.allocate("a", {
+  await agent.addresses.allocate("a", { owner: owner("new"), ...request });
+  await agent.addresses.allocate("a", {
     ...request,
     owner: owner("fixed"),
     addresses: [parseAddress("10.0.0.4")],
@@ -290,7 +297,7 @@ Deno.test("Agent.allocate() gives a new container at once what another boot left
     fixed: "10.0.0.4",
     ...{ c1: "10.0.0.3", c3: "10.0.0.5", c4: "10.0.0.6" },
   });
-  const [record] = await agent.history({
+  const [record] = await agent.addresses.history({
     node: "a",
     containerId: "c0",
     limit: 1,
@@ -298,7 +305,7 @@ Deno.test("Agent.allocate() gives a new container at once what another boot left
   assert.match(record!.reason, /^the host was booted again since/);
 });
 
-Deno.test("Agent.allocate() gives out no address in use by hand, and names its user", async () => {
+Deno.test("NodeAddresses.allocate() gives out no address in use by hand, and names its user", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   t.inUse.set("10.0.0.2", userOf(2));
   t.inUse.set("10.0.0.4", userOf(4));
@@ -320,7 +327,7 @@ Deno.test("Agent.allocate() gives out no address in use by hand, and names its u
   });
 });
 
-Deno.test("Agent.allocate() takes the next address where another host uses that of a container which ended", async () => {
+Deno.test("NodeAddresses.allocate() takes the next address where another host uses that of a container which ended", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   await add(t, "c1");
   // A running container is in use by itself.
@@ -331,7 +338,7 @@ Deno.test("Agent.allocate() takes the next address where another host uses that 
   t.netns.set("/run/netns/c1", "gone");
   await add(t, "c1", { netns: "/run/netns/new", state: 2 });
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.3" });
-  const [record] = await t.agent.history({
+  const [record] = await t.agent.addresses.history({
     node: "a",
     address: "10.0.0.2",
     limit: 1,
@@ -339,48 +346,56 @@ Deno.test("Agent.allocate() takes the next address where another host uses that 
   assert.match(record!.reason, /another host uses the address/);
 });
 
-Deno.test("Agent.allocate() gives an owner its reserved address unless another host uses it", async () => {
+Deno.test("NodeAddresses.allocate() gives an owner its reserved address unless another host uses it", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   const address = parseAddress("10.0.0.4");
-  await t.agent.reserve("a", { address, owner: owner("db"), reason: "" });
+  await t.agent.addresses.reserve("a", {
+    address,
+    owner: owner("db"),
+    reason: "",
+  });
   t.inUse.set("10.0.0.4", userOf(4));
   await add(t, "db");
   assert.deepEqual(await held(t.agent), { db: "10.0.0.2" });
 });
 
-Deno.test("Agent.collectLeaks() names a second user of a container's address, until it is gone", async () => {
+Deno.test("NodeAddresses.collectLeaks() names a second user of a container's address, until it is gone", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   await add(t, "c1");
   t.ports.set("/run/netns/c1", "veth1");
   t.inUse.set("10.0.0.2", userOf(1));
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(t.agent.warnings, []);
   t.inUse.set("10.0.0.2", userOf(9));
   for (let i = 0; i < 2; i++) {
-    await t.agent.collectLeaks();
+    await t.agent.addresses.collectLeaks();
     assert.match(
       t.agent.warnings.join("\n"),
       /^10\.0\.0\.2 of .*"c1".* is also in use by 02:00:00:00:00:09 on "stellar0", behind its port "veth9"/,
     );
   }
   t.inUse.set("10.0.0.2", userOf(1));
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(t.agent.warnings, []);
   // A container whose link cannot be looked up has no second user.
   t.ports.clear();
   t.inUse.set("10.0.0.2", userOf(8));
-  await t.agent.collectLeaks();
+  await t.agent.addresses.collectLeaks();
   assert.deepEqual(t.agent.warnings, []);
 });
 
-Deno.test("Agent.reserve() keeps an address from all but its owner", async () => {
+Deno.test("NodeAddresses.reserve() keeps an address from all but its owner", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
-  await t.agent.reserve("a", {
+  await t.agent.addresses.reserve("a", {
     address: parseAddress("10.0.0.2"),
     reason: "printer",
   });
   const db = parseAddress("10.0.0.4");
-  await t.agent.reserve("a", { address: db, owner: owner("db"), reason: "" });
+  await t.agent.addresses.reserve("a", {
+    address: db,
+    owner: owner("db"),
+    reason: "",
+  });
   for (const id of ["c1", "c2", "c3"]) await add(t, id);
   assert.deepEqual(await held(t.agent), {
     c1: "10.0.0.3",
@@ -391,7 +406,7 @@ Deno.test("Agent.reserve() keeps an address from all but its owner", async () =>
     code: "exhausted",
     message: /2 of them reserved/,
   });
-  await assert.rejects(t.agent.checkAddresses("a"), { code: "exhausted" });
+  await assert.rejects(t.agent.addresses.checkFree("a"), { code: "exhausted" });
   const rows = [["10.0.0.2", /it is reserved \(printer\)$/], [
     "10.0.0.4",
     /reserved for "db"/,
@@ -403,33 +418,45 @@ Deno.test("Agent.reserve() keeps an address from all but its owner", async () =>
     });
   }
   await assert.rejects(
-    t.agent.reserve("a", { address: parseAddress("10.0.0.3"), reason: "" }),
+    t.agent.addresses.reserve("a", {
+      address: parseAddress("10.0.0.3"),
+      reason: "",
+    }),
     { code: "already_exists", message: /"c1" .* holds it/ },
   );
   const restarted = await t.restart();
   assert.equal(await allocate(restarted, "db"), "10.0.0.4");
-  await restarted.release("a", { owner: owner("db"), reason: "test" });
+  await restarted.addresses.release("a", {
+    owner: owner("db"),
+    reason: "test",
+  });
   assert.equal(await allocate(restarted, "db"), "10.0.0.4");
   assert.deepEqual(
-    (await restarted.reservations("a")).map(({ address }) =>
+    (await restarted.addresses.reservations("a")).map(({ address }) =>
       address.value & 7n
     ),
     [2n, 4n],
   );
-  await restarted.unreserve("a", parseAddress("10.0.0.2"));
+  await restarted.addresses.unreserve("a", parseAddress("10.0.0.2"));
   assert.equal(await allocate(restarted, "c5"), "10.0.0.2");
 });
 
-Deno.test("Agent.releaseOthers() releases one network's others that a runtime added", async () => {
+Deno.test("NodeAddresses.releaseOthers() releases one network's others that a runtime added", async () => {
   await using t = await startAgent();
   for (const id of ["c1", "c2", "c3"]) await add(t, id);
   await allocate(t.agent, "api");
   const other = { ...owner("c1"), network: "other" };
-  await t.agent.allocate("a", { owner: other, addresses: [], netns: "" });
-  const released = await t.agent.releaseOthers("a", "default", [owner("c2")]);
+  await t.agent.addresses.allocate("a", {
+    owner: other,
+    addresses: [],
+    netns: "",
+  });
+  const released = await t.agent.addresses.releaseOthers("a", "default", [
+    owner("c2"),
+  ]);
   assert.deepEqual(released.map((a) => a.owner.containerId), ["c1", "c3"]);
   assert.deepEqual(await owners(t.agent), ["api", "c1", "c2"]);
-  assert.deepEqual((await t.agent.get("a", other))?.owner, other);
+  assert.deepEqual((await t.agent.addresses.get("a", other))?.owner, other);
 });
 
 Deno.test("Agent.checkReady() fails once all addresses are held", async () => {

@@ -211,7 +211,10 @@ Deno.test("NodePools.join() leaves a node that holds nothing nothing to take ove
 
 Deno.test("takeOver() goes on behind what is held: what was released lately is not given at once", () =>
   withHandover(async ({ registry, test: { agent } }) => {
-    await registry.agent.release("b", { owner: owner("c1"), reason: "test" });
+    await registry.agent.addresses.release("b", {
+      owner: owner("c1"),
+      reason: "test",
+    });
     agent.member.start(() => {});
     await becomes(agent, "joined");
     await agent.member.stop();

@@ -87,12 +87,12 @@ Deno.test("KeepAlives.ended() begins anew for another allocation, and for a sign
 /** Lets an agent run for a while, which looks every second. */
 async function run(
   t: Awaited<ReturnType<typeof startAgent>>,
-  agents: readonly Pick<typeof t.agent, "expire">[],
+  agents: readonly typeof t.agent[],
   ms: number,
 ): Promise<void> {
   for (let left = ms; left > 0; left -= 1_000) {
     t.clock.nowMs += Math.min(left, 1_000);
-    for (const agent of agents) await agent.expire("own");
+    for (const agent of agents) await agent.addresses.expire("own");
   }
 }
 
@@ -101,12 +101,12 @@ Deno.test("an allocation expires without a keep-alive, and survives with one, al
   const { agent } = started;
   const mortals = ["kept", "renewed", "silent"];
   for (const id of mortals) {
-    await agent.allocate("a", { ...request(id), ttlMs: 10_000 });
+    await agent.addresses.allocate("a", { ...request(id), ttlMs: 10_000 });
   }
   await allocate(agent, "endless");
   await run(started, [agent], 9_000);
   assert.deepEqual(Object.keys(await held(agent)), [...mortals, "endless"]);
-  const [kept, gone, other] = await agent.keepAlive("a", [
+  const [kept, gone, other] = await agent.addresses.keepAlive("a", [
     { owner: owner("kept") },
     { owner: owner("nobody") },
     { owner: owner("silent"), id: "another" },
@@ -122,7 +122,7 @@ Deno.test("an allocation expires without a keep-alive, and survives with one, al
     ...["kept", "renewed", "endless"],
   ]);
   await t.step("the history says why", async () => {
-    const [record] = await agent.history({
+    const [record] = await agent.addresses.history({
       ...{ node: "a", limit: 1, containerId: "silent" },
     });
     assert.match(record!.reason, /time to live ended/);
@@ -141,14 +141,14 @@ Deno.test("a clock that is set does not end a time to live", async () => {
   let uptimeMs = 0;
   await using started = await startAgent({ uptimeMs: () => uptimeMs });
   const { agent, clock } = started;
-  await agent.allocate("a", { ...request("c"), ttlMs: 10_000 });
-  await agent.expire("own");
+  await agent.addresses.allocate("a", { ...request("c"), ttlMs: 10_000 });
+  await agent.addresses.expire("own");
   clock.nowMs += 365 * 86_400_000;
-  await agent.expire("own");
+  await agent.addresses.expire("own");
   assert.deepEqual(Object.keys(await held(agent)), ["c"]);
   for (let i = 0; i < 11; i++) {
     uptimeMs += 1_000;
-    await agent.expire("own");
+    await agent.addresses.expire("own");
   }
   assert.deepEqual(await held(agent), {});
 });
@@ -157,17 +157,17 @@ Deno.test("a CNI ADD ends a time to live, and a container cannot get one", async
   await using started = await startAgent();
   const { agent, netns } = started;
   netns.set("/n", "there");
-  await agent.allocate("a", { ...request("c"), ttlMs: 1_000 });
-  const { allocation } = await agent.allocate("a", {
+  await agent.addresses.allocate("a", { ...request("c"), ttlMs: 1_000 });
+  const { allocation } = await agent.addresses.allocate("a", {
     ...request("c"),
     netns: "/n",
   });
   assert.equal(allocation.ttlMs, undefined);
   await run(started, [agent], 5_000);
   assert.deepEqual(Object.keys(await held(agent)), ["c"]);
-  await agent.allocate("a", { ...request("d"), netns: "/n" });
+  await agent.addresses.allocate("a", { ...request("d"), netns: "/n" });
   await assert.rejects(
-    agent.allocate("a", { ...request("d"), ttlMs: 1_000 }),
+    agent.addresses.allocate("a", { ...request("d"), ttlMs: 1_000 }),
     { code: "failed_precondition", message: /time to live/ },
   );
 });
@@ -176,11 +176,14 @@ Deno.test("labels stay with an allocation, select it, and are replaced as a whol
   await using started = await startAgent();
   const { agent } = started;
   const labels = { app: "web", tier: "front=end" };
-  await agent.allocate("a", { ...request("c0"), labels });
-  await agent.allocate("a", { ...request("c1"), labels: { app: "web" } });
+  await agent.addresses.allocate("a", { ...request("c0"), labels });
+  await agent.addresses.allocate("a", {
+    ...request("c1"),
+    labels: { app: "web" },
+  });
   await allocate(agent, "c2");
   const select = async (wanted: Record<string, string>, from = agent) =>
-    (await from.list("a", { limit: 10, labels: wanted }))
+    (await from.addresses.list("a", { limit: 10, labels: wanted }))
       .map((each) => each.owner.containerId);
   assert.deepEqual(await select({ app: "web" }), ["c0", "c1"]);
   assert.deepEqual(await select({ app: "web", tier: "front=end" }), ["c0"]);
@@ -188,10 +191,16 @@ Deno.test("labels stay with an allocation, select it, and are replaced as a whol
   assert.deepEqual(await select({ constructor: "" }), []);
   // None leave them as they are.
   await allocate(agent, "c0");
-  assert.deepEqual((await agent.get("a", owner("c0")))?.labels, labels);
-  await agent.allocate("a", { ...request("c0"), labels: { app: "db" } });
+  assert.deepEqual(
+    (await agent.addresses.get("a", owner("c0")))?.labels,
+    labels,
+  );
+  await agent.addresses.allocate("a", {
+    ...request("c0"),
+    labels: { app: "db" },
+  });
   const restarted = await started.restart();
   assert.deepEqual(await select({ app: "web" }, restarted), ["c1"]);
-  const changed = await restarted.get("a", owner("c0"));
+  const changed = await restarted.addresses.get("a", owner("c0"));
   assert.deepEqual(changed?.labels, { app: "db" });
 });

@@ -33,7 +33,7 @@ async function pendingParts({ store }: TestAgent): Promise<number> {
   return parts;
 }
 
-Deno.test("Agent.allocateBatch() gives all or nothing", async (t) => {
+Deno.test("NodeAddresses.allocateBatch() gives all or nothing", async (t) => {
   await using agents = await startAgent({
     networks: networks(["10.0.0.0/24", 29]),
   });
@@ -70,7 +70,7 @@ Deno.test("Agent.allocateBatch() gives all or nothing", async (t) => {
     await t.step(name, async () => {
       const commits = store.commits;
       await assert.rejects(
-        agent.allocateBatch("a", requests),
+        agent.addresses.allocateBatch("a", requests),
         ({ code: found, details }: {
           code: string;
           details: { metadata: { item: string } };
@@ -84,7 +84,7 @@ Deno.test("Agent.allocateBatch() gives all or nothing", async (t) => {
   await t.step(
     "what is taken back can be given out, in the old order",
     async () => {
-      await agent.allocateBatch("a", ids(4).map((id) => request(id)));
+      await agent.addresses.allocateBatch("a", ids(4).map((id) => request(id)));
       assert.deepEqual(await held(agent), {
         ...{ first: "10.0.0.2", c0: "10.0.0.3", c1: "10.0.0.4" },
         ...{ c2: "10.0.0.5", c3: "10.0.0.6" },
@@ -93,7 +93,7 @@ Deno.test("Agent.allocateBatch() gives all or nothing", async (t) => {
   );
 });
 
-Deno.test("Agent.allocateBatch() takes back cooling addresses as they were", async () => {
+Deno.test("NodeAddresses.allocateBatch() takes back cooling addresses as they were", async () => {
   await using agents = await startAgent({
     networks: networks(["10.0.0.0/24", 29]),
     coolDownMs: 1e9,
@@ -102,17 +102,17 @@ Deno.test("Agent.allocateBatch() takes back cooling addresses as they were", asy
   for (const id of ids(5)) await allocate(agent, id);
   for (const id of ids(5)) {
     clock.nowMs += 10;
-    await agent.release("a", { owner: owner(id), reason: "" });
+    await agent.addresses.release("a", { owner: owner(id), reason: "" });
   }
   const tooMany = ids(6, "d").map((id) => request(id));
-  await assert.rejects(agent.allocateBatch("a", tooMany), {
+  await assert.rejects(agent.addresses.allocateBatch("a", tooMany), {
     code: "exhausted",
   });
   // The one that has cooled longest comes first.
   assert.equal(await allocate(agent, "next"), "10.0.0.2");
 });
 
-Deno.test("Agent.allocateBatch() makes 1,000 allocations durable in one commit", async (t) => {
+Deno.test("NodeAddresses.allocateBatch() makes 1,000 allocations durable in one commit", async (t) => {
   const limits: readonly [string, Partial<TestAgent["store"]["limits"]>][] = [
     ["of Deno KV", {}],
     ["of etcd", { maxMutations: 128, maxChecks: 128 }],
@@ -126,7 +126,7 @@ Deno.test("Agent.allocateBatch() makes 1,000 allocations durable in one commit",
       const requests = ids(1_000).map((id) => request(id));
       // The first commit alone passes: what it holds has to be all.
       store.failAfter(1, "refuse before");
-      const given = await agent.allocateBatch("a", requests);
+      const given = await agent.addresses.allocateBatch("a", requests);
       assert.equal(given.length, 1_000);
       assert.ok(await pendingParts(agents) > 0);
       store.mend();
@@ -137,26 +137,32 @@ Deno.test("Agent.allocateBatch() makes 1,000 allocations durable in one commit",
       assert.equal(new Set(all).size, 2_002);
       assert.equal(await pendingParts(agents), 0);
       const { allocation } = given[999]!;
-      assert.deepEqual(await restarted.get("a", owner("c999")), allocation);
+      assert.deepEqual(
+        await restarted.addresses.get("a", owner("c999")),
+        allocation,
+      );
       // And once more, as after a second restart.
       assert.deepEqual(await held(await agents.restart()), after);
     });
   }
 });
 
-Deno.test("Agent.releaseBatch() releases all in one commit, wherever it is interrupted", async (t) => {
+Deno.test("NodeAddresses.releaseBatch() releases all in one commit, wherever it is interrupted", async (t) => {
   for (const commits of [0, 1, 2, 4]) {
     await t.step(`after ${commits} commits`, async () => {
       await using agents = await startAgent({ ...WIDE, keepHistoryMs: 1e9 });
       const { agent, store, clock } = agents;
       store.limits = { ...store.limits, maxMutations: 128, maxChecks: 128 };
-      await agent.allocateBatch("a", ids(100).map((id) => request(id)));
+      await agent.addresses.allocateBatch(
+        "a",
+        ids(100).map((id) => request(id)),
+      );
       await allocate(agent, "other");
       clock.nowMs += 10;
       const failsAt = store.commits + commits + 1;
       store.failAfter(commits, "refuse before");
       const owners = ids(100).map((id) => ({ owner: owner(id) }));
-      const releasing = agent.releaseBatch("a", owners, REASON);
+      const releasing = agent.addresses.releaseBatch("a", owners, REASON);
       if (commits === 0) {
         await assert.rejects(releasing, { code: "unavailable" });
       } else {
@@ -170,7 +176,10 @@ Deno.test("Agent.releaseBatch() releases all in one commit, wherever it is inter
       const restarted = await agents.restart();
       const left = Object.keys(await held(restarted)).length;
       assert.equal(left, commits === 0 ? 101 : 1);
-      const history = await restarted.history({ node: "a", limit: 1e6 });
+      const history = await restarted.addresses.history({
+        node: "a",
+        limit: 1e6,
+      });
       const released = history.filter(({ reason }) => reason === "why");
       assert.equal(released.length, commits === 0 ? 0 : 200);
       assert.equal(await pendingParts(agents), 0);
@@ -178,12 +187,12 @@ Deno.test("Agent.releaseBatch() releases all in one commit, wherever it is inter
   }
 });
 
-Deno.test("Agent.releaseBatch() skips what is not held, and what is another allocation", async () => {
+Deno.test("NodeAddresses.releaseBatch() skips what is not held, and what is another allocation", async () => {
   await using agents = await startAgent(WIDE);
   const { agent } = agents;
   for (const id of ["c0", "c1"]) await allocate(agent, id);
-  const first = await agent.get("a", owner("c0"));
-  const released = await agent.releaseBatch("a", [
+  const first = await agent.addresses.get("a", owner("c0"));
+  const released = await agent.addresses.releaseBatch("a", [
     { owner: owner("c0"), id: first!.id },
     { owner: owner("c1"), id: "another" },
     { owner: owner("c2") },
@@ -196,7 +205,7 @@ Deno.test("Agent.releaseBatch() skips what is not held, and what is another allo
   assert.deepEqual(Object.keys(await held(agent)), ["c1"]);
 });
 
-Deno.test("Agent.allocateBatch() refuses a batch too large for one commit of the store", async () => {
+Deno.test("NodeAddresses.allocateBatch() refuses a batch too large for one commit of the store", async () => {
   await using agents = await startAgent(WIDE);
   const { agent, store } = agents;
   const labels = { note: "x".repeat(255) };
@@ -205,7 +214,7 @@ Deno.test("Agent.allocateBatch() refuses a batch too large for one commit of the
     ...{ maxCommitBytes: 200_000, maxMutations: 128 },
   };
   const requests = ids(1_000).map((id) => ({ ...request(id), labels }));
-  await assert.rejects(agent.allocateBatch("a", requests), {
+  await assert.rejects(agent.addresses.allocateBatch("a", requests), {
     code: "exhausted",
     message: /takes \d+ bytes, and the store takes 200000 .* in parts/,
   });
@@ -217,7 +226,7 @@ Deno.test("a dry run answers, and leaves store and memory as they are", async (t
   const { agent, store, clock } = agents;
   const dry = { isDryRun: true };
   await t.step("where the node has no subnet yet", async () => {
-    const { allocation, created } = await agent.allocate(
+    const { allocation, created } = await agent.addresses.allocate(
       "a",
       request("c0"),
       dry,
@@ -227,44 +236,59 @@ Deno.test("a dry run answers, and leaves store and memory as they are", async (t
     assert.equal(await dump(agents), "");
   });
   await allocate(agent, "first");
-  await agent.release("a", { owner: owner("first"), reason: "" });
+  await agent.addresses.release("a", { owner: owner("first"), reason: "" });
   await allocate(agent, "second");
   clock.nowMs += 100;
   const before = await dump(agents);
   const { commits } = store;
   const rows: readonly [string, () => Promise<unknown>][] = [
-    ["allocate", () => agent.allocate("a", request("c0"), dry)],
+    ["allocate", () => agent.addresses.allocate("a", request("c0"), dry)],
     [
       "allocate, as a container runtime",
-      () => agent.allocate("a", { ...request("c0"), netns: "/n" }, dry),
+      () =>
+        agent.addresses.allocate("a", { ...request("c0"), netns: "/n" }, dry),
     ],
-    ["allocateBatch", () => agent.allocateBatch("a", [request("c0")], dry)],
+    [
+      "allocateBatch",
+      () => agent.addresses.allocateBatch("a", [request("c0")], dry),
+    ],
     [
       "allocate with labels, for a holder",
       () =>
-        agent.allocate("a", { ...request("second"), labels: { a: "b" } }, dry),
+        agent.addresses.allocate("a", {
+          ...request("second"),
+          labels: { a: "b" },
+        }, dry),
     ],
     [
       "release",
-      () => agent.release("a", { owner: owner("second"), reason: "" }, dry),
+      () =>
+        agent.addresses.release(
+          "a",
+          { owner: owner("second"), reason: "" },
+          dry,
+        ),
     ],
     [
       "releaseBatch",
       () =>
-        agent.releaseBatch("a", [{ owner: owner("second") }], {
+        agent.addresses.releaseBatch("a", [{ owner: owner("second") }], {
           ...REASON,
           ...dry,
         }),
     ],
     [
       "keepAlive",
-      () => agent.keepAlive("a", [{ owner: owner("second") }], dry),
+      () => agent.addresses.keepAlive("a", [{ owner: owner("second") }], dry),
     ],
-    ["releaseOthers", () => agent.releaseOthers("a", "default", [], dry)],
+    [
+      "releaseOthers",
+      () => agent.addresses.releaseOthers("a", "default", [], dry),
+    ],
     [
       "reserve",
       () =>
-        agent.reserve("a", {
+        agent.addresses.reserve("a", {
           address: request("x", "10.0.0.9").addresses[0]!,
           reason: "",
         }, dry),
@@ -279,8 +303,8 @@ Deno.test("a dry run answers, and leaves store and memory as they are", async (t
     });
   }
   await t.step("what it told comes true", async () => {
-    const told = await agent.allocate("a", request("c0"), dry);
-    const given = await agent.allocate("a", request("c0"));
+    const told = await agent.addresses.allocate("a", request("c0"), dry);
+    const given = await agent.addresses.allocate("a", request("c0"));
     assert.deepEqual(given.allocation.addresses, told.allocation.addresses);
   });
 });

@@ -11,7 +11,7 @@ Deno.test("Agent tells of each allocation and release, and why", async (t) => {
   });
   const { agent, netns, queue, clock } = started;
   const attached = (id: string, path: string) =>
-    agent.allocate("a", { ...request(id), netns: path });
+    agent.addresses.allocate("a", { ...request(id), netns: path });
   const rows: readonly [
     name: string,
     act: () => Promise<unknown>,
@@ -34,7 +34,7 @@ Deno.test("Agent tells of each allocation and release, and why", async (t) => {
     [
       "release",
       () =>
-        agent.release("a", {
+        agent.addresses.release("a", {
           owner: request("c1").owner,
           reason: "leaked: no",
         }),
@@ -44,31 +44,35 @@ Deno.test("Agent tells of each allocation and release, and why", async (t) => {
     ],
     [
       "release of nothing",
-      () => agent.release("a", { owner: request("c1").owner, reason: "x" }),
+      () =>
+        agent.addresses.release("a", {
+          owner: request("c1").owner,
+          reason: "x",
+        }),
       [],
     ],
     ["undo", async () => {
-      const { allocation } = await agent.allocate("a", request("c3"));
-      await agent.undo("a", allocation.owner, allocation.id);
+      const { allocation } = await agent.addresses.allocate("a", request("c3"));
+      await agent.addresses.undo("a", allocation.owner, allocation.id);
     }, [["allocated", "created"], ["released", "undelivered"]]],
     ["GC", async () => {
       await attached("c4", "");
       const { network } = request("c4").owner;
-      await agent.releaseOthers("a", network, []);
+      await agent.addresses.releaseOthers("a", network, []);
     }, [["allocated", "created"], ["released", "gc"]]],
     ["leak", async () => {
       netns.set("/n", "there");
       await attached("c5", "/n");
       netns.set("/n", "gone");
-      await agent.collectLeaks();
+      await agent.addresses.collectLeaks();
       clock.nowMs += 1;
-      await agent.collectLeaks();
+      await agent.addresses.collectLeaks();
     }, [["allocated", "created"], ["released", "leaked"]]],
     ["queued DEL", async () => {
       const { owner } = request("c6");
       await attached("c6", "");
       queue.push(owner);
-      await agent.applyQueue();
+      await agent.addresses.applyQueue();
     }, [["allocated", "created"], ["released", "queued"]]],
     ["exhaustion", async () => {
       for (const id of ["d1", "d2", "d3", "d4", "d5"]) {

@@ -5,7 +5,7 @@ import { allocate, held, networks, request, startAgent } from "./agents.ts";
 
 const SMALL = { networks: networks(["10.0.0.0/24", 28]) };
 
-Deno.test("Agent.allocate() claims this node's subnet with the first allocation", async () => {
+Deno.test("NodeAddresses.allocate() claims this node's subnet with the first allocation", async () => {
   await using t = await startAgent();
   assert.deepEqual((await t.agent.status()).usage, []);
   assert.equal(await allocate(t.agent, "c1"), "172.16.0.2");
@@ -13,7 +13,7 @@ Deno.test("Agent.allocate() claims this node's subnet with the first allocation"
   assert.deepEqual([usage?.capacity, usage?.held], [1021n, 1]);
 });
 
-Deno.test("Agent.allocate() refuses a node without a subnet", async () => {
+Deno.test("NodeAddresses.allocate() refuses a node without a subnet", async () => {
   await using t = await startAgent();
   await assert.rejects(allocate(t.agent, "c1", { node: "b" }), {
     code: "not_found",
@@ -21,7 +21,7 @@ Deno.test("Agent.allocate() refuses a node without a subnet", async () => {
   });
 });
 
-Deno.test("Agent.allocate() gives 200 callers every address exactly once, and loses none", async () => {
+Deno.test("NodeAddresses.allocate() gives 200 callers every address exactly once, and loses none", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 25]) });
   const results = await Promise.allSettled(
     Array.from({ length: 200 }, (_, i) => allocate(t.agent, `c${i}`)),
@@ -39,7 +39,7 @@ Deno.test("Agent.allocate() gives 200 callers every address exactly once, and lo
   assert.deepEqual(new Set(Object.values(await held(again))), new Set(given));
 });
 
-Deno.test("Agent.allocate() shares commits among concurrent callers", async () => {
+Deno.test("NodeAddresses.allocate() shares commits among concurrent callers", async () => {
   await using t = await startAgent();
   await allocate(t.agent, "first");
   const before = t.store.commits;
@@ -67,14 +67,19 @@ Deno.test("Agent takes 300 requests at once whose names are as long as they may 
   const owners = Array.from({ length: 300 }, (_, i) => longOwner(i));
   await Promise.all(
     owners.map((owner) =>
-      t.agent.allocate(node, { owner, addresses: [], netns })
+      t.agent.addresses.allocate(node, { owner, addresses: [], netns })
     ),
   );
-  assert.equal((await t.agent.list(node, { limit: 999 })).length, 300);
-  await Promise.all(
-    owners.map((owner) => t.agent.release(node, { owner, reason: "r" })),
+  assert.equal(
+    (await t.agent.addresses.list(node, { limit: 999 })).length,
+    300,
   );
-  assert.equal((await t.agent.list(node, { limit: 999 })).length, 0);
+  await Promise.all(
+    owners.map((owner) =>
+      t.agent.addresses.release(node, { owner, reason: "r" })
+    ),
+  );
+  assert.equal((await t.agent.addresses.list(node, { limit: 999 })).length, 0);
 });
 
 Deno.test("Agent.releaseSubnets() takes back those of 300 nodes at once", async () => {
@@ -85,7 +90,7 @@ Deno.test("Agent.releaseSubnets() takes back those of 300 nodes at once", async 
   assert.equal((await t.agent.status()).nodes, 0);
 });
 
-Deno.test("Agent.allocate() holds nothing after a commit that failed", async () => {
+Deno.test("NodeAddresses.allocate() holds nothing after a commit that failed", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   t.store.fail("refuse before");
@@ -94,7 +99,7 @@ Deno.test("Agent.allocate() holds nothing after a commit that failed", async () 
   assert.equal(await allocate(t.agent, "c3"), "10.0.0.3");
 });
 
-Deno.test("Agent.allocate() knows what a commit did whose answer was lost", async () => {
+Deno.test("NodeAddresses.allocate() knows what a commit did whose answer was lost", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   t.store.fail("lose answer");
@@ -103,7 +108,7 @@ Deno.test("Agent.allocate() knows what a commit did whose answer was lost", asyn
   assert.equal(await allocate(t.agent, "c3"), "10.0.0.4");
 });
 
-Deno.test("Agent.allocate() gives no address twice with two agents on one store", async () => {
+Deno.test("NodeAddresses.allocate() gives no address twice with two agents on one store", async () => {
   await using t = await startAgent();
   await allocate(t.agent, "first");
   const agents = [t.agent, await t.restart()];
@@ -118,11 +123,13 @@ Deno.test("Agent.allocate() gives no address twice with two agents on one store"
   );
 });
 
-Deno.test("Agent.allocate() drops a request whose caller gave up", async () => {
+Deno.test("NodeAddresses.allocate() drops a request whose caller gave up", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   await assert.rejects(
-    t.agent.allocate("a", request("c2"), { signal: AbortSignal.abort() }),
+    t.agent.addresses.allocate("a", request("c2"), {
+      signal: AbortSignal.abort(),
+    }),
     { code: "cancelled" },
   );
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.2" });
@@ -134,7 +141,7 @@ Deno.test("Agent keeps its cursor, its cool-down and both families over a restar
     networks: networks(["10.0.0.0/24", 29], ["fd00::/48", 64]),
   });
   for (const id of ["c1", "c2", "c3"]) await allocate(t.agent, id);
-  await t.agent.release("a", { owner: owner("c1"), reason: "test" });
+  await t.agent.addresses.release("a", { owner: owner("c1"), reason: "test" });
   const again = await t.restart();
   assert.deepEqual(await held(again), {
     c2: "10.0.0.3 fd00::3",
@@ -155,12 +162,15 @@ Deno.test("Agent keeps apart the nodes `a` and `a.b`, and owners whose names run
   assert.deepEqual(await held(t.agent, "a.b"), { c: "10.0.0.2" });
 });
 
-Deno.test("Agent.allocate() gives another address to another interface", async () => {
+Deno.test("NodeAddresses.allocate() gives another address to another interface", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   const eth1 = { owner: owner("c1", "eth1"), addresses: [] };
-  assert.equal((await t.agent.allocate("a", eth1)).created, true);
-  await t.agent.release("a", { owner: owner("c1", "eth1"), reason: "test" });
+  assert.equal((await t.agent.addresses.allocate("a", eth1)).created, true);
+  await t.agent.addresses.release("a", {
+    owner: owner("c1", "eth1"),
+    reason: "test",
+  });
   assert.deepEqual(await held(t.agent), { c1: "10.0.0.2" });
 });
 
@@ -174,7 +184,7 @@ Deno.test("Agent.releaseSubnets() refuses while addresses are held, then frees t
     message: /10\.0\.0\.0\/28 of node "b": 2 addresses are held/,
   });
   for (const id of ["c1", "c2"]) {
-    await t.agent.release("b", { owner: owner(id), reason: "test" });
+    await t.agent.addresses.release("b", { owner: owner(id), reason: "test" });
   }
   await assert.rejects(
     t.agent.host!.pools.release("b", parsePrefix("10.0.0.16/28")),
@@ -203,15 +213,15 @@ Deno.test("Agent.releaseSubnets() lets nothing be allocated behind its back", as
   }
 });
 
-Deno.test("Agent.history() lists the holders of an address, the latest event first", async () => {
+Deno.test("NodeAddresses.history() lists the holders of an address, the latest event first", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1", { addresses: ["10.0.0.9"] });
   t.clock.nowMs += 10;
-  await t.agent.release("a", { owner: owner("c1"), reason: "why" });
+  await t.agent.addresses.release("a", { owner: owner("c1"), reason: "why" });
   t.clock.nowMs += 10;
   await allocate(t.agent, "c2", { addresses: ["10.0.0.9"] });
   await allocate(t.agent, "c3");
-  const records = await t.agent.history({
+  const records = await t.agent.addresses.history({
     node: "a",
     address: "10.0.0.9",
     limit: 10,
@@ -236,15 +246,18 @@ Deno.test("Agent.history() lists the holders of an address, the latest event fir
       reason: "why",
     },
   ]);
-  const byContainer = await t.agent.history({
+  const byContainer = await t.agent.addresses.history({
     node: "a",
     containerId: "c1",
     limit: 10,
   });
   assert.deepEqual(byContainer, records.slice(1));
-  assert.equal((await t.agent.history({ node: "a", limit: 2 })).length, 2);
+  assert.equal(
+    (await t.agent.addresses.history({ node: "a", limit: 2 })).length,
+    2,
+  );
   assert.deepEqual(
-    await t.agent.history({
+    await t.agent.addresses.history({
       node: "a",
       address: "10.0.0.9",
       sinceMs: 1_000_011,
@@ -254,22 +267,22 @@ Deno.test("Agent.history() lists the holders of an address, the latest event fir
   );
 });
 
-Deno.test("Agent.pruneHistory() removes what is older than it is kept", async () => {
+Deno.test("NodeAddresses.pruneHistory() removes what is older than it is kept", async () => {
   await using t = await startAgent({ ...SMALL, keepHistoryMs: 100 });
   for (const id of ["old", "new"]) {
     await allocate(t.agent, id);
-    await t.agent.release("a", { owner: owner(id), reason: "test" });
+    await t.agent.addresses.release("a", { owner: owner(id), reason: "test" });
     t.clock.nowMs += 80;
   }
-  assert.equal(await t.agent.pruneHistory(), 1);
-  const left = await t.agent.history({ node: "a", limit: 10 });
+  assert.equal(await t.agent.addresses.pruneHistory(), 1);
+  const left = await t.agent.addresses.history({ node: "a", limit: 10 });
   assert.deepEqual(left.map((r) => r.owner.containerId), ["new"]);
   const address = left[0]!.address;
   assert.equal(
-    (await t.agent.history({ node: "a", address, limit: 9 })).length,
+    (await t.agent.addresses.history({ node: "a", address, limit: 9 })).length,
     1,
   );
-  assert.equal(await t.agent.pruneHistory(), 0);
+  assert.equal(await t.agent.addresses.pruneHistory(), 0);
 });
 
 Deno.test("Agent.start() keeps the networks of its cluster, and refuses others by name", async () => {

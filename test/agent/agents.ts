@@ -109,7 +109,7 @@ export async function allocate(
   containerId: string,
   options: { node?: string; addresses?: string[] } = {},
 ): Promise<string> {
-  const { allocation } = await agent.allocate(
+  const { allocation } = await agent.addresses.allocate(
     options.node ?? "a",
     request(containerId, ...options.addresses ?? []),
   );
@@ -121,7 +121,7 @@ export async function held(
   agent: Agent,
   node = "a",
 ): Promise<Record<string, string>> {
-  const allocations = await agent.list(node, { limit: Infinity });
+  const allocations = await agent.addresses.list(node, { limit: Infinity });
   return Object.fromEntries(
     allocations.map((allocation) => [
       allocation.owner.containerId,

@@ -107,7 +107,10 @@ async function host(registryStore: Store): Promise<AsyncDisposable> {
   const { agent } = own;
   await use(agent, async () => {
     await allocate(agent, "c200", { node: "api" });
-    await agent.release("api", { owner: owner("c9"), reason: "test" });
+    await agent.addresses.release("api", {
+      owner: owner("c9"),
+      reason: "test",
+    });
     await agent.leave({ force: true });
   });
   return own;

@@ -60,7 +60,10 @@ Deno.test("migrateRegistry() moves a registry there and back, and agents go on w
     assert.deepEqual(await describe(agent), before);
     await allocate(agent, "more", { node: "api" });
     await allocate(agent, "mine");
-    await agent.release("api", { owner: owner("c7"), reason: "test" });
+    await agent.addresses.release("api", {
+      owner: owner("c7"),
+      reason: "test",
+    });
     await agent.requireHost().registry.deleteRoute({
       destination: parsePrefix("192.0.2.0/24"),
       target: undefined,

@@ -128,8 +128,8 @@ export async function fill(store: Store): Promise<void> {
   for (let i = 0; i < 150; i++) {
     await allocate(agent, `c${i}`, { node: "api" });
   }
-  await agent.release("api", { owner: owner("c3"), reason: "test" });
-  await agent.release("a", { owner: owner("own3"), reason: "test" });
+  await agent.addresses.release("api", { owner: owner("c3"), reason: "test" });
+  await agent.addresses.release("a", { owner: owner("own3"), reason: "test" });
   await registry.reserve({
     subnet: parsePrefix("172.16.64.0/22"),
     node: "",
@@ -171,8 +171,8 @@ export async function describe(agent: Agent): Promise<unknown> {
     own: await held(agent, "a"),
     api: await held(agent, "api"),
     history: [
-      ...await agent.history({ node: "api", limit: 500 }),
-      ...await agent.history({ node: "a", limit: 500 }),
+      ...await agent.addresses.history({ node: "api", limit: 500 }),
+      ...await agent.addresses.history({ node: "a", limit: 500 }),
     ],
   };
 }

@@ -61,7 +61,7 @@ async function backUp(header = HEADER): Promise<{
   await using started = await startAgent();
   const { agent, store } = started;
   for (let i = 0; i < 700; i++) await allocate(agent, `c${i}`);
-  await agent.release("a", { owner: owner("c5"), reason: "test" });
+  await agent.addresses.release("a", { owner: owner("c5"), reason: "test" });
   const pieces = writeBackup(
     header,
     readState(store, { holdCluster: (run) => agent.host!.hold(run) }),

@@ -25,7 +25,7 @@ Deno.test("readState() reads every entry of a state", async () => {
   const { agent, store } = started;
   await allocate(agent, "c1");
   await allocate(agent, "c2");
-  await agent.release("a", { owner: owner("c1"), reason: "test" });
+  await agent.addresses.release("a", { owner: owner("c1"), reason: "test" });
   await store.commit({
     puts: [
       { key: ["audit", 5, 1], value: {} },
@@ -57,7 +57,7 @@ Deno.test("readState() reads a state as of one moment while addresses come and g
       clock.nowMs++;
       await allocate(agent, `c${i}`);
       if (i >= HELD) {
-        await agent.release("a", {
+        await agent.addresses.release("a", {
           owner: owner(`c${i - HELD}`),
           reason: "test",
         });
@@ -104,7 +104,10 @@ Deno.test("readState() reads subnets and the pools of their nodes as of one mome
     for (let i = 0; !isDone; i++) {
       await registry.claim(`n${i}`);
       await allocate(agent, "c1", { node: `n${i}` });
-      await agent.release(`n${i}`, { owner: owner("c1"), reason: "test" });
+      await agent.addresses.release(`n${i}`, {
+        owner: owner("c1"),
+        reason: "test",
+      });
       if (i >= HELD) await pools.release(`n${i - HELD}`);
     }
   })();
@@ -133,14 +136,17 @@ Deno.test("readState() reads a history that is pruned meanwhile in both of its p
   for (let i = 0; i < records; i++) {
     clock.nowMs++;
     await allocate(agent, `c${i}`);
-    await agent.release("a", { owner: owner(`c${i}`), reason: "test" });
+    await agent.addresses.release("a", {
+      owner: owner(`c${i}`),
+      reason: "test",
+    });
   }
   const seen = { time: 0, ip: 0 };
   for await (const { key } of stateOf(agent, store)) {
     if (key[0] !== "history") continue;
     // A first page is read: the rest is gone.
     clock.nowMs += 10_000;
-    await agent.pruneHistory();
+    await agent.addresses.pruneHistory();
     seen[key[1] as "time" | "ip"]++;
   }
   assert.equal(seen.time, seen.ip);

@@ -56,7 +56,10 @@ for (const [what, take, says] of FENCES) {
       for (const peer of peers) peer.cut();
       const agent = await host.restart();
       await assertFenced(agent, says);
-      await agent.release("b", { owner: owner("c1"), reason: "test" });
+      await agent.addresses.release("b", {
+        owner: owner("c1"),
+        reason: "test",
+      });
       assert.deepEqual(await held(agent, "b"), { c2: "172.16.4.3" });
     }));
 }

@@ -84,7 +84,7 @@ Deno.test("JoinedMember.leave() changes nothing where it is refused", () =>
       code: "failed_precondition",
       message: /1 address is held on node "b"/,
     });
-    await agent.release("b", { owner: owner("c1"), reason: "test" });
+    await agent.addresses.release("b", { owner: owner("c1"), reason: "test" });
     for (const peer of peers) peer.cut();
     await assert.rejects(agent.leave({ force: false }), {
       code: "unavailable",

@@ -147,7 +147,7 @@ Deno.test("JoinedMember goes on with no registry in reach, after a restart too",
     assert.equal(subnets(agent), "172.16.4.0/22");
     assert.deepEqual(routes(agent), wanted);
     assert.equal(await allocate(agent, "c3", { node: "b" }), "172.16.4.4");
-    await agent.release("b", { owner: owner("c1"), reason: "test" });
+    await agent.addresses.release("b", { owner: owner("c1"), reason: "test" });
     assert.deepEqual(await held(agent, "b"), {
       c2: "172.16.4.3",
       c3: "172.16.4.4",

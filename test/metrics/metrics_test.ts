@@ -127,12 +127,12 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
   await using started = await startAgent({ coolDownMs: 60_000 });
   const { agent } = started;
   const owner = { network: "n", containerId: "c", interfaceName: "eth0" };
-  await agent.allocate("a", { owner, addresses: [] });
-  await agent.allocate("a", {
+  await agent.addresses.allocate("a", { owner, addresses: [] });
+  await agent.addresses.allocate("a", {
     owner: { ...owner, containerId: "d" },
     addresses: [],
   });
-  await agent.release("a", { owner, reason: "test" });
+  await agent.addresses.release("a", { owner, reason: "test" });
   const metrics = new Metrics({ version: "1" });
   const text = await format(metrics, async () => ({
     status: await agent.status(),

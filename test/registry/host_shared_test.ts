@@ -87,7 +87,7 @@ class SharedHosts implements AsyncDisposable {
 }
 
 async function allocate(agent: Agent, node: string, id: string) {
-  const { allocation } = await agent.allocate(node, request(id));
+  const { allocation } = await agent.addresses.allocate(node, request(id));
   return formatAddress(allocation.addresses[0]!.address);
 }
 
@@ -180,16 +180,18 @@ Deno.test("agents that host one registry share the history of nodes without an a
   await a.requireHost().registry.claim("api");
   for (const node of ["api", "a"]) {
     await allocate(a, node, "c1");
-    await a.release(node, { owner: owner("c1"), reason: "test" });
+    await a.addresses.release(node, { owner: owner("c1"), reason: "test" });
   }
   const ids = async (agent: Agent, node: string) =>
-    (await agent.history({ node, limit: 10 })).map((r) => r.owner.containerId);
+    (await agent.addresses.history({ node, limit: 10 })).map((r) =>
+      r.owner.containerId
+    );
   assert.deepEqual(await ids(b, "api"), ["c1"]);
   assert.deepEqual(await ids(a, "a"), ["c1"]);
   let pruned = 0;
   await waitFor(
     "all to be old",
-    async () => (pruned += await a.pruneHistory()) === 2,
+    async () => (pruned += await a.addresses.pruneHistory()) === 2,
   );
   assert.deepEqual([await ids(b, "api"), await ids(a, "a")], [[], []]);
 });

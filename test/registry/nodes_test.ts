@@ -118,7 +118,7 @@ Deno.test("NodePools.remove() changes nothing where it is refused", async () => 
   assert.deepEqual(await held(t.agent), { c1: address });
 });
 
-Deno.test("Agent.allocate() leaves the addresses of a host to its own agent", async () => {
+Deno.test("NodeAddresses.allocate() leaves the addresses of a host to its own agent", async () => {
   await using t = await startAgent();
   await t.agent.host!.registry.claim("b");
   await join(t.agent, "b");

@@ -108,7 +108,10 @@ Deno.test("an agent of today goes on with a state of version 1", async (t) => {
     });
     const given = await allocate(agent, "new", { node: "node1" });
     assert.equal(given, "172.16.0.100 fd00:db8::7");
-    const history = await agent.history({ node: "node1", limit: 100 });
+    const history = await agent.addresses.history({
+      node: "node1",
+      limit: 100,
+    });
     const released = history.filter(({ reason }) => reason !== "");
     assert.equal(released.length, 4);
   });
@@ -271,18 +274,22 @@ Deno.test("an agent serves the containers of a state of version 2", async () => 
     unknown: "172.16.0.6 fd00::6",
     api: "172.16.0.99 fd00::7",
   });
-  const ids = (await t.agent.list("a", { limit: 9 })).map(({ id }) => id);
-  const again = (await t.agent.list("a", { limit: 9 })).map(({ id }) => id);
+  const ids = (await t.agent.addresses.list("a", { limit: 9 })).map(({ id }) =>
+    id
+  );
+  const again = (await t.agent.addresses.list("a", { limit: 9 })).map((
+    { id },
+  ) => id);
   assert.deepEqual(ids, again);
   const add = (id: string, netns: string) =>
-    t.agent.allocate("a", { owner: owner(id), addresses: [], netns });
+    t.agent.addresses.allocate("a", { owner: owner(id), addresses: [], netns });
   await assert.rejects(add("web-1", "/run/netns/web-1"), {
     code: "already_exists",
   });
   t.netns.set("/run/netns/web-1", "gone");
   await add("web-1", "/run/netns/new");
   assert.deepEqual(await held(t.agent), before);
-  await t.agent.release("a", {
+  await t.agent.addresses.release("a", {
     owner: owner("api"),
     reason: "test",
     id: ids.at(-1)!,

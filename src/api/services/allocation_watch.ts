@@ -35,7 +35,7 @@ export async function* watchNode(
   node: string,
   { from, signal }: { readonly from: string; readonly signal: AbortSignal },
 ): AsyncGenerator<Message> {
-  for await (const event of agent.watch(node, { from, signal })) {
+  for await (const event of agent.addresses.watch(node, { from, signal })) {
     yield* eventMessages(agent, node, event, now());
   }
   signal.throwIfAborted();
@@ -55,7 +55,11 @@ function* eventMessages(
     const part = fill(allocations, {
       schema: AllocationSchema,
       message: (allocation) =>
-        allocationMessage(node, allocation, agent.stateOf(node, allocation)),
+        allocationMessage(
+          node,
+          allocation,
+          agent.addresses.stateOf(node, allocation),
+        ),
     }, MAX_PAGE_BYTES / 2);
     const gone = fill(removed, {
       schema: RemovedAllocationSchema,

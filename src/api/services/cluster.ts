@@ -413,7 +413,7 @@ function foundAllocation(
     allocation: allocationMessage(
       node,
       allocation,
-      agent.stateOf(node, allocation),
+      agent.addresses.stateOf(node, allocation),
     ),
   };
 }

@@ -72,7 +72,11 @@ export function createIpam(
   const parseNode = (node: string) =>
     parseOptional("node", node, parseNodeName) ?? agent.node;
   const message = (node: string, allocation: Allocation) =>
-    allocationMessage(node, allocation, agent.stateOf(node, allocation));
+    allocationMessage(
+      node,
+      allocation,
+      agent.addresses.stateOf(node, allocation),
+    );
   return {
     async allocate(request, { values, signal }) {
       const node = parseNode(request.node);
@@ -94,7 +98,7 @@ export function createIpam(
       const allocate = () =>
         blaming(
           "addresses",
-          agent.allocate(node, asked, { signal, isDryRun }),
+          agent.addresses.allocate(node, asked, { signal, isDryRun }),
         );
       if (isDryRun) {
         const { allocation, created, updated } = await allocate();
@@ -106,7 +110,7 @@ export function createIpam(
           response: { allocation: message(node, allocation), created, updated },
           allocation: allocation.id,
           undo: request.attachment && (created || renewed)
-            ? () => agent.undo(node, owner, allocation.id)
+            ? () => agent.addresses.undo(node, owner, allocation.id)
             : undefined,
         };
       });
@@ -124,13 +128,13 @@ export function createIpam(
       };
       if (request.validateOnly) {
         return releasedMessage(
-          await agent.release(node, asked, { isDryRun: true }),
+          await agent.addresses.release(node, asked, { isDryRun: true }),
         );
       }
       return await ownerCalls.run(
         { node, owner, values },
         async () => ({
-          response: releasedMessage(await agent.release(node, asked)),
+          response: releasedMessage(await agent.addresses.release(node, asked)),
         }),
       );
     },
@@ -147,7 +151,7 @@ export function createIpam(
       }));
       const isDryRun = request.validateOnly;
       const given = await blamingItem(
-        agent.allocateBatch(node, asked, { signal, isDryRun }),
+        agent.addresses.allocateBatch(node, asked, { signal, isDryRun }),
       );
       return {
         results: given.map(({ allocation, created, updated }) => ({
@@ -159,7 +163,7 @@ export function createIpam(
     },
 
     async batchRelease(request, { signal }) {
-      const released = await agent.releaseBatch(
+      const released = await agent.addresses.releaseBatch(
         parseNode(request.node),
         parseItems(request.items, parseOwned),
         {
@@ -174,7 +178,7 @@ export function createIpam(
 
     async keepAlive(request) {
       const node = parseNode(request.node);
-      const kept = await agent.keepAlive(
+      const kept = await agent.addresses.keepAlive(
         node,
         parseItems(request.items, parseOwned),
         { isDryRun: request.validateOnly },
@@ -182,7 +186,7 @@ export function createIpam(
       return {
         results: kept.map((allocation) => {
           if (!allocation) return {};
-          const { expiresAtMs } = agent.stateOf(node, allocation);
+          const { expiresAtMs } = agent.addresses.stateOf(node, allocation);
           return {
             allocationId: allocation.id,
             ...expiresAtMs !== undefined &&
@@ -194,7 +198,7 @@ export function createIpam(
 
     async releaseOthers(request) {
       checkKeep(request);
-      const released = await agent.releaseOthers(
+      const released = await agent.addresses.releaseOthers(
         parseNode(request.node),
         parseField("network", request.network, parseNetworkName),
         request.keep.map((owner) => parseOwner(owner, "keep")),
@@ -217,7 +221,8 @@ export function createIpam(
       if (address && request.owner) {
         throw invalidField("address", "it is set together with owner");
       }
-      const found = address && await agent.getByAddress(node, address);
+      const found = address &&
+        await agent.addresses.getByAddress(node, address);
       if (address && !found) {
         throw new NetError(
           "not_found",
@@ -228,7 +233,7 @@ export function createIpam(
       }
       const owner = found?.owner ?? parseOwner(request.owner);
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const allocation = await agent.get(node, owner);
+        const allocation = await agent.addresses.get(node, owner);
         if (!allocation) {
           throw new NetError(
             "not_found",
@@ -252,7 +257,7 @@ export function createIpam(
         request.pageToken,
         parseAddress,
       );
-      const allocations = await agent.list(node, {
+      const allocations = await agent.addresses.list(node, {
         limit: limit + 1,
         leaked: request.leaked,
         labels: parseLabelsField("labels", request.labels) ?? {},
@@ -275,7 +280,7 @@ export function createIpam(
         nextPageToken: last && allocations.length > page.length
           ? formatAddress(last.addresses[0]!.address)
           : "",
-        ...isWhole && { totalSize: await agent.count(node) },
+        ...isWhole && { totalSize: await agent.addresses.count(node) },
       };
     },
 
@@ -299,7 +304,7 @@ export function createIpam(
       const node = parseNode(request.node);
       const reservation = await blaming(
         "address",
-        agent.reserve(node, {
+        agent.addresses.reserve(node, {
           address: parseField("address", request.address, parseAddress),
           ...(request.owner && { owner: parseOwner(request.owner) }),
           reason: parseOptional("reason", request.reason, parseText) ?? "",
@@ -311,7 +316,7 @@ export function createIpam(
     async unreserve(request) {
       const node = parseNode(request.node);
       const address = parseField("address", request.address, parseAddress);
-      const reservation = await agent.unreserve(node, address, {
+      const reservation = await agent.addresses.unreserve(node, address, {
         isDryRun: request.validateOnly,
       });
       return reservation
@@ -322,7 +327,7 @@ export function createIpam(
     async listReservations(request) {
       const node = parseNode(request.node);
       const { page, ...rest } = cutPage(
-        await agent.reservations(node),
+        await agent.addresses.reservations(node),
         request,
         {
           schema: ReservationSchema,
@@ -346,7 +351,7 @@ export function createIpam(
         request.containerId,
         parseContainerId,
       );
-      const records = await agent.history({
+      const records = await agent.addresses.history({
         node: parseNode(request.node),
         limit: page.limit,
         ...(address && { address: formatAddress(address) }),

@@ -1,42 +1,17 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { Agent } from "../../agent/agent.ts";
-import {
-  parseApiUrl,
-  parseId,
-  parseNodeName,
-  parseText,
-} from "../../base/names.ts";
-import { NetError } from "../../base/error.ts";
-import {
-  NetworkSchema,
-  NodeSchema,
-  type RegistryService,
-  RouteSchema,
-  SubnetSchema,
-  type WatchResponseSchema,
-} from "../../gen/stellar/net/v1/registry_pb.ts";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Carve } from "../../net/carve.ts";
-import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
-import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
-import { cutPage, type PageRequest } from "../messages/pages.ts";
-import {
-  type Address,
-  formatAddress,
-  parseAddress,
-  quote,
-} from "../../net/address.ts";
-import {
-  comparePrefixes,
-  formatPrefix,
-  nextHopBlock,
-  parsePrefix,
-  type Prefix,
-} from "../../net/prefix.ts";
+import { parseId, parseNodeName, parseText } from "../../base/names.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import type { Reports } from "../../cluster/recorder.ts";
+import type {
+  RegistryService,
+  WatchResponseSchema,
+} from "../../gen/stellar/net/v1/registry_pb.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import type { ChangeGuard } from "../../registry/change_limit.ts";
+import type { ClusterEvent } from "../../registry/feed.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import { callerOf } from "../access/call_context.ts";
@@ -50,11 +25,17 @@ import { decodeReport } from "../messages/cluster.ts";
 import { blaming, parseField, parseOptional } from "../messages/fields.ts";
 import {
   encodedWatchMessage,
-  nodeMessage,
   watchMessage,
   type WatchPart,
   watchParts,
 } from "../messages/nodes.ts";
+import { parseJoin } from "./join_request.ts";
+import {
+  networksPage,
+  nodesPage,
+  routesPage,
+  subnetsPage,
+} from "./registry_lists.ts";
 
 /** Default interval of progress messages to a watcher while nothing changes, in ms. */
 const PROGRESS_MS = 10_000;
@@ -127,26 +108,10 @@ export function createRegistry(
       );
       // Before its addresses: the certificate of a copy is for others.
       await host().nodes.checkInstance({ node, instanceId });
-      const { subnets, hasHandover } = await host().pools.join({
-        node,
-        instanceId,
-        advertised: checkOwn(parseAdvertised(request.advertised), context),
-        apiUrl: parseOptional("api_url", request.apiUrl, (text) =>
-          parseReached(text, context)) ?? "",
-        localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
-          prefix: parseField("local_prefixes.cidr", cidr, parsePrefix),
-          device: parseOptional("local_prefixes.device", device, parseText) ??
-            "",
-        })),
-        heldSubnets: request.heldSubnets.map((text) =>
-          parseField("held_subnets", text, parsePrefix)
-        ),
-        clusterId: parseOptional("cluster_id", request.clusterId, parseId) ??
-          "",
-        processId: parseOptional("process_id", request.processId, parseId) ??
-          "",
-        revision: Number(request.revision),
-      }, { guard: guardOf(host(), context) });
+      const { subnets, hasHandover } = await host().pools.join(
+        { node, instanceId, ...parseJoin(request, context) },
+        { guard: guardOf(host(), context) },
+      );
       return {
         clusterId: host().cluster.clusterId,
         networks: host().cluster.networks.map(networkMessage),
@@ -249,20 +214,7 @@ export function createRegistry(
     },
 
     async listSubnets(request) {
-      const { page, ...rest } = cutPage(
-        await host().registry.subnets(),
-        request,
-        {
-          schema: SubnetSchema,
-          message: subnetMessage,
-          keyOf: ({ subnet }) => formatPrefix(subnet),
-          behind: (key) => {
-            const last = parsePrefix(key);
-            return ({ subnet }) => comparePrefixes(subnet, last) > 0;
-          },
-        },
-      );
-      return { subnets: page, ...rest };
+      return subnetsPage(await host().registry.subnets(), request);
     },
 
     async reserveSubnet(request) {
@@ -365,177 +317,4 @@ async function* withProgress(
     // Its end waits for the event under way, which the signal ends.
     void iterator.return?.();
   }
-}
-
-/** Parses the URL at which other hosts call a node's agent. A node that joined
- * over TLS may not make them speak plain text.
- */
-function parseReached(text: string, context: HandlerContext): string {
-  const url = parseApiUrl(text);
-  const isMember = callerOf(context).kind === "member";
-  if (!isMember || url.startsWith("https:")) return url;
-  throw new RangeError(
-    `${
-      quote(text)
-    } is plain text, and this node joined over TLS: write "https://"`,
-  );
-}
-
-/** The registry's lists as a joined agent knows them, for when the registry is
- * unreachable.
- */
-export function createJoinedRegistry(
-  { member }: Agent,
-): Pick<
-  ServiceImpl<typeof RegistryService>,
-  "listNetworks" | "listNodes" | "listRoutes"
-> {
-  const asOf = () => ({ asOf: timestampFromMs(member.heardAtMs ?? 0) });
-  return {
-    listNetworks: (request) => ({
-      ...networksPage(member.cluster?.networks ?? [], request),
-      clusterId: member.cluster?.clusterId ?? "",
-      ...asOf(),
-    }),
-    listNodes(request) {
-      const nodes = [...member.view.nodes.values()]
-        .sort((a, b) => a.name < b.name ? -1 : 1);
-      return { ...nodesPage(nodes, request), ...asOf() };
-    },
-    listRoutes(request) {
-      const routes = [...member.view.routes.values()]
-        .sort((a, b) => comparePrefixes(a.destination, b.destination));
-      return { ...routesPage(routes, request), ...asOf() };
-    },
-  };
-}
-
-/**
- * The registry in a shared store. While the store is out of reach, or the
- * registry moves to another one, the agent answers its lists with what it knows.
- */
-export function withKnownLists(
-  registry: ServiceImpl<typeof RegistryService>,
-  agent: Agent,
-): ServiceImpl<typeof RegistryService> {
-  const known = createJoinedRegistry(agent);
-  const orKnown = <Request, Answer>(
-    ask: (
-      request: Request,
-      context: HandlerContext,
-    ) => Answer | Promise<Answer>,
-    recall: (
-      request: Request,
-      context: HandlerContext,
-    ) => Answer | Promise<Answer>,
-  ) =>
-  async (request: Request, context: HandlerContext): Promise<Answer> => {
-    try {
-      return await ask(request, context);
-    } catch (error) {
-      const isLost = error instanceof NetError &&
-        error.code === "unavailable" &&
-        agent.member.link.state === "unreachable";
-      if (!isLost) throw error;
-      return await recall(request, context);
-    }
-  };
-  return {
-    ...registry,
-    listNetworks: orKnown(registry.listNetworks, known.listNetworks),
-    listNodes: orKnown(registry.listNodes, known.listNodes),
-    listRoutes: orKnown(registry.listRoutes, known.listRoutes),
-  };
-}
-
-function networksPage(networks: readonly Carve[], request: PageRequest) {
-  const { page, ...rest } = cutPage(networks, request, {
-    schema: NetworkSchema,
-    message: networkMessage,
-    keyOf: ({ network }) => formatPrefix(network),
-  });
-  return { networks: page, ...rest };
-}
-
-function nodesPage(nodes: readonly ClusterNode[], request: PageRequest) {
-  const { page, ...rest } = cutPage(nodes, request, {
-    schema: NodeSchema,
-    message: nodeMessage,
-    keyOf: ({ name }) => name,
-    behind: (key) => {
-      const last = parseNodeName(key);
-      return ({ name }) => name > last;
-    },
-  });
-  return { nodes: page, ...rest };
-}
-
-function routesPage(routes: readonly RouteRecord[], request: PageRequest) {
-  const { page, ...rest } = cutPage(routes, request, {
-    schema: RouteSchema,
-    message: routeMessage,
-    keyOf: ({ destination }) => formatPrefix(destination),
-    behind: (key) => {
-      const last = parsePrefix(key);
-      return ({ destination }) => comparePrefixes(destination, last) > 0;
-    },
-  });
-  return { routes: page, ...rest };
-}
-
-/**
- * Returns addresses if a node's certificate is for all of them: a node that
- * advertises others could keep those from getting certificates. A certificate of
- * an operator's own authority may name fewer.
- *
- * @throws {NetError} `unavailable` if not: a node renews its certificate as soon
- * as its addresses have changed, and joins again
- */
-function checkOwn(
-  addresses: readonly Address[],
-  context: HandlerContext,
-): readonly Address[] {
-  const caller = callerOf(context);
-  if (caller.kind !== "member") return addresses;
-  const { role, generation, name, addresses: certified } = caller.identity;
-  if (role !== "node" || generation === 0) return addresses;
-  const own = new Set(certified.map(formatAddress));
-  const other = addresses.map(formatAddress).find((text) => !own.has(text));
-  if (other === undefined) return addresses;
-  throw new NetError(
-    "unavailable",
-    `Cannot let node ${
-      quote(name)
-    } advertise ${other}: its certificate is not for that address; it renews the certificate by itself and tries again`,
-  );
-}
-
-/** Most addresses of one family that a node advertises: one for each uplink. */
-const MAX_UPLINKS = 4;
-
-/** The addresses that a node advertises. */
-function parseAdvertised(texts: readonly string[]): Address[] {
-  const addresses = texts.map((text) =>
-    parseField("advertised", text, parseNextHop)
-  );
-  for (const family of [4, 6]) {
-    const count = addresses.filter((a) => a.family === family).length;
-    if (count <= MAX_UPLINKS) continue;
-    throw new NetError(
-      "invalid_argument",
-      `advertised: ${count} addresses of IPv${family}, more than one for each of ${MAX_UPLINKS} uplinks`,
-    );
-  }
-  return [...new Map(addresses.map((a) => [formatAddress(a), a])).values()];
-}
-
-function parseNextHop(text: string): Address {
-  const address = parseAddress(text);
-  const block = nextHopBlock(address);
-  if (!block) return address;
-  throw new RangeError(
-    `"${text}" cannot be advertised: it is in ${
-      formatPrefix(block.prefix)
-    } (${block.name})`,
-  );
 }

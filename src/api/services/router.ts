@@ -37,11 +37,8 @@ import {
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
 import { OwnerCalls } from "./owner_calls.ts";
-import {
-  createJoinedRegistry,
-  createRegistry,
-  withKnownLists,
-} from "./registry.ts";
+import { createRegistry } from "./registry.ts";
+import { createJoinedRegistry, withKnownLists } from "./registry_lists.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
 
 /** What an agent's services work with. */

@@ -101,7 +101,7 @@ export function createStellarNetwork(
       if (subnet) checkSubnet(subnet, { node, has: await subnetOf(node) });
       const { values, signal } = context;
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const { allocation } = await agent.allocate(
+        const { allocation } = await agent.addresses.allocate(
           node,
           { owner, addresses: [] },
           { signal },
@@ -118,7 +118,7 @@ export function createStellarNetwork(
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
       return await ownerCalls.run({ node, owner, values }, async () => {
-        const allocation = await agent.get(node, owner);
+        const allocation = await agent.addresses.get(node, owner);
         const [first] = allocation?.addresses ?? [];
         return {
           response: { ip: first ? formatAddress(first.address) : "" },
@@ -131,7 +131,10 @@ export function createStellarNetwork(
       const owner = parseOwnerId(request.id);
       const node = parseField("node", request.node, parseNodeName);
       return await ownerCalls.run({ node, owner, values }, async () => {
-        await agent.release(node, { owner, reason: "released over the API" });
+        await agent.addresses.release(node, {
+          owner,
+          reason: "released over the API",
+        });
         return { response: {} };
       });
     },

@@ -259,7 +259,7 @@ Deno.test("an Allocate keeps its address whatever its connection does after the 
         await waitFor("the call to be settled", () => ownerCalls.size === 0);
         await delay(50);
         assert.deepEqual(Object.keys(await held(agent)), ["c1"]);
-        await agent.releaseOthers("a", "default", []);
+        await agent.addresses.releaseOthers("a", "default", []);
         socket.destroy();
       });
     }
