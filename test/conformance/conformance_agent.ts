@@ -1,8 +1,7 @@
-import assert from "node:assert/strict";
 import { join } from "node:path";
 import { enrolWithin } from "../support/enrol_within.ts";
 import { createNamespace, type Namespace } from "../support/namespace.ts";
-import { run } from "../support/run.ts";
+import { createSlowDisk } from "../support/slow_disk.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import type { Plan } from "./plan.ts";
 import { NODE } from "./situations.ts";
@@ -21,46 +20,20 @@ export interface ConformanceAgent {
   slowCommits(ms: number): Promise<void>;
 }
 
-/** Waits on each sync of a file for as long as another file says: this kernel has no device that is slow. */
-const SLOW_SYNC = `
-#define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-static void wait_for_disk(void) {
-  long ms = 0;
-  FILE *file = fopen(getenv("SYNC_MS_FILE"), "r");
-  if (file) {
-    if (fscanf(file, "%ld", &ms) != 1) ms = 0;
-    fclose(file);
-  }
-  struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-  nanosleep(&t, 0);
-}
-int fsync(int fd) { wait_for_disk(); return syscall(SYS_fsync, fd); }
-int fdatasync(int fd) { wait_for_disk(); return syscall(SYS_fdatasync, fd); }
-`;
-
 /** Runs an agent for clients of every kind. */
 export async function withConformanceAgent(
   dir: string,
   use: (running: ConformanceAgent) => Promise<void>,
 ): Promise<void> {
-  const library = join(dir, "slow_sync.so");
-  const syncFile = join(dir, "sync-ms");
-  await Deno.writeTextFile(join(dir, "slow_sync.c"), SLOW_SYNC);
-  const { code, stderr } = await run("cc", [
-    ...["-shared", "-fPIC", "-o", library, join(dir, "slow_sync.c")],
-  ]);
-  assert.equal(code, 0, stderr);
+  const stateDir = join(dir, "state");
+  const disk = await createSlowDisk(dir, stateDir);
   await using namespace = await createNamespace("net", NETWORK);
   await using agent = await spawnAgent({
     within: namespace.within,
     node: NODE,
     args: ["--listen", TLS, "--advertise", ADDRESS],
-    env: { LD_PRELOAD: library, SYNC_MS_FILE: syncFile },
+    env: disk.env,
+    stateDir,
   });
   const { socketPath } = agent;
   const enrol = (role: "operator" | "readonly") =>
@@ -76,6 +49,6 @@ export async function withConformanceAgent(
       tls: TLS,
       identities: { operator, readonly, anonymous: { caPath } },
     },
-    slowCommits: (ms) => Deno.writeTextFile(syncFile, `${ms}`),
+    slowCommits: (ms) => disk.setSyncMs(ms),
   });
 }

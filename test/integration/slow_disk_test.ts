@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { valuesOf } from "../support/exposition.ts";
 import { createIpamClient } from "../support/ipam_client.ts";
-import { run } from "../support/run.ts";
+import { createSlowDisk } from "../support/slow_disk.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
@@ -10,31 +10,6 @@ import { withTempDir } from "../support/temp_dir.ts";
 const SYNC_MS = 1_000;
 const CALLERS = 32;
 const INFO = "stellar.services.network.v1.Network/Info";
-
-/**
- * Takes the place of what waits for a disk: this kernel has no device that is
- * slow. Only the state's files are slow: the runtime keeps caches of its own.
- */
-const SLOW_SYNC = `
-#define _GNU_SOURCE
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-static void wait_for_disk(int fd) {
-  char link[64], path[4096] = "";
-  const char *slow = getenv("SLOW_DIR");
-  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  if (readlink(link, path, sizeof path - 1) < 0 || !slow) return;
-  if (strncmp(path, slow, strlen(slow)) != 0) return;
-  struct timespec t = { ${SYNC_MS / 1000}, 0 };
-  nanosleep(&t, 0);
-}
-int fsync(int fd) { wait_for_disk(fd); return syscall(SYS_fsync, fd); }
-int fdatasync(int fd) { wait_for_disk(fd); return syscall(SYS_fdatasync, fd); }
-`;
 
 /** Runs something. @returns how long it took, in ms */
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -45,17 +20,10 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 
 Deno.test("an agent on a slow disk answers writes late and stays healthy, and loses nothing", (t) =>
   withTempDir(async (dir) => {
-    const library = join(dir, "slow_sync.so");
-    await Deno.writeTextFile(join(dir, "slow_sync.c"), SLOW_SYNC);
-    const { code, stderr } = await run("cc", [
-      ...["-shared", "-fPIC", "-o", library, join(dir, "slow_sync.c")],
-    ]);
-    assert.equal(code, 0, stderr);
     const stateDir = join(await Deno.realPath(dir), "state");
-    await using agent = await spawnAgent({
-      env: { LD_PRELOAD: library, SLOW_DIR: stateDir },
-      stateDir,
-    });
+    const disk = await createSlowDisk(dir, stateDir);
+    await disk.setSyncMs(SYNC_MS);
+    await using agent = await spawnAgent({ env: disk.env, stateDir });
     using client = createIpamClient(agent.port);
     const held = new Map<string, string>();
     const allocate = async (id: string) => {
