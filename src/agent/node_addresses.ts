@@ -168,7 +168,7 @@ export class NodeAddresses {
     owners: readonly OwnedBy[],
     { reason, ...options }: ChangeOptions & { readonly reason: string },
   ): Promise<(Allocation | undefined)[]> {
-    await this.#checkKnown(node);
+    this.#checkKnown(node);
     const allocator = await this.#find(node);
     return await allocator?.releaseBatch(owners, reason, options) ??
       owners.map(() => undefined);
@@ -180,7 +180,7 @@ export class NodeAddresses {
     owners: readonly OwnedBy[],
     options: ChangeOptions = {},
   ): Promise<(Allocation | undefined)[]> {
-    await this.#checkKnown(node);
+    this.#checkKnown(node);
     const allocator = await this.#find(node);
     return await allocator?.keepAlive(owners, options) ??
       owners.map(() => undefined);
@@ -265,10 +265,8 @@ export class NodeAddresses {
   }
 
   /** @throws {NetError} `unavailable` when this node has not joined yet */
-  async #checkKnown(node: string): Promise<void> {
+  #checkKnown(node: string): void {
     if (node !== this.#node || this.#member.isKnown) return;
-    await this.#member.contacted();
-    if (this.#member.isKnown) return;
     // The registry may hold addresses for it.
     throw new NetError(
       "unavailable",
@@ -299,7 +297,7 @@ export class NodeAddresses {
     { owner, reason, id, netns }: AddressRelease,
     { isDryRun = false }: ChangeOptions = {},
   ): Promise<Allocation | undefined> {
-    await this.#checkKnown(node);
+    this.#checkKnown(node);
     const allocator = await this.#find(node);
     if (!allocator) return undefined;
     if (netns !== undefined && id === undefined) {

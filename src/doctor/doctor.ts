@@ -22,6 +22,7 @@ import {
   type SubnetConflict,
   withUnit,
 } from "./agent_checks.ts";
+import type { ContactWait } from "../member/first_contact.ts";
 import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../registry/feed.ts";
@@ -52,8 +53,8 @@ export interface DoctorOptions {
   readonly now: () => number;
 }
 
-/** How long an examination waits for an agent that has just started to know the other nodes. */
-const KNOWN_MS = 5_000;
+/** Most time between a join and the registry's first snapshot, in ms. */
+const SNAPSHOT_MS = 5_000;
 const POLL_MS = 50;
 
 interface Examination {
@@ -78,10 +79,19 @@ export class Doctor {
    * that each learns the state after its call.
    *
    * @param peer name of the node to check the path to; undefined for none
+   * @param wait how long an agent that has just started waits to know the peer
    * @throws {NetError} `not_found` when no node has that name, `unavailable`
    * when this node has not heard of the others yet
    */
-  examine(peer: string | undefined): Promise<Check[]> {
+  async examine(
+    peer: string | undefined,
+    wait: ContactWait,
+  ): Promise<Check[]> {
+    if (peer !== undefined) await this.#options.agent.member.contacted(wait);
+    return await this.#share(peer);
+  }
+
+  #share(peer: string | undefined): Promise<Check[]> {
     const running = this.#running.get(peer);
     if (!running) return this.#start(peer);
     const next = () => this.#start(peer);
@@ -127,20 +137,21 @@ export class Doctor {
 
   async #find(peer: string): Promise<ClusterNode> {
     const { member } = this.#options.agent;
-    const lateMs = this.#options.now() + KNOWN_MS;
+    const lateMs = this.#options.now() + SNAPSHOT_MS;
     for (;;) {
       const { nodes, revision } = await member.current();
       const node = nodes.get(peer);
       if (node) return node;
       const { state, problem } = member.link;
-      if (revision > 0 || state === "hosted") {
+      const isHosted = state === "hosted";
+      const isLate = this.#options.now() >= lateMs;
+      if (revision > 0 || isHosted && isLate) {
         throw new NetError(
           "not_found",
           `Cannot examine the path to "${peer}": no node has that name; "stellar-net node list" lists those that are known`,
         );
       }
-      const isLate = this.#options.now() >= lateMs;
-      if (isLate || state === "fenced" || state === "left") {
+      if (isLate || state !== "joined" && !isHosted) {
         throw new NetError(
           "unavailable",
           `Cannot examine the path to "${peer}": this node has not heard of the others yet${

@@ -18,6 +18,7 @@ import {
 import { type ClusterEvent, ClusterView } from "../registry/feed.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
 import type { Key, Store } from "../store/store.ts";
+import { type ContactWait, FirstContact } from "./first_contact.ts";
 import { JoinLoop, type JoinLoopListener } from "./join_loop.ts";
 import type { RegistryLink } from "./link.ts";
 import {
@@ -31,8 +32,8 @@ import { ClusterSnapshot } from "./snapshot.ts";
 /** The reason why the registry fenced this node. It outlives a restart. */
 const FENCED_KEY: Key = ["agent", "fenced"];
 
-/** Most time that calls wait for the first contact with a registry, in ms. */
-const FIRST_CONTACT_MS = 5_000;
+/** The problem of a registry that has neither answered nor failed to. */
+const NOT_ANSWERED = "it has not answered yet";
 
 const log = getLogger(["stellar-net", "agent", "join"]);
 
@@ -69,9 +70,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   #link: RegistryLink;
   #heardAtMs: number | undefined;
   #loop: JoinLoop | undefined;
-  /** Resolves with the first answer of a registry, or the first failure to get one. */
-  readonly #contact = Promise.withResolvers<void>();
-  #isContacted = false;
+  readonly #contact: FirstContact;
   /** The last logged problem of each registry since the last join, by URL. */
   readonly #losses = new Map<string, string>();
   #onChange: () => void = () => {};
@@ -93,6 +92,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     this.view = loaded.view;
     this.#snapshot = loaded.snapshot;
     this.#subnets = loaded.subnets;
+    this.#contact = new FirstContact(peers.map(({ url }) => url));
     this.allocators = new Allocators({
       ...options,
       keeps: (asked) =>
@@ -101,7 +101,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     this.#link = {
       state: loaded.fenced === "" ? "unreachable" : "fenced",
       sinceMs: now(),
-      problem: loaded.fenced || "it was not asked yet",
+      problem: loaded.fenced || NOT_ANSWERED,
       url: "",
       urls: peers.flatMap(({ url }) => url || []),
     };
@@ -151,28 +151,15 @@ export class JoinedMember implements Member, JoinLoopListener {
     if (isCopy || state === "left" || state === "fenced") throw this.#refusal();
   }
 
-  async contacted(): Promise<void> {
-    if (this.#isContacted) return;
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, FIRST_CONTACT_MS);
-    await Promise.race([this.#contact.promise, late.promise]);
-    clearTimeout(timer);
+  contacted(wait: ContactWait): Promise<void> {
+    return this.#contact.wait(wait);
   }
 
+  // deno-lint-ignore require-await -- its errors reject the promise
   async claim(): Promise<readonly Prefix[]> {
-    if (this.#subnets.length === 0) await this.contacted();
-    return this.#claimNow();
-  }
-
-  #claimNow(): readonly Prefix[] {
     this.checkPresent();
     if (this.#subnets.length > 0) return this.#subnets;
     throw this.#refusal();
-  }
-
-  #noteContact(): void {
-    this.#isContacted = true;
-    this.#contact.resolve();
   }
 
   #refusal(): NetError {
@@ -180,9 +167,8 @@ export class JoinedMember implements Member, JoinLoopListener {
     return cannotHandOut(this.#options.node, this.link, hasSubnets);
   }
 
-  // deno-lint-ignore require-await -- its errors reject the promise
   async checkClaim(): Promise<void> {
-    this.#claimNow();
+    await this.claim();
   }
 
   current(): Promise<ClusterView> {
@@ -214,7 +200,7 @@ export class JoinedMember implements Member, JoinLoopListener {
   }
 
   async stop(): Promise<void> {
-    this.#noteContact();
+    this.#contact.note();
     await this.#loop?.stop();
     await this.#saveView();
   }
@@ -307,7 +293,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       });
     }
     this.#setLink({ state, problem: "", url: peer.url });
-    this.#noteContact();
+    this.#contact.note();
   }
 
   onHeard(): void {
@@ -335,7 +321,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       this.#losses.set(url, message);
     }
     // The first attempt may come before the first certificate.
-    if (!lacksCertificate) this.#noteContact();
+    if (!lacksCertificate) this.#contact.noteFailure(url);
     // A node stays fenced until a registry admits it.
     if (this.#link.state === "fenced") return;
     const { reason } = error.details;
@@ -349,7 +335,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       log.error("{url} refuses this node: {problem}", { url, problem });
     }
     this.#setLink({ state: "fenced", problem, url });
-    this.#noteContact();
+    this.#contact.note();
     if (this.#subnets.length === 0) return;
     try {
       const puts = [{ key: FENCED_KEY, value: problem }];

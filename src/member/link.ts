@@ -50,7 +50,7 @@ const COPY_WAY_OUT =
 
 /** The causes that lie between the two hosts, or with the agent there not running. */
 const NETWORK =
-  /nothing (?:listens|answers)|does not answer|timed out|no route to|no host of that name|closed the connection|not asked yet/;
+  /nothing (?:listens|answers)|does not answer|timed out|no route to|no host of that name|closed the connection|not answered yet/;
 
 /** Causes that a caller can meet at every agent, and the way out of each. */
 const WAYS_OUT: readonly (readonly [cause: RegExp, wayOut: string])[] = [

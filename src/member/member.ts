@@ -1,4 +1,5 @@
 import { findMembershipFault, type RegistryLink } from "./link.ts";
+import type { ContactWait } from "./first_contact.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { NetError } from "../base/error.ts";
@@ -54,11 +55,8 @@ export interface Member {
    * @throws {NetError} `failed_precondition` when it is fenced or has left
    */
   checkPresent(): void;
-  /**
-   * Returns when the first attempt to reach the registry has ended, or takes too
-   * long. A call right after the start waits for it rather than fail.
-   */
-  contacted(): Promise<void>;
+  /** Waits for the first contact with the registry: see {@linkcode FirstContact}. */
+  contacted(wait: ContactWait): Promise<void>;
   /**
    * Gives this node its subnets, or those that it has.
    *

@@ -369,7 +369,7 @@ export class SharedRegistry {
   readonly #options: RegistryHostOptions;
   readonly #stop = new AbortController();
   #host: RegistryHost | undefined;
-  #problem = "no attempt to reach it has ended yet";
+  #problem = "it has not answered yet";
   #reason: ErrorReason | undefined;
   #opening: Promise<void> = Promise.resolve();
   readonly #tried = Promise.withResolvers<void>();

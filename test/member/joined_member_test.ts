@@ -65,28 +65,34 @@ Deno.test("JoinedMember hands out nothing before it has joined, and says what ke
     }
   }));
 
-Deno.test("JoinedMember makes a call wait for the first contact, and no longer", () =>
+Deno.test("JoinedMember.contacted() waits for the first answer, and no longer than it may", () =>
   withHost(async ({ registry }) => {
     const peer = new FakeRegistryPeer(registry.agent);
     const answer = Promise.withResolvers<void>();
     peer.onCall = (call) => call === "join" ? answer.promise : undefined;
     await using fresh = await startAgent({ node: "c", peers: [peer] });
+    const { member } = fresh.agent;
+    const { signal } = new AbortController();
     const claim = () => allocate(fresh.agent, "c1", { node: "c" });
     {
-      using timers = new HeldTimers(5_000);
-      const early = claim();
+      using timers = new HeldTimers(1_234);
+      const early = member.contacted({ limitMs: 1_234, signal });
       await waitFor("the wait", () => timers.areHeld);
       timers.fire();
-      await assert.rejects(early, { message: /not asked yet/ });
+      await early;
+      await assert.rejects(claim, { message: /it has not answered yet/ });
     }
-    fresh.agent.member.start(() => {});
+    member.start(() => {});
     try {
-      const waiting = claim();
+      const waiting = member.contacted({ limitMs: 1e9, signal });
       await waitFor("the join", () => peer.calls.includes("join"));
       answer.resolve();
-      assert.equal(await waiting, "172.16.8.2");
+      await waiting;
+      assert.equal(await claim(), "172.16.8.2");
+      // At once, whatever the limit.
+      await member.contacted({ limitMs: 1e9, signal });
     } finally {
-      await fresh.agent.member.stop();
+      await member.stop();
     }
   }));
 

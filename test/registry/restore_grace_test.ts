@@ -108,7 +108,7 @@ Deno.test("a restored registry takes a host in that its backup does not know, an
   const d = await cluster.begin("d");
   await waitFor(
     "a refusal",
-    () => d.member.link.problem !== "it was not asked yet",
+    () => d.member.link.problem !== "it has not answered yet",
   );
   assert.equal(d.member.link.state, "unreachable");
   assert.equal(

@@ -41,14 +41,8 @@ export class Peers {
       case "agent":
         return this.#peerAt(place.url);
       case "registry":
-        return await this.findRegistry();
+        return this.registry();
     }
-  }
-
-  /** The agent that hosts the registry, after the first attempt to reach it. */
-  async findRegistry(): Promise<Peer | undefined> {
-    await this.#options.agent.member.contacted();
-    return this.registry();
   }
 
   /** The agent that hosts the registry; undefined for this one.

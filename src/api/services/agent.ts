@@ -40,6 +40,7 @@ import {
   MAX_PAGE_BYTES,
   parseTimePage,
 } from "../messages/pages.ts";
+import { contactWait } from "./first_contact.ts";
 
 /** What the process around an agent knows. */
 export interface ProcessInfo {
@@ -130,9 +131,10 @@ export function createAgent(
       };
     },
 
-    async examine(request) {
+    async examine(request, context) {
       const peer = parseOptional("peer", request.peer, parseNodeName);
-      return { checks: (await doctor.examine(peer)).map(checkMessage) };
+      const checks = await doctor.examine(peer, contactWait(context));
+      return { checks: checks.map(checkMessage) };
     },
 
     async leave({ force, validateOnly }) {

@@ -34,6 +34,7 @@ import {
   createCluster,
   createClusterHere,
 } from "./cluster.ts";
+import { contactWait, timeLeftMs } from "./first_contact.ts";
 import { createIdentity } from "./identity.ts";
 import { createIpam } from "./ipam.ts";
 import { OwnerCalls } from "./owner_calls.ts";
@@ -100,10 +101,12 @@ export function createRoutes(
   const { agent, controller, peers, audit, process, cluster } = options;
   const { node } = agent;
   const ownerCalls = new OwnerCalls();
-  const hereAfterContact = async (
-    { method }: ForwardedCall,
-  ): Promise<undefined> => {
-    if (!MEMBER_CALLS.has(method)) await agent.member.contacted();
+  const hereAfterContact = async (call: ForwardedCall): Promise<undefined> => {
+    if (!MEMBER_CALLS.has(call.method)) await contacted(agent, call);
+  };
+  const atRegistry = async (call: ForwardedCall) => {
+    await contacted(agent, call);
+    return peers.registry();
   };
   return (bare) => {
     const router = authorizing(bare, { node, audit, now: process.now });
@@ -125,10 +128,10 @@ export function createRoutes(
         createIpam(agent, ownerCalls, { peers, now: process.now }),
         {
           node,
-          to: ({ request }) =>
-            "allNodes" in request && request.allNodes === true
-              ? peers.findRegistry()
-              : ownerOf(nodeOf(request), options),
+          to: (call) =>
+            "allNodes" in call.request && call.request.allNodes === true
+              ? atRegistry(call)
+              : ownerOf(call, options),
         },
       ),
     );
@@ -161,7 +164,7 @@ export function createRoutes(
         )
         : forwarding(IdentityService, {}, {
           node,
-          to: () => peers.findRegistry(),
+          to: atRegistry,
         }),
     );
     router.service(
@@ -179,8 +182,8 @@ export function createRoutes(
         )
         : forwarding(ClusterService, createClusterHere({ agent, ...cluster }), {
           node,
-          to: async ({ method }) =>
-            HERE_CALLS.has(method) ? undefined : await peers.findRegistry(),
+          to: async (call) =>
+            HERE_CALLS.has(call.method) ? undefined : await atRegistry(call),
         }),
     );
     router.service(AgentService, createAgent(options));
@@ -188,37 +191,65 @@ export function createRoutes(
 }
 
 async function stellarPlace(
-  { method, request }: ForwardedCall,
-  { agent, peers }: RoutesOptions,
+  call: ForwardedCall,
+  options: RoutesOptions,
 ): Promise<Peer | undefined> {
-  if (ADDRESS_CALLS.has(method)) {
-    return await ownerOf(nodeOf(request), { agent, peers });
+  const { agent, peers } = options;
+  const { method, request } = call;
+  if (ADDRESS_CALLS.has(method)) return await ownerOf(call, options);
+  const isOwn = SUBNET_CALLS.has(method) && nodeOf(request) === agent.node;
+  if (isOwn) return await ownerOf(call, options);
+  const isListed = method === Network.method.subnets;
+  if (isListed && !agent.member.cluster) await contacted(agent, call);
+  if (!REGISTRY_CALLS.has(method) && !SUBNET_CALLS.has(method)) {
+    return undefined;
   }
-  const isRegistrys = REGISTRY_CALLS.has(method) ||
-    SUBNET_CALLS.has(method) && nodeOf(request) !== agent.node;
-  return isRegistrys && !agent.isHost ? await peers.findRegistry() : undefined;
+  await contacted(agent, call);
+  return agent.isHost ? undefined : peers.registry();
 }
 
 /** The agent that answers for the addresses of a node; undefined for this one. */
 async function ownerOf(
-  node: string,
+  call: ForwardedCall,
   { agent, peers }: Pick<RoutesOptions, "agent" | "peers">,
 ): Promise<Peer | undefined> {
-  if (node === "" || node === agent.node) return undefined;
-  return await peers.ofNode(node);
+  const { member } = agent;
+  const node = nodeOf(call.request);
+  const isOwn = node === "" || node === agent.node;
+  const isKnown = isOwn ? member.isKnown : member.view.nodes.has(node);
+  if (!isKnown) await contacted(agent, call);
+  return isOwn ? undefined : await peers.ofNode(node);
+}
+
+/**
+ * Waits for the first contact with the registry: a call right after the start
+ * does not fail. A list that the agent knows waits for one attempt only.
+ */
+async function contacted(agent: Agent, call: ForwardedCall): Promise<void> {
+  const { member } = agent;
+  const orTried = isList(call) && member.view.revision > 0;
+  await member.contacted({ ...contactWait(call.context), orTried });
+}
+
+/** Whether a call asks for a list that the agent knows without the registry. */
+function isList({ method }: ForwardedCall): boolean {
+  const { listNetworks, listNodes, listRoutes } = RegistryService.method;
+  return method === listNetworks || method === listNodes ||
+    method === listRoutes;
 }
 
 async function registryPlace(
-  { method, request }: ForwardedCall,
+  call: ForwardedCall,
   { agent, peers }: RoutesOptions,
 ): Promise<Peer | undefined> {
+  const { method, request } = call;
   const { method: methods } = RegistryService;
   if (method === methods.join) throw refuseJoin(agent);
-  await agent.member.contacted();
+  await contacted(agent, call);
+  const { link, view } = agent.member;
+  const isUnknown = link.state === "unreachable" && view.revision === 0;
   // The agent answers with what it knows while the registry is unreachable.
-  const isKnown = method === methods.listNetworks ||
-    method === methods.listNodes || method === methods.listRoutes;
-  if (isKnown && agent.member.link.state !== "joined") return undefined;
+  if (isList(call) && link.state !== "joined" && !isUnknown) return undefined;
   // The registry would take an empty node for its own.
   if (method === methods.claimSubnets && nodeOf(request) === "") {
     Object.assign(request, { node: agent.node });
@@ -256,6 +287,7 @@ export interface ForwardedCall {
   readonly method: DescMethod;
   /** A message of the method's input type. */
   readonly request: Message;
+  readonly context: HandlerContext;
 }
 
 /** Which agent answers calls. */
@@ -334,16 +366,6 @@ function forwardStream(
   };
 }
 
-/** The time left for a call, in whole ms, as the protocols have it. Undefined
- * when its caller set no deadline. The library computes it from the clock, which
- * may have been set meanwhile, but ends the call by a timer.
- */
-function timeLeftMs({ signal, timeoutMs }: HandlerContext): number | undefined {
-  const ms = timeoutMs();
-  if (ms === undefined || ms <= 0 && !signal.aborted) return undefined;
-  return Math.ceil(ms);
-}
-
 async function find(
   method: DescMethod,
   request: Message,
@@ -354,7 +376,7 @@ async function find(
   },
 ): Promise<Peer | undefined> {
   const { own, options, context } = call;
-  const peer = await options.to({ method, request });
+  const peer = await options.to({ method, request, context });
   if (!peer) {
     if (own) return undefined;
     throw new NetError(
@@ -364,7 +386,7 @@ async function find(
   }
   const by = context.requestHeader.get(FORWARDED_HEADER);
   if (by === null) {
-    checkRights({ method, request }, { ...call, peer });
+    checkRights({ method, request, context }, { options, peer });
     return peer;
   }
   throw new NetError(
@@ -381,10 +403,9 @@ async function find(
  * for the caller at all
  */
 function checkRights(
-  { method, request }: ForwardedCall,
-  { options, context, peer }: {
+  { method, request, context }: ForwardedCall,
+  { options, peer }: {
     readonly options: ForwardOptions;
-    readonly context: HandlerContext;
     readonly peer: Peer;
   },
 ): void {

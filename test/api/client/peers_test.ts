@@ -30,7 +30,6 @@ function createPeers(
     member: {
       link: { ...LINK, ...link },
       placeOf: () => Promise.resolve(place),
-      contacted: () => Promise.resolve(),
     },
   } as unknown as Agent;
   const peers = new Peers({
