@@ -13,7 +13,7 @@ import { formatAddress } from "../net/address.ts";
 const log = getLogger(["stellar-net", "agent"]);
 
 /** Age up to which the neighbour table is not read again, in ms. */
-const MAX_AGE_MS = 1_000;
+export const MAX_AGE_MS = 1_000;
 
 /**
  * The addresses of this node's subnets that hosts other than their holders use:

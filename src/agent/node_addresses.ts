@@ -33,7 +33,7 @@ import { sleep } from "../base/periodic_task.ts";
 import type { Member } from "../member/member.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import { AddressesInUse } from "./addresses_in_use.ts";
+import { AddressesInUse, MAX_AGE_MS } from "./addresses_in_use.ts";
 import type { AgentOptions, HostedRegistry } from "./open_member.ts";
 
 const log = getLogger(["stellar-net", "agent"]);
@@ -127,7 +127,10 @@ export class NodeAddresses {
         ? allocator.allocate(avoiding, options)
         : this.#containers.add(allocator, { ...avoiding, netns }, options);
     };
-    if (node !== this.#node) return await allocate();
+    // In most cases there are none.
+    const users = node === this.#node &&
+      await this.#options.neighbours?.find(this.#member.subnets, MAX_AGE_MS);
+    if (!users || users.size === 0) return await allocate();
     const starting = netns === undefined ? undefined : request.owner;
     return await this.#inUse.avoid(starting, allocate);
   }
@@ -143,21 +146,14 @@ export class NodeAddresses {
     options: ChangeOptions = {},
   ): Promise<Allocated[]> {
     const { randomId } = this.#options;
+    const asked = requests.map((request) => ({ id: randomId(), ...request }));
     const allocator = await this.#claimed(node, options);
-    if (!allocator) {
-      return requests.map(({ id = randomId(), ...asked }) =>
-        this.#planFirst({ ...asked, id })
-      );
-    }
+    if (!allocator) return asked.map((each) => this.#planFirst(each));
     const answering = node === this.#node
       ? await this.#inUse.find(undefined)
       : undefined;
     return await allocator.allocateBatch(
-      requests.map(({ id = randomId(), ...asked }) => ({
-        ...asked,
-        id,
-        ...(answering && { answering }),
-      })),
+      asked.map((each) => ({ ...each, ...(answering && { answering }) })),
       options,
     );
   }

@@ -1,19 +1,37 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { parseId, parseNodeName, parseText } from "../../base/names.ts";
+import { NetError } from "../../base/error.ts";
+import {
+  parseApiUrl,
+  parseId,
+  parseNodeName,
+  parseText,
+} from "../../base/names.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import type { Reports } from "../../cluster/recorder.ts";
 import type {
+  JoinRequest as JoinMessage,
   RegistryService,
   WatchResponseSchema,
 } from "../../gen/stellar/net/v1/registry_pb.ts";
-import { formatAddress, parseAddress } from "../../net/address.ts";
-import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  quote,
+} from "../../net/address.ts";
+import {
+  formatPrefix,
+  nextHopBlock,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 import type { ChangeGuard } from "../../registry/change_limit.ts";
 import type { ClusterEvent } from "../../registry/feed.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
+import type { JoinRequest } from "../../registry/plan/join_plan.ts";
 import { callerOf } from "../access/call_context.ts";
 import {
   allocationMessage,
@@ -29,7 +47,6 @@ import {
   type WatchPart,
   watchParts,
 } from "../messages/nodes.ts";
-import { parseJoin } from "./join_request.ts";
 import {
   networksPage,
   nodesPage,
@@ -39,6 +56,9 @@ import {
 
 /** Default interval of progress messages to a watcher while nothing changes, in ms. */
 const PROGRESS_MS = 10_000;
+
+/** Most addresses of one family that a node advertises: one for each uplink. */
+const MAX_UPLINKS = 4;
 
 /** Allocations in a page of a handover. */
 const HANDOVER_PAGE = 1000;
@@ -317,4 +337,104 @@ async function* withProgress(
     // Its end waits for the event under way, which the signal ends.
     void iterator.return?.();
   }
+}
+
+/**
+ * Parses the request of a node to join, apart from its name and instance id.
+ *
+ * @throws {NetError} `invalid_argument`, and as {@linkcode checkOwn}
+ */
+function parseJoin(
+  request: JoinMessage,
+  context: HandlerContext,
+): Omit<JoinRequest, "node" | "instanceId"> {
+  return {
+    advertised: checkOwn(parseAdvertised(request.advertised), context),
+    apiUrl: parseOptional(
+      "api_url",
+      request.apiUrl,
+      (text) => parseReached(text, context),
+    ) ?? "",
+    localPrefixes: request.localPrefixes.map(({ cidr, device }) => ({
+      prefix: parseField("local_prefixes.cidr", cidr, parsePrefix),
+      device: parseOptional("local_prefixes.device", device, parseText) ??
+        "",
+    })),
+    heldSubnets: request.heldSubnets.map((text) =>
+      parseField("held_subnets", text, parsePrefix)
+    ),
+    clusterId: parseOptional("cluster_id", request.clusterId, parseId) ??
+      "",
+    processId: parseOptional("process_id", request.processId, parseId) ??
+      "",
+    revision: Number(request.revision),
+  };
+}
+
+/** Parses the URL at which other hosts call a node's agent. A node that joined
+ * over TLS may not make them speak plain text.
+ */
+function parseReached(text: string, context: HandlerContext): string {
+  const url = parseApiUrl(text);
+  const isMember = callerOf(context).kind === "member";
+  if (!isMember || url.startsWith("https:")) return url;
+  throw new RangeError(
+    `${
+      quote(text)
+    } is plain text, and this node joined over TLS: write "https://"`,
+  );
+}
+
+/**
+ * Returns addresses if a node's certificate is for all of them: a node that
+ * advertises others could keep those from getting certificates. A certificate of
+ * an operator's own authority may name fewer.
+ *
+ * @throws {NetError} `unavailable` if not: a node renews its certificate as soon
+ * as its addresses have changed, and joins again
+ */
+function checkOwn(
+  addresses: readonly Address[],
+  context: HandlerContext,
+): readonly Address[] {
+  const caller = callerOf(context);
+  if (caller.kind !== "member") return addresses;
+  const { role, generation, name, addresses: certified } = caller.identity;
+  if (role !== "node" || generation === 0) return addresses;
+  const own = new Set(certified.map(formatAddress));
+  const other = addresses.map(formatAddress).find((text) => !own.has(text));
+  if (other === undefined) return addresses;
+  throw new NetError(
+    "unavailable",
+    `Cannot let node ${
+      quote(name)
+    } advertise ${other}: its certificate is not for that address; it renews the certificate by itself and tries again`,
+  );
+}
+
+/** The addresses that a node advertises. */
+function parseAdvertised(texts: readonly string[]): Address[] {
+  const addresses = texts.map((text) =>
+    parseField("advertised", text, parseNextHop)
+  );
+  for (const family of [4, 6]) {
+    const count = addresses.filter((a) => a.family === family).length;
+    if (count <= MAX_UPLINKS) continue;
+    throw new NetError(
+      "invalid_argument",
+      `advertised: ${count} addresses of IPv${family}, more than one for each of ${MAX_UPLINKS} uplinks`,
+    );
+  }
+  return [...new Map(addresses.map((a) => [formatAddress(a), a])).values()];
+}
+
+function parseNextHop(text: string): Address {
+  const address = parseAddress(text);
+  const block = nextHopBlock(address);
+  if (!block) return address;
+  throw new RangeError(
+    `"${text}" cannot be advertised: it is in ${
+      formatPrefix(block.prefix)
+    } (${block.name})`,
+  );
 }
