@@ -11,6 +11,20 @@ export interface AddressUser {
   readonly port: string;
 }
 
+/** An interface of a container. */
+export interface ContainerInterface {
+  /** Path of the network namespace. */
+  readonly netns: string;
+  readonly interfaceName: string;
+}
+
+/** The user of a link-layer address. */
+export interface MacUser<C extends ContainerInterface> {
+  /** Texts of addresses. */
+  readonly addresses: ReadonlySet<string>;
+  readonly containers: ReadonlySet<C>;
+}
+
 /** Finds the addresses that are in use on this host, whoever gave them out. */
 export interface NeighbourLookup {
   /**
@@ -44,9 +58,22 @@ export interface NeighbourLookup {
    * goes within moments.
    */
   staysInUse(address: Address, subnet: Prefix): Promise<boolean>;
+  /**
+   * The addresses of subnets that a link-layer address answers for, and the
+   * containers that have it. Never throws: it leaves out what it cannot read.
+   *
+   * @param macAddress in lower case, with colons
+   */
+  findMac<C extends ContainerInterface>(
+    macAddress: string,
+    within: {
+      readonly subnets: readonly Prefix[];
+      readonly containers: readonly C[];
+    },
+  ): Promise<MacUser<C>>;
   /** The host's end of the link of a container's interface; undefined when it is not known. */
   portOf(
-    container: { readonly netns: string; readonly interfaceName: string },
+    container: ContainerInterface,
   ): Promise<string | undefined>;
 }
 

@@ -31,7 +31,7 @@ import {
 } from "../base/names.ts";
 import { sleep } from "../base/periodic_task.ts";
 import type { Member } from "../member/member.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { AddressesInUse, MAX_AGE_MS } from "./addresses_in_use.ts";
 import type { AgentOptions, HostedRegistry } from "./open_member.ts";
@@ -429,6 +429,32 @@ export class NodeAddresses {
     await this.#containers.collectLeaks(allocator);
     if (!allocator) return;
     await this.#secondUsers?.check(allocator, this.#member.subnets);
+  }
+
+  /**
+   * The allocations of this node whose container has a link-layer address. None
+   * for another node: the registry does not see the containers of its nodes.
+   */
+  async findMac(node: string, macAddress: string): Promise<Allocation[]> {
+    const { neighbours } = this.#options;
+    if (!neighbours || node !== this.#node) return [];
+    const held = await this.list(node, { limit: Infinity });
+    const containers = held.flatMap((allocation) => {
+      const { owner: { interfaceName }, attachment } = allocation;
+      const netns = attachment?.netns;
+      return netns ? [{ netns, interfaceName, allocation }] : [];
+    });
+    const { subnets } = this.#member;
+    const user = await neighbours.findMac(macAddress, { subnets, containers });
+    const attached = new Set(
+      [...user.containers].map(({ allocation }) => allocation),
+    );
+    return held.filter((allocation) =>
+      attached.has(allocation) ||
+      allocation.addresses.some(({ address }) =>
+        user.addresses.has(formatAddress(address))
+      )
+    );
   }
 
   /** Records users of addresses that answered, so that nobody gets these. */

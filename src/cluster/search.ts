@@ -20,6 +20,8 @@ export type Wanted =
   | { readonly kind: "address"; readonly address: Address }
   /** The holders of all addresses in a prefix. */
   | { readonly kind: "prefix"; readonly prefix: Prefix }
+  /** The container with a link-layer address, in lower case and with colons. */
+  | { readonly kind: "mac"; readonly macAddress: string }
   /** A container or a node with that name. */
   | { readonly kind: "name"; readonly name: string };
 
@@ -33,21 +35,31 @@ export interface Matches {
 /** Allocations that a search of one node returns at most. */
 const MAX_MATCHES = 1_000;
 
-/** Reads a text as an address, else a prefix, else a name. */
+/** A 48-bit address with colons or hyphens (IEEE Std 802-2014, 8.1). */
+const MAC = /^[\da-f]{2}(?:(?::[\da-f]{2}){5}|(?:-[\da-f]{2}){5})$/i;
+
+/** Reads a text as a link-layer address, an address, a prefix, else a name. */
 export function parseWanted(text: string): Wanted {
+  if (MAC.test(text)) {
+    return {
+      kind: "mac",
+      macAddress: text.replaceAll("-", ":").toLowerCase(),
+    };
+  }
   const address = attempt(() => parseAddress(text));
   if (address) return { kind: "address", address };
   const prefix = attempt(() => parsePrefix(text));
   return prefix ? { kind: "prefix", prefix } : { kind: "name", name: text };
 }
 
-/** Whether a subnet can hold an address that is wanted; for a name, any can. */
+/** Whether a subnet can hold an address that is wanted; for a name or a link-layer address, any can. */
 export function mayHold(subnet: Prefix, wanted: Wanted): boolean {
   switch (wanted.kind) {
     case "address":
       return containsAddress(subnet, wanted.address);
     case "prefix":
       return overlaps(subnet, wanted.prefix);
+    case "mac":
     case "name":
       return true;
   }
@@ -60,6 +72,10 @@ export async function searchNode(
   options: { readonly wanted: Wanted; readonly history: number },
 ): Promise<Matches> {
   const { wanted, history } = options;
+  if (wanted.kind === "mac") {
+    const held = await agent.addresses.findMac(node, wanted.macAddress);
+    return { held, history: [] };
+  }
   const held = await agent.addresses.list(node, {
     limit: MAX_MATCHES,
     isListed: (allocation) => holds(allocation, wanted),
@@ -79,7 +95,10 @@ export async function searchNode(
   return { held, history: former.slice(0, history) };
 }
 
-function holds({ owner, addresses }: Allocation, wanted: Wanted): boolean {
+function holds(
+  { owner, addresses }: Allocation,
+  wanted: Exclude<Wanted, { readonly kind: "mac" }>,
+): boolean {
   switch (wanted.kind) {
     case "name":
       return owner.containerId === wanted.name;

@@ -1,5 +1,10 @@
 import { getLogger } from "@logtape/logtape";
-import type { AddressUser, NeighbourLookup } from "../addresses/neighbours.ts";
+import type {
+  AddressUser,
+  ContainerInterface,
+  MacUser,
+  NeighbourLookup,
+} from "../addresses/neighbours.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { containsAddress, exclusionOf, type Prefix } from "../net/prefix.ts";
 import { parseLinks } from "../routes/plan/ip_json.ts";
@@ -17,6 +22,9 @@ const WAKE_LIMIT = 16;
 /** The kernel takes a network namespace without processes down in this time, in ms. */
 const DYING_MS = 3_000;
 const DYING_POLL_MS = 200;
+/** Namespaces that one search for a link-layer address reads, and those at once. */
+const MAX_READ_NETNS = 256;
+const READ_NETNS_AT_ONCE = 16;
 
 const log = getLogger(["stellar-net", "agent", "neighbours"]);
 
@@ -120,11 +128,38 @@ export class BridgeNeighbours implements NeighbourLookup {
     }
   }
 
-  async portOf(
-    { netns, interfaceName }: {
-      readonly netns: string;
-      readonly interfaceName: string;
+  async findMac<C extends ContainerInterface>(
+    macAddress: string,
+    { subnets, containers }: {
+      readonly subnets: readonly Prefix[];
+      readonly containers: readonly C[];
     },
+  ): Promise<MacUser<C>> {
+    const known = within(subnets, await this.#latest(0))
+      .filter((entry) => entry.macAddress === macAddress);
+    const addresses = new Set(
+      known.map(({ address }) => formatAddress(address)),
+    );
+    // The table has no container that the host has never talked to.
+    if (addresses.size > 0) return { addresses, containers: new Set() };
+    const found = new Set<C>();
+    const rest = containers.slice(0, MAX_READ_NETNS).values();
+    const read = async () => {
+      for (const container of rest) {
+        const { netns, interfaceName } = container;
+        const view = await this.#options.probe.readContainer(netns);
+        if (view === "not permitted" || !view) continue;
+        if (view.macAddresses.get(interfaceName) === macAddress) {
+          found.add(container);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: READ_NETNS_AT_ONCE }, read));
+    return { addresses, containers: found };
+  }
+
+  async portOf(
+    { netns, interfaceName }: ContainerInterface,
   ): Promise<string | undefined> {
     const view = await this.#options.probe.readContainer(netns);
     const end = view === "not permitted"

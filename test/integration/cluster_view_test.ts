@@ -27,6 +27,11 @@ interface Found {
   readonly silentNodes: readonly string[];
 }
 
+interface AllAddresses {
+  readonly allocations: readonly { readonly node: string }[];
+  readonly silentNodes: readonly unknown[];
+}
+
 interface Events {
   readonly events: readonly {
     readonly kind: string;
@@ -89,6 +94,45 @@ Deno.test("a host that does not host the registry answers for the whole cluster"
       assert.deepEqual(nodes.map(({ kind }) => kind), ["node"]);
     },
   );
+  await t.step(
+    "ip list --all-nodes lists the addresses of all hosts",
+    async () => {
+      for (const host of lab.hosts) await host.ask("ip allocate all-1");
+      const { allocations, silentNodes } = await asked.ask<AllAddresses>(
+        "ip list --all-nodes",
+      );
+      assert.deepEqual(
+        allocations.map(({ node }) => node).sort(),
+        lab.hosts.map(({ name }) => name),
+      );
+      assert.deepEqual(silentNodes, []);
+      for (const host of lab.hosts) await host.ask("ip release all-1");
+    },
+  );
+  await t.step("find names the container with a MAC address", async () => {
+    const container = await holder.addContainer("mac-1");
+    const [link] = JSON.parse(await container.ip("-json link show eth0"));
+    const mac: string = link.address;
+    const { found } = await find(mac);
+    assert.deepEqual(
+      found.map(({ kind, node }) => `${kind} ${node}`),
+      [`allocation ${holder.name}`],
+    );
+    assert.match(found[0]!.text, /mac-1/);
+    // Now the host's neighbour table has it, too.
+    await container.ping(container.gateways[0]!);
+    const again = (await find(mac.toUpperCase())).found;
+    assert.deepEqual(again, found);
+    await holder.removeContainer("mac-1");
+  });
+  await t.step("node list has what each host reports", async () => {
+    const { nodes } = await asked.ask<{
+      readonly nodes: readonly {
+        readonly report: { readonly routesInstalled: number } | null;
+      }[];
+    }>("node list");
+    assert.ok(nodes.every(({ report }) => report?.routesInstalled === 2));
+  });
   await t.step("the use of a host arrives with its heartbeat", async () => {
     await holder.ask("ip allocate web-2");
     await lab.waitFor("the report of an address", async () => {

@@ -286,7 +286,10 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
   const { wanted, text } = search;
   const nodes = await host().nodes.list();
   const subnets = (await host().registry.subnets())
-    .filter(({ subnet }) => wanted.kind !== "name" && mayHold(subnet, wanted));
+    .filter(({ subnet }) =>
+      (wanted.kind === "address" || wanted.kind === "prefix") &&
+      mayHold(subnet, wanted)
+    );
   const routes = (await host().registry.routes()).filter(({ destination }) =>
     wanted.kind === "address"
       ? containsAddress(destination, wanted.address)

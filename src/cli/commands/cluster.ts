@@ -1,5 +1,5 @@
 import { parseNodeName, parseText } from "../../base/names.ts";
-import type { CommandSpec } from "../framework/call.ts";
+import type { Call, CommandSpec } from "../framework/call.ts";
 import type { GetOverviewResponse } from "../framework/client.ts";
 import type { Flag, Operand } from "../framework/flag.ts";
 import {
@@ -11,14 +11,17 @@ import {
   readPages,
   readSince,
 } from "../framework/list.ts";
-import { CLIENT_FLAGS } from "../framework/target.ts";
+import { CLIENT_FLAGS, JSON_OUTPUT } from "../framework/target.ts";
 import {
+  escapeText,
   formatAge,
   formatColumns,
   formatTable,
   formatUtc,
 } from "../framework/text.ts";
 import { type View, viewOf } from "../framework/view.ts";
+import { WATCH, watchScreen } from "../framework/watch.ts";
+import { formatRoutes, formatUsed } from "./host_report.ts";
 
 type Overview = Omit<View<GetOverviewResponse>, "nextPageToken">;
 type Host = Overview["hosts"][number];
@@ -27,22 +30,38 @@ export const CLUSTER: CommandSpec = {
   name: "cluster",
   summary: "Show the whole cluster: problems, networks and hosts",
   action: "show the cluster",
-  flags: CLIENT_FLAGS,
-  examples: ["stellar-net cluster", "stellar-net cluster --json"],
+  flags: [WATCH, ...CLIENT_FLAGS],
+  examples: [
+    "stellar-net cluster",
+    "stellar-net cluster --watch",
+    "stellar-net cluster --json",
+  ],
   run: async (call) => {
-    const { cluster } = call.clients();
-    let first: Overview | undefined;
-    const hosts = await readPages(async (pageToken) => {
-      const { nextPageToken, ...page } = viewOf(
-        await cluster.getOverview({ pageToken }),
-      );
-      first ??= page;
-      return [page.hosts, nextPageToken];
+    if (!call.value(WATCH)) {
+      const overview = await readOverview(call);
+      return call.answer({ ...overview }, formatOverview(overview));
+    }
+    await watchScreen(call, call.value(JSON_OUTPUT) ?? false, async () => {
+      const overview = await readOverview(call);
+      const text = formatOverview(overview)
+        .map((line) => `${escapeText(line)}\n`).join("");
+      return { body: { ...overview }, text, notes: [] };
     });
-    const overview = { ...first!, hosts };
-    call.answer({ ...overview }, formatOverview(overview));
   },
 };
+
+async function readOverview(call: Call): Promise<Overview> {
+  const { cluster } = call.clients();
+  let first: Overview | undefined;
+  const hosts = await readPages(async (pageToken) => {
+    const { nextPageToken, ...page } = viewOf(
+      await cluster.getOverview({ pageToken }),
+    );
+    first ??= page;
+    return [page.hosts, nextPageToken];
+  });
+  return { ...first!, hosts };
+}
 
 function formatOverview(overview: Overview): string[] {
   const { verdict, problems, networks, hosts } = overview;
@@ -80,16 +99,14 @@ function formatOverview(overview: Overview): string[] {
 }
 
 function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
-  const held = sum(report?.subnets.map((subnet) => subnet.held) ?? []);
-  const capacity = sum(report?.subnets.map((subnet) => subnet.capacity) ?? []);
   return [
     node?.name ?? "",
     node?.state ?? "",
     ...report
       ? [
-        formatShare(held, capacity),
+        formatUsed(report),
         formatForecast(report.subnets, nowMs),
-        `${report.routesInstalled}/${report.routesWanted}`,
+        formatRoutes(report),
         String(report.problems.length),
         report.version,
         formatAge(reportedAt, nowMs),
@@ -109,19 +126,10 @@ function formatForecast(
   return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
 }
 
-function formatShare(part: number, whole: number): string {
-  if (whole <= 0) return "";
-  const percent = Math.floor(100 * part / whole);
-  return percent === 0 && part > 0 ? "<1%" : `${percent}%`;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
-}
-
 const WHAT: Operand<string> = {
   name: "WHAT",
-  description: "an address, a prefix, a container id or a node name",
+  description:
+    "an address, a prefix, a container id, a node name or a MAC address",
   parse: parseText,
 };
 
@@ -135,6 +143,7 @@ export const FIND: CommandSpec = {
     "stellar-net find 172.16.4.9",
     "stellar-net find web-1",
     "stellar-net find 172.16.4.0/22 --json",
+    "stellar-net find 0a:58:ac:10:04:09",
   ],
   run: async (call) => {
     const what = call.operand(WHAT);

@@ -7,7 +7,12 @@ import type {
   Allocation,
   Reservation,
 } from "../framework/client.ts";
-import { type Flag, type Operand, switchFlag } from "../framework/flag.ts";
+import {
+  type Flag,
+  type Operand,
+  refuseTogether,
+  switchFlag,
+} from "../framework/flag.ts";
 import {
   age,
   answerList,
@@ -33,6 +38,7 @@ import {
   TTL,
   WITH_LABEL,
 } from "./ip_flags.ts";
+import { readAllAllocations } from "./all_allocations.ts";
 import { HISTORY } from "./ip_history.ts";
 
 type AllocationView = View<Allocation>;
@@ -154,18 +160,29 @@ const RESERVED = switchFlag(
   "the reserved addresses instead, with the reason",
 );
 
+const ALL_NODES = switchFlag(
+  "all-nodes",
+  "the addresses of all nodes of the cluster",
+);
+
 const LIST = listCommand({
   name: "list",
-  summary: "List the addresses that containers hold on a node",
+  summary: "List the addresses that containers hold on a node, or on all",
   action: "list addresses",
-  flags: [NODE, WITH_LABEL, LEAKED, RESERVED],
+  flags: [NODE, ALL_NODES, WITH_LABEL, LEAKED, RESERVED],
   examples: [
     "stellar-net ip list",
+    "stellar-net ip list --all-nodes",
     "stellar-net ip list --label app=web",
     "stellar-net ip list --leaked",
     "stellar-net ip list --reserved",
   ],
   read: async (call) => {
+    refuseTogether(call, {
+      flag: ALL_NODES,
+      others: [NODE, RESERVED],
+      why: "it lists what containers hold on all nodes",
+    });
     if (call.value(RESERVED) ?? false) {
       if (call.value(LEAKED) ?? false) {
         throw call.usage("--leaked and --reserved exclude each other");
@@ -175,9 +192,17 @@ const LIST = listCommand({
     const leaked = call.value(LEAKED) ?? false;
     const labels = Object.fromEntries(call.values(WITH_LABEL));
     const selection = { node: call.value(NODE) ?? "", leaked, labels };
-    const allocations = await listAll(call.clients(), selection);
+    const { allocations, silentNodes } = call.value(ALL_NODES)
+      ? await listAllNodes(call, selection)
+      : {
+        allocations: await listAll(call.clients(), selection),
+        silentNodes: [],
+      };
     return createListing({
-      body: { allocations },
+      body: {
+        allocations,
+        ...call.value(ALL_NODES) && { silentNodes },
+      },
       columns: {
         ADDRESS: ({ address }) => address,
         CONTAINER: ({ owner }) => owner?.containerId ?? "",
@@ -202,6 +227,9 @@ const LIST = listCommand({
         (leaked
           ? "No address seems to be leaked"
           : 'No container holds an address: "stellar-net ip allocate CONTAINER_ID" allocates one'),
+        ...silentNodes.map(({ node, problem }) =>
+          `The addresses of ${node} are missing: ${problem}`
+        ),
       ],
     });
   },
@@ -328,6 +356,22 @@ async function listAll(
     const page = await ipam.listAllocations({ ...selection, pageToken });
     return [page.allocations.map(viewOf), page.nextPageToken];
   });
+}
+
+async function listAllNodes(
+  call: Call,
+  { leaked, labels = {} }: Omit<Selection, "node">,
+): ReturnType<typeof readAllAllocations> {
+  const { allocations, silentNodes } = await readAllAllocations(call);
+  return {
+    allocations: allocations.filter((allocation) =>
+      (!leaked || allocation.leak !== null) &&
+      Object.entries(labels).every(([key, value]) =>
+        allocation.labels[key] === value
+      )
+    ),
+    silentNodes,
+  };
 }
 
 /** The part of an owner that flags name. */

@@ -1,7 +1,7 @@
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
-import type { AgentClients, Node } from "../framework/client.ts";
+import type { AgentClients, HostSummary, Node } from "../framework/client.ts";
 import { destructiveFlag, type Operand } from "../framework/flag.ts";
 import {
   age,
@@ -13,6 +13,12 @@ import { CLIENT_FLAGS, JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatUtc } from "../framework/text.ts";
 import { type View, viewOf } from "../framework/view.ts";
 import { OFFLINE_STATE, readStateDir } from "./agent.ts";
+import {
+  formatRoutes,
+  formatUsed,
+  type HostReport,
+  readHosts,
+} from "./host_report.ts";
 import type { TokenView } from "./token.ts";
 
 const NAME: Operand<string> = {
@@ -43,22 +49,32 @@ const LIST = listCommand({
       return [page.nodes.map(viewOf), page.nextPageToken];
     });
     const { lost, faults } = await readMembership(clients);
+    const reports = await readReports(clients);
+    const rows = nodes.map((node) => ({
+      ...node,
+      report: reports.get(node.name)?.report ?? null,
+      reportedAt: reports.get(node.name)?.reportedAt ?? null,
+    }));
     return createListing({
-      body: { nodes, staleSince: lost?.since ?? null },
+      body: { nodes: rows, staleSince: lost?.since ?? null },
       columns: {
         NODE: ({ name }) => name,
         STATE: ({ state, name }) =>
           lost && name !== lost.node ? `was ${state}` : state,
         SUBNETS: ({ subnets }) => subnets.join(" "),
         ADVERTISED: ({ advertised }) => advertised.join(" "),
+        USED: ({ report }) => report ? formatUsed(report) : "",
+        ROUTES: ({ report }) => report ? formatRoutes(report) : "",
+        VERSION: ({ report }) => report?.version ?? "",
+        PROBLEMS: countProblems,
         JOINED: ({ joinedAt }) => age(joinedAt),
         SEEN: ({ seenAt }) => age(seenAt),
-        ...nodes.some(({ problem }) => problem !== null)
-          ? { PROBLEM: ({ problem }: NodeView) => problem ?? "" }
-          : {},
       },
-      wide: { API: ({ apiUrl }) => apiUrl ?? "" },
-      rows: nodes,
+      wide: {
+        API: ({ apiUrl }) => apiUrl ?? "",
+        REPORT: ({ reportedAt }) => age(reportedAt),
+      },
+      rows,
       notes: [
         nodes.length === 0 && "No node is known yet",
         ...nodes.flatMap(({ name, problem }) =>
@@ -143,6 +159,27 @@ export const NODE: GroupSpec = {
     "List the nodes of the cluster, leave it, remove dead nodes, replace a machine",
   commands: [LIST, LEAVE, REMOVE, ACCEPT],
 };
+
+/** The hosts with their reports; none where the agent does not tell, or has no registry to ask. */
+async function readReports(
+  clients: AgentClients,
+): Promise<ReadonlyMap<string, View<HostSummary>>> {
+  try {
+    return await readHosts(clients);
+  } catch (error) {
+    if (error instanceof NetError) return new Map();
+    throw error;
+  }
+}
+
+/** The number of problems that a host reports, and the registry with it; empty where neither is known. */
+function countProblems(
+  { problem, report }: NodeView & { readonly report: HostReport | null },
+): string {
+  const own = problem === null ? 0 : 1;
+  if (!report) return own === 0 ? "" : String(own);
+  return String(report.problems.length + own);
+}
 
 /** The faults of a node's membership, as `status` names them. */
 const MEMBERSHIP_FAULTS: readonly string[] = [

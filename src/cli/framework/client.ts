@@ -19,7 +19,10 @@ export type {
   Token,
 } from "../../gen/stellar/net/v1/identity_pb.ts";
 export { Role } from "../../gen/stellar/net/v1/identity_pb.ts";
-export type { GetOverviewResponse } from "../../gen/stellar/net/v1/cluster_pb.ts";
+export type {
+  GetOverviewResponse,
+  HostSummary,
+} from "../../gen/stellar/net/v1/cluster_pb.ts";
 export type {
   Allocation,
   Reservation,

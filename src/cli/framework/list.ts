@@ -1,18 +1,16 @@
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Call, CommandSpec } from "./call.ts";
-import { NetError } from "../../base/error.ts";
-import { type Flag, type FlagWithDefault, switchFlag } from "./flag.ts";
+import type { Flag, FlagWithDefault } from "./flag.ts";
 import { parseChoice, parseDuration, parseInteger } from "./parsers.ts";
 import { CLIENT_FLAGS, JSON_OUTPUT } from "./target.ts";
 import {
-  escapeText,
   formatAge,
   formatCsv,
   formatJson,
-  formatJsonLine,
   formatTable,
   formatUtc,
 } from "./text.ts";
+import { WATCH, watchScreen } from "./watch.ts";
 
 /** A time in a table: for people its age or date, for programs RFC 3339. */
 export interface TimeCell {
@@ -102,16 +100,6 @@ const OUTPUT: Flag<typeof OUTPUTS[number]> = {
   parse: parseChoice(OUTPUTS),
 };
 
-const WATCH: Flag<boolean> = {
-  ...switchFlag("watch", "print the list again whenever it changes"),
-  isTypedOnly: true,
-};
-
-/** Interval between two readings of a list that is watched, in ms. */
-const WATCH_INTERVAL_MS = 2_000;
-/** Moves to the top left, and clears the screen (ECMA-48). */
-const CLEAR = "\x1b[H\x1b[2J";
-
 /** Makes a command that reads and prints a list. It has the flags of clients and lists too. */
 export function listCommand(
   { read, flags = [], ...spec }: Omit<CommandSpec, "run"> & {
@@ -123,7 +111,14 @@ export function listCommand(
     flags: [...flags, OUTPUT, WATCH, ...CLIENT_FLAGS],
     run: async (call) => {
       const output = readOutput(call);
-      if (call.value(WATCH)) return await watch(call, output, read);
+      if (call.value(WATCH)) {
+        return await watchScreen(call, output === "json", async () => {
+          const listing = await read(call);
+          const { body, notes } = listing;
+          const text = formatListing(listing, call.io.now(), output);
+          return { body, text, notes };
+        });
+      }
       const listing = await read(call);
       call.io.stdout(formatListing(listing, call.io.now(), output));
       for (const note of listing.notes) call.note(note);
@@ -153,40 +148,6 @@ function readOutput(call: Call): Output {
     );
   }
   return isJson ? "json" : output ?? "table";
-}
-
-/** Prints a list whenever it changes: in place on a terminal, with `--json` an object a line. */
-async function watch(
-  call: Call,
-  output: Output,
-  read: (call: Call) => Promise<Listing>,
-): Promise<void> {
-  const { io } = call;
-  let printed: string | undefined;
-  let problem: string | undefined;
-  do {
-    try {
-      const listing = await read(call);
-      const text = output === "json"
-        ? `${formatJsonLine(listing.body)}\n`
-        : formatListing(listing, io.now(), output) +
-          listing.notes.map((note) => `${escapeText(note)}\n`).join("");
-      if (text !== printed) {
-        io.stdout(
-          io.isOutputTerminal && output !== "json" ? CLEAR + text : text,
-        );
-      }
-      printed = text;
-      problem = undefined;
-    } catch (error) {
-      if (!(error instanceof NetError) || printed === undefined) throw error;
-      // An agent that restarts answers again soon.
-      if (error.message !== problem) {
-        call.note(`Cannot ${call.action}, trying again: ${error.message}`);
-      }
-      problem = error.message;
-    }
-  } while (await io.wait(WATCH_INTERVAL_MS));
 }
 
 function formatListing(

@@ -13,6 +13,8 @@ export interface ContainerView {
   readonly links: readonly HostLink[];
   /** Indices of the host's ends of its veth pairs, by the container's interface. */
   readonly hostEnds: ReadonlyMap<string, number>;
+  /** Link-layer addresses in lower case, by the container's interface. */
+  readonly macAddresses: ReadonlyMap<string, string>;
   readonly routes: readonly ContainerRoute[];
 }
 
@@ -22,7 +24,10 @@ export interface ContainerRoute {
   readonly gateway: Address | undefined;
 }
 
-const LINK = objectOf({ ifname: isText, link_index: isNumber });
+const LINK = objectOf({
+  ...{ ifname: isText, address: isText },
+  link_index: isNumber,
+});
 const ROUTE = objectOf({ dst: isText, gateway: isText });
 
 /**
@@ -33,10 +38,18 @@ const ROUTE = objectOf({ dst: isText, gateway: isText });
  */
 export function parseContainer(text: string, routes6 = ""): ContainerView {
   const [addresses = "", routes = ""] = text.trim().split("\n");
+  const rows = readRows(addresses, { program: "ip", check: LINK });
   return {
     links: parseLinks(addresses),
+    macAddresses: new Map(
+      rows.flatMap(({ ifname, address }) =>
+        ifname === undefined || address === undefined
+          ? []
+          : [[ifname, address.toLowerCase()] as const]
+      ),
+    ),
     hostEnds: new Map(
-      readRows(addresses, { program: "ip", check: LINK }).flatMap((link) =>
+      rows.flatMap((link) =>
         link.ifname === undefined || link.link_index === undefined
           ? []
           : [[link.ifname, link.link_index] as const]

@@ -148,3 +148,27 @@ Deno.test("events prints events, and asks for those that are selected", async ()
       "2026-01-02 03:04:00Z  host2  joined  it joined\n",
   );
 });
+
+Deno.test("cluster --watch prints the overview again when it changes", async () => {
+  const verdicts = ["fine", "fine", "broken"];
+  let waits = 0;
+  const { stdout } = await runFake(["cluster", "--watch", "--json"], {
+    cluster: { getOverview: () => ({ verdict: verdicts[waits] ?? "" }) },
+    waits: () => ++waits < verdicts.length,
+  });
+  const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ verdict }) => verdict), ["fine", "broken"]);
+});
+
+Deno.test("cluster --watch redraws a terminal", async () => {
+  let waits = 0;
+  const { stdout } = await runFake(["cluster", "--watch"], {
+    cluster: { getOverview: () => ({ verdict: `verdict ${waits}` }) },
+    waits: () => ++waits < 2,
+    isOutputTerminal: true,
+  });
+  assert.deepEqual(
+    stdout.split("\x1b[H\x1b[2J").map((screen) => screen.split("\n")[0]),
+    ["", "verdict 0", "verdict 1"],
+  );
+});

@@ -7,6 +7,7 @@ import type {
   ReserveRequest,
   UnreserveRequest,
 } from "../../../src/gen/stellar/net/v1/ipam_pb.ts";
+import { NodeState } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { type Handlers, NOW_MS, runFake } from "../fake_io.ts";
 
 const OWNER = {
@@ -493,4 +494,66 @@ Deno.test("ip list --label asks for labels, and -o wide shows them", async () =>
   assert.deepEqual(asked, [{ app: "web" }]);
   assert.match(run.stdout, /LABELS/);
   assert.match(run.stdout, / app=web/);
+});
+
+Deno.test("ip list --all-nodes prints the addresses of all nodes in order", async (t) => {
+  const nodes = [
+    { name: "node0", state: NodeState.READY },
+    { name: "node1", state: NodeState.READY },
+    { name: "node2", state: NodeState.UNREACHABLE },
+    { name: "node3", state: NodeState.READY },
+  ];
+  const allocationOf = (node: string, address: string, leak = "") => ({
+    ...{ node, leak, owner: OWNER, labels: { app: node } },
+    addresses: [{ address, subnet: "172.16.0.0/12", gateway: "172.16.0.1" }],
+  });
+  const handlers: Handlers = {
+    registry: { listNodes: () => ({ nodes }) },
+    ipam: {
+      async *watchAllocations({ allNodes }) {
+        assert.ok(allNodes);
+        const part = { node: "node1", snapshot: true };
+        const one = allocationOf("node1", "172.16.4.9");
+        yield { ...part, more: true, allocations: [one] };
+        yield { node: "node3", problem: "nothing listens there" };
+        yield {
+          node: "node0",
+          snapshot: true,
+          allocations: [allocationOf("node0", "172.16.0.10", "gone")],
+        };
+        const two = allocationOf("node1", "172.16.4.10");
+        yield { ...part, allocations: [two] };
+        // A watch goes on without end; the command does not.
+        await new Promise(() => {});
+      },
+    },
+  };
+  const list = ["ip", "list", "--all-nodes"];
+  await t.step("with the nodes whose addresses are missing", async () => {
+    const run = await runFake([...list, "-o", "csv"], handlers);
+    assert.deepEqual(
+      run.stdout.split("\r\n").slice(1, -1).map((row) => row.split(",")[0]),
+      ["172.16.0.10", "172.16.4.9", "172.16.4.10"],
+    );
+    assert.equal(
+      run.stderr,
+      "The addresses of node2 are missing: it sends no heartbeats\n" +
+        "The addresses of node3 are missing: nothing listens there\n",
+    );
+  });
+  await t.step("selected by label and leak", async () => {
+    const ask = async (...flags: string[]) => {
+      const run = await runFake([...list, "--json", ...flags], handlers);
+      return JSON.parse(run.stdout).allocations.length;
+    };
+    assert.deepEqual(
+      [await ask("--label", "app=node1"), await ask("--leaked")],
+      [2, 1],
+    );
+  });
+  await t.step("without --node", async () => {
+    const run = await runFake([...list, "--node", "node0"], handlers);
+    assert.equal(run.code, 2);
+    assert.match(run.stderr, /--node does not go with --all-nodes/);
+  });
 });

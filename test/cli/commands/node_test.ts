@@ -23,16 +23,36 @@ const registry: Handlers["registry"] = {
   }),
 };
 
-Deno.test("node list prints a row a node", async () => {
-  const run = await runFake(["node", "list"], { registry });
+const cluster: Handlers["cluster"] = {
+  getOverview: () => ({
+    hosts: [{
+      node: { name: "n1" },
+      report: {
+        ...{ version: "0.1.0", routesWanted: 3, routesInstalled: 2 },
+        subnets: [{ cidr: "172.16.0.0/22", capacity: 1021, held: 511n }],
+        problems: [{ code: "leaks" }],
+      },
+      reportedAt: timestampFromMs(NOW_MS - 5_000),
+    }, { node: { name: "n2" } }],
+  }),
+};
+
+Deno.test("node list prints a row a node, with what its host reports", async () => {
+  const run = await runFake(["node", "list"], { registry, cluster });
   assert.equal(
     run.stdout,
     `\
-NODE  STATE     SUBNETS                  ADVERTISED  JOINED  SEEN
-n1    ready     172.16.0.0/22 fd00::/64  198.18.0.1  2m ago  2s ago
-n2    no agent  -                        -           -       -
+NODE  STATE     SUBNETS                  ADVERTISED  USED  ROUTES  VERSION  PROBLEMS  JOINED  SEEN
+n1    ready     172.16.0.0/22 fd00::/64  198.18.0.1  50%   2/3     0.1.0    1         2m ago  2s ago
+n2    no agent  -                        -           -     -       -        -         -       -
 `,
   );
+});
+
+Deno.test("node list needs no reports", async () => {
+  const run = await runFake(["node", "list"], { registry });
+  assert.deepEqual([run.code, run.stderr], [0, ""]);
+  assert.match(run.stdout, /^n1 +ready .* 198\.18\.0\.1 +- +- +- +- +2m ago/m);
 });
 
 Deno.test("node list prints an object for programs", async () => {
@@ -48,10 +68,12 @@ Deno.test("node list prints an object for programs", async () => {
     joinedAt: null,
     seenAt: null,
     problem: null,
+    report: null,
+    reportedAt: null,
   });
 });
 
-Deno.test("node list has a column of problems where there are some", async () => {
+Deno.test("node list counts and notes the problems that the registry has with nodes", async () => {
   const registry = {
     listNodes: () => ({
       nodes: [
@@ -60,11 +82,9 @@ Deno.test("node list has a column of problems where there are some", async () =>
       ],
     }),
   };
-  const { stdout } = await runFake(["node", "list"], { registry });
-  assert.match(
-    stdout,
-    / PROBLEM\nn1 .* a second process uses its identity\nn2 .* -\n$/,
-  );
+  const run = await runFake(["node", "list"], { registry, cluster });
+  assert.match(run.stdout, /^n1 .* 0\.1\.0 +2 .*\nn2 .* - +- +-\n$/m);
+  assert.equal(run.stderr, "n1: a second process uses its identity\n");
 });
 
 Deno.test("node list marks a list that the registry does not keep up to date", async () => {

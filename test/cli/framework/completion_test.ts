@@ -16,7 +16,7 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["ip", "l"], "list"],
   [
     ["ip", "list", ""],
-    `--node --label --leaked --reserved --output --watch ${CLIENT}`,
+    `--node --all-nodes --label --leaked --reserved --output --watch ${CLIENT}`,
   ],
   [
     ["--socket", "x", "ip", ""],

@@ -34,6 +34,7 @@ const AGREEABLE: Handlers = {
     release: () => ({}),
     getAllocation: () => ({}),
     listAllocations: () => ({}),
+    async *watchAllocations() {},
     listHistory: () => ({}),
     reserve: () => ({}),
     unreserve: () => ({}),

@@ -31,15 +31,15 @@ Deno.test("a list is printed as a table, a wide one, JSON or CSV", async () => {
   assert.match(table.stdout, /^NODE +STATE .* SEEN\nn1 .* 2m ago +-\n$/);
   assert.match(
     wide.stdout,
-    /^NODE .* SEEN +API\n.* http:\/\/198.18.0.1:9000\n$/,
+    /^NODE .* SEEN +API +REPORT\n.* http:\/\/198.18.0.1:9000 +-\n$/,
   );
   const json = await list("-o json");
   assert.equal(json.stdout, (await list("--json")).stdout);
   const csv = await list("-o csv");
   assert.equal(
     csv.stdout,
-    "NODE,STATE,SUBNETS,ADVERTISED,JOINED,SEEN,API\r\n" +
-      'n1,ready,,"198.18.0.1,""a"" \\u001b[31m",2026-01-02T03:02:05.000Z,,http://198.18.0.1:9000\r\n',
+    "NODE,STATE,SUBNETS,ADVERTISED,USED,ROUTES,VERSION,PROBLEMS,JOINED,SEEN,API,REPORT\r\n" +
+      'n1,ready,,"198.18.0.1,""a"" \\u001b[31m",,,,,2026-01-02T03:02:05.000Z,,http://198.18.0.1:9000,\r\n',
   );
   const env = { STELLAR_NET_OUTPUT: "csv" };
   assert.equal((await list("", { env })).stdout, csv.stdout);

@@ -398,7 +398,8 @@ export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__P
  */
 export type FindRequest = Message<"stellar.net.v1.FindRequest"> & {
   /**
-   * An address, a prefix, a container id or a node name. Empty is refused.
+   * An address, a prefix, a container id, a node name or a MAC address, such as
+   * "0a:58:ac:10:04:09". Empty is refused.
    *
    * @generated from field: string what = 1;
    */
@@ -836,8 +837,8 @@ export const ClusterService: GenService<{
     output: typeof GetOverviewResponseSchema;
   },
   /**
-   * Find looks up an address, a prefix, a container id, a node name, on all
-   * hosts. Hosts that did not answer are listed in the response.
+   * Find looks up an address, a prefix, a container id, a node name or a MAC
+   * address on all hosts. Hosts that did not answer are listed in the response.
    *
    * @generated from rpc stellar.net.v1.ClusterService.Find
    */
