@@ -7,7 +7,13 @@ Deno.test("SecondUsers.check() wakes neighbours, and reads none where no address
   const fail = () => Promise.reject(new Error("it was called"));
   const users = new SecondUsers({
     wake: () => Promise.resolve(void woken++),
-    ...{ find: fail, portOf: fail, staysInUse: fail, remember: () => {} },
+    ...{
+      find: fail,
+      portOf: fail,
+      findMac: fail,
+      staysInUse: fail,
+      remember: () => {},
+    },
   });
   const allocator = { select: () => Promise.resolve([]) };
   await users.check(allocator as unknown as Allocator, []);

@@ -55,6 +55,15 @@ export async function startAgent(
         wake: () => Promise.resolve(),
         staysInUse: (address) =>
           Promise.resolve(inUse.has(formatAddress(address))),
+        findMac: (mac) =>
+          Promise.resolve({
+            addresses: new Set(
+              [...inUse].flatMap(([text, { macAddress }]) =>
+                macAddress === mac ? [text] : []
+              ),
+            ),
+            containers: new Set(),
+          }),
         portOf: ({ netns }) => Promise.resolve(ports.get(netns)),
       },
       now: () => clock.nowMs,
