@@ -5,13 +5,19 @@ import { type JoinToken, parseToken } from "../security/pki/token.ts";
 const MAKE =
   'write what "stellar-net token create" prints on the registry\'s host into it';
 
-/** Reads the file with a token. @throws {NetError} `failed_precondition` naming the file */
+/**
+ * Reads the file with a token.
+ *
+ * @throws {NetError} naming the file: `not_found` when there is none,
+ * `failed_precondition` when others may use it or it holds no token
+ */
 export async function readTokenFile(path: string): Promise<JoinToken> {
   await checkSecretFile(path);
   try {
     return parseToken(await Deno.readTextFile(path));
   } catch (cause) {
-    const what = cause instanceof Deno.errors.NotFound
+    const isMissing = cause instanceof Deno.errors.NotFound;
+    const what = isMissing
       ? `there is no such file; ${MAKE}`
       : cause instanceof Deno.errors.IsADirectory
       ? `it is a folder, not a file; ${MAKE}`
@@ -21,7 +27,7 @@ export async function readTokenFile(path: string): Promise<JoinToken> {
       ? cause.message
       : String(cause);
     throw new NetError(
-      "failed_precondition",
+      isMissing ? "not_found" : "failed_precondition",
       `Cannot use the token in "${path}": ${what}`,
       { cause },
     );

@@ -272,7 +272,10 @@ export class CertificateRenewer {
     return { credentials, token };
   }
 
-  /** The token; undefined when there is none, or the file is gone and there is a certificate. */
+  /**
+   * The token; undefined when there is none. A token that cannot be read counts
+   * only where it is needed: without a certificate, or when a renewal is refused.
+   */
   async #readToken(
     source: CertificateSource & { readonly kind: "others" },
     refusal: unknown,
@@ -280,10 +283,11 @@ export class CertificateRenewer {
     try {
       return await source.readToken();
     } catch (error) {
+      if (!this.#owner.state.certificate) throw error;
       // The file may be deleted once this host has joined.
-      if (refusal !== undefined || this.#owner.state.certificate) {
-        return undefined;
-      }
+      const isGone = error instanceof NetError && error.code === "not_found";
+      const isNeeded = refusal instanceof NetError && isRefusal(refusal);
+      if (isGone || !isNeeded) return undefined;
       throw error;
     }
   }

@@ -53,7 +53,8 @@ export type CertificateSource =
     /**
      * Reads the join token from its file each time; undefined when there is none.
      *
-     * @throws {NetError} `failed_precondition` when it cannot be read, or is none
+     * @throws {NetError} `not_found` when there is no such file;
+     * `failed_precondition` when it cannot be read, or holds no token
      */
     readToken(): Promise<JoinToken | undefined>;
   };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NetError } from "../../src/base/error.ts";
 import { readTokenFile } from "../../src/main/token_file.ts";
 import { createToken, formatToken } from "../../src/security/pki/token.ts";
 import { withTempDir } from "../support/temp_dir.ts";
@@ -36,7 +37,11 @@ Deno.test("readTokenFile() says what is wrong with a file, and nothing that is i
         const path = `${dir}/token`;
         await make(path);
         await assert.rejects(readTokenFile(path), (error: Error) => {
-          assert.equal(error.name, "NetError");
+          assert.ok(error instanceof NetError);
+          assert.equal(
+            error.code,
+            what === "is not there" ? "not_found" : "failed_precondition",
+          );
           assert.match(error.message, says);
           assert.ok(error.message.includes(path), error.message);
           assert.ok(!error.message.includes(SECRET.slice(-20, -10)));

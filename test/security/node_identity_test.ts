@@ -294,6 +294,28 @@ Deno.test("NodeIdentity goes on trying to renew, and warns near the end", () =>
     assert.deepEqual(node.warnings(world.time.nowMs), []);
   }));
 
+Deno.test("NodeIdentity whose renewal is refused says why its token cannot be used, unless there is none", async (t) => {
+  const unusable = 'Cannot use the token in "token": its mode is 0644';
+  const refused = "Cannot certify it: its certificate ended long ago";
+  const rows: readonly (readonly [NetError["code"], says: string])[] = [
+    ["failed_precondition", unusable],
+    ["not_found", refused],
+  ];
+  for (const [code, says] of rows) {
+    await t.step(code, () =>
+      withNode(async (node, world) => {
+        world.token = new NetError(code, unusable);
+        world.refusal = new NetError("unavailable", "Cannot reach it: off");
+        await world.time.pass(25 * HOUR_MS);
+        const warning = () => node.warnings(world.time.nowMs).join();
+        assert.match(warning(), /\(Cannot reach it: off\)/);
+        world.refusal = new NetError("permission_denied", refused);
+        await world.time.pass(HOUR_MS);
+        assert.ok(warning().includes(`(${says})`), warning());
+      }));
+  }
+});
+
 Deno.test("NodeIdentity renews nothing while its state is a copy, and uses a token", () =>
   withNode(async (node, world) => {
     world.mayRenew = false;
