@@ -17,6 +17,7 @@ import {
   formatSeconds,
   formatSummary,
   readFailures,
+  readHung,
   readSummary,
   readTimes,
   type TestSummary,
@@ -145,6 +146,8 @@ async function main(): Promise<number> {
     "",
     ...slow.map(({ name, seconds }) => `${formatSeconds(seconds)}  ${name}`),
     ...output.flatMap(readFailures).map((name) => `FAILED  ${name}`),
+    ...output.flatMap((text) => readHung(text) ?? [])
+      .map((name) => `HUNG    ${name}`),
     formatSummary(summary, (performance.now() - startedMs) / 1000),
   ].join("\n"));
   return summary.failed === 0 ? 0 : 1;

@@ -7,14 +7,15 @@ import {
   type ForeignCommit,
   type LedgerModel,
   LedgerState,
+  type LedgerStateOptions,
   type Loaded,
   type Packed,
   unpacking,
   type Writes,
 } from "./model.ts";
 
-export interface LedgerOptions<Change = unknown> {
-  readonly store: Store;
+export interface LedgerOptions<Change = unknown>
+  extends Pick<LedgerStateOptions, "store" | "announcedWithinMs"> {
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** Called with the changes of each commit once it is durable. */
@@ -93,9 +94,9 @@ export class Ledger<State, Change> {
   ) {
     const { store, isShared = false } = options;
     this.#model = model;
-    this.#state = new LedgerState(model, { store, isShared });
+    this.#state = new LedgerState(model, { ...options, isShared });
     this.#onCommitted = options.onCommitted;
-    this.#store = options.store;
+    this.#store = store;
     this.#isShared = isShared;
     this.#now = options.now;
   }

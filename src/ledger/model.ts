@@ -155,7 +155,7 @@ export interface ForeignCommit<Change> {
   readonly changes: readonly Change[];
 }
 
-/** How long a follower waits for the watch to report a commit before it reads everything. */
+/** Default wait for the watch to report a commit before a follower reads everything, in ms. */
 const ANNOUNCED_WITHIN_MS = 250;
 /** How often a ledger reads a state that changes during the read. */
 const MAX_READS = 5;
@@ -169,6 +169,11 @@ export interface LedgerStateOptions {
    * {@linkcode LedgerState.receive} or by reading everything again.
    */
   readonly isShared: boolean;
+  /**
+   * How long a follower waits for the watch to report a commit before it reads
+   * everything, in ms. Default 250.
+   */
+  readonly announcedWithinMs?: number;
 }
 
 /** A state in memory that stays as fresh as its store. */
@@ -273,7 +278,8 @@ export class LedgerState<State, Change> {
 
   /** Waits a moment for the watch to report a version. */
   async #announced(version: Version | null): Promise<void> {
-    const untilMs = performance.now() + ANNOUNCED_WITHIN_MS;
+    const { announcedWithinMs = ANNOUNCED_WITHIN_MS } = this.#options;
+    const untilMs = performance.now() + announcedWithinMs;
     const isBehind = () => {
       const has = this.#loaded?.version ?? null;
       return has !== null && version !== null && has < version;

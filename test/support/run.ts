@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 /** What a command did: its exit code, 128 and the signal's number if one ended it. */
 export interface RunResult {
   readonly code: number;
@@ -40,29 +42,66 @@ export async function run(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const stdout = new Collected(child.stdout);
+  const stderr = new Collected(child.stderr);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
+    // What it started may hold its pipes open for as long as that runs.
+    void child.status.then(() => {
+      stdout.cancel();
+      stderr.cancel();
+    });
   }, timeoutMs);
   try {
-    const [output] = await Promise.all([child.output(), feed(child, stdin)]);
-    const decoder = new TextDecoder();
-    const result = {
-      code: output.code,
-      stdout: decoder.decode(output.stdout),
-      stderr: decoder.decode(output.stderr),
-    };
+    const [{ code }] = await Promise.all([
+      child.status,
+      feed(child, stdin),
+      stdout.done,
+      stderr.done,
+    ]);
+    const result = { code, stdout: stdout.text(), stderr: stderr.text() };
     if (late) {
       throw new Error(
         `Cannot run ${
           [command, ...args].join(" ")
-        }: it was not done within ${timeoutMs} ms\n${result.stdout}${result.stderr}`,
+        }: it was not done within ${timeoutMs} ms\n${result.stderr}${result.stdout}`,
       );
     }
     return result;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** What a command has written to a pipe. */
+class Collected {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #chunks: Uint8Array[] = [];
+  /** Resolves at the end of the pipe, or once it is cancelled. */
+  readonly done: Promise<void>;
+
+  constructor(pipe: ReadableStream<Uint8Array>) {
+    this.#reader = pipe.getReader();
+    this.done = this.#collect();
+  }
+
+  cancel(): void {
+    // It has failed if the command failed to write.
+    this.#reader.cancel().catch(() => {});
+  }
+
+  text(): string {
+    return new TextDecoder().decode(Buffer.concat(this.#chunks));
+  }
+
+  async #collect(): Promise<void> {
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) return;
+      this.#chunks.push(value);
+    }
   }
 }
 

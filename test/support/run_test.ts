@@ -30,3 +30,16 @@ Deno.test("run() kills what is not done in time", async () => {
     /Cannot run sleep 600: it was not done within 50 ms/,
   );
 });
+
+Deno.test("run() waits for no child of what it killed, and tells what was written before", async () => {
+  const startedMs = performance.now();
+  const script = "sleep 120 & echo $!; wait";
+  const error = await run("bash", ["-c", script], { timeoutMs: 3_000 }).then(
+    () => assert.fail("it was done in time"),
+    (error: Error) => error,
+  );
+  const [, pid] = /within 3000 ms\n(\d+)\n/.exec(error.message) ?? [];
+  assert.ok(pid !== undefined, error.message);
+  Deno.kill(Number(pid), "SIGKILL");
+  assert.ok(performance.now() - startedMs < 119_000);
+});

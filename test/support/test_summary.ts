@@ -71,6 +71,15 @@ export function readFailures(output: string): string[] {
     [];
 }
 
+/** Reads the name of the test that was running when its process was killed; undefined: none was. */
+export function readHung(output: string): string | undefined {
+  const lines = output.split("\n").map((line) => line.trimEnd());
+  const starts = lines.filter((line) => /^\S.* \.\.\.$/.test(line));
+  return starts.findLast((start) =>
+    !lines.some((line) => line.startsWith(`${start} `))
+  )?.slice(0, -" ...".length);
+}
+
 /** Reads the time of each test that passed. Steps are left out. */
 export function readTimes(output: string): TimedTest[] {
   return [...output.matchAll(

@@ -3,6 +3,7 @@ import {
   addSummaries,
   formatSummary,
   readFailures,
+  readHung,
   readSummary,
   readTimes,
 } from "./test_summary.ts";
@@ -85,4 +86,26 @@ FAILED | 1 passed (1 step) | 2 failed (1m8s)
     { name: "one", seconds: 67 },
     { name: "two", seconds: 0.25 },
   ]);
+});
+
+Deno.test("readHung() names the test that a killed process was running", async (t) => {
+  const done = "a ... ok (1s)\nb ...\n  first ... ok (1ms)\nb ... ok (2s)\n";
+  for (
+    const [name, output, expected] of [
+      ["none", done, undefined],
+      ["a test that has written nothing", `${done}c's test ... `, "c's test"],
+      [
+        "a test in its second step",
+        `${done}c ...\n  first ... ok (1ms)\n  second ... `,
+        "c",
+      ],
+      [
+        "a test that has written a line",
+        `${done}c ...\n------- output -------\nline\n`,
+        "c",
+      ],
+    ] as const
+  ) {
+    await t.step(name, () => assert.equal(readHung(output), expected));
+  }
 });
