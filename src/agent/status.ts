@@ -77,14 +77,14 @@ function describeRegistry(
   };
 }
 
-function describeFence({ link }: Member): Condition {
-  const holds = link.state !== "fenced";
+/** A node without subnets has none to lose: it is refused, not fenced. */
+function describeFence({ link, subnets }: Member): Condition {
+  const fault = findMembershipFault(link, subnets.length > 0);
+  const holds = fault?.code !== "fenced";
   return {
     name: "not fenced",
     holds,
-    reason: holds
-      ? "this node is not fenced"
-      : `this node is fenced: ${link.problem}`,
+    reason: holds ? "this node is not fenced" : fault.text,
   };
 }
 

@@ -88,7 +88,14 @@ Deno.test("checkReady() tells what keeps an agent from handing out addresses", a
       "fenced",
       homeOf("fenced", [SUBNET], refuse("failed_precondition")),
       'NOT registry: the registry has fenced this node since 1970-01-01 00:00:00Z: no way; this node hands out no addresses, and its subnet may belong to another; stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again',
-      "NOT not fenced: this node is fenced: no way",
+      "NOT not fenced: the registry has fenced this node since 1970-01-01 00:00:00Z: no way",
+      "NOT subnet: refused: failed_precondition",
+    ],
+    [
+      "refused",
+      homeOf("fenced", [], refuse("failed_precondition")),
+      "NOT registry: the registry has refused this node since 1970-01-01 00:00:00Z: no way; this node has no subnet, so containers get no addresses; remove this cause; the agent tries again by itself",
+      "not fenced: this node is not fenced",
       "NOT subnet: refused: failed_precondition",
     ],
     [

@@ -99,3 +99,29 @@ Deno.test("an agent stores what it gathers of its audit when it stops", async ()
   assert.equal(rows.length, 3, rows.join("\n"));
   for (const row of rows) assert.match(row, /^loopback Allocate .*web-1.* ok$/);
 });
+
+Deno.test("a thousand allocations and releases write next to nothing to the log at info", async () => {
+  await using agent = await spawnAgent();
+  const owners = Array.from(
+    { length: 1_000 },
+    (_, i) => ({ owner: { containerId: `a-container-with-a-name-${i}` } }),
+  );
+  const callAll = async (name: string) => {
+    for (let at = 0; at < owners.length; at += 100) {
+      const batch = owners.slice(at, at + 100);
+      const codes = await Promise.all(
+        batch.map((body) => call(agent, name, body)),
+      );
+      assert.deepEqual(new Set(codes), new Set([200]));
+    }
+  };
+  // The node claims its subnet with its first allocation: a change of the cluster.
+  await call(agent, "IpamService/Allocate", owners[0]);
+  const before = agent.stderr.length;
+  await callAll("IpamService/Allocate");
+  await callAll("IpamService/Release");
+  assert.equal(await agent.stop(), 0);
+  // At debug level each call is a line of 250 bytes.
+  const written = agent.stderr.slice(before);
+  assert.ok(written.length < 10_000, written);
+});
