@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { EventLog, Recorder, Reports } from "../../src/cluster/recorder.ts";
+import { EventLog } from "../../src/cluster/event_log.ts";
+import { Recorder } from "../../src/cluster/recorder.ts";
+import { Reports } from "../../src/cluster/reports.ts";
 import { Samples } from "../../src/cluster/samples.ts";
 import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";

@@ -6,7 +6,7 @@ import {
 } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
-import type { StoredEvent } from "../../cluster/recorder.ts";
+import type { StoredEvent } from "../../cluster/event_log.ts";
 import {
   MAX_REPORT_BYTES,
   type Problem,

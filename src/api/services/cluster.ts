@@ -10,11 +10,8 @@ import {
   parseNodeName,
   parseText,
 } from "../../base/names.ts";
-import type {
-  EventLog,
-  EventPosition,
-  Reports,
-} from "../../cluster/recorder.ts";
+import type { EventLog, EventPosition } from "../../cluster/event_log.ts";
+import type { Reports } from "../../cluster/reports.ts";
 import {
   collectProblems,
   describeVerdict,

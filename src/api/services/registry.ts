@@ -9,7 +9,7 @@ import {
   parseText,
 } from "../../base/names.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
-import type { Reports } from "../../cluster/recorder.ts";
+import type { Reports } from "../../cluster/reports.ts";
 import type {
   JoinRequest as JoinMessage,
   RegistryService,

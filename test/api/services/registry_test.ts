@@ -1,5 +1,5 @@
 import { answerCalls } from "../../../src/api/server/call.ts";
-import { Reports } from "../../../src/cluster/recorder.ts";
+import { Reports } from "../../../src/cluster/reports.ts";
 import assert from "node:assert/strict";
 import {
   type Client,

@@ -1,0 +1,66 @@
+import type { Report } from "./plan/report.ts";
+
+/** Time between two reports of a host that count, in ms. */
+const MIN_REPORT_INTERVAL_MS = 1_000;
+
+/** A report and the time at which it was received. */
+export interface ReceivedReport {
+  readonly report: Report;
+  /** In ms since 1970. */
+  readonly receivedAtMs: number;
+}
+
+/** A listener for reports. */
+export type OnReport = (
+  node: string,
+  before: Report | undefined,
+  after: Report,
+) => void;
+
+/**
+ * The last report of each host, at an agent that hosts the registry. They are
+ * in memory only: after a restart, hosts send them again.
+ */
+export class Reports {
+  readonly #now: () => number;
+  readonly #received = new Map<string, ReceivedReport>();
+  #onReport: OnReport = () => {};
+
+  constructor(options: { readonly now: () => number }) {
+    this.#now = options.now;
+  }
+
+  /** Sets the one listener. */
+  listen(onReport: OnReport): void {
+    this.#onReport = onReport;
+  }
+
+  /**
+   * Keeps the report of a node in place of the one before.
+   *
+   * @returns false if the one before came less than a second ago: a host that
+   * sends reports without end keeps nobody busy, and sends the last one again
+   */
+  receive(node: string, report: Report): boolean {
+    const before = this.#received.get(node);
+    const receivedAtMs = this.#now();
+    const sinceMs = receivedAtMs - (before?.receivedAtMs ?? -Infinity);
+    // A clock that was set back does not count.
+    if (sinceMs >= 0 && sinceMs < MIN_REPORT_INTERVAL_MS) return false;
+    this.#received.set(node, { report, receivedAtMs });
+    this.#onReport(node, before?.report, report);
+    return true;
+  }
+
+  /** The last report of a node; undefined if there is none. */
+  get(node: string): ReceivedReport | undefined {
+    return this.#received.get(node);
+  }
+
+  /** Forgets the reports of nodes that are not known any more. */
+  keepOnly(nodes: ReadonlySet<string>): void {
+    for (const node of this.#received.keys()) {
+      if (!nodes.has(node)) this.#received.delete(node);
+    }
+  }
+}
