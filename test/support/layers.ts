@@ -26,6 +26,7 @@ export const PURE: readonly string[] = paths(
     "routes/plan/",
     "host/plan/",
     "cluster/plan/",
+    "probe/plan/",
   ],
   ["cni/text/", "install/plan/", "bundle/"],
 );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findMtu, likelyMtu } from "../../src/doctor/mtu_checks.ts";
+import { findMtu, likelyMtu } from "../../../src/probe/plan/mtu_search.ts";
 
 /** Searches on a path of an MTU, and counts how often several were tried at once. */
 async function search(
@@ -14,7 +14,7 @@ async function search(
     passes: 84,
     fails: options.fails,
     hint: options.hint,
-    probe: async (packetBytes) => {
+    probe: async (packetBytes: number) => {
       assert.ok(packetBytes > 84 && packetBytes < options.fails);
       tried++;
       if (!isCounted) {

@@ -1,0 +1,154 @@
+import { Buffer } from "node:buffer";
+import { NetError } from "../base/error.ts";
+import { isObject } from "../base/json_reader.ts";
+import type { JsonValue, Key, Store } from "../store/store.ts";
+import type { ProbeKey } from "./seal.ts";
+
+/** Key of the probe keys in the registry's store. */
+const RING_KEY: Key = ["probe", "ring"];
+/** Key of those that a member knows, in its own store. */
+const KNOWN_KEY: Key = ["probe", "known"];
+/** Age at which the latest key gets a successor, in ms. */
+export const ROTATION_MS = 6 * 3_600_000;
+/** The key to send with, the one before and the one behind it. */
+const MAX_KEYS = 3;
+const MAX_ID = 255;
+const SECRET_BYTES = 32;
+/** Time for which keys that were read count, in ms: each heartbeat asks for them. */
+const CACHE_MS = 5_000;
+/** Attempts when other agents of the registry make keys at the same moment. */
+const MAX_ATTEMPTS = 5;
+
+interface RingRecord {
+  readonly keys: readonly ProbeKey[];
+  /** When the latest key was made, in ms since 1970. */
+  readonly madeAtMs: number;
+}
+
+export interface ProbeKeyRingOptions {
+  /** The registry's store. */
+  readonly store: Store;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+  /** A clock in ms that nobody sets. */
+  readonly uptimeMs: () => number;
+  readonly randomBytes: (count: number) => Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The keys that the registry hands out to members, the latest last. A key is
+ * handed out one rotation before members send with it, and authenticates packets
+ * for one rotation after that: a member may miss the registry for as long.
+ */
+export class ProbeKeyRing {
+  readonly #options: ProbeKeyRingOptions;
+  #cached:
+    | { readonly atMs: number; readonly keys: Promise<readonly ProbeKey[]> }
+    | undefined;
+
+  constructor(options: ProbeKeyRingOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the keys, and makes the next one when it is time. @throws {NetError} as the store does */
+  async read(): Promise<readonly ProbeKey[]> {
+    const atMs = this.#options.uptimeMs();
+    if (!this.#cached || atMs - this.#cached.atMs >= CACHE_MS) {
+      this.#cached = { atMs, keys: this.#readNow() };
+    }
+    const { keys } = this.#cached;
+    try {
+      return await keys;
+    } catch (error) {
+      this.#cached = undefined;
+      throw error;
+    }
+  }
+
+  async #readNow(): Promise<readonly ProbeKey[]> {
+    const { store, now } = this.#options;
+    for (let i = 0; i < MAX_ATTEMPTS; i++) {
+      const entry = await store.get(RING_KEY);
+      const { keys, madeAtMs } = readRing(entry?.value);
+      // A clock that was set back must not stop the rotation.
+      const isDue = Math.abs(now() - madeAtMs) >= ROTATION_MS;
+      if (keys.length > 0 && !isDue) return keys;
+      const next = [...keys, this.#makeKey(keys)].slice(-MAX_KEYS);
+      const value = { madeAtMs: now(), keys: next.map(keyValue) };
+      const { committed } = await store.commit({
+        checks: [{ key: RING_KEY, version: entry?.version ?? null }],
+        puts: [{ key: RING_KEY, value }],
+      });
+      if (committed) return next;
+    }
+    throw new NetError(
+      "unavailable",
+      "Cannot make a key for probes: other agents change the keys all the time",
+    );
+  }
+
+  #makeKey(keys: readonly ProbeKey[]): ProbeKey {
+    const id = (keys.at(-1)?.id ?? 0) % MAX_ID + 1;
+    return { id, secret: this.#options.randomBytes(SECRET_BYTES) };
+  }
+}
+
+/** The keys that a member knows. They outlive a restart without the registry. */
+export class KnownProbeKeys {
+  readonly #store: Store;
+  #keys: readonly ProbeKey[];
+
+  private constructor(store: Store, keys: readonly ProbeKey[]) {
+    this.#store = store;
+    this.#keys = keys;
+  }
+
+  static async open(store: Store): Promise<KnownProbeKeys> {
+    const entry = await store.get(KNOWN_KEY);
+    return new KnownProbeKeys(store, readRing(entry?.value).keys);
+  }
+
+  /** The latest is the last. */
+  get keys(): readonly ProbeKey[] {
+    return this.#keys;
+  }
+
+  /** Id of the latest key; 0 without keys. */
+  get latestId(): number {
+    return this.#keys.at(-1)?.id ?? 0;
+  }
+
+  /** Takes the keys that the registry hands out. @throws {NetError} as the store does */
+  async update(keys: readonly ProbeKey[]): Promise<void> {
+    const isSame = keys.length === this.#keys.length &&
+      keys.every(({ secret }, i) =>
+        Buffer.compare(secret, this.#keys[i]!.secret) === 0
+      );
+    if (isSame) return;
+    this.#keys = keys;
+    const value = { keys: keys.map(keyValue) };
+    await this.#store.commit({ puts: [{ key: KNOWN_KEY, value }] });
+  }
+}
+
+function keyValue({ id, secret }: ProbeKey): JsonValue {
+  return { id, secret: Buffer.from(secret).toString("base64") };
+}
+
+/** Reads a record; a damaged one has no keys, and is made anew. */
+function readRing(value: JsonValue | undefined): RingRecord {
+  const record = isObject(value) ? value : {};
+  const { keys, madeAtMs } = record;
+  return {
+    keys: Array.isArray(keys) ? keys.flatMap(readKey) : [],
+    madeAtMs: typeof madeAtMs === "number" ? madeAtMs : 0,
+  };
+}
+
+function readKey(value: JsonValue): ProbeKey[] {
+  if (!isObject(value)) return [];
+  const { id, secret } = value;
+  if (typeof id !== "number" || typeof secret !== "string") return [];
+  const bytes = new Uint8Array(Buffer.from(secret, "base64"));
+  return bytes.length === SECRET_BYTES ? [{ id, secret: bytes }] : [];
+}

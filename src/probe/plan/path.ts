@@ -1,0 +1,340 @@
+import type { ProbePacket } from "./packet.ts";
+
+/** Time in which an answer comes on every path that is of use, in ms. */
+export const ANSWER_MS = 300;
+/** Silence after which a path may be dead, in ms. */
+const SILENT_MS = 1_200;
+/** Requests in a row without an answer that make a path suspicious of being dead. */
+const MIN_UNANSWERED = 2;
+/** Answers in a row after which a dead path is alive. */
+const MIN_ANSWERS = 2;
+/** Packets of one direction in which losses count. */
+const LOSS_WINDOW = 20;
+/** Losses among them that make a path lossy: one may be chance. */
+const MIN_LOSSES = 2;
+/** Packets in a row that arrive until the path is not lossy any more. */
+const CLEAN_RUN = 40;
+/** Packets of one direction that are remembered, for the share that is lost. */
+const MAX_OUTCOMES = 100;
+/** A longer gap is an outage, not loss. */
+const MAX_GAP = 16;
+/** Time for which one loss is looked into with more packets, in ms. */
+const BOOST_MS = 3_000;
+/** Time from the beginning of one such look to that of the next, in ms. */
+const BOOST_INTERVAL_MS = 15_000;
+/** Time after which another process of the peer may take the place of the one that was heard, in ms. */
+const SESSION_MS = 2_000;
+/** Earlier processes of a peer that are remembered, so that none of their packets counts twice. */
+const MAX_SESSIONS = 8;
+/** Requests that wait for their answers, at most. */
+const MAX_WAITING = 64;
+
+/** How a path is. */
+export type PathState =
+  /** The peer has answered no probe yet. */
+  | "unmeasured"
+  | "alive"
+  /** Some packets are lost. */
+  | "lossy"
+  /** Small packets arrive; those of the full MTU do not. */
+  | "narrow"
+  /** No probe is answered, but echo requests are. */
+  | "unanswered"
+  /** No packet gets there and back. */
+  | "dead";
+
+/** What pings have found. */
+export type PingOutcome = "answered" | "lost";
+
+/** A request that waits for its answer. */
+interface Waiting {
+  readonly sentAtMs: number;
+  readonly isFull: boolean;
+}
+
+/**
+ * The path between this host and one peer, judged by the packets of probes. Time
+ * comes in with each call, in ms of a clock that nobody sets.
+ */
+export class Path {
+  #number = 0;
+  #peerSession = 0n;
+  /** The largest number from each process of the peer. */
+  readonly #lastOf = new Map<bigint, number>();
+  /** Packets of the peer that count, see {@linkcode clearLoss}. */
+  #received = 0;
+  /** What the peer has said of this host's packets. */
+  #theirLast = 0;
+  #theirReceived = 0;
+  readonly #waiting = new Map<number, Waiting>();
+  #answeredAtMs: number | undefined;
+  #heardAtMs: number | undefined;
+  /** Requests without an answer since the last one. */
+  #unanswered = 0;
+  #answersInRow = 0;
+  #isDead = false;
+  #isUnanswered = false;
+  #isFullLost = false;
+  /** Whether a packet of full MTU was lost, and no small one has been answered since. */
+  #isFullInDoubt = false;
+  #narrowBytes: number | undefined;
+  #rttMs: number | undefined;
+  #boostAtMs = -Infinity;
+  /** The last packets from here to the peer, and back. */
+  readonly #out = new Outcomes();
+  readonly #in = new Outcomes();
+
+  /** The state that this host shows. */
+  get state(): PathState {
+    if (this.#isDead) return "dead";
+    if (this.#isUnanswered) return "unanswered";
+    if (this.#answeredAtMs === undefined) return "unmeasured";
+    if (this.#narrowBytes !== undefined) return "narrow";
+    return this.#out.isLossy || this.#in.isLossy ? "lossy" : "alive";
+  }
+
+  /** Smoothed round-trip time in ms (RFC 6298, section 2); undefined before the first answer. */
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
+  /** Shares of packets that were lost of late, 0 to 1: from here to the peer, and back. */
+  get loss(): { readonly out: number; readonly in: number } {
+    return { out: this.#out.share, in: this.#in.share };
+  }
+
+  /** Whether each direction is lossy. */
+  get isLossy(): { readonly out: boolean; readonly in: boolean } {
+    return { out: this.#out.isLossy, in: this.#in.isLossy };
+  }
+
+  /** Size of the largest packet that passes, in bytes; undefined: the full MTU passes. */
+  get narrowBytes(): number | undefined {
+    return this.#narrowBytes;
+  }
+
+  /** Whether packets of the peer arrive though it does not answer: only the way there is dead. */
+  hearsPeer(nowMs: number): boolean {
+    return nowMs - (this.#heardAtMs ?? -Infinity) < SILENT_MS;
+  }
+
+  /** Counts a packet that goes out. @returns the fields that the path decides */
+  send(
+    kind: ProbePacket["kind"],
+    { nowMs, isFull = false }: {
+      readonly nowMs: number;
+      readonly isFull?: boolean;
+    },
+  ): Pick<ProbePacket, "number" | "last" | "received" | "peerSession"> {
+    const number = ++this.#number;
+    if (kind === "request") {
+      this.#waiting.set(number, { sentAtMs: nowMs, isFull });
+      if (this.#waiting.size > MAX_WAITING) this.expire(nowMs);
+    }
+    const isMet = kind === "answer" || this.#unanswered < MIN_UNANSWERED;
+    return {
+      number,
+      last: this.#last,
+      received: this.#received,
+      // A peer that was started again does not take a packet for its old process.
+      peerSession: isMet ? this.#peerSession : 0n,
+    };
+  }
+
+  get #last(): number {
+    return this.#lastOf.get(this.#peerSession) ?? 0;
+  }
+
+  /**
+   * Takes a packet of the peer that is authentic.
+   *
+   * @param session of this host's process
+   * @returns false if it is not fresh: a copy of an earlier packet, or one for
+   * an earlier process of this host. It counts for nothing and gets no answer
+   */
+  receive(
+    packet: ProbePacket,
+    { session, nowMs }: { readonly session: bigint; readonly nowMs: number },
+  ): boolean {
+    const isBound = packet.peerSession === session;
+    if (!isBound && packet.peerSession !== 0n) return false;
+    if (packet.number <= (this.#lastOf.get(packet.session) ?? 0)) return false;
+    if (packet.session !== this.#peerSession) {
+      const sinceMs = nowMs - (this.#heardAtMs ?? -Infinity);
+      // Such a packet may be a copy of one to an earlier process of this host.
+      if (!isBound && sinceMs < SESSION_MS) return false;
+      if (!this.#meet(packet.session)) return false;
+    }
+    if (isBound) this.#noteIn(packet);
+    this.#lastOf.set(packet.session, packet.number);
+    this.#heardAtMs = nowMs;
+    if (isBound) this.#noteOut(packet);
+    if (isBound && packet.kind === "answer") {
+      this.#noteAnswer(packet.echo, nowMs);
+    }
+    return true;
+  }
+
+  /** Counts the requests whose time for an answer is over. */
+  expire(nowMs: number): void {
+    const over = [...this.#waiting].filter(([, { sentAtMs }]) =>
+      nowMs - sentAtMs >= ANSWER_MS
+    );
+    const answeredAtMs = this.#answeredAtMs ?? -Infinity;
+    for (const [number, { sentAtMs, isFull }] of over) {
+      this.#waiting.delete(number);
+      this.#answersInRow = 0;
+      // A small packet of the same time got there and back.
+      if (!isFull) this.#unanswered++;
+      else if (answeredAtMs >= sentAtMs) this.#isFullLost = true;
+      else this.#isFullInDoubt = true;
+    }
+  }
+
+  /** Whether requests wait for their answers. */
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** Whether the path may be dead, or still is, so that pings have to tell. */
+  get isSilent(): boolean {
+    return this.#answeredAtMs !== undefined &&
+      this.#unanswered >= MIN_UNANSWERED;
+  }
+
+  /** Whether one packet was lost of late: more packets tell whether it was chance. */
+  isBoosted(nowMs: number): boolean {
+    if (this.state === "lossy" || this.#isDead) return false;
+    const isDue = this.#out.recentLosses > 0 || this.#in.recentLosses > 0 ||
+      this.#unanswered > 0 || this.#isFullInDoubt;
+    if (isDue && nowMs - this.#boostAtMs >= BOOST_INTERVAL_MS) {
+      this.#boostAtMs = nowMs;
+    }
+    return isDue && nowMs - this.#boostAtMs < BOOST_MS;
+  }
+
+  /** Whether a packet of full MTU was lost while a small one was not, so that pings have to tell. */
+  takeFullLoss(): boolean {
+    const was = this.#isFullLost;
+    this.#isFullLost = false;
+    return was;
+  }
+
+  /** Takes what small pings have found while the path was silent. */
+  notePing(outcome: PingOutcome, nowMs: number): void {
+    const silentMs = nowMs - (this.#answeredAtMs ?? nowMs);
+    if (!this.isSilent || silentMs < SILENT_MS) return;
+    this.#isDead = outcome === "lost";
+    this.#isUnanswered = outcome === "answered";
+    this.#answersInRow = 0;
+  }
+
+  /** Takes the size of the largest packet that pings get through; undefined: the full MTU. */
+  noteWidth(bytes: number | undefined): void {
+    this.#narrowBytes = bytes;
+  }
+
+  /** Counts silence from now on: this host could not hear until now. */
+  restartSilence(nowMs: number): void {
+    this.#waiting.clear();
+    this.#unanswered = 0;
+    if (this.#answeredAtMs !== undefined && !this.#isDead) {
+      this.#answeredAtMs = nowMs;
+    }
+  }
+
+  /** Counts losses anew: what was lost until now was lost for a known reason. */
+  clearLoss(): void {
+    this.#received = 0;
+    this.#theirLast = 0;
+    this.#theirReceived = 0;
+    this.#in.clear();
+    this.#out.clear();
+  }
+
+  /** Begins anew with another process of the peer. @returns false when there were too many */
+  #meet(session: bigint): boolean {
+    const isFull = this.#lastOf.size >= MAX_SESSIONS;
+    if (isFull && !this.#lastOf.has(session)) return false;
+    this.#peerSession = session;
+    this.clearLoss();
+    return true;
+  }
+
+  /** Forgets earlier processes of the peer: no key authenticates their packets any more. */
+  forgetSessions(): void {
+    for (const session of this.#lastOf.keys()) {
+      if (session !== this.#peerSession) this.#lastOf.delete(session);
+    }
+  }
+
+  #noteIn({ number }: ProbePacket): void {
+    if (this.#received > 0) this.#in.add(1, number - this.#last - 1);
+    this.#received++;
+  }
+
+  #noteOut({ last, received }: ProbePacket): void {
+    const arrived = received - this.#theirReceived;
+    if (this.#theirReceived > 0 && arrived >= 0 && last >= this.#theirLast) {
+      this.#out.add(arrived, last - this.#theirLast - arrived);
+    }
+    this.#theirLast = last;
+    this.#theirReceived = received;
+  }
+
+  #noteAnswer(echo: number, nowMs: number): void {
+    const request = this.#waiting.get(echo);
+    if (!request) return;
+    this.#waiting.delete(echo);
+    const rttMs = nowMs - request.sentAtMs;
+    this.#rttMs = this.#rttMs === undefined
+      ? rttMs
+      : this.#rttMs + (rttMs - this.#rttMs) / 8;
+    this.#answeredAtMs = nowMs;
+    this.#unanswered = 0;
+    this.#isUnanswered = false;
+    if (!request.isFull && this.#isFullInDoubt) this.#isFullLost = true;
+    this.#isFullInDoubt = false;
+    if (++this.#answersInRow < MIN_ANSWERS || !this.#isDead) return;
+    this.#isDead = false;
+    // The outage is over, and was no loss.
+    this.clearLoss();
+  }
+}
+
+/** Whether each of the last packets of one direction has arrived. */
+class Outcomes {
+  /** The latest is the last. */
+  #arrived: boolean[] = [];
+  #isLossy = false;
+
+  get isLossy(): boolean {
+    return this.#isLossy;
+  }
+
+  get share(): number {
+    const lost = this.#arrived.filter((arrived) => !arrived).length;
+    return this.#arrived.length === 0 ? 0 : lost / this.#arrived.length;
+  }
+
+  get recentLosses(): number {
+    return this.#arrived.slice(-LOSS_WINDOW).filter((a) => !a).length;
+  }
+
+  add(arrived: number, lost: number): void {
+    if (lost > MAX_GAP) return this.clear();
+    if (lost < 0) return;
+    for (let i = 0; i < lost; i++) this.#arrived.push(false);
+    for (let i = 0; i < arrived; i++) this.#arrived.push(true);
+    this.#arrived.splice(0, this.#arrived.length - MAX_OUTCOMES);
+    if (this.recentLosses >= MIN_LOSSES) this.#isLossy = true;
+    const run = this.#arrived.slice(-CLEAN_RUN);
+    const isClean = run.length === CLEAN_RUN && run.every((a) => a);
+    if (isClean) this.clear();
+  }
+
+  clear(): void {
+    this.#arrived = [];
+    this.#isLossy = false;
+  }
+}
