@@ -15,6 +15,7 @@ import {
   REVISION_KEY,
 } from "../state/cluster_records.ts";
 import {
+  FROM_MEMBERS,
   isMigrationMark,
   MIGRATING_KEY,
   type MigratingMark,
@@ -85,9 +86,10 @@ function checkSource(
 ): ClusterConfig {
   const { store: { url }, config, moved, migrating } = source;
   if (migrating) {
-    throw refusal(
-      `the registry in ${url} is not all there: its move from ${migrating.from} was interrupted; finish that one first`,
-    );
+    const doing = migrating.from === FROM_MEMBERS
+      ? 'its rebuilding was interrupted; run "stellar-net registry rebuild" again'
+      : `its move from ${migrating.from} was interrupted; finish that one first`;
+    throw refusal(`the registry in ${url} is not all there: ${doing}`);
   }
   if (moved?.isComplete && !isResumed) {
     throw refusal(

@@ -102,10 +102,12 @@ export interface AcceptRequest {
   readonly stateDir: string;
 }
 
-/** The request to rebuild a lost registry, in the state of a member or a new one. */
+/** The request to rebuild a lost registry, in the state of a member, a new one or etcd. */
 export interface RebuildRequest {
   /** Folder of the state. With reports it may have none. */
   readonly stateDir: string;
+  /** The store of the new registry. */
+  readonly store: StoreChoice;
   /** Paths of backups of other members. */
   readonly reports: readonly string[];
   /** Length of the grace period in which members come back, in ms. */
@@ -116,6 +118,8 @@ export interface RebuildRequest {
 
 /** The contents of a rebuilt registry. */
 export interface RebuildSummary {
+  /** URL of the store that has it. */
+  readonly store: string;
   readonly clusterId: string;
   /** The node whose state it is; empty for a new state. */
   readonly node: string;

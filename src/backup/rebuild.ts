@@ -1,5 +1,6 @@
 import { Batch } from "../ledger/model.ts";
 import { ClusterSnapshot } from "../member/snapshot.ts";
+import type { NetError } from "../base/error.ts";
 import { restoredPut } from "../registry/restore_grace.ts";
 import { ClusterView } from "../registry/feed.ts";
 import { poolKey, readPool } from "../state/address_records.ts";
@@ -8,10 +9,16 @@ import {
   clusterWrites,
   REVISION_KEY,
 } from "../state/cluster_records.ts";
+import {
+  FROM_MEMBERS,
+  isMigrationMark,
+  MIGRATING_KEY,
+  type MigratingMark,
+} from "../state/migration_marks.ts";
 import { migrateState } from "../state/schema.ts";
-import { deleteAll, type Store } from "../store/store.ts";
+import type { Key, Store } from "../store/store.ts";
 import type { BackupPart } from "./format/read.ts";
-import { nodesWithAddresses } from "./migration_checks.ts";
+import { nodesWithAddresses, readStoredRegistry } from "./migration_checks.ts";
 import type { RebuildSummary } from "./port.ts";
 import {
   type MemberReport,
@@ -21,6 +28,8 @@ import {
 } from "./rebuild_plan.ts";
 import { loadBackup, refuseNewer } from "./restore.ts";
 
+const CONFIG_KEY: Key = [...CLUSTER_PREFIX, "config"];
+
 /** How far the new registry's revision is ahead of the last one that a member knows: the lost registry may have gone on. */
 const REVISION_JUMP = 1_000_000;
 
@@ -28,6 +37,8 @@ const REVISION_JUMP = 1_000_000;
 export interface RebuildOptions {
   /** The state of a stopped agent that has joined the lost registry. */
   readonly store: Store;
+  /** The store of the new registry. Default: that state. */
+  readonly target?: Store;
   /** Reports of other members. Default: none. */
   readonly reports?: readonly MemberReport[];
   /** Length of the grace period in which members come back, in ms. */
@@ -39,46 +50,102 @@ export interface RebuildOptions {
 }
 
 /**
- * Rebuilds a registry that was lost without a backup, in the state of one of
- * its members, from the snapshot of the cluster that the member keeps.
+ * Rebuilds a registry that was lost without a backup, from the snapshot of the
+ * cluster that one of its members keeps, in that member's state or in another
+ * store.
  *
  * The member's own node keeps its record. Each other node's subnets are
  * reserved for it until it joins with them; during the grace period the members
  * that join report the owners that they remember, as after a restore.
  *
- * @throws {NetError} `failed_precondition` when the state has a registry, or
- * its agent has not joined one, and as `planRebuild` does
+ * @throws {NetError} `failed_precondition` when the state or the other store
+ * has a registry, or the state's agent has not joined one, and as `planRebuild`
+ * does
  */
-export async function rebuildRegistry(
-  { store, reports = [], settleMs, dryRun, now }: RebuildOptions,
-): Promise<RebuildSummary> {
-  if (await store.get(["cluster", "config"])) {
-    throw refuseRebuild(`there is a registry in ${store.url} already`);
-  }
+export async function rebuildRegistry(options: RebuildOptions): Promise<
+  RebuildSummary
+> {
+  const { store, target = store, reports = [], settleMs, dryRun } = options;
+  await checkOwn(store, target);
+  const remains = await checkUnused(target);
   const report = await readMember(store);
   if (!report) {
     throw refuseRebuild(
       `the state in ${store.url} is not that of a node that has joined a cluster`,
     );
   }
-  const nowMs = now();
+  const nowMs = options.now();
   const own = report.node;
   const plan = planRebuild([report, ...reports], { own, nowMs });
-  if (!dryRun) await writeRegistry(store, plan, { settleMs, nowMs });
-  return plan.summary;
+  checkRemains(remains, { url: target.url, clusterId: plan.config.clusterId });
+  const summary = { store: target.url, ...plan.summary };
+  if (dryRun) return summary;
+  await writeRegistry(target, plan, { settleMs, nowMs });
+  await store.commit({ deletes: [["agent", "fenced"]] });
+  return summary;
 }
 
+/** Options of {@linkcode rebuildWithoutState}. */
+export type RebuildWithoutStateOptions =
+  & Pick<RebuildOptions, "settleMs" | "dryRun" | "now">
+  & {
+    /** Reports of members, at least one. */
+    readonly reports: readonly MemberReport[];
+    /** The store of the new registry. */
+    readonly target: Store;
+  };
+
 /**
- * Writes a rebuilt registry into a new state, that of a host without a node.
- * All subnets are reserved for their nodes.
+ * The same on a host without a state, from reports alone: all subnets are
+ * reserved for their nodes.
+ *
+ * @throws {NetError} as {@linkcode rebuildRegistry} does
  */
-export async function fillNewState(
-  store: Store,
-  plan: RebuildPlan,
-  grace: { readonly settleMs: number; readonly nowMs: number },
-): Promise<void> {
-  await migrateState(store);
-  await writeRegistry(store, plan, grace);
+export async function rebuildWithoutState(
+  { reports, target, settleMs, dryRun, now }: RebuildWithoutStateOptions,
+): Promise<RebuildSummary> {
+  const nowMs = now();
+  const plan = planRebuild(reports, { own: undefined, nowMs });
+  checkRemains(await checkUnused(target), {
+    url: target.url,
+    clusterId: plan.config.clusterId,
+  });
+  if (!dryRun) await writeRegistry(target, plan, { settleMs, nowMs });
+  return { store: target.url, ...plan.summary };
+}
+
+/** Refuses the state of an agent that hosts a registry itself. */
+async function checkOwn(store: Store, target: Store): Promise<void> {
+  if (store === target) return;
+  const { config, moved } = await readStoredRegistry(store);
+  if (!config || moved?.isComplete) return;
+  throw refuseRebuild(
+    `there is a registry in ${store.url}; move it with "stellar-net store migrate"`,
+  );
+}
+
+/** Refuses a store with a registry. @returns the mark of a registry that is not complete */
+async function checkUnused(target: Store): Promise<MigratingMark | undefined> {
+  const { config, migrating, moved } = await readStoredRegistry(target);
+  if (!migrating && (config || moved)) {
+    throw refuseRebuild(`there is a registry in ${target.url} already`);
+  }
+  return migrating;
+}
+
+/** Refuses a store with something else than what a killed attempt has left. */
+function checkRemains(
+  mark: MigratingMark | undefined,
+  { url, clusterId }: { readonly url: string; readonly clusterId: string },
+): void {
+  if (!mark) return;
+  const isRebuilt = mark.from === FROM_MEMBERS;
+  if (isRebuilt && mark.clusterId === clusterId) return;
+  throw refuseRebuild(
+    `${url} has a part of the registry of cluster ${mark.clusterId}; name an empty store${
+      isRebuilt ? "" : `, or finish the move from ${mark.from}`
+    }`,
+  );
 }
 
 /**
@@ -134,14 +201,28 @@ async function readMember(store: Store): Promise<MemberReport | undefined> {
   };
 }
 
+/**
+ * Writes a registry. Until it is complete, a mark keeps agents from using what
+ * is there, or from creating another cluster in its place.
+ */
 async function writeRegistry(
   store: Store,
   { config, revision, changes }: RebuildPlan,
   { settleMs, nowMs }: { readonly settleMs: number; readonly nowMs: number },
 ): Promise<void> {
-  // What an attempt that was killed has left. The configuration comes last:
-  // without it there is no registry.
-  await deleteAll(store, CLUSTER_PREFIX);
+  await migrateState(store);
+  const mark: MigratingMark = {
+    id: crypto.randomUUID(),
+    from: FROM_MEMBERS,
+    clusterId: config.clusterId,
+  };
+  const unused = { key: CONFIG_KEY, version: null };
+  const begun = await store.commit({
+    checks: [unused],
+    puts: [{ key: MIGRATING_KEY, value: { ...mark } }],
+  });
+  if (!begun.committed) throw disturbed(store);
+  await removeRemains(store);
   let batch = new Batch(store.limits);
   for (const change of changes) {
     batch.add(clusterWrites(change));
@@ -157,7 +238,27 @@ async function writeRegistry(
       { key: REVISION_KEY, value: revision + REVISION_JUMP },
       restoredPut({ takenAtMs: nowMs, settleMs }),
     ],
-    deletes: [["agent", "fenced"]],
+    deletes: [MIGRATING_KEY],
   });
-  await store.commit(batch.commit());
+  const { committed } = await store.commit({
+    ...batch.commit(),
+    checks: [unused, { key: MIGRATING_KEY, version: begun.version }],
+  });
+  if (!committed) throw disturbed(store);
+}
+
+/** Deletes what an attempt that was killed has left, except for its mark. */
+async function removeRemains(store: Store): Promise<void> {
+  const keys: Key[] = [];
+  for await (const { key } of store.list(CLUSTER_PREFIX)) {
+    if (!isMigrationMark(key)) keys.push(key);
+  }
+  const most = Math.floor(store.limits.maxMutations / 2);
+  for (let i = 0; i < keys.length; i += most) {
+    await store.commit({ deletes: keys.slice(i, i + most) });
+  }
+}
+
+function disturbed({ url }: Store): NetError {
+  return refuseRebuild(`another process has changed ${url} meanwhile`);
 }

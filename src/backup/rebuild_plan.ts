@@ -26,7 +26,7 @@ export interface RebuildPlan {
   /** The last revision of the lost registry that any member knows. */
   readonly revision: number;
   readonly changes: readonly ClusterChange[];
-  readonly summary: RebuildSummary;
+  readonly summary: Omit<RebuildSummary, "store">;
 }
 
 interface Claim {
@@ -91,7 +91,7 @@ export function planRebuild(
     changes.push({ kind: "route", destination: record.destination, record });
   }
   const { revision } = view;
-  const summary: RebuildSummary = {
+  const summary: RebuildPlan["summary"] = {
     ...{ clusterId: config.clusterId, node: own ?? "", revision, nodes },
     ...{ routes: view.routes.size, conflicts },
     reports: byAge.map(({ node, view }) => ({ node, revision: view.revision })),

@@ -14,11 +14,11 @@ import type {
   RestoreSummary,
 } from "../backup/port.ts";
 import {
-  fillNewState,
   readReport,
   rebuildRegistry,
+  rebuildWithoutState,
 } from "../backup/rebuild.ts";
-import { type MemberReport, planRebuild } from "../backup/rebuild_plan.ts";
+import type { MemberReport } from "../backup/rebuild_plan.ts";
 import { restoreState } from "../backup/restore.ts";
 import { signFile, verifyFile } from "../security/file_signature.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
@@ -149,7 +149,7 @@ export async function compact(
   return { file, ...sizes, ...result };
 }
 
-/** Rebuilds a lost registry, in the state of a stopped member or a new one. */
+/** Rebuilds a lost registry, in the state of a stopped member, a new one or etcd. */
 export async function rebuild(
   request: RebuildRequest,
 ): Promise<RebuildSummary> {
@@ -158,25 +158,32 @@ export async function rebuild(
   const path = `${stateDir}/state.db`;
   const reports: MemberReport[] = [];
   for (const file of request.reports) reports.push(await reportIn(file));
-  if (reports.length > 0 && !await hasState(path)) {
-    const nowMs = Date.now();
-    const plan = planRebuild(reports, { own: undefined, nowMs });
-    if (dryRun) return plan.summary;
-    makeStateDir(stateDir);
-    await new NewStateFile(path).create((store) =>
-      fillNewState(store, plan, { settleMs, nowMs })
-    );
-    return plan.summary;
-  }
-  const store = await openStateFile(path, { missing: "refused" });
-  try {
-    const options = { reports, settleMs, dryRun, now: Date.now };
-    const summary = await rebuildRegistry({ store, ...options });
+  const options = { reports, settleMs, dryRun, now: Date.now };
+  await using stores = new AsyncDisposableStack();
+  const keep = (store: Store) => stores.adopt(store, () => store.close());
+  const shared = await openRegistryStore(request);
+  const target = shared && keep(shared);
+  if (reports.length === 0 || await hasState(path)) {
+    const store = keep(await openStateFile(path, { missing: "refused" }));
+    const summary = await rebuildRegistry({
+      ...{ store, ...options },
+      ...target && { target },
+    });
     if (!dryRun) await moveIdentity(stateDir);
     return summary;
-  } finally {
-    await store.close();
   }
+  if (target) return await rebuildWithoutState({ target, ...options });
+  const imagined = keep(await openDenoKv({ path: ":memory:" }));
+  const planned = await rebuildWithoutState({
+    ...{ ...options, target: imagined, dryRun: true },
+  });
+  const summary = { ...planned, store: `kv:${path}` };
+  if (dryRun) return summary;
+  makeStateDir(stateDir);
+  await new NewStateFile(path).create(async (target) => {
+    await rebuildWithoutState({ target, ...options });
+  });
+  return summary;
 }
 
 /** Reads a member's backup as its report. */

@@ -30,11 +30,14 @@ export interface MovedMark {
 /** Under {@linkcode MIGRATING_KEY}. */
 export interface MigratingMark {
   readonly id: string;
-  /** URL of the other store. */
+  /** URL of the other store; {@linkcode FROM_MEMBERS}: it is being rebuilt. */
   readonly from: string;
   /** Id of the cluster whose registry it is. */
   readonly clusterId: string;
 }
+
+/** What {@linkcode MigratingMark.from} is while a lost registry is rebuilt from what its members know. */
+export const FROM_MEMBERS = "members";
 
 /** Whether a key is that of a mark. */
 export function isMigrationMark(key: Key): boolean {
@@ -68,9 +71,12 @@ export function refuseMarked({ url }: Store, entry: Entry): NetError {
   const cannot = `Cannot use the registry in ${url}`;
   if (entry.key[1] === MIGRATING_KEY[1]) {
     const { from } = readMigratingMark(entry);
+    const [doing, command] = from === FROM_MEMBERS
+      ? ["rebuilt here", "registry rebuild"]
+      : [`moved here from ${from}`, "store migrate"];
     return new NetError(
       "unavailable",
-      `${cannot}: it is being moved here from ${from}; if that was interrupted, run "stellar-net store migrate" again`,
+      `${cannot}: it is being ${doing}; if that was interrupted, run "stellar-net ${command}" again`,
       { reason: "MIGRATING", metadata: { from } },
     );
   }

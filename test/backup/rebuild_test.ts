@@ -2,17 +2,19 @@ import assert from "node:assert/strict";
 import { writeBackup } from "../../src/backup/format/format.ts";
 import { readBackup } from "../../src/backup/format/read.ts";
 import {
-  fillNewState,
   readReport,
   rebuildRegistry,
+  rebuildWithoutState,
 } from "../../src/backup/rebuild.ts";
-import { planRebuild } from "../../src/backup/rebuild_plan.ts";
 import { readState } from "../../src/backup/take.ts";
 import { SCHEMA_VERSION } from "../../src/state/schema.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Store } from "../../src/store/store.ts";
+import { readStoredRegistry } from "../../src/backup/migration_checks.ts";
+import { checkUnmarked } from "../../src/state/migration_marks.ts";
 import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { parseAddress } from "../../src/net/address.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
 import { allocate, held, startAgent } from "../agent/agents.ts";
 import { becomes, FACTS, subnets } from "../member/joined_hosts.ts";
@@ -132,7 +134,7 @@ async function* backupOf(store: Store, schema = SCHEMA_VERSION) {
   yield* readBackup(writeBackup({ ...header, ...rest }, entries));
 }
 
-Deno.test("readReport() and fillNewState() bring a lost registry back on a new host from backups of its members", async () => {
+Deno.test("readReport() and rebuildWithoutState() bring a lost registry back on a new host from backups of its members", async () => {
   await using cluster = await startCluster();
   const { peer, b, c } = cluster;
   for (const { agent } of [b, c]) {
@@ -150,9 +152,11 @@ Deno.test("readReport() and fillNewState() bring a lost registry back on a new h
     reports.push(await readReport(backupOf(store), options));
     await scratch.close();
   }
-  const nowMs = Date.now();
-  const plan = planRebuild(reports, { own: undefined, nowMs });
-  assert.deepEqual(plan.summary.conflicts, []);
+  const store = await openDenoKv({ path: ":memory:" });
+  const options = { reports, target: store, settleMs: 60_000, now: Date.now };
+  const { conflicts } = await rebuildWithoutState({ ...options, dryRun: true });
+  assert.deepEqual(conflicts, []);
+  assert.equal(await store.get(["cluster", "config"]), null);
   assert.deepEqual(
     reports.map(({ node, held }) => [node, ...held.map(formatPrefix)]),
     [
@@ -160,8 +164,7 @@ Deno.test("readReport() and fillNewState() bring a lost registry back on a new h
       ["c", before[1]],
     ],
   );
-  const store = await openDenoKv({ path: ":memory:" });
-  await fillNewState(store, plan, { settleMs: 60_000, nowMs });
+  await rebuildWithoutState({ ...options, dryRun: false });
   await using fresh = await startAgent({ node: "d", store });
   fresh.agent.member.start(() => {});
   assert.equal(fresh.agent.host!.cluster.clusterId, clusterId);
@@ -184,6 +187,70 @@ Deno.test("readReport() and fillNewState() bring a lost registry back on a new h
   );
   for (const { agent } of [b, c, fresh]) await agent.member.stop();
   await store.close();
+});
+
+Deno.test("rebuildRegistry() in another store resumes a killed attempt, and keeps agents away meanwhile", async (t) => {
+  await using cluster = await startCluster();
+  const { peer, b } = cluster;
+  const before = subnets(b.agent);
+  peer.cut();
+  await b.agent.member.stop();
+  const options = { store: b.store, settleMs: 60_000, dryRun: false };
+  const rebuildIn = (target: Store) =>
+    rebuildRegistry({ ...options, target, now: Date.now });
+  const target = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  await t.step("an attempt that fails leaves a mark", async () => {
+    // The commits: the schema's, the mark's and the subnets'.
+    target.failAfter(2, "refuse before");
+    await assert.rejects(rebuildIn(target), { code: "unavailable" });
+    assert.equal(await target.get(["cluster", "config"]), null);
+    await assert.rejects(checkUnmarked(target), {
+      code: "unavailable",
+      message: /is being rebuilt here; .* "stellar-net registry rebuild" again/,
+    });
+  });
+  await t.step("another cluster's part is refused", async () => {
+    await using other = await startCluster();
+    other.peer.cut();
+    await other.b.agent.member.stop();
+    await assert.rejects(
+      rebuildRegistry({
+        ...{ ...options, store: other.b.store, target, now: Date.now },
+      }),
+      /has a part of the registry of cluster .*; name an empty store$/,
+    );
+    await other.c.agent.member.stop();
+  });
+  await t.step("the next attempt completes it", async () => {
+    const { store } = await rebuildIn(target);
+    assert.equal(store, target.url);
+    await checkUnmarked(target);
+    const { nodes, config } = await readStoredRegistry(target);
+    assert.equal(config?.clusterId, b.agent.member.cluster!.clusterId);
+    assert.deepEqual(
+      nodes.map(({ name, subnets }) => [name, ...subnets.map(formatPrefix)]),
+      [["b", before]],
+    );
+    // The member's own state has no registry.
+    assert.equal(await b.store.get(["cluster", "config"]), null);
+    await assert.rejects(
+      rebuildIn(target),
+      /there is a registry in .* already/,
+    );
+  });
+  await t.step("a state with a registry of its own is refused", async () => {
+    const empty = await openDenoKv({ path: ":memory:" });
+    await assert.rejects(
+      rebuildRegistry({
+        ...options,
+        ...{ store: cluster.registry.store, target: empty, now: Date.now },
+      }),
+      /there is a registry in .*; move it with "stellar-net store migrate"/,
+    );
+    await empty.close();
+  });
+  await cluster.c.agent.member.stop();
+  await target.close();
 });
 
 Deno.test("readReport() refuses backups that are not of a member", async () => {

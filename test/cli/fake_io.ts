@@ -295,7 +295,11 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     },
     rebuild: (request) => {
       rebuilds.push(request);
+      const { store, stateDir } = request;
       return Promise.resolve({
+        store: typeof store === "object"
+          ? `etcd://${store.endpoints.join()}${store.prefix}`
+          : `kv:${stateDir}/state.db`,
         ...{ clusterId: "cluster-1", node: "node2", revision: 7, routes: 1 },
         reports: [{ node: "node2", revision: 7 }],
         conflicts: [{

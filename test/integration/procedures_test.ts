@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { settled, strangersAmong } from "../lab/cluster.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { startLabEtcd } from "../lab/lab_etcd.ts";
 import { must } from "../support/cni_plugin.ts";
 import { asFor, ProcedureRunner, readProcedure } from "../lab/procedure.ts";
 
 const PAGE = "docs/operations.md";
+/** The store in the procedures that have one. */
+const ETCD_IN_DOCS = "etcd://198.18.0.14:2379";
 
 /** Reads a procedure of the page. */
 function read(heading: string): ReturnType<typeof readProcedure> {
@@ -280,6 +283,54 @@ Deno.test("docs/operations.md: losing the registry without a backup, on a new ho
   members.set(host4, await host4.joined());
   assert.notDeepEqual(members.get(host4), lost);
   await settled(members);
+  for (const host of members.keys()) {
+    containers.push(await host.addContainer("c2"));
+  }
+  const addresses = containers.flatMap((c) => c.addresses);
+  assert.equal(new Set(addresses).size, addresses.length);
+  assert.deepEqual(await strangersAmong(containers), []);
+});
+
+Deno.test("docs/operations.md: losing all of etcd without a snapshot", async () => {
+  await using lab = await Lab.create({ hosts: 4, startAgents: false });
+  const [host1, host2, host3, host4] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost],
+  ];
+  await using etcd = await startLabEtcd([host4]);
+  const [etcdMember] = etcd.members;
+  const runner = new ProcedureRunner(lab.hosts);
+  const [install, ...look] = await read("Installing");
+  const hosting = [
+    { ...install!, line: `${install!.line} --store ${ETCD_IN_DOCS}` },
+    ...look,
+  ];
+  await runner.follow(hosting);
+  await runner.follow(asFor(hosting, [host1, host2]));
+  await runner.follow(asFor(await read("Joining"), [host2, host3]));
+  const members = new Map<LabHost, readonly string[]>();
+  for (const host of [host1, host2, host3]) {
+    members.set(host, await host.joined());
+  }
+  await settled(members);
+  const containers = [
+    await host1.addContainer("c1"),
+    await host2.addContainer("c1"),
+    await host3.addContainer("c1"),
+  ];
+  await etcdMember!.kill();
+  await etcdMember!.removeData();
+  etcdMember!.start();
+  await etcd.ready();
+  const printed = await runner.follow(
+    await read("In etcd"),
+    [host1, host2, host3],
+  );
+  assert.match(printed, /can be rebuilt in etcd:\/\/198\.18\.0\.14:2379\//);
+  for (const [host, subnets] of members) {
+    assert.deepEqual(await host.joined(), subnets);
+  }
+  await settled(members);
+  assert.deepEqual(await strangersAmong(containers), []);
   for (const host of members.keys()) {
     containers.push(await host.addContainer("c2"));
   }

@@ -1,6 +1,5 @@
 import type { StoreChoice } from "../../config/config.ts";
 import type { MigrationProgress, MigrationSummary } from "../../backup/port.ts";
-import { quote } from "../../net/address.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import {
   type Flag,
@@ -10,7 +9,7 @@ import {
 import { JSON_OUTPUT, SOCKET } from "../framework/target.ts";
 import { formatColumns } from "../framework/text.ts";
 import { KEEP_HISTORY, OFFLINE_STATE, readStateDir } from "./agent.ts";
-import { parseStore, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
+import { parseLasting, readAccess, STORE_ACCESS_FLAGS } from "./store_flags.ts";
 
 const FROM: FlagWithDefault<StoreChoice> = {
   name: "from",
@@ -135,17 +134,6 @@ function readStores(call: Call): [from: StoreChoice, to: StoreChoice] {
     readAccess(call, from, [FROM, TO]),
     readAccess(call, to, [FROM, TO]),
   ];
-}
-
-/** Parses a store that keeps a registry when its agent stops. */
-function parseLasting(text: string): StoreChoice {
-  const choice = parseStore(text);
-  if (choice !== "memory") return choice;
-  throw new RangeError(
-    `${
-      quote(text)
-    } is lost when the agent stops: write "kv:" or "etcd://h1:2379"`,
-  );
 }
 
 /** Notes the progress, in tenths. */

@@ -136,6 +136,17 @@ export function parseStore(text: string): StoreChoice {
   };
 }
 
+/** Parses a store that keeps a registry when its agent stops. */
+export function parseLasting(text: string): StoreChoice {
+  const choice = parseStore(text);
+  if (choice !== "memory") return choice;
+  throw new RangeError(
+    `${
+      quote(text)
+    } is lost when the agent stops: write "kv:" or "etcd://h1:2379"`,
+  );
+}
+
 function parseEndpoint(host: string, text: string): string {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([1-9]\d{0,4}))?$/.exec(host);
   const port = Number(match?.[3] ?? DEFAULT_ETCD_PORT);
