@@ -168,7 +168,11 @@ Deno.test("HostController does nothing on the events of its own changes, and onl
 
     await type(ip, "route add 203.0.113.0/24 via 198.18.0.9");
     await waitFor("the facts", () => prefixReads === before[2]! + 1);
-    assert.deepEqual(work(), [before[0]! + 3, before[1], before[2]! + 1]);
+    assert.deepEqual(await settled(work), [
+      before[0]! + 3,
+      before[1],
+      before[2]! + 1,
+    ]);
 
     await type(ip, "route del 172.16.4.0/22 proto 83");
     await waitFor(

@@ -47,7 +47,7 @@ async function allocate(
 }
 
 function transportOf({ agent: { socketPath } }: LabHost) {
-  return createRpcTransport({ socketPath }, { timeoutMs: 10_000 });
+  return createRpcTransport({ socketPath }, { timeoutMs: 60_000 });
 }
 
 function clientsOf(host: LabHost) {
@@ -203,7 +203,7 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
       } finally {
         Deno.kill(second.agent.pid, "SIGCONT");
       }
-      const [answer] = await callRaw(third, ["connect-timeout-ms: 5000"]);
+      const [answer] = await callRaw(third, ["connect-timeout-ms: 60000"]);
       assert.equal(answer["code"], "not_found");
     },
   );

@@ -8,6 +8,7 @@ import {
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Change, JsonValue, Store } from "../../src/store/store.ts";
+import { SteadyClock } from "../support/steady_clock.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** A list of names; the name "never" needs an entry that does not exist. */
@@ -58,8 +59,8 @@ Deno.test("Ledger.submit() fails only the request that conflicts for good", asyn
   await store.close();
 });
 
-/** A store that answers its first commit after a while, and refuses it. */
-function slowOnce(store: Store, ms: number): Store {
+/** A store that answers its first commit once `go` does, and refuses it. */
+function slowOnce(store: Store, go: Promise<void>): Store {
   let isFirst = true;
   return {
     url: store.url,
@@ -71,7 +72,7 @@ function slowOnce(store: Store, ms: number): Store {
     async commit(commit) {
       if (!isFirst) return await store.commit(commit);
       isFirst = false;
-      await new Promise((resolve) => setTimeout(resolve, ms));
+      await go;
       throw new NetError("unavailable", "it does not answer");
     },
   };
@@ -79,8 +80,8 @@ function slowOnce(store: Store, ms: number): Store {
 
 for (
   const [ms, outcomes] of [
-    [1_050, ["unavailable", "unavailable"]],
-    [300, ["unavailable", "second"]],
+    [1_000, ["unavailable", "unavailable"]],
+    [999, ["unavailable", "second"]],
   ] as const
 ) {
   Deno.test(
@@ -90,7 +91,9 @@ for (
         : "also those that wait"
     }`,
     async () => {
-      const store = slowOnce(await openDenoKv({ path: ":memory:" }), ms);
+      using clock = new SteadyClock();
+      const { promise, resolve: answer } = Promise.withResolvers<void>();
+      const store = slowOnce(await openDenoKv({ path: ":memory:" }), promise);
       const ledger = new Ledger(new NamesModel(), {
         store,
         now: () => 0,
@@ -103,8 +106,12 @@ for (
           changes: [name],
         }));
       const first = submit("first");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      const results = await Promise.allSettled([first, submit("second")]);
+      // The first of them is on its way before the other comes.
+      await new Promise((resolve) => setTimeout(resolve));
+      const second = submit("second");
+      clock.nowMs += ms;
+      answer();
+      const results = await Promise.allSettled([first, second]);
       assert.deepEqual(
         results.map((r) => r.status === "fulfilled" ? r.value : r.reason.code),
         outcomes,
@@ -336,6 +343,7 @@ Deno.test("Ledger refuses the requests behind one that a shared store kept waiti
   for (const [name, isSlow] of [["fast", false], ["slow", true]] as const) {
     await t.step(name, async () => {
       await using both = await openReported();
+      using clock = new SteadyClock();
       const ledger = both.ledgerOf(new NamesModel());
       await add(ledger, "a");
       const get = both.store.get.bind(both.store);
@@ -351,7 +359,7 @@ Deno.test("Ledger refuses the requests behind one that a shared store kept waiti
       const first = ledger.read(() => 0);
       await begun.promise;
       const second = ledger.read(() => 0);
-      if (isSlow) await new Promise((resolve) => setTimeout(resolve, 1_050));
+      clock.nowMs += isSlow ? 1_000 : 999;
       go.resolve();
       const results = await Promise.allSettled([first, second]);
       assert.deepEqual(results.map(({ status }) => status), [

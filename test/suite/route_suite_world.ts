@@ -46,7 +46,7 @@ export type RouteTest = (
 
 const PROTOCOL = 83;
 const PROTOCOL_KERNEL = 2;
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 120_000;
 
 /** How tests of the suite are registered: each has a world of its own. */
 export function routeTest(

@@ -102,7 +102,7 @@ function orderOf(
 }
 
 function join(url: string, order: EnrolmentRequest, signal?: AbortSignal) {
-  return enrol(url, order, signal ?? AbortSignal.timeout(10_000));
+  return enrol(url, order, signal ?? AbortSignal.timeout(60_000));
 }
 
 Deno.test("enrol() gets a certificate with a token, and renew() the next with that", () =>
@@ -135,7 +135,7 @@ Deno.test("enrol() gets a certificate with a token, and renew() the next with th
       wait: sleep,
     });
     const transport = createRpcTransport({ url }, { tls: identity });
-    const signal = AbortSignal.timeout(10_000);
+    const signal = AbortSignal.timeout(60_000);
     const next = await renew(transport, order, signal);
     const [renewed] = parsePem("CERTIFICATE", next.chain);
     assert.equal(readIdentity(renewed!).name, "host2");

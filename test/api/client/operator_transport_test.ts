@@ -85,7 +85,7 @@ function withAgent(
     const transport = (
       urls: readonly string[],
       keptUrls: readonly string[] = [],
-    ) => createOperatorTransport({ tls, urls, keptUrls, timeoutMs: 5_000 });
+    ) => createOperatorTransport({ tls, urls, keptUrls, timeoutMs: 60_000 });
     await use({
       url: `https://127.0.0.1:${port}`,
       otherUrl: `https://127.0.0.1:${other.port}`,

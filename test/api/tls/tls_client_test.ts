@@ -23,7 +23,7 @@ const { routes } = createStubNetwork();
 /** Calls an agent, with certificates if there are any. */
 async function info(url: string, paths?: TlsPaths): Promise<string> {
   const tls = paths && await GivenCertificate.open(paths);
-  const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });
+  const transport = createRpcTransport({ url }, { tls, timeoutMs: 60_000 });
   return (await createClient(Network, transport).info({})).id;
 }
 
@@ -208,7 +208,7 @@ Deno.test("createRpcTransport() calls no server that TLS trusts, and that is non
 Deno.test("createRpcTransport() ends connections to a revoked server, also those being opened", () =>
   withTlsServer({ routes }, async ({ url, paths }) => {
     const tls = await GivenCertificate.open(paths);
-    const transport = createRpcTransport({ url }, { tls, timeoutMs: 5_000 });
+    const transport = createRpcTransport({ url }, { tls, timeoutMs: 60_000 });
     const client = createClient(Health, transport);
     const watch = client.watch({})[Symbol.asyncIterator]();
     assert.equal((await watch.next()).value?.status, SERVING);
@@ -255,7 +255,7 @@ Deno.test("createRpcTransport() shows a new certificate on its next connection",
     const tls = await GivenCertificate.open(own);
     const client = createClient(
       Network,
-      createRpcTransport({ url }, { tls, timeoutMs: 5_000 }),
+      createRpcTransport({ url }, { tls, timeoutMs: 60_000 }),
     );
     await assert.rejects(client.info({}), { code: "unavailable" });
     await authority.issue("own");
