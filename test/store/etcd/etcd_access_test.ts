@@ -9,6 +9,9 @@ import { put, WatchReader } from "../../suite/store_suite_support.ts";
 const PREFIX = "/access";
 const REFUSED = { name: "NetError", code: "failed_precondition" };
 
+/** Plain text in place of TLS, or TLS in place of plain text, is told only after the time limit. */
+const MIXED_UP_MS = 3_000;
+
 /** Registers a test with a cluster of one member that knows two users. */
 function testAuth(
   name: string,
@@ -39,7 +42,7 @@ function testAuth(
         const store = await openEtcd({
           endpoints: cluster.endpoints,
           prefix: PREFIX,
-          timeoutMs: 2_000,
+          timeoutMs: 20_000,
           ...name === undefined ? {} : { user: { name, passwordPath } },
         });
         stores.push(store);
@@ -136,11 +139,12 @@ Deno.test("openEtcd() speaks TLS with a certificate, and says what is wrong with
     const open = (
       paths: Parameters<typeof openEtcd>[0]["tls"],
       host = "127.0.0.1",
+      timeoutMs = 20_000,
     ) =>
       openEtcd({
         endpoints: [`${host}:${port}`],
         prefix: PREFIX,
-        timeoutMs: 1_000,
+        timeoutMs,
         ...paths ? { tls: paths } : {},
       });
     const { caPath, certPath, keyPath } = tls;
@@ -177,7 +181,7 @@ Deno.test("openEtcd() speaks TLS with a certificate, and says what is wrong with
       ],
       [
         "plain text",
-        [undefined],
+        [undefined, "127.0.0.1", MIXED_UP_MS],
         /if it speaks TLS, write "etcds:\/\/" in --store/,
       ],
     ];
@@ -196,7 +200,7 @@ Deno.test("openEtcd() speaks TLS with a certificate, and says what is wrong with
       const wrong = await openEtcd({
         endpoints: plain.endpoints,
         prefix: PREFIX,
-        timeoutMs: 1_000,
+        timeoutMs: MIXED_UP_MS,
         tls,
       });
       await assert.rejects(() => put(wrong, ["a"], 2), {
