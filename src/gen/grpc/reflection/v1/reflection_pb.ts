@@ -6,96 +6,82 @@
 // @generated from file grpc/reflection/v1/reflection.proto (package grpc.reflection.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file grpc/reflection/v1/reflection.proto.
  */
 export const file_grpc_reflection_v1_reflection: GenFile = /*@__PURE__*/
-  fileDesc(
-    "CiNncnBjL3JlZmxlY3Rpb24vdjEvcmVmbGVjdGlvbi5wcm90bxISZ3JwYy5yZWZsZWN0aW9uLnYxIoUCChdTZXJ2ZXJSZWZsZWN0aW9uUmVxdWVzdBIMCgRob3N0GAEgASgJEhoKEGZpbGVfYnlfZmlsZW5hbWUYAyABKAlIABIgChZmaWxlX2NvbnRhaW5pbmdfc3ltYm9sGAQgASgJSAASSQoZZmlsZV9jb250YWluaW5nX2V4dGVuc2lvbhgFIAEoCzIkLmdycGMucmVmbGVjdGlvbi52MS5FeHRlbnNpb25SZXF1ZXN0SAASJwodYWxsX2V4dGVuc2lvbl9udW1iZXJzX29mX3R5cGUYBiABKAlIABIXCg1saXN0X3NlcnZpY2VzGAcgASgJSABCEQoPbWVzc2FnZV9yZXF1ZXN0IkUKEEV4dGVuc2lvblJlcXVlc3QSFwoPY29udGFpbmluZ190eXBlGAEgASgJEhgKEGV4dGVuc2lvbl9udW1iZXIYAiABKAUiuAMKGFNlcnZlclJlZmxlY3Rpb25SZXNwb25zZRISCgp2YWxpZF9ob3N0GAEgASgJEkUKEG9yaWdpbmFsX3JlcXVlc3QYAiABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QSTgoYZmlsZV9kZXNjcmlwdG9yX3Jlc3BvbnNlGAQgASgLMiouZ3JwYy5yZWZsZWN0aW9uLnYxLkZpbGVEZXNjcmlwdG9yUmVzcG9uc2VIABJVCh5hbGxfZXh0ZW5zaW9uX251bWJlcnNfcmVzcG9uc2UYBSABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuRXh0ZW5zaW9uTnVtYmVyUmVzcG9uc2VIABJJChZsaXN0X3NlcnZpY2VzX3Jlc3BvbnNlGAYgASgLMicuZ3JwYy5yZWZsZWN0aW9uLnYxLkxpc3RTZXJ2aWNlUmVzcG9uc2VIABI7Cg5lcnJvcl9yZXNwb25zZRgHIAEoCzIhLmdycGMucmVmbGVjdGlvbi52MS5FcnJvclJlc3BvbnNlSABCEgoQbWVzc2FnZV9yZXNwb25zZSI3ChZGaWxlRGVzY3JpcHRvclJlc3BvbnNlEh0KFWZpbGVfZGVzY3JpcHRvcl9wcm90bxgBIAMoDCJLChdFeHRlbnNpb25OdW1iZXJSZXNwb25zZRIWCg5iYXNlX3R5cGVfbmFtZRgBIAEoCRIYChBleHRlbnNpb25fbnVtYmVyGAIgAygFIksKE0xpc3RTZXJ2aWNlUmVzcG9uc2USNAoHc2VydmljZRgBIAMoCzIjLmdycGMucmVmbGVjdGlvbi52MS5TZXJ2aWNlUmVzcG9uc2UiHwoPU2VydmljZVJlc3BvbnNlEgwKBG5hbWUYASABKAkiOgoNRXJyb3JSZXNwb25zZRISCgplcnJvcl9jb2RlGAEgASgFEhUKDWVycm9yX21lc3NhZ2UYAiABKAkyiQEKEFNlcnZlclJlZmxlY3Rpb24SdQoUU2VydmVyUmVmbGVjdGlvbkluZm8SKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QaLC5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlc3BvbnNlKAEwAUJPChVpby5ncnBjLnJlZmxlY3Rpb24udjFQAVo0Z29vZ2xlLmdvbGFuZy5vcmcvZ3JwYy9yZWZsZWN0aW9uL2dycGNfcmVmbGVjdGlvbl92MWIGcHJvdG8z",
-  );
+  fileDesc("CiNncnBjL3JlZmxlY3Rpb24vdjEvcmVmbGVjdGlvbi5wcm90bxISZ3JwYy5yZWZsZWN0aW9uLnYxIoUCChdTZXJ2ZXJSZWZsZWN0aW9uUmVxdWVzdBIMCgRob3N0GAEgASgJEhoKEGZpbGVfYnlfZmlsZW5hbWUYAyABKAlIABIgChZmaWxlX2NvbnRhaW5pbmdfc3ltYm9sGAQgASgJSAASSQoZZmlsZV9jb250YWluaW5nX2V4dGVuc2lvbhgFIAEoCzIkLmdycGMucmVmbGVjdGlvbi52MS5FeHRlbnNpb25SZXF1ZXN0SAASJwodYWxsX2V4dGVuc2lvbl9udW1iZXJzX29mX3R5cGUYBiABKAlIABIXCg1saXN0X3NlcnZpY2VzGAcgASgJSABCEQoPbWVzc2FnZV9yZXF1ZXN0IkUKEEV4dGVuc2lvblJlcXVlc3QSFwoPY29udGFpbmluZ190eXBlGAEgASgJEhgKEGV4dGVuc2lvbl9udW1iZXIYAiABKAUiuAMKGFNlcnZlclJlZmxlY3Rpb25SZXNwb25zZRISCgp2YWxpZF9ob3N0GAEgASgJEkUKEG9yaWdpbmFsX3JlcXVlc3QYAiABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QSTgoYZmlsZV9kZXNjcmlwdG9yX3Jlc3BvbnNlGAQgASgLMiouZ3JwYy5yZWZsZWN0aW9uLnYxLkZpbGVEZXNjcmlwdG9yUmVzcG9uc2VIABJVCh5hbGxfZXh0ZW5zaW9uX251bWJlcnNfcmVzcG9uc2UYBSABKAsyKy5ncnBjLnJlZmxlY3Rpb24udjEuRXh0ZW5zaW9uTnVtYmVyUmVzcG9uc2VIABJJChZsaXN0X3NlcnZpY2VzX3Jlc3BvbnNlGAYgASgLMicuZ3JwYy5yZWZsZWN0aW9uLnYxLkxpc3RTZXJ2aWNlUmVzcG9uc2VIABI7Cg5lcnJvcl9yZXNwb25zZRgHIAEoCzIhLmdycGMucmVmbGVjdGlvbi52MS5FcnJvclJlc3BvbnNlSABCEgoQbWVzc2FnZV9yZXNwb25zZSI3ChZGaWxlRGVzY3JpcHRvclJlc3BvbnNlEh0KFWZpbGVfZGVzY3JpcHRvcl9wcm90bxgBIAMoDCJLChdFeHRlbnNpb25OdW1iZXJSZXNwb25zZRIWCg5iYXNlX3R5cGVfbmFtZRgBIAEoCRIYChBleHRlbnNpb25fbnVtYmVyGAIgAygFIksKE0xpc3RTZXJ2aWNlUmVzcG9uc2USNAoHc2VydmljZRgBIAMoCzIjLmdycGMucmVmbGVjdGlvbi52MS5TZXJ2aWNlUmVzcG9uc2UiHwoPU2VydmljZVJlc3BvbnNlEgwKBG5hbWUYASABKAkiOgoNRXJyb3JSZXNwb25zZRISCgplcnJvcl9jb2RlGAEgASgFEhUKDWVycm9yX21lc3NhZ2UYAiABKAkyiQEKEFNlcnZlclJlZmxlY3Rpb24SdQoUU2VydmVyUmVmbGVjdGlvbkluZm8SKy5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlcXVlc3QaLC5ncnBjLnJlZmxlY3Rpb24udjEuU2VydmVyUmVmbGVjdGlvblJlc3BvbnNlKAEwAUJPChVpby5ncnBjLnJlZmxlY3Rpb24udjFQAVo0Z29vZ2xlLmdvbGFuZy5vcmcvZ3JwYy9yZWZsZWN0aW9uL2dycGNfcmVmbGVjdGlvbl92MWIGcHJvdG8z");
 
 /**
  * ServerReflectionRequest is one question.
  *
  * @generated from message grpc.reflection.v1.ServerReflectionRequest
  */
-export type ServerReflectionRequest =
-  & Message<"grpc.reflection.v1.ServerReflectionRequest">
-  & {
-    /**
-     * Ignored.
-     *
-     * @generated from field: string host = 1;
-     */
-    host: string;
+export type ServerReflectionRequest = Message<"grpc.reflection.v1.ServerReflectionRequest"> & {
+  /**
+   * Ignored.
+   *
+   * @generated from field: string host = 1;
+   */
+  host: string;
 
+  /**
+   * The question.
+   *
+   * @generated from oneof grpc.reflection.v1.ServerReflectionRequest.message_request
+   */
+  messageRequest: {
     /**
-     * The question.
+     * A file by its path.
      *
-     * @generated from oneof grpc.reflection.v1.ServerReflectionRequest.message_request
+     * @generated from field: string file_by_filename = 3;
      */
-    messageRequest: {
-      /**
-       * A file by its path.
-       *
-       * @generated from field: string file_by_filename = 3;
-       */
-      value: string;
-      case: "fileByFilename";
-    } | {
-      /**
-       * The file that declares a symbol, by its full name.
-       *
-       * @generated from field: string file_containing_symbol = 4;
-       */
-      value: string;
-      case: "fileContainingSymbol";
-    } | {
-      /**
-       * The file that declares an extension.
-       *
-       * @generated from field: grpc.reflection.v1.ExtensionRequest file_containing_extension = 5;
-       */
-      value: ExtensionRequest;
-      case: "fileContainingExtension";
-    } | {
-      /**
-       * The numbers of all extensions of a message, by its full name.
-       *
-       * @generated from field: string all_extension_numbers_of_type = 6;
-       */
-      value: string;
-      case: "allExtensionNumbersOfType";
-    } | {
-      /**
-       * The services; the value is ignored.
-       *
-       * @generated from field: string list_services = 7;
-       */
-      value: string;
-      case: "listServices";
-    } | { case: undefined; value?: undefined };
-  };
+    value: string;
+    case: "fileByFilename";
+  } | {
+    /**
+     * The file that declares a symbol, by its full name.
+     *
+     * @generated from field: string file_containing_symbol = 4;
+     */
+    value: string;
+    case: "fileContainingSymbol";
+  } | {
+    /**
+     * The file that declares an extension.
+     *
+     * @generated from field: grpc.reflection.v1.ExtensionRequest file_containing_extension = 5;
+     */
+    value: ExtensionRequest;
+    case: "fileContainingExtension";
+  } | {
+    /**
+     * The numbers of all extensions of a message, by its full name.
+     *
+     * @generated from field: string all_extension_numbers_of_type = 6;
+     */
+    value: string;
+    case: "allExtensionNumbersOfType";
+  } | {
+    /**
+     * The services; the value is ignored.
+     *
+     * @generated from field: string list_services = 7;
+     */
+    value: string;
+    case: "listServices";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message grpc.reflection.v1.ServerReflectionRequest.
  * Use `create(ServerReflectionRequestSchema)` to create a new message.
  */
-export const ServerReflectionRequestSchema: GenMessage<
-  ServerReflectionRequest
-> = /*@__PURE__*/
+export const ServerReflectionRequestSchema: GenMessage<ServerReflectionRequest> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 0);
 
 /**
@@ -103,31 +89,27 @@ export const ServerReflectionRequestSchema: GenMessage<
  *
  * @generated from message grpc.reflection.v1.ExtensionRequest
  */
-export type ExtensionRequest =
-  & Message<"grpc.reflection.v1.ExtensionRequest">
-  & {
-    /**
-     * Full name of the message that is extended.
-     *
-     * @generated from field: string containing_type = 1;
-     */
-    containingType: string;
+export type ExtensionRequest = Message<"grpc.reflection.v1.ExtensionRequest"> & {
+  /**
+   * Full name of the message that is extended.
+   *
+   * @generated from field: string containing_type = 1;
+   */
+  containingType: string;
 
-    /**
-     * Field number of the extension.
-     *
-     * @generated from field: int32 extension_number = 2;
-     */
-    extensionNumber: number;
-  };
+  /**
+   * Field number of the extension.
+   *
+   * @generated from field: int32 extension_number = 2;
+   */
+  extensionNumber: number;
+};
 
 /**
  * Describes the message grpc.reflection.v1.ExtensionRequest.
  * Use `create(ExtensionRequestSchema)` to create a new message.
  */
-export const ExtensionRequestSchema: GenMessage<
-  ExtensionRequest
-> = /*@__PURE__*/
+export const ExtensionRequestSchema: GenMessage<ExtensionRequest> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 1);
 
 /**
@@ -135,70 +117,66 @@ export const ExtensionRequestSchema: GenMessage<
  *
  * @generated from message grpc.reflection.v1.ServerReflectionResponse
  */
-export type ServerReflectionResponse =
-  & Message<"grpc.reflection.v1.ServerReflectionResponse">
-  & {
-    /**
-     * Echo of the request's host.
-     *
-     * @generated from field: string valid_host = 1;
-     */
-    validHost: string;
+export type ServerReflectionResponse = Message<"grpc.reflection.v1.ServerReflectionResponse"> & {
+  /**
+   * Echo of the request's host.
+   *
+   * @generated from field: string valid_host = 1;
+   */
+  validHost: string;
 
-    /**
-     * Echo of the request.
-     *
-     * @generated from field: grpc.reflection.v1.ServerReflectionRequest original_request = 2;
-     */
-    originalRequest?: ServerReflectionRequest | undefined;
+  /**
+   * Echo of the request.
+   *
+   * @generated from field: grpc.reflection.v1.ServerReflectionRequest original_request = 2;
+   */
+  originalRequest?: ServerReflectionRequest | undefined;
 
+  /**
+   * The answer.
+   *
+   * @generated from oneof grpc.reflection.v1.ServerReflectionResponse.message_response
+   */
+  messageResponse: {
     /**
-     * The answer.
+     * A file and the files that it imports.
      *
-     * @generated from oneof grpc.reflection.v1.ServerReflectionResponse.message_response
+     * @generated from field: grpc.reflection.v1.FileDescriptorResponse file_descriptor_response = 4;
      */
-    messageResponse: {
-      /**
-       * A file and the files that it imports.
-       *
-       * @generated from field: grpc.reflection.v1.FileDescriptorResponse file_descriptor_response = 4;
-       */
-      value: FileDescriptorResponse;
-      case: "fileDescriptorResponse";
-    } | {
-      /**
-       * Numbers of extensions.
-       *
-       * @generated from field: grpc.reflection.v1.ExtensionNumberResponse all_extension_numbers_response = 5;
-       */
-      value: ExtensionNumberResponse;
-      case: "allExtensionNumbersResponse";
-    } | {
-      /**
-       * The services.
-       *
-       * @generated from field: grpc.reflection.v1.ListServiceResponse list_services_response = 6;
-       */
-      value: ListServiceResponse;
-      case: "listServicesResponse";
-    } | {
-      /**
-       * Why there is no answer.
-       *
-       * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
-       */
-      value: ErrorResponse;
-      case: "errorResponse";
-    } | { case: undefined; value?: undefined };
-  };
+    value: FileDescriptorResponse;
+    case: "fileDescriptorResponse";
+  } | {
+    /**
+     * Numbers of extensions.
+     *
+     * @generated from field: grpc.reflection.v1.ExtensionNumberResponse all_extension_numbers_response = 5;
+     */
+    value: ExtensionNumberResponse;
+    case: "allExtensionNumbersResponse";
+  } | {
+    /**
+     * The services.
+     *
+     * @generated from field: grpc.reflection.v1.ListServiceResponse list_services_response = 6;
+     */
+    value: ListServiceResponse;
+    case: "listServicesResponse";
+  } | {
+    /**
+     * Why there is no answer.
+     *
+     * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
+     */
+    value: ErrorResponse;
+    case: "errorResponse";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message grpc.reflection.v1.ServerReflectionResponse.
  * Use `create(ServerReflectionResponseSchema)` to create a new message.
  */
-export const ServerReflectionResponseSchema: GenMessage<
-  ServerReflectionResponse
-> = /*@__PURE__*/
+export const ServerReflectionResponseSchema: GenMessage<ServerReflectionResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 2);
 
 /**
@@ -206,24 +184,20 @@ export const ServerReflectionResponseSchema: GenMessage<
  *
  * @generated from message grpc.reflection.v1.FileDescriptorResponse
  */
-export type FileDescriptorResponse =
-  & Message<"grpc.reflection.v1.FileDescriptorResponse">
-  & {
-    /**
-     * Serialized google.protobuf.FileDescriptorProto messages.
-     *
-     * @generated from field: repeated bytes file_descriptor_proto = 1;
-     */
-    fileDescriptorProto: Uint8Array[];
-  };
+export type FileDescriptorResponse = Message<"grpc.reflection.v1.FileDescriptorResponse"> & {
+  /**
+   * Serialized google.protobuf.FileDescriptorProto messages.
+   *
+   * @generated from field: repeated bytes file_descriptor_proto = 1;
+   */
+  fileDescriptorProto: Uint8Array[];
+};
 
 /**
  * Describes the message grpc.reflection.v1.FileDescriptorResponse.
  * Use `create(FileDescriptorResponseSchema)` to create a new message.
  */
-export const FileDescriptorResponseSchema: GenMessage<
-  FileDescriptorResponse
-> = /*@__PURE__*/
+export const FileDescriptorResponseSchema: GenMessage<FileDescriptorResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 3);
 
 /**
@@ -231,31 +205,27 @@ export const FileDescriptorResponseSchema: GenMessage<
  *
  * @generated from message grpc.reflection.v1.ExtensionNumberResponse
  */
-export type ExtensionNumberResponse =
-  & Message<"grpc.reflection.v1.ExtensionNumberResponse">
-  & {
-    /**
-     * Full name of the message that is extended.
-     *
-     * @generated from field: string base_type_name = 1;
-     */
-    baseTypeName: string;
+export type ExtensionNumberResponse = Message<"grpc.reflection.v1.ExtensionNumberResponse"> & {
+  /**
+   * Full name of the message that is extended.
+   *
+   * @generated from field: string base_type_name = 1;
+   */
+  baseTypeName: string;
 
-    /**
-     * Their field numbers.
-     *
-     * @generated from field: repeated int32 extension_number = 2;
-     */
-    extensionNumber: number[];
-  };
+  /**
+   * Their field numbers.
+   *
+   * @generated from field: repeated int32 extension_number = 2;
+   */
+  extensionNumber: number[];
+};
 
 /**
  * Describes the message grpc.reflection.v1.ExtensionNumberResponse.
  * Use `create(ExtensionNumberResponseSchema)` to create a new message.
  */
-export const ExtensionNumberResponseSchema: GenMessage<
-  ExtensionNumberResponse
-> = /*@__PURE__*/
+export const ExtensionNumberResponseSchema: GenMessage<ExtensionNumberResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 4);
 
 /**
@@ -263,24 +233,20 @@ export const ExtensionNumberResponseSchema: GenMessage<
  *
  * @generated from message grpc.reflection.v1.ListServiceResponse
  */
-export type ListServiceResponse =
-  & Message<"grpc.reflection.v1.ListServiceResponse">
-  & {
-    /**
-     * The services.
-     *
-     * @generated from field: repeated grpc.reflection.v1.ServiceResponse service = 1;
-     */
-    service: ServiceResponse[];
-  };
+export type ListServiceResponse = Message<"grpc.reflection.v1.ListServiceResponse"> & {
+  /**
+   * The services.
+   *
+   * @generated from field: repeated grpc.reflection.v1.ServiceResponse service = 1;
+   */
+  service: ServiceResponse[];
+};
 
 /**
  * Describes the message grpc.reflection.v1.ListServiceResponse.
  * Use `create(ListServiceResponseSchema)` to create a new message.
  */
-export const ListServiceResponseSchema: GenMessage<
-  ListServiceResponse
-> = /*@__PURE__*/
+export const ListServiceResponseSchema: GenMessage<ListServiceResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 5);
 
 /**
@@ -347,6 +313,7 @@ export const ServerReflection: GenService<{
     methodKind: "bidi_streaming";
     input: typeof ServerReflectionRequestSchema;
     output: typeof ServerReflectionResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_grpc_reflection_v1_reflection, 0);
+

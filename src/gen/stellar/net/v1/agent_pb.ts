@@ -4,18 +4,8 @@
 // @generated from file stellar/net/v1/agent.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenEnum,
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  enumDesc,
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "./cluster_pb.ts";
@@ -28,29 +18,21 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc(
-    "ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIsIFChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJEioKCHNlY3VyaXR5GBUgASgOMhguc3RlbGxhci5uZXQudjEuU2VjdXJpdHkSNQoRY2VydGlmaWNhdGVfdW50aWwYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKCHByb2JsZW1zGBcgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbSKpAQoMUmVnaXN0cnlMaW5rEjAKBXN0YXRlGAEgASgOMiEuc3RlbGxhci5uZXQudjEuUmVnaXN0cnlMaW5rU3RhdGUSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YAyABKAkSCwoDdXJsGAQgASgJEgwKBHVybHMYBSADKAkSEAoIcmV2aXNpb24YBiABKAMiQgoKUGVlckNvdW50cxINCgVyZWFkeRgBIAEoBRITCgt1bnJlYWNoYWJsZRgCIAEoBRIQCghub19hZ2VudBgDIAEoBSKlAQoPSG9zdFJvdXRlQ291bnRzEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSDgoGd2FudGVkGAIgASgFEhEKCWluc3RhbGxlZBgDIAEoBRIRCgljb25mbGljdHMYBCABKAUSEgoKdW5yZXNvbHZlZBgFIAEoBRIQCghyZXBhaXJlZBgGIAEoAxINCgVlcnJvchgHIAEoCSI+ChVMaXN0SG9zdFJvdXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkigwEKCUhvc3RSb3V0ZRIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIMCgRub2RlGAMgASgJEi0KBXN0YXRlGAQgASgOMh4uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlU3RhdGUSCwoDd2h5GAUgASgJEg4KBmFjdHVhbBgGIAMoCSLpAQoWTGlzdEhvc3RSb3V0ZXNSZXNwb25zZRInCgRtb2RlGAEgASgOMhkuc3RlbGxhci5uZXQudjEuUm91dGVNb2RlEikKBnJvdXRlcxgCIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkhvc3RSb3V0ZRIQCghjb21tYW5kcxgDIAMoCRItCglsb29rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAUgASgJEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCRISCgp0b3RhbF9zaXplGAcgASgFIh4KDkV4YW1pbmVSZXF1ZXN0EgwKBHBlZXIYASABKAkijQEKBUNoZWNrEgwKBG5hbWUYASABKAkSKwoGc3RhdHVzGAIgASgOMhsuc3RlbGxhci5uZXQudjEuQ2hlY2tTdGF0dXMSDQoFZm91bmQYAyABKAkSDQoFbWVhbnMYBCABKAkSDAoEbWVuZBgFIAEoCRIPCgdjb21tYW5kGAYgASgJEgwKBGhhcm0YByABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIjQKDExlYXZlUmVxdWVzdBINCgVmb3JjZRgBIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIiAKDUxlYXZlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSIPCg1CYWNrdXBSZXF1ZXN0Ih4KDkJhY2t1cFJlc3BvbnNlEgwKBGRhdGEYASABKAwiNwoOTGlzdExvZ1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTQoPTGlzdExvZ1Jlc3BvbnNlEg0KBWxpbmVzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIr0BChBMaXN0QXVkaXRSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGY2FsbGVyGAMgASgJEgwKBGNhbGwYBCABKAkSDgoGZmFpbGVkGAUgASgIEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJIpQBCgtBdWRpdFJlY29yZBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGY2FsbGVyGAIgASgJEgwKBGZyb20YAyABKAkSDAoEY2FsbBgEIAEoCRIPCgdzdWJqZWN0GAUgASgJEg8KB291dGNvbWUYBiABKAkSDwoHbWVzc2FnZRgHIAEoCSJaChFMaXN0QXVkaXRSZXNwb25zZRIsCgdyZWNvcmRzGAEgAygLMhsuc3RlbGxhci5uZXQudjEuQXVkaXRSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKmEKCFNlY3VyaXR5EhgKFFNFQ1VSSVRZX1VOU1BFQ0lGSUVEEAASFAoQU0VDVVJJVFlfQ0xVU1RFUhABEhIKDlNFQ1VSSVRZX0dJVkVOEAISEQoNU0VDVVJJVFlfTk9ORRADKtsBChFSZWdpc3RyeUxpbmtTdGF0ZRIjCh9SRUdJU1RSWV9MSU5LX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaUkVHSVNUUllfTElOS19TVEFURV9IT1NURUQQARIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0pPSU5FRBACEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5SRUFDSEFCTEUQAxIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0ZFTkNFRBAEEhwKGFJFR0lTVFJZX0xJTktfU1RBVEVfTEVGVBAFKmYKCVJvdXRlTW9kZRIaChZST1VURV9NT0RFX1VOU1BFQ0lGSUVEEAASFAoQUk9VVEVfTU9ERV9BUFBMWRABEhMKD1JPVVRFX01PREVfUExBThACEhIKDlJPVVRFX01PREVfT0ZGEAMqiQIKDkhvc3RSb3V0ZVN0YXRlEiAKHEhPU1RfUk9VVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpIT1NUX1JPVVRFX1NUQVRFX0lOU1RBTExFRBABEhwKGEhPU1RfUk9VVEVfU1RBVEVfUEVORElORxACEh0KGUhPU1RfUk9VVEVfU1RBVEVfQ09ORkxJQ1QQAxIcChhIT1NUX1JPVVRFX1NUQVRFX1dBSVRJTkcQBBIfChtIT1NUX1JPVVRFX1NUQVRFX05PVF9ORUVERUQQBRIbChdIT1NUX1JPVVRFX1NUQVRFX0ZBSUxFRBAGEhwKGEhPU1RfUk9VVEVfU1RBVEVfVU5LTk9XThAHKnMKC0NoZWNrU3RhdHVzEhwKGENIRUNLX1NUQVRVU19VTlNQRUNJRklFRBAAEhMKD0NIRUNLX1NUQVRVU19PSxABEhgKFENIRUNLX1NUQVRVU19XQVJOSU5HEAISFwoTQ0hFQ0tfU1RBVFVTX0ZBSUxFRBADMtAECgxBZ2VudFNlcnZpY2USVQoJR2V0U3RhdHVzEiAuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1Jlc3BvbnNlIgOQAgESZAoOTGlzdEhvc3RSb3V0ZXMSJS5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1Jlc3BvbnNlIgOQAgESSgoHRXhhbWluZRIeLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlc3BvbnNlEkQKBUxlYXZlEhwuc3RlbGxhci5uZXQudjEuTGVhdmVSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuTGVhdmVSZXNwb25zZRJJCgZCYWNrdXASHS5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXF1ZXN0Gh4uc3RlbGxhci5uZXQudjEuQmFja3VwUmVzcG9uc2UwARJPCgdMaXN0TG9nEh4uc3RlbGxhci5uZXQudjEuTGlzdExvZ1JlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVzcG9uc2UiA5ACARJVCglMaXN0QXVkaXQSIC5zdGVsbGFyLm5ldC52MS5MaXN0QXVkaXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuTGlzdEF1ZGl0UmVzcG9uc2UiA5ACAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM",
-    [
-      file_google_protobuf_timestamp,
-      file_stellar_net_v1_cluster,
-      file_stellar_net_v1_registry,
-    ],
-  );
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIsIFChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJEioKCHNlY3VyaXR5GBUgASgOMhguc3RlbGxhci5uZXQudjEuU2VjdXJpdHkSNQoRY2VydGlmaWNhdGVfdW50aWwYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKCHByb2JsZW1zGBcgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbSKpAQoMUmVnaXN0cnlMaW5rEjAKBXN0YXRlGAEgASgOMiEuc3RlbGxhci5uZXQudjEuUmVnaXN0cnlMaW5rU3RhdGUSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YAyABKAkSCwoDdXJsGAQgASgJEgwKBHVybHMYBSADKAkSEAoIcmV2aXNpb24YBiABKAMiQgoKUGVlckNvdW50cxINCgVyZWFkeRgBIAEoBRITCgt1bnJlYWNoYWJsZRgCIAEoBRIQCghub19hZ2VudBgDIAEoBSKlAQoPSG9zdFJvdXRlQ291bnRzEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSDgoGd2FudGVkGAIgASgFEhEKCWluc3RhbGxlZBgDIAEoBRIRCgljb25mbGljdHMYBCABKAUSEgoKdW5yZXNvbHZlZBgFIAEoBRIQCghyZXBhaXJlZBgGIAEoAxINCgVlcnJvchgHIAEoCSI+ChVMaXN0SG9zdFJvdXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkigwEKCUhvc3RSb3V0ZRIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIMCgRub2RlGAMgASgJEi0KBXN0YXRlGAQgASgOMh4uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlU3RhdGUSCwoDd2h5GAUgASgJEg4KBmFjdHVhbBgGIAMoCSLpAQoWTGlzdEhvc3RSb3V0ZXNSZXNwb25zZRInCgRtb2RlGAEgASgOMhkuc3RlbGxhci5uZXQudjEuUm91dGVNb2RlEikKBnJvdXRlcxgCIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkhvc3RSb3V0ZRIQCghjb21tYW5kcxgDIAMoCRItCglsb29rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAUgASgJEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCRISCgp0b3RhbF9zaXplGAcgASgFIh4KDkV4YW1pbmVSZXF1ZXN0EgwKBHBlZXIYASABKAkijQEKBUNoZWNrEgwKBG5hbWUYASABKAkSKwoGc3RhdHVzGAIgASgOMhsuc3RlbGxhci5uZXQudjEuQ2hlY2tTdGF0dXMSDQoFZm91bmQYAyABKAkSDQoFbWVhbnMYBCABKAkSDAoEbWVuZBgFIAEoCRIPCgdjb21tYW5kGAYgASgJEgwKBGhhcm0YByABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIjQKDExlYXZlUmVxdWVzdBINCgVmb3JjZRgBIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIiAKDUxlYXZlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSIPCg1CYWNrdXBSZXF1ZXN0Ih4KDkJhY2t1cFJlc3BvbnNlEgwKBGRhdGEYASABKAwiNwoOTGlzdExvZ1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiTQoPTGlzdExvZ1Jlc3BvbnNlEg0KBWxpbmVzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIr0BChBMaXN0QXVkaXRSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGY2FsbGVyGAMgASgJEgwKBGNhbGwYBCABKAkSDgoGZmFpbGVkGAUgASgIEikKBXVudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpwYWdlX3Rva2VuGAcgASgJIpQBCgtBdWRpdFJlY29yZBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGY2FsbGVyGAIgASgJEgwKBGZyb20YAyABKAkSDAoEY2FsbBgEIAEoCRIPCgdzdWJqZWN0GAUgASgJEg8KB291dGNvbWUYBiABKAkSDwoHbWVzc2FnZRgHIAEoCSJaChFMaXN0QXVkaXRSZXNwb25zZRIsCgdyZWNvcmRzGAEgAygLMhsuc3RlbGxhci5uZXQudjEuQXVkaXRSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKmEKCFNlY3VyaXR5EhgKFFNFQ1VSSVRZX1VOU1BFQ0lGSUVEEAASFAoQU0VDVVJJVFlfQ0xVU1RFUhABEhIKDlNFQ1VSSVRZX0dJVkVOEAISEQoNU0VDVVJJVFlfTk9ORRADKtsBChFSZWdpc3RyeUxpbmtTdGF0ZRIjCh9SRUdJU1RSWV9MSU5LX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaUkVHSVNUUllfTElOS19TVEFURV9IT1NURUQQARIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0pPSU5FRBACEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5SRUFDSEFCTEUQAxIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0ZFTkNFRBAEEhwKGFJFR0lTVFJZX0xJTktfU1RBVEVfTEVGVBAFKmYKCVJvdXRlTW9kZRIaChZST1VURV9NT0RFX1VOU1BFQ0lGSUVEEAASFAoQUk9VVEVfTU9ERV9BUFBMWRABEhMKD1JPVVRFX01PREVfUExBThACEhIKDlJPVVRFX01PREVfT0ZGEAMqiQIKDkhvc3RSb3V0ZVN0YXRlEiAKHEhPU1RfUk9VVEVfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpIT1NUX1JPVVRFX1NUQVRFX0lOU1RBTExFRBABEhwKGEhPU1RfUk9VVEVfU1RBVEVfUEVORElORxACEh0KGUhPU1RfUk9VVEVfU1RBVEVfQ09ORkxJQ1QQAxIcChhIT1NUX1JPVVRFX1NUQVRFX1dBSVRJTkcQBBIfChtIT1NUX1JPVVRFX1NUQVRFX05PVF9ORUVERUQQBRIbChdIT1NUX1JPVVRFX1NUQVRFX0ZBSUxFRBAGEhwKGEhPU1RfUk9VVEVfU1RBVEVfVU5LTk9XThAHKnMKC0NoZWNrU3RhdHVzEhwKGENIRUNLX1NUQVRVU19VTlNQRUNJRklFRBAAEhMKD0NIRUNLX1NUQVRVU19PSxABEhgKFENIRUNLX1NUQVRVU19XQVJOSU5HEAISFwoTQ0hFQ0tfU1RBVFVTX0ZBSUxFRBADMtAECgxBZ2VudFNlcnZpY2USVQoJR2V0U3RhdHVzEiAuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1Jlc3BvbnNlIgOQAgESZAoOTGlzdEhvc3RSb3V0ZXMSJS5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5MaXN0SG9zdFJvdXRlc1Jlc3BvbnNlIgOQAgESSgoHRXhhbWluZRIeLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlc3BvbnNlEkQKBUxlYXZlEhwuc3RlbGxhci5uZXQudjEuTGVhdmVSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuTGVhdmVSZXNwb25zZRJJCgZCYWNrdXASHS5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXF1ZXN0Gh4uc3RlbGxhci5uZXQudjEuQmFja3VwUmVzcG9uc2UwARJPCgdMaXN0TG9nEh4uc3RlbGxhci5uZXQudjEuTGlzdExvZ1JlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVzcG9uc2UiA5ACARJVCglMaXN0QXVkaXQSIC5zdGVsbGFyLm5ldC52MS5MaXN0QXVkaXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuTGlzdEF1ZGl0UmVzcG9uc2UiA5ACAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_cluster, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
  *
  * @generated from message stellar.net.v1.GetStatusRequest
  */
-export type GetStatusRequest = Message<"stellar.net.v1.GetStatusRequest"> & {};
+export type GetStatusRequest = Message<"stellar.net.v1.GetStatusRequest"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.GetStatusRequest.
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
-export const GetStatusRequestSchema: GenMessage<
-  GetStatusRequest
-> = /*@__PURE__*/
+export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 0);
 
 /**
@@ -279,9 +261,7 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
  * Describes the message stellar.net.v1.GetStatusResponse.
  * Use `create(GetStatusResponseSchema)` to create a new message.
  */
-export const GetStatusResponseSchema: GenMessage<
-  GetStatusResponse
-> = /*@__PURE__*/
+export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 2);
 
 /**
@@ -445,32 +425,28 @@ export const HostRouteCountsSchema: GenMessage<HostRouteCounts> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListHostRoutesRequest
  */
-export type ListHostRoutesRequest =
-  & Message<"stellar.net.v1.ListHostRoutesRequest">
-  & {
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 1;
-     */
-    pageSize: number;
+export type ListHostRoutesRequest = Message<"stellar.net.v1.ListHostRoutesRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 2;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHostRoutesRequest.
  * Use `create(ListHostRoutesRequestSchema)` to create a new message.
  */
-export const ListHostRoutesRequestSchema: GenMessage<
-  ListHostRoutesRequest
-> = /*@__PURE__*/
+export const ListHostRoutesRequestSchema: GenMessage<ListHostRoutesRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 6);
 
 /**
@@ -534,66 +510,62 @@ export const HostRouteSchema: GenMessage<HostRoute> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListHostRoutesResponse
  */
-export type ListHostRoutesResponse =
-  & Message<"stellar.net.v1.ListHostRoutesResponse">
-  & {
-    /**
-     * What the agent does about them.
-     *
-     * @generated from field: stellar.net.v1.RouteMode mode = 1;
-     */
-    mode: RouteMode;
+export type ListHostRoutesResponse = Message<"stellar.net.v1.ListHostRoutesResponse"> & {
+  /**
+   * What the agent does about them.
+   *
+   * @generated from field: stellar.net.v1.RouteMode mode = 1;
+   */
+  mode: RouteMode;
 
-    /**
-     * In order of precedence: those of nodes, then the extra routes.
-     *
-     * @generated from field: repeated stellar.net.v1.HostRoute routes = 2;
-     */
-    routes: HostRoute[];
+  /**
+   * In order of precedence: those of nodes, then the extra routes.
+   *
+   * @generated from field: repeated stellar.net.v1.HostRoute routes = 2;
+   */
+  routes: HostRoute[];
 
-    /**
-     * What is left to change, as commands for a shell.
-     *
-     * @generated from field: repeated string commands = 3;
-     */
-    commands: string[];
+  /**
+   * What is left to change, as commands for a shell.
+   *
+   * @generated from field: repeated string commands = 3;
+   */
+  commands: string[];
 
-    /**
-     * When the kernel was read. Unset: it was not.
-     *
-     * @generated from field: google.protobuf.Timestamp looked_at = 4;
-     */
-    lookedAt?: Timestamp | undefined;
+  /**
+   * When the kernel was read. Unset: it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp looked_at = 4;
+   */
+  lookedAt?: Timestamp | undefined;
 
-    /**
-     * Fault that keeps the kernel from the desired state. Empty: none.
-     *
-     * @generated from field: string error = 5;
-     */
-    error: string;
+  /**
+   * Fault that keeps the kernel from the desired state. Empty: none.
+   *
+   * @generated from field: string error = 5;
+   */
+  error: string;
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 6;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 6;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 7;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 7;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHostRoutesResponse.
  * Use `create(ListHostRoutesResponseSchema)` to create a new message.
  */
-export const ListHostRoutesResponseSchema: GenMessage<
-  ListHostRoutesResponse
-> = /*@__PURE__*/
+export const ListHostRoutesResponseSchema: GenMessage<ListHostRoutesResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 8);
 
 /**
@@ -755,7 +727,8 @@ export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.BackupRequest
  */
-export type BackupRequest = Message<"stellar.net.v1.BackupRequest"> & {};
+export type BackupRequest = Message<"stellar.net.v1.BackupRequest"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.BackupRequest.
@@ -910,9 +883,7 @@ export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
  * Describes the message stellar.net.v1.ListAuditRequest.
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
-export const ListAuditRequestSchema: GenMessage<
-  ListAuditRequest
-> = /*@__PURE__*/
+export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 18);
 
 /**
@@ -1003,9 +974,7 @@ export type ListAuditResponse = Message<"stellar.net.v1.ListAuditResponse"> & {
  * Describes the message stellar.net.v1.ListAuditResponse.
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
-export const ListAuditResponseSchema: GenMessage<
-  ListAuditResponse
-> = /*@__PURE__*/
+export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 20);
 
 /**
@@ -1271,7 +1240,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof GetStatusRequestSchema;
     output: typeof GetStatusResponseSchema;
-  };
+  },
   /**
    * ListHostRoutes lists the routes that this host should have, what the
    * kernel has of them, and why it has not. The kernel is read for it.
@@ -1282,7 +1251,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListHostRoutesRequestSchema;
     output: typeof ListHostRoutesResponseSchema;
-  };
+  },
   /**
    * Examine checks this host, and the path to another node.
    * NOT_FOUND when no node has that name, UNAVAILABLE when the agent has not
@@ -1294,7 +1263,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ExamineRequestSchema;
     output: typeof ExamineResponseSchema;
-  };
+  },
   /**
    * Leave takes this node out of the cluster: its subnets are free and its
    * routes are removed here. It joins again when its agent is started again.
@@ -1306,7 +1275,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof LeaveRequestSchema;
     output: typeof LeaveResponseSchema;
-  };
+  },
   /**
    * Backup tells the agent's whole state as of one moment: a text in JSON
    * lines with a checksum at its end. Allocations go on meanwhile.
@@ -1317,7 +1286,7 @@ export const AgentService: GenService<{
     methodKind: "server_streaming";
     input: typeof BackupRequestSchema;
     output: typeof BackupResponseSchema;
-  };
+  },
   /**
    * ListLog lists what the agent has logged last.
    *
@@ -1327,7 +1296,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListLogRequestSchema;
     output: typeof ListLogResponseSchema;
-  };
+  },
   /**
    * ListAudit lists the changes requested of this agent, with callers and
    * outcomes, the latest first.
@@ -1338,6 +1307,7 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListAuditRequestSchema;
     output: typeof ListAuditResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_agent, 0);
+

@@ -4,18 +4,8 @@
 // @generated from file stellar/net/v1/cluster.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenEnum,
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  enumDesc,
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Allocation } from "./ipam_pb.ts";
@@ -28,14 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/cluster.proto.
  */
 export const file_stellar_net_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc(
-    "ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJsCgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJIqcBCglTdWJuZXRVc2USDAoEY2lkchgBIAEoCRIQCghjYXBhY2l0eRgCIAEoARIMCgRoZWxkGAMgASgDEg8KB2Nvb2xpbmcYBCABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYBSABKAFIAIgBARIrCgdmdWxsX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fZ3Jvd3RoX3Blcl9kYXkiuQIKBlJlcG9ydBIPCgd2ZXJzaW9uGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Jvb3RfaWQYAyABKAkSKgoHc3VibmV0cxgEIAMoCzIZLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzZRIOCgZsZWFrZWQYBSABKAUSDgoGcXVldWVkGAYgASgFEhUKDXJvdXRlc193YW50ZWQYByABKAUSGAoQcm91dGVzX2luc3RhbGxlZBgIIAEoBRIaChJyb3V0ZXNfY29uZmxpY3RpbmcYCSABKAUSGQoRcm91dGVzX3VucmVzb2x2ZWQYCiABKAUSKQoIcHJvYmxlbXMYCyADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtIooBCgtIb3N0U3VtbWFyeRIiCgRub2RlGAEgASgLMhQuc3RlbGxhci5uZXQudjEuTm9kZRImCgZyZXBvcnQYAiABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQSLwoLcmVwb3J0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBCgpOZXR3b3JrVXNlEigKB25ldHdvcmsYASABKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAiABKAESDQoFb3duZWQYAyABKAMSDwoHYmxvY2tlZBgEIAEoAxIQCghjYXBhY2l0eRgFIAEoARIMCgRoZWxkGAYgASgDIjsKEkdldE92ZXJ2aWV3UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLtAQoTR2V0T3ZlcnZpZXdSZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2USKgoFaG9zdHMYBCADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSIsCgtGaW5kUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUi0gEKBUZvdW5kEicKBGtpbmQYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Gb3VuZEtpbmQSDAoEbm9kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYWxsb2NhdGlvbhgGIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24iXQoMRmluZFJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSFAoMc2lsZW50X25vZGVzGAIgAygJEhEKCXRydW5jYXRlZBgDIAEoCCIwCg9GaW5kSGVyZVJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFIksKEEZpbmRIZXJlUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQR2V0UmVwb3J0UmVxdWVzdCI7ChFHZXRSZXBvcnRSZXNwb25zZRImCgZyZXBvcnQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJqCgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASEgoOU0VWRVJJVFlfRVJST1IQARIUChBTRVZFUklUWV9XQVJOSU5HEAIqnAEKCUZvdW5kS2luZBIaChZGT1VORF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVRk9VTkRfS0lORF9BTExPQ0FUSU9OEAESFgoSRk9VTkRfS0lORF9ISVNUT1JZEAISFQoRRk9VTkRfS0lORF9TVUJORVQQAxITCg9GT1VORF9LSU5EX05PREUQBBIUChBGT1VORF9LSU5EX1JPVVRFEAUyugMKDkNsdXN0ZXJTZXJ2aWNlElsKC0dldE92ZXJ2aWV3EiIuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBEkYKBEZpbmQSGy5zdGVsbGFyLm5ldC52MS5GaW5kUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkZpbmRSZXNwb25zZSIDkAIBElIKCEZpbmRIZXJlEh8uc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXNwb25zZSIDkAIBElUKCUdldFJlcG9ydBIgLnN0ZWxsYXIubmV0LnYxLkdldFJlcG9ydFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXNwb25zZSIDkAIBElgKCkxpc3RFdmVudHMSIS5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw",
-    [
-      file_google_protobuf_timestamp,
-      file_stellar_net_v1_ipam,
-      file_stellar_net_v1_registry,
-    ],
-  );
+  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJsCgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJIqcBCglTdWJuZXRVc2USDAoEY2lkchgBIAEoCRIQCghjYXBhY2l0eRgCIAEoARIMCgRoZWxkGAMgASgDEg8KB2Nvb2xpbmcYBCABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYBSABKAFIAIgBARIrCgdmdWxsX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fZ3Jvd3RoX3Blcl9kYXkiuQIKBlJlcG9ydBIPCgd2ZXJzaW9uGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Jvb3RfaWQYAyABKAkSKgoHc3VibmV0cxgEIAMoCzIZLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzZRIOCgZsZWFrZWQYBSABKAUSDgoGcXVldWVkGAYgASgFEhUKDXJvdXRlc193YW50ZWQYByABKAUSGAoQcm91dGVzX2luc3RhbGxlZBgIIAEoBRIaChJyb3V0ZXNfY29uZmxpY3RpbmcYCSABKAUSGQoRcm91dGVzX3VucmVzb2x2ZWQYCiABKAUSKQoIcHJvYmxlbXMYCyADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtIooBCgtIb3N0U3VtbWFyeRIiCgRub2RlGAEgASgLMhQuc3RlbGxhci5uZXQudjEuTm9kZRImCgZyZXBvcnQYAiABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQSLwoLcmVwb3J0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBCgpOZXR3b3JrVXNlEigKB25ldHdvcmsYASABKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAiABKAESDQoFb3duZWQYAyABKAMSDwoHYmxvY2tlZBgEIAEoAxIQCghjYXBhY2l0eRgFIAEoARIMCgRoZWxkGAYgASgDIjsKEkdldE92ZXJ2aWV3UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLtAQoTR2V0T3ZlcnZpZXdSZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2USKgoFaG9zdHMYBCADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSIsCgtGaW5kUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUi0gEKBUZvdW5kEicKBGtpbmQYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Gb3VuZEtpbmQSDAoEbm9kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYWxsb2NhdGlvbhgGIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24iXQoMRmluZFJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSFAoMc2lsZW50X25vZGVzGAIgAygJEhEKCXRydW5jYXRlZBgDIAEoCCIwCg9GaW5kSGVyZVJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFIksKEEZpbmRIZXJlUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQR2V0UmVwb3J0UmVxdWVzdCI7ChFHZXRSZXBvcnRSZXNwb25zZRImCgZyZXBvcnQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJqCgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASEgoOU0VWRVJJVFlfRVJST1IQARIUChBTRVZFUklUWV9XQVJOSU5HEAIqnAEKCUZvdW5kS2luZBIaChZGT1VORF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVRk9VTkRfS0lORF9BTExPQ0FUSU9OEAESFgoSRk9VTkRfS0lORF9ISVNUT1JZEAISFQoRRk9VTkRfS0lORF9TVUJORVQQAxITCg9GT1VORF9LSU5EX05PREUQBBIUChBGT1VORF9LSU5EX1JPVVRFEAUyugMKDkNsdXN0ZXJTZXJ2aWNlElsKC0dldE92ZXJ2aWV3EiIuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBEkYKBEZpbmQSGy5zdGVsbGFyLm5ldC52MS5GaW5kUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkZpbmRSZXNwb25zZSIDkAIBElIKCEZpbmRIZXJlEh8uc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXNwb25zZSIDkAIBElUKCUdldFJlcG9ydBIgLnN0ZWxsYXIubmV0LnYxLkdldFJlcG9ydFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXNwb25zZSIDkAIBElgKCkxpc3RFdmVudHMSIS5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
 
 /**
  * Problem is a fault of a host.
@@ -329,31 +312,27 @@ export const NetworkUseSchema: GenMessage<NetworkUse> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.GetOverviewRequest
  */
-export type GetOverviewRequest =
-  & Message<"stellar.net.v1.GetOverviewRequest">
-  & {
-    /**
-     * Size of a page of hosts. 0: as many as fit into an answer below 4 MiB.
-     *
-     * @generated from field: int32 page_size = 1;
-     */
-    pageSize: number;
+export type GetOverviewRequest = Message<"stellar.net.v1.GetOverviewRequest"> & {
+  /**
+   * Size of a page of hosts. 0: as many as fit into an answer below 4 MiB.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 2;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetOverviewRequest.
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
-export const GetOverviewRequestSchema: GenMessage<
-  GetOverviewRequest
-> = /*@__PURE__*/
+export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 5);
 
 /**
@@ -361,59 +340,55 @@ export const GetOverviewRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetOverviewResponse
  */
-export type GetOverviewResponse =
-  & Message<"stellar.net.v1.GetOverviewResponse">
-  & {
-    /**
-     * One line, such as "3 problems on 2 of 41 hosts".
-     *
-     * @generated from field: string verdict = 1;
-     */
-    verdict: string;
+export type GetOverviewResponse = Message<"stellar.net.v1.GetOverviewResponse"> & {
+  /**
+   * One line, such as "3 problems on 2 of 41 hosts".
+   *
+   * @generated from field: string verdict = 1;
+   */
+  verdict: string;
 
-    /**
-     * The problems of all hosts, errors first.
-     *
-     * @generated from field: repeated stellar.net.v1.Problem problems = 2;
-     */
-    problems: Problem[];
+  /**
+   * The problems of all hosts, errors first.
+   *
+   * @generated from field: repeated stellar.net.v1.Problem problems = 2;
+   */
+  problems: Problem[];
 
-    /**
-     * The networks in their order.
-     *
-     * @generated from field: repeated stellar.net.v1.NetworkUse networks = 3;
-     */
-    networks: NetworkUse[];
+  /**
+   * The networks in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.NetworkUse networks = 3;
+   */
+  networks: NetworkUse[];
 
-    /**
-     * The hosts by name.
-     *
-     * @generated from field: repeated stellar.net.v1.HostSummary hosts = 4;
-     */
-    hosts: HostSummary[];
+  /**
+   * The hosts by name.
+   *
+   * @generated from field: repeated stellar.net.v1.HostSummary hosts = 4;
+   */
+  hosts: HostSummary[];
 
-    /**
-     * The time of the agent that answers.
-     *
-     * @generated from field: google.protobuf.Timestamp now = 5;
-     */
-    now?: Timestamp | undefined;
+  /**
+   * The time of the agent that answers.
+   *
+   * @generated from field: google.protobuf.Timestamp now = 5;
+   */
+  now?: Timestamp | undefined;
 
-    /**
-     * Token of the next page of hosts. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 6;
-     */
-    nextPageToken: string;
-  };
+  /**
+   * Token of the next page of hosts. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 6;
+   */
+  nextPageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetOverviewResponse.
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
-export const GetOverviewResponseSchema: GenMessage<
-  GetOverviewResponse
-> = /*@__PURE__*/
+export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 6);
 
 /**
@@ -589,9 +564,7 @@ export type FindHereResponse = Message<"stellar.net.v1.FindHereResponse"> & {
  * Describes the message stellar.net.v1.FindHereResponse.
  * Use `create(FindHereResponseSchema)` to create a new message.
  */
-export const FindHereResponseSchema: GenMessage<
-  FindHereResponse
-> = /*@__PURE__*/
+export const FindHereResponseSchema: GenMessage<FindHereResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 11);
 
 /**
@@ -599,15 +572,14 @@ export const FindHereResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetReportRequest
  */
-export type GetReportRequest = Message<"stellar.net.v1.GetReportRequest"> & {};
+export type GetReportRequest = Message<"stellar.net.v1.GetReportRequest"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.GetReportRequest.
  * Use `create(GetReportRequestSchema)` to create a new message.
  */
-export const GetReportRequestSchema: GenMessage<
-  GetReportRequest
-> = /*@__PURE__*/
+export const GetReportRequestSchema: GenMessage<GetReportRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 12);
 
 /**
@@ -628,9 +600,7 @@ export type GetReportResponse = Message<"stellar.net.v1.GetReportResponse"> & {
  * Describes the message stellar.net.v1.GetReportResponse.
  * Use `create(GetReportResponseSchema)` to create a new message.
  */
-export const GetReportResponseSchema: GenMessage<
-  GetReportResponse
-> = /*@__PURE__*/
+export const GetReportResponseSchema: GenMessage<GetReportResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 13);
 
 /**
@@ -679,9 +649,7 @@ export type ListEventsRequest = Message<"stellar.net.v1.ListEventsRequest"> & {
  * Describes the message stellar.net.v1.ListEventsRequest.
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
-export const ListEventsRequestSchema: GenMessage<
-  ListEventsRequest
-> = /*@__PURE__*/
+export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 14);
 
 /**
@@ -738,31 +706,27 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListEventsResponse
  */
-export type ListEventsResponse =
-  & Message<"stellar.net.v1.ListEventsResponse">
-  & {
-    /**
-     * The latest first.
-     *
-     * @generated from field: repeated stellar.net.v1.Event events = 1;
-     */
-    events: Event[];
+export type ListEventsResponse = Message<"stellar.net.v1.ListEventsResponse"> & {
+  /**
+   * The latest first.
+   *
+   * @generated from field: repeated stellar.net.v1.Event events = 1;
+   */
+  events: Event[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
-  };
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListEventsResponse.
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
-export const ListEventsResponseSchema: GenMessage<
-  ListEventsResponse
-> = /*@__PURE__*/
+export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 16);
 
 /**
@@ -871,7 +835,7 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetOverviewRequestSchema;
     output: typeof GetOverviewResponseSchema;
-  };
+  },
   /**
    * Find looks up an address, a prefix, a container id, a node name or a MAC
    * address on all hosts. Hosts that did not answer are listed in the response.
@@ -882,7 +846,7 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof FindRequestSchema;
     output: typeof FindResponseSchema;
-  };
+  },
   /**
    * FindHere looks the same up on the agent that is called, among its own
    * allocations and their history: other agents call it for Find.
@@ -893,7 +857,7 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof FindHereRequestSchema;
     output: typeof FindHereResponseSchema;
-  };
+  },
   /**
    * GetReport returns the present report of the agent that is called. Agents
    * that host the registry call it for hosts that have sent them none.
@@ -904,7 +868,7 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetReportRequestSchema;
     output: typeof GetReportResponseSchema;
-  };
+  },
   /**
    * ListEvents lists the events of the cluster, the latest first.
    *
@@ -914,6 +878,7 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof ListEventsRequestSchema;
     output: typeof ListEventsResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_cluster, 0);
+

@@ -4,33 +4,17 @@
 // @generated from file stellar/net/v1/identity.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenEnum,
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  enumDesc,
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import {
-  file_google_protobuf_duration,
-  file_google_protobuf_timestamp,
-} from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stellar/net/v1/identity.proto.
  */
 export const file_stellar_net_v1_identity: GenFile = /*@__PURE__*/
-  fileDesc(
-    "Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8BCgVUcnVzdBIuCgthdXRob3JpdGllcxgBIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkF1dGhvcml0eRIvCgtyZXZvY2F0aW9ucxgCIAMoCzIaLnN0ZWxsYXIubmV0LnYxLlJldm9jYXRpb24SEQoJc3RhdGVtZW50GAMgASgJEjIKCnNpZ25hdHVyZXMYBCADKAsyHi5zdGVsbGFyLm5ldC52MS5UcnVzdFNpZ25hdHVyZSI3Cg5UcnVzdFNpZ25hdHVyZRISCgpnZW5lcmF0aW9uGAEgASgFEhEKCXNpZ25hdHVyZRgCIAEoDCJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IiQKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiNwoRQmVnaW5Kb2luUmVzcG9uc2USDAoEc2FsdBgBIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAiABKAwivwEKEUZpbmlzaEpvaW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMc2VydmVyX25vbmNlGAMgASgMEhQKDGNsaWVudF9ub25jZRgEIAEoDBINCgVwcm9vZhgFIAEoDBIXCg9zaWduaW5nX3JlcXVlc3QYBiABKAkSEQoJYWRkcmVzc2VzGAcgAygJEiMKBXJvbGVzGAggAygOMhQuc3RlbGxhci5uZXQudjEuUm9sZSJGChJGaW5pc2hKb2luUmVzcG9uc2USMAoLY3JlZGVudGlhbHMYASABKAsyGy5zdGVsbGFyLm5ldC52MS5DcmVkZW50aWFscyJFChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIXCg9zaWduaW5nX3JlcXVlc3QYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAinAEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiSwoTQ3JlYXRlVG9rZW5SZXNwb25zZRIOCgZzZWNyZXQYASABKAkSJAoFdG9rZW4YAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Ub2tlbiI6ChFMaXN0VG9rZW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJoChJMaXN0VG9rZW5zUmVzcG9uc2USJQoGdG9rZW5zGAEgAygLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUiNwoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoTUmV2b2tlVG9rZW5SZXNwb25zZRIkCgV0b2tlbhgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuItIBCgtDZXJ0aWZpY2F0ZRIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgFEi0KCWlzc3VlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbm90X2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAcgASgIIkAKF0xpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInoKGExpc3RDZXJ0aWZpY2F0ZXNSZXNwb25zZRIxCgxjZXJ0aWZpY2F0ZXMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5DZXJ0aWZpY2F0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSKEAQoZUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJiChpSZXZva2VDZXJ0aWZpY2F0ZXNSZXNwb25zZRIuCgpyZXZvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuUmV2b2NhdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYAiABKAUinQEKFlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QSKwoIYW5ub3VuY2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtjb21wcm9taXNlZBgDIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTLEBwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlElIKCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZSIDkAIBElYKC0NyZWF0ZVRva2VuEiIuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJYCgpMaXN0VG9rZW5zEiEuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJbCgtSZXZva2VUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVzcG9uc2UiA5ACAhJqChBMaXN0Q2VydGlmaWNhdGVzEicuc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACARJwChJSZXZva2VDZXJ0aWZpY2F0ZXMSKS5zdGVsbGFyLm5ldC52MS5SZXZva2VDZXJ0aWZpY2F0ZXNSZXF1ZXN0Giouc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACAhJiCg9Sb3RhdGVBdXRob3JpdHkSJi5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuUm90YXRlQXV0aG9yaXR5UmVzcG9uc2VCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z",
-    [file_google_protobuf_duration, file_google_protobuf_timestamp],
-  );
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9pZGVudGl0eS5wcm90bxIOc3RlbGxhci5uZXQudjEiwAEKCUF1dGhvcml0eRISCgpjbHVzdGVyX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKAUSEwoLY2VydGlmaWNhdGUYAyABKAkSEwoLZmluZ2VycHJpbnQYBCABKAkSLgoKc2lnbnNfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNdHJ1c3RlZF91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi6wEKClJldm9jYXRpb24SDgoGc2VyaWFsGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSMAoMaXNzdWVkX3VwX3RvGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZyZWFzb24YBiABKAkSKQoFdW50aWwYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq8BCgVUcnVzdBIuCgthdXRob3JpdGllcxgBIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkF1dGhvcml0eRIvCgtyZXZvY2F0aW9ucxgCIAMoCzIaLnN0ZWxsYXIubmV0LnYxLlJldm9jYXRpb24SEQoJc3RhdGVtZW50GAMgASgJEjIKCnNpZ25hdHVyZXMYBCADKAsyHi5zdGVsbGFyLm5ldC52MS5UcnVzdFNpZ25hdHVyZSI3Cg5UcnVzdFNpZ25hdHVyZRISCgpnZW5lcmF0aW9uGAEgASgFEhEKCXNpZ25hdHVyZRgCIAEoDCJCCgtDcmVkZW50aWFscxINCgVjaGFpbhgBIAEoCRIkCgV0cnVzdBgCIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0IiQKEEJlZ2luSm9pblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiNwoRQmVnaW5Kb2luUmVzcG9uc2USDAoEc2FsdBgBIAEoCRIUCgxzZXJ2ZXJfbm9uY2UYAiABKAwivwEKEUZpbmlzaEpvaW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSFAoMc2VydmVyX25vbmNlGAMgASgMEhQKDGNsaWVudF9ub25jZRgEIAEoDBINCgVwcm9vZhgFIAEoDBIXCg9zaWduaW5nX3JlcXVlc3QYBiABKAkSEQoJYWRkcmVzc2VzGAcgAygJEiMKBXJvbGVzGAggAygOMhQuc3RlbGxhci5uZXQudjEuUm9sZSJGChJGaW5pc2hKb2luUmVzcG9uc2USMAoLY3JlZGVudGlhbHMYASABKAsyGy5zdGVsbGFyLm5ldC52MS5DcmVkZW50aWFscyJFChdSZW5ld0NlcnRpZmljYXRlUmVxdWVzdBIXCg9zaWduaW5nX3JlcXVlc3QYASABKAkSEQoJYWRkcmVzc2VzGAIgAygJIkwKGFJlbmV3Q2VydGlmaWNhdGVSZXNwb25zZRIwCgtjcmVkZW50aWFscxgBIAEoCzIbLnN0ZWxsYXIubmV0LnYxLkNyZWRlbnRpYWxzIhEKD0dldFRydXN0UmVxdWVzdCI4ChBHZXRUcnVzdFJlc3BvbnNlEiQKBXRydXN0GAEgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QimAIKBVRva2VuEgoKAmlkGAEgASgJEiIKBHJvbGUYAiABKA4yFC5zdGVsbGFyLm5ldC52MS5Sb2xlEgwKBG5hbWUYAyABKAkSLgoKY3JlYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbWF4X3VzZXMYBiABKAUSDAoEdXNlZBgHIAEoBRIpCgVzdGF0ZRgIIAEoDjIaLnN0ZWxsYXIubmV0LnYxLlRva2VuU3RhdGUSJgoEdXNlcxgJIAMoCzIYLnN0ZWxsYXIubmV0LnYxLlRva2VuVXNlIkUKCFRva2VuVXNlEgwKBG5hbWUYASABKAkSKwoHdXNlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAinAEKEkNyZWF0ZVRva2VuUmVxdWVzdBIiCgRyb2xlGAEgASgOMhQuc3RlbGxhci5uZXQudjEuUm9sZRIMCgRuYW1lGAIgASgJEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG1heF91c2VzGAQgASgFEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiSwoTQ3JlYXRlVG9rZW5SZXNwb25zZRIOCgZzZWNyZXQYASABKAkSJAoFdG9rZW4YAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Ub2tlbiI6ChFMaXN0VG9rZW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJoChJMaXN0VG9rZW5zUmVzcG9uc2USJQoGdG9rZW5zGAEgAygLMhUuc3RlbGxhci5uZXQudjEuVG9rZW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUiNwoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOwoTUmV2b2tlVG9rZW5SZXNwb25zZRIkCgV0b2tlbhgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRva2VuItIBCgtDZXJ0aWZpY2F0ZRIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgFEi0KCWlzc3VlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJbm90X2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAcgASgIIkAKF0xpc3RDZXJ0aWZpY2F0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJInoKGExpc3RDZXJ0aWZpY2F0ZXNSZXNwb25zZRIxCgxjZXJ0aWZpY2F0ZXMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5DZXJ0aWZpY2F0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSKEAQoZUmV2b2tlQ2VydGlmaWNhdGVzUmVxdWVzdBIOCgZzZXJpYWwYASABKAkSIgoEcm9sZRgCIAEoDjIULnN0ZWxsYXIubmV0LnYxLlJvbGUSDAoEbmFtZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJiChpSZXZva2VDZXJ0aWZpY2F0ZXNSZXNwb25zZRIuCgpyZXZvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuUmV2b2NhdGlvbhIUCgxjZXJ0aWZpY2F0ZXMYAiABKAUinQEKFlJvdGF0ZUF1dGhvcml0eVJlcXVlc3QSKwoIYW5ub3VuY2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHb3ZlcmxhcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtjb21wcm9taXNlZBgDIAEoCBIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkIKF1JvdGF0ZUF1dGhvcml0eVJlc3BvbnNlEicKBG5leHQYASABKAsyGS5zdGVsbGFyLm5ldC52MS5BdXRob3JpdHkqUQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9OT0RFEAESEQoNUk9MRV9PUEVSQVRPUhACEhEKDVJPTEVfUkVBRE9OTFkQAyqoAQoKVG9rZW5TdGF0ZRIbChdUT0tFTl9TVEFURV9VTlNQRUNJRklFRBAAEhYKElRPS0VOX1NUQVRFX1VTQUJMRRABEhcKE1RPS0VOX1NUQVRFX1VTRURfVVAQAhIXChNUT0tFTl9TVEFURV9FWFBJUkVEEAMSFwoTVE9LRU5fU1RBVEVfUkVWT0tFRBAEEhoKFlRPS0VOX1NUQVRFX1NVUEVSU0VERUQQBTLEBwoPSWRlbnRpdHlTZXJ2aWNlElAKCUJlZ2luSm9pbhIgLnN0ZWxsYXIubmV0LnYxLkJlZ2luSm9pblJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5CZWdpbkpvaW5SZXNwb25zZRJTCgpGaW5pc2hKb2luEiEuc3RlbGxhci5uZXQudjEuRmluaXNoSm9pblJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5GaW5pc2hKb2luUmVzcG9uc2USZQoQUmVuZXdDZXJ0aWZpY2F0ZRInLnN0ZWxsYXIubmV0LnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0Giguc3RlbGxhci5uZXQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlElIKCEdldFRydXN0Eh8uc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuR2V0VHJ1c3RSZXNwb25zZSIDkAIBElYKC0NyZWF0ZVRva2VuEiIuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuQ3JlYXRlVG9rZW5SZXNwb25zZRJYCgpMaXN0VG9rZW5zEiEuc3RlbGxhci5uZXQudjEuTGlzdFRva2Vuc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0VG9rZW5zUmVzcG9uc2UiA5ACARJbCgtSZXZva2VUb2tlbhIiLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLlJldm9rZVRva2VuUmVzcG9uc2UiA5ACAhJqChBMaXN0Q2VydGlmaWNhdGVzEicuc3RlbGxhci5uZXQudjEuTGlzdENlcnRpZmljYXRlc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0Q2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACARJwChJSZXZva2VDZXJ0aWZpY2F0ZXMSKS5zdGVsbGFyLm5ldC52MS5SZXZva2VDZXJ0aWZpY2F0ZXNSZXF1ZXN0Giouc3RlbGxhci5uZXQudjEuUmV2b2tlQ2VydGlmaWNhdGVzUmVzcG9uc2UiA5ACAhJiCg9Sb3RhdGVBdXRob3JpdHkSJi5zdGVsbGFyLm5ldC52MS5Sb3RhdGVBdXRob3JpdHlSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuUm90YXRlQXV0aG9yaXR5UmVzcG9uc2VCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Authority is the public part of an authority of the cluster.
@@ -270,9 +254,7 @@ export type BeginJoinRequest = Message<"stellar.net.v1.BeginJoinRequest"> & {
  * Describes the message stellar.net.v1.BeginJoinRequest.
  * Use `create(BeginJoinRequestSchema)` to create a new message.
  */
-export const BeginJoinRequestSchema: GenMessage<
-  BeginJoinRequest
-> = /*@__PURE__*/
+export const BeginJoinRequestSchema: GenMessage<BeginJoinRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 5);
 
 /**
@@ -300,9 +282,7 @@ export type BeginJoinResponse = Message<"stellar.net.v1.BeginJoinResponse"> & {
  * Describes the message stellar.net.v1.BeginJoinResponse.
  * Use `create(BeginJoinResponseSchema)` to create a new message.
  */
-export const BeginJoinResponseSchema: GenMessage<
-  BeginJoinResponse
-> = /*@__PURE__*/
+export const BeginJoinResponseSchema: GenMessage<BeginJoinResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 6);
 
 /**
@@ -374,9 +354,7 @@ export type FinishJoinRequest = Message<"stellar.net.v1.FinishJoinRequest"> & {
  * Describes the message stellar.net.v1.FinishJoinRequest.
  * Use `create(FinishJoinRequestSchema)` to create a new message.
  */
-export const FinishJoinRequestSchema: GenMessage<
-  FinishJoinRequest
-> = /*@__PURE__*/
+export const FinishJoinRequestSchema: GenMessage<FinishJoinRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 7);
 
 /**
@@ -384,24 +362,20 @@ export const FinishJoinRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.FinishJoinResponse
  */
-export type FinishJoinResponse =
-  & Message<"stellar.net.v1.FinishJoinResponse">
-  & {
-    /**
-     * The credentials.
-     *
-     * @generated from field: stellar.net.v1.Credentials credentials = 1;
-     */
-    credentials?: Credentials | undefined;
-  };
+export type FinishJoinResponse = Message<"stellar.net.v1.FinishJoinResponse"> & {
+  /**
+   * The credentials.
+   *
+   * @generated from field: stellar.net.v1.Credentials credentials = 1;
+   */
+  credentials?: Credentials | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.FinishJoinResponse.
  * Use `create(FinishJoinResponseSchema)` to create a new message.
  */
-export const FinishJoinResponseSchema: GenMessage<
-  FinishJoinResponse
-> = /*@__PURE__*/
+export const FinishJoinResponseSchema: GenMessage<FinishJoinResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 8);
 
 /**
@@ -409,31 +383,27 @@ export const FinishJoinResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RenewCertificateRequest
  */
-export type RenewCertificateRequest =
-  & Message<"stellar.net.v1.RenewCertificateRequest">
-  & {
-    /**
-     * A signing request (PKCS#10) in PEM.
-     *
-     * @generated from field: string signing_request = 1;
-     */
-    signingRequest: string;
+export type RenewCertificateRequest = Message<"stellar.net.v1.RenewCertificateRequest"> & {
+  /**
+   * A signing request (PKCS#10) in PEM.
+   *
+   * @generated from field: string signing_request = 1;
+   */
+  signingRequest: string;
 
-    /**
-     * Addresses that the node's server is reached at. Empty for operators.
-     *
-     * @generated from field: repeated string addresses = 2;
-     */
-    addresses: string[];
-  };
+  /**
+   * Addresses that the node's server is reached at. Empty for operators.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+};
 
 /**
  * Describes the message stellar.net.v1.RenewCertificateRequest.
  * Use `create(RenewCertificateRequestSchema)` to create a new message.
  */
-export const RenewCertificateRequestSchema: GenMessage<
-  RenewCertificateRequest
-> = /*@__PURE__*/
+export const RenewCertificateRequestSchema: GenMessage<RenewCertificateRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 9);
 
 /**
@@ -441,24 +411,20 @@ export const RenewCertificateRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RenewCertificateResponse
  */
-export type RenewCertificateResponse =
-  & Message<"stellar.net.v1.RenewCertificateResponse">
-  & {
-    /**
-     * The credentials.
-     *
-     * @generated from field: stellar.net.v1.Credentials credentials = 1;
-     */
-    credentials?: Credentials | undefined;
-  };
+export type RenewCertificateResponse = Message<"stellar.net.v1.RenewCertificateResponse"> & {
+  /**
+   * The credentials.
+   *
+   * @generated from field: stellar.net.v1.Credentials credentials = 1;
+   */
+  credentials?: Credentials | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.RenewCertificateResponse.
  * Use `create(RenewCertificateResponseSchema)` to create a new message.
  */
-export const RenewCertificateResponseSchema: GenMessage<
-  RenewCertificateResponse
-> = /*@__PURE__*/
+export const RenewCertificateResponseSchema: GenMessage<RenewCertificateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 10);
 
 /**
@@ -466,7 +432,8 @@ export const RenewCertificateResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetTrustRequest
  */
-export type GetTrustRequest = Message<"stellar.net.v1.GetTrustRequest"> & {};
+export type GetTrustRequest = Message<"stellar.net.v1.GetTrustRequest"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.GetTrustRequest.
@@ -493,9 +460,7 @@ export type GetTrustResponse = Message<"stellar.net.v1.GetTrustResponse"> & {
  * Describes the message stellar.net.v1.GetTrustResponse.
  * Use `create(GetTrustResponseSchema)` to create a new message.
  */
-export const GetTrustResponseSchema: GenMessage<
-  GetTrustResponse
-> = /*@__PURE__*/
+export const GetTrustResponseSchema: GenMessage<GetTrustResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 12);
 
 /**
@@ -608,53 +573,49 @@ export const TokenUseSchema: GenMessage<TokenUse> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.CreateTokenRequest
  */
-export type CreateTokenRequest =
-  & Message<"stellar.net.v1.CreateTokenRequest">
-  & {
-    /**
-     * What it lets its holder be. Unspecified: a node.
-     *
-     * @generated from field: stellar.net.v1.Role role = 1;
-     */
-    role: Role;
+export type CreateTokenRequest = Message<"stellar.net.v1.CreateTokenRequest"> & {
+  /**
+   * What it lets its holder be. Unspecified: a node.
+   *
+   * @generated from field: stellar.net.v1.Role role = 1;
+   */
+  role: Role;
 
-    /**
-     * The only name that it lets in. Empty: any; operators have to be named.
-     *
-     * @generated from field: string name = 2;
-     */
-    name: string;
+  /**
+   * The only name that it lets in. Empty: any; operators have to be named.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
 
-    /**
-     * How long it is good, a minute to 30 days. Unset: an hour.
-     *
-     * @generated from field: google.protobuf.Duration lifetime = 3;
-     */
-    lifetime?: Duration | undefined;
+  /**
+   * How long it is good, a minute to 30 days. Unset: an hour.
+   *
+   * @generated from field: google.protobuf.Duration lifetime = 3;
+   */
+  lifetime?: Duration | undefined;
 
-    /**
-     * How often it can be used, 1 to 10000. 0: once.
-     *
-     * @generated from field: int32 max_uses = 4;
-     */
-    maxUses: number;
+  /**
+   * How often it can be used, 1 to 10000. 0: once.
+   *
+   * @generated from field: int32 max_uses = 4;
+   */
+  maxUses: number;
 
-    /**
-     * True: run all checks, answer as the call would but without a secret, and
-     * change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would but without a secret, and
+   * change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.CreateTokenRequest.
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
-export const CreateTokenRequestSchema: GenMessage<
-  CreateTokenRequest
-> = /*@__PURE__*/
+export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 15);
 
 /**
@@ -662,31 +623,27 @@ export const CreateTokenRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.CreateTokenResponse
  */
-export type CreateTokenResponse =
-  & Message<"stellar.net.v1.CreateTokenResponse">
-  & {
-    /**
-     * The token itself: a secret, one word.
-     *
-     * @generated from field: string secret = 1;
-     */
-    secret: string;
+export type CreateTokenResponse = Message<"stellar.net.v1.CreateTokenResponse"> & {
+  /**
+   * The token itself: a secret, one word.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
 
-    /**
-     * What is kept of it.
-     *
-     * @generated from field: stellar.net.v1.Token token = 2;
-     */
-    token?: Token | undefined;
-  };
+  /**
+   * What is kept of it.
+   *
+   * @generated from field: stellar.net.v1.Token token = 2;
+   */
+  token?: Token | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.CreateTokenResponse.
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
-export const CreateTokenResponseSchema: GenMessage<
-  CreateTokenResponse
-> = /*@__PURE__*/
+export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 16);
 
 /**
@@ -715,9 +672,7 @@ export type ListTokensRequest = Message<"stellar.net.v1.ListTokensRequest"> & {
  * Describes the message stellar.net.v1.ListTokensRequest.
  * Use `create(ListTokensRequestSchema)` to create a new message.
  */
-export const ListTokensRequestSchema: GenMessage<
-  ListTokensRequest
-> = /*@__PURE__*/
+export const ListTokensRequestSchema: GenMessage<ListTokensRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 17);
 
 /**
@@ -725,38 +680,34 @@ export const ListTokensRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListTokensResponse
  */
-export type ListTokensResponse =
-  & Message<"stellar.net.v1.ListTokensResponse">
-  & {
-    /**
-     * The latest first.
-     *
-     * @generated from field: repeated stellar.net.v1.Token tokens = 1;
-     */
-    tokens: Token[];
+export type ListTokensResponse = Message<"stellar.net.v1.ListTokensResponse"> & {
+  /**
+   * The latest first.
+   *
+   * @generated from field: repeated stellar.net.v1.Token tokens = 1;
+   */
+  tokens: Token[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListTokensResponse.
  * Use `create(ListTokensResponseSchema)` to create a new message.
  */
-export const ListTokensResponseSchema: GenMessage<
-  ListTokensResponse
-> = /*@__PURE__*/
+export const ListTokensResponseSchema: GenMessage<ListTokensResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 18);
 
 /**
@@ -764,31 +715,27 @@ export const ListTokensResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RevokeTokenRequest
  */
-export type RevokeTokenRequest =
-  & Message<"stellar.net.v1.RevokeTokenRequest">
-  & {
-    /**
-     * Its id.
-     *
-     * @generated from field: string id = 1;
-     */
-    id: string;
+export type RevokeTokenRequest = Message<"stellar.net.v1.RevokeTokenRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.RevokeTokenRequest.
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
-export const RevokeTokenRequestSchema: GenMessage<
-  RevokeTokenRequest
-> = /*@__PURE__*/
+export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 19);
 
 /**
@@ -796,24 +743,20 @@ export const RevokeTokenRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RevokeTokenResponse
  */
-export type RevokeTokenResponse =
-  & Message<"stellar.net.v1.RevokeTokenResponse">
-  & {
-    /**
-     * The token.
-     *
-     * @generated from field: stellar.net.v1.Token token = 1;
-     */
-    token?: Token | undefined;
-  };
+export type RevokeTokenResponse = Message<"stellar.net.v1.RevokeTokenResponse"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: stellar.net.v1.Token token = 1;
+   */
+  token?: Token | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.RevokeTokenResponse.
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
-export const RevokeTokenResponseSchema: GenMessage<
-  RevokeTokenResponse
-> = /*@__PURE__*/
+export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 20);
 
 /**
@@ -884,32 +827,28 @@ export const CertificateSchema: GenMessage<Certificate> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListCertificatesRequest
  */
-export type ListCertificatesRequest =
-  & Message<"stellar.net.v1.ListCertificatesRequest">
-  & {
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 1;
-     */
-    pageSize: number;
+export type ListCertificatesRequest = Message<"stellar.net.v1.ListCertificatesRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 2;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListCertificatesRequest.
  * Use `create(ListCertificatesRequestSchema)` to create a new message.
  */
-export const ListCertificatesRequestSchema: GenMessage<
-  ListCertificatesRequest
-> = /*@__PURE__*/
+export const ListCertificatesRequestSchema: GenMessage<ListCertificatesRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 22);
 
 /**
@@ -917,38 +856,34 @@ export const ListCertificatesRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListCertificatesResponse
  */
-export type ListCertificatesResponse =
-  & Message<"stellar.net.v1.ListCertificatesResponse">
-  & {
-    /**
-     * By role and name, the latest of a name first.
-     *
-     * @generated from field: repeated stellar.net.v1.Certificate certificates = 1;
-     */
-    certificates: Certificate[];
+export type ListCertificatesResponse = Message<"stellar.net.v1.ListCertificatesResponse"> & {
+  /**
+   * By role and name, the latest of a name first.
+   *
+   * @generated from field: repeated stellar.net.v1.Certificate certificates = 1;
+   */
+  certificates: Certificate[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListCertificatesResponse.
  * Use `create(ListCertificatesResponseSchema)` to create a new message.
  */
-export const ListCertificatesResponseSchema: GenMessage<
-  ListCertificatesResponse
-> = /*@__PURE__*/
+export const ListCertificatesResponseSchema: GenMessage<ListCertificatesResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 23);
 
 /**
@@ -956,52 +891,48 @@ export const ListCertificatesResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RevokeCertificatesRequest
  */
-export type RevokeCertificatesRequest =
-  & Message<"stellar.net.v1.RevokeCertificatesRequest">
-  & {
-    /**
-     * Serial number in hexadecimal. Empty: all of the name.
-     *
-     * @generated from field: string serial = 1;
-     */
-    serial: string;
+export type RevokeCertificatesRequest = Message<"stellar.net.v1.RevokeCertificatesRequest"> & {
+  /**
+   * Serial number in hexadecimal. Empty: all of the name.
+   *
+   * @generated from field: string serial = 1;
+   */
+  serial: string;
 
-    /**
-     * Role of the name. Unspecified where a serial number is given.
-     *
-     * @generated from field: stellar.net.v1.Role role = 2;
-     */
-    role: Role;
+  /**
+   * Role of the name. Unspecified where a serial number is given.
+   *
+   * @generated from field: stellar.net.v1.Role role = 2;
+   */
+  role: Role;
 
-    /**
-     * The name.
-     *
-     * @generated from field: string name = 3;
-     */
-    name: string;
+  /**
+   * The name.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
 
-    /**
-     * Why. May be empty.
-     *
-     * @generated from field: string reason = 4;
-     */
-    reason: string;
+  /**
+   * Why. May be empty.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.RevokeCertificatesRequest.
  * Use `create(RevokeCertificatesRequestSchema)` to create a new message.
  */
-export const RevokeCertificatesRequestSchema: GenMessage<
-  RevokeCertificatesRequest
-> = /*@__PURE__*/
+export const RevokeCertificatesRequestSchema: GenMessage<RevokeCertificatesRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 24);
 
 /**
@@ -1009,32 +940,28 @@ export const RevokeCertificatesRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RevokeCertificatesResponse
  */
-export type RevokeCertificatesResponse =
-  & Message<"stellar.net.v1.RevokeCertificatesResponse">
-  & {
-    /**
-     * The revocation.
-     *
-     * @generated from field: stellar.net.v1.Revocation revocation = 1;
-     */
-    revocation?: Revocation | undefined;
+export type RevokeCertificatesResponse = Message<"stellar.net.v1.RevokeCertificatesResponse"> & {
+  /**
+   * The revocation.
+   *
+   * @generated from field: stellar.net.v1.Revocation revocation = 1;
+   */
+  revocation?: Revocation | undefined;
 
-    /**
-     * How many certificates that have not ended it is known to revoke. What was
-     * signed after a backup that was restored is revoked and not counted.
-     *
-     * @generated from field: int32 certificates = 2;
-     */
-    certificates: number;
-  };
+  /**
+   * How many certificates that have not ended it is known to revoke. What was
+   * signed after a backup that was restored is revoked and not counted.
+   *
+   * @generated from field: int32 certificates = 2;
+   */
+  certificates: number;
+};
 
 /**
  * Describes the message stellar.net.v1.RevokeCertificatesResponse.
  * Use `create(RevokeCertificatesResponseSchema)` to create a new message.
  */
-export const RevokeCertificatesResponseSchema: GenMessage<
-  RevokeCertificatesResponse
-> = /*@__PURE__*/
+export const RevokeCertificatesResponseSchema: GenMessage<RevokeCertificatesResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 25);
 
 /**
@@ -1042,49 +969,45 @@ export const RevokeCertificatesResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RotateAuthorityRequest
  */
-export type RotateAuthorityRequest =
-  & Message<"stellar.net.v1.RotateAuthorityRequest">
-  & {
-    /**
-     * How long hosts are told of it before it signs: who is off all that time
-     * needs a new token. Unset: 30 days.
-     *
-     * @generated from field: google.protobuf.Duration announce = 1;
-     */
-    announce?: Duration | undefined;
+export type RotateAuthorityRequest = Message<"stellar.net.v1.RotateAuthorityRequest"> & {
+  /**
+   * How long hosts are told of it before it signs: who is off all that time
+   * needs a new token. Unset: 30 days.
+   *
+   * @generated from field: google.protobuf.Duration announce = 1;
+   */
+  announce?: Duration | undefined;
 
-    /**
-     * How long what the one before signed is accepted after that, at least as
-     * long as certificates last. Unset: as long as they last, and a day.
-     *
-     * @generated from field: google.protobuf.Duration overlap = 2;
-     */
-    overlap?: Duration | undefined;
+  /**
+   * How long what the one before signed is accepted after that, at least as
+   * long as certificates last. Unset: as long as they last, and a day.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
 
-    /**
-     * True: somebody else may have the key. All that was signed so far is
-     * trusted no longer, at once: every other host and operator needs a new
-     * token. The two above are to be unset.
-     *
-     * @generated from field: bool compromised = 3;
-     */
-    compromised: boolean;
+  /**
+   * True: somebody else may have the key. All that was signed so far is
+   * trusted no longer, at once: every other host and operator needs a new
+   * token. The two above are to be unset.
+   *
+   * @generated from field: bool compromised = 3;
+   */
+  compromised: boolean;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.RotateAuthorityRequest.
  * Use `create(RotateAuthorityRequestSchema)` to create a new message.
  */
-export const RotateAuthorityRequestSchema: GenMessage<
-  RotateAuthorityRequest
-> = /*@__PURE__*/
+export const RotateAuthorityRequestSchema: GenMessage<RotateAuthorityRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 26);
 
 /**
@@ -1092,24 +1015,20 @@ export const RotateAuthorityRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RotateAuthorityResponse
  */
-export type RotateAuthorityResponse =
-  & Message<"stellar.net.v1.RotateAuthorityResponse">
-  & {
-    /**
-     * The next authority.
-     *
-     * @generated from field: stellar.net.v1.Authority next = 1;
-     */
-    next?: Authority | undefined;
-  };
+export type RotateAuthorityResponse = Message<"stellar.net.v1.RotateAuthorityResponse"> & {
+  /**
+   * The next authority.
+   *
+   * @generated from field: stellar.net.v1.Authority next = 1;
+   */
+  next?: Authority | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.RotateAuthorityResponse.
  * Use `create(RotateAuthorityResponseSchema)` to create a new message.
  */
-export const RotateAuthorityResponseSchema: GenMessage<
-  RotateAuthorityResponse
-> = /*@__PURE__*/
+export const RotateAuthorityResponseSchema: GenMessage<RotateAuthorityResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 27);
 
 /**
@@ -1228,7 +1147,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof BeginJoinRequestSchema;
     output: typeof BeginJoinResponseSchema;
-  };
+  },
   /**
    * FinishJoin proves a join token and has a key certified. UNAUTHENTICATED
    * when the token is not known or its secret is wrong, PERMISSION_DENIED when
@@ -1240,7 +1159,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof FinishJoinRequestSchema;
     output: typeof FinishJoinResponseSchema;
-  };
+  },
   /**
    * RenewCertificate has a key certified for who the caller's certificate says
    * that it is. A node's may have ended a while ago.
@@ -1251,7 +1170,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof RenewCertificateRequestSchema;
     output: typeof RenewCertificateResponseSchema;
-  };
+  },
   /**
    * GetTrust tells which authorities are trusted, and what is revoked.
    *
@@ -1261,7 +1180,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof GetTrustRequestSchema;
     output: typeof GetTrustResponseSchema;
-  };
+  },
   /**
    * CreateToken makes a join token. It is told once, and kept as a hash.
    *
@@ -1271,7 +1190,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof CreateTokenRequestSchema;
     output: typeof CreateTokenResponseSchema;
-  };
+  },
   /**
    * ListTokens lists join tokens, the latest first.
    *
@@ -1281,7 +1200,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof ListTokensRequestSchema;
     output: typeof ListTokensResponseSchema;
-  };
+  },
   /**
    * RevokeToken lets nobody in with a token any more. NOT_FOUND when there is
    * none with that id.
@@ -1292,7 +1211,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof RevokeTokenRequestSchema;
     output: typeof RevokeTokenResponseSchema;
-  };
+  },
   /**
    * ListCertificates lists the certificates that have not ended, by role and
    * name.
@@ -1303,7 +1222,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof ListCertificatesRequestSchema;
     output: typeof ListCertificatesResponseSchema;
-  };
+  },
   /**
    * RevokeCertificates revokes one certificate, or all that a name has so far.
    *
@@ -1313,7 +1232,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof RevokeCertificatesRequestSchema;
     output: typeof RevokeCertificatesResponseSchema;
-  };
+  },
   /**
    * RotateAuthority makes the next authority. It is trusted at once, signs
    * after a while, and the one before is trusted for a while after that.
@@ -1325,6 +1244,7 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof RotateAuthorityRequestSchema;
     output: typeof RotateAuthorityResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_identity, 0);
+

@@ -4,31 +4,17 @@
 // @generated from file stellar/net/v1/ipam.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import {
-  file_google_protobuf_duration,
-  file_google_protobuf_timestamp,
-} from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file stellar/net/v1/ipam.proto.
  */
 export const file_stellar_net_v1_ipam: GenFile = /*@__PURE__*/
-  fileDesc(
-    "ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZAoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIEg8KB3VwZGF0ZWQYAyABKAgibQoUQmF0Y2hBbGxvY2F0ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIwCgVpdGVtcxgCIAMoCzIhLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgi7gEKEUJhdGNoQWxsb2NhdGVJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAIgAygJEgoKAmlkGAMgASgJEj0KBmxhYmVscxgEIAMoCzItLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVJdGVtLkxhYmVsc0VudHJ5EiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkoKFUJhdGNoQWxsb2NhdGVSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXNwb25zZSJ7ChNCYXRjaFJlbGVhc2VSZXF1ZXN0EgwKBG5vZGUYASABKAkSLwoFaXRlbXMYAiADKAsyIC5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VJdGVtEg4KBnJlYXNvbhgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkQKEEJhdGNoUmVsZWFzZUl0ZW0SJAoFb3duZXIYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIKCgJpZBgCIAEoCSJIChRCYXRjaFJlbGVhc2VSZXNwb25zZRIwCgdyZXN1bHRzGAEgAygLMh8uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlc3BvbnNlImUKEEtlZXBBbGl2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIsCgVpdGVtcxgCIAMoCzIdLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZUl0ZW0SFQoNdmFsaWRhdGVfb25seRgPIAEoCCJBCg1LZWVwQWxpdmVJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiRQoRS2VlcEFsaXZlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZVJlc3VsdCJYCg9LZWVwQWxpdmVSZXN1bHQSFQoNYWxsb2NhdGlvbl9pZBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLEAQoXV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglhbGxfbm9kZXMYAiABKAgSUgoOZnJvbV9yZXZpc2lvbnMYAyADKAsyOi5zdGVsbGFyLm5ldC52MS5XYXRjaEFsbG9jYXRpb25zUmVxdWVzdC5Gcm9tUmV2aXNpb25zRW50cnkaNAoSRnJvbVJldmlzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEimwIKGFdhdGNoQWxsb2NhdGlvbnNSZXNwb25zZRIMCgRub2RlGAEgASgJEhAKCHJldmlzaW9uGAIgASgJEhAKCHNuYXBzaG90GAMgASgIEgwKBG1vcmUYBCABKAgSLwoLYWxsb2NhdGlvbnMYBSADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEjIKB3JlbW92ZWQYBiADKAsyIS5zdGVsbGFyLm5ldC52MS5SZW1vdmVkQWxsb2NhdGlvbhIQCghwcm9ncmVzcxgHIAEoCBIpCgVhc19vZhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgJIAEoCRIMCgRnb25lGAogASgIIkUKEVJlbW92ZWRBbGxvY2F0aW9uEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkipwEKDlJlbGVhc2VSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIOCgZyZWFzb24YAyABKAkSCgoCaWQYBCABKAkSLgoKYXR0YWNobWVudBgFIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI7Cg9SZWxlYXNlUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJEhUKDWFsbG9jYXRpb25faWQYAiABKAkihAEKFFJlbGVhc2VPdGhlcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHbmV0d29yaxgCIAEoCRIjCgRrZWVwGAMgAygLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJa2VlcF9ub25lGAQgASgIEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiVgoVUmVsZWFzZU90aGVyc1Jlc3BvbnNlEiUKBm93bmVycxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhYKDmFsbG9jYXRpb25faWRzGAIgAygJIiEKEUNoZWNrUmVhZHlSZXF1ZXN0EgwKBG5vZGUYASABKAkiFAoSQ2hlY2tSZWFkeVJlc3BvbnNlIlsKFEdldEFsbG9jYXRpb25SZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIPCgdhZGRyZXNzGAMgASgJIkcKFUdldEFsbG9jYXRpb25SZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbiLmAQoWTGlzdEFsbG9jYXRpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmxlYWtlZBgEIAEoCBIUCgxjb250YWluZXJfaWQYBSABKAkSQgoGbGFiZWxzGAYgAygLMjIuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIosBChdMaXN0QWxsb2NhdGlvbnNSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhcKCnRvdGFsX3NpemUYAyABKAVIAIgBAUINCgtfdG90YWxfc2l6ZSKTAQoLUmVzZXJ2YXRpb24SDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEi8KC3Jlc2VydmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ8Cg5SZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSJAoFb3duZXIYAyABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIOCgZyZWFzb24YBCABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJDCg9SZXNlcnZlUmVzcG9uc2USMAoLcmVzZXJ2YXRpb24YASABKAsyGy5zdGVsbGFyLm5ldC52MS5SZXNlcnZhdGlvbiJIChBVbnJlc2VydmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkUKEVVucmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iTgoXTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJ6ChhMaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2USMQoMcmVzZXJ2YXRpb25zGAEgAygLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUi3gEKDUhpc3RvcnlSZWNvcmQSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISMAoMYWxsb2NhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAYgASgJEhUKDWFsbG9jYXRpb25faWQYByABKAkixgEKEkxpc3RIaXN0b3J5UmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBSABKAUSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkicQoTTGlzdEhpc3RvcnlSZXNwb25zZRIuCgdyZWNvcmRzGAEgAygLMh0uc3RlbGxhci5uZXQudjEuSGlzdG9yeVJlY29yZBIRCgl0cnVuY2F0ZWQYAiABKAgSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJMqAKCgtJcGFtU2VydmljZRJNCghBbGxvY2F0ZRIfLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2USXAoNQmF0Y2hBbGxvY2F0ZRIkLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuQmF0Y2hBbGxvY2F0ZVJlc3BvbnNlEl4KDEJhdGNoUmVsZWFzZRIjLnN0ZWxsYXIubmV0LnYxLkJhdGNoUmVsZWFzZVJlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXNwb25zZSIDkAICElUKCUtlZXBBbGl2ZRIgLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZVJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXNwb25zZSIDkAICEk8KB1JlbGVhc2USHi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSIDkAICElwKDVJlbGVhc2VPdGhlcnMSJC5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VPdGhlcnNSZXNwb25zZRJYCgpDaGVja1JlYWR5EiEuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5DaGVja1JlYWR5UmVzcG9uc2UiA5ACARJhCg1HZXRBbGxvY2F0aW9uEiQuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVzcG9uc2UiA5ACARJnCg9MaXN0QWxsb2NhdGlvbnMSJi5zdGVsbGFyLm5ldC52MS5MaXN0QWxsb2NhdGlvbnNSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVzcG9uc2UiA5ACARJnChBXYXRjaEFsbG9jYXRpb25zEicuc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5XYXRjaEFsbG9jYXRpb25zUmVzcG9uc2UwARJPCgdSZXNlcnZlEh4uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZXNlcnZlUmVzcG9uc2UiA5ACAhJVCglVbnJlc2VydmUSIC5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVzcG9uc2UiA5ACAhJqChBMaXN0UmVzZXJ2YXRpb25zEicuc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2UiA5ACARJbCgtMaXN0SGlzdG9yeRIiLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVzcG9uc2UiA5ACAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM",
-    [file_google_protobuf_duration, file_google_protobuf_timestamp],
-  );
+  fileDesc("ChlzdGVsbGFyL25ldC92MS9pcGFtLnByb3RvEg5zdGVsbGFyLm5ldC52MSJGCgVPd25lchIPCgduZXR3b3JrGAEgASgJEhQKDGNvbnRhaW5lcl9pZBgCIAEoCRIWCg5pbnRlcmZhY2VfbmFtZRgDIAEoCSJBCgpBdHRhY2htZW50Eg0KBW5ldG5zGAEgASgJEg8KB2Jvb3RfaWQYAiABKAkSEwoLbmV0bnNfaW5vZGUYAyABKAQiRAoQQWxsb2NhdGVkQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEg4KBnN1Ym5ldBgCIAEoCRIPCgdnYXRld2F5GAMgASgJIsMDCgpBbGxvY2F0aW9uEgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIzCglhZGRyZXNzZXMYAyADKAsyIC5zdGVsbGFyLm5ldC52MS5BbGxvY2F0ZWRBZGRyZXNzEjAKDGFsbG9jYXRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcmVxdWVzdGVkGAUgASgIEi4KCmF0dGFjaG1lbnQYBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BdHRhY2htZW50EgwKBGxlYWsYByABKAkSCgoCaWQYCCABKAkSNgoGbGFiZWxzGAkgAygLMiYuc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbi5MYWJlbHNFbnRyeRImCgN0dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK/AgoPQWxsb2NhdGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIRCglhZGRyZXNzZXMYAyADKAkSLgoKYXR0YWNobWVudBgEIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSCgoCaWQYBSABKAkSOwoGbGFiZWxzGAYgAygLMisuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5EiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIVCg12YWxpZGF0ZV9vbmx5GA8gASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZAoQQWxsb2NhdGVSZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbhIPCgdjcmVhdGVkGAIgASgIEg8KB3VwZGF0ZWQYAyABKAgibQoUQmF0Y2hBbGxvY2F0ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIwCgVpdGVtcxgCIAMoCzIhLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVJdGVtEhUKDXZhbGlkYXRlX29ubHkYDyABKAgi7gEKEUJhdGNoQWxsb2NhdGVJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJYWRkcmVzc2VzGAIgAygJEgoKAmlkGAMgASgJEj0KBmxhYmVscxgEIAMoCzItLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVJdGVtLkxhYmVsc0VudHJ5EiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkoKFUJhdGNoQWxsb2NhdGVSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAuc3RlbGxhci5uZXQudjEuQWxsb2NhdGVSZXNwb25zZSJ7ChNCYXRjaFJlbGVhc2VSZXF1ZXN0EgwKBG5vZGUYASABKAkSLwoFaXRlbXMYAiADKAsyIC5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VJdGVtEg4KBnJlYXNvbhgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkQKEEJhdGNoUmVsZWFzZUl0ZW0SJAoFb3duZXIYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIKCgJpZBgCIAEoCSJIChRCYXRjaFJlbGVhc2VSZXNwb25zZRIwCgdyZXN1bHRzGAEgAygLMh8uc3RlbGxhci5uZXQudjEuUmVsZWFzZVJlc3BvbnNlImUKEEtlZXBBbGl2ZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRIsCgVpdGVtcxgCIAMoCzIdLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZUl0ZW0SFQoNdmFsaWRhdGVfb25seRgPIAEoCCJBCg1LZWVwQWxpdmVJdGVtEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkiRQoRS2VlcEFsaXZlUmVzcG9uc2USMAoHcmVzdWx0cxgBIAMoCzIfLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZVJlc3VsdCJYCg9LZWVwQWxpdmVSZXN1bHQSFQoNYWxsb2NhdGlvbl9pZBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLEAQoXV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglhbGxfbm9kZXMYAiABKAgSUgoOZnJvbV9yZXZpc2lvbnMYAyADKAsyOi5zdGVsbGFyLm5ldC52MS5XYXRjaEFsbG9jYXRpb25zUmVxdWVzdC5Gcm9tUmV2aXNpb25zRW50cnkaNAoSRnJvbVJldmlzaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEimwIKGFdhdGNoQWxsb2NhdGlvbnNSZXNwb25zZRIMCgRub2RlGAEgASgJEhAKCHJldmlzaW9uGAIgASgJEhAKCHNuYXBzaG90GAMgASgIEgwKBG1vcmUYBCABKAgSLwoLYWxsb2NhdGlvbnMYBSADKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uEjIKB3JlbW92ZWQYBiADKAsyIS5zdGVsbGFyLm5ldC52MS5SZW1vdmVkQWxsb2NhdGlvbhIQCghwcm9ncmVzcxgHIAEoCBIpCgVhc19vZhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgJIAEoCRIMCgRnb25lGAogASgIIkUKEVJlbW92ZWRBbGxvY2F0aW9uEiQKBW93bmVyGAEgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISCgoCaWQYAiABKAkipwEKDlJlbGVhc2VSZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIOCgZyZWFzb24YAyABKAkSCgoCaWQYBCABKAkSLgoKYXR0YWNobWVudBgFIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkF0dGFjaG1lbnQSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI7Cg9SZWxlYXNlUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJEhUKDWFsbG9jYXRpb25faWQYAiABKAkihAEKFFJlbGVhc2VPdGhlcnNSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHbmV0d29yaxgCIAEoCRIjCgRrZWVwGAMgAygLMhUuc3RlbGxhci5uZXQudjEuT3duZXISEQoJa2VlcF9ub25lGAQgASgIEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiVgoVUmVsZWFzZU90aGVyc1Jlc3BvbnNlEiUKBm93bmVycxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLk93bmVyEhYKDmFsbG9jYXRpb25faWRzGAIgAygJIiEKEUNoZWNrUmVhZHlSZXF1ZXN0EgwKBG5vZGUYASABKAkiFAoSQ2hlY2tSZWFkeVJlc3BvbnNlIlsKFEdldEFsbG9jYXRpb25SZXF1ZXN0EgwKBG5vZGUYASABKAkSJAoFb3duZXIYAiABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIPCgdhZGRyZXNzGAMgASgJIkcKFUdldEFsbG9jYXRpb25SZXNwb25zZRIuCgphbGxvY2F0aW9uGAEgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbiLmAQoWTGlzdEFsbG9jYXRpb25zUmVxdWVzdBIMCgRub2RlGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBmxlYWtlZBgEIAEoCBIUCgxjb250YWluZXJfaWQYBSABKAkSQgoGbGFiZWxzGAYgAygLMjIuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIosBChdMaXN0QWxsb2NhdGlvbnNSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhcKCnRvdGFsX3NpemUYAyABKAVIAIgBAUINCgtfdG90YWxfc2l6ZSKTAQoLUmVzZXJ2YXRpb24SDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISDgoGcmVhc29uGAQgASgJEi8KC3Jlc2VydmVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ8Cg5SZXNlcnZlUmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSJAoFb3duZXIYAyABKAsyFS5zdGVsbGFyLm5ldC52MS5Pd25lchIOCgZyZWFzb24YBCABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJDCg9SZXNlcnZlUmVzcG9uc2USMAoLcmVzZXJ2YXRpb24YASABKAsyGy5zdGVsbGFyLm5ldC52MS5SZXNlcnZhdGlvbiJIChBVbnJlc2VydmVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDwoHYWRkcmVzcxgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkUKEVVucmVzZXJ2ZVJlc3BvbnNlEjAKC3Jlc2VydmF0aW9uGAEgASgLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24iTgoXTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJ6ChhMaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2USMQoMcmVzZXJ2YXRpb25zGAEgAygLMhsuc3RlbGxhci5uZXQudjEuUmVzZXJ2YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUi3gEKDUhpc3RvcnlSZWNvcmQSDAoEbm9kZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEiQKBW93bmVyGAMgASgLMhUuc3RlbGxhci5uZXQudjEuT3duZXISMAoMYWxsb2NhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZWxlYXNlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAYgASgJEhUKDWFsbG9jYXRpb25faWQYByABKAkixgEKEkxpc3RIaXN0b3J5UmVxdWVzdBIMCgRub2RlGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSFAoMY29udGFpbmVyX2lkGAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBSABKAUSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkicQoTTGlzdEhpc3RvcnlSZXNwb25zZRIuCgdyZWNvcmRzGAEgAygLMh0uc3RlbGxhci5uZXQudjEuSGlzdG9yeVJlY29yZBIRCgl0cnVuY2F0ZWQYAiABKAgSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJMqAKCgtJcGFtU2VydmljZRJNCghBbGxvY2F0ZRIfLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRlUmVzcG9uc2USXAoNQmF0Y2hBbGxvY2F0ZRIkLnN0ZWxsYXIubmV0LnYxLkJhdGNoQWxsb2NhdGVSZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuQmF0Y2hBbGxvY2F0ZVJlc3BvbnNlEl4KDEJhdGNoUmVsZWFzZRIjLnN0ZWxsYXIubmV0LnYxLkJhdGNoUmVsZWFzZVJlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5CYXRjaFJlbGVhc2VSZXNwb25zZSIDkAICElUKCUtlZXBBbGl2ZRIgLnN0ZWxsYXIubmV0LnYxLktlZXBBbGl2ZVJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5LZWVwQWxpdmVSZXNwb25zZSIDkAICEk8KB1JlbGVhc2USHi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VSZXNwb25zZSIDkAICElwKDVJlbGVhc2VPdGhlcnMSJC5zdGVsbGFyLm5ldC52MS5SZWxlYXNlT3RoZXJzUmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VPdGhlcnNSZXNwb25zZRJYCgpDaGVja1JlYWR5EiEuc3RlbGxhci5uZXQudjEuQ2hlY2tSZWFkeVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5DaGVja1JlYWR5UmVzcG9uc2UiA5ACARJhCg1HZXRBbGxvY2F0aW9uEiQuc3RlbGxhci5uZXQudjEuR2V0QWxsb2NhdGlvblJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5HZXRBbGxvY2F0aW9uUmVzcG9uc2UiA5ACARJnCg9MaXN0QWxsb2NhdGlvbnMSJi5zdGVsbGFyLm5ldC52MS5MaXN0QWxsb2NhdGlvbnNSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuTGlzdEFsbG9jYXRpb25zUmVzcG9uc2UiA5ACARJnChBXYXRjaEFsbG9jYXRpb25zEicuc3RlbGxhci5uZXQudjEuV2F0Y2hBbGxvY2F0aW9uc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5XYXRjaEFsbG9jYXRpb25zUmVzcG9uc2UwARJPCgdSZXNlcnZlEh4uc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5SZXNlcnZlUmVzcG9uc2UiA5ACAhJVCglVbnJlc2VydmUSIC5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlUmVzcG9uc2UiA5ACAhJqChBMaXN0UmVzZXJ2YXRpb25zEicuc3RlbGxhci5uZXQudjEuTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QaKC5zdGVsbGFyLm5ldC52MS5MaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2UiA5ACARJbCgtMaXN0SGlzdG9yeRIiLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkxpc3RIaXN0b3J5UmVzcG9uc2UiA5ACAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Owner identifies the holder of an allocation, by all three fields together.
@@ -136,9 +122,7 @@ export type AllocatedAddress = Message<"stellar.net.v1.AllocatedAddress"> & {
  * Describes the message stellar.net.v1.AllocatedAddress.
  * Use `create(AllocatedAddressSchema)` to create a new message.
  */
-export const AllocatedAddressSchema: GenMessage<
-  AllocatedAddress
-> = /*@__PURE__*/
+export const AllocatedAddressSchema: GenMessage<AllocatedAddress> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 2);
 
 /**
@@ -351,9 +335,7 @@ export type AllocateResponse = Message<"stellar.net.v1.AllocateResponse"> & {
  * Describes the message stellar.net.v1.AllocateResponse.
  * Use `create(AllocateResponseSchema)` to create a new message.
  */
-export const AllocateResponseSchema: GenMessage<
-  AllocateResponse
-> = /*@__PURE__*/
+export const AllocateResponseSchema: GenMessage<AllocateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 5);
 
 /**
@@ -361,38 +343,34 @@ export const AllocateResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchAllocateRequest
  */
-export type BatchAllocateRequest =
-  & Message<"stellar.net.v1.BatchAllocateRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type BatchAllocateRequest = Message<"stellar.net.v1.BatchAllocateRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The owners, each once: 1 to 1,000.
-     *
-     * @generated from field: repeated stellar.net.v1.BatchAllocateItem items = 2;
-     */
-    items: BatchAllocateItem[];
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchAllocateItem items = 2;
+   */
+  items: BatchAllocateItem[];
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.BatchAllocateRequest.
  * Use `create(BatchAllocateRequestSchema)` to create a new message.
  */
-export const BatchAllocateRequestSchema: GenMessage<
-  BatchAllocateRequest
-> = /*@__PURE__*/
+export const BatchAllocateRequestSchema: GenMessage<BatchAllocateRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 6);
 
 /**
@@ -441,9 +419,7 @@ export type BatchAllocateItem = Message<"stellar.net.v1.BatchAllocateItem"> & {
  * Describes the message stellar.net.v1.BatchAllocateItem.
  * Use `create(BatchAllocateItemSchema)` to create a new message.
  */
-export const BatchAllocateItemSchema: GenMessage<
-  BatchAllocateItem
-> = /*@__PURE__*/
+export const BatchAllocateItemSchema: GenMessage<BatchAllocateItem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 7);
 
 /**
@@ -451,24 +427,20 @@ export const BatchAllocateItemSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchAllocateResponse
  */
-export type BatchAllocateResponse =
-  & Message<"stellar.net.v1.BatchAllocateResponse">
-  & {
-    /**
-     * One for each item, in their order.
-     *
-     * @generated from field: repeated stellar.net.v1.AllocateResponse results = 1;
-     */
-    results: AllocateResponse[];
-  };
+export type BatchAllocateResponse = Message<"stellar.net.v1.BatchAllocateResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.AllocateResponse results = 1;
+   */
+  results: AllocateResponse[];
+};
 
 /**
  * Describes the message stellar.net.v1.BatchAllocateResponse.
  * Use `create(BatchAllocateResponseSchema)` to create a new message.
  */
-export const BatchAllocateResponseSchema: GenMessage<
-  BatchAllocateResponse
-> = /*@__PURE__*/
+export const BatchAllocateResponseSchema: GenMessage<BatchAllocateResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 8);
 
 /**
@@ -476,45 +448,41 @@ export const BatchAllocateResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchReleaseRequest
  */
-export type BatchReleaseRequest =
-  & Message<"stellar.net.v1.BatchReleaseRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type BatchReleaseRequest = Message<"stellar.net.v1.BatchReleaseRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The owners, each once: 1 to 1,000.
-     *
-     * @generated from field: repeated stellar.net.v1.BatchReleaseItem items = 2;
-     */
-    items: BatchReleaseItem[];
+  /**
+   * The owners, each once: 1 to 1,000.
+   *
+   * @generated from field: repeated stellar.net.v1.BatchReleaseItem items = 2;
+   */
+  items: BatchReleaseItem[];
 
-    /**
-     * Why, for the history. Empty means "released over the API".
-     *
-     * @generated from field: string reason = 3;
-     */
-    reason: string;
+  /**
+   * Why, for the history. Empty means "released over the API".
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.BatchReleaseRequest.
  * Use `create(BatchReleaseRequestSchema)` to create a new message.
  */
-export const BatchReleaseRequestSchema: GenMessage<
-  BatchReleaseRequest
-> = /*@__PURE__*/
+export const BatchReleaseRequestSchema: GenMessage<BatchReleaseRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 9);
 
 /**
@@ -542,9 +510,7 @@ export type BatchReleaseItem = Message<"stellar.net.v1.BatchReleaseItem"> & {
  * Describes the message stellar.net.v1.BatchReleaseItem.
  * Use `create(BatchReleaseItemSchema)` to create a new message.
  */
-export const BatchReleaseItemSchema: GenMessage<
-  BatchReleaseItem
-> = /*@__PURE__*/
+export const BatchReleaseItemSchema: GenMessage<BatchReleaseItem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 10);
 
 /**
@@ -552,24 +518,20 @@ export const BatchReleaseItemSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.BatchReleaseResponse
  */
-export type BatchReleaseResponse =
-  & Message<"stellar.net.v1.BatchReleaseResponse">
-  & {
-    /**
-     * One for each item, in their order.
-     *
-     * @generated from field: repeated stellar.net.v1.ReleaseResponse results = 1;
-     */
-    results: ReleaseResponse[];
-  };
+export type BatchReleaseResponse = Message<"stellar.net.v1.BatchReleaseResponse"> & {
+  /**
+   * One for each item, in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.ReleaseResponse results = 1;
+   */
+  results: ReleaseResponse[];
+};
 
 /**
  * Describes the message stellar.net.v1.BatchReleaseResponse.
  * Use `create(BatchReleaseResponseSchema)` to create a new message.
  */
-export const BatchReleaseResponseSchema: GenMessage<
-  BatchReleaseResponse
-> = /*@__PURE__*/
+export const BatchReleaseResponseSchema: GenMessage<BatchReleaseResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 11);
 
 /**
@@ -604,9 +566,7 @@ export type KeepAliveRequest = Message<"stellar.net.v1.KeepAliveRequest"> & {
  * Describes the message stellar.net.v1.KeepAliveRequest.
  * Use `create(KeepAliveRequestSchema)` to create a new message.
  */
-export const KeepAliveRequestSchema: GenMessage<
-  KeepAliveRequest
-> = /*@__PURE__*/
+export const KeepAliveRequestSchema: GenMessage<KeepAliveRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 12);
 
 /**
@@ -655,9 +615,7 @@ export type KeepAliveResponse = Message<"stellar.net.v1.KeepAliveResponse"> & {
  * Describes the message stellar.net.v1.KeepAliveResponse.
  * Use `create(KeepAliveResponseSchema)` to create a new message.
  */
-export const KeepAliveResponseSchema: GenMessage<
-  KeepAliveResponse
-> = /*@__PURE__*/
+export const KeepAliveResponseSchema: GenMessage<KeepAliveResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 14);
 
 /**
@@ -694,40 +652,36 @@ export const KeepAliveResultSchema: GenMessage<KeepAliveResult> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.WatchAllocationsRequest
  */
-export type WatchAllocationsRequest =
-  & Message<"stellar.net.v1.WatchAllocationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type WatchAllocationsRequest = Message<"stellar.net.v1.WatchAllocationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * True: all nodes of the cluster. Refused together with node.
-     *
-     * @generated from field: bool all_nodes = 2;
-     */
-    allNodes: boolean;
+  /**
+   * True: all nodes of the cluster. Refused together with node.
+   *
+   * @generated from field: bool all_nodes = 2;
+   */
+  allNodes: boolean;
 
-    /**
-     * By name of a node, the revision of its last message that a stream before
-     * had: the node's changes since then follow, without a snapshot, if its agent
-     * still knows them. Empty: a snapshot of each node.
-     *
-     * @generated from field: map<string, string> from_revisions = 3;
-     */
-    fromRevisions: { [key: string]: string };
-  };
+  /**
+   * By name of a node, the revision of its last message that a stream before
+   * had: the node's changes since then follow, without a snapshot, if its agent
+   * still knows them. Empty: a snapshot of each node.
+   *
+   * @generated from field: map<string, string> from_revisions = 3;
+   */
+  fromRevisions: { [key: string]: string };
+};
 
 /**
  * Describes the message stellar.net.v1.WatchAllocationsRequest.
  * Use `create(WatchAllocationsRequestSchema)` to create a new message.
  */
-export const WatchAllocationsRequestSchema: GenMessage<
-  WatchAllocationsRequest
-> = /*@__PURE__*/
+export const WatchAllocationsRequestSchema: GenMessage<WatchAllocationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 16);
 
 /**
@@ -740,95 +694,91 @@ export const WatchAllocationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.WatchAllocationsResponse
  */
-export type WatchAllocationsResponse =
-  & Message<"stellar.net.v1.WatchAllocationsResponse">
-  & {
-    /**
-     * Name of the node.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsResponse"> & {
+  /**
+   * Name of the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The node's revision after this message, to resume from. It is opaque, and
-     * empty in a message with more behind it.
-     *
-     * @generated from field: string revision = 2;
-     */
-    revision: string;
+  /**
+   * The node's revision after this message, to resume from. It is opaque, and
+   * empty in a message with more behind it.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
 
-    /**
-     * True: the allocations are those of a snapshot. False: they are new or
-     * changed, and the removed ones are gone.
-     *
-     * @generated from field: bool snapshot = 3;
-     */
-    snapshot: boolean;
+  /**
+   * True: the allocations are those of a snapshot. False: they are new or
+   * changed, and the removed ones are gone.
+   *
+   * @generated from field: bool snapshot = 3;
+   */
+  snapshot: boolean;
 
-    /**
-     * True: more of this snapshot, or of these changes, follows. The watcher
-     * replaces what it has when it has a whole snapshot.
-     *
-     * @generated from field: bool more = 4;
-     */
-    more: boolean;
+  /**
+   * True: more of this snapshot, or of these changes, follows. The watcher
+   * replaces what it has when it has a whole snapshot.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
 
-    /**
-     * Allocations.
-     *
-     * @generated from field: repeated stellar.net.v1.Allocation allocations = 5;
-     */
-    allocations: Allocation[];
+  /**
+   * Allocations.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 5;
+   */
+  allocations: Allocation[];
 
-    /**
-     * Allocations that are gone.
-     *
-     * @generated from field: repeated stellar.net.v1.RemovedAllocation removed = 6;
-     */
-    removed: RemovedAllocation[];
+  /**
+   * Allocations that are gone.
+   *
+   * @generated from field: repeated stellar.net.v1.RemovedAllocation removed = 6;
+   */
+  removed: RemovedAllocation[];
 
-    /**
-     * True: the watcher knows everything up to as_of. Such a message comes after
-     * each change and, without one, every 10 seconds.
-     *
-     * @generated from field: bool progress = 7;
-     */
-    progress: boolean;
+  /**
+   * True: the watcher knows everything up to as_of. Such a message comes after
+   * each change and, without one, every 10 seconds.
+   *
+   * @generated from field: bool progress = 7;
+   */
+  progress: boolean;
 
-    /**
-     * The time up to which the watcher knows the node's allocations, by the clock
-     * of the agent that has them. Unset with a problem.
-     *
-     * @generated from field: google.protobuf.Timestamp as_of = 8;
-     */
-    asOf?: Timestamp | undefined;
+  /**
+   * The time up to which the watcher knows the node's allocations, by the clock
+   * of the agent that has them. Unset with a problem.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 8;
+   */
+  asOf?: Timestamp | undefined;
 
-    /**
-     * Why the node's allocations are not known at the moment, in a watch of all
-     * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
-     * the node answers. Empty: they are known.
-     *
-     * @generated from field: string problem = 9;
-     */
-    problem: string;
+  /**
+   * Why the node's allocations are not known at the moment, in a watch of all
+   * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
+   * the node answers. Empty: they are known.
+   *
+   * @generated from field: string problem = 9;
+   */
+  problem: string;
 
-    /**
-     * True: the node has left the cluster, in a watch of all nodes. Nothing is
-     * allocated there any more.
-     *
-     * @generated from field: bool gone = 10;
-     */
-    gone: boolean;
-  };
+  /**
+   * True: the node has left the cluster, in a watch of all nodes. Nothing is
+   * allocated there any more.
+   *
+   * @generated from field: bool gone = 10;
+   */
+  gone: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.WatchAllocationsResponse.
  * Use `create(WatchAllocationsResponseSchema)` to create a new message.
  */
-export const WatchAllocationsResponseSchema: GenMessage<
-  WatchAllocationsResponse
-> = /*@__PURE__*/
+export const WatchAllocationsResponseSchema: GenMessage<WatchAllocationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 17);
 
 /**
@@ -856,9 +806,7 @@ export type RemovedAllocation = Message<"stellar.net.v1.RemovedAllocation"> & {
  * Describes the message stellar.net.v1.RemovedAllocation.
  * Use `create(RemovedAllocationSchema)` to create a new message.
  */
-export const RemovedAllocationSchema: GenMessage<
-  RemovedAllocation
-> = /*@__PURE__*/
+export const RemovedAllocationSchema: GenMessage<RemovedAllocation> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 18);
 
 /**
@@ -951,54 +899,50 @@ export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ReleaseOthersRequest
  */
-export type ReleaseOthersRequest =
-  & Message<"stellar.net.v1.ReleaseOthersRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ReleaseOthersRequest = Message<"stellar.net.v1.ReleaseOthersRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Name of the container network, as in the CNI configuration. Empty is
-     * refused.
-     *
-     * @generated from field: string network = 2;
-     */
-    network: string;
+  /**
+   * Name of the container network, as in the CNI configuration. Empty is
+   * refused.
+   *
+   * @generated from field: string network = 2;
+   */
+  network: string;
 
-    /**
-     * The owners that keep their addresses; their network is ignored. Empty is
-     * refused, unless keep_none is set.
-     *
-     * @generated from field: repeated stellar.net.v1.Owner keep = 3;
-     */
-    keep: Owner[];
+  /**
+   * The owners that keep their addresses; their network is ignored. Empty is
+   * refused, unless keep_none is set.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner keep = 3;
+   */
+  keep: Owner[];
 
-    /**
-     * True: no owner keeps its addresses. Refused together with keep.
-     *
-     * @generated from field: bool keep_none = 4;
-     */
-    keepNone: boolean;
+  /**
+   * True: no owner keeps its addresses. Refused together with keep.
+   *
+   * @generated from field: bool keep_none = 4;
+   */
+  keepNone: boolean;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseOthersRequest.
  * Use `create(ReleaseOthersRequestSchema)` to create a new message.
  */
-export const ReleaseOthersRequestSchema: GenMessage<
-  ReleaseOthersRequest
-> = /*@__PURE__*/
+export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 21);
 
 /**
@@ -1006,31 +950,27 @@ export const ReleaseOthersRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReleaseOthersResponse
  */
-export type ReleaseOthersResponse =
-  & Message<"stellar.net.v1.ReleaseOthersResponse">
-  & {
-    /**
-     * Its former holder.
-     *
-     * @generated from field: repeated stellar.net.v1.Owner owners = 1;
-     */
-    owners: Owner[];
+export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersResponse"> & {
+  /**
+   * Its former holder.
+   *
+   * @generated from field: repeated stellar.net.v1.Owner owners = 1;
+   */
+  owners: Owner[];
 
-    /**
-     * Ids of the allocations, in the order of the owners.
-     *
-     * @generated from field: repeated string allocation_ids = 2;
-     */
-    allocationIds: string[];
-  };
+  /**
+   * Ids of the allocations, in the order of the owners.
+   *
+   * @generated from field: repeated string allocation_ids = 2;
+   */
+  allocationIds: string[];
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseOthersResponse.
  * Use `create(ReleaseOthersResponseSchema)` to create a new message.
  */
-export const ReleaseOthersResponseSchema: GenMessage<
-  ReleaseOthersResponse
-> = /*@__PURE__*/
+export const ReleaseOthersResponseSchema: GenMessage<ReleaseOthersResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 22);
 
 /**
@@ -1051,9 +991,7 @@ export type CheckReadyRequest = Message<"stellar.net.v1.CheckReadyRequest"> & {
  * Describes the message stellar.net.v1.CheckReadyRequest.
  * Use `create(CheckReadyRequestSchema)` to create a new message.
  */
-export const CheckReadyRequestSchema: GenMessage<
-  CheckReadyRequest
-> = /*@__PURE__*/
+export const CheckReadyRequestSchema: GenMessage<CheckReadyRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 23);
 
 /**
@@ -1061,17 +999,14 @@ export const CheckReadyRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.CheckReadyResponse
  */
-export type CheckReadyResponse =
-  & Message<"stellar.net.v1.CheckReadyResponse">
-  & {};
+export type CheckReadyResponse = Message<"stellar.net.v1.CheckReadyResponse"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.CheckReadyResponse.
  * Use `create(CheckReadyResponseSchema)` to create a new message.
  */
-export const CheckReadyResponseSchema: GenMessage<
-  CheckReadyResponse
-> = /*@__PURE__*/
+export const CheckReadyResponseSchema: GenMessage<CheckReadyResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 24);
 
 /**
@@ -1079,38 +1014,34 @@ export const CheckReadyResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetAllocationRequest
  */
-export type GetAllocationRequest =
-  & Message<"stellar.net.v1.GetAllocationRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type GetAllocationRequest = Message<"stellar.net.v1.GetAllocationRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * The holder of the allocation. Refused together with address.
-     *
-     * @generated from field: stellar.net.v1.Owner owner = 2;
-     */
-    owner?: Owner | undefined;
+  /**
+   * The holder of the allocation. Refused together with address.
+   *
+   * @generated from field: stellar.net.v1.Owner owner = 2;
+   */
+  owner?: Owner | undefined;
 
-    /**
-     * An address of the allocation, in place of the owner.
-     *
-     * @generated from field: string address = 3;
-     */
-    address: string;
-  };
+  /**
+   * An address of the allocation, in place of the owner.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetAllocationRequest.
  * Use `create(GetAllocationRequestSchema)` to create a new message.
  */
-export const GetAllocationRequestSchema: GenMessage<
-  GetAllocationRequest
-> = /*@__PURE__*/
+export const GetAllocationRequestSchema: GenMessage<GetAllocationRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 25);
 
 /**
@@ -1118,24 +1049,20 @@ export const GetAllocationRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetAllocationResponse
  */
-export type GetAllocationResponse =
-  & Message<"stellar.net.v1.GetAllocationResponse">
-  & {
-    /**
-     * The allocation.
-     *
-     * @generated from field: stellar.net.v1.Allocation allocation = 1;
-     */
-    allocation?: Allocation | undefined;
-  };
+export type GetAllocationResponse = Message<"stellar.net.v1.GetAllocationResponse"> & {
+  /**
+   * The allocation.
+   *
+   * @generated from field: stellar.net.v1.Allocation allocation = 1;
+   */
+  allocation?: Allocation | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.GetAllocationResponse.
  * Use `create(GetAllocationResponseSchema)` to create a new message.
  */
-export const GetAllocationResponseSchema: GenMessage<
-  GetAllocationResponse
-> = /*@__PURE__*/
+export const GetAllocationResponseSchema: GenMessage<GetAllocationResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 26);
 
 /**
@@ -1143,59 +1070,55 @@ export const GetAllocationResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListAllocationsRequest
  */
-export type ListAllocationsRequest =
-  & Message<"stellar.net.v1.ListAllocationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 2;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 3;
-     */
-    pageToken: string;
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 
-    /**
-     * True: only what seems to be leaked.
-     *
-     * @generated from field: bool leaked = 4;
-     */
-    leaked: boolean;
+  /**
+   * True: only what seems to be leaked.
+   *
+   * @generated from field: bool leaked = 4;
+   */
+  leaked: boolean;
 
-    /**
-     * Only this container, in every container network. Empty: all.
-     *
-     * @generated from field: string container_id = 5;
-     */
-    containerId: string;
+  /**
+   * Only this container, in every container network. Empty: all.
+   *
+   * @generated from field: string container_id = 5;
+   */
+  containerId: string;
 
-    /**
-     * Only allocations with all of these labels. Empty: all.
-     *
-     * @generated from field: map<string, string> labels = 6;
-     */
-    labels: { [key: string]: string };
-  };
+  /**
+   * Only allocations with all of these labels. Empty: all.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+};
 
 /**
  * Describes the message stellar.net.v1.ListAllocationsRequest.
  * Use `create(ListAllocationsRequestSchema)` to create a new message.
  */
-export const ListAllocationsRequestSchema: GenMessage<
-  ListAllocationsRequest
-> = /*@__PURE__*/
+export const ListAllocationsRequestSchema: GenMessage<ListAllocationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 27);
 
 /**
@@ -1203,39 +1126,35 @@ export const ListAllocationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListAllocationsResponse
  */
-export type ListAllocationsResponse =
-  & Message<"stellar.net.v1.ListAllocationsResponse">
-  & {
-    /**
-     * The allocations, in order of their first address.
-     *
-     * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
-     */
-    allocations: Allocation[];
+export type ListAllocationsResponse = Message<"stellar.net.v1.ListAllocationsResponse"> & {
+  /**
+   * The allocations, in order of their first address.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
+   */
+  allocations: Allocation[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of allocations on all pages. Unset: not counted, since the request
-     * has filters.
-     *
-     * @generated from field: optional int32 total_size = 3;
-     */
-    totalSize?: number | undefined;
-  };
+  /**
+   * Number of allocations on all pages. Unset: not counted, since the request
+   * has filters.
+   *
+   * @generated from field: optional int32 total_size = 3;
+   */
+  totalSize?: number | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.ListAllocationsResponse.
  * Use `create(ListAllocationsResponseSchema)` to create a new message.
  */
-export const ListAllocationsResponseSchema: GenMessage<
-  ListAllocationsResponse
-> = /*@__PURE__*/
+export const ListAllocationsResponseSchema: GenMessage<ListAllocationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 28);
 
 /**
@@ -1389,9 +1308,7 @@ export type UnreserveRequest = Message<"stellar.net.v1.UnreserveRequest"> & {
  * Describes the message stellar.net.v1.UnreserveRequest.
  * Use `create(UnreserveRequestSchema)` to create a new message.
  */
-export const UnreserveRequestSchema: GenMessage<
-  UnreserveRequest
-> = /*@__PURE__*/
+export const UnreserveRequestSchema: GenMessage<UnreserveRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 32);
 
 /**
@@ -1412,9 +1329,7 @@ export type UnreserveResponse = Message<"stellar.net.v1.UnreserveResponse"> & {
  * Describes the message stellar.net.v1.UnreserveResponse.
  * Use `create(UnreserveResponseSchema)` to create a new message.
  */
-export const UnreserveResponseSchema: GenMessage<
-  UnreserveResponse
-> = /*@__PURE__*/
+export const UnreserveResponseSchema: GenMessage<UnreserveResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 33);
 
 /**
@@ -1422,38 +1337,34 @@ export const UnreserveResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListReservationsRequest
  */
-export type ListReservationsRequest =
-  & Message<"stellar.net.v1.ListReservationsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListReservationsRequest = Message<"stellar.net.v1.ListReservationsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 2;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 3;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListReservationsRequest.
  * Use `create(ListReservationsRequestSchema)` to create a new message.
  */
-export const ListReservationsRequestSchema: GenMessage<
-  ListReservationsRequest
-> = /*@__PURE__*/
+export const ListReservationsRequestSchema: GenMessage<ListReservationsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 34);
 
 /**
@@ -1461,38 +1372,34 @@ export const ListReservationsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListReservationsResponse
  */
-export type ListReservationsResponse =
-  & Message<"stellar.net.v1.ListReservationsResponse">
-  & {
-    /**
-     * The reservations, in order of address.
-     *
-     * @generated from field: repeated stellar.net.v1.Reservation reservations = 1;
-     */
-    reservations: Reservation[];
+export type ListReservationsResponse = Message<"stellar.net.v1.ListReservationsResponse"> & {
+  /**
+   * The reservations, in order of address.
+   *
+   * @generated from field: repeated stellar.net.v1.Reservation reservations = 1;
+   */
+  reservations: Reservation[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of reservations on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of reservations on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListReservationsResponse.
  * Use `create(ListReservationsResponseSchema)` to create a new message.
  */
-export const ListReservationsResponseSchema: GenMessage<
-  ListReservationsResponse
-> = /*@__PURE__*/
+export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 35);
 
 /**
@@ -1563,67 +1470,63 @@ export const HistoryRecordSchema: GenMessage<HistoryRecord> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ListHistoryRequest
  */
-export type ListHistoryRequest =
-  & Message<"stellar.net.v1.ListHistoryRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Only this address. Empty: all.
-     *
-     * @generated from field: string address = 2;
-     */
-    address: string;
+  /**
+   * Only this address. Empty: all.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
 
-    /**
-     * Only this container. Empty: all.
-     *
-     * @generated from field: string container_id = 3;
-     */
-    containerId: string;
+  /**
+   * Only this container. Empty: all.
+   *
+   * @generated from field: string container_id = 3;
+   */
+  containerId: string;
 
-    /**
-     * Only what was held at or after this time. Unset: as far back as is kept.
-     *
-     * @generated from field: google.protobuf.Timestamp since = 4;
-     */
-    since?: Timestamp | undefined;
+  /**
+   * Only what was held at or after this time. Unset: as far back as is kept.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
 
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 5;
-     */
-    pageSize: number;
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
 
-    /**
-     * Only what was held or released at or before this time. Unset: up to now.
-     *
-     * @generated from field: google.protobuf.Timestamp until = 6;
-     */
-    until?: Timestamp | undefined;
+  /**
+   * Only what was held or released at or before this time. Unset: up to now.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 6;
+   */
+  until?: Timestamp | undefined;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 7;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHistoryRequest.
  * Use `create(ListHistoryRequestSchema)` to create a new message.
  */
-export const ListHistoryRequestSchema: GenMessage<
-  ListHistoryRequest
-> = /*@__PURE__*/
+export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 37);
 
 /**
@@ -1631,38 +1534,34 @@ export const ListHistoryRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListHistoryResponse
  */
-export type ListHistoryResponse =
-  & Message<"stellar.net.v1.ListHistoryResponse">
-  & {
-    /**
-     * What is held now, then what was released, the latest first.
-     *
-     * @generated from field: repeated stellar.net.v1.HistoryRecord records = 1;
-     */
-    records: HistoryRecord[];
+export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> & {
+  /**
+   * What is held now, then what was released, the latest first.
+   *
+   * @generated from field: repeated stellar.net.v1.HistoryRecord records = 1;
+   */
+  records: HistoryRecord[];
 
-    /**
-     * True when there are more: the same as a next_page_token.
-     *
-     * @generated from field: bool truncated = 2;
-     */
-    truncated: boolean;
+  /**
+   * True when there are more: the same as a next_page_token.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 3;
-     */
-    nextPageToken: string;
-  };
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListHistoryResponse.
  * Use `create(ListHistoryResponseSchema)` to create a new message.
  */
-export const ListHistoryResponseSchema: GenMessage<
-  ListHistoryResponse
-> = /*@__PURE__*/
+export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 38);
 
 /**
@@ -1708,7 +1607,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof AllocateRequestSchema;
     output: typeof AllocateResponseSchema;
-  };
+  },
   /**
    * BatchAllocate gives addresses to up to 1,000 owners of one node: to all of
    * them or to none. Each gets what Allocate would give it. An error names the
@@ -1721,7 +1620,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof BatchAllocateRequestSchema;
     output: typeof BatchAllocateResponseSchema;
-  };
+  },
   /**
    * BatchRelease takes back what up to 1,000 owners of one node hold, all of it
    * or nothing. As with Release, what is not held is skipped.
@@ -1732,7 +1631,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof BatchReleaseRequestSchema;
     output: typeof BatchReleaseResponseSchema;
-  };
+  },
   /**
    * KeepAlive restarts the time to live of up to 1,000 allocations of one node.
    * It skips an allocation that is not held any more; its result says so.
@@ -1743,7 +1642,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof KeepAliveRequestSchema;
     output: typeof KeepAliveResponseSchema;
-  };
+  },
   /**
    * Release takes the addresses of an owner back. Releasing what is not held
    * succeeds, and so does a release that names another allocation.
@@ -1754,7 +1653,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseRequestSchema;
     output: typeof ReleaseResponseSchema;
-  };
+  },
   /**
    * ReleaseOthers takes back what a container network's other owners hold on a
    * node, of what a CNI runtime asked for: the GC of the CNI specification.
@@ -1765,7 +1664,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseOthersRequestSchema;
     output: typeof ReleaseOthersResponseSchema;
-  };
+  },
   /**
    * CheckReady succeeds when a node could give out an address now: the STATUS
    * of the CNI specification. RESOURCE_EXHAUSTED when a subnet is full.
@@ -1776,7 +1675,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof CheckReadyRequestSchema;
     output: typeof CheckReadyResponseSchema;
-  };
+  },
   /**
    * GetAllocation returns the allocation of an owner, or of an address.
    * NOT_FOUND when there is none.
@@ -1787,7 +1686,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof GetAllocationRequestSchema;
     output: typeof GetAllocationResponseSchema;
-  };
+  },
   /**
    * ListAllocations lists what is held on a node, in order of address.
    *
@@ -1797,7 +1696,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListAllocationsRequestSchema;
     output: typeof ListAllocationsResponseSchema;
-  };
+  },
   /**
    * WatchAllocations follows the allocations of a node, or of all nodes: a
    * snapshot of each node, then what changes. See WatchAllocationsResponse. It
@@ -1809,7 +1708,7 @@ export const IpamService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchAllocationsRequestSchema;
     output: typeof WatchAllocationsResponseSchema;
-  };
+  },
   /**
    * Reserve keeps an address of a node for one owner, or from everybody, in place
    * of an earlier reservation of the address. ALREADY_EXISTS when another owner
@@ -1822,7 +1721,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ReserveRequestSchema;
     output: typeof ReserveResponseSchema;
-  };
+  },
   /**
    * Unreserve ends the reservation of an address. It succeeds when there is none.
    *
@@ -1832,7 +1731,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof UnreserveRequestSchema;
     output: typeof UnreserveResponseSchema;
-  };
+  },
   /**
    * ListReservations lists the reserved addresses of a node, in order of address.
    *
@@ -1842,7 +1741,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListReservationsRequestSchema;
     output: typeof ListReservationsResponseSchema;
-  };
+  },
   /**
    * ListHistory tells who held which address from when to when, the newest
    * first.
@@ -1853,6 +1752,7 @@ export const IpamService: GenService<{
     methodKind: "unary";
     input: typeof ListHistoryRequestSchema;
     output: typeof ListHistoryResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_ipam, 0);
+

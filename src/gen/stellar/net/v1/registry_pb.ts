@@ -4,18 +4,8 @@
 // @generated from file stellar/net/v1/registry.proto (package stellar.net.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenEnum,
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  enumDesc,
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Trust } from "./identity_pb.ts";
@@ -28,14 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc(
-    "Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UiWQoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJImgKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCCIvCgxXYXRjaFJlcXVlc3QSEAoIcHJvZ3Jlc3MYASABKAgSDQoFcGFydHMYAiABKAgijQIKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkSJAoFdHJ1c3QYByABKAsyFS5zdGVsbGFyLm5ldC52MS5UcnVzdBIpCgVhc19vZhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbW9yZRgJIAEoCCI5ChBMaXN0Tm9kZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpABChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSI8ChNMaXN0TmV0d29ya3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIq0BChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEgoKdG90YWxfc2l6ZRgEIAEoBRIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI8ChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI7ChJMaXN0U3VibmV0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiawoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIlkKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0Ij0KFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIjoKEUxpc3RSb3V0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpMBChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSJJChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI3ChNEZWxldGVSb3V0ZVJlc3BvbnNlEhQKB2RlbGV0ZWQYASABKAhIAIgBAUIKCghfZGVsZXRlZCqXAQoLU3VibmV0U3RhdGUSHAoYU1VCTkVUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1VCTkVUX1NUQVRFX09XTkVEEAESGQoVU1VCTkVUX1NUQVRFX1JFU0VSVkVEEAISHAoYU1VCTkVUX1NUQVRFX0NPTkZMSUNUSU5HEAMSGQoVU1VCTkVUX1NUQVRFX1JFTEVBU0VEEAQqcgoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX1JFQURZEAESGgoWTk9ERV9TVEFURV9VTlJFQUNIQUJMRRACEhcKE05PREVfU1RBVEVfTk9fQUdFTlQQAzKIDAoPUmVnaXN0cnlTZXJ2aWNlEl4KDExpc3ROZXR3b3JrcxIjLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXNwb25zZSIDkAIBEl4KDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZSIDkAICEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USWwoLR2V0SGFuZG92ZXISIi5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlc3BvbnNlIgOQAgESXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElkKDFJlcG9ydE93bmVycxIjLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXNwb25zZRJQCglIZWFydGJlYXQSIC5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVzcG9uc2USRgoFV2F0Y2gSHC5zdGVsbGFyLm5ldC52MS5XYXRjaFJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5XYXRjaFJlc3BvbnNlMAESVQoJTGlzdE5vZGVzEiAuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgOQAgESUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElsKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZSIDkAIBEmEKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICEmcKD1VucmVzZXJ2ZVN1Ym5ldBImLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICElgKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZSIDkAIBElIKCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZSIDkAICElsKC0RlbGV0ZVJvdXRlEiIuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXNwb25zZSIDkAICQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw",
-    [
-      file_google_protobuf_timestamp,
-      file_stellar_net_v1_identity,
-      file_stellar_net_v1_ipam,
-    ],
-  );
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UiWQoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJImgKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCCIvCgxXYXRjaFJlcXVlc3QSEAoIcHJvZ3Jlc3MYASABKAgSDQoFcGFydHMYAiABKAgijQIKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkSJAoFdHJ1c3QYByABKAsyFS5zdGVsbGFyLm5ldC52MS5UcnVzdBIpCgVhc19vZhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbW9yZRgJIAEoCCI5ChBMaXN0Tm9kZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpABChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSI8ChNMaXN0TmV0d29ya3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIq0BChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEgoKdG90YWxfc2l6ZRgEIAEoBRIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI8ChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI7ChJMaXN0U3VibmV0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiawoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIlkKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0Ij0KFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIjoKEUxpc3RSb3V0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpMBChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSJJChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI3ChNEZWxldGVSb3V0ZVJlc3BvbnNlEhQKB2RlbGV0ZWQYASABKAhIAIgBAUIKCghfZGVsZXRlZCqXAQoLU3VibmV0U3RhdGUSHAoYU1VCTkVUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1VCTkVUX1NUQVRFX09XTkVEEAESGQoVU1VCTkVUX1NUQVRFX1JFU0VSVkVEEAISHAoYU1VCTkVUX1NUQVRFX0NPTkZMSUNUSU5HEAMSGQoVU1VCTkVUX1NUQVRFX1JFTEVBU0VEEAQqcgoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX1JFQURZEAESGgoWTk9ERV9TVEFURV9VTlJFQUNIQUJMRRACEhcKE05PREVfU1RBVEVfTk9fQUdFTlQQAzKIDAoPUmVnaXN0cnlTZXJ2aWNlEl4KDExpc3ROZXR3b3JrcxIjLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXNwb25zZSIDkAIBEl4KDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZSIDkAICEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USWwoLR2V0SGFuZG92ZXISIi5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlc3BvbnNlIgOQAgESXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElkKDFJlcG9ydE93bmVycxIjLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXNwb25zZRJQCglIZWFydGJlYXQSIC5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVzcG9uc2USRgoFV2F0Y2gSHC5zdGVsbGFyLm5ldC52MS5XYXRjaFJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5XYXRjaFJlc3BvbnNlMAESVQoJTGlzdE5vZGVzEiAuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgOQAgESUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElsKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZSIDkAIBEmEKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICEmcKD1VucmVzZXJ2ZVN1Ym5ldBImLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICElgKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZSIDkAIBElIKCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZSIDkAICElsKC0RlbGV0ZVJvdXRlEiIuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXNwb25zZSIDkAICQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -418,38 +401,34 @@ export const SubnetOwnerSchema: GenMessage<SubnetOwner> = /*@__PURE__*/
  *
  * @generated from message stellar.net.v1.ReportOwnersRequest
  */
-export type ReportOwnersRequest =
-  & Message<"stellar.net.v1.ReportOwnersRequest">
-  & {
-    /**
-     * Name of the node that reports.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ReportOwnersRequest = Message<"stellar.net.v1.ReportOwnersRequest"> & {
+  /**
+   * Name of the node that reports.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Random id of its state.
-     *
-     * @generated from field: string instance_id = 2;
-     */
-    instanceId: string;
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
 
-    /**
-     * The owners of subnets that it remembers. Empty: none.
-     *
-     * @generated from field: repeated stellar.net.v1.SubnetOwner owners = 3;
-     */
-    owners: SubnetOwner[];
-  };
+  /**
+   * The owners of subnets that it remembers. Empty: none.
+   *
+   * @generated from field: repeated stellar.net.v1.SubnetOwner owners = 3;
+   */
+  owners: SubnetOwner[];
+};
 
 /**
  * Describes the message stellar.net.v1.ReportOwnersRequest.
  * Use `create(ReportOwnersRequestSchema)` to create a new message.
  */
-export const ReportOwnersRequestSchema: GenMessage<
-  ReportOwnersRequest
-> = /*@__PURE__*/
+export const ReportOwnersRequestSchema: GenMessage<ReportOwnersRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 8);
 
 /**
@@ -457,17 +436,14 @@ export const ReportOwnersRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReportOwnersResponse
  */
-export type ReportOwnersResponse =
-  & Message<"stellar.net.v1.ReportOwnersResponse">
-  & {};
+export type ReportOwnersResponse = Message<"stellar.net.v1.ReportOwnersResponse"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.ReportOwnersResponse.
  * Use `create(ReportOwnersResponseSchema)` to create a new message.
  */
-export const ReportOwnersResponseSchema: GenMessage<
-  ReportOwnersResponse
-> = /*@__PURE__*/
+export const ReportOwnersResponseSchema: GenMessage<ReportOwnersResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 9);
 
 /**
@@ -475,38 +451,34 @@ export const ReportOwnersResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetHandoverRequest
  */
-export type GetHandoverRequest =
-  & Message<"stellar.net.v1.GetHandoverRequest">
-  & {
-    /**
-     * Its name.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type GetHandoverRequest = Message<"stellar.net.v1.GetHandoverRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Random id of its state.
-     *
-     * @generated from field: string instance_id = 2;
-     */
-    instanceId: string;
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
 
-    /**
-     * The next_page_token of the page before. Empty: the first page.
-     *
-     * @generated from field: string page_token = 3;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetHandoverRequest.
  * Use `create(GetHandoverRequestSchema)` to create a new message.
  */
-export const GetHandoverRequestSchema: GenMessage<
-  GetHandoverRequest
-> = /*@__PURE__*/
+export const GetHandoverRequestSchema: GenMessage<GetHandoverRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 10);
 
 /**
@@ -514,31 +486,27 @@ export const GetHandoverRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.GetHandoverResponse
  */
-export type GetHandoverResponse =
-  & Message<"stellar.net.v1.GetHandoverResponse">
-  & {
-    /**
-     * The allocations, in order of their first address.
-     *
-     * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
-     */
-    allocations: Allocation[];
+export type GetHandoverResponse = Message<"stellar.net.v1.GetHandoverResponse"> & {
+  /**
+   * The allocations, in order of their first address.
+   *
+   * @generated from field: repeated stellar.net.v1.Allocation allocations = 1;
+   */
+  allocations: Allocation[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
-  };
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.GetHandoverResponse.
  * Use `create(GetHandoverResponseSchema)` to create a new message.
  */
-export const GetHandoverResponseSchema: GenMessage<
-  GetHandoverResponse
-> = /*@__PURE__*/
+export const GetHandoverResponseSchema: GenMessage<GetHandoverResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 11);
 
 /**
@@ -546,31 +514,27 @@ export const GetHandoverResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.FinishHandoverRequest
  */
-export type FinishHandoverRequest =
-  & Message<"stellar.net.v1.FinishHandoverRequest">
-  & {
-    /**
-     * Its name.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type FinishHandoverRequest = Message<"stellar.net.v1.FinishHandoverRequest"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * Random id of its state.
-     *
-     * @generated from field: string instance_id = 2;
-     */
-    instanceId: string;
-  };
+  /**
+   * Random id of its state.
+   *
+   * @generated from field: string instance_id = 2;
+   */
+  instanceId: string;
+};
 
 /**
  * Describes the message stellar.net.v1.FinishHandoverRequest.
  * Use `create(FinishHandoverRequestSchema)` to create a new message.
  */
-export const FinishHandoverRequestSchema: GenMessage<
-  FinishHandoverRequest
-> = /*@__PURE__*/
+export const FinishHandoverRequestSchema: GenMessage<FinishHandoverRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 12);
 
 /**
@@ -578,17 +542,14 @@ export const FinishHandoverRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.FinishHandoverResponse
  */
-export type FinishHandoverResponse =
-  & Message<"stellar.net.v1.FinishHandoverResponse">
-  & {};
+export type FinishHandoverResponse = Message<"stellar.net.v1.FinishHandoverResponse"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.FinishHandoverResponse.
  * Use `create(FinishHandoverResponseSchema)` to create a new message.
  */
-export const FinishHandoverResponseSchema: GenMessage<
-  FinishHandoverResponse
-> = /*@__PURE__*/
+export const FinishHandoverResponseSchema: GenMessage<FinishHandoverResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 13);
 
 /**
@@ -632,9 +593,7 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
  * Describes the message stellar.net.v1.HeartbeatRequest.
  * Use `create(HeartbeatRequestSchema)` to create a new message.
  */
-export const HeartbeatRequestSchema: GenMessage<
-  HeartbeatRequest
-> = /*@__PURE__*/
+export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 14);
 
 /**
@@ -671,9 +630,7 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
  * Describes the message stellar.net.v1.HeartbeatResponse.
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
-export const HeartbeatResponseSchema: GenMessage<
-  HeartbeatResponse
-> = /*@__PURE__*/
+export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
@@ -813,9 +770,7 @@ export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
  * Describes the message stellar.net.v1.ListNodesRequest.
  * Use `create(ListNodesRequestSchema)` to create a new message.
  */
-export const ListNodesRequestSchema: GenMessage<
-  ListNodesRequest
-> = /*@__PURE__*/
+export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
@@ -858,9 +813,7 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
  * Describes the message stellar.net.v1.ListNodesResponse.
  * Use `create(ListNodesResponseSchema)` to create a new message.
  */
-export const ListNodesResponseSchema: GenMessage<
-  ListNodesResponse
-> = /*@__PURE__*/
+export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
@@ -903,9 +856,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
  * Describes the message stellar.net.v1.RemoveNodeRequest.
  * Use `create(RemoveNodeRequestSchema)` to create a new message.
  */
-export const RemoveNodeRequestSchema: GenMessage<
-  RemoveNodeRequest
-> = /*@__PURE__*/
+export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
@@ -913,24 +864,20 @@ export const RemoveNodeRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.RemoveNodeResponse
  */
-export type RemoveNodeResponse =
-  & Message<"stellar.net.v1.RemoveNodeResponse">
-  & {
-    /**
-     * The subnets that it had.
-     *
-     * @generated from field: repeated string subnets = 1;
-     */
-    subnets: string[];
-  };
+export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & {
+  /**
+   * The subnets that it had.
+   *
+   * @generated from field: repeated string subnets = 1;
+   */
+  subnets: string[];
+};
 
 /**
  * Describes the message stellar.net.v1.RemoveNodeResponse.
  * Use `create(RemoveNodeResponseSchema)` to create a new message.
  */
-export const RemoveNodeResponseSchema: GenMessage<
-  RemoveNodeResponse
-> = /*@__PURE__*/
+export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
@@ -938,32 +885,28 @@ export const RemoveNodeResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListNetworksRequest
  */
-export type ListNetworksRequest =
-  & Message<"stellar.net.v1.ListNetworksRequest">
-  & {
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 1;
-     */
-    pageSize: number;
+export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 2;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListNetworksRequest.
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
-export const ListNetworksRequestSchema: GenMessage<
-  ListNetworksRequest
-> = /*@__PURE__*/
+export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
@@ -971,53 +914,49 @@ export const ListNetworksRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListNetworksResponse
  */
-export type ListNetworksResponse =
-  & Message<"stellar.net.v1.ListNetworksResponse">
-  & {
-    /**
-     * The networks in the order in which the cluster was created with them.
-     *
-     * @generated from field: repeated stellar.net.v1.Network networks = 1;
-     */
-    networks: Network[];
+export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"> & {
+  /**
+   * The networks in the order in which the cluster was created with them.
+   *
+   * @generated from field: repeated stellar.net.v1.Network networks = 1;
+   */
+  networks: Network[];
 
-    /**
-     * Random id of the cluster, made when it was created.
-     *
-     * @generated from field: string cluster_id = 2;
-     */
-    clusterId: string;
+  /**
+   * Random id of the cluster, made when it was created.
+   *
+   * @generated from field: string cluster_id = 2;
+   */
+  clusterId: string;
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 3;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 4;
-     */
-    totalSize: number;
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 4;
+   */
+  totalSize: number;
 
-    /**
-     * The time up to which the answer knows the cluster. Unset: it is current.
-     * Set: the registry is out of reach, and a joined agent tells what it knows.
-     *
-     * @generated from field: google.protobuf.Timestamp as_of = 5;
-     */
-    asOf?: Timestamp | undefined;
-  };
+  /**
+   * The time up to which the answer knows the cluster. Unset: it is current.
+   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 5;
+   */
+  asOf?: Timestamp | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.ListNetworksResponse.
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
-export const ListNetworksResponseSchema: GenMessage<
-  ListNetworksResponse
-> = /*@__PURE__*/
+export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
@@ -1025,31 +964,27 @@ export const ListNetworksResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ClaimSubnetsRequest
  */
-export type ClaimSubnetsRequest =
-  & Message<"stellar.net.v1.ClaimSubnetsRequest">
-  & {
-    /**
-     * Name of the node. Empty: the node of the agent that is called.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> & {
+  /**
+   * Name of the node. Empty: the node of the agent that is called.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.ClaimSubnetsRequest.
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
-export const ClaimSubnetsRequestSchema: GenMessage<
-  ClaimSubnetsRequest
-> = /*@__PURE__*/
+export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
@@ -1057,24 +992,20 @@ export const ClaimSubnetsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ClaimSubnetsResponse
  */
-export type ClaimSubnetsResponse =
-  & Message<"stellar.net.v1.ClaimSubnetsResponse">
-  & {
-    /**
-     * One of each network, in the order of the networks.
-     *
-     * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
-     */
-    subnets: Subnet[];
-  };
+export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"> & {
+  /**
+   * One of each network, in the order of the networks.
+   *
+   * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
+   */
+  subnets: Subnet[];
+};
 
 /**
  * Describes the message stellar.net.v1.ClaimSubnetsResponse.
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
-export const ClaimSubnetsResponseSchema: GenMessage<
-  ClaimSubnetsResponse
-> = /*@__PURE__*/
+export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
@@ -1082,31 +1013,27 @@ export const ClaimSubnetsResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReleaseSubnetsRequest
  */
-export type ReleaseSubnetsRequest =
-  & Message<"stellar.net.v1.ReleaseSubnetsRequest">
-  & {
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
+export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsRequest"> & {
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseSubnetsRequest.
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
-export const ReleaseSubnetsRequestSchema: GenMessage<
-  ReleaseSubnetsRequest
-> = /*@__PURE__*/
+export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
@@ -1114,24 +1041,20 @@ export const ReleaseSubnetsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReleaseSubnetsResponse
  */
-export type ReleaseSubnetsResponse =
-  & Message<"stellar.net.v1.ReleaseSubnetsResponse">
-  & {
-    /**
-     * The subnets that the node owned.
-     *
-     * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
-     */
-    subnets: Subnet[];
-  };
+export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsResponse"> & {
+  /**
+   * The subnets that the node owned.
+   *
+   * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
+   */
+  subnets: Subnet[];
+};
 
 /**
  * Describes the message stellar.net.v1.ReleaseSubnetsResponse.
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
-export const ReleaseSubnetsResponseSchema: GenMessage<
-  ReleaseSubnetsResponse
-> = /*@__PURE__*/
+export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
@@ -1139,32 +1062,28 @@ export const ReleaseSubnetsResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListSubnetsRequest
  */
-export type ListSubnetsRequest =
-  & Message<"stellar.net.v1.ListSubnetsRequest">
-  & {
-    /**
-     * Size of a page. 0 and more than 1000 mean 1000.
-     *
-     * @generated from field: int32 page_size = 1;
-     */
-    pageSize: number;
+export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & {
+  /**
+   * Size of a page. 0 and more than 1000 mean 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
 
-    /**
-     * The next_page_token of the page before, with the same other fields. Empty:
-     * the first page.
-     *
-     * @generated from field: string page_token = 2;
-     */
-    pageToken: string;
-  };
+  /**
+   * The next_page_token of the page before, with the same other fields. Empty:
+   * the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
 
 /**
  * Describes the message stellar.net.v1.ListSubnetsRequest.
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
-export const ListSubnetsRequestSchema: GenMessage<
-  ListSubnetsRequest
-> = /*@__PURE__*/
+export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
@@ -1172,38 +1091,34 @@ export const ListSubnetsRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListSubnetsResponse
  */
-export type ListSubnetsResponse =
-  & Message<"stellar.net.v1.ListSubnetsResponse">
-  & {
-    /**
-     * In order of address. A subnet that was never used is not listed.
-     *
-     * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
-     */
-    subnets: Subnet[];
+export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> & {
+  /**
+   * In order of address. A subnet that was never used is not listed.
+   *
+   * @generated from field: repeated stellar.net.v1.Subnet subnets = 1;
+   */
+  subnets: Subnet[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
-  };
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
+};
 
 /**
  * Describes the message stellar.net.v1.ListSubnetsResponse.
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
-export const ListSubnetsResponseSchema: GenMessage<
-  ListSubnetsResponse
-> = /*@__PURE__*/
+export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
@@ -1211,45 +1126,41 @@ export const ListSubnetsResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReserveSubnetRequest
  */
-export type ReserveSubnetRequest =
-  & Message<"stellar.net.v1.ReserveSubnetRequest">
-  & {
-    /**
-     * The subnet: exactly one slice of a network.
-     *
-     * @generated from field: string cidr = 1;
-     */
-    cidr: string;
+export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"> & {
+  /**
+   * The subnet: exactly one slice of a network.
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
 
-    /**
-     * Name of the node that it is kept for. Empty: for none.
-     *
-     * @generated from field: string node = 2;
-     */
-    node: string;
+  /**
+   * Name of the node that it is kept for. Empty: for none.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
 
-    /**
-     * Why, for people. Empty: no reason given.
-     *
-     * @generated from field: string reason = 3;
-     */
-    reason: string;
+  /**
+   * Why, for people. Empty: no reason given.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.ReserveSubnetRequest.
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
-export const ReserveSubnetRequestSchema: GenMessage<
-  ReserveSubnetRequest
-> = /*@__PURE__*/
+export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
@@ -1257,24 +1168,20 @@ export const ReserveSubnetRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ReserveSubnetResponse
  */
-export type ReserveSubnetResponse =
-  & Message<"stellar.net.v1.ReserveSubnetResponse">
-  & {
-    /**
-     * The subnet.
-     *
-     * @generated from field: stellar.net.v1.Subnet subnet = 1;
-     */
-    subnet?: Subnet | undefined;
-  };
+export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetResponse"> & {
+  /**
+   * The subnet.
+   *
+   * @generated from field: stellar.net.v1.Subnet subnet = 1;
+   */
+  subnet?: Subnet | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.ReserveSubnetResponse.
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
-export const ReserveSubnetResponseSchema: GenMessage<
-  ReserveSubnetResponse
-> = /*@__PURE__*/
+export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
@@ -1282,31 +1189,27 @@ export const ReserveSubnetResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.UnreserveSubnetRequest
  */
-export type UnreserveSubnetRequest =
-  & Message<"stellar.net.v1.UnreserveSubnetRequest">
-  & {
-    /**
-     * The subnet: exactly one slice of a network.
-     *
-     * @generated from field: string cidr = 1;
-     */
-    cidr: string;
+export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequest"> & {
+  /**
+   * The subnet: exactly one slice of a network.
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.UnreserveSubnetRequest.
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
-export const UnreserveSubnetRequestSchema: GenMessage<
-  UnreserveSubnetRequest
-> = /*@__PURE__*/
+export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
@@ -1314,17 +1217,14 @@ export const UnreserveSubnetRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.UnreserveSubnetResponse
  */
-export type UnreserveSubnetResponse =
-  & Message<"stellar.net.v1.UnreserveSubnetResponse">
-  & {};
+export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetResponse"> & {
+};
 
 /**
  * Describes the message stellar.net.v1.UnreserveSubnetResponse.
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
-export const UnreserveSubnetResponseSchema: GenMessage<
-  UnreserveSubnetResponse
-> = /*@__PURE__*/
+export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
@@ -1353,9 +1253,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Describes the message stellar.net.v1.ListRoutesRequest.
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
-export const ListRoutesRequestSchema: GenMessage<
-  ListRoutesRequest
-> = /*@__PURE__*/
+export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 34);
 
 /**
@@ -1363,46 +1261,42 @@ export const ListRoutesRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.ListRoutesResponse
  */
-export type ListRoutesResponse =
-  & Message<"stellar.net.v1.ListRoutesResponse">
-  & {
-    /**
-     * In order of destination.
-     *
-     * @generated from field: repeated stellar.net.v1.Route routes = 1;
-     */
-    routes: Route[];
+export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & {
+  /**
+   * In order of destination.
+   *
+   * @generated from field: repeated stellar.net.v1.Route routes = 1;
+   */
+  routes: Route[];
 
-    /**
-     * Token of the next page. Empty: this is the last.
-     *
-     * @generated from field: string next_page_token = 2;
-     */
-    nextPageToken: string;
+  /**
+   * Token of the next page. Empty: this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 
-    /**
-     * Number of items on all pages.
-     *
-     * @generated from field: int32 total_size = 3;
-     */
-    totalSize: number;
+  /**
+   * Number of items on all pages.
+   *
+   * @generated from field: int32 total_size = 3;
+   */
+  totalSize: number;
 
-    /**
-     * The time up to which the answer knows the cluster. Unset: it is current.
-     * Set: the registry is out of reach, and a joined agent tells what it knows.
-     *
-     * @generated from field: google.protobuf.Timestamp as_of = 4;
-     */
-    asOf?: Timestamp | undefined;
-  };
+  /**
+   * The time up to which the answer knows the cluster. Unset: it is current.
+   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 4;
+   */
+  asOf?: Timestamp | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.ListRoutesResponse.
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
-export const ListRoutesResponseSchema: GenMessage<
-  ListRoutesResponse
-> = /*@__PURE__*/
+export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 35);
 
 /**
@@ -1458,9 +1352,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Describes the message stellar.net.v1.AddRouteResponse.
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
-export const AddRouteResponseSchema: GenMessage<
-  AddRouteResponse
-> = /*@__PURE__*/
+export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 37);
 
 /**
@@ -1468,39 +1360,35 @@ export const AddRouteResponseSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.DeleteRouteRequest
  */
-export type DeleteRouteRequest =
-  & Message<"stellar.net.v1.DeleteRouteRequest">
-  & {
-    /**
-     * The destination.
-     *
-     * @generated from field: string cidr = 1;
-     */
-    cidr: string;
+export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & {
+  /**
+   * The destination.
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
 
-    /**
-     * The next hop. Empty means whichever it is; another one than the route's
-     * is refused with FAILED_PRECONDITION.
-     *
-     * @generated from field: string target = 2;
-     */
-    target: string;
+  /**
+   * The next hop. Empty means whichever it is; another one than the route's
+   * is refused with FAILED_PRECONDITION.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
 
-    /**
-     * True: run all checks, answer as the call would, and change nothing.
-     *
-     * @generated from field: bool validate_only = 15;
-     */
-    validateOnly: boolean;
-  };
+  /**
+   * True: run all checks, answer as the call would, and change nothing.
+   *
+   * @generated from field: bool validate_only = 15;
+   */
+  validateOnly: boolean;
+};
 
 /**
  * Describes the message stellar.net.v1.DeleteRouteRequest.
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
-export const DeleteRouteRequestSchema: GenMessage<
-  DeleteRouteRequest
-> = /*@__PURE__*/
+export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 38);
 
 /**
@@ -1508,24 +1396,20 @@ export const DeleteRouteRequestSchema: GenMessage<
  *
  * @generated from message stellar.net.v1.DeleteRouteResponse
  */
-export type DeleteRouteResponse =
-  & Message<"stellar.net.v1.DeleteRouteResponse">
-  & {
-    /**
-     * Whether there was such a route. Unset: the agent is older than this field.
-     *
-     * @generated from field: optional bool deleted = 1;
-     */
-    deleted?: boolean | undefined;
-  };
+export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> & {
+  /**
+   * Whether there was such a route. Unset: the agent is older than this field.
+   *
+   * @generated from field: optional bool deleted = 1;
+   */
+  deleted?: boolean | undefined;
+};
 
 /**
  * Describes the message stellar.net.v1.DeleteRouteResponse.
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
-export const DeleteRouteResponseSchema: GenMessage<
-  DeleteRouteResponse
-> = /*@__PURE__*/
+export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 39);
 
 /**
@@ -1633,7 +1517,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ListNetworksRequestSchema;
     output: typeof ListNetworksResponseSchema;
-  };
+  },
   /**
    * ClaimSubnets gives a node its subnet of each network, or returns those it
    * has. RESOURCE_EXHAUSTED when a network has none left; then it gets none.
@@ -1644,7 +1528,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ClaimSubnetsRequestSchema;
     output: typeof ClaimSubnetsResponseSchema;
-  };
+  },
   /**
    * ReleaseSubnets takes a node's subnets back. FAILED_PRECONDITION while
    * addresses of them are held, NOT_FOUND when the node has none.
@@ -1655,7 +1539,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ReleaseSubnetsRequestSchema;
     output: typeof ReleaseSubnetsResponseSchema;
-  };
+  },
   /**
    * Join makes a node known and gives it its subnets. A node that has joined
    * before says which subnets it holds, and gets the same. ALREADY_EXISTS when
@@ -1668,7 +1552,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof JoinRequestSchema;
     output: typeof JoinResponseSchema;
-  };
+  },
   /**
    * GetHandover lists what the registry still holds of the addresses of a node
    * that was registered over the API and has joined since: the node's agent
@@ -1680,7 +1564,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof GetHandoverRequestSchema;
     output: typeof GetHandoverResponseSchema;
-  };
+  },
   /**
    * FinishHandover tells that a node's agent has them. Telling it again
    * succeeds.
@@ -1691,7 +1575,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof FinishHandoverRequestSchema;
     output: typeof FinishHandoverResponseSchema;
-  };
+  },
   /**
    * ReportOwners tells a registry that was restored from a backup which node
    * had which subnet before: what it takes for free is kept for them.
@@ -1703,7 +1587,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ReportOwnersRequestSchema;
     output: typeof ReportOwnersResponseSchema;
-  };
+  },
   /**
    * Heartbeat tells that a node is alive. NOT_FOUND when it is not known (it
    * joins again then), ALREADY_EXISTS when another host has its name.
@@ -1714,7 +1598,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof HeartbeatRequestSchema;
     output: typeof HeartbeatResponseSchema;
-  };
+  },
   /**
    * Watch follows the nodes and the extra routes: a snapshot first, then what
    * changes. A watcher that is too slow is ended with ABORTED, and watches
@@ -1726,7 +1610,7 @@ export const RegistryService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchRequestSchema;
     output: typeof WatchResponseSchema;
-  };
+  },
   /**
    * ListNodes lists the nodes that are known, by name.
    *
@@ -1736,7 +1620,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ListNodesRequestSchema;
     output: typeof ListNodesResponseSchema;
-  };
+  },
   /**
    * RemoveNode forgets a node and frees its subnets, whatever is held there.
    * NOT_FOUND when it is not known, FAILED_PRECONDITION when it is alive and
@@ -1748,7 +1632,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof RemoveNodeRequestSchema;
     output: typeof RemoveNodeResponseSchema;
-  };
+  },
   /**
    * ListSubnets lists all subnets that are owned, reserved, conflicting or
    * released, in order of address.
@@ -1759,7 +1643,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ListSubnetsRequestSchema;
     output: typeof ListSubnetsResponseSchema;
-  };
+  },
   /**
    * ReserveSubnet keeps a subnet from being handed out, or keeps it for one
    * node. FAILED_PRECONDITION when a node owns it.
@@ -1770,7 +1654,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ReserveSubnetRequestSchema;
     output: typeof ReserveSubnetResponseSchema;
-  };
+  },
   /**
    * UnreserveSubnet ends a reservation. Ending what is not there succeeds.
    *
@@ -1780,7 +1664,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof UnreserveSubnetRequestSchema;
     output: typeof UnreserveSubnetResponseSchema;
-  };
+  },
   /**
    * ListRoutes lists the extra routes in order of destination.
    *
@@ -1790,7 +1674,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof ListRoutesRequestSchema;
     output: typeof ListRoutesResponseSchema;
-  };
+  },
   /**
    * AddRoute adds an extra route for every node. Adding it again succeeds;
    * ALREADY_EXISTS when the destination has another target.
@@ -1801,7 +1685,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof AddRouteRequestSchema;
     output: typeof AddRouteResponseSchema;
-  };
+  },
   /**
    * DeleteRoute removes an extra route. It succeeds if there is none.
    *
@@ -1811,6 +1695,7 @@ export const RegistryService: GenService<{
     methodKind: "unary";
     input: typeof DeleteRouteRequestSchema;
     output: typeof DeleteRouteResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_registry, 0);
+

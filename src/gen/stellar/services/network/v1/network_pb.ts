@@ -5,16 +5,8 @@
 // @generated from file stellar/services/network/v1/network.proto (package stellar.services.network.v1, syntax proto3)
 /* eslint-disable */
 
-import type {
-  GenFile,
-  GenMessage,
-  GenService,
-} from "@bufbuild/protobuf/codegenv2";
-import {
-  fileDesc,
-  messageDesc,
-  serviceDesc,
-} from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -23,19 +15,15 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/services/network/v1/network.proto.
  */
 export const file_stellar_services_network_v1_network: GenFile = /*@__PURE__*/
-  fileDesc(
-    "CilzdGVsbGFyL3NlcnZpY2VzL25ldHdvcmsvdjEvbmV0d29yay5wcm90bxIbc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxIg0KC0luZm9SZXF1ZXN0IhoKDEluZm9SZXNwb25zZRIKCgJpZBgBIAEoCSIlChVBbGxvY2F0ZVN1Ym5ldFJlcXVlc3QSDAoEbm9kZRgBIAEoCSI7ChZBbGxvY2F0ZVN1Ym5ldFJlc3BvbnNlEhMKC3N1Ym5ldF9jaWRyGAEgASgJEgwKBG5vZGUYAiABKAkiIAoQR2V0U3VibmV0UmVxdWVzdBIMCgRub2RlGAEgASgJIigKEUdldFN1Ym5ldFJlc3BvbnNlEhMKC3N1Ym5ldF9jaWRyGAEgASgJIjwKF0RlYWxsb2NhdGVTdWJuZXRSZXF1ZXN0EhMKC3N1Ym5ldF9jaWRyGAEgASgJEgwKBG5vZGUYAiABKAkiRwoPU3VibmV0c1Jlc3BvbnNlEjQKB3N1Ym5ldHMYASADKAsyIy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuU3VibmV0IicKBlN1Ym5ldBIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkiQgoRQWxsb2NhdGVJUFJlcXVlc3QSCgoCaWQYASABKAkSEwoLc3VibmV0X2NpZHIYAiABKAkSDAoEbm9kZRgDIAEoCSIuChJBbGxvY2F0ZUlQUmVzcG9uc2USCgoCaXAYASABKAkSDAoEbm9kZRgCIAEoCSIoCgxHZXRJUFJlcXVlc3QSCgoCaWQYASABKAkSDAoEbm9kZRgCIAEoCSIbCg1HZXRJUFJlc3BvbnNlEgoKAmlwGAEgASgJIjgKEFJlbGVhc2VJUFJlcXVlc3QSCgoCaWQYASABKAkSCgoCaXAYAiABKAkSDAoEbm9kZRgDIAEoCSJHChBDb25maWd1cmVSZXF1ZXN0EjMKBnN1Ym5ldBgBIAEoCzIjLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5TdWJuZXQiLwoPQWRkUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIjIKEkRlbGV0ZVJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSJECg5Sb3V0ZXNSZXNwb25zZRIyCgZyb3V0ZXMYASADKAsyIi5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuUm91dGUiJQoFUm91dGUSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkyhAkKB05ldHdvcmsSYAoESW5mbxIoLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5JbmZvUmVxdWVzdBopLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5JbmZvUmVzcG9uc2UiA5ACARJ5Cg5BbGxvY2F0ZVN1Ym5ldBIyLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZVN1Ym5ldFJlcXVlc3QaMy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuQWxsb2NhdGVTdWJuZXRSZXNwb25zZRJqCglHZXRTdWJuZXQSLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuR2V0U3VibmV0UmVxdWVzdBouLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5HZXRTdWJuZXRSZXNwb25zZRJgChBEZWFsbG9jYXRlU3VibmV0EjQuc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxLkRlYWxsb2NhdGVTdWJuZXRSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElQKB1N1Ym5ldHMSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaLC5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuU3VibmV0c1Jlc3BvbnNlIgOQAgESbQoKQWxsb2NhdGVJUBIuLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZUlQUmVxdWVzdBovLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZUlQUmVzcG9uc2USYwoFR2V0SVASKS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuR2V0SVBSZXF1ZXN0Giouc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxLkdldElQUmVzcG9uc2UiA5ACARJSCglSZWxlYXNlSVASLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuUmVsZWFzZUlQUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJSCglDb25maWd1cmUSLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuQ29uZmlndXJlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJQCghBZGRSb3V0ZRIsLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BZGRSb3V0ZVJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSVgoLRGVsZXRlUm91dGUSLy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuRGVsZXRlUm91dGVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElIKBlJvdXRlcxIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRorLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5Sb3V0ZXNSZXNwb25zZSIDkAIBQjVQAVoxc3RlbGxhci1uZXQvc3RlbGxhci9zZXJ2aWNlcy9uZXR3b3JrL3YxO25ldHdvcmt2MWIGcHJvdG8z",
-    [file_google_protobuf_empty],
-  );
+  fileDesc("CilzdGVsbGFyL3NlcnZpY2VzL25ldHdvcmsvdjEvbmV0d29yay5wcm90bxIbc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxIg0KC0luZm9SZXF1ZXN0IhoKDEluZm9SZXNwb25zZRIKCgJpZBgBIAEoCSIlChVBbGxvY2F0ZVN1Ym5ldFJlcXVlc3QSDAoEbm9kZRgBIAEoCSI7ChZBbGxvY2F0ZVN1Ym5ldFJlc3BvbnNlEhMKC3N1Ym5ldF9jaWRyGAEgASgJEgwKBG5vZGUYAiABKAkiIAoQR2V0U3VibmV0UmVxdWVzdBIMCgRub2RlGAEgASgJIigKEUdldFN1Ym5ldFJlc3BvbnNlEhMKC3N1Ym5ldF9jaWRyGAEgASgJIjwKF0RlYWxsb2NhdGVTdWJuZXRSZXF1ZXN0EhMKC3N1Ym5ldF9jaWRyGAEgASgJEgwKBG5vZGUYAiABKAkiRwoPU3VibmV0c1Jlc3BvbnNlEjQKB3N1Ym5ldHMYASADKAsyIy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuU3VibmV0IicKBlN1Ym5ldBIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkiQgoRQWxsb2NhdGVJUFJlcXVlc3QSCgoCaWQYASABKAkSEwoLc3VibmV0X2NpZHIYAiABKAkSDAoEbm9kZRgDIAEoCSIuChJBbGxvY2F0ZUlQUmVzcG9uc2USCgoCaXAYASABKAkSDAoEbm9kZRgCIAEoCSIoCgxHZXRJUFJlcXVlc3QSCgoCaWQYASABKAkSDAoEbm9kZRgCIAEoCSIbCg1HZXRJUFJlc3BvbnNlEgoKAmlwGAEgASgJIjgKEFJlbGVhc2VJUFJlcXVlc3QSCgoCaWQYASABKAkSCgoCaXAYAiABKAkSDAoEbm9kZRgDIAEoCSJHChBDb25maWd1cmVSZXF1ZXN0EjMKBnN1Ym5ldBgBIAEoCzIjLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5TdWJuZXQiLwoPQWRkUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJIjIKEkRlbGV0ZVJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCSJECg5Sb3V0ZXNSZXNwb25zZRIyCgZyb3V0ZXMYASADKAsyIi5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuUm91dGUiJQoFUm91dGUSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkyhAkKB05ldHdvcmsSYAoESW5mbxIoLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5JbmZvUmVxdWVzdBopLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5JbmZvUmVzcG9uc2UiA5ACARJ5Cg5BbGxvY2F0ZVN1Ym5ldBIyLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZVN1Ym5ldFJlcXVlc3QaMy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuQWxsb2NhdGVTdWJuZXRSZXNwb25zZRJqCglHZXRTdWJuZXQSLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuR2V0U3VibmV0UmVxdWVzdBouLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5HZXRTdWJuZXRSZXNwb25zZRJgChBEZWFsbG9jYXRlU3VibmV0EjQuc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxLkRlYWxsb2NhdGVTdWJuZXRSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElQKB1N1Ym5ldHMSFi5nb29nbGUucHJvdG9idWYuRW1wdHkaLC5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuU3VibmV0c1Jlc3BvbnNlIgOQAgESbQoKQWxsb2NhdGVJUBIuLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZUlQUmVxdWVzdBovLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BbGxvY2F0ZUlQUmVzcG9uc2USYwoFR2V0SVASKS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuR2V0SVBSZXF1ZXN0Giouc3RlbGxhci5zZXJ2aWNlcy5uZXR3b3JrLnYxLkdldElQUmVzcG9uc2UiA5ACARJSCglSZWxlYXNlSVASLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuUmVsZWFzZUlQUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJSCglDb25maWd1cmUSLS5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuQ29uZmlndXJlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRJQCghBZGRSb3V0ZRIsLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5BZGRSb3V0ZVJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSVgoLRGVsZXRlUm91dGUSLy5zdGVsbGFyLnNlcnZpY2VzLm5ldHdvcmsudjEuRGVsZXRlUm91dGVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5ElIKBlJvdXRlcxIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eRorLnN0ZWxsYXIuc2VydmljZXMubmV0d29yay52MS5Sb3V0ZXNSZXNwb25zZSIDkAIBQjVQAVoxc3RlbGxhci1uZXQvc3RlbGxhci9zZXJ2aWNlcy9uZXR3b3JrL3YxO25ldHdvcmt2MWIGcHJvdG8z", [file_google_protobuf_empty]);
 
 /**
  * InfoRequest asks for the service's name.
  *
  * @generated from message stellar.services.network.v1.InfoRequest
  */
-export type InfoRequest =
-  & Message<"stellar.services.network.v1.InfoRequest">
-  & {};
+export type InfoRequest = Message<"stellar.services.network.v1.InfoRequest"> & {
+};
 
 /**
  * Describes the message stellar.services.network.v1.InfoRequest.
@@ -49,16 +37,14 @@ export const InfoRequestSchema: GenMessage<InfoRequest> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.InfoResponse
  */
-export type InfoResponse =
-  & Message<"stellar.services.network.v1.InfoResponse">
-  & {
-    /**
-     * Always "stellar.services.network.v1".
-     *
-     * @generated from field: string id = 1;
-     */
-    id: string;
-  };
+export type InfoResponse = Message<"stellar.services.network.v1.InfoResponse"> & {
+  /**
+   * Always "stellar.services.network.v1".
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.InfoResponse.
@@ -72,24 +58,20 @@ export const InfoResponseSchema: GenMessage<InfoResponse> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.AllocateSubnetRequest
  */
-export type AllocateSubnetRequest =
-  & Message<"stellar.services.network.v1.AllocateSubnetRequest">
-  & {
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
-  };
+export type AllocateSubnetRequest = Message<"stellar.services.network.v1.AllocateSubnetRequest"> & {
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.AllocateSubnetRequest.
  * Use `create(AllocateSubnetRequestSchema)` to create a new message.
  */
-export const AllocateSubnetRequestSchema: GenMessage<
-  AllocateSubnetRequest
-> = /*@__PURE__*/
+export const AllocateSubnetRequestSchema: GenMessage<AllocateSubnetRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 2);
 
 /**
@@ -97,31 +79,27 @@ export const AllocateSubnetRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.AllocateSubnetResponse
  */
-export type AllocateSubnetResponse =
-  & Message<"stellar.services.network.v1.AllocateSubnetResponse">
-  & {
-    /**
-     * The subnet as a prefix, such as "172.16.0.0/22".
-     *
-     * @generated from field: string subnet_cidr = 1;
-     */
-    subnetCidr: string;
+export type AllocateSubnetResponse = Message<"stellar.services.network.v1.AllocateSubnetResponse"> & {
+  /**
+   * The subnet as a prefix, such as "172.16.0.0/22".
+   *
+   * @generated from field: string subnet_cidr = 1;
+   */
+  subnetCidr: string;
 
-    /**
-     * Name of the node that owns it.
-     *
-     * @generated from field: string node = 2;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node that owns it.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.AllocateSubnetResponse.
  * Use `create(AllocateSubnetResponseSchema)` to create a new message.
  */
-export const AllocateSubnetResponseSchema: GenMessage<
-  AllocateSubnetResponse
-> = /*@__PURE__*/
+export const AllocateSubnetResponseSchema: GenMessage<AllocateSubnetResponse> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 3);
 
 /**
@@ -129,24 +107,20 @@ export const AllocateSubnetResponseSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.GetSubnetRequest
  */
-export type GetSubnetRequest =
-  & Message<"stellar.services.network.v1.GetSubnetRequest">
-  & {
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 1;
-     */
-    node: string;
-  };
+export type GetSubnetRequest = Message<"stellar.services.network.v1.GetSubnetRequest"> & {
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.GetSubnetRequest.
  * Use `create(GetSubnetRequestSchema)` to create a new message.
  */
-export const GetSubnetRequestSchema: GenMessage<
-  GetSubnetRequest
-> = /*@__PURE__*/
+export const GetSubnetRequestSchema: GenMessage<GetSubnetRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 4);
 
 /**
@@ -154,24 +128,20 @@ export const GetSubnetRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.GetSubnetResponse
  */
-export type GetSubnetResponse =
-  & Message<"stellar.services.network.v1.GetSubnetResponse">
-  & {
-    /**
-     * The subnet as a prefix, such as "172.16.0.0/22".
-     *
-     * @generated from field: string subnet_cidr = 1;
-     */
-    subnetCidr: string;
-  };
+export type GetSubnetResponse = Message<"stellar.services.network.v1.GetSubnetResponse"> & {
+  /**
+   * The subnet as a prefix, such as "172.16.0.0/22".
+   *
+   * @generated from field: string subnet_cidr = 1;
+   */
+  subnetCidr: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.GetSubnetResponse.
  * Use `create(GetSubnetResponseSchema)` to create a new message.
  */
-export const GetSubnetResponseSchema: GenMessage<
-  GetSubnetResponse
-> = /*@__PURE__*/
+export const GetSubnetResponseSchema: GenMessage<GetSubnetResponse> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 5);
 
 /**
@@ -179,32 +149,28 @@ export const GetSubnetResponseSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.DeallocateSubnetRequest
  */
-export type DeallocateSubnetRequest =
-  & Message<"stellar.services.network.v1.DeallocateSubnetRequest">
-  & {
-    /**
-     * The subnet as a prefix. Empty means the node's subnet, whichever it is.
-     *
-     * @generated from field: string subnet_cidr = 1;
-     */
-    subnetCidr: string;
+export type DeallocateSubnetRequest = Message<"stellar.services.network.v1.DeallocateSubnetRequest"> & {
+  /**
+   * The subnet as a prefix. Empty means the node's subnet, whichever it is.
+   *
+   * @generated from field: string subnet_cidr = 1;
+   */
+  subnetCidr: string;
 
-    /**
-     * Name of the node that owns it. Empty means whichever node owns
-     * subnet_cidr; one of the two has to be given.
-     *
-     * @generated from field: string node = 2;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node that owns it. Empty means whichever node owns
+   * subnet_cidr; one of the two has to be given.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.DeallocateSubnetRequest.
  * Use `create(DeallocateSubnetRequestSchema)` to create a new message.
  */
-export const DeallocateSubnetRequestSchema: GenMessage<
-  DeallocateSubnetRequest
-> = /*@__PURE__*/
+export const DeallocateSubnetRequestSchema: GenMessage<DeallocateSubnetRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 6);
 
 /**
@@ -212,16 +178,14 @@ export const DeallocateSubnetRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.SubnetsResponse
  */
-export type SubnetsResponse =
-  & Message<"stellar.services.network.v1.SubnetsResponse">
-  & {
-    /**
-     * The subnets that nodes own, in order of address. Empty: no node has one.
-     *
-     * @generated from field: repeated stellar.services.network.v1.Subnet subnets = 1;
-     */
-    subnets: Subnet[];
-  };
+export type SubnetsResponse = Message<"stellar.services.network.v1.SubnetsResponse"> & {
+  /**
+   * The subnets that nodes own, in order of address. Empty: no node has one.
+   *
+   * @generated from field: repeated stellar.services.network.v1.Subnet subnets = 1;
+   */
+  subnets: Subnet[];
+};
 
 /**
  * Describes the message stellar.services.network.v1.SubnetsResponse.
@@ -263,38 +227,34 @@ export const SubnetSchema: GenMessage<Subnet> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.AllocateIPRequest
  */
-export type AllocateIPRequest =
-  & Message<"stellar.services.network.v1.AllocateIPRequest">
-  & {
-    /**
-     * Id of the container. Empty is refused.
-     *
-     * @generated from field: string id = 1;
-     */
-    id: string;
+export type AllocateIPRequest = Message<"stellar.services.network.v1.AllocateIPRequest"> & {
+  /**
+   * Id of the container. Empty is refused.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
 
-    /**
-     * The node's subnet. Empty means the node's subnet, whichever it is.
-     *
-     * @generated from field: string subnet_cidr = 2;
-     */
-    subnetCidr: string;
+  /**
+   * The node's subnet. Empty means the node's subnet, whichever it is.
+   *
+   * @generated from field: string subnet_cidr = 2;
+   */
+  subnetCidr: string;
 
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 3;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.AllocateIPRequest.
  * Use `create(AllocateIPRequestSchema)` to create a new message.
  */
-export const AllocateIPRequestSchema: GenMessage<
-  AllocateIPRequest
-> = /*@__PURE__*/
+export const AllocateIPRequestSchema: GenMessage<AllocateIPRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 9);
 
 /**
@@ -302,31 +262,27 @@ export const AllocateIPRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.AllocateIPResponse
  */
-export type AllocateIPResponse =
-  & Message<"stellar.services.network.v1.AllocateIPResponse">
-  & {
-    /**
-     * The address without a prefix length, such as "172.16.0.2".
-     *
-     * @generated from field: string ip = 1;
-     */
-    ip: string;
+export type AllocateIPResponse = Message<"stellar.services.network.v1.AllocateIPResponse"> & {
+  /**
+   * The address without a prefix length, such as "172.16.0.2".
+   *
+   * @generated from field: string ip = 1;
+   */
+  ip: string;
 
-    /**
-     * Name of the node whose subnet it comes from.
-     *
-     * @generated from field: string node = 2;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node whose subnet it comes from.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.AllocateIPResponse.
  * Use `create(AllocateIPResponseSchema)` to create a new message.
  */
-export const AllocateIPResponseSchema: GenMessage<
-  AllocateIPResponse
-> = /*@__PURE__*/
+export const AllocateIPResponseSchema: GenMessage<AllocateIPResponse> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 10);
 
 /**
@@ -334,23 +290,21 @@ export const AllocateIPResponseSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.GetIPRequest
  */
-export type GetIPRequest =
-  & Message<"stellar.services.network.v1.GetIPRequest">
-  & {
-    /**
-     * Id of the container. Empty is refused.
-     *
-     * @generated from field: string id = 1;
-     */
-    id: string;
+export type GetIPRequest = Message<"stellar.services.network.v1.GetIPRequest"> & {
+  /**
+   * Id of the container. Empty is refused.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
 
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 2;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.GetIPRequest.
@@ -364,16 +318,14 @@ export const GetIPRequestSchema: GenMessage<GetIPRequest> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.GetIPResponse
  */
-export type GetIPResponse =
-  & Message<"stellar.services.network.v1.GetIPResponse">
-  & {
-    /**
-     * The address without a prefix length. Empty: the id holds none.
-     *
-     * @generated from field: string ip = 1;
-     */
-    ip: string;
-  };
+export type GetIPResponse = Message<"stellar.services.network.v1.GetIPResponse"> & {
+  /**
+   * The address without a prefix length. Empty: the id holds none.
+   *
+   * @generated from field: string ip = 1;
+   */
+  ip: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.GetIPResponse.
@@ -387,38 +339,34 @@ export const GetIPResponseSchema: GenMessage<GetIPResponse> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.ReleaseIPRequest
  */
-export type ReleaseIPRequest =
-  & Message<"stellar.services.network.v1.ReleaseIPRequest">
-  & {
-    /**
-     * Id of the container. Empty is refused.
-     *
-     * @generated from field: string id = 1;
-     */
-    id: string;
+export type ReleaseIPRequest = Message<"stellar.services.network.v1.ReleaseIPRequest"> & {
+  /**
+   * Id of the container. Empty is refused.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
 
-    /**
-     * Ignored, whatever it holds; clients send "<nil>" for an unknown address.
-     *
-     * @generated from field: string ip = 2;
-     */
-    ip: string;
+  /**
+   * Ignored, whatever it holds; clients send "<nil>" for an unknown address.
+   *
+   * @generated from field: string ip = 2;
+   */
+  ip: string;
 
-    /**
-     * Name of the node. Empty is refused.
-     *
-     * @generated from field: string node = 3;
-     */
-    node: string;
-  };
+  /**
+   * Name of the node. Empty is refused.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.ReleaseIPRequest.
  * Use `create(ReleaseIPRequestSchema)` to create a new message.
  */
-export const ReleaseIPRequestSchema: GenMessage<
-  ReleaseIPRequest
-> = /*@__PURE__*/
+export const ReleaseIPRequestSchema: GenMessage<ReleaseIPRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 13);
 
 /**
@@ -426,24 +374,20 @@ export const ReleaseIPRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.ConfigureRequest
  */
-export type ConfigureRequest =
-  & Message<"stellar.services.network.v1.ConfigureRequest">
-  & {
-    /**
-     * The subnet of the node that runs on this host.
-     *
-     * @generated from field: stellar.services.network.v1.Subnet subnet = 1;
-     */
-    subnet?: Subnet | undefined;
-  };
+export type ConfigureRequest = Message<"stellar.services.network.v1.ConfigureRequest"> & {
+  /**
+   * The subnet of the node that runs on this host.
+   *
+   * @generated from field: stellar.services.network.v1.Subnet subnet = 1;
+   */
+  subnet?: Subnet | undefined;
+};
 
 /**
  * Describes the message stellar.services.network.v1.ConfigureRequest.
  * Use `create(ConfigureRequestSchema)` to create a new message.
  */
-export const ConfigureRequestSchema: GenMessage<
-  ConfigureRequest
-> = /*@__PURE__*/
+export const ConfigureRequestSchema: GenMessage<ConfigureRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 14);
 
 /**
@@ -451,23 +395,21 @@ export const ConfigureRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.AddRouteRequest
  */
-export type AddRouteRequest =
-  & Message<"stellar.services.network.v1.AddRouteRequest">
-  & {
-    /**
-     * The destination as a prefix, such as "192.0.2.0/24".
-     *
-     * @generated from field: string cidr = 1;
-     */
-    cidr: string;
+export type AddRouteRequest = Message<"stellar.services.network.v1.AddRouteRequest"> & {
+  /**
+   * The destination as a prefix, such as "192.0.2.0/24".
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
 
-    /**
-     * The next hop: an address of the same family.
-     *
-     * @generated from field: string target = 2;
-     */
-    target: string;
-  };
+  /**
+   * The next hop: an address of the same family.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.AddRouteRequest.
@@ -481,32 +423,28 @@ export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
  *
  * @generated from message stellar.services.network.v1.DeleteRouteRequest
  */
-export type DeleteRouteRequest =
-  & Message<"stellar.services.network.v1.DeleteRouteRequest">
-  & {
-    /**
-     * The destination as a prefix.
-     *
-     * @generated from field: string cidr = 1;
-     */
-    cidr: string;
+export type DeleteRouteRequest = Message<"stellar.services.network.v1.DeleteRouteRequest"> & {
+  /**
+   * The destination as a prefix.
+   *
+   * @generated from field: string cidr = 1;
+   */
+  cidr: string;
 
-    /**
-     * The next hop. Empty means whichever it is; another one than the route's
-     * is refused with FAILED_PRECONDITION.
-     *
-     * @generated from field: string target = 2;
-     */
-    target: string;
-  };
+  /**
+   * The next hop. Empty means whichever it is; another one than the route's
+   * is refused with FAILED_PRECONDITION.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
+};
 
 /**
  * Describes the message stellar.services.network.v1.DeleteRouteRequest.
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
-export const DeleteRouteRequestSchema: GenMessage<
-  DeleteRouteRequest
-> = /*@__PURE__*/
+export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
   messageDesc(file_stellar_services_network_v1_network, 16);
 
 /**
@@ -514,16 +452,14 @@ export const DeleteRouteRequestSchema: GenMessage<
  *
  * @generated from message stellar.services.network.v1.RoutesResponse
  */
-export type RoutesResponse =
-  & Message<"stellar.services.network.v1.RoutesResponse">
-  & {
-    /**
-     * Routes in order of destination. Empty: there is none.
-     *
-     * @generated from field: repeated stellar.services.network.v1.Route routes = 1;
-     */
-    routes: Route[];
-  };
+export type RoutesResponse = Message<"stellar.services.network.v1.RoutesResponse"> & {
+  /**
+   * Routes in order of destination. Empty: there is none.
+   *
+   * @generated from field: repeated stellar.services.network.v1.Route routes = 1;
+   */
+  routes: Route[];
+};
 
 /**
  * Describes the message stellar.services.network.v1.RoutesResponse.
@@ -576,7 +512,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof InfoRequestSchema;
     output: typeof InfoResponseSchema;
-  };
+  },
   /**
    * AllocateSubnet gives a node its subnet; asking again returns the same.
    * RESOURCE_EXHAUSTED when the network has no subnet left.
@@ -587,7 +523,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof AllocateSubnetRequestSchema;
     output: typeof AllocateSubnetResponseSchema;
-  };
+  },
   /**
    * GetSubnet returns a node's subnet. NOT_FOUND when it has none.
    *
@@ -597,7 +533,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof GetSubnetRequestSchema;
     output: typeof GetSubnetResponseSchema;
-  };
+  },
   /**
    * DeallocateSubnet takes a node's subnet back. NOT_FOUND when the node does
    * not own it, FAILED_PRECONDITION while addresses of it are held.
@@ -608,7 +544,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof DeallocateSubnetRequestSchema;
     output: typeof EmptySchema;
-  };
+  },
   /**
    * Subnets lists all subnets of the networks, whether nodes own them or not,
    * in order of address. It leaves out a network whose subnets would make the
@@ -620,7 +556,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof EmptySchema;
     output: typeof SubnetsResponseSchema;
-  };
+  },
   /**
    * AllocateIP gives an address of a node's subnet to an id; asking again for
    * the same node and id returns the same address. RESOURCE_EXHAUSTED when the
@@ -632,7 +568,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof AllocateIPRequestSchema;
     output: typeof AllocateIPResponseSchema;
-  };
+  },
   /**
    * GetIP returns the address of an id, empty when the id holds none.
    *
@@ -642,7 +578,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof GetIPRequestSchema;
     output: typeof GetIPResponseSchema;
-  };
+  },
   /**
    * ReleaseIP takes the address of an id back. Releasing what is not held
    * succeeds.
@@ -653,7 +589,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof ReleaseIPRequestSchema;
     output: typeof EmptySchema;
-  };
+  },
   /**
    * Configure makes the bridge of this host and addresses it with a subnet's
    * gateway. FAILED_PRECONDITION where the agent may not configure the host.
@@ -664,7 +600,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof ConfigureRequestSchema;
     output: typeof EmptySchema;
-  };
+  },
   /**
    * AddRoute adds an extra route for every node. Adding it again succeeds;
    * ALREADY_EXISTS when the destination has another target.
@@ -675,7 +611,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof AddRouteRequestSchema;
     output: typeof EmptySchema;
-  };
+  },
   /**
    * DeleteRoute removes an extra route. Removing what is not there succeeds.
    *
@@ -685,7 +621,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof DeleteRouteRequestSchema;
     output: typeof EmptySchema;
-  };
+  },
   /**
    * Routes lists the routes to the nodes' subnets and the extra routes.
    *
@@ -695,6 +631,7 @@ export const Network: GenService<{
     methodKind: "unary";
     input: typeof EmptySchema;
     output: typeof RoutesResponseSchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_services_network_v1_network, 0);
+
