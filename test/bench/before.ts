@@ -46,7 +46,7 @@ export async function benchBefore(
     ...await measureIdle(before, quick ? 500 : IDLE_MS),
     ...await measureCalls(
       before,
-      quick ? { turns: 1, calls: 64 } : { turns: TURNS, calls: CALLS },
+      quick ? { turns: 1, calls: 512 } : { turns: TURNS, calls: CALLS },
     ),
   ];
   return [{

@@ -46,7 +46,7 @@ export function formatNumber(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
-/** Formats a ratio, such as "1.25x". */
+/** Formats a ratio, such as "1.25x"; "-" where what it compares with was too little to measure. */
 export function formatRatio(value: number): string {
-  return `${value.toFixed(2)}x`;
+  return Number.isFinite(value) ? `${value.toFixed(2)}x` : "-";
 }
