@@ -223,7 +223,7 @@ export const MARK_CHECKS: readonly Key[] = [
 ];
 
 /** The nodes of the agent with this id. */
-export function ownNodes(
+function ownNodes(
   nodes: readonly NodeRecord[],
   instanceId: string | undefined,
 ): NodeRecord[] {
@@ -246,7 +246,7 @@ export async function nodesWithAddresses(store: Store): Promise<string[]> {
 }
 
 /** Whether a node's pool in a store has exactly the node's subnets. */
-export async function hasPoolOf(
+async function hasPoolOf(
   store: Store,
   node: NodeRecord,
 ): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** Text in place of a secret. */
-export const REDACTED = "[redacted]";
+const REDACTED = "[redacted]";
 
 /** Join tokens, also truncated ones. */
 const TOKEN = /\bstn\d+\.[\w.-]{8,}/g;

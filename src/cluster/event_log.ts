@@ -11,7 +11,7 @@ import type { ClusterHappening, EventKind } from "./plan/events.ts";
 import { DAY_MS } from "./plan/forecast.ts";
 
 /** Prefix of the events in the registry's store, in order of time. */
-export const EVENT_PREFIX: Key = ["event"];
+const EVENT_PREFIX: Key = ["event"];
 /** Events of hosts that the store keeps, beside those of the cluster as a whole. */
 const MAX_EVENTS = 10_000;
 /** No host pushes out the events of others: what it does and reports makes them. */

@@ -95,7 +95,7 @@ export function checkConfigured(
  *
  * @throws {NetError} `failed_precondition` with the fault
  */
-export function checkBridged(checks: readonly Check[]): void {
+function checkBridged(checks: readonly Check[]): void {
   const failed = checks.find(({ name, status }) =>
     status === "failed" && (name === "bridge" || name === "gateway")
   );

@@ -6,7 +6,7 @@ import type { sleep } from "../base/periodic_task.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";
 import type { Carve } from "../net/carve.ts";
 import { formatPrefix } from "../net/prefix.ts";
-import { FOREIGN_LIFETIMES, type Lifetimes } from "../security/certificates.ts";
+import { FOREIGN_LIFETIMES } from "../security/certificates.ts";
 import { IdentityRegistry } from "../security/identity_registry.ts";
 import type { Trust } from "../security/trust.ts";
 import { CLUSTER_PREFIX } from "../state/cluster_records.ts";
@@ -50,8 +50,6 @@ export interface AuthorityOptions {
   readonly store: Store;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** Lifetimes of certificates that differ from the defaults. */
-  readonly certificateLifetimes?: Partial<Lifetimes>;
   /** Whether operators bring their own certificates: the cluster's authority signs none. Default: no. */
   readonly hasGivenCertificates?: boolean;
 }
@@ -444,15 +442,12 @@ async function openAuthority(
   },
 ): Promise<IdentityRegistry> {
   const { store, now, hasGivenCertificates } = options;
-  const lifetimes = hasGivenCertificates
-    ? FOREIGN_LIFETIMES
-    : options.certificateLifetimes;
   const identity = await IdentityRegistry.open({
     store,
     clusterId: cluster.clusterId,
     now,
     nodes: { view: () => registry.viewNodes() },
-    ...(lifetimes && { lifetimes }),
+    ...(hasGivenCertificates && { lifetimes: FOREIGN_LIFETIMES }),
     marks: {
       checks: UNMOVED,
       refuse: (entry) => refuseMarked(store, entry),

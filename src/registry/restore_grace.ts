@@ -33,7 +33,7 @@ export function isRestoredKey(key: Key): boolean {
 }
 
 /** Reads what {@linkcode restoredPut} wrote; undefined when there is no grace period. */
-export async function readRestored(
+async function readRestored(
   store: Store,
 ): Promise<Restored | undefined> {
   const entry = await store.get(RESTORED_KEY);

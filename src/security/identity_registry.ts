@@ -93,8 +93,8 @@ export interface IdentityRegistryOptions {
   /** The time in ms since 1970. */
   readonly now: () => number;
   readonly nodes: KnownNodes;
-  /** Lifetimes of certificates that differ from `DEFAULT_LIFETIMES`. */
-  readonly lifetimes?: Partial<Lifetimes>;
+  /** Lifetimes of certificates. Default: `DEFAULT_LIFETIMES`. */
+  readonly lifetimes?: Lifetimes;
   /** Default: nothing forbids changes. */
   readonly marks?: StoreMarks;
 }
@@ -123,8 +123,7 @@ export class IdentityRegistry {
   #trustText = JSON.stringify(NO_TRUST);
 
   private constructor(options: IdentityRegistryOptions) {
-    const lifetimes = { ...DEFAULT_LIFETIMES, ...options.lifetimes };
-    this.#options = { ...options, lifetimes };
+    this.#options = { lifetimes: DEFAULT_LIFETIMES, ...options };
     this.#ledger = createIdentityLedger(options);
     this.#challenges = new JoinChallenges(options.now);
     this.#renewals = new RenewalLimit(options.now);

@@ -11,7 +11,7 @@ export interface JoinChallenge {
 }
 
 /** How long a nonce is valid, in ms. */
-export const NONCE_LIFETIME_MS = 60_000;
+const NONCE_LIFETIME_MS = 60_000;
 /** Most used nonces that are remembered. */
 const MAX_USED = 10_000;
 

@@ -67,7 +67,7 @@ export function firstTrust(
 }
 
 /** Grace period in which an expired certificate of a node can be renewed, in ms. */
-export const RENEWABLE_MS = 30 * 24 * 3600_000;
+const RENEWABLE_MS = 30 * 24 * 3600_000;
 
 /** The peer of a connection. */
 export type PeerRecognition =

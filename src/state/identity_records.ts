@@ -22,20 +22,20 @@ import { readEntryValue } from "./read_entry.ts";
 /** Prefix of all of them. */
 export const IDENTITY_PREFIX: Key = ["identity"];
 /** Prefix of the records that verify certificates: authorities and revocations. */
-export const TRUST_PREFIX: Key = ["identity", "trust"];
+const TRUST_PREFIX: Key = ["identity", "trust"];
 /** Key of the counter that every change below {@linkcode IDENTITY_PREFIX} raises. */
 export const IDENTITY_REVISION_KEY: Key = ["identity", "revision"];
 /** Prefix of the authorities, by generation. */
-export const AUTHORITY_PREFIX: Key = [...TRUST_PREFIX, "authority"];
-export const REVOCATION_PREFIX: Key = [...TRUST_PREFIX, "revocation"];
+const AUTHORITY_PREFIX: Key = [...TRUST_PREFIX, "authority"];
+const REVOCATION_PREFIX: Key = [...TRUST_PREFIX, "revocation"];
 /** Prefix of the join tokens, by id. */
-export const TOKEN_PREFIX: Key = ["identity", "token"];
+const TOKEN_PREFIX: Key = ["identity", "token"];
 /** Prefix of the issued certificates, by role, name and serial number. */
-export const ISSUED_PREFIX: Key = ["identity", "issued"];
+const ISSUED_PREFIX: Key = ["identity", "issued"];
 /** Prefix of the latest certificate for each address. */
-export const HOLDER_PREFIX: Key = ["identity", "holder"];
+const HOLDER_PREFIX: Key = ["identity", "holder"];
 /** Prefix of the endorsements, by generation of the endorsed authority. */
-export const ENDORSEMENT_PREFIX: Key = ["identity", "endorsement"];
+const ENDORSEMENT_PREFIX: Key = ["identity", "endorsement"];
 
 /** The records below {@linkcode IDENTITY_PREFIX}, by kind. */
 export interface IdentityTables {

@@ -54,25 +54,6 @@ export async function readGraph(
   });
 }
 
-/**
- * The shortest way from a file to a module over what is loaded with it, the
- * file first; undefined when it is not loaded with it.
- */
-export function findWay(
-  edges: readonly GraphEdge[],
-  { from, to }: { readonly from: string; readonly to: string },
-): readonly string[] | undefined {
-  const ways = new Map([[from, [from]]]);
-  for (const [at, way] of ways) {
-    if (at === to) return way;
-    for (const edge of edges) {
-      if (edge.from !== at || edge.kind !== "code" || edge.isDynamic) continue;
-      if (!ways.has(edge.to)) ways.set(edge.to, [...way, edge.to]);
-    }
-  }
-  return undefined;
-}
-
 /** The part of `deno info --json` that is used. */
 interface GraphModule {
   readonly specifier: string;

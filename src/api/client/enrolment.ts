@@ -245,7 +245,7 @@ function damaged(cause: RangeError): NetError {
 /** The credentials of a joining host: it shows no certificate, and trusts the
  * authority that its token names. All its connections go to one server.
  */
-export class JoiningCredentials implements TlsCredentials {
+class JoiningCredentials implements TlsCredentials {
   readonly material: TlsMaterial;
   readonly acceptsAnonymous = false;
   readonly place = "";

@@ -388,7 +388,7 @@ export function entries(headers: Headers | undefined): Record<string, string> {
 }
 
 /** A request's header fields, without HTTP/2's own. */
-export function toHeaders(headers: IncomingHttpHeaders): Headers {
+function toHeaders(headers: IncomingHttpHeaders): Headers {
   const result = new Headers();
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith(":")) continue;
@@ -419,7 +419,7 @@ export function encodeGrpcMessage(message: string): string {
 }
 
 /** One byte of flags and four of length precede a message. */
-export const ENVELOPE_HEADER_BYTES = 5;
+const ENVELOPE_HEADER_BYTES = 5;
 
 /**
  * Reads the one message of a unary request, which is not compressed

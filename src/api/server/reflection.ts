@@ -169,7 +169,7 @@ export interface DescriptorIndex {
 }
 
 /** Indexes services, the files that declare them, and all files that those import. */
-export function createDescriptorIndex(
+function createDescriptorIndex(
   services: Iterable<DescService>,
 ): DescriptorIndex {
   const files = new Map<string, DescFile>();

@@ -219,12 +219,12 @@ function refuseHolder(whom: string, what: string): NetError {
   return new NetError("unauthenticated", `Cannot accept ${whom}: ${what}`);
 }
 
-export function isSameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {
+function isSameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {
   return a.cert === b.cert && a.key === b.key && a.ca === b.ca;
 }
 
 /** Reads the files. @throws {NetError} `failed_precondition` naming the one that cannot be read */
-export async function readTlsFiles(paths: TlsPaths): Promise<TlsMaterial> {
+async function readTlsFiles(paths: TlsPaths): Promise<TlsMaterial> {
   const [cert, key, ca] = await Promise.all([
     readText(paths.certPath, "--tls-cert"),
     readText(paths.keyPath, "--tls-key"),
@@ -248,7 +248,7 @@ async function readText(path: string, flag: string): Promise<string> {
 }
 
 /** Returns the certificate, then its issuers. @throws {NetError} naming the invalid file */
-export function checkTlsFiles(
+function checkTlsFiles(
   paths: TlsPaths,
   material: TlsMaterial,
 ): X509Certificate[] {

@@ -3,7 +3,7 @@ import type { Entry, JsonValue, Key } from "../../store/store.ts";
 import { createHash } from "node:crypto";
 
 /** Version of the format of backups. */
-export const BACKUP_FORMAT = 1;
+const BACKUP_FORMAT = 1;
 
 /** The first line of a backup. */
 export interface BackupHeader {

@@ -190,14 +190,14 @@ export const MASQUERADE: Flag<boolean> = switchFlag(
   "source NAT: send traffic that leaves the cluster's networks from the host's address",
 );
 
-export const NO_BLACKHOLE: Flag<boolean> = switchFlag(
+const NO_BLACKHOLE: Flag<boolean> = switchFlag(
   "no-blackhole",
   "add no unreachable routes for addresses of the networks that nobody has",
 );
 
 const ON_OFF = ["on", "off"] as const;
 
-export const FORWARD_RULES: FlagWithDefault<typeof ON_OFF[number]> = {
+const FORWARD_RULES: FlagWithDefault<typeof ON_OFF[number]> = {
   name: "forward-rules",
   value: "on|off",
   description:

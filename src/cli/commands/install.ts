@@ -59,7 +59,7 @@ export async function readManifest(
  *
  * @throws {UsageError} when a value is not valid
  */
-export function givenVariables(call: Call): Variables {
+function givenVariables(call: Call): Variables {
   return new Map(
     AGENT.flags!.flatMap((flag) => {
       call.values(flag);
@@ -162,7 +162,7 @@ export const PREFIX: Flag<string> = {
   parse: parseAbsolutePath,
 };
 
-export const SKIP_CNI: Flag<boolean> = switchFlag(
+const SKIP_CNI: Flag<boolean> = switchFlag(
   "skip-cni",
   "leave out the CNI plugin and its configuration",
 );
@@ -216,7 +216,7 @@ export interface Target {
 }
 
 /** Plans what to install and what to remove. */
-export async function planItems(
+async function planItems(
   call: Call,
   { target, families }: {
     readonly target: Target;

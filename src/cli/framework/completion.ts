@@ -58,7 +58,7 @@ export function createCompletion(
 }
 
 /** Lists all places in the tree of commands. */
-export function listPlaces(
+function listPlaces(
   specs: readonly (CommandSpec | GroupSpec)[],
 ): readonly Place[] {
   const groups = specs.filter((spec) => "commands" in spec);

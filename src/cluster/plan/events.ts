@@ -50,7 +50,7 @@ export interface Observation {
 }
 
 /** Shares of a subnet that are reported once when they are reached. */
-export const FILL_LEVELS: readonly number[] = [0.8, 0.9, 1];
+const FILL_LEVELS: readonly number[] = [0.8, 0.9, 1];
 
 /** What happened between two observations of the registry. */
 export function diffObservations(

@@ -18,7 +18,7 @@ export interface Forecast {
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 /** Less than a day shows the rhythm of a day, not a trend. */
-export const MIN_BASIS_MS = DAY_MS;
+const MIN_BASIS_MS = DAY_MS;
 /** Samples of the last two weeks: older ones no longer describe the load. */
 export const MAX_BASIS_MS = 14 * DAY_MS;
 /** Fewer samples than this are chance. */

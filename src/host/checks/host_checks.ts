@@ -26,7 +26,7 @@ import {
 } from "./check.ts";
 
 /** Whether `ip` does its work. */
-export function checkIp(_: HostDesired, state: HostState): Check[] {
+function checkIp(_: HostDesired, state: HostState): Check[] {
   if (state.interfaces) return [passed("ip", "reads this host's interfaces")];
   return [{
     name: "ip",
@@ -38,7 +38,7 @@ export function checkIp(_: HostDesired, state: HostState): Check[] {
 }
 
 /** Whether the agent may change the network. */
-export function checkPrivileges(_: HostDesired, state: HostState): Check[] {
+function checkPrivileges(_: HostDesired, state: HostState): Check[] {
   if (state.isNetAdmin) return [passed("privileges", "CAP_NET_ADMIN")];
   return [{
     name: "privileges",
@@ -50,7 +50,7 @@ export function checkPrivileges(_: HostDesired, state: HostState): Check[] {
 }
 
 /** Whether the kernel forwards, in each family of the subnets. */
-export function checkForwarding(
+function checkForwarding(
   desired: HostDesired,
   state: HostState,
 ): Check[] {
@@ -94,7 +94,7 @@ function checkAdvertisements({ interfaces, sysctls }: HostState): Check[] {
 }
 
 /** Whether packets are dropped for the interface that they come in by. */
-export function checkReversePath(
+function checkReversePath(
   _: HostDesired,
   { interfaces, sysctls }: HostState,
 ): Check[] {

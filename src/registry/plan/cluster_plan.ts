@@ -58,7 +58,7 @@ export function planCreate(
 }
 
 /** Formats networks with the length of their subnets, such as `172.16.0.0/12 (subnets /22)`. */
-export function formatNetworks(networks: readonly Carve[]): string {
+function formatNetworks(networks: readonly Carve[]): string {
   return networks
     .map((c) => `${formatPrefix(c.network)} (subnets /${c.subnetPrefixLength})`)
     .join(", ");
@@ -207,7 +207,7 @@ export function putIfChanged(
     : [putNode(record)];
 }
 
-export function putNode(record: NodeRecord): ClusterChange {
+function putNode(record: NodeRecord): ClusterChange {
   return { kind: "node", name: record.name, record };
 }
 

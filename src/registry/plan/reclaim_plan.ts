@@ -1,7 +1,7 @@
 import { formatDuration } from "../../base/duration.ts";
 
 /** Most nodes that the registry removes within one `--reclaim-after`. */
-export const MAX_RECLAIMS = 3;
+const MAX_RECLAIMS = 3;
 
 /** A node with an agent, other than the registry's own. */
 export interface WatchedNode {

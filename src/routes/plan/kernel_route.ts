@@ -168,7 +168,7 @@ export function parseProtocol(
 }
 
 /** Formats a protocol for people: its name, or its number. */
-export function formatProtocol(protocol: number | undefined): string {
+function formatProtocol(protocol: number | undefined): string {
   return protocol === undefined
     ? "unknown"
     : NAMES.get(protocol) ?? String(protocol);

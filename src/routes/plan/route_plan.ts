@@ -16,7 +16,7 @@ import {
 import { NextHopLookup, type NextHopState } from "./next_hop.ts";
 
 /** The metric of `unreachable` routes: every other route to the same prefix goes before. */
-export const UNREACHABLE_METRIC = 4_000_000;
+const UNREACHABLE_METRIC = 4_000_000;
 
 /** A route as the agent installs it: one next hop or none, a fixed metric, no further attributes. */
 export interface OwnRoute {

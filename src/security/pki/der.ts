@@ -39,7 +39,7 @@ export function contextTag(
 }
 
 /** Reads elements that follow one another. @throws {RangeError} when the bytes are not DER */
-export function readElements(bytes: Uint8Array): DerElement[] {
+function readElements(bytes: Uint8Array): DerElement[] {
   const elements: DerElement[] = [];
   for (let at = 0; at < bytes.length;) {
     const element = readFirst(bytes.subarray(at));

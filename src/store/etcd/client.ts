@@ -262,7 +262,7 @@ const FIRST_PENALTY_MS = 5_000;
 const MAX_PENALTY_MS = 60_000;
 
 /** One endpoint. It connects when it is needed. */
-export class EtcdEndpoint {
+class EtcdEndpoint {
   readonly #options: EtcdConnectionOptions;
   #connection: EtcdConnection | undefined;
   /** All open connections: a replaced one ends after its calls in flight. */

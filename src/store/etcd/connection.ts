@@ -197,7 +197,7 @@ const PING_TIMEOUT_MS = 2_500;
  * replaced, so that its peer stays the same. While calls are open, it notices a
  * cut network within `PING_INTERVAL_MS + PING_TIMEOUT_MS`.
  */
-export class EtcdSession {
+class EtcdSession {
   readonly authority: string;
   /** The member's certificate in PEM; undefined in plain text. */
   readonly certificate: string | undefined;
