@@ -4,7 +4,7 @@ import { bundleProgram } from "../build/bundle_program.ts";
 import { formatNativePlugin, type NativePluginPaths } from "./native_file.ts";
 import type { CniSetup, InstallOptions } from "./setup.ts";
 import type { CommandRunner } from "../system/command.ts";
-import { makeSymlink } from "../system/files.ts";
+import { makeSymlink, replaceFile } from "../system/files.ts";
 
 const USUAL_DIR = "/opt/cni/bin";
 const PLUGIN_DIRS = [USUAL_DIR, "/usr/lib/cni", "/usr/libexec/cni"];
@@ -176,22 +176,15 @@ async function installExecutable(
   }
 }
 
-/** Writes beside the target and renames, so that a runtime sees the old file or the new one. */
-async function place(
+/** Writes a program, or a link to one, in place of what there is. */
+function place(
   target: string,
   write: (path: string) => Promise<void>,
 ): Promise<void> {
-  const temporary = `${target}.${crypto.randomUUID()}`;
-  try {
-    await write(temporary);
-    if (!(await Deno.lstat(temporary)).isSymlink) {
-      await Deno.chmod(temporary, 0o755);
-    }
-    await Deno.rename(temporary, target);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
+  return replaceFile(target, async (path) => {
+    await write(path);
+    if (!(await Deno.lstat(path)).isSymlink) await Deno.chmod(path, 0o755);
+  });
 }
 
 async function removeOtherBundles(dir: string, kept: string): Promise<void> {

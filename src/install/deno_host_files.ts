@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { NetError } from "../base/error.ts";
 import type { FileOperation, Found } from "./plan/item.ts";
 import type { HostFiles } from "./port.ts";
-import { makeSymlink } from "../system/files.ts";
+import { makeSymlink, replaceFile } from "../system/files.ts";
 
 /** The permission bits of a mode (inode(7)). */
 const PERMISSIONS = 0o7777;
@@ -102,7 +102,7 @@ export class DenoHostFiles implements HostFiles {
 async function carryOut(operation: FileOperation, at: string): Promise<void> {
   switch (operation.kind) {
     case "text":
-      return await place(at, async (temporary) => {
+      return await replaceFile(at, async (temporary) => {
         const { mode, source } = operation;
         const bytes = typeof source === "string"
           ? new TextEncoder().encode(source)
@@ -111,12 +111,12 @@ async function carryOut(operation: FileOperation, at: string): Promise<void> {
         await Deno.chmod(temporary, mode);
       });
     case "program":
-      return await place(at, async (temporary) => {
+      return await replaceFile(at, async (temporary) => {
         await Deno.copyFile(operation.source, temporary);
         await Deno.chmod(temporary, operation.mode);
       });
     case "link":
-      return await place(at, (temporary) => {
+      return await replaceFile(at, (temporary) => {
         makeSymlink(operation.target, temporary);
         return Promise.resolve();
       });
@@ -128,21 +128,6 @@ async function carryOut(operation: FileOperation, at: string): Promise<void> {
     case "remove_empty":
     case "remove_tree":
       return await remove(operation.kind, at);
-  }
-}
-
-/** Writes beside the target and renames, so that a reader sees the old or the new file. */
-async function place(
-  target: string,
-  write: (path: string) => Promise<void>,
-): Promise<void> {
-  const temporary = `${target}.${crypto.randomUUID()}`;
-  try {
-    await write(temporary);
-    await Deno.rename(temporary, target);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
   }
 }
 

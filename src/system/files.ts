@@ -181,6 +181,21 @@ export function makeSymlink(target: string, path: string): void {
   }
 }
 
+/** Writes a file beside the target and renames it, so that a reader sees the old or the new one. */
+export async function replaceFile(
+  target: string,
+  write: (path: string) => Promise<void>,
+): Promise<void> {
+  const temporary = `${target}.${crypto.randomUUID()}`;
+  try {
+    await write(temporary);
+    await Deno.rename(temporary, target);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+}
+
 /**
  * Runs a program of coreutils or grep(1) in the C locale.
  *

@@ -181,14 +181,19 @@ async function pass(world: World, seconds: number, alive = "xy") {
   }
 }
 
+/** Lets an agent hear from the node, and waits until the others know. */
+async function tell(x: World["x"], store: World["store"]): Promise<void> {
+  x.recordHeartbeat("n");
+  await waitFor(
+    "the record",
+    async () => (await told(store, "n")) !== undefined,
+  );
+}
+
 Deno.test("SharedLiveness counts the silence of a node from the last record of the agent that reported it", () =>
   withTwo(async (world) => {
     const { store, x, y } = world;
-    x.recordHeartbeat("n");
-    await waitFor(
-      "the record",
-      async () => (await told(store, "n")) !== undefined,
-    );
+    await tell(x, store);
     await pass(world, 300);
     assert.equal(y.silentForMs("n"), 0);
     // x is killed: n may have joined through y any moment.
@@ -202,11 +207,7 @@ Deno.test("SharedLiveness counts the silence of a node from the last record of t
 Deno.test("SharedLiveness counts the silence of all afresh once the store answers again", () =>
   withTwo(async (world) => {
     const { clock, store, x, y } = world;
-    x.recordHeartbeat("n");
-    await waitFor(
-      "the record",
-      async () => (await told(store, "n")) !== undefined,
-    );
+    await tell(x, store);
     await pass(world, 20, "y");
     assert.equal(y.silentForMs("n") >= 20_000, true);
     store.isDown = true;
@@ -225,11 +226,7 @@ Deno.test("SharedLiveness counts the silence of all afresh once the store answer
 Deno.test("SharedLiveness counts the silence of all afresh after a pause of its own", () =>
   withTwo(async (world) => {
     const { clock, store, x, y } = world;
-    x.recordHeartbeat("n");
-    await waitFor(
-      "the record",
-      async () => (await told(store, "n")) !== undefined,
-    );
+    await tell(x, store);
     await pass(world, 20, "y");
     assert.equal(y.isAlive("n"), false);
     clock.nowMs += 3_600_000;
