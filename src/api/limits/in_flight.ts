@@ -16,16 +16,13 @@ export class InFlightCalls {
   /** Bytes by call. */
   readonly #calls = new Map<InFlightCall, number>();
   readonly #maxBytes: number;
-  readonly #timer: ReturnType<typeof setInterval>;
+  /** Runs only while there are calls: each wake-up costs an idle agent. */
+  #timer: ReturnType<typeof setInterval> | undefined;
   #bytes = 0;
 
   /** @param maxBytes limit on what all of them have received together */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
-    this.#timer = setInterval(() => {
-      const now = performance.now();
-      for (const call of this.#calls.keys()) call.check(now);
-    }, CHECK_INTERVAL_MS);
   }
 
   get count(): number {
@@ -36,6 +33,7 @@ export class InFlightCalls {
   add(call: InFlightCall): void {
     call.share?.begin();
     this.#calls.set(call, 0);
+    this.#timer ??= setInterval(() => this.#check(), CHECK_INTERVAL_MS);
   }
 
   /** Forgets a call that has ended. One that was not counted makes no difference. */
@@ -69,5 +67,12 @@ export class InFlightCalls {
   /** Stops the checks. */
   close(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #check(): void {
+    if (this.#calls.size === 0) return this.close();
+    const now = performance.now();
+    for (const call of this.#calls.keys()) call.check(now);
   }
 }
