@@ -5,7 +5,7 @@ import { AUDIT } from "./commands/audit.ts";
 import { BACKUP, RESTORE } from "./commands/backup.ts";
 import { REGISTRY } from "./commands/registry.ts";
 import { Call, type CommandSpec, type GroupSpec } from "./framework/call.ts";
-import { CLUSTER, EVENTS, FIND } from "./commands/cluster.ts";
+import { CLUSTER, FIND } from "./commands/cluster.ts";
 import { CNI } from "./commands/cni.ts";
 import {
   createCommands,
@@ -16,6 +16,7 @@ import {
 } from "./framework/command.ts";
 import { createCompletion } from "./framework/completion.ts";
 import { DOCTOR } from "./commands/doctor.ts";
+import { EVENTS } from "./commands/events.ts";
 import { describeFailure, EXIT, exitCodeOf } from "./framework/exit.ts";
 import { IDENTITY_GROUP } from "./commands/identity.ts";
 import { INSTALL } from "./commands/install.ts";

@@ -132,6 +132,25 @@ export class EventLog {
     return { events, next: undefined };
   }
 
+  /**
+   * Follows the events that are stored from the first answer on, by any agent.
+   *
+   * @returns first nothing; `missed` where some are not known
+   */
+  async *follow(
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly StoredEvent[] | "missed"> {
+    let isFirst = true;
+    for await (const event of this.#store.watch(EVENT_PREFIX, { signal })) {
+      if (event.kind === "changes") {
+        yield event.changes.flatMap(({ key, value, version }) =>
+          value === null ? [] : [readEvent({ key, value, version })]
+        );
+      } else yield isFirst ? [] : "missed";
+      isFirst = false;
+    }
+  }
+
   /** Stores the events that wait and stops. */
   stop(): Promise<void> {
     return this.#records.stop();

@@ -3,11 +3,11 @@ import type { Report } from "./plan/report.ts";
 /** Time between two reports of a host that count, in ms. */
 const MIN_REPORT_INTERVAL_MS = 1_000;
 
-/** A report and the time at which it was received. */
+/** A report and its age. */
 export interface ReceivedReport {
   readonly report: Report;
-  /** In ms since 1970. */
-  readonly receivedAtMs: number;
+  /** When it was received, or confirmed by a later heartbeat, in ms since 1970. */
+  readonly asOfMs: number;
 }
 
 /** A listener for reports. */
@@ -23,16 +23,20 @@ export type OnReport = (
  */
 export class Reports {
   readonly #now: () => number;
-  readonly #received = new Map<string, ReceivedReport>();
-  #onReport: OnReport = () => {};
+  readonly #received = new Map<
+    string,
+    ReceivedReport & { readonly receivedAtMs: number }
+  >();
+  readonly #listeners = new Set<OnReport>();
 
   constructor(options: { readonly now: () => number }) {
     this.#now = options.now;
   }
 
-  /** Sets the one listener. */
-  listen(onReport: OnReport): void {
-    this.#onReport = onReport;
+  /** Calls a listener for each report. @returns a function that ends that */
+  listen(onReport: OnReport): () => void {
+    this.#listeners.add(onReport);
+    return () => void this.#listeners.delete(onReport);
   }
 
   /**
@@ -47,9 +51,18 @@ export class Reports {
     const sinceMs = receivedAtMs - (before?.receivedAtMs ?? -Infinity);
     // A clock that was set back does not count.
     if (sinceMs >= 0 && sinceMs < MIN_REPORT_INTERVAL_MS) return false;
-    this.#received.set(node, { report, receivedAtMs });
-    this.#onReport(node, before?.report, report);
+    this.#received.set(node, { report, receivedAtMs, asOfMs: receivedAtMs });
+    for (const listener of this.#listeners) {
+      listener(node, before?.report, report);
+    }
     return true;
+  }
+
+  /** A node's heartbeat without a report says that the last one still holds. */
+  confirm(node: string): void {
+    const received = this.#received.get(node);
+    if (!received) return;
+    this.#received.set(node, { ...received, asOfMs: this.#now() });
   }
 
   /** The last report of a node; undefined if there is none. */

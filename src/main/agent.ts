@@ -90,7 +90,8 @@ export async function runAgent(
   ];
   const cluster = await createAgentCluster({
     ...parts,
-    ...{ controller: host.controller, warnings: allWarnings, bootId },
+    ...{ controller: host.controller, peers: host.peers },
+    ...{ warnings: allWarnings, bootId },
   });
   opened.defer(() => cluster.stop());
   late.parts = cluster;

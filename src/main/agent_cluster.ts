@@ -1,6 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import { encodeReport } from "../api/messages/cluster.ts";
-import type { ClusterParts } from "../api/services/cluster.ts";
+import type { Peers } from "../api/client/peers.ts";
+import type { ClusterServiceParts } from "../api/services/cluster.ts";
+import { ClusterWatches } from "../api/services/cluster_watch.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { EventLog } from "../cluster/event_log.ts";
 import { Recorder } from "../cluster/recorder.ts";
@@ -20,6 +22,7 @@ const OWN_REPORT_INTERVAL_MS = 10_000;
 export interface AgentClusterOptions {
   readonly agent: Agent;
   readonly controller: HostController;
+  readonly peers: Peers;
   readonly state: AgentState;
   readonly warnings: () => readonly string[];
   readonly version: string;
@@ -27,7 +30,7 @@ export interface AgentClusterOptions {
 }
 
 /** The parts of an agent that see the cluster as one. */
-export interface AgentCluster extends ClusterParts {
+export interface AgentCluster extends ClusterServiceParts {
   /** Begins to sample, and to record events if this agent hosts the registry. */
   start(): void;
   stop(): Promise<void>;
@@ -37,7 +40,8 @@ export interface AgentCluster extends ClusterParts {
 export async function createAgentCluster(
   options: AgentClusterOptions,
 ): Promise<AgentCluster> {
-  const { agent, controller, state, warnings, version, bootId } = options;
+  const { agent, controller, peers, state, warnings, version, bootId } =
+    options;
   const now = Date.now;
   const samples = await Samples.open({ store: state.store, now });
   const source = new ReportSource({
@@ -56,10 +60,14 @@ export async function createAgentCluster(
     sequence: crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20,
     isWriter: agent.isHost,
   });
+  const watches = new ClusterWatches({
+    ...{ agent, peers, source, reports, events, now },
+    host: () => agent.requireHost(),
+  });
   const tasks: PeriodicTask[] = [];
   let recorder: Recorder | undefined;
   return {
-    ...{ source, reports, events },
+    ...{ source, reports, events, watches },
     start() {
       tasks.push(startPeriodicTask("sample the use of the subnets", {
         intervalMs: SAMPLE_INTERVAL_MS,
@@ -79,6 +87,7 @@ export async function createAgentCluster(
       }));
     },
     async stop() {
+      watches.stop();
       await Promise.all(tasks.map((task) => task.stop()));
       await recorder?.stop();
       await events.stop();

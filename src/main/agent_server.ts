@@ -16,7 +16,7 @@ import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";
 import { createRoutes } from "../api/services/router.ts";
 import { createRpcServer, type RpcServer } from "../api/server/server.ts";
-import type { ClusterParts } from "../api/services/cluster.ts";
+import type { ClusterServiceParts } from "../api/services/cluster.ts";
 import type { OtherProtocol } from "../api/server/listener.ts";
 import { connectWithin } from "../cni/agent_pipe.ts";
 import { NATIVE_CALL, NativeCalls } from "../cni/native_call.ts";
@@ -34,7 +34,7 @@ export interface AgentServerOptions {
   readonly state: AgentState;
   readonly security: Security;
   readonly host: AgentHost;
-  readonly cluster: ClusterParts;
+  readonly cluster: ClusterServiceParts;
   readonly metrics: Metrics;
   readonly logRing: LogRing;
   readonly version: string;

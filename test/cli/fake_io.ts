@@ -184,6 +184,14 @@ export async function runFake(
   return { code, ...take() };
 }
 
+async function* converted<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw fromConnectError(error);
+  }
+}
+
 /** Makes a world in memory; `take` tells what was done to it. */
 export function createFakeIo(options: FakeIoOptions = {}): {
   readonly io: CliIo;
@@ -211,7 +219,10 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   });
   // As the RPC client does: whatever goes wrong is a NetError.
   const transport: Transport = {
-    stream: (...call) => inner.stream(...call),
+    async stream(...call) {
+      const response = await inner.stream(...call);
+      return { ...response, message: converted(response.message) };
+    },
     async unary(...call) {
       try {
         return await inner.unary(...call);

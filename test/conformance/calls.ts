@@ -99,6 +99,7 @@ const CALLS: Readonly<Record<string, readonly CallRow[]>> = {
     ["FindHere", { what: "node0" }, "OK"],
     ["GetReport", {}, "OK"],
     ["ListEvents", {}, "OK"],
+    ["Watch", {}, "OK", STREAM],
   ],
   "stellar.net.v1.IdentityService": [
     ["BeginJoin", TOKEN, "OK"],

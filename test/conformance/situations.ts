@@ -24,6 +24,7 @@ export interface Row extends Situation {
 
 const IPAM = "stellar.net.v1.IpamService";
 const REGISTRY = "stellar.net.v1.RegistryService";
+const CLUSTER = "stellar.net.v1.ClusterService";
 const NETWORK = "stellar.services.network.v1.Network";
 
 /** The answer of Info. */
@@ -256,6 +257,7 @@ export const AFTER_COMMIT: readonly Row[] = [
 export const STOP: readonly Row[] = [
   ["an open Watch of the registry", `${REGISTRY}/Watch`],
   ["an open WatchAllocations", `${IPAM}/WatchAllocations`],
+  ["an open Watch of the cluster", `${CLUSTER}/Watch`],
   ["an open Watch of the health", "grpc.health.v1.Health/Watch"],
 ].map(([stream, call]) => ({
   name: `${stream} when the agent stops`,

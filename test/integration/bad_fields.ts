@@ -415,6 +415,9 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "ClusterService/ListEvents since.nanos": "JSON has a text, tested apart",
   "ClusterService/ListEvents until.seconds": "JSON has a text, tested apart",
   "ClusterService/ListEvents until.nanos": "JSON has a text, tested apart",
+  "ClusterService/Watch events_only": "it is a boolean",
+  "ClusterService/Watch revision":
+    "it is opaque, and leads to a snapshot where nobody knows it",
   "AgentService/ListAudit failed": "it is a boolean",
   "AgentService/ListAudit until.seconds": "JSON has a text, tested apart",
   "AgentService/ListAudit until.nanos": "JSON has a text, tested apart",

@@ -1,4 +1,11 @@
 import assert from "node:assert/strict";
+import { toJson } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createRpcTransport } from "../../src/api/client/client.ts";
+import {
+  ClusterService,
+  ClusterServiceWatchResponseSchema,
+} from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 
@@ -43,6 +50,43 @@ interface Events {
 async function eventsAt(host: LabHost): Promise<string[]> {
   const { events } = await host.ask<Events>("events --limit 1000");
   return events.map(({ kind, node, subject }) => `${kind} ${node} ${subject}`);
+}
+
+/** A message of the stream, as JSON. */
+interface WatchMessage {
+  readonly revision: string;
+  readonly snapshot?: boolean;
+  readonly summary: { readonly verdict: string };
+  readonly hosts: readonly {
+    readonly node: { readonly name: string };
+    readonly report: { readonly subnets: readonly { readonly held: string }[] };
+  }[];
+}
+
+/** Follows the cluster at an agent over its socket until a message fits. */
+async function watchOnce(
+  host: LabHost,
+  revision: string,
+  fits: (message: WatchMessage) => boolean,
+): Promise<WatchMessage> {
+  const transport = createRpcTransport({ socketPath: host.agent.socketPath });
+  const stop = new AbortController();
+  const limit = setTimeout(() => stop.abort(), 120_000);
+  const messages = createClient(ClusterService, transport).watch(
+    { revision },
+    { signal: stop.signal, timeoutMs: 0 },
+  );
+  try {
+    for await (const message of messages) {
+      const json = toJson(ClusterServiceWatchResponseSchema, message);
+      const seen = json as unknown as WatchMessage;
+      if (fits({ ...seen, hosts: seen.hosts ?? [] })) return seen;
+    }
+  } finally {
+    clearTimeout(limit);
+    stop.abort();
+  }
+  throw new Error("the watch has ended");
 }
 
 Deno.test("a host that does not host the registry answers for the whole cluster", async (t) => {
@@ -141,6 +185,30 @@ Deno.test("a host that does not host the registry answers for the whole cluster"
       return host?.report?.subnets[0]?.held === 1;
     });
   });
+  await t.step(
+    "a watch tells what changes, and goes on where it was",
+    async () => {
+      const first = await watchOnce(
+        asked,
+        "",
+        ({ hosts }) => hosts.length === 3,
+      );
+      assert.ok(first.snapshot);
+      assert.match(first.summary.verdict, /on 3 of 3 hosts$/);
+      await holder.ask("ip allocate web-3");
+      const next = await watchOnce(
+        asked,
+        first.revision,
+        ({ hosts }) =>
+          hosts?.some(({ node, report }) =>
+            node.name === holder.name && report.subnets[0]?.held === "2"
+          ) ?? false,
+      );
+      assert.ok(!next.snapshot);
+      assert.ok(next.hosts.length < 3);
+      await holder.ask("ip release web-3");
+    },
+  );
   await t.step("a killed host is a problem, and an event", async () => {
     await holder.agent.kill();
     await lab.waitFor("the verdict to name the dead host", async () => {

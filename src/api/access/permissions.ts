@@ -143,6 +143,7 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["FindHere", KNOW],
     ["GetReport", KNOW],
     ["ListEvents", KNOW],
+    ["Watch", KNOW],
   ],
   "stellar.net.v1.IdentityService": [
     ["BeginJoin", JOIN, undefined, PERSONAL],

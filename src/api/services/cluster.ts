@@ -10,15 +10,7 @@ import {
   parseNodeName,
   parseText,
 } from "../../base/names.ts";
-import type { EventLog, EventPosition } from "../../cluster/event_log.ts";
-import type { Reports } from "../../cluster/reports.ts";
-import {
-  collectProblems,
-  describeVerdict,
-} from "../../cluster/plan/overview.ts";
-import { acceptReport } from "../../cluster/plan/accept_report.ts";
-import type { Report } from "../../cluster/plan/report.ts";
-import type { ReportSource } from "../../cluster/report_source.ts";
+import type { EventPosition } from "../../cluster/event_log.ts";
 import {
   mayHold,
   parseWanted,
@@ -30,54 +22,36 @@ import {
   type Found,
   FoundKind,
   FoundSchema,
-  HostSummarySchema,
-  type NetworkUseSchema,
-  ProblemSchema,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
-import { type Carve, sliceCount } from "../../net/carve.ts";
 import {
   type Address,
   formatAddress,
   parseAddress,
 } from "../../net/address.ts";
-import {
-  containsAddress,
-  containsPrefix,
-  formatPrefix,
-  overlaps,
-  parsePrefix,
-} from "../../net/prefix.ts";
-import type { RegistryHost } from "../../registry/host.ts";
+import { containsAddress, formatPrefix, overlaps } from "../../net/prefix.ts";
 import type { SubnetListing } from "../../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../../registry/feed.ts";
-import type { Peers } from "../client/peers.ts";
-import { allocationMessage, networkMessage } from "../messages/addresses.ts";
-import {
-  eventMessage,
-  problemMessage,
-  readReport,
-  reportMessage,
-} from "../messages/cluster.ts";
+import { allocationMessage } from "../messages/addresses.ts";
+import { eventMessage, reportMessage } from "../messages/cluster.ts";
 import {
   invalidField,
   parseField,
   parseOptional,
   parseOwner,
 } from "../messages/fields.ts";
-import { nodeMessage } from "../messages/nodes.ts";
+import { fill, parsePageSize } from "../messages/pages.ts";
+import { callerOf, describeCaller } from "../access/call_context.ts";
 import {
-  cutPage,
-  fill,
-  MAX_PAGE_BYTES,
-  parsePageSize,
-} from "../messages/pages.ts";
+  type ClusterOptions,
+  type ClusterParts,
+  HOST_TIMEOUT_MS,
+  mapBounded,
+  readOverview,
+} from "./cluster_overview.ts";
+import type { ClusterWatches } from "./cluster_watch.ts";
 
 type FoundMessage = MessageInitShape<typeof FoundSchema>;
 
-/** Time for the answer of one host, in ms. */
-const HOST_TIMEOUT_MS = 2_000;
-/** Hosts that are asked at once. */
-const HOSTS_AT_ONCE = 32;
 /** Longest text of a match that another agent has found. */
 const MAX_FOUND_TEXT = 1_024;
 /** The text about a former holder, on one line, with its node. */
@@ -85,21 +59,10 @@ const FORMER = /^"[^"\p{C}]+" \([^)\p{C}]+\) held \S+ on (\S+) \([^\p{C}]*\)$/u;
 const DEFAULT_HISTORY = 5;
 const MAX_HISTORY = 100;
 
-/** An agent's view of its own host and, if it hosts the registry, of all hosts. */
-export interface ClusterParts {
-  readonly source: ReportSource;
-  readonly reports: Reports;
-  readonly events: EventLog;
-}
-
-/** Options of {@linkcode createCluster}. */
-export interface ClusterOptions extends ClusterParts {
-  readonly agent: Agent;
-  readonly peers: Peers;
-  /** @throws {NetError} `unavailable` while the registry's store is out of reach */
-  readonly host: () => RegistryHost;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
+/** What the service of the cluster works with. */
+export interface ClusterServiceParts extends ClusterParts {
+  /** At an agent that hosts the registry. */
+  readonly watches: ClusterWatches;
 }
 
 /** The calls that every agent answers for its own host. */
@@ -122,48 +85,13 @@ export function createClusterHere(
 
 /** The service of the whole cluster, at an agent that hosts the registry. */
 export function createCluster(
-  part: ClusterOptions,
+  part: ClusterOptions & Pick<ClusterServiceParts, "watches">,
 ): ServiceImpl<typeof ClusterService> {
-  const { events, host, now } = part;
+  const { events, watches } = part;
   return {
     ...createClusterHere(part),
 
-    async getOverview(request) {
-      const nodes = await host().nodes.list();
-      const hosts = await mapBounded(nodes, async (node) => ({
-        node,
-        ...await reportOf(part, node),
-      }));
-      const problems = collectProblems(
-        hosts.map(({ node, report }) => ({ ...node, report })),
-      );
-      const subnets = await host().registry.subnets();
-      const reports = hosts.flatMap(({ report }) => report ?? []);
-      const { page, nextPageToken } = cutPage(hosts, request, {
-        schema: HostSummarySchema,
-        message: hostSummary,
-        keyOf: ({ node }) => node.name,
-        behind: (key) => {
-          const last = parseNodeName(key);
-          return ({ node }) => node.name > last;
-        },
-        maxBytes: MAX_PAGE_BYTES / 2,
-        maxItems: hosts.length,
-      });
-      return {
-        verdict: describeVerdict(problems, nodes.length),
-        problems: fill(problems, {
-          schema: ProblemSchema,
-          message: problemMessage,
-        }, MAX_PAGE_BYTES / 4),
-        networks: host().cluster.networks.map((network) =>
-          networkUse(network, subnets, reports)
-        ),
-        hosts: page,
-        nextPageToken,
-        now: timestampFromMs(now()),
-      };
-    },
+    getOverview: (request) => readOverview(part, request),
 
     async find(request) {
       return await findAnywhere(part, readSearch(request));
@@ -185,76 +113,12 @@ export function createCluster(
         nextPageToken: page.next?.join("-") ?? "",
       };
     },
-  };
-}
 
-/** A node's last report, or the one that it answers with if it has sent none here. */
-async function reportOf(
-  { agent, source, reports, peers, now }: ClusterOptions,
-  node: ClusterNode,
-): Promise<{
-  readonly report: Report | undefined;
-  readonly reportedAtMs?: number;
-}> {
-  if (node.name === agent.node) {
-    return { report: await source.read(), reportedAtMs: now() };
-  }
-  const received = reports.get(node.name);
-  if (received) {
-    return { report: received.report, reportedAtMs: received.receivedAtMs };
-  }
-  if (node.state !== "ready" || node.apiUrl === "") {
-    return { report: undefined };
-  }
-  try {
-    const { report } = await createClient(ClusterService, peers.at(node.apiUrl))
-      .getReport({}, { timeoutMs: HOST_TIMEOUT_MS });
-    return report
-      ? {
-        report: acceptReport(readReport(report), node.subnets),
-        reportedAtMs: now(),
-      }
-      : { report: undefined };
-  } catch {
-    // A host of an earlier version, or one that does not answer: it is listed
-    // without a report.
-    return { report: undefined };
-  }
-}
-
-function hostSummary(
-  { node, report, reportedAtMs }: {
-    readonly node: ClusterNode;
-    readonly report: Report | undefined;
-    readonly reportedAtMs?: number;
-  },
-): MessageInitShape<typeof HostSummarySchema> {
-  return {
-    node: nodeMessage(node),
-    ...report && { report: reportMessage(report) },
-    ...reportedAtMs !== undefined &&
-      { reportedAt: timestampFromMs(reportedAtMs) },
-  };
-}
-
-function networkUse(
-  carve: Carve,
-  listings: readonly SubnetListing[],
-  reports: readonly Report[],
-): MessageInitShape<typeof NetworkUseSchema> {
-  const inside = listings
-    .filter(({ subnet }) => containsPrefix(carve.network, subnet));
-  const owned = inside.filter(({ state }) => state === "owned").length;
-  const released = inside.filter(({ state }) => state === "released").length;
-  const used = reports.flatMap(({ subnets }) => subnets)
-    .filter(({ cidr }) => overlaps(carve.network, parsePrefix(cidr)));
-  return {
-    network: networkMessage(carve),
-    subnets: Number(sliceCount(carve)),
-    owned: BigInt(owned),
-    blocked: BigInt(inside.length - owned - released),
-    capacity: used.reduce((sum, { capacity }) => sum + capacity, 0),
-    held: BigInt(used.reduce((sum, { held }) => sum + held, 0)),
+    watch(request, context) {
+      const { signal } = context;
+      const caller = describeCaller(callerOf(context));
+      return watches.watch(request, { caller, signal });
+    },
   };
 }
 
@@ -455,23 +319,6 @@ function foundNode(
     text: `the node ${name} is ${state} and has ${of}`,
     ...joinedAtMs > 0 && { since: timestampFromMs(joinedAtMs) },
   };
-}
-
-/** Runs a function for each item, some of them at once, in the order of the items. */
-async function mapBounded<T, R>(
-  items: readonly T[],
-  run: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const work = async () => {
-    while (next < items.length) {
-      const i = next++;
-      results[i] = await run(items[i]!);
-    }
-  };
-  await Promise.all(Array.from({ length: HOSTS_AT_ONCE }, work));
-  return results;
 }
 
 function parseCount(

@@ -193,7 +193,7 @@ export function createRegistry(
       if (request.report.length > 0) {
         const report = decodeReport(request.report);
         hasReport = reports.receive(node, acceptReport(report, subnets));
-      }
+      } else reports.confirm(node);
       return {
         intervalMs: HEARTBEAT_INTERVAL_MS,
         time: timestampFromMs(Date.now()),

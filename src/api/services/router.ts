@@ -30,7 +30,7 @@ import { ASK_HEADER } from "../client/operator_transport.ts";
 import type { Peer, Peers } from "../client/peers.ts";
 import { createAgent, type ProcessInfo } from "./agent.ts";
 import {
-  type ClusterParts,
+  type ClusterServiceParts,
   createCluster,
   createClusterHere,
 } from "./cluster.ts";
@@ -49,7 +49,7 @@ export interface RoutesOptions {
   readonly doctor: Doctor;
   readonly peers: Peers;
   readonly process: ProcessInfo;
-  readonly cluster: ClusterParts;
+  readonly cluster: ClusterServiceParts;
   /** Where changes and their callers are recorded. Default: nowhere. */
   readonly audit?: AuditLog | undefined;
 }
@@ -173,10 +173,9 @@ export function createRoutes(
         ? forwarding(
           ClusterService,
           createCluster({
-            ...options,
-            ...options.cluster,
+            ...{ agent, peers, now: process.now },
+            ...cluster,
             host: () => agent.requireHost(),
-            now: process.now,
           }),
           { node, to: hereAfterContact },
         )

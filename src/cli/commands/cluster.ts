@@ -1,16 +1,8 @@
-import { parseNodeName, parseText } from "../../base/names.ts";
+import { parseText } from "../../base/names.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import type { GetOverviewResponse } from "../framework/client.ts";
-import type { Flag, Operand } from "../framework/flag.ts";
-import {
-  createListing,
-  createSince,
-  date,
-  LIMIT,
-  listCommand,
-  readPages,
-  readSince,
-} from "../framework/list.ts";
+import type { Operand } from "../framework/flag.ts";
+import { readPages } from "../framework/list.ts";
 import { CLIENT_FLAGS, JSON_OUTPUT } from "../framework/target.ts";
 import {
   escapeText,
@@ -164,47 +156,3 @@ export const FIND: CommandSpec = {
     return found.length === 0 ? 1 : 0;
   },
 };
-
-const SINCE = createSince("events");
-
-const NODE: Flag<string> = {
-  name: "node",
-  value: "NAME",
-  description: "only events of this node",
-  parse: parseNodeName,
-};
-
-export const EVENTS: CommandSpec = listCommand({
-  name: "events",
-  summary: "Show what happened to the cluster, the latest first",
-  action: "list events",
-  flags: [SINCE, NODE, LIMIT],
-  examples: [
-    "stellar-net events --since 24h",
-    "stellar-net events --node host2 --json",
-  ],
-  read: async (call) => {
-    const limit = call.value(LIMIT);
-    const response = await call.clients().cluster.listEvents({
-      node: call.value(NODE) ?? "",
-      pageSize: limit,
-      ...readSince(call, SINCE),
-    });
-    const events = response.events.map(viewOf);
-    return createListing({
-      body: { events },
-      columns: {
-        TIME: ({ at }) => date(at),
-        NODE: ({ node }) => node ?? "",
-        EVENT: ({ kind }) => kind,
-        TEXT: ({ text }) => text,
-      },
-      rows: events,
-      notes: [
-        events.length === 0 && "No event matches",
-        events.length === limit &&
-        `There may be more than these ${limit}: --limit shows more`,
-      ],
-    });
-  },
-});

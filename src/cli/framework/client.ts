@@ -20,6 +20,7 @@ export type {
 } from "../../gen/stellar/net/v1/identity_pb.ts";
 export { Role } from "../../gen/stellar/net/v1/identity_pb.ts";
 export type {
+  Event as ClusterEvent,
   GetOverviewResponse,
   HostSummary,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";

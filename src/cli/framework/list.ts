@@ -7,6 +7,7 @@ import {
   formatAge,
   formatCsv,
   formatJson,
+  formatJsonLine,
   formatTable,
   formatUtc,
 } from "./text.ts";
@@ -135,9 +136,11 @@ export function answerList(call: Call, listing: Listing): void {
   for (const note of listing.notes) call.note(note);
 }
 
-type Output = "table" | typeof OUTPUTS[number];
+/** How a list is printed. */
+export type Output = "table" | typeof OUTPUTS[number];
 
-function readOutput(call: Call): Output {
+/** Reads how a list is to be printed. */
+export function readOutput(call: Call): Output {
   const output = call.value(OUTPUT);
   const isJson = call.value(JSON_OUTPUT) ?? false;
   if (isJson && output !== undefined && output !== "json") {
@@ -170,6 +173,26 @@ function formatListing(
     case "table": {
       const count = output === "wide" ? header.length : usual;
       return tableOf(listing, nowMs, count).map((line) => `${line}\n`).join("");
+    }
+  }
+}
+
+/** Formats the only row of a list for a stream of rows: without a header. */
+export function formatLine(
+  listing: Listing,
+  nowMs: number,
+  output: Output,
+): string {
+  switch (output) {
+    case "json":
+      return `${formatJsonLine(listing.body)}\n`;
+    case "csv":
+      return formatListing(listing, nowMs, output).split("\r\n").at(1) + "\r\n";
+    case "wide":
+    case "table": {
+      const { header, usual } = listing;
+      const count = output === "wide" ? header.length : usual;
+      return `${tableOf(listing, nowMs, count).at(1) ?? ""}\n`;
     }
   }
 }

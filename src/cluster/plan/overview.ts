@@ -1,3 +1,5 @@
+import { type Carve, sliceCount } from "../../net/carve.ts";
+import { containsPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import { type Problem, type Report, sortProblems } from "./report.ts";
 
 /** A host as the registry knows it, with its last report. */
@@ -46,4 +48,64 @@ export function describeVerdict(
     ? "1 problem"
     : `${problems.length} problems`;
   return `${count} on ${affected} of ${of}`;
+}
+
+/** The use of one network. */
+export interface NetworkUse {
+  readonly carve: Carve;
+  readonly subnets: number;
+  readonly owned: number;
+  /** Subnets that cannot be handed out: reserved or in conflict. */
+  readonly blocked: number;
+  /** Addresses of the owned subnets for containers, as far as hosts report them. */
+  readonly capacity: number;
+  /** Those that are held. */
+  readonly held: number;
+}
+
+/** The cluster without its hosts. */
+export interface ClusterSummary {
+  readonly verdict: string;
+  readonly problems: readonly HostProblem[];
+  readonly networks: readonly NetworkUse[];
+}
+
+/** A subnet that is not plainly free, as the registry lists it. */
+export interface ListedSubnet {
+  readonly subnet: Prefix;
+  readonly state: "owned" | "reserved" | "released" | "conflicting";
+}
+
+/** Sums up the cluster. */
+export function summarize(
+  hosts: readonly HostView[],
+  { networks, subnets }: {
+    readonly networks: readonly Carve[];
+    readonly subnets: readonly ListedSubnet[];
+  },
+): ClusterSummary {
+  const problems = collectProblems(hosts);
+  const used = hosts.flatMap(({ report }) => report?.subnets ?? [])
+    .map((use) => ({ ...use, subnet: parsePrefix(use.cidr) }));
+  return {
+    verdict: describeVerdict(problems, hosts.length),
+    problems,
+    networks: networks.map((carve) => {
+      const { network } = carve;
+      const inside = subnets
+        .filter(({ subnet }) => containsPrefix(network, subnet));
+      const countOf = (state: ListedSubnet["state"]) =>
+        inside.filter((listing) => listing.state === state).length;
+      const here = used.filter(({ subnet }) => containsPrefix(network, subnet));
+      const owned = countOf("owned");
+      return {
+        carve,
+        subnets: Number(sliceCount(carve)),
+        owned,
+        blocked: inside.length - owned - countOf("released"),
+        capacity: here.reduce((sum, { capacity }) => sum + capacity, 0),
+        held: here.reduce((sum, { held }) => sum + held, 0),
+      };
+    }),
+  };
 }

@@ -111,6 +111,7 @@ const TABLE: readonly (readonly [
     FindHere: "yyy yyy ---",
     GetReport: "yyy yyy ---",
     ListEvents: "yyy yyy ---",
+    Watch: "yyy yyy ---",
   }],
   [IdentityService, {
     BeginJoin: "yyy y-- yy-",

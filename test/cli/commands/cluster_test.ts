@@ -123,32 +123,6 @@ Deno.test("find exits with 1 when nothing is known", async () => {
   );
 });
 
-Deno.test("events prints events, and asks for those that are selected", async () => {
-  let asked: object = {};
-  const { stdout } = await runFake(
-    ["events", "--since", "1h", "--node", "host2", "--limit", "7"],
-    {
-      cluster: {
-        listEvents: ({ since, node, pageSize }) => {
-          asked = { since, node, pageSize };
-          return {
-            events: [{ at, kind: "joined", node: "host2", text: "it joined" }],
-          };
-        },
-      },
-    },
-  );
-  assert.deepEqual(asked, {
-    since: timestampFromMs(NOW_MS - 3_600_000),
-    ...{ node: "host2", pageSize: 7 },
-  });
-  assert.equal(
-    stdout,
-    "TIME                  NODE   EVENT   TEXT\n" +
-      "2026-01-02 03:04:00Z  host2  joined  it joined\n",
-  );
-});
-
 Deno.test("cluster --watch prints the overview again when it changes", async () => {
   const verdicts = ["fine", "fine", "broken"];
   let waits = 0;

@@ -267,7 +267,7 @@ Deno.test("the tables above contain every flag", () => {
   const flags = [program, ...nouns, ...nouns.flatMap((noun) => noun.commands)]
     .flatMap((command) => command.options.map((option) => option.name()));
   const tested = [...ROWS, ...SWITCHES, ...DESTRUCTIVE].map(([flag]) => flag)
-    .concat("watch");
+    .concat("follow", "watch");
   assert.deepEqual(
     [...new Set(flags)].filter((flag) => flag !== "version").sort(),
     [...new Set(tested)].sort(),

@@ -19,6 +19,9 @@ const AGREEABLE: Handlers = {
     getOverview: () => ({}),
     find: () => ({ found: [{ text: "web-1 holds 172.16.4.9 on host2" }] }),
     listEvents: () => ({}),
+    async *watch() {
+      yield { eventsMissed: true };
+    },
   },
   identity: {
     createToken: () => ({ secret: "stn1.x", token: {} }),
@@ -177,6 +180,7 @@ Deno.test("every command, flag and operand has a description, each flag its envi
           "compromised",
           "yes",
           "watch",
+          "follow",
         ]
           .includes(option.name());
         const note = isTypedOnly ? "(no env)" : `env: STELLAR_NET_${twin})`;

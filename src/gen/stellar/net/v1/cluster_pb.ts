@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/cluster.proto.
  */
 export const file_stellar_net_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJsCgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJIqcBCglTdWJuZXRVc2USDAoEY2lkchgBIAEoCRIQCghjYXBhY2l0eRgCIAEoARIMCgRoZWxkGAMgASgDEg8KB2Nvb2xpbmcYBCABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYBSABKAFIAIgBARIrCgdmdWxsX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fZ3Jvd3RoX3Blcl9kYXkiuQIKBlJlcG9ydBIPCgd2ZXJzaW9uGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Jvb3RfaWQYAyABKAkSKgoHc3VibmV0cxgEIAMoCzIZLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzZRIOCgZsZWFrZWQYBSABKAUSDgoGcXVldWVkGAYgASgFEhUKDXJvdXRlc193YW50ZWQYByABKAUSGAoQcm91dGVzX2luc3RhbGxlZBgIIAEoBRIaChJyb3V0ZXNfY29uZmxpY3RpbmcYCSABKAUSGQoRcm91dGVzX3VucmVzb2x2ZWQYCiABKAUSKQoIcHJvYmxlbXMYCyADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtIooBCgtIb3N0U3VtbWFyeRIiCgRub2RlGAEgASgLMhQuc3RlbGxhci5uZXQudjEuTm9kZRImCgZyZXBvcnQYAiABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQSLwoLcmVwb3J0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBCgpOZXR3b3JrVXNlEigKB25ldHdvcmsYASABKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAiABKAESDQoFb3duZWQYAyABKAMSDwoHYmxvY2tlZBgEIAEoAxIQCghjYXBhY2l0eRgFIAEoARIMCgRoZWxkGAYgASgDIjsKEkdldE92ZXJ2aWV3UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLtAQoTR2V0T3ZlcnZpZXdSZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2USKgoFaG9zdHMYBCADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSIsCgtGaW5kUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUi0gEKBUZvdW5kEicKBGtpbmQYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Gb3VuZEtpbmQSDAoEbm9kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYWxsb2NhdGlvbhgGIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24iXQoMRmluZFJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSFAoMc2lsZW50X25vZGVzGAIgAygJEhEKCXRydW5jYXRlZBgDIAEoCCIwCg9GaW5kSGVyZVJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFIksKEEZpbmRIZXJlUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQR2V0UmVwb3J0UmVxdWVzdCI7ChFHZXRSZXBvcnRSZXNwb25zZRImCgZyZXBvcnQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJqCgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASEgoOU0VWRVJJVFlfRVJST1IQARIUChBTRVZFUklUWV9XQVJOSU5HEAIqnAEKCUZvdW5kS2luZBIaChZGT1VORF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVRk9VTkRfS0lORF9BTExPQ0FUSU9OEAESFgoSRk9VTkRfS0lORF9ISVNUT1JZEAISFQoRRk9VTkRfS0lORF9TVUJORVQQAxITCg9GT1VORF9LSU5EX05PREUQBBIUChBGT1VORF9LSU5EX1JPVVRFEAUyugMKDkNsdXN0ZXJTZXJ2aWNlElsKC0dldE92ZXJ2aWV3EiIuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBEkYKBEZpbmQSGy5zdGVsbGFyLm5ldC52MS5GaW5kUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkZpbmRSZXNwb25zZSIDkAIBElIKCEZpbmRIZXJlEh8uc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXNwb25zZSIDkAIBElUKCUdldFJlcG9ydBIgLnN0ZWxsYXIubmV0LnYxLkdldFJlcG9ydFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXNwb25zZSIDkAIBElgKCkxpc3RFdmVudHMSIS5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
+  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJsCgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJIqcBCglTdWJuZXRVc2USDAoEY2lkchgBIAEoCRIQCghjYXBhY2l0eRgCIAEoARIMCgRoZWxkGAMgASgDEg8KB2Nvb2xpbmcYBCABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYBSABKAFIAIgBARIrCgdmdWxsX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fZ3Jvd3RoX3Blcl9kYXkiuQIKBlJlcG9ydBIPCgd2ZXJzaW9uGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Jvb3RfaWQYAyABKAkSKgoHc3VibmV0cxgEIAMoCzIZLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzZRIOCgZsZWFrZWQYBSABKAUSDgoGcXVldWVkGAYgASgFEhUKDXJvdXRlc193YW50ZWQYByABKAUSGAoQcm91dGVzX2luc3RhbGxlZBgIIAEoBRIaChJyb3V0ZXNfY29uZmxpY3RpbmcYCSABKAUSGQoRcm91dGVzX3VucmVzb2x2ZWQYCiABKAUSKQoIcHJvYmxlbXMYCyADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtIooBCgtIb3N0U3VtbWFyeRIiCgRub2RlGAEgASgLMhQuc3RlbGxhci5uZXQudjEuTm9kZRImCgZyZXBvcnQYAiABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQSLwoLcmVwb3J0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBCgpOZXR3b3JrVXNlEigKB25ldHdvcmsYASABKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAiABKAESDQoFb3duZWQYAyABKAMSDwoHYmxvY2tlZBgEIAEoAxIQCghjYXBhY2l0eRgFIAEoARIMCgRoZWxkGAYgASgDIjsKEkdldE92ZXJ2aWV3UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLtAQoTR2V0T3ZlcnZpZXdSZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2USKgoFaG9zdHMYBCADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSIsCgtGaW5kUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUi0gEKBUZvdW5kEicKBGtpbmQYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Gb3VuZEtpbmQSDAoEbm9kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYWxsb2NhdGlvbhgGIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24iXQoMRmluZFJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSFAoMc2lsZW50X25vZGVzGAIgAygJEhEKCXRydW5jYXRlZBgDIAEoCCIwCg9GaW5kSGVyZVJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFIksKEEZpbmRIZXJlUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQR2V0UmVwb3J0UmVxdWVzdCI7ChFHZXRSZXBvcnRSZXNwb25zZRImCgZyZXBvcnQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJqCgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkMKGkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgJEhMKC2V2ZW50c19vbmx5GAIgASgIInoKDkNsdXN0ZXJTdW1tYXJ5Eg8KB3ZlcmRpY3QYASABKAkSKQoIcHJvYmxlbXMYAiADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtEiwKCG5ldHdvcmtzGAMgAygLMhouc3RlbGxhci5uZXQudjEuTmV0d29ya1VzZSKsAgobQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgJEhAKCHNuYXBzaG90GAIgASgIEgwKBG1vcmUYAyABKAgSLwoHc3VtbWFyeRgEIAEoCzIeLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTdW1tYXJ5EioKBWhvc3RzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuSG9zdFN1bW1hcnkSFQoNcmVtb3ZlZF9ob3N0cxgGIAMoCRIlCgZldmVudHMYByADKAsyFS5zdGVsbGFyLm5ldC52MS5FdmVudBIVCg1ldmVudHNfbWlzc2VkGAggASgIEikKBWFzX29mGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpOCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhIKDlNFVkVSSVRZX0VSUk9SEAESFAoQU0VWRVJJVFlfV0FSTklORxACKpwBCglGb3VuZEtpbmQSGgoWRk9VTkRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUZPVU5EX0tJTkRfQUxMT0NBVElPThABEhYKEkZPVU5EX0tJTkRfSElTVE9SWRACEhUKEUZPVU5EX0tJTkRfU1VCTkVUEAMSEwoPRk9VTkRfS0lORF9OT0RFEAQSFAoQRk9VTkRfS0lORF9ST1VURRAFMp4ECg5DbHVzdGVyU2VydmljZRJbCgtHZXRPdmVydmlldxIiLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACARJGCgRGaW5kEhsuc3RlbGxhci5uZXQudjEuRmluZFJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5GaW5kUmVzcG9uc2UiA5ACARJSCghGaW5kSGVyZRIfLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVzcG9uc2UiA5ACARJVCglHZXRSZXBvcnQSIC5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0UmVwb3J0UmVzcG9uc2UiA5ACARJYCgpMaXN0RXZlbnRzEiEuc3RlbGxhci5uZXQudjEuTGlzdEV2ZW50c1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJiCgVXYXRjaBIqLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0Gisuc3RlbGxhci5uZXQudjEuQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlMAFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
 
 /**
  * Problem is a fault of a host.
@@ -730,6 +730,156 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_stellar_net_v1_cluster, 16);
 
 /**
+ * ClusterServiceWatchRequest says what to follow.
+ *
+ * @generated from message stellar.net.v1.ClusterServiceWatchRequest
+ */
+export type ClusterServiceWatchRequest = Message<"stellar.net.v1.ClusterServiceWatchRequest"> & {
+  /**
+   * The revision of the last message that a watch before had: what has changed
+   * since then follows, if the agent that answers still knows it. Empty, or not
+   * known any more: a snapshot.
+   *
+   * @generated from field: string revision = 1;
+   */
+  revision: string;
+
+  /**
+   * True: only events. False: hosts and the summary, too.
+   *
+   * @generated from field: bool events_only = 2;
+   */
+  eventsOnly: boolean;
+};
+
+/**
+ * Describes the message stellar.net.v1.ClusterServiceWatchRequest.
+ * Use `create(ClusterServiceWatchRequestSchema)` to create a new message.
+ */
+export const ClusterServiceWatchRequestSchema: GenMessage<ClusterServiceWatchRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 17);
+
+/**
+ * ClusterSummary is the cluster without its hosts.
+ *
+ * @generated from message stellar.net.v1.ClusterSummary
+ */
+export type ClusterSummary = Message<"stellar.net.v1.ClusterSummary"> & {
+  /**
+   * As in GetOverviewResponse.
+   *
+   * @generated from field: string verdict = 1;
+   */
+  verdict: string;
+
+  /**
+   * The problems of all hosts, errors first, as many as fit.
+   *
+   * @generated from field: repeated stellar.net.v1.Problem problems = 2;
+   */
+  problems: Problem[];
+
+  /**
+   * The networks in their order.
+   *
+   * @generated from field: repeated stellar.net.v1.NetworkUse networks = 3;
+   */
+  networks: NetworkUse[];
+};
+
+/**
+ * Describes the message stellar.net.v1.ClusterSummary.
+ * Use `create(ClusterSummarySchema)` to create a new message.
+ */
+export const ClusterSummarySchema: GenMessage<ClusterSummary> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 18);
+
+/**
+ * ClusterServiceWatchResponse is a snapshot, a part of one, or what has changed.
+ *
+ * @generated from message stellar.net.v1.ClusterServiceWatchResponse
+ */
+export type ClusterServiceWatchResponse = Message<"stellar.net.v1.ClusterServiceWatchResponse"> & {
+  /**
+   * The revision after this message, to resume from. It is opaque, and empty in
+   * a message with more behind it.
+   *
+   * @generated from field: string revision = 1;
+   */
+  revision: string;
+
+  /**
+   * True: there are no hosts but these. False: they are new or changed, and the
+   * removed ones are gone.
+   *
+   * @generated from field: bool snapshot = 2;
+   */
+  snapshot: boolean;
+
+  /**
+   * True: more of this snapshot, or of these changes, follows. The watcher
+   * replaces what it has when it has a whole snapshot.
+   *
+   * @generated from field: bool more = 3;
+   */
+  more: boolean;
+
+  /**
+   * The summary. Unset: it has not changed.
+   *
+   * @generated from field: stellar.net.v1.ClusterSummary summary = 4;
+   */
+  summary?: ClusterSummary | undefined;
+
+  /**
+   * Hosts by name.
+   *
+   * @generated from field: repeated stellar.net.v1.HostSummary hosts = 5;
+   */
+  hosts: HostSummary[];
+
+  /**
+   * Names of hosts that are gone.
+   *
+   * @generated from field: repeated string removed_hosts = 6;
+   */
+  removedHosts: string[];
+
+  /**
+   * Events that were recorded since the watch began, or since the revision that
+   * it went on from, in the order in which they were recorded. One of a host
+   * that was cut off may be older than those before it.
+   *
+   * @generated from field: repeated stellar.net.v1.Event events = 7;
+   */
+  events: Event[];
+
+  /**
+   * True: there were more events than the agent keeps for watchers, or the
+   * snapshot stands for an unknown time. ListEvents has them all.
+   *
+   * @generated from field: bool events_missed = 8;
+   */
+  eventsMissed: boolean;
+
+  /**
+   * The time up to which the watcher knows the cluster, by the clock of the
+   * agent that answers. Unset with more behind it. A message without a change
+   * comes every 10 seconds.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 9;
+   */
+  asOf?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.ClusterServiceWatchResponse.
+ * Use `create(ClusterServiceWatchResponseSchema)` to create a new message.
+ */
+export const ClusterServiceWatchResponseSchema: GenMessage<ClusterServiceWatchResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 19);
+
+/**
  * Severity says how severe a problem is.
  *
  * @generated from enum stellar.net.v1.Severity
@@ -878,6 +1028,20 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof ListEventsRequestSchema;
     output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Watch follows what GetOverview and ListEvents show: a snapshot first, then
+   * what changes, gathered over 250 ms. A watcher that reads slowly gets the
+   * latest state, not each change before it. A watcher that was away goes on
+   * from the revision that it has, or gets a snapshot. RESOURCE_EXHAUSTED when
+   * the caller has too many watches open.
+   *
+   * @generated from rpc stellar.net.v1.ClusterService.Watch
+   */
+  watch: {
+    methodKind: "server_streaming";
+    input: typeof ClusterServiceWatchRequestSchema;
+    output: typeof ClusterServiceWatchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_stellar_net_v1_cluster, 0);

@@ -1,0 +1,180 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import type { Agent } from "../../agent/agent.ts";
+import { parseNodeName } from "../../base/names.ts";
+import type { EventLog } from "../../cluster/event_log.ts";
+import { acceptReport } from "../../cluster/plan/accept_report.ts";
+import { type ClusterSummary, summarize } from "../../cluster/plan/overview.ts";
+import type { ReceivedReport, Reports } from "../../cluster/reports.ts";
+import type { ReportSource } from "../../cluster/report_source.ts";
+import type { HostEntry } from "../../cluster/view_feed.ts";
+import {
+  ClusterService,
+  type GetOverviewRequest,
+  type GetOverviewResponseSchema,
+  HostSummarySchema,
+  type NetworkUseSchema,
+  ProblemSchema,
+} from "../../gen/stellar/net/v1/cluster_pb.ts";
+import type { ClusterNode } from "../../registry/feed.ts";
+import type { RegistryHost } from "../../registry/host.ts";
+import type { Peers } from "../client/peers.ts";
+import { networkMessage } from "../messages/addresses.ts";
+import {
+  problemMessage,
+  readReport,
+  reportMessage,
+} from "../messages/cluster.ts";
+import { nodeMessage } from "../messages/nodes.ts";
+import { cutPage, fill, MAX_PAGE_BYTES } from "../messages/pages.ts";
+
+/** Time for the answer of one host, in ms. */
+export const HOST_TIMEOUT_MS = 2_000;
+/** Hosts that are asked at once. */
+const HOSTS_AT_ONCE = 32;
+
+/** An agent's view of its own host and, if it hosts the registry, of all hosts. */
+export interface ClusterParts {
+  readonly source: ReportSource;
+  readonly reports: Reports;
+  readonly events: EventLog;
+}
+
+/** Options of {@linkcode createCluster}. */
+export interface ClusterOptions extends ClusterParts {
+  readonly agent: Agent;
+  readonly peers: Peers;
+  /** @throws {NetError} `unavailable` while the registry's store is out of reach */
+  readonly host: () => RegistryHost;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
+}
+
+/** The cluster on one screen, with a page of its hosts. */
+export async function readOverview(
+  part: ClusterOptions,
+  request: GetOverviewRequest,
+): Promise<MessageInitShape<typeof GetOverviewResponseSchema>> {
+  const nodes = await part.host().nodes.list();
+  const hosts = await mapBounded(nodes, async (node) => ({
+    node,
+    received: await reportOf(part, node),
+  }));
+  const { page, nextPageToken } = cutPage(hosts, request, {
+    schema: HostSummarySchema,
+    message: hostSummary,
+    keyOf: ({ node }) => node.name,
+    behind: (key) => {
+      const last = parseNodeName(key);
+      return ({ node }) => node.name > last;
+    },
+    maxBytes: MAX_PAGE_BYTES / 2,
+    maxItems: hosts.length,
+  });
+  return {
+    ...summaryMessage(await summarizeHosts(part, hosts)),
+    hosts: page,
+    nextPageToken,
+    now: timestampFromMs(part.now()),
+  };
+}
+
+/** Sums up the cluster from its hosts and the registry's subnets. */
+export async function summarizeHosts(
+  { host }: Pick<ClusterOptions, "host">,
+  hosts: readonly HostEntry[],
+): Promise<ClusterSummary> {
+  return summarize(
+    hosts.map(({ node: { name, state }, received }) => ({
+      ...{ name, state },
+      report: received?.report,
+    })),
+    {
+      networks: host().cluster.networks,
+      subnets: await host().registry.subnets(),
+    },
+  );
+}
+
+/** A node's last report, or the one that it answers with if it has sent none here. */
+async function reportOf(
+  part: ClusterOptions,
+  node: ClusterNode,
+): Promise<ReceivedReport | undefined> {
+  const { agent, source, reports, now } = part;
+  if (node.name === agent.node) {
+    return { report: await source.read(), asOfMs: now() };
+  }
+  return reports.get(node.name) ?? await askForReport(part, node);
+}
+
+/** The report that a host answers with; undefined if it does not. */
+export async function askForReport(
+  { peers, now }: Pick<ClusterOptions, "peers" | "now">,
+  { state, apiUrl, subnets }: ClusterNode,
+): Promise<ReceivedReport | undefined> {
+  if (state !== "ready" || apiUrl === "") return undefined;
+  try {
+    const { report } = await createClient(ClusterService, peers.at(apiUrl))
+      .getReport({}, { timeoutMs: HOST_TIMEOUT_MS });
+    return report &&
+      { report: acceptReport(readReport(report), subnets), asOfMs: now() };
+  } catch {
+    // A host of an earlier version, or one that does not answer: it is listed
+    // without a report.
+    return undefined;
+  }
+}
+
+export function hostSummary(
+  { node, received }: HostEntry,
+): MessageInitShape<typeof HostSummarySchema> {
+  return {
+    node: nodeMessage(node),
+    ...received && {
+      report: reportMessage(received.report),
+      reportedAt: timestampFromMs(received.asOfMs),
+    },
+  };
+}
+
+export function summaryMessage(
+  { verdict, problems, networks }: ClusterSummary,
+): {
+  readonly verdict: string;
+  readonly problems: MessageInitShape<typeof ProblemSchema>[];
+  readonly networks: MessageInitShape<typeof NetworkUseSchema>[];
+} {
+  return {
+    verdict,
+    problems: fill(problems, {
+      schema: ProblemSchema,
+      message: problemMessage,
+    }, MAX_PAGE_BYTES / 4),
+    networks: networks.map(({ carve, owned, blocked, held, ...use }) => ({
+      ...use,
+      network: networkMessage(carve),
+      owned: BigInt(owned),
+      blocked: BigInt(blocked),
+      held: BigInt(held),
+    })),
+  };
+}
+
+/** Runs a function for each item, some of them at once, in the order of the items. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  run: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const work = async () => {
+    while (next < items.length) {
+      const i = next++;
+      results[i] = await run(items[i]!);
+    }
+  };
+  await Promise.all(Array.from({ length: HOSTS_AT_ONCE }, work));
+  return results;
+}
