@@ -9,12 +9,12 @@ import { type Neighbour, resolutionOf } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { type Check, command, passed } from "../host/checks/check.ts";
 
-/** How many addresses are tried at once. */
+/** Addresses probed at once. */
 const PING_BATCH = 16;
-/** How many are tried at all: where more are unknown, these tell enough. */
+/** Most addresses probed: more would tell nothing new. */
 const MAX_PINGS = 64;
 
-/** What an agent knows of the addresses in use. */
+/** The facts that the check of addresses in use needs. */
 export interface AddressFacts {
   /** The subnets of this node. */
   readonly subnets: readonly Prefix[];
@@ -99,7 +99,7 @@ async function checkSubnet(
         formatUser(user)
       }, and no container holds it`,
       means: "no container gets it while it is in use",
-      // Whatever uses it, it is not given out then.
+      // The agent does not give it out, whatever uses it.
       fix: command(
         `stellar-net ip reserve ${text} --reason "in use by ${macAddress}"`,
       ),
@@ -107,7 +107,7 @@ async function checkSubnet(
   });
 }
 
-/** Those that answer a ping: nobody has to. Where there is no `ping`, none. */
+/** The addresses that answer a ping, which no host has to do. Without `ping`, none. */
 async function findAnswering(
   probe: PathProbe,
   neighbours: readonly Neighbour[],

@@ -5,14 +5,14 @@ import { formatUtcMs } from "../base/duration.ts";
 import type { Member } from "../member/member.ts";
 import { findMembershipFault } from "../member/link.ts";
 
-/** How far two clocks may be apart, in ms. */
+/** Largest accepted difference of two clocks, in ms. */
 const MAX_CLOCK_OFFSET_MS = 2_000;
-/** From which part of a subnet on it is nearly full, in percent. */
+/** Use from which a subnet counts as nearly full, in percent. */
 const NEARLY_FULL_PERCENT = 90n;
-/** The bits of a mode that let group and others in (inode(7)). */
+/** The bits of a mode that give rights to group and others (inode(7)). */
 const OTHERS_BITS = 0o077;
 
-/** The fix that is a new start of the agent. */
+/** The fix that restarts the agent. */
 const RESTART = "start the agent again";
 
 /** Gives a restart of the agent as the command of its service manager. */
@@ -22,7 +22,7 @@ export function withUnit(check: Check, unit: string | undefined): Check {
     : { ...check, fix: command(`systemctl restart ${unit}`) };
 }
 
-/** How it stands between this agent and the registry. */
+/** The connection between this agent and the registry. */
 export type RegistryLinkFacts = Parameters<typeof findMembershipFault>[0];
 
 /**
@@ -78,7 +78,7 @@ export function checkCopies({ view }: Pick<Member, "view">): Check[] {
  * Whether another clock and this host's agree.
  *
  * @param clock such as `the clock of "b"`
- * @param offsetMs how far it is ahead of ours
+ * @param offsetMs its time minus ours
  */
 export function checkClock(clock: string, offsetMs: number): Check {
   const apart = (Math.abs(offsetMs) / 1_000).toFixed(1);
@@ -104,7 +104,7 @@ export interface StoreFacts {
   readonly problem: string;
 }
 
-/** Whether state can be kept. */
+/** Whether the agent can read and write its state. */
 export function checkStore({ url, problem }: StoreFacts): Check {
   return problem === "" ? passed("store", `${url} takes writes`) : {
     name: "store",
@@ -142,7 +142,7 @@ export interface SocketFacts {
     | undefined;
 }
 
-/** Whether the socket is there, for the agent's own user alone. */
+/** Whether the socket exists, and only the agent's user may open it. */
 export function checkSocket({ path, stat }: SocketFacts): Check {
   if (!stat?.isSocket) {
     return {
@@ -168,7 +168,7 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
   };
 }
 
-/** A subnet of this node that others use, too. */
+/** A subnet of this node that others use too. */
 export interface SubnetConflict {
   readonly subnet: Prefix;
   /** Such as `overlaps 172.17.0.0/16 on docker0 of node "a"`. */
@@ -201,7 +201,7 @@ export function checkAdvertised(
   }];
 }
 
-/** Whether this node's subnets are its alone. */
+/** Whether nobody else uses this node's subnets. */
 export function checkConflicts(
   subnets: readonly Prefix[],
   conflicts: readonly SubnetConflict[],
@@ -221,7 +221,7 @@ export function checkConflicts(
   );
 }
 
-/** Whether releases wait on disk. */
+/** Whether queued releases wait on disk. */
 export function checkQueue(length: number): Check {
   return length === 0 ? passed("queue", "no release waits") : {
     name: "queue",
@@ -233,7 +233,7 @@ export function checkQueue(length: number): Check {
   };
 }
 
-/** Whether containers are gone that hold addresses. */
+/** Whether allocations have lost their containers. */
 export function checkLeaks(count: number): Check {
   return count === 0
     ? passed("leaks", "no address is held for a container that is gone")
@@ -248,15 +248,15 @@ export function checkLeaks(count: number): Check {
     };
 }
 
-/** How full a subnet is. */
+/** The use of a subnet. */
 export interface SubnetUse {
   readonly subnet: Prefix;
   readonly held: bigint;
-  /** How many addresses containers can get. */
+  /** Number of addresses that containers can get. */
   readonly capacity: bigint;
 }
 
-/** Whether there are addresses left. */
+/** Whether the subnets have free addresses. */
 export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
   return uses.map(({ subnet, held, capacity }): Check => {
     const found = `${held} of ${capacity} in ${formatPrefix(subnet)} are held`;

@@ -20,9 +20,9 @@ import type { HostLink } from "../routes/plan/ip_json.ts";
 import { isSameAddress } from "../routes/plan/kernel_route.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 
-/** How many containers or peers are examined at once: each needs a few processes. */
+/** Containers or peers examined at once: each takes a few processes. */
 const BATCH = 32;
-/** How many containers one finding names. */
+/** Most containers that one finding names. */
 const MAX_NAMED = 5;
 
 /** A container that CNI attached to this host. */
@@ -33,7 +33,7 @@ export interface AttachedContainer {
   readonly addresses: readonly Address[];
 }
 
-/** The facts that the examination of containers depends on. */
+/** The facts that the checks of containers need. */
 export interface ContainerFacts {
   readonly subnets: readonly Prefix[];
   readonly networks: readonly Prefix[];
@@ -316,7 +316,7 @@ function hasAddress({ links }: ContainerView, address: Address): boolean {
   );
 }
 
-/** Does something for each item, some of them at once. */
+/** Runs a function for each item, a few at a time. */
 export async function inBatches<T, U>(
   items: readonly T[],
   work: (item: T) => Promise<U>,
@@ -333,7 +333,7 @@ function countOf(containers: number): string {
   return containers === 1 ? "1 container" : `${containers} containers`;
 }
 
-/** Says of how many containers some are, unless they are all. */
+/** Adds the number of all containers, unless these are all. */
 function ofAll(some: readonly unknown[], all: readonly unknown[]): string {
   return some.length === all.length ? "" : ` of ${all.length}`;
 }

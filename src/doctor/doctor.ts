@@ -32,7 +32,7 @@ import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
 import { checkRoutes } from "./route_checks.ts";
 
-/** What a host is examined with. */
+/** The parts of the agent and the host that the checks need. */
 export interface DoctorOptions {
   readonly agent: Agent;
   readonly controller: HostController;
@@ -74,12 +74,12 @@ export class Doctor {
   }
 
   /**
-   * Makes all checks. Takes some seconds where something is wrong. Callers that
+   * Runs all checks. Takes some seconds where something is wrong. Callers that
    * ask for the same while an examination is under way share the next one, so
    * that each learns the state after its call.
    *
    * @param peer name of the node to check the path to; undefined for none
-   * @param wait how long an agent that has just started waits to know the peer
+   * @param wait limit on the time in which an agent that has just started gets to know the peer
    * @throws {NetError} `not_found` when no node has that name, `unavailable`
    * when this node has not heard of the others yet
    */
@@ -211,12 +211,12 @@ export class Doctor {
       ];
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      // That it does not answer is another check.
+      // Another check reports that it does not answer.
       return [];
     }
   }
 
-  /** What overlaps this node's subnets. */
+  /** The prefixes that overlap this node's subnets. */
   async #findConflicts(
     subnets: readonly Prefix[],
     nodes: readonly ClusterNode[],
@@ -265,7 +265,7 @@ export class Doctor {
     const reservations = await allocator?.reservations() ?? [];
     const held = new Set([
       ...allocations.flatMap((a) => a.addresses.map((x) => idOf(x.address))),
-      // One that is reserved for a container can still be given to it.
+      // A container still gets the address that is reserved for it.
       ...reservations.filter(({ owner }) => owner === undefined)
         .map(({ address }) => idOf(address)),
     ]);
@@ -344,7 +344,7 @@ function portsOf(urls: readonly string[]): number[] {
   return [...new Set(ports)];
 }
 
-/** The registry's subnets where it is here; none while its store does not answer, which is another check. */
+/** The registry's subnets where it is here; none while its store does not answer, which another check reports. */
 async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   try {
     return await host?.registry.subnets() ?? [];

@@ -23,10 +23,10 @@ import {
 import type { PathFacts } from "./peer_checks.ts";
 import { checkRouteStatus, removeForeign } from "./route_checks.ts";
 
-/** How many routes that take a part of a subnet elsewhere are told, a line each. */
+/** Most routes to parts of a subnet that are reported, a line each. */
 const MAX_LONGER = 5;
 
-/** What the routes to a peer's subnet are checked against. */
+/** The facts that the check of a peer's routes needs. */
 export interface WayFacts extends PathFacts {
   /** Name of the peer's node. */
   readonly peer: string;
@@ -36,7 +36,7 @@ export interface WayFacts extends PathFacts {
   readonly device: string | undefined;
 }
 
-/** The way that packets to a subnet should take. */
+/** The next hop and interface that packets to a subnet should take. */
 interface Way {
   readonly subnet: Prefix;
   readonly gateway: Address;
@@ -44,8 +44,8 @@ interface Way {
 }
 
 /**
- * Whether the route to a peer's subnet is there and ours, and whether the
- * kernel goes by it: a policy rule or a route to a part of it may win.
+ * Whether our route to a peer's subnet is installed, and whether the kernel
+ * uses it: a policy rule or a route to a part of the subnet may take precedence.
  *
  * @throws {NetError} `unavailable` when `ip` is missing or fails
  */
@@ -58,7 +58,7 @@ export async function checkWay(
   const { nextHop, device, protocol } = facts;
   const check = checkStatus(subnet, facts);
   const isOurs = check.status === "ok";
-  // What the kernel does without our route is worth a look where that is meant so.
+  // With routes off, a route of others may lead there.
   if (device === undefined || (!isOurs && mode !== "off")) return [check];
   const way: Way = { subnet, gateway: nextHop, device };
   const [own, forwarded, longer] = await Promise.all([
@@ -66,7 +66,7 @@ export async function checkWay(
     checkForwarded(probe, way, facts),
     checkLonger(probe, way, protocol),
   ]);
-  // Mostly the packets of both are led astray by the same.
+  // In most cases one cause diverts the packets of both.
   const wrong = [...own.length > 0 ? own : forwarded, ...longer];
   const fixes = wrong.map(({ fix }) => formatFix(fix));
   const distinct = wrong.filter((_, at) => fixes.indexOf(fixes[at]!) === at);
@@ -153,7 +153,7 @@ function leads({ nextHops }: KernelRoute, { gateway, device }: Way): boolean {
     isSameAddress(hop.gateway, gateway);
 }
 
-/** @param what the packets that were looked up */
+/** @param what names the packets that were looked up */
 function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
   const { gateway, device, subnet } = way;
   const failed = (found: string, fix: Check["fix"]): Check[] => [{

@@ -11,11 +11,11 @@ import type { HostInterfaces } from "../routes/plan/uplink.ts";
 /** Bytes of a packet that both families carry, as a ping has without a size. */
 const SMALL_BYTES = 84;
 
-/** What the MTU is checked against. */
+/** The facts that the check of the MTU needs. */
 export interface MtuFacts {
   /** The interface that leads to the peer. */
   readonly device: string;
-  /** What became of a small ping. */
+  /** The outcome of a small ping. */
   readonly answer: PingAnswer;
   /** The subnets of this node. */
   readonly subnets: readonly Prefix[];

@@ -11,10 +11,10 @@ import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { linksHolding } from "../routes/plan/ip_json.ts";
 import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
 
-/** How often a next hop is asked while the kernel still looks for it. */
+/** Most requests to a next hop while the kernel still resolves it. */
 const ATTEMPTS = 3;
 
-/** What was found of a next hop. */
+/** The findings about a next hop. */
 export interface NextHopFindings {
   readonly nextHop: Address;
   /** The interface that it is directly connected to; undefined when it is not. */
@@ -104,7 +104,7 @@ export async function checkNextHop(
   };
 }
 
-/** What asking a next hop has led to. */
+/** The outcome of asking for the link-layer address of a next hop. */
 interface Asked {
   /** Undefined when nobody could ask. */
   readonly answer: PingAnswer | undefined;
@@ -114,7 +114,7 @@ interface Asked {
   readonly problem?: Check;
 }
 
-/** Lets the kernel find the neighbour out, which asks three times, a second apart (arp(7)). */
+/** Makes the kernel resolve the neighbour: it asks three times, a second apart (arp(7)). */
 async function ask(
   probe: PathProbe,
   { nextHop, device }: {

@@ -28,10 +28,10 @@ import { checkWaysIn } from "./way_in_checks.ts";
 import type { ClusterNode } from "../registry/feed.ts";
 import { uplinksOf } from "../routes/plan/uplink.ts";
 
-/** How many peers, and how many containers, one examination sends packets to. */
+/** Most peers, and most containers, to which one examination sends packets. */
 const MAX_PEERS = 256;
 const MAX_CONTAINERS = 256;
-/** How many hops a peer may be away, seen from a container, to be found without its bridge. */
+/** Most hops from a container to a peer that is found without its bridge. */
 const MAX_HOPS = 5;
 const UNREACHED = "containers here and there do not reach each other";
 
@@ -72,7 +72,7 @@ export async function checkPackets(
   const entering = checkContainers(probe, facts, seen);
   const [inside, outside, ways, drops] = await Promise.all([
     entering.then(({ checks }) => checks),
-    // A container with a fault of its own says nothing of the peers.
+    // A container with a fault of its own tells nothing about the peers.
     entering.then(({ sound }) => checkPeers(probe, facts, sound)),
     checkWaysIn(probe, facts),
     readDrops(probe, facts),
@@ -139,7 +139,7 @@ async function readDrops(
   try {
     return findDrops(await probe.dropTables(), query);
   } catch (error) {
-    // The checks of packet filters say already that they cannot be read.
+    // The checks of packet filters report those that cannot be read.
     if (error instanceof NetError) return [];
     throw error;
   }

@@ -15,9 +15,9 @@ import {
 import { checkWay } from "./forwarding_checks.ts";
 
 /**
- * Checks the path from this host to another node: whether it is what it says,
- * and whether packets to its containers get to it. Takes a few seconds where
- * something is wrong. Never fails: what cannot be looked at is a check, too.
+ * Checks the path from this host to another node: the identity of its agent,
+ * and whether packets to its containers reach it. Takes a few seconds where
+ * something is wrong. Never fails: a check reports what it cannot examine.
  */
 export async function checkPath(
   peer: ClusterNode,
@@ -88,7 +88,7 @@ async function checkFamily(
   return [...hop.checks, ...routes.flat(), ...mtu];
 }
 
-/** Makes a check of what cannot be looked at. */
+/** The check that reports why the path cannot be examined. */
 async function attempt(look: () => Promise<Check[]>): Promise<Check[]> {
   try {
     return await look();

@@ -41,7 +41,7 @@ export function checkPeerState(
   }
 }
 
-/** Whether a peer has subnets, and has them alone. */
+/** Whether a peer has subnets, and nobody else uses them. */
 export function checkPeerSubnets(
   peer: ClusterNode,
   { node, subnets, nodes }: PathFacts,
@@ -125,7 +125,7 @@ export async function checkPeerAgent(
         `give "${name}" an address of its own, and run its agent with --listen and that`,
     })];
   }
-  // What is asked takes as long to arrive as the answer takes to come back.
+  // The question is assumed to take as long as the answer.
   const offsetMs = answer.nowMs - (startedAtMs + endedAtMs) / 2;
   return [
     passed(
@@ -145,7 +145,7 @@ export async function checkPeerAgent(
   ];
 }
 
-/** What a peer's agent says of itself. */
+/** The identity that a peer's agent reports. */
 export interface PeerAnswer {
   /** Name of its node. */
   readonly node: string;
@@ -156,7 +156,7 @@ export interface PeerAnswer {
   readonly nowMs: number;
 }
 
-/** What an agent knows that bears on the path to a peer. */
+/** The facts that the checks of the path to a peer need. */
 export interface PathFacts {
   /** Name of this node. */
   readonly node: string;
@@ -171,7 +171,7 @@ export interface PathFacts {
   readonly nodes: readonly ClusterNode[];
   /** Undefined when they cannot be read. */
   readonly interfaces: HostInterfaces | undefined;
-  /** How it stands with this host's routes. */
+  /** The report on this host's routes. */
   readonly report: RouteReport;
   /** The mark by which the agent knows its own routes. */
   readonly protocol: number;

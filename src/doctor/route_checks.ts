@@ -12,7 +12,7 @@ import type { RouteReport } from "../routes/report.ts";
 /** Number of the protocol of routes that an interface's addresses make (rtnetlink(7)). */
 const PROTOCOL_KERNEL = 2;
 
-/** Checks the routes that this host should have: those that are not there, a line each. */
+/** Checks that the desired routes are installed, with a line for each that is missing. */
 export function checkRoutes(
   report: RouteReport,
   options: { readonly protocol: number },
@@ -37,7 +37,7 @@ export function checkRoutes(
       fix: 'see "registry" in "stellar-net status"',
     }];
   }
-  // Where nobody could look, the error says why: once, not for each.
+  // If the kernel could not be read, one line says why, not one for each route.
   const wrong = routes.filter(({ state }) => state.kind !== "unknown")
     .map((status) => checkRouteStatus(status, { mode, ...options }))
     .filter(({ status }) => status !== "ok");
@@ -65,7 +65,7 @@ export function checkRoutes(
   ];
 }
 
-/** Checks a desired route, by what was seen of it last. */
+/** Checks a desired route by its last known state. */
 export function checkRouteStatus(
   status: RouteStatus,
   options: { readonly mode: RouteMode; readonly protocol: number },

@@ -28,9 +28,9 @@ interface Received {
 }
 
 /**
- * Whether the kernel forwards packets of IPv4 that come in by the uplink for
- * containers, and those of containers for peers: it drops them for rp_filter,
- * or where an interface does not forward. Only faults: no check that passed.
+ * Whether the kernel forwards IPv4 packets between the uplink and containers:
+ * it drops them because of rp_filter, or where an interface does not forward.
+ * Returns only faults.
  */
 export async function checkWaysIn(
   probe: PathProbe,

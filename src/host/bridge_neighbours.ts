@@ -215,7 +215,7 @@ export class BridgeNeighbours implements NeighbourLookup {
     }
   }
 
-  /** What a program prints; nothing when it fails. */
+  /** The output of a program; empty when it fails. */
   async #run(program: string, args: readonly string[]): Promise<string> {
     const command = { program, args: [...args] };
     const { code, stdout } = await this.#options.runner.run(command);

@@ -243,7 +243,7 @@ export class HostController {
     await this.#reportFacts();
   }
 
-  /** Starts to follow the kernel's events and to correct what changes. */
+  /** Starts to follow the kernel's events and to correct changes. */
   start(): void {
     this.#facts.start();
     this.#facts.runSoon();
@@ -453,7 +453,7 @@ function readAddresses(value: unknown): Address[] {
 }
 
 /**
- * What is done about this host's routes. Where the agent may not change them,
+ * The mode of this host's routes. Where the agent may not change them,
  * `auto` leaves them alone, and there is a warning.
  */
 export async function resolveRouteMode(

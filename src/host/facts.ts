@@ -218,7 +218,7 @@ export function hostWarnings(node: NodeOnHost): string[] {
 const CLOCK_OFFSET_MS = 5_000;
 
 /**
- * What an operator should know of this host's clock.
+ * The warning about this host's clock, if it needs one.
  *
  * @param offsetMs this clock less the registry's; undefined: not known
  */

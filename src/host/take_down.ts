@@ -32,7 +32,7 @@ export interface TakeDownReport {
 }
 
 /**
- * Removes from the kernel what a stopped agent has left there: its routes, its
+ * Removes everything that a stopped agent has left in the kernel: its routes, its
  * table of nftables, its rules in the filters of others, and the bridge if no
  * container is on it. Forwarding stays on: others may need it.
  */

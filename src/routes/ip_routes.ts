@@ -33,10 +33,10 @@ const MONITOR = ["-o", "-N", "monitor", "label"]
 
 /** The remaining lifetimes of addresses and routes, which change all the time. */
 const LIFETIMES = /(?<="(?:valid_life_time|preferred_life_time|expires)":)\d+/g;
-/** How many queries are remembered with their answers: the reconciler's and that of the facts. */
+/** Queries whose last answers are kept: the reconciler's and that of the facts. */
 const MAX_QUERIES = 2;
 
-/** How long the kernel may take to announce a change of the agent's own. */
+/** Time in which the kernel announces the agent's own changes, in ms. */
 const ANNOUNCE_MS = 1_000;
 
 export interface IpRoutesOptions {
@@ -175,7 +175,7 @@ export class IpRoutes implements KernelRoutes {
   }
 }
 
-/** Parses what `address show` and the lines of a query printed, a line each. */
+/** Parses the output of `address show` and of the lines of a query, a line each. */
 function parse(lines: readonly QueryLine[], text: string): KernelState {
   try {
     const [addresses = "", ...answers] = text.trim().split("\n");

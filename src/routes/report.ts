@@ -103,8 +103,8 @@ export function describeFailures(
 }
 
 /**
- * What of the operations that were carried out was a repair: not for a new
- * wish, but because the kernel was no longer as it had been left.
+ * The operations that were repairs: not for a new wish, but because the kernel
+ * was no longer as the agent had left it.
  */
 export function findRepairs(
   before: readonly RouteStatus[],

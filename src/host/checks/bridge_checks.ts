@@ -10,7 +10,7 @@ import {
 import { uplinksOf } from "../../routes/plan/uplink.ts";
 import { type Check, command, fixOf, passed } from "./check.ts";
 
-/** Whether the bridge is there, and the agent's to use. */
+/** Whether the bridge exists and the agent may use it. */
 export function checkBridge(
   desired: HostDesired,
   state: HostState,
@@ -152,7 +152,7 @@ export function checkGateways(
   });
 }
 
-/** Whether what containers send fits through the uplink. */
+/** Whether the largest packets of containers fit through the uplink. */
 export function checkMtu(
   { bridge, subnets }: HostDesired,
   { interfaces }: HostState,

@@ -93,7 +93,7 @@ function count(rules: number): string {
   return rules === 1 ? "1 rule" : `${rules} rules`;
 }
 
-/** Whether what leaves the cluster's networks is masqueraded, and that alone. */
+/** Whether the host masquerades traffic that leaves the cluster's networks, and no other. */
 export function checkMasquerade(
   desired: HostDesired,
   state: HostState,
@@ -137,7 +137,7 @@ export function checkMasquerade(
   }];
 }
 
-/** Whether others give packets between hosts another source. */
+/** Whether rules of others rewrite the source of packets between hosts. */
 export function checkSourceNat(
   { subnets, networks }: HostDesired,
   tables: readonly NftTable[],

@@ -25,7 +25,7 @@ import {
   problemOf,
 } from "./check.ts";
 
-/** Whether `ip` does its work. */
+/** Whether `ip` works. */
 function checkIp(_: HostDesired, state: HostState): Check[] {
   if (state.interfaces) return [passed("ip", "reads this host's interfaces")];
   return [{
@@ -76,7 +76,7 @@ function checkForwarding(
   return families.has(6) ? [...checks, ...checkAdvertisements(state)] : checks;
 }
 
-/** Whether a router that this host is still learns its own way out. */
+/** Whether a host that forwards still accepts its IPv6 default route from router advertisements. */
 function checkAdvertisements({ interfaces, sysctls }: HostState): Check[] {
   if (!interfaces || sysctls.get(FORWARDING[6]) === "0") return [];
   const uplink = uplinkOf(interfaces, 4);
@@ -93,7 +93,7 @@ function checkAdvertisements({ interfaces, sysctls }: HostState): Check[] {
   }];
 }
 
-/** Whether packets are dropped for the interface that they come in by. */
+/** Whether reverse-path filtering drops packets of peers. */
 function checkReversePath(
   _: HostDesired,
   { interfaces, sysctls }: HostState,

@@ -18,7 +18,7 @@ export interface HostCommand {
   readonly stdin?: string;
 }
 
-/** How long iptables waits for another iptables to end, in seconds. */
+/** Limit on the wait of iptables for another iptables, in seconds. */
 const LOCK_WAIT_S = "5";
 
 /** The command that carries out an operation. */

@@ -119,7 +119,7 @@ function familyOf({ dst, pref }: JsonRoute): Family {
   return dst?.includes(":") || pref !== undefined ? 6 : 4;
 }
 
-/** What a route of ours never has. */
+/** Formats the attributes that routes of ours never have. */
 function formatAttributes(route: JsonRoute): string {
   const { prefsrc, nhid, encap, metrics } = route;
   if (!prefsrc && !nhid && !encap && !metrics) return "";
