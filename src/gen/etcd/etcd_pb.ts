@@ -58,7 +58,7 @@ export const ResponseHeaderSchema: GenMessage<ResponseHeader> = /*@__PURE__*/
   messageDesc(file_etcd_etcd, 0);
 
 /**
- * KeyValue is one key and what is under it.
+ * KeyValue is a key with its value.
  *
  * @generated from message etcdserverpb.KeyValue
  */
@@ -85,14 +85,14 @@ export type KeyValue = Message<"etcdserverpb.KeyValue"> & {
   modRevision: bigint;
 
   /**
-   * How often the key was written since it came to be.
+   * Number of writes since the key was created.
    *
    * @generated from field: int64 version = 4;
    */
   version: bigint;
 
   /**
-   * What is under the key; empty where the key was deleted.
+   * The value; empty where the key was deleted.
    *
    * @generated from field: bytes value = 5;
    */
@@ -155,14 +155,14 @@ export type RangeRequest = Message<"etcdserverpb.RangeRequest"> & {
   sortOrder: RangeRequest_SortOrder;
 
   /**
-   * What the order is by.
+   * The field to sort by.
    *
    * @generated from field: etcdserverpb.RangeRequest.SortTarget sort_target = 6;
    */
   sortTarget: RangeRequest_SortTarget;
 
   /**
-   * Whether the member answers by itself, maybe with what is no longer true.
+   * Whether the member answers by itself, perhaps with a stale value.
    *
    * @generated from field: bool serializable = 7;
    */
@@ -225,7 +225,7 @@ export const RangeRequest_SortOrderSchema: GenEnum<RangeRequest_SortOrder> = /*@
   enumDesc(file_etcd_etcd, 2, 0);
 
 /**
- * SortTarget is what to sort by.
+ * SortTarget is the field to sort by.
  *
  * @generated from enum etcdserverpb.RangeRequest.SortTarget
  */
@@ -272,7 +272,7 @@ export type RangeResponse = Message<"etcdserverpb.RangeResponse"> & {
   more: boolean;
 
   /**
-   * How many there are without the limit.
+   * Number of keys without the limit.
    *
    * @generated from field: int64 count = 4;
    */
@@ -300,7 +300,7 @@ export type PutRequest = Message<"etcdserverpb.PutRequest"> & {
   key: Uint8Array;
 
   /**
-   * What to write.
+   * The value to write.
    *
    * @generated from field: bytes value = 2;
    */
@@ -364,7 +364,7 @@ export const DeleteRangeRequestSchema: GenMessage<DeleteRangeRequest> = /*@__PUR
   messageDesc(file_etcd_etcd, 6);
 
 /**
- * DeleteRangeResponse says what was deleted.
+ * DeleteRangeResponse counts the deleted keys.
  *
  * @generated from message etcdserverpb.DeleteRangeResponse
  */
@@ -377,7 +377,7 @@ export type DeleteRangeResponse = Message<"etcdserverpb.DeleteRangeResponse"> & 
   header?: ResponseHeader | undefined;
 
   /**
-   * How many keys there were.
+   * Number of deleted keys.
    *
    * @generated from field: int64 deleted = 2;
    */
@@ -449,7 +449,7 @@ export type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
    */
   response: {
     /**
-     * What was read.
+     * The answer to a read.
      *
      * @generated from field: etcdserverpb.RangeResponse response_range = 1;
      */
@@ -457,7 +457,7 @@ export type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
     case: "responseRange";
   } | {
     /**
-     * What was written.
+     * The answer to a write.
      *
      * @generated from field: etcdserverpb.PutResponse response_put = 2;
      */
@@ -465,7 +465,7 @@ export type ResponseOp = Message<"etcdserverpb.ResponseOp"> & {
     case: "responsePut";
   } | {
     /**
-     * What was deleted.
+     * The answer to a deletion.
      *
      * @generated from field: etcdserverpb.DeleteRangeResponse response_delete_range = 3;
      */
@@ -488,14 +488,14 @@ export const ResponseOpSchema: GenMessage<ResponseOp> = /*@__PURE__*/
  */
 export type Compare = Message<"etcdserverpb.Compare"> & {
   /**
-   * How it has to relate.
+   * The required relation.
    *
    * @generated from field: etcdserverpb.Compare.CompareResult result = 1;
    */
   result: Compare_CompareResult;
 
   /**
-   * What is compared.
+   * The field to compare.
    *
    * @generated from field: etcdserverpb.Compare.CompareTarget target = 2;
    */
@@ -509,13 +509,13 @@ export type Compare = Message<"etcdserverpb.Compare"> & {
   key: Uint8Array;
 
   /**
-   * What is given.
+   * The given value.
    *
    * @generated from oneof etcdserverpb.Compare.target_union
    */
   targetUnion: {
     /**
-     * How often it was written.
+     * The number of its writes.
      *
      * @generated from field: int64 version = 4;
      */
@@ -539,7 +539,7 @@ export type Compare = Message<"etcdserverpb.Compare"> & {
     case: "modRevision";
   } | {
     /**
-     * What is under it.
+     * Its value.
      *
      * @generated from field: bytes value = 7;
      */
@@ -556,7 +556,7 @@ export const CompareSchema: GenMessage<Compare> = /*@__PURE__*/
   messageDesc(file_etcd_etcd, 10);
 
 /**
- * CompareResult is how what is there relates to what is given.
+ * CompareResult is the required relation of the stored to the given value.
  *
  * @generated from enum etcdserverpb.Compare.CompareResult
  */
@@ -597,13 +597,13 @@ export const Compare_CompareResultSchema: GenEnum<Compare_CompareResult> = /*@__
   enumDesc(file_etcd_etcd, 10, 0);
 
 /**
- * CompareTarget is what of the key is compared.
+ * CompareTarget is the field of the key to compare.
  *
  * @generated from enum etcdserverpb.Compare.CompareTarget
  */
 export enum Compare_CompareTarget {
   /**
-   * How often it was written.
+   * The number of its writes.
    *
    * @generated from enum value: VERSION = 0;
    */
@@ -624,7 +624,7 @@ export enum Compare_CompareTarget {
   MOD = 2,
 
   /**
-   * What is under it.
+   * Its value.
    *
    * @generated from enum value: VALUE = 3;
    */
@@ -651,14 +651,14 @@ export type TxnRequest = Message<"etcdserverpb.TxnRequest"> & {
   compare: Compare[];
 
   /**
-   * What is done when they do.
+   * The operations if all comparisons hold.
    *
    * @generated from field: repeated etcdserverpb.RequestOp success = 2;
    */
   success: RequestOp[];
 
   /**
-   * What is done when one does not.
+   * The operations if one does not hold.
    *
    * @generated from field: repeated etcdserverpb.RequestOp failure = 3;
    */
@@ -673,7 +673,7 @@ export const TxnRequestSchema: GenMessage<TxnRequest> = /*@__PURE__*/
   messageDesc(file_etcd_etcd, 11);
 
 /**
- * TxnResponse says what became of a transaction.
+ * TxnResponse is the outcome of a transaction.
  *
  * @generated from message etcdserverpb.TxnResponse
  */
@@ -714,7 +714,7 @@ export const TxnResponseSchema: GenMessage<TxnResponse> = /*@__PURE__*/
  */
 export type WatchRequest = Message<"etcdserverpb.WatchRequest"> & {
   /**
-   * What is to be done.
+   * The operation.
    *
    * @generated from oneof etcdserverpb.WatchRequest.request_union
    */
@@ -808,7 +808,7 @@ export const WatchCancelRequestSchema: GenMessage<WatchCancelRequest> = /*@__PUR
   messageDesc(file_etcd_etcd, 15);
 
 /**
- * WatchResponse tells what a watch has seen. Changes of one revision are in one response.
+ * WatchResponse has the events of a watch. Changes of one revision are in one response.
  *
  * @generated from message etcdserverpb.WatchResponse
  */
@@ -856,7 +856,7 @@ export type WatchResponse = Message<"etcdserverpb.WatchResponse"> & {
   cancelReason: string;
 
   /**
-   * What has changed, in the order of revisions.
+   * The changes, in the order of revisions.
    *
    * @generated from field: repeated etcdserverpb.Event events = 11;
    */
@@ -877,7 +877,7 @@ export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
  */
 export type Event = Message<"etcdserverpb.Event"> & {
   /**
-   * What happened.
+   * The kind of the change.
    *
    * @generated from field: etcdserverpb.Event.EventType type = 1;
    */
@@ -899,7 +899,7 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_etcd_etcd, 17);
 
 /**
- * EventType is what happened.
+ * EventType is the kind of a change.
  *
  * @generated from enum etcdserverpb.Event.EventType
  */
@@ -1017,7 +1017,7 @@ export const KV: GenService<{
  */
 export const Watch: GenService<{
   /**
-   * Watch takes requests to begin watches, and tells of what they see.
+   * Watch starts watches and streams their events.
    *
    * @generated from rpc etcdserverpb.Watch.Watch
    */

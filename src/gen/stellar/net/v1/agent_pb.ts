@@ -56,23 +56,23 @@ export type SubnetUsage = Message<"stellar.net.v1.SubnetUsage"> & {
   gateway: string;
 
   /**
-   * How many addresses containers can get, as a decimal number: it can be
-   * larger than 64 bits hold.
+   * Number of addresses that containers can get, as a decimal number: it can
+   * exceed 64 bits.
    *
    * @generated from field: string capacity = 3;
    */
   capacity: string;
 
   /**
-   * How many are held.
+   * Number of held addresses.
    *
    * @generated from field: int64 held = 4;
    */
   held: bigint;
 
   /**
-   * How many were released a short while ago and are not given yet, except
-   * when nothing else is free.
+   * Number of addresses that were released a short while ago: they are given
+   * out only when no other is free.
    *
    * @generated from field: int64 cooling = 5;
    */
@@ -142,14 +142,14 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
   subnets: SubnetUsage[];
 
   /**
-   * How many nodes own a subnet.
+   * Number of nodes that own a subnet.
    *
    * @generated from field: int32 nodes = 8;
    */
   nodes: number;
 
   /**
-   * How many extra routes there are.
+   * Number of extra routes.
    *
    * @generated from field: int32 routes = 9;
    */
@@ -177,14 +177,14 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
   warnings: string[];
 
   /**
-   * How many releases are queued on disk and not applied yet.
+   * Number of releases that are queued on disk and not applied yet.
    *
    * @generated from field: int32 queued = 13;
    */
   queued: number;
 
   /**
-   * How many allocations seem to be leaked.
+   * Number of allocations that seem to be leaked.
    *
    * @generated from field: int32 leaked = 14;
    */
@@ -226,8 +226,8 @@ export type GetStatusResponse = Message<"stellar.net.v1.GetStatusResponse"> & {
   now?: Timestamp | undefined;
 
   /**
-   * What an operator should know although all is well, such as rules that the
-   * agent has added to a packet filter of the host. Empty: nothing.
+   * Facts that an operator should know although they are no faults, such as
+   * rules that the agent has added to a packet filter of the host. Empty: none.
    *
    * @generated from field: repeated string notes = 20;
    */
@@ -328,21 +328,21 @@ export const RegistryLinkSchema: GenMessage<RegistryLink> = /*@__PURE__*/
  */
 export type PeerCounts = Message<"stellar.net.v1.PeerCounts"> & {
   /**
-   * Heard of a short while ago.
+   * Nodes whose heartbeats arrive.
    *
    * @generated from field: int32 ready = 1;
    */
   ready: number;
 
   /**
-   * Not heard of for a while.
+   * Nodes whose heartbeats have stopped.
    *
    * @generated from field: int32 unreachable = 2;
    */
   unreachable: number;
 
   /**
-   * Registered over the API.
+   * Nodes that were registered over the API.
    *
    * @generated from field: int32 no_agent = 3;
    */
@@ -363,22 +363,22 @@ export const PeerCountsSchema: GenMessage<PeerCounts> = /*@__PURE__*/
  */
 export type HostRouteCounts = Message<"stellar.net.v1.HostRouteCounts"> & {
   /**
-   * What the agent does about them.
+   * The mode of the agent.
    *
    * @generated from field: stellar.net.v1.RouteMode mode = 1;
    */
   mode: RouteMode;
 
   /**
-   * How many this host should have. An extra route whose target is this host
-   * needs none here.
+   * Number of routes that this host should have, without extra routes whose
+   * target is this host.
    *
    * @generated from field: int32 wanted = 2;
    */
   wanted: number;
 
   /**
-   * How many are in the kernel.
+   * Number that are in the kernel.
    *
    * @generated from field: int32 installed = 3;
    */
@@ -392,14 +392,14 @@ export type HostRouteCounts = Message<"stellar.net.v1.HostRouteCounts"> & {
   conflicts: number;
 
   /**
-   * How many are not installed for another reason, or not yet.
+   * Number that are not installed for another reason, or not yet.
    *
    * @generated from field: int32 unresolved = 5;
    */
   unresolved: number;
 
   /**
-   * How many were put right since the agent started.
+   * Number of repairs since the agent started.
    *
    * @generated from field: int64 repaired = 6;
    */
@@ -491,7 +491,7 @@ export type HostRoute = Message<"stellar.net.v1.HostRoute"> & {
   why: string;
 
   /**
-   * What the kernel has for the destination, as `ip route` shows it.
+   * The kernel's routes to the destination, as `ip route` shows them.
    *
    * @generated from field: repeated string actual = 6;
    */
@@ -512,7 +512,7 @@ export const HostRouteSchema: GenMessage<HostRoute> = /*@__PURE__*/
  */
 export type ListHostRoutesResponse = Message<"stellar.net.v1.ListHostRoutesResponse"> & {
   /**
-   * What the agent does about them.
+   * The mode of the agent.
    *
    * @generated from field: stellar.net.v1.RouteMode mode = 1;
    */
@@ -526,7 +526,7 @@ export type ListHostRoutesResponse = Message<"stellar.net.v1.ListHostRoutesRespo
   routes: HostRoute[];
 
   /**
-   * What is left to change, as commands for a shell.
+   * The remaining changes, as commands for a shell.
    *
    * @generated from field: repeated string commands = 3;
    */
@@ -569,7 +569,7 @@ export const ListHostRoutesResponseSchema: GenMessage<ListHostRoutesResponse> = 
   messageDesc(file_stellar_net_v1_agent, 8);
 
 /**
- * ExamineRequest says what to check.
+ * ExamineRequest selects checks.
  *
  * @generated from message stellar.net.v1.ExamineRequest
  */
@@ -590,34 +590,34 @@ export const ExamineRequestSchema: GenMessage<ExamineRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 9);
 
 /**
- * Check is what was looked at, and what to do about it.
+ * Check is the result of a check: a finding, its meaning and its fix.
  *
  * @generated from message stellar.net.v1.Check
  */
 export type Check = Message<"stellar.net.v1.Check"> & {
   /**
-   * What was looked at, such as "forwarding". Several may have one name.
+   * A short name, such as "forwarding". Several may have one name.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * How it ended.
+   * The outcome.
    *
    * @generated from field: stellar.net.v1.CheckStatus status = 2;
    */
   status: CheckStatus;
 
   /**
-   * What is true now.
+   * The observation.
    *
    * @generated from field: string found = 3;
    */
   found: string;
 
   /**
-   * What follows from it. Empty: all is well.
+   * The consequence for containers. Empty: all is well.
    *
    * @generated from field: string means = 4;
    */
@@ -638,7 +638,7 @@ export type Check = Message<"stellar.net.v1.Check"> & {
   command: string;
 
   /**
-   * What the command destroys. Empty: nothing.
+   * The harm that the command can do. Empty: none.
    *
    * @generated from field: string harm = 7;
    */
@@ -702,7 +702,7 @@ export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 12);
 
 /**
- * LeaveResponse tells what was freed.
+ * LeaveResponse lists the freed subnets.
  *
  * @generated from message stellar.net.v1.LeaveResponse
  */
@@ -788,7 +788,7 @@ export const ListLogRequestSchema: GenMessage<ListLogRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 16);
 
 /**
- * ListLogResponse lists what was logged.
+ * ListLogResponse is a page of the log.
  *
  * @generated from message stellar.net.v1.ListLogResponse
  */
@@ -836,14 +836,14 @@ export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
   pageSize: number;
 
   /**
-   * Only what was asked at or after this time. Unset: all that is kept.
+   * Only calls at or after this time. Unset: all that the agent keeps.
    *
    * @generated from field: google.protobuf.Timestamp since = 2;
    */
   since?: Timestamp | undefined;
 
   /**
-   * Only what this caller asked for, such as "operator alice". Empty: all.
+   * Only calls of this caller, such as "operator alice". Empty: all.
    *
    * @generated from field: string caller = 3;
    */
@@ -857,14 +857,14 @@ export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
   call: string;
 
   /**
-   * Only what was refused or failed.
+   * Only calls that were refused or failed.
    *
    * @generated from field: bool failed = 5;
    */
   failed: boolean;
 
   /**
-   * Only what was asked at or before this time. Unset: up to now.
+   * Only calls at or before this time. Unset: up to now.
    *
    * @generated from field: google.protobuf.Timestamp until = 6;
    */
@@ -907,7 +907,7 @@ export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
   caller: string;
 
   /**
-   * Address that it was asked from. Empty: the unix socket.
+   * The caller's address. Empty: the unix socket.
    *
    * @generated from field: string from = 3;
    */
@@ -921,7 +921,7 @@ export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
   call: string;
 
   /**
-   * What it was about, such as a node, a subnet or a container.
+   * The subject, such as a node, a subnet or a container.
    *
    * @generated from field: string subject = 5;
    */
@@ -935,7 +935,7 @@ export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
   outcome: string;
 
   /**
-   * The error's message. Empty: it was done.
+   * The error's message. Empty: it succeeded.
    *
    * @generated from field: string message = 7;
    */
@@ -984,7 +984,7 @@ export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE_
  */
 export enum Security {
   /**
-   * Not told: the agent is older than that.
+   * Unknown: the agent is older than this field.
    *
    * @generated from enum value: SECURITY_UNSPECIFIED = 0;
    */
@@ -1005,7 +1005,7 @@ export enum Security {
   GIVEN = 2,
 
   /**
-   * Not at all: they speak plain text, and anyone who reaches one can use it.
+   * Not at all: they speak plain text, and anyone who can reach one can use it.
    *
    * @generated from enum value: SECURITY_NONE = 3;
    */
@@ -1046,7 +1046,7 @@ export enum RegistryLinkState {
   JOINED = 2,
 
   /**
-   * The registry is out of reach. What is known already goes on.
+   * The registry is out of reach. Addresses and routes keep working.
    *
    * @generated from enum value: REGISTRY_LINK_STATE_UNREACHABLE = 3;
    */
@@ -1074,7 +1074,7 @@ export const RegistryLinkStateSchema: GenEnum<RegistryLinkState> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_agent, 1);
 
 /**
- * RouteMode says what the agent does about this host's routes.
+ * RouteMode decides how the agent treats this host's routes.
  *
  * @generated from enum stellar.net.v1.RouteMode
  */
@@ -1094,14 +1094,14 @@ export enum RouteMode {
   APPLY = 1,
 
   /**
-   * It only says what it would change.
+   * It only plans changes.
    *
    * @generated from enum value: ROUTE_MODE_PLAN = 2;
    */
   PLAN = 2,
 
   /**
-   * It does not look at them.
+   * It ignores them.
    *
    * @generated from enum value: ROUTE_MODE_OFF = 3;
    */
@@ -1184,7 +1184,7 @@ export const HostRouteStateSchema: GenEnum<HostRouteState> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_agent, 3);
 
 /**
- * CheckStatus says how a check ended.
+ * CheckStatus is the outcome of a check.
  *
  * @generated from enum stellar.net.v1.CheckStatus
  */
@@ -1242,8 +1242,8 @@ export const AgentService: GenService<{
     output: typeof GetStatusResponseSchema;
   },
   /**
-   * ListHostRoutes lists the routes that this host should have, what the
-   * kernel has of them, and why it has not. The kernel is read for it.
+   * ListHostRoutes reads the kernel, and lists the routes that this host should
+   * have, each with the kernel's route and the reason for a difference.
    *
    * @generated from rpc stellar.net.v1.AgentService.ListHostRoutes
    */
@@ -1288,7 +1288,7 @@ export const AgentService: GenService<{
     output: typeof BackupResponseSchema;
   },
   /**
-   * ListLog lists what the agent has logged last.
+   * ListLog lists the last lines of the agent's log.
    *
    * @generated from rpc stellar.net.v1.AgentService.ListLog
    */

@@ -48,7 +48,7 @@ export type Problem = Message<"stellar.net.v1.Problem"> & {
   severity: Severity;
 
   /**
-   * What is true now, as a sentence.
+   * The observation, as a sentence.
    *
    * @generated from field: string text = 4;
    */
@@ -237,7 +237,7 @@ export type HostSummary = Message<"stellar.net.v1.HostSummary"> & {
   report?: Report | undefined;
 
   /**
-   * When the registry received that report.
+   * When the registry received that report, or a heartbeat that confirmed it.
    *
    * @generated from field: google.protobuf.Timestamp reported_at = 3;
    */
@@ -427,7 +427,7 @@ export const FindRequestSchema: GenMessage<FindRequest> = /*@__PURE__*/
  */
 export type Found = Message<"stellar.net.v1.Found"> & {
   /**
-   * What it is.
+   * Its kind.
    *
    * @generated from field: stellar.net.v1.FoundKind kind = 1;
    */
@@ -666,7 +666,7 @@ export type Event = Message<"stellar.net.v1.Event"> & {
   at?: Timestamp | undefined;
 
   /**
-   * What it is, such as "joined", "unreachable", "filling up", "problem".
+   * Its kind, such as "joined", "unreachable", "filling up", "problem".
    *
    * @generated from field: string kind = 2;
    */
@@ -680,7 +680,7 @@ export type Event = Message<"stellar.net.v1.Event"> & {
   node: string;
 
   /**
-   * What it is about: a prefix, a problem's code, or the node.
+   * Its subject: a prefix, a problem's code, or the node.
    *
    * @generated from field: string subject = 4;
    */
@@ -730,15 +730,15 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_stellar_net_v1_cluster, 16);
 
 /**
- * ClusterServiceWatchRequest says what to follow.
+ * ClusterServiceWatchRequest selects the messages of a watch.
  *
  * @generated from message stellar.net.v1.ClusterServiceWatchRequest
  */
 export type ClusterServiceWatchRequest = Message<"stellar.net.v1.ClusterServiceWatchRequest"> & {
   /**
-   * The revision of the last message that a watch before had: what has changed
-   * since then follows, if the agent that answers still knows it. Empty, or not
-   * known any more: a snapshot.
+   * The revision of the last message of a former watch: the changes since then
+   * follow, if the agent that answers still knows them. Empty, or unknown: a
+   * snapshot.
    *
    * @generated from field: string revision = 1;
    */
@@ -795,7 +795,7 @@ export const ClusterSummarySchema: GenMessage<ClusterSummary> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 18);
 
 /**
- * ClusterServiceWatchResponse is a snapshot, a part of one, or what has changed.
+ * ClusterServiceWatchResponse is a snapshot, a part of one, or changes.
  *
  * @generated from message stellar.net.v1.ClusterServiceWatchResponse
  */
@@ -818,7 +818,7 @@ export type ClusterServiceWatchResponse = Message<"stellar.net.v1.ClusterService
 
   /**
    * True: more of this snapshot, or of these changes, follows. The watcher
-   * replaces what it has when it has a whole snapshot.
+   * replaces its view once it has the whole snapshot.
    *
    * @generated from field: bool more = 3;
    */
@@ -914,7 +914,7 @@ export const SeveritySchema: GenEnum<Severity> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_cluster, 0);
 
 /**
- * FoundKind says what was found.
+ * FoundKind is the kind of a match.
  *
  * @generated from enum stellar.net.v1.FoundKind
  */
@@ -1030,8 +1030,8 @@ export const ClusterService: GenService<{
     output: typeof ListEventsResponseSchema;
   },
   /**
-   * Watch follows what GetOverview and ListEvents show: a snapshot first, then
-   * what changes, gathered over 250 ms. A watcher that reads slowly gets the
+   * Watch follows the overview and the events: a snapshot first, then the
+   * changes, collected over 250 ms. A watcher that reads slowly gets the
    * latest state, not each change before it. A watcher that was away goes on
    * from the revision that it has, or gets a snapshot. RESOURCE_EXHAUSTED when
    * the caller has too many watches open.

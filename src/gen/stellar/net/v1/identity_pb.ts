@@ -51,14 +51,14 @@ export type Authority = Message<"stellar.net.v1.Authority"> & {
   fingerprint: string;
 
   /**
-   * From when on it signs.
+   * The time from which it signs.
    *
    * @generated from field: google.protobuf.Timestamp signs_from = 5;
    */
   signsFrom?: Timestamp | undefined;
 
   /**
-   * Until when what it signed is accepted.
+   * The time until which its certificates are accepted.
    *
    * @generated from field: google.protobuf.Timestamp trusted_until = 6;
    */
@@ -73,7 +73,7 @@ export const AuthoritySchema: GenMessage<Authority> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 0);
 
 /**
- * Revocation says which certificates are not accepted any more: one, or all of
+ * Revocation names certificates that are not accepted any more: one, or all of
  * a name that were signed up to a time.
  *
  * @generated from message stellar.net.v1.Revocation
@@ -122,7 +122,7 @@ export type Revocation = Message<"stellar.net.v1.Revocation"> & {
   reason: string;
 
   /**
-   * When the last such certificate has ended by itself.
+   * When the last such certificate expires.
    *
    * @generated from field: google.protobuf.Timestamp until = 7;
    */
@@ -137,7 +137,8 @@ export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 1);
 
 /**
- * Trust is what a host of the cluster checks others with.
+ * Trust has the authorities and revocations by which a host of the cluster
+ * verifies others.
  *
  * @generated from message stellar.net.v1.Trust
  */
@@ -150,15 +151,15 @@ export type Trust = Message<"stellar.net.v1.Trust"> & {
   authorities: Authority[];
 
   /**
-   * What is revoked.
+   * The revocations.
    *
    * @generated from field: repeated stellar.net.v1.Revocation revocations = 2;
    */
   revocations: Revocation[];
 
   /**
-   * The same as JSON, as the authorities have signed it. Receivers believe this
-   * and not the fields above. Empty from an agent of an earlier version.
+   * The same as JSON, as the authorities have signed it. Receivers use this and
+   * not the fields above. Empty from an agent of an earlier version.
    *
    * @generated from field: string statement = 3;
    */
@@ -209,7 +210,8 @@ export const TrustSignatureSchema: GenMessage<TrustSignature> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 3);
 
 /**
- * Credentials are the certificate of a member and what it verifies others with.
+ * Credentials are the certificate of a member, and the trust by which it
+ * verifies others.
  *
  * @generated from message stellar.net.v1.Credentials
  */
@@ -222,7 +224,7 @@ export type Credentials = Message<"stellar.net.v1.Credentials"> & {
   chain: string;
 
   /**
-   * What others are checked with.
+   * The trust by which it verifies others.
    *
    * @generated from field: stellar.net.v1.Trust trust = 2;
    */
@@ -258,7 +260,7 @@ export const BeginJoinRequestSchema: GenMessage<BeginJoinRequest> = /*@__PURE__*
   messageDesc(file_stellar_net_v1_identity, 5);
 
 /**
- * BeginJoinResponse is what a proof is made with.
+ * BeginJoinResponse has the inputs of a proof.
  *
  * @generated from message stellar.net.v1.BeginJoinResponse
  */
@@ -286,7 +288,7 @@ export const BeginJoinResponseSchema: GenMessage<BeginJoinResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_identity, 6);
 
 /**
- * FinishJoinRequest proves that a token is known.
+ * FinishJoinRequest proves knowledge of a token.
  *
  * @generated from message stellar.net.v1.FinishJoinRequest
  */
@@ -321,29 +323,29 @@ export type FinishJoinRequest = Message<"stellar.net.v1.FinishJoinRequest"> & {
 
   /**
    * The proof: 32 bytes. It is bound to the fields above, to the signing
-   * request, and to the server's certificate as it was seen.
+   * request, and to the server's certificate as the client saw it.
    *
    * @generated from field: bytes proof = 5;
    */
   proof: Uint8Array;
 
   /**
-   * A signing request (PKCS#10) in PEM, for a key that stays where it is.
+   * A signing request (PKCS#10) in PEM. The private key stays with the client.
    *
    * @generated from field: string signing_request = 6;
    */
   signingRequest: string;
 
   /**
-   * Addresses that the node's server is reached at. Empty for operators.
+   * Addresses at which others reach the node's server. Empty for operators.
    *
    * @generated from field: repeated string addresses = 7;
    */
   addresses: string[];
 
   /**
-   * What the newcomer can be. A token for another role is refused, and not
-   * used. Empty: anything, with addresses a node.
+   * The roles that the client accepts. A token for another role is refused, and
+   * not used up. Empty: any role, with addresses only a node.
    *
    * @generated from field: repeated stellar.net.v1.Role roles = 8;
    */
@@ -358,7 +360,7 @@ export const FinishJoinRequestSchema: GenMessage<FinishJoinRequest> = /*@__PURE_
   messageDesc(file_stellar_net_v1_identity, 7);
 
 /**
- * FinishJoinResponse is what the newcomer is given.
+ * FinishJoinResponse has the credentials of the new member.
  *
  * @generated from message stellar.net.v1.FinishJoinResponse
  */
@@ -392,7 +394,7 @@ export type RenewCertificateRequest = Message<"stellar.net.v1.RenewCertificateRe
   signingRequest: string;
 
   /**
-   * Addresses that the node's server is reached at. Empty for operators.
+   * Addresses at which others reach the node's server. Empty for operators.
    *
    * @generated from field: repeated string addresses = 2;
    */
@@ -407,7 +409,7 @@ export const RenewCertificateRequestSchema: GenMessage<RenewCertificateRequest> 
   messageDesc(file_stellar_net_v1_identity, 9);
 
 /**
- * RenewCertificateResponse is what the holder is given.
+ * RenewCertificateResponse has the next credentials.
  *
  * @generated from message stellar.net.v1.RenewCertificateResponse
  */
@@ -443,7 +445,7 @@ export const GetTrustRequestSchema: GenMessage<GetTrustRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 11);
 
 /**
- * GetTrustResponse tells what others are checked with.
+ * GetTrustResponse has the trust.
  *
  * @generated from message stellar.net.v1.GetTrustResponse
  */
@@ -464,7 +466,7 @@ export const GetTrustResponseSchema: GenMessage<GetTrustResponse> = /*@__PURE__*
   messageDesc(file_stellar_net_v1_identity, 12);
 
 /**
- * Token is a join token as a list shows it: nothing of its secret.
+ * Token is a join token without its secret.
  *
  * @generated from message stellar.net.v1.Token
  */
@@ -477,14 +479,14 @@ export type Token = Message<"stellar.net.v1.Token"> & {
   id: string;
 
   /**
-   * What it lets its holder be.
+   * The role that it gives.
    *
    * @generated from field: stellar.net.v1.Role role = 2;
    */
   role: Role;
 
   /**
-   * The only name that it lets in. Empty: any.
+   * The only name that it admits. Empty: any.
    *
    * @generated from field: string name = 3;
    */
@@ -505,21 +507,21 @@ export type Token = Message<"stellar.net.v1.Token"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * How often it can be used.
+   * Number of times that it can be used.
    *
    * @generated from field: int32 max_uses = 6;
    */
   maxUses: number;
 
   /**
-   * How often it was used.
+   * Number of times that it was used.
    *
    * @generated from field: int32 used = 7;
    */
   used: number;
 
   /**
-   * What can still be done with it.
+   * Whether it can still be used.
    *
    * @generated from field: stellar.net.v1.TokenState state = 8;
    */
@@ -554,7 +556,7 @@ export type TokenUse = Message<"stellar.net.v1.TokenUse"> & {
   name: string;
 
   /**
-   * When.
+   * The time of the use.
    *
    * @generated from field: google.protobuf.Timestamp used_at = 2;
    */
@@ -569,34 +571,34 @@ export const TokenUseSchema: GenMessage<TokenUse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_identity, 14);
 
 /**
- * CreateTokenRequest says what a token is to be good for.
+ * CreateTokenRequest describes a token.
  *
  * @generated from message stellar.net.v1.CreateTokenRequest
  */
 export type CreateTokenRequest = Message<"stellar.net.v1.CreateTokenRequest"> & {
   /**
-   * What it lets its holder be. Unspecified: a node.
+   * The role that it gives. Unspecified: a node.
    *
    * @generated from field: stellar.net.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * The only name that it lets in. Empty: any; operators have to be named.
+   * The only name that it admits. Empty: any; required for operators.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * How long it is good, a minute to 30 days. Unset: an hour.
+   * Time until it expires, a minute to 30 days. Unset: an hour.
    *
    * @generated from field: google.protobuf.Duration lifetime = 3;
    */
   lifetime?: Duration | undefined;
 
   /**
-   * How often it can be used, 1 to 10000. 0: once.
+   * Number of times that it can be used, 1 to 10000. 0: once.
    *
    * @generated from field: int32 max_uses = 4;
    */
@@ -619,20 +621,20 @@ export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PUR
   messageDesc(file_stellar_net_v1_identity, 15);
 
 /**
- * CreateTokenResponse tells the token, once.
+ * CreateTokenResponse has the token. Its secret is shown only here.
  *
  * @generated from message stellar.net.v1.CreateTokenResponse
  */
 export type CreateTokenResponse = Message<"stellar.net.v1.CreateTokenResponse"> & {
   /**
-   * The token itself: a secret, one word.
+   * The token with its secret, as one word.
    *
    * @generated from field: string secret = 1;
    */
   secret: string;
 
   /**
-   * What is kept of it.
+   * The record that the cluster keeps.
    *
    * @generated from field: stellar.net.v1.Token token = 2;
    */
@@ -739,7 +741,7 @@ export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PUR
   messageDesc(file_stellar_net_v1_identity, 19);
 
 /**
- * RevokeTokenResponse is what became of it.
+ * RevokeTokenResponse has the revoked token.
  *
  * @generated from message stellar.net.v1.RevokeTokenResponse
  */
@@ -760,7 +762,7 @@ export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__P
   messageDesc(file_stellar_net_v1_identity, 20);
 
 /**
- * Certificate is one that was issued.
+ * Certificate describes an issued certificate.
  *
  * @generated from message stellar.net.v1.Certificate
  */
@@ -773,14 +775,14 @@ export type Certificate = Message<"stellar.net.v1.Certificate"> & {
   serial: string;
 
   /**
-   * What its holder may do.
+   * Role of its holder.
    *
    * @generated from field: stellar.net.v1.Role role = 2;
    */
   role: Role;
 
   /**
-   * Whose it is.
+   * Name of its holder.
    *
    * @generated from field: string name = 3;
    */
@@ -801,7 +803,7 @@ export type Certificate = Message<"stellar.net.v1.Certificate"> & {
   issuedAt?: Timestamp | undefined;
 
   /**
-   * When it ends.
+   * When it expires.
    *
    * @generated from field: google.protobuf.Timestamp not_after = 6;
    */
@@ -936,7 +938,7 @@ export const RevokeCertificatesRequestSchema: GenMessage<RevokeCertificatesReque
   messageDesc(file_stellar_net_v1_identity, 24);
 
 /**
- * RevokeCertificatesResponse tells what was revoked.
+ * RevokeCertificatesResponse has the revocation.
  *
  * @generated from message stellar.net.v1.RevokeCertificatesResponse
  */
@@ -949,8 +951,9 @@ export type RevokeCertificatesResponse = Message<"stellar.net.v1.RevokeCertifica
   revocation?: Revocation | undefined;
 
   /**
-   * How many certificates that have not ended it is known to revoke. What was
-   * signed after a backup that was restored is revoked and not counted.
+   * Number of known, unexpired certificates that it revokes. Certificates that
+   * were signed after the backup of a restored registry are revoked too, but
+   * not counted.
    *
    * @generated from field: int32 certificates = 2;
    */
@@ -965,31 +968,31 @@ export const RevokeCertificatesResponseSchema: GenMessage<RevokeCertificatesResp
   messageDesc(file_stellar_net_v1_identity, 25);
 
 /**
- * RotateAuthorityRequest says how.
+ * RotateAuthorityRequest describes a rotation.
  *
  * @generated from message stellar.net.v1.RotateAuthorityRequest
  */
 export type RotateAuthorityRequest = Message<"stellar.net.v1.RotateAuthorityRequest"> & {
   /**
-   * How long hosts are told of it before it signs: who is off all that time
-   * needs a new token. Unset: 30 days.
+   * Time in which hosts learn of the new authority before it signs. A host that
+   * is off for all of it needs a new token. Unset: 30 days.
    *
    * @generated from field: google.protobuf.Duration announce = 1;
    */
   announce?: Duration | undefined;
 
   /**
-   * How long what the one before signed is accepted after that, at least as
-   * long as certificates last. Unset: as long as they last, and a day.
+   * Time after that in which certificates of the former authority are still
+   * accepted: at least the lifetime of certificates. Unset: that and a day.
    *
    * @generated from field: google.protobuf.Duration overlap = 2;
    */
   overlap?: Duration | undefined;
 
   /**
-   * True: somebody else may have the key. All that was signed so far is
-   * trusted no longer, at once: every other host and operator needs a new
-   * token. The two above are to be unset.
+   * True: somebody else may have the private key. Nothing that it signed is
+   * trusted from now on: every other host and operator needs a new token. Leave
+   * the two fields above unset.
    *
    * @generated from field: bool compromised = 3;
    */
@@ -1032,7 +1035,7 @@ export const RotateAuthorityResponseSchema: GenMessage<RotateAuthorityResponse> 
   messageDesc(file_stellar_net_v1_identity, 27);
 
 /**
- * Role says what the holder of a certificate may do.
+ * Role decides what the holder of a certificate may do.
  *
  * @generated from enum stellar.net.v1.Role
  */
@@ -1059,7 +1062,7 @@ export enum Role {
   OPERATOR = 2,
 
   /**
-   * One that may look.
+   * One that may only read.
    *
    * @generated from enum value: ROLE_READONLY = 3;
    */
@@ -1073,7 +1076,7 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_identity, 0);
 
 /**
- * TokenState says what can still be done with a token.
+ * TokenState says whether a token can still be used.
  *
  * @generated from enum stellar.net.v1.TokenState
  */
@@ -1086,21 +1089,21 @@ export enum TokenState {
   UNSPECIFIED = 0,
 
   /**
-   * It lets in.
+   * It can be used.
    *
    * @generated from enum value: TOKEN_STATE_USABLE = 1;
    */
   USABLE = 1,
 
   /**
-   * It was used as often as it could be.
+   * It was used max_uses times.
    *
    * @generated from enum value: TOKEN_STATE_USED_UP = 2;
    */
   USED_UP = 2,
 
   /**
-   * Its time is over.
+   * It has expired.
    *
    * @generated from enum value: TOKEN_STATE_EXPIRED = 3;
    */
@@ -1114,8 +1117,8 @@ export enum TokenState {
   REVOKED = 4,
 
   /**
-   * Another authority signs than the one that it names. It lets in only where
-   * a host still shows a certificate of that one.
+   * It names an authority that no longer signs. It works only with a host that
+   * still shows a certificate of that authority.
    *
    * @generated from enum value: TOKEN_STATE_SUPERSEDED = 5;
    */
@@ -1129,17 +1132,17 @@ export const TokenStateSchema: GenEnum<TokenState> = /*@__PURE__*/
   enumDesc(file_stellar_net_v1_identity, 1);
 
 /**
- * IdentityService is the cluster's certificate authority: it lets hosts and
- * operators in by join tokens, and certifies who they are. The agents that
- * host the registry answer it. FAILED_PRECONDITION where the certificates are
- * an operator's own. Pages, names and deadlines are as in IpamService.
+ * IdentityService is the cluster's certificate authority: it admits hosts and
+ * operators by join tokens and issues their certificates. The agents that host
+ * the registry answer it. FAILED_PRECONDITION where the certificates are an
+ * operator's own. Pages, names and deadlines are as in IpamService.
  *
  * @generated from service stellar.net.v1.IdentityService
  */
 export const IdentityService: GenService<{
   /**
-   * BeginJoin gives what a proof of a join token is made with. It is the same
-   * for a token that is not known.
+   * BeginJoin returns the salt and the nonce for the proof of a join token. An
+   * unknown token gets the same answer.
    *
    * @generated from rpc stellar.net.v1.IdentityService.BeginJoin
    */
@@ -1149,9 +1152,9 @@ export const IdentityService: GenService<{
     output: typeof BeginJoinResponseSchema;
   },
   /**
-   * FinishJoin proves a join token and has a key certified. UNAUTHENTICATED
-   * when the token is not known or its secret is wrong, PERMISSION_DENIED when
-   * it is revoked, expired, used up or for another name.
+   * FinishJoin checks the proof of a join token and certifies a key.
+   * UNAUTHENTICATED when the token is unknown or its secret is wrong,
+   * PERMISSION_DENIED when it is revoked, expired, used up or for another name.
    *
    * @generated from rpc stellar.net.v1.IdentityService.FinishJoin
    */
@@ -1161,8 +1164,8 @@ export const IdentityService: GenService<{
     output: typeof FinishJoinResponseSchema;
   },
   /**
-   * RenewCertificate has a key certified for who the caller's certificate says
-   * that it is. A node's may have ended a while ago.
+   * RenewCertificate certifies a key for the identity in the caller's
+   * certificate. A node's certificate may have expired up to 30 days ago.
    *
    * @generated from rpc stellar.net.v1.IdentityService.RenewCertificate
    */
@@ -1172,7 +1175,7 @@ export const IdentityService: GenService<{
     output: typeof RenewCertificateResponseSchema;
   },
   /**
-   * GetTrust tells which authorities are trusted, and what is revoked.
+   * GetTrust returns the trusted authorities and the revocations.
    *
    * @generated from rpc stellar.net.v1.IdentityService.GetTrust
    */
@@ -1182,7 +1185,8 @@ export const IdentityService: GenService<{
     output: typeof GetTrustResponseSchema;
   },
   /**
-   * CreateToken makes a join token. It is told once, and kept as a hash.
+   * CreateToken makes a join token. The answer has its secret; the cluster keeps
+   * a hash of it.
    *
    * @generated from rpc stellar.net.v1.IdentityService.CreateToken
    */
@@ -1202,8 +1206,8 @@ export const IdentityService: GenService<{
     output: typeof ListTokensResponseSchema;
   },
   /**
-   * RevokeToken lets nobody in with a token any more. NOT_FOUND when there is
-   * none with that id.
+   * RevokeToken makes a token useless. NOT_FOUND when there is none with that
+   * id.
    *
    * @generated from rpc stellar.net.v1.IdentityService.RevokeToken
    */
@@ -1213,7 +1217,7 @@ export const IdentityService: GenService<{
     output: typeof RevokeTokenResponseSchema;
   },
   /**
-   * ListCertificates lists the certificates that have not ended, by role and
+   * ListCertificates lists the certificates that have not expired, by role and
    * name.
    *
    * @generated from rpc stellar.net.v1.IdentityService.ListCertificates
@@ -1234,9 +1238,9 @@ export const IdentityService: GenService<{
     output: typeof RevokeCertificatesResponseSchema;
   },
   /**
-   * RotateAuthority makes the next authority. It is trusted at once, signs
-   * after a while, and the one before is trusted for a while after that.
-   * FAILED_PRECONDITION while the rotation before is under way.
+   * RotateAuthority makes the next authority. The cluster trusts it at once; it
+   * signs after the announcement, and the former one stays trusted for an
+   * overlap. FAILED_PRECONDITION during another rotation.
    *
    * @generated from rpc stellar.net.v1.IdentityService.RotateAuthority
    */

@@ -126,7 +126,7 @@ export const AllocatedAddressSchema: GenMessage<AllocatedAddress> = /*@__PURE__*
   messageDesc(file_stellar_net_v1_ipam, 2);
 
 /**
- * Allocation is what one owner holds.
+ * Allocation is the addresses of one owner.
  *
  * @generated from message stellar.net.v1.Allocation
  */
@@ -167,7 +167,7 @@ export type Allocation = Message<"stellar.net.v1.Allocation"> & {
   requested: boolean;
 
   /**
-   * Unset for what was allocated over the API.
+   * Unset for allocations over the API.
    *
    * @generated from field: stellar.net.v1.Attachment attachment = 6;
    */
@@ -276,10 +276,10 @@ export type AllocateRequest = Message<"stellar.net.v1.AllocateRequest"> & {
   labels: { [key: string]: string };
 
   /**
-   * Time to live, 1 second to 30 days: the agent releases the allocation when
-   * so long no KeepAlive and no Allocate of the owner has come. The agent
-   * measures it by time that it was running: no change of a clock and no stop
-   * releases early, and a restart begins to count anew. Unset: no limit, or as
+   * Time to live, 1 second to 30 days: the agent releases the allocation after
+   * that time without a KeepAlive or an Allocate of the owner. The agent
+   * counts only time in which it runs: no change of a clock and no stop releases
+   * early, and a restart starts the count again. Unset: no limit, or as
    * it is where the owner holds an allocation. Refused with an attachment.
    *
    * @generated from field: google.protobuf.Duration ttl = 7;
@@ -302,7 +302,7 @@ export const AllocateRequestSchema: GenMessage<AllocateRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 4);
 
 /**
- * AllocateResponse is what the owner holds now.
+ * AllocateResponse has the owner's allocation.
  *
  * @generated from message stellar.net.v1.AllocateResponse
  */
@@ -423,7 +423,7 @@ export const BatchAllocateItemSchema: GenMessage<BatchAllocateItem> = /*@__PURE_
   messageDesc(file_stellar_net_v1_ipam, 7);
 
 /**
- * BatchAllocateResponse is what the owners hold now.
+ * BatchAllocateResponse has the owners' allocations.
  *
  * @generated from message stellar.net.v1.BatchAllocateResponse
  */
@@ -514,7 +514,7 @@ export const BatchReleaseItemSchema: GenMessage<BatchReleaseItem> = /*@__PURE__*
   messageDesc(file_stellar_net_v1_ipam, 10);
 
 /**
- * BatchReleaseResponse tells what was released.
+ * BatchReleaseResponse lists the released allocations.
  *
  * @generated from message stellar.net.v1.BatchReleaseResponse
  */
@@ -598,7 +598,7 @@ export const KeepAliveItemSchema: GenMessage<KeepAliveItem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 13);
 
 /**
- * KeepAliveResponse tells what was kept alive.
+ * KeepAliveResponse lists the allocations that were kept alive.
  *
  * @generated from message stellar.net.v1.KeepAliveResponse
  */
@@ -619,7 +619,7 @@ export const KeepAliveResponseSchema: GenMessage<KeepAliveResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_ipam, 14);
 
 /**
- * KeepAliveResult tells how it stands with one allocation.
+ * KeepAliveResult is the outcome for one allocation.
  *
  * @generated from message stellar.net.v1.KeepAliveResult
  */
@@ -685,12 +685,12 @@ export const WatchAllocationsRequestSchema: GenMessage<WatchAllocationsRequest> 
   messageDesc(file_stellar_net_v1_ipam, 16);
 
 /**
- * WatchAllocationsResponse is a snapshot of a node, or a part of one, or what
- * has changed there.
+ * WatchAllocationsResponse is a snapshot of a node, a part of one, or changes
+ * there.
  *
  * A watcher keeps the allocations of each node by their owner. A snapshot
- * replaces all that it has of the node. Changes come in their order, those of one
- * owner merged into the last. A watcher that falls behind gets a snapshot again.
+ * replaces all allocations of the node. Changes come in order; of several changes
+ * of one owner, only the last may come. A watcher that falls behind gets a snapshot again.
  *
  * @generated from message stellar.net.v1.WatchAllocationsResponse
  */
@@ -720,7 +720,7 @@ export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsR
 
   /**
    * True: more of this snapshot, or of these changes, follows. The watcher
-   * replaces what it has when it has a whole snapshot.
+   * replaces its allocations once it has the whole snapshot.
    *
    * @generated from field: bool more = 4;
    */
@@ -758,7 +758,7 @@ export type WatchAllocationsResponse = Message<"stellar.net.v1.WatchAllocationsR
 
   /**
    * Why the node's allocations are not known at the moment, in a watch of all
-   * nodes. The watcher keeps what it has; changes, or a snapshot, follow once
+   * nodes. The watcher keeps its allocations; changes, or a snapshot, follow once
    * the node answers. Empty: they are known.
    *
    * @generated from field: string problem = 9;
@@ -867,7 +867,7 @@ export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_ipam, 19);
 
 /**
- * ReleaseResponse tells what was released.
+ * ReleaseResponse has the released allocation.
  *
  * @generated from message stellar.net.v1.ReleaseResponse
  */
@@ -946,13 +946,13 @@ export const ReleaseOthersRequestSchema: GenMessage<ReleaseOthersRequest> = /*@_
   messageDesc(file_stellar_net_v1_ipam, 21);
 
 /**
- * ReleaseOthersResponse tells what was released.
+ * ReleaseOthersResponse lists the released allocations.
  *
  * @generated from message stellar.net.v1.ReleaseOthersResponse
  */
 export type ReleaseOthersResponse = Message<"stellar.net.v1.ReleaseOthersResponse"> & {
   /**
-   * Its former holder.
+   * Their former holders.
    *
    * @generated from field: repeated stellar.net.v1.Owner owners = 1;
    */
@@ -1045,7 +1045,7 @@ export const GetAllocationRequestSchema: GenMessage<GetAllocationRequest> = /*@_
   messageDesc(file_stellar_net_v1_ipam, 25);
 
 /**
- * GetAllocationResponse is what the owner holds.
+ * GetAllocationResponse has the owner's allocation.
  *
  * @generated from message stellar.net.v1.GetAllocationResponse
  */
@@ -1093,7 +1093,7 @@ export type ListAllocationsRequest = Message<"stellar.net.v1.ListAllocationsRequ
   pageToken: string;
 
   /**
-   * True: only what seems to be leaked.
+   * True: only allocations that seem to be leaked.
    *
    * @generated from field: bool leaked = 4;
    */
@@ -1493,7 +1493,7 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
   containerId: string;
 
   /**
-   * Only what was held at or after this time. Unset: as far back as is kept.
+   * Only addresses held at or after this time. Unset: all that the agent keeps.
    *
    * @generated from field: google.protobuf.Timestamp since = 4;
    */
@@ -1507,7 +1507,7 @@ export type ListHistoryRequest = Message<"stellar.net.v1.ListHistoryRequest"> & 
   pageSize: number;
 
   /**
-   * Only what was held or released at or before this time. Unset: up to now.
+   * Only addresses held or released at or before this time. Unset: up to now.
    *
    * @generated from field: google.protobuf.Timestamp until = 6;
    */
@@ -1536,7 +1536,7 @@ export const ListHistoryRequestSchema: GenMessage<ListHistoryRequest> = /*@__PUR
  */
 export type ListHistoryResponse = Message<"stellar.net.v1.ListHistoryResponse"> & {
   /**
-   * What is held now, then what was released, the latest first.
+   * The present holders, then the former ones, the latest first.
    *
    * @generated from field: repeated stellar.net.v1.HistoryRecord records = 1;
    */
@@ -1575,7 +1575,7 @@ export const ListHistoryResponseSchema: GenMessage<ListHistoryResponse> = /*@__P
  * items than that, since an answer stays below 4 MiB. A token is opaque, belongs
  * to a call with the same other fields, and stays valid while items change.
  *
- * Deadlines are observed. A unary call without one, or with one more than 5
+ * Agents observe deadlines. A unary call without one, or with one more than 5
  * minutes away, gets 5 minutes; a stream without one runs on.
  *
  * Names, in this and the other services; others are refused with their field:
@@ -1610,7 +1610,7 @@ export const IpamService: GenService<{
   },
   /**
    * BatchAllocate gives addresses to up to 1,000 owners of one node: to all of
-   * them or to none. Each gets what Allocate would give it. An error names the
+   * them or to none, each as in Allocate. An error names the
    * first item that it refuses. RESOURCE_EXHAUSTED also when the node's store
    * takes no commit of that size.
    *
@@ -1622,8 +1622,8 @@ export const IpamService: GenService<{
     output: typeof BatchAllocateResponseSchema;
   },
   /**
-   * BatchRelease takes back what up to 1,000 owners of one node hold, all of it
-   * or nothing. As with Release, what is not held is skipped.
+   * BatchRelease releases the allocations of up to 1,000 owners of one node: all
+   * of them or none. As in Release, an owner without an allocation is no error.
    *
    * @generated from rpc stellar.net.v1.IpamService.BatchRelease
    */
@@ -1644,8 +1644,8 @@ export const IpamService: GenService<{
     output: typeof KeepAliveResponseSchema;
   },
   /**
-   * Release takes the addresses of an owner back. Releasing what is not held
-   * succeeds, and so does a release that names another allocation.
+   * Release takes the addresses of an owner back. It succeeds if the owner holds
+   * none, or another allocation than the request names.
    *
    * @generated from rpc stellar.net.v1.IpamService.Release
    */
@@ -1655,8 +1655,8 @@ export const IpamService: GenService<{
     output: typeof ReleaseResponseSchema;
   },
   /**
-   * ReleaseOthers takes back what a container network's other owners hold on a
-   * node, of what a CNI runtime asked for: the GC of the CNI specification.
+   * ReleaseOthers releases the allocations that CNI runtimes made for the other
+   * owners of a container network on a node: the GC of the CNI specification.
    *
    * @generated from rpc stellar.net.v1.IpamService.ReleaseOthers
    */
@@ -1688,7 +1688,7 @@ export const IpamService: GenService<{
     output: typeof GetAllocationResponseSchema;
   },
   /**
-   * ListAllocations lists what is held on a node, in order of address.
+   * ListAllocations lists the allocations of a node, in order of address.
    *
    * @generated from rpc stellar.net.v1.IpamService.ListAllocations
    */
@@ -1699,8 +1699,8 @@ export const IpamService: GenService<{
   },
   /**
    * WatchAllocations follows the allocations of a node, or of all nodes: a
-   * snapshot of each node, then what changes. See WatchAllocationsResponse. It
-   * ends with UNAVAILABLE when the agent stops, or an agent between.
+   * snapshot of each node, then the changes. See WatchAllocationsResponse. It
+   * ends with UNAVAILABLE when the agent stops, or the one that forwards it.
    *
    * @generated from rpc stellar.net.v1.IpamService.WatchAllocations
    */
@@ -1743,8 +1743,7 @@ export const IpamService: GenService<{
     output: typeof ListReservationsResponseSchema;
   },
   /**
-   * ListHistory tells who held which address from when to when, the newest
-   * first.
+   * ListHistory lists the holders of addresses over time, the latest first.
    *
    * @generated from rpc stellar.net.v1.IpamService.ListHistory
    */

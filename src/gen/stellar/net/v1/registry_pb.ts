@@ -69,7 +69,7 @@ export type Subnet = Message<"stellar.net.v1.Subnet"> & {
   gateway: string;
 
   /**
-   * What it is. A subnet that is owned and in conflict is OWNED.
+   * Its state. A subnet that is owned and in conflict is OWNED.
    *
    * @generated from field: stellar.net.v1.SubnetState state = 3;
    */
@@ -216,7 +216,7 @@ export type Node = Message<"stellar.net.v1.Node"> & {
   joinedAt?: Timestamp | undefined;
 
   /**
-   * When it was heard of last. Unset: not since the registry started.
+   * The last heartbeat. Unset: none since the registry started.
    *
    * @generated from field: google.protobuf.Timestamp seen_at = 7;
    */
@@ -239,7 +239,7 @@ export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 4);
 
 /**
- * JoinRequest is what a node tells about itself.
+ * JoinRequest describes a node to the registry.
  *
  * @generated from message stellar.net.v1.JoinRequest
  */
@@ -320,7 +320,7 @@ export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 5);
 
 /**
- * JoinResponse is what a node needs to start.
+ * JoinResponse has everything that a node needs to start.
  *
  * @generated from message stellar.net.v1.JoinResponse
  */
@@ -397,7 +397,7 @@ export const SubnetOwnerSchema: GenMessage<SubnetOwner> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 7);
 
 /**
- * ReportOwnersRequest says what a node knew of the cluster before it joined.
+ * ReportOwnersRequest has a node's memory of the cluster from before it joined.
  *
  * @generated from message stellar.net.v1.ReportOwnersRequest
  */
@@ -553,7 +553,7 @@ export const FinishHandoverResponseSchema: GenMessage<FinishHandoverResponse> = 
   messageDesc(file_stellar_net_v1_registry, 13);
 
 /**
- * HeartbeatRequest tells that a node is alive.
+ * HeartbeatRequest says that a node is alive.
  *
  * @generated from message stellar.net.v1.HeartbeatRequest
  */
@@ -597,7 +597,7 @@ export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*
   messageDesc(file_stellar_net_v1_registry, 14);
 
 /**
- * HeartbeatResponse says when to come again.
+ * HeartbeatResponse says when the next heartbeat is due.
  *
  * @generated from message stellar.net.v1.HeartbeatResponse
  */
@@ -634,7 +634,7 @@ export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
- * WatchRequest says what to follow.
+ * WatchRequest selects the messages of a watch.
  *
  * @generated from message stellar.net.v1.WatchRequest
  */
@@ -713,7 +713,8 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
   removedRoutes: string[];
 
   /**
-   * What others are checked with: in each snapshot, and where it has changed.
+   * The trust by which hosts verify each other: in each snapshot, and after a
+   * change.
    *
    * @generated from field: stellar.net.v1.Trust trust = 7;
    */
@@ -729,7 +730,7 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
 
   /**
    * True: more of this snapshot, or of these changes, follows, if the request
-   * asks for parts. The watcher replaces what it has when it has a whole
+   * asks for parts. The watcher replaces its view once it has the whole
    * snapshot.
    *
    * @generated from field: bool more = 9;
@@ -802,7 +803,8 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
 
   /**
    * The time up to which the answer knows the cluster. Unset: it is current.
-   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   * Set: the registry is out of reach, and a joined agent answers from its own
+   * view.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 4;
    */
@@ -830,7 +832,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
   node: string;
 
   /**
-   * True: also when it is alive, or is asked for by another than itself.
+   * True: also when it is alive, or when another than the node itself asks.
    *
    * @generated from field: bool force = 2;
    */
@@ -860,7 +862,7 @@ export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE_
   messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
- * RemoveNodeResponse tells what was freed.
+ * RemoveNodeResponse lists the freed subnets.
  *
  * @generated from message stellar.net.v1.RemoveNodeResponse
  */
@@ -945,7 +947,8 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
 
   /**
    * The time up to which the answer knows the cluster. Unset: it is current.
-   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   * Set: the registry is out of reach, and a joined agent answers from its own
+   * view.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 5;
    */
@@ -1037,7 +1040,7 @@ export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*
   messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
- * ReleaseSubnetsResponse lists what was released.
+ * ReleaseSubnetsResponse lists the released subnets.
  *
  * @generated from message stellar.net.v1.ReleaseSubnetsResponse
  */
@@ -1285,7 +1288,8 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
 
   /**
    * The time up to which the answer knows the cluster. Unset: it is current.
-   * Set: the registry is out of reach, and a joined agent tells what it knows.
+   * Set: the registry is out of reach, and a joined agent answers from its own
+   * view.
    *
    * @generated from field: google.protobuf.Timestamp as_of = 4;
    */
@@ -1413,7 +1417,7 @@ export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__P
   messageDesc(file_stellar_net_v1_registry, 39);
 
 /**
- * SubnetState says what a subnet is at the moment.
+ * SubnetState is the present state of a subnet.
  *
  * @generated from enum stellar.net.v1.SubnetState
  */
@@ -1474,14 +1478,14 @@ export enum NodeState {
   UNSPECIFIED = 0,
 
   /**
-   * It was heard of a short while ago.
+   * Its heartbeats arrive.
    *
    * @generated from enum value: NODE_STATE_READY = 1;
    */
   READY = 1,
 
   /**
-   * It was not heard of for a while. It keeps its subnets and its routes.
+   * Its heartbeats have stopped. It keeps its subnets and its routes.
    *
    * @generated from enum value: NODE_STATE_UNREACHABLE = 2;
    */
@@ -1554,7 +1558,7 @@ export const RegistryService: GenService<{
     output: typeof JoinResponseSchema;
   },
   /**
-   * GetHandover lists what the registry still holds of the addresses of a node
+   * GetHandover lists the allocations that the registry still has of a node
    * that was registered over the API and has joined since: the node's agent
    * takes them over.
    *
@@ -1566,8 +1570,7 @@ export const RegistryService: GenService<{
     output: typeof GetHandoverResponseSchema;
   },
   /**
-   * FinishHandover tells that a node's agent has them. Telling it again
-   * succeeds.
+   * FinishHandover confirms that a node's agent has them. It can be repeated.
    *
    * @generated from rpc stellar.net.v1.RegistryService.FinishHandover
    */
@@ -1577,8 +1580,8 @@ export const RegistryService: GenService<{
     output: typeof FinishHandoverResponseSchema;
   },
   /**
-   * ReportOwners tells a registry that was restored from a backup which node
-   * had which subnet before: what it takes for free is kept for them.
+   * ReportOwners gives a registry that was restored from a backup the former
+   * owners of subnets: it keeps those that it takes for free for them.
    * FAILED_PRECONDITION when the agent has not joined.
    *
    * @generated from rpc stellar.net.v1.RegistryService.ReportOwners
@@ -1589,8 +1592,8 @@ export const RegistryService: GenService<{
     output: typeof ReportOwnersResponseSchema;
   },
   /**
-   * Heartbeat tells that a node is alive. NOT_FOUND when it is not known (it
-   * joins again then), ALREADY_EXISTS when another host has its name.
+   * Heartbeat says that a node is alive. NOT_FOUND when it is unknown (it then
+   * joins again), ALREADY_EXISTS when another host has its name.
    *
    * @generated from rpc stellar.net.v1.RegistryService.Heartbeat
    */
@@ -1600,9 +1603,9 @@ export const RegistryService: GenService<{
     output: typeof HeartbeatResponseSchema;
   },
   /**
-   * Watch follows the nodes and the extra routes: a snapshot first, then what
-   * changes. A watcher that is too slow is ended with ABORTED, and watches
-   * again.
+   * Watch follows the nodes and the extra routes: a snapshot first, then the
+   * changes. It ends with ABORTED when the watcher reads too slowly; watch
+   * again then.
    *
    * @generated from rpc stellar.net.v1.RegistryService.Watch
    */
@@ -1612,7 +1615,7 @@ export const RegistryService: GenService<{
     output: typeof WatchResponseSchema;
   },
   /**
-   * ListNodes lists the nodes that are known, by name.
+   * ListNodes lists the known nodes, by name.
    *
    * @generated from rpc stellar.net.v1.RegistryService.ListNodes
    */
@@ -1656,7 +1659,7 @@ export const RegistryService: GenService<{
     output: typeof ReserveSubnetResponseSchema;
   },
   /**
-   * UnreserveSubnet ends a reservation. Ending what is not there succeeds.
+   * UnreserveSubnet ends a reservation. It succeeds if there is none.
    *
    * @generated from rpc stellar.net.v1.RegistryService.UnreserveSubnet
    */

@@ -580,7 +580,7 @@ export const Network: GenService<{
     output: typeof GetIPResponseSchema;
   },
   /**
-   * ReleaseIP takes the address of an id back. Releasing what is not held
+   * ReleaseIP takes the address of an id back. Releasing an id that holds none
    * succeeds.
    *
    * @generated from rpc stellar.services.network.v1.Network.ReleaseIP
@@ -613,7 +613,7 @@ export const Network: GenService<{
     output: typeof EmptySchema;
   },
   /**
-   * DeleteRoute removes an extra route. Removing what is not there succeeds.
+   * DeleteRoute removes an extra route. It succeeds if there is none.
    *
    * @generated from rpc stellar.services.network.v1.Network.DeleteRoute
    */
