@@ -7,6 +7,7 @@ import { formatDesiredRoute } from "../routes/plan/desired_route.ts";
 import type { RouteReport } from "../routes/report.ts";
 import {
   boundReport,
+  type ProbeSummary,
   type Problem,
   type Report,
   type Severity,
@@ -19,6 +20,11 @@ export interface ReportSourceOptions {
   readonly samples: Samples;
   /** The host's routes at the last reading. */
   readonly routes: () => RouteReport;
+  /** The faults of paths, and the paths by state; undefined without probes. */
+  readonly probes?: () => {
+    readonly problems: readonly Problem[];
+    readonly summary: ProbeSummary;
+  };
   /** The faults of the process and its host, a line each. */
   readonly warnings: () => readonly string[];
   readonly version: string;
@@ -40,7 +46,7 @@ export class ReportSource {
 
   /** Reads the host's present state. */
   async read(): Promise<Report> {
-    const { agent, samples, routes, version, bootId } = this.#options;
+    const { agent, samples, routes, probes, version, bootId } = this.#options;
     const status = await agent.status();
     const { counts } = routes();
     return boundReport({
@@ -59,16 +65,18 @@ export class ReportSource {
       leaked: status.leaked,
       queued: status.queued,
       routes: counts,
+      ...probes && { probes: probes().summary },
       problems: this.#problemsOf(status),
     });
   }
 
   #problemsOf(status: AgentStatus): Problem[] {
-    const { routes, warnings } = this.#options;
+    const { routes, probes, warnings } = this.#options;
     return sortProblems([
       ...linkProblems(status),
       ...subnetProblems(status),
       ...routeProblems(routes()),
+      ...probes?.().problems ?? [],
       ...warnings().map((text) => problem("host", "warning", text)),
     ]);
   }

@@ -37,6 +37,8 @@ export interface AgentConfig {
   readonly blackhole: boolean;
   /** Whether the agent may add accept rules to packet filters of other programs. */
   readonly forwardRules: boolean;
+  /** Whether the agent probes the paths to its peers, and answers their probes. */
+  readonly probe: boolean;
   /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
   readonly reclaimAfterMs: number | undefined;
   /** How long a released address is not given again while others are free, in ms. */

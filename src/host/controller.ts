@@ -138,6 +138,7 @@ export class HostController {
   /** The desired routes and host as texts, to tell whether they have changed. */
   readonly #wanted: { routes?: string; host?: string } = {};
   #reported = "";
+  #interfaces: HostInterfaces | undefined;
   readonly #facts: ReconcileSchedule;
   readonly #stop = new AbortController();
   #monitoring: Promise<unknown> | undefined;
@@ -211,6 +212,11 @@ export class HostController {
   /** The prefixes that this host uses itself, at the last reading. */
   get localPrefixes(): readonly LocalPrefix[] {
     return this.#localPrefixes;
+  }
+
+  /** This host's interfaces at the last reading; undefined before. */
+  get interfaces(): HostInterfaces | undefined {
+    return this.#interfaces;
   }
 
   /** This host's interfaces; undefined when they cannot be read. */
@@ -407,7 +413,7 @@ export class HostController {
   async #reportFacts(): Promise<void> {
     const { member } = this.#options;
     try {
-      const { facts, warnings } = await findFacts({
+      const { facts, warnings, interfaces } = await findFacts({
         ...this.#options,
         networks: this.#networks(),
         previous: this.#advertised,
@@ -418,6 +424,7 @@ export class HostController {
         }
       }
       this.#warnings = warnings;
+      this.#interfaces = interfaces;
       await this.#setAdvertised(facts.advertised);
       this.#localPrefixes = facts.localPrefixes;
       this.#publishReached();

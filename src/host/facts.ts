@@ -47,6 +47,7 @@ export interface HostFactsOptions {
 /** The facts of a host, and warnings for the operator. */
 export interface FoundFacts {
   readonly facts: HostFacts;
+  readonly interfaces: HostInterfaces;
   readonly warnings: readonly string[];
 }
 
@@ -70,6 +71,7 @@ export async function findFacts(
       listening: hostAddresses(listening),
     });
   return {
+    interfaces,
     facts: {
       advertised,
       apiUrl: apiUrlOf(listening, advertised, config),

@@ -11,6 +11,7 @@ import {
 } from "../config/config.ts";
 import { AGENT_READS, keepFolders } from "../build/permissions.ts";
 import { runDaemon } from "../agent/daemon.ts";
+import { KnownProbeKeys } from "../probe/keys.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
 import { authorityWarnings } from "../security/pki/validity.ts";
@@ -29,6 +30,7 @@ import { Metrics } from "../metrics/metrics.ts";
 import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
 import { createAgentCluster, LateCluster } from "./agent_cluster.ts";
 import { createAgentHost } from "./agent_host.ts";
+import { createAgentProbes } from "./agent_prober.ts";
 import { createAgentServer } from "./agent_server.ts";
 import { type AgentState, openAgentState } from "./agent_state.ts";
 import { ENVIRONMENT, type Program, writeError } from "./process.ts";
@@ -66,11 +68,12 @@ export async function runAgent(
   });
   const state = await openAgentState(config, metrics);
   opened.defer(() => state.close());
+  const probeKeys = await KnownProbeKeys.open(state.store);
   const security = await openSecurity(config);
   opened.defer(() => security.stop());
   const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
   const late = new LateCluster();
-  const shared = { state, security, metrics, bootId, late, machine };
+  const shared = { state, security, metrics, bootId, late, machine, probeKeys };
   const agent = await startAgent(config, shared);
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, parts);
@@ -88,10 +91,16 @@ export async function runAgent(
     }),
     ...clockWarnings(metrics.agent.clockOffsetMs),
   ];
+  const { controller } = host;
+  const { prober, ringKeys } = createAgentProbes(config, {
+    ...{ agent, controller, state, keys: probeKeys },
+    onChange: () => late.parts?.reportSoon(),
+  });
+  opened.defer(() => prober?.stop());
   const cluster = await createAgentCluster({
     ...parts,
-    ...{ controller: host.controller, peers: host.peers },
-    ...{ warnings: allWarnings, bootId },
+    ...{ controller, peers: host.peers },
+    ...{ warnings: allWarnings, bootId, prober, ringKeys },
   });
   opened.defer(() => cluster.stop());
   late.parts = cluster;
@@ -114,6 +123,7 @@ export async function runAgent(
       // The key does not exist: any answer shows that the store works.
       probe: () => state.store.get(["alive"]),
     },
+    onClusterChange: () => prober?.update(),
     onSocketRestored: () => state.queue.link(),
     onReady(at) {
       cluster.start();
@@ -134,13 +144,14 @@ async function startLog(options: LogOptions): Promise<LogRing> {
 
 async function startAgent(
   config: AgentConfig,
-  { state, security, metrics, bootId, late, machine }: {
+  { state, security, metrics, bootId, late, machine, probeKeys }: {
     readonly state: AgentState;
     readonly security: Security;
     readonly metrics: Metrics;
     readonly bootId: string;
     readonly late: LateCluster;
     readonly machine: Machine;
+    readonly probeKeys: KnownProbeKeys;
   },
 ): Promise<Agent> {
   const { store, registryStore, queue } = state;
@@ -154,6 +165,7 @@ async function startAgent(
         new RpcRegistryPeer(url, security.connect(url), {
           onClockOffset: (offsetMs) => metrics.agent.clockOffset(offsetMs),
           report: late.report,
+          probeKeys,
         }),
         metrics.agent,
       )

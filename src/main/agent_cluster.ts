@@ -5,12 +5,16 @@ import type { ClusterServiceParts } from "../api/services/cluster.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { EventLog } from "../cluster/event_log.ts";
+import { OwnReport } from "../cluster/own_report.ts";
 import { Recorder } from "../cluster/recorder.ts";
 import { Reports } from "../cluster/reports.ts";
 import { HOUR_MS } from "../cluster/plan/forecast.ts";
 import { ReportSource } from "../cluster/report_source.ts";
 import { Samples } from "../cluster/samples.ts";
 import type { HostController } from "../host/controller.ts";
+import { countPaths, pathProblems } from "../probe/plan/verdict.ts";
+import type { Prober } from "../probe/prober.ts";
+import type { ProbeKey } from "../probe/seal.ts";
 import type { AgentState } from "./agent_state.ts";
 
 /** Interval of the samples: each hour has one also after a restart in between. */
@@ -27,12 +31,18 @@ export interface AgentClusterOptions {
   readonly warnings: () => readonly string[];
   readonly version: string;
   readonly bootId: string;
+  /** Undefined if it does not probe. */
+  readonly prober: Prober | undefined;
+  /** The keys of probes that the registry hands out; undefined where this agent hosts none. */
+  readonly ringKeys: (() => readonly ProbeKey[]) | undefined;
 }
 
 /** The parts of an agent that see the cluster as one. */
 export interface AgentCluster extends ClusterServiceParts {
   /** Begins to sample, and to record events if this agent hosts the registry. */
   start(): void;
+  /** Sends this host's report at once: it has changed. */
+  reportSoon(): void;
   stop(): Promise<void>;
 }
 
@@ -42,13 +52,21 @@ export async function createAgentCluster(
 ): Promise<AgentCluster> {
   const { agent, controller, peers, state, warnings, version, bootId } =
     options;
+  const { prober, ringKeys } = options;
   const now = Date.now;
   const samples = await Samples.open({ store: state.store, now });
   const source = new ReportSource({
     ...{ agent, samples, version, bootId },
     routes: () => controller.routes,
+    ...prober && {
+      probes: () => ({
+        problems: pathProblems(prober.paths),
+        summary: countPaths(prober.paths),
+      }),
+    },
     warnings: () => [
       ...warnings(),
+      ...prober?.warnings ?? [],
       ...controller.warnings,
       ...agent.host?.warnings ?? [],
     ],
@@ -66,8 +84,11 @@ export async function createAgentCluster(
   });
   const tasks: PeriodicTask[] = [];
   let recorder: Recorder | undefined;
+  const own = new OwnReport({ node: agent.node, source, reports });
   return {
     ...{ source, reports, events, watches },
+    ...ringKeys && { probeKeys: ringKeys },
+    ...prober && { paths: () => prober.paths },
     start() {
       tasks.push(startPeriodicTask("sample the use of the subnets", {
         intervalMs: SAMPLE_INTERVAL_MS,
@@ -83,11 +104,16 @@ export async function createAgentCluster(
       });
       tasks.push(startPeriodicTask("read this host's report", {
         intervalMs: OWN_REPORT_INTERVAL_MS,
-        run: async () => reports.receive(agent.node, await source.read()),
+        run: () => own.send(),
       }));
+    },
+    reportSoon() {
+      if (agent.isHost) own.sendSoon();
+      else agent.member.beatSoon?.();
     },
     async stop() {
       watches.stop();
+      own.stop();
       await Promise.all(tasks.map((task) => task.stop()));
       await recorder?.stop();
       await events.stop();
@@ -97,7 +123,7 @@ export async function createAgentCluster(
 
 /** The parts that an agent starts without, because they need the agent. */
 export class LateCluster {
-  parts: Pick<AgentCluster, "source" | "events"> | undefined;
+  parts: Pick<AgentCluster, "source" | "events" | "reportSoon"> | undefined;
 
   /** The encoded report; empty without a source. */
   readonly report = async (): Promise<Uint8Array<ArrayBuffer>> =>

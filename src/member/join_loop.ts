@@ -137,6 +137,8 @@ export class JoinLoop {
   readonly #running: Promise<void>;
   /** Wakes the heartbeat, to join again. */
   #wake = new AbortController();
+  /** Wakes the heartbeat. */
+  #beat = new AbortController();
   /** Ends the wait for the next attempt. */
   #retry = new AbortController();
   #watching: RegistryWatch | undefined;
@@ -156,6 +158,11 @@ export class JoinLoop {
   /** Joins again soon: the request has changed. */
   joinAgain(): void {
     this.#wake.abort();
+  }
+
+  /** Sends the next heartbeat now. */
+  beatSoon(): void {
+    this.#beat.abort();
   }
 
   /**
@@ -269,8 +276,10 @@ export class JoinLoop {
       let intervalMs = await beat();
       listener.onHeard?.();
       while (!signal.aborted) {
-        await wait(intervalMs, AbortSignal.any([signal, this.#wake.signal]));
+        const wakes = [signal, this.#wake.signal, this.#beat.signal];
+        await wait(intervalMs, AbortSignal.any(wakes));
         if (signal.aborted) break;
+        this.#beat = new AbortController();
         if (isDue || this.#wake.signal.aborted) {
           isDue = !await this.#tryToJoin(peer, signal);
         }

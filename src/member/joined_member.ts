@@ -189,6 +189,10 @@ export class JoinedMember implements Member, JoinLoopListener {
     return Promise.resolve();
   }
 
+  beatSoon(): void {
+    this.#loop?.beatSoon();
+  }
+
   reconnect(): void {
     this.#loop?.reconnect();
   }

@@ -72,6 +72,8 @@ export interface Member {
   placeOf(node: string): Promise<NodePlace>;
   /** Reports this host to the registry. */
   report(facts: HostFacts): Promise<void>;
+  /** Sends the next heartbeat at once, if it sends any: its report has changed. */
+  beatSoon?(): void;
   /** Moves to new connections to the registry, if there are any. */
   reconnect?(): void;
   /** Begins to follow the cluster. Calls `onChange` when the view, the subnets or the link change. */

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { Buffer } from "node:buffer";
 import { NetError } from "../base/error.ts";
 import { isObject } from "../base/json_reader.ts";
@@ -16,6 +17,8 @@ const MAX_ID = 255;
 const SECRET_BYTES = 32;
 /** Time for which keys that were read count, in ms: each heartbeat asks for them. */
 const CACHE_MS = 5_000;
+const log = getLogger(["stellar-net", "agent", "probe"]);
+
 /** Attempts when other agents of the registry make keys at the same moment. */
 const MAX_ATTEMPTS = 5;
 
@@ -42,27 +45,31 @@ export interface ProbeKeyRingOptions {
  */
 export class ProbeKeyRing {
   readonly #options: ProbeKeyRingOptions;
-  #cached:
-    | { readonly atMs: number; readonly keys: Promise<readonly ProbeKey[]> }
-    | undefined;
+  #keys: readonly ProbeKey[] = [];
+  #readAtMs = -Infinity;
 
   constructor(options: ProbeKeyRingOptions) {
     this.#options = options;
   }
 
+  /**
+   * The keys that were read last; none before the first time. Reads them again
+   * once they are old: a heartbeat does not wait for the store.
+   */
+  get latest(): readonly ProbeKey[] {
+    const isOld = this.#options.uptimeMs() - this.#readAtMs >= CACHE_MS;
+    if (isOld) {
+      this.read().catch((error) =>
+        log.debug("Cannot read the keys of probes: {error}", { error })
+      );
+    }
+    return this.#keys;
+  }
+
   /** Reads the keys, and makes the next one when it is time. @throws {NetError} as the store does */
   async read(): Promise<readonly ProbeKey[]> {
-    const atMs = this.#options.uptimeMs();
-    if (!this.#cached || atMs - this.#cached.atMs >= CACHE_MS) {
-      this.#cached = { atMs, keys: this.#readNow() };
-    }
-    const { keys } = this.#cached;
-    try {
-      return await keys;
-    } catch (error) {
-      this.#cached = undefined;
-      throw error;
-    }
+    this.#readAtMs = this.#options.uptimeMs();
+    return this.#keys = await this.#readNow();
   }
 
   async #readNow(): Promise<readonly ProbeKey[]> {

@@ -54,6 +54,7 @@ const ADAPTERS = paths(
     "host/linux_network.ts",
     "host/linux_path_probe.ts",
     "host/bridge_neighbours.ts",
+    "probe/udp_socket.ts",
   ],
   ["host/forward_filters.ts", "api/server/otel_tracing.ts"],
   [

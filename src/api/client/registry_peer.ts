@@ -15,6 +15,7 @@ import type { Allocation as AllocationMessage } from "../../gen/stellar/net/v1/i
 import {
   type Node,
   NodeState,
+  type ProbeKey as ProbeKeyMessage,
   RegistryService,
   type Route,
   type WatchResponse,
@@ -23,6 +24,7 @@ import type { Allocation } from "../../addresses/plan/allocation.ts";
 import { formatAddress, parseAddress } from "../../net/address.ts";
 import { createCarve } from "../../net/carve.ts";
 import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
+import type { ProbeKey } from "../../probe/seal.ts";
 import { readTrust } from "../messages/identity.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
@@ -37,6 +39,9 @@ const STATES: Readonly<Record<NodeState, ClusterNode["state"]>> = {
 /** Deadline of each call of a handover, in ms. */
 const HANDOVER_TIMEOUT_MS = 10_000;
 
+/** Time until a report is sent again that the registry did not take, in ms. */
+const RESEND_MS = 1_100;
+
 const NO_BYTES = new Uint8Array(0);
 
 export interface RpcRegistryPeerOptions {
@@ -48,6 +53,11 @@ export interface RpcRegistryPeerOptions {
   readonly onClockOffset?: (offsetMs: number) => void;
   /** Encodes this host's present report, which heartbeats carry when it has changed. */
   readonly report?: () => Promise<Uint8Array<ArrayBuffer>>;
+  /** The keys of probes that this host knows, and takes from heartbeats. */
+  readonly probeKeys?: {
+    readonly latestId: number;
+    update(keys: readonly ProbeKey[]): Promise<void>;
+  };
 }
 
 /** The registry behind an agent's API. */
@@ -116,16 +126,25 @@ export class RpcRegistryPeer implements RegistryPeer {
     const isSame = this.#sentReport !== undefined &&
       Buffer.compare(this.#sentReport, report) === 0;
     const before = Date.now();
-    const { intervalMs, time, wantsReport } = await this.#client.heartbeat(
-      { node, instanceId, processId, report: isSame ? NO_BYTES : report },
-      { signal },
-    );
+    const { probeKeys } = this.#options;
+    const answer = await this.#client.heartbeat({
+      ...{ node, instanceId, processId },
+      report: isSame ? NO_BYTES : report,
+      probeKeyId: probeKeys?.latestId ?? 0,
+    }, { signal });
+    const { intervalMs, time, wantsReport } = answer;
+    if (answer.probeKeys.length > 0) {
+      await probeKeys?.update(answer.probeKeys.map(readProbeKey));
+    }
     this.#sentReport = wantsReport ? undefined : report;
     if (time) {
       const middle = (before + Date.now()) / 2;
       this.#options.onClockOffset?.(middle - timestampMs(time));
     }
-    return intervalMs;
+    // A report that came too soon after the one before is not lost.
+    return wantsReport && report.length > 0
+      ? Math.min(intervalMs, RESEND_MS)
+      : intervalMs;
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<ClusterEvent> {
@@ -196,6 +215,11 @@ export class RpcRegistryPeer implements RegistryPeer {
       { signal },
     );
   }
+}
+
+/** Copies the secret: the message's bytes belong to a buffer of its own. */
+function readProbeKey({ id, secret }: ProbeKeyMessage): ProbeKey {
+  return { id, secret: new Uint8Array(secret) };
 }
 
 function readNode(message: Node): ClusterNode {

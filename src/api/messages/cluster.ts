@@ -7,13 +7,17 @@ import {
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
 import type { StoredEvent } from "../../cluster/event_log.ts";
+import { countPaths, type PathView } from "../../probe/plan/verdict.ts";
+import type { GetStatusResponseSchema } from "../../gen/stellar/net/v1/agent_pb.ts";
 import {
   MAX_REPORT_BYTES,
+  type ProbeSummary,
   type Problem,
   type Report,
 } from "../../cluster/plan/report.ts";
 import {
   type EventSchema,
+  type ProbeSummary as ProbeSummaryMessage,
   type ProblemSchema,
   type Report as ReportMessage,
   ReportSchema,
@@ -43,6 +47,7 @@ export function reportMessage(
     routesConflicting: report.routes.conflicts,
     routesUnresolved: report.routes.unresolved,
     problems: report.problems.map(problemMessage),
+    ...report.probes && { probes: report.probes },
   };
 }
 
@@ -90,6 +95,29 @@ export function decodeReport(bytes: Uint8Array): Report {
   }
 }
 
+/** The paths as a status shows them; nothing without probes. */
+export function pathsMessage(
+  paths: readonly PathView[] | undefined,
+): Pick<MessageInitShape<typeof GetStatusResponseSchema>, "probes" | "paths"> {
+  return paths === undefined ? {} : {
+    probes: countPaths(paths),
+    paths: paths.filter(({ isNeighbour }) => isNeighbour).map((path) => ({
+      peer: path.peer,
+      state: path.state,
+      since: timestampFromMs(path.sinceMs),
+      ...path.rttMs !== undefined && { rttSeconds: path.rttMs / 1000 },
+      lossOut: path.loss.out,
+      lossIn: path.loss.in,
+      mtuBytes: path.narrowBytes ?? path.fullBytes,
+    })),
+  };
+}
+
+function readProbes(message: ProbeSummaryMessage): ProbeSummary {
+  const { alive, lossy, narrow, dead, unanswered, unmeasured } = message;
+  return { alive, lossy, narrow, dead, unanswered, unmeasured };
+}
+
 export function readReport(message: ReportMessage): Report {
   return {
     version: message.version,
@@ -111,8 +139,12 @@ export function readReport(message: ReportMessage): Report {
       conflicts: message.routesConflicting,
       unresolved: message.routesUnresolved,
     },
-    problems: message.problems.map(({ code, severity, text, fix }) => ({
+    ...message.probes && { probes: readProbes(message.probes) },
+    problems: message.problems.map((
+      { code, severity, text, fix, subject },
+    ) => ({
       ...{ code, text, fix },
+      ...subject !== "" && { subject },
       severity: severity === Severity.ERROR ? "error" : "warning",
     })),
   };

@@ -1,5 +1,5 @@
 import type { ReportSource } from "../../cluster/report_source.ts";
-import { problemMessage } from "../messages/cluster.ts";
+import { pathsMessage, problemMessage } from "../messages/cluster.ts";
 import {
   StringValueSchema,
   timestampFromMs,
@@ -40,6 +40,7 @@ import {
   MAX_PAGE_BYTES,
   parseTimePage,
 } from "../messages/pages.ts";
+import type { ClusterParts } from "./cluster_overview.ts";
 import { contactWait } from "./first_contact.ts";
 
 /** What the process around an agent knows. */
@@ -73,7 +74,9 @@ export function createAgent(
     readonly doctor: Doctor;
     readonly process: ProcessInfo;
     /** The host's problems. */
-    readonly cluster: { readonly source: Pick<ReportSource, "problems"> };
+    readonly cluster: Pick<ClusterParts, "paths"> & {
+      readonly source: Pick<ReportSource, "problems">;
+    };
   },
 ): ServiceImpl<typeof AgentService> {
   return {
@@ -111,6 +114,7 @@ export function createAgent(
         now: timestampFromMs(process.now()),
         problems: (await cluster.source.problems()).map(problemMessage),
         ...securityMessage(process.security()),
+        ...pathsMessage(cluster.paths?.()),
       };
     },
 

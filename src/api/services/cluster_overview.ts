@@ -18,6 +18,8 @@ import {
   ProblemSchema,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import type { ClusterNode } from "../../registry/feed.ts";
+import type { PathView } from "../../probe/plan/verdict.ts";
+import type { ProbeKey } from "../../probe/seal.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import type { Peers } from "../client/peers.ts";
 import { networkMessage } from "../messages/addresses.ts";
@@ -39,6 +41,10 @@ export interface ClusterParts {
   readonly source: ReportSource;
   readonly reports: Reports;
   readonly events: EventLog;
+  /** The keys of probes that the registry hands out; undefined where this agent hosts none. */
+  readonly probeKeys?: () => readonly ProbeKey[];
+  /** The paths from this host; undefined if it does not probe. */
+  readonly paths?: () => readonly PathView[];
 }
 
 /** Options of {@linkcode createCluster}. */

@@ -32,6 +32,7 @@ import type { ClusterEvent } from "../../registry/feed.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import type { JoinRequest } from "../../registry/plan/join_plan.ts";
+import type { ProbeKey } from "../../probe/seal.ts";
 import { callerOf } from "../access/call_context.ts";
 import {
   allocationMessage,
@@ -71,9 +72,11 @@ const HANDOVER_PAGE = 1000;
  */
 export function createRegistry(
   host: () => RegistryHost,
-  { self, reports, progressMs = PROGRESS_MS }: {
+  { self, reports, probeKeys, progressMs = PROGRESS_MS }: {
     readonly self: string;
     readonly reports: Reports;
+    /** The keys of probes, the latest last. Default: none. */
+    readonly probeKeys?: () => readonly ProbeKey[];
     /** Interval of progress messages, for watchers that ask for them, while nothing changes, in ms. */
     readonly progressMs?: number;
   },
@@ -194,7 +197,10 @@ export function createRegistry(
         const report = decodeReport(request.report);
         hasReport = reports.receive(node, acceptReport(report, subnets));
       } else reports.confirm(node);
+      const keys = probeKeys?.() ?? [];
+      const isKnown = keys.at(-1)?.id === request.probeKeyId;
       return {
+        probeKeys: isKnown ? [] : [...keys],
         intervalMs: HEARTBEAT_INTERVAL_MS,
         time: timestampFromMs(Date.now()),
         wantsReport: !hasReport,

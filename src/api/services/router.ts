@@ -144,6 +144,7 @@ export function createRoutes(
             createRegistry(() => agent.requireHost(), {
               self: node,
               reports: cluster.reports,
+              ...cluster.probeKeys && { probeKeys: cluster.probeKeys },
             }),
             agent,
           ),

@@ -207,6 +207,16 @@ const FORWARD_RULES: FlagWithDefault<typeof ON_OFF[number]> = {
   parse: parseChoice(ON_OFF),
 };
 
+export const PROBE: FlagWithDefault<typeof ON_OFF[number]> = {
+  name: "probe",
+  value: "on|off",
+  description:
+    "measure the paths to peers, over UDP port 9002, and answer their probes",
+  default: "on",
+  completion: ON_OFF,
+  parse: parseChoice(ON_OFF),
+};
+
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
@@ -298,6 +308,7 @@ export const AGENT: CommandSpec = {
     MASQUERADE,
     NO_BLACKHOLE,
     FORWARD_RULES,
+    PROBE,
     COOL_DOWN,
     RECLAIM_AFTER,
     KEEP_HISTORY,
@@ -344,6 +355,7 @@ export function readConfig(call: Call): AgentConfig {
     masquerade: call.value(MASQUERADE) ?? false,
     blackhole: !(call.value(NO_BLACKHOLE) ?? false),
     forwardRules: call.value(FORWARD_RULES) === "on",
+    probe: call.value(PROBE) === "on",
     reclaimAfterMs: call.value(RECLAIM_AFTER),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),

@@ -61,6 +61,7 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
       ["Revision", registry ? String(registry.revision) : "-"],
       ["Nodes", `${status.nodes} with a subnet`],
       ["Peers", formatPeers(status.peers)],
+      ["Paths", formatPaths(status)],
       ["Routes", formatRoutes(status.hostRoutes)],
       ...status.hostRoutes?.error ? [["", status.hostRoutes.error]] : [],
       ["Extra", `${status.routes} routes`],
@@ -168,6 +169,23 @@ function formatPeers(peers: StatusView["peers"]): string {
   if (total === 0) return "none";
   return `${total}: ${ready} ready, ${unreachable} unreachable` +
     (noAgent === 0 ? "" : `, ${noAgent} without an agent`);
+}
+
+/** What probes measure, and what they have found. */
+function formatPaths({ probes, paths }: StatusView): string {
+  if (!probes) return "not probed";
+  const { unmeasured, ...measured } = probes;
+  const counts = Object.entries(measured)
+    .filter(([state, count]) => count > 0 || state === "alive")
+    .map(([state, count]) => `${count} ${state}`);
+  const rtts = paths.flatMap(({ rttSeconds }) => rttSeconds ?? []);
+  return [
+    ...counts,
+    ...unmeasured > 0 ? [`${unmeasured} not measured yet`] : [],
+  ].join(", ") +
+    (rtts.length === 0
+      ? ""
+      : `; round trips of up to ${(Math.max(...rtts) * 1000).toFixed(1)} ms`);
 }
 
 function formatRoutes(routes: StatusView["hostRoutes"]): string {

@@ -1,9 +1,15 @@
 import { addressBits } from "../../net/address.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
-import { boundReport, type Report, type SubnetUse } from "./report.ts";
+import {
+  boundReport,
+  type ProbeSummary,
+  type Report,
+  type SubnetUse,
+} from "./report.ts";
 
 const VERSION = /^[\w.+~-]{1,64}$/;
 const BOOT_ID = /^[\w-]{1,64}$/;
+const SUBJECT = /^[\w.-]{1,253}$/;
 const CODE = /^[a-z][a-z0-9-]{0,39}$/;
 /** Characters that end a line, or that a terminal acts on. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
@@ -39,16 +45,29 @@ export function acceptReport(
       conflicts: acceptCount(report.routes.conflicts),
       unresolved: acceptCount(report.routes.unresolved),
     },
+    ...report.probes && { probes: acceptProbes(report.probes) },
     problems: report.problems.filter(({ text }) => text !== "").map((
-      { code, severity, text, fix },
+      { code, severity, text, fix, subject = "" },
     ) => ({
       code: CODE.test(code) ? code : "unknown",
       severity,
       text: text.replace(UNSAFE, "\u{fffd}"),
       // Nobody can tell what a command with hidden characters does.
       fix: fix.search(UNSAFE) < 0 ? fix : "",
+      ...SUBJECT.test(subject) && { subject },
     })),
   });
+}
+
+function acceptProbes(probes: ProbeSummary): ProbeSummary {
+  return {
+    alive: acceptCount(probes.alive),
+    lossy: acceptCount(probes.lossy),
+    narrow: acceptCount(probes.narrow),
+    dead: acceptCount(probes.dead),
+    unanswered: acceptCount(probes.unanswered),
+    unmeasured: acceptCount(probes.unmeasured),
+  };
 }
 
 function acceptUse(use: SubnetUse, subnet: Prefix): SubnetUse {

@@ -16,7 +16,11 @@ export type EventKind =
   | "upgraded"
   | "filling up"
   | "problem"
-  | "solved";
+  | "solved"
+  | "path dead"
+  | "path lossy"
+  | "path narrow"
+  | "path alive";
 
 /** Something that happened to the cluster. */
 export interface ClusterHappening {
@@ -177,20 +181,68 @@ function diffProblems(
   const appeared = [...has].filter(([key]) => !had.has(key));
   const solved = [...had].filter(([key]) => !has.has(key));
   return [
-    ...appeared.map(([, { code, text }]) => ({
+    ...diffPaths(node, before, after),
+    ...appeared.filter(isOfHost).map(([, { code, text }]) => ({
       kind: "problem" as const,
       ...{ node, subject: code, text },
     })),
-    ...solved.map(([, { code, text }]) => ({
+    ...solved.filter(isOfHost).map(([, { code, text }]) => ({
       kind: "solved" as const,
       ...{ node, subject: code, text: `No longer on ${node}: ${text}` },
     })),
   ];
 }
 
+const PATH_EVENTS: Readonly<Record<string, EventKind>> = {
+  "path-dead": "path dead",
+  "path-lossy": "path lossy",
+  "path-narrow": "path narrow",
+};
+
+function isOfHost([, { code }]: readonly [string, Problem]): boolean {
+  return PATH_EVENTS[code] === undefined;
+}
+
+/** What happened to the paths from a host to its peers: one event for each change of a path. */
+function diffPaths(
+  node: string,
+  before: readonly Problem[],
+  after: readonly Problem[],
+): ClusterHappening[] {
+  const had = pathFaults(before);
+  const has = pathFaults(after);
+  const alive = [...had.keys()].filter((peer) => !has.has(peer));
+  return [
+    ...[...has].flatMap(([peer, { code, text }]) =>
+      had.get(peer)?.code === code ? [] : [{
+        kind: PATH_EVENTS[code]!,
+        ...{ node, subject: peer, text: `On ${node}: ${text}` },
+      }]
+    ),
+    ...alive.map((peer) => ({
+      kind: "path alive" as const,
+      ...{ node, subject: peer },
+      text: `On ${node}: the path to ${peer} has no fault any more`,
+    })),
+  ];
+}
+
+/** The fault of each path by its peer; a path has one at a time. */
+function pathFaults(
+  problems: readonly Problem[],
+): ReadonlyMap<string, Problem> {
+  return new Map(
+    problems.flatMap((problem) =>
+      PATH_EVENTS[problem.code] && problem.subject
+        ? [[problem.subject, problem] as const]
+        : []
+    ),
+  );
+}
+
 /** A host's warnings share a code; counts in their texts may change, and numbers in names do not. */
-function problemKey({ code, text }: Problem): string {
+function problemKey({ code, text, subject = "" }: Problem): string {
   return code === "host"
     ? text.replace(/(?<![\w.:"-])\d+(?![\w.:"/-])/g, "#")
-    : code;
+    : `${code} ${subject}`;
 }

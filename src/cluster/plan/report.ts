@@ -10,6 +10,8 @@ export interface Problem {
   readonly text: string;
   /** The command that fixes it; empty if none does. */
   readonly fix: string;
+  /** What it is about, such as a peer, where one code stands for several. */
+  readonly subject?: string;
 }
 
 /** The use of one subnet of a host. */
@@ -42,7 +44,17 @@ export interface Report {
     readonly unresolved: number;
   };
   readonly problems: readonly Problem[];
+  /** Its paths by state; undefined if it sends no probes. */
+  readonly probes?: ProbeSummary;
 }
+
+/** Paths from a host to its peers, by what probes found. */
+export type ProbeSummary = Readonly<
+  Record<
+    "alive" | "lossy" | "narrow" | "dead" | "unanswered" | "unmeasured",
+    number
+  >
+>;
 
 /** Largest encoded report, in bytes: a registry keeps one for each host. */
 export const MAX_REPORT_BYTES = 4096;

@@ -26,6 +26,15 @@ const BOOST_INTERVAL_MS = 15_000;
 const SESSION_MS = 2_000;
 /** Earlier processes of a peer that are remembered, so that none of their packets counts twice. */
 const MAX_SESSIONS = 8;
+/** Time from a beginning in which losses do not count, in ms: hosts get their routes meanwhile. */
+const SETTLE_MS = 5_000;
+/** Time for which a peer has to be heard until it counts as heard, in ms. */
+const HEARD_MS = 1_500;
+/**
+ * First of the numbers of packets of full MTU. They count for themselves: a
+ * narrow path loses them all, and no others.
+ */
+export const FIRST_FULL = 2 ** 31;
 /** Requests that wait for their answers, at most. */
 const MAX_WAITING = 64;
 
@@ -58,9 +67,10 @@ interface Waiting {
  */
 export class Path {
   #number = 0;
+  #fullNumber = FIRST_FULL;
   #peerSession = 0n;
-  /** The largest number from each process of the peer. */
-  readonly #lastOf = new Map<bigint, number>();
+  /** The largest numbers of small and of full packets from each process of the peer. */
+  readonly #lastOf = new Map<bigint, { small: number; full: number }>();
   /** Packets of the peer that count, see {@linkcode clearLoss}. */
   #received = 0;
   /** What the peer has said of this host's packets. */
@@ -69,12 +79,14 @@ export class Path {
   readonly #waiting = new Map<number, Waiting>();
   #answeredAtMs: number | undefined;
   #heardAtMs: number | undefined;
+  #heardSinceMs = 0;
+  #lossFromMs = 0;
   /** Requests without an answer since the last one. */
   #unanswered = 0;
   #answersInRow = 0;
   #isDead = false;
   #isUnanswered = false;
-  #isFullLost = false;
+  #isWidthInDoubt = false;
   /** Whether a packet of full MTU was lost, and no small one has been answered since. */
   #isFullInDoubt = false;
   #narrowBytes: number | undefined;
@@ -115,7 +127,8 @@ export class Path {
 
   /** Whether packets of the peer arrive though it does not answer: only the way there is dead. */
   hearsPeer(nowMs: number): boolean {
-    return nowMs - (this.#heardAtMs ?? -Infinity) < SILENT_MS;
+    return nowMs - (this.#heardAtMs ?? -Infinity) < SILENT_MS &&
+      nowMs - this.#heardSinceMs >= HEARD_MS;
   }
 
   /** Counts a packet that goes out. @returns the fields that the path decides */
@@ -126,7 +139,7 @@ export class Path {
       readonly isFull?: boolean;
     },
   ): Pick<ProbePacket, "number" | "last" | "received" | "peerSession"> {
-    const number = ++this.#number;
+    const number = isFull ? ++this.#fullNumber : ++this.#number;
     if (kind === "request") {
       this.#waiting.set(number, { sentAtMs: nowMs, isFull });
       if (this.#waiting.size > MAX_WAITING) this.expire(nowMs);
@@ -134,15 +147,11 @@ export class Path {
     const isMet = kind === "answer" || this.#unanswered < MIN_UNANSWERED;
     return {
       number,
-      last: this.#last,
+      last: this.#lastOf.get(this.#peerSession)?.small ?? 0,
       received: this.#received,
       // A peer that was started again does not take a packet for its old process.
       peerSession: isMet ? this.#peerSession : 0n,
     };
-  }
-
-  get #last(): number {
-    return this.#lastOf.get(this.#peerSession) ?? 0;
   }
 
   /**
@@ -158,20 +167,29 @@ export class Path {
   ): boolean {
     const isBound = packet.peerSession === session;
     if (!isBound && packet.peerSession !== 0n) return false;
-    if (packet.number <= (this.#lastOf.get(packet.session) ?? 0)) return false;
+    const kind = packet.number > FIRST_FULL ? "full" : "small";
+    const last = this.#lastOf.get(packet.session) ?? { small: 0, full: 0 };
+    if (packet.number <= last[kind]) return false;
     if (packet.session !== this.#peerSession) {
       const sinceMs = nowMs - (this.#heardAtMs ?? -Infinity);
       // Such a packet may be a copy of one to an earlier process of this host.
       if (!isBound && sinceMs < SESSION_MS) return false;
-      if (!this.#meet(packet.session)) return false;
+      if (!this.#meet(packet.session, nowMs)) return false;
     }
-    if (isBound) this.#noteIn(packet);
-    this.#lastOf.set(packet.session, packet.number);
+    const lost = packet.number - last.small - 1;
+    this.#lastOf.set(packet.session, { ...last, [kind]: packet.number });
+    const isSettled = nowMs >= this.#lossFromMs;
+    if (kind === "small") {
+      if (isSettled && this.#received > 0) this.#in.add(1, lost);
+      this.#received++;
+    }
+    if (nowMs - (this.#heardAtMs ?? -Infinity) >= SILENT_MS) {
+      this.#heardSinceMs = nowMs;
+    }
     this.#heardAtMs = nowMs;
-    if (isBound) this.#noteOut(packet);
-    if (isBound && packet.kind === "answer") {
-      this.#noteAnswer(packet.echo, nowMs);
-    }
+    if (!isBound) return true;
+    this.#noteOut(packet, isSettled);
+    if (packet.kind === "answer") this.#noteAnswer(packet.echo, nowMs);
     return true;
   }
 
@@ -186,7 +204,7 @@ export class Path {
       this.#answersInRow = 0;
       // A small packet of the same time got there and back.
       if (!isFull) this.#unanswered++;
-      else if (answeredAtMs >= sentAtMs) this.#isFullLost = true;
+      else if (answeredAtMs >= sentAtMs) this.#isWidthInDoubt = true;
       else this.#isFullInDoubt = true;
     }
   }
@@ -213,10 +231,13 @@ export class Path {
     return isDue && nowMs - this.#boostAtMs < BOOST_MS;
   }
 
-  /** Whether a packet of full MTU was lost while a small one was not, so that pings have to tell. */
-  takeFullLoss(): boolean {
-    const was = this.#isFullLost;
-    this.#isFullLost = false;
+  /**
+   * Whether pings have to tell how wide the path is: a packet of full MTU was
+   * lost while a small one was not, or arrived on a narrow path.
+   */
+  takeWidthDoubt(): boolean {
+    const was = this.#isWidthInDoubt;
+    this.#isWidthInDoubt = false;
     return was;
   }
 
@@ -244,7 +265,8 @@ export class Path {
   }
 
   /** Counts losses anew: what was lost until now was lost for a known reason. */
-  clearLoss(): void {
+  clearLoss(nowMs: number): void {
+    this.#lossFromMs = nowMs + SETTLE_MS;
     this.#received = 0;
     this.#theirLast = 0;
     this.#theirReceived = 0;
@@ -253,11 +275,11 @@ export class Path {
   }
 
   /** Begins anew with another process of the peer. @returns false when there were too many */
-  #meet(session: bigint): boolean {
+  #meet(session: bigint, nowMs: number): boolean {
     const isFull = this.#lastOf.size >= MAX_SESSIONS;
     if (isFull && !this.#lastOf.has(session)) return false;
     this.#peerSession = session;
-    this.clearLoss();
+    this.clearLoss(nowMs);
     return true;
   }
 
@@ -268,14 +290,10 @@ export class Path {
     }
   }
 
-  #noteIn({ number }: ProbePacket): void {
-    if (this.#received > 0) this.#in.add(1, number - this.#last - 1);
-    this.#received++;
-  }
-
-  #noteOut({ last, received }: ProbePacket): void {
+  #noteOut({ last, received }: ProbePacket, isSettled: boolean): void {
     const arrived = received - this.#theirReceived;
-    if (this.#theirReceived > 0 && arrived >= 0 && last >= this.#theirLast) {
+    const isCounting = isSettled && this.#theirReceived > 0;
+    if (isCounting && arrived >= 0 && last >= this.#theirLast) {
       this.#out.add(arrived, last - this.#theirLast - arrived);
     }
     this.#theirLast = last;
@@ -293,12 +311,15 @@ export class Path {
     this.#answeredAtMs = nowMs;
     this.#unanswered = 0;
     this.#isUnanswered = false;
-    if (!request.isFull && this.#isFullInDoubt) this.#isFullLost = true;
+    const isNews = request.isFull
+      ? this.#narrowBytes !== undefined
+      : this.#isFullInDoubt;
+    if (isNews) this.#isWidthInDoubt = true;
     this.#isFullInDoubt = false;
     if (++this.#answersInRow < MIN_ANSWERS || !this.#isDead) return;
     this.#isDead = false;
     // The outage is over, and was no loss.
-    this.clearLoss();
+    this.clearLoss(nowMs);
   }
 }
 

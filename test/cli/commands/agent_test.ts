@@ -24,6 +24,7 @@ const DEFAULTS: AgentConfig = {
   masquerade: false,
   blackhole: true,
   forwardRules: true,
+  probe: true,
   reclaimAfterMs: undefined,
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,
@@ -246,6 +247,20 @@ Deno.test("agent makes unused addresses unreachable except with --no-blackhole",
     const run = await runFake(["agent", ...args], { env });
     assert.equal(run.stderr, "");
     assert.equal(run.agents[0]!.config.blackhole, blackhole);
+  }
+});
+
+Deno.test("agent probes its paths except with --probe off", async () => {
+  for (
+    const [args, env, probe] of [
+      [[], {}, true],
+      [["--probe", "on"], {}, true],
+      [["--probe", "off"], {}, false],
+      [[], { STELLAR_NET_PROBE: "off" }, false],
+    ] as const
+  ) {
+    const run = await runFake(["agent", ...args], { env });
+    assert.equal(run.agents[0]!.config.probe, probe);
   }
 });
 

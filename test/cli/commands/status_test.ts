@@ -53,6 +53,14 @@ const STATUS: Status = {
     revision: 42n,
   },
   peers: { ready: 6, unreachable: 1 },
+  probes: { alive: 5, dead: 1, unmeasured: 1 },
+  paths: [{
+    peer: "node1",
+    state: "alive",
+    since: timestampFromMs(NOW_MS - 60_000),
+    rttSeconds: 0.0004,
+    mtuBytes: 1500,
+  }],
   hostRoutes: {
     mode: RouteMode.APPLY,
     wanted: 8,
@@ -97,6 +105,7 @@ Registry    joined http://198.18.0.1:9000 since 2026-01-02 02:04:05Z
 Revision    42
 Nodes       3 with a subnet
 Peers       7: 6 ready, 1 unreachable
+Paths       5 alive, 1 dead, 1 not measured yet; round trips of up to 0.4 ms
 Routes      apply: 8 wanted, 7 installed, 1 in conflict, 0 unresolved; 3 repaired
             Cannot add 192.0.2.0/24: File exists
 Extra       2 routes
@@ -329,6 +338,17 @@ Deno.test("status --json has every field, and counts of any size", async () => {
       revision: 42,
     },
     peers: { ready: 6, unreachable: 1, noAgent: 0 },
+    probes: {
+      ...{ alive: 5, lossy: 0, narrow: 0 },
+      ...{ dead: 1, unanswered: 0, unmeasured: 1 },
+    },
+    paths: [{
+      peer: "node1",
+      state: "alive",
+      since: "2026-01-02T03:03:05.000Z",
+      rttSeconds: 0.0004,
+      ...{ lossOut: 0, lossIn: 0, mtuBytes: 1500 },
+    }],
     hostRoutes: {
       mode: "apply",
       wanted: 8,
@@ -348,4 +368,5 @@ Deno.test("status shows an agent with empty fields", async () => {
   assert.equal(run.code, 0);
   assert.match(run.stdout, /^Uptime +-$/m);
   assert.match(run.stdout, /^Listening +nowhere$/m);
+  assert.match(run.stdout, /^Paths +not probed$/m);
 });

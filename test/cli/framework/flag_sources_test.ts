@@ -51,6 +51,7 @@ const ROWS: readonly [
   ["reclaim-after", "agent", "59s", '"59s" is too short'],
   ["reclaim-after", "agent", "1", '"1" is not a duration'],
   ["forward-rules", "agent", "no", '"no" is not known: choose on, off'],
+  ["probe", "agent", "no", '"no" is not known: choose on, off'],
   ["sign", "backup x", "a\0", '"a\\u0000" is not a path'],
   ["verify", "restore x", "a\0", '"a\\u0000" is not a path'],
   ["cool-down", "agent", "60", '"60" is not a duration'],

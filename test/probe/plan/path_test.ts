@@ -207,9 +207,13 @@ Deno.test("a lost full packet is suspicious only if a small one was answered", a
       world.play(3);
       world.toB = drops;
       for (const train of trains) world.play(1, train);
-      assert.equal(world.a.path.takeFullLoss(), expected);
-      assert.equal(world.a.path.takeFullLoss(), false, "it is taken once");
-      assert.equal(world.b.path.takeFullLoss(), false, "the way back is wide");
+      assert.equal(world.a.path.takeWidthDoubt(), expected);
+      assert.equal(world.a.path.takeWidthDoubt(), false, "it is taken once");
+      assert.equal(
+        world.b.path.takeWidthDoubt(),
+        false,
+        "the way back is wide",
+      );
     });
   }
 });
@@ -221,6 +225,7 @@ Deno.test("a narrow path keeps its size until pings find it wide", () => {
   world.play(5);
   assert.equal(world.a.path.state, "narrow");
   assert.equal(world.a.path.narrowBytes, 1400);
+  assert.ok(world.a.path.takeWidthDoubt(), "a full packet has arrived");
   world.a.path.noteWidth(undefined);
   assert.equal(world.a.path.state, "alive");
 });

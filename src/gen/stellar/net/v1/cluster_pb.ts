@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/cluster.proto.
  */
 export const file_stellar_net_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJsCgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJIqcBCglTdWJuZXRVc2USDAoEY2lkchgBIAEoCRIQCghjYXBhY2l0eRgCIAEoARIMCgRoZWxkGAMgASgDEg8KB2Nvb2xpbmcYBCABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYBSABKAFIAIgBARIrCgdmdWxsX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIRCg9fZ3Jvd3RoX3Blcl9kYXkiuQIKBlJlcG9ydBIPCgd2ZXJzaW9uGAEgASgJEi4KCnN0YXJ0ZWRfYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2Jvb3RfaWQYAyABKAkSKgoHc3VibmV0cxgEIAMoCzIZLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzZRIOCgZsZWFrZWQYBSABKAUSDgoGcXVldWVkGAYgASgFEhUKDXJvdXRlc193YW50ZWQYByABKAUSGAoQcm91dGVzX2luc3RhbGxlZBgIIAEoBRIaChJyb3V0ZXNfY29uZmxpY3RpbmcYCSABKAUSGQoRcm91dGVzX3VucmVzb2x2ZWQYCiABKAUSKQoIcHJvYmxlbXMYCyADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtIooBCgtIb3N0U3VtbWFyeRIiCgRub2RlGAEgASgLMhQuc3RlbGxhci5uZXQudjEuTm9kZRImCgZyZXBvcnQYAiABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQSLwoLcmVwb3J0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBCgpOZXR3b3JrVXNlEigKB25ldHdvcmsYASABKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEg8KB3N1Ym5ldHMYAiABKAESDQoFb3duZWQYAyABKAMSDwoHYmxvY2tlZBgEIAEoAxIQCghjYXBhY2l0eRgFIAEoARIMCgRoZWxkGAYgASgDIjsKEkdldE92ZXJ2aWV3UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLtAQoTR2V0T3ZlcnZpZXdSZXNwb25zZRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2USKgoFaG9zdHMYBCADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRInCgNub3cYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSIsCgtGaW5kUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUi0gEKBUZvdW5kEicKBGtpbmQYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Gb3VuZEtpbmQSDAoEbm9kZRgCIAEoCRIMCgR0ZXh0GAMgASgJEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYWxsb2NhdGlvbhgGIAEoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24iXQoMRmluZFJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSFAoMc2lsZW50X25vZGVzGAIgAygJEhEKCXRydW5jYXRlZBgDIAEoCCIwCg9GaW5kSGVyZVJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFIksKEEZpbmRIZXJlUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIRCgl0cnVuY2F0ZWQYAiABKAgiEgoQR2V0UmVwb3J0UmVxdWVzdCI7ChFHZXRSZXBvcnRSZXNwb25zZRImCgZyZXBvcnQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5SZXBvcnQingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJqCgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkMKGkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgJEhMKC2V2ZW50c19vbmx5GAIgASgIInoKDkNsdXN0ZXJTdW1tYXJ5Eg8KB3ZlcmRpY3QYASABKAkSKQoIcHJvYmxlbXMYAiADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtEiwKCG5ldHdvcmtzGAMgAygLMhouc3RlbGxhci5uZXQudjEuTmV0d29ya1VzZSKsAgobQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgJEhAKCHNuYXBzaG90GAIgASgIEgwKBG1vcmUYAyABKAgSLwoHc3VtbWFyeRgEIAEoCzIeLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTdW1tYXJ5EioKBWhvc3RzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuSG9zdFN1bW1hcnkSFQoNcmVtb3ZlZF9ob3N0cxgGIAMoCRIlCgZldmVudHMYByADKAsyFS5zdGVsbGFyLm5ldC52MS5FdmVudBIVCg1ldmVudHNfbWlzc2VkGAggASgIEikKBWFzX29mGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpOCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhIKDlNFVkVSSVRZX0VSUk9SEAESFAoQU0VWRVJJVFlfV0FSTklORxACKpwBCglGb3VuZEtpbmQSGgoWRk9VTkRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUZPVU5EX0tJTkRfQUxMT0NBVElPThABEhYKEkZPVU5EX0tJTkRfSElTVE9SWRACEhUKEUZPVU5EX0tJTkRfU1VCTkVUEAMSEwoPRk9VTkRfS0lORF9OT0RFEAQSFAoQRk9VTkRfS0lORF9ST1VURRAFMp4ECg5DbHVzdGVyU2VydmljZRJbCgtHZXRPdmVydmlldxIiLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACARJGCgRGaW5kEhsuc3RlbGxhci5uZXQudjEuRmluZFJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5GaW5kUmVzcG9uc2UiA5ACARJSCghGaW5kSGVyZRIfLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVzcG9uc2UiA5ACARJVCglHZXRSZXBvcnQSIC5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0UmVwb3J0UmVzcG9uc2UiA5ACARJYCgpMaXN0RXZlbnRzEiEuc3RlbGxhci5uZXQudjEuTGlzdEV2ZW50c1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJiCgVXYXRjaBIqLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0Gisuc3RlbGxhci5uZXQudjEuQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlMAFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
+  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJ9CgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJEg8KB3N1YmplY3QYBiABKAkicgoMUHJvYmVTdW1tYXJ5Eg0KBWFsaXZlGAEgASgFEg0KBWxvc3N5GAIgASgFEg4KBm5hcnJvdxgDIAEoBRIMCgRkZWFkGAQgASgFEhIKCnVuYW5zd2VyZWQYBSABKAUSEgoKdW5tZWFzdXJlZBgGIAEoBSK0AQoKUHJvYmVkUGF0aBIMCgRwZWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgtydHRfc2Vjb25kcxgEIAEoAUgAiAEBEhAKCGxvc3Nfb3V0GAUgASgBEg8KB2xvc3NfaW4YBiABKAESEQoJbXR1X2J5dGVzGAcgASgFQg4KDF9ydHRfc2Vjb25kcyKnAQoJU3VibmV0VXNlEgwKBGNpZHIYASABKAkSEAoIY2FwYWNpdHkYAiABKAESDAoEaGVsZBgDIAEoAxIPCgdjb29saW5nGAQgASgDEhsKDmdyb3d0aF9wZXJfZGF5GAUgASgBSACIAQESKwoHZnVsbF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEQoPX2dyb3d0aF9wZXJfZGF5IucCCgZSZXBvcnQSDwoHdmVyc2lvbhgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X2lkGAMgASgJEioKB3N1Ym5ldHMYBCADKAsyGS5zdGVsbGFyLm5ldC52MS5TdWJuZXRVc2USDgoGbGVha2VkGAUgASgFEg4KBnF1ZXVlZBgGIAEoBRIVCg1yb3V0ZXNfd2FudGVkGAcgASgFEhgKEHJvdXRlc19pbnN0YWxsZWQYCCABKAUSGgoScm91dGVzX2NvbmZsaWN0aW5nGAkgASgFEhkKEXJvdXRlc191bnJlc29sdmVkGAogASgFEikKCHByb2JsZW1zGAsgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCgZwcm9iZXMYDCABKAsyHC5zdGVsbGFyLm5ldC52MS5Qcm9iZVN1bW1hcnkiigEKC0hvc3RTdW1tYXJ5EiIKBG5vZGUYASABKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiYKBnJlcG9ydBgCIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlJlcG9ydBIvCgtyZXBvcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihwEKCk5ldHdvcmtVc2USKAoHbmV0d29yaxgBIAEoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgCIAEoARINCgVvd25lZBgDIAEoAxIPCgdibG9ja2VkGAQgASgDEhAKCGNhcGFjaXR5GAUgASgBEgwKBGhlbGQYBiABKAMiOwoSR2V0T3ZlcnZpZXdSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIu0BChNHZXRPdmVydmlld1Jlc3BvbnNlEg8KB3ZlcmRpY3QYASABKAkSKQoIcHJvYmxlbXMYAiADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtEiwKCG5ldHdvcmtzGAMgAygLMhouc3RlbGxhci5uZXQudjEuTmV0d29ya1VzZRIqCgVob3N0cxgEIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkhvc3RTdW1tYXJ5EicKA25vdxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJIiwKC0ZpbmRSZXF1ZXN0EgwKBHdoYXQYASABKAkSDwoHaGlzdG9yeRgCIAEoBSLSAQoFRm91bmQSJwoEa2luZBgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLkZvdW5kS2luZBIMCgRub2RlGAIgASgJEgwKBHRleHQYAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgphbGxvY2F0aW9uGAYgASgLMhouc3RlbGxhci5uZXQudjEuQWxsb2NhdGlvbiJdCgxGaW5kUmVzcG9uc2USJAoFZm91bmQYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Gb3VuZBIUCgxzaWxlbnRfbm9kZXMYAiADKAkSEQoJdHJ1bmNhdGVkGAMgASgIIjAKD0ZpbmRIZXJlUmVxdWVzdBIMCgR3aGF0GAEgASgJEg8KB2hpc3RvcnkYAiABKAUiSwoQRmluZEhlcmVSZXNwb25zZRIkCgVmb3VuZBgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkZvdW5kEhEKCXRydW5jYXRlZBgCIAEoCCISChBHZXRSZXBvcnRSZXF1ZXN0IjsKEUdldFJlcG9ydFJlc3BvbnNlEiYKBnJlcG9ydBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlJlcG9ydCKeAQoRTGlzdEV2ZW50c1JlcXVlc3QSKQoFc2luY2UYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub2RlGAMgASgJEhEKCXBhZ2Vfc2l6ZRgEIAEoBRISCgpwYWdlX3Rva2VuGAUgASgJImoKBUV2ZW50EiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRraW5kGAIgASgJEgwKBG5vZGUYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIMCgR0ZXh0GAUgASgJIlQKEkxpc3RFdmVudHNSZXNwb25zZRIlCgZldmVudHMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5FdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiQwoaQ2x1c3RlclNlcnZpY2VXYXRjaFJlcXVlc3QSEAoIcmV2aXNpb24YASABKAkSEwoLZXZlbnRzX29ubHkYAiABKAgiegoOQ2x1c3RlclN1bW1hcnkSDwoHdmVyZGljdBgBIAEoCRIpCghwcm9ibGVtcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLlByb2JsZW0SLAoIbmV0d29ya3MYAyADKAsyGi5zdGVsbGFyLm5ldC52MS5OZXR3b3JrVXNlIqwCChtDbHVzdGVyU2VydmljZVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAkSEAoIc25hcHNob3QYAiABKAgSDAoEbW9yZRgDIAEoCBIvCgdzdW1tYXJ5GAQgASgLMh4uc3RlbGxhci5uZXQudjEuQ2x1c3RlclN1bW1hcnkSKgoFaG9zdHMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Ib3N0U3VtbWFyeRIVCg1yZW1vdmVkX2hvc3RzGAYgAygJEiUKBmV2ZW50cxgHIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkV2ZW50EhUKDWV2ZW50c19taXNzZWQYCCABKAgSKQoFYXNfb2YYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASEgoOU0VWRVJJVFlfRVJST1IQARIUChBTRVZFUklUWV9XQVJOSU5HEAIqnAEKCUZvdW5kS2luZBIaChZGT1VORF9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVRk9VTkRfS0lORF9BTExPQ0FUSU9OEAESFgoSRk9VTkRfS0lORF9ISVNUT1JZEAISFQoRRk9VTkRfS0lORF9TVUJORVQQAxITCg9GT1VORF9LSU5EX05PREUQBBIUChBGT1VORF9LSU5EX1JPVVRFEAUyngQKDkNsdXN0ZXJTZXJ2aWNlElsKC0dldE92ZXJ2aWV3EiIuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0T3ZlcnZpZXdSZXNwb25zZSIDkAIBEkYKBEZpbmQSGy5zdGVsbGFyLm5ldC52MS5GaW5kUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkZpbmRSZXNwb25zZSIDkAIBElIKCEZpbmRIZXJlEh8uc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuRmluZEhlcmVSZXNwb25zZSIDkAIBElUKCUdldFJlcG9ydBIgLnN0ZWxsYXIubmV0LnYxLkdldFJlcG9ydFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXNwb25zZSIDkAIBElgKCkxpc3RFdmVudHMSIS5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RFdmVudHNSZXNwb25zZSIDkAIBEmIKBVdhdGNoEiouc3RlbGxhci5uZXQudjEuQ2x1c3RlclNlcnZpY2VXYXRjaFJlcXVlc3QaKy5zdGVsbGFyLm5ldC52MS5DbHVzdGVyU2VydmljZVdhdGNoUmVzcG9uc2UwAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
 
 /**
  * Problem is a fault of a host.
@@ -60,6 +60,14 @@ export type Problem = Message<"stellar.net.v1.Problem"> & {
    * @generated from field: string fix = 5;
    */
   fix: string;
+
+  /**
+   * What it is about, such as a peer, where one code stands for several. Empty:
+   * nothing in particular.
+   *
+   * @generated from field: string subject = 6;
+   */
+  subject: string;
 };
 
 /**
@@ -68,6 +76,125 @@ export type Problem = Message<"stellar.net.v1.Problem"> & {
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_cluster, 0);
+
+/**
+ * ProbeSummary counts the paths from a host to its peers by what probes found.
+ *
+ * @generated from message stellar.net.v1.ProbeSummary
+ */
+export type ProbeSummary = Message<"stellar.net.v1.ProbeSummary"> & {
+  /**
+   * Paths without a fault.
+   *
+   * @generated from field: int32 alive = 1;
+   */
+  alive: number;
+
+  /**
+   * Paths that lose some packets.
+   *
+   * @generated from field: int32 lossy = 2;
+   */
+  lossy: number;
+
+  /**
+   * Paths that lose large packets.
+   *
+   * @generated from field: int32 narrow = 3;
+   */
+  narrow: number;
+
+  /**
+   * Paths on which no packet gets there and back.
+   *
+   * @generated from field: int32 dead = 4;
+   */
+  dead: number;
+
+  /**
+   * Paths to peers that answer pings, and no probes.
+   *
+   * @generated from field: int32 unanswered = 5;
+   */
+  unanswered: number;
+
+  /**
+   * Paths to peers that have answered no probe yet.
+   *
+   * @generated from field: int32 unmeasured = 6;
+   */
+  unmeasured: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.ProbeSummary.
+ * Use `create(ProbeSummarySchema)` to create a new message.
+ */
+export const ProbeSummarySchema: GenMessage<ProbeSummary> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 1);
+
+/**
+ * ProbedPath is the path from this host to a peer that it probes every second.
+ *
+ * @generated from message stellar.net.v1.ProbedPath
+ */
+export type ProbedPath = Message<"stellar.net.v1.ProbedPath"> & {
+  /**
+   * Name of the peer.
+   *
+   * @generated from field: string peer = 1;
+   */
+  peer: string;
+
+  /**
+   * "alive", "lossy", "narrow", "dead", "unanswered" or "unmeasured".
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Since when.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 3;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Smoothed round-trip time in seconds. Unset: no answer yet.
+   *
+   * @generated from field: optional double rtt_seconds = 4;
+   */
+  rttSeconds?: number | undefined;
+
+  /**
+   * Share of the last packets to the peer that were lost, 0 to 1.
+   *
+   * @generated from field: double loss_out = 5;
+   */
+  lossOut: number;
+
+  /**
+   * That of those from the peer.
+   *
+   * @generated from field: double loss_in = 6;
+   */
+  lossIn: number;
+
+  /**
+   * Size of the largest packets that pass, in bytes. 0: not known yet.
+   *
+   * @generated from field: int32 mtu_bytes = 7;
+   */
+  mtuBytes: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.ProbedPath.
+ * Use `create(ProbedPathSchema)` to create a new message.
+ */
+export const ProbedPathSchema: GenMessage<ProbedPath> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 2);
 
 /**
  * SubnetUse is the use of one subnet of a host.
@@ -123,7 +250,7 @@ export type SubnetUse = Message<"stellar.net.v1.SubnetUse"> & {
  * Use `create(SubnetUseSchema)` to create a new message.
  */
 export const SubnetUseSchema: GenMessage<SubnetUse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 1);
+  messageDesc(file_stellar_net_v1_cluster, 3);
 
 /**
  * Report is a host's account of its own health and use, at most 4 KiB.
@@ -207,6 +334,13 @@ export type Report = Message<"stellar.net.v1.Report"> & {
    * @generated from field: repeated stellar.net.v1.Problem problems = 11;
    */
   problems: Problem[];
+
+  /**
+   * Its paths. Unset: it sends no probes.
+   *
+   * @generated from field: stellar.net.v1.ProbeSummary probes = 12;
+   */
+  probes?: ProbeSummary | undefined;
 };
 
 /**
@@ -214,7 +348,7 @@ export type Report = Message<"stellar.net.v1.Report"> & {
  * Use `create(ReportSchema)` to create a new message.
  */
 export const ReportSchema: GenMessage<Report> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 2);
+  messageDesc(file_stellar_net_v1_cluster, 4);
 
 /**
  * HostSummary is a host of the cluster.
@@ -249,7 +383,7 @@ export type HostSummary = Message<"stellar.net.v1.HostSummary"> & {
  * Use `create(HostSummarySchema)` to create a new message.
  */
 export const HostSummarySchema: GenMessage<HostSummary> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 3);
+  messageDesc(file_stellar_net_v1_cluster, 5);
 
 /**
  * NetworkUse is the use of one network.
@@ -305,7 +439,7 @@ export type NetworkUse = Message<"stellar.net.v1.NetworkUse"> & {
  * Use `create(NetworkUseSchema)` to create a new message.
  */
 export const NetworkUseSchema: GenMessage<NetworkUse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 4);
+  messageDesc(file_stellar_net_v1_cluster, 6);
 
 /**
  * GetOverviewRequest names a page of the hosts.
@@ -333,7 +467,7 @@ export type GetOverviewRequest = Message<"stellar.net.v1.GetOverviewRequest"> & 
  * Use `create(GetOverviewRequestSchema)` to create a new message.
  */
 export const GetOverviewRequestSchema: GenMessage<GetOverviewRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 5);
+  messageDesc(file_stellar_net_v1_cluster, 7);
 
 /**
  * GetOverviewResponse is the cluster on one screen.
@@ -389,7 +523,7 @@ export type GetOverviewResponse = Message<"stellar.net.v1.GetOverviewResponse"> 
  * Use `create(GetOverviewResponseSchema)` to create a new message.
  */
 export const GetOverviewResponseSchema: GenMessage<GetOverviewResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 6);
+  messageDesc(file_stellar_net_v1_cluster, 8);
 
 /**
  * FindRequest names a thing.
@@ -418,7 +552,7 @@ export type FindRequest = Message<"stellar.net.v1.FindRequest"> & {
  * Use `create(FindRequestSchema)` to create a new message.
  */
 export const FindRequestSchema: GenMessage<FindRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 7);
+  messageDesc(file_stellar_net_v1_cluster, 9);
 
 /**
  * Found is one match.
@@ -474,7 +608,7 @@ export type Found = Message<"stellar.net.v1.Found"> & {
  * Use `create(FoundSchema)` to create a new message.
  */
 export const FoundSchema: GenMessage<Found> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 8);
+  messageDesc(file_stellar_net_v1_cluster, 10);
 
 /**
  * FindResponse lists matches.
@@ -509,7 +643,7 @@ export type FindResponse = Message<"stellar.net.v1.FindResponse"> & {
  * Use `create(FindResponseSchema)` to create a new message.
  */
 export const FindResponseSchema: GenMessage<FindResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 9);
+  messageDesc(file_stellar_net_v1_cluster, 11);
 
 /**
  * FindHereRequest names a thing.
@@ -537,7 +671,7 @@ export type FindHereRequest = Message<"stellar.net.v1.FindHereRequest"> & {
  * Use `create(FindHereRequestSchema)` to create a new message.
  */
 export const FindHereRequestSchema: GenMessage<FindHereRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 10);
+  messageDesc(file_stellar_net_v1_cluster, 12);
 
 /**
  * FindHereResponse lists matches.
@@ -565,7 +699,7 @@ export type FindHereResponse = Message<"stellar.net.v1.FindHereResponse"> & {
  * Use `create(FindHereResponseSchema)` to create a new message.
  */
 export const FindHereResponseSchema: GenMessage<FindHereResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 11);
+  messageDesc(file_stellar_net_v1_cluster, 13);
 
 /**
  * GetReportRequest has no fields.
@@ -580,7 +714,7 @@ export type GetReportRequest = Message<"stellar.net.v1.GetReportRequest"> & {
  * Use `create(GetReportRequestSchema)` to create a new message.
  */
 export const GetReportRequestSchema: GenMessage<GetReportRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 12);
+  messageDesc(file_stellar_net_v1_cluster, 14);
 
 /**
  * GetReportResponse is a report.
@@ -601,7 +735,7 @@ export type GetReportResponse = Message<"stellar.net.v1.GetReportResponse"> & {
  * Use `create(GetReportResponseSchema)` to create a new message.
  */
 export const GetReportResponseSchema: GenMessage<GetReportResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 13);
+  messageDesc(file_stellar_net_v1_cluster, 15);
 
 /**
  * ListEventsRequest selects events.
@@ -650,7 +784,7 @@ export type ListEventsRequest = Message<"stellar.net.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 14);
+  messageDesc(file_stellar_net_v1_cluster, 16);
 
 /**
  * Event is something that happened to the cluster.
@@ -699,7 +833,7 @@ export type Event = Message<"stellar.net.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 15);
+  messageDesc(file_stellar_net_v1_cluster, 17);
 
 /**
  * ListEventsResponse is a page of events.
@@ -727,7 +861,7 @@ export type ListEventsResponse = Message<"stellar.net.v1.ListEventsResponse"> & 
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 16);
+  messageDesc(file_stellar_net_v1_cluster, 18);
 
 /**
  * ClusterServiceWatchRequest selects the messages of a watch.
@@ -757,7 +891,7 @@ export type ClusterServiceWatchRequest = Message<"stellar.net.v1.ClusterServiceW
  * Use `create(ClusterServiceWatchRequestSchema)` to create a new message.
  */
 export const ClusterServiceWatchRequestSchema: GenMessage<ClusterServiceWatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 17);
+  messageDesc(file_stellar_net_v1_cluster, 19);
 
 /**
  * ClusterSummary is the cluster without its hosts.
@@ -792,7 +926,7 @@ export type ClusterSummary = Message<"stellar.net.v1.ClusterSummary"> & {
  * Use `create(ClusterSummarySchema)` to create a new message.
  */
 export const ClusterSummarySchema: GenMessage<ClusterSummary> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 18);
+  messageDesc(file_stellar_net_v1_cluster, 20);
 
 /**
  * ClusterServiceWatchResponse is a snapshot, a part of one, or changes.
@@ -877,7 +1011,7 @@ export type ClusterServiceWatchResponse = Message<"stellar.net.v1.ClusterService
  * Use `create(ClusterServiceWatchResponseSchema)` to create a new message.
  */
 export const ClusterServiceWatchResponseSchema: GenMessage<ClusterServiceWatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 19);
+  messageDesc(file_stellar_net_v1_cluster, 21);
 
 /**
  * Severity says how severe a problem is.

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UiWQoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJImgKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCCIvCgxXYXRjaFJlcXVlc3QSEAoIcHJvZ3Jlc3MYASABKAgSDQoFcGFydHMYAiABKAgijQIKDVdhdGNoUmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSEAoIc25hcHNob3QYAiABKAgSIwoFbm9kZXMYAyADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiUKBnJvdXRlcxgEIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhUKDXJlbW92ZWRfbm9kZXMYBSADKAkSFgoOcmVtb3ZlZF9yb3V0ZXMYBiADKAkSJAoFdHJ1c3QYByABKAsyFS5zdGVsbGFyLm5ldC52MS5UcnVzdBIpCgVhc19vZhgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbW9yZRgJIAEoCCI5ChBMaXN0Tm9kZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpABChFMaXN0Tm9kZXNSZXNwb25zZRIjCgVub2RlcxgBIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKEVJlbW92ZU5vZGVSZXF1ZXN0EgwKBG5vZGUYASABKAkSDQoFZm9yY2UYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIlChJSZW1vdmVOb2RlUmVzcG9uc2USDwoHc3VibmV0cxgBIAMoCSI8ChNMaXN0TmV0d29ya3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIq0BChRMaXN0TmV0d29ya3NSZXNwb25zZRIpCghuZXR3b3JrcxgBIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSEgoKY2x1c3Rlcl9pZBgCIAEoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkSEgoKdG90YWxfc2l6ZRgEIAEoBRIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoTQ2xhaW1TdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoUQ2xhaW1TdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI8ChVSZWxlYXNlU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIkEKFlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI7ChJMaXN0U3VibmV0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiawoTTGlzdFN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFIlkKFFJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSDAoEbm9kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI/ChVSZXNlcnZlU3VibmV0UmVzcG9uc2USJgoGc3VibmV0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0Ij0KFlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIhkKF1VucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIjoKEUxpc3RSb3V0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIpMBChJMaXN0Um91dGVzUmVzcG9uc2USJQoGcm91dGVzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUSKQoFYXNfb2YYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkYKD0FkZFJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIjgKEEFkZFJvdXRlUmVzcG9uc2USJAoFcm91dGUYASABKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZSJJChJEZWxldGVSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI3ChNEZWxldGVSb3V0ZVJlc3BvbnNlEhQKB2RlbGV0ZWQYASABKAhIAIgBAUIKCghfZGVsZXRlZCqXAQoLU3VibmV0U3RhdGUSHAoYU1VCTkVUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSU1VCTkVUX1NUQVRFX09XTkVEEAESGQoVU1VCTkVUX1NUQVRFX1JFU0VSVkVEEAISHAoYU1VCTkVUX1NUQVRFX0NPTkZMSUNUSU5HEAMSGQoVU1VCTkVUX1NUQVRFX1JFTEVBU0VEEAQqcgoJTm9kZVN0YXRlEhoKFk5PREVfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBOT0RFX1NUQVRFX1JFQURZEAESGgoWTk9ERV9TVEFURV9VTlJFQUNIQUJMRRACEhcKE05PREVfU1RBVEVfTk9fQUdFTlQQAzKIDAoPUmVnaXN0cnlTZXJ2aWNlEl4KDExpc3ROZXR3b3JrcxIjLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXNwb25zZSIDkAIBEl4KDENsYWltU3VibmV0cxIjLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXNwb25zZSIDkAICEl8KDlJlbGVhc2VTdWJuZXRzEiUuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRJBCgRKb2luEhsuc3RlbGxhci5uZXQudjEuSm9pblJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5Kb2luUmVzcG9uc2USWwoLR2V0SGFuZG92ZXISIi5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5HZXRIYW5kb3ZlclJlc3BvbnNlIgOQAgESXwoORmluaXNoSGFuZG92ZXISJS5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5GaW5pc2hIYW5kb3ZlclJlc3BvbnNlElkKDFJlcG9ydE93bmVycxIjLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1JlcXVlc3QaJC5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXNwb25zZRJQCglIZWFydGJlYXQSIC5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVzcG9uc2USRgoFV2F0Y2gSHC5zdGVsbGFyLm5ldC52MS5XYXRjaFJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5XYXRjaFJlc3BvbnNlMAESVQoJTGlzdE5vZGVzEiAuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1Jlc3BvbnNlIgOQAgESUwoKUmVtb3ZlTm9kZRIhLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlc3BvbnNlElsKC0xpc3RTdWJuZXRzEiIuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuTGlzdFN1Ym5ldHNSZXNwb25zZSIDkAIBEmEKDVJlc2VydmVTdWJuZXQSJC5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVxdWVzdBolLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICEmcKD1VucmVzZXJ2ZVN1Ym5ldBImLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJy5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXNwb25zZSIDkAICElgKCkxpc3RSb3V0ZXMSIS5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXNwb25zZSIDkAIBElIKCEFkZFJvdXRlEh8uc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXF1ZXN0GiAuc3RlbGxhci5uZXQudjEuQWRkUm91dGVSZXNwb25zZSIDkAICElsKC0RlbGV0ZVJvdXRlEiIuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuRGVsZXRlUm91dGVSZXNwb25zZSIDkAICQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UibwoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJEhQKDHByb2JlX2tleV9pZBgFIAEoDSImCghQcm9iZUtleRIKCgJpZBgBIAEoDRIOCgZzZWNyZXQYAiABKAwilgEKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCBIsCgpwcm9iZV9rZXlzGAQgAygLMhguc3RlbGxhci5uZXQudjEuUHJvYmVLZXkiLwoMV2F0Y2hSZXF1ZXN0EhAKCHByb2dyZXNzGAEgASgIEg0KBXBhcnRzGAIgASgIIo0CCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhAKCHNuYXBzaG90GAIgASgIEiMKBW5vZGVzGAMgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZRIlCgZyb3V0ZXMYBCADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZRIVCg1yZW1vdmVkX25vZGVzGAUgAygJEhYKDnJlbW92ZWRfcm91dGVzGAYgAygJEiQKBXRydXN0GAcgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG1vcmUYCSABKAgiOQoQTGlzdE5vZGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKQAQoRTGlzdE5vZGVzUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFEikKBWFzX29mGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChFSZW1vdmVOb2RlUmVxdWVzdBIMCgRub2RlGAEgASgJEg0KBWZvcmNlGAIgASgIEhMKC2luc3RhbmNlX2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiJQoSUmVtb3ZlTm9kZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiPAoTTGlzdE5ldHdvcmtzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKtAQoUTGlzdE5ldHdvcmtzUmVzcG9uc2USKQoIbmV0d29ya3MYASADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEhIKCmNsdXN0ZXJfaWQYAiABKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhIKCnRvdGFsX3NpemUYBCABKAUSKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjoKE0NsYWltU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIj8KFENsYWltU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiPAoVUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJBChZSZWxlYXNlU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiOwoSTGlzdFN1Ym5ldHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImsKE0xpc3RTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSJZChRSZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJEgwKBG5vZGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoVUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlEiYKBnN1Ym5ldBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI9ChZVbnJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIZChdVbnJlc2VydmVTdWJuZXRSZXNwb25zZSI6ChFMaXN0Um91dGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKTAQoSTGlzdFJvdXRlc1Jlc3BvbnNlEiUKBnJvdXRlcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFEikKBWFzX29mGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJGCg9BZGRSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI4ChBBZGRSb3V0ZVJlc3BvbnNlEiQKBXJvdXRlGAEgASgLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiSQoSRGVsZXRlUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiNwoTRGVsZXRlUm91dGVSZXNwb25zZRIUCgdkZWxldGVkGAEgASgISACIAQFCCgoIX2RlbGV0ZWQqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEKnIKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQTk9ERV9TVEFURV9SRUFEWRABEhoKFk5PREVfU1RBVEVfVU5SRUFDSEFCTEUQAhIXChNOT0RFX1NUQVRFX05PX0FHRU5UEAMyiAwKD1JlZ2lzdHJ5U2VydmljZRJeCgxMaXN0TmV0d29ya3MSIy5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVzcG9uc2UiA5ACARJeCgxDbGFpbVN1Ym5ldHMSIy5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVzcG9uc2UiA5ACAhJfCg5SZWxlYXNlU3VibmV0cxIlLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USQQoESm9pbhIbLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXF1ZXN0Ghwuc3RlbGxhci5uZXQudjEuSm9pblJlc3BvbnNlElsKC0dldEhhbmRvdmVyEiIuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXNwb25zZSIDkAIBEl8KDkZpbmlzaEhhbmRvdmVyEiUuc3RlbGxhci5uZXQudjEuRmluaXNoSGFuZG92ZXJSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuRmluaXNoSGFuZG92ZXJSZXNwb25zZRJZCgxSZXBvcnRPd25lcnMSIy5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuUmVwb3J0T3duZXJzUmVzcG9uc2USUAoJSGVhcnRiZWF0EiAuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlc3BvbnNlEkYKBVdhdGNoEhwuc3RlbGxhci5uZXQudjEuV2F0Y2hSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuV2F0Y2hSZXNwb25zZTABElUKCUxpc3ROb2RlcxIgLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXNwb25zZSIDkAIBElMKClJlbW92ZU5vZGUSIS5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXNwb25zZRJbCgtMaXN0U3VibmV0cxIiLnN0ZWxsYXIubmV0LnYxLkxpc3RTdWJuZXRzUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkxpc3RTdWJuZXRzUmVzcG9uc2UiA5ACARJhCg1SZXNlcnZlU3VibmV0EiQuc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVzcG9uc2UiA5ACAhJnCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiA5ACAhJYCgpMaXN0Um91dGVzEiEuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVzcG9uc2UiA5ACARJSCghBZGRSb3V0ZRIfLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVzcG9uc2UiA5ACAhJbCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2UiA5ACAkIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -587,6 +587,13 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
    * @generated from field: string process_id = 4;
    */
   processId: string;
+
+  /**
+   * Id of the latest key of probes that the node knows. 0: none.
+   *
+   * @generated from field: uint32 probe_key_id = 5;
+   */
+  probeKeyId: number;
 };
 
 /**
@@ -595,6 +602,34 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 14);
+
+/**
+ * ProbeKey authenticates probes between the members of a cluster.
+ *
+ * @generated from message stellar.net.v1.ProbeKey
+ */
+export type ProbeKey = Message<"stellar.net.v1.ProbeKey"> & {
+  /**
+   * Its id, 1 to 255.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * 32 random bytes.
+   *
+   * @generated from field: bytes secret = 2;
+   */
+  secret: Uint8Array;
+};
+
+/**
+ * Describes the message stellar.net.v1.ProbeKey.
+ * Use `create(ProbeKeySchema)` to create a new message.
+ */
+export const ProbeKeySchema: GenMessage<ProbeKey> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
  * HeartbeatResponse says when the next heartbeat is due.
@@ -624,6 +659,14 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
    * @generated from field: bool wants_report = 3;
    */
   wantsReport: boolean;
+
+  /**
+   * The keys of probes in force, the latest last. Empty: the node knows them,
+   * or the registry is of an older program.
+   *
+   * @generated from field: repeated stellar.net.v1.ProbeKey probe_keys = 4;
+   */
+  probeKeys: ProbeKey[];
 };
 
 /**
@@ -631,7 +674,7 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 15);
+  messageDesc(file_stellar_net_v1_registry, 16);
 
 /**
  * WatchRequest selects the messages of a watch.
@@ -661,7 +704,7 @@ export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 16);
+  messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
  * WatchResponse is a snapshot or a change.
@@ -743,7 +786,7 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 17);
+  messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
  * ListNodesRequest names a page.
@@ -772,7 +815,7 @@ export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
  * Use `create(ListNodesRequestSchema)` to create a new message.
  */
 export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 18);
+  messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
  * ListNodesResponse lists nodes.
@@ -816,7 +859,7 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
  * Use `create(ListNodesResponseSchema)` to create a new message.
  */
 export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 19);
+  messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
  * RemoveNodeRequest names a node.
@@ -859,7 +902,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
  * Use `create(RemoveNodeRequestSchema)` to create a new message.
  */
 export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 20);
+  messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
  * RemoveNodeResponse lists the freed subnets.
@@ -880,7 +923,7 @@ export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & 
  * Use `create(RemoveNodeResponseSchema)` to create a new message.
  */
 export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 21);
+  messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
  * ListNetworksRequest names a page.
@@ -909,7 +952,7 @@ export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> 
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
 export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 22);
+  messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
  * ListNetworksResponse lists networks.
@@ -960,7 +1003,7 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
 export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 23);
+  messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
  * ClaimSubnetsRequest names a node.
@@ -988,7 +1031,7 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
 export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 24);
+  messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
  * ClaimSubnetsResponse lists the node's subnets.
@@ -1009,7 +1052,7 @@ export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
 export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 25);
+  messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
  * ReleaseSubnetsRequest names a node.
@@ -1037,7 +1080,7 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
 export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 26);
+  messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
  * ReleaseSubnetsResponse lists the released subnets.
@@ -1058,7 +1101,7 @@ export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsRespo
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
 export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 27);
+  messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
  * ListSubnetsRequest names a page.
@@ -1087,7 +1130,7 @@ export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & 
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
 export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 28);
+  messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
  * ListSubnetsResponse lists subnets.
@@ -1122,7 +1165,7 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
 export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 29);
+  messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
  * ReserveSubnetRequest names a subnet.
@@ -1164,7 +1207,7 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
 export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 30);
+  messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
  * ReserveSubnetResponse is the subnet as it is now.
@@ -1185,7 +1228,7 @@ export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetRespons
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
 export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 31);
+  messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
  * UnreserveSubnetRequest names a subnet.
@@ -1213,7 +1256,7 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
 export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 32);
+  messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
  * UnreserveSubnetResponse has no fields.
@@ -1228,7 +1271,7 @@ export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetRes
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
 export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 33);
+  messageDesc(file_stellar_net_v1_registry, 34);
 
 /**
  * ListRoutesRequest names a page.
@@ -1257,7 +1300,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 34);
+  messageDesc(file_stellar_net_v1_registry, 35);
 
 /**
  * ListRoutesResponse lists extra routes.
@@ -1301,7 +1344,7 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 35);
+  messageDesc(file_stellar_net_v1_registry, 36);
 
 /**
  * AddRouteRequest is an extra route.
@@ -1336,7 +1379,7 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
  * Use `create(AddRouteRequestSchema)` to create a new message.
  */
 export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 36);
+  messageDesc(file_stellar_net_v1_registry, 37);
 
 /**
  * AddRouteResponse is the route as it is now.
@@ -1357,7 +1400,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
 export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 37);
+  messageDesc(file_stellar_net_v1_registry, 38);
 
 /**
  * DeleteRouteRequest names an extra route.
@@ -1393,7 +1436,7 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
 export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 38);
+  messageDesc(file_stellar_net_v1_registry, 39);
 
 /**
  * DeleteRouteResponse tells whether the route existed.
@@ -1414,7 +1457,7 @@ export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> 
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
 export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 39);
+  messageDesc(file_stellar_net_v1_registry, 40);
 
 /**
  * SubnetState is the present state of a subnet.

@@ -1,0 +1,69 @@
+import { getLogger } from "@logtape/logtape";
+import { NetError } from "../base/error.ts";
+import {
+  type OpenProbeSocket,
+  PROBE_PORT,
+  type ProbeDatagram,
+} from "./port.ts";
+
+const log = getLogger(["stellar-net", "agent", "probe"]);
+
+/** Opens a UDP socket. */
+export const openUdpSocket: OpenProbeSocket = (address, onDatagram) => {
+  const conn = listen(address);
+  let isClosed = false;
+  void receive(conn, onDatagram, () => isClosed);
+  return {
+    async send(payload, hostname) {
+      const to = { transport: "udp", hostname, port: PROBE_PORT } as const;
+      try {
+        await conn.send(payload, to);
+        return true;
+      } catch (error) {
+        // No route, no neighbour, or an address that is gone: the packet is lost.
+        if (!isClosed) log.debug("Cannot send a probe: {error}", { error });
+        return false;
+      }
+    },
+    close() {
+      isClosed = true;
+      conn.close();
+    },
+  };
+};
+
+function listen(hostname: string): Deno.DatagramConn {
+  try {
+    return Deno.listenDatagram({
+      transport: "udp",
+      hostname,
+      port: PROBE_PORT,
+    });
+  } catch (cause) {
+    const why = cause instanceof Deno.errors.AddrInUse
+      ? "another program has the port"
+      : "this host does not have the address now";
+    throw new NetError(
+      "unavailable",
+      `Cannot use UDP port ${PROBE_PORT} of ${hostname} for probes: ${why}`,
+      { cause },
+    );
+  }
+}
+
+async function receive(
+  conn: Deno.DatagramConn,
+  onDatagram: (datagram: ProbeDatagram) => void,
+  isClosed: () => boolean,
+): Promise<void> {
+  for (;;) {
+    try {
+      const [payload, from] = await conn.receive();
+      if (from.transport !== "udp") continue;
+      onDatagram({ payload, from: from.hostname, port: from.port });
+    } catch (error) {
+      if (isClosed()) return;
+      log.debug("Cannot receive a probe: {error}", { error });
+    }
+  }
+}
