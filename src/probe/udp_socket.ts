@@ -1,15 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import {
-  type OpenProbeSocket,
-  PROBE_PORT,
-  type ProbeDatagram,
-} from "./port.ts";
+import { PROBE_PORT, type ProbeDatagram, type ProbeSocket } from "./port.ts";
 
 const log = getLogger(["stellar-net", "agent", "probe"]);
 
-/** Opens a UDP socket. */
-export const openUdpSocket: OpenProbeSocket = (address, onDatagram) => {
+/** Opens a UDP socket, as `OpenProbeSocket` says. */
+export function openUdpSocket(
+  address: string,
+  onDatagram: (datagram: ProbeDatagram) => void,
+): ProbeSocket {
   const conn = listen(address);
   let isClosed = false;
   void receive(conn, onDatagram, () => isClosed);
@@ -30,7 +29,7 @@ export const openUdpSocket: OpenProbeSocket = (address, onDatagram) => {
       conn.close();
     },
   };
-};
+}
 
 function listen(hostname: string): Deno.DatagramConn {
   try {
