@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { AllocationFeed } from "../../src/addresses/allocation_feed.ts";
 import type { Allocation } from "../../src/addresses/plan/allocation.ts";
+import { HeldTimers } from "../support/held_timers.ts";
+import { SteadyClock } from "../support/steady_clock.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { owner } from "./plan/pools.ts";
 
 function allocation(container: string, more: Partial<Allocation> = {}) {
@@ -74,4 +77,39 @@ Deno.test("AllocationFeed.moved() resolves at a change, at once where there was 
   const last = feed.moved(1, waiting);
   end.abort();
   await last;
+});
+
+Deno.test("AllocationFeed.follow() looks at a shared store every second, and reports progress every ten", async () => {
+  using clock = new SteadyClock();
+  using timers = new HeldTimers(1_000);
+  const held = [allocation("a")];
+  const end = new AbortController();
+  let reads = 0;
+  const events = new AllocationFeed().follow({
+    ...{ from: "", isShared: true, signal: end.signal },
+    read: (see) => (reads++, Promise.resolve(see([...held]))),
+  });
+  /** The next event, and the seconds until it. */
+  const next = async () => {
+    let seconds = 0;
+    let isThere = false;
+    const event = events.next().finally(() => isThere = true);
+    while (!isThere) {
+      await waitFor("the next second", () => timers.areHeld || isThere);
+      if (isThere) break;
+      seconds++;
+      clock.nowMs += 1_000;
+      timers.fire();
+    }
+    const { value } = await event;
+    return [value!.kind, names(value!.allocations), seconds];
+  };
+  assert.deepEqual(await next(), ["snapshot", ["a"], 0]);
+  assert.deepEqual(await next(), ["progress", [], 10]);
+  assert.equal(reads, 11);
+  held.push(allocation("b"));
+  assert.deepEqual(await next(), ["changes", ["b"], 1]);
+  assert.deepEqual(await next(), ["progress", [], 10]);
+  end.abort();
+  assert.equal((await events.next()).done, true);
 });

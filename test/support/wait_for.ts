@@ -1,5 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+/** The clock, also while a test replaces it. */
+const steadyMs = performance.now.bind(performance);
+
 export interface WaitOptions {
   /** Default 120,000: a test that hangs fails, and one on a slow machine does not. */
   readonly timeoutMs?: number;
@@ -23,17 +26,17 @@ export async function waitFor<T>(
   options: WaitOptions = {},
 ): Promise<T> {
   const { timeoutMs = 120_000, everyMs = 10 } = options;
-  const deadline = performance.now() + timeoutMs;
+  const deadline = steadyMs() + timeoutMs;
   for (;;) {
     let cause: unknown;
-    const startedMs = performance.now();
+    const startedMs = steadyMs();
     try {
       const value = await condition();
       if (value) return value;
     } catch (error) {
       cause = error;
     }
-    const nowMs = performance.now();
+    const nowMs = steadyMs();
     if (nowMs > deadline) {
       throw new Error(
         `Cannot wait any longer for ${what}: it is not there after ${timeoutMs} ms`,
