@@ -15,7 +15,7 @@ import {
 const CALLS = 2000;
 const TURNS = 5;
 /** Time for which nobody calls either side, in ms. */
-const IDLE_MS = 60_000;
+const IDLE_MS = 180_000;
 /** Time that an agent gets to finish what follows its start, in ms. */
 const SETTLE_MS = 10_000;
 const METHODS = ["AllocateIP", "GetIP", "ReleaseIP"] as const;
