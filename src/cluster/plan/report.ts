@@ -60,6 +60,10 @@ export type ProbeSummary = Readonly<
 export const MAX_REPORT_BYTES = 4096;
 /** Problems that a report carries; the last one counts the rest. */
 const MAX_PROBLEMS = 12;
+/** Bytes of their texts, in UTF-8: everything else in a report takes less than 1 KiB. */
+const MAX_PROBLEM_BYTES = 3_150;
+/** Bytes of a problem besides its texts. */
+const PROBLEM_OVERHEAD = 15;
 const MAX_TEXT = 240;
 
 /**
@@ -74,12 +78,13 @@ export function boundReport(report: Report): Report {
     // A command that is cut does harm.
     fix: problem.fix.length > MAX_TEXT ? "" : problem.fix,
   }));
-  if (problems.length <= MAX_PROBLEMS) return { ...report, problems };
-  const left = problems.length - MAX_PROBLEMS + 1;
+  const most = countFitting(problems);
+  if (problems.length <= most) return { ...report, problems };
+  const left = problems.length - most + 1;
   return {
     ...report,
     problems: [
-      ...problems.slice(0, MAX_PROBLEMS - 1),
+      ...problems.slice(0, most - 1),
       {
         code: "more-problems",
         severity: "warning",
@@ -88,6 +93,18 @@ export function boundReport(report: Report): Report {
       },
     ],
   };
+}
+
+/** The number of the first problems that fit into a report. */
+function countFitting(problems: readonly Problem[]): number {
+  const encoder = new TextEncoder();
+  let bytes = 0;
+  const end = problems.findIndex(({ code, text, fix, subject = "" }) => {
+    bytes += PROBLEM_OVERHEAD +
+      encoder.encode(code + text + fix + subject).length;
+    return bytes > MAX_PROBLEM_BYTES;
+  });
+  return Math.min(end === -1 ? problems.length : end, MAX_PROBLEMS);
 }
 
 /** Errors before warnings, each in the order of their codes. */
