@@ -61,7 +61,7 @@ export const MAX_REPORT_BYTES = 4096;
 /** Problems that a report carries; the last one counts the rest. */
 const MAX_PROBLEMS = 12;
 /** Bytes of their texts, in UTF-8: everything else in a report takes less than 1 KiB. */
-const MAX_PROBLEM_BYTES = 3_150;
+const MAX_PROBLEM_BYTES = 3_200;
 /** Bytes of a problem besides its texts. */
 const PROBLEM_OVERHEAD = 15;
 const MAX_TEXT = 240;
