@@ -29,6 +29,8 @@ export interface ContainersOptions {
   readonly bootId: string;
   /** Time between two checks that must both find a namespace gone, in ms. */
   readonly leakGraceMs: number;
+  /** Called with each release of leaked addresses: a sentence, and the container. */
+  readonly onLeak?: (text: string, containerId: string) => void;
   /** Monotonic time, in ms: no change of the clock shortens the grace period. */
   readonly uptimeMs: () => number;
 }
@@ -138,6 +140,13 @@ export class Containers {
       left.delete(allocation.id);
       this.#candidates = left;
       if (!released) continue;
+      const { owner } = allocation;
+      this.#options.onLeak?.(
+        `The leaked addresses of ${
+          formatOwner(owner)
+        } were released: ${reason}`,
+        owner.containerId,
+      );
       log.info("Released the leaked addresses of {owner}: {reason}", {
         owner: formatOwner(allocation.owner),
         reason,

@@ -7,6 +7,7 @@ import {
 } from "../ledger/record_log.ts";
 import { readEntry } from "../state/read_entry.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
+import { acceptEvents, type SentEvent } from "./plan/accept_events.ts";
 import type { ClusterHappening, EventKind } from "./plan/events.ts";
 import { DAY_MS } from "./plan/forecast.ts";
 
@@ -26,6 +27,8 @@ const KEEP_MS = 30 * DAY_MS;
 export interface StoredEvent extends ClusterHappening {
   /** In ms since 1970. */
   readonly atMs: number;
+  /** The caller whose request it follows from; empty: nobody's that is known. */
+  readonly by: string;
 }
 
 /** Selects events. */
@@ -58,6 +61,8 @@ export class EventLog {
   readonly #records: RecordLog;
   readonly #store: Store;
   readonly #now: () => number;
+  /** The number of the last event that each host has sent. */
+  readonly #taken = new Map<string, number>();
 
   constructor(
     options: {
@@ -83,8 +88,42 @@ export class EventLog {
   }
 
   /** Adds events. It neither waits for the store nor fails with it. */
-  add(events: readonly ClusterHappening[], atMs: number = this.#now()): void {
+  add(
+    events: readonly (ClusterHappening & { readonly by?: string })[],
+    atMs: number = this.#now(),
+  ): void {
     for (const event of events) this.#records.add(atMs, { ...event });
+  }
+
+  /**
+   * Adds events that a host has sent, each once however often it sends them.
+   *
+   * @returns the number up to which the store has them; 0 for none
+   */
+  async take(
+    node: string,
+    sent: readonly SentEvent[],
+  ): Promise<number> {
+    const known = this.#taken.get(node) ?? 0;
+    const nowMs = this.#now();
+    const events = acceptEvents(sent, { nowMs, keepMs: KEEP_MS })
+      .filter(({ number }) => number > known);
+    for (const { number, atMs, kind, subject, text } of events) {
+      // The same key again after a restart of this agent.
+      const sequence = (hash(node) * 2 ** 20) + number % 2 ** 20;
+      this.#records.add(atMs, { kind, node, subject, text }, sequence);
+    }
+    const last = Math.max(known, ...sent.map(({ number }) => number));
+    this.#taken.set(node, last);
+    await this.#records.flush();
+    return this.#records.waiting === 0 ? last : 0;
+  }
+
+  /** Forgets the numbers of events of hosts that are not known any more. */
+  keepOnly(nodes: ReadonlySet<string>): void {
+    for (const node of this.#taken.keys()) {
+      if (!nodes.has(node)) this.#taken.delete(node);
+    }
   }
 
   /**
@@ -157,6 +196,15 @@ export class EventLog {
   }
 }
 
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  }
+  return value;
+}
+
 function createRoom(maxEvents: number): RecordRoom {
   return createSharedRoom(maxEvents, LIMITS, shareOf);
 }
@@ -175,5 +223,6 @@ function readEvent(entry: Entry): StoredEvent {
     node: record.text("node"),
     subject: record.text("subject"),
     text: record.text("text"),
+    by: record.optionalText("by") ?? "",
   }));
 }

@@ -5,13 +5,10 @@ import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { type ClusterEvent, ClusterView } from "../registry/feed.ts";
 import type { Key, Store, Version } from "../store/store.ts";
-import {
-  diffObservations,
-  diffReports,
-  type Observation,
-} from "./plan/events.ts";
+import { diffObservations, type Observation } from "./plan/events.ts";
 import type { EventLog, StoredEvent } from "./event_log.ts";
 import type { Reports } from "./reports.ts";
+import type { Requesters } from "./requesters.ts";
 
 /** Key of the agent that records what all of them observe. */
 const RECORDER_KEY: Key = ["recorder"];
@@ -19,6 +16,8 @@ const RECORDER_KEY: Key = ["recorder"];
 const BEAT_INTERVAL_MS = 5_000;
 /** Silence after which another agent records, in ms. */
 const SILENT_MS = 15_000;
+/** Interval between looks for subnets in conflict, in ms. */
+const LOOK_INTERVAL_MS = 10_000;
 /** Observed events that an agent keeps while another one records. */
 const MAX_PENDING = 1_000;
 /** Time to the next watch after one that failed, in ms. */
@@ -36,6 +35,10 @@ export interface RecorderOptions {
   readonly reports: Reports;
   /** Follows the registry: a snapshot, then changes. */
   readonly watch: (signal: AbortSignal) => AsyncIterable<ClusterEvent>;
+  /** The callers of changes. */
+  readonly requesters: Pick<Requesters, "find" | "prune">;
+  /** The subnets that a node owns although a host uses a part of them itself. */
+  readonly conflicts: () => Promise<Observation["conflicts"]>;
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** A clock in ms that nobody sets. */
@@ -43,29 +46,30 @@ export interface RecorderOptions {
 }
 
 /**
- * Turns changes of the registry and reports of hosts into events. Of several
- * agents that host one registry, each records the reports that it receives, and
- * one records what all of them observe; the others keep what they observe until
- * they see that agent alive, and take over when it falls silent.
+ * Turns changes of the registry into events. Of several agents that host one
+ * registry, one records what all of them observe; the others keep what they
+ * observe until they see that agent alive, and take over when it falls silent.
  */
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #stop = new AbortController();
   /** Undefined where no other agent could record. */
   readonly #beating: PeriodicTask | undefined;
+  readonly #looking: PeriodicTask;
   readonly #following: Promise<void>;
+  readonly #view = new ClusterView();
+  #conflicts: Observation["conflicts"] = new Map();
+  #isFollowing = false;
   #observation: Observation | undefined;
   #pending: StoredEvent[] = [];
   #isRecording: boolean;
+  #recording: Promise<void> = Promise.resolve();
   /** The last sign of life, and when it was first seen here. */
   #seen: { readonly version: Version | null; readonly atMs: number };
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#seen = { version: null, atMs: -Infinity };
-    options.reports.listen((node, before, after) => {
-      options.events.add(diffReports(node, before, after));
-    });
     this.#isRecording = !options.isShared;
     this.#beating = options.isShared
       ? startPeriodicTask("say that this agent records events", {
@@ -73,6 +77,13 @@ export class Recorder {
         run: () => this.#beat(),
       })
       : undefined;
+    this.#looking = startPeriodicTask("look for subnets in conflict", {
+      intervalMs: LOOK_INTERVAL_MS,
+      run: async () => {
+        this.#conflicts = await options.conflicts();
+        this.#observe();
+      },
+    });
     this.#following = this.#follow();
   }
 
@@ -80,20 +91,22 @@ export class Recorder {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#beating?.stop();
+    await this.#looking.stop();
     await this.#following;
+    await this.#recording;
   }
 
   #follow(): Promise<void> {
     const { signal } = this.#stop;
     const { watch } = this.#options;
-    const view = new ClusterView();
     return followWatch({
       signal,
       backOff: new BackOff({ firstMs: REWATCH_MS }),
       open: () => watch(signal),
       onEvent: (event) => {
-        view.apply(event);
-        this.#observe(view);
+        this.#view.apply(event);
+        this.#isFollowing = true;
+        this.#observe();
       },
       onFailure: (error) =>
         log.debug("Watching the registry for its events again: {error}", {
@@ -102,8 +115,11 @@ export class Recorder {
     });
   }
 
-  #observe(view: ClusterView): void {
-    const { reports, now } = this.#options;
+  #observe(): void {
+    // Without a snapshot of the registry everything would seem to be new.
+    if (!this.#isFollowing) return;
+    const view = this.#view;
+    const { reports, events, now } = this.#options;
     const before = this.#observation;
     const after: Observation = {
       nodes: new Map(view.nodes),
@@ -113,23 +129,31 @@ export class Recorder {
           return [cidr, { destination: cidr, target: formatAddress(target) }];
         }),
       ),
+      conflicts: this.#conflicts,
     };
     this.#observation = after;
-    reports.keepOnly(new Set(after.nodes.keys()));
+    const names = new Set(after.nodes.keys());
+    reports.keepOnly(names);
+    events.keepOnly(names);
     // The first observation after a start shows the present, not a change.
     if (!before) return;
     const atMs = now();
     const found = diffObservations(before, after);
-    this.#pending.push(...found.map((event) => ({ ...event, atMs })));
+    this.#pending.push(...found.map((event) => ({ ...event, atMs, by: "" })));
     this.#pending.splice(0, this.#pending.length - MAX_PENDING);
     if (this.#isRecording) this.#record();
   }
 
   #record(): void {
-    for (const { atMs, ...event } of this.#pending) {
-      this.#options.events.add([event], atMs);
-    }
+    const { events, requesters } = this.#options;
+    const pending = this.#pending;
     this.#pending = [];
+    this.#recording = this.#recording.then(async () => {
+      for (const { atMs, by: _, ...event } of pending) {
+        const by = await requesters.find(event);
+        events.add([by === "" ? event : { ...event, by }], atMs);
+      }
+    });
   }
 
   /** Records on, takes over, or sees that another agent records. */
@@ -155,5 +179,6 @@ export class Recorder {
     if (!committed) return;
     this.#isRecording = true;
     this.#record();
+    await this.#options.requesters.prune();
   }
 }

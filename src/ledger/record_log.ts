@@ -94,14 +94,20 @@ export class RecordLog {
   /**
    * Adds a record; it is stored within some hundred milliseconds.
    *
+   * @param sequence tells it apart from others of that time; a record with both
+   * the same takes the place of the other
    * @returns false if too many records wait for the store: this one is lost
    */
-  add(atMs: number, value: JsonValue): boolean {
+  add(
+    atMs: number,
+    value: JsonValue,
+    sequence: number = this.#sequence++,
+  ): boolean {
     if (!this.#waitingRoom.add(value)) {
       this.#unstored++;
       return false;
     }
-    const key = [...this.#options.prefix, atMs, this.#sequence++];
+    const key = [...this.#options.prefix, atMs, sequence];
     this.#waiting.push({ key, value });
     this.#writeLater(GATHER_MS);
     return true;

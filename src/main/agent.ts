@@ -14,7 +14,7 @@ import { runDaemon } from "../agent/daemon.ts";
 import { KnownProbeKeys } from "../probe/keys.ts";
 import { measurePeer } from "../member/peers.ts";
 import { BUILD } from "../build/build_info.ts";
-import { authorityWarnings } from "../security/pki/validity.ts";
+import { authorityWarnings, readValidity } from "../security/pki/validity.ts";
 import { clockWarnings } from "../host/facts.ts";
 import { isThisHost } from "../net/address.ts";
 import {
@@ -101,6 +101,10 @@ export async function runAgent(
     ...parts,
     ...{ controller, peers: host.peers },
     ...{ warnings: allWarnings, bootId, prober, ringKeys },
+    certificate: () => {
+      const { material } = credentials ?? {};
+      return material && readValidity(material).own;
+    },
   });
   opened.defer(() => cluster.stop());
   late.parts = cluster;
@@ -164,8 +168,7 @@ async function startAgent(
       measurePeer(
         new RpcRegistryPeer(url, security.connect(url), {
           onClockOffset: (offsetMs) => metrics.agent.clockOffset(offsetMs),
-          report: late.report,
-          probeKeys,
+          ...{ report: late.report, journal: late.journal, probeKeys },
         }),
         metrics.agent,
       )
@@ -174,6 +177,7 @@ async function startAgent(
     metrics: metrics.agent,
     onTrust: security.onTrust,
     onRemoval: late.onRemoval,
+    onLeak: late.onLeak,
     hasGivenCertificates: config.security.kind === "given",
     now: Date.now,
     uptimeMs,

@@ -1,26 +1,38 @@
 import type { Agent } from "../agent/agent.ts";
 import { encodeReport } from "../api/messages/cluster.ts";
 import type { Peers } from "../api/client/peers.ts";
+import type { HeartbeatJournal } from "../api/client/registry_peer.ts";
 import type { ClusterServiceParts } from "../api/services/cluster.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
+import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { EventLog } from "../cluster/event_log.ts";
+import { HostEvents, type HostObservation } from "../cluster/host_events.ts";
+import { Journal } from "../cluster/journal.ts";
 import { OwnReport } from "../cluster/own_report.ts";
+import type {
+  HostHappening,
+  ObservedConflict,
+} from "../cluster/plan/events.ts";
 import { Recorder } from "../cluster/recorder.ts";
 import { Reports } from "../cluster/reports.ts";
+import { Requesters } from "../cluster/requesters.ts";
 import { HOUR_MS } from "../cluster/plan/forecast.ts";
 import { ReportSource } from "../cluster/report_source.ts";
 import { Samples } from "../cluster/samples.ts";
 import type { HostController } from "../host/controller.ts";
+import { formatPrefix } from "../net/prefix.ts";
 import { countPaths, pathProblems } from "../probe/plan/verdict.ts";
 import type { Prober } from "../probe/prober.ts";
 import type { ProbeKey } from "../probe/seal.ts";
+import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
+import type { Repairs } from "../routes/report.ts";
 import type { AgentState } from "./agent_state.ts";
 
 /** Interval of the samples: each hour has one also after a restart in between. */
 const SAMPLE_INTERVAL_MS = HOUR_MS / 6;
-/** Interval at which a registry's host reads its own report, in ms. */
-const OWN_REPORT_INTERVAL_MS = 10_000;
+/** Interval at which a host looks at itself for events, in ms. */
+const LOOK_INTERVAL_MS = 5_000;
 
 /** Options of {@linkcode createAgentCluster}. */
 export interface AgentClusterOptions {
@@ -35,11 +47,18 @@ export interface AgentClusterOptions {
   readonly prober: Prober | undefined;
   /** The keys of probes that the registry hands out; undefined where this agent hosts none. */
   readonly ringKeys: (() => readonly ProbeKey[]) | undefined;
+  /** When this host's certificate is valid; undefined without one. */
+  readonly certificate: () => HostObservation["certificate"];
 }
 
 /** The parts of an agent that see the cluster as one. */
 export interface AgentCluster extends ClusterServiceParts {
-  /** Begins to sample, and to record events if this agent hosts the registry. */
+  readonly node: string;
+  /** The events of this host that wait for the registry; undefined where it is hosted here. */
+  readonly journal: Journal | undefined;
+  /** Records what has happened on this host, at the present time. */
+  record(events: readonly HostHappening[]): void;
+  /** Begins to sample, and to record events. */
   start(): void;
   /** Sends this host's report at once: it has changed. */
   reportSoon(): void;
@@ -82,11 +101,30 @@ export async function createAgentCluster(
     ...{ agent, peers, source, reports, events, now },
     host: () => agent.requireHost(),
   });
+  const isShared = state.registryStore !== undefined;
+  const requesters = new Requesters({ store, isShared, now });
+  const journal = agent.isHost
+    ? undefined
+    : await Journal.open({ store: state.store, now });
+  const record = (happened: readonly HostHappening[]) =>
+    journal ? journal.add(happened) : events.add(happened);
+  const hostEvents = await HostEvents.open({
+    ...{ node: agent.node, store: state.store, record, now },
+    observe: async () => ({
+      report: await source.read(),
+      repairs: countRepairs(controller.routes.repaired),
+      certificate: options.certificate(),
+    }),
+  });
   const tasks: PeriodicTask[] = [];
   let recorder: Recorder | undefined;
-  const own = new OwnReport({ node: agent.node, source, reports });
+  const own = new OwnReport({
+    ...{ node: agent.node, reports },
+    source: { read: () => hostEvents.look() },
+  });
   return {
-    ...{ source, reports, events, watches },
+    node: agent.node,
+    ...{ source, reports, events, watches, requesters, journal, record },
     ...ringKeys && { probeKeys: ringKeys },
     ...prober && { paths: () => prober.paths },
     start() {
@@ -94,22 +132,26 @@ export async function createAgentCluster(
         intervalMs: SAMPLE_INTERVAL_MS,
         run: () => source.sample(),
       }));
+      tasks.push(startPeriodicTask("look at this host for events", {
+        intervalMs: LOOK_INTERVAL_MS,
+        run: () => agent.isHost ? own.send() : hostEvents.look(),
+      }));
       if (!agent.isHost) return;
       recorder = new Recorder({
-        ...{ store, events, reports, now },
-        isShared: state.registryStore !== undefined,
+        ...{ store, events, reports, requesters, isShared, now },
         id: agent.instanceId,
         watch: (signal) => agent.requireHost().nodes.watch(signal),
+        conflicts: async () =>
+          findConflicts(await agent.host?.registry.subnets() ?? []),
         uptimeMs: performance.now.bind(performance),
       });
-      tasks.push(startPeriodicTask("read this host's report", {
-        intervalMs: OWN_REPORT_INTERVAL_MS,
-        run: () => own.send(),
-      }));
     },
     reportSoon() {
-      if (agent.isHost) own.sendSoon();
-      else agent.member.beatSoon?.();
+      if (agent.isHost) return own.sendSoon();
+      // The heartbeat carries the events, too.
+      hostEvents.look().catch((error) => {
+        if (!(error instanceof NetError)) throw error;
+      }).finally(() => agent.member.beatSoon?.());
     },
     async stop() {
       watches.stop();
@@ -117,19 +159,60 @@ export async function createAgentCluster(
       await Promise.all(tasks.map((task) => task.stop()));
       await recorder?.stop();
       await events.stop();
+      await journal?.stop();
     },
   };
 }
 
+/** Corrections of what somebody else has done. */
+function countRepairs({ byCause }: Repairs): number {
+  const { missing = 0, changed = 0, surplus = 0 } = byCause;
+  return missing + changed + surplus;
+}
+
+/** The owned subnets that a host uses a part of itself. */
+function findConflicts(
+  listings: readonly SubnetListing[],
+): Map<string, ObservedConflict> {
+  return new Map(
+    listings.filter(({ state, reason }) => state === "owned" && reason !== "")
+      .map(({ subnet, node, reason }) => [
+        formatPrefix(subnet),
+        { node, reason },
+      ]),
+  );
+}
+
 /** The parts that an agent starts without, because they need the agent. */
 export class LateCluster {
-  parts: Pick<AgentCluster, "source" | "events" | "reportSoon"> | undefined;
+  parts: AgentCluster | undefined;
 
   /** The encoded report; empty without a source. */
   readonly report = async (): Promise<Uint8Array<ArrayBuffer>> =>
     this.parts
       ? encodeReport(await this.parts.source.read())
       : new Uint8Array(0);
+
+  /** The events that heartbeats carry; none without a journal. */
+  readonly journal: HeartbeatJournal;
+
+  constructor() {
+    const journalOf = () => this.parts?.journal;
+    this.journal = {
+      get oldest() {
+        return journalOf()?.oldest ?? [];
+      },
+      acknowledge: (number) => journalOf()?.acknowledge(number),
+    };
+  }
+
+  /** Records that the addresses of a container that is gone were released. */
+  readonly onLeak = (text: string, subject: string): void => {
+    const { parts } = this;
+    if (!parts) return;
+    const { node } = parts;
+    parts.record([{ kind: "leaks released", node, subject, text }]);
+  };
 
   /** Records that a silent node is removed, or is about to be. */
   readonly onRemoval = (node: string, text: string): void =>

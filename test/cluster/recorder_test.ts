@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { EventLog } from "../../src/cluster/event_log.ts";
 import { Recorder } from "../../src/cluster/recorder.ts";
+import type { Observation } from "../../src/cluster/plan/events.ts";
 import { Reports } from "../../src/cluster/reports.ts";
+import { Requesters } from "../../src/cluster/requesters.ts";
 import { Samples } from "../../src/cluster/samples.ts";
 import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
 import type { ClusterHappening } from "../../src/cluster/plan/events.ts";
@@ -18,7 +20,10 @@ function startRecorder(
   store: Store,
   feed: FakeFeed,
   id: string,
-  isShared = true,
+  { isShared = true, conflicts = new Map() }: {
+    readonly isShared?: boolean;
+    readonly conflicts?: Observation["conflicts"];
+  } = {},
 ) {
   let nowMs = NOW_MS;
   const now = () => nowMs;
@@ -26,16 +31,22 @@ function startRecorder(
   const sequence = id === "one" ? 0 : 1_000_000;
   const events = new EventLog({ store, now, sequence });
   const reports = new Reports({ now });
+  const requesters = new Requesters({ store, isShared, now });
   const recorder = new Recorder({
-    ...{ id, store, isShared, events, reports, now },
+    ...{ id, store, isShared, events, reports, requesters, now },
+    conflicts: () => Promise.resolve(new Map(conflicts)),
     watch: (signal) => feed.watch(signal),
     uptimeMs: () => performance.now(),
   });
   return {
-    reports,
+    ...{ reports, requesters },
     /** Lets time pass. */
     pass(ms: number): void {
       nowMs += ms;
+    },
+    async callers(): Promise<string[]> {
+      const { events: found } = await events.list({ node: "", limit: 100 });
+      return found.map(({ kind, by }) => `${kind} ${by}`);
     },
     async kinds(): Promise<string[]> {
       const { events: found } = await events.list({ node: "", limit: 100 });
@@ -48,10 +59,10 @@ function startRecorder(
   };
 }
 
-Deno.test("Recorder turns changes and reports into events, and the first snapshot into none", async () => {
+Deno.test("Recorder turns changes into events, and the first snapshot into none", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const feed = new FakeFeed();
-  const recorder = startRecorder(store, feed, "one", false);
+  const recorder = startRecorder(store, feed, "one", { isShared: false });
   await waitFor("a watcher", () => feed.watchers === 1);
   feed.send(change({ nodes: [node("b")] }));
   feed.send(change({ nodes: [node("b", "unreachable")] }));
@@ -60,10 +71,7 @@ Deno.test("Recorder turns changes and reports into events, and the first snapsho
     async () => (await recorder.kinds()).length === 3,
   );
   recorder.reports.receive("b", REPORT);
-  recorder.pass(1_000);
-  recorder.reports.receive("b", { ...REPORT, bootId: "next" });
   assert.deepEqual(await recorder.kinds(), [
-    "restarted b",
     "unreachable b",
     "subnet claimed b",
     "joined b",
@@ -114,6 +122,78 @@ Deno.test("of two recorders on one store, one records what both observe", async 
   assert.equal((await store.get(["recorder"]))?.value, "one");
   await one.stop();
   await two.stop();
+  await store.close();
+});
+
+Deno.test("Recorder names the caller of a change, at whatever agent it was made", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const feed = new FakeFeed();
+  const one = startRecorder(store, feed, "one");
+  await waitFor("its sign of life", async () => await store.get(["recorder"]));
+  const two = startRecorder(store, feed, "two");
+  await waitFor("two watchers", () => feed.watchers === 2);
+  await two.requesters.note("node a", "operator alice");
+  feed.send(change({ removedNodes: ["a"] }));
+  await waitFor("the events", async () => (await one.kinds()).length >= 2);
+  one.pass(60_000);
+  feed.send(change({ nodes: [node("a")] }));
+  await waitFor("more events", async () => (await one.kinds()).length >= 4);
+  // By then the request is old.
+  assert.deepEqual((await one.callers()).sort(), [
+    "joined ",
+    "left operator alice",
+    "subnet claimed ",
+    "subnet returned operator alice",
+  ]);
+  await one.requesters.prune();
+  const left = await Array.fromAsync(store.list(["requester"]));
+  assert.deepEqual(left, []);
+  await one.stop();
+  await two.stop();
+  await store.close();
+});
+
+Deno.test("EventLog.take() takes each event of a host once, with its own time", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const open = () => new EventLog({ store, now: () => NOW_MS, sequence: 7 });
+  const sent = (number: number, kind = "registry lost") => ({
+    ...{ number, kind, subject: "registry-unreachable", text: "it is gone" },
+    atMs: NOW_MS - 3_600_000 + number,
+  });
+  const list = async (events: EventLog) =>
+    (await events.list({ node: "a", limit: 10 })).events
+      .map(({ kind, atMs }) => `${kind} ${atMs - NOW_MS + 3_600_000}`);
+  const events = open();
+  assert.equal(await events.take("a", [sent(1), sent(2)]), 2);
+  // The answer was lost: the host sends them again, with one more.
+  assert.equal(await events.take("a", [sent(1), sent(2), sent(3)]), 3);
+  // What hosts do not record is left out, and acknowledged.
+  assert.equal(await events.take("a", [sent(4, "joined")]), 4);
+  const expected = ["registry lost 3", "registry lost 2", "registry lost 1"];
+  assert.deepEqual(await list(events), expected);
+  await events.stop();
+  // A registry that was restarted does not know what it had taken.
+  const restarted = open();
+  assert.equal(await restarted.take("a", [sent(2), sent(3)]), 3);
+  assert.deepEqual(await list(restarted), expected);
+  await restarted.stop();
+  await store.close();
+});
+
+Deno.test("EventLog.take() acknowledges nothing that the store does not have", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const events = new EventLog({ store, now: () => NOW_MS, sequence: 7 });
+  const event = {
+    ...{ number: 1, kind: "registry lost", subject: "x", text: "it is gone" },
+    atMs: NOW_MS,
+  };
+  store.isDown = true;
+  assert.equal(await events.take("a", [event]), 0);
+  store.isDown = false;
+  assert.equal(await events.take("a", [event]), 1);
+  const { events: found } = await events.list({ node: "a", limit: 10 });
+  assert.equal(found.length, 1);
+  await events.stop();
   await store.close();
 });
 

@@ -30,6 +30,8 @@ export interface AuthorizeOptions {
   readonly node: string;
   /** Where changes are recorded. Default: nowhere. */
   readonly audit?: AuditLog | undefined;
+  /** Called with each change that a caller may make, before it is made. */
+  readonly onChange?: ((call: RecordedCall) => Promise<void>) | undefined;
   /** The time in ms since 1970. */
   readonly now: () => number;
 }
@@ -55,6 +57,9 @@ export function authorized<
     const guard: Guard = {
       ...{ method, permission, handler, self: options.node },
       audit: permission.changes ? audit : undefined,
+      onChange: permission.changes && !permission.isFrequent
+        ? options.onChange
+        : undefined,
     };
     const authorizedHandler = method.methodKind === "unary"
       ? guardUnary(guard)
@@ -95,6 +100,7 @@ interface Guard {
   readonly self: string;
   /** Undefined: its calls are not recorded. */
   readonly audit: CallAudit | undefined;
+  readonly onChange: AuthorizeOptions["onChange"];
 }
 
 function guardUnary(guard: Guard): Handler {
@@ -140,11 +146,14 @@ async function admit(
   request: Message,
   context: HandlerContext,
 ): Promise<RecordedCall> {
-  const { method, permission, audit } = guard;
+  const { method, permission, audit, onChange } = guard;
   const caller = callerOf(context);
   const call = { method, permission, request, caller };
   const refusal = findRefusal(guard, request, caller);
-  if (!refusal) return call;
+  if (!refusal) {
+    await onChange?.(call);
+    return call;
+  }
   await audit?.refused(call, refusal);
   throw refusal;
 }

@@ -1,7 +1,11 @@
 import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  durationMs,
+  timestampFromMs,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
 import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import type {
   AgentIdentity,
@@ -58,6 +62,22 @@ export interface RpcRegistryPeerOptions {
     readonly latestId: number;
     update(keys: readonly ProbeKey[]): Promise<void>;
   };
+  /** The events of this host that wait for the registry. */
+  readonly journal?: HeartbeatJournal;
+}
+
+/** Events for heartbeats. */
+export interface HeartbeatJournal {
+  readonly oldest: readonly {
+    readonly number: number;
+    /** In ms since 1970. */
+    readonly atMs: number;
+    readonly kind: string;
+    readonly subject: string;
+    readonly text: string;
+  }[];
+  /** The registry has the events up to a number. */
+  acknowledge(number: number): void;
 }
 
 /** The registry behind an agent's API. */
@@ -126,13 +146,21 @@ export class RpcRegistryPeer implements RegistryPeer {
     const isSame = this.#sentReport !== undefined &&
       Buffer.compare(this.#sentReport, report) === 0;
     const before = Date.now();
-    const { probeKeys } = this.#options;
+    const { probeKeys, journal } = this.#options;
+    const events = (journal?.oldest ?? []).map(
+      ({ number, atMs, kind, subject, text }) => ({
+        ...{ kind, subject, text },
+        number: BigInt(number),
+        at: timestampFromMs(atMs),
+      }),
+    );
     const answer = await this.#client.heartbeat({
-      ...{ node, instanceId, processId },
+      ...{ node, instanceId, processId, events },
       report: isSame ? NO_BYTES : report,
       probeKeyId: probeKeys?.latestId ?? 0,
     }, { signal });
-    const { intervalMs, time, wantsReport } = answer;
+    const { intervalMs, time, wantsReport, eventsNumber } = answer;
+    if (eventsNumber > 0n) journal?.acknowledge(Number(eventsNumber));
     if (answer.probeKeys.length > 0) {
       await probeKeys?.update(answer.probeKeys.map(readProbeKey));
     }

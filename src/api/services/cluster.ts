@@ -11,6 +11,7 @@ import {
   parseText,
 } from "../../base/names.ts";
 import type { EventPosition } from "../../cluster/event_log.ts";
+import type { Requesters } from "../../cluster/requesters.ts";
 import {
   mayHold,
   parseWanted,
@@ -63,6 +64,8 @@ const MAX_HISTORY = 100;
 export interface ClusterServiceParts extends ClusterParts {
   /** At an agent that hosts the registry. */
   readonly watches: ClusterWatches;
+  /** The callers of changes of the registry. */
+  readonly requesters: Requesters;
 }
 
 /** The calls that every agent answers for its own host. */

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { NetError } from "../../base/error.ts";
 import {
@@ -9,6 +9,7 @@ import {
   parseText,
 } from "../../base/names.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
+import type { EventLog } from "../../cluster/event_log.ts";
 import type { Reports } from "../../cluster/reports.ts";
 import type {
   JoinRequest as JoinMessage,
@@ -72,9 +73,10 @@ const HANDOVER_PAGE = 1000;
  */
 export function createRegistry(
   host: () => RegistryHost,
-  { self, reports, probeKeys, progressMs = PROGRESS_MS }: {
+  { self, reports, events, probeKeys, progressMs = PROGRESS_MS }: {
     readonly self: string;
     readonly reports: Reports;
+    readonly events: Pick<EventLog, "take">;
     /** The keys of probes, the latest last. Default: none. */
     readonly probeKeys?: () => readonly ProbeKey[];
     /** Interval of progress messages, for watchers that ask for them, while nothing changes, in ms. */
@@ -199,11 +201,20 @@ export function createRegistry(
       } else reports.confirm(node);
       const keys = probeKeys?.() ?? [];
       const isKnown = keys.at(-1)?.id === request.probeKeyId;
+      const taken = request.events.length === 0 ? 0 : await events.take(
+        node,
+        request.events.map((event) => ({
+          ...event,
+          number: Number(event.number),
+          atMs: event.at ? timestampMs(event.at) : 0,
+        })),
+      );
       return {
         probeKeys: isKnown ? [] : [...keys],
         intervalMs: HEARTBEAT_INTERVAL_MS,
         time: timestampFromMs(Date.now()),
         wantsReport: !hasReport,
+        eventsNumber: BigInt(taken),
       };
     },
 

@@ -25,6 +25,7 @@ import { quote } from "../../net/address.ts";
 import { authorizing } from "../access/authorize.ts";
 import { callerOf, describeCaller } from "../access/call_context.ts";
 import { allowsNode } from "../access/authorize.ts";
+import { noteRequester } from "../access/requester.ts";
 import { permissionOf } from "../access/permissions.ts";
 import { ASK_HEADER } from "../client/operator_transport.ts";
 import type { Peer, Peers } from "../client/peers.ts";
@@ -109,7 +110,10 @@ export function createRoutes(
     return peers.registry();
   };
   return (bare) => {
-    const router = authorizing(bare, { node, audit, now: process.now });
+    const router = authorizing(bare, {
+      ...{ node, audit, now: process.now },
+      onChange: (call) => noteRequester(cluster.requesters, call),
+    });
     router.service(
       Network,
       forwarding(
@@ -143,7 +147,7 @@ export function createRoutes(
           withKnownLists(
             createRegistry(() => agent.requireHost(), {
               self: node,
-              reports: cluster.reports,
+              ...{ reports: cluster.reports, events: cluster.events },
               ...cluster.probeKeys && { probeKeys: cluster.probeKeys },
             }),
             agent,

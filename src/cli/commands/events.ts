@@ -46,7 +46,7 @@ const COLUMNS = {
   TIME: ({ at }: EventView) => date(at),
   NODE: ({ node }: EventView) => node ?? "",
   EVENT: ({ kind }: EventView) => kind,
-  TEXT: ({ text }: EventView) => text,
+  TEXT: ({ text, by }: EventView) => by === null ? text : `${text} (by ${by})`,
 };
 
 /** The columns of one line after another, which nobody lays out together. */

@@ -29,7 +29,7 @@ const NULLABLE = {
   "stellar.net.v1.Attachment": ["netns", "bootId"],
   "stellar.net.v1.AuditRecord": ["from", "subject", "message"],
   "stellar.net.v1.Check": ["command", "harm", "means", "mend"],
-  "stellar.net.v1.Event": ["node"],
+  "stellar.net.v1.Event": ["node", "by"],
   "stellar.net.v1.Found": ["node"],
   "stellar.net.v1.HistoryRecord": ["reason", "allocationId"],
   "stellar.net.v1.HostRoute": ["node", "why"],

@@ -51,7 +51,7 @@ export function acceptReport(
     ) => ({
       code: CODE.test(code) ? code : "unknown",
       severity,
-      text: text.replace(UNSAFE, "\u{fffd}"),
+      text: cleanText(text),
       // Nobody can tell what a command with hidden characters does.
       fix: fix.search(UNSAFE) < 0 ? fix : "",
       ...SUBJECT.test(subject) && { subject },
@@ -68,6 +68,12 @@ function acceptProbes(probes: ProbeSummary): ProbeSummary {
     unanswered: acceptCount(probes.unanswered),
     unmeasured: acceptCount(probes.unmeasured),
   };
+}
+
+/** A text on one line, without control characters, cut to a length. */
+export function cleanText(text: string, most = Infinity): string {
+  const clean = text.replace(UNSAFE, "\u{fffd}");
+  return clean.length <= most ? clean : `${clean.slice(0, most - 1)}…`;
 }
 
 function acceptUse(use: SubnetUse, subnet: Prefix): SubnetUse {

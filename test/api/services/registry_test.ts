@@ -40,7 +40,7 @@ function clientOf(
         RegistryService,
         createRegistry(() => agent.requireHost(), {
           self: "a",
-          reports: new Reports({ now: Date.now }),
+          ...{ reports: new Reports({ now: Date.now }), events: NO_EVENTS },
         }),
       );
     },
@@ -48,6 +48,9 @@ function clientOf(
   );
   return createClient(RegistryService, transport);
 }
+
+/** A log that nobody reads. */
+const NO_EVENTS = { take: () => Promise.resolve(0) };
 
 Deno.test("createRegistry() takes only advertised addresses that the node's certificate is for", async (t) => {
   const of = (fields: Partial<PeerIdentity>): Caller => ({
@@ -130,7 +133,7 @@ Deno.test("createRegistry() takes only addresses that can be a next hop, and few
           RegistryService,
           createRegistry(() => agent.agent.requireHost(), {
             self: "a",
-            reports: new Reports({ now: Date.now }),
+            ...{ reports: new Reports({ now: Date.now }), events: NO_EVENTS },
           }),
         );
       }, { router: { interceptors: [answerCalls({})] } });
@@ -151,6 +154,7 @@ Deno.test("createRegistry() tells a watcher that asks for it up to when it knows
       RegistryService,
       createRegistry(() => t.agent.requireHost(), {
         ...{ self: "a", reports: {} as never, progressMs: 20 },
+        events: NO_EVENTS,
       }),
     );
   });

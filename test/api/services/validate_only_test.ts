@@ -101,7 +101,7 @@ async function prepare(): Promise<
     router.service(IpamService, createIpam(agent, new OwnerCalls()));
     router.service(
       RegistryService,
-      createRegistry(host, { self: "a", reports: unused }),
+      createRegistry(host, { self: "a", reports: unused, events: unused }),
     );
     router.service(IdentityService, createIdentity(host));
     router.service(

@@ -13,12 +13,22 @@ type State = "ready" | "unreachable" | "no agent";
 function observe(
   nodes: Readonly<Record<string, readonly [State, ...string[]]>>,
   routes: Readonly<Record<string, string>> = {},
+  { problems = {}, conflicts = {} }: {
+    readonly problems?: Readonly<Record<string, string>>;
+    readonly conflicts?: Readonly<Record<string, string>>;
+  } = {},
 ): Observation {
   return {
     nodes: new Map(
       Object.entries(nodes).map(([name, [state, ...subnets]]) => [name, {
         ...{ name, state },
         subnets: subnets.map((cidr) => parsePrefix(cidr)),
+        ...problems[name] !== undefined && { problem: problems[name] },
+      }]),
+    ),
+    conflicts: new Map(
+      Object.entries(conflicts).map(([cidr, node]) => [cidr, {
+        ...{ node, reason: "docker0 has it" },
       }]),
     ),
     routes: new Map(
@@ -64,7 +74,37 @@ Deno.test("diffObservations() names what happened between two observations", asy
       "a node gets another subnet while it is silent",
       observe({ a: ["unreachable", A] }),
       observe({ a: ["unreachable", A, B] }),
-      [`subnet claimed ${B}`],
+      [`subnet grown ${B}`],
+    ],
+    [
+      "a node gets a subnet of another family",
+      observe({ a: ["ready", A] }),
+      observe({ a: ["ready", A, "fd00::/64"] }),
+      ["subnet claimed fd00::/64"],
+    ],
+    [
+      "the registry refuses the host of a node, and goes on refusing it",
+      observe({ a: ["ready", A] }),
+      observe({ a: ["ready", A] }, {}, { problems: { a: "a copy" } }),
+      ["fenced a"],
+    ],
+    [
+      "it still refuses it",
+      observe({ a: ["ready", A] }, {}, { problems: { a: "a copy" } }),
+      observe({ a: ["ready", A] }, {}, { problems: { a: "another copy" } }),
+      [],
+    ],
+    [
+      "a host uses a part of an owned subnet",
+      observe({ a: ["ready", A] }),
+      observe({ a: ["ready", A] }, {}, { conflicts: { [A]: "a" } }),
+      [`subnet in conflict ${A}`],
+    ],
+    [
+      "it still uses it",
+      observe({}, {}, { conflicts: { [A]: "a" } }),
+      observe({}, {}, { conflicts: { [A]: "a" } }),
+      [],
     ],
     [
       "a subnet moves, in the order of the nodes",
@@ -134,6 +174,22 @@ Deno.test("diffReports() names what happened on a host between two reports", asy
       subnets: [subnet(10)],
     }, []],
     ["a problem", {}, { problems: [problem("x")] }, ["problem x"]],
+    ["a lost registry", {}, { problems: [problem("registry-unreachable")] }, [
+      "registry lost registry-unreachable",
+    ]],
+    ["a found registry", { problems: [problem("registry-unreachable")] }, {}, [
+      "registry found registry-unreachable",
+    ]],
+    ["a route in conflict", {}, { problems: [problem("route-conflict")] }, [
+      "route in conflict route-conflict",
+    ]],
+    ["that is solved", { problems: [problem("route-conflict")] }, {}, [
+      "route repaired route-conflict",
+    ]],
+    ["a route without a next hop", {}, {
+      problems: [problem("route-missing")],
+    }, ["route unresolved route-missing"]],
+    ["what the registry records", {}, { problems: [problem("fenced")] }, []],
     ["the same problem twice", {}, { problems: [problem("x"), problem("x")] }, [
       "problem x",
     ]],

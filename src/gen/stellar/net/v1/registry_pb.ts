@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/registry.proto.
  */
 export const file_stellar_net_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UibwoQSGVhcnRiZWF0UmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg4KBnJlcG9ydBgDIAEoDBISCgpwcm9jZXNzX2lkGAQgASgJEhQKDHByb2JlX2tleV9pZBgFIAEoDSImCghQcm9iZUtleRIKCgJpZBgBIAEoDRIOCgZzZWNyZXQYAiABKAwilgEKEUhlYXJ0YmVhdFJlc3BvbnNlEhMKC2ludGVydmFsX21zGAEgASgFEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHdhbnRzX3JlcG9ydBgDIAEoCBIsCgpwcm9iZV9rZXlzGAQgAygLMhguc3RlbGxhci5uZXQudjEuUHJvYmVLZXkiLwoMV2F0Y2hSZXF1ZXN0EhAKCHByb2dyZXNzGAEgASgIEg0KBXBhcnRzGAIgASgIIo0CCg1XYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEhAKCHNuYXBzaG90GAIgASgIEiMKBW5vZGVzGAMgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZRIlCgZyb3V0ZXMYBCADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZRIVCg1yZW1vdmVkX25vZGVzGAUgAygJEhYKDnJlbW92ZWRfcm91dGVzGAYgAygJEiQKBXRydXN0GAcgASgLMhUuc3RlbGxhci5uZXQudjEuVHJ1c3QSKQoFYXNfb2YYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG1vcmUYCSABKAgiOQoQTGlzdE5vZGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKQAQoRTGlzdE5vZGVzUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFEikKBWFzX29mGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcChFSZW1vdmVOb2RlUmVxdWVzdBIMCgRub2RlGAEgASgJEg0KBWZvcmNlGAIgASgIEhMKC2luc3RhbmNlX2lkGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiJQoSUmVtb3ZlTm9kZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiPAoTTGlzdE5ldHdvcmtzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKtAQoUTGlzdE5ldHdvcmtzUmVzcG9uc2USKQoIbmV0d29ya3MYASADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEhIKCmNsdXN0ZXJfaWQYAiABKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhIKCnRvdGFsX3NpemUYBCABKAUSKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjoKE0NsYWltU3VibmV0c1JlcXVlc3QSDAoEbm9kZRgBIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIj8KFENsYWltU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiPAoVUmVsZWFzZVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCJBChZSZWxlYXNlU3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiOwoSTGlzdFN1Ym5ldHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImsKE0xpc3RTdWJuZXRzUmVzcG9uc2USJwoHc3VibmV0cxgBIAMoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSJZChRSZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJEgwKBG5vZGUYAiABKAkSDgoGcmVhc29uGAMgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiPwoVUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlEiYKBnN1Ym5ldBgBIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldCI9ChZVbnJlc2VydmVTdWJuZXRSZXF1ZXN0EgwKBGNpZHIYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIZChdVbnJlc2VydmVTdWJuZXRSZXNwb25zZSI6ChFMaXN0Um91dGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKTAQoSTGlzdFJvdXRlc1Jlc3BvbnNlEiUKBnJvdXRlcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgp0b3RhbF9zaXplGAMgASgFEikKBWFzX29mGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJGCg9BZGRSb3V0ZVJlcXVlc3QSDAoEY2lkchgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI4ChBBZGRSb3V0ZVJlc3BvbnNlEiQKBXJvdXRlGAEgASgLMhUuc3RlbGxhci5uZXQudjEuUm91dGUiSQoSRGVsZXRlUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiNwoTRGVsZXRlUm91dGVSZXNwb25zZRIUCgdkZWxldGVkGAEgASgISACIAQFCCgoIX2RlbGV0ZWQqlwEKC1N1Ym5ldFN0YXRlEhwKGFNVQk5FVF9TVEFURV9VTlNQRUNJRklFRBAAEhYKElNVQk5FVF9TVEFURV9PV05FRBABEhkKFVNVQk5FVF9TVEFURV9SRVNFUlZFRBACEhwKGFNVQk5FVF9TVEFURV9DT05GTElDVElORxADEhkKFVNVQk5FVF9TVEFURV9SRUxFQVNFRBAEKnIKCU5vZGVTdGF0ZRIaChZOT0RFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQTk9ERV9TVEFURV9SRUFEWRABEhoKFk5PREVfU1RBVEVfVU5SRUFDSEFCTEUQAhIXChNOT0RFX1NUQVRFX05PX0FHRU5UEAMyiAwKD1JlZ2lzdHJ5U2VydmljZRJeCgxMaXN0TmV0d29ya3MSIy5zdGVsbGFyLm5ldC52MS5MaXN0TmV0d29ya3NSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVzcG9uc2UiA5ACARJeCgxDbGFpbVN1Ym5ldHMSIy5zdGVsbGFyLm5ldC52MS5DbGFpbVN1Ym5ldHNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVzcG9uc2UiA5ACAhJfCg5SZWxlYXNlU3VibmV0cxIlLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLlJlbGVhc2VTdWJuZXRzUmVzcG9uc2USQQoESm9pbhIbLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXF1ZXN0Ghwuc3RlbGxhci5uZXQudjEuSm9pblJlc3BvbnNlElsKC0dldEhhbmRvdmVyEiIuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXF1ZXN0GiMuc3RlbGxhci5uZXQudjEuR2V0SGFuZG92ZXJSZXNwb25zZSIDkAIBEl8KDkZpbmlzaEhhbmRvdmVyEiUuc3RlbGxhci5uZXQudjEuRmluaXNoSGFuZG92ZXJSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuRmluaXNoSGFuZG92ZXJSZXNwb25zZRJZCgxSZXBvcnRPd25lcnMSIy5zdGVsbGFyLm5ldC52MS5SZXBvcnRPd25lcnNSZXF1ZXN0GiQuc3RlbGxhci5uZXQudjEuUmVwb3J0T3duZXJzUmVzcG9uc2USUAoJSGVhcnRiZWF0EiAuc3RlbGxhci5uZXQudjEuSGVhcnRiZWF0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlc3BvbnNlEkYKBVdhdGNoEhwuc3RlbGxhci5uZXQudjEuV2F0Y2hSZXF1ZXN0Gh0uc3RlbGxhci5uZXQudjEuV2F0Y2hSZXNwb25zZTABElUKCUxpc3ROb2RlcxIgLnN0ZWxsYXIubmV0LnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXNwb25zZSIDkAIBElMKClJlbW92ZU5vZGUSIS5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVxdWVzdBoiLnN0ZWxsYXIubmV0LnYxLlJlbW92ZU5vZGVSZXNwb25zZRJbCgtMaXN0U3VibmV0cxIiLnN0ZWxsYXIubmV0LnYxLkxpc3RTdWJuZXRzUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkxpc3RTdWJuZXRzUmVzcG9uc2UiA5ACARJhCg1SZXNlcnZlU3VibmV0EiQuc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QaJS5zdGVsbGFyLm5ldC52MS5SZXNlcnZlU3VibmV0UmVzcG9uc2UiA5ACAhJnCg9VbnJlc2VydmVTdWJuZXQSJi5zdGVsbGFyLm5ldC52MS5VbnJlc2VydmVTdWJuZXRSZXF1ZXN0Gicuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiA5ACAhJYCgpMaXN0Um91dGVzEiEuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0Um91dGVzUmVzcG9uc2UiA5ACARJSCghBZGRSb3V0ZRIfLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkFkZFJvdXRlUmVzcG9uc2UiA5ACAhJbCgtEZWxldGVSb3V0ZRIiLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkRlbGV0ZVJvdXRlUmVzcG9uc2UiA5ACAkIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
+  fileDesc("Ch1zdGVsbGFyL25ldC92MS9yZWdpc3RyeS5wcm90bxIOc3RlbGxhci5uZXQudjEiNQoHTmV0d29yaxIMCgRjaWRyGAEgASgJEhwKFHN1Ym5ldF9wcmVmaXhfbGVuZ3RoGAIgASgFIpwBCgZTdWJuZXQSDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEioKBXN0YXRlGAMgASgOMhsuc3RlbGxhci5uZXQudjEuU3VibmV0U3RhdGUSDAoEbm9kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKBVJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEiwKCGFkZGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIrCgtMb2NhbFByZWZpeBIMCgRjaWRyGAEgASgJEg4KBmRldmljZRgCIAEoCSLhAQoETm9kZRIMCgRuYW1lGAEgASgJEg8KB3N1Ym5ldHMYAiADKAkSEgoKYWR2ZXJ0aXNlZBgDIAMoCRIPCgdhcGlfdXJsGAQgASgJEigKBXN0YXRlGAUgASgOMhkuc3RlbGxhci5uZXQudjEuTm9kZVN0YXRlEi0KCWpvaW5lZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHc2Vlbl9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgIIAEoCSLaAQoLSm9pblJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRISCgphZHZlcnRpc2VkGAMgAygJEg8KB2FwaV91cmwYBCABKAkSMwoObG9jYWxfcHJlZml4ZXMYBSADKAsyGy5zdGVsbGFyLm5ldC52MS5Mb2NhbFByZWZpeBIUCgxoZWxkX3N1Ym5ldHMYBiADKAkSEgoKY2x1c3Rlcl9pZBgHIAEoCRISCgpwcm9jZXNzX2lkGAggASgJEhAKCHJldmlzaW9uGAkgASgDIoIBCgxKb2luUmVzcG9uc2USEgoKY2x1c3Rlcl9pZBgBIAEoCRIpCghuZXR3b3JrcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgDIAMoCRIQCghoYW5kb3ZlchgEIAEoCBIQCghzZXR0bGluZxgFIAEoCCIpCgtTdWJuZXRPd25lchIMCgRub2RlGAEgASgJEgwKBGNpZHIYAiABKAkiZQoTUmVwb3J0T3duZXJzUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEisKBm93bmVycxgDIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldE93bmVyIhYKFFJlcG9ydE93bmVyc1Jlc3BvbnNlIksKEkdldEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhIKCnBhZ2VfdG9rZW4YAyABKAkiXwoTR2V0SGFuZG92ZXJSZXNwb25zZRIvCgthbGxvY2F0aW9ucxgBIAMoCzIaLnN0ZWxsYXIubmV0LnYxLkFsbG9jYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFUZpbmlzaEhhbmRvdmVyUmVxdWVzdBIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJIhgKFkZpbmlzaEhhbmRvdmVyUmVzcG9uc2UimgEKEEhlYXJ0YmVhdFJlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIOCgZyZXBvcnQYAyABKAwSEgoKcHJvY2Vzc19pZBgEIAEoCRIUCgxwcm9iZV9rZXlfaWQYBSABKA0SKQoGZXZlbnRzGAYgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdEV2ZW50InAKCUhvc3RFdmVudBIOCgZudW1iZXIYASABKAMSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGtpbmQYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIMCgR0ZXh0GAUgASgJIiYKCFByb2JlS2V5EgoKAmlkGAEgASgNEg4KBnNlY3JldBgCIAEoDCKtAQoRSGVhcnRiZWF0UmVzcG9uc2USEwoLaW50ZXJ2YWxfbXMYASABKAUSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMd2FudHNfcmVwb3J0GAMgASgIEiwKCnByb2JlX2tleXMYBCADKAsyGC5zdGVsbGFyLm5ldC52MS5Qcm9iZUtleRIVCg1ldmVudHNfbnVtYmVyGAUgASgDIi8KDFdhdGNoUmVxdWVzdBIQCghwcm9ncmVzcxgBIAEoCBINCgVwYXJ0cxgCIAEoCCKNAgoNV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIQCghzbmFwc2hvdBgCIAEoCBIjCgVub2RlcxgDIAMoCzIULnN0ZWxsYXIubmV0LnYxLk5vZGUSJQoGcm91dGVzGAQgAygLMhUuc3RlbGxhci5uZXQudjEuUm91dGUSFQoNcmVtb3ZlZF9ub2RlcxgFIAMoCRIWCg5yZW1vdmVkX3JvdXRlcxgGIAMoCRIkCgV0cnVzdBgHIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlRydXN0EikKBWFzX29mGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRtb3JlGAkgASgIIjkKEExpc3ROb2Rlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkikAEKEUxpc3ROb2Rlc1Jlc3BvbnNlEiMKBW5vZGVzGAEgAygLMhQuc3RlbGxhci5uZXQudjEuTm9kZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRIpCgVhc19vZhgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXAoRUmVtb3ZlTm9kZVJlcXVlc3QSDAoEbm9kZRgBIAEoCRINCgVmb3JjZRgCIAEoCBITCgtpbnN0YW5jZV9pZBgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIiUKElJlbW92ZU5vZGVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIjwKE0xpc3ROZXR3b3Jrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkirQEKFExpc3ROZXR3b3Jrc1Jlc3BvbnNlEikKCG5ldHdvcmtzGAEgAygLMhcuc3RlbGxhci5uZXQudjEuTmV0d29yaxISCgpjbHVzdGVyX2lkGAIgASgJEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRISCgp0b3RhbF9zaXplGAQgASgFEikKBWFzX29mGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI6ChNDbGFpbVN1Ym5ldHNSZXF1ZXN0EgwKBG5vZGUYASABKAkSFQoNdmFsaWRhdGVfb25seRgPIAEoCCI/ChRDbGFpbVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IjwKFVJlbGVhc2VTdWJuZXRzUmVxdWVzdBIMCgRub2RlGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiQQoWUmVsZWFzZVN1Ym5ldHNSZXNwb25zZRInCgdzdWJuZXRzGAEgAygLMhYuc3RlbGxhci5uZXQudjEuU3VibmV0IjsKEkxpc3RTdWJuZXRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJrChNMaXN0U3VibmV0c1Jlc3BvbnNlEicKB3N1Ym5ldHMYASADKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUiWQoUUmVzZXJ2ZVN1Ym5ldFJlcXVlc3QSDAoEY2lkchgBIAEoCRIMCgRub2RlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIj8KFVJlc2VydmVTdWJuZXRSZXNwb25zZRImCgZzdWJuZXQYASABKAsyFi5zdGVsbGFyLm5ldC52MS5TdWJuZXQiPQoWVW5yZXNlcnZlU3VibmV0UmVxdWVzdBIMCgRjaWRyGAEgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiGQoXVW5yZXNlcnZlU3VibmV0UmVzcG9uc2UiOgoRTGlzdFJvdXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkikwEKEkxpc3RSb3V0ZXNSZXNwb25zZRIlCgZyb3V0ZXMYASADKAsyFS5zdGVsbGFyLm5ldC52MS5Sb3V0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBRIpCgVhc19vZhgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRgoPQWRkUm91dGVSZXF1ZXN0EgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiOAoQQWRkUm91dGVSZXNwb25zZRIkCgVyb3V0ZRgBIAEoCzIVLnN0ZWxsYXIubmV0LnYxLlJvdXRlIkkKEkRlbGV0ZVJvdXRlUmVxdWVzdBIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GA8gASgIIjcKE0RlbGV0ZVJvdXRlUmVzcG9uc2USFAoHZGVsZXRlZBgBIAEoCEgAiAEBQgoKCF9kZWxldGVkKpcBCgtTdWJuZXRTdGF0ZRIcChhTVUJORVRfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJTVUJORVRfU1RBVEVfT1dORUQQARIZChVTVUJORVRfU1RBVEVfUkVTRVJWRUQQAhIcChhTVUJORVRfU1RBVEVfQ09ORkxJQ1RJTkcQAxIZChVTVUJORVRfU1RBVEVfUkVMRUFTRUQQBCpyCglOb2RlU3RhdGUSGgoWTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEE5PREVfU1RBVEVfUkVBRFkQARIaChZOT0RFX1NUQVRFX1VOUkVBQ0hBQkxFEAISFwoTTk9ERV9TVEFURV9OT19BR0VOVBADMogMCg9SZWdpc3RyeVNlcnZpY2USXgoMTGlzdE5ldHdvcmtzEiMuc3RlbGxhci5uZXQudjEuTGlzdE5ldHdvcmtzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkxpc3ROZXR3b3Jrc1Jlc3BvbnNlIgOQAgESXgoMQ2xhaW1TdWJuZXRzEiMuc3RlbGxhci5uZXQudjEuQ2xhaW1TdWJuZXRzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLkNsYWltU3VibmV0c1Jlc3BvbnNlIgOQAgISXwoOUmVsZWFzZVN1Ym5ldHMSJS5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1JlcXVlc3QaJi5zdGVsbGFyLm5ldC52MS5SZWxlYXNlU3VibmV0c1Jlc3BvbnNlEkEKBEpvaW4SGy5zdGVsbGFyLm5ldC52MS5Kb2luUmVxdWVzdBocLnN0ZWxsYXIubmV0LnYxLkpvaW5SZXNwb25zZRJbCgtHZXRIYW5kb3ZlchIiLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldEhhbmRvdmVyUmVzcG9uc2UiA5ACARJfCg5GaW5pc2hIYW5kb3ZlchIlLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkZpbmlzaEhhbmRvdmVyUmVzcG9uc2USWQoMUmVwb3J0T3duZXJzEiMuc3RlbGxhci5uZXQudjEuUmVwb3J0T3duZXJzUmVxdWVzdBokLnN0ZWxsYXIubmV0LnYxLlJlcG9ydE93bmVyc1Jlc3BvbnNlElAKCUhlYXJ0YmVhdBIgLnN0ZWxsYXIubmV0LnYxLkhlYXJ0YmVhdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5IZWFydGJlYXRSZXNwb25zZRJGCgVXYXRjaBIcLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVxdWVzdBodLnN0ZWxsYXIubmV0LnYxLldhdGNoUmVzcG9uc2UwARJVCglMaXN0Tm9kZXMSIC5zdGVsbGFyLm5ldC52MS5MaXN0Tm9kZXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuTGlzdE5vZGVzUmVzcG9uc2UiA5ACARJTCgpSZW1vdmVOb2RlEiEuc3RlbGxhci5uZXQudjEuUmVtb3ZlTm9kZVJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5SZW1vdmVOb2RlUmVzcG9uc2USWwoLTGlzdFN1Ym5ldHMSIi5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5MaXN0U3VibmV0c1Jlc3BvbnNlIgOQAgESYQoNUmVzZXJ2ZVN1Ym5ldBIkLnN0ZWxsYXIubmV0LnYxLlJlc2VydmVTdWJuZXRSZXF1ZXN0GiUuc3RlbGxhci5uZXQudjEuUmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIgOQAgISZwoPVW5yZXNlcnZlU3VibmV0EiYuc3RlbGxhci5uZXQudjEuVW5yZXNlcnZlU3VibmV0UmVxdWVzdBonLnN0ZWxsYXIubmV0LnYxLlVucmVzZXJ2ZVN1Ym5ldFJlc3BvbnNlIgOQAgISWAoKTGlzdFJvdXRlcxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdFJvdXRlc1Jlc3BvbnNlIgOQAgESUgoIQWRkUm91dGUSHy5zdGVsbGFyLm5ldC52MS5BZGRSb3V0ZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5BZGRSb3V0ZVJlc3BvbnNlIgOQAgISWwoLRGVsZXRlUm91dGUSIi5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5EZWxldGVSb3V0ZVJlc3BvbnNlIgOQAgJCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_identity, file_stellar_net_v1_ipam]);
 
 /**
  * Network is a prefix that is divided among the nodes.
@@ -594,6 +594,14 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
    * @generated from field: uint32 probe_key_id = 5;
    */
   probeKeyId: number;
+
+  /**
+   * The oldest events of the host that the registry has not taken yet, at most
+   * 32. The registry takes each of them once.
+   *
+   * @generated from field: repeated stellar.net.v1.HostEvent events = 6;
+   */
+  events: HostEvent[];
 };
 
 /**
@@ -602,6 +610,55 @@ export type HeartbeatRequest = Message<"stellar.net.v1.HeartbeatRequest"> & {
  */
 export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_registry, 14);
+
+/**
+ * HostEvent is something that a host has observed of itself.
+ *
+ * @generated from message stellar.net.v1.HostEvent
+ */
+export type HostEvent = Message<"stellar.net.v1.HostEvent"> & {
+  /**
+   * Rises with each event of the host.
+   *
+   * @generated from field: int64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * When it was observed, by the host's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * As in Event. A kind that hosts do not record is left out.
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+
+  /**
+   * As in Event.
+   *
+   * @generated from field: string subject = 4;
+   */
+  subject: string;
+
+  /**
+   * One sentence.
+   *
+   * @generated from field: string text = 5;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message stellar.net.v1.HostEvent.
+ * Use `create(HostEventSchema)` to create a new message.
+ */
+export const HostEventSchema: GenMessage<HostEvent> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_registry, 15);
 
 /**
  * ProbeKey authenticates probes between the members of a cluster.
@@ -629,7 +686,7 @@ export type ProbeKey = Message<"stellar.net.v1.ProbeKey"> & {
  * Use `create(ProbeKeySchema)` to create a new message.
  */
 export const ProbeKeySchema: GenMessage<ProbeKey> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 15);
+  messageDesc(file_stellar_net_v1_registry, 16);
 
 /**
  * HeartbeatResponse says when the next heartbeat is due.
@@ -667,6 +724,13 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
    * @generated from field: repeated stellar.net.v1.ProbeKey probe_keys = 4;
    */
   probeKeys: ProbeKey[];
+
+  /**
+   * The registry has the events of the request up to this number. 0: none.
+   *
+   * @generated from field: int64 events_number = 5;
+   */
+  eventsNumber: bigint;
 };
 
 /**
@@ -674,7 +738,7 @@ export type HeartbeatResponse = Message<"stellar.net.v1.HeartbeatResponse"> & {
  * Use `create(HeartbeatResponseSchema)` to create a new message.
  */
 export const HeartbeatResponseSchema: GenMessage<HeartbeatResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 16);
+  messageDesc(file_stellar_net_v1_registry, 17);
 
 /**
  * WatchRequest selects the messages of a watch.
@@ -704,7 +768,7 @@ export type WatchRequest = Message<"stellar.net.v1.WatchRequest"> & {
  * Use `create(WatchRequestSchema)` to create a new message.
  */
 export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 17);
+  messageDesc(file_stellar_net_v1_registry, 18);
 
 /**
  * WatchResponse is a snapshot or a change.
@@ -786,7 +850,7 @@ export type WatchResponse = Message<"stellar.net.v1.WatchResponse"> & {
  * Use `create(WatchResponseSchema)` to create a new message.
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 18);
+  messageDesc(file_stellar_net_v1_registry, 19);
 
 /**
  * ListNodesRequest names a page.
@@ -815,7 +879,7 @@ export type ListNodesRequest = Message<"stellar.net.v1.ListNodesRequest"> & {
  * Use `create(ListNodesRequestSchema)` to create a new message.
  */
 export const ListNodesRequestSchema: GenMessage<ListNodesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 19);
+  messageDesc(file_stellar_net_v1_registry, 20);
 
 /**
  * ListNodesResponse lists nodes.
@@ -859,7 +923,7 @@ export type ListNodesResponse = Message<"stellar.net.v1.ListNodesResponse"> & {
  * Use `create(ListNodesResponseSchema)` to create a new message.
  */
 export const ListNodesResponseSchema: GenMessage<ListNodesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 20);
+  messageDesc(file_stellar_net_v1_registry, 21);
 
 /**
  * RemoveNodeRequest names a node.
@@ -902,7 +966,7 @@ export type RemoveNodeRequest = Message<"stellar.net.v1.RemoveNodeRequest"> & {
  * Use `create(RemoveNodeRequestSchema)` to create a new message.
  */
 export const RemoveNodeRequestSchema: GenMessage<RemoveNodeRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 21);
+  messageDesc(file_stellar_net_v1_registry, 22);
 
 /**
  * RemoveNodeResponse lists the freed subnets.
@@ -923,7 +987,7 @@ export type RemoveNodeResponse = Message<"stellar.net.v1.RemoveNodeResponse"> & 
  * Use `create(RemoveNodeResponseSchema)` to create a new message.
  */
 export const RemoveNodeResponseSchema: GenMessage<RemoveNodeResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 22);
+  messageDesc(file_stellar_net_v1_registry, 23);
 
 /**
  * ListNetworksRequest names a page.
@@ -952,7 +1016,7 @@ export type ListNetworksRequest = Message<"stellar.net.v1.ListNetworksRequest"> 
  * Use `create(ListNetworksRequestSchema)` to create a new message.
  */
 export const ListNetworksRequestSchema: GenMessage<ListNetworksRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 23);
+  messageDesc(file_stellar_net_v1_registry, 24);
 
 /**
  * ListNetworksResponse lists networks.
@@ -1003,7 +1067,7 @@ export type ListNetworksResponse = Message<"stellar.net.v1.ListNetworksResponse"
  * Use `create(ListNetworksResponseSchema)` to create a new message.
  */
 export const ListNetworksResponseSchema: GenMessage<ListNetworksResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 24);
+  messageDesc(file_stellar_net_v1_registry, 25);
 
 /**
  * ClaimSubnetsRequest names a node.
@@ -1031,7 +1095,7 @@ export type ClaimSubnetsRequest = Message<"stellar.net.v1.ClaimSubnetsRequest"> 
  * Use `create(ClaimSubnetsRequestSchema)` to create a new message.
  */
 export const ClaimSubnetsRequestSchema: GenMessage<ClaimSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 25);
+  messageDesc(file_stellar_net_v1_registry, 26);
 
 /**
  * ClaimSubnetsResponse lists the node's subnets.
@@ -1052,7 +1116,7 @@ export type ClaimSubnetsResponse = Message<"stellar.net.v1.ClaimSubnetsResponse"
  * Use `create(ClaimSubnetsResponseSchema)` to create a new message.
  */
 export const ClaimSubnetsResponseSchema: GenMessage<ClaimSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 26);
+  messageDesc(file_stellar_net_v1_registry, 27);
 
 /**
  * ReleaseSubnetsRequest names a node.
@@ -1080,7 +1144,7 @@ export type ReleaseSubnetsRequest = Message<"stellar.net.v1.ReleaseSubnetsReques
  * Use `create(ReleaseSubnetsRequestSchema)` to create a new message.
  */
 export const ReleaseSubnetsRequestSchema: GenMessage<ReleaseSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 27);
+  messageDesc(file_stellar_net_v1_registry, 28);
 
 /**
  * ReleaseSubnetsResponse lists the released subnets.
@@ -1101,7 +1165,7 @@ export type ReleaseSubnetsResponse = Message<"stellar.net.v1.ReleaseSubnetsRespo
  * Use `create(ReleaseSubnetsResponseSchema)` to create a new message.
  */
 export const ReleaseSubnetsResponseSchema: GenMessage<ReleaseSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 28);
+  messageDesc(file_stellar_net_v1_registry, 29);
 
 /**
  * ListSubnetsRequest names a page.
@@ -1130,7 +1194,7 @@ export type ListSubnetsRequest = Message<"stellar.net.v1.ListSubnetsRequest"> & 
  * Use `create(ListSubnetsRequestSchema)` to create a new message.
  */
 export const ListSubnetsRequestSchema: GenMessage<ListSubnetsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 29);
+  messageDesc(file_stellar_net_v1_registry, 30);
 
 /**
  * ListSubnetsResponse lists subnets.
@@ -1165,7 +1229,7 @@ export type ListSubnetsResponse = Message<"stellar.net.v1.ListSubnetsResponse"> 
  * Use `create(ListSubnetsResponseSchema)` to create a new message.
  */
 export const ListSubnetsResponseSchema: GenMessage<ListSubnetsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 30);
+  messageDesc(file_stellar_net_v1_registry, 31);
 
 /**
  * ReserveSubnetRequest names a subnet.
@@ -1207,7 +1271,7 @@ export type ReserveSubnetRequest = Message<"stellar.net.v1.ReserveSubnetRequest"
  * Use `create(ReserveSubnetRequestSchema)` to create a new message.
  */
 export const ReserveSubnetRequestSchema: GenMessage<ReserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 31);
+  messageDesc(file_stellar_net_v1_registry, 32);
 
 /**
  * ReserveSubnetResponse is the subnet as it is now.
@@ -1228,7 +1292,7 @@ export type ReserveSubnetResponse = Message<"stellar.net.v1.ReserveSubnetRespons
  * Use `create(ReserveSubnetResponseSchema)` to create a new message.
  */
 export const ReserveSubnetResponseSchema: GenMessage<ReserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 32);
+  messageDesc(file_stellar_net_v1_registry, 33);
 
 /**
  * UnreserveSubnetRequest names a subnet.
@@ -1256,7 +1320,7 @@ export type UnreserveSubnetRequest = Message<"stellar.net.v1.UnreserveSubnetRequ
  * Use `create(UnreserveSubnetRequestSchema)` to create a new message.
  */
 export const UnreserveSubnetRequestSchema: GenMessage<UnreserveSubnetRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 33);
+  messageDesc(file_stellar_net_v1_registry, 34);
 
 /**
  * UnreserveSubnetResponse has no fields.
@@ -1271,7 +1335,7 @@ export type UnreserveSubnetResponse = Message<"stellar.net.v1.UnreserveSubnetRes
  * Use `create(UnreserveSubnetResponseSchema)` to create a new message.
  */
 export const UnreserveSubnetResponseSchema: GenMessage<UnreserveSubnetResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 34);
+  messageDesc(file_stellar_net_v1_registry, 35);
 
 /**
  * ListRoutesRequest names a page.
@@ -1300,7 +1364,7 @@ export type ListRoutesRequest = Message<"stellar.net.v1.ListRoutesRequest"> & {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 35);
+  messageDesc(file_stellar_net_v1_registry, 36);
 
 /**
  * ListRoutesResponse lists extra routes.
@@ -1344,7 +1408,7 @@ export type ListRoutesResponse = Message<"stellar.net.v1.ListRoutesResponse"> & 
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 36);
+  messageDesc(file_stellar_net_v1_registry, 37);
 
 /**
  * AddRouteRequest is an extra route.
@@ -1379,7 +1443,7 @@ export type AddRouteRequest = Message<"stellar.net.v1.AddRouteRequest"> & {
  * Use `create(AddRouteRequestSchema)` to create a new message.
  */
 export const AddRouteRequestSchema: GenMessage<AddRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 37);
+  messageDesc(file_stellar_net_v1_registry, 38);
 
 /**
  * AddRouteResponse is the route as it is now.
@@ -1400,7 +1464,7 @@ export type AddRouteResponse = Message<"stellar.net.v1.AddRouteResponse"> & {
  * Use `create(AddRouteResponseSchema)` to create a new message.
  */
 export const AddRouteResponseSchema: GenMessage<AddRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 38);
+  messageDesc(file_stellar_net_v1_registry, 39);
 
 /**
  * DeleteRouteRequest names an extra route.
@@ -1436,7 +1500,7 @@ export type DeleteRouteRequest = Message<"stellar.net.v1.DeleteRouteRequest"> & 
  * Use `create(DeleteRouteRequestSchema)` to create a new message.
  */
 export const DeleteRouteRequestSchema: GenMessage<DeleteRouteRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 39);
+  messageDesc(file_stellar_net_v1_registry, 40);
 
 /**
  * DeleteRouteResponse tells whether the route existed.
@@ -1457,7 +1521,7 @@ export type DeleteRouteResponse = Message<"stellar.net.v1.DeleteRouteResponse"> 
  * Use `create(DeleteRouteResponseSchema)` to create a new message.
  */
 export const DeleteRouteResponseSchema: GenMessage<DeleteRouteResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_registry, 40);
+  messageDesc(file_stellar_net_v1_registry, 41);
 
 /**
  * SubnetState is the present state of a subnet.

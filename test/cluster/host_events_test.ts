@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import {
+  HostEvents,
+  type HostObservation,
+} from "../../src/cluster/host_events.ts";
+import { Journal } from "../../src/cluster/journal.ts";
+import type { HostHappening } from "../../src/cluster/plan/events.ts";
+import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
+import { REPORT } from "./plan/reports.ts";
+
+const NOW_MS = 1_800_000_000_000;
+const DAY_MS = 86_400_000;
+
+const HEALTHY: HostObservation = {
+  report: REPORT,
+  repairs: 0,
+  certificate: { notBeforeMs: NOW_MS, notAfterMs: NOW_MS + 10 * DAY_MS },
+};
+
+function problem(code: string) {
+  return { code, severity: "error" as const, text: code, fix: "" };
+}
+
+Deno.test("HostEvents records what has happened, once, also over a restart", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  let observed = HEALTHY;
+  const recorded: HostHappening[] = [];
+  const open = () =>
+    HostEvents.open({
+      ...{ node: "a", store, now: () => nowMs },
+      observe: () => Promise.resolve(observed),
+      record: (events) => recorded.push(...events),
+    });
+  let host = await open();
+  const look = async (change: Partial<HostObservation> = {}) => {
+    observed = { ...observed, ...change };
+    await host.look();
+    return recorded.splice(0).map(({ kind }) => kind);
+  };
+  assert.deepEqual(await look(), []);
+  const lost = { ...REPORT, problems: [problem("registry-unreachable")] };
+  assert.deepEqual(await look({ report: lost }), ["registry lost"]);
+  assert.deepEqual(await look({ repairs: 3 }), ["route repaired"]);
+  assert.deepEqual(await look(), []);
+  // The agent restarts while the registry is still away.
+  host = await open();
+  const restarted = { ...lost, startedAtMs: 2 };
+  assert.deepEqual(await look({ report: restarted, repairs: 0 }), [
+    "restarted",
+  ]);
+  assert.deepEqual(await look({ report: { ...REPORT, startedAtMs: 2 } }), [
+    "registry found",
+  ]);
+  nowMs += 8.1 * DAY_MS;
+  assert.deepEqual(await look(), ["certificate expiring"]);
+  host = await open();
+  assert.deepEqual(await look(), []);
+  const renewed = { notBeforeMs: nowMs, notAfterMs: nowMs + 10 * DAY_MS };
+  assert.deepEqual(await look({ certificate: renewed }), [
+    "certificate renewed",
+  ]);
+  await store.close();
+});
+
+Deno.test("Journal keeps events until the registry has them, over a restart", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  const options = { store, now: () => nowMs };
+  const journal = await Journal.open(options);
+  const event = (subject: string): HostHappening => ({
+    ...{ kind: "problem", node: "a", subject, text: `${subject} is broken` },
+  });
+  journal.add([event("one"), event("two")]);
+  nowMs += 5_000;
+  journal.add([event("three")]);
+  await journal.stop();
+  const again = await Journal.open(options);
+  const subjects = (of: Journal) => of.oldest.map(({ subject }) => subject);
+  assert.deepEqual(again.oldest, journal.oldest);
+  assert.deepEqual(subjects(again), ["one", "two", "three"]);
+  assert.deepEqual(again.oldest.map(({ atMs }) => atMs - NOW_MS), [
+    0,
+    0,
+    5_000,
+  ]);
+  again.acknowledge(again.oldest[1]!.number);
+  assert.deepEqual(subjects(again), ["three"]);
+  // Numbers go on rising when the clock is set back.
+  nowMs -= 3_600_000;
+  again.add([event("four")]);
+  await again.stop();
+  const last = await Journal.open(options);
+  assert.deepEqual(subjects(last), ["three", "four"]);
+  await store.close();
+});
+
+Deno.test("Journal is bounded, and works without its store", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const journal = await Journal.open({ store, now: () => NOW_MS });
+  store.isDown = true;
+  for (let i = 0; i < 600; i++) {
+    const subject = `problem ${i}`;
+    journal.add([{ kind: "problem", node: "a", subject, text: subject }]);
+  }
+  await journal.stop();
+  assert.equal(journal.oldest[0]?.subject, "problem 100");
+  assert.equal(journal.oldest.length, 16);
+  await store.close();
+});
