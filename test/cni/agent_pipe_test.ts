@@ -67,6 +67,19 @@ Deno.test("connectWithin() tells the API that a caller went without its answer",
   assert.deepEqual([calls[0]!.signal.aborted, settled], [true, [false]]);
 });
 
+Deno.test("connectWithin() looks for the end of a request's head in 1 KiB", async () => {
+  const length = (pad: string) =>
+    encoder.encode(`POST /a.B/C HTTP/1.1\r\nX: ${pad}\r\n\r\n`);
+  for (const [bytes, count] of [[1_024, 1], [1_025, 0]] as const) {
+    const { ask, calls } = api(200, "{}");
+    const connection = connectWithin(ask);
+    const pad = "x".repeat(bytes - length("").length);
+    await connection.write(length(pad));
+    assert.equal(calls.length, count, `${bytes} bytes`);
+    connection.close();
+  }
+});
+
 Deno.test("connectWithin() has no answer before a whole request, and passes errors on", async () => {
   const connection = connectWithin(() => Promise.reject(new Error("broken")));
   await connection.write(REQUEST.subarray(0, REQUEST.length - 1));

@@ -102,3 +102,17 @@ Deno.test("--watch goes on while the agent does not answer, but not at the start
   const never = await list("--watch", changing([undefined, "n1"]));
   assert.deepEqual([never.code, never.stdout], [1, ""]);
 });
+
+Deno.test("flags accept no more records and uses than the API does", async () => {
+  for (
+    const [command, most] of [
+      ["ip history --limit", 1_000],
+      ["token create --uses", 10_000],
+    ] as const
+  ) {
+    const words = [...command.split(" "), String(most + 1)];
+    const { code, stderr } = await runFake(words);
+    assert.equal(code, 2, command);
+    assert.match(stderr, new RegExp(`from 1 to ${most}`));
+  }
+});
