@@ -92,7 +92,11 @@ Deno.test("a member puts a snapshot together that comes in parts, and an older o
   const transport = createRouterTransport((router) =>
     void router.service(
       RegistryService,
-      createRegistry(() => host, { self: "a", reports: {} as never }),
+      createRegistry(() => host, {
+        self: "a",
+        reports: {} as never,
+        events: {} as never,
+      }),
     )
   );
   const { signal } = new AbortController();
