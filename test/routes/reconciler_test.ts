@@ -10,6 +10,7 @@ import { formatCommands } from "../../src/routes/plan/ip_batch.ts";
 import type { FakeIp } from "../fake/fake_ip.ts";
 import { formatWays } from "../fake/fake_ip_text.ts";
 import { followPort } from "../support/follow_port.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { createFakeHost, desire, PROTOCOL, type } from "./plan/kernels.ts";
 
 const WISH = [
@@ -263,7 +264,6 @@ async function start(
   } = {},
 ): Promise<Bench> {
   const ip = await createFakeHost();
-  let news = Promise.withResolvers<void>();
   const port = wrap(new IpRoutes({ runner: ip, follower: ip }));
   const reconciler = new RouteReconciler({
     port,
@@ -271,7 +271,6 @@ async function start(
     protocol: PROTOCOL,
     now: () => NOW_MS,
     debounceMs: 1,
-    onReport: () => news.resolve(),
     ...options,
   });
   const end = isDeaf ? () => Promise.resolve() : followPort(port, reconciler);
@@ -280,10 +279,7 @@ async function start(
     reconciler,
     routes: () => formatWays(ip, ({ protocol }) => protocol !== 2),
     async reported(fits) {
-      while (!fits(reconciler.report)) {
-        await news.promise;
-        news = Promise.withResolvers();
-      }
+      await waitFor("the report", () => fits(reconciler.report));
       return reconciler.report;
     },
     async [Symbol.asyncDispose]() {

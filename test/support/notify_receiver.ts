@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { ROOT } from "../generate.ts";
+import { waitFor } from "./wait_for.ts";
 
 /** What a service has told its manager. */
 export interface Notification {
@@ -17,7 +18,6 @@ export class NotifyReceiver implements AsyncDisposable {
   readonly received: Notification[] = [];
   readonly #child: Deno.ChildProcess;
   readonly #ended: Promise<void>;
-  #wake = Promise.withResolvers<void>();
   #isUp = false;
 
   private constructor(name: string, service: string) {
@@ -55,7 +55,7 @@ export class NotifyReceiver implements AsyncDisposable {
   }
 
   async #until(condition: () => boolean): Promise<void> {
-    while (!condition()) await this.#wake.promise;
+    await waitFor("the notification", condition);
   }
 
   async #read(): Promise<void> {
@@ -68,8 +68,6 @@ export class NotifyReceiver implements AsyncDisposable {
         if (this.#isUp) this.received.push(JSON.parse(line));
         this.#isUp = true;
       }
-      this.#wake.resolve();
-      this.#wake = Promise.withResolvers();
     }
   }
 }
