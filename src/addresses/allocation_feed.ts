@@ -15,7 +15,7 @@ export interface RemovedAllocation {
   readonly id: string;
 }
 
-/** What a watcher of a node's allocations is told. */
+/** A message for a watcher of a node's allocations. */
 export interface AllocationEvent {
   /** Changes are those since the event before, the last one of each owner. */
   readonly kind: "snapshot" | "changes" | "progress";
@@ -54,7 +54,7 @@ export class AllocationFeed {
   /** Number of changes that are not remembered any more. */
   #dropped = 0;
   #moved = Promise.withResolvers<void>();
-  /** What the node held at the last comparison; undefined before it. */
+  /** The allocations at the last comparison; undefined before it. */
   #known: Map<string, Allocation> | undefined;
 
   /** The number of changes so far. */
@@ -142,7 +142,7 @@ export class AllocationFeed {
     this.#wake();
   }
 
-  /** What has changed since a position, the last change of each owner; undefined where it is not remembered. */
+  /** The changes since a position, the last one of each owner; undefined where they are not remembered. */
   since(position: number): Omit<AllocationEvent, "kind"> | undefined {
     if (position < this.#dropped) return undefined;
     const last = new Map<string, FeedChange>();

@@ -79,7 +79,7 @@ export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
 /** Number of releases that `releaseAll` submits at once. */
 const RELEASES_AT_ONCE = 256;
 
-/** How often an ADD asks again for a container that another ADD replaces meanwhile. */
+/** Attempts of an ADD for a container that other ADDs replace meanwhile. */
 const MAX_ATTEMPTS = 8;
 
 /** A request, and how to ask the host for the container of an allocation. */

@@ -25,7 +25,7 @@ export class SecondUsers {
     this.#neighbours = neighbours;
   }
 
-  /** What the last check found, for people. */
+  /** The findings of the last check, for people. */
   get warnings(): readonly string[] {
     return this.#warnings;
   }

@@ -182,7 +182,7 @@ export class Agent {
     return await this.member.leave(options);
   }
 
-  /** How the agent is doing. */
+  /** The status of the agent. */
   async status(): Promise<AgentStatus> {
     return {
       node: this.node,

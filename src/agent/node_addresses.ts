@@ -245,7 +245,7 @@ export class NodeAddresses {
     return await allocators.find(node);
   }
 
-  /** What an allocation would be if this node claimed its subnets first: its addresses are not known. */
+  /** The allocation if this node claimed its subnets first: its addresses are not known. */
   #planFirst(
     asked: Omit<AddressRequest, "netns"> & { readonly id: string },
   ): Allocated {
@@ -349,7 +349,7 @@ export class NodeAddresses {
     );
   }
 
-  /** What an owner holds on a node, undefined when it holds nothing. */
+  /** The allocation of an owner on a node; undefined when it has none. */
   async get(node: string, owner: Owner): Promise<Allocation | undefined> {
     return (await this.#find(node))?.get(owner);
   }

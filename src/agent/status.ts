@@ -186,7 +186,7 @@ export function describeStores(
 }
 
 const PROBE_KEY: Key = ["agent", "probe"];
-/** How long an answer counts, in ms: health checks may come from many. */
+/** Time for which an answer counts, in ms: many may check the health. */
 const KEEP_MS = 1_000;
 
 /** Checks that a store takes writes by writing to it, at most once a second. */

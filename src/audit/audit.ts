@@ -10,7 +10,7 @@ export interface AuditRecord {
   readonly from: string;
   /** The call: `RemoveNode`. */
   readonly call: string;
-  /** What it was about: a node, a subnet, a container; empty for nothing in particular. */
+  /** Its subject: a node, a subnet, a container; empty for none. */
   readonly subject: string;
   readonly outcome: "ok" | ErrorCode;
   /** The error's message; empty when it was done. */

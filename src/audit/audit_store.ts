@@ -38,7 +38,7 @@ export interface AuditQuery {
 export interface AuditStoreOptions {
   /** The agent's own. */
   readonly store: Store;
-  /** How long records are kept, in ms. */
+  /** Time for which records are kept, in ms. */
   readonly keepMs: number;
   /** Records that the shares are parts of. Default: half a million. */
   readonly maxRecords?: number;

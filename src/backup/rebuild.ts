@@ -30,7 +30,7 @@ import { loadBackup, refuseNewer } from "./restore.ts";
 
 const CONFIG_KEY: Key = [...CLUSTER_PREFIX, "config"];
 
-/** How far the new registry's revision is ahead of the last one that a member knows: the lost registry may have gone on. */
+/** Lead of the new registry's revision over the last one that a member knows: the lost registry may have gone on. */
 const REVISION_JUMP = 1_000_000;
 
 /** Options of {@linkcode rebuildRegistry}. */

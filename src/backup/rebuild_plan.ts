@@ -8,7 +8,7 @@ import type {
 import type { ClusterView } from "../registry/feed.ts";
 import type { RebuildConflict, RebuildSummary } from "./port.ts";
 
-/** What a member knows of the cluster whose registry was lost. */
+/** A member's view of the cluster whose registry was lost. */
 export interface MemberReport {
   readonly node: string;
   /** Random id of its state. */

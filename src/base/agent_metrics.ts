@@ -1,7 +1,7 @@
 import type { ErrorCode } from "./error.ts";
 
 /**
- * What became of a request for addresses. `existing`: its owner had them
+ * The outcome of a request for addresses. `existing`: its owner had them
  * already. Otherwise why there are none.
  */
 export type AllocationOutcome = "created" | "existing" | ErrorCode;
@@ -23,7 +23,7 @@ export type ReleaseCause =
   /** The node has left the cluster, or was removed. */
   | "node gone";
 
-/** Why addresses are taken back, in words. Words alone: because it was asked for. */
+/** The reason of a release, in words. Words alone: somebody asked for it. */
 export type ReleaseReason =
   | string
   | { readonly cause: ReleaseCause; readonly text: string };
@@ -31,7 +31,7 @@ export type ReleaseReason =
 /** The outcome of a commit. `conflict`: another process wrote first. */
 export type CommitOutcome = "committed" | "conflict" | "failed";
 
-/** What a commit wrote, and when it began by {@linkcode AgentMetrics.clock}. */
+/** The writes of a commit, and its start by {@linkcode AgentMetrics.clock}. */
 export interface CommitSize {
   readonly mutations: number;
   readonly startedAtMs: number;
@@ -46,13 +46,13 @@ export interface AgentMetrics {
   clock(): number;
   /** A request for addresses was answered. It came at `startedAtMs` of the clock. */
   allocated(outcome: AllocationOutcome, startedAtMs: number): void;
-  /** What an owner held was taken back. */
+  /** An allocation was released. */
   released(cause: ReleaseCause): void;
   /** A commit of the store has ended. */
   committed(outcome: CommitOutcome, size: CommitSize): void;
   /** The registry has answered, whatever it said. */
   registryAnswered(): void;
-  /** What follows the registry had to begin anew. */
+  /** The watch of the registry had to start again. */
   watchRestarted(): void;
 }
 

@@ -50,7 +50,7 @@ export type ErrorReason =
   | "RESTORE_GRACE"
   | "UNKNOWN_CALL";
 
-/** What programs learn of an error besides its code. */
+/** The details of an error for programs, besides its code. */
 export interface ErrorDetails {
   /** Default: the one of the code. */
   readonly reason?: ErrorReason | undefined;

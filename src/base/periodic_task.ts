@@ -39,7 +39,7 @@ export function alignedDelay(intervalMs: number, nowMs: number): number {
   return delayMs < intervalMs / 2 ? delayMs + intervalMs : delayMs;
 }
 
-/** What a periodic task does. */
+/** The work and the interval of a periodic task. */
 export interface PeriodicTaskOptions {
   /** Time between two runs, in ms: see {@linkcode alignedDelay}. */
   readonly intervalMs: number;

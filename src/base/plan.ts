@@ -1,6 +1,6 @@
 import { type ErrorCode, type ErrorReason, NetError } from "./error.ts";
 
-/** What a plan answers, and the changes that make it true. No changes: all is as it should be. */
+/** The answer of a plan, and the changes that make it true. No changes: all is as it should be. */
 export interface Planned<T, Change> {
   readonly kind: "planned";
   readonly answer: T;

@@ -1,4 +1,4 @@
-/** How many actions are possible at once, and the time after which one more is, in ms. */
+/** Number of actions that are possible at once, and the time after which one more is, in ms. */
 export interface Rate {
   readonly burst: number;
   readonly intervalMs: number;
@@ -17,7 +17,7 @@ export const RATES = {
 /** Most keys that are remembered, when all are idle. */
 const MAX_IDLE = 4_096;
 
-/** What a key has left. It fills up by one in each interval. */
+/** The actions that a key has left. One comes back in each interval. */
 interface Bucket {
   readonly left: number;
   readonly atMs: number;
@@ -35,7 +35,7 @@ export class RateLimit {
     this.#now = now;
   }
 
-  /** How many keys are remembered. */
+  /** Keys that it remembers. */
   get size(): number {
     return this.#buckets.size;
   }

@@ -1,4 +1,4 @@
-/** How this program was built, and from which sources. */
+/** The build of this program, and its sources. */
 export interface BuildInfo {
   /**
    * `sources`: run from source, not built; `compiled`: made by `deno compile`;

@@ -13,7 +13,7 @@ export interface CniIo {
   /** Monotonic time, in ms. */
   readonly uptimeMs: () => number;
   readonly startTimer: (ms: number) => CniTimer;
-  /** What is at the path of a network namespace. Never throws. */
+  /** Looks up the network namespace at a path. Never throws. */
   readonly findNamespace: (path: string) => Promise<FoundNamespace>;
   /** Whether the undoing of an ADD may wait in the queue. */
   readonly mayQueueUndo: boolean;

@@ -1,7 +1,7 @@
 import type { Address } from "../net/address.ts";
 import type { Carve } from "../net/carve.ts";
 
-/** How an agent runs: its flags, parsed. */
+/** The parsed flags of an agent. */
 export interface AgentConfig {
   /** Name of this node. */
   readonly node: string;
@@ -17,7 +17,7 @@ export interface AgentConfig {
   readonly listen: readonly ListenAddress[];
   /** TCP addresses to serve metrics and health on, and nothing else. */
   readonly metrics: readonly ListenAddress[];
-  /** What this agent and others know each other by, where other hosts reach it. */
+  /** The means by which this agent and others authenticate each other. */
   readonly security: AgentSecurity;
   /** Where cluster and node state are kept. */
   readonly store: StoreChoice;
@@ -39,15 +39,15 @@ export interface AgentConfig {
   readonly forwardRules: boolean;
   /** Whether the agent probes the paths to its peers, and answers their probes. */
   readonly probe: boolean;
-  /** How long a node may be silent before it is removed, in ms; undefined: for ever. */
+  /** Silence after which a node is removed, in ms; undefined: never. */
   readonly reclaimAfterMs: number | undefined;
-  /** How long a released address is not given again while others are free, in ms. */
+  /** Time for which a released address is not given again while others are free, in ms. */
   readonly coolDownMs: number;
-  /** How long the history is kept, in ms. */
+  /** Time for which the history is kept, in ms. */
   readonly keepHistoryMs: number;
-  /** How often leaked addresses are looked for, in ms. */
+  /** Interval between looks for leaked addresses, in ms. */
   readonly leakIntervalMs: number;
-  /** How long an address that seems to be leaked is kept after the first look, in ms. */
+  /** Time for which an address that seems to be leaked is kept after the first look, in ms. */
   readonly leakGraceMs: number;
 }
 
@@ -58,7 +58,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** What agents know each other by. */
+/** The means by which agents authenticate each other. */
 export type AgentSecurity =
   /** Certificates of the cluster's own authority. */
   | PlainTextToo & {
@@ -99,7 +99,7 @@ export interface EtcdChoice {
   readonly kind: "etcd";
   /** Where its members serve clients: `h1:2379`, in the order to try them in. */
   readonly endpoints: readonly string[];
-  /** What the keys begin with: `/stellar-net`. */
+  /** The prefix of all keys: `/stellar-net`. */
   readonly prefix: string;
   /** Paths of files in PEM; undefined: plain text. */
   readonly tls?: {

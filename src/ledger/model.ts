@@ -16,7 +16,7 @@ export interface Writes {
   readonly deletes?: readonly Key[];
 }
 
-/** What {@linkcode Batch.fits} leaves for the guard and the conditions of a ledger. */
+/** The room that {@linkcode Batch.fits} leaves for the guard and the conditions of a ledger. */
 const ROOM_FOR_CHECKS = 8;
 const ROOM_FOR_GUARD_BYTES = 4_096;
 
@@ -157,7 +157,7 @@ export interface ForeignCommit<Change> {
 
 /** Default wait for the watch to report a commit before a follower reads everything, in ms. */
 const ANNOUNCED_WITHIN_MS = 250;
-/** How often a ledger reads a state that changes during the read. */
+/** Most reads of a state that changes during each read. */
 const MAX_READS = 5;
 
 /** Options of a ledger's state. */
@@ -186,7 +186,7 @@ export class LedgerState<State, Change> {
   #received = Promise.withResolvers<void>();
   /** Commits reported during a read, which may or may not include them. */
   #meanwhile: ForeignCommit<Change>[] | undefined;
-  /** How often the watch has missed commits. */
+  /** Number of times that the watch has missed commits. */
   #gaps = 0;
   /** The version at which a commit failed. If it is still the same, another check failed. */
   #doubted: Version | null = null;

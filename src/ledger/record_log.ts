@@ -3,7 +3,7 @@ import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import type { Entry, JsonValue, Key, Store } from "../store/store.ts";
 import { Batch } from "./model.ts";
 
-/** How long a record waits for others before it is stored, in ms. */
+/** Time for which a record waits for others before it is stored, in ms. */
 const GATHER_MS = 250;
 /** Time to the next attempt after the store has failed, in ms. */
 const RETRY_MS = 1_000;

@@ -100,7 +100,7 @@ async function openOperators(): Promise<Operators> {
   return (await import("./operators.ts")).createOperators();
 }
 
-/** How this program was built; for sources, with their commit. */
+/** The build of this program; for sources, with their commit. */
 async function readBuild(dir: string): Promise<BuildInfo> {
   if (BUILD.kind !== "sources") return BUILD;
   const { readGitCommit } = await import("../build/build.ts");

@@ -16,10 +16,10 @@ import { GivenCertificate } from "../api/tls/given_certificate.ts";
 import { NodeIdentity } from "../security/node_identity.ts";
 import { readTokenFile } from "./token_file.ts";
 
-/** How often the agent looks for new certificate files, in ms. */
+/** Interval between looks for new certificate files, in ms. */
 const CERTIFICATE_INTERVAL_MS = 3_000;
 
-/** How an agent authenticates itself and others. */
+/** The means by which an agent authenticates itself and others. */
 export interface Security {
   /** Its certificate and the CAs that it trusts; undefined where it reaches no other host, or speaks plain text. */
   readonly credentials:

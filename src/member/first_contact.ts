@@ -1,9 +1,9 @@
 import { sleep } from "../base/periodic_task.ts";
 
-/** How long after the start of an agent its calls wait for the registry, in ms. */
+/** Time after the start of an agent in which its calls wait for the registry, in ms. */
 export const START_MS = 10_000;
 
-/** How long a call waits. */
+/** The wait of a call. */
 export interface ContactWait {
   /** Most time to wait, in ms: less than is left of the caller's deadline. */
   readonly limitMs: number;

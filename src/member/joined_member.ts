@@ -42,7 +42,7 @@ export interface JoinedMemberOptions extends MemberOptions {
   readonly store: Store;
   /** Agents that host the registry, tried in turn. */
   readonly peers: readonly RegistryPeer[];
-  /** How long a released address cools down, in ms. */
+  /** Time for which a released address cools down, in ms. */
   readonly coolDownMs: number;
   /** The time for which this agent has been running, in ms. Default: the process's. */
   readonly runningMs?: () => number;

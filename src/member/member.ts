@@ -10,7 +10,7 @@ import type { HostReport } from "../registry/plan/cluster_plan.ts";
 import type { ClusterView } from "../registry/feed.ts";
 import type { Trust } from "../security/trust.ts";
 
-/** What a host reports of itself to the registry. */
+/** The facts that a host reports to the registry. */
 export type HostFacts = Pick<
   HostReport,
   "advertised" | "apiUrl" | "localPrefixes"

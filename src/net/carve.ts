@@ -55,7 +55,7 @@ export function createCarve(
   return { network, subnetPrefixLength: length };
 }
 
-/** How many slices a network has. */
+/** The number of slices of a network. */
 export function sliceCount(carve: Carve): bigint {
   return 1n << BigInt(carve.subnetPrefixLength - carve.network.length);
 }

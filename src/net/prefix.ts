@@ -85,7 +85,7 @@ export function prefixOf(address: Address, length: number): Prefix {
   };
 }
 
-/** How many addresses a prefix has. */
+/** The number of addresses in a prefix. */
 export function prefixSize(prefix: Prefix): bigint {
   return 1n << BigInt(addressBits(prefix.family) - prefix.length);
 }
@@ -150,7 +150,7 @@ export function usableRange(subnet: Prefix): UsableRange {
   return { first: 2n, last: subnet.family === 4 ? size - 1n : size };
 }
 
-/** How many addresses of a subnet containers can get: 1,021 of a `/22`, 0 where it is too small. */
+/** The number of addresses of a subnet that containers can get: 1,021 of a `/22`, 0 where it is too small. */
 export function capacityOf(subnet: Prefix): bigint {
   const { first, last } = usableRange(subnet);
   return last < first ? 0n : last - first + 1n;
@@ -192,7 +192,7 @@ export function addressAt(subnet: Prefix, offset: bigint): Address {
 /** A block of addresses with a purpose of its own (RFC 6890). */
 export interface SpecialBlock {
   readonly prefix: Prefix;
-  /** What it is for, such as "loopback". */
+  /** Its purpose, such as "loopback". */
   readonly name: string;
 }
 

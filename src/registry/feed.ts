@@ -13,7 +13,7 @@ const MAX_SNAPSHOTS = 32;
 /** Time after which a watcher that does not read its snapshot stops holding up the others, in ms. */
 export const SNAPSHOT_TIMEOUT_MS = 5_000;
 
-/** What has changed. */
+/** The parts of the cluster that have changed. */
 export interface Changed {
   readonly nodes: ReadonlySet<string>;
   /** Destinations in canonical form. */
@@ -65,7 +65,7 @@ export class ClusterFeed {
     this.#collect(() => this.#routes.add(destination));
   }
 
-  /** What nodes verify each other with has changed. */
+  /** The trust by which nodes verify each other has changed. */
   trustChanged(): void {
     this.#collect(() => this.#trust = true);
   }
@@ -211,7 +211,7 @@ export interface ClusterEvent {
   readonly removedNodes: readonly string[];
   /** Destinations in canonical form. */
   readonly removedRoutes: readonly string[];
-  /** What nodes verify each other with: in each snapshot, and when it has changed. Absent where there is nothing. */
+  /** The trust by which nodes verify each other: in each snapshot, and when it has changed. Absent where there is none. */
   readonly trust?: Trust;
 }
 

@@ -60,7 +60,7 @@ export interface RegistryOptions extends Clocks, AuthorityOptions {
   readonly node: string;
   /** Networks to create the cluster with. Empty: those that it has, or `DEFAULT_NETWORK`. */
   readonly networks: readonly Carve[];
-  /** How long a released address cools down, in ms. */
+  /** Time for which a released address cools down, in ms. */
   readonly coolDownMs: number;
   /** The time for which this agent has been running, in ms. Default: the process's. */
   readonly runningMs?: () => number;

@@ -71,11 +71,11 @@ export interface NodesOptions {
   readonly onBehind?: (known: number, current: number) => Promise<void>;
   /** Finds out whether another agent has begun the grace period. Default: no other agent can. */
   readonly followGrace?: () => Promise<void>;
-  /** What is left of the grace period after a restore. Default: nothing. */
+  /** The rest of the grace period after a restore. Default: none. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
   /** The nodes that have to come back before others get subnets. Default: none. */
   readonly returning?: ReturningNodes;
-  /** What nodes verify each other with; undefined for nothing. */
+  /** The trust by which nodes verify each other; undefined for none. */
   readonly trust?: () => Trust | undefined;
 }
 
@@ -90,7 +90,7 @@ export class Nodes {
   readonly refusals: Refusals;
   /** The known problem of each node, for people. */
   readonly #problems = new Map<string, string>();
-  /** What other agents that host the registry find, by the id of each. */
+  /** The findings of other agents that host the registry, by the id of each. */
   readonly #foundByOthers = new Map<
     string,
     { readonly problems: ReadonlyMap<string, string>; readonly untilMs: number }

@@ -64,7 +64,7 @@ export type DryRun = Pick<SubmitOptions, "isDryRun">;
 
 /** The reasons why a claim has to wait. */
 export interface RegistryWaits {
-  /** What is left of the grace period after a restore. Default: nothing. */
+  /** The rest of the grace period after a restore. Default: none. */
   readonly restoreGrace?: () => RestoreGraceTime | undefined;
   /** The nodes that have to come back first. Default: none. */
   readonly returning?: ReturningNodes;

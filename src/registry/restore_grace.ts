@@ -11,7 +11,7 @@ const MAX_REPORTS = 32;
 
 const log = getLogger(["stellar-net", "agent", "registry"]);
 
-/** How a state was restored. */
+/** The backup from which a state was restored. */
 export interface Restored {
   /** When the backup was made, in ms since 1970. */
   readonly takenAtMs: number;
@@ -123,7 +123,7 @@ export class RestoreGrace {
     );
   }
 
-  /** What is left of it; undefined when it is over. */
+  /** The rest of it; undefined when it is over. */
   get current(): RestoreGraceTime | undefined {
     if (!this.#restored) return undefined;
     const { takenAtMs, settleMs } = this.#restored;

@@ -32,7 +32,7 @@ interface NodeReport {
   readonly process: string;
 }
 
-/** What an agent that hosts the registry finds wrong with nodes, for people, by node. */
+/** The faults of nodes that an agent which hosts the registry finds, for people, by node. */
 export interface Findings {
   /** Problems with the identity of known nodes. */
   readonly problems: ReadonlyMap<string, string>;
@@ -49,7 +49,7 @@ export interface SharedLivenessOptions extends Clocks {
   readonly onChange: (node: string) => void;
   /** Called with the process of a node whose heartbeat another agent received. */
   readonly onProcess?: (node: string, processId: string) => void;
-  /** What this agent finds. Default: nothing. */
+  /** The findings of this agent. Default: none. */
   readonly findings?: () => Findings;
   /** Called with the findings of another agent, again with each of its records. */
   readonly onFindings?: (id: string, findings: Findings) => void;

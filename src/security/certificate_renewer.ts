@@ -22,7 +22,7 @@ const MAX_BACK_OFF_MS = 15_000;
 const MAX_RENEWAL_BACK_OFF_MS = 60_000;
 /** Longest attempt, in ms. */
 const ATTEMPT_TIMEOUT_MS = 20_000;
-/** How long this node is out of its cluster before it uses a new token, in ms. */
+/** Time out of its cluster after which this node uses a new token, in ms. */
 const AWAY_MS = 10_000;
 /** Longest time over which hosts spread their renewals after a rotation, in ms. */
 const MAX_SPREAD_MS = 10 * 60_000;
@@ -34,7 +34,7 @@ const NO_TOKEN =
 
 const log = getLogger(["stellar-net", "identity"]);
 
-/** What the time of a renewal depends on. */
+/** The facts that decide when to renew. */
 export interface RenewalFacts {
   readonly certificate: {
     readonly identity: PeerIdentity;

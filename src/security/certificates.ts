@@ -20,7 +20,7 @@ import {
 } from "../state/identity_records.ts";
 import type { IdentityPlan, IdentityRecords } from "./identity_ledger.ts";
 
-/** How long certificates last, in ms. */
+/** The lifetimes of certificates, in ms. */
 export type Lifetimes = Readonly<Record<Role, number>>;
 
 /** The content of a certificate, which the authority decides. */

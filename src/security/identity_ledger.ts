@@ -36,7 +36,7 @@ import type { RevocationRecord } from "./pki/revocation.ts";
 import type { EndorsementRecord } from "./pki/signed_trust.ts";
 import type { TokenRecord } from "./pki/token_record.ts";
 
-/** What a plan answers, and the records that it changes. */
+/** The answer of a plan, and the records that it changes. */
 export type IdentityPlan<T> = Planned<T, IdentityChange>;
 
 /** Keys that forbid every change while they exist. */
@@ -185,7 +185,7 @@ export function readIdentityCommits(
   );
 }
 
-/** How the records are kept in memory and in the store. */
+/** Keeps the records in memory and in the store. */
 class IdentityModel implements LedgerModel<IdentityRecords, LedgerChange> {
   readonly guard = IDENTITY_REVISION_KEY;
   readonly conditions: readonly Check[];

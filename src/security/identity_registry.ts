@@ -67,7 +67,7 @@ import { type Credentials, NO_TRUST, type Trust } from "./trust.ts";
 /** Time to the next watch after one that failed, in ms. */
 const REWATCH_MS = 500;
 
-/** How a change waits for others. */
+/** Options of a change. */
 interface ChangeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly isUrgent?: boolean;

@@ -3,14 +3,14 @@ import { NetError } from "../base/error.ts";
 import { base64url } from "./pki/token.ts";
 import type { TokenVerifier } from "./pki/token_proof.ts";
 
-/** What a joining host needs for its proof. */
+/** The salt and the nonce that a joining host needs for its proof. */
 export interface JoinChallenge {
   /** base64url. */
   readonly salt: string;
   readonly serverNonce: Uint8Array<ArrayBuffer>;
 }
 
-/** How long a nonce is valid, in ms. */
+/** Time for which a nonce is valid, in ms. */
 const NONCE_LIFETIME_MS = 60_000;
 /** Most used nonces that are remembered. */
 const MAX_USED = 10_000;

@@ -52,7 +52,7 @@ export interface JoinProof {
   readonly serverFingerprint: string;
 }
 
-/** What the use of a token grants, and the records that it changes. */
+/** The grant of a token's use, and the records that it changes. */
 export interface PlannedUse extends TokenGrant {
   readonly request: SigningRequest;
   /** Whether the token is for this name alone. */

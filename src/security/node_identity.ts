@@ -25,7 +25,7 @@ import {
   updateTrust,
 } from "./trust.ts";
 
-/** How long a refusal by another host stays a warning, in ms. */
+/** Time for which a refusal by another host stays a warning, in ms. */
 const REFUSAL_MS = 60_000;
 
 /** The last share of a certificate's lifetime, in which a failing renewal is a warning. */
@@ -319,7 +319,7 @@ interface IdentityHealth {
   readonly signsItself: boolean;
 }
 
-/** What an operator should know about a node's identity, and what to do. */
+/** The warning about a node's identity, with the way out. */
 function identityWarnings(
   { certificate, trust }: IdentityState,
   health: IdentityHealth,

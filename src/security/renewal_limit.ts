@@ -27,7 +27,7 @@ export class RenewalLimit {
     this.#changed = new RateLimit(RATES.changedRenewal, now);
   }
 
-  /** How many identities are remembered. */
+  /** Identities that it remembers. */
   get size(): number {
     return this.#terms.size;
   }

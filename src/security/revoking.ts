@@ -13,7 +13,7 @@ export type RevocationTarget =
 /** The result of a revocation. */
 export interface Revoked {
   readonly revocation: RevocationRecord;
-  /** How many known certificates that have not expired it revokes. */
+  /** Number of known, unexpired certificates that it revokes. */
   readonly certificates: number;
 }
 

@@ -41,7 +41,7 @@ export interface RotateOptions {
   readonly isCompromised?: boolean;
 }
 
-/** What the plans of this file start from. */
+/** The records and times that the plans of this file need. */
 interface Rotated {
   readonly records: IdentityRecords;
   readonly clusterId: string;

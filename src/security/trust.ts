@@ -10,7 +10,7 @@ import {
 } from "./pki/signed_trust.ts";
 import { readCertificate } from "./pki/x509.ts";
 
-/** What a host of the cluster verifies certificates with. */
+/** The authorities and revocations by which a host verifies certificates. */
 export interface Trust extends TrustContent {
   /** The same with signatures, for other hosts. */
   readonly signed?: SignedTrust | undefined;

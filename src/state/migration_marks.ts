@@ -36,7 +36,7 @@ export interface MigratingMark {
   readonly clusterId: string;
 }
 
-/** What {@linkcode MigratingMark.from} is while a lost registry is rebuilt from what its members know. */
+/** The value of {@linkcode MigratingMark.from} while a lost registry is rebuilt from the views of its members. */
 export const FROM_MEMBERS = "members";
 
 /** Whether a key is that of a mark. */

@@ -86,7 +86,7 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   while (rest.length > 0) rest = rest.subarray(await file.write(rest));
 }
 
-/** What went wrong, by code of open(2), write(2) and rename(2). */
+/** The faults by code of open(2), write(2) and rename(2). */
 const PROBLEMS: Readonly<Record<string, string>> = {
   EACCES:
     "permission denied; run as a user with the permission, or choose another path",

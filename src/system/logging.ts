@@ -6,7 +6,7 @@ import {
   type LogRecord,
 } from "@logtape/logtape";
 
-/** How to log. */
+/** The format and the level of the log. */
 export interface LoggingOptions {
   /** `text` is for people, `json` for programs: an object a line. */
   readonly format: "text" | "json";
@@ -105,7 +105,7 @@ function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** How much a ring keeps. */
+/** The limits of a ring. */
 export interface LogRingLimits {
   readonly maxLines: number;
   /** Characters of all lines together. */

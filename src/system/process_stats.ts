@@ -1,7 +1,7 @@
 import process from "node:process";
 import { readKernelFile, runTool } from "./files.ts";
 
-/** What a process uses. Undefined: the system does not say. */
+/** The resources that a process uses. Undefined: the system does not say. */
 export interface ProcessStats {
   readonly startedAtMs: number;
   /** Processor time, in user and in system mode. */

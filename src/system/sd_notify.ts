@@ -6,7 +6,7 @@ const log = getLogger(["stellar-net", "host", "service"]);
 /** The states as systemd names them. */
 const STATES = { ready: "READY=1", stopping: "STOPPING=1" } as const;
 
-/** What systemd said to this process by its environment. */
+/** The variables by which systemd instructs this process. */
 export interface SdNotifyOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;

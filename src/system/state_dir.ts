@@ -1,7 +1,7 @@
 import { NetError } from "../base/error.ts";
 import { checkPrivateFolder } from "./trusted_path.ts";
 
-/** What is in a state folder. */
+/** The files in a state folder. */
 const ENTRIES = ["state.db", "state.db-wal", "state.db-shm", "queue"].concat(
   ["", "/key.pem", "/chain.pem", "/trust.json"].map((name) =>
     `identity${name}`
@@ -33,7 +33,7 @@ export function makeStateDir(path: string): void {
   checkPrivateFolder(path, ENTRIES);
 }
 
-/** What keeps a folder from being used, by code of mkdir(2) and open(2). */
+/** The faults of a folder by code of mkdir(2) and open(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",

@@ -64,7 +64,7 @@ export type Allocated = Pick<
   "allocation" | "created" | "renewed" | "updated" | "avoided"
 >;
 
-/** How many cooled addresses one plan frees: more than it takes, so that they do not pile up. */
+/** Cooled addresses that one plan frees: more than it takes, so that they do not pile up. */
 const THAW_LIMIT = 4;
 const GAVE_WAY = "the host was booted again since, and another owner needed it";
 const REPLACED =

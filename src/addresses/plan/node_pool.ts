@@ -286,22 +286,22 @@ export class SubnetPool {
       value <= this.#lastValue;
   }
 
-  /** How many addresses containers can get. */
+  /** Number of addresses that containers can get. */
   get capacity(): bigint {
     return capacityOf(this.subnet);
   }
 
-  /** How many addresses are held. */
+  /** Number of held addresses. */
   get heldCount(): number {
     return this.#holders.size;
   }
 
-  /** How many addresses are cooling. */
+  /** Number of cooling addresses. */
   get coolingCount(): number {
     return this.#cooling.size;
   }
 
-  /** How many addresses are reserved and not held. */
+  /** Number of addresses that are reserved and not held. */
   get reservedCount(): number {
     return this.#reserved.keys().filter((o) => !this.#holders.has(o)).toArray()
       .length;

@@ -24,7 +24,7 @@ const OTHER_NAME =
   'the state of this host is a copy, or its name has changed; stop the agent, delete the whole state if it is a copy or else its folder "identity", and join with a token (--token-file)';
 const NOT_IN_TABLE = "it is not in the table of permissions";
 
-/** What calls are authorised and recorded with. */
+/** The parts that authorise and record calls. */
 export interface AuthorizeOptions {
   /** Name of this agent's node, which a request without a node is about. */
   readonly node: string;

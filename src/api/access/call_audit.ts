@@ -7,7 +7,7 @@ import { fromConnectError, toConnectError } from "../messages/errors.ts";
 import { type Caller, formatCaller, textOf } from "./call_context.ts";
 import type { Permission } from "./permissions.ts";
 
-/** How many failures of one caller are recorded at once; after that one in REFILL_MS. */
+/** Failures of one caller that are recorded at once; after that one in REFILL_MS. */
 const BURST = 20;
 const REFILL_MS = 1_000;
 /** Calls of a host that change nothing when it repeats them. */

@@ -80,7 +80,7 @@ export interface Connection {
   readonly caller: Caller;
   /** Fingerprint of the certificate that the server showed; empty without TLS. */
   readonly serverFingerprint: string;
-  /** What the client uses of the server; undefined for a client without limits. */
+  /** The client's share of the server; undefined for a client without limits. */
   readonly share: ClientShare | undefined;
 }
 

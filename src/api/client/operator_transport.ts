@@ -264,7 +264,7 @@ export interface IdentityTransportOptions {
   readonly urls: readonly string[];
   /** The same as `tls`, for an identity that the cluster's authority certified. */
   readonly own: OperatorIdentity | undefined;
-  /** How long a call may take, in ms. */
+  /** Time limit of a call, in ms. */
   readonly timeoutMs: number;
   /** Shows a line to the user, besides the answer. */
   readonly note: (line: string) => void;

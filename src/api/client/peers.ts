@@ -8,7 +8,7 @@ import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 /** Limit on the agents to which connections are kept. */
 const MAX_KEPT = 256;
 
-/** How other agents are found and called. */
+/** The means to find and call other agents. */
 export interface PeersOptions {
   readonly agent: Agent;
   /** Makes the transport to an agent's API. */

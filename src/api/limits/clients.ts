@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { addDetails } from "../messages/errors.ts";
 import type { RpcLimits } from "./limits.ts";
 
-/** What identifies a client: see {@linkcode ClientLimits}. */
+/** The identity of a client: see {@linkcode ClientLimits}. */
 export type ClientKind = "address" | "identity" | "anonymous";
 
 /** The limits of one client. */
@@ -13,7 +13,7 @@ interface ShareLimits {
   readonly bytes: number;
 }
 
-/** What one client uses of a server at the moment. */
+/** The present share of one client of a server. */
 export class ClientShare {
   /** The name of the client in logs. */
   readonly name: string;

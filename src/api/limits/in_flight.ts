@@ -3,7 +3,7 @@ import type { ClientShare } from "./clients.ts";
 
 /** A call that is not answered yet, or whose answer the client has not read. */
 export interface InFlightCall {
-  /** What its client uses of the server; undefined for a client without limits. */
+  /** Its client's share of the server; undefined for a client without limits. */
   readonly share: ClientShare | undefined;
   /** Called about once a second, for the call to end itself when it is late. */
   check(now: number): void;

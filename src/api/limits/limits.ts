@@ -38,9 +38,9 @@ export interface RpcLimits {
   readonly keepAliveTimeoutMs: number;
   /** The longest deadline: unary calls with a later one or none get this. */
   readonly maxDeadlineMs: number;
-  /** How long a connection may outlast its certificate. */
+  /** Time for which a connection may outlast its certificate. */
   readonly recheckIntervalMs: number;
-  /** How long a connection over TLS without a valid certificate may last. */
+  /** Time limit of a connection over TLS without a valid certificate. */
   readonly maxAnonymousMs: number;
 }
 

@@ -38,7 +38,7 @@ const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   released: SubnetState.RELEASED,
 };
 
-/** What an agent knows of an allocation besides. */
+/** The state of an allocation at its agent. */
 export interface AllocationState {
   /** Why it seems to be leaked; empty when it does not. */
   readonly leak?: string;

@@ -87,7 +87,7 @@ export function routeCountsMessage(
   };
 }
 
-/** What is left to change of a host's routes, as commands for a shell; as many as fit into half of an answer. */
+/** The remaining changes of a host's routes, as commands for a shell; as many as fit into half of an answer. */
 export function hostRouteCommands({ operations }: RouteReport): string[] {
   const commands = operations.flatMap(formatCommands)
     .map((value) => ({ value }));

@@ -23,7 +23,7 @@ export interface Tracing {
   ): Promise<T>;
 }
 
-/** What every call of a server is measured and traced with. Undefined: it is not. */
+/** The metrics and traces of every call of a server. Undefined: none. */
 export interface CallObservers {
   readonly metrics?: CallMetrics | undefined;
   readonly tracing?: Tracing | undefined;

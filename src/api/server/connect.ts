@@ -75,7 +75,7 @@ const ENCODINGS = "gzip,br";
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** What HTTP requests are answered with. */
+/** The parts that answer HTTP requests. */
 export interface ConnectCallsOptions {
   /** Where calls are counted. */
   readonly calls: InFlightCalls;
@@ -325,7 +325,7 @@ async function collect(
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
-/** How long an answer on a unix socket may turn out to be unread, in ms. */
+/** Time in which an answer on a unix socket may turn out to be unread, in ms. */
 const MAX_UNREAD_MS = 1_000;
 
 /** Bytes that a connection gets at once: it keeps a buffer of that size for as long as it lasts. */

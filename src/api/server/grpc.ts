@@ -37,7 +37,7 @@ import { Answer, type CallObservers, refusePage } from "./call.ts";
 /** A unary method and what implements it. */
 type UnaryMethod = Extract<MethodImplSpec, { readonly kind: "unary" }>;
 
-/** What all calls of a server share. */
+/** The parts that all calls of a server share. */
 export interface GrpcCallsOptions extends CallObservers {
   readonly limits: RpcLimits;
   /** Where calls are counted. */

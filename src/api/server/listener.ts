@@ -53,7 +53,7 @@ export interface ListenerOptions {
   readonly acceptHttp2: (socket: Socket, connection: Connection) => void;
   /** Takes over a connection that begins with other bytes than HTTP. */
   readonly other?: OtherProtocol | undefined;
-  /** What its clients use of the server. */
+  /** The shares of its clients. */
   readonly clients: ClientLimits;
   readonly refusals: Refusals;
   /** Whether it serves other hosts in plain text, besides TLS too; it hangs up on them otherwise. */

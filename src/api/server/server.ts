@@ -35,7 +35,7 @@ const GRACE_MS = 10_000;
 
 const log = getLogger(["stellar-net", "rpc"]);
 
-/** What a server serves, and how. */
+/** The services and the limits of a server. */
 export interface RpcServerOptions {
   /** Puts the services on a router. The server adds health and reflection. */
   readonly routes: (router: ConnectRouter) => void;
@@ -45,7 +45,7 @@ export interface RpcServerOptions {
   readonly metrics?: CallMetrics;
   /** Number of the group that can use unix sockets besides their owner. Default: none. */
   readonly socketGroupId?: number | undefined;
-  /** What unix sockets serve besides HTTP. Default: nothing. */
+  /** The protocol that unix sockets serve besides HTTP. Default: none. */
   readonly other?: OtherProtocol | undefined;
   /** Default: none. */
   readonly tracing?: Tracing | undefined;

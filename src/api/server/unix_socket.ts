@@ -9,7 +9,7 @@ const MAX_PATH_BYTES = 107;
 const OWNER_ONLY = 0o177;
 const OWNER_AND_GROUP = 0o660;
 const TEMPORARY_NAME_LENGTH = 7;
-/** How often a socket has to be served before it is another agent's. */
+/** Looks at which a socket has to be served before it counts as another agent's. */
 const LOOKS = 5;
 const LOOK_INTERVAL_MS = 200;
 

@@ -43,7 +43,7 @@ import {
 import type { ClusterParts } from "./cluster_overview.ts";
 import { contactWait } from "./first_contact.ts";
 
-/** What the process around an agent knows. */
+/** The facts of the process around an agent. */
 export interface ProcessInfo {
   readonly version: string;
   /** Where it listens: paths of sockets, and addresses with ports. */

@@ -21,7 +21,7 @@ const RETRY_MS = 2_000;
 
 type Message = MessageInitShape<typeof WatchAllocationsResponseSchema>;
 
-/** What the watches of an agent work with. */
+/** The parts that the watches of an agent need. */
 export interface AllocationWatchOptions {
   readonly agent: Agent;
   readonly peers: Pick<Peers, "ofNode">;
@@ -177,7 +177,7 @@ async function pump(
   }
 }
 
-/** What several writers put, for one reader: each writer waits until its own is taken. */
+/** A queue of several writers for one reader: each writer waits until its item is taken. */
 class Merged {
   readonly #waiting: { message: Message; taken: () => void }[] = [];
   #wake = Promise.withResolvers<void>();

@@ -60,7 +60,7 @@ const FORMER = /^"[^"\p{C}]+" \([^)\p{C}]+\) held \S+ on (\S+) \([^\p{C}]*\)$/u;
 const DEFAULT_HISTORY = 5;
 const MAX_HISTORY = 100;
 
-/** What the service of the cluster works with. */
+/** The parts that the service of the cluster needs. */
 export interface ClusterServiceParts extends ClusterParts {
   /** At an agent that hosts the registry. */
   readonly watches: ClusterWatches;

@@ -6,7 +6,7 @@ const MAX_CONTACT_MS = 30_000;
 /** The part of a deadline that is left for the answer, or for the cause of a failure. */
 const ANSWER_PART = 0.2;
 
-/** How long a call waits for the first contact with the registry: within its deadline. */
+/** The wait of a call for the first contact with the registry: within its deadline. */
 export function contactWait(context: HandlerContext): ContactWait {
   const leftMs = timeLeftMs(context) ?? Infinity;
   const limitMs = Math.min(MAX_CONTACT_MS, leftMs * (1 - ANSWER_PART));

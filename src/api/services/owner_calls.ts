@@ -7,7 +7,7 @@ const log = getLogger(["stellar-net", "rpc"]);
 
 type Undo = () => Promise<unknown>;
 
-/** What a call did for an owner. */
+/** The effect of a call for an owner. */
 export interface OwnerResult<T> {
   readonly response: T;
   /** Id of the allocation that the response describes, if it describes one. */

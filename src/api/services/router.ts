@@ -43,7 +43,7 @@ import { createRegistry } from "./registry.ts";
 import { createJoinedRegistry, withKnownLists } from "./registry_lists.ts";
 import { createStellarNetwork } from "./stellar_network.ts";
 
-/** What an agent's services work with. */
+/** The parts that an agent's services need. */
 export interface RoutesOptions {
   readonly agent: Agent;
   readonly controller: HostController;

@@ -4,7 +4,7 @@ const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 /** Limit on the certificates between one and its authority. */
 const MAX_DEPTH = 8;
 
-/** What a certificate is checked against. */
+/** The facts against which a certificate is checked. */
 export interface FaultChecks {
   /** The trusted authorities. */
   readonly ca: readonly X509Certificate[];

@@ -10,7 +10,7 @@ import type {
   TlsCredentials,
 } from "./credentials.ts";
 
-/** How long clients are checked before other work gets its turn, in ms. */
+/** Time for which clients are checked before other work gets its turn, in ms. */
 const SLICE_MS = 10;
 /** One round in so many checks all clients, even those that should not have changed. */
 const FULL_ROUND = 60;

@@ -10,7 +10,7 @@ const ROTATED =
 
 /** Timeout of a test connection to a server, in ms. */
 const PROBE_TIMEOUT_MS = 3_000;
-/** How long to wait for a server to refuse a certificate, in ms. */
+/** Limit on the wait for a server to refuse a certificate, in ms. */
 const REFUSAL_TIMEOUT_MS = 500;
 
 /** The meaning of TLS errors whose code says it all. */

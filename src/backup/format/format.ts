@@ -30,7 +30,7 @@ export interface BackupEntry {
 
 /** The last line. */
 export interface BackupTrailer {
-  /** How many entries there are. */
+  /** Number of entries. */
   readonly entries: number;
   /** SHA-256 of all lines before, newlines included, in hexadecimal. */
   readonly sha256: string;

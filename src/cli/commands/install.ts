@@ -200,7 +200,7 @@ export const TAKE_DOWN: Flag<boolean> = destructiveFlag(
 /** The program in a dry run from sources. */
 const TO_BE_BUILT = "dist/stellar-net";
 
-/** What to install where. */
+/** The host to install on. */
 export interface Target {
   readonly io: InstallIo;
   readonly files: HostFiles;

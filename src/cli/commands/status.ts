@@ -109,7 +109,7 @@ function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** How hosts authenticate each other. */
+/** The way in which hosts authenticate each other. */
 function formatSecurity(status: StatusView, nowMs: number): string {
   const { security, certificateUntil } = status;
   const leftMs = Date.parse(certificateUntil ?? "") - nowMs;

@@ -48,7 +48,7 @@ export interface ConnectOptions {
 export interface CliIo {
   /** Version of the program. */
   readonly version: string;
-  /** How the program was built. */
+  /** The build of the program. */
   readonly build: () => Promise<BuildInfo>;
   /** Versions of the runtime's parts. */
   readonly runtime: Readonly<Record<"deno" | "v8" | "typescript", string>>;

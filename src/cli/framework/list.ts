@@ -136,7 +136,7 @@ export function answerList(call: Call, listing: Listing): void {
   for (const note of listing.notes) call.note(note);
 }
 
-/** How a list is printed. */
+/** The forms of a printed list. */
 export type Output = "table" | typeof OUTPUTS[number];
 
 /** Reads how a list is to be printed. */

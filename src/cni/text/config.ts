@@ -14,7 +14,7 @@ import { CniError } from "./errors.ts";
 
 /** Where the agent listens unless the configuration or the environment says otherwise. */
 export const DEFAULT_SOCKET = "/run/stellar-net/agent.sock";
-/** How long a call may take unless the configuration says otherwise. */
+/** Time limit of a call, unless the configuration sets another. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
 const VALID_ATTACHMENTS = "cni.dev/valid-attachments";

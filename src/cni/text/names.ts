@@ -23,17 +23,17 @@ const MAX_SOCKET_PATH_BYTES = 107;
 /** PATH_MAX of Linux, without the closing zero. */
 const MAX_PATH_BYTES = 4095;
 
-/** What is wrong with the name of a network; undefined: nothing. */
+/** The fault in the name of a network; undefined: none. */
 export function checkNetworkName(text: string): string | undefined {
   return problem(text, NAME.test(text), NAME_GRAMMAR);
 }
 
-/** What is wrong with the id of a container; undefined: nothing. */
+/** The fault in the id of a container; undefined: none. */
 export function checkContainerId(text: string): string | undefined {
   return problem(text, NAME.test(text), NAME_GRAMMAR);
 }
 
-/** What is wrong with the name of an interface; undefined: nothing. */
+/** The fault in the name of an interface; undefined: none. */
 export function checkInterfaceName(text: string): string | undefined {
   const isValid = text !== "." && text !== ".." &&
     (PLAIN_INTERFACE.test(text) || (INTERFACE.test(text) &&
@@ -45,7 +45,7 @@ export function checkInterfaceName(text: string): string | undefined {
   );
 }
 
-/** What is wrong with the path of a unix socket; undefined: nothing. */
+/** The fault in the path of a unix socket; undefined: none. */
 export function checkSocketPath(text: string): string | undefined {
   const bytes = new TextEncoder().encode(text).length;
   return problem(
@@ -55,7 +55,7 @@ export function checkSocketPath(text: string): string | undefined {
   );
 }
 
-/** What is wrong with an absolute path, without control characters; undefined: nothing. */
+/** The fault in an absolute path without control characters; undefined: none. */
 export function checkPath(text: string): string | undefined {
   const isValid = isAbsolutePath(text) && !/\p{C}/u.test(text) &&
     new TextEncoder().encode(text).length <= MAX_PATH_BYTES;

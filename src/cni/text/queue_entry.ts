@@ -17,7 +17,7 @@ export interface QueueEntry {
   readonly requestedAtMs: number;
   /** Path of the network namespace that the DEL named. */
   readonly netns?: string;
-  /** What was at that path. */
+  /** The namespace at that path. */
   readonly found?: FoundNamespace;
   /** Boot id of the host. */
   readonly bootId?: string;

@@ -20,7 +20,7 @@ import type {
   RouteRecord,
 } from "./cluster_state.ts";
 
-/** What a node's agent reports of its host. */
+/** The facts that a node's agent reports of its host. */
 export interface HostReport {
   readonly node: string;
   /** Random id of the node's state. */

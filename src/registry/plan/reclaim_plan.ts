@@ -65,7 +65,7 @@ export function planReclaim(
   };
 }
 
-/** How far the removal of a node is; `held`: an operator has to remove it. */
+/** The progress of a node's removal; `held`: an operator has to remove it. */
 export type RemovalPhase = "pending" | "due" | "held";
 
 /** The removal of a node, for people. */

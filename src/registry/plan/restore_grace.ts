@@ -5,7 +5,7 @@ import type { ClusterState } from "./cluster_state.ts";
 import { type ClusterPlan, planned } from "./cluster_plan.ts";
 
 /**
- * What is left of the grace period after the registry was restored from a
+ * The rest of the grace period after the registry was restored from a
  * backup. The backup may take subnets for free that hosts use which joined
  * later: those hosts come back first.
  */

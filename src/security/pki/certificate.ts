@@ -21,7 +21,7 @@ import {
   writeName,
 } from "./x509.ts";
 
-/** What a certificate says of the holder of a key: the authority decides it, never the request. */
+/** The holder of a key, as a certificate names it: the authority decides it, never the request. */
 export interface CertificateTerms {
   readonly role: Role;
   readonly name: string;

@@ -13,12 +13,12 @@ export type AuthorityChange =
   | { readonly kind: "put"; readonly record: AuthorityRecord }
   | { readonly kind: "remove"; readonly generation: number };
 
-/** What a rotation starts from. */
+/** The facts that a rotation starts from. */
 export interface Rotation {
   /** The authority of the next generation, with the time when it begins to sign. */
   readonly next: AuthorityRecord;
   readonly nowMs: number;
-  /** How long hosts accept certificates of the previous one after that: at least the lifetime of a certificate. */
+  /** Time after that in which hosts accept certificates of the previous one: at least the lifetime of a certificate. */
   readonly overlapMs: number;
 }
 

@@ -32,9 +32,9 @@ export interface Signer {
   signBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
 }
 
-/** What {@linkcode Signer.sign} returns, taken apart. */
+/** The parts of a result of {@linkcode Signer.sign}. */
 export interface Signed {
-  /** What the signature covers, in DER. */
+  /** The signed bytes, in DER. */
   readonly content: DerElement;
   /** The algorithm's AlgorithmIdentifier in DER. */
   readonly algorithm: Uint8Array;

@@ -9,7 +9,7 @@ import { OID } from "./profile.ts";
 import { findRevocation, type RevocationRecord } from "./revocation.ts";
 import { type Certificate, isSignedBy, readCertificate } from "./x509.ts";
 
-/** What a peer's certificate is checked against. */
+/** The facts against which a peer's certificate is checked. */
 export interface PeerChecks {
   /** The cluster's authorities that this host knows. */
   readonly trust: readonly TrustRecord[];
@@ -20,7 +20,7 @@ export interface PeerChecks {
   readonly revocations: Iterable<RevocationRecord>;
 }
 
-/** What a joining host learns from the certificates of a server that it may trust. */
+/** The server and the authority that a joining host may trust. */
 export interface FirstContact {
   readonly server: PeerIdentity;
   /** The authority's certificate in PEM: TLS takes it as `ca` from now on. */
@@ -30,7 +30,7 @@ export interface FirstContact {
 /** Most certificates of a chain that are read. */
 const MAX_CHAIN = 8;
 
-/** What does not change about a certificate. */
+/** The facts about a certificate that are worked out once. */
 interface Known {
   readonly identity: PeerIdentity;
   readonly certificate: Certificate;

@@ -1,7 +1,7 @@
 import { quote } from "../../net/address.ts";
 import { createHash } from "node:crypto";
 
-/** What a block of PEM holds (RFC 7468). */
+/** The content of a block of PEM (RFC 7468). */
 export type PemLabel =
   | "CERTIFICATE"
   | "CERTIFICATE REQUEST"
@@ -66,7 +66,7 @@ function invalid(label: PemLabel, what: string): RangeError {
   return new RangeError(`The ${label} in PEM is not valid: ${what}`);
 }
 
-/** How a fingerprint is printed: 32 bytes of SHA-256 in hexadecimal. */
+/** The text form of a fingerprint: 32 bytes of SHA-256 in hexadecimal. */
 const FINGERPRINT = /^sha256:([0-9a-f]{64})$/;
 
 /**

@@ -24,7 +24,7 @@ import { readCertificate } from "./x509.ts";
  * that somebody sends again takes nothing back.
  */
 
-/** What a host verifies certificates with. */
+/** The authorities and revocations by which a host verifies certificates. */
 export interface TrustContent {
   readonly authorities: readonly TrustRecord[];
   readonly revocations: readonly RevocationRecord[];

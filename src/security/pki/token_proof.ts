@@ -32,7 +32,7 @@ import { base64url, fromBase64url, type JoinToken } from "./token.ts";
  * needs no token: then rotate the authority.
  */
 
-/** What the registry keeps in place of a token's secret. Both are base64url. */
+/** The salt and hash that the registry keeps in place of a token's secret, in base64url. */
 export interface TokenVerifier {
   /** 16 random bytes. */
   readonly salt: string;
@@ -40,7 +40,7 @@ export interface TokenVerifier {
   readonly storedKey: string;
 }
 
-/** What a proof is bound to. Both sides know all of it beforehand. */
+/** The values to which a proof is bound. Both sides know all of them beforehand. */
 export interface TokenTranscript {
   readonly tokenId: string;
   /** The name that the joining host asks for. */

@@ -63,7 +63,7 @@ export interface TokenGrant {
 export const TOKEN_LIFETIME_MS = { min: 60_000, max: 30 * 24 * 3600_000 };
 /** Most uses of a token. */
 export const MAX_USES = 10_000;
-/** How many uses a record keeps. */
+/** Uses that a record keeps. */
 export const KEPT_USES = 32;
 
 /**
@@ -230,7 +230,7 @@ export interface TokenListing
   readonly usesLeft: number;
 }
 
-/** How long a token that is no longer valid stays listed: a week. */
+/** Time for which a token that is no longer valid stays listed: a week. */
 export const KEPT_TOKEN_MS = 7 * 24 * 3600_000;
 
 /** Lists tokens, the latest first. */

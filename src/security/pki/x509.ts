@@ -60,7 +60,7 @@ export interface GeneralName {
   readonly value: Uint8Array;
 }
 
-/** What a certificate says. */
+/** The fields of a certificate. */
 export interface CertificateFields {
   readonly serial: Uint8Array;
   /** DER, as {@linkcode writeName} makes it. */
