@@ -87,6 +87,7 @@ const CALLS: Readonly<Record<string, readonly CallRow[]>> = {
     ["GetStatus", {}, "OK"],
     ["ListHostRoutes", {}, "OK"],
     ["Examine", {}, "OK"],
+    ["ExamineAll", {}, "OK", STREAM],
     // The node would leave the other clients.
     ["Leave", {}, "PERMISSION_DENIED", BY_OTHERS],
     ["Backup", {}, "OK", ALL],

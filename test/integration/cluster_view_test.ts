@@ -52,6 +52,14 @@ async function eventsAt(host: LabHost): Promise<string[]> {
   return events.map(({ kind, node, subject }) => `${kind} ${node} ${subject}`);
 }
 
+interface AllExamined {
+  readonly hosts: readonly {
+    readonly node: string;
+    readonly problem: string | null;
+    readonly checks: readonly { readonly status: string }[];
+  }[];
+}
+
 /** A message of the stream, as JSON. */
 interface WatchMessage {
   readonly revision: string;
@@ -209,6 +217,42 @@ Deno.test("a host that does not host the registry answers for the whole cluster"
       await holder.ask("ip release web-3");
     },
   );
+  await t.step("doctor --all lets every host examine itself", async () => {
+    const { hosts } = await asked.ask<AllExamined>("doctor --all");
+    assert.deepEqual(
+      hosts.map(({ node, problem, checks }) => [
+        node,
+        problem,
+        checks.filter(({ status }) => status === "failed"),
+      ]),
+      lab.hosts.map(({ name }) => [name, null, []]),
+    );
+    assert.ok(hosts.every(({ checks }) => checks.length > 10));
+    // Somebody takes a route over, which the agent does not touch.
+    const [subnet] = await asked.joined();
+    await holder.ip(`route replace blackhole ${subnet}`);
+    const { stdout, code } = await asked.exec("stellar-net", [
+      "doctor",
+      "--all",
+    ]);
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      new RegExp(`^FAILED +${holder.name} +route`, "m"),
+    );
+    assert.match(stdout, new RegExp(`^(ok|warning) +${asked.name} `, "m"));
+    const conflict = `route in conflict ${holder.name} route-conflict`;
+    await lab.waitFor(
+      "the event of the conflict",
+      async () => (await eventsAt(asked)).includes(conflict),
+    );
+    await holder.ip(`route del blackhole ${subnet}`);
+    const repaired = `route repaired ${holder.name} route-conflict`;
+    await lab.waitFor(
+      "the event of its end",
+      async () => (await eventsAt(asked)).includes(repaired),
+    );
+  });
   await t.step("a killed host is a problem, and an event", async () => {
     await holder.agent.kill();
     await lab.waitFor("the verdict to name the dead host", async () => {

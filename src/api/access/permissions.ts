@@ -130,7 +130,9 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
   "stellar.net.v1.AgentService": [
     ["GetStatus", KNOW],
     ["ListHostRoutes", LOOK],
-    ["Examine", LOOK],
+    // Agents that host the registry make it for ExamineAll.
+    ["Examine", KNOW],
+    ["ExamineAll", KNOW],
     ["Leave", OPERATE, []],
     // A backup contains the cluster's keys.
     ["Backup", OPERATE, []],

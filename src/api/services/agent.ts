@@ -40,7 +40,9 @@ import {
   MAX_PAGE_BYTES,
   parseTimePage,
 } from "../messages/pages.ts";
+import type { Peers } from "../client/peers.ts";
 import type { ClusterParts } from "./cluster_overview.ts";
+import { examineAll } from "./examine_all.ts";
 import { contactWait } from "./first_contact.ts";
 
 /** The facts of the process around an agent. */
@@ -68,8 +70,9 @@ export interface ProcessInfo {
 
 /** The native service about an agent and its host. */
 export function createAgent(
-  { agent, controller, doctor, process, cluster }: {
+  { agent, controller, doctor, process, cluster, peers }: {
     readonly agent: Agent;
+    readonly peers: Pick<Peers, "at">;
     readonly controller: HostController;
     readonly doctor: Doctor;
     readonly process: ProcessInfo;
@@ -139,6 +142,15 @@ export function createAgent(
       const peer = parseOptional("peer", request.peer, parseNodeName);
       const checks = await doctor.examine(peer, contactWait(context));
       return { checks: checks.map(checkMessage) };
+    },
+
+    async *examineAll(_, context) {
+      const nodes = await agent.requireHost().nodes.list();
+      const { signal } = context;
+      const wait = contactWait(context);
+      yield* examineAll({
+        ...{ self: agent.node, doctor, peers, nodes, wait, signal },
+      });
     },
 
     async leave({ force, validateOnly }) {

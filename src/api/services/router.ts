@@ -190,7 +190,16 @@ export function createRoutes(
             HERE_CALLS.has(call.method) ? undefined : await atRegistry(call),
         }),
     );
-    router.service(AgentService, createAgent(options));
+    router.service(
+      AgentService,
+      forwarding(AgentService, createAgent(options), {
+        node,
+        to: async (call) =>
+          call.method === AgentService.method.examineAll && !agent.isHost
+            ? await atRegistry(call)
+            : undefined,
+      }),
+    );
   };
 }
 

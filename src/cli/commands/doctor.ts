@@ -3,7 +3,7 @@ import { parseNodeName } from "../../base/names.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import type { Check } from "../framework/client.ts";
 import { EXIT } from "../framework/exit.ts";
-import type { OptionalOperand } from "../framework/flag.ts";
+import { type OptionalOperand, switchFlag } from "../framework/flag.ts";
 import {
   formatTarget,
   JSON_OUTPUT,
@@ -25,6 +25,11 @@ const PEER: OptionalOperand<string> = {
   parse: parseNodeName,
 };
 
+const ALL = switchFlag(
+  "all",
+  "let every host check itself and some of its peers",
+);
+
 /** Probes of a silent peer take several seconds in turn. */
 const PATIENT: typeof TIMEOUT = { ...TIMEOUT, default: "30s" };
 
@@ -36,14 +41,19 @@ export const DOCTOR: CommandSpec = {
   summary: "Check this host, and the path to another node",
   action: "check this host",
   operands: [PEER],
-  flags: [...TARGET_FLAGS, JSON_OUTPUT, PATIENT],
+  flags: [ALL, ...TARGET_FLAGS, JSON_OUTPUT, PATIENT],
   examples: [
     "stellar-net doctor",
     "stellar-net doctor node3",
     "stellar-net doctor node3 --json",
+    "stellar-net doctor --all",
   ],
   run: async (call) => {
     const peer = call.operand(PEER) ?? null;
+    if (call.value(ALL)) {
+      if (peer !== null) throw call.usage("PEER and --all exclude each other");
+      return await examineAll(call);
+    }
     const checks = await examine(call, peer ?? "");
     const count = (status: string) =>
       checks.filter((check) => check.status === status).length;
@@ -56,6 +66,51 @@ export const DOCTOR: CommandSpec = {
     return failed === 0 ? EXIT.done : EXIT.failed;
   },
 };
+
+/** What one host has found, as `--json` prints it. */
+interface Examined {
+  readonly node: string;
+  readonly problem: string | null;
+  readonly checks: readonly CheckView[];
+}
+
+/** Lets every host examine itself: one line for each host that is well, all findings of the others. */
+async function examineAll(call: Call): Promise<number> {
+  const hosts: Examined[] = [];
+  const messages = call.clients(PATIENT).agent.examineAll({}, { timeoutMs: 0 });
+  for await (const message of messages) {
+    const { node, problem, checks, hosts: all } = viewOf(message);
+    hosts.push({ node, problem, checks });
+    if (call.io.isTerminal) call.io.stderr(`\r${hosts.length} of ${all} hosts`);
+  }
+  if (call.io.isTerminal) call.io.stderr("\r\x1b[K");
+  hosts.sort((a, b) => a.node < b.node ? -1 : 1);
+  const all = hosts.flatMap(({ checks }) => checks);
+  const count = (status: string) =>
+    all.filter((check) => check.status === status).length;
+  const silent = hosts.filter(({ problem }) => problem !== null).length;
+  call.answer(
+    { hosts },
+    formatColumns(hosts.flatMap(formatHost)),
+  );
+  call.note(
+    `Hosts: ${hosts.length}, not examined: ${silent}, checks: ${all.length}, ` +
+      `failed: ${count("failed")}, warnings: ${count("warning")}`,
+  );
+  return silent + count("failed") === 0 ? EXIT.done : EXIT.failed;
+}
+
+function formatHost({ node, problem, checks }: Examined): string[][] {
+  if (problem !== null) return [["FAILED", node, `not examined: ${problem}`]];
+  const findings = checks.filter(({ status }) => status !== "ok");
+  if (findings.length === 0) {
+    return [["ok", node, `${checks.length} checks passed`]];
+  }
+  return findings.map((check) => {
+    const [status = "", text = ""] = formatCheck(check);
+    return [status, node, text];
+  });
+}
 
 async function examine(call: Call, peer: string): Promise<CheckView[]> {
   try {

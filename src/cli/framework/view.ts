@@ -30,6 +30,7 @@ const NULLABLE = {
   "stellar.net.v1.AuditRecord": ["from", "subject", "message"],
   "stellar.net.v1.Check": ["command", "harm", "means", "mend"],
   "stellar.net.v1.Event": ["node", "by"],
+  "stellar.net.v1.ExamineAllResponse": ["problem"],
   "stellar.net.v1.Found": ["node"],
   "stellar.net.v1.HistoryRecord": ["reason", "allocationId"],
   "stellar.net.v1.HostRoute": ["node", "why"],

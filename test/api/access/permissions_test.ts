@@ -99,7 +99,8 @@ const TABLE: readonly (readonly [
   [AgentService, {
     GetStatus: "yyy yyy ---",
     ListHostRoutes: "yyy yy- ---",
-    Examine: "yyy yy- ---",
+    Examine: "yyy yyy ---",
+    ExamineAll: "yyy yyy ---",
     Leave: "yyy y-- ---",
     Backup: "yyy y-- ---",
     ListLog: "yyy yy- ---",

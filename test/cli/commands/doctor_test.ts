@@ -194,3 +194,45 @@ Deno.test("doctor gives the command that starts an agent whose unit is installed
     });
   }
 });
+
+Deno.test("doctor --all prints every host that is well in one line, and the findings of the others", async (t) => {
+  const messages = [
+    { node: "host3", problem: "it sends no heartbeats", hosts: 3 },
+    { node: "host2", checks: [OK, WARNING, FAILED], hosts: 3 },
+    { node: "host1", checks: [OK, OK], hosts: 3 },
+  ];
+  const all = (found: typeof messages) => ({
+    agent: {
+      async *examineAll() {
+        yield* found;
+      },
+    },
+  });
+  await t.step("in the order of their names", async () => {
+    const run = await runFake(["doctor", "--all"], all(messages));
+    assert.deepEqual([run.code, run.stdout, run.stderr], [
+      1,
+      `\
+ok       host1  2 checks passed
+warning  host2  privileges: the agent runs without CAP_NET_ADMIN; it can change nothing; to fix it: run the agent as root
+FAILED   host2  forwarding: net.ipv4.ip_forward is 0; containers reach no other host; to fix it: sysctl -w net/ipv4/ip_forward=1
+FAILED   host3  not examined: it sends no heartbeats
+`,
+      "Hosts: 3, not examined: 1, checks: 5, failed: 1, warnings: 1\n",
+    ]);
+  });
+  await t.step("with 0 where all is well", async () => {
+    const run = await runFake(["doctor", "--all"], all(messages.slice(2)));
+    assert.equal(run.code, 0);
+  });
+  await t.step("for programs", async () => {
+    const run = await runFake(["doctor", "--all", "--json"], all(messages));
+    const { hosts } = JSON.parse(run.stdout);
+    assert.equal(hosts[2].problem, "it sends no heartbeats");
+    assert.equal(hosts[1].checks[2].status, "failed");
+  });
+  await t.step("without PEER", async () => {
+    const run = await runFake(["doctor", "n1", "--all"], all(messages));
+    assert.equal(run.code, 2);
+  });
+});

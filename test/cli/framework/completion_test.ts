@@ -32,7 +32,7 @@ const ROWS: readonly [words: readonly string[], offered: string][] = [
   [["ip", "list", "--output", ""], "wide json csv"],
   [["ip", "list", "--node", "=", "n2"], "n2"],
   [["doctor", ""], "n1 n2"],
-  [["doctor", "-"], CLIENT],
+  [["doctor", "-"], `--all ${CLIENT}`],
   [["node", "remove", "n"], "n1 n2"],
   [["--socket", "/run/other", "node", "remove", ""], "other"],
   [["--socket", "/gone", "node", "remove", "--f"], "--force"],

@@ -117,6 +117,7 @@ const SWITCHES: readonly [
   ["accept-insecure", "agent --listen 0.0.0.0:1", "yes"],
   ["masquerade", "agent", "perhaps"],
   ["no-blackhole", "agent", "perhaps"],
+  ["all", "doctor", "perhaps"],
   ["all-nodes", "ip list", "perhaps"],
   ["leaked", "ip list", "perhaps"],
   ["reserved", "ip list", "perhaps"],

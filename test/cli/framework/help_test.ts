@@ -10,6 +10,7 @@ const AGREEABLE: Handlers = {
     getStatus: () => ({}),
     listHostRoutes: () => ({}),
     examine: () => ({}),
+    async *examineAll() {},
     leave: () => ({}),
     backup: backupOfNothing,
     listLog: () => ({}),

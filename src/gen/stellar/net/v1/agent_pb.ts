@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIpsGChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJEioKCHNlY3VyaXR5GBUgASgOMhguc3RlbGxhci5uZXQudjEuU2VjdXJpdHkSNQoRY2VydGlmaWNhdGVfdW50aWwYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKCHByb2JsZW1zGBcgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCgZwcm9iZXMYGCABKAsyHC5zdGVsbGFyLm5ldC52MS5Qcm9iZVN1bW1hcnkSKQoFcGF0aHMYGSADKAsyGi5zdGVsbGFyLm5ldC52MS5Qcm9iZWRQYXRoIqkBCgxSZWdpc3RyeUxpbmsSMAoFc3RhdGUYASABKA4yIS5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmtTdGF0ZRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgDIAEoCRILCgN1cmwYBCABKAkSDAoEdXJscxgFIAMoCRIQCghyZXZpc2lvbhgGIAEoAyJCCgpQZWVyQ291bnRzEg0KBXJlYWR5GAEgASgFEhMKC3VucmVhY2hhYmxlGAIgASgFEhAKCG5vX2FnZW50GAMgASgFIqUBCg9Ib3N0Um91dGVDb3VudHMSJwoEbW9kZRgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLlJvdXRlTW9kZRIOCgZ3YW50ZWQYAiABKAUSEQoJaW5zdGFsbGVkGAMgASgFEhEKCWNvbmZsaWN0cxgEIAEoBRISCgp1bnJlc29sdmVkGAUgASgFEhAKCHJlcGFpcmVkGAYgASgDEg0KBWVycm9yGAcgASgJIj4KFUxpc3RIb3N0Um91dGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKDAQoJSG9zdFJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEgwKBG5vZGUYAyABKAkSLQoFc3RhdGUYBCABKA4yHi5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVTdGF0ZRILCgN3aHkYBSABKAkSDgoGYWN0dWFsGAYgAygJIukBChZMaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSKQoGcm91dGVzGAIgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlEhAKCGNvbW1hbmRzGAMgAygJEi0KCWxvb2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYBSABKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJEhIKCnRvdGFsX3NpemUYByABKAUiHgoORXhhbWluZVJlcXVlc3QSDAoEcGVlchgBIAEoCSKNAQoFQ2hlY2sSDAoEbmFtZRgBIAEoCRIrCgZzdGF0dXMYAiABKA4yGy5zdGVsbGFyLm5ldC52MS5DaGVja1N0YXR1cxINCgVmb3VuZBgDIAEoCRINCgVtZWFucxgEIAEoCRIMCgRtZW5kGAUgASgJEg8KB2NvbW1hbmQYBiABKAkSDAoEaGFybRgHIAEoCSI4Cg9FeGFtaW5lUmVzcG9uc2USJQoGY2hlY2tzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuQ2hlY2siNAoMTGVhdmVSZXF1ZXN0Eg0KBWZvcmNlGAEgASgIEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiIAoNTGVhdmVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIg8KDUJhY2t1cFJlcXVlc3QiHgoOQmFja3VwUmVzcG9uc2USDAoEZGF0YRgBIAEoDCI3Cg5MaXN0TG9nUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJNCg9MaXN0TG9nUmVzcG9uc2USDQoFbGluZXMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUivQEKEExpc3RBdWRpdFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAyABKAkSDAoEY2FsbBgEIAEoCRIOCgZmYWlsZWQYBSABKAgSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkilAEKC0F1ZGl0UmVjb3JkEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAiABKAkSDAoEZnJvbRgDIAEoCRIMCgRjYWxsGAQgASgJEg8KB3N1YmplY3QYBSABKAkSDwoHb3V0Y29tZRgGIAEoCRIPCgdtZXNzYWdlGAcgASgJIloKEUxpc3RBdWRpdFJlc3BvbnNlEiwKB3JlY29yZHMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5BdWRpdFJlY29yZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqYQoIU2VjdXJpdHkSGAoUU0VDVVJJVFlfVU5TUEVDSUZJRUQQABIUChBTRUNVUklUWV9DTFVTVEVSEAESEgoOU0VDVVJJVFlfR0lWRU4QAhIRCg1TRUNVUklUWV9OT05FEAMq2wEKEVJlZ2lzdHJ5TGlua1N0YXRlEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0hPU1RFRBABEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSk9JTkVEEAISIwofUkVHSVNUUllfTElOS19TVEFURV9VTlJFQUNIQUJMRRADEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfRkVOQ0VEEAQSHAoYUkVHSVNUUllfTElOS19TVEFURV9MRUZUEAUqZgoJUm91dGVNb2RlEhoKFlJPVVRFX01PREVfVU5TUEVDSUZJRUQQABIUChBST1VURV9NT0RFX0FQUExZEAESEwoPUk9VVEVfTU9ERV9QTEFOEAISEgoOUk9VVEVfTU9ERV9PRkYQAyqJAgoOSG9zdFJvdXRlU3RhdGUSIAocSE9TVF9ST1VURV9TVEFURV9VTlNQRUNJRklFRBAAEh4KGkhPU1RfUk9VVEVfU1RBVEVfSU5TVEFMTEVEEAESHAoYSE9TVF9ST1VURV9TVEFURV9QRU5ESU5HEAISHQoZSE9TVF9ST1VURV9TVEFURV9DT05GTElDVBADEhwKGEhPU1RfUk9VVEVfU1RBVEVfV0FJVElORxAEEh8KG0hPU1RfUk9VVEVfU1RBVEVfTk9UX05FRURFRBAFEhsKF0hPU1RfUk9VVEVfU1RBVEVfRkFJTEVEEAYSHAoYSE9TVF9ST1VURV9TVEFURV9VTktOT1dOEAcqcwoLQ2hlY2tTdGF0dXMSHAoYQ0hFQ0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEwoPQ0hFQ0tfU1RBVFVTX09LEAESGAoUQ0hFQ0tfU1RBVFVTX1dBUk5JTkcQAhIXChNDSEVDS19TVEFUVVNfRkFJTEVEEAMy0AQKDEFnZW50U2VydmljZRJVCglHZXRTdGF0dXMSIC5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVzcG9uc2UiA5ACARJkCg5MaXN0SG9zdFJvdXRlcxIlLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVzcG9uc2UiA5ACARJKCgdFeGFtaW5lEh4uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5FeGFtaW5lUmVzcG9uc2USRAoFTGVhdmUSHC5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlc3BvbnNlEkkKBkJhY2t1cBIdLnN0ZWxsYXIubmV0LnYxLkJhY2t1cFJlcXVlc3QaHi5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXNwb25zZTABEk8KB0xpc3RMb2cSHi5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLkxpc3RMb2dSZXNwb25zZSIDkAIBElUKCUxpc3RBdWRpdBIgLnN0ZWxsYXIubmV0LnYxLkxpc3RBdWRpdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0QXVkaXRSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_cluster, file_stellar_net_v1_registry]);
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCJdCgtTdWJuZXRVc2FnZRIMCgRjaWRyGAEgASgJEg8KB2dhdGV3YXkYAiABKAkSEAoIY2FwYWNpdHkYAyABKAkSDAoEaGVsZBgEIAEoAxIPCgdjb29saW5nGAUgASgDIpsGChFHZXRTdGF0dXNSZXNwb25zZRIMCgRub2RlGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY2x1c3Rlcl9pZBgFIAEoCRIpCghuZXR3b3JrcxgGIAMoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSLAoHc3VibmV0cxgHIAMoCzIbLnN0ZWxsYXIubmV0LnYxLlN1Ym5ldFVzYWdlEg0KBW5vZGVzGAggASgFEg4KBnJvdXRlcxgJIAEoBRINCgVzdG9yZRgKIAEoCRIRCglsaXN0ZW5lcnMYCyADKAkSEAoId2FybmluZ3MYDCADKAkSDgoGcXVldWVkGA0gASgFEg4KBmxlYWtlZBgOIAEoBRIuCghyZWdpc3RyeRgPIAEoCzIcLnN0ZWxsYXIubmV0LnYxLlJlZ2lzdHJ5TGluaxIpCgVwZWVycxgQIAEoCzIaLnN0ZWxsYXIubmV0LnYxLlBlZXJDb3VudHMSNAoLaG9zdF9yb3V0ZXMYESABKAsyHy5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVDb3VudHMSEgoKYWR2ZXJ0aXNlZBgSIAMoCRInCgNub3cYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW5vdGVzGBQgAygJEioKCHNlY3VyaXR5GBUgASgOMhguc3RlbGxhci5uZXQudjEuU2VjdXJpdHkSNQoRY2VydGlmaWNhdGVfdW50aWwYFiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKCHByb2JsZW1zGBcgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCgZwcm9iZXMYGCABKAsyHC5zdGVsbGFyLm5ldC52MS5Qcm9iZVN1bW1hcnkSKQoFcGF0aHMYGSADKAsyGi5zdGVsbGFyLm5ldC52MS5Qcm9iZWRQYXRoIqkBCgxSZWdpc3RyeUxpbmsSMAoFc3RhdGUYASABKA4yIS5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmtTdGF0ZRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgDIAEoCRILCgN1cmwYBCABKAkSDAoEdXJscxgFIAMoCRIQCghyZXZpc2lvbhgGIAEoAyJCCgpQZWVyQ291bnRzEg0KBXJlYWR5GAEgASgFEhMKC3VucmVhY2hhYmxlGAIgASgFEhAKCG5vX2FnZW50GAMgASgFIqUBCg9Ib3N0Um91dGVDb3VudHMSJwoEbW9kZRgBIAEoDjIZLnN0ZWxsYXIubmV0LnYxLlJvdXRlTW9kZRIOCgZ3YW50ZWQYAiABKAUSEQoJaW5zdGFsbGVkGAMgASgFEhEKCWNvbmZsaWN0cxgEIAEoBRISCgp1bnJlc29sdmVkGAUgASgFEhAKCHJlcGFpcmVkGAYgASgDEg0KBWVycm9yGAcgASgJIj4KFUxpc3RIb3N0Um91dGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSKDAQoJSG9zdFJvdXRlEgwKBGNpZHIYASABKAkSDgoGdGFyZ2V0GAIgASgJEgwKBG5vZGUYAyABKAkSLQoFc3RhdGUYBCABKA4yHi5zdGVsbGFyLm5ldC52MS5Ib3N0Um91dGVTdGF0ZRILCgN3aHkYBSABKAkSDgoGYWN0dWFsGAYgAygJIukBChZMaXN0SG9zdFJvdXRlc1Jlc3BvbnNlEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSKQoGcm91dGVzGAIgAygLMhkuc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlEhAKCGNvbW1hbmRzGAMgAygJEi0KCWxvb2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXJyb3IYBSABKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJEhIKCnRvdGFsX3NpemUYByABKAUiHgoORXhhbWluZVJlcXVlc3QSDAoEcGVlchgBIAEoCSKNAQoFQ2hlY2sSDAoEbmFtZRgBIAEoCRIrCgZzdGF0dXMYAiABKA4yGy5zdGVsbGFyLm5ldC52MS5DaGVja1N0YXR1cxINCgVmb3VuZBgDIAEoCRINCgVtZWFucxgEIAEoCRIMCgRtZW5kGAUgASgJEg8KB2NvbW1hbmQYBiABKAkSDAoEaGFybRgHIAEoCSI4Cg9FeGFtaW5lUmVzcG9uc2USJQoGY2hlY2tzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuQ2hlY2siEwoRRXhhbWluZUFsbFJlcXVlc3QiaQoSRXhhbWluZUFsbFJlc3BvbnNlEgwKBG5vZGUYASABKAkSJQoGY2hlY2tzGAIgAygLMhUuc3RlbGxhci5uZXQudjEuQ2hlY2sSDwoHcHJvYmxlbRgDIAEoCRINCgVob3N0cxgEIAEoBSI0CgxMZWF2ZVJlcXVlc3QSDQoFZm9yY2UYASABKAgSFQoNdmFsaWRhdGVfb25seRgPIAEoCCIgCg1MZWF2ZVJlc3BvbnNlEg8KB3N1Ym5ldHMYASADKAkiDwoNQmFja3VwUmVxdWVzdCIeCg5CYWNrdXBSZXNwb25zZRIMCgRkYXRhGAEgASgMIjcKDkxpc3RMb2dSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIk0KD0xpc3RMb2dSZXNwb25zZRINCgVsaW5lcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKdG90YWxfc2l6ZRgDIAEoBSK9AQoQTGlzdEF1ZGl0UmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmNhbGxlchgDIAEoCRIMCgRjYWxsGAQgASgJEg4KBmZhaWxlZBgFIAEoCBIpCgV1bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcGFnZV90b2tlbhgHIAEoCSKUAQoLQXVkaXRSZWNvcmQSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmNhbGxlchgCIAEoCRIMCgRmcm9tGAMgASgJEgwKBGNhbGwYBCABKAkSDwoHc3ViamVjdBgFIAEoCRIPCgdvdXRjb21lGAYgASgJEg8KB21lc3NhZ2UYByABKAkiWgoRTGlzdEF1ZGl0UmVzcG9uc2USLAoHcmVjb3JkcxgBIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkF1ZGl0UmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSphCghTZWN1cml0eRIYChRTRUNVUklUWV9VTlNQRUNJRklFRBAAEhQKEFNFQ1VSSVRZX0NMVVNURVIQARISCg5TRUNVUklUWV9HSVZFThACEhEKDVNFQ1VSSVRZX05PTkUQAyrbAQoRUmVnaXN0cnlMaW5rU3RhdGUSIwofUkVHSVNUUllfTElOS19TVEFURV9VTlNQRUNJRklFRBAAEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSE9TVEVEEAESHgoaUkVHSVNUUllfTElOS19TVEFURV9KT0lORUQQAhIjCh9SRUdJU1RSWV9MSU5LX1NUQVRFX1VOUkVBQ0hBQkxFEAMSHgoaUkVHSVNUUllfTElOS19TVEFURV9GRU5DRUQQBBIcChhSRUdJU1RSWV9MSU5LX1NUQVRFX0xFRlQQBSpmCglSb3V0ZU1vZGUSGgoWUk9VVEVfTU9ERV9VTlNQRUNJRklFRBAAEhQKEFJPVVRFX01PREVfQVBQTFkQARITCg9ST1VURV9NT0RFX1BMQU4QAhISCg5ST1VURV9NT0RFX09GRhADKokCCg5Ib3N0Um91dGVTdGF0ZRIgChxIT1NUX1JPVVRFX1NUQVRFX1VOU1BFQ0lGSUVEEAASHgoaSE9TVF9ST1VURV9TVEFURV9JTlNUQUxMRUQQARIcChhIT1NUX1JPVVRFX1NUQVRFX1BFTkRJTkcQAhIdChlIT1NUX1JPVVRFX1NUQVRFX0NPTkZMSUNUEAMSHAoYSE9TVF9ST1VURV9TVEFURV9XQUlUSU5HEAQSHwobSE9TVF9ST1VURV9TVEFURV9OT1RfTkVFREVEEAUSGwoXSE9TVF9ST1VURV9TVEFURV9GQUlMRUQQBhIcChhIT1NUX1JPVVRFX1NUQVRFX1VOS05PV04QBypzCgtDaGVja1N0YXR1cxIcChhDSEVDS19TVEFUVVNfVU5TUEVDSUZJRUQQABITCg9DSEVDS19TVEFUVVNfT0sQARIYChRDSEVDS19TVEFUVVNfV0FSTklORxACEhcKE0NIRUNLX1NUQVRVU19GQUlMRUQQAzKnBQoMQWdlbnRTZXJ2aWNlElUKCUdldFN0YXR1cxIgLnN0ZWxsYXIubmV0LnYxLkdldFN0YXR1c1JlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXNwb25zZSIDkAIBEmQKDkxpc3RIb3N0Um91dGVzEiUuc3RlbGxhci5uZXQudjEuTGlzdEhvc3RSb3V0ZXNSZXF1ZXN0GiYuc3RlbGxhci5uZXQudjEuTGlzdEhvc3RSb3V0ZXNSZXNwb25zZSIDkAIBEkoKB0V4YW1pbmUSHi5zdGVsbGFyLm5ldC52MS5FeGFtaW5lUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVSZXNwb25zZRJVCgpFeGFtaW5lQWxsEiEuc3RlbGxhci5uZXQudjEuRXhhbWluZUFsbFJlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5FeGFtaW5lQWxsUmVzcG9uc2UwARJECgVMZWF2ZRIcLnN0ZWxsYXIubmV0LnYxLkxlYXZlUmVxdWVzdBodLnN0ZWxsYXIubmV0LnYxLkxlYXZlUmVzcG9uc2USSQoGQmFja3VwEh0uc3RlbGxhci5uZXQudjEuQmFja3VwUmVxdWVzdBoeLnN0ZWxsYXIubmV0LnYxLkJhY2t1cFJlc3BvbnNlMAESTwoHTGlzdExvZxIeLnN0ZWxsYXIubmV0LnYxLkxpc3RMb2dSZXF1ZXN0Gh8uc3RlbGxhci5uZXQudjEuTGlzdExvZ1Jlc3BvbnNlIgOQAgESVQoJTGlzdEF1ZGl0EiAuc3RlbGxhci5uZXQudjEuTGlzdEF1ZGl0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkxpc3RBdWRpdFJlc3BvbnNlIgOQAgFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_cluster, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
@@ -688,6 +688,63 @@ export const ExamineResponseSchema: GenMessage<ExamineResponse> = /*@__PURE__*/
   messageDesc(file_stellar_net_v1_agent, 11);
 
 /**
+ * ExamineAllRequest has no fields.
+ *
+ * @generated from message stellar.net.v1.ExamineAllRequest
+ */
+export type ExamineAllRequest = Message<"stellar.net.v1.ExamineAllRequest"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.ExamineAllRequest.
+ * Use `create(ExamineAllRequestSchema)` to create a new message.
+ */
+export const ExamineAllRequestSchema: GenMessage<ExamineAllRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 12);
+
+/**
+ * ExamineAllResponse is what one host has found.
+ *
+ * @generated from message stellar.net.v1.ExamineAllResponse
+ */
+export type ExamineAllResponse = Message<"stellar.net.v1.ExamineAllResponse"> & {
+  /**
+   * Name of the host's node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Its checks, in the order in which they were made.
+   *
+   * @generated from field: repeated stellar.net.v1.Check checks = 2;
+   */
+  checks: Check[];
+
+  /**
+   * Why the host was not examined. Empty: it was.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+
+  /**
+   * Hosts in all, this one included.
+   *
+   * @generated from field: int32 hosts = 4;
+   */
+  hosts: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.ExamineAllResponse.
+ * Use `create(ExamineAllResponseSchema)` to create a new message.
+ */
+export const ExamineAllResponseSchema: GenMessage<ExamineAllResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 13);
+
+/**
  * LeaveRequest asks a node to leave.
  *
  * @generated from message stellar.net.v1.LeaveRequest
@@ -713,7 +770,7 @@ export type LeaveRequest = Message<"stellar.net.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 12);
+  messageDesc(file_stellar_net_v1_agent, 14);
 
 /**
  * LeaveResponse lists the freed subnets.
@@ -734,7 +791,7 @@ export type LeaveResponse = Message<"stellar.net.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 13);
+  messageDesc(file_stellar_net_v1_agent, 15);
 
 /**
  * BackupRequest has no fields.
@@ -749,7 +806,7 @@ export type BackupRequest = Message<"stellar.net.v1.BackupRequest"> & {
  * Use `create(BackupRequestSchema)` to create a new message.
  */
 export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 14);
+  messageDesc(file_stellar_net_v1_agent, 16);
 
 /**
  * BackupResponse is a piece of a backup.
@@ -770,7 +827,7 @@ export type BackupResponse = Message<"stellar.net.v1.BackupResponse"> & {
  * Use `create(BackupResponseSchema)` to create a new message.
  */
 export const BackupResponseSchema: GenMessage<BackupResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 15);
+  messageDesc(file_stellar_net_v1_agent, 17);
 
 /**
  * ListLogRequest names a page.
@@ -799,7 +856,7 @@ export type ListLogRequest = Message<"stellar.net.v1.ListLogRequest"> & {
  * Use `create(ListLogRequestSchema)` to create a new message.
  */
 export const ListLogRequestSchema: GenMessage<ListLogRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 16);
+  messageDesc(file_stellar_net_v1_agent, 18);
 
 /**
  * ListLogResponse is a page of the log.
@@ -834,7 +891,7 @@ export type ListLogResponse = Message<"stellar.net.v1.ListLogResponse"> & {
  * Use `create(ListLogResponseSchema)` to create a new message.
  */
 export const ListLogResponseSchema: GenMessage<ListLogResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 17);
+  messageDesc(file_stellar_net_v1_agent, 19);
 
 /**
  * ListAuditRequest selects records.
@@ -898,7 +955,7 @@ export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 18);
+  messageDesc(file_stellar_net_v1_agent, 20);
 
 /**
  * AuditRecord is one call that would change something.
@@ -961,7 +1018,7 @@ export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
  * Use `create(AuditRecordSchema)` to create a new message.
  */
 export const AuditRecordSchema: GenMessage<AuditRecord> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 19);
+  messageDesc(file_stellar_net_v1_agent, 21);
 
 /**
  * ListAuditResponse lists records.
@@ -989,7 +1046,7 @@ export type ListAuditResponse = Message<"stellar.net.v1.ListAuditResponse"> & {
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 20);
+  messageDesc(file_stellar_net_v1_agent, 22);
 
 /**
  * Security says how agents authenticate each other over the network.
@@ -1277,6 +1334,18 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ExamineRequestSchema;
     output: typeof ExamineResponseSchema;
+  },
+  /**
+   * ExamineAll makes every host of the cluster examine itself, and its paths to
+   * a bounded set of others. A message comes for each host as soon as it has
+   * finished. An agent that has joined a registry asks it.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.ExamineAll
+   */
+  examineAll: {
+    methodKind: "server_streaming";
+    input: typeof ExamineAllRequestSchema;
+    output: typeof ExamineAllResponseSchema;
   },
   /**
    * Leave takes this node out of the cluster: its subnets are free and its

@@ -1,0 +1,101 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { cleanText } from "../../cluster/plan/accept_report.ts";
+import type { Doctor } from "../../doctor/doctor.ts";
+import {
+  AgentService,
+  type Check,
+  CheckSchema,
+  type ExamineAllResponseSchema,
+} from "../../gen/stellar/net/v1/agent_pb.ts";
+import type { ContactWait } from "../../member/first_contact.ts";
+import type { ClusterNode } from "../../registry/feed.ts";
+import type { Peers } from "../client/peers.ts";
+import { fromConnectError } from "../messages/errors.ts";
+import { checkMessage } from "../messages/host.ts";
+
+type Message = MessageInitShape<typeof ExamineAllResponseSchema>;
+
+/** Time for the checks of one host, in ms: probes of silent peers come in turn. */
+const HOST_TIMEOUT_MS = 25_000;
+/** Hosts that are examined at once. */
+const HOSTS_AT_ONCE = 16;
+/** Checks of one host that count. */
+const MAX_CHECKS = 200;
+const MAX_TEXT = 1_024;
+
+/** What the examination of all hosts works with. */
+export interface ExamineAllOptions {
+  /** Name of this agent's node. */
+  readonly self: string;
+  readonly doctor: Pick<Doctor, "examine">;
+  readonly peers: Pick<Peers, "at">;
+  readonly nodes: readonly ClusterNode[];
+  readonly wait: ContactWait;
+  readonly signal: AbortSignal;
+}
+
+/** Makes all hosts examine themselves, some at once, and passes on what each has found. */
+export async function* examineAll(
+  options: ExamineAllOptions,
+): AsyncGenerator<Message> {
+  const { nodes, signal } = options;
+  const hosts = nodes.filter(({ state }) => state !== "no agent");
+  const rest = hosts.values();
+  const running = new Set<Promise<Message>>();
+  const start = () => {
+    const { value: node, done } = rest.next();
+    if (done) return;
+    const one = examineOne(options, node).then((message) => {
+      running.delete(one);
+      return message;
+    });
+    running.add(one);
+  };
+  for (let i = 0; i < HOSTS_AT_ONCE; i++) start();
+  while (running.size > 0 && !signal.aborted) {
+    const message = await Promise.race(running);
+    start();
+    yield { ...message, hosts: hosts.length };
+  }
+  signal.throwIfAborted();
+}
+
+async function examineOne(
+  { self, doctor, peers, wait, signal }: ExamineAllOptions,
+  { name: node, state, apiUrl }: ClusterNode,
+): Promise<Message> {
+  try {
+    if (node === self) {
+      const checks = await doctor.examine(undefined, wait);
+      return { node, checks: checks.map(checkMessage) };
+    }
+    if (state === "unreachable") {
+      return { node, problem: "it sends no heartbeats" };
+    }
+    if (apiUrl === "") {
+      return { node, problem: "its agent listens on no address of its host" };
+    }
+    const { checks } = await createClient(AgentService, peers.at(apiUrl))
+      .examine({}, { signal, timeoutMs: HOST_TIMEOUT_MS });
+    return { node, checks: checks.slice(0, MAX_CHECKS).map(acceptCheck) };
+  } catch (error) {
+    return { node, problem: fromConnectError(error).message };
+  }
+}
+
+/**
+ * What counts of a check that another host has made: short texts on one line,
+ * and no command with hidden characters.
+ */
+function acceptCheck(check: Check): Check {
+  const { name, status, found, means, mend, command, harm } = check;
+  const clean = (text: string) => cleanText(text, MAX_TEXT);
+  const isWhole = clean(command) === command && clean(mend) === mend;
+  return create(CheckSchema, {
+    ...{ name: cleanText(name, 64), status },
+    ...{ found: clean(found), means: clean(means), harm: clean(harm) },
+    mend: clean(mend),
+    command: isWhole ? command : "",
+  });
+}
