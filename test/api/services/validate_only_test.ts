@@ -108,7 +108,7 @@ async function prepare(): Promise<
       AgentService,
       createAgent({
         ...{ agent, controller: unused, doctor: unused, process: unused },
-        cluster: unused,
+        ...{ cluster: unused, peers: unused },
       }),
     );
   }, { router: { interceptors: [answerCalls({})] } });
