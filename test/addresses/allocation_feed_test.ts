@@ -17,7 +17,7 @@ function allocation(container: string, more: Partial<Allocation> = {}) {
 const names = (list: readonly { owner: { containerId: string } }[]) =>
   list.map(({ owner }) => owner.containerId);
 
-Deno.test("AllocationFeed.since() tells the last change of each owner, as long as it remembers", () => {
+Deno.test("AllocationFeed.since() returns the last change of each owner, as long as it remembers", () => {
   const feed = new AllocationFeed();
   const hold = (name: string) =>
     feed.record([{ kind: "hold", allocation: allocation(name) }]);
@@ -44,7 +44,7 @@ Deno.test("AllocationFeed.since() tells the last change of each owner, as long a
   assert.ok(feed.positionOf(feed.revisionAt(feed.head)));
 });
 
-Deno.test("AllocationFeed.compare() finds what another process has changed", () => {
+Deno.test("AllocationFeed.compare() finds changes of another process", () => {
   const feed = new AllocationFeed();
   feed.compare([allocation("a"), allocation("b"), allocation("c")]);
   const start = feed.head;

@@ -41,7 +41,7 @@ async function owners(agent: Agent): Promise<string[]> {
   return Object.keys(await held(agent)).sort();
 }
 
-Deno.test("NodeAddresses.collectLeaks() releases what has lost its namespace, after a grace time", async () => {
+Deno.test("NodeAddresses.collectLeaks() releases allocations without their namespaces, after a grace period", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   await add(t, "c2");
@@ -68,7 +68,7 @@ Deno.test("NodeAddresses.collectLeaks() releases what has lost its namespace, af
   );
 });
 
-Deno.test("NodeAddresses.collectLeaks() starts anew when the namespace is seen again", async () => {
+Deno.test("NodeAddresses.collectLeaks() starts the grace period again when the namespace is back", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   t.netns.set("/run/netns/c1", "gone");
@@ -110,7 +110,7 @@ Deno.test("NodeAddresses.collectLeaks() takes a namespace that came late for one
   assert.deepEqual(await owners(t.agent), []);
 });
 
-Deno.test("NodeAddresses.collectLeaks() releases what another boot left, and nothing of the API", async () => {
+Deno.test("NodeAddresses.collectLeaks() releases allocations of another boot, and none of the API", async () => {
   await using t = await startAgent();
   await add(t, "c1");
   await add(t, "c2", { netns: "" });
@@ -150,7 +150,7 @@ function delOf(
   };
 }
 
-Deno.test("NodeAddresses.applyQueue() releases what was queued, but never a container that was added later", async (t) => {
+Deno.test("NodeAddresses.applyQueue() applies queued releases, but never to a container that was added later", async (t) => {
   const rows: readonly [
     name: string,
     entry: Partial<QueuedRelease>,
@@ -281,7 +281,7 @@ Deno.test("NodeAddresses.allocate() gives a container that was started again its
   }
 });
 
-Deno.test("NodeAddresses.allocate() gives a new container at once what another boot left", async () => {
+Deno.test("NodeAddresses.allocate() gives a new container at once an address of another boot", async () => {
   await using t = await startAgent({ networks: networks(["10.0.0.0/24", 29]) });
   for (let i = 0; i < 5; i++) await add(t, `c${i}`);
   const agent = await t.restart({ bootId: "boot-2" });

@@ -63,7 +63,7 @@ async function assertTakenOver(
   );
 }
 
-Deno.test("JoinedMember takes over what its node was given over the API, and goes on from there", () =>
+Deno.test("JoinedMember takes over the allocations that its node got over the API, and continues from there", () =>
   withHandover(async ({ registry, peer, test: { agent } }) => {
     agent.member.start(() => {});
     await becomes(agent, "joined");
@@ -160,7 +160,7 @@ Deno.test("a node gives out nothing while its addresses are taken over", () =>
     await assertTakenOver(agent, registry);
   }));
 
-Deno.test("a node that is removed while it takes its addresses over begins anew, with none", () =>
+Deno.test("a node that is removed while it takes its addresses over starts again with none", () =>
   withHandover(async ({ registry, peer, test: { agent } }) => {
     let isRemoved = false;
     peer.onCall = async (call) => {

@@ -36,7 +36,7 @@ function createClock() {
   };
 }
 
-Deno.test("KeepAlives.ended() tells of an allocation a time to live after its last sign, never before", () => {
+Deno.test("KeepAlives.ended() returns an allocation a time to live after its last sign, never before", () => {
   const clock = createClock();
   const signs = new KeepAlives(clock.nowMs);
   const allocation = mortal("1");
@@ -66,7 +66,7 @@ Deno.test("KeepAlives.ended() does not count the time in which the process did n
   assert.deepEqual(signs.ended([allocation]), [allocation]);
 });
 
-Deno.test("KeepAlives.ended() begins anew for another allocation, and for a sign that another agent got", () => {
+Deno.test("KeepAlives.ended() starts the time again for another allocation, and for a sign that another agent got", () => {
   const clock = createClock();
   const signs = new KeepAlives(clock.nowMs);
   signs.touch(mortal("1"));
@@ -127,7 +127,7 @@ Deno.test("an allocation expires without a keep-alive, and survives with one, al
     });
     assert.match(record!.reason, /time to live ended/);
   });
-  await t.step("a restart begins to count anew", async () => {
+  await t.step("a restart starts the count again", async () => {
     await run(started, [agent], 7_000);
     const restarted = await started.restart();
     await run(started, [restarted], 9_000);

@@ -187,7 +187,7 @@ Deno.test("NodeAddresses.releaseBatch() releases all in one commit, wherever it 
   }
 });
 
-Deno.test("NodeAddresses.releaseBatch() skips what is not held, and what is another allocation", async () => {
+Deno.test("NodeAddresses.releaseBatch() skips owners without an allocation, or with another one", async () => {
   await using agents = await startAgent(WIDE);
   const { agent } = agents;
   for (const id of ["c0", "c1"]) await allocate(agent, id);

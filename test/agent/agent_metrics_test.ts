@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { FakeMetrics } from "../fake/fake_metrics.ts";
 import { allocate, networks, request, startAgent } from "./agents.ts";
 
-Deno.test("Agent tells of each allocation and release, and why", async (t) => {
+Deno.test("Agent counts each allocation and release by cause", async (t) => {
   const metrics = new FakeMetrics();
   await using started = await startAgent({
     metrics,

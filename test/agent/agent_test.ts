@@ -52,7 +52,7 @@ Deno.test("NodeAddresses.allocate() shares commits among concurrent callers", as
   );
 });
 
-Deno.test("Agent takes 300 requests at once whose names are as long as they may be", async () => {
+Deno.test("Agent answers 300 requests at once with the longest names", async () => {
   const node = "n".repeat(253);
   await using t = await startAgent({
     node,
@@ -99,7 +99,7 @@ Deno.test("NodeAddresses.allocate() holds nothing after a commit that failed", a
   assert.equal(await allocate(t.agent, "c3"), "10.0.0.3");
 });
 
-Deno.test("NodeAddresses.allocate() knows what a commit did whose answer was lost", async () => {
+Deno.test("NodeAddresses.allocate() finds out the effect of a commit whose answer was lost", async () => {
   await using t = await startAgent(SMALL);
   await allocate(t.agent, "c1");
   t.store.fail("lose answer");
@@ -267,7 +267,7 @@ Deno.test("NodeAddresses.history() lists the holders of an address, the latest e
   );
 });
 
-Deno.test("NodeAddresses.pruneHistory() removes what is older than it is kept", async () => {
+Deno.test("NodeAddresses.pruneHistory() removes records older than the limit", async () => {
   await using t = await startAgent({ ...SMALL, keepHistoryMs: 100 });
   for (const id of ["old", "new"]) {
     await allocate(t.agent, id);

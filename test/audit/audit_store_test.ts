@@ -53,7 +53,7 @@ async function countIn(store: FaultyStore): Promise<number> {
 const DURABLE = { isDurable: true };
 const GATHERED = { isDurable: false };
 
-Deno.test("AuditStore keeps records, and lists what is asked for, the latest first", async (t) => {
+Deno.test("AuditStore keeps records, and lists the selected ones, the latest first", async (t) => {
   await using opened = await openAudit();
   const { audit } = opened;
   const records = [
@@ -110,7 +110,7 @@ Deno.test("AuditStore gathers other records, and stores them with the next durab
   assert.equal(await countIn(store), 12);
 });
 
-Deno.test("AuditStore stores what is gathered by itself", async () => {
+Deno.test("AuditStore stores collected records by itself", async () => {
   await using opened = await openAudit();
   const { audit, store } = opened;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -180,7 +180,7 @@ Deno.test("AuditStore cuts texts that are too long", async () => {
   assert.equal(kept?.subject, "ü".repeat(1_023) + "…");
 });
 
-Deno.test("AuditStore removes what is too old, and the oldest of what is too much", async (t) => {
+Deno.test("AuditStore removes old records, and the oldest of too many", async (t) => {
   const rows: readonly [
     name: string,
     times: readonly number[],
@@ -210,7 +210,7 @@ Deno.test("AuditStore removes what is too old, and the oldest of what is too muc
   }
 });
 
-Deno.test("AuditStore removes what is too much soon after many have come", async () => {
+Deno.test("AuditStore removes surplus records soon after many have come", async () => {
   const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   const audit = AuditStore.start({
     store,

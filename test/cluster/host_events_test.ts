@@ -22,7 +22,7 @@ function problem(code: string) {
   return { code, severity: "error" as const, text: code, fix: "" };
 }
 
-Deno.test("HostEvents records what has happened, once, also over a restart", async () => {
+Deno.test("HostEvents records each event once, also over a restart", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   let nowMs = NOW_MS;
   let observed = HEALTHY;

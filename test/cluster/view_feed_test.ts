@@ -125,7 +125,7 @@ Deno.test("ViewFeed restarts a watcher from a snapshot when it does not know its
   await first.stop();
 });
 
-Deno.test("ViewFeed keeps nothing for a slow watcher, who gets the latest state", async () => {
+Deno.test("ViewFeed keeps nothing for a slow watcher, which gets the latest state", async () => {
   await using opened = await openFeed();
   const { feed, registry } = opened;
   const slow = watch(feed);

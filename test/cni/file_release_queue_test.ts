@@ -13,7 +13,7 @@ function write(dir: string, containerId: string, requestedAtMs: number): void {
   Deno.writeTextFileSync(`${dir}/${name}`, encodeQueueEntry(entry));
 }
 
-Deno.test("FileReleaseQueue lists what waits, the oldest first, and removes it", async () => {
+Deno.test("FileReleaseQueue lists waiting releases, the oldest first, and removes them", async () => {
   await withTempDir(async (dir) => {
     const path = `${dir}/queue`;
     const queue = FileReleaseQueue.open({ path, socketPath: `${dir}/a.sock` });
@@ -35,7 +35,7 @@ Deno.test("FileReleaseQueue lists what waits, the oldest first, and removes it",
   });
 });
 
-Deno.test("FileReleaseQueue sets aside what it cannot read", async () => {
+Deno.test("FileReleaseQueue sets unreadable files aside", async () => {
   await withTempDir(async (dir) => {
     const queue = FileReleaseQueue.open({
       path: dir,

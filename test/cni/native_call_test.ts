@@ -231,7 +231,7 @@ Deno.test("NativeCalls.serve() leaves an address that the plugin may still print
     assert.deepEqual(agent.calls.map(([method]) => method), ["Allocate"]);
   }));
 
-Deno.test("NativeCalls.serve() leaves to the executable what only the caller may do", async (t) => {
+Deno.test("NativeCalls.serve() leaves calls that need the caller's rights to the executable", async (t) => {
   const rows: readonly [
     name: string,
     ipam: Record<string, unknown>,

@@ -18,7 +18,7 @@ Deno.test("FakeIp prints its state as the commands that build it", async () => {
   );
 });
 
-Deno.test("FakeIp complains of what it does not know", async (t) => {
+Deno.test("FakeIp refuses unknown commands", async (t) => {
   const rows = [
     "route get 192.0.2.1",
     "route show",

@@ -47,7 +47,7 @@ function seenOn(device: string, cidr: string): LocalPrefix {
   return { prefix: parsePrefix(cidr), device };
 }
 
-Deno.test("HostController tells what is true of a host to which something happens all the time", async () => {
+Deno.test("HostController reports the facts of a host whose kernel changes all the time", async () => {
   const reports: HostFacts[] = [];
   let prefixes = [seenOn("eth0", "192.0.2.0/24")];
   const store = await openDenoKv({ path: ":memory:" });
@@ -101,7 +101,7 @@ async function settled(work: () => number[]): Promise<number[]> {
   }
 }
 
-Deno.test("HostController does nothing on the events of its own changes, and only what an event of others concerns", async () => {
+Deno.test("HostController ignores the events of its own changes, and reads only the part that an event of others concerns", async () => {
   const ip = await createFakeHost();
   const network = new FakeHostNetwork(hostState({
     interfaces: {

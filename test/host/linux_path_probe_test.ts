@@ -47,7 +47,7 @@ Deno.test("LinuxPathProbe runs ip, bridge and ping", async () => {
   ]);
 });
 
-Deno.test("LinuxPathProbe says what failed", async (t) => {
+Deno.test("LinuxPathProbe names the failed command", async (t) => {
   const address = parseAddress("172.16.4.1");
   const rows: readonly [
     name: string,
@@ -98,7 +98,7 @@ Deno.test("LinuxPathProbe says what failed", async (t) => {
   }
 });
 
-Deno.test("LinuxPathProbe knows no ports of what is no bridge", async () => {
+Deno.test("LinuxPathProbe finds no ports on an interface that is no bridge", async () => {
   const { probe } = probeOf({ code: 255, stderr: "Cannot find bridge device" });
   assert.deepEqual([...await probe.bridgePorts("macvlan0")], []);
 });

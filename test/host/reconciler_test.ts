@@ -196,7 +196,7 @@ Deno.test("HostReconciler only looks where it is not to change, or may not", asy
   }
 });
 
-Deno.test("HostReconciler says what could not be mended, and goes on with the rest", async () => {
+Deno.test("HostReconciler reports a failed repair, and makes the others", async () => {
   const network = fakeHost();
   network.failing.add("set_sysctl");
   const reconciler = reconcilerOf(network);

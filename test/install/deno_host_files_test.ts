@@ -14,7 +14,7 @@ Deno.test("DenoHostFiles keeps to its root", async (t) => {
   });
 });
 
-Deno.test("DenoHostFiles reads texts and digests, and says what it cannot do", async () => {
+Deno.test("DenoHostFiles reads texts and digests, and names failures", async () => {
   await withTempDir(async (dir) => {
     const files = new DenoHostFiles(dir);
     await Deno.writeTextFile(`${dir}/x`, "hello");

@@ -92,7 +92,7 @@ Deno.test("an agent is not ready while every address of its subnet is held", asy
   assert.equal((await readyz(agent.url))[0], 200);
 });
 
-Deno.test("an agent on a full disk refuses what it cannot keep, and goes on when there is space", () =>
+Deno.test("an agent on a full disk refuses changes, and continues when there is space", () =>
   withTempDir(async (dir) => {
     await using namespace = await createNamespace(
       "mount",

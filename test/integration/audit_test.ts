@@ -81,7 +81,7 @@ Deno.test("an agent lists changes and their callers, also after a kill", async (
   );
 });
 
-Deno.test("an agent stores what it gathers of its audit when it stops", async () => {
+Deno.test("an agent stores the collected part of its audit when it stops", async () => {
   await using agent = await spawnAgent();
   // The second and the last change nothing.
   for (

@@ -64,7 +64,7 @@ async function stateOf(host: LabHost, cidr: string): Promise<string> {
   return [route?.state, route?.why].join(": ");
 }
 
-Deno.test("a cluster mends what is broken on its hosts", async (t) => {
+Deno.test("a cluster repairs its hosts", async (t) => {
   await using lab = await startLab();
   const members = await startInOrder(lab);
   await settled(members);
@@ -179,7 +179,7 @@ Deno.test("a cluster mends what is broken on its hosts", async (t) => {
     await t.step(fault.what, () => watchMending(lab, fault));
   }
 
-  await t.step("a FORWARD policy that is met is told of", async () => {
+  await t.step("a FORWARD policy in the way is reported", async () => {
     const { notes } = await c.status();
     assert.match(notes.join("\n"), /"ip filter FORWARD".*met with 3 rules/);
   });

@@ -126,7 +126,7 @@ Deno.test("the registry's host is cut off: the others go on without it, and all 
   await t.step("addresses are given out all the same", async () => {
     await allDone([second, third].map((host) => host.addContainer("c2")));
   });
-  await t.step("agents restart with what they know", async () => {
+  await t.step("agents restart from their own state", async () => {
     await second.agent.kill();
     await second.agent.start();
     await third.agent.restart();

@@ -12,7 +12,7 @@ interface Link {
   readonly registry: { readonly problem: string | null };
 }
 
-Deno.test("after all members of etcd are lost and restored from a snapshot, agents keep what they have", async (t) => {
+Deno.test("after all members of etcd are lost and restored from a snapshot, agents keep their subnets", async (t) => {
   await using cluster = await EtcdRegistryLab.create();
   const { etcd, hosts, registries, joiners } = cluster;
   const [first] = registries as [LabHost];

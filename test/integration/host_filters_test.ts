@@ -169,7 +169,7 @@ async function assertNothing(from: NetnsHost, to: string): Promise<void> {
   assert.ok(await from.hasNoAnswerFrom(to), `${to} answers`);
 }
 
-Deno.test("HostReconciler meets filters that drop what is forwarded", async (t) => {
+Deno.test("HostReconciler copes with filters that drop forwarded packets", async (t) => {
   await using outside = await NetnsHost.create();
   await using host = await NetnsHost.create();
   await using container = await NetnsHost.create();

@@ -82,7 +82,7 @@ Deno.test("HostReconciler leads a host from state to state", async () => {
   }, { walks: 2 });
 });
 
-Deno.test("HostReconciler makes, addresses and fixes a bridge, and leaves alone what is not its own", async () => {
+Deno.test("HostReconciler makes, addresses and fixes a bridge, and leaves those of others alone", async () => {
   await using host = await NetnsHost.create();
   const reconciler = reconcilerOf(host);
   const first = await reconciler.setDesired(DESIRED);
@@ -203,7 +203,7 @@ Deno.test("HostReconciler leaves forwarding of a family without a subnet alone",
   assert.equal(values, "1\n0\n");
 });
 
-Deno.test("LinuxHostNetwork finds the uplinks and what to advertise", async () => {
+Deno.test("LinuxHostNetwork finds the uplinks and the addresses to advertise", async () => {
   await using outside = await NetnsHost.create();
   await using host = await NetnsHost.create();
   const network = new LinuxHostNetwork(host);
@@ -264,7 +264,7 @@ Deno.test("a full check of an idle host runs eleven programs", async () => {
   }
 });
 
-Deno.test("HostReconciler masquerades what leaves the cluster's networks, and only that", async () => {
+Deno.test("HostReconciler masquerades only traffic that leaves the cluster's networks", async () => {
   await using outside = await NetnsHost.create();
   await using host = await NetnsHost.create();
   await using container = await NetnsHost.create();
@@ -311,7 +311,7 @@ Deno.test("HostReconciler masquerades what leaves the cluster's networks, and on
   assert.equal(await host.sh("nft list ruleset"), "");
 });
 
-Deno.test("HostReconciler puts back what was flushed without being told", async () => {
+Deno.test("HostReconciler restores flushed rules without an event", async () => {
   await using host = await NetnsHost.create();
   let hasHeard = false;
   const follower: CommandFollower = {
@@ -359,7 +359,7 @@ Deno.test("HostReconciler puts back what was flushed without being told", async 
   }
 });
 
-Deno.test("HostReconciler finds rules of others that rewrite what goes between hosts", async () => {
+Deno.test("HostReconciler finds rules of others that rewrite packets between hosts", async () => {
   await using outside = await NetnsHost.create();
   await using host = await NetnsHost.create();
   await using container = await NetnsHost.create();

@@ -190,7 +190,7 @@ Deno.test("a lab can be dual stack, with agents that start with other flags", as
   }
 });
 
-Deno.test("Lab.create() removes what a killed process has left of its lab", async () => {
+Deno.test("Lab.create() removes the remains of a killed lab", async () => {
   const program = new URL("lab_abandoned.ts", import.meta.url).pathname;
   const { code, stdout, stderr } = await run(Deno.execPath(), [
     ...["run", "-A", program],

@@ -57,7 +57,7 @@ async function allocate(socketPath: string, id: string): Promise<void> {
   assert.equal(status, 200, body);
 }
 
-Deno.test("an agent serves metrics and health where it is told to, and at its API", async (t) => {
+Deno.test("an agent serves metrics and health on --metrics, and at its API", async (t) => {
   const port = freePort();
   await using agent = await spawnAgent({
     args: ["--metrics", `127.0.0.1:${port}`, "--metrics", "[::1]:0"],

@@ -28,7 +28,7 @@ async function withStore<T>(
   }
 }
 
-Deno.test("an agent takes the state file of every earlier version over, and keeps what is held", () =>
+Deno.test("an agent takes over the state file of every earlier version, and keeps the allocations", () =>
   withTempDir(async (dir) => {
     const stateDir = await copyState(`${dir}/state`);
     {

@@ -109,7 +109,7 @@ Deno.test("JoinLoop tries its peers in turn, those that refuse too", async () =>
   assert.deepEqual(waited, [200, 5000, 5000, 400]);
 });
 
-Deno.test("JoinLoop takes what is no answer for a registry that is out of reach", async () => {
+Deno.test("JoinLoop treats a malformed answer as an unreachable registry", async () => {
   for (const code of ["deadline_exceeded", "cancelled"] as const) {
     const { heard } = await waits([failing("x", code)], {
       ...{ count: 1, random: 1 },

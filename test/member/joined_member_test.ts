@@ -35,7 +35,7 @@ Deno.test("JoinedMember joins, hands out addresses of its subnet, and knows the 
     ]);
   }));
 
-Deno.test("JoinedMember hands out nothing before it has joined, and says what keeps it", () =>
+Deno.test("JoinedMember hands out nothing before it has joined, and gives the reason", () =>
   withHost(async ({ peers, host }) => {
     await becomes(host.agent, "joined");
     for (const peer of peers) peer.cut();
@@ -202,7 +202,7 @@ Deno.test("JoinedMember comes back by itself when it was removed and its subnet 
     assert.deepEqual(await held(agent, "b"), { c1: "172.16.4.2" });
   }));
 
-Deno.test("JoinedMember refuses another cluster, and keeps what it has", () =>
+Deno.test("JoinedMember refuses another cluster, and keeps its subnets", () =>
   withHost(async ({ peers, host }) => {
     await becomes(host.agent, "joined");
     await allocate(host.agent, "c1", { node: "b" });
@@ -218,7 +218,7 @@ Deno.test("JoinedMember refuses another cluster, and keeps what it has", () =>
     assert.match(listed!.problem!, /fenced it since .* belongs to cluster/);
   }));
 
-Deno.test("JoinedMember.report() tells the registry at once what has changed", () =>
+Deno.test("JoinedMember.report() sends changes to the registry at once", () =>
   withHost(async ({ registry, host: { agent } }) => {
     await becomes(agent, "joined");
     const address = parseAddress("198.18.0.77");

@@ -104,7 +104,7 @@ Deno.test("ClusterSnapshot restores the last cluster, but not the liveness of it
     assert.equal(back.view.revision, view.revision);
   }));
 
-Deno.test("ClusterSnapshot.save() forgets what has gone, in a gap too", () =>
+Deno.test("ClusterSnapshot.save() drops removed records, also after a gap", () =>
   withStore(async (store) => {
     const { view, snapshot } = await load(store);
     await snapshot.saveConfig(CONFIG);

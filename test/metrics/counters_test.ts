@@ -3,7 +3,7 @@ import { Counter, Registry } from "prom-client";
 import { BufferedCounter } from "../../src/metrics/counters.ts";
 import { valuesOf } from "../support/exposition.ts";
 
-Deno.test("BufferedCounter hands on what was counted, once", async () => {
+Deno.test("BufferedCounter passes each count on once", async () => {
   const register = new Registry();
   const counter = new Counter({
     name: "a_total",

@@ -55,7 +55,7 @@ async function format(
   return (await metrics.format({ agent, process })).text;
 }
 
-Deno.test("Metrics counts what the agent's parts tell", async (t) => {
+Deno.test("Metrics counts the reports of the agent's parts", async (t) => {
   const metrics = new Metrics({ version: "1" });
   const { agent, calls } = metrics;
   agent.allocated("created", agent.clock());
@@ -212,7 +212,7 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
   });
 });
 
-Deno.test("Metrics leaves out what an agent does not have", async () => {
+Deno.test("Metrics leaves out metrics of missing parts", async () => {
   await using started = await startAgent();
   const metrics = new Metrics({ version: "1" });
   const text = await format(metrics, async () => ({
@@ -239,7 +239,7 @@ Deno.test("Metrics leaves out what an agent does not have", async () => {
   assert.deepEqual(offset, { "": -1.5 });
 });
 
-Deno.test("Metrics leaves out what cannot be read", async () => {
+Deno.test("Metrics leaves out unreadable values", async () => {
   const metrics = new Metrics({ version: "1" });
   const text = await format(metrics);
   assert.deepEqual(valuesOf(text, "stellar_net_store_readable"), { "": 0 });

@@ -56,7 +56,7 @@ function read(ledger: ClusterLedger): Promise<string> {
   );
 }
 
-Deno.test("ClusterLedger takes back what it lost a race with, and reads nothing again for it", async () => {
+Deno.test("ClusterLedger undoes the changes of a lost race, and reads nothing again", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const end = new AbortController();
   const open = () =>

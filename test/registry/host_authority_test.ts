@@ -57,7 +57,7 @@ function revokedIn(trust: Trust): string[] {
   return trust.revocations.map((r) => r.kind === "name" ? r.name : r.serial);
 }
 
-Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each change", () =>
+Deno.test("AgentOptions.onTrust gets the first trust and each change", () =>
   following({}, async ({ agent }, heard) => {
     const { identity } = agent.host!;
     await identity.trust();
@@ -81,7 +81,7 @@ Deno.test("AgentOptions.onTrust hears of what is trusted at first, and of each c
     assert.equal(heard.length, told);
   }));
 
-Deno.test("Nodes.watch() tells whom to trust in each snapshot, and where that changes", async () => {
+Deno.test("Nodes.watch() sends the trust in each snapshot, and when it changes", async () => {
   await using t = await startAgent();
   const { nodes: members, identity } = t.agent.host!;
   await identity.trust();
@@ -99,7 +99,7 @@ Deno.test("Nodes.watch() tells whom to trust in each snapshot, and where that ch
   assert.equal((await members.snapshot()).trust?.revocations.length, 1);
 });
 
-Deno.test("Nodes.watch() tells of no trust before there is an authority, and then of all", async () => {
+Deno.test("Nodes.watch() sends no trust before there is an authority, and then all of it", async () => {
   await using t = await startAgent();
   const { nodes: members, identity } = t.agent.host!;
   const end = new AbortController();
@@ -115,7 +115,7 @@ Deno.test("Nodes.watch() tells of no trust before there is an authority, and the
   assert.deepEqual(told, [undefined, undefined, [1, 1]]);
 });
 
-Deno.test("NodePools.remove() revokes what an operator removes, and nothing else", async () => {
+Deno.test("NodePools.remove() revokes the certificates of a node that an operator removes, and no others", async () => {
   const b = { node: "b", force: true } as const;
   const rows = [
     ["by an operator", { ...b, instanceId: "" }, {}, ["b"]],
@@ -207,7 +207,7 @@ Deno.test("a registry of hosts with an operator's own certificates issues none, 
     assert.ok(years >= 10, String(years));
   }));
 
-Deno.test("RegistryHost.checkLiveness() forgets what has ended", async () => {
+Deno.test("RegistryHost.checkLiveness() forgets expired records", async () => {
   await using t = await startAgent();
   const host = t.agent.host!;
   await host.checkLiveness(undefined);

@@ -103,7 +103,7 @@ Deno.test("agents that host one registry get a subnet each, and see each other",
   assert.equal(new Set(ids).size, 1);
 });
 
-Deno.test("agents that host one registry tell each other's watchers what changes", async () => {
+Deno.test("agents that host one registry send changes to each other's watchers", async () => {
   await using hosts = await SharedHosts.create("a", "b");
   await hosts.joined();
   const [a, b] = hosts.agents as [Agent, Agent];
@@ -123,7 +123,7 @@ Deno.test("agents that host one registry tell each other's watchers what changes
   await waitFor("b to be gone", () => !a.member.view.nodes.has("b"));
 });
 
-Deno.test("agents that host one registry have one authority, and tell each other's nodes whom to trust", async () => {
+Deno.test("agents that host one registry have one authority, and send its trust to each other's nodes", async () => {
   await using hosts = await SharedHosts.create("a", "b");
   await hosts.joined();
   const [a, b] = hosts.agents as [Agent, Agent];

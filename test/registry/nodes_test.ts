@@ -67,7 +67,7 @@ Deno.test("NodePools.join() refuses this node's own name", async () => {
   await assert.rejects(join(t.agent, "a"), { code: "already_exists" });
 });
 
-Deno.test("NodePools.handover() tells a node's agent what was given over the API, until it has it", async () => {
+Deno.test("NodePools.handover() lists the allocations over the API for the node's agent, until it has them", async () => {
   await using t = await startAgent();
   const { pools, registry } = t.agent.host!;
   await registry.claim("b");
@@ -92,7 +92,7 @@ Deno.test("NodePools.handover() tells a node's agent what was given over the API
   await assert.rejects(page(), { code: "unavailable" });
 });
 
-Deno.test("NodePools.remove() forgets what a node without an agent holds", async () => {
+Deno.test("NodePools.remove() forgets the allocations of a node without an agent", async () => {
   await using t = await startAgent();
   const { pools, registry } = t.agent.host!;
   await registry.claim("b");
@@ -128,7 +128,7 @@ Deno.test("NodeAddresses.allocate() leaves the addresses of a host to its own ag
   });
 });
 
-Deno.test("Nodes.watch() tells a snapshot, then what changes", async () => {
+Deno.test("Nodes.watch() sends a snapshot, then changes", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
   const events = await watch(t, [async () => {

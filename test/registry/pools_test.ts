@@ -58,7 +58,7 @@ Deno.test("NodePools.remove() leaves the node of the registry's host alone, by f
   assert.deepEqual(nodes.map(({ name }) => name), []);
 });
 
-Deno.test("NodePools.remove() of a node with an agent drops what it has not taken over", async () => {
+Deno.test("NodePools.remove() of a node with an agent drops the allocations that it has not taken over", async () => {
   await using t = await startAgent();
   const { pools, registry } = t.agent.host!;
   await registry.claim("b");

@@ -64,7 +64,7 @@ Deno.test("Refusals.record() keeps 64 nodes and no more", () => {
   assert.equal(refusals.own.size, 64);
 });
 
-Deno.test("Refusals.receive() takes what another agent refuses until it stops saying so, or falls silent", () => {
+Deno.test("Refusals.receive() counts the refusals of another agent until it withdraws them or falls silent", () => {
   const { clock, refusals } = start();
   refusals.receive("other", new Map([["z", "refused"]]));
   assert.deepEqual(list(refusals), ["z: refused"]);

@@ -162,7 +162,7 @@ Deno.test("a restored registry keeps the subnet of a host that is away, as other
   assert.ok((await cluster.list()).includes("10.0.0.128/26 owned c"));
 });
 
-Deno.test("a restored registry fences what contradicts it, until an operator decides", async () => {
+Deno.test("a restored registry fences nodes that contradict it, until an operator decides", async () => {
   await using cluster = await Cluster.create();
   await cluster.join("b");
   const x = await cluster.join("x");
@@ -186,7 +186,7 @@ Deno.test("a restored registry fences what contradicts it, until an operator dec
   assert.equal(subnets(c), "10.0.0.128/26");
 });
 
-Deno.test("a restored registry settles anew with every start, until it has", async () => {
+Deno.test("a restored registry starts the grace period again with every start, until it is over", async () => {
   await using cluster = await Cluster.create();
   await cluster.restore(await cluster.backUp());
   cluster.clock.nowMs += SETTLE_MS / 2;
@@ -232,7 +232,7 @@ Deno.test("RestoreGrace.wantsReports asks 32 hosts for the owners that they reme
   await store.close();
 });
 
-Deno.test("RestoreGrace.follow() begins what another agent on the same store has begun, once", async () => {
+Deno.test("RestoreGrace.follow() starts the grace period of another agent on the same store, once", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const clock = { nowMs: 1_000 };
   const begin = () =>

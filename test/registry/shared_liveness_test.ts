@@ -115,7 +115,7 @@ Deno.test("SharedLiveness takes the nodes of an agent that is gone for silent", 
     assert.ok(y.isAlive("n"));
   }));
 
-Deno.test("SharedLiveness tells again what it could not tell", () =>
+Deno.test("SharedLiveness repeats a failed report", () =>
   withTwo(async ({ store, x, y }) => {
     await waitFor("the first signs of life", () => store.commits >= 2);
     store.isDown = true;

@@ -51,7 +51,7 @@ Deno.test("IpRoutes.read() returns the same state until something has changed", 
   assert.equal(second.routes.length, 1);
 });
 
-Deno.test("IpRoutes.read() says what ip said when it fails", async (t) => {
+Deno.test("IpRoutes.read() fails with the message of ip", async (t) => {
   const rows: readonly [
     name: string,
     output: Partial<CommandOutput>,
@@ -76,7 +76,7 @@ Deno.test("IpRoutes.read() says what ip said when it fails", async (t) => {
   }
 });
 
-Deno.test("IpRoutes.apply() tells of every operation what became of it", async (t) => {
+Deno.test("IpRoutes.apply() returns the outcome of every operation", async (t) => {
   const kernel = await readKernel(
     await createFakeHost(["route add 172.16.8.0/22 via 198.18.0.9 proto 83"]),
   );

@@ -36,7 +36,7 @@ interface Bench extends AsyncDisposable {
   reported(fits: (report: RouteReport) => boolean): Promise<RouteReport>;
 }
 
-Deno.test("RouteReconciler in mode plan only says what it would do", async () => {
+Deno.test("RouteReconciler in mode plan only plans", async () => {
   await using bench = await start({ mode: "plan" });
   const { reconciler, ip } = bench;
   await type(ip, "route add 172.16.12.0/22 via 198.18.0.2 proto 83");
@@ -81,7 +81,7 @@ Deno.test("RouteReconciler in mode off does not even look", async () => {
   assert.equal(report.readAtMs, undefined);
 });
 
-Deno.test("RouteReconciler does nothing before it knows what is desired", async () => {
+Deno.test("RouteReconciler does nothing before it knows the desired routes", async () => {
   await using bench = await start();
   await type(bench.ip, "route add 172.16.12.0/22 via 198.18.0.2 proto 83");
   bench.ip.log.length = 0;
@@ -105,7 +105,7 @@ Deno.test("RouteReconciler says that there is no ip, and goes on when there is",
   assert.deepEqual(bench.routes(), OWN);
 });
 
-Deno.test("RouteReconciler says what the agent may not do, and goes on when it may", async () => {
+Deno.test("RouteReconciler reports missing rights, and continues once it has them", async () => {
   await using bench = await start();
   bench.ip.refuseAll = "RTNETLINK answers: Operation not permitted";
   bench.reconciler.setDesired(WISH);
@@ -196,7 +196,7 @@ Deno.test("RouteReconciler.reconcile() reads the kernel after it is called", asy
   assert.equal(other, one);
 });
 
-Deno.test("RouteReconciler counts what it repairs, and why", async () => {
+Deno.test("RouteReconciler counts repairs by cause", async () => {
   await using bench = await start({}, { isDeaf: true });
   const { ip, reconciler } = bench;
   const rows: readonly [commands: readonly string[], cause: string][] = [
@@ -239,7 +239,7 @@ Deno.test("RouteReconciler counts what it repairs, and why", async () => {
   assert.equal((await reconciler.reconcile()).repaired.count, repaired.count);
 });
 
-Deno.test("RouteReconciler.stop() ends what is waiting, and leaves everything in place", async () => {
+Deno.test("RouteReconciler.stop() drops waiting work, and leaves routes in place", async () => {
   await using bench = await start();
   bench.reconciler.setDesired(WISH);
   await bench.reconciler.reconcile();

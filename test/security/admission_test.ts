@@ -102,7 +102,7 @@ Deno.test("IdentityRegistry certifies no node for an address of another", async 
   }
 });
 
-Deno.test("IdentityRegistry forgets whose an address was once the certificate has ended", async () => {
+Deno.test("IdentityRegistry forgets the holder of an address once the certificate has expired", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   try {
     const t = await TestRegistry.open(store);

@@ -39,7 +39,7 @@ function read(ledger: IdentityLedger): Promise<string> {
   );
 }
 
-Deno.test("IdentityLedger takes back what it lost a race with, and reads nothing again for it", async () => {
+Deno.test("IdentityLedger undoes the changes of a lost race, and reads nothing again", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const now = () => 1_000;
   const other = createIdentityLedger({ store, now });

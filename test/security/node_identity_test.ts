@@ -146,7 +146,7 @@ function serialOf(node: NodeIdentity): string | undefined {
   return node.state.certificate?.identity.serial;
 }
 
-Deno.test("NodeIdentity joins with its token, keeps what it gets, and needs no token again", () =>
+Deno.test("NodeIdentity joins with its token, keeps its credentials, and needs no token again", () =>
   withNode(async (node, world) => {
     assert.deepEqual(world.calls, ["enrol host2 token"]);
     const { cert, key, ca } = node.material!;
@@ -191,7 +191,7 @@ Deno.test("NodeIdentity asks for nothing before it knows its addresses", async (
   await world.close();
 });
 
-Deno.test("NodeIdentity tries again until it is let in, with the token that is there then", () =>
+Deno.test("NodeIdentity tries again until it is admitted, with the token that is there then", () =>
   withNode(async (node, world) => {
     assert.equal(node.material, undefined);
     assert.match(
@@ -254,7 +254,7 @@ Deno.test("NodeIdentity renews after two thirds of its certificate's time, or a 
     assert.equal(keys.length, 1);
   }));
 
-Deno.test("NodeIdentity renews when it is told to, and goes on until that is done", () =>
+Deno.test("NodeIdentity renews on request, and tries until it succeeds", () =>
   withNode(async (node, world) => {
     const first = serialOf(node);
     world.refusal = new NetError("unavailable", "Cannot reach it: off");
@@ -332,7 +332,7 @@ Deno.test("NodeIdentity renews nothing while its state is a copy, and uses a tok
     ]);
   }));
 
-Deno.test("NodeIdentity is certified anew when its addresses change", () =>
+Deno.test("NodeIdentity gets a new certificate when its addresses change", () =>
   withNode(async (node, world) => {
     node.setAddresses([...ADDRESSES, parseAddress("2001:2::2")]);
     await world.time.pass(1);

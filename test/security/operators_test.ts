@@ -144,7 +144,7 @@ Deno.test("Operators renews an identity, and says when one has ended", async () 
   });
 });
 
-Deno.test("Operators says which file is damaged, and what to do", async () => {
+Deno.test("Operators names the damaged file and the way out", async () => {
   const { operators, folders, order } = await openOperators();
   await operators.create(order);
   folders.get("d")!.texts.set("trust.json", "{");

@@ -23,7 +23,7 @@ Deno.test("WatchBacklog.read() gives the snapshot, then all changes so far at on
   assert.ok((await reader.next()).done);
 });
 
-Deno.test("WatchBacklog drops what is too much, until a snapshot restarts it", async () => {
+Deno.test("WatchBacklog drops surplus messages, until a snapshot restarts it", async () => {
   const backlog = new WatchBacklog();
   let losses = 0;
   backlog.onLost = () => losses++;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { allDone } from "./all_done.ts";
 
-Deno.test("allDone() returns what all gave, in order", async () => {
+Deno.test("allDone() returns all results, in order", async () => {
   assert.deepEqual(
     await allDone([Promise.resolve("a"), Promise.resolve("b")]),
     ["a", "b"],

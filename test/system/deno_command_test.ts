@@ -39,7 +39,7 @@ const SIGNAL = new AbortController().signal;
 /** Says its process id, and goes on. */
 const ENDLESS = "echo $$; exec sleep 1000";
 
-Deno.test("DenoCommandFollower yields what a program says to either stream, to its end", async () => {
+Deno.test("DenoCommandFollower yields the output of a program from both streams, to its end", async () => {
   let said = "";
   for await (
     const line of follow('echo "$LC_ALL"; echo err >&2; exit 3', SIGNAL)

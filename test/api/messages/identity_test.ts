@@ -97,7 +97,7 @@ async function watched(
   return told;
 }
 
-Deno.test("RpcRegistryPeer.watch() tells whom to trust, where the host says so and it can be read", async () => {
+Deno.test("RpcRegistryPeer.watch() returns the trust where the host sends one that can be read", async () => {
   const { record } = await createTestAuthority();
   const trust: Trust = { authorities: [publicPart(record)], revocations: [] };
   assert.deepEqual(

@@ -21,7 +21,7 @@ const WHOLE_ANSWER = {
   flags: END_HEADERS | END_STREAM,
 } as const;
 
-Deno.test("a listener answers or closes what is no request, and serves on", async (t) => {
+Deno.test("a listener answers or closes malformed requests, and serves on", async (t) => {
   const headers = { stream: 1, flags: END_HEADERS };
   const call = grpcHeaders("AllocateIP", 1);
   const rows: readonly (readonly [

@@ -121,7 +121,7 @@ Deno.test("Monitor answers at the API, at its own address and at the socket", as
   });
 });
 
-Deno.test("Monitor says with 503 what does not hold", async () => {
+Deno.test("Monitor answers 503 with the failed checks", async () => {
   let conditions: readonly Condition[] = [ILL];
   await withMonitor(() => conditions, async ({ metricsUrl }) => {
     const [status, , body] = await get(`${metricsUrl}/readyz`);

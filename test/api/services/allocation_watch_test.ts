@@ -92,7 +92,7 @@ class Watcher implements AsyncDisposable {
   }
 }
 
-Deno.test("WatchAllocations tells a snapshot, then what changes, and resumes", async (t) => {
+Deno.test("WatchAllocations sends a snapshot, then changes, and resumes", async (t) => {
   await using agents = await startAgent();
   const client = clientOf(agents);
   const allocate = (id: string, labels = {}) =>

@@ -192,7 +192,7 @@ Deno.test("batches, labels and times to live name the field that is wrong", asyn
   });
 });
 
-Deno.test("KeepAlive tells when each allocation expires, and what is not held", async () => {
+Deno.test("KeepAlive returns the expiry of each allocation, and nothing for owners without one", async () => {
   await using t = await startAgent();
   const client = clientOf(t);
   const ttl = durationFromMs(60_000);

@@ -238,7 +238,7 @@ function format(recognition: Recognition): string {
   return `${role} ${name}`;
 }
 
-Deno.test("GivenCertificate recognises others by what stands in their certificates", async (t) => {
+Deno.test("GivenCertificate recognises others by the names in their certificates", async (t) => {
   await withTempDir(async (dir) => {
     const authority = await TestAuthority.create(dir);
     const identity = await GivenCertificate.open(await authority.issue("own"));

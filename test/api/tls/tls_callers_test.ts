@@ -80,7 +80,7 @@ Deno.test("a server knows the caller of each call over TLS, and the certificate 
   });
 });
 
-Deno.test("a server tells anonymous clients over TLS what they lack", async () => {
+Deno.test("a server tells anonymous clients over TLS to show a certificate", async () => {
   await withClusterServer({ routes }, async (running) => {
     const answer = await callHttp1(running);
     assert.match(answer, /^HTTP\/1\.1 401 /);
@@ -91,7 +91,7 @@ Deno.test("a server tells anonymous clients over TLS what they lack", async () =
   });
 });
 
-Deno.test("a server tells whose certificate does not hold what is wrong with it", async () => {
+Deno.test("a server names the fault to clients whose certificates are not valid", async () => {
   await withClusterServer({ routes }, async (running) => {
     const old = await running.issue({ nowMs: Date.now() - 48 * 3600_000 });
     const session = await openTls(running, old);

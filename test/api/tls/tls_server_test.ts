@@ -277,7 +277,7 @@ Deno.test("a server cuts off clients of an authority that is taken out, and no o
   });
 });
 
-Deno.test("a server tells how it is over TLS, to clients with a certificate alone", async () => {
+Deno.test("a server reports its health over TLS only to clients with a certificate", async () => {
   const monitor = new Monitor({
     metrics: () =>
       Promise.resolve({ text: "a 1\n", contentType: "text/plain" }),

@@ -112,7 +112,7 @@ Deno.test("HttpResponseReader reads the same however the bytes are cut", () => {
   ));
 });
 
-Deno.test("HttpResponseReader waits for what is missing", () => {
+Deno.test("HttpResponseReader waits for the rest of a response", () => {
   const whole = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
   for (let length = 0; length < whole.length; length++) {
     const part = encoder.encode(whole.slice(0, length));
@@ -121,7 +121,7 @@ Deno.test("HttpResponseReader waits for what is missing", () => {
   }
 });
 
-Deno.test("HttpResponseReader refuses what is no response, or too long", async (t) => {
+Deno.test("HttpResponseReader refuses malformed and oversize responses", async (t) => {
   const head = "HTTP/1.1 200 OK\r\n";
   const rows: readonly [name: string, text: string, message: RegExp][] = [
     ["another protocol", "SSH-2.0-x\r\n\r\n", /does not start with an HTTP/],

@@ -45,7 +45,7 @@ function commands(filter: ForwardFilter, options = NEAR): string[] {
   );
 }
 
-Deno.test("acceptRules() opens what is needed and no more", async (t) => {
+Deno.test("acceptRules() opens only the needed paths", async (t) => {
   const dual = {
     subnets: [...NEAR.subnets, parsePrefix("fd00:16::/64")],
     networks: [...NEAR.networks, parsePrefix("fd00:16::/48")],

@@ -70,7 +70,7 @@ Deno.test("parseEnvironment() gives back what setVariables() has set", () => {
   }));
 });
 
-Deno.test("a shell reads what setVariables() has set", async () => {
+Deno.test("a shell reads the variables of setVariables()", async () => {
   const values = fc.sample(VALUE, { numRuns: 100, seed: 1 });
   const variables = new Map(values.map((value, i) => [`V${i}`, value]));
   const text = setVariables("", variables);

@@ -23,7 +23,7 @@ Deno.test("DenoIdentityFiles keeps files that its user alone reads", () =>
     assert.deepEqual(names, ["key.pem", "trust.json"]);
   }));
 
-Deno.test("DenoIdentityFiles tells what is in the way, and where", () =>
+Deno.test("DenoIdentityFiles names the obstacle and its path", () =>
   withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "");
     const files = new DenoIdentityFiles(`${dir}/file`);

@@ -48,7 +48,7 @@ Deno.test("NewStateFile refuses a place where a state is", () =>
     assert.deepEqual(await namesIn(dir), ["state.db"]);
   }));
 
-Deno.test("NewStateFile refuses a place whose log is left", () =>
+Deno.test("NewStateFile refuses a path beside which a log is left", () =>
   withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/state.db-wal`, "something");
     const file = new NewStateFile(`${dir}/state.db`);
@@ -86,7 +86,7 @@ Deno.test("NewStateFile.create() leaves nothing behind when it is not filled", (
     assert.deepEqual(await namesIn(dir), []);
   }));
 
-Deno.test("NewStateFile.create() begins anew after one that was killed", () =>
+Deno.test("NewStateFile.create() starts again after one that was killed", () =>
   withTempDir(async (dir) => {
     const path = `${dir}/state.db`;
     // What is there while it is filled.

@@ -43,7 +43,7 @@ Deno.test("EtcdKeyspace.encode() writes keys that people can read", async (t) =>
   }
 });
 
-Deno.test("EtcdKeyspace.decode() reads what encode() writes", () => {
+Deno.test("EtcdKeyspace.decode() reverses encode()", () => {
   fc.assert(fc.property(key, (key) => {
     assert.deepEqual(keyspace.decode(keyspace.encode(key)), key);
   }));
@@ -56,7 +56,7 @@ Deno.test("EtcdKeyspace.encode() keeps the order of keys", () => {
   }));
 });
 
-Deno.test("EtcdKeyspace.below() holds what is below a prefix, and no more", () => {
+Deno.test("EtcdKeyspace.below() holds exactly the keys below a prefix", () => {
   fc.assert(fc.property(key, fc.array(part, { maxLength: 2 }), (key, end) => {
     const below = [...key, ...end];
     for (const prefix of [[], key, below, key.slice(0, 1)]) {
@@ -66,7 +66,7 @@ Deno.test("EtcdKeyspace.below() holds what is below a prefix, and no more", () =
   }));
 });
 
-Deno.test("EtcdKeyspace.select() holds what is behind a key in either direction", () => {
+Deno.test("EtcdKeyspace.select() holds the keys after a key in either direction", () => {
   fc.assert(fc.property(key, key, key, (prefix, after, key) => {
     const bytes = keyspace.encode(key);
     const order = compareKeys(key, after);
@@ -100,7 +100,7 @@ Deno.test("EtcdKeyspace.encode() refuses keys that are too long", () => {
   }
 });
 
-Deno.test("EtcdKeyspace.decode() refuses what it would not have written", () => {
+Deno.test("EtcdKeyspace.decode() refuses keys that encode() never writes", () => {
   const rows = ["/p ", "/p a ", "/p  a", "/p !", "/p !b", "/p a!", "/p \xff"]
     .concat("/p \xffa", "/p \xffb1", "/p \xffa1x", "/p \xc3", "/q a", "/p\ta");
   for (const text of rows) {
