@@ -99,7 +99,7 @@ Deno.test("forbids() tells allowed imports from forbidden ones", async (t) => {
   }
 });
 
-Deno.test("impureNames() finds what touches the world, and only that", async (t) => {
+Deno.test("impureNames() finds exactly the names that touch the world", async (t) => {
   const rows: readonly [source: string, names: readonly string[]][] = [
     ["await Deno.readFile(path)", ["Deno"]],
     ["const { env } = Deno;", ["Deno"]],

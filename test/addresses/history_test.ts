@@ -40,7 +40,7 @@ async function timesIn(store: Store): Promise<[number[], number[]]> {
   return [times("time", 2), times("ip", 4)];
 }
 
-Deno.test("pruneHistory() removes what is too old, and the oldest of what is too much", async (t) => {
+Deno.test("pruneHistory() removes old records, and the oldest of too many", async (t) => {
   const rows: readonly [
     name: string,
     beforeMs: number,

@@ -36,7 +36,7 @@ function homeOf(
   return { link, subnets, checkClaim: claim } as unknown as Member;
 }
 
-Deno.test("checkReady() tells what keeps an agent from handing out addresses", async (t) => {
+Deno.test("checkReady() names the reasons that an agent hands out no addresses", async (t) => {
   await using started = await startAgent();
   const { store } = started;
   const well = () => Promise.resolve();

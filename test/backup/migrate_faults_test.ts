@@ -157,7 +157,7 @@ Deno.test("migrateRegistry() tries 8 times to mark a registry that others keep c
   assert.ok(attempts >= 16 && attempts <= 18, String(attempts));
 });
 
-Deno.test("migrateRegistry() copies what keeps differing 3 times", async () => {
+Deno.test("migrateRegistry() copies entries that keep differing 3 times", async () => {
   await using calm = await Stores.create();
   await calm.toEtcd();
   await using stores = await Stores.create();

@@ -3,7 +3,7 @@ import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { contentsOf } from "../support/state_fixture.ts";
 import { fill, LEFT, migrate, NamedStore, Stores } from "./moving_registry.ts";
 
-Deno.test("migrateRegistry() refuses what it would destroy", async (t) => {
+Deno.test("migrateRegistry() refuses to destroy another registry", async (t) => {
   const rows: readonly [
     name: string,
     prepare: (stores: Stores) => Promise<unknown>,

@@ -118,7 +118,7 @@ Deno.test("restoreState() only looks with dryRun", async () => {
   assert.deepEqual(target, { store: undefined, checks: 1 });
 });
 
-Deno.test("restoreState() makes nothing of what it refuses", async (t) => {
+Deno.test("restoreState() writes nothing of a backup that it refuses", async (t) => {
   const { bytes } = await backUp();
   const newer = await backUp({ ...HEADER, schema: SCHEMA_VERSION + 1 });
   const text = new TextDecoder().decode(bytes);

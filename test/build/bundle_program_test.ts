@@ -48,7 +48,7 @@ function bundle(
   ]);
 }
 
-Deno.test("renameParts() names parts by what is in them alone", () => {
+Deno.test("renameParts() names parts by their content alone", () => {
   const one = renameParts(bundle("AAAAAAAA", "BBBBBBBB"));
   assert.deepEqual(one, renameParts(bundle("12345678", "87654321")));
   const names = [...one.keys()];
@@ -62,7 +62,7 @@ Deno.test("renameParts() names parts by what is in them alone", () => {
   assert.ok(one.get(names[2]!)!.includes('"x-ABCDEFGH.js"'));
 });
 
-Deno.test("renameParts() names what imports a changed part anew", () => {
+Deno.test("renameParts() renames the importers of a changed part", () => {
   const one = renameParts(bundle("AAAAAAAA", "BBBBBBBB"));
   const other = renameParts(
     bundle("AAAAAAAA", "BBBBBBBB", { text: "//" }),

@@ -30,7 +30,7 @@ void [keepFolders, dropPrograms, dir];
   return stdout.trim();
 }
 
-Deno.test("permissionFlags() lets a program do what is granted, and nothing else", async (t) => {
+Deno.test("permissionFlags() gives a program the granted permissions, and no others", async (t) => {
   const rows: readonly [name: string, statements: string, prints: string][] = [
     [
       "run ip",
@@ -145,7 +145,7 @@ Deno.writeTextFileSync("${dir}/x", Deno.readTextFileSync("/etc/hostname"));
     assert.equal((await run(Deno.execPath(), args)).code, 0);
   }));
 
-Deno.test("every grant says what it is for, and is made once", () => {
+Deno.test("every grant has a purpose, and is made once", () => {
   const named = GRANTS.flatMap(({ kind, values }) =>
     values.map((value) => `${kind} ${value}`)
   );

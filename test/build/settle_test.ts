@@ -32,7 +32,7 @@ Deno.test("settle() puts a folder in its place, whatever is there", async (t) =>
   assert.ok(Deno.statSync("/etc").isDirectory);
 });
 
-Deno.test("settle() that may not replace leaves what is there", () =>
+Deno.test("settle() that may not replace leaves the present folder", () =>
   withTempDir((dir) => {
     makeFolder(`${dir}/new`, "new");
     makeFolder(`${dir}/place`, "old");
@@ -44,7 +44,7 @@ Deno.test("settle() that may not replace leaves what is there", () =>
     return Promise.resolve();
   }));
 
-Deno.test("tidy() removes what was left long ago, and the oldest programs", () =>
+Deno.test("tidy() removes old remains, and the oldest programs", () =>
   withTempDir((dir) => {
     const old = new Date(Date.now() - 7_200_000);
     for (const [index, name] of ["a", "b", "c", "d", "e"].entries()) {

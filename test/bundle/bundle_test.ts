@@ -16,7 +16,7 @@ function filesOf(tar: Uint8Array): Record<string, string> {
   return files;
 }
 
-Deno.test("makeBundle() packs what can be read, and says what failed", async () => {
+Deno.test("makeBundle() packs the readable parts, and names the failed ones", async () => {
   const { tar, parts, problems } = await makeBundle([
     { path: "a.txt", read: () => Promise.resolve({ text: "A\n" }) },
     { path: "none.txt", read: () => Promise.resolve({ text: "" }) },
@@ -49,7 +49,7 @@ Deno.test("makeBundle() takes secrets out of parts and reasons", async () => {
   assert.deepEqual(problems, [{ path: "b", problem: "token=[redacted]" }]);
 });
 
-Deno.test("makeBundle() cuts what is very large", async () => {
+Deno.test("makeBundle() cuts large parts", async () => {
   const text = "x".repeat(3 << 20);
   const { tar } = await makeBundle(
     [{ path: "a", read: () => Promise.resolve({ text }) }],

@@ -58,7 +58,7 @@ for (const size of [1, 7, 4096]) {
   });
 }
 
-Deno.test("connectWithin() tells the API that a caller went without its answer", async () => {
+Deno.test("connectWithin() tells the API that a caller left without its answer", async () => {
   const { ask, calls, settled } = api(200, "{}");
   const connection = connectWithin(ask);
   await connection.write(REQUEST);

@@ -14,7 +14,7 @@ function assertSilent(result: PluginResult): void {
   assert.deepEqual([result.code, result.output], [0, undefined]);
 }
 
-Deno.test("cniMain() ADD asks the agent and tells what it gave", async () => {
+Deno.test("cniMain() ADD asks the agent and prints the result", async () => {
   await withPlugin(async ({ agent, call }) => {
     const routes = [{ dst: "0.0.0.0/0" }];
     const { code, output } = await call("ADD", {
@@ -76,7 +76,7 @@ Deno.test("cniMain() ADD asks for addresses by number, in all three ways", async
   }
 });
 
-Deno.test("cniMain() ADD tells what the agent refuses, by its code", async (t) => {
+Deno.test("cniMain() ADD gives the agent's refusals their codes", async (t) => {
   await withPlugin(async ({ agent, call }) => {
     const ask = (ip: string) => ({
       env: { CNI_CONTAINERID: "c2", CNI_ARGS: `IP=${ip}` },
@@ -142,7 +142,7 @@ Deno.test("cniMain() answers in the version of the configuration", async (t) => 
   });
 });
 
-Deno.test("cniMain() DEL succeeds for what is gone, and says nothing", async (t) => {
+Deno.test("cniMain() DEL succeeds without an allocation, and prints nothing", async (t) => {
   await withPlugin(async ({ agent, call }) => {
     await t.step("never added", async () => assertSilent(await call("DEL")));
     await call("ADD");
@@ -170,7 +170,7 @@ Deno.test("cniMain() DEL succeeds for what is gone, and says nothing", async (t)
   });
 });
 
-Deno.test("cniMain() CHECK compares what is held with prevResult", async (t) => {
+Deno.test("cniMain() CHECK compares the allocation with prevResult", async (t) => {
   await withPlugin(async ({ call }) => {
     const check = (prevResult: unknown, env = {}) =>
       call("CHECK", { env, config: { cniVersion: "0.4.0", prevResult } });
@@ -193,7 +193,7 @@ Deno.test("cniMain() CHECK compares what is held with prevResult", async (t) => 
   });
 });
 
-Deno.test("cniMain() GC keeps what is named, and releases nothing where nothing is", async (t) => {
+Deno.test("cniMain() GC keeps the named attachments, and releases nothing where none are named", async (t) => {
   const key = "cni.dev/valid-attachments";
   const all = ["net/c1/eth0", "net/c2/eth0", "other/c1/eth0"];
   const rows: readonly [

@@ -148,7 +148,7 @@ const ROWS: readonly Row[] = [
   ],
 ];
 
-Deno.test("checks of the agent say what is found, what it means and what fixes it", async (t) => {
+Deno.test("checks of the agent give the finding, its meaning and its fix", async (t) => {
   for (const [name, check, line] of ROWS) {
     await t.step(name, () => {
       assert.match(`${check.status} ${formatCheck(check)}`, line);
@@ -156,7 +156,7 @@ Deno.test("checks of the agent say what is found, what it means and what fixes i
   }
 });
 
-Deno.test("checkConflicts() tells each subnet that others use, too", () => {
+Deno.test("checkConflicts() names each subnet that others use too", () => {
   const subnets = [SUBNET, parsePrefix("fd00:16::/64")];
   const reason = 'overlaps 172.16.1.0/24 on docker0 of node "c"';
   assert.deepEqual(checkConflicts(subnets, []).map(formatCheck), [

@@ -401,7 +401,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-Deno.test("checkPath() says what is wrong, what it means and what fixes it", async (t) => {
+Deno.test("checkPath() gives the finding, its meaning and its fix", async (t) => {
   for (const { name, peer = peerNode(), facts, change, wrong: lines } of ROWS) {
     await t.step(name, async () => {
       const probe = goodProbe();
@@ -413,7 +413,7 @@ Deno.test("checkPath() says what is wrong, what it means and what fixes it", asy
   }
 });
 
-Deno.test("checkPath() passes on what is no failure of a program", async () => {
+Deno.test("checkPath() throws errors that are no failure of a program", async () => {
   const probe = new FakePathProbe();
   await assert.rejects(
     checkPath(peerNode(), probe, pathFacts()),

@@ -11,7 +11,7 @@ import {
 import { NetError } from "../../src/base/error.ts";
 import { NOW_MS, pathFacts, peerAnswer, peerNode } from "./path_world.ts";
 
-Deno.test("checkPeerState() says what the registry says", async (t) => {
+Deno.test("checkPeerState() reports the state at the registry", async (t) => {
   const rows: readonly [ClusterNode, line: RegExp][] = [
     [peerNode(), /^ok peer: "b" is ready$/],
     [

@@ -32,7 +32,7 @@ function status(state: RouteState, route: RouteStatus["route"] = NODE) {
   return { route, state, actual: [] };
 }
 
-Deno.test("checkRouteStatus() says how it stands with a route, and what fixes it", async (t) => {
+Deno.test("checkRouteStatus() gives the state of a route, and its fix", async (t) => {
   const foreign = kernelRoute({
     dst: "172.16.4.0/22",
     gateway: "198.18.0.9",
@@ -164,7 +164,7 @@ Deno.test("removeForeign() gives a command that ip takes", async (t) => {
   }
 });
 
-Deno.test("checkRoutes() tells the routes that are not there", async (t) => {
+Deno.test("checkRoutes() names the missing routes", async (t) => {
   const error = "Cannot add 172.16.4.0/22: Operation not permitted";
   const unknown = status({ kind: "unknown", why: "ip is missing" });
   const offLink = status({ kind: "off link", why: "it is nowhere" });

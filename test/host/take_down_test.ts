@@ -55,13 +55,13 @@ Deno.test("takeDown() removes the bridge, and leaves forwarding as it is", async
   assert.deepEqual([left, host], [[], ["net/ipv4/ip_forward=1"]]);
 });
 
-Deno.test("takeDown() tells what it would do", async () => {
+Deno.test("takeDown() previews its work", async () => {
   const { done, asked } = await run([BRIDGE], { isDryRun: true });
   assert.deepEqual(done, ["ip link delete dev stellar0 type bridge"]);
   assert.deepEqual(asked, []);
 });
 
-Deno.test("takeDown() leaves what is not its own, or in use, or cannot be read", async (t) => {
+Deno.test("takeDown() leaves what belongs to others, is in use, or cannot be read", async (t) => {
   const rows: readonly [
     name: string,
     links: readonly HostLink[],

@@ -105,7 +105,7 @@ class SharedBridge {
   }
 }
 
-Deno.test("the agent sees who uses a container's address, names it everywhere, and gives the address to nobody", async (t) => {
+Deno.test("the agent finds another user of a container's address, names it everywhere, and gives the address to nobody", async (t) => {
   await using host = await CniHost.create({ kind: "native" });
   await using agent = await spawnAgent({
     within: ["ip", "netns", "exec", host.netns],

@@ -90,24 +90,27 @@ Deno.test("an orchestrator's allocations, on a real agent", async (t) => {
     assert.deepEqual((await list(client)).ids, ["first"]);
   });
 
-  await t.step("what is not kept alive expires; what is, stays", async () => {
-    const ttl = durationFromMs(3_000);
-    const labels = { app: "web" };
-    await client.allocate({ ...owner("silent"), ttl, labels });
-    await client.allocate({ ...owner("kept"), ttl, labels });
-    const selected = await list(client, labels);
-    assert.deepEqual(selected.ids.sort(), ["kept", "silent"]);
-    assert.deepEqual((await list(client, { app: "db" })).ids, []);
-    await waitFor("the silent one expires", async () => {
-      const { results } = await client.keepAlive({ items: [owner("kept")] });
-      assert.ok(results[0]!.allocationId);
-      return !(await list(client)).ids.includes("silent");
-    }, PATIENT);
-    assert.ok((await list(client)).ids.includes("kept"));
-    const { records } = await client.listHistory({ containerId: "silent" });
-    assert.match(records[0]!.reason, /time to live/);
-    await client.release(owner("kept"));
-  });
+  await t.step(
+    "allocations expire without keep-alives, and stay with them",
+    async () => {
+      const ttl = durationFromMs(3_000);
+      const labels = { app: "web" };
+      await client.allocate({ ...owner("silent"), ttl, labels });
+      await client.allocate({ ...owner("kept"), ttl, labels });
+      const selected = await list(client, labels);
+      assert.deepEqual(selected.ids.sort(), ["kept", "silent"]);
+      assert.deepEqual((await list(client, { app: "db" })).ids, []);
+      await waitFor("the silent one expires", async () => {
+        const { results } = await client.keepAlive({ items: [owner("kept")] });
+        assert.ok(results[0]!.allocationId);
+        return !(await list(client)).ids.includes("silent");
+      }, PATIENT);
+      assert.ok((await list(client)).ids.includes("kept"));
+      const { records } = await client.listHistory({ containerId: "silent" });
+      assert.match(records[0]!.reason, /time to live/);
+      await client.release(owner("kept"));
+    },
+  );
 
   await t.step(
     "a watch ends with UNAVAILABLE when the agent stops, and begins anew",

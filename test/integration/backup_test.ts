@@ -111,7 +111,7 @@ Deno.test("backup copies a state while allocations go on, and restore brings it 
     assert.equal(next.status, 200, await next.text());
   }));
 
-Deno.test("backup names what keeps it from writing", async (t) => {
+Deno.test("backup names the reason that it cannot write", async (t) => {
   await using agent = await spawnAgent();
   await withTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/folder`);
@@ -144,7 +144,7 @@ Deno.test("backup names what keeps it from writing", async (t) => {
   });
 });
 
-Deno.test("restore refuses what it cannot do, and leaves all as it is", async (t) => {
+Deno.test("restore that refuses leaves everything as it is", async (t) => {
   await using agent = await spawnAgent();
   await withTempDir(async (dir) => {
     const good = fixturePath("state_v1/registry.jsonl");

@@ -21,7 +21,7 @@ const PLUGIN_ENV = {
 /** An empty message of gRPC: not compressed, of no bytes. */
 const EMPTY_MESSAGE = "printf '\\0\\0\\0\\0\\0'";
 
-Deno.test("the executable says what it is, and refuses what it does not know", async (t) => {
+Deno.test("the executable names itself, and refuses unknown commands", async (t) => {
   const { path, info } = await builtProgram();
   const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
   await t.step("version", async () => {

@@ -45,7 +45,7 @@ Deno.test("build() makes the same of the same sources, wherever they are", () =>
     assert.deepEqual(outputs.sort(), ["program", "program.sha256"]);
   }));
 
-Deno.test("build() that fails leaves what was built before", () =>
+Deno.test("build() that fails leaves the former program", () =>
   withTempDir(async (dir) => {
     const root = await copySources(`${dir}/root`);
     await Deno.writeTextFile(`${root}/main.ts`, 'import "./missing.ts";\n');

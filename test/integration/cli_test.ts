@@ -115,7 +115,7 @@ const STEPS: readonly Step[] = [
   ["status --json", 0, /"held": 2,/],
 ];
 
-Deno.test("the command line does with a running agent what it says", (t) =>
+Deno.test("the command line works with a running agent as documented", (t) =>
   withTempDir(async (dir) => {
     const env = await writeFakeIp(dir);
     await using agent = await spawnAgent({

@@ -191,7 +191,7 @@ Deno.test("a cluster repairs its hosts", async (t) => {
     assert.ok(await to!.ping(from!.address));
     for (const host of [b, c]) await host.removeContainer("c1");
   });
-  await t.step("an operator's own route stays, and is told of", async () => {
+  await t.step("an operator's own route stays, and is reported", async () => {
     await a.ip(`route replace ${subnet} via ${c.address} proto static`);
     await lab.waitFor(
       "a conflict",

@@ -20,7 +20,7 @@ const STATUS = "AgentService/GetStatus";
 const HINT =
   /do not accept this one: .*was valid.* run "stellar-net (token create [^"]+)"/;
 
-Deno.test("certificates that end cut off whom they name, and nobody's containers", async (t) => {
+Deno.test("expired certificates cut off their holders, and nobody's containers", async (t) => {
   await using lab = await Lab.create({
     ...{ hosts: 3, secure: true, startAgents: false },
   });
@@ -193,19 +193,22 @@ Deno.test("certificates that end cut off whom they name, and nobody's containers
     },
   );
 
-  await t.step("an operator's that ended says what to do", async () => {
-    const { code, stderr } = await asOperator(["node", "list"]);
-    assert.equal(code, 1);
-    assert.match(
-      stderr,
-      /identity of operator "alice" .*it was valid until \S+Z; make another one: stellar-net token create --role operator --name alice, then stellar-net identity create/,
-    );
-    // Without the command line in between.
-    const answer = await callWith(first, {
-      ...{ dir: operator, to: first, call: STATUS },
-    });
-    const { code: answered, message } = JSON.parse(answer);
-    assert.equal(answered, "unauthenticated");
-    assert.match(message, /of operator "alice": it was valid until/);
-  });
+  await t.step(
+    "an operator's expired certificate names the way out",
+    async () => {
+      const { code, stderr } = await asOperator(["node", "list"]);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /identity of operator "alice" .*it was valid until \S+Z; make another one: stellar-net token create --role operator --name alice, then stellar-net identity create/,
+      );
+      // Without the command line in between.
+      const answer = await callWith(first, {
+        ...{ dir: operator, to: first, call: STATUS },
+      });
+      const { code: answered, message } = JSON.parse(answer);
+      assert.equal(answered, "unauthenticated");
+      assert.match(message, /of operator "alice": it was valid until/);
+    },
+  );
 });

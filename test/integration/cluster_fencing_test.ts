@@ -170,7 +170,7 @@ Deno.test("two hosts with one name: the second is refused, and takes over when t
   second.agent.flags = [...second.agent.flags, "--node", first.name];
   const why =
     /Cannot join as "host2": another host with that name is known; give this one another --node, or .*"stellar-net node remove host2"/;
-  await t.step("the second is refused, and told what to do", async () => {
+  await t.step("the second is refused, with the way out", async () => {
     await second.agent.start();
     const { subnets } = await isFenced(lab, second, why);
     assert.deepEqual(subnets, []);

@@ -58,16 +58,19 @@ for (const [name, connect] of Object.entries(STELLAR_CLIENTS)) {
         assertOutcome(await client.call(call, request), expected);
       });
     }
-    await t.step("the registry has what was made through it", async () => {
-      await using other = connect(registry);
-      assert.deepEqual(
-        await other.call("GetSubnet", { node: "a.b" }),
-        { answer: { subnetCidr: "172.16.16.0/22" } },
-      );
-      assert.deepEqual(
-        await other.call("GetIP", { node: "a.b", id: "c1" }),
-        { answer: { ip: "172.16.16.2" } },
-      );
-    });
+    await t.step(
+      "the registry has the changes that were made through it",
+      async () => {
+        await using other = connect(registry);
+        assert.deepEqual(
+          await other.call("GetSubnet", { node: "a.b" }),
+          { answer: { subnetCidr: "172.16.16.0/22" } },
+        );
+        assert.deepEqual(
+          await other.call("GetIP", { node: "a.b", id: "c1" }),
+          { answer: { ip: "172.16.16.2" } },
+        );
+      },
+    );
   });
 }

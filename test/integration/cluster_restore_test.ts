@@ -64,7 +64,7 @@ Deno.test("a registry that is restored from an old backup gives no subnet twice"
       /the registry was restored from a backup/,
     );
   });
-  await t.step("hosts come back with what they have", async () => {
+  await t.step("hosts come back with their addresses", async () => {
     for (const host of [second, third, fourth]) {
       assert.deepEqual(await host.joined(), before.get(host));
     }

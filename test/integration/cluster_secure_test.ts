@@ -57,7 +57,7 @@ Deno.test("hosts that were let in by tokens are a cluster, and others get nothin
     assert.deepEqual(await strangersAmong(containers), []);
   });
 
-  await t.step("they answer for each other what a node may ask", async () => {
+  await t.step("they answer the calls of nodes for each other", async () => {
     const nodes = await third.must("stellar-net", ["node", "list"]);
     for (const { name } of cluster) assert.match(nodes, new RegExp(name));
     const line = ["ip", "allocate", "x1", "--node", second.name];

@@ -52,7 +52,7 @@ Deno.test("hosts with certificates are a cluster, and others get nothing", (t) =
       }
     });
 
-    await t.step("they answer for each other what a node may ask", async () => {
+    await t.step("they answer the calls of nodes for each other", async () => {
       const nodes = await third.must("stellar-net", ["node", "list"]);
       for (const { name } of certified) assert.match(nodes, new RegExp(name));
       const line = ["ip", "allocate", "c1", "--node", second.name];

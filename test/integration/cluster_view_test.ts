@@ -177,7 +177,7 @@ Deno.test("a host that does not host the registry answers for the whole cluster"
     assert.deepEqual(again, found);
     await holder.removeContainer("mac-1");
   });
-  await t.step("node list has what each host reports", async () => {
+  await t.step("node list shows the reports of hosts", async () => {
     const { nodes } = await asked.ask<{
       readonly nodes: readonly {
         readonly report: { readonly routesInstalled: number } | null;

@@ -73,7 +73,7 @@ Deno.test("agents that share a registry in etcd are one authority", async (t) =>
     }
   });
 
-  await t.step("with one killed, the other renews and lets in", async () => {
+  await t.step("with one killed, the other renews and admits", async () => {
     await one.agent.kill();
     const before = await certificateIn(identityDir(first));
     Deno.kill(first.agent.pid, "SIGHUP");

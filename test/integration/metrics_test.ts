@@ -119,7 +119,7 @@ Deno.test("an agent that has never reached its registry is alive and not ready",
   assert.equal(value("registry_last_answer_timestamp_seconds"), 0);
 });
 
-Deno.test("an agent that has joined tells when the registry answered, and goes on without it", async () => {
+Deno.test("an agent that has joined reports the registry's last answer, and works without it", async () => {
   await using host = await spawnAgent({ node: "host1" });
   await using agent = await spawnAgent({
     node: "host2",

@@ -76,7 +76,7 @@ Deno.test("an operator works across nodes with an identity of their own", (t) =>
       );
     const as = (name: string) => ["--identity", `${dir}/${name}`];
 
-    await t.step("is let in by a token, once", async () => {
+    await t.step("is admitted by a token, once", async () => {
       await create("alice", "operator");
       const { code, stdout, stderr } = await enrol("alice");
       assert.equal(code, 0, stderr);
@@ -97,7 +97,7 @@ Deno.test("an operator works across nodes with an identity of their own", (t) =>
       );
     });
 
-    await t.step("sees and changes what there is", async () => {
+    await t.step("sees and changes the state", async () => {
       const nodes = await must(...as("alice"), "node", "list");
       assert.match(nodes, /node1 .*\nnode2 /);
       await must(...as("alice"), "subnet", "reserve", "172.16.12.0/22");

@@ -297,7 +297,7 @@ Deno.test("checkPath() tells commands that fix a path", async (t) => {
   }
 });
 
-Deno.test("checkAddresses() finds addresses in use that no container holds, and not what is left of others", async () => {
+Deno.test("checkAddresses() finds addresses in use that no container holds, and no remains of others", async () => {
   await using hosts = await Hosts.create();
   const { host, container, probe } = hosts;
   await host.sh(

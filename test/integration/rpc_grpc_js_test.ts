@@ -184,7 +184,7 @@ Deno.test("grpc-js: compressed calls are understood", () =>
     },
   ));
 
-Deno.test("close() lets unary calls finish, ends streams, and refuses what comes later", () =>
+Deno.test("close() lets unary calls finish, ends streams, and refuses later calls", () =>
   withClient("tcp", async ({ client, stub, server, address, authority }) => {
     const health = createGrpcJsClient(authority, HEALTH);
     const watch = (health.raw.Watch as unknown as (
@@ -215,7 +215,7 @@ Deno.test("close() lets unary calls finish, ends streams, and refuses what comes
     health.close();
   }));
 
-Deno.test("close() cuts off what is not done within the grace", () =>
+Deno.test("close() cuts off calls that are not done within the grace period", () =>
   withClient("unix", async ({ client, stub, server }) => {
     const slow = stub.slowCall();
     const call = assert.rejects(client.call("GetSubnet", {}), {

@@ -42,7 +42,7 @@ async function makeBundle(
   return files;
 }
 
-Deno.test("support-bundle packs what agent and host tell, and no secret", () =>
+Deno.test("support-bundle packs the facts of agent and host, and no secret", () =>
   withTempDir(async (dir) => {
     await using agent = await spawnAgent({
       // Flags and environment with secrets, and a state with more of them.

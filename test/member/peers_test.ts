@@ -15,7 +15,7 @@ const JOIN = {
   clusterId: "",
 };
 
-Deno.test("measurePeer() tells when the registry answers", async () => {
+Deno.test("measurePeer() reports answers of the registry", async () => {
   await using host = await startAgent();
   const metrics = new FakeMetrics();
   const fake = new FakeRegistryPeer(host.agent);
@@ -56,7 +56,7 @@ Deno.test("measurePeer() takes a refusal for an answer", async (t) => {
   }
 });
 
-Deno.test("measurePeer() tells when a watch follows another", async () => {
+Deno.test("measurePeer() counts restarts of the watch", async () => {
   await using host = await startAgent();
   const metrics = new FakeMetrics();
   const peer = measurePeer(new FakeRegistryPeer(host.agent), metrics);

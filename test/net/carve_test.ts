@@ -94,7 +94,7 @@ Deno.test("createCarve() divides as the defaults and --subnet-prefix say", async
   }
 });
 
-Deno.test("createCarve() refuses what cannot be divided and says what would do", async (t) => {
+Deno.test("createCarve() refuses networks that cannot be divided, and names valid lengths", async (t) => {
   const rows: readonly [
     network: string,
     length: number | undefined,

@@ -432,7 +432,7 @@ const NEXT_HOPS: readonly [address: string, name: string | undefined][] = [
   ["ff02::1", "multicast"],
 ];
 
-Deno.test("nextHopBlock() knows what cannot be a next hop", async (t) => {
+Deno.test("nextHopBlock() names the block of an address that cannot be a next hop", async (t) => {
   for (const [address, name] of NEXT_HOPS) {
     await t.step(address, () => {
       assert.equal(nextHopBlock(parseAddress(address))?.name, name);

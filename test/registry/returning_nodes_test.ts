@@ -105,7 +105,7 @@ Deno.test("a known node gets the subnets that it has at once after a restart", (
     assert.deepEqual(waits.lengths, []);
   }));
 
-Deno.test("a new node is told which nodes it waits for, and gets its subnet without them after 15 s", () =>
+Deno.test("a new node learns which nodes it waits for, and gets its subnet without them after 15 s", () =>
   restarted(async (t, agent, waits) => {
     waits.passes = (ms) => {
       t.clock.nowMs += ms;

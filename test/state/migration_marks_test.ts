@@ -35,7 +35,7 @@ const ROWS: readonly [
   ],
 ];
 
-Deno.test("checkUnmarked() tells where a registry is, as something to try again", async (t) => {
+Deno.test("checkUnmarked() names the registry's new place, as an error to try again", async (t) => {
   for (const [name, key, value, message] of ROWS) {
     await t.step(name, async () => {
       const store = await openDenoKv({ path: ":memory:" });

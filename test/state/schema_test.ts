@@ -211,7 +211,7 @@ Deno.test("migrateState() by two agents on one store comes to the same", async (
   await alone.close();
 });
 
-Deno.test("migrateState() writes nothing over what another agent has migrated further", async () => {
+Deno.test("migrateState() never overwrites a state that another agent has migrated further", async () => {
   const store = await openStore(FIXTURES[0][1]);
   store.limits = { ...store.limits, maxMutations: 8 };
   const commit = store.commit.bind(store);

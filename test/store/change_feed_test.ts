@@ -41,7 +41,7 @@ async function next(watch: AsyncGenerator<WatchEvent>) {
   return (await watch.next()).value as WatchEvent | undefined;
 }
 
-Deno.test("watch() brings a listing and what was published meanwhile together", async () => {
+Deno.test("watch() merges a listing with the changes published meanwhile", async () => {
   const source = new SteppedSource();
   const { feed, abort, watch } = start(source);
   const snapshot = next(watch);

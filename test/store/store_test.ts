@@ -91,7 +91,7 @@ Deno.test("formatKey() cuts a long key short", () => {
   assert.equal(formatKey(["x".repeat(500)]).length, 200);
 });
 
-Deno.test("measureStore() tells of each commit, and leaves it as it is", async () => {
+Deno.test("measureStore() reports each commit, and passes it on unchanged", async () => {
   const faulty = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   const metrics = new FakeMetrics();
   const store = measureStore(faulty, metrics);

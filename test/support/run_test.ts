@@ -19,7 +19,7 @@ Deno.test("run() gives 128 and the signal's number for a command that was killed
   assert.equal(code, 137);
 });
 
-Deno.test("run() bears a command that does not read its input", async () => {
+Deno.test("run() tolerates a command that does not read its input", async () => {
   const { code } = await run("true", [], { stdin: "x".repeat(1_000_000) });
   assert.equal(code, 0);
 });
@@ -31,7 +31,7 @@ Deno.test("run() kills what is not done in time", async () => {
   );
 });
 
-Deno.test("run() waits for no child of what it killed, and tells what was written before", async () => {
+Deno.test("run() waits for no child of a killed command, and returns the output so far", async () => {
   const startedMs = performance.now();
   const script = "sleep 120 & echo $!; wait";
   const error = await run("bash", ["-c", script], { timeoutMs: 3_000 }).then(

@@ -9,7 +9,7 @@ import { ROOT } from "../generate.ts";
 import { run } from "../support/run.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
-Deno.test("readProcessStats() tells what this process takes", async () => {
+Deno.test("readProcessStats() reads the resources of this process", async () => {
   const before = await readProcessStats();
   assert.ok(before.startedAtMs > Date.now() - 86_400_000);
   assert.ok(before.startedAtMs <= Date.now());

@@ -68,7 +68,7 @@ Deno.test("faultOfPrivate() finds users that could write a file or folder", asyn
   }
 });
 
-Deno.test("checkPrivateFolder() refuses what others can exchange or write", async (t) => {
+Deno.test("checkPrivateFolder() refuses folders that others can replace or write", async (t) => {
   const rows: readonly [
     what: string,
     prepare: (dir: string) => string | void,

@@ -93,7 +93,7 @@ Deno.test("planAllocation() refuses the anycast address of an IPv6 subnet by nam
   );
 });
 
-Deno.test("planAllocation() returns what the owner holds", () => {
+Deno.test("planAllocation() returns the owner's allocation", () => {
   const addresses = new Addresses(["10.0.0.0/24"]);
   const first = addresses.allocate("a");
   assert.equal(addresses.allocate("a"), first);

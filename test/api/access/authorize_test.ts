@@ -94,7 +94,7 @@ function createAgent(
 
 type Clients = ReturnType<typeof createAgent>;
 
-Deno.test("authorized() says what is missing, and to whom", async (t) => {
+Deno.test("authorized() names the missing right and the caller", async (t) => {
   const rows: readonly (readonly [
     what: string,
     caller: Caller,
@@ -329,7 +329,7 @@ Deno.test("authorized() answers a change when its record is kept, and the calls 
   await change;
 });
 
-Deno.test("authorized() answers a change whose record cannot be kept, and says so in the log", async () => {
+Deno.test("authorized() answers a change whose record cannot be stored, and logs it", async () => {
   const audit: AuditLog = {
     record: () => Promise.reject(new Error("the disk is full")),
   };
@@ -379,7 +379,7 @@ Deno.test("authorized() records some of many refusals of one caller, and counts 
   );
 });
 
-Deno.test("authorized() records some of what a host fails in again and again, and all of an operator", async () => {
+Deno.test("authorized() records some of a host's repeated failures, and all of an operator's", async () => {
   const rows = [[NODE, 20], [OPERATOR, 100]] as const;
   for (const [caller, recorded] of rows) {
     const audit = new FakeAudit();

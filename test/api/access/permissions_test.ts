@@ -215,7 +215,7 @@ Deno.test("the table of permissions has every call of every service, and no othe
   assert.deepEqual([...PERMISSIONS.keys()], expected);
 });
 
-Deno.test("the server lets each caller call what the table says, over real connections", async (t) => {
+Deno.test("the server lets each caller make the calls of the table, over real connections", async (t) => {
   await withClusterServer({ routes }, async (running) => {
     const { server, issue, dir } = running;
     const { port } = await server.listenTcp({ hostname: "127.0.0.1", port: 0 });

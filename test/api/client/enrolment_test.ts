@@ -148,7 +148,7 @@ Deno.test("enrol() gets a certificate with a token, and renew() the next with th
     });
   }));
 
-Deno.test("enrol() is told when its token lets nobody in", async (t) => {
+Deno.test("enrol() learns that its token admits nobody", async (t) => {
   await withCluster(async (cluster) => {
     const used = await tokenOf(cluster);
     await join(cluster.url, await orderOf(used));

@@ -50,7 +50,7 @@ Deno.test("ERROR_CODES has every RPC code", () => {
   for (const code of codes) assert.ok(ERROR_CODES[code] in RPC_CODES);
 });
 
-Deno.test("toConnectError() keeps code and message of what callers act on", () => {
+Deno.test("toConnectError() keeps code and message of errors that callers act on", () => {
   const rows: readonly [error: unknown, code: Code, message: string][] = [
     [new NetError("not_found", "no x"), Code.NotFound, "no x"],
     [new NetError("exhausted", "full"), Code.ResourceExhausted, "full"],

@@ -72,7 +72,7 @@ Deno.test("refuseMalformed() blames the client of a gRPC call, and for nothing e
   }
 });
 
-Deno.test("refuseMalformed() encodes what a gRPC error says no more than needed", async () => {
+Deno.test("refuseMalformed() encodes the message of a gRPC error no more than needed", async () => {
   const trailer = new Headers({
     "grpc-status": "7",
     "grpc-message": encodeURIComponent("Cannot call: 100 % of é, no"),

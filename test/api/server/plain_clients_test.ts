@@ -4,7 +4,7 @@ import { run } from "../../support/run.ts";
 
 const MAIN = new URL("../../support/plain_clients_main.ts", import.meta.url);
 
-Deno.test("a server in plain text tells this host from others, and bounds the connections of these", async () => {
+Deno.test("a server in plain text knows this host from others, and bounds the connections of others", async () => {
   await using namespace = await createNamespace(
     "net",
     "ip link set lo up\n" +

@@ -59,7 +59,7 @@ Deno.test("listenTcp() returns the port that was taken", async () => {
   await server.close();
 });
 
-Deno.test("listenTcp() names what is in the way", async (t) => {
+Deno.test("listenTcp() names the obstacle", async (t) => {
   const server = createRpcServer({ routes() {} });
   const { port } = await server.listenTcp({ hostname: "::1", port: 0 });
   const rows: readonly (readonly [

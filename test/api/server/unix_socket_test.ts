@@ -139,7 +139,7 @@ Deno.test("bindSocketFile() lets one of many take over a stale socket", () =>
     for (const { value } of bound) await close(value.server);
   }));
 
-Deno.test("bindSocketFile() names what is in the way", async (t) => {
+Deno.test("bindSocketFile() names the obstacle", async (t) => {
   const way = "or name another path with --socket";
   await withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/file`, "precious");

@@ -123,7 +123,7 @@ const RIGHTS: readonly [
   ],
 ];
 
-Deno.test("forwarding() sends on what its own node may, and tells others whom to ask", async (t) => {
+Deno.test("forwarding() forwards calls that its own node may make, and redirects others", async (t) => {
   for (const [what, caller, call, code] of RIGHTS) {
     await t.step(what, async () => {
       let sent = 0;
@@ -161,7 +161,7 @@ Deno.test("forwarding() sends on what its own node may, and tells others whom to
   }
 });
 
-Deno.test("forwarding() tells whom to ask over every protocol", async () => {
+Deno.test("forwarding() redirects over every protocol", async () => {
   const end = createRouterTransport(() => {});
   const routes = (router: ConnectRouter) =>
     void router.service(

@@ -46,7 +46,7 @@ function toward(transport: Transport) {
   return () => Promise.resolve({ url: "https://peer:9000", transport });
 }
 
-Deno.test("forwarding() answers what is its own", async () => {
+Deno.test("forwarding() answers its own calls", async () => {
   const asked: string[] = [];
   const a = createAgent("a", {
     getIP: ({ id }) => ({ ip: `here: ${id}` }),
@@ -73,7 +73,7 @@ Deno.test("forwarding() sends a call on with its request and the name of this no
   assert.equal(seen!.requestHeader.get(HEADER), "a");
 });
 
-Deno.test("forwarding() answers for another agent what it has sent on", async () => {
+Deno.test("forwarding() answers calls that another agent forwarded", async () => {
   const b = createEnd("b", () => ({ ip: "from b" }));
   const { ip } = await createClient(Network, b).getIP({}, {
     headers: { [HEADER]: "a" },

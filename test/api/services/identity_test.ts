@@ -143,7 +143,7 @@ Deno.test("createIdentity() admits a host with a token, and renews the caller's 
     );
   }));
 
-Deno.test("createIdentity() lists, revokes, rotates and tells whom to trust", () =>
+Deno.test("createIdentity() lists, revokes, rotates and returns the trust", () =>
   withService(async ({ client }) => {
     const { secret, token } = await client.createToken({
       role: Role.OPERATOR,

@@ -228,7 +228,7 @@ Deno.test("GetAllocation of a batch's owner is NOT_FOUND once it is released", a
   assert.ok((await client.getAllocation(owner("c1"))).allocation);
 });
 
-Deno.test("an allocation with a time to live is told with a clock that counts parts of a millisecond", async () => {
+Deno.test("an allocation with a time to live has a whole expiry where the clock counts parts of a millisecond", async () => {
   let uptimeMs = 0.3;
   await using t = await startAgent({ uptimeMs: () => uptimeMs });
   const client = clientOf(t);

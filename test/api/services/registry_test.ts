@@ -147,7 +147,7 @@ Deno.test("createRegistry() takes only addresses that can be a next hop, and few
   }
 });
 
-Deno.test("createRegistry() tells a watcher that asks for it up to when it knows the cluster", async () => {
+Deno.test("createRegistry() sends progress to a watcher that asks for it", async () => {
   await using t = await startAgent();
   const transport = createRouterTransport((router) => {
     router.service(

@@ -21,7 +21,7 @@ function routes(router: ConnectRouter): void {
   });
 }
 
-Deno.test("a server bounds what one client has, and leaves others as they are", async (t) => {
+Deno.test("a server bounds the share of each client, and leaves the others alone", async (t) => {
   const limits = {
     maxConnectionsPerIdentity: 3,
     maxConnectionsPerAnonymous: 2,

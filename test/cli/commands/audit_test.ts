@@ -50,7 +50,7 @@ Deno.test("audit prints an object for programs", async () => {
   });
 });
 
-Deno.test("audit asks for what its flags say, and tells that there may be more", async (t) => {
+Deno.test("audit selects records by its flags, and says that there may be more", async (t) => {
   const rows: readonly [
     args: readonly string[],
     asked: readonly unknown[],

@@ -163,7 +163,7 @@ Deno.test("restore and store migrate use the folder of the agent at the socket",
   }
 });
 
-Deno.test("node accept accepts the state of the stopped agent, and says what to see to", async () => {
+Deno.test("node accept accepts the state of the stopped agent, and says what to check", async () => {
   const run = await runFake(["node", "accept", "--state", "/s"]);
   assert.deepEqual([run.code, run.accepts], [0, [{ stateDir: "/s" }]]);
   assert.equal(run.stdout, "The state in /s is of this machine now\n");

@@ -44,7 +44,7 @@ const LOST = [
   },
 ] as const;
 
-Deno.test("cniMain() ADD undoes what was not told, within its timeout", async (t) => {
+Deno.test("cniMain() ADD undoes an allocation whose answer was lost, within its timeout", async (t) => {
   for (const { name, fault, code } of LOST) {
     await t.step(name, () =>
       withPlugin(async ({ agent, call }) => {
@@ -62,7 +62,7 @@ Deno.test("cniMain() ADD undoes what was not told, within its timeout", async (t
   }
 });
 
-Deno.test("cniMain() ADD that fails leaves what the owner held before", async (t) => {
+Deno.test("cniMain() ADD that fails leaves the owner's former allocation", async (t) => {
   for (const { name, fault } of LOST) {
     await t.step(name, () =>
       withPlugin(async ({ agent, call }) => {
@@ -179,7 +179,7 @@ Deno.test("cniMain() DEL queues where the agent looks", async () => {
   });
 });
 
-Deno.test("cniMain() DEL fails when it can neither be told nor wait", async (t) => {
+Deno.test("cniMain() DEL fails when it can neither reach the agent nor queue", async (t) => {
   await t.step(
     "the agent has another reason",
     () =>
@@ -227,7 +227,7 @@ Deno.test("cniMain() has no permission for the socket: it names the users that h
   });
 });
 
-Deno.test("cniMain() tells what it cannot read", async (t) => {
+Deno.test("cniMain() names unreadable input", async (t) => {
   const rows: readonly [
     name: string,
     readStdin: CniIo["readStdin"],

@@ -154,7 +154,7 @@ Deno.test("cniMain() in Stellar's kind gives the result of Stellar's plugin", as
   });
 });
 
-Deno.test("cniMain() in Stellar's kind undoes an ADD that fails, and only what it gave", async (t) => {
+Deno.test("cniMain() in Stellar's mode undoes a failed ADD, and only its own allocation", async (t) => {
   const rows: readonly [
     name: string,
     fail: Record<string, string>,

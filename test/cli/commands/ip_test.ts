@@ -62,7 +62,7 @@ ADDRESS     SUBNET         GATEWAY     NODE   ALLOCATED
 fd00:1::2   fd00:1::/64    fd00:1::1   node0  3m ago
 `;
 
-Deno.test("ip allocate prints what the container got", async (t) => {
+Deno.test("ip allocate prints the container's addresses", async (t) => {
   const ipam: Handlers["ipam"] = {
     allocate: () => ({ allocation: DUAL_STACK, created: true }),
   };
@@ -159,7 +159,7 @@ Deno.test("ip allocate asks for addresses in their canonical form", async (t) =>
   }
 });
 
-Deno.test("ip release prints what was released", async (t) => {
+Deno.test("ip release prints the released addresses", async (t) => {
   const rows: readonly [
     name: string,
     addresses: string[],
@@ -215,7 +215,7 @@ Deno.test("ip release prints what was released", async (t) => {
   }
 });
 
-Deno.test("ip get prints what a container holds", async (t) => {
+Deno.test("ip get prints a container's addresses", async (t) => {
   const ipam: Handlers["ipam"] = {
     listAllocations: () => ({}),
     getAllocation: () => ({

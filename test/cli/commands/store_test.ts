@@ -7,7 +7,7 @@ const ETCD = {
   prefix: "/stellar-net",
 } as const;
 
-Deno.test("store migrate names both stores and the state, and tells how far it is", async () => {
+Deno.test("store migrate names both stores and the state, and reports its progress", async () => {
   const run = await runFake(
     "store migrate --from kv: --to etcd://h1 --state /s".split(" "),
   );
@@ -48,7 +48,7 @@ Deno.test("store migrate --dry-run only says what would be moved", async () => {
   assert.doesNotMatch(run.stderr, /Start/);
 });
 
-Deno.test("store migrate --json gives what was moved", async () => {
+Deno.test("store migrate --json lists the moved records", async () => {
   const run = await runFake(
     "store migrate --from etcd://h1 --to kv: --json".split(" "),
   );
@@ -113,7 +113,7 @@ Deno.test("store migrate refuses what makes no sense", async (t) => {
   }
 });
 
-Deno.test("store compact says what the file took before and takes now", async () => {
+Deno.test("store compact prints the size of the file before and after", async () => {
   const run = await runFake("store compact --state /s".split(" "));
   assert.deepEqual(run.compactions, [
     { stateDir: "/s", keepHistoryMs: undefined },

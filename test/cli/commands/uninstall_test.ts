@@ -35,7 +35,7 @@ function run(line: string, installer: FakeInstaller) {
   return runFake(line.split(" "), { installer });
 }
 
-Deno.test("uninstall removes what was installed, keeps the state, and does nothing the second time", async () => {
+Deno.test("uninstall removes the installed files, keeps the state, and does nothing the second time", async () => {
   const installer = await installed();
   const { code, stderr } = await run("uninstall", installer);
   assert.equal(code, 0);
@@ -56,7 +56,7 @@ Deno.test("uninstall removes what was installed, keeps the state, and does nothi
   assert.equal(installer.commands.length, 2);
 });
 
-Deno.test("uninstall keeps what was changed, knows of it the next time, and takes it when forced", async () => {
+Deno.test("uninstall keeps changed files, also the next time, and removes them when forced", async () => {
   const installer = await installed();
   installer.files.write(UNIT, "mine");
   const { stderr, code } = await run("uninstall", installer);
@@ -78,7 +78,7 @@ Deno.test("uninstall keeps what was changed, knows of it the next time, and take
   assert.deepEqual(paths(installer), ["/var", "/var/lib"]);
 });
 
-Deno.test("uninstall removes what the program has unpacked, wherever that is", async () => {
+Deno.test("uninstall removes the unpacked program, wherever it is", async () => {
   const installer = await installed();
   for (const dir of ["/var/cache/stellar-net", `${STATE}/unpacked`]) {
     await installer.files.apply({ kind: "folder", path: dir, mode: 0o700 });
@@ -101,7 +101,7 @@ Deno.test("uninstall --purge removes an edited configuration, and no folder that
   assert.ok(installer.files.nodes.has(`${STATE}/state.db`));
 });
 
-Deno.test("uninstall --take-down takes the network down by what was configured, once it is stopped", async () => {
+Deno.test("uninstall --take-down removes the configured network once the agent is stopped", async () => {
   const installer = await installed();
   const { stdout, stderr } = await run("uninstall --take-down", installer);
   assert.deepEqual(installer.commands, [

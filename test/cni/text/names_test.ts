@@ -69,7 +69,7 @@ Deno.test("checkContainerId() and checkNetworkName() keep to the grammar of the 
   }
 });
 
-Deno.test("checkInterfaceName() takes what the agent takes", async (t) => {
+Deno.test("checkInterfaceName() accepts the same names as the agent", async (t) => {
   for (const [text, isValid] of INTERFACES) {
     await t.step(JSON.stringify(text), () => {
       assert.equal(checkInterfaceName(text) === undefined, isValid);

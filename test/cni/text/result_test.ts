@@ -141,7 +141,7 @@ Deno.test("parsePrevAddresses() refuses a result that is missing or malformed", 
   }
 });
 
-Deno.test("checkAddresses() compares what was told with what is held", async (t) => {
+Deno.test("checkAddresses() compares the result with the allocation", async (t) => {
   const told = (...texts: readonly string[]) =>
     parsePrevAddresses({
       prevResult: { ips: texts.map((address) => ({ address })) },

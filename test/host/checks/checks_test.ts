@@ -75,7 +75,7 @@ Deno.test("checkHost() says nothing of containers where there are none yet", () 
   assert.deepEqual(lines(desired, state, false), []);
 });
 
-Deno.test("checkHost() says what is wrong, what it means and what fixes it", async (t) => {
+Deno.test("checkHost() gives the finding, its meaning and its fix", async (t) => {
   const rows: readonly [
     name: string,
     desired: HostDesired,
@@ -277,7 +277,7 @@ Deno.test("checkHost() says what is wrong, what it means and what fixes it", asy
   }
 });
 
-Deno.test("checkHost() takes what needs no mending for well", async (t) => {
+Deno.test("checkHost() passes a host that needs no repair", async (t) => {
   const rows: readonly [
     name: string,
     desired: HostDesired,

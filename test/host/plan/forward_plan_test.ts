@@ -78,7 +78,7 @@ Deno.test("acceptRules() opens only the needed paths", async (t) => {
   }
 });
 
-Deno.test("planForward() puts its rules before what drops the rest", async (t) => {
+Deno.test("planForward() puts its rules before the one that drops the rest", async (t) => {
   const drop = "-P FORWARD DROP";
   const accept = "-P FORWARD ACCEPT";
   const rows: readonly [

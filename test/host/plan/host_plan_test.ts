@@ -232,7 +232,7 @@ Deno.test("relevantSysctls() looks at the uplinks and the bridge", () => {
   ]);
 });
 
-Deno.test("parseBridgeName() takes what neither ip nor nft takes for something else", async (t) => {
+Deno.test("parseBridgeName() accepts names that ip and nft read as names", async (t) => {
   for (const name of ["br0", "stellar-net", "br-pods_1.7", "a"]) {
     await t.step(name, () => assert.equal(parseBridgeName(name), name));
   }

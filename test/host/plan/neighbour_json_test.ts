@@ -33,7 +33,7 @@ Deno.test("parseNeighbours() gives address, interface, link-layer address and st
   assert.throws(() => parseNeighbours("{}"), SyntaxError);
 });
 
-Deno.test("resolutionOf() tells what is sure from what is old and what is not there", async (t) => {
+Deno.test("resolutionOf() tells sure entries from old and missing ones", async (t) => {
   const rows: readonly [state: string, resolution: string][] = [
     ["REACHABLE", "sure"],
     ["PERMANENT", "sure"],

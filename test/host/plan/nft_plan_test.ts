@@ -53,7 +53,7 @@ oifname "br0" return comment "stellar-net";
   );
 });
 
-Deno.test("masqueradeState() tells what is as it should be from what is not", async (t) => {
+Deno.test("masqueradeState() tells the desired table from others", async (t) => {
   const rules = RULES.map((text, i) => ({
     id: String(i),
     text,

@@ -43,7 +43,7 @@ const WRITE = `Write ${PATH} (mode 0644); [new]`;
 const CHANGED = "kept: it was changed since it was installed";
 const FOREIGN = "kept: it exists, and this program did not install it; []";
 
-Deno.test("planInstall() puts in place what is missing or ours, and leaves the rest", async (t) => {
+Deno.test("planInstall() installs missing files and replaces our own, and leaves the rest", async (t) => {
   const rows: readonly [
     name: string,
     item: Item,

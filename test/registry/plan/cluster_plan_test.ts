@@ -56,7 +56,7 @@ Deno.test("planClaim() gives the subnet that was released the longest ago when n
   assert.match(cluster.claim("c"), /^exhausted/);
 });
 
-Deno.test("planClaim() gives a node what is reserved for it, and nobody else", () => {
+Deno.test("planClaim() gives a node, and nobody else, the subnet that is reserved for it", () => {
   const cluster = new Cluster(["10.0.0.0/24", 26]);
   cluster.reserve("10.0.0.0/26", "db", "the database");
   cluster.reserve("10.0.0.64/26");
@@ -76,7 +76,7 @@ Deno.test("planClaim() gives one subnet of each network, or none", () => {
   assert.deepEqual(cluster.list().length, 4);
 });
 
-Deno.test("planClaim() hands out nothing of what a host uses itself", () => {
+Deno.test("planClaim() hands out no subnet that overlaps a host's own prefixes", () => {
   const cluster = new Cluster("172.16.0.0/12");
   cluster.report("host", DOCKER, "192.168.1.0/24 eth0", "172.16.5.0/24 br0");
   const claimed = Array.from({ length: 200 }, (_, i) => cluster.claim(`n${i}`));
@@ -143,7 +143,7 @@ Deno.test("planReserve() refuses what is owned, and what is not a subnet", () =>
   }
 });
 
-Deno.test("listSubnets() says what is owned, reserved, released and in conflict, and why", () => {
+Deno.test("listSubnets() lists owned, reserved, released and conflicting subnets with their reasons", () => {
   const cluster = new Cluster("172.16.0.0/12");
   cluster.claim("a");
   cluster.claim("b");

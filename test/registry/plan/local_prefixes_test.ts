@@ -39,7 +39,7 @@ Deno.test("relevantPrefixes() keeps a few prefixes as they are, without those ou
   assert.deepEqual(relevant(...texts, "10.0.0.0/8", "fd00::/64"), texts);
 });
 
-Deno.test("relevantPrefixes() leaves out what lies in the node's own subnets", () => {
+Deno.test("relevantPrefixes() leaves out prefixes in the node's own subnets", () => {
   const own = [parsePrefix("172.16.4.0/22")];
   const prefixes = local("172.16.4.0/22", "172.16.5.0/30", "172.16.0.0/21");
   assert.deepEqual(

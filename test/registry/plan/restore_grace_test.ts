@@ -12,7 +12,7 @@ const SETTLING = {
   sinceMs: Date.parse("2026-01-02T04:00:00Z"),
 };
 
-Deno.test("refuseNewSubnets() lets nodes keep what they have, and gives nobody more", async (t) => {
+Deno.test("refuseNewSubnets() lets nodes keep their subnets, and gives nobody more", async (t) => {
   const cluster = new Cluster(["10.0.0.0/24", 26]);
   assert.equal(cluster.claim("a"), "10.0.0.0/26");
   const rows: readonly [

@@ -56,7 +56,7 @@ const QUERY = {
   exact: ["10.9.0.0/16"].map(parsePrefix),
 };
 
-Deno.test("queryLines() asks for what decides, family by family", () => {
+Deno.test("queryLines() asks for the deciding attributes, family by family", () => {
   const lines = (family: 4 | 6) =>
     queryLines(QUERY, family).map(({ line }) => line.slice(11));
   assert.deepEqual(lines(4), [

@@ -218,7 +218,7 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-Deno.test("planRoutes() tells what to do and how it stands", async (t) => {
+Deno.test("planRoutes() returns the operations and the state of each route", async (t) => {
   for (const row of ROWS) {
     await t.step(row.name, async () => {
       const kernel = await readKernel(await createFakeHost(row.commands));
@@ -267,7 +267,7 @@ Deno.test("planRoutes() leads to commands that people can run", async () => {
   ]);
 });
 
-Deno.test("countRoutes() counts what is installed, in conflict and open", async () => {
+Deno.test("countRoutes() counts routes that are installed, in conflict and unresolved", async () => {
   const kernel = await readKernel(
     await createFakeHost([
       "route add 172.16.4.0/22 via 198.18.0.2 proto 83",

@@ -41,7 +41,7 @@ Deno.test("DenoIdentityFiles names the obstacle and its path", () =>
     });
   }));
 
-Deno.test("checkSecretFile() refuses what others than the owner may use", async (t) => {
+Deno.test("checkSecretFile() refuses files that others than the owner may use", async (t) => {
   const rows: readonly [mode: number, says: RegExp | undefined][] = [
     [0o600, undefined],
     [0o400, undefined],

@@ -9,7 +9,7 @@ import { readAuthorityRecord } from "../../../src/security/pki/records.ts";
 import { createTestAuthority, NOW_MS } from "./identities.ts";
 import { openssl } from "./openssl.ts";
 
-Deno.test("createAuthority() makes what openssl knows as an authority", async () => {
+Deno.test("createAuthority() makes a certificate that openssl takes for an authority", async () => {
   const { record } = createTestAuthority({ generation: 3 });
   const text = await openssl("openssl x509 -in ca.pem -noout -text", {
     "ca.pem": record.certificate,
@@ -33,7 +33,7 @@ Deno.test("createAuthority() makes what openssl knows as an authority", async ()
   }
 });
 
-Deno.test("createAuthority() tells the fingerprint that openssl tells", async () => {
+Deno.test("createAuthority() has the fingerprint that openssl prints", async () => {
   const { record } = createTestAuthority();
   const printed = await openssl(
     "openssl x509 -in ca.pem -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum",

@@ -67,7 +67,7 @@ Deno.test("issueCertificate() certifies the key of the request", async () => {
   assert.equal(record.keyFingerprint, `sha256:${ofKey.split(" ")[0]}`);
 });
 
-Deno.test("openssl verifies certificates for what their role may, and only that", async (t) => {
+Deno.test("openssl verifies certificates for the uses of their role, and no others", async (t) => {
   const authority = createTestAuthority();
   const foreign = createTestAuthority();
   const rows: readonly [

@@ -80,7 +80,7 @@ Deno.test("planRotation() has two generations overlap", async (t) => {
   }
 });
 
-Deno.test("planRotation() refuses what is not the next", async (t) => {
+Deno.test("planRotation() refuses any but the next authority", async (t) => {
   const rows: readonly [
     name: string,
     records: readonly AuthorityRecord[],

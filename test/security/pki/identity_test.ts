@@ -70,7 +70,7 @@ Deno.test("parseRole() knows three roles", () => {
   }
 });
 
-Deno.test("readIdentity() tells what the certificate tells, as PEM and DER", () => {
+Deno.test("readIdentity() reads a certificate in PEM and in DER", () => {
   const authority = createTestAuthority({ generation: 7 });
   const addresses = ["198.18.0.12", "fd00::12"].map(parseAddress);
   const { der, chain, record } = createIdentity(authority, {

@@ -36,7 +36,7 @@ Deno.test("findRevocation() revokes a name up to a time", async (t) => {
   }
 });
 
-Deno.test("expiredRevocations() are those whose certificates have ended", () => {
+Deno.test("expiredRevocations() are those whose certificates have expired", () => {
   assert.deepEqual(expiredRevocations([BY_NAME], NOW_MS + 9), []);
   assert.deepEqual(expiredRevocations([BY_NAME], NOW_MS + 10), [BY_NAME]);
 });

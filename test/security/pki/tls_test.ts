@@ -167,7 +167,7 @@ Deno.test("node:tls refuses servers that do not belong, and sends them nothing",
   }
 });
 
-Deno.test("verifyFirstContact() finds the authority in what a server sends before anything is sent", async (t) => {
+Deno.test("verifyFirstContact() finds the authority in a server's certificates before it sends anything", async (t) => {
   const { fingerprint } = first.record;
   const withoutRoot = server.chain.replace(first.record.certificate, "");
   const rows: readonly [

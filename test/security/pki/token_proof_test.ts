@@ -132,7 +132,7 @@ Deno.test("createVerifier() salts: one token is stored in another way each time"
   assert.deepEqual(readVerifier(a), a);
 });
 
-Deno.test("proveToken() refuses what is too short to be bound to", async (t) => {
+Deno.test("proveToken() refuses nonces that are too short", async (t) => {
   const token = createToken(FINGERPRINT);
   const { salt } = createVerifier(token);
   const short = new Uint8Array(NONCE_BYTES - 1);

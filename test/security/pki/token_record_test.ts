@@ -48,7 +48,7 @@ function use(record: TokenRecord, change: Partial<typeof USE>): TokenRecord {
   return plan.changes[0] ?? record;
 }
 
-Deno.test("planTokenCreate() writes what was asked for", () => {
+Deno.test("planTokenCreate() writes the requested token", () => {
   assert.deepEqual(create({ role: "operator", name: "alice", maxUses: 1 }), {
     id: MADE.id,
     verifier: MADE.verifier,
@@ -197,7 +197,7 @@ Deno.test("planTokenUse() has a refusal for each reason", async (t) => {
   }
 });
 
-Deno.test("planTokenUse() lets in with the token's role, and counts", () => {
+Deno.test("planTokenUse() admits with the token's role, and counts", () => {
   const record = create({ role: "readonly", name: "n1" });
   const plan = planTokenUse(record, { ...USE, nowMs: NOW_MS + HOUR_MS - 1 });
   assert.ok(plan.kind === "planned");
@@ -225,7 +225,7 @@ Deno.test("planTokenUse() takes an attempt that is repeated for no further use",
   assert.equal(late.kind, "refused");
 });
 
-Deno.test("planTokenUse() never lets in more keys than the token has uses", () => {
+Deno.test("planTokenUse() never admits more keys than the token has uses", () => {
   const attempts = fc.array(
     fc.tuple(fc.nat(20), fc.nat(3), fc.boolean()),
     { maxLength: 120 },

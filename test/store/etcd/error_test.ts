@@ -149,7 +149,7 @@ const ROWS: readonly Row[] = [
   [new Error("odd"), /failed unexpectedly: Error: odd/, UNKNOWN],
 ];
 
-Deno.test("problemOf() tells what to do, and whether a commit may have been written", async (t) => {
+Deno.test("problemOf() names the way out, and whether a commit may have been written", async (t) => {
   for (const [error, says, expected] of ROWS) {
     await t.step(String(error), () => {
       const { code, retry, isUnwritten, isCompacted, ...rest } = problemOf(

@@ -9,7 +9,7 @@ import { withTempDir } from "../../support/temp_dir.ts";
 
 const OPTIONS = { endpoints: ["h1:2379"], prefix: "/p" };
 
-Deno.test("checkEtcdOptions() refuses what cannot be right", async (t) => {
+Deno.test("checkEtcdOptions() refuses contradictory options", async (t) => {
   checkEtcdOptions({ ...OPTIONS, endpoints: ["[::1]:1", "198.18.0.1:2"] });
   const rows: [
     string,
