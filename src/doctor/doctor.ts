@@ -30,6 +30,8 @@ import type { HostController } from "../host/controller.ts";
 import { checkPackets } from "./packet_checks.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
+import type { PathView } from "../probe/plan/verdict.ts";
+import { checkProbes } from "./probe_checks.ts";
 import { checkRoutes } from "./route_checks.ts";
 
 /** The parts of the agent and the host that the checks need. */
@@ -47,6 +49,8 @@ export interface DoctorOptions {
   readonly statSocket: () => Promise<SocketFacts>;
   /** Asks another agent for its identity, for a few seconds at most. */
   readonly callPeer: (url: string) => Promise<PeerAnswer>;
+  /** The paths that probes measure; undefined if the agent does not probe. */
+  readonly paths?: () => readonly PathView[] | undefined;
   /** The unit of systemd that the agent runs in; undefined for none. */
   readonly unit: string | undefined;
   /** The time in ms since 1970. */
@@ -124,12 +128,13 @@ export class Doctor {
         ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
         : [],
     ]);
-    const { protocol, unit } = this.#options;
+    const { protocol, unit, paths } = this.#options;
     return [
       ...own.map((check) => withUnit(check, unit)),
       ...host,
       ...checkRoutes(report, { protocol }),
       ...addresses,
+      ...paths ? checkProbes(paths(), peer) : [],
       ...packets,
       ...path,
     ];

@@ -76,7 +76,10 @@ export async function runAgent(
   const shared = { state, security, metrics, bootId, late, machine, probeKeys };
   const agent = await startAgent(config, shared);
   const parts = { agent, state, security, version };
-  const host = await createAgentHost(config, parts);
+  const host = await createAgentHost(config, {
+    ...parts,
+    paths: () => late.parts?.paths?.(),
+  });
   const listeners: string[] = [];
   const warnings = [...host.warnings];
   const { credentials } = security;
@@ -110,7 +113,7 @@ export async function runAgent(
   late.parts = cluster;
   const server = await createAgentServer(config, {
     ...parts,
-    ...{ host, cluster, metrics, logRing },
+    ...{ host, cluster, metrics, logRing, prober },
     listeners: () => listeners,
     warnings: allWarnings,
   });

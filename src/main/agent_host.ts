@@ -13,6 +13,7 @@ import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
 import { findUnit } from "../system/sd_notify.ts";
 import { statSocket } from "../system/files.ts";
+import type { PathView } from "../probe/plan/verdict.ts";
 import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
 import { ENVIRONMENT } from "./process.ts";
@@ -35,6 +36,7 @@ export async function createAgentHost(
     readonly state: AgentState;
     readonly security: Security;
     readonly version: string;
+    readonly paths: () => readonly PathView[] | undefined;
   },
 ): Promise<AgentHost> {
   const { agent, state, security, version } = options;
@@ -78,6 +80,7 @@ export async function createAgentHost(
     version,
     statSocket: () => statSocket(config.socketPath),
     unit: await readUnit(),
+    paths: options.paths,
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });

@@ -11,6 +11,7 @@ import {
 } from "../system/process_stats.ts";
 import type { CertificateReading } from "../metrics/agent_gauges.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import type { Prober } from "../probe/prober.ts";
 import { readValidity, type Validity } from "../security/pki/validity.ts";
 import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";
@@ -36,6 +37,8 @@ export interface AgentServerOptions {
   readonly host: AgentHost;
   readonly cluster: ClusterServiceParts;
   readonly metrics: Metrics;
+  /** Undefined if the agent does not probe. */
+  readonly prober: Prober | undefined;
   readonly logRing: LogRing;
   readonly version: string;
   readonly listeners: () => readonly string[];
@@ -114,8 +117,9 @@ function serveNativePlugin(
 
 function createMonitor(
   config: AgentConfig,
-  { agent, state, security, host, cluster, metrics }: AgentServerOptions,
+  options: AgentServerOptions,
 ): Monitor {
+  const { agent, state, security, host, cluster, metrics, prober } = options;
   const { store } = state;
   const { credentials } = security;
   return new Monitor({
@@ -133,6 +137,7 @@ function createMonitor(
             ? typeof config.store === "object" ? "etcd" : "kv"
             : undefined,
           certificates: await readCertificates(config, { security, state }),
+          probes: prober && { paths: prober.paths, counts: prober.counts },
           isRenewalFailing: credentials && credentials.renewalProblem !== "",
         }),
         process: readProcessStats,

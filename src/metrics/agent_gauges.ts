@@ -2,6 +2,7 @@ import type { AgentStatus } from "../agent/status.ts";
 import type { RegistryLink } from "../member/link.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
+import { countPaths, type PathView } from "../probe/plan/verdict.ts";
 import { labelValue } from "./counters.ts";
 import type { ReadMetric, Sample } from "./read_metric.ts";
 
@@ -29,6 +30,15 @@ export interface AgentReading {
   /** The store of the registry that this agent hosts; undefined where it hosts none. */
   readonly registryStore: "kv" | "etcd" | undefined;
   readonly certificates: readonly CertificateReading[];
+  /** The paths from this host, and the packets of its probes; undefined if it does not probe. */
+  readonly probes:
+    | {
+      readonly paths: readonly PathView[];
+      readonly counts: Readonly<
+        Record<"requests" | "answers" | "refused", number>
+      >;
+    }
+    | undefined;
   /** Whether the last attempt to get or renew a certificate failed; undefined where there is none to get. */
   readonly isRenewalFailing: boolean | undefined;
 }
@@ -239,6 +249,56 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
       failing === undefined ? [] : [[Number(failing)]],
   },
   {
+    name: "probe_paths",
+    help: "Paths from this host to its peers by what probes found.",
+    labels: ["state"],
+    read: ({ probes }) =>
+      probes
+        ? Object.entries(countPaths(probes.paths))
+          .map(([state, count]) => [count, { state }])
+        : [],
+  },
+  {
+    name: "probe_round_trip_seconds",
+    help: "Smoothed round-trip time to a neighbour on the ring of probes.",
+    labels: ["peer"],
+    read: (reading) =>
+      neighbours(reading).flatMap(({ peer, rttMs }) =>
+        rttMs === undefined ? [] : [[rttMs / 1000, { peer }]]
+      ),
+  },
+  {
+    name: "probe_loss_ratio",
+    help: "Share of the last packets that were lost on the way out or in.",
+    labels: ["peer", "direction"],
+    read: (reading) =>
+      neighbours(reading).flatMap(({ peer, loss }): Sample[] => [
+        [loss.out, { peer, direction: "out" }],
+        [loss.in, { peer, direction: "in" }],
+      ]),
+  },
+  {
+    name: "probe_mtu_bytes",
+    help: "Size of the largest packets that get to a neighbour; 0: not known.",
+    labels: ["peer"],
+    read: (reading) =>
+      neighbours(reading).map(({ peer, narrowBytes, fullBytes }) => [
+        narrowBytes ?? fullBytes,
+        { peer },
+      ]),
+  },
+  {
+    name: "probe_packets_total",
+    help: "Packets of probes: sent, or received and refused.",
+    type: "counter",
+    labels: ["kind"],
+    read: ({ probes }) =>
+      probes
+        ? Object.entries(probes.counts)
+          .map(([kind, count]) => [count, { kind }])
+        : [],
+  },
+  {
     name: "release_queue_length",
     help: "Releases that wait on disk to be applied.",
     read: ({ status }) => [[status.queued]],
@@ -249,6 +309,11 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
     read: ({ status }) => [[status.leaked]],
   },
 ];
+
+/** The paths that have series of their own: a few, whatever the size of the cluster. */
+function neighbours({ probes }: AgentReading): readonly PathView[] {
+  return probes?.paths.filter(({ isNeighbour }) => isNeighbour) ?? [];
+}
 
 /** The labels of a subnet. */
 function placeOf(

@@ -23,8 +23,8 @@ import {
 import {
   Allowance,
   nextSample,
-  planRound,
   ringNeighbours,
+  roundMs,
   trainLength,
 } from "./plan/schedule.ts";
 import type { PathView } from "./plan/verdict.ts";
@@ -43,8 +43,6 @@ import {
   sendingKey,
 } from "./seal.ts";
 
-/** Time between two rounds, in ms. */
-const ROUND_MS = 1_000;
 /** Time between two looks at a path that is in doubt, in ms. */
 const LOOK_MS = 250;
 /** A round that is later than this by this many ms finds answers that nobody has read yet. */
@@ -223,36 +221,37 @@ export class Prober {
     if (nowMs - this.#dueAtMs > STALL_MS) {
       for (const { path } of this.#peers.values()) path.restartSilence(nowMs);
     }
-    this.#sendTrains(nowMs);
-    this.#schedule(alignedDelay(ROUND_MS, nowMs));
+    const hasSample = this.#sendTrains(nowMs);
+    const intervalMs = roundMs(this.#neighbours.length, hasSample);
+    this.#schedule(alignedDelay(intervalMs, nowMs));
     if (this.#watched.size > 0) this.#lookIn(ANSWER_MS);
   }
 
-  #sendTrains(nowMs: number): void {
+  /** Sends the requests of a round. @returns whether one of them is a sample */
+  #sendTrains(nowMs: number): boolean {
     const neighbours = this.#neighbours;
-    const sample = this.#chooseSample(new Set(neighbours));
-    const round = this.#round;
-    const planned = planRound(neighbours, {
-      round,
-      hasSample: sample !== undefined,
-    });
+    const sample = this.#chooseSample(new Set(neighbours), nowMs);
     const length = trainLength(neighbours.length);
-    for (const name of planned) {
+    for (const name of neighbours) {
       const peer = this.#peers.get(name)!;
       for (let i = 0; i < length; i++) {
         // A train of one alternates, since a small packet has to pass, too.
-        const isFull = length === 1 ? round % 2 === 1 : i === length - 1;
+        const isFull = length === 1 ? this.#round % 2 === 1 : i === length - 1;
         this.#request(peer, nowMs, isFull);
       }
     }
     if (sample) this.#request(sample, nowMs, false);
+    return sample !== undefined;
   }
 
   /** The peer whose turn it is, a few rounds long if it does not answer. */
-  #chooseSample(neighbours: ReadonlySet<string>): Peer | undefined {
+  #chooseSample(
+    neighbours: ReadonlySet<string>,
+    nowMs: number,
+  ): Peer | undefined {
     const last = this.#peers.get(this.#sample.name);
     const isOpen = last !== undefined && !last.isNeighbour &&
-      last.path.isSilent && this.#sample.tries < SAMPLE_TRIES;
+      last.path.isSilent(nowMs) && this.#sample.tries < SAMPLE_TRIES;
     if (isOpen) {
       this.#sample.tries++;
       return last;
@@ -281,8 +280,9 @@ export class Prober {
       const { path } = peer;
       path.expire(nowMs);
       const isKnown = path.state === "dead" || path.state === "unanswered";
-      if (path.isSilent) void this.#pingSilent(peer, nowMs);
-      if (!isKnown && path.isSilent || path.isBoosted(nowMs)) {
+      const isSilent = path.isSilent(nowMs);
+      if (isSilent) void this.#pingSilent(peer, nowMs);
+      if (!isKnown && isSilent || path.isBoosted(nowMs)) {
         for (let i = 0; i < DOUBT_REQUESTS; i++) {
           this.#request(peer, nowMs, false);
         }
@@ -428,7 +428,7 @@ export class Prober {
         this.#options.pings.ping(target, { packetBytes, source });
       const full = await probe(mtuBytes);
       if (full.isAnswered) return path.noteWidth(undefined);
-      if (path.isSilent) return;
+      if (path.isSilent(this.#options.uptimeMs())) return;
       if (path.narrowBytes === undefined) path.noteWidth(0);
       this.#note(peer);
       const passes = await findMtu({

@@ -90,6 +90,21 @@ Deno.test("every alert of a cluster fires under its fault, and clears after the 
       },
       fix: () => Promise.resolve(),
     },
+    "a path is dead": {
+      alerts: [["StellarNetPathDead", host2], ["StellarNetPathDead", host3]],
+      cause: () => watched.lab.partition(host2, host3),
+      fix: () => watched.lab.heal(),
+    },
+    "a path loses packets": {
+      alerts: [["StellarNetPathLossy", host2], ["StellarNetPathLossy", host3]],
+      cause: () => watched.lab.lose(host2, host3, 20),
+      fix: () => watched.lab.heal(),
+    },
+    "a path is narrow": {
+      alerts: [["StellarNetPathNarrow", host2], ["StellarNetPathNarrow", host3]],
+      cause: () => host3.narrow(1400),
+      fix: () => host3.narrow(),
+    },
     "a clock that is off": {
       alerts: [["StellarNetClockOff", host3]],
       cause: () => clock.moveHours(1 / 60),

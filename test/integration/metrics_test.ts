@@ -168,19 +168,22 @@ async function readWith(
     const [, text] = await curl(
       ...["--unix-socket", socketPath, "http://localhost/metrics"],
     );
-    assert.ok("" in valuesOf(text, metric));
+    assert.ok(Object.keys(valuesOf(text, metric)).length > 0);
     return text;
   });
 }
 
 Deno.test("the dashboard and the alerts ask for metrics that an agent has", async (t) => {
-  await using host = await createNamespace("net", "ip link set lo up");
+  await using host = await createNamespace(
+    "net",
+    "ip link set lo up && ip link add v0 type veth peer name v1 && ip link set v0 up && ip address add 198.18.0.1/24 dev v0 && ip address add 198.18.0.2/24 dev v0",
+  );
   const { within } = host;
   const dir = await Deno.makeTempDir({ prefix: "stellar-net-" });
   const paths = await (await TestAuthority.create(dir)).issue("node1");
   await using agent = await spawnAgent({
     within,
-    args: ["--routes", "apply"].concat(
+    args: ["--routes", "apply", "--advertise", "198.18.0.1"].concat(
       ["--tls-cert", paths.certPath, "--tls-key", paths.keyPath],
       ["--tls-ca", paths.caPath],
     ),
@@ -193,10 +196,13 @@ Deno.test("the dashboard and the alerts ask for metrics that an agent has", asyn
   );
   await using joined = await spawnAgent({
     ...{ within, node: "node2" },
-    args: ["--join", agent.url],
+    args: ["--join", agent.url, "--advertise", "198.18.0.2"]
+      .concat("--routes", "apply", "--route-protocol", "84"),
   });
+  const probed = await readWith(agent, "stellar_net_probe_round_trip_seconds");
   const series = [
     ...parseExposition(text),
+    ...parseExposition(probed).filter(({ name }) => /_probe_/.test(name)),
     ...parseExposition(
       await readWith(joined, "stellar_net_clock_offset_seconds"),
     ),
@@ -230,6 +236,7 @@ Deno.test("the dashboard and the alerts ask for metrics that an agent has", asyn
     "Addresses",
     "Leaks",
     "Routes",
+    "Paths",
     "Registry",
     "Certificates, clocks and backups",
     "RPC",

@@ -164,7 +164,15 @@ export class Lab implements AsyncDisposable {
     ]);
   }
 
-  /** Heals everything that drop() and partition() have broken. */
+  /** Drops a share of what one host sends another, until it is healed. @param percent 1 to 100 */
+  async lose(from: LabHost, to: LabHost, percent: number): Promise<void> {
+    await this.#nft([
+      ...["add table bridge lab", "add chain bridge lab loss " + FORWARD],
+      `add rule bridge lab loss iifname ${from.name} oifname ${to.name} numgen random mod 100 < ${percent} drop`,
+    ]);
+  }
+
+  /** Heals everything that drop(), lose() and partition() have broken. */
   async heal(): Promise<void> {
     await this.#nft(["add table bridge lab", "delete table bridge lab"]);
   }

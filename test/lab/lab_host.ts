@@ -188,6 +188,11 @@ export class LabHost extends Station {
     await ipBatch(this.#switch, [`link set ${this.name} down`]);
   }
 
+  /** Lets the switch's port of its cable pass no larger packets, and report none. Default: 1500 bytes. */
+  async narrow(mtuBytes = 1500): Promise<void> {
+    await ipBatch(this.#switch, [`link set ${this.name} mtu ${mtuBytes}`]);
+  }
+
   /** Puts its cable in again. */
   async plug(): Promise<void> {
     await ipBatch(this.#switch, [`link set ${this.name} up`]);

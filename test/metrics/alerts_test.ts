@@ -154,6 +154,19 @@ const ROWS: readonly Row[] = [
       "0 0 0 5 5 5 5x120",
     ]],
   },
+  ...(["Dead", "Narrow", "Lossy"] as const).map((state): Row => {
+    const series = `stellar_net_probe_paths{state="${state.toLowerCase()}"}`;
+    return {
+      alert: `StellarNetPath${state}`,
+      bad: [[series, stays(1)]],
+      afterMinutes: state === "Lossy" ? 7 : 3,
+      good: [
+        [series, stays(0)],
+        ['stellar_net_probe_paths{state="alive"}', stays(3)],
+        ['stellar_net_probe_paths{state="unmeasured"}', stays(1)],
+      ],
+    };
+  }),
   {
     alert: "StellarNetAgentDown",
     bad: [

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { pathView } from "../probe/path_views.ts";
 import { Code } from "@connectrpc/connect";
 import type { AgentReading } from "../../src/metrics/agent_gauges.ts";
 import { NetError } from "../../src/base/error.ts";
@@ -40,6 +41,15 @@ const READING: Omit<AgentReading, "status"> = {
     { name: "authority", notBeforeMs: 3_000, notAfterMs: 4_000 },
   ],
   isRenewalFailing: true,
+  probes: {
+    paths: [
+      pathView({ peer: "b", rttMs: 2, loss: { out: 0.25, in: 0 } }),
+      pathView({ peer: "c", state: "narrow", narrowBytes: 1400 }),
+      // A sample has no series of its own.
+      pathView({ peer: "d", state: "dead", isNeighbour: false }),
+    ],
+    counts: { requests: 7, answers: 6, refused: 5 },
+  },
 };
 
 /** What an agent without a store would say. */
@@ -190,6 +200,18 @@ Deno.test("Metrics shows how the agent and its process are", async (t) => {
     }],
     ["stellar_net_certificate_renewal_failing", { "": 1 }],
     ["stellar_net_peers", { ready: 0, unreachable: 0, no_agent: 0 }],
+    ["stellar_net_probe_paths", {
+      ...{ unmeasured: 0, alive: 1, lossy: 0 },
+      ...{ narrow: 1, unanswered: 0, dead: 1 },
+    }],
+    ["stellar_net_probe_round_trip_seconds", { b: 0.002 }],
+    ["stellar_net_probe_loss_ratio", {
+      ...{ "b out": 0.25, "b in": 0, "c out": 0, "c in": 0 },
+    }],
+    ["stellar_net_probe_mtu_bytes", { b: 1500, c: 1400 }],
+    ["stellar_net_probe_packets_total", {
+      ...{ requests: 7, answers: 6, refused: 5 },
+    }],
     ["stellar_net_release_queue_length", { "": 0 }],
     ["stellar_net_leak_candidates", { "": 0 }],
     ["stellar_net_store_readable", { "": 1 }],
@@ -223,6 +245,7 @@ Deno.test("Metrics leaves out metrics of missing parts", async () => {
     registryStore: undefined,
     certificates: [],
     isRenewalFailing: undefined,
+    probes: undefined,
   }));
   const none = ["cluster_last_change_timestamp_seconds", "registry_store_info"]
     .concat("certificate_not_after_timestamp_seconds")

@@ -155,7 +155,10 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     at: "src/metrics/",
-    ours: paths(["base/", "net/", "store/", "member/", "routes/", "agent/"]),
+    ours: paths(
+      ["base/", "net/", "store/", "member/", "routes/", "agent/"],
+      ["probe/plan/"],
+    ),
     others: ["npm:prom-client", ...CONNECT],
     why: "it counts what the agent reports",
   },

@@ -2,9 +2,13 @@ import type { ProbePacket } from "./packet.ts";
 
 /** Time in which an answer comes on every path that is of use, in ms. */
 export const ANSWER_MS = 300;
-/** Silence after which a path may be dead, in ms. */
-const SILENT_MS = 1_200;
-/** Requests in a row without an answer that make a path suspicious of being dead. */
+/** Silence after which pings have to tell whether a path is dead, in ms. */
+const SILENT_MS = 1_000;
+/** Silence after which it can be dead, in ms. */
+const DEAD_MS = 1_200;
+/** Silence of a peer that answers pings until it counts as one that answers no probes, in ms. */
+const UNANSWERED_MS = 3_000;
+/** Requests in a row without an answer that a dead path has at least. */
 const MIN_UNANSWERED = 2;
 /** Answers in a row after which a dead path is alive. */
 const MIN_ANSWERS = 2;
@@ -127,7 +131,7 @@ export class Path {
 
   /** Whether packets of the peer arrive though it does not answer: only the way there is dead. */
   hearsPeer(nowMs: number): boolean {
-    return nowMs - (this.#heardAtMs ?? -Infinity) < SILENT_MS &&
+    return nowMs - (this.#heardAtMs ?? -Infinity) < DEAD_MS &&
       nowMs - this.#heardSinceMs >= HEARD_MS;
   }
 
@@ -183,7 +187,7 @@ export class Path {
       if (isSettled && this.#received > 0) this.#in.add(1, lost);
       this.#received++;
     }
-    if (nowMs - (this.#heardAtMs ?? -Infinity) >= SILENT_MS) {
+    if (nowMs - (this.#heardAtMs ?? -Infinity) >= DEAD_MS) {
       this.#heardSinceMs = nowMs;
     }
     this.#heardAtMs = nowMs;
@@ -203,9 +207,11 @@ export class Path {
       this.#waiting.delete(number);
       this.#answersInRow = 0;
       // A small packet of the same time got there and back.
-      if (!isFull) this.#unanswered++;
-      else if (answeredAtMs >= sentAtMs) this.#isWidthInDoubt = true;
-      else this.#isFullInDoubt = true;
+      if (isFull && answeredAtMs >= sentAtMs) this.#isWidthInDoubt = true;
+      else {
+        this.#isFullInDoubt ||= isFull;
+        this.#unanswered++;
+      }
     }
   }
 
@@ -215,9 +221,13 @@ export class Path {
   }
 
   /** Whether the path may be dead, or still is, so that pings have to tell. */
-  get isSilent(): boolean {
-    return this.#answeredAtMs !== undefined &&
-      this.#unanswered >= MIN_UNANSWERED;
+  isSilent(nowMs: number): boolean {
+    return this.#unanswered > 0 && this.#silentMs(nowMs) >= SILENT_MS;
+  }
+
+  /** Time since the last answer; negative without one. */
+  #silentMs(nowMs: number): number {
+    return nowMs - (this.#answeredAtMs ?? Infinity);
   }
 
   /** Whether one packet was lost of late: more packets tell whether it was chance. */
@@ -243,8 +253,10 @@ export class Path {
 
   /** Takes what small pings have found while the path was silent. */
   notePing(outcome: PingOutcome, nowMs: number): void {
-    const silentMs = nowMs - (this.#answeredAtMs ?? nowMs);
-    if (!this.isSilent || silentMs < SILENT_MS) return;
+    const minMs = outcome === "lost" ? DEAD_MS : UNANSWERED_MS;
+    const isSilent = this.#unanswered >= MIN_UNANSWERED &&
+      this.#silentMs(nowMs) >= minMs;
+    if (!isSilent) return;
     this.#isDead = outcome === "lost";
     this.#isUnanswered = outcome === "answered";
     this.#answersInRow = 0;

@@ -28,23 +28,18 @@ export function ringNeighbours(
 }
 
 /**
- * Requests to each neighbour in a round of a second. Several go out together:
+ * Requests to each neighbour in a round. Several go out together:
  * that wakes both hosts once, and shows a loss sooner.
  */
 export function trainLength(neighbours: number): number {
-  if (neighbours <= 2) return 3;
+  if (neighbours <= 2) return 4;
   return neighbours <= 4 ? 2 : 1;
 }
 
-/** Neighbours that a round leaves out, so that it has a request for a sample. */
-export function planRound(
-  neighbours: readonly string[],
-  { round, hasSample }: { readonly round: number; readonly hasSample: boolean },
-): string[] {
-  const used = neighbours.length * trainLength(neighbours.length);
-  if (!hasSample || used < REQUESTS_PER_SECOND) return [...neighbours];
-  const skipped = round % neighbours.length;
-  return neighbours.filter((_, i) => i !== skipped);
+/** Time between two rounds in ms: a little more than a second with a sample, whose request comes on top. */
+export function roundMs(neighbours: number, hasSample: boolean): number {
+  const requests = neighbours * trainLength(neighbours) + Number(hasSample);
+  return Math.max(1_000, requests / REQUESTS_PER_SECOND * 1_000);
 }
 
 /**

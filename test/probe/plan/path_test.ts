@@ -94,7 +94,7 @@ Deno.test("a path that was never alive is not dead: the peer may not probe", () 
   const world = new World();
   world.toB = world.toA = () => true;
   world.play(5);
-  assert.equal(world.a.path.isSilent, false);
+  assert.equal(world.a.path.isSilent(world.nowMs), false);
   world.a.path.notePing("lost", world.nowMs);
   assert.deepEqual(world.states(), ["unmeasured", "unmeasured"]);
 });
@@ -105,7 +105,7 @@ Deno.test("a path is dead if probes and pings are lost, and alive after two answ
   world.toB = world.toA = () => true;
   world.play(1);
   for (const { path } of [world.a, world.b]) {
-    assert.ok(path.isSilent);
+    assert.ok(path.isSilent(world.nowMs));
     assert.equal(path.state, "alive", "only pings decide");
     path.notePing("lost", world.nowMs + 300);
     assert.equal(path.state, "dead");
@@ -124,6 +124,9 @@ Deno.test("a path on which pings are answered is not dead", () => {
   const world = new World();
   world.play(3);
   world.toB = () => true;
+  world.play(1);
+  world.a.path.notePing("answered", world.nowMs);
+  assert.equal(world.a.path.state, "alive", "its agent may be slow");
   world.play(2);
   world.a.path.notePing("answered", world.nowMs);
   assert.equal(world.a.path.state, "unanswered");
@@ -218,6 +221,42 @@ Deno.test("a lost full packet is suspicious only if a small one was answered", a
   }
 });
 
+Deno.test("full packets that are lost make no path lossy", () => {
+  const world = new World();
+  world.play(10);
+  world.toB = ({ isFull }) => isFull;
+  world.play(10);
+  assert.deepEqual(world.states(), ["alive", "alive"]);
+  assert.deepEqual(world.a.path.loss, { out: 0, in: 0 });
+});
+
+Deno.test("losses count only once a path has settled", () => {
+  const world = new World();
+  world.play(1);
+  world.toB = oneInFive();
+  world.play(3);
+  assert.deepEqual(world.states(), ["alive", "alive"]);
+  world.play(5);
+  assert.deepEqual(world.states(), ["lossy", "lossy"]);
+  world.a.path.clearLoss(world.nowMs);
+  assert.equal(world.a.path.state, "alive");
+  world.play(3);
+  assert.equal(world.a.path.state, "alive");
+});
+
+Deno.test("a peer counts as heard after a while only", () => {
+  const world = new World();
+  world.play(3);
+  world.toB = world.toA = () => true;
+  world.play(3);
+  world.toA = () => false;
+  const { path } = world.a;
+  world.play(1);
+  assert.ok(!path.hearsPeer(world.nowMs - 900), "it was silent until now");
+  world.play(3);
+  assert.ok(path.hearsPeer(world.nowMs - 900));
+});
+
 Deno.test("a narrow path keeps its size until pings find it wide", () => {
   const world = new World();
   world.play(1);
@@ -294,9 +333,9 @@ Deno.test("silence counts only while this host could hear", () => {
   const { path } = world.a;
   world.toB = () => true;
   world.play(1);
-  assert.ok(path.isSilent);
+  assert.ok(path.isSilent(world.nowMs));
   path.restartSilence(world.nowMs);
-  assert.ok(!path.isSilent);
+  assert.ok(!path.isSilent(world.nowMs));
   path.notePing("lost", world.nowMs + 500);
   assert.equal(path.state, "alive");
 });
