@@ -101,7 +101,10 @@ Deno.test("every alert of a cluster fires under its fault, and clears after the 
       fix: () => watched.lab.heal(),
     },
     "a path is narrow": {
-      alerts: [["StellarNetPathNarrow", host2], ["StellarNetPathNarrow", host3]],
+      alerts: [["StellarNetPathNarrow", host2], [
+        "StellarNetPathNarrow",
+        host3,
+      ]],
       cause: () => host3.narrow(1400),
       fix: () => host3.narrow(),
     },
