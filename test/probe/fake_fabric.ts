@@ -71,7 +71,11 @@ export class FakeFabric {
   }
 
   /** As `ping` does: five attempts, and an answer to one of them is enough. */
-  async ping(from: string, to: string, bytes: number) {
+  async ping(
+    from: string,
+    to: string,
+    bytes: number,
+  ): Promise<{ readonly isAnswered: boolean }> {
     for (let i = 0; i < 5; i++) {
       const isLost = this.drops(from, to, bytes) || this.drops(to, from, bytes);
       if (!isLost) return { isAnswered: true };
