@@ -177,7 +177,8 @@ export class Agent {
           `Cannot leave: the registry is unreachable; try again, or force it`,
         );
       }
-      return state === "left" ? [] : this.member.subnets;
+      const isFreed = state === "hosted" || state === "joined";
+      return isFreed ? this.member.subnets : [];
     }
     return await this.member.leave(options);
   }

@@ -215,8 +215,9 @@ export class JoinedMember implements Member, JoinLoopListener {
     const { node, store, peers } = this.#options;
     if (this.#link.state === "left") return [];
     await this.#loop?.stop();
+    let isFreed = false;
     try {
-      await announceLeave(peers, this.#options, this.#link.url);
+      isFreed = await announceLeave(peers, this.#options, this.#link.url);
     } catch (error) {
       if (!force) {
         this.#loop = new JoinLoop({ ...this.#options, listener: this });
@@ -224,7 +225,8 @@ export class JoinedMember implements Member, JoinLoopListener {
       }
       log.warn("Leaving without telling the registry: {error}", { error });
     }
-    const left = this.#subnets;
+    // Those of a fenced node may be another's.
+    const freed = isFreed ? this.#subnets : [];
     const allocator = await this.allocators.find(node);
     this.#setLink({ state: "left", problem: "" });
     await allocator?.releaseAll(() => true, {
@@ -240,7 +242,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     this.view.clear();
     await this.#snapshot.clear();
     this.#onChange();
-    return left;
+    return freed;
   }
 
   request(): JoinRequest {

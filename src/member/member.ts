@@ -84,7 +84,7 @@ export interface Member {
    * Takes this node out of the cluster, whatever it holds.
    *
    * @param options `force`: also when the registry is out of reach
-   * @returns the subnets that it had
+   * @returns the subnets that are free now
    */
   leave(options: { readonly force: boolean }): Promise<readonly Prefix[]>;
 }

@@ -69,7 +69,7 @@ export async function announceLeave(
   peers: readonly RegistryPeer[],
   agent: AgentIdentity,
   lastUrl: string,
-): Promise<void> {
+): Promise<boolean> {
   const inTurn = [...peers].sort((a, b) =>
     Number(b.url === lastUrl) - Number(a.url === lastUrl)
   );
@@ -77,10 +77,11 @@ export async function announceLeave(
   let failure: unknown;
   for (const peer of inTurn) {
     try {
-      return await peer.leave(agent, AbortSignal.timeout(timeoutMs));
+      await peer.leave(agent, AbortSignal.timeout(timeoutMs));
+      return true;
     } catch (error) {
       const code = error instanceof NetError ? error.code : undefined;
-      if (code === "not_found" || code === "already_exists") return;
+      if (code === "not_found" || code === "already_exists") return false;
       failure ??= error;
     }
   }

@@ -100,8 +100,15 @@ const LEAVE: CommandSpec = {
   examples: ["stellar-net node leave", "stellar-net node leave --force"],
   run: async (call) => {
     const request = { force: call.value(FORCE_LEAVE) ?? false };
-    const { subnets } = await call.clients().agent.leave(request);
+    const clients = call.clients();
+    const { lost } = await readMembership(clients);
+    const { subnets } = await clients.agent.leave(request);
     call.answer({ subnets }, [formatFreed("Left the cluster", subnets)]);
+    if (lost?.state === "unreachable" && subnets.length === 0) {
+      call.note(
+        `The registry does not know of it, and keeps what this node had there: free it with "stellar-net node remove ${lost.node}" on a host that reaches the registry`,
+      );
+    }
     call.note("This node joins again when its agent starts again");
   },
 };

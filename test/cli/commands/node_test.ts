@@ -148,6 +148,23 @@ Deno.test("node remove names the tokens that would let it in again", async () =>
   );
 });
 
+Deno.test("node leave by force says what the registry does not know", async () => {
+  const run = await runFake(["node", "leave", "--force"], {
+    agent: {
+      getStatus: () => ({
+        node: "n1",
+        registry: { state: RegistryLinkState.UNREACHABLE },
+      }),
+      leave: () => ({}),
+    },
+  });
+  assert.equal(run.stdout, "Left the cluster\n");
+  assert.match(
+    run.stderr,
+    /^The registry does not know of it, .*: free it with "stellar-net node remove n1" on a host that reaches the registry\n/,
+  );
+});
+
 Deno.test("node leave says what is free again, and how it comes back", async (t) => {
   const asked: boolean[] = [];
   const rows: readonly [
