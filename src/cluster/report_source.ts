@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentStatus } from "../agent/status.ts";
+import type { Check } from "../host/checks/check.ts";
 import { findMembershipFault } from "../member/link.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { explainRoute } from "../routes/plan/route_plan.ts";
@@ -27,6 +28,8 @@ export interface ReportSourceOptions {
   };
   /** The faults of the process and its host, a line each. */
   readonly warnings: () => readonly string[];
+  /** The faults of the host's network, with their fixes. */
+  readonly faults: () => readonly Check[];
   readonly version: string;
   readonly bootId: string;
 }
@@ -71,12 +74,13 @@ export class ReportSource {
   }
 
   #problemsOf(status: AgentStatus): Problem[] {
-    const { routes, probes, warnings } = this.#options;
+    const { routes, probes, warnings, faults } = this.#options;
     return sortProblems([
       ...linkProblems(status),
       ...subnetProblems(status),
       ...routeProblems(routes()),
       ...probes?.().problems ?? [],
+      ...faults().map(hostProblem),
       ...warnings().map((text) => problem("host", "warning", text)),
     ]);
   }
@@ -104,13 +108,17 @@ function linkProblems({ link, usage }: AgentStatus): Problem[] {
 }
 
 function subnetProblems({ usage, leaked, queued }: AgentStatus): Problem[] {
-  const full = usage.filter(({ held, capacity }) => BigInt(held) >= capacity);
+  const full = usage.filter(({ held, reserved, capacity }) =>
+    BigInt(held + reserved) >= capacity
+  );
   return [
-    ...full.map(({ subnet, held }) =>
+    ...full.map(({ subnet, capacity, reserved }) =>
       problem(
         "subnet-full",
         "error",
-        `all ${held} addresses of ${formatPrefix(subnet)} are held`,
+        `all ${capacity} addresses of ${formatPrefix(subnet)} are held${
+          reserved === 0 ? "" : " or reserved"
+        }`,
       )
     ),
     ...leaked > 0
@@ -153,6 +161,21 @@ function routeProblems({ routes, error }: RouteReport): Problem[] {
     ...describe("route-missing", "error", missing),
     ...error === undefined ? [] : [problem("routes", "error", error)],
   ];
+}
+
+/** A command that can do harm says so: the sentence of the problem does. */
+function hostProblem({ name, status, found, means, fix }: Check): Problem {
+  const text = `${name}: ${found}; ${means}`;
+  const severity = status === "failed" ? "error" : "warning";
+  if (typeof fix === "string") {
+    const advice = fix === "" ? "" : `; to fix it: ${fix}`;
+    return problem("host-network", severity, text + advice);
+  }
+  const harm = fix.harm === undefined ? "" : `; the fix: ${fix.harm}`;
+  return {
+    ...problem("host-network", severity, text + harm),
+    fix: fix.command,
+  };
 }
 
 function problem(code: string, severity: Severity, text: string): Problem {

@@ -7,7 +7,7 @@ import type { HostLink } from "../routes/plan/ip_json.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Neighbour, resolutionOf } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
-import { type Check, command, passed } from "../host/checks/check.ts";
+import { type Check, command, passed, shell } from "../host/checks/check.ts";
 
 /** Addresses probed at once. */
 const PING_BATCH = 16;
@@ -101,7 +101,7 @@ async function checkSubnet(
       means: "no container gets it while it is in use",
       // The agent does not give it out, whatever uses it.
       fix: command(
-        `stellar-net ip reserve ${text} --reason "in use by ${macAddress}"`,
+        shell`stellar-net ip reserve ${text} --reason ${`in use by ${macAddress}`}`,
       ),
     };
   });

@@ -1,25 +1,39 @@
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
-import { type Check, command, passed } from "../host/checks/check.ts";
+import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/duration.ts";
 import type { Member } from "../member/member.ts";
-import { findMembershipFault } from "../member/link.ts";
+import { FENCED_WAY_OUT, findMembershipFault } from "../member/link.ts";
 
 /** Largest accepted difference of two clocks, in ms. */
 const MAX_CLOCK_OFFSET_MS = 2_000;
 /** Use from which a subnet counts as nearly full, in percent. */
 const NEARLY_FULL_PERCENT = 90n;
-/** The bits of a mode that give rights to group and others (inode(7)). */
-const OTHERS_BITS = 0o077;
+/** The modes of a socket for its owner alone, and for a group too (inode(7)). */
+const OWN_MODE = 0o600;
+const GROUP_MODE = 0o660;
 
 /** The fix that restarts the agent. */
 const RESTART = "start the agent again";
 
-/** Gives a restart of the agent as the command of its service manager. */
+/** Gives a fix that restarts the agent as the command of its service manager. */
 export function withUnit(check: Check, unit: string | undefined): Check {
-  return unit === undefined || check.fix !== RESTART
-    ? check
-    : { ...check, fix: command(`systemctl restart ${unit}`) };
+  if (unit === undefined) return check;
+  const restart = shell`systemctl restart ${unit}`;
+  switch (check.fix) {
+    case RESTART:
+      return { ...check, fix: command(restart) };
+    case FENCED_WAY_OUT:
+      return {
+        ...check,
+        fix: command(
+          ["stellar-net node leave --force", restart],
+          "it forgets the addresses of this host's containers: stop them first",
+        ),
+      };
+    default:
+      return check;
+  }
 }
 
 /** The connection between this agent and the registry. */
@@ -56,22 +70,26 @@ export function checkRegistry(
   );
 }
 
-/** The known copies of the states of nodes. None: no check. */
-export function checkCopies({ view }: Pick<Member, "view">): Check[] {
-  return [
-    ...[...view.nodes.values()].flatMap(({ name, problem }): Check[] =>
-      problem
-        ? [{
-          name: "identity",
-          status: "failed",
-          found: `node "${name}": ${problem}`,
-          means: "a machine was cloned, or two hosts have one name",
-          fix:
-            "find the other host, stop its agent, delete its state, and start it with another --node",
-        }]
-        : []
-    ),
-  ];
+/** The nodes that the registry refuses, and the known copies of the states of nodes. None: no check. */
+export function checkIdentities({ view }: Pick<Member, "view">): Check[] {
+  return [...view.nodes.values()].flatMap(({ name, problem }): Check[] => {
+    if (!problem) return [];
+    const isFenced = problem.startsWith("the registry has fenced it");
+    const isRefused = problem.startsWith("the registry has refused it");
+    return [{
+      name: "identity",
+      status: "failed",
+      found: `node "${name}": ${problem}`,
+      means: isFenced || isRefused
+        ? "containers get no addresses on that host"
+        : "a machine was cloned, or two hosts have one name",
+      fix: isFenced
+        ? `on the host of "${name}", ${FENCED_WAY_OUT}`
+        : isRefused
+        ? "do on that host what the refusal says; stellar-net doctor there says it, too"
+        : "find the other host, stop its agent, delete its state, and start it with another --node",
+    }];
+  });
 }
 
 /**
@@ -132,6 +150,8 @@ export function checkRegistryStore({ url, problem }: StoreFacts): Check {
 /** The agent's socket, as stat(2) tells. */
 export interface SocketFacts {
   readonly path: string;
+  /** Whether a group may use it (`--socket-group`). Default: false. */
+  readonly hasGroup?: boolean;
   /** Undefined when there is nothing at the path. */
   readonly stat:
     | {
@@ -142,8 +162,10 @@ export interface SocketFacts {
     | undefined;
 }
 
-/** Whether the socket exists, and only the agent's user may open it. */
-export function checkSocket({ path, stat }: SocketFacts): Check {
+/** Whether the socket exists, and only the agent's user and its group may open it. */
+export function checkSocket(
+  { path, hasGroup = false, stat }: SocketFacts,
+): Check {
   if (!stat?.isSocket) {
     return {
       name: "socket",
@@ -155,8 +177,10 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
       fix: RESTART,
     };
   }
-  const mode = (stat.mode & 0o7777).toString(8).padStart(4, "0");
-  if ((stat.mode & OTHERS_BITS) === 0) {
+  const format = (mode: number) => (mode & 0o7777).toString(8).padStart(4, "0");
+  const right = hasGroup ? GROUP_MODE : OWN_MODE;
+  const mode = format(stat.mode);
+  if ((stat.mode & 0o777 & ~right) === 0) {
     return passed("socket", `${path} has mode ${mode}`);
   }
   return {
@@ -164,7 +188,12 @@ export function checkSocket({ path, stat }: SocketFacts): Check {
     status: "warning",
     found: `${path} has mode ${mode}`,
     means: "other users of this host can give out and take back addresses",
-    fix: command(`chmod 0600 ${path}`),
+    fix: command(
+      shell`chmod ${format(right)} ${path}`,
+      `users other than its owner${
+        hasGroup ? " and its group" : ""
+      } lose access`,
+    ),
   };
 }
 
@@ -252,16 +281,22 @@ export function checkLeaks(count: number): Check {
 export interface SubnetUse {
   readonly subnet: Prefix;
   readonly held: bigint;
+  /** Number of addresses that are reserved and not held. */
+  readonly reserved: bigint;
   /** Number of addresses that containers can get. */
   readonly capacity: bigint;
 }
 
 /** Whether the subnets have free addresses. */
 export function checkCapacity(uses: readonly SubnetUse[]): Check[] {
-  return uses.map(({ subnet, held, capacity }): Check => {
-    const found = `${held} of ${capacity} in ${formatPrefix(subnet)} are held`;
-    const isFull = held >= capacity;
-    if (!isFull && held * 100n < capacity * NEARLY_FULL_PERCENT) {
+  return uses.map(({ subnet, held, reserved, capacity }): Check => {
+    const more = reserved === 0n ? "" : `, and ${reserved} more reserved`;
+    const found = `${held} of ${capacity} in ${
+      formatPrefix(subnet)
+    } are held${more}`;
+    const taken = held + reserved;
+    const isFull = taken >= capacity;
+    if (!isFull && taken * 100n < capacity * NEARLY_FULL_PERCENT) {
       return passed("addresses", found);
     }
     return {

@@ -1,6 +1,6 @@
 import { formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
-import { type Check, command, passed } from "../host/checks/check.ts";
+import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import type { ContainerView } from "../host/plan/container_view.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
@@ -181,9 +181,7 @@ async function checkContainer(
     fix,
   }];
   const inside = (lines: readonly string[]) =>
-    command(
-      lines.map((line) => `nsenter --net=${netns} ${line}`).join(" && "),
-    );
+    command(lines.map((line) => shell`nsenter --net=${netns} ` + line));
   const own = view.links.find(({ name }) => name === interfaceName);
   if (!own) {
     return failed(
@@ -195,13 +193,13 @@ async function checkContainer(
   const gateways = addresses.flatMap((address) => {
     const subnet = subnetOf(subnets, address);
     return subnet && !isRouted(view, { family: address.family, networks })
-      ? [`ip route add default via ${formatAddress(gatewayOf(subnet))}`]
+      ? [shell`ip route add default via ${formatAddress(gatewayOf(subnet))}`]
       : [];
   });
   if (!own.isUp) {
     return failed(
       `its "${interfaceName}" is down`,
-      inside([`ip link set dev ${interfaceName} up`, ...gateways]),
+      inside([shell`ip link set dev ${interfaceName} up`, ...gateways]),
     );
   }
   for (const address of addresses) {
@@ -218,7 +216,9 @@ async function checkContainer(
       return failed(
         `${text} is also an address of container "${twin.id}", which does not hold it`,
         command(
-          `nsenter --net=${twin.netns} ip address delete ${text}/${held?.length} dev ${held?.name}`,
+          shell`nsenter --net=${twin.netns} ip address delete ${text}/${
+            held!.length
+          } dev ${held!.name}`,
           "that container loses the address",
         ),
       );
@@ -228,7 +228,7 @@ async function checkContainer(
         `its "${interfaceName}" does not have ${text}, which it holds`,
         subnet
           ? inside([
-            `ip address add ${text}/${subnet.length} dev ${interfaceName}`,
+            shell`ip address add ${text}/${subnet.length} dev ${interfaceName}`,
             ...gateways,
           ])
           : "start the container again",
@@ -241,14 +241,14 @@ async function checkContainer(
         return failed(
           `its link "${hostEnd.name}" is not a port of "${bridge.name}"`,
           command(
-            `ip link set dev ${hostEnd.name} master ${bridge.name} && ip link set dev ${hostEnd.name} up`,
+            shell`ip link set dev ${hostEnd.name} master ${bridge.name} && ip link set dev ${hostEnd.name} up`,
           ),
         );
       }
       if (!hostEnd.isUp) {
         return failed(
           `its link "${hostEnd.name}" is down`,
-          command(`ip link set dev ${hostEnd.name} up`),
+          command(shell`ip link set dev ${hostEnd.name} up`),
         );
       }
     }
@@ -276,7 +276,10 @@ async function checkContainer(
     if (entry?.states.includes("PERMANENT")) {
       return failed(
         `a permanent neighbour entry of this host says that ${text} is at ${entry.macAddress}, and it does not answer`,
-        command(`ip neighbour delete ${text} dev ${bridge.name}`),
+        command(
+          shell`ip neighbour delete ${text} dev ${bridge.name}`,
+          "whoever added that entry loses it",
+        ),
       );
     }
     return failed(

@@ -11,7 +11,7 @@ import {
   checkCapacity,
   checkClock,
   checkConflicts,
-  checkCopies,
+  checkIdentities,
   checkLeaks,
   checkQueue,
   checkRegistry,
@@ -192,12 +192,16 @@ export class Doctor {
         ]
         : [],
       checkRegistry(link, subnets.length > 0),
-      ...checkCopies(agent.member),
+      ...checkIdentities(agent.member),
       ...checkAdvertised(missing, advertised),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
       ...checkCapacity(
-        usage.map((use) => ({ ...use, held: BigInt(use.held) })),
+        usage.map((use) => ({
+          ...use,
+          held: BigInt(use.held),
+          reserved: BigInt(use.reserved),
+        })),
       ),
       checkQueue(queued),
       checkLeaks(leaked),

@@ -19,7 +19,12 @@ import {
   command,
   formatFix,
   passed,
+  shell,
 } from "../host/checks/check.ts";
+import {
+  type AstrayPackets,
+  findAstrayRule,
+} from "../host/plan/policy_rules.ts";
 import type { PathFacts } from "./peer_checks.ts";
 import { checkRouteStatus, removeForeign } from "./route_checks.ts";
 
@@ -87,7 +92,7 @@ function checkStatus(subnet: Prefix, facts: WayFacts): Check {
     route.origin.kind === "node" && route.origin.node === peer &&
     formatPrefix(route.destination) === destination
   );
-  if (status) return checkRouteStatus(status, { mode: report.mode, protocol });
+  if (status) return checkRouteStatus(status, { ...report, protocol });
   return {
     name: "route",
     status: "failed",
@@ -101,7 +106,9 @@ function checkStatus(subnet: Prefix, facts: WayFacts): Check {
 /** Where this host sends packets of its own. */
 async function checkOwnPackets(probe: PathProbe, way: Way): Promise<Check[]> {
   const target = gatewayOf(way.subnet);
-  return compare(await probe.lookUp(target), way, formatAddress(target));
+  return await compare(probe, await probe.lookUp(target), {
+    ...{ way, target, what: formatAddress(target) },
+  });
 }
 
 /** Where this host sends packets of its containers: rules may name where packets come from. */
@@ -118,7 +125,7 @@ async function checkForwarded(
       const source = addressAt(subnet, usableRange(subnet).first);
       const lookup = await probe.lookUp(target, { source, device: link.name });
       const what = `${formatAddress(target)} from containers on "${link.name}"`;
-      return compare(lookup, way, what);
+      return await compare(probe, lookup, { way, target, source, what });
     });
   return (await Promise.all(checks)).flat();
 }
@@ -153,9 +160,23 @@ function leads({ nextHops }: KernelRoute, { gateway, device }: Way): boolean {
     isSameAddress(hop.gateway, gateway);
 }
 
-/** @param what names the packets that were looked up */
-function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
+/** The packets that were looked up. */
+interface LookedUp {
+  readonly way: Way;
+  readonly target: Address;
+  /** Undefined for packets of this host. */
+  readonly source?: Address;
+  /** Names the packets, for people. */
+  readonly what: string;
+}
+
+async function compare(
+  probe: PathProbe,
+  lookup: RouteLookup,
+  { way, target, source, what }: LookedUp,
+): Promise<Check[]> {
   const { gateway, device, subnet } = way;
+  const packets = { target, source };
   const failed = (found: string, fix: Check["fix"]): Check[] => [{
     name: "route",
     status: "failed",
@@ -164,7 +185,10 @@ function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
     fix,
   }];
   if (lookup.kind === "none") {
-    return failed(`packets to ${what} go nowhere: ${lookup.why}`, SHOW_RULES);
+    return failed(
+      `packets to ${what} go nowhere: ${lookup.why}`,
+      await deleteRule(probe, { ...packets, table: undefined }),
+    );
   }
   const isRight = lookup.device === device && !lookup.isLocal &&
     isSameAddress(lookup.gateway, gateway);
@@ -172,31 +196,47 @@ function compare(lookup: RouteLookup, way: Way, what: string): Check[] {
   const taken = lookup.isLocal
     ? "stay on this host"
     : `leave ${formatWay(lookup)}`;
+  const table = lookup.match?.table;
   const { reason, fix } = explain(lookup.match, way);
   return failed(
     `packets to ${what} ${taken}, not ${formatWay({ gateway, device })}: ${
       reason ?? `${formatPrefix(subnet)} does not decide`
     }`,
-    fix,
+    fix ?? await deleteRule(probe, { ...packets, table }),
   );
 }
 
-const SHOW_RULES =
-  "find the rule or the route with ip rule show and ip route show, and delete it";
+/** The command that deletes the policy rule that leads packets astray, or the step that finds it. */
+async function deleteRule(
+  probe: PathProbe,
+  packets: AstrayPackets,
+): Promise<Check["fix"]> {
+  const { family } = packets.target;
+  const rule = findAstrayRule(await probe.rules(family), packets);
+  if (rule) {
+    const ip = family === 6 ? ["ip", "-6"] : ["ip"];
+    return command(
+      shell`${ip} rule delete preference ${rule.preference}`,
+      "whoever added that rule loses it",
+    );
+  }
+  const { table } = packets;
+  return table === undefined
+    ? "find the rule or the route with ip rule show and ip route show, and delete it"
+    : `find the rule with ip rule show, or the route with ip route show table ${table}, and delete it`;
+}
 
-/** Why the kernel goes by another route. */
+/** Why the kernel goes by another route. No fix: by a policy rule. */
 function explain(
   match: RouteMatch | undefined,
   { subnet, gateway, device }: Way,
-): { readonly reason?: string; readonly fix: Check["fix"] } {
-  if (!match) return { fix: SHOW_RULES };
+): { readonly reason?: string; readonly fix?: Check["fix"] } {
+  if (!match) return {};
   const { route, table } = match;
   const text = formatKernelRoute(route);
   if (table !== undefined) {
     return {
       reason: `a policy rule leads to table ${table}, which has ${text}`,
-      fix:
-        `find the rule with ip rule show, or the route with ip route show table ${table}, and delete it`,
     };
   }
   const { length } = route.destination;
@@ -204,7 +244,7 @@ function explain(
     return {
       reason: `there is no route but ${text}`,
       fix: command(
-        `ip route add ${formatPrefix(subnet)} via ${
+        shell`ip route add ${formatPrefix(subnet)} via ${
           formatAddress(gateway)
         } dev ${device}`,
       ),

@@ -1,4 +1,4 @@
-import { type Check, command, passed } from "../host/checks/check.ts";
+import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import type { PingAnswer } from "../host/plan/probe_output.ts";
@@ -84,8 +84,7 @@ function describe(
     `packets of ${passes} bytes get to ${address}, larger ones do not: "${uplink.name}" has an MTU of ${uplink.mtuBytes}`;
   const narrow = (links: readonly HostLink[]) =>
     command(
-      links.map(({ name }) => `ip link set dev ${name} mtu ${mtu}`)
-        .join(" && "),
+      links.map(({ name }) => shell`ip link set dev ${name} mtu ${mtu}`),
     );
   // Containers on a narrower bridge send nothing that is lost.
   if (bridges.length > 0 && !wide) {

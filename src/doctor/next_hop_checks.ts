@@ -9,7 +9,13 @@ import {
 } from "../host/plan/probe_output.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { linksHolding } from "../routes/plan/ip_json.ts";
-import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
+import {
+  AS_ROOT,
+  type Check,
+  command,
+  passed,
+  shell,
+} from "../host/checks/check.ts";
 
 /** Most requests to a next hop while the kernel still resolves it. */
 const ATTEMPTS = 3;
@@ -62,7 +68,7 @@ export async function checkNextHop(
     return down
       ? failed(
         `${text} is reached through "${down.name}", which is down`,
-        command(`ip link set dev ${down.name} up`),
+        command(shell`ip link set dev ${down.name} up`),
       )
       : failed(
         `${text}: ${lookup.why}`,
@@ -184,7 +190,7 @@ function checkNeighbour(
         `a permanent entry says that ${address} is at ${mac} on "${device}", and it does not answer`,
       means: `packets to the host "${peer}" go to another one, or nowhere`,
       fix: command(
-        `ip neighbour delete ${address} dev ${device}`,
+        shell`ip neighbour delete ${address} dev ${device}`,
         "whoever added that entry loses it",
       ),
     };

@@ -1,11 +1,13 @@
 import { NetError } from "../base/error.ts";
-import { type Check, command, passed } from "../host/checks/check.ts";
+import { type Check, command, passed, shell } from "../host/checks/check.ts";
+import { describeDrop } from "../host/checks/drop_checks.ts";
 import type { PathProbe, PingOptions } from "../host/path_probe.ts";
 import type { PingAnswer } from "../host/plan/probe_output.ts";
 import {
   type DropQuery,
   type DropRule,
   findDrops,
+  trafficDevices,
 } from "../host/plan/drop_rules.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { type Address, addressBits, formatAddress } from "../net/address.ts";
@@ -26,7 +28,6 @@ import {
 import { checkPeerState } from "./peer_checks.ts";
 import { checkWaysIn } from "./way_in_checks.ts";
 import type { ClusterNode } from "../registry/feed.ts";
-import { uplinksOf } from "../routes/plan/uplink.ts";
 
 /** Most peers, and most containers, to which one examination sends packets. */
 const MAX_PEERS = 256;
@@ -86,55 +87,20 @@ export async function checkPackets(
   return [
     ...found,
     ...ways,
-    ...suspects.map((drop) => dropCheck(drop, facts.isCut)),
+    ...suspects.map((drop) => describeDrop(drop, facts)),
   ];
-}
-
-function dropCheck(
-  { rule, isCertain, isPartial, traffic, command: text, harm }: DropRule,
-  isCut: boolean,
-): Check {
-  const fix = command(text, harm);
-  const name = "packet filter";
-  if (traffic === "calls") {
-    return {
-      name,
-      status: isCut ? "failed" : "warning",
-      found: `"${rule}" drops calls of agents`,
-      means: "agents behind it do not reach each other",
-      fix,
-    };
-  }
-  return {
-    name,
-    status: "failed",
-    found: isCertain
-      ? `"${rule}" drops packets of containers`
-      : isPartial
-      ? `"${rule}" drops packets of some containers`
-      : `"${rule}" may be what drops packets of containers`,
-    means: UNREACHED,
-    fix,
-  };
 }
 
 async function readDrops(
   probe: PathProbe,
   { subnets, networks, interfaces, ports, peers }: PacketFacts,
 ): Promise<DropRule[]> {
-  const links = interfaces?.links ?? [];
   const query: DropQuery = {
     subnets,
     networks,
     owned: [...subnets, ...peers.flatMap((peer) => peer.subnets)],
     ports,
-    devices: [
-      ...subnets.flatMap((subnet) => linkOfGateway(links, subnet)?.name ?? []),
-      ...(interfaces ? uplinksOf(interfaces) : []).map(({ device }) => device),
-      ...links.filter(({ kind, addresses, master }) =>
-        kind !== "bridge" && addresses.length > 0 && master === undefined
-      ).map(({ name }) => name),
-    ],
+    devices: interfaces ? trafficDevices(interfaces, subnets) : [],
   };
   try {
     return findDrops(await probe.dropTables(), query);
@@ -167,7 +133,7 @@ function checkBridges(
         status: "failed",
         found: `"${holder.name}" is down`,
         means,
-        fix: command(`ip link set dev ${holder.name} up`),
+        fix: command(shell`ip link set dev ${holder.name} up`),
       }];
     }
     const gateway = `${formatAddress(gatewayOf(subnet))}/${subnet.length}`;
@@ -188,7 +154,7 @@ function checkBridges(
       fix: name === undefined
         ? "the bridge is gone, and with it the links of the containers: start the containers again"
         : command(
-          `ip address add ${gateway} dev ${name} && ip link set dev ${name} up`,
+          shell`ip address add ${gateway} dev ${name} && ip link set dev ${name} up`,
         ),
     }];
   });

@@ -64,7 +64,9 @@ async function checkFamily(
       }`,
       means: "no route leads there",
       fix: peer.state === "no agent"
-        ? `stellar-net route add ${formatPrefix(subnet)} and an address of it`
+        ? `add a route through an address of its host: stellar-net route add ${
+          formatPrefix(subnet)
+        } ADDRESS`
         : `run its agent with --advertise and an IPv${family} address of its own`,
     }));
   }

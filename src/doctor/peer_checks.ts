@@ -79,6 +79,9 @@ export function checkPeerSubnets(
   });
 }
 
+/** The code of faults that have no part in the path to a peer, such as that of its clock. */
+const GENERAL = "host";
+
 /** Whether a peer's agent answers, has the expected identity, and the same clock and version. */
 export async function checkPeerAgent(
   peer: ClusterNode,
@@ -142,6 +145,18 @@ export async function checkPeerAgent(
         means: "what one of the two can do the other may not know",
         fix: "bring both to the same version",
       },
+    ...answer.problems.filter(({ code }) => code !== GENERAL).map((
+      { isError, text, fix },
+    ): Check => ({
+      name: "peer's report",
+      status: isError ? "failed" : "warning",
+      found: text,
+      means:
+        `"${name}" says so: its gateway may answer while its containers are not reached`,
+      fix: fix === ""
+        ? `see on "${name}" what stellar-net doctor says`
+        : `type on "${name}": ${fix}`,
+    })),
   ];
 }
 
@@ -154,6 +169,19 @@ export interface PeerAnswer {
   readonly version: string;
   /** The time of its clock, in ms since 1970. */
   readonly nowMs: number;
+  /** The faults that it knows of its host. */
+  readonly problems: readonly PeerProblem[];
+}
+
+/** A fault that a peer knows of its host. */
+export interface PeerProblem {
+  /** A name that stays the same, such as `route-conflict`. */
+  readonly code: string;
+  readonly isError: boolean;
+  /** What is true there. */
+  readonly text: string;
+  /** The command that fixes it there; empty for none. */
+  readonly fix: string;
 }
 
 /** The facts that the checks of the path to a peer need. */

@@ -1,12 +1,23 @@
 import type { RouteMode } from "../config/config.ts";
-import { AS_ROOT, type Check, command, passed } from "../host/checks/check.ts";
+import {
+  AS_ROOT,
+  type Check,
+  command,
+  passed,
+  shell,
+} from "../host/checks/check.ts";
 import { formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import {
   formatKernelRoute,
   type KernelRoute,
 } from "../routes/plan/kernel_route.ts";
-import { explainRoute, type RouteStatus } from "../routes/plan/route_plan.ts";
+import { formatCommands } from "../routes/plan/ip_batch.ts";
+import {
+  explainRoute,
+  type RouteOperation,
+  type RouteStatus,
+} from "../routes/plan/route_plan.ts";
 import type { RouteReport } from "../routes/report.ts";
 
 /** Number of the protocol of routes that an interface's addresses make (rtnetlink(7)). */
@@ -17,7 +28,7 @@ export function checkRoutes(
   report: RouteReport,
   options: { readonly protocol: number },
 ): Check[] {
-  const { mode, routes, counts, error, readAtMs } = report;
+  const { mode, routes, counts, error, readAtMs, operations } = report;
   if (mode === "off") {
     return [{
       name: "route",
@@ -39,7 +50,7 @@ export function checkRoutes(
   }
   // If the kernel could not be read, one line says why, not one for each route.
   const wrong = routes.filter(({ state }) => state.kind !== "unknown")
-    .map((status) => checkRouteStatus(status, { mode, ...options }))
+    .map((status) => checkRouteStatus(status, { mode, operations, ...options }))
     .filter(({ status }) => status !== "ok");
   const isTold = routes.some(({ state }) =>
     state.kind === "failed" && error?.startsWith(state.error)
@@ -68,10 +79,15 @@ export function checkRoutes(
 /** Checks a desired route by its last known state. */
 export function checkRouteStatus(
   status: RouteStatus,
-  options: { readonly mode: RouteMode; readonly protocol: number },
+  options: {
+    readonly mode: RouteMode;
+    readonly protocol: number;
+    /** What is left to change. */
+    readonly operations: readonly RouteOperation[];
+  },
 ): Check {
   const { route, state } = status;
-  const { mode, protocol } = options;
+  const { mode, protocol, operations } = options;
   const destination = formatPrefix(route.destination);
   const nextHop = formatAddress(route.nextHop);
   const isNode = route.origin.kind === "node";
@@ -103,7 +119,12 @@ export function checkRouteStatus(
       return check(
         "warning",
         mode === "plan"
-          ? 'carry out what "stellar-net route plan" shows, or run the agent with --routes apply'
+          ? command(
+            operations.filter((operation) =>
+              operation.kind !== "delete" &&
+              formatPrefix(operation.route.destination) === destination
+            ).flatMap(formatCommands),
+          ) || "run the agent with --routes apply"
           : 'look again; if it stays so, see "stellar-net route plan"',
       );
     case "conflict":
@@ -116,7 +137,10 @@ export function checkRouteStatus(
         )
         : passed("route", found);
     case "link down":
-      return check("failed", command(`ip link set dev ${state.device} up`));
+      return check(
+        "failed",
+        command(shell`ip link set dev ${state.device} up`),
+      );
     case "off link":
       return check(
         "failed",
@@ -129,14 +153,20 @@ export function checkRouteStatus(
         "failed",
         isNode
           ? `see at the registry how "${destination}" came to that node: stellar-net subnet list`
-          : command(`stellar-net route delete ${destination} ${nextHop}`),
+          : command(
+            shell`stellar-net route delete ${destination} ${nextHop}`,
+            "every host loses that route",
+          ),
       );
     case "duplicate":
       return check(
         "warning",
         isNode
           ? "see which node has the subnet: stellar-net subnet list"
-          : command(`stellar-net route delete ${destination} ${nextHop}`),
+          : command(
+            shell`stellar-net route delete ${destination} ${nextHop}`,
+            "every host loses that route",
+          ),
       );
     case "failed":
       return check("failed", fixOfError(state.error));
@@ -144,7 +174,7 @@ export function checkRouteStatus(
       return check(
         "warning",
         mode === "off"
-          ? `run the agent with --routes apply, or ip route add ${destination} via ${nextHop}`
+          ? command(shell`ip route add ${destination} via ${nextHop}`)
           : fixOfError(state.why),
       );
   }
@@ -159,13 +189,18 @@ export function removeForeign(route: KernelRoute): Check["fix"] {
   });
   if (route.protocol === PROTOCOL_KERNEL) {
     const device = route.nextHops[0]?.device ?? "";
-    return `take the address that makes it off "${device}": ip address show dev ${device}`;
+    const source = /(?:^| )src (\S+)/.exec(route.attributes)?.[1];
+    return source === undefined
+      ? `take the address that makes it off "${device}": ip address show dev ${device}`
+      : command(
+        shell`ip address delete ${source}/${route.destination.length} dev ${device}`,
+        `what uses that address of "${device}" loses it`,
+      );
   }
   // Whose protocol is not known by number cannot be named.
+  const ip = route.destination.family === 6 ? ["ip", "-6"] : ["ip"];
   return command(
-    `ip${route.destination.family === 6 ? " -6" : ""} route delete ${
-      text.replace(" proto unknown", "")
-    }`,
+    shell`${ip} route delete ${text.replace(" proto unknown", "").split(" ")}`,
     "whoever added that route loses it",
   );
 }

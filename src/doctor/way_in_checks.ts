@@ -1,5 +1,5 @@
 import { NetError } from "../base/error.ts";
-import { type Check, command } from "../host/checks/check.ts";
+import { type Check, command, shell } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { linkOfGateway } from "../host/plan/host_plan.ts";
 import { formatAddress } from "../net/address.ts";
@@ -84,7 +84,7 @@ async function checkReceived(
         forwarding.replaceAll("/", ".")
       } is 0`,
       means,
-      fix: command(`sysctl -w ${forwarding}=1`),
+      fix: command(shell`sysctl -w ${forwarding}=1`),
     };
   }
   // The kernel takes the larger of the two; since 6.14 "ip" does not say that
@@ -104,6 +104,6 @@ async function checkReceived(
       formatAddress(source)
     }: this host sends to it by "${back.device}"`,
     means,
-    fix: command(`sysctl -w ${setting("rp_filter")}=2`),
+    fix: command(shell`sysctl -w ${setting("rp_filter")}=2`),
   };
 }

@@ -184,18 +184,21 @@ export class HostController {
     return this.mayConfigure ? this.#network.notes : [];
   }
 
-  /** The faults that an operator should know, a line each. */
+  /** The faults of bridge, forwarding and packet filters that an operator should know. */
+  get faults(): readonly Check[] {
+    return this.mayConfigure ? this.#network.faults : [];
+  }
+
+  /** All other faults that an operator should know, a line each. */
   get warnings(): readonly string[] {
     const { member } = this.#options;
     const hasPeers = member.view.nodes.size > 1;
-    const network = this.mayConfigure ? this.#network.warnings : [];
     return [
       ...this.#warnings,
       ...hostWarnings({
         ...this.#options,
         ...{ subnets: member.subnets, advertised: this.#advertised, hasPeers },
       }),
-      ...network,
     ];
   }
 

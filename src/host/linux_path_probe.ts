@@ -1,5 +1,5 @@
 import { NetError } from "../base/error.ts";
-import { type Address, formatAddress } from "../net/address.ts";
+import { type Address, type Family, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { parseKernelRoutes } from "../routes/plan/ip_json.ts";
 import type { KernelRoute } from "../routes/plan/kernel_route.ts";
@@ -24,6 +24,7 @@ import {
 import { type ContainerView, parseContainer } from "./plan/container_view.ts";
 import { canDrop } from "./plan/drop_rules.ts";
 import type { NftTable } from "./plan/nft_json.ts";
+import { parsePolicyRules, type PolicyRule } from "./plan/policy_rules.ts";
 import { listNft, readLegacyTables } from "./forward_filters.ts";
 import type { ForwardedFrom, PathProbe, PingOptions } from "./path_probe.ts";
 
@@ -71,6 +72,11 @@ export class LinuxPathProbe implements PathProbe {
       ...["-N", "route", "show", "root", formatPrefix(prefix)],
     );
     return this.#read(command, parseKernelRoutes);
+  }
+
+  rules(family: Family): Promise<PolicyRule[]> {
+    const command = ipCommand(`-${family}`, "-N", "rule", "show");
+    return this.#read(command, parsePolicyRules);
   }
 
   neighbours(within: Prefix, device: string): Promise<Neighbour[]> {

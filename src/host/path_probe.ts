@@ -1,6 +1,7 @@
-import type { Address } from "../net/address.ts";
+import type { Address, Family } from "../net/address.ts";
 import type { ContainerView } from "./plan/container_view.ts";
 import type { NftTable } from "./plan/nft_json.ts";
+import type { PolicyRule } from "./plan/policy_rules.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { KernelRoute } from "../routes/plan/kernel_route.ts";
 import type {
@@ -43,6 +44,12 @@ export interface PathProbe {
    * @throws {NetError} `unavailable` when `ip` is missing or fails
    */
   routesWithin(prefix: Prefix): Promise<KernelRoute[]>;
+  /**
+   * The policy rules of a family.
+   *
+   * @throws {NetError} `unavailable` when `ip` is missing or fails
+   */
+  rules(family: Family): Promise<PolicyRule[]>;
   /**
    * The neighbours on an interface whose addresses are in a prefix.
    *

@@ -12,6 +12,7 @@ import {
 } from "./plan/host_plan.ts";
 import { type Check, checkOf, command, formatCheck } from "./checks/check.ts";
 import { ReconcileSchedule } from "../base/reconcile_schedule.ts";
+import { checkForwardDrops } from "./checks/drop_checks.ts";
 import { checkHost } from "./checks/host_checks.ts";
 import { checkSourceNat } from "./checks/filter_checks.ts";
 
@@ -35,6 +36,8 @@ export interface HostReconcilerOptions {
 export interface HostReport {
   readonly desired: HostDesired;
   readonly checks: readonly Check[];
+  /** The rules of others that drop packets of containers. */
+  readonly drops: readonly Check[];
   /** The changes of this run as commands. Empty: nothing to change, or no right to. */
   readonly changes: readonly string[];
 }
@@ -78,10 +81,15 @@ export class HostReconciler {
       .filter(({ isNotable = false }) => isNotable).map(formatCheck);
   }
 
-  /** The faults that an operator should know, a line each. */
+  /** The faults that an operator should know. */
+  get faults(): readonly Check[] {
+    const { checks = [], drops = [] } = this.#report ?? {};
+    return [...checks, ...drops].filter(({ status }) => status !== "ok");
+  }
+
+  /** The same, a line each. */
   get warnings(): readonly string[] {
-    return (this.#report?.checks ?? [])
-      .filter(({ status }) => status !== "ok").map(formatCheck);
+    return this.faults.map(formatCheck);
   }
 
   /** Reconciles at the interval from now on. */
@@ -160,6 +168,7 @@ export class HostReconciler {
     this.#report = {
       desired,
       checks: withErrors(checkHost(desired, state), outcomes),
+      drops: checkForwardDrops(desired, state),
       changes: outcomes.filter(({ error }) => error === undefined)
         .map(({ operation }) => formatOperation(operation)),
     };

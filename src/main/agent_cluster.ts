@@ -88,7 +88,9 @@ export async function createAgentCluster(
       ...prober?.warnings ?? [],
       ...controller.warnings,
       ...agent.host?.warnings ?? [],
+      ...agent.addresses.warnings,
     ],
+    faults: () => controller.faults,
   });
   const reports = new Reports({ now });
   const store = state.registryStore ?? state.store;

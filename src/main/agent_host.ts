@@ -78,7 +78,10 @@ export async function createAgentHost(
     probe: new LinuxPathProbe({ runner }),
     protocol: config.routeProtocol,
     version,
-    statSocket: () => statSocket(config.socketPath),
+    statSocket: async () => ({
+      ...await statSocket(config.socketPath),
+      hasGroup: config.socketGroup !== undefined,
+    }),
     unit: await readUnit(),
     paths: options.paths,
     callPeer: (url) => askAgent(peers.at(url)),

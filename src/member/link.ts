@@ -48,6 +48,10 @@ export interface MembershipFault {
 const COPY_WAY_OUT =
   'if this machine is a clone, stop its agent, delete its state, and start it with another --node; if it replaces the other one for good, run "stellar-net node remove" for the node where the registry is';
 
+/** The way out for a node whose subnet may belong to another. */
+export const FENCED_WAY_OUT =
+  'stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again';
+
 /** The causes that lie between the two hosts, or with the agent there not running. */
 const NETWORK =
   /nothing (?:listens|answers)|does not answer|timed out|no route to|no host of that name|closed the connection|not answered yet/;
@@ -161,8 +165,7 @@ export function findMembershipFault(
           text: `the registry has fenced this node${since}${why}`,
           means:
             "this node hands out no addresses, and its subnet may belong to another",
-          advice:
-            'stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again',
+          advice: FENCED_WAY_OUT,
         }
         : {
           code: "refused",

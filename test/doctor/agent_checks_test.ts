@@ -4,7 +4,7 @@ import {
   checkCapacity,
   checkClock,
   checkConflicts,
-  checkCopies,
+  checkIdentities,
   checkLeaks,
   checkQueue,
   checkRegistry,
@@ -123,6 +123,22 @@ const ROWS: readonly Row[] = [
     /^warning socket: .* has mode 0660; other users .*: chmod 0600 \/run\/stellar-net\/agent.sock$/,
   ],
   [
+    "a socket for a group",
+    checkSocket({
+      ...{ path: PATH, hasGroup: true },
+      stat: { isSocket: true, mode: 0o140660 },
+    }),
+    /^ok socket: \/run\/stellar-net\/agent.sock has mode 0660$/,
+  ],
+  [
+    "a socket for more than its group",
+    checkSocket({
+      ...{ path: PATH, hasGroup: true },
+      stat: { isSocket: true, mode: 0o662 },
+    }),
+    /^warning socket: .* has mode 0662; other users .*: chmod 0660 \/run\/stellar-net\/agent.sock$/,
+  ],
+  [
     "no socket",
     checkSocket({ path: PATH, stat: undefined }),
     /^failed socket: there is nothing at \/run.*; neither CNI plugin .*: start the agent again$/,
@@ -172,29 +188,33 @@ Deno.test("checkConflicts() names each subnet that others use too", () => {
 });
 
 Deno.test("checkCapacity() warns of a subnet that is nearly full", async (t) => {
-  const rows: readonly [held: bigint, capacity: bigint, status: string][] = [
-    [0n, 1021n, "ok"],
-    [918n, 1021n, "ok"],
-    [919n, 1021n, "warning"],
-    [1020n, 1021n, "warning"],
-    [1021n, 1021n, "failed"],
-    [0n, 1n, "ok"],
-    [1n, 1n, "failed"],
-    [1n << 40n, (1n << 64n) - 2n, "ok"],
+  const rows: readonly [held: bigint, reserved: bigint, status: string][] = [
+    [0n, 0n, "ok"],
+    [918n, 0n, "ok"],
+    [919n, 0n, "warning"],
+    [1020n, 0n, "warning"],
+    [1021n, 0n, "failed"],
+    [918n, 1n, "warning"],
+    [1000n, 21n, "failed"],
   ];
-  for (const [held, capacity, status] of rows) {
-    await t.step(`${held} of ${capacity}`, () => {
-      const [check] = checkCapacity([{ subnet: SUBNET, held, capacity }]);
+  for (const [held, reserved, status] of rows) {
+    await t.step(`${held} held, ${reserved} reserved`, () => {
+      const capacity = 1021n;
+      const [check] = checkCapacity([
+        { subnet: SUBNET, held, reserved, capacity },
+      ]);
       assert.equal(check?.status, status);
       assert.equal(
         check.found,
-        `${held} of ${capacity} in 172.16.0.0/22 are held`,
+        `${held} of ${capacity} in 172.16.0.0/22 are held${
+          reserved === 0n ? "" : `, and ${reserved} more reserved`
+        }`,
       );
     });
   }
 });
 
-Deno.test("checkCopies() names a copied state on every host", () => {
+Deno.test("checkIdentities() names a copied state on every host", () => {
   const node = (name: string, problem?: string): ClusterNode => ({
     ...{ name, subnets: [], advertised: [], apiUrl: "", state: "ready" },
     ...{ joinedAtMs: 0, seenAtMs: 0 },
@@ -202,7 +222,7 @@ Deno.test("checkCopies() names a copied state on every host", () => {
   });
   const view = new ClusterView();
   const check = () =>
-    checkCopies({ view }).map(({ name, status, found }) =>
+    checkIdentities({ view }).map(({ name, status, found }) =>
       `${status} ${name}: ${found}`
     );
   assert.deepEqual(check(), []);
@@ -214,6 +234,47 @@ Deno.test("checkCopies() names a copied state on every host", () => {
   assert.deepEqual(check(), [
     'failed identity: node "b": two processes run with its state',
   ]);
+});
+
+Deno.test("checkIdentities() advises to delete the state of a copy, and of no fenced node", async (t) => {
+  const rows: readonly (readonly [problem: string, fix: RegExp])[] = [
+    ["two processes run with its state", /^find the other host, .*delete its/],
+    [
+      "the registry has fenced it since …: its subnet went to c",
+      /^on the host of "b", stop its containers, run "stellar-net node leave/,
+    ],
+    [
+      "the registry has refused it since …: the name is taken",
+      /^do on that host what the refusal says/,
+    ],
+  ];
+  for (const [problem, fix] of rows) {
+    await t.step(problem, () => {
+      const view = new ClusterView();
+      view.apply({
+        ...{ revision: 1, isSnapshot: true, routes: [] },
+        ...{ removedNodes: [], removedRoutes: [] },
+        nodes: [{
+          ...{ name: "b", subnets: [], advertised: [], apiUrl: "", problem },
+          ...{ state: "unreachable", joinedAtMs: 0, seenAtMs: 0 },
+        }],
+      });
+      const [check] = checkIdentities({ view });
+      assert.match(String(check?.fix), fix);
+    });
+  }
+});
+
+Deno.test("withUnit() gives the command that lets a fenced node leave, and what it destroys", () => {
+  const fenced = checkRegistry({
+    ...{ state: "fenced", sinceMs: 0, problem: "gone", url: "", urls: [] },
+  }, true);
+  assert.equal(withUnit(fenced, undefined), fenced);
+  assert.deepEqual(withUnit(fenced, "stellar-net.service").fix, {
+    command:
+      "stellar-net node leave --force && systemctl restart stellar-net.service",
+    harm: "it forgets the addresses of this host's containers: stop them first",
+  });
 });
 
 Deno.test("withUnit() gives the command that starts the agent again, where it has a unit", () => {

@@ -309,6 +309,20 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    name: "a policy rule that is known",
+    change: (probe) => {
+      probe.lookups.set("172.16.4.1", { kind: "none", why: "thrown away" });
+      const all = { from: undefined, to: undefined };
+      probe.policyRules.push(
+        { preference: 0, table: "255", ...all },
+        { preference: 9, table: undefined, ...all },
+      );
+    },
+    wrong: [
+      /^route: packets to 172.16.4.1 go nowhere: thrown away; .*: ip rule delete preference 9$/,
+    ],
+  },
+  {
     name: "a policy rule for containers",
     change: (probe) =>
       probe.lookups.set("172.16.0.2 br0 172.16.4.1", way("eth1")),

@@ -40,6 +40,7 @@ export function peerAnswer(changes: Partial<PeerAnswer> = {}): PeerAnswer {
     instanceId: "id of b",
     version: VERSION,
     nowMs: NOW_MS,
+    problems: [],
     ...changes,
   };
 }

@@ -168,6 +168,33 @@ Deno.test("checkPeerAgent() compares the peer's identity, clock and version", as
         /^ok version: /,
       ],
     ],
+    [
+      "faults that it knows of",
+      peerNode(),
+      says({
+        problems: [
+          {
+            ...{ code: "host-network", isError: true },
+            ...{ text: "a rule drops all", fix: "nft flush x" },
+          },
+          {
+            ...{ code: "queued-releases", isError: false },
+            ...{ text: "a release waits", fix: "" },
+          },
+          {
+            ...{ code: "host", isError: false },
+            ...{ text: "its certificate ends", fix: "" },
+          },
+        ],
+      }),
+      [
+        /^ok peer's agent: /,
+        /^ok clock: /,
+        /^ok version: /,
+        /^failed peer's report: a rule drops all; .*: type on "b": nft flush x$/,
+        /^warning peer's report: a release waits; .*: see on "b" what stellar-net doctor says$/,
+      ],
+    ],
   ];
   for (const [name, peer, facts, lines] of rows) {
     await t.step(name, async () => {

@@ -9,6 +9,7 @@ import { formatCheck, formatFix } from "../../src/host/checks/check.ts";
 import { parseKernelRoutes } from "../../src/routes/plan/ip_json.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import type {
+  RouteOperation,
   RouteState,
   RouteStatus,
 } from "../../src/routes/plan/route_plan.ts";
@@ -23,6 +24,14 @@ const INSTALLED: RouteState = {
 const NODE = desire("172.16.4.0/22 via 198.18.0.2");
 const EXTRA = { ...NODE, origin: { kind: "extra" } } as const;
 const OPTIONS = { protocol: PROTOCOL };
+const OPERATIONS: readonly RouteOperation[] = [{
+  kind: "add",
+  route: {
+    destination: NODE.destination,
+    via: { gateway: NODE.nextHop, device: "eth0" },
+    protocol: PROTOCOL,
+  },
+}];
 
 function kernelRoute(json: Readonly<Record<string, unknown>>): KernelRoute {
   return parseKernelRoutes(JSON.stringify([json]))[0]!;
@@ -64,7 +73,7 @@ Deno.test("checkRouteStatus() gives the state of a route, and its fix", async (t
     [
       "planned",
       status({ kind: "pending" }),
-      /^warning route: .*: carry out what "stellar-net route plan" shows/,
+      /^warning route: .*: ip route add 172.16.4.0\/22 via 198.18.0.2 dev eth0 proto 83$/,
       "plan",
     ],
     [
@@ -125,13 +134,16 @@ Deno.test("checkRouteStatus() gives the state of a route, and its fix", async (t
     [
       "off",
       status({ kind: "unknown", why: "routes are off on this host" }),
-      /^warning route: .*: run the agent with --routes apply, or ip route add 172.16.4.0\/22 via 198.18.0.2$/,
+      /^warning route: .*: ip route add 172.16.4.0\/22 via 198.18.0.2$/,
       "off",
     ],
   ];
   for (const [name, route, line, mode = "apply"] of rows) {
     await t.step(name, () => {
-      const check = checkRouteStatus(route, { mode, ...OPTIONS });
+      const check = checkRouteStatus(route, {
+        ...{ mode, operations: OPERATIONS },
+        ...OPTIONS,
+      });
       assert.match(`${check.status} ${formatCheck(check)}`, line);
     });
   }
@@ -155,6 +167,10 @@ Deno.test("removeForeign() gives a command that ip takes", async (t) => {
     [
       { dst, dev: "docker0", protocol: "kernel" },
       'take the address that makes it off "docker0": ip address show dev docker0',
+    ],
+    [
+      { dst, dev: "docker0", protocol: "kernel", prefsrc: "172.16.4.1" },
+      "ip address delete 172.16.4.1/22 dev docker0",
     ],
   ];
   for (const [json, command] of rows) {

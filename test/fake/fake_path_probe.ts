@@ -11,6 +11,7 @@ import {
   type Prefix,
 } from "../../src/net/prefix.ts";
 import type { NftTable } from "../../src/host/plan/nft_json.ts";
+import type { PolicyRule } from "../../src/host/plan/policy_rules.ts";
 import type { KernelRoute } from "../../src/routes/plan/kernel_route.ts";
 import type {
   Neighbour,
@@ -26,6 +27,7 @@ export class FakePathProbe implements PathProbe {
   /** By destination; for forwarded packets `SOURCE DEVICE DESTINATION`. */
   readonly lookups = new Map<string, RouteLookup>();
   readonly routes: KernelRoute[] = [];
+  readonly policyRules: PolicyRule[] = [];
   readonly entries: Neighbour[] = [];
   /** By the name of the bridge, then by link-layer address. */
   readonly ports = new Map<string, ReadonlyMap<string, string>>();
@@ -66,6 +68,10 @@ export class FakePathProbe implements PathProbe {
           containsPrefix(prefix, destination)
         ),
     );
+  }
+
+  rules(): Promise<PolicyRule[]> {
+    return this.#answer("ip", () => this.policyRules);
   }
 
   neighbours(within: Prefix, device: string): Promise<Neighbour[]> {

@@ -25,6 +25,7 @@ Deno.test("LinuxPathProbe runs ip, bridge and ping", async () => {
   await probe.lookUp(address, { source, device: "br0" });
   const silent = probeOf({});
   await silent.probe.routesWithin(parsePrefix("fd00::/64"));
+  await silent.probe.rules(6);
   await silent.probe.neighbours(parsePrefix("172.16.0.0/22"), "br0");
   await silent.probe.bridgePorts("br0");
   const pinging = probeOf({ stdout: LOST, code: 1 });
@@ -38,6 +39,7 @@ Deno.test("LinuxPathProbe runs ip, bridge and ping", async () => {
     "ip -json -N route get 172.16.4.1 from 172.16.0.2 iif br0",
     "ip -json -N route get fibmatch 172.16.4.1 from 172.16.0.2 iif br0",
     "ip -json -6 -N route show root fd00::/64",
+    "ip -json -6 -N rule show",
     "ip -json neighbour show to 172.16.0.0/22 dev br0",
     "bridge -json fdb show br br0",
     "ping -n -c 1 -w 1 -i 0.2 -M do 172.16.4.1",

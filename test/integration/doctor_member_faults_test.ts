@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
-import { isLike, type PrintedCheck, sentenceOf } from "../lab/faults/fault.ts";
+import {
+  assertFix,
+  isLike,
+  type PrintedCheck,
+  sentenceOf,
+} from "../lab/faults/fault.ts";
 import { MEMBER_FAULTS } from "../lab/faults/member_faults.ts";
 import { Lab, tokenPath } from "../lab/lab.ts";
 import { LabClock } from "../lab/lab_clock.ts";
 import type { LabHost } from "../lab/lab_host.ts";
+import { callSocket } from "../support/call_socket.ts";
+import { run } from "../support/run.ts";
 import { waitFor } from "../support/wait_for.ts";
 
 /** Time for a loaded machine, in ms. */
@@ -43,9 +50,11 @@ async function watch(
     await Promise.all([saidBy(here, words.here), saidBy(there, words.there)]);
     return true;
   }, PATIENCE);
-  for (const { means, mend } of own) {
-    assert.ok(means && mend);
-    assert.doesNotMatch(mend, /node remove|node leave --force/);
+  for (const check of own) {
+    await assertFix(check);
+    assert.doesNotMatch(check.mend!, /node remove/);
+    const mayLeave = fault === "fenced";
+    if (!mayLeave) assert.doesNotMatch(check.mend!, /node leave --force/);
   }
   const named = own.find((check) => isLike(sentenceOf(check), words.here));
   const command = named?.command ?? null;
@@ -143,5 +152,51 @@ Deno.test("doctor names each fault of a node's membership, at both ends", async 
     await watch("revoked", { here: atMember, there: atRegistry });
     await lab.admit(member, ["--name", "host2"]);
     await isGreen();
+  });
+  await t.step("diskFull", async () => {
+    await lab.admit(third);
+    await Deno.mkdir(agent.stateDir);
+    await run("mount", [
+      ...["-t", "tmpfs", "-o", "size=12m,mode=700", "none", agent.stateDir],
+    ]);
+    const filler = `${agent.stateDir}/filler`;
+    try {
+      startAnew(flags);
+      await third.joined();
+      const { code } = await run("dd", ["if=/dev/zero", `of=${filler}`]);
+      assert.notEqual(code, 0);
+      await watch("diskFull", {
+        here: { host: third, peer: "host1" },
+        there: { host: registry, peer: "host3" },
+      });
+      await Deno.remove(filler);
+      await waitFor("a green doctor", async () => {
+        return (await print({ host: third, peer: "host1" })).length === 0;
+      }, PATIENCE);
+    } finally {
+      await agent.kill();
+      await run("umount", [agent.stateDir]);
+    }
+  });
+  await t.step("fenced", async () => {
+    await lab.admit(third);
+    startAnew(flags);
+    const [subnet] = await third.joined();
+    await agent.stop();
+    await registry.must("stellar-net", ["node", "remove", "host3", "--force"]);
+    await registry.must("stellar-net", [
+      ...["subnet", "reserve", subnet!, "--node", "heir"],
+    ]);
+    await callSocket(registry.agent.socketPath, {
+      ...{ call: "RegistryService/ClaimSubnets", body: { node: "heir" } },
+    });
+    await lab.admit(third, ["--name", "host3"]);
+    await agent.start();
+    await watch("fenced", ends);
+    await third.must("stellar-net", ["node", "leave", "--force"]);
+    await agent.restart();
+    await waitFor("a green doctor", async () => {
+      return (await print({ host: third, peer: "host1" })).length === 0;
+    }, PATIENCE);
   });
 });

@@ -74,14 +74,14 @@ async function problemsOf(of: RegistryLink, hasSubnet: boolean) {
   const status = {
     ...{ link: of, startedAtMs: 0, leaked: 0, queued: 0 },
     usage: hasSubnet
-      ? [{ subnet: SUBNET, capacity: 10n, held: 1, cooling: 0 }]
+      ? [{ subnet: SUBNET, capacity: 10n, held: 1, cooling: 0, reserved: 0 }]
       : [],
   } as unknown as AgentStatus;
   const source = new ReportSource({
     agent: { status: () => Promise.resolve(status) },
     samples: {} as Samples,
     routes: () => ({ routes: [] }) as unknown as RouteReport,
-    warnings: () => [],
+    ...{ warnings: () => [], faults: () => [] },
     ...{ version: "", bootId: "" },
   });
   return (await source.problems()).map(problemMessage);

@@ -3,6 +3,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
 import type { PeerAnswer } from "../../doctor/peer_checks.ts";
+import { Severity } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 
 /** Limit on the agents to which connections are kept. */
@@ -96,9 +97,12 @@ const TIMEOUT_MS = 3_000;
  */
 export async function askAgent(transport: Transport): Promise<PeerAnswer> {
   const client = createClient(AgentService, transport);
-  const { node, instanceId, version, now } = await client.getStatus(
-    {},
-    { timeoutMs: TIMEOUT_MS },
-  );
-  return { node, instanceId, version, nowMs: now ? timestampMs(now) : 0 };
+  const status = await client.getStatus({}, { timeoutMs: TIMEOUT_MS });
+  const { node, instanceId, version, now, problems } = status;
+  return {
+    ...{ node, instanceId, version, nowMs: now ? timestampMs(now) : 0 },
+    problems: problems.map(({ code, severity, text, fix }) => ({
+      ...{ code, isError: severity === Severity.ERROR, text, fix },
+    })),
+  };
 }

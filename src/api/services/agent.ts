@@ -13,6 +13,7 @@ import type { AgentSecurity } from "../../config/config.ts";
 import type { Doctor } from "../../doctor/doctor.ts";
 import { SCHEMA_VERSION } from "../../state/schema.ts";
 import { type BackupEntry, writeBackup } from "../../backup/format/format.ts";
+import { formatCheck } from "../../host/checks/check.ts";
 import type { HostController } from "../../host/controller.ts";
 import {
   type AgentService,
@@ -101,6 +102,7 @@ export function createAgent(
         warnings: [
           ...process.warnings(),
           ...controller.warnings,
+          ...controller.faults.map(formatCheck),
           ...agent.warnings,
         ],
         notes: [...controller.notes],

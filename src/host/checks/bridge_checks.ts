@@ -8,7 +8,7 @@ import {
   strangeGateways,
 } from "../plan/host_plan.ts";
 import { uplinksOf } from "../../routes/plan/uplink.ts";
-import { type Check, command, fixOf, passed } from "./check.ts";
+import { type Check, command, fixOf, passed, shell } from "./check.ts";
 
 /** Whether the bridge exists and the agent may use it. */
 export function checkBridge(
@@ -62,7 +62,10 @@ export function checkBridge(
         status: "warning",
         found: `"${bridge.name}" has ${text}, too, of another node's subnet`,
         means: "this host takes that subnet for its own and does not reach it",
-        fix: command(`ip address delete ${text} dev ${bridge.name}`),
+        fix: command(
+          shell`ip address delete ${text} dev ${bridge.name}`,
+          `what uses that address of "${bridge.name}" loses it`,
+        ),
       };
     }),
   ];
@@ -87,7 +90,7 @@ export function checkStrangeGateways(
         means:
           "the CNI bridge plugin refuses to add containers, and this host does not reach that subnet",
         fix: command(
-          `ip address delete ${text} dev ${link.name}`,
+          shell`ip address delete ${text} dev ${link.name}`,
           "containers that still have addresses of that subnet lose their gateway",
         ),
       };
@@ -134,7 +137,10 @@ export function checkGateways(
         `${gateway} is on "${holder.name}", not on "${bridge.name}"`,
         "containers on the bridge have no gateway",
         command(
-          `ip address delete ${cidrOn(holder, gateway)} dev ${holder.name}`,
+          shell`ip address delete ${
+            cidrOn(holder, gateway)
+          } dev ${holder.name}`,
+          `what uses that address of "${holder.name}" loses it`,
         ),
       );
     }
@@ -144,7 +150,8 @@ export function checkGateways(
         `"${holder.name}" has ${held}; the subnet is ${formatPrefix(subnet)}`,
         "a part of the subnet's containers is not reached, or of others' is taken for it",
         command(
-          `ip address delete ${held} dev ${holder.name} && ip address add ${text} dev ${holder.name}`,
+          shell`ip address delete ${held} dev ${holder.name} && ip address add ${text} dev ${holder.name}`,
+          "connections of this host from that address end",
         ),
       );
     }
@@ -174,7 +181,7 @@ export function checkMtu(
       found,
       means:
         `containers send packets that do not fit: they are fragmented, or lost where the notice of it is dropped; new containers need "mtu": ${uplink.mtuBytes} in the CNI configuration`,
-      fix: command(`ip link set dev ${name} mtu ${uplink.mtuBytes}`),
+      fix: command(shell`ip link set dev ${name} mtu ${uplink.mtuBytes}`),
     };
   });
 }

@@ -1,3 +1,4 @@
+import { joinWords } from "../plan/iptables_rules.ts";
 import { formatOperation } from "../plan/host_command.ts";
 import {
   type HostDesired,
@@ -29,10 +30,28 @@ export interface FixCommand {
   readonly harm?: string;
 }
 
-/** Makes a fix of a command. An empty command is not a fix. */
-export function command(text: string, harm?: string): string | FixCommand {
+/** Makes a fix of a line for a shell, or of several in turn. None is not a fix. */
+export function command(
+  lines: string | readonly string[],
+  harm?: string,
+): string | FixCommand {
+  const text = typeof lines === "string" ? lines : lines.join(" && ");
   if (text === "") return "";
   return { command: text, ...harm !== undefined && { harm } };
+}
+
+/**
+ * A line for a shell, such as `` shell`ip link set dev ${name} up` ``. Values are
+ * quoted where a shell would not take them for one word; a list is several words.
+ */
+export function shell(
+  line: TemplateStringsArray,
+  ...values: readonly (string | number | readonly string[])[]
+): string {
+  const words = values.map((value) =>
+    joinWords(typeof value === "object" ? value : [String(value)])
+  );
+  return line.reduce((text, next, at) => text + words[at - 1]! + next);
 }
 
 /** A fix as text for people. */
@@ -87,7 +106,7 @@ export function fixOf(
   return command(
     planHost(desired, state)
       .filter((operation) => checkOf(operation) === name)
-      .map(formatOperation).join(" && "),
+      .map(formatOperation),
   );
 }
 

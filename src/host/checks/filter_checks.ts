@@ -16,6 +16,7 @@ import {
   fixOf,
   passed,
   problemOf,
+  shell,
 } from "./check.ts";
 
 /** Whether the packet filters can be read. */
@@ -81,7 +82,7 @@ export function checkForwardPolicy(
         : isAllowed
         ? "containers on different hosts do not reach each other"
         : "the agent adds no rules (--forward-rules off): containers on different hosts do not reach each other unless rules of yours accept them",
-      fix: command(changes.map(formatOperation).join(" && ")),
+      fix: command(changes.map(formatOperation)),
     }];
   });
   return checks.length > 0
@@ -119,7 +120,7 @@ export function checkMasquerade(
       found: `there is a table "${NFT_TABLE}" that the agent has not made`,
       means: "the agent leaves it as it is",
       fix: command(
-        `nft 'delete table ${NFT_TABLE}'`,
+        shell`nft delete table ${NFT_TABLE.split(" ")}`,
         "it deletes all rules of that table",
       ),
     }];

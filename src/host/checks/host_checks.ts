@@ -23,6 +23,7 @@ import {
   fixOf,
   passed,
   problemOf,
+  shell,
 } from "./check.ts";
 
 /** Whether `ip` works. */
@@ -70,7 +71,7 @@ function checkForwarding(
         : `${setting} is 0`,
       means: `containers reach no other host over IPv${family}`,
       fix: fixOf("forwarding", desired, state) ||
-        command(`sysctl -w ${path}=1`),
+        command(shell`sysctl -w ${path}=1`),
     };
   });
   return families.has(6) ? [...checks, ...checkAdvertisements(state)] : checks;
@@ -89,7 +90,7 @@ function checkAdvertisements({ interfaces, sysctls }: HostState): Check[] {
     found:
       `there is no IPv6 default route, and "${uplink.device}" ignores router advertisements: accept_ra is 1 and forwarding is on`,
     means: "this host does not learn a way out over IPv6",
-    fix: command(`sysctl -w ${path}=2`),
+    fix: command(shell`sysctl -w ${path}=2`),
   }];
 }
 
@@ -121,7 +122,7 @@ function checkReversePath(
         found: `${found} (strict), and there are several ways out`,
         means:
           "packets of a peer that come in by another interface than the route to it leaves by are dropped",
-        fix: command(`sysctl -w ${path}=2`),
+        fix: command(shell`sysctl -w ${path}=2`),
       };
     });
 }

@@ -5,6 +5,8 @@ import {
   parsePrefix,
   type Prefix,
 } from "../../net/prefix.ts";
+import { type HostInterfaces, uplinksOf } from "../../routes/plan/uplink.ts";
+import { linkOfGateway } from "./host_plan.ts";
 import type { NftTable } from "./nft_json.ts";
 import { type ChainRule, isOwn, type PacketChain } from "./packet_chain.ts";
 
@@ -43,6 +45,21 @@ export interface DropRule {
   readonly command: string;
   /** What the command destroys; missing for nothing. */
   readonly harm?: string;
+}
+
+/** The interfaces of packets of containers and of calls of agents: bridges and uplinks. */
+export function trafficDevices(
+  interfaces: HostInterfaces,
+  subnets: readonly Prefix[],
+): string[] {
+  const { links } = interfaces;
+  return [
+    ...subnets.flatMap((subnet) => linkOfGateway(links, subnet)?.name ?? []),
+    ...uplinksOf(interfaces).map(({ device }) => device),
+    ...links.filter(({ kind, addresses, master }) =>
+      kind !== "bridge" && addresses.length > 0 && master === undefined
+    ).map(({ name }) => name),
+  ];
 }
 
 const DELETES = "whoever added that rule loses it";

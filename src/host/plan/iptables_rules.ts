@@ -88,13 +88,18 @@ function toRule(words: readonly string[]): ChainRule {
 
 /** The chains in the output of `iptables -S`, with the action and the conditions of each rule. */
 export function parseIptablesConditions(text: string): PacketChain[] {
-  return parseIptablesRules(text).map((chain) => ({
+  return parseIptablesRules(text).map(withConditions);
+}
+
+/** A chain of iptables with the action and the conditions of each rule. */
+export function withConditions(chain: PacketChain): PacketChain {
+  return {
     ...chain,
     rules: chain.rules.map((rule) => ({
       ...rule,
       ...conditionsOf(splitWords(rule.text)),
     })),
-  }));
+  };
 }
 
 function conditionsOf(

@@ -1,3 +1,5 @@
+import assert from "node:assert/strict";
+import { run } from "../../support/run.ts";
 import type { LabContainer } from "../lab_container.ts";
 import type { LabHost } from "../lab_host.ts";
 
@@ -69,6 +71,50 @@ export interface PrintedCheck {
   readonly mend: string | null;
   readonly command: string | null;
   readonly harm: string | null;
+}
+
+/** Programs that commands of `doctor` begin with. */
+export const PROGRAMS: ReadonlySet<string> = new Set(
+  ["ip", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy"]
+    .concat("ip6tables-legacy", "sysctl", "nsenter", "chmod", "systemctl")
+    .concat("stellar-net"),
+);
+
+/** A value that is missing, or a place that the reader has to fill in. */
+const PLACE =
+  /\b(?:undefined|null|NaN|ADDRESS|DEVICE|HOST|NAME|NAMESPACE|NODE|PEER|TOKEN)\b|[<>…]/;
+
+/**
+ * Checks that a command can be pasted into a shell: its syntax is right, each
+ * part begins with a program, and no place is left to fill in.
+ *
+ * @throws {AssertionError} with the command, when it cannot
+ */
+export async function assertPasteable(line: string): Promise<void> {
+  const { code, stderr } = await run("sh", ["-n", "-c", line]);
+  assert.equal(code, 0, `${line}: ${stderr}`);
+  for (const part of line.split(" && ")) {
+    assert.ok(PROGRAMS.has(part.split(" ")[0]!), line);
+    assert.doesNotMatch(part, PLACE, line);
+  }
+}
+
+/**
+ * Checks what is printed of a fault: its meaning, its fix as text, and the
+ * command where there is one, which does no harm that is not told.
+ */
+export async function assertFix(check: PrintedCheck): Promise<void> {
+  const { means, mend, command, harm, name, found } = check;
+  const text = JSON.stringify(check);
+  assert.ok(means && mend, text);
+  if (command === null) {
+    assert.equal(harm, null, text);
+    assert.ok(!PROGRAMS.has(mend.split(" ")[0]!), `${name}: ${found}: ${mend}`);
+    return;
+  }
+  assert.equal(mend, command, text);
+  if (/\bdelete\b| -D |--force/.test(command)) assert.ok(harm, text);
+  await assertPasteable(command);
 }
 
 /** The sentence of a check. */

@@ -3,6 +3,12 @@ import type { Fault } from "./fault.ts";
 /** The sentence of the peer while nothing gets to the host. */
 const LOST =
   'packets: no packet gets from 172.16.0.1 to 172.16.4.1, the gateway of "host2"';
+
+/** The sentence of the peer about what the agent here reports. */
+function reported(sentence: string): string {
+  return `peer's report: ${sentence}; …`;
+}
+
 const NFT_HOOK = "priority -5; }";
 
 /** Makes a table of nft with one chain and one rule. */
@@ -14,6 +20,20 @@ function nft(
     `add chain ${family} fault c { type filter hook ${hook} ${NFT_HOOK}`;
   return () =>
     `nft 'add table ${family} fault; delete table ${family} fault; add table ${family} fault; ${chain}; add rule ${family} fault c ${rule}'`;
+}
+
+/** Calls the agent for 1,019 containers at once: with two more they hold the whole subnet. */
+function forMany(call: "BatchAllocate" | "BatchRelease"): string {
+  const items = [
+    'BEGIN { printf "{\\"items\\":[" }',
+    '{ printf "%s{\\"owner\\":{\\"containerId\\":\\"c%d\\"}}", (NR > 1 ? "," : ""), $1 }',
+    'END { printf "]}" }',
+  ].join(" ");
+  const send =
+    `curl -sf --unix-socket "$STELLAR_NET_SOCKET" -H content-type:application/json --data @- http://agent/stellar.net.v1.IpamService/${call}`;
+  return [[1, 600], [601, 1019]].map(([first, last]) =>
+    `seq ${first} ${last} | awk '${items}' | ${send} >/dev/null`
+  ).join(" && ");
 }
 
 /** The agent repairs these by itself. */
@@ -61,7 +81,9 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: () => "ip address add 172.16.8.1/22 dev stellar0",
     here:
       'bridge: "stellar0" has 172.16.8.1/22, the gateway of a subnet that this node does not have',
-    there: "green",
+    there: reported(
+      'bridge: "stellar0" has 172.16.8.1/22, the gateway of a subnet that this node does not have',
+    ),
     fix: "ip address delete 172.16.8.1/22 dev stellar0",
     isHarmless: true,
   },
@@ -70,7 +92,11 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: nft("ip", { hook, rule: "ip saddr 172.16.0.0/12 drop" }),
     here:
       'packet filter: "ip fault c: ip saddr 172.16.0.0/12 drop" drops packets of containers',
-    there: hook === "forward" ? "green" : LOST,
+    there: hook === "forward"
+      ? reported(
+        'packet filter: "ip fault c: ip saddr 172.16.0.0/12 drop" drops packets of containers',
+      )
+      : LOST,
     fix: "nft delete rule ip fault c handle …",
     // Packets between containers pass by the host itself.
     isHarmless: hook === "input",
@@ -100,7 +126,9 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: nft("inet", { hook: "forward", rule: 'iifname "eth0" drop' }),
     here:
       'packet filter: "inet fault c: iifname "eth0" drop" drops packets of containers',
-    there: "green",
+    there: reported(
+      'packet filter: "inet fault c: iifname "eth0" drop" drops packets of containers',
+    ),
     fix: "nft delete rule inet fault c handle …",
   },
   {
@@ -141,7 +169,9 @@ export const HOST_FAULTS: readonly Fault[] = [
     name: `a rule of iptables ${what}`,
     cause: () => line!,
     here: 'packet filter: "ip filter FORWARD: …" drops packets of containers',
-    there: "green",
+    there: reported(
+      'packet filter: "ip filter FORWARD: …" drops packets of containers',
+    ),
     fix: "nft delete rule ip filter FORWARD handle …",
   })),
   {
@@ -158,7 +188,9 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: () => "iptables -I FORWARD -o eth0 -j DROP",
     here:
       'packet filter: "ip filter FORWARD: oifname "eth0" drop" drops packets of containers',
-    there: "green",
+    there: reported(
+      'packet filter: "ip filter FORWARD: …" drops packets of containers',
+    ),
     fix: "nft delete rule ip filter FORWARD handle …",
   },
   {
@@ -182,7 +214,9 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: () => "iptables-legacy -I FORWARD -s 172.16.0.0/12 -j DROP",
     here:
       'packet filter: "ip filter FORWARD: -s 172.16.0.0/12 -j DROP" drops packets of containers',
-    there: "green",
+    there: reported(
+      'packet filter: "ip filter FORWARD: -s 172.16.0.0/12 -j DROP" drops packets of containers',
+    ),
     fix: "iptables-legacy -t filter -D FORWARD -s 172.16.0.0/12 -j DROP",
   },
   {
@@ -324,11 +358,7 @@ export const HOST_FAULTS: readonly Fault[] = [
       "ip rule add to 172.16.0.0/22 lookup 77 && ip route add blackhole default table 77",
     here: "route: packets to 172.16.0.1 go nowhere: …",
     there: LOST,
-    undo: {
-      text: "`ip rule show`, and delete the rule",
-      line: () =>
-        "ip rule del to 172.16.0.0/22 lookup 77; ip route flush table 77",
-    },
+    fix: "ip rule delete preference …",
   },
   {
     name: "an interface does not forward",
@@ -403,7 +433,7 @@ export const HOST_FAULTS: readonly Fault[] = [
     cause: nft("ip", { hook: "output", rule: "tcp dport { 22, 9000 } drop" }),
     here:
       'packet filter: "ip fault c: tcp dport { 22, 9000 } drop" drops calls of agents',
-    there: "green",
+    there: "peer's report: the registry has been unreachable since …",
     fix: "nft delete rule ip fault c handle …",
     isHarmless: true,
   },
@@ -435,5 +465,17 @@ export const HOST_FAULTS: readonly Fault[] = [
     there: "green",
     undo: { text: "start the containers again", line: () => "true" },
     isContainerLost: true,
+  },
+  {
+    name: "every address of the subnet is held",
+    cause: () =>
+      `stellar-net ip unreserve 172.16.4.9; ${forMany("BatchAllocate")}`,
+    here: "addresses: 1021 of 1021 in 172.16.4.0/22 are held",
+    there: "peer's report: all 1021 addresses of 172.16.4.0/22 are held",
+    undo: {
+      text: "remove containers, or release what no container uses",
+      line: () => forMany("BatchRelease"),
+    },
+    isHarmless: true,
   },
 ];

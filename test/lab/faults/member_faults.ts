@@ -65,4 +65,19 @@ export const MEMBER_FAULTS = {
       "peer's agent: https://198.18.0.12:9000 does not answer: … it was revoked at …",
     undo: { text: "create a token for that node" },
   },
+  diskFull: {
+    name: "the disk of the state is full",
+    here: "store: … no space is left on the device; free some and try again",
+    there: "green",
+    undo: { text: "make room there" },
+  },
+  fenced: {
+    name: "the host was removed, and its subnet went to another: it is fenced",
+    here: "registry: the registry has fenced this node since …: … belongs to …",
+    there: 'identity: node "host3": the registry has fenced it since …',
+    undo: {
+      text:
+        "stop its containers, `stellar-net node leave --force` there, and start its agent again",
+    },
+  },
 } as const satisfies Readonly<Record<string, FaultWords>>;

@@ -5,6 +5,7 @@ import { waitFor } from "../../support/wait_for.ts";
 import type { Lab } from "../lab.ts";
 import type { LabHost } from "../lab_host.ts";
 import {
+  assertFix,
   type Fault,
   type FaultWorld,
   isLike,
@@ -44,19 +45,26 @@ async function reaches({ container, remote }: FaultWorld): Promise<boolean> {
   return code === 0;
 }
 
-/** What is wrong, as `doctor PEER` on a host says it: a sentence each. */
-async function complaints(
+/** What is wrong, as `doctor PEER --json` on a host prints it, without a process for it. */
+async function examine(
   host: LabHost,
   peer: LabHost,
-): Promise<readonly string[]> {
+): Promise<readonly PrintedCheck[]> {
   const { checks } = await callSocket<{
-    checks: readonly { name: string; status: string; found: string }[];
+    checks: readonly (
+      & Record<"name" | "status" | "found", string>
+      & { means?: string; mend?: string; command?: string; harm?: string }
+    )[];
   }>(host.agent.socketPath, {
     call: "AgentService/Examine",
     body: { peer: peer.name },
   });
   return checks.filter(({ status }) => status !== "CHECK_STATUS_OK")
-    .map(sentenceOf);
+    .map(({ name, status, found, ...rest }) => ({
+      ...{ name, found, means: null, mend: null, command: null, harm: null },
+      ...rest,
+      status: status === "CHECK_STATUS_FAILED" ? "failed" : "warning",
+    }));
 }
 
 /** Waits until packets get through, and `doctor` is green at both ends. */
@@ -68,10 +76,10 @@ export async function watchHealth(world: FaultWorld): Promise<void> {
     await waitFor("a green doctor", async () => {
       // Each ends before the next begins: hundreds at once would time out.
       const both = await allDone([
-        complaints(host, peer),
-        complaints(peer, host),
+        examine(host, peer),
+        examine(peer, host),
       ]);
-      found = both.flat();
+      found = both.flat().map(sentenceOf);
       return found.length === 0;
     }, { ...PATIENCE, everyMs: 300 });
   } catch (cause) {
@@ -106,16 +114,25 @@ export async function watchFault(
   if (!isHarmless) {
     await waitFor("no packet", async () => !await reaches(world), PATIENCE);
   }
-  const [printed, others] = isFixedThere
-    ? await Promise.all([print(peer, host), complaints(host, peer)])
-    : await Promise.all([print(host, peer), complaints(peer, host)]);
-  const own = printed.map(sentenceOf);
-  const [here, there] = isFixedThere ? [others, own] : [own, others];
-  assert.ok(says(here, fault.here), `here: ${here.join("\n")}`);
-  assert.ok(says(there, fault.there), `there: ${there.join("\n")}`);
-  for (const { means, mend } of printed) {
-    assert.ok(means && mend);
-    assert.doesNotMatch(mend, /node remove|node leave --force/);
+  let printed: readonly PrintedCheck[] = [];
+  let told = "";
+  try {
+    // A report of the other end follows the fault within a moment.
+    await waitFor("the words of doctor", async () => {
+      const both = isFixedThere
+        ? await allDone([examine(host, peer), print(peer, host)])
+        : await allDone([print(host, peer), examine(peer, host)]);
+      const [here, there] = both.map((checks) => checks.map(sentenceOf));
+      told = `here: ${here!.join("\n")}\nthere: ${there!.join("\n")}`;
+      printed = both[isFixedThere ? 1 : 0]!;
+      for (const check of both.flat()) await assertFix(check);
+      return says(here!, fault.here) && says(there!, fault.there);
+    }, PATIENCE);
+  } catch (cause) {
+    throw new Error(told, { cause });
+  }
+  for (const { mend } of printed) {
+    assert.doesNotMatch(mend!, /node remove|node leave --force/);
   }
   const sentence = isFixedThere ? fault.there : fault.here;
   const named = printed.filter((check) => isLike(sentenceOf(check), sentence));
