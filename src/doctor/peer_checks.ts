@@ -79,8 +79,12 @@ export function checkPeerSubnets(
   });
 }
 
-/** The code of faults that have no part in the path to a peer, such as that of its clock. */
-const GENERAL = "host";
+/**
+ * The codes of faults that say nothing of how a peer treats packets: those of
+ * its agent, such as a clock that is off, and those of paths, which the packets
+ * of this examination show.
+ */
+const OTHERS = /^(?:host$|path-)/;
 
 /** Whether a peer's agent answers, has the expected identity, and the same clock and version. */
 export async function checkPeerAgent(
@@ -145,7 +149,7 @@ export async function checkPeerAgent(
         means: "what one of the two can do the other may not know",
         fix: "bring both to the same version",
       },
-    ...answer.problems.filter(({ code }) => code !== GENERAL).map((
+    ...answer.problems.filter(({ code }) => !OTHERS.test(code)).map((
       { isError, text, fix },
     ): Check => ({
       name: "peer's report",

@@ -182,6 +182,10 @@ Deno.test("checkPeerAgent() compares the peer's identity, clock and version", as
             ...{ text: "a release waits", fix: "" },
           },
           {
+            ...{ code: "path-dead", isError: true },
+            ...{ text: "no packet gets to c", fix: "stellar-net doctor c" },
+          },
+          {
             ...{ code: "host", isError: false },
             ...{ text: "its certificate ends", fix: "" },
           },

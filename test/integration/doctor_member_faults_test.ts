@@ -179,6 +179,7 @@ Deno.test("doctor names each fault of a node's membership, at both ends", async 
     }
   });
   await t.step("fenced", async () => {
+    await registry.must("stellar-net", ["node", "remove", "host3", "--force"]);
     await lab.admit(third);
     startAnew(flags);
     const [subnet] = await third.joined();
