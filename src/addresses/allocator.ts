@@ -8,7 +8,6 @@ import { NetError } from "../base/error.ts";
 import { type Refusal, refusalError, refuse } from "../base/plan.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { type Address, compareAddresses } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
 import type { Store, Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
 import { formatOwner, type Owner } from "../base/names.ts";
@@ -19,7 +18,7 @@ import {
 } from "./allocation_feed.ts";
 import { KeepAlives } from "./keep_alives.ts";
 import type { Presence } from "./plan/attachment.ts";
-import type { NodePool, PoolChange } from "./plan/node_pool.ts";
+import type { NodePool, PoolChange, SubnetUsage } from "./plan/node_pool.ts";
 import {
   type Allocated,
   type AllocationRequest,
@@ -59,16 +58,6 @@ export interface ChangeOptions {
 export interface OwnedBy {
   readonly owner: Owner;
   readonly id?: string | undefined;
-}
-
-/** The use of a subnet. */
-export interface SubnetUsage {
-  readonly subnet: Prefix;
-  readonly capacity: bigint;
-  readonly held: number;
-  readonly cooling: number;
-  /** Reserved and not held. */
-  readonly reserved: number;
 }
 
 /** Options of {@linkcode Allocator.release}. */
@@ -473,15 +462,7 @@ export class Allocator {
 
   /** The use of the node's subnets; empty when it has none. */
   usage(): Promise<SubnetUsage[]> {
-    return this.#ledger.read((pool) =>
-      pool.subnets.map((subnetPool) => ({
-        subnet: subnetPool.subnet,
-        capacity: subnetPool.capacity,
-        held: subnetPool.heldCount,
-        cooling: subnetPool.coolingCount,
-        reserved: subnetPool.reservedCount,
-      }))
-    );
+    return this.#ledger.read((pool) => pool.subnets.map(({ usage }) => usage));
   }
 
   /**

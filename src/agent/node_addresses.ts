@@ -17,10 +17,13 @@ import type { RunningClock } from "../addresses/keep_alives.ts";
 import type { AddressUser } from "../addresses/neighbours.ts";
 import {
   type Allocation,
-  hasLabels,
+  isSelected,
   type Reservation,
 } from "../addresses/plan/allocation.ts";
-import type { Allocated } from "../addresses/plan/allocation_plan.ts";
+import {
+  type Allocated,
+  planUnclaimed,
+} from "../addresses/plan/allocation_plan.ts";
 import { SecondUsers } from "../addresses/second_users.ts";
 import { NetError } from "../base/error.ts";
 import {
@@ -118,9 +121,10 @@ export class NodeAddresses {
     request: AddressRequest,
     options: ChangeOptions = {},
   ): Promise<Allocated> {
-    const { netns, id = this.#options.randomId(), ...asked } = request;
+    const { randomId, now } = this.#options;
+    const { netns, id = randomId(), ...asked } = request;
     const allocator = await this.#claimed(node, options);
-    if (!allocator) return this.#planFirst({ ...asked, id });
+    if (!allocator) return planUnclaimed({ ...asked, id }, now());
     const allocate = (answering?: ReadonlyMap<string, string>) => {
       const avoiding = { ...asked, id, ...(answering && { answering }) };
       return netns === undefined
@@ -145,10 +149,10 @@ export class NodeAddresses {
     requests: readonly Omit<AddressRequest, "netns">[],
     options: ChangeOptions = {},
   ): Promise<Allocated[]> {
-    const { randomId } = this.#options;
+    const { randomId, now } = this.#options;
     const asked = requests.map((request) => ({ id: randomId(), ...request }));
     const allocator = await this.#claimed(node, options);
-    if (!allocator) return asked.map((each) => this.#planFirst(each));
+    if (!allocator) return asked.map((each) => planUnclaimed(each, now()));
     const answering = node === this.#node
       ? await this.#inUse.find(undefined)
       : undefined;
@@ -164,8 +168,7 @@ export class NodeAddresses {
     owners: readonly OwnedBy[],
     { reason, ...options }: ChangeOptions & { readonly reason: string },
   ): Promise<(Allocation | undefined)[]> {
-    this.#checkKnown(node);
-    const allocator = await this.#find(node);
+    const allocator = await this.#findKnown(node);
     return await allocator?.releaseBatch(owners, reason, options) ??
       owners.map(() => undefined);
   }
@@ -176,8 +179,7 @@ export class NodeAddresses {
     owners: readonly OwnedBy[],
     options: ChangeOptions = {},
   ): Promise<(Allocation | undefined)[]> {
-    this.#checkKnown(node);
-    const allocator = await this.#find(node);
+    const allocator = await this.#findKnown(node);
     return await allocator?.keepAlive(owners, options) ??
       owners.map(() => undefined);
   }
@@ -245,24 +247,9 @@ export class NodeAddresses {
     return await allocators.find(node);
   }
 
-  /** The allocation if this node claimed its subnets first: its addresses are not known. */
-  #planFirst(
-    asked: Omit<AddressRequest, "netns"> & { readonly id: string },
-  ): Allocated {
-    const { addresses, ...rest } = asked;
-    const allocation: Allocation = {
-      ...rest,
-      addresses: [],
-      allocatedAtMs: this.#options.now(),
-      requested: addresses.length > 0,
-    };
-    const outcome = { created: true, renewed: false, updated: false };
-    return { ...outcome, allocation, avoided: [] };
-  }
-
-  /** @throws {NetError} `unavailable` when this node has not joined yet */
-  #checkKnown(node: string): void {
-    if (node !== this.#node || this.#member.isKnown) return;
+  /** The allocator of a node. @throws {NetError} `unavailable` when this node has not joined yet */
+  #findKnown(node: string): Promise<Allocator | undefined> {
+    if (node !== this.#node || this.#member.isKnown) return this.#find(node);
     // The registry may hold addresses for it.
     throw new NetError(
       "unavailable",
@@ -293,8 +280,7 @@ export class NodeAddresses {
     { owner, reason, id, netns }: AddressRelease,
     { isDryRun = false }: ChangeOptions = {},
   ): Promise<Allocation | undefined> {
-    this.#checkKnown(node);
-    const allocator = await this.#find(node);
+    const allocator = await this.#findKnown(node);
     if (!allocator) return undefined;
     if (netns !== undefined && id === undefined) {
       const del = { netns, reason, isDryRun };
@@ -393,25 +379,18 @@ export class NodeAddresses {
    */
   async list(
     node: string,
-    page: {
-      readonly behind?: Address;
-      readonly limit: number;
-      readonly leaked?: boolean;
-      readonly containerId?: string | undefined;
-      readonly labels?: Labels;
-      readonly isListed?: (allocation: Allocation) => boolean;
-    },
+    page:
+      & Parameters<Allocator["list"]>[0]
+      & Parameters<typeof isSelected>[1]
+      & { readonly leaked?: boolean },
   ): Promise<Allocation[]> {
     const allocator = await this.#find(node);
-    const { leaked = false, containerId, labels = {} } = page;
-    const { isListed = () => true } = page;
+    const { leaked = false, isListed = () => true } = page;
     return await allocator?.list({
       ...page,
       isListed: (allocation) =>
         (!leaked || this.leakOf(node, allocation) !== "") &&
-        (containerId === undefined ||
-          allocation.owner.containerId === containerId) &&
-        hasLabels(allocation, labels) && isListed(allocation),
+        isSelected(allocation, page) && isListed(allocation),
     }) ?? [];
   }
 

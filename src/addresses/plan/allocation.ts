@@ -28,14 +28,22 @@ export interface Allocation {
   readonly renewals?: number;
 }
 
-/** Whether an allocation has all of some labels, with the same values. */
-export function hasLabels(
-  { labels = {} }: Allocation,
-  wanted: Labels,
+/**
+ * Whether an allocation is of a container, if one is wanted, and has all wanted
+ * labels with the same values.
+ */
+export function isSelected(
+  { owner, labels = {} }: Allocation,
+  wanted: {
+    readonly containerId?: string | undefined;
+    readonly labels?: Labels;
+  },
 ): boolean {
-  return Object.entries(wanted).every(([key, value]) =>
-    Object.hasOwn(labels, key) && labels[key] === value
-  );
+  const { containerId = owner.containerId } = wanted;
+  return owner.containerId === containerId &&
+    Object.entries(wanted.labels ?? {}).every(([key, value]) =>
+      Object.hasOwn(labels, key) && labels[key] === value
+    );
 }
 
 function sameLabels(a: Labels, b: Labels): boolean {

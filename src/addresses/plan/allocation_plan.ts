@@ -355,6 +355,25 @@ function poolFor(
   return subnetPool;
 }
 
+/** The allocation of a node that would claim its subnets first: its addresses are not known. */
+export function planUnclaimed(
+  { addresses, ...rest }: Pick<
+    AllocationRequest,
+    "id" | "owner" | "addresses" | "labels" | "ttlMs"
+  >,
+  nowMs: number,
+): Allocated {
+  const outcome = { created: true, renewed: false, updated: false };
+  const requested = addresses.length > 0;
+  const allocation = {
+    ...rest,
+    addresses: [],
+    allocatedAtMs: nowMs,
+    requested,
+  };
+  return { ...outcome, allocation, avoided: [] };
+}
+
 function refuseRunning({ owner, attachment }: Allocation): Refusal {
   return refuse(
     "already_exists",

@@ -31,6 +31,16 @@ export type PoolChange =
   | { readonly kind: "reserve"; readonly reservation: Reservation }
   | { readonly kind: "unreserve"; readonly address: Address };
 
+/** The use of a subnet. */
+export interface SubnetUsage {
+  readonly subnet: Prefix;
+  readonly capacity: bigint;
+  readonly held: number;
+  readonly cooling: number;
+  /** Reserved and not held. */
+  readonly reserved: number;
+}
+
 /** All addresses of one node: a pool for each of its subnets, and the allocations. */
 export class NodePool {
   readonly subnets: readonly SubnetPool[];
@@ -305,6 +315,17 @@ export class SubnetPool {
   get reservedCount(): number {
     return this.#reserved.keys().filter((o) => !this.#holders.has(o)).toArray()
       .length;
+  }
+
+  /** The use of this subnet. */
+  get usage(): SubnetUsage {
+    return {
+      subnet: this.subnet,
+      capacity: this.capacity,
+      held: this.heldCount,
+      cooling: this.coolingCount,
+      reserved: this.reservedCount,
+    };
   }
 
   /** The address given out last. */
