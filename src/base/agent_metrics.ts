@@ -31,8 +31,12 @@ export type ReleaseReason =
 /** The outcome of a commit. `conflict`: another process wrote first. */
 export type CommitOutcome = "committed" | "conflict" | "failed";
 
+/** The engine of a store: `kv` for the agent's own, `etcd` for the registry's there. */
+export type StoreKind = "kv" | "etcd";
+
 /** The writes of a commit, and its start by {@linkcode AgentMetrics.clock}. */
 export interface CommitSize {
+  readonly store: StoreKind;
   readonly mutations: number;
   readonly startedAtMs: number;
 }
@@ -48,7 +52,7 @@ export interface AgentMetrics {
   allocated(outcome: AllocationOutcome, startedAtMs: number): void;
   /** An allocation was released. */
   released(cause: ReleaseCause): void;
-  /** A commit of the store has ended. */
+  /** A commit of a store has ended. */
   committed(outcome: CommitOutcome, size: CommitSize): void;
   /** The registry has answered, whatever it said. */
   registryAnswered(): void;

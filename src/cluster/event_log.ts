@@ -23,6 +23,9 @@ const LIMITS = {
 /** Age up to which the store keeps events, in ms. */
 const KEEP_MS = 30 * DAY_MS;
 
+/** Time for the store to tell the latest event, in ms: metrics do not wait for etcd. */
+const STATE_TIMEOUT_MS = 200;
+
 /** An event as it is kept. */
 export interface StoredEvent extends ClusterHappening {
   /** In ms since 1970. */
@@ -63,6 +66,8 @@ export class EventLog {
   readonly #now: () => number;
   /** The number of the last event that each host has sent. */
   readonly #taken = new Map<string, number>();
+  #lastAtMs: number | undefined;
+  #reading: Promise<void> | undefined;
 
   constructor(
     options: {
@@ -127,25 +132,36 @@ export class EventLog {
   }
 
   /**
-   * Reads how far the log is.
+   * Reads how far the log is. While the store does not answer, it returns soon
+   * with what is known.
    *
-   * @returns `lastAtMs`: time of the latest stored event, in ms since 1970;
-   * undefined when there is none or the store does not answer. `waiting`: number
-   * of events that wait for the store
+   * @returns `lastAtMs`: time of the latest stored event that is known, in ms
+   * since 1970; undefined when none is. `waiting`: number of events that wait
+   * for the store
    */
   async state(): Promise<
     { readonly lastAtMs: number | undefined; readonly waiting: number }
   > {
-    const { waiting } = this.#records;
+    this.#reading ??= this.#readLast().finally(() => this.#reading = undefined);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, STATE_TIMEOUT_MS);
+    try {
+      await Promise.race([this.#reading, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+    return { lastAtMs: this.#lastAtMs, waiting: this.#records.waiting };
+  }
+
+  async #readLast(): Promise<void> {
     const latest = { reverse: true, limit: 1 };
     try {
       const [last] = await Array.fromAsync(
         this.#store.list(EVENT_PREFIX, latest),
       );
-      return { lastAtMs: last && readEvent(last).atMs, waiting };
+      this.#lastAtMs = last && readEvent(last).atMs;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      return { lastAtMs: undefined, waiting };
     }
   }
 

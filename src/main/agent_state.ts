@@ -33,7 +33,10 @@ export async function openAgentState(
   if (config.store !== "memory") await checkSecretFile(path);
   const own = await openDenoKv({ path });
   opened.defer(() => own.close());
-  const store = measureStore(own, metrics.agent);
+  const store = measureStore(own, {
+    metrics: metrics.agent,
+    kind: "kv",
+  });
   const audit = AuditStore.start({
     store,
     keepMs: keepHistoryMs,
@@ -52,7 +55,10 @@ export async function openAgentState(
   const all = opened.move();
   return {
     store,
-    registryStore: shared && measureStore(shared, metrics.agent),
+    registryStore: shared && measureStore(shared, {
+      metrics: metrics.agent,
+      kind: "etcd",
+    }),
     etcdCertificates: () => shared?.certificates ?? [],
     audit,
     queue,

@@ -7,6 +7,7 @@ import type {
   CommitOutcome,
   CommitSize,
   ReleaseCause,
+  StoreKind,
 } from "../base/agent_metrics.ts";
 
 /** Bounds in seconds: an allocation is one commit, and shares it under load. */
@@ -28,15 +29,24 @@ const MORE_CAUSES: readonly ReleaseCause[] = [
 ];
 const COMMITS: readonly CommitOutcome[] = ["committed", "conflict", "failed"];
 
+/** The series of one store. */
+interface StoreSeries {
+  readonly commits: ReadonlyMap<string, BufferedCounter>;
+  readonly mutations: Counter.Internal;
+  readonly seconds: Histogram.Internal<"store">;
+}
+
 /** Counts what the parts of an agent report. */
 export class AgentCounters implements AgentMetrics {
   readonly #allocations: ReadonlyMap<string, BufferedCounter>;
   readonly #otherAllocations: Counter<"outcome">;
   readonly #allocationSeconds: Histogram;
   readonly #releases: ReadonlyMap<string, BufferedCounter>;
-  readonly #commits: ReadonlyMap<string, BufferedCounter>;
-  readonly #mutations: Counter;
-  readonly #commitSeconds: Histogram;
+  readonly #commits: Counter<"store" | "outcome">;
+  readonly #mutations: Counter<"store">;
+  readonly #commitSeconds: Histogram<"store">;
+  /** By store. */
+  readonly #stores = new Map<StoreKind, StoreSeries>();
   readonly #answered: Gauge;
   readonly #watchRestarts: Counter;
   readonly #clockOffset: Gauge;
@@ -67,26 +77,26 @@ export class AgentCounters implements AgentMetrics {
       }),
       [...CAUSES, ...MORE_CAUSES],
     );
-    this.#commits = bufferedSeries(
-      new Counter({
-        name: "stellar_net_store_commits_total",
-        help: "Commits of the store by outcome.",
-        labelNames: ["outcome"],
-        registers,
-      }),
-      COMMITS,
-    );
+    this.#commits = new Counter({
+      name: "stellar_net_store_commits_total",
+      help: "Commits by store and outcome.",
+      labelNames: ["store", "outcome"],
+      registers,
+    });
     this.#mutations = new Counter({
       name: "stellar_net_store_mutations_total",
-      help: "Puts and deletions in commits that were written.",
+      help: "Puts and deletions in commits that were written, by store.",
+      labelNames: ["store"],
       registers,
     });
     this.#commitSeconds = new Histogram({
       name: "stellar_net_store_commit_duration_seconds",
-      help: "Time that a commit of the store takes.",
+      help: "Time that a commit takes, by store.",
+      labelNames: ["store"],
       buckets: SECONDS,
       registers,
     });
+    this.#seriesOf("kv");
     this.#answered = new Gauge({
       name: "stellar_net_registry_last_answer_timestamp_seconds",
       help:
@@ -110,7 +120,9 @@ export class AgentCounters implements AgentMetrics {
 
   /** Hands the counts to the register. */
   flush(): void {
-    for (const map of [this.#allocations, this.#releases, this.#commits]) {
+    const maps = [this.#allocations, this.#releases]
+      .concat([...this.#stores.values()].map(({ commits }) => commits));
+    for (const map of maps) {
       for (const series of map.values()) series.flush();
     }
   }
@@ -131,9 +143,31 @@ export class AgentCounters implements AgentMetrics {
   }
 
   committed(outcome: CommitOutcome, size: CommitSize): void {
-    this.#commits.get(outcome)?.inc();
-    if (outcome === "committed") this.#mutations.inc(size.mutations);
-    this.#commitSeconds.observe((performance.now() - size.startedAtMs) / 1000);
+    const { commits, mutations, seconds } = this.#seriesOf(size.store);
+    commits.get(outcome)?.inc();
+    if (outcome === "committed") mutations.inc(size.mutations);
+    seconds.observe((performance.now() - size.startedAtMs) / 1000);
+  }
+
+  /** The series of a store; they appear with its first commit. */
+  #seriesOf(store: StoreKind): StoreSeries {
+    const known = this.#stores.get(store);
+    if (known) return known;
+    const series = {
+      commits: new Map(
+        COMMITS.map((outcome) => [
+          outcome,
+          new BufferedCounter(this.#commits.labels(store, outcome)),
+        ]),
+      ),
+      mutations: this.#mutations.labels(store),
+      seconds: this.#commitSeconds.labels(store),
+    };
+    // Prometheus sees no increase in a series that appears with it.
+    series.mutations.inc(0);
+    this.#commitSeconds.zero({ store });
+    this.#stores.set(store, series);
+    return series;
   }
 
   registryAnswered(): void {

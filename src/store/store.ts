@@ -1,6 +1,10 @@
 import { Buffer } from "node:buffer";
 import { NetError } from "../base/error.ts";
-import type { AgentMetrics, CommitOutcome } from "../base/agent_metrics.ts";
+import type {
+  AgentMetrics,
+  CommitOutcome,
+  StoreKind,
+} from "../base/agent_metrics.ts";
 
 /** A value that JSON can carry. Values are stored as JSON in UTF-8. */
 export type JsonValue =
@@ -325,7 +329,13 @@ function rethrow(error: unknown): never {
 }
 
 /** The same store, with metrics of its commits. */
-export function measureStore(store: Store, metrics: AgentMetrics): Store {
+export function measureStore(
+  store: Store,
+  { metrics, kind }: {
+    readonly metrics: AgentMetrics;
+    readonly kind: StoreKind;
+  },
+): Store {
   return {
     url: store.url,
     limits: store.limits,
@@ -336,6 +346,7 @@ export function measureStore(store: Store, metrics: AgentMetrics): Store {
     async commit(commit): Promise<CommitResult> {
       const { puts = [], deletes = [] } = commit;
       const size = {
+        store: kind,
         mutations: puts.length + deletes.length,
         startedAtMs: metrics.clock(),
       };

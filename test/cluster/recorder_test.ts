@@ -230,6 +230,25 @@ Deno.test("EventLog.list() pages through events, and selects by node and time", 
   await store.close();
 });
 
+Deno.test("EventLog.state() does not wait for a store that does not answer", async () => {
+  const kv = await openDenoKv({ path: ":memory:" });
+  const store = new FaultyStore(kv);
+  const events = new EventLog({ store, now: () => NOW_MS, sequence: 0 });
+  assert.deepEqual(await events.state(), { lastAtMs: undefined, waiting: 0 });
+  const happening = { kind: "joined", node: "a", subject: "", text: "x" };
+  events.add([happening as ClusterHappening], 7);
+  await waitFor("the event", async () => (await events.state()).lastAtMs === 7);
+  store.isDown = true;
+  assert.equal((await events.state()).lastAtMs, 7);
+  store.isDown = false;
+  const answer = Promise.withResolvers<void>();
+  store.beforeList = () => answer.promise;
+  assert.equal((await events.state()).lastAtMs, 7);
+  answer.resolve();
+  await events.stop();
+  await store.close();
+});
+
 Deno.test("Samples keep one count an hour over a restart, and drop old ones and lost subnets", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   let nowMs = NOW_MS;

@@ -23,8 +23,8 @@ export class FakeMetrics implements AgentMetrics {
     this.told.push(["released", cause]);
   }
 
-  committed(outcome: CommitOutcome, { mutations }: CommitSize): void {
-    this.told.push(["committed", outcome, mutations]);
+  committed(outcome: CommitOutcome, { store, mutations }: CommitSize): void {
+    this.told.push([store, outcome, mutations]);
   }
 
   registryAnswered(): void {

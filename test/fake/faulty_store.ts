@@ -29,6 +29,8 @@ export class FaultyStore implements Store {
   downCode: ErrorCode = "unavailable";
   /** Called before each commit. */
   beforeCommit: () => Promise<void> = () => Promise.resolve();
+  /** Called before each list. */
+  beforeList: () => Promise<void> = () => Promise.resolve();
   /** Called after each commit, before it is answered. */
   onCommit: () => void | Promise<void> = () => {};
 
@@ -79,6 +81,7 @@ export class FaultyStore implements Store {
 
   async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
     this.#checkUp();
+    await this.beforeList();
     yield* this.#store.list(prefix, options);
   }
 

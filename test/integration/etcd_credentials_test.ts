@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ROOT } from "../generate.ts";
+import { FAST } from "../lab/watched_lab.ts";
 import { startEtcd } from "../support/etcd.ts";
 import { valuesOf } from "../support/exposition.ts";
+import { Prometheus } from "../support/prometheus.ts";
 import { spawnAgent, type SpawnedAgent } from "../support/spawn_agent.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 import { TestAuthority } from "../support/test_authority.ts";
@@ -94,6 +96,33 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
         "store_authority",
       ]);
     });
+
+    await t.step(
+      "certificates that end soon have alerts, until they are replaced",
+      async () => {
+        await using prometheus = await Prometheus.start({
+          ...{ dir: at("prometheus"), divisor: FAST },
+          targets: { "stellar-net": [`127.0.0.1:${host1.port}`] },
+        });
+        const alert = (fires: boolean) =>
+          prometheus.waitForAlert("StellarNetCertificateExpiring", {
+            ...{ instance: `127.0.0.1:${host1.port}`, fires },
+          });
+        const soon = { days: 1, startedHoursAgo: 23 };
+        await old.issue("server", soon);
+        await restartEtcd();
+        await allChange();
+        await alert(true);
+        await old.issue("server");
+        await restartEtcd();
+        await allChange();
+        await alert(false);
+        await old.issue("client", { ...soon, usage: "clientAuth" });
+        await alert(true);
+        await old.issue("client", { usage: "clientAuth" });
+        await alert(false);
+      },
+    );
 
     await t.step(
       "another password: refused until the file has it",

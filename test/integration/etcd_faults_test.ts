@@ -106,15 +106,7 @@ function faultsOf({ lab, etcd, registries }: EtcdRegistryLab): Fault[] {
     },
     {
       what: "ENOSPC raised, and cleared",
-      breakIt: async () => {
-        const [first] = etcd.members;
-        const value = "x".repeat(1024 * 1024);
-        const isFull = async () =>
-          (await first!.ctl(["alarm", "list"])).includes("NOSPACE");
-        for (let i = 0; !await isFull(); i++) {
-          await first!.run(["put", `fill/${i}`], value);
-        }
-      },
+      breakIt: () => etcd.fill(),
       meanwhile: async () => {
         const [host] = registries;
         const { code, stdout } = await host!.exec("stellar-net", ["doctor"]);
@@ -125,13 +117,7 @@ function faultsOf({ lab, etcd, registries }: EtcdRegistryLab): Fault[] {
         );
         assert.match(stdout, /^ok +store: /m);
       },
-      mend: async () => {
-        const [first] = etcd.members;
-        await first!.ctl(["del", "fill/", "--prefix"]);
-        await first!.compact(await first!.revision());
-        for (const each of etcd.members) await each.ctl(["defrag"]);
-        await first!.ctl(["alarm", "disarm"]);
-      },
+      mend: () => etcd.makeRoom(),
     },
   ];
 }

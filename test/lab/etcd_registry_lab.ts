@@ -21,6 +21,8 @@ export interface EtcdClusterOptions {
   readonly registryArgs?: readonly string[];
   /** Whether they know each other by certificates, and the others join with tokens. Default false. */
   readonly secure?: boolean;
+  /** Called before the agents start. */
+  readonly prepare?: (hosts: readonly LabHost[]) => Promise<void>;
 }
 
 /**
@@ -81,6 +83,7 @@ export class EtcdRegistryLab implements AsyncDisposable {
       const hosts = numbers.map((number) => lab.host(number));
       const etcd = await startLabEtcd(hosts, etcdArgs);
       const cluster = new EtcdRegistryLab(lab, etcd, registries);
+      await options.prepare?.(cluster.hosts);
       await allDone(cluster.registries.map(({ agent }) => agent.start()));
       if (secure) {
         await allDone(cluster.joiners.map((host) => lab.admit(host)));

@@ -86,6 +86,26 @@ export class LabEtcd implements AsyncDisposable {
     lost.start(["--initial-cluster-state", "existing"]);
   }
 
+  /** Fills it until it takes no more writes: it has a small quota. */
+  async fill(): Promise<void> {
+    const [first] = this.members;
+    const value = "x".repeat(1024 * 1024);
+    const isFull = async () =>
+      (await first!.ctl(["alarm", "list"])).includes("NOSPACE");
+    for (let i = 0; !await isFull(); i++) {
+      await first!.run(["put", `fill/${i}`], value);
+    }
+  }
+
+  /** Removes what filled it, and lets it take writes again. */
+  async makeRoom(): Promise<void> {
+    const [first] = this.members;
+    await first!.ctl(["del", "fill/", "--prefix"]);
+    await first!.compact(await first!.revision());
+    for (const each of this.members) await each.ctl(["defrag"]);
+    await first!.ctl(["alarm", "disarm"]);
+  }
+
   /** Begins anew with what a snapshot has, as a new cluster; no member runs. */
   async restore(snapshot: string): Promise<void> {
     for (const member of this.members) await member.restore(snapshot);

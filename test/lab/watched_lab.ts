@@ -1,9 +1,17 @@
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Prometheus } from "../support/prometheus.ts";
 import { clusterFlags, Lab, secureFlags } from "./lab.ts";
 import type { LabHost } from "./lab_host.ts";
 import { execArgs } from "./netns.ts";
+
+/** Divisor for tests of faults: an hour becomes a second, and every fault is waited for twice. */
+export const FAST = 3_600;
+/** Divisor for tests in which no alert may fire: an outage of a second counts like one of five. */
+export const STRICT = 5;
+/** Length of a gap of scrapes, in ms: less than curl waits for an answer of Prometheus. */
+export const GAP_MS = 8_000;
 
 /** The address at which Prometheus scrapes a host's agent. */
 export function scrapedAt({ address }: LabHost): string {
@@ -44,9 +52,12 @@ export class AlertWatch implements AsyncDisposable {
     this.#watching = this.#watch(prometheus, work);
   }
 
-  /** Each alert that has fired, with its instance. */
-  get fired(): readonly string[] {
-    return [...this.#fired];
+  /** @throws {AssertionError} naming each alert that has fired with its instance, but for those that may */
+  check(mayFire: (alert: string) => boolean = () => false): void {
+    const wrong = [...this.#fired].filter((each) =>
+      !mayFire(each.split(" ")[0]!)
+    );
+    assert.deepEqual(wrong, []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -60,7 +71,9 @@ export class AlertWatch implements AsyncDisposable {
   ): Promise<void> {
     for (let turn = 0; !this.#stop.signal.aborted; turn++) {
       await work(turn);
-      for (const { name, instance, isFiring } of await prometheus.alerts()) {
+      // It may be restarting.
+      const alerts = await prometheus.alerts().catch(() => []);
+      for (const { name, instance, isFiring } of alerts) {
         if (isFiring) this.#fired.add(`${name} ${instance}`);
       }
       await delay(500);

@@ -23,6 +23,10 @@ interface Row {
   readonly interval?: string;
 }
 
+/** Commits of a store. */
+const commits = (store: string, outcome: string) =>
+  `stellar_net_store_commits_total{store="${store}",outcome="${outcome}"}`;
+
 /** A value that stays. */
 const stays = (value: number) => `${value}x120`;
 
@@ -189,11 +193,22 @@ const ROWS: readonly Row[] = [
   },
   {
     alert: "StellarNetStoreCommitsFail",
-    bad: [['stellar_net_store_commits_total{outcome="failed"}', "0+1x120"]],
+    bad: [[commits("kv", "failed"), "0+1x120"]],
     afterMinutes: 4,
     good: [
-      ['stellar_net_store_commits_total{outcome="failed"}', stays(3)],
-      ['stellar_net_store_commits_total{outcome="conflict"}', "0+1x120"],
+      [commits("kv", "failed"), stays(3)],
+      [commits("kv", "conflict"), "0+1x120"],
+      [commits("etcd", "failed"), "0+1x120"],
+    ],
+  },
+  {
+    alert: "StellarNetRegistryCommitsFail",
+    bad: [[commits("etcd", "failed"), "0+1x120"]],
+    afterMinutes: 6,
+    // One commit fails when etcd changes its leader.
+    good: [
+      [commits("etcd", "failed"), "0x10 1x10 2x100"],
+      [commits("kv", "failed"), "0+1x120"],
     ],
   },
   {
@@ -421,11 +436,14 @@ Deno.test("every alert waits, has a severity, and names a command that there is"
 });
 
 Deno.test("every alert is caused against real agents", async () => {
-  const tests = ["alerts_agent_test.ts", "alerts_cluster_test.ts"];
+  const tests = [
+    "integration/alerts_agent_test.ts",
+    "integration/alerts_cluster_test.ts",
+    "integration/alerts_etcd_test.ts",
+    "lab/alert_faults.ts",
+  ];
   const texts = await Promise.all(
-    tests.map((name) =>
-      Deno.readTextFile(join(ROOT, "test/integration", name))
-    ),
+    tests.map((name) => Deno.readTextFile(join(ROOT, "test", name))),
   );
   const caused = texts.join("\n").match(/\bStellarNet\w+(?=")/g);
   const rules = await readRules();

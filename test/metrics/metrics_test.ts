@@ -74,8 +74,12 @@ Deno.test("Metrics counts the reports of the agent's parts", async (t) => {
   agent.allocated("unavailable", agent.clock());
   agent.released("leaked");
   agent.released("node gone");
-  agent.committed("committed", { mutations: 5, startedAtMs: agent.clock() });
-  agent.committed("failed", { mutations: 7, startedAtMs: agent.clock() });
+  const commit = (store: "kv" | "etcd", mutations: number) => ({
+    ...{ store, mutations, startedAtMs: agent.clock() },
+  });
+  agent.committed("committed", commit("kv", 5));
+  agent.committed("failed", commit("kv", 7));
+  agent.committed("conflict", commit("etcd", 3));
   agent.watchRestarted();
   const before = Date.now() / 1000;
   agent.registryAnswered();
@@ -102,9 +106,12 @@ Deno.test("Metrics counts the reports of the agent's parts", async (t) => {
       expired: 0,
       node_gone: 1,
     }],
-    ["store_commits_total", { committed: 1, conflict: 0, failed: 1 }],
-    ["store_mutations_total", { "": 5 }],
-    ["store_commit_duration_seconds_count", { "": 2 }],
+    ["store_commits_total", {
+      ...{ "kv committed": 1, "kv conflict": 0, "kv failed": 1 },
+      ...{ "etcd committed": 0, "etcd conflict": 1, "etcd failed": 0 },
+    }],
+    ["store_mutations_total", { kv: 5, etcd: 0 }],
+    ["store_commit_duration_seconds_count", { kv: 2, etcd: 1 }],
     ["registry_watch_restarts_total", { "": 1 }],
     ["rpc_calls_total", {
       [`${service} Info OK`]: 2,

@@ -94,7 +94,7 @@ Deno.test("formatKey() cuts a long key short", () => {
 Deno.test("measureStore() reports each commit, and passes it on unchanged", async () => {
   const faulty = new FaultyStore(await openDenoKv({ path: ":memory:" }));
   const metrics = new FakeMetrics();
-  const store = measureStore(faulty, metrics);
+  const store = measureStore(faulty, { metrics, kind: "etcd" });
   const puts = [{ key: ["a"], value: 1 }, { key: ["b"], value: 2 }];
   const result = await store.commit({ puts, deletes: [["c"]] });
   assert.equal(result.committed, true);
@@ -104,9 +104,9 @@ Deno.test("measureStore() reports each commit, and passes it on unchanged", asyn
   faulty.fail("refuse before");
   await assert.rejects(store.commit({ puts }), NetError);
   assert.deepEqual(metrics.told, [
-    ["committed", "committed", 3],
-    ["committed", "conflict", 1],
-    ["committed", "failed", 2],
+    ["etcd", "committed", 3],
+    ["etcd", "conflict", 1],
+    ["etcd", "failed", 2],
   ]);
   assert.equal(store.url, faulty.url);
   assert.equal((await store.get(["a"]))?.value, 1);

@@ -9,6 +9,8 @@ export const LONG_TESTS: ReadonlyMap<string, string> = new Map(
     ["alerts_agent", "17 alerts fire and clear, seconds after their faults"],
     ["doctor_faults", "each of 20 faults is found, fixed and looked for again"],
     ["alerts_cluster", "9 alerts fire and clear, seconds after their faults"],
+    ["alerts_etcd", "8 alerts fire and clear, seconds after their faults"],
+    ["alerts_healthy", "alerts have time to fire, and do not"],
     ["insecure_tls", "every host changes four times, with each store"],
     ["etcd_quorum", "hosts notice an outage after a few heartbeats"],
     ["etcd_faults", "changes go on before, during and after 9 faults"],

@@ -70,20 +70,25 @@ export function shortenRules(rules: string, divisor: number): string {
 
 /** Debian's Prometheus with the alerts of docs/alerts.yml. Disposing of it ends it. */
 export class Prometheus implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
+  readonly #spawn: () => Deno.ChildProcess;
   readonly #url: string;
   readonly #within: readonly string[];
+  readonly #targets: number;
+  #child: Deno.ChildProcess;
 
   private constructor(
-    child: Deno.ChildProcess,
-    { url, within }: {
+    spawn: () => Deno.ChildProcess,
+    { url, within, targets }: {
       readonly url: string;
       readonly within: readonly string[];
+      readonly targets: number;
     },
   ) {
-    this.#child = child;
+    this.#spawn = spawn;
+    this.#child = spawn();
     this.#url = url;
     this.#within = within;
+    this.#targets = targets;
   }
 
   /** Starts it, and waits until it has scraped every target. */
@@ -120,22 +125,19 @@ export class Prometheus implements AsyncDisposable {
       `--web.listen-address=${address}`,
       "--log.level=error",
     ];
-    const child = new Deno.Command(program!, {
+    const command = new Deno.Command(program!, {
       args,
       stdin: "null",
       stdout: "null",
       stderr: "inherit",
-    }).spawn();
-    const prometheus = new Prometheus(child, {
+    });
+    const prometheus = new Prometheus(() => command.spawn(), {
       url: `http://${address}`,
       within,
+      targets: Object.values(targets).flat().length,
     });
     try {
-      const count = Object.values(targets).flat().length;
-      await waitFor(`${count} targets`, async () => {
-        const up = await prometheus.query("up == 1");
-        return up.length === count;
-      }, { everyMs: 200 });
+      await prometheus.#scraped();
       return prometheus;
     } catch (error) {
       await prometheus[Symbol.asyncDispose]();
@@ -193,16 +195,50 @@ export class Prometheus implements AsyncDisposable {
     );
   }
 
-  /** Stops it for a while, so that nothing is scraped, and lets it go on. */
+  /** Waits until no alert fires but those that may. */
+  async waitForQuiet(mayFire: readonly string[] = []): Promise<void> {
+    let firing = "";
+    try {
+      await waitFor("alerts to clear", async () => {
+        const alerts = (await this.alerts()).filter((each) =>
+          each.isFiring && !mayFire.includes(each.name)
+        );
+        firing = alerts.map(({ name, instance }) => `${name} ${instance}`)
+          .join(", ");
+        return alerts.length === 0;
+      }, { everyMs: 250 });
+    } catch (cause) {
+      throw new Error(`Alerts do not clear: ${firing}`, { cause });
+    }
+  }
+
+  /** Stops it for a while, so that nothing is scraped, and waits until it scrapes all targets again. */
   async pause(ms: number): Promise<void> {
     this.#child.kill("SIGSTOP");
     await delay(ms);
     this.#child.kill("SIGCONT");
+    await this.#scraped();
+  }
+
+  /** Stops it and starts it with the data that it has, and waits until it scrapes all targets. */
+  async restart(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#child.status;
+    this.#child = this.#spawn();
+    await this.#scraped();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#child.status;
+  }
+
+  /** Waits until every target was scraped. */
+  async #scraped(): Promise<void> {
+    await waitFor(`${this.#targets} targets`, async () => {
+      const up = await this.query("up == 1");
+      return up.length === this.#targets;
+    }, { everyMs: 200 });
   }
 
   async #get<T>(path: string): Promise<T> {

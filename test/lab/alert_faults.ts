@@ -1,0 +1,225 @@
+import { join } from "node:path";
+import type { Prometheus } from "../support/prometheus.ts";
+import type { Lab } from "./lab.ts";
+import { LabClock } from "./lab_clock.ts";
+import type { LabHost } from "./lab_host.ts";
+import { AlertWatch, scrapedAt } from "./watched_lab.ts";
+
+/** A fault of a cluster, and its alerts. */
+export interface AlertFault {
+  /** Those that have to fire, and the host for which. */
+  readonly alerts: readonly (readonly [alert: string, host: LabHost])[];
+  /** Names of others that may fire, because they are true as well. Default: none. */
+  readonly others?: readonly string[];
+  cause(): Promise<unknown>;
+  fix(): Promise<unknown>;
+}
+
+export type AlertFaults = Readonly<Record<string, AlertFault>>;
+
+/**
+ * Causes faults one after the other. Each time the alerts of the fault fire and
+ * clear after the fix, and no alert fires that is not the fault's.
+ *
+ * @param always alerts that fire throughout
+ */
+export async function causeAlerts(
+  t: Deno.TestContext,
+  prometheus: Prometheus,
+  { faults, always = [] }: {
+    readonly faults: AlertFaults;
+    readonly always?: readonly string[];
+  },
+): Promise<void> {
+  for (const [name, { alerts, others = [], cause, fix }] of entries(faults)) {
+    const isDone = await t.step(name, async () => {
+      await using watch = new AlertWatch(prometheus);
+      await cause();
+      for (const [alert, host] of alerts) {
+        await prometheus.waitForAlert(alert, { instance: scrapedAt(host) });
+      }
+      await fix();
+      await prometheus.waitForQuiet(always);
+      const own = alerts.map(([alert]) => alert);
+      const known = [...own, ...others, ...always];
+      watch.check((fired) => known.includes(fired));
+    });
+    // The next one would be caused on top of it.
+    if (!isDone) return;
+  }
+}
+
+const entries = Object.entries<AlertFault>;
+
+/** Each of these may come with another, while packets come and go. */
+const PATHS = [
+  "StellarNetPathDead",
+  "StellarNetPathLossy",
+  "StellarNetPathNarrow",
+];
+
+/** Hosts whose faults a test causes. */
+export interface FaultyHosts {
+  readonly lab: Lab;
+  /** Hosts the registry. The command line runs here. */
+  readonly registry: LabHost;
+  /** Two others. */
+  readonly second: LabHost;
+  readonly third: LabHost;
+  /** The clock of the third. */
+  readonly clock: LabClock;
+  /** Lets a host join again that was removed. */
+  readonly readmit: (host: LabHost) => Promise<unknown>;
+}
+
+/** Prepares a host whose agent does not run for the faults. @returns its clock */
+export async function prepareFaults(third: LabHost): Promise<LabClock> {
+  const clock = await LabClock.giveTo(third);
+  const dir = join(third.dir, "bin");
+  await Deno.mkdir(dir);
+  await Deno.writeTextFile(
+    join(dir, "ip"),
+    `#!/bin/sh\n[ -e '${broken(third)}' ] && exit 1\nexec /usr/sbin/ip "$@"\n`,
+    { mode: 0o755 },
+  );
+  const { PATH } = third.env;
+  third.agent.env = { ...third.agent.env, PATH: `${dir}:${PATH}` };
+  return clock;
+}
+
+/** While this file is there, `ip` fails on a host. */
+function broken(host: LabHost): string {
+  return join(host.dir, "broken");
+}
+
+/** Faults that are seen through the registry, whatever store it has. */
+export async function registryFaults(hosts: FaultyHosts): Promise<AlertFaults> {
+  const { lab, registry, second, third, clock, readmit } = hosts;
+  const cli = (...args: readonly string[]) =>
+    registry.must("stellar-net", args);
+  const [subnet] = await third.joined();
+  return {
+    "all peers are down": {
+      alerts: [
+        ["StellarNetNoPeerReady", registry],
+        ["StellarNetAgentDown", second],
+      ],
+      others: PATHS,
+      cause: () => Promise.all([second.agent.kill(), third.agent.kill()]),
+      fix: () => Promise.all([second.agent.start(), third.agent.start()]),
+    },
+    "a clock that is off": {
+      alerts: [["StellarNetClockOff", third]],
+      cause: () => clock.moveHours(1 / 60),
+      fix: () => clock.moveHours(-1 / 60),
+    },
+    "a host that does not hear of changes": {
+      alerts: [
+        ["StellarNetRegistryUnreachable", third],
+        ["StellarNetRegistryBehind", third],
+      ],
+      others: ["StellarNetNoPeerReady", ...PATHS],
+      cause: async () => {
+        for (const host of [registry, second]) await lab.partition(host, third);
+        await cli("route", "add", "10.62.0.0/16", second.address);
+      },
+      fix: async () => {
+        await lab.heal();
+        await cli("route", "delete", "10.62.0.0/16");
+      },
+    },
+    "a subnet that belongs to another": {
+      alerts: [["StellarNetFenced", third]],
+      // Until it has joined again.
+      others: [
+        "StellarNetAgentDown",
+        "StellarNetNoPeerReady",
+        "StellarNetRegistryBehind",
+        "StellarNetRegistryUnreachable",
+        ...PATHS,
+      ],
+      cause: async () => {
+        await third.agent.kill();
+        await cli("node", "remove", third.name, "--force");
+        await cli("subnet", "reserve", subnet!, "--node", "other");
+        await readmit(third);
+        await third.agent.start();
+      },
+      fix: () => cli("subnet", "unreserve", subnet!),
+    },
+  };
+}
+
+/** Faults of the routes of hosts. */
+export async function routeFaults(hosts: FaultyHosts): Promise<AlertFaults> {
+  const { lab, registry, second, third } = hosts;
+  const cli = (...args: readonly string[]) =>
+    registry.must("stellar-net", args);
+  const [subnet] = await third.joined();
+  return {
+    "another route is in the way": {
+      alerts: [["StellarNetRouteConflict", second]],
+      // In one step: the agent would put a missing route back.
+      cause: () =>
+        second.ip(`route replace ${subnet} via 198.18.0.1 proto static`),
+      fix: () => second.ip(`route del ${subnet} proto static`),
+    },
+    "a route's target is nowhere": {
+      alerts: [["StellarNetRoutesNotInstalled", second]],
+      cause: () => cli("route", "add", "10.60.0.0/16", "198.19.0.9"),
+      fix: () => cli("route", "delete", "10.60.0.0/16"),
+    },
+    "ip cannot be run": {
+      alerts: [["StellarNetRoutesFailing", third]],
+      others: ["StellarNetRoutesNotInstalled"],
+      cause: async () => {
+        await Deno.writeTextFile(broken(third), "");
+        await cli("route", "add", "10.61.0.0/16", second.address);
+      },
+      fix: async () => {
+        await Deno.remove(broken(third));
+        await cli("route", "delete", "10.61.0.0/16");
+      },
+    },
+    "another program removes routes": {
+      alerts: [["StellarNetRouteRepairsFlapping", second]],
+      cause: async () => {
+        for (let i = 0; i < 8; i++) {
+          await second.ip("route flush proto 83");
+          await lab.waitFor(
+            "the routes",
+            async () => (await second.routes()).length >= 2,
+          );
+        }
+      },
+      fix: () => Promise.resolve(),
+    },
+  };
+}
+
+/** Faults of the path between two hosts. */
+export function pathFaults({ lab, second, third }: FaultyHosts): AlertFaults {
+  return {
+    "a path is dead": {
+      alerts: [["StellarNetPathDead", second], ["StellarNetPathDead", third]],
+      others: PATHS,
+      cause: () => lab.partition(second, third),
+      fix: () => lab.heal(),
+    },
+    "a path loses packets": {
+      alerts: [["StellarNetPathLossy", second], ["StellarNetPathLossy", third]],
+      others: PATHS,
+      cause: () => lab.lose(second, third, 20),
+      fix: () => lab.heal(),
+    },
+    "a path is narrow": {
+      alerts: [["StellarNetPathNarrow", second], [
+        "StellarNetPathNarrow",
+        third,
+      ]],
+      others: PATHS,
+      cause: () => third.narrow(1400),
+      fix: () => third.narrow(),
+    },
+  };
+}
