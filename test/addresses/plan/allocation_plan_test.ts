@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { planThaw } from "../../../src/addresses/plan/allocation_plan.ts";
 import { parseAddress } from "../../../src/net/address.ts";
 import { owner } from "./pools.ts";
 import { Addresses } from "./pools.ts";
@@ -165,4 +166,12 @@ Deno.test("planAllocation() gives a requested address although it cools", () => 
     addresses.allocate("b", { addresses: ["192.168.1.2"] }),
     "192.168.1.2",
   );
+});
+
+Deno.test("planThaw() frees four addresses at a time", () => {
+  const addresses = new Addresses(["10.0.0.0/24"], 60_000);
+  addresses.walk(10);
+  for (let i = 0; i < 10; i++) addresses.release(`walk${i}`);
+  assert.equal(planThaw(addresses.pool, 59_999, 60_000).length, 0);
+  assert.equal(planThaw(addresses.pool, 60_000, 60_000).length, 4);
 });
