@@ -2,7 +2,7 @@ import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/duration.ts";
-import type { Member } from "../member/member.ts";
+import type { ClusterNode } from "../registry/feed.ts";
 import { FENCED_WAY_OUT, findMembershipFault } from "../member/link.ts";
 
 /** Largest accepted difference of two clocks, in ms. */
@@ -71,8 +71,8 @@ export function checkRegistry(
 }
 
 /** The nodes that the registry refuses, and the known copies of the states of nodes. None: no check. */
-export function checkIdentities({ view }: Pick<Member, "view">): Check[] {
-  return [...view.nodes.values()].flatMap(({ name, problem }): Check[] => {
+export function checkIdentities(nodes: readonly ClusterNode[]): Check[] {
+  return nodes.flatMap(({ name, problem }): Check[] => {
     if (!problem) return [];
     const isFenced = problem.startsWith("the registry has fenced it");
     const isRefused = problem.startsWith("the registry has refused it");

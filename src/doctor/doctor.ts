@@ -23,6 +23,7 @@ import {
   withUnit,
 } from "./agent_checks.ts";
 import type { ContactWait } from "../member/first_contact.ts";
+import type { Member } from "../member/member.ts";
 import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../registry/feed.ts";
@@ -192,7 +193,7 @@ export class Doctor {
         ]
         : [],
       checkRegistry(link, subnets.length > 0),
-      ...checkIdentities(agent.member),
+      ...checkIdentities(await listNodes(agent) ?? nodes),
       ...checkAdvertised(missing, advertised),
       ...await this.#checkClock(),
       ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
@@ -319,6 +320,7 @@ export class Doctor {
         ...nodes.map(({ apiUrl }) => apiUrl),
         ...member.link.urls,
       ]),
+      isCurrent: isCurrent(member),
       isCut: member.link.state === "unreachable" ||
         nodes.some(({ state }) => state === "unreachable"),
     });
@@ -336,12 +338,18 @@ export class Doctor {
       instanceId: agent.instanceId,
       version,
       now,
+      isCurrent: isCurrent(agent.member),
       subnets: agent.member.subnets,
       nodes: all,
       protocol,
       callPeer,
     };
   }
+}
+
+/** Whether the registry tells a node the states of the others. */
+function isCurrent({ link }: Member): boolean {
+  return link.state === "hosted" || link.state === "joined";
 }
 
 /** The TCP ports of URLs. */
@@ -360,6 +368,18 @@ async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
     return [];
+  }
+}
+
+/** The nodes with those that the registry refuses, where it is here and its store answers. */
+async function listNodes(
+  { host }: Agent,
+): Promise<readonly ClusterNode[] | undefined> {
+  try {
+    return await host?.nodes.list();
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return undefined;
   }
 }
 

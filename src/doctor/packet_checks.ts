@@ -45,6 +45,8 @@ export interface PacketFacts extends ContainerFacts {
   readonly ports: readonly number[];
   /** Whether calls between this agent and others fail. */
   readonly isCut: boolean;
+  /** Whether the registry tells this node the states of the others now. */
+  readonly isCurrent: boolean;
 }
 
 /**
@@ -186,7 +188,7 @@ async function checkPeers(
 
 async function checkPeerPackets(
   probe: PathProbe,
-  { subnets, interfaces }: PacketFacts,
+  { subnets, interfaces, isCurrent }: PacketFacts,
   { peer, subnet, seen }: {
     readonly peer: ClusterNode;
     readonly subnet: Prefix;
@@ -203,6 +205,7 @@ async function checkPeerPackets(
   const container = seen.find(({ addresses }) =>
     addresses.some((address) => address.family === family)
   );
+  const isLost = isCurrent && peer.state === "unreachable";
   try {
     const at = { peer, target };
     const [fromHost, fromContainer] = await Promise.all([
@@ -215,7 +218,7 @@ async function checkPeerPackets(
     const from = source ? formatAddress(source) : "this host";
     if (fromHost !== "lost" && fromContainer !== "lost") {
       return [
-        ...peer.state === "unreachable" ? [checkPeerState(peer, true)] : [],
+        ...isLost ? [checkPeerState(peer, { isAlive: true, isCurrent })] : [],
         passed(
           "packets",
           fromHost === "answered"
@@ -228,8 +231,8 @@ async function checkPeerPackets(
     }
     const isForwarding = fromHost !== "lost";
     return [
-      ...peer.state === "unreachable"
-        ? [checkPeerState(peer, isForwarding)]
+      ...isLost
+        ? [checkPeerState(peer, { isAlive: isForwarding, isCurrent })]
         : [],
       {
         name: "packets",

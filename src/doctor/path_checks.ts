@@ -40,7 +40,7 @@ export async function checkPath(
     (name === "peer's agent" || name === "neighbour" && /^\S+ is /.test(found))
   );
   return [
-    checkPeerState(peer, isAlive),
+    checkPeerState(peer, { isAlive, isCurrent: facts.isCurrent }),
     ...checkPeerSubnets(peer, facts),
     ...ways.flat(),
     ...agent,

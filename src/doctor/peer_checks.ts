@@ -6,15 +6,27 @@ import { checkClock } from "./agent_checks.ts";
 import { type Check, passed } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/feed.ts";
 
-/**
- * The state of a peer at the registry.
- *
- * @param isAlive whether its host or its agent has answered this host
- */
+/** What bears on the state of a peer. */
+export interface PeerStateFacts {
+  /** Whether its host or its agent has answered this host. */
+  readonly isAlive: boolean;
+  /** Whether the registry tells this node its states now. */
+  readonly isCurrent: boolean;
+}
+
+/** The state of a peer at the registry; no fault while that is not known here. */
 export function checkPeerState(
   { name, state, seenAtMs }: ClusterNode,
-  isAlive: boolean,
+  { isAlive, isCurrent }: PeerStateFacts,
 ): Check {
+  if (!isCurrent && state !== "no agent") {
+    return passed(
+      "peer",
+      state === "ready"
+        ? `"${name}" was ready when the registry was heard last`
+        : `whether "${name}" is ready is not known without the registry`,
+    );
+  }
   const found = `"${name}" is ${state}`;
   switch (state) {
     case "ready":
@@ -197,6 +209,8 @@ export interface PathFacts {
   readonly version: string;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** Whether the registry tells this node the states of the others now. */
+  readonly isCurrent: boolean;
   /** The subnets of this node. */
   readonly subnets: readonly Prefix[];
   /** All nodes that are known; this one may be among them. */

@@ -222,7 +222,7 @@ Deno.test("checkIdentities() names a copied state on every host", () => {
   });
   const view = new ClusterView();
   const check = () =>
-    checkIdentities({ view }).map(({ name, status, found }) =>
+    checkIdentities([...view.nodes.values()]).map(({ name, status, found }) =>
       `${status} ${name}: ${found}`
     );
   assert.deepEqual(check(), []);
@@ -259,7 +259,7 @@ Deno.test("checkIdentities() advises to delete the state of a copy, and of no fe
           ...{ state: "unreachable", joinedAtMs: 0, seenAtMs: 0 },
         }],
       });
-      const [check] = checkIdentities({ view });
+      const [check] = checkIdentities([...view.nodes.values()]);
       assert.match(String(check?.fix), fix);
     });
   }

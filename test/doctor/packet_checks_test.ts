@@ -44,7 +44,7 @@ Deno.test("checkPackets() finds a peer without a bridge up to five hops away", a
       const checks = await checkPackets(probe, {
         ...{ subnets: [], networks: [], containers: [] },
         ...{ interfaces: undefined, bridge: undefined },
-        ...{ ports: [], isCut: false },
+        ...{ ports: [], isCut: false, isCurrent: true },
         peers: [peerNode()],
       });
       assert.deepEqual(checks.map(formatCheck), [line]);
@@ -80,7 +80,7 @@ Deno.test("checkPackets() passes a container that the agent may not enter by its
     const checks = await checkPackets(probe, {
       ...{ subnets: [], networks: [], containers, peers: [] },
       ...{ interfaces: host, bridge: undefined },
-      ...{ ports: [], isCut: false },
+      ...{ ports: [], isCut: false, isCurrent: true },
     });
     return checks.map(({ name, status, found }) =>
       `${status} ${name}: ${found}`

@@ -66,6 +66,7 @@ export function pathFacts(changes: Partial<PathFacts> = {}): PathFacts {
   return {
     node: "a",
     instanceId: "id of a",
+    isCurrent: true,
     version: VERSION,
     now: () => NOW_MS,
     subnets: [parsePrefix("172.16.0.0/22")],

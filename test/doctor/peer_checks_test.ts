@@ -12,8 +12,18 @@ import { NetError } from "../../src/base/error.ts";
 import { NOW_MS, pathFacts, peerAnswer, peerNode } from "./path_world.ts";
 
 Deno.test("checkPeerState() reports the state at the registry", async (t) => {
-  const rows: readonly [ClusterNode, line: RegExp][] = [
+  const rows: readonly [ClusterNode, line: RegExp, isCurrent?: boolean][] = [
     [peerNode(), /^ok peer: "b" is ready$/],
+    [
+      peerNode(),
+      /^ok peer: "b" was ready when the registry was heard last$/,
+      false,
+    ],
+    [
+      peerNode({ state: "unreachable" }),
+      /^ok peer: whether "b" is ready is not known without the registry$/,
+      false,
+    ],
     [
       peerNode({ state: "no agent" }),
       /^ok peer: "b" was registered over the API and runs no agent$/,
@@ -27,9 +37,9 @@ Deno.test("checkPeerState() reports the state at the registry", async (t) => {
       /^warning peer: "b" is unreachable: .* last at 2023-11-14T22:13:20.000Z; /,
     ],
   ];
-  for (const [peer, line] of rows) {
+  for (const [peer, line, isCurrent = true] of rows) {
     await t.step(String(line), () => {
-      const check = checkPeerState(peer, false);
+      const check = checkPeerState(peer, { isAlive: false, isCurrent });
       assert.match(`${check.status} ${formatCheck(check)}`, line);
     });
   }
@@ -212,7 +222,9 @@ Deno.test("checkPeerAgent() compares the peer's identity, clock and version", as
 });
 
 Deno.test("checkPeerState() does not advise to remove a host that answers", () => {
-  const check = checkPeerState(peerNode({ state: "unreachable" }), true);
+  const check = checkPeerState(peerNode({ state: "unreachable" }), {
+    ...{ isAlive: true, isCurrent: true },
+  });
   assert.equal(check.status, "warning");
   assert.doesNotMatch(formatCheck(check), /node remove/);
 });
