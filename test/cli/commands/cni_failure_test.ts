@@ -52,7 +52,7 @@ Deno.test("cniMain() ADD undoes an allocation whose answer was lost, within its 
         const start = performance.now();
         const { socketPath: socket } = agent;
         const result = await call("ADD", {
-          config: { ipam: { type: "stellar-net", socket, timeout: "400ms" } },
+          config: { ipam: { type: "stellar-net", socket, timeout: "2s" } },
         });
         assert.deepEqual([result.code, result.output?.code], [1, code]);
         assert.ok(performance.now() - start < 9_500);
@@ -70,7 +70,7 @@ Deno.test("cniMain() ADD that fails leaves the owner's former allocation", async
         agent.fail(fault);
         const { socketPath: socket } = agent;
         const result = await call("ADD", {
-          config: { ipam: { type: "stellar-net", socket, timeout: "400ms" } },
+          config: { ipam: { type: "stellar-net", socket, timeout: "2s" } },
         });
         assert.equal(result.code, 1);
         assert.deepEqual([...agent.held.values()], [HELD]);

@@ -8,7 +8,7 @@ const CONFIG = {
     type: "stellar-cni-ipam",
     node_name: "node1",
     peer_addr: "127.0.0.1:9000",
-    timeout: "400ms",
+    timeout: "2s",
   },
 };
 const ROUTES = [{ dst: "0.0.0.0/0", gw: "172.16.4.1" }];
