@@ -171,7 +171,7 @@ function hostProblem({ name, status, found, means, fix }: Check): Problem {
     const advice = fix === "" ? "" : `; to fix it: ${fix}`;
     return problem("host-network", severity, text + advice);
   }
-  const harm = fix.harm === undefined ? "" : `; the fix: ${fix.harm}`;
+  const harm = fix.harm === undefined ? "" : `; beware: ${fix.harm}`;
   return {
     ...problem("host-network", severity, text + harm),
     fix: fix.command,

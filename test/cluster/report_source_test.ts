@@ -17,7 +17,7 @@ Deno.test("ReportSource gives the command that fixes a fault of the host as a fi
             fix: { command: "nft delete rule x", harm: "its maker loses it" },
           },
           "error",
-          "packet filter: a rule; loss; the fix: its maker loses it",
+          "packet filter: a rule; loss; beware: its maker loses it",
           "nft delete rule x",
         ],
         [
