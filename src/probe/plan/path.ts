@@ -30,8 +30,8 @@ const BOOST_INTERVAL_MS = 15_000;
 const SESSION_MS = 2_000;
 /** Earlier processes of a peer that are remembered, so that none of their packets counts twice. */
 const MAX_SESSIONS = 8;
-/** Time from a beginning in which losses do not count, in ms: hosts get their routes meanwhile. */
-const SETTLE_MS = 5_000;
+/** Time from a beginning, and from the end of an outage, in which losses do not count, in ms. */
+const SETTLE_MS = { begin: 5_000, outage: 1_000 } as const;
 /** Time for which a peer has to be heard until it counts as heard, in ms. */
 const HEARD_MS = 1_500;
 /**
@@ -277,8 +277,8 @@ export class Path {
   }
 
   /** Counts losses anew: what was lost until now was lost for a known reason. */
-  clearLoss(nowMs: number): void {
-    this.#lossFromMs = nowMs + SETTLE_MS;
+  clearLoss(nowMs: number, after: keyof typeof SETTLE_MS = "begin"): void {
+    this.#lossFromMs = nowMs + SETTLE_MS[after];
     this.#received = 0;
     this.#theirLast = 0;
     this.#theirReceived = 0;
@@ -331,7 +331,7 @@ export class Path {
     if (++this.#answersInRow < MIN_ANSWERS || !this.#isDead) return;
     this.#isDead = false;
     // The outage is over, and was no loss.
-    this.clearLoss(nowMs);
+    this.clearLoss(nowMs, "outage");
   }
 }
 
