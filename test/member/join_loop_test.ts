@@ -213,6 +213,20 @@ Deno.test("JoinLoop.joinAgain() joins at once, and goes on with the same watch",
   });
 });
 
+Deno.test("JoinLoop.beatSoon() sends the next heartbeat at once, and joins no more", async () => {
+  await withLoop(async ({ peers, listener, loop, host }) => {
+    const beats = () =>
+      peers[0]!.calls.filter((call) => call === "heartbeat").length;
+    await waitFor("a heartbeat", () => beats() === 1);
+    loop.beatSoon();
+    await waitFor("the next one", () => beats() === 2);
+    loop.beatSoon();
+    await waitFor("one more", () => beats() === 3);
+    assert.deepEqual(listener.heard, ["joined x"]);
+    await settle(host.agent, listener);
+  });
+});
+
 Deno.test("JoinLoop goes on when the registry limits its changes, and joins again later", async () => {
   await withLoop(async ({ peers, listener, loop }) => {
     const [peer] = peers;

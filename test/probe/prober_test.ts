@@ -310,6 +310,30 @@ Deno.test("an attacker gets no answer", async (t) => {
   });
 });
 
+Deno.test("a member that knows the key passes for another one that it can send as", async () => {
+  await withHosts(3, async (fabric, timers) => {
+    const { hosts, sent } = fabric;
+    const [a, b] = hosts as [FakeHost, FakeHost];
+    const { payload } = sent.findLast(({ from, to }) =>
+      from === a.gateway && to === b.gateway
+    )!;
+    const genuine = openPacket(payload, [KEY])!;
+    const next = { ...genuine, kind: "request" as const };
+    const forged = sealPacket({ ...next, number: next.number + 50 }, KEY);
+    const { refused } = b.prober.counts;
+    fabric.deliver(b.gateway, {
+      payload: forged,
+      from: a.gateway,
+      port: PROBE_PORT,
+    });
+    await timers.advance(0);
+    assert.equal(b.prober.counts.refused, refused);
+    // It can do no more than that: the true host is heard again.
+    await timers.advance(60_000);
+    assert.equal(b.stateTo(a), "alive");
+  });
+});
+
 Deno.test("a member that sends without end gets no more than its share of answers", async () => {
   await withHosts(2, async (fabric, timers) => {
     const { hosts: [a, b], sent } = fabric;

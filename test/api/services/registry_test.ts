@@ -14,6 +14,7 @@ import { CALLER, type Caller } from "../../../src/api/access/call_context.ts";
 import { fromConnectError } from "../../../src/api/messages/errors.ts";
 import type { Agent } from "../../../src/agent/agent.ts";
 import { createRegistry } from "../../../src/api/services/registry.ts";
+import type { ProbeKey } from "../../../src/probe/seal.ts";
 import { startAgent } from "../../agent/agents.ts";
 
 const ADDRESS = "198.18.0.12";
@@ -29,6 +30,7 @@ const MEMBER: Caller = { kind: "member", identity, address: ADDRESS };
 function clientOf(
   agent: Agent,
   caller: Caller,
+  probeKeys: () => ProbeKey[] = () => [],
 ): Client<typeof RegistryService> {
   const identify: Interceptor = (next) => (request) => {
     request.contextValues.set(CALLER, caller);
@@ -39,7 +41,7 @@ function clientOf(
       router.service(
         RegistryService,
         createRegistry(() => agent.requireHost(), {
-          self: "a",
+          ...{ self: "a", probeKeys },
           ...{ reports: new Reports({ now: Date.now }), events: NO_EVENTS },
         }),
       );
@@ -51,6 +53,25 @@ function clientOf(
 
 /** A log that nobody reads. */
 const NO_EVENTS = { take: () => Promise.resolve(0) };
+
+Deno.test("createRegistry() hands out the keys of probes to a node that lacks the latest", async () => {
+  await using started = await startAgent();
+  const keys = [{ id: 3, secret: new Uint8Array(32).fill(3) }]
+    .concat({ id: 4, secret: new Uint8Array(32).fill(4) });
+  const client = clientOf(started.agent, MEMBER, () => keys);
+  const node = { node: "host2", instanceId: "i2" };
+  await client.join({ ...node, advertised: [ADDRESS] });
+  for (
+    const [probeKeyId, ids] of [[0, [3, 4]], [3, [3, 4]], [4, []]] as const
+  ) {
+    const { probeKeys } = await client.heartbeat({ ...node, probeKeyId });
+    assert.deepEqual(probeKeys.map(({ id }) => id), [...ids]);
+    assert.ok(probeKeys.every(({ id, secret }) => secret[31] === id));
+  }
+  // A host that is no member gets none.
+  await assert.rejects(client.heartbeat({ ...node, instanceId: "other" }));
+  await assert.rejects(client.heartbeat({ node: "host9", instanceId: "i9" }));
+});
 
 Deno.test("createRegistry() takes only advertised addresses that the node's certificate is for", async (t) => {
   const of = (fields: Partial<PeerIdentity>): Caller => ({

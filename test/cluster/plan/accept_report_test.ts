@@ -6,6 +6,10 @@ import { REPORT } from "./reports.ts";
 
 const OWN = [parsePrefix("172.16.0.0/22")];
 const [USE] = REPORT.subnets;
+const PROBES = {
+  ...{ alive: 0, lossy: 0, narrow: 0 },
+  ...{ dead: 0, unanswered: 0, unmeasured: 0 },
+};
 const PROBLEM = {
   code: "route-conflict",
   severity: "error",
@@ -14,7 +18,8 @@ const PROBLEM = {
 } as const;
 
 Deno.test("acceptReport() leaves the report of a healthy host as it is", () => {
-  const report = { ...REPORT, problems: [PROBLEM] };
+  const probes = { ...PROBES, alive: 2, dead: 1 };
+  const report = { ...REPORT, problems: [PROBLEM], probes };
   assert.deepEqual(acceptReport(report, OWN), report);
 });
 
@@ -22,7 +27,9 @@ Deno.test("acceptReport() believes nothing that is not possible", async (t) => {
   const use = (fields: Partial<typeof USE>) => ({
     subnets: [{ ...USE!, ...fields }],
   });
-  const problem = (fields: Partial<Record<keyof typeof PROBLEM, string>>) => ({
+  const problem = (
+    fields: Partial<Record<keyof typeof PROBLEM | "subject", string>>,
+  ) => ({
     problems: [{ ...PROBLEM, ...fields } as typeof PROBLEM],
   });
   const rows: readonly [
@@ -66,6 +73,17 @@ Deno.test("acceptReport() believes nothing that is not possible", async (t) => {
       "a command with a hidden line",
       problem({ fix: "true\nrm -rf /" }),
       problem({ fix: "" }),
+    ],
+    ["a subject", problem({ subject: "host-2.lab" }), {
+      problems: [{ ...PROBLEM, subject: "host-2.lab" }],
+    }],
+    ["a subject with an escape", problem({ subject: "a\u001b[2J" }), {
+      problems: [PROBLEM],
+    }],
+    [
+      "counts of paths that are none",
+      { probes: { ...PROBES, alive: 1.5, dead: -1, lossy: NaN } },
+      { probes: { ...PROBES, alive: 1, dead: 0, lossy: 0 } },
     ],
     ["a problem without a text", problem({ text: "" }), { problems: [] }],
     [

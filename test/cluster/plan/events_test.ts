@@ -135,6 +135,10 @@ Deno.test("diffReports() names what happened on a host between two reports", asy
   const problem = (code: string) => ({
     ...{ code, severity: "error" as const, text: code, fix: "" },
   });
+  const path = (code: string, subject: string) => ({
+    ...problem(code),
+    subject,
+  });
   const warning = (text: string) => ({
     ...{ code: "host", severity: "warning" as const, text, fix: "" },
   });
@@ -201,6 +205,30 @@ Deno.test("diffReports() names what happened on a host between two reports", asy
     }, []],
     ["it stays", { problems: [problem("x")] }, {
       problems: [problem("x")],
+    }, []],
+    ["dead paths, to two peers", {}, {
+      problems: [path("path-dead", "b"), path("path-dead", "c")],
+    }, ["path dead b", "path dead c"]],
+    [
+      "a path that dies in place of losing packets",
+      {
+        problems: [path("path-lossy", "b")],
+      },
+      { problems: [path("path-dead", "b")] },
+      ["path dead b"],
+    ],
+    [
+      "one of two paths is alive again",
+      {
+        problems: [path("path-dead", "b"), path("path-narrow", "c")],
+      },
+      { problems: [path("path-narrow", "c")] },
+      ["path alive b"],
+    ],
+    ["a path of which another share is lost", {
+      problems: [path("path-lossy", "b")],
+    }, {
+      problems: [{ ...path("path-lossy", "b"), text: "another" }],
     }, []],
     ["it is solved", { problems: [problem("x"), problem("y")] }, {
       problems: [problem("y")],

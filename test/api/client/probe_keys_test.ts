@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { createRouterTransport } from "@connectrpc/connect";
+import { RpcRegistryPeer } from "../../../src/api/client/registry_peer.ts";
+import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
+import type { ProbeKey } from "../../../src/probe/seal.ts";
+
+const AGENT = { node: "host2", instanceId: "i2" };
+const { signal } = new AbortController();
+const KEY = { id: 7, secret: new Uint8Array(32).fill(7) };
+
+Deno.test("RpcRegistryPeer takes the keys of probes with a heartbeat, and says which it knows", async () => {
+  const asked: number[] = [];
+  const transport = createRouterTransport((router) => {
+    router.service(RegistryService, {
+      heartbeat({ probeKeyId }) {
+        asked.push(probeKeyId);
+        return { intervalMs: 5_000, probeKeys: probeKeyId === 7 ? [] : [KEY] };
+      },
+    });
+  });
+  const updates: (readonly ProbeKey[])[] = [];
+  const probeKeys = {
+    latestId: 0,
+    update(keys: readonly ProbeKey[]) {
+      updates.push(keys);
+      probeKeys.latestId = keys.at(-1)!.id;
+      return Promise.resolve();
+    },
+  };
+  const peer = new RpcRegistryPeer("http://x", transport, { probeKeys });
+  await peer.heartbeat(AGENT, signal);
+  await peer.heartbeat(AGENT, signal);
+  assert.deepEqual(asked, [0, 7]);
+  assert.deepEqual(updates, [[KEY]]);
+});
+
+Deno.test("RpcRegistryPeer sends a report again soon that the registry did not take", async () => {
+  const answers = [true, false];
+  const sent: number[] = [];
+  const transport = createRouterTransport((router) => {
+    router.service(RegistryService, {
+      heartbeat({ report }) {
+        sent.push(report.length);
+        return { intervalMs: 5_000, wantsReport: answers.shift() ?? false };
+      },
+    });
+  });
+  const report = () => Promise.resolve(new Uint8Array([1, 2, 3]));
+  const peer = new RpcRegistryPeer("http://x", transport, { report });
+  const waits = [
+    await peer.heartbeat(AGENT, signal),
+    await peer.heartbeat(AGENT, signal),
+    await peer.heartbeat(AGENT, signal),
+  ];
+  assert.ok(waits[0]! > 1_000 && waits[0]! < 2_000, `${waits[0]}`);
+  assert.deepEqual(waits.slice(1), [5_000, 5_000]);
+  assert.deepEqual(sent, [3, 3, 0]);
+});
