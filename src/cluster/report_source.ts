@@ -14,6 +14,7 @@ import {
   type Severity,
   sortProblems,
 } from "./plan/report.ts";
+import type { Forecast } from "./plan/forecast.ts";
 import type { Counted, Samples } from "./samples.ts";
 
 export interface ReportSourceOptions {
@@ -85,10 +86,21 @@ export class ReportSource {
     ]);
   }
 
-  /** Takes the hourly sample of this host's subnets. */
-  async sample(): Promise<void> {
+  /** Takes the hourly sample of this host's subnets. @param more other counts to sample */
+  async sample(more: readonly Counted[] = []): Promise<void> {
     const { agent, samples } = this.#options;
-    await samples.take(countedSubnets(await agent.status()));
+    await samples.take([...countedSubnets(await agent.status()), ...more]);
+  }
+
+  /** The trends of this host's subnets, by subnet; less than a day of samples has none. */
+  async forecasts(): Promise<ReadonlyMap<string, Forecast>> {
+    const { agent, samples } = this.#options;
+    return new Map(
+      countedSubnets(await agent.status()).flatMap((counted) => {
+        const found = samples.forecast(counted);
+        return found ? [[counted.subject, found] as const] : [];
+      }),
+    );
   }
 }
 

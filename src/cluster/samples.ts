@@ -1,5 +1,6 @@
 import type { JsonValue, Key, Store } from "../store/store.ts";
 import {
+  findFullAt,
   type Forecast,
   forecast,
   HOUR_MS,
@@ -8,6 +9,8 @@ import {
 
 /** Prefix of the samples in a node's own store. */
 const SAMPLE_PREFIX: Key = ["sample"];
+/** Time for which a trend counts, in ms. */
+const TREND_MS = 600_000;
 /** Subjects that are sampled; more than a host has subnets. */
 const MAX_SUBJECTS = 64;
 
@@ -24,6 +27,11 @@ export class Samples {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #counts = new Map<string, Map<number, number>>();
+  /** The trends by subject: thousands of slopes, which change little within minutes. */
+  readonly #trends = new Map<
+    string,
+    { readonly trend: Forecast | undefined; readonly atMs: number }
+  >();
 
   private constructor(store: Store, now: () => number) {
     this.#store = store;
@@ -52,6 +60,7 @@ export class Samples {
     for (const { subject, count } of counted.slice(0, MAX_SUBJECTS)) {
       const counts = this.#of(subject);
       if (!counts.has(hour)) {
+        this.#trends.delete(subject);
         counts.set(hour, count);
         puts.push({ key: [...SAMPLE_PREFIX, subject, hour], value: count });
       }
@@ -73,8 +82,28 @@ export class Samples {
   }
 
   /** Forecasts when a count reaches its capacity. */
-  forecast({ subject, count, capacity }: Counted): Forecast | undefined {
+  forecast(counted: Counted): Forecast | undefined {
+    const { subject, count, capacity } = counted;
     const nowMs = this.#now();
+    const known = this.#trends.get(subject);
+    const isRecent = known !== undefined && nowMs >= known.atMs &&
+      nowMs - known.atMs < TREND_MS;
+    if (!isRecent) {
+      const trend = this.#forecast(counted, nowMs);
+      this.#trends.set(subject, { trend, atMs: nowMs });
+      return trend;
+    }
+    const { trend } = known;
+    if (!trend) return undefined;
+    const { perDay } = trend;
+    const fullAtMs = findFullAt({ atMs: nowMs, count }, { perDay, capacity });
+    return { ...trend, fullAtMs };
+  }
+
+  #forecast(
+    { subject, count, capacity }: Counted,
+    nowMs: number,
+  ): Forecast | undefined {
     const samples = [...this.#of(subject)]
       .map(([hour, count]) => ({ atMs: hour * HOUR_MS, count }));
     return forecast([...samples, { atMs: nowMs, count }], { capacity, nowMs });

@@ -3,6 +3,7 @@ import { encodeReport } from "../api/messages/cluster.ts";
 import type { Peers } from "../api/client/peers.ts";
 import type { HeartbeatJournal } from "../api/client/registry_peer.ts";
 import type { ClusterServiceParts } from "../api/services/cluster.ts";
+import { countCluster } from "../api/services/cluster_overview.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
 import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
@@ -14,17 +15,20 @@ import type {
   HostHappening,
   ObservedConflict,
 } from "../cluster/plan/events.ts";
+import type { ClusterCounts } from "../cluster/plan/cluster_counts.ts";
+import { summarize } from "../cluster/plan/overview.ts";
 import { Recorder } from "../cluster/recorder.ts";
 import { Reports } from "../cluster/reports.ts";
 import { Requesters } from "../cluster/requesters.ts";
 import { HOUR_MS } from "../cluster/plan/forecast.ts";
 import { ReportSource } from "../cluster/report_source.ts";
-import { Samples } from "../cluster/samples.ts";
+import { type Counted, Samples } from "../cluster/samples.ts";
 import type { HostController } from "../host/controller.ts";
 import { formatPrefix } from "../net/prefix.ts";
 import { countPaths, pathProblems } from "../probe/plan/verdict.ts";
 import type { Prober } from "../probe/prober.ts";
 import type { ProbeKey } from "../probe/seal.ts";
+import type { RegistryHost } from "../registry/host.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { Repairs } from "../routes/report.ts";
 import type { AgentState } from "./agent_state.ts";
@@ -56,6 +60,8 @@ export interface AgentCluster extends ClusterServiceParts {
   readonly node: string;
   /** The events of this host that wait for the registry; undefined where it is hosted here. */
   readonly journal: Journal | undefined;
+  /** What the registry counts of all hosts; undefined where it is not hosted here, or out of reach. */
+  counts(): Promise<ClusterCounts | undefined>;
   /** Records what has happened on this host, at the present time. */
   record(events: readonly HostHappening[]): void;
   /** Begins to sample, and to record events. */
@@ -99,10 +105,12 @@ export async function createAgentCluster(
     sequence: crypto.getRandomValues(new Uint32Array(1))[0]! * 2 ** 20,
     isWriter: agent.isHost,
   });
-  const watches = new ClusterWatches({
-    ...{ agent, peers, source, reports, events, now },
+  const forecast = (counted: Counted) => samples.forecast(counted);
+  const clusterOptions = {
+    ...{ agent, peers, source, reports, events, forecast, now },
     host: () => agent.requireHost(),
-  });
+  };
+  const watches = new ClusterWatches(clusterOptions);
   const isShared = state.registryStore !== undefined;
   const requesters = new Requesters({ store, isShared, now });
   const journal = agent.isHost
@@ -126,13 +134,26 @@ export async function createAgentCluster(
   });
   return {
     node: agent.node,
-    ...{ source, reports, events, watches, requesters, journal, record },
+    ...{ source, reports, events, forecast },
+    ...{ watches, requesters, journal, record },
     ...ringKeys && { probeKeys: ringKeys },
     ...prober && { paths: () => prober.paths },
+    async counts() {
+      if (!agent.isHost) return undefined;
+      try {
+        return await countCluster(clusterOptions);
+      } catch (error) {
+        if (error instanceof NetError) return undefined;
+        throw error;
+      }
+    },
     start() {
       tasks.push(startPeriodicTask("sample the use of the subnets", {
         intervalMs: SAMPLE_INTERVAL_MS,
-        run: () => source.sample(),
+        run: async () => {
+          const { host } = agent;
+          await source.sample(host ? await countNetworks(host) : []);
+        },
       }));
       tasks.push(startPeriodicTask("look at this host for events", {
         intervalMs: LOOK_INTERVAL_MS,
@@ -164,6 +185,19 @@ export async function createAgentCluster(
       await journal?.stop();
     },
   };
+}
+
+/** The subnets of each network that are not free. */
+async function countNetworks(host: RegistryHost): Promise<Counted[]> {
+  const { networks } = summarize([], {
+    networks: host.cluster.networks,
+    subnets: await host.registry.subnets(),
+  });
+  return networks.map(({ carve, owned, blocked, subnets }) => ({
+    subject: formatPrefix(carve.network),
+    count: owned + blocked,
+    capacity: subnets,
+  }));
 }
 
 /** Corrections of what somebody else has done. */

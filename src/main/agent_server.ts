@@ -17,7 +17,7 @@ import { DEFAULT_LIMITS } from "../api/limits/limits.ts";
 import { Monitor } from "../api/server/monitor.ts";
 import { createRoutes } from "../api/services/router.ts";
 import { createRpcServer, type RpcServer } from "../api/server/server.ts";
-import type { ClusterServiceParts } from "../api/services/cluster.ts";
+import type { AgentCluster } from "./agent_cluster.ts";
 import type { OtherProtocol } from "../api/server/listener.ts";
 import { connectWithin } from "../cni/agent_pipe.ts";
 import { NATIVE_CALL, NativeCalls } from "../cni/native_call.ts";
@@ -35,7 +35,7 @@ export interface AgentServerOptions {
   readonly state: AgentState;
   readonly security: Security;
   readonly host: AgentHost;
-  readonly cluster: ClusterServiceParts;
+  readonly cluster: AgentCluster;
   readonly metrics: Metrics;
   /** Undefined if the agent does not probe. */
   readonly prober: Prober | undefined;
@@ -132,6 +132,8 @@ function createMonitor(
           nowMs: Date.now(),
           clusterChangedAtMs: agent.changedAtMs,
           events: agent.isHost ? await cluster.events.state() : undefined,
+          cluster: await cluster.counts(),
+          forecasts: await cluster.source.forecasts(),
           lastBackupAtMs: await lastBackupMs(store),
           registryStore: agent.isHost
             ? typeof config.store === "object" ? "etcd" : "kv"

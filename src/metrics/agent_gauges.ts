@@ -2,6 +2,8 @@ import type { AgentStatus } from "../agent/status.ts";
 import type { RegistryLink } from "../member/link.ts";
 import type { RouteReport } from "../routes/report.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
+import type { ClusterCounts } from "../cluster/plan/cluster_counts.ts";
+import type { Forecast } from "../cluster/plan/forecast.ts";
 import { countPaths, type PathView } from "../probe/plan/verdict.ts";
 import { labelValue } from "./counters.ts";
 import type { ReadMetric, Sample } from "./read_metric.ts";
@@ -25,6 +27,10 @@ export interface AgentReading {
       readonly waiting: number;
     }
     | undefined;
+  /** What the registry counts of all hosts; undefined where this agent hosts none. */
+  readonly cluster: ClusterCounts | undefined;
+  /** The trends of this host's subnets, by subnet. */
+  readonly forecasts: ReadonlyMap<string, Forecast>;
   /** When the last backup of this agent's state was complete, in ms since 1970; 0 for none. */
   readonly lastBackupAtMs: number;
   /** The store of the registry that this agent hosts; undefined where it hosts none. */
@@ -201,6 +207,116 @@ export const AGENT_GAUGES: readonly ReadMetric<AgentReading>[] = [
     name: "cluster_last_change_timestamp_seconds",
     help: "When this agent last received a change of the cluster, since 1970.",
     read: ({ clusterChangedAtMs: at }) => at === undefined ? [] : [[at / 1000]],
+  },
+  {
+    name: "addresses_growth_per_day",
+    help:
+      "Growth of the held addresses of a subnet in a day, from a day of samples on.",
+    labels: ["network", "subnet"],
+    read: ({ status, forecasts }) =>
+      status.usage.flatMap(({ subnet }) => {
+        const found = forecasts.get(formatPrefix(subnet));
+        return found ? [[found.perDay, placeOf(status, subnet)]] : [];
+      }),
+  },
+  {
+    name: "addresses_full_timestamp_seconds",
+    help: "When a subnet will be full at that growth, since 1970.",
+    labels: ["network", "subnet"],
+    read: ({ status, forecasts }) =>
+      status.usage.flatMap(({ subnet }) => {
+        const fullAtMs = forecasts.get(formatPrefix(subnet))?.fullAtMs;
+        return fullAtMs === undefined
+          ? []
+          : [[fullAtMs / 1000, placeOf(status, subnet)]];
+      }),
+  },
+  {
+    name: "cluster_hosts",
+    help: "Hosts by state, as the registry that is hosted here knows them.",
+    labels: ["state"],
+    read: ({ cluster }) =>
+      Object.entries(cluster?.hosts ?? {}).map(([state, count]) => [count, {
+        state: labelValue(state),
+      }]),
+  },
+  {
+    name: "cluster_hosts_without_report",
+    help: "Hosts that are ready and whose report the registry does not have.",
+    read: ({ cluster }) => cluster ? [[cluster.withoutReport]] : [],
+  },
+  {
+    name: "cluster_hosts_with_problems",
+    help: "Hosts with a problem, by the worst severity of each.",
+    labels: ["severity"],
+    read: ({ cluster }) =>
+      Object.entries(cluster?.troubled ?? {}).map((
+        [severity, count],
+      ) => [count, { severity }]),
+  },
+  {
+    name: "cluster_problems",
+    help: "Problems of all hosts by severity.",
+    labels: ["severity"],
+    read: ({ cluster }) =>
+      Object.entries(cluster?.problems ?? {}).map((
+        [severity, count],
+      ) => [count, { severity }]),
+  },
+  {
+    name: "cluster_worst_use_ratio",
+    help: "Largest part of a host's subnet that is held, 0 to 1.",
+    read: ({ cluster }) => cluster ? [[cluster.worstUse]] : [],
+  },
+  {
+    name: "cluster_first_full_timestamp_seconds",
+    help: "When the first subnet of a host will be full, since 1970.",
+    read: ({ cluster }) =>
+      cluster?.firstFullAtMs === undefined
+        ? []
+        : [[cluster.firstFullAtMs / 1000]],
+  },
+  {
+    name: "cluster_routes",
+    help: "Wanted routes of all hosts by state.",
+    labels: ["state"],
+    read: ({ cluster }) =>
+      Object.entries(cluster?.routes ?? {}).map((
+        [state, count],
+      ) => [count, { state }]),
+  },
+  {
+    name: "network_subnets",
+    help: "Subnets of a network by state.",
+    labels: ["network", "state"],
+    read: ({ cluster }) =>
+      (cluster?.networks ?? []).flatMap((
+        { cidr: network, subnets, owned, blocked },
+      ) =>
+        Object.entries({ owned, blocked, free: subnets - owned - blocked })
+          .map(([state, count]): Sample => [count, { network, state }])
+      ),
+  },
+  {
+    name: "network_addresses",
+    help: "Addresses of a network's owned subnets by state, as hosts report.",
+    labels: ["network", "state"],
+    read: ({ cluster }) =>
+      (cluster?.networks ?? []).flatMap((
+        { cidr: network, held, capacity },
+      ) =>
+        Object.entries({ held, free: Math.max(0, capacity - held) })
+          .map(([state, count]): Sample => [count, { network, state }])
+      ),
+  },
+  {
+    name: "network_full_timestamp_seconds",
+    help: "When a network will have no free subnet left, since 1970.",
+    labels: ["network"],
+    read: ({ cluster }) =>
+      (cluster?.networks ?? []).flatMap(({ cidr, fullAtMs }) =>
+        fullAtMs === undefined ? [] : [[fullAtMs / 1000, { network: cidr }]]
+      ),
   },
   {
     name: "last_event_timestamp_seconds",

@@ -233,6 +233,7 @@ Deno.test("the dashboard and the alerts ask for metrics that an agent has", asyn
   ]);
   const rows = panels.filter(({ type }) => type === "row");
   assert.deepEqual(rows.map(({ title }) => title), [
+    "The cluster, as its registry sees it",
     "Addresses",
     "Leaks",
     "Routes",

@@ -41,7 +41,7 @@ export async function causeAlerts(
       await fix();
       await prometheus.waitForQuiet(always);
       const own = alerts.map(([alert]) => alert);
-      const known = [...own, ...others, ...always];
+      const known = [...own, ...others, ...always, ...CLUSTER];
       watch.check((fired) => known.includes(fired));
     });
     // The next one would be caused on top of it.
@@ -50,6 +50,9 @@ export async function causeAlerts(
 }
 
 const entries = Object.entries<AlertFault>;
+
+/** A fault of any host is one of the cluster, as its registry sees it. */
+const CLUSTER = ["StellarNetHostsUnreachable", "StellarNetHostsWithErrors"];
 
 /** Each of these may come with another, while packets come and go. */
 const PATHS = [
@@ -103,6 +106,7 @@ export async function registryFaults(hosts: FaultyHosts): Promise<AlertFaults> {
       alerts: [
         ["StellarNetNoPeerReady", registry],
         ["StellarNetAgentDown", second],
+        ["StellarNetHostsUnreachable", registry],
       ],
       others: PATHS,
       cause: () => Promise.all([second.agent.kill(), third.agent.kill()]),
@@ -158,7 +162,10 @@ export async function routeFaults(hosts: FaultyHosts): Promise<AlertFaults> {
   const [subnet] = await third.joined();
   return {
     "another route is in the way": {
-      alerts: [["StellarNetRouteConflict", second]],
+      alerts: [
+        ["StellarNetRouteConflict", second],
+        ["StellarNetHostsWithErrors", registry],
+      ],
       // In one step: the agent would put a missing route back.
       cause: () =>
         second.ip(`route replace ${subnet} via 198.18.0.1 proto static`),

@@ -33,6 +33,27 @@ const stays = (value: number) => `${value}x120`;
 // Every alert once or more often.
 const ROWS: readonly Row[] = [
   {
+    alert: "StellarNetHostsUnreachable",
+    bad: [['stellar_net_cluster_hosts{state="unreachable"}', stays(1)]],
+    afterMinutes: 3,
+    good: [
+      ['stellar_net_cluster_hosts{state="unreachable"}', stays(0)],
+      ['stellar_net_cluster_hosts{state="ready"}', stays(3)],
+    ],
+  },
+  {
+    alert: "StellarNetHostsWithErrors",
+    bad: [[
+      'stellar_net_cluster_hosts_with_problems{severity="error"}',
+      stays(2),
+    ]],
+    afterMinutes: 6,
+    good: [
+      ['stellar_net_cluster_hosts_with_problems{severity="error"}', stays(0)],
+      ['stellar_net_cluster_hosts_with_problems{severity="warning"}', stays(3)],
+    ],
+  },
+  {
     alert: "StellarNetRegistryUnreachable",
     bad: [["stellar_net_registry_reachable", stays(0)]],
     afterMinutes: 3,

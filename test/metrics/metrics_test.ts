@@ -9,6 +9,8 @@ import { startAgent } from "../agent/agents.ts";
 import { parseExposition, valuesOf } from "../support/exposition.ts";
 import { run } from "../support/run.ts";
 import { createReport } from "../../src/routes/report.ts";
+import { createCarve } from "../../src/net/carve.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
 
 const PROCESS = {
   startedAtMs: 5_000,
@@ -34,6 +36,24 @@ const READING: Omit<AgentReading, "status"> = {
   nowMs: 9_500,
   clusterChangedAtMs: 8_000,
   events: { lastAtMs: 7_500, waiting: 2 },
+  cluster: {
+    hosts: { ready: 2, unreachable: 1, "no agent": 0 },
+    withoutReport: 1,
+    troubled: { error: 1, warning: 2 },
+    problems: { error: 3, warning: 4 },
+    worstUse: 0.75,
+    firstFullAtMs: 20_000,
+    routes: { installed: 5, conflict: 1, unresolved: 0 },
+    networks: [{
+      carve: createCarve(parsePrefix("172.16.0.0/12"), 22),
+      ...{ cidr: "172.16.0.0/12", subnets: 1024, owned: 3, blocked: 64 },
+      ...{ capacity: 3063, held: 6, perDay: 1, fullAtMs: 30_000 },
+      fastest: undefined,
+    }],
+  },
+  forecasts: new Map([["172.16.0.0/22", {
+    ...{ perDay: 2.5, basisMs: 1, fullAtMs: 40_000 },
+  }]]),
   lastBackupAtMs: 0,
   registryStore: "kv",
   certificates: [
@@ -299,4 +319,41 @@ Deno.test("promtool finds nothing wrong with the names, types and help of metric
     stdin: await format(metrics),
   });
   assert.deepEqual(checked, { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("Metrics cover the whole cluster at the agent that hosts its registry", async () => {
+  await using t = await startAgent();
+  const { agent } = t;
+  const read = async (reading: Omit<AgentReading, "status">) => {
+    const status = await agent.status();
+    const metrics = new Metrics({});
+    const { text } = await metrics.format({
+      agent: () => Promise.resolve({ ...reading, status }),
+      process: () => Promise.resolve(PROCESS),
+    });
+    return (text.match(/^stellar_net_(cluster_|network_).*$/gm) ?? [])
+      .filter((line) => !/cluster_(nodes|last_change)/.test(line));
+  };
+  assert.deepEqual(await read(READING), [
+    'stellar_net_cluster_hosts{state="ready"} 2',
+    'stellar_net_cluster_hosts{state="unreachable"} 1',
+    'stellar_net_cluster_hosts{state="no_agent"} 0',
+    "stellar_net_cluster_hosts_without_report 1",
+    'stellar_net_cluster_hosts_with_problems{severity="error"} 1',
+    'stellar_net_cluster_hosts_with_problems{severity="warning"} 2',
+    'stellar_net_cluster_problems{severity="error"} 3',
+    'stellar_net_cluster_problems{severity="warning"} 4',
+    "stellar_net_cluster_worst_use_ratio 0.75",
+    "stellar_net_cluster_first_full_timestamp_seconds 20",
+    'stellar_net_cluster_routes{state="installed"} 5',
+    'stellar_net_cluster_routes{state="conflict"} 1',
+    'stellar_net_cluster_routes{state="unresolved"} 0',
+    'stellar_net_network_subnets{network="172.16.0.0/12",state="owned"} 3',
+    'stellar_net_network_subnets{network="172.16.0.0/12",state="blocked"} 64',
+    'stellar_net_network_subnets{network="172.16.0.0/12",state="free"} 957',
+    'stellar_net_network_addresses{network="172.16.0.0/12",state="held"} 6',
+    'stellar_net_network_addresses{network="172.16.0.0/12",state="free"} 3057',
+    'stellar_net_network_full_timestamp_seconds{network="172.16.0.0/12"} 30',
+  ]);
+  assert.deepEqual(await read({ ...READING, cluster: undefined }), []);
 });

@@ -157,7 +157,7 @@ export const LAYERS: readonly Layer[] = [
     at: "src/metrics/",
     ours: paths(
       ["base/", "net/", "store/", "member/", "routes/", "agent/"],
-      ["probe/plan/"],
+      ["probe/plan/", "cluster/plan/"],
     ),
     others: ["npm:prom-client", ...CONNECT],
     why: "it counts what the agent reports",

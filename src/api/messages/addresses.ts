@@ -140,6 +140,7 @@ export function networkMessage(
 /** The message of a subnet's use. */
 export function usageMessage(
   usage: AgentStatus["usage"][number],
+  trend?: { readonly perDay: number; readonly fullAtMs: number | undefined },
 ): MessageInitShape<typeof SubnetUsageSchema> {
   return {
     cidr: formatPrefix(usage.subnet),
@@ -147,6 +148,8 @@ export function usageMessage(
     capacity: usage.capacity.toString(),
     held: BigInt(usage.held),
     cooling: BigInt(usage.cooling),
+    ...trend && { growthPerDay: trend.perDay },
+    ...optionalTime("fullAt", trend?.fullAtMs),
   };
 }
 

@@ -79,13 +79,14 @@ export function createAgent(
     readonly process: ProcessInfo;
     /** The host's problems. */
     readonly cluster: Pick<ClusterParts, "paths"> & {
-      readonly source: Pick<ReportSource, "problems">;
+      readonly source: Pick<ReportSource, "problems" | "forecasts">;
     };
   },
 ): ServiceImpl<typeof AgentService> {
   return {
     async getStatus() {
       const status = await agent.status();
+      const forecasts = await cluster.source.forecasts();
       const { peers } = status;
       return {
         node: status.node,
@@ -94,7 +95,9 @@ export function createAgent(
         startedAt: timestampFromMs(status.startedAtMs),
         clusterId: status.cluster?.clusterId ?? "",
         networks: (status.cluster?.networks ?? []).map(networkMessage),
-        subnets: status.usage.map(usageMessage),
+        subnets: status.usage.map((usage) =>
+          usageMessage(usage, forecasts.get(formatPrefix(usage.subnet)))
+        ),
         nodes: status.nodes,
         routes: status.routes,
         store: status.store,

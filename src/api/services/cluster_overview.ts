@@ -3,10 +3,16 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { parseNodeName } from "../../base/names.ts";
+import {
+  type ClusterCounts,
+  countHosts,
+} from "../../cluster/plan/cluster_counts.ts";
 import type { EventLog } from "../../cluster/event_log.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import { type ClusterSummary, summarize } from "../../cluster/plan/overview.ts";
 import type { ReceivedReport, Reports } from "../../cluster/reports.ts";
+import type { Forecast } from "../../cluster/plan/forecast.ts";
+import type { Counted } from "../../cluster/samples.ts";
 import type { ReportSource } from "../../cluster/report_source.ts";
 import type { HostEntry } from "../../cluster/view_feed.ts";
 import {
@@ -41,6 +47,8 @@ export interface ClusterParts {
   readonly source: ReportSource;
   readonly reports: Reports;
   readonly events: EventLog;
+  /** The trend of the subnets of a network that are taken. */
+  readonly forecast: (counted: Counted) => Forecast | undefined;
   /** The keys of probes that the registry hands out; undefined where this agent hosts none. */
   readonly probeKeys?: () => readonly ProbeKey[];
   /** The paths from this host; undefined if it does not probe. */
@@ -88,7 +96,7 @@ export async function readOverview(
 
 /** Sums up the cluster from its hosts and the registry's subnets. */
 export async function summarizeHosts(
-  { host }: Pick<ClusterOptions, "host">,
+  { host, forecast }: Pick<ClusterOptions, "host" | "forecast">,
   hosts: readonly HostEntry[],
 ): Promise<ClusterSummary> {
   return summarize(
@@ -99,7 +107,26 @@ export async function summarizeHosts(
     {
       networks: host().cluster.networks,
       subnets: await host().registry.subnets(),
+      forecast,
     },
+  );
+}
+
+/** Counts what all hosts report, for metrics. */
+export async function countCluster(
+  part: ClusterOptions,
+): Promise<ClusterCounts> {
+  const nodes = await part.host().nodes.list();
+  const hosts = await mapBounded(nodes, async (node) => ({
+    node,
+    received: await reportOf(part, node),
+  }));
+  return countHosts(
+    hosts.map(({ node: { name, state }, received }) => ({
+      ...{ name, state },
+      report: received?.report,
+    })),
+    await summarizeHosts(part, hosts),
   );
 }
 
@@ -158,8 +185,17 @@ export function summaryMessage(
       schema: ProblemSchema,
       message: problemMessage,
     }, MAX_PAGE_BYTES / 4),
-    networks: networks.map(({ carve, owned, blocked, held, ...use }) => ({
-      ...use,
+    networks: networks.map((
+      { carve, subnets, owned, blocked, held, capacity, ...trend },
+    ) => ({
+      ...{ subnets, capacity },
+      ...trend.perDay !== undefined && { growthPerDay: trend.perDay },
+      ...trend.fullAtMs !== undefined &&
+        { fullAt: timestampFromMs(trend.fullAtMs) },
+      ...trend.fastest && {
+        fastestNode: trend.fastest.node,
+        fastestPerDay: trend.fastest.perDay,
+      },
       network: networkMessage(carve),
       owned: BigInt(owned),
       blocked: BigInt(blocked),

@@ -8,6 +8,7 @@ import {
   escapeText,
   formatAge,
   formatColumns,
+  formatFull,
   formatTable,
   formatUtc,
 } from "../framework/text.ts";
@@ -66,13 +67,7 @@ function formatOverview(overview: Overview): string[] {
       ...fix === null ? [] : [`  Fix: ${fix}`],
     ]),
     "",
-    ...formatTable(
-      ["NETWORK", "SUBNETS OWNED", "BLOCKED", "OF", "HELD", "CAPACITY"],
-      networks.map(({ network, owned, blocked, subnets, held, capacity }) => [
-        network?.cidr ?? "",
-        ...[owned, blocked, subnets, held, capacity].map(String),
-      ]),
-    ),
+    ...formatNetworks(networks, nowMs),
     "",
     ...formatTable(
       [
@@ -90,6 +85,38 @@ function formatOverview(overview: Overview): string[] {
   ];
 }
 
+function formatNetworks(
+  networks: Overview["networks"],
+  nowMs: number,
+): string[] {
+  const isForecast = networks.some(({ growthPerDay, fastestNode }) =>
+    growthPerDay !== null || fastestNode !== null
+  );
+  const columns = ["NETWORK", "SUBNETS OWNED", "BLOCKED", "OF", "HELD"]
+    .concat("CAPACITY", ...isForecast ? ["FULL", "GROWS MOST"] : []);
+  return formatTable(
+    columns,
+    networks.map((use) => {
+      const { network, owned, blocked, subnets, held, capacity } = use;
+      return [
+        network?.cidr ?? "",
+        ...[owned, blocked, subnets, held, capacity].map(String),
+        ...isForecast
+          ? [formatFull(use.fullAt, nowMs), formatFastest(use)]
+          : [],
+      ];
+    }),
+  );
+}
+
+function formatFastest(
+  { fastestNode, fastestPerDay }: Overview["networks"][number],
+): string {
+  return fastestNode === null
+    ? ""
+    : `${fastestNode}, ${fastestPerDay.toFixed(1)} a day`;
+}
+
 function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
   return [
     node?.name ?? "",
@@ -97,7 +124,7 @@ function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
     ...report
       ? [
         formatUsed(report),
-        formatForecast(report.subnets, nowMs),
+        formatFull(firstFull(report), nowMs),
         formatRoutes(report),
         String(report.problems.length),
         report.version,
@@ -107,15 +134,9 @@ function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
   ];
 }
 
-/** When the first subnet will be full: "in 3d 4h"; "-" without a forecast. */
-function formatForecast(
-  subnets: NonNullable<Host["report"]>["subnets"],
-  nowMs: number,
-): string {
-  const [first] = subnets.flatMap(({ fullAt }) => fullAt ?? []).sort();
-  if (first === undefined) return "";
-  const days = (Date.parse(first) - nowMs) / 86_400_000;
-  return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
+/** When the first subnet of a host will be full. */
+function firstFull({ subnets }: NonNullable<Host["report"]>): string | null {
+  return subnets.flatMap(({ fullAt }) => fullAt ?? []).sort()[0] ?? null;
 }
 
 const WHAT: Operand<string> = {

@@ -3,6 +3,7 @@ import type { GetStatusResponse, RegistryLink } from "../framework/client.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
 import {
   formatColumns,
+  formatFull,
   formatPercent,
   formatSpan,
   formatTable,
@@ -79,7 +80,7 @@ function formatStatus(status: StatusView, nowMs: number): string[] {
     "",
     ...subnets.length === 0
       ? [explainNoSubnet(registry)]
-      : formatUsage(subnets),
+      : formatUsage(subnets, nowMs),
     ...remarks.length === 0 ? [] : ["", ...remarks],
   ];
 }
@@ -212,12 +213,16 @@ function explainNoSubnet(link: LinkView | null): string {
   }
 }
 
-function formatUsage(subnets: StatusView["subnets"]): string[] {
+function formatUsage(
+  subnets: StatusView["subnets"],
+  nowMs: number,
+): string[] {
+  const isForecast = subnets.some(({ fullAt }) => fullAt !== null);
   const header = ["SUBNET", "GATEWAY", "CAPACITY", "HELD", "COOLING", "FREE"]
-    .concat("USED");
+    .concat("USED", ...isForecast ? ["FULL"] : []);
   return formatTable(
     header,
-    subnets.map(({ cidr, gateway, capacity, held, cooling, free }) => [
+    subnets.map(({ cidr, gateway, capacity, held, cooling, free, fullAt }) => [
       cidr,
       gateway,
       capacity,
@@ -225,6 +230,7 @@ function formatUsage(subnets: StatusView["subnets"]): string[] {
       String(cooling),
       free,
       formatPercent(BigInt(held), BigInt(capacity)),
+      ...isForecast ? [formatFull(fullAt, nowMs)] : [],
     ]),
   );
 }

@@ -48,6 +48,13 @@ export function formatAge(rfc3339: string | null, nowMs: number): string {
   return largest === undefined ? "just now" : `${largest} ago`;
 }
 
+/** Formats when something will be full: `in 3 d`. Null gives an empty text. */
+export function formatFull(rfc3339: string | null, nowMs: number): string {
+  if (rfc3339 === null) return "";
+  const days = (Date.parse(rfc3339) - nowMs) / 86_400_000;
+  return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
+}
+
 /** Formats a duration by its two largest units: `3h 12m`. */
 export function formatSpan(ms: number): string {
   const parts = units(ms).slice(0, 2);

@@ -36,6 +36,7 @@ const NULLABLE = {
   "stellar.net.v1.HostRoute": ["node", "why"],
   "stellar.net.v1.HostRouteCounts": ["error"],
   "stellar.net.v1.ListHostRoutesResponse": ["error"],
+  "stellar.net.v1.NetworkUse": ["fastestNode"],
   "stellar.net.v1.Node": ["apiUrl", "problem"],
   "stellar.net.v1.Problem": ["fix"],
   "stellar.net.v1.RegistryLink": ["problem", "url"],

@@ -51,7 +51,8 @@ export function forecast(
   return { perDay, basisMs, fullAtMs: findFullAt(last, { perDay, capacity }) };
 }
 
-function findFullAt(
+/** When a count reaches its capacity at a rate, in ms since 1970; undefined if it does not, or in years. */
+export function findFullAt(
   last: Sample,
   { perDay, capacity }: { readonly perDay: number; readonly capacity: number },
 ): number | undefined {

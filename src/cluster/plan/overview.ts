@@ -1,5 +1,10 @@
 import { type Carve, sliceCount } from "../../net/carve.ts";
-import { containsPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
+import {
+  containsPrefix,
+  formatPrefix,
+  parsePrefix,
+  type Prefix,
+} from "../../net/prefix.ts";
 import { type Problem, type Report, sortProblems } from "./report.ts";
 
 /** A host as the registry knows it, with its last report. */
@@ -61,6 +66,14 @@ export interface NetworkUse {
   readonly capacity: number;
   /** Those that are held. */
   readonly held: number;
+  /** Growth in subnets a day; undefined for less than a day of samples. */
+  readonly perDay: number | undefined;
+  /** When no subnet will be left at that rate, in ms since 1970; undefined if it does not grow. */
+  readonly fullAtMs: number | undefined;
+  /** The host whose addresses there grow most; undefined where none grows. */
+  readonly fastest:
+    | { readonly node: string; readonly perDay: number }
+    | undefined;
 }
 
 /** The cluster without its hosts. */
@@ -79,14 +92,24 @@ export interface ListedSubnet {
 /** Sums up the cluster. */
 export function summarize(
   hosts: readonly HostView[],
-  { networks, subnets }: {
+  { networks, subnets, forecast = () => undefined }: {
     readonly networks: readonly Carve[];
     readonly subnets: readonly ListedSubnet[];
+    /** The trend of the subnets of a network that are taken. */
+    readonly forecast?: (counted: {
+      readonly subject: string;
+      readonly count: number;
+      readonly capacity: number;
+    }) => Pick<NetworkUse, "perDay" | "fullAtMs"> | undefined;
   },
 ): ClusterSummary {
   const problems = collectProblems(hosts);
-  const used = hosts.flatMap(({ report }) => report?.subnets ?? [])
-    .map((use) => ({ ...use, subnet: parsePrefix(use.cidr) }));
+  const used = hosts.flatMap(({ name, report }) =>
+    (report?.subnets ?? []).map((use) => ({
+      ...{ ...use, node: name },
+      subnet: parsePrefix(use.cidr),
+    }))
+  );
   return {
     verdict: describeVerdict(problems, hosts.length),
     problems,
@@ -98,11 +121,20 @@ export function summarize(
         inside.filter((listing) => listing.state === state).length;
       const here = used.filter(({ subnet }) => containsPrefix(network, subnet));
       const owned = countOf("owned");
+      const blocked = inside.length - owned - countOf("released");
+      const total = Number(sliceCount(carve));
+      const { perDay, fullAtMs } = forecast({
+        subject: formatPrefix(network),
+        count: owned + blocked,
+        capacity: total,
+      }) ?? {};
+      const [fastest] = here
+        .flatMap(({ node, perDay = 0 }) => perDay > 0 ? [{ node, perDay }] : [])
+        .sort((a, b) => b.perDay - a.perDay);
       return {
         carve,
-        subnets: Number(sliceCount(carve)),
-        owned,
-        blocked: inside.length - owned - countOf("released"),
+        subnets: total,
+        ...{ owned, blocked, perDay, fullAtMs, fastest },
         capacity: here.reduce((sum, { capacity }) => sum + capacity, 0),
         held: here.reduce((sum, { held }) => sum + held, 0),
       };

@@ -310,6 +310,8 @@ Deno.test("status --json has every field, and counts of any size", async () => {
         held: 12,
         cooling: 1,
         free: "1008",
+        growthPerDay: null,
+        fullAt: null,
       },
       {
         cidr: "fd00:1::/64",
@@ -318,6 +320,8 @@ Deno.test("status --json has every field, and counts of any size", async () => {
         held: 12,
         cooling: 0,
         free: "18446744073709551602",
+        growthPerDay: null,
+        fullAt: null,
       },
     ],
     nodes: 3,
@@ -369,4 +373,28 @@ Deno.test("status shows an agent with empty fields", async () => {
   assert.match(run.stdout, /^Uptime +-$/m);
   assert.match(run.stdout, /^Listening +nowhere$/m);
   assert.match(run.stdout, /^Paths +not probed$/m);
+});
+
+Deno.test("status tells when a subnet will be full, where that is known", async () => {
+  const DAY_MS = 86_400_000;
+  const subnet = (more: object) => ({
+    cidr: "172.16.0.0/22",
+    gateway: "172.16.0.1",
+    capacity: "1021",
+    ...more,
+  });
+  const status = async (more: object) => {
+    const { stdout } = await runFake(["status"], {
+      agent: {
+        getStatus: () => ({
+          ...{ node: "a", subnets: [subnet(more)] },
+          now: timestampFromMs(NOW_MS),
+        }),
+      },
+    });
+    return stdout.match(/^SUBNET +GATEWAY.*\n.*$/m)![0];
+  };
+  assert.doesNotMatch(await status({}), /FULL/);
+  const fullAt = timestampFromMs(NOW_MS + 4.5 * DAY_MS);
+  assert.match(await status({ growthPerDay: 3, fullAt }), /FULL\n.* in 4 d$/);
 });
