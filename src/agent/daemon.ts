@@ -109,8 +109,6 @@ export interface DaemonOptions {
   readonly onReady: (listeners: readonly string[]) => void;
   /** Called when the socket's file was gone and is there again. */
   readonly onSocketRestored: () => void;
-  /** Called when the cluster has changed, or this node's link to it. */
-  readonly onClusterChange: () => void;
   /** Shows a warning to the operator. */
   readonly warn: (message: string) => void;
   /** The service manager, and the probe of the store. */
@@ -200,10 +198,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         },
       }));
     }
-    agent.follow(() => {
-      controller.update();
-      options.onClusterChange();
-    });
+    agent.follow(controller.update.bind(controller));
     controller.start();
     await aborted(stop);
     log.info("Stopping: finishing calls in flight");

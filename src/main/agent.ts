@@ -130,10 +130,11 @@ export async function runAgent(
       // The key does not exist: any answer shows that the store works.
       probe: () => state.store.get(["alive"]),
     },
-    onClusterChange: () => prober?.update(),
     onSocketRestored: () => state.queue.link(),
     onReady(at) {
       cluster.start();
+      // The peers of the last run, until the registry is heard.
+      prober?.update();
       state.queue.link();
       listeners.push(...at);
       if (options.log.format !== "json") {

@@ -50,6 +50,7 @@ export function createAgentProbes(
         clusterId: link.state === "left" ? "" : cluster?.clusterId ?? "",
         self: { name: node, subnets, advertised: controller.advertised },
         nodes: view.nodes,
+        version: view.nodeChanges,
       };
     },
     links: () => controller.interfaces?.links,
@@ -60,5 +61,6 @@ export function createAgentProbes(
     session: crypto.getRandomValues(new BigUint64Array(1))[0]! | 1n,
     ...{ now, uptimeMs, onChange },
   });
+  agent.member.view.onNodes = () => prober.update();
   return { prober, ringKeys };
 }

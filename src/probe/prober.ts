@@ -81,6 +81,8 @@ export interface ProberView {
   readonly self: ProbedNode;
   /** All nodes by name, with this one or without. */
   readonly nodes: ReadonlyMap<string, ProberNode>;
+  /** Another number after each change of the nodes. */
+  readonly version: number;
 }
 
 export interface ProberOptions {
@@ -154,7 +156,8 @@ export class Prober {
   #selfId = 0n;
   #clusterId = "";
   #oldestKey = 0;
-  #isStale = true;
+  /** The view that the peers were read from. */
+  #read: ProberView | undefined;
   #isStopped = false;
   #round = 0;
   #dueAtMs = 0;
@@ -171,9 +174,8 @@ export class Prober {
     this.#answers = new Allowance({ ...ANSWERS.all, nowMs });
   }
 
-  /** Follows a change of the cluster: rounds begin with the first peer, and end with the last. */
+  /** Begins rounds if there is a peer now. They go on by themselves until there is none. */
   update(): void {
-    this.#isStale = true;
     if (this.#isStopped || this.#roundTimer !== undefined) return;
     const { self, nodes } = this.#options.view();
     const hasPeers = [...nodes.values()].some((node) => isPeer(node, self));
@@ -213,7 +215,7 @@ export class Prober {
   #runRound(): void {
     this.#roundTimer = undefined;
     const nowMs = this.#options.uptimeMs();
-    if (this.#isStale) this.#readView();
+    this.#readView(this.#options.view());
     if (this.#peers.size === 0) return this.#closeSockets(new Set());
     this.#syncSockets();
     if (this.#round++ % KEY_ROUNDS === 0) void this.#refreshKeys();
@@ -512,10 +514,13 @@ export class Prober {
     };
   }
 
-  #readView(): void {
-    this.#isStale = false;
-    const { view, now, uptimeMs } = this.#options;
-    const { clusterId, self, nodes } = view();
+  #readView(view: ProberView): void {
+    const { now, uptimeMs } = this.#options;
+    const { clusterId, self, nodes, version } = view;
+    const isRead = this.#read?.version === version &&
+      this.#read.clusterId === clusterId;
+    if (isRead) return;
+    this.#read = view;
     if (clusterId !== this.#clusterId) {
       this.#clusterId = clusterId;
       this.#peers.clear();

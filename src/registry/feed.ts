@@ -225,6 +225,10 @@ export class ClusterView {
   readonly routes: ReadonlyMap<string, RouteRecord> = this.#routes;
   /** Revision of the registry that is known here. */
   revision = 0;
+  /** Number of changes of nodes. */
+  nodeChanges = 0;
+  /** Called after each of them. */
+  onNodes: () => void = () => {};
 
   apply(event: ClusterEvent): void {
     if (event.isSnapshot) this.clear();
@@ -235,11 +239,20 @@ export class ClusterView {
       this.#routes.set(formatPrefix(route.destination), route);
     }
     for (const cidr of event.removedRoutes) this.#routes.delete(cidr);
+    if (event.nodes.length + event.removedNodes.length > 0) {
+      this.#nodesChanged();
+    }
   }
 
   clear(): void {
     this.revision = 0;
     this.#nodes.clear();
     this.#routes.clear();
+    this.#nodesChanged();
+  }
+
+  #nodesChanged(): void {
+    this.nodeChanges++;
+    this.onNodes();
   }
 }

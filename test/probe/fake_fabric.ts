@@ -120,6 +120,7 @@ export class FakeHost {
         clusterId: "cluster",
         self: this.node,
         nodes: fabric.nodes,
+        version: fabric.hosts.length,
       }),
       links: () => [
         link("eth0", this.host),
