@@ -48,6 +48,8 @@ export type ErrorReason =
   | "MIGRATING"
   /** The registry was restored, or has just started, and waits for nodes that it may not know. */
   | "RESTORE_GRACE"
+  /** The node belongs to another cluster than this registry. */
+  | "OTHER_CLUSTER"
   | "UNKNOWN_CALL";
 
 /** The details of an error for programs, besides its code. */

@@ -63,6 +63,10 @@ const WAYS_OUT: readonly (readonly [cause: RegExp, wayOut: string])[] = [
     'start this agent with another --node. If it is that node, and no other host has the name, "stellar-net token create --name" on a host of the registry makes a token for it',
   ],
   [
+    /belongs to cluster/,
+    'name an agent of this node\'s own cluster with --join. If the registry of that cluster is lost, bring it back with "stellar-net restore" or "stellar-net registry rebuild". Only to give up all addresses that this node holds, run "stellar-net node leave --force" and start the agent again',
+  ],
+  [
     /revoked|token/,
     'make a token for that node with "stellar-net token create --name" on a host of the registry, and put it into the file that its --token-file names',
   ],

@@ -232,7 +232,8 @@ export class Nodes {
     }).catch((error) => {
       // Another host with its name is a problem of the node that is known.
       if (!isOther && isRefusal(error)) {
-        const hasSubnets = request.heldSubnets.length > 0;
+        const hasSubnets = request.heldSubnets.length > 0 &&
+          error.details.reason !== "OTHER_CLUSTER";
         const why = error.message;
         this.refusals.record(node, { hasSubnets, why, nowMs: atMs });
       }
@@ -469,10 +470,11 @@ export class Nodes {
   }
 }
 
-/** Whether a join failed for good, as the joining node takes it. */
+/** Whether a join failed for good. */
 function isRefusal(error: unknown): error is NetError {
   return error instanceof NetError &&
-    (error.code === "already_exists" || error.code === "failed_precondition");
+    (error.code === "already_exists" || error.code === "failed_precondition" ||
+      error.details.reason === "OTHER_CLUSTER");
 }
 
 /** The change that ends a node's pool in the registry's store. */

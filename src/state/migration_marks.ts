@@ -71,12 +71,15 @@ export function refuseMarked({ url }: Store, entry: Entry): NetError {
   const cannot = `Cannot use the registry in ${url}`;
   if (entry.key[1] === MIGRATING_KEY[1]) {
     const { from } = readMigratingMark(entry);
-    const [doing, command] = from === FROM_MEMBERS
-      ? ["rebuilt here", "registry rebuild"]
-      : [`moved here from ${from}`, "store migrate"];
+    if (from === FROM_MEMBERS) {
+      return new NetError(
+        "unavailable",
+        `${cannot}: it is being rebuilt here; if that was interrupted, run "stellar-net registry rebuild" again`,
+      );
+    }
     return new NetError(
       "unavailable",
-      `${cannot}: it is being ${doing}; if that was interrupted, run "stellar-net ${command}" again`,
+      `${cannot}: it is being moved here from ${from}; if that was interrupted, run "stellar-net store migrate" again`,
       { reason: "MIGRATING", metadata: { from } },
     );
   }

@@ -2,12 +2,29 @@ import assert from "node:assert/strict";
 import { settled, strangersAmong } from "../lab/cluster.ts";
 import { Lab, tokenPath } from "../lab/lab.ts";
 import { startLabEtcd } from "../lab/lab_etcd.ts";
+import type { LabHost } from "../lab/lab_host.ts";
 import { allDone } from "../support/all_done.ts";
 
 const KINDS = [
   { name: "plain text, into etcd", secure: false, inEtcd: true },
   { name: "TLS", secure: true, inEtcd: false },
 ];
+
+/** Checks that a member goes on when someone makes a new cluster in place of the lost registry, and gives the member a token of that. */
+async function missesNothing(
+  lab: Lab,
+  { fresh, member }: { readonly fresh: LabHost; readonly member: LabHost },
+): Promise<void> {
+  await Deno.remove(fresh.agent.stateDir, { recursive: true });
+  await fresh.agent.start();
+  await lab.admit(member, ["--name", member.name]);
+  await lab.waitFor("the refusal", async () => {
+    const { registry: { state, problem } } = await member.status();
+    return state === "unreachable" && /belongs to cluster/.test(`${problem}`);
+  }, { everyMs: 500 });
+  await member.must("stellar-net", ["ip", "allocate", "meanwhile"]);
+  await fresh.agent.kill();
+}
 
 for (const { name, secure, inEtcd } of KINDS) {
   Deno.test(`registry rebuild brings the registry back on a member, and containers keep their addresses (${name})`, async () => {
@@ -36,6 +53,7 @@ for (const { name, secure, inEtcd } of KINDS) {
       others.map((host) => host.addContainer("c1")),
     );
     await lost!.agent.kill();
+    if (secure) await missesNothing(lab, { fresh: lost!, member: member! });
     await next!.agent.stop();
     await using etcd = inEtcd ? await startLabEtcd([next!]) : undefined;
     const store = etcd ? ["--store", etcd.url] : [];

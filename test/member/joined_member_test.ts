@@ -6,6 +6,7 @@ import { HeldTimers } from "../support/held_timers.ts";
 import { collectLogs } from "../support/collect_logs.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
+import { findMembershipFault } from "../../src/member/link.ts";
 import { allocate, held, startAgent } from "../agent/agents.ts";
 import {
   becomes,
@@ -202,20 +203,32 @@ Deno.test("JoinedMember comes back by itself when it was removed and its subnet 
     assert.deepEqual(await held(agent, "b"), { c1: "172.16.4.2" });
   }));
 
-Deno.test("JoinedMember refuses another cluster, and keeps its subnets", () =>
+Deno.test("JoinedMember joins no other cluster, and goes on with its own subnets", () =>
   withHost(async ({ peers, host }) => {
     await becomes(host.agent, "joined");
     await allocate(host.agent, "c1", { node: "b" });
     await using other = await startAgent();
     for (const peer of peers) peer.replace(other.agent);
-    await becomes(host.agent, "fenced");
-    assert.match(host.agent.member.link.problem, /the node belongs to cluster/);
+    await waitFor(
+      "the refusal",
+      () => /the node belongs to cluster/.test(host.agent.member.link.problem),
+    );
+    const { link } = host.agent.member;
+    assert.equal(link.state, "unreachable");
+    assert.match(
+      findMembershipFault(link, true)!.advice,
+      /is lost, bring it back with .*"stellar-net registry rebuild"/,
+    );
+    await allocate(host.agent, "c2", { node: "b" });
     assert.equal(subnets(host.agent), "172.16.4.0/22");
-    assert.deepEqual(await held(host.agent, "b"), { c1: "172.16.4.2" });
+    assert.deepEqual(await held(host.agent, "b"), {
+      c1: "172.16.4.2",
+      c2: "172.16.4.3",
+    });
     const { registry, nodes } = other.agent.host!;
     assert.equal(await registry.node("b"), undefined);
     const listed = (await nodes.list()).find(({ name }) => name === "b");
-    assert.match(listed!.problem!, /fenced it since .* belongs to cluster/);
+    assert.match(listed!.problem!, /refused it since .* belongs to cluster/);
   }));
 
 Deno.test("JoinedMember.report() sends changes to the registry at once", () =>

@@ -115,6 +115,11 @@ export function planRemoval(
   ]);
 }
 
+/**
+ * Refuses a node of another cluster. This registry has no say about the subnets
+ * that the node holds there, whose registry may be lost: the node is not fenced,
+ * which is why the error is `unavailable`.
+ */
 function refuseOtherCluster(
   { config }: ClusterState,
   { clusterId }: JoinRequest,
@@ -122,9 +127,9 @@ function refuseOtherCluster(
   return clusterId === "" || clusterId === config?.clusterId
     ? undefined
     : refuse(
-      "failed_precondition",
-      `Cannot join the cluster ${config?.clusterId}: the node belongs to cluster ${clusterId}; ` +
-        `name an agent of that one with --join, or leave it first with "stellar-net node leave --force" and start the agent again`,
+      "unavailable",
+      `Cannot join the cluster ${config?.clusterId}: the node belongs to cluster ${clusterId}`,
+      "OTHER_CLUSTER",
     );
 }
 
