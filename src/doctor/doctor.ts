@@ -291,7 +291,7 @@ export class Doctor {
     nodes: readonly ClusterNode[],
     interfaces: HostInterfaces | undefined,
   ): Promise<Check[]> {
-    const { agent, probe, controller } = this.#options;
+    const { agent, probe, controller, paths } = this.#options;
     const { member } = agent;
     // Without routes, packets of containers take paths that are not the agent's.
     if (controller.routes.mode === "off" && member.subnets.length === 0) {
@@ -321,6 +321,10 @@ export class Doctor {
         ...member.link.urls,
       ]),
       isCurrent: isCurrent(member),
+      bridgeless: new Set(
+        (paths?.() ?? []).filter(({ endsAtHost }) => endsAtHost)
+          .map(({ peer }) => peer),
+      ),
       isCut: member.link.state === "unreachable" ||
         nodes.some(({ state }) => state === "unreachable"),
     });

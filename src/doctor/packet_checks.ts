@@ -47,6 +47,8 @@ export interface PacketFacts extends ContainerFacts {
   readonly isCut: boolean;
   /** Whether the registry tells this node the states of the others now. */
   readonly isCurrent: boolean;
+  /** The peers without a bridge, as their probes tell. */
+  readonly bridgeless: ReadonlySet<string>;
 }
 
 /**
@@ -188,7 +190,7 @@ async function checkPeers(
 
 async function checkPeerPackets(
   probe: PathProbe,
-  { subnets, interfaces, isCurrent }: PacketFacts,
+  { subnets, interfaces, isCurrent, bridgeless }: PacketFacts,
   { peer, subnet, seen }: {
     readonly peer: ClusterNode;
     readonly subnet: Prefix;
@@ -207,7 +209,10 @@ async function checkPeerPackets(
   );
   const isLost = isCurrent && peer.state === "unreachable";
   try {
-    const at = { peer, target };
+    const at = {
+      ...{ peer, target },
+      hasBridge: !bridgeless.has(peer.name),
+    };
     const [fromHost, fromContainer] = await Promise.all([
       sendToPeer(probe, at, source ? { source } : {}),
       container
@@ -261,17 +266,28 @@ async function checkPeerPackets(
 }
 
 /**
- * Sends packets to the gateway of a peer. A peer without a bridge reports them
- * as unreachable, or sends them on by a route of its own, such as its default
- * route: then it reports those that may go no further than to it.
+ * Sends packets to the gateway of a peer. In place of a peer without a bridge
+ * its host answers. Where it is not known whether there is a bridge, such a peer
+ * reports the packets as unreachable, but no more than about one in two seconds,
+ * or sends them on by a route of its own, such as its default route: then it
+ * reports those that may go no further than to it.
  */
 async function sendToPeer(
   probe: PathProbe,
-  { peer, target }: { readonly peer: ClusterNode; readonly target: Address },
+  { peer, target, hasBridge }: {
+    readonly peer: ClusterNode;
+    readonly target: Address;
+    readonly hasBridge: boolean;
+  },
   options: PingOptions,
 ): Promise<"answered" | "reported" | "lost"> {
   const isPeer = ({ errorFrom }: PingAnswer) =>
     peer.advertised.some((address) => formatAddress(address) === errorFrom);
+  const host = peer.advertised.find(({ family }) => family === target.family);
+  if (!hasBridge && host) {
+    const { isAnswered } = await probe.ping(host, options);
+    if (isAnswered) return "reported";
+  }
   const answer = await probe.ping(target, options);
   if (answer.isAnswered) return "answered";
   if (isPeer(answer)) return "reported";

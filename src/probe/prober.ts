@@ -494,7 +494,7 @@ export class Prober {
   }
 
   #viewOf(peer: Peer, nowMs: number): PathView {
-    const { path, node } = peer;
+    const { path, node, target } = peer;
     const end = this.#ends.find(({ family }) =>
       peer.ends.some((theirs) => theirs.family === family)
     );
@@ -510,6 +510,8 @@ export class Prober {
       narrowBytes: path.narrowBytes,
       hearsPeer: path.hearsPeer(nowMs),
       reachesHost: peer.reachesHost,
+      endsAtHost: target !== undefined &&
+        peer.ends.some(({ host }) => compareAddresses(host, target) === 0),
       isReady: node.state === "ready",
     };
   }

@@ -45,7 +45,34 @@ Deno.test("checkPackets() finds a peer without a bridge up to five hops away", a
         ...{ subnets: [], networks: [], containers: [] },
         ...{ interfaces: undefined, bridge: undefined },
         ...{ ports: [], isCut: false, isCurrent: true },
+        bridgeless: new Set(),
         peers: [peerNode()],
+      });
+      assert.deepEqual(checks.map(formatCheck), [line]);
+    });
+  }
+});
+
+Deno.test("checkPackets() sends packets to the host of a peer whose probes say that it has no bridge", async (t) => {
+  const rows: readonly (readonly [
+    name: string,
+    bridgeless: readonly string[],
+    answering: string,
+    line: string,
+  ])[] = [
+    ["its host answers", ["b"], "198.18.0.2", GOT_THERE],
+    ["its host is silent", ["b"], "198.18.0.9", LOST],
+    ["another peer has none", ["c"], "198.18.0.2", LOST],
+  ];
+  for (const [name, bridgeless, answering, line] of rows) {
+    await t.step(name, async () => {
+      const probe = new FakePathProbe();
+      probe.largest.set(answering, 1_500);
+      const checks = await checkPackets(probe, {
+        ...{ subnets: [], networks: [], containers: [] },
+        ...{ interfaces: undefined, bridge: undefined },
+        ...{ ports: [], isCut: false, isCurrent: true },
+        ...{ peers: [peerNode()], bridgeless: new Set(bridgeless) },
       });
       assert.deepEqual(checks.map(formatCheck), [line]);
     });
@@ -81,6 +108,7 @@ Deno.test("checkPackets() passes a container that the agent may not enter by its
       ...{ subnets: [], networks: [], containers, peers: [] },
       ...{ interfaces: host, bridge: undefined },
       ...{ ports: [], isCut: false, isCurrent: true },
+      bridgeless: new Set(),
     });
     return checks.map(({ name, status, found }) =>
       `${status} ${name}: ${found}`

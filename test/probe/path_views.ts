@@ -7,7 +7,12 @@ export function pathView(changes: Partial<PathView> = {}): PathView {
     ...{ rttMs: undefined, loss: { out: 0, in: 0 } },
     isLossy: { out: false, in: false },
     ...{ fullBytes: 1500, narrowBytes: undefined },
-    ...{ hearsPeer: true, reachesHost: false, isReady: true },
+    ...{
+      hearsPeer: true,
+      reachesHost: false,
+      endsAtHost: false,
+      isReady: true,
+    },
     ...changes,
   };
 }

@@ -134,6 +134,8 @@ function findInChain(chain: PacketChain, place: Place): DropRule[] {
   const found: DropRule[] = [];
   const isLast = chain.rules.length - 1;
   for (const [index, rule] of chain.rules.entries()) {
+    // The agent's own rules accept all packets that are forwarded.
+    if (isOwn(rule) && hook === "forward") return found;
     if (isOwn(rule)) continue;
     const isOfCalls = rule.action?.kind === "drop" && dropsCalls(rule, query);
     const matches = isOfCalls ? "some" : matchOf(rule, table.family, query);

@@ -25,6 +25,8 @@ export interface PathView {
   readonly hearsPeer: boolean;
   /** Whether pings of the host's own address are answered while those of its gateway are not. */
   readonly reachesHost: boolean;
+  /** Whether the peer's last probes came from its host, since no interface has its gateway. */
+  readonly endsAtHost: boolean;
   /** Whether the registry hears the peer. */
   readonly isReady: boolean;
 }

@@ -57,6 +57,14 @@ Deno.test("checkForwardDrops() names the rules that drop all packets of containe
       [],
     ],
     [
+      "a rule behind those of the agent",
+      filter([
+        drop("172.16.0.9/32", { comment: "stellar-net in" }),
+        drop("172.16.0.0/12"),
+      ]),
+      [],
+    ],
+    [
       "a rule of iptables",
       filter([{
         ...{ id: "-s 172.16.0.0/12 -j DROP", comment: "" },
