@@ -132,9 +132,11 @@ export class Recorder {
       conflicts: this.#conflicts,
     };
     this.#observation = after;
-    const names = new Set(after.nodes.keys());
-    reports.keepOnly(names);
-    events.keepOnly(names);
+    if (!before?.nodes.keys().every((name) => after.nodes.has(name))) {
+      const names = new Set(after.nodes.keys());
+      reports.keepOnly(names);
+      events.keepOnly(names);
+    }
     // The first observation after a start shows the present, not a change.
     if (!before) return;
     const atMs = now();

@@ -30,7 +30,7 @@ export interface AuthorizeOptions {
   readonly node: string;
   /** Where changes are recorded. Default: nowhere. */
   readonly audit?: AuditLog | undefined;
-  /** Called with each change that a caller may make, before it is made. */
+  /** Called with each change that a caller may make, before it is made; not with joins and heartbeats. */
   readonly onChange?: ((call: RecordedCall) => Promise<void>) | undefined;
   /** The time in ms since 1970. */
   readonly now: () => number;
@@ -54,10 +54,11 @@ export function authorized<
     const handler = handlers[method.localName];
     if (!handler) return [];
     const permission = permissionOf(method);
+    const { changes, isFrequent, isMembership } = permission;
     const guard: Guard = {
       ...{ method, permission, handler, self: options.node },
-      audit: permission.changes ? audit : undefined,
-      onChange: permission.changes && !permission.isFrequent
+      audit: changes ? audit : undefined,
+      onChange: changes && !isFrequent && !isMembership
         ? options.onChange
         : undefined,
     };

@@ -240,6 +240,7 @@ async function ownerOf(
  */
 async function contacted(agent: Agent, call: ForwardedCall): Promise<void> {
   const { member } = agent;
+  if (member.link.state === "hosted") return;
   const orTried = isList(call) && member.view.revision > 0;
   await member.contacted({ ...contactWait(call.context), orTried });
 }
