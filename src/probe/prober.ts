@@ -45,8 +45,10 @@ import {
 
 /** Time between two looks at a path that is in doubt, in ms. */
 const LOOK_MS = 250;
-/** A round that is later than this by this many ms finds answers that nobody has read yet. */
+/** A timer that is late by so many ms finds answers that nobody has read yet. */
 const STALL_MS = 500;
+/** A ping of a second that takes longer was itself held up, and decides nothing, in ms. */
+const MAX_PING_MS = 1_500;
 /** Time between two pings of a path whose fault is known, and of one in doubt, in ms. */
 const PING_INTERVAL_MS = { known: 10_000, doubt: 2_000 } as const;
 /** Requests to a path in doubt in each look. */
@@ -270,9 +272,12 @@ export class Prober {
   /** Looks soon at the requests that are out. */
   #lookIn(delayMs: number): void {
     if (this.#lookTimer !== undefined || this.#isStopped) return;
+    const dueAtMs = this.#options.uptimeMs() + delayMs;
     this.#lookTimer = setTimeout(() => {
       this.#lookTimer = undefined;
-      this.#look();
+      const isLate = this.#options.uptimeMs() - dueAtMs > STALL_MS;
+      if (isLate) this.#lookIn(LOOK_MS);
+      else this.#look();
     }, delayMs);
   }
 
@@ -405,13 +410,14 @@ export class Prober {
     const host = peer.ends.find(({ family }) => family === end.family)!.host;
     peer.pingedAtMs = nowMs;
     await this.#pinging(peer, async () => {
+      const isOther = compareAddresses(host, target) !== 0;
       const [path, alsoHost] = await Promise.all([
-        this.#isAnswered(target, end.source),
-        compareAddresses(host, target) !== 0 &&
-        this.#isAnswered(host, end.host),
+        this.#ping(target, { source: end.source }),
+        isOther && this.#ping(host, { source: end.host }),
       ]);
-      peer.reachesHost = alsoHost;
-      const outcome = path ? "answered" : "lost";
+      if (path === undefined || alsoHost === undefined) return;
+      peer.reachesHost = alsoHost && alsoHost.isAnswered;
+      const outcome = path.isAnswered ? "answered" : "lost";
       peer.path.notePing(outcome, this.#options.uptimeMs());
     });
   }
@@ -428,7 +434,8 @@ export class Prober {
     await this.#pinging(peer, async () => {
       const probe = (packetBytes: number) =>
         this.#options.pings.ping(target, { packetBytes, source });
-      const full = await probe(mtuBytes);
+      const full = await this.#ping(target, { packetBytes: mtuBytes, source });
+      if (full === undefined) return;
       if (full.isAnswered) return path.noteWidth(undefined);
       if (path.isSilent(this.#options.uptimeMs())) return;
       if (path.narrowBytes === undefined) path.noteWidth(0);
@@ -459,14 +466,16 @@ export class Prober {
     if (!this.#isStopped) this.#note(peer);
   }
 
-  async #isAnswered(address: Address, source: Address): Promise<boolean> {
-    try {
-      const { pings } = this.#options;
-      return (await pings.ping(address, { source })).isAnswered;
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      return false;
-    }
+  /** Pings an address. @returns undefined if this host could not find out */
+  async #ping(
+    address: Address,
+    options: Parameters<ProbePings["ping"]>[1],
+  ): Promise<Awaited<ReturnType<ProbePings["ping"]>> | undefined> {
+    const { pings, uptimeMs } = this.#options;
+    const startedAtMs = uptimeMs();
+    const found = await pings.ping(address, options);
+    const isLate = uptimeMs() - startedAtMs > MAX_PING_MS;
+    return isLate && !found.isAnswered ? undefined : found;
   }
 
   /** Tells of a state that has changed. */

@@ -19,6 +19,8 @@ export class FakeFabric {
   readonly sent: Sent[] = [];
   /** Which packets, and pings, are lost. Sizes are of whole packets. */
   drops: (from: string, to: string, bytes: number) => boolean = () => false;
+  /** Time of one of five attempts of a ping. */
+  attemptMs = 200;
   readonly #sockets = new Map<string, (datagram: ProbeDatagram) => void>();
 
   constructor(
@@ -76,10 +78,11 @@ export class FakeFabric {
     to: string,
     bytes: number,
   ): Promise<{ readonly isAnswered: boolean }> {
+    const { attemptMs } = this;
     for (let i = 0; i < 5; i++) {
       const isLost = this.drops(from, to, bytes) || this.drops(to, from, bytes);
       if (!isLost) return { isAnswered: true };
-      await this.timers.wait(200);
+      await this.timers.wait(attemptMs);
     }
     return { isAnswered: false };
   }

@@ -203,6 +203,19 @@ Deno.test("a pause of this host is no silence of its peers", async () => {
   });
 });
 
+Deno.test("a ping that this host has held up decides nothing", async () => {
+  await withHosts(2, async (fabric, timers) => {
+    const [a, b] = fabric.hosts as [FakeHost, FakeHost];
+    fabric.drops = () => true;
+    fabric.attemptMs = 400;
+    await timers.advance(10_000);
+    assert.equal(a.stateTo(b), "alive");
+    fabric.attemptMs = 200;
+    await timers.advance(5_000);
+    assert.equal(a.stateTo(b), "dead");
+  });
+});
+
 Deno.test("a host without peers has no timer and no socket", async () => {
   await withHosts(1, async ({ addresses }) => {
     await Promise.resolve();
