@@ -235,12 +235,17 @@ export class Prober {
   #sendTrains(nowMs: number): boolean {
     const neighbours = this.#neighbours;
     const sample = this.#chooseSample(new Set(neighbours), nowMs);
-    const length = trainLength(neighbours.length);
-    for (const name of neighbours) {
-      const peer = this.#peers.get(name)!;
-      for (let i = 0; i < length; i++) {
+    const peers = neighbours.map((name) => this.#peers.get(name)!);
+    const isMeasured = ({ path }: Peer) => path.state !== "unmeasured";
+    const length = trainLength(peers.filter(isMeasured).length);
+    for (const peer of peers) {
+      // One is enough to find out whether a peer answers at all.
+      const requests = isMeasured(peer) ? length : 1;
+      for (let i = 0; i < requests; i++) {
         // A train of one alternates, since a small packet has to pass, too.
-        const isFull = length === 1 ? this.#round % 2 === 1 : i === length - 1;
+        const isFull = requests === 1
+          ? this.#round % 2 === 1 && isMeasured(peer)
+          : i === requests - 1;
         this.#request(peer, nowMs, isFull);
       }
     }

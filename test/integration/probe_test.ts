@@ -13,6 +13,7 @@ interface ProbedPath {
 }
 
 interface ProbeStatus {
+  readonly probes: Readonly<Record<"alive" | "unmeasured", number>> | null;
   readonly paths: readonly ProbedPath[];
 }
 
@@ -69,15 +70,22 @@ const BOTH = ["host2 host3", "host3 host2"];
 
 Deno.test("a fault of a path is seen at both ends, in every view, with its cause, and nothing else is", async (t) => {
   await using lab = await Lab.create({
-    hosts: 3,
-    agentFlags: (host) => [...clusterFlags(host), "--bridge", "br-sn"],
+    hosts: 4,
+    agentFlags: (host) => [
+      ...[...clusterFlags(host), "--bridge", "br-sn"],
+      ...host.number === 4 ? ["--probe", "off"] : [],
+    ],
   });
-  const [host1, host2, host3] = lab.hosts as [LabHost, LabHost, LabHost];
+  const [host1, host2, host3, silent] = lab.hosts as [
+    ...[LabHost, LabHost, LabHost, LabHost],
+  ];
+  const probing = [host1, host2, host3];
   const pathsOf = async (host: LabHost) =>
-    (await host.ask<ProbeStatus>("status")).paths;
+    (await host.ask<ProbeStatus>("status")).paths
+      .filter(({ peer }) => peer !== silent.name);
   await t.step("paths are measured", async () => {
     await lab.waitFor("all paths", async () => {
-      const all = (await Promise.all(lab.hosts.map(pathsOf))).flat();
+      const all = (await Promise.all(probing.map(pathsOf))).flat();
       return all.length === 6 && all.every(({ state }) => state === "alive");
     });
     const { stdout } = await host2.exec("stellar-net", ["doctor"]);
@@ -94,6 +102,16 @@ Deno.test("a fault of a path is seen at both ends, in every view, with its cause
         ),
     );
   });
+  await t.step(
+    "a host with --probe off sends and answers none, and is not blamed",
+    async () => {
+      const { stdout } = await silent.exec("stellar-net", ["status"]);
+      assert.match(stdout, /^Paths +not probed$/m);
+      assert.equal(await silent.must("ss", ["-Huln", "sport = :9002"]), "");
+      const { probes } = await host2.ask<ProbeStatus>("status");
+      assert.deepEqual([probes!.alive, probes!.unmeasured], [2, 1]);
+    },
+  );
   const faults: Readonly<Record<string, PathFault>> = {
     "a cut cable": {
       cause: () => lab.partition(host2, host3),
@@ -236,7 +254,7 @@ Deno.test("a fault of a path is seen at both ends, in every view, with its cause
       });
       await fault.fix();
       await lab.waitFor("the end of the fault", async () => {
-        const all = (await Promise.all(lab.hosts.map(pathsOf))).flat();
+        const all = (await Promise.all(probing.map(pathsOf))).flat();
         const { problems } = await host1.ask<Overview>("cluster");
         return all.every(({ state }) => state === "alive") &&
           problems.every(({ code }) => code === "host");

@@ -34,6 +34,8 @@ const MAX_SESSIONS = 8;
 const SETTLE_MS = { begin: 5_000, outage: 1_000 } as const;
 /** Time for which a peer has to be heard until it counts as heard, in ms. */
 const HEARD_MS = 1_500;
+/** Time between two packets of a peer that is heard, in ms, once its path has been dead for as long. */
+const HEARD_GAP_MS = 2_500;
 /**
  * First of the numbers of packets of full MTU. They count for themselves: a
  * narrow path loses them all, and no others.
@@ -85,6 +87,7 @@ export class Path {
   #heardAtMs: number | undefined;
   #heardSinceMs = 0;
   #lossFromMs = 0;
+  #deadAtMs = 0;
   /** Requests without an answer since the last one. */
   #unanswered = 0;
   #answersInRow = 0;
@@ -131,7 +134,10 @@ export class Path {
 
   /** Whether packets of the peer arrive though it does not answer: only the way there is dead. */
   hearsPeer(nowMs: number): boolean {
-    return nowMs - (this.#heardAtMs ?? -Infinity) < DEAD_MS &&
+    // At the end of a path, its last packets came a short while ago.
+    const isOld = nowMs - this.#deadAtMs >= HEARD_GAP_MS;
+    const gapMs = this.#isDead && isOld ? HEARD_GAP_MS : DEAD_MS;
+    return nowMs - (this.#heardAtMs ?? -Infinity) < gapMs &&
       nowMs - this.#heardSinceMs >= HEARD_MS;
   }
 
@@ -187,7 +193,7 @@ export class Path {
       if (isSettled && this.#received > 0) this.#in.add(1, lost);
       this.#received++;
     }
-    if (nowMs - (this.#heardAtMs ?? -Infinity) >= DEAD_MS) {
+    if (nowMs - (this.#heardAtMs ?? -Infinity) >= HEARD_GAP_MS) {
       this.#heardSinceMs = nowMs;
     }
     this.#heardAtMs = nowMs;
@@ -257,6 +263,7 @@ export class Path {
     const isSilent = this.#unanswered >= MIN_UNANSWERED &&
       this.#silentMs(nowMs) >= minMs;
     if (!isSilent) return;
+    if (outcome === "lost" && !this.#isDead) this.#deadAtMs = nowMs;
     this.#isDead = outcome === "lost";
     this.#isUnanswered = outcome === "answered";
     this.#answersInRow = 0;

@@ -255,6 +255,12 @@ Deno.test("a peer counts as heard after a while only", () => {
   assert.ok(!path.hearsPeer(world.nowMs - 900), "it was silent until now");
   world.play(3);
   assert.ok(path.hearsPeer(world.nowMs - 900));
+  assert.ok(!path.hearsPeer(world.nowMs + 300));
+  path.notePing("lost", world.nowMs);
+  // A packet may be late on a path that has been dead for a while.
+  world.play(3);
+  assert.ok(path.hearsPeer(world.nowMs + 300));
+  assert.ok(!path.hearsPeer(world.nowMs + 2_000));
 });
 
 Deno.test("a narrow path keeps its size until pings find it wide", () => {
