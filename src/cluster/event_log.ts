@@ -1,4 +1,5 @@
 import { NetError } from "../base/error.ts";
+import { BriefRead } from "../base/brief_read.ts";
 import { isObject } from "../base/json_reader.ts";
 import {
   createSharedRoom,
@@ -22,9 +23,6 @@ const LIMITS = {
 } as const;
 /** Age up to which the store keeps events, in ms. */
 const KEEP_MS = 30 * DAY_MS;
-
-/** Time for the store to tell the latest event, in ms: metrics do not wait for etcd. */
-const STATE_TIMEOUT_MS = 200;
 
 /** An event as it is kept. */
 export interface StoredEvent extends ClusterHappening {
@@ -66,8 +64,8 @@ export class EventLog {
   readonly #now: () => number;
   /** The number of the last event that each host has sent. */
   readonly #taken = new Map<string, number>();
+  readonly #reading = new BriefRead(() => this.#readLast());
   #lastAtMs: number | undefined;
-  #reading: Promise<void> | undefined;
 
   constructor(
     options: {
@@ -142,27 +140,20 @@ export class EventLog {
   async state(): Promise<
     { readonly lastAtMs: number | undefined; readonly waiting: number }
   > {
-    this.#reading ??= this.#readLast().finally(() => this.#reading = undefined);
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, STATE_TIMEOUT_MS);
     try {
-      await Promise.race([this.#reading, late.promise]);
-    } finally {
-      clearTimeout(timer);
+      await this.#reading.get();
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
     }
     return { lastAtMs: this.#lastAtMs, waiting: this.#records.waiting };
   }
 
   async #readLast(): Promise<void> {
     const latest = { reverse: true, limit: 1 };
-    try {
-      const [last] = await Array.fromAsync(
-        this.#store.list(EVENT_PREFIX, latest),
-      );
-      this.#lastAtMs = last && readEvent(last).atMs;
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-    }
+    const [last] = await Array.fromAsync(
+      this.#store.list(EVENT_PREFIX, latest),
+    );
+    this.#lastAtMs = last && readEvent(last).atMs;
   }
 
   /** Reads a page of events. @throws {NetError} as the store does */

@@ -76,6 +76,8 @@ export class Ledger<State, Change> {
   readonly #model: LedgerModel<State, Change>;
   readonly #store: Store;
   readonly #isShared: boolean;
+  /** The error of the last requests; empty when they succeeded. */
+  #problem = "";
   readonly #now: () => number;
   readonly #onCommitted: LedgerOptions<Change>["onCommitted"];
   readonly #queue: Job<State, Change>[] = [];
@@ -218,20 +220,26 @@ export class Ledger<State, Change> {
           : first!.plans
           ? this.#runAll(first!)
           : this.#runBatch(jobs));
+        this.#problem = "";
       } catch (error) {
         const isSilent = performance.now() - startedMs >= SILENT_MS;
         if (this.#isShared && isSilent) jobs.push(...this.#queue.splice(0));
-        log.error(
-          "Cannot read or write the state, refusing {count} requests: {error}",
-          {
-            count: jobs.length,
-            error,
-          },
-        );
+        this.#logFailure(jobs.length, error);
         for (const job of jobs) job.reject(error);
       }
     }
     this.#running = false;
+  }
+
+  /** A store can be out of reach for days: the log has each problem once. */
+  #logFailure(count: number, error: unknown): void {
+    const problem = String(error);
+    const properties = { count, error };
+    const text =
+      "Cannot read or write the state, refusing {count} requests: {error}";
+    if (problem === this.#problem) log.debug(text, properties);
+    else log.error(text, properties);
+    this.#problem = problem;
   }
 
   async #runExclusive(job: Job<State, Change>): Promise<void> {

@@ -5,6 +5,7 @@ import type { HeartbeatJournal } from "../api/client/registry_peer.ts";
 import type { ClusterServiceParts } from "../api/services/cluster.ts";
 import { countCluster } from "../api/services/cluster_overview.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
+import { BriefRead } from "../base/brief_read.ts";
 import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { EventLog } from "../cluster/event_log.ts";
@@ -111,6 +112,7 @@ export async function createAgentCluster(
     host: () => agent.requireHost(),
   };
   const watches = new ClusterWatches(clusterOptions);
+  const counting = new BriefRead(() => countCluster(clusterOptions));
   const isShared = state.registryStore !== undefined;
   const requesters = new Requesters({ store, isShared, now });
   const journal = agent.isHost
@@ -141,7 +143,7 @@ export async function createAgentCluster(
     async counts() {
       if (!agent.isHost) return undefined;
       try {
-        return await countCluster(clusterOptions);
+        return await counting.get();
       } catch (error) {
         if (error instanceof NetError) return undefined;
         throw error;

@@ -321,7 +321,7 @@ export class JoinedMember implements Member, JoinLoopListener {
       cause.code === "unauthenticated";
     if (!lacksCertificate && this.#losses.get(url) !== message) {
       log.warn("Cannot follow the registry at {url}, trying again: {error}", {
-        url,
+        url: url || "this agent",
         error: message,
       });
       this.#losses.set(url, message);

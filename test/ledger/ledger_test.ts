@@ -8,6 +8,8 @@ import {
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Change, JsonValue, Store } from "../../src/store/store.ts";
+import { FaultyStore } from "../fake/faulty_store.ts";
+import { collectLogs } from "../support/collect_logs.ts";
 import { SteadyClock } from "../support/steady_clock.ts";
 import { waitFor } from "../support/wait_for.ts";
 
@@ -419,6 +421,26 @@ Deno.test("Ledger reads a state that keeps changing five times, not for ever", a
   };
   await both.ledgerOf(model).read(() => 0);
   assert.equal(loads, 5);
+});
+
+Deno.test("Ledger logs a problem once, and again when it comes back", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const ledger = new Ledger(new NamesModel(), { store, now: () => 0 });
+  const submit = (name: string) =>
+    ledger.submit(() => ({ kind: "planned", answer: name, changes: [name] }));
+  const lines = await collectLogs(async () => {
+    for (const name of ["a", "b", "c"]) {
+      store.isDown = name !== "c";
+      await submit(name).catch(() => {});
+    }
+    store.isDown = true;
+    await submit("d").catch(() => {});
+  });
+  assert.deepEqual(lines.map((line) => line.replace(/:.*/, "")), [
+    "Cannot read or write the state, refusing 1 requests",
+    "Cannot read or write the state, refusing 1 requests",
+  ]);
+  await store.close();
 });
 
 Deno.test("Ledger gives up a request after eight conflicts", async () => {

@@ -150,9 +150,9 @@ function formatRegistry(link: LinkView | null, nowMs: number): string {
       const age = since === null
         ? ""
         : ` for ${formatSpan(nowMs - Date.parse(since))}`;
-      return `unreachable${age} (${
-        urls.join(" ")
-      })${why}; running on its last known state`;
+      // An agent that hosts the registry in etcd names that in the cause.
+      const at = urls.length === 0 ? "" : ` (${urls.join(" ")})`;
+      return `unreachable${age}${at}${why}; running on its last known state`;
     }
     case "fenced":
       return `FENCED since ${formatUtc(since)}${why}; it allocates no address`;

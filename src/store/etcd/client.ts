@@ -220,10 +220,29 @@ export class EtcdClient {
       : UNAVAILABLE;
     return new EtcdFailure(
       code ?? UNAVAILABLE,
-      `Cannot ${action} ${this.#options.url}: ${describe(failures)}` +
+      `Cannot ${action} ${this.#options.url}: ${this.#describe(failures)}` +
         (isUnknown ? "; whether the commit was written is not known" : ""),
       { cause: last?.problem.cause },
     );
+  }
+
+  /**
+   * `h1:2379, h2:2379: nothing listens there. h3:2379: it has no leader`. The
+   * same for the same problems, in whatever order endpoints were tried, and
+   * whether or not time was left for all of them: logs repeat no problem.
+   */
+  #describe(failures: ReadonlyMap<EtcdEndpoint, Failure>): string {
+    const isFinal = [...failures.values()].some((failure) => failure.isFinal);
+    const names = new Map<string, string[]>();
+    for (const endpoint of this.#endpoints) {
+      const problem = failures.get(endpoint)?.problem ??
+        (isFinal ? undefined : endpoint.problem);
+      if (!problem) continue;
+      const { says } = problem;
+      names.set(says, [...names.get(says) ?? [], endpoint.name]);
+    }
+    return [...names].map(([says, at]) => `${at.join(", ")}: ${says}`)
+      .join(". ");
   }
 
   #checkCluster(id: bigint, endpoint: string): void {
@@ -238,15 +257,6 @@ export class EtcdClient {
         "and after etcd was restored from a backup restart the agents",
     );
   }
-}
-
-/** `h1:2379, h2:2379: nothing listens there. h3:2379: it has no leader`. */
-function describe(failures: ReadonlyMap<EtcdEndpoint, Failure>): string {
-  const names = new Map<string, string[]>();
-  for (const [{ name }, { problem: { says } }] of failures) {
-    names.set(says, [...names.get(says) ?? [], name]);
-  }
-  return [...names].map(([says, at]) => `${at.join(", ")}: ${says}`).join(". ");
 }
 
 /** No endpoint has answered, or one has refused. */

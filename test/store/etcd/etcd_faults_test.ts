@@ -118,6 +118,21 @@ testFault(
         `^Cannot read from etcd://.*${third!.endpoint}: nothing listens there`,
       ),
     });
+    // In the same words each time, whichever endpoint it asked first.
+    const problem = async () =>
+      String(await store.get(["b"]).catch((error) => error));
+    await waitFor("the same error in a row", async () => {
+      const [first, ...others] = [
+        await problem(),
+        await problem(),
+        await problem(),
+        await problem(),
+      ];
+      return others.every((other) => other === first) &&
+        cluster.endpoints.every((endpoint) =>
+          first!.split(`${PREFIX}: `)[1]!.includes(endpoint)
+        );
+    });
     second!.start();
     await load.progress(20);
     third!.start();
