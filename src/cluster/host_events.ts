@@ -10,6 +10,10 @@ import type { Report } from "./plan/report.ts";
 
 /** Key of what the host was like when its last event was recorded. */
 const KEY: Key = ["host", "seen"];
+/** Code of the problem of a host that does not reach the registry. */
+const LOST = "registry-unreachable";
+/** Time for the first contact with the registry after a start, in ms. */
+const CONTACT_MS = 30_000;
 /** The part of a certificate's time with less of which left it should have been renewed. */
 const EXPIRING_SHARE = 1 / 5;
 
@@ -51,10 +55,13 @@ export class HostEvents {
   readonly #options: HostEventsOptions;
   #seen: Seen | undefined;
   #repairs: number | undefined;
+  readonly #openedAtMs: number;
+  #looking: Promise<unknown> = Promise.resolve();
 
   private constructor(options: HostEventsOptions, seen: Seen | undefined) {
     this.#options = options;
     this.#seen = seen;
+    this.#openedAtMs = options.now();
   }
 
   /** Reads what was seen last. */
@@ -63,17 +70,30 @@ export class HostEvents {
     return new HostEvents(options, entry ? readSeen(entry) : undefined);
   }
 
-  /** Observes the host, and records what has happened since the last time. */
-  async look(): Promise<Report> {
+  /**
+   * Observes the host, and records what has happened since the last time. One
+   * look comes after the other: an older observation would undo a later one.
+   */
+  look(): Promise<Report> {
+    const look = this.#looking.then(() => this.#look());
+    this.#looking = look.catch(() => {});
+    return look;
+  }
+
+  async #look(): Promise<Report> {
     const { node, observe, record, now, store } = this.#options;
     const { report, repairs, certificate } = await observe();
     const before = this.#seen;
     const isExpiring = certificate !== undefined &&
       certificate.notAfterMs - now() <
         (certificate.notAfterMs - certificate.notBeforeMs) * EXPIRING_SHARE;
-    const seen = { report, notAfterMs: certificate?.notAfterMs, isExpiring };
+    const seen = {
+      report: this.#settled(report),
+      notAfterMs: certificate?.notAfterMs,
+      isExpiring,
+    };
     const events = [
-      ...diffReports(node, before?.report, report),
+      ...diffReports(node, before?.report, seen.report),
       ...this.#diffRepairs(repairs),
       ...this.#diffCertificate(before, seen),
     ];
@@ -83,6 +103,17 @@ export class HostEvents {
     record(events);
     await store.commit({ puts: [{ key: KEY, value: writeSeen(seen) }] });
     return report;
+  }
+
+  /** A host that has just started has not lost the registry: it looks for it. */
+  #settled(report: Report): SeenReport {
+    const isStarting = this.#options.now() - this.#openedAtMs < CONTACT_MS;
+    const wasLost = this.#seen?.report.problems
+      .some(({ code }) => code === LOST) ?? false;
+    return !isStarting || wasLost ? report : {
+      ...report,
+      problems: report.problems.filter(({ code }) => code !== LOST),
+    };
   }
 
   #diffRepairs(repairs: number): HostHappening[] {

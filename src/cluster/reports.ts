@@ -3,6 +3,9 @@ import type { Report } from "./plan/report.ts";
 /** Time between two reports of a host that count, in ms. */
 const MIN_REPORT_INTERVAL_MS = 1_000;
 
+/** Age up to which a report counts as the present one, in ms: three heartbeats. */
+const FRESH_MS = 15_000;
+
 /** A report and its age. */
 export interface ReceivedReport {
   readonly report: Report;
@@ -68,6 +71,14 @@ export class Reports {
   /** The last report of a node; undefined if there is none. */
   get(node: string): ReceivedReport | undefined {
     return this.#received.get(node);
+  }
+
+  /** The last report of a node if it counts as the present one: heartbeats confirm it. */
+  fresh(node: string): ReceivedReport | undefined {
+    const received = this.#received.get(node);
+    return received && this.#now() - received.asOfMs < FRESH_MS
+      ? received
+      : undefined;
   }
 
   /** Forgets the reports of nodes that are not known any more. */

@@ -53,7 +53,7 @@ export interface ViewFeedOptions {
   /** Follows the registry: a snapshot, then changes. */
   readonly watch: (signal: AbortSignal) => AsyncIterable<ClusterEvent>;
   readonly events: Pick<EventLog, "follow">;
-  readonly reports: Pick<Reports, "get" | "listen">;
+  readonly reports: Pick<Reports, "get" | "fresh" | "listen">;
   /** Asks the host of a node that sends its reports elsewhere; undefined: it does not answer. */
   readonly ask: (node: ClusterNode) => Promise<ReceivedReport | undefined>;
   readonly summarize: (hosts: readonly HostEntry[]) => Promise<ClusterSummary>;
@@ -237,7 +237,7 @@ export class ViewFeed {
       run: async () => {
         const silent = [...this.#view.nodes.values()].filter((
           { name, state },
-        ) => state === "ready" && reports.get(name) === undefined).values();
+        ) => state === "ready" && reports.fresh(name) === undefined).values();
         const work = async () => {
           for (const node of silent) {
             const received = await ask(node);
@@ -335,8 +335,9 @@ export class ViewFeed {
   #refresh(name: string, version: number): void {
     const node = this.#view.nodes.get(name);
     if (node) {
-      const received = this.#options.reports.get(name) ??
-        this.#asked.get(name);
+      const { reports } = this.#options;
+      const received = reports.fresh(name) ?? this.#asked.get(name) ??
+        reports.get(name);
       this.#hosts.set(name, { value: { node, received }, version });
       this.#removed.delete(name);
     } else if (this.#hosts.delete(name)) {

@@ -31,6 +31,7 @@ import { benchSoak } from "./soak.ts";
 import { benchStartup } from "./startup.ts";
 import { benchSubnet } from "./subnet.ts";
 import { benchThroughput } from "./throughput.ts";
+import { benchView } from "./view.ts";
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   rpc: benchRpc,
@@ -40,6 +41,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   routes: benchRoutes,
   join: benchJoin,
   cluster: benchCluster,
+  view: benchView,
   etcd: benchEtcd,
   throughput: benchThroughput,
   startup: benchStartup,

@@ -7,6 +7,7 @@ import { Journal } from "../../src/cluster/journal.ts";
 import type { HostHappening } from "../../src/cluster/plan/events.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { REPORT } from "./plan/reports.ts";
 
 const NOW_MS = 1_800_000_000_000;
@@ -39,8 +40,12 @@ Deno.test("HostEvents records each event once, also over a restart", async () =>
     await host.look();
     return recorded.splice(0).map(({ kind }) => kind);
   };
-  assert.deepEqual(await look(), []);
   const lost = { ...REPORT, problems: [problem("registry-unreachable")] };
+  // It has just started, and looks for the registry.
+  assert.deepEqual(await look({ report: lost }), []);
+  nowMs += 29_999;
+  assert.deepEqual(await look({ report: REPORT }), []);
+  nowMs += 1;
   assert.deepEqual(await look({ report: lost }), ["registry lost"]);
   assert.deepEqual(await look({ repairs: 3 }), ["route repaired"]);
   assert.deepEqual(await look(), []);
@@ -107,5 +112,33 @@ Deno.test("Journal is bounded, and works without its store", async () => {
   await journal.stop();
   assert.equal(journal.oldest[0]?.subject, "problem 100");
   assert.equal(journal.oldest.length, 16);
+  await store.close();
+});
+
+Deno.test("HostEvents.look() records nothing of an observation that took longer than the one after it", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const answers: ((observed: HostObservation) => void)[] = [];
+  const recorded: string[] = [];
+  let nowMs = NOW_MS;
+  const host = await HostEvents.open({
+    ...{ node: "a", store, now: () => nowMs },
+    observe: () => new Promise((resolve) => answers.push(resolve)),
+    record: (events) => recorded.push(...events.map(({ kind }) => kind)),
+  });
+  nowMs += 60_000;
+  const first = host.look();
+  await waitFor("the first", () => answers.length === 1);
+  const second = host.look();
+  const third = host.look();
+  answers[0]!(HEALTHY);
+  await first;
+  await waitFor("the second", () => answers.length === 2);
+  const lost = { ...REPORT, problems: [problem("registry-unreachable")] };
+  answers[1]!({ ...HEALTHY, report: lost });
+  await second;
+  await waitFor("the third", () => answers.length === 3);
+  answers[2]!({ ...HEALTHY, report: lost });
+  await third;
+  assert.deepEqual(recorded, ["registry lost"]);
   await store.close();
 });

@@ -130,7 +130,10 @@ export async function countCluster(
   );
 }
 
-/** A node's last report, or the one that it answers with if it has sent none here. */
+/**
+ * A node's report: the one that it has sent here, else the one that it answers
+ * with, else the last one that is known, which its time marks as old.
+ */
 async function reportOf(
   part: ClusterOptions,
   node: ClusterNode,
@@ -139,7 +142,12 @@ async function reportOf(
   if (node.name === agent.node) {
     return { report: await source.read(), asOfMs: now() };
   }
-  return reports.get(node.name) ?? await askForReport(part, node);
+  const fresh = reports.fresh(node.name);
+  if (fresh) return fresh;
+  const answered = await askForReport(part, node);
+  if (!answered) return reports.get(node.name);
+  reports.receive(node.name, answered.report);
+  return answered;
 }
 
 /** The report that a host answers with; undefined if it does not. */

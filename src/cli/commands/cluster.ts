@@ -19,6 +19,9 @@ import { formatRoutes, formatUsed } from "./host_report.ts";
 type Overview = Omit<View<GetOverviewResponse>, "nextPageToken">;
 type Host = Overview["hosts"][number];
 
+/** Age from which a report is marked, in ms. */
+const STALE_MS = 30_000;
+
 export const CLUSTER: CommandSpec = {
   name: "cluster",
   summary: "Show the whole cluster: problems, networks and hosts",
@@ -128,10 +131,18 @@ function hostRow({ node, report, reportedAt }: Host, nowMs: number): string[] {
         formatRoutes(report),
         String(report.problems.length),
         report.version,
-        formatAge(reportedAt, nowMs),
+        formatReportAge(reportedAt, nowMs),
       ]
       : ["", "", "", "", "", "none"],
   ];
+}
+
+/** A report that no heartbeat has confirmed for long describes the past. */
+function formatReportAge(reportedAt: string | null, nowMs: number): string {
+  const age = formatAge(reportedAt, nowMs);
+  const isStale = reportedAt !== null &&
+    nowMs - Date.parse(reportedAt) > STALE_MS;
+  return isStale ? `${age} (stale)` : age;
 }
 
 /** When the first subnet of a host will be full. */

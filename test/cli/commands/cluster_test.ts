@@ -146,3 +146,21 @@ Deno.test("cluster --watch redraws a terminal", async () => {
     ["", "verdict 0", "verdict 1"],
   );
 });
+
+Deno.test("cluster marks what a host has reported long ago", async () => {
+  const reported = (ms: number) =>
+    runFake(["cluster"], {
+      cluster: {
+        getOverview: () => ({
+          hosts: [{
+            node: { name: "host1", state: NodeState.UNREACHABLE },
+            report: { version: "0.1.0" },
+            reportedAt: timestampFromMs(NOW_MS - ms),
+          }],
+          now: timestampFromMs(NOW_MS),
+        }),
+      },
+    });
+  assert.match((await reported(29_000)).stdout, / 29s ago\n$/);
+  assert.match((await reported(61_000)).stdout, / 1m ago \(stale\)\n$/);
+});
