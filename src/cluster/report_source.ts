@@ -93,10 +93,12 @@ export class ReportSource {
   }
 
   /** The trends of this host's subnets, by subnet; less than a day of samples has none. */
-  async forecasts(): Promise<ReadonlyMap<string, Forecast>> {
-    const { agent, samples } = this.#options;
+  forecastsOf(
+    status: Pick<AgentStatus, "usage">,
+  ): ReadonlyMap<string, Forecast> {
+    const { samples } = this.#options;
     return new Map(
-      countedSubnets(await agent.status()).flatMap((counted) => {
+      countedSubnets(status).flatMap((counted) => {
         const found = samples.forecast(counted);
         return found ? [[counted.subject, found] as const] : [];
       }),
@@ -104,7 +106,7 @@ export class ReportSource {
   }
 }
 
-function countedSubnets({ usage }: AgentStatus): Counted[] {
+function countedSubnets({ usage }: Pick<AgentStatus, "usage">): Counted[] {
   return usage.map(({ subnet, capacity, held }) => ({
     subject: formatPrefix(subnet),
     count: held,

@@ -3,11 +3,10 @@ import { encodeReport } from "../api/messages/cluster.ts";
 import type { Peers } from "../api/client/peers.ts";
 import type { HeartbeatJournal } from "../api/client/registry_peer.ts";
 import type { ClusterServiceParts } from "../api/services/cluster.ts";
-import { countCluster } from "../api/services/cluster_overview.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
-import { BriefRead } from "../base/brief_read.ts";
 import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
+import { ClusterCounter } from "../cluster/cluster_counter.ts";
 import { EventLog } from "../cluster/event_log.ts";
 import { HostEvents, type HostObservation } from "../cluster/host_events.ts";
 import { Journal } from "../cluster/journal.ts";
@@ -61,8 +60,8 @@ export interface AgentCluster extends ClusterServiceParts {
   readonly node: string;
   /** The events of this host that wait for the registry; undefined where it is hosted here. */
   readonly journal: Journal | undefined;
-  /** What the registry counts of all hosts; undefined where it is not hosted here, or out of reach. */
-  counts(): Promise<ClusterCounts | undefined>;
+  /** What the registry counts of all hosts, from memory; undefined where it is not hosted here. */
+  counts(): ClusterCounts | undefined;
   /** Records what has happened on this host, at the present time. */
   record(events: readonly HostHappening[]): void;
   /** Begins to sample, and to record events. */
@@ -112,7 +111,11 @@ export async function createAgentCluster(
     host: () => agent.requireHost(),
   };
   const watches = new ClusterWatches(clusterOptions);
-  const counting = new BriefRead(() => countCluster(clusterOptions));
+  const counter = new ClusterCounter({
+    ...{ reports, forecast },
+    nodes: () => agent.member.view.nodes.values(),
+    networks: () => agent.member.cluster?.networks ?? [],
+  });
   const isShared = state.registryStore !== undefined;
   const requesters = new Requesters({ store, isShared, now });
   const journal = agent.isHost
@@ -140,15 +143,7 @@ export async function createAgentCluster(
     ...{ watches, requesters, journal, record },
     ...ringKeys && { probeKeys: ringKeys },
     ...prober && { paths: () => prober.paths },
-    async counts() {
-      if (!agent.isHost) return undefined;
-      try {
-        return await counting.get();
-      } catch (error) {
-        if (error instanceof NetError) return undefined;
-        throw error;
-      }
-    },
+    counts: () => agent.isHost ? counter.count() : undefined,
     start() {
       tasks.push(startPeriodicTask("sample the use of the subnets", {
         intervalMs: SAMPLE_INTERVAL_MS,
@@ -166,8 +161,11 @@ export async function createAgentCluster(
         ...{ store, events, reports, requesters, isShared, now },
         id: agent.instanceId,
         watch: (signal) => agent.requireHost().nodes.watch(signal),
-        conflicts: async () =>
-          findConflicts(await agent.host?.registry.subnets() ?? []),
+        conflicts: async () => {
+          const subnets = await agent.host?.registry.subnets() ?? [];
+          counter.listed(subnets);
+          return findConflicts(subnets);
+        },
         uptimeMs: performance.now.bind(performance),
       });
     },

@@ -125,23 +125,26 @@ function createMonitor(
   return new Monitor({
     metrics: () =>
       metrics.format({
-        agent: async () => ({
-          status: await agent.status(),
-          followedRevision: agent.member.view.revision,
-          routes: host.controller.routes,
-          nowMs: Date.now(),
-          clusterChangedAtMs: agent.changedAtMs,
-          events: agent.isHost ? await cluster.events.state() : undefined,
-          cluster: await cluster.counts(),
-          forecasts: await cluster.source.forecasts(),
-          lastBackupAtMs: await lastBackupMs(store),
-          registryStore: agent.isHost
-            ? typeof config.store === "object" ? "etcd" : "kv"
-            : undefined,
-          certificates: await readCertificates(config, { security, state }),
-          probes: prober && { paths: prober.paths, counts: prober.counts },
-          isRenewalFailing: credentials && credentials.renewalProblem !== "",
-        }),
+        agent: async () => {
+          const status = await agent.status();
+          return {
+            status,
+            followedRevision: agent.member.view.revision,
+            routes: host.controller.routes,
+            nowMs: Date.now(),
+            clusterChangedAtMs: agent.changedAtMs,
+            events: agent.isHost ? await cluster.events.state() : undefined,
+            cluster: cluster.counts(),
+            forecasts: cluster.source.forecastsOf(status),
+            lastBackupAtMs: await lastBackupMs(store),
+            registryStore: agent.isHost
+              ? typeof config.store === "object" ? "etcd" : "kv"
+              : undefined,
+            certificates: await readCertificates(config, { security, state }),
+            probes: prober && { paths: prober.paths, counts: prober.counts },
+            isRenewalFailing: credentials && credentials.renewalProblem !== "",
+          };
+        },
         process: readProcessStats,
       }),
     live: () => checkLive({ store }),

@@ -79,14 +79,14 @@ export function createAgent(
     readonly process: ProcessInfo;
     /** The host's problems. */
     readonly cluster: Pick<ClusterParts, "paths"> & {
-      readonly source: Pick<ReportSource, "problems" | "forecasts">;
+      readonly source: Pick<ReportSource, "problems" | "forecastsOf">;
     };
   },
 ): ServiceImpl<typeof AgentService> {
   return {
     async getStatus() {
       const status = await agent.status();
-      const forecasts = await cluster.source.forecasts();
+      const forecasts = cluster.source.forecastsOf(status);
       const { peers } = status;
       return {
         node: status.node,

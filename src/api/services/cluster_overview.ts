@@ -3,10 +3,6 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { parseNodeName } from "../../base/names.ts";
-import {
-  type ClusterCounts,
-  countHosts,
-} from "../../cluster/plan/cluster_counts.ts";
 import type { EventLog } from "../../cluster/event_log.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
 import { type ClusterSummary, summarize } from "../../cluster/plan/overview.ts";
@@ -109,24 +105,6 @@ export async function summarizeHosts(
       subnets: await host().registry.subnets(),
       forecast,
     },
-  );
-}
-
-/** Counts what all hosts report, for metrics. */
-export async function countCluster(
-  part: ClusterOptions,
-): Promise<ClusterCounts> {
-  const nodes = await part.host().nodes.list();
-  const hosts = await mapBounded(nodes, async (node) => ({
-    node,
-    received: await reportOf(part, node),
-  }));
-  return countHosts(
-    hosts.map(({ node: { name, state }, received }) => ({
-      ...{ name, state },
-      report: received?.report,
-    })),
-    await summarizeHosts(part, hosts),
   );
 }
 

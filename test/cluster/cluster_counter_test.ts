@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { ClusterCounter } from "../../src/cluster/cluster_counter.ts";
+import type { HostView } from "../../src/cluster/plan/overview.ts";
+import { Reports } from "../../src/cluster/reports.ts";
+import { createCarve } from "../../src/net/carve.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
+import { REPORT } from "./plan/reports.ts";
+
+Deno.test("ClusterCounter counts at once what is known, whatever the store and other hosts do", () => {
+  const nodes: Pick<HostView, "name" | "state">[] = [];
+  const reports = new Reports({ now: () => 0 });
+  const counter = new ClusterCounter({
+    ...{ reports, nodes: () => nodes },
+    networks: () => [createCarve(parsePrefix("172.16.0.0/12"), 22)],
+    forecast: () => undefined,
+  });
+  assert.equal(counter.count(), undefined);
+  nodes.push({ name: "a", state: "ready" }, { name: "b", state: "ready" });
+  reports.receive("a", REPORT);
+  const early = counter.count();
+  assert.deepEqual(early?.hosts, { ready: 2, unreachable: 0, "no agent": 0 });
+  assert.equal(early?.withoutReport, 1);
+  // The store has not answered yet: nobody knows which subnets are taken.
+  assert.deepEqual(early?.networks, []);
+  counter.listed([{ subnet: parsePrefix("172.16.0.0/22"), state: "owned" }]);
+  assert.equal(counter.count()?.networks[0]?.owned, 1);
+});
