@@ -90,7 +90,16 @@ Deno.test("packets to addresses that nobody has get an ICMP error, and leave by 
       ]);
       // Packets that do not even get to the host are a fault.
       await host.must("iptables", [
-        ...["-t", "raw", "-I", "PREROUTING", "-d", subnet!, "-j", "DROP"],
+        ...[
+          "-t",
+          "raw",
+          "-I",
+          "PREROUTING",
+          "-s",
+          "172.16.0.0/22",
+          "-j",
+          "DROP",
+        ],
       ]);
       assert.deepEqual(await packets(), [
         `failed: no packet gets from 172.16.0.1 to 172.16.4.1, the gateway of "${host.name}"`,
