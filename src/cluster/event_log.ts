@@ -21,8 +21,21 @@ const LIMITS = {
   cluster: { all: 1 / 2, each: 1 / 2 },
   host: { all: 1, each: 1 / 10 },
 } as const;
+/** Events of one host that are taken in a second: the rest waits at the host. */
+const MAX_PER_SECOND = 64;
 /** Age up to which the store keeps events, in ms. */
 const KEEP_MS = 30 * DAY_MS;
+
+/** What was taken of the events of one host. */
+interface Taken {
+  /** The number of the last one. */
+  readonly number: number;
+  /** When the second began in which events are counted, in ms since 1970. */
+  readonly fromMs: number;
+  readonly count: number;
+}
+
+const NONE_TAKEN: Taken = { number: 0, fromMs: -Infinity, count: 0 };
 
 /** An event as it is kept. */
 export interface StoredEvent extends ClusterHappening {
@@ -62,8 +75,7 @@ export class EventLog {
   readonly #records: RecordLog;
   readonly #store: Store;
   readonly #now: () => number;
-  /** The number of the last event that each host has sent. */
-  readonly #taken = new Map<string, number>();
+  readonly #taken = new Map<string, Taken>();
   readonly #reading = new BriefRead(() => this.#readLast());
   #lastAtMs: number | undefined;
 
@@ -107,19 +119,31 @@ export class EventLog {
     node: string,
     sent: readonly SentEvent[],
   ): Promise<number> {
-    const known = this.#taken.get(node) ?? 0;
     const nowMs = this.#now();
-    const events = acceptEvents(sent, { nowMs, keepMs: KEEP_MS })
+    const { number: known, ...before } = this.#taken.get(node) ?? NONE_TAKEN;
+    // A clock that was set back begins a second, too.
+    const isSameSecond = nowMs >= before.fromMs &&
+      nowMs - before.fromMs < 1_000;
+    const second = isSameSecond ? before : { fromMs: nowMs, count: 0 };
+    let { count } = second;
+    let last = known;
+    const accepted = acceptEvents(sent, { nowMs, keepMs: KEEP_MS })
       .filter(({ number }) => number > known);
-    for (const { number, atMs, kind, subject, text } of events) {
+    const hasRoom = accepted.every(({ number, atMs, kind, subject, text }) => {
       // The same key again after a restart of this agent.
       const sequence = (hash(node) * 2 ** 20) + number % 2 ** 20;
-      this.#records.add(atMs, { kind, node, subject, text }, sequence);
+      const isTaken = count < MAX_PER_SECOND &&
+        this.#records.add(atMs, { kind, node, subject, text }, sequence);
+      if (!isTaken) return false;
+      count++;
+      last = number;
+      return true;
+    });
+    if (hasRoom) {
+      last = sent.reduce((most, { number }) => Math.max(most, number), known);
     }
-    const last = Math.max(known, ...sent.map(({ number }) => number));
-    this.#taken.set(node, last);
-    await this.#records.flush();
-    return this.#records.waiting === 0 ? last : 0;
+    this.#taken.set(node, { number: last, fromMs: second.fromMs, count });
+    return await this.#records.flush() ? last : 0;
   }
 
   /** Forgets the numbers of events of hosts that are not known any more. */

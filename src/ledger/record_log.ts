@@ -63,9 +63,9 @@ export class RecordLog {
   #waiting: { readonly key: Key; readonly value: JsonValue }[] = [];
   #waitingRoom: RecordRoom;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  #writing: Promise<unknown> = Promise.resolve();
   /** The writing after that, of all records that wait by then. */
-  #next: Promise<void> | undefined;
+  #next: Promise<boolean> | undefined;
   /** Records without room since the store failed. */
   #unstored = 0;
   /** The last failure of the store; empty after a success. */
@@ -133,11 +133,17 @@ export class RecordLog {
     }
   }
 
-  /** Stores the records that wait. A store that fails leaves them waiting. */
-  flush(): Promise<void> {
+  /**
+   * Stores the records that wait. A store that fails leaves them waiting.
+   *
+   * @returns whether the store has all that waited at the call
+   */
+  flush(): Promise<boolean> {
     this.#next ??= this.#writing.then(() => {
       this.#next = undefined;
-      return this.#writing = this.#write();
+      const writing = this.#write();
+      this.#writing = writing;
+      return writing;
     });
     return this.#next;
   }
@@ -172,7 +178,8 @@ export class RecordLog {
     this.#timer ??= setTimeout(() => void this.flush(), ms);
   }
 
-  async #write(): Promise<void> {
+  /** @returns whether the store has all records that waited */
+  async #write(): Promise<boolean> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const records = this.#waiting;
@@ -203,17 +210,18 @@ export class RecordLog {
       }
       this.#problem = String(error);
       this.#writeLater(RETRY_MS);
-      return;
+      return false;
     }
     this.#recount();
     if (this.#problem !== "") log.info("Storing the {name} again", { name });
     this.#problem = "";
-    if (this.#unstored === 0) return;
+    if (this.#unstored === 0) return true;
     log.error("Could not store {count} {name}: too many waited for the store", {
       count: this.#unstored,
       name,
     });
     this.#unstored = 0;
+    return true;
   }
 
   /** Counts the records that wait. */

@@ -197,6 +197,51 @@ Deno.test("EventLog.take() acknowledges nothing that the store does not have", a
   await store.close();
 });
 
+Deno.test("EventLog.take() acknowledges what the store has while events of others come in", async () => {
+  const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+  const events = new EventLog({ store, now: () => NOW_MS, sequence: 7 });
+  store.onCommit = () => {
+    store.onCommit = () => {};
+    events.add([problem("b", "bridge-down")]);
+  };
+  const event = {
+    ...{ number: 1, kind: "problem", subject: "x", text: "it is gone" },
+    atMs: NOW_MS,
+  };
+  assert.equal(await events.take("a", [event]), 1);
+  await events.stop();
+  await store.close();
+});
+
+Deno.test("EventLog.take() takes a bounded number of events a second of one host, and loses none of them", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  const events = new EventLog({ store, now: () => nowMs, sequence: 7 });
+  const sent = Array.from({ length: 200 }, (_, i) => ({
+    ...{
+      number: i + 1,
+      kind: "problem",
+      subject: `x-${i}`,
+      text: "it is gone",
+    },
+    atMs: NOW_MS,
+  }));
+  const takeNext = async (from: number) =>
+    await events.take("a", sent.slice(from, from + 24));
+  assert.equal(await takeNext(0), 24);
+  assert.equal(await takeNext(24), 48);
+  assert.equal(await takeNext(48), 64);
+  assert.equal(await takeNext(64), 64);
+  // Another host has a share of its own.
+  assert.equal(await events.take("b", sent.slice(0, 24)), 24);
+  nowMs += 1_000;
+  assert.equal(await takeNext(64), 88);
+  const { events: found } = await events.list({ node: "a", limit: 500 });
+  assert.equal(found.length, 88);
+  await events.stop();
+  await store.close();
+});
+
 Deno.test("EventLog.list() pages through events, and selects by node and time", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const events = new EventLog({ store, now: () => NOW_MS, sequence: 3 });
