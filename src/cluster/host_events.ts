@@ -4,14 +4,15 @@ import { formatUtcMs } from "../base/duration.ts";
 import {
   diffReports,
   type HostHappening,
+  problemKey,
   type SeenReport,
 } from "./plan/events.ts";
 import type { Report } from "./plan/report.ts";
 
 /** Key of what the host was like when its last event was recorded. */
 const KEY: Key = ["host", "seen"];
-/** Code of the problem of a host that does not reach the registry. */
-const LOST = "registry-unreachable";
+/** Codes of problems that pass while a host starts: it looks for the registry, and has no certificate yet. */
+const STARTING: ReadonlySet<string> = new Set(["registry-unreachable", "host"]);
 /** Time for the first contact with the registry after a start, in ms. */
 const CONTACT_MS = 30_000;
 /** The part of a certificate's time with less of which left it should have been renewed. */
@@ -105,14 +106,15 @@ export class HostEvents {
     return report;
   }
 
-  /** A host that has just started has not lost the registry: it looks for it. */
+  /** The report without problems that are new and may pass with the start. */
   #settled(report: Report): SeenReport {
-    const isStarting = this.#options.now() - this.#openedAtMs < CONTACT_MS;
-    const wasLost = this.#seen?.report.problems
-      .some(({ code }) => code === LOST) ?? false;
-    return !isStarting || wasLost ? report : {
+    if (this.#options.now() - this.#openedAtMs >= CONTACT_MS) return report;
+    const known = new Set(this.#seen?.report.problems.map(problemKey));
+    return {
       ...report,
-      problems: report.problems.filter(({ code }) => code !== LOST),
+      problems: report.problems.filter((problem) =>
+        !STARTING.has(problem.code) || known.has(problemKey(problem))
+      ),
     };
   }
 

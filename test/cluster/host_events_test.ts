@@ -49,9 +49,13 @@ Deno.test("HostEvents records each event once, also over a restart", async () =>
   assert.deepEqual(await look({ report: lost }), ["registry lost"]);
   assert.deepEqual(await look({ repairs: 3 }), ["route repaired"]);
   assert.deepEqual(await look(), []);
+  const warned = { ...problem("host"), text: "--insecure: no TLS" };
+  const both = { ...lost, problems: [...lost.problems, warned] };
+  assert.deepEqual(await look({ report: both }), ["problem"]);
+  assert.deepEqual(await look({ report: lost }), ["solved"]);
   // The agent restarts while the registry is still away.
   host = await open();
-  const restarted = { ...lost, startedAtMs: 2 };
+  const restarted = { ...both, startedAtMs: 2 };
   assert.deepEqual(await look({ report: restarted, repairs: 0 }), [
     "restarted",
   ]);

@@ -321,8 +321,11 @@ function byKey(
   );
 }
 
-/** A host's warnings share a code; counts in their texts may change, and numbers in names do not. */
-function problemKey(
+/**
+ * Tells the problems of a host apart. Its warnings share a code; counts in their
+ * texts may change, and numbers in names do not.
+ */
+export function problemKey(
   { code, text, subject = "" }: SeenReport["problems"][number],
 ): string {
   return code === "host"
