@@ -39,6 +39,8 @@ export interface HostEventsOptions {
   readonly record: (events: readonly HostHappening[]) => void;
   /** The time in ms since 1970. */
   readonly now: () => number;
+  /** A clock in ms that nobody sets. */
+  readonly uptimeMs: () => number;
 }
 
 /** The part of an observation that events depend on. */
@@ -62,7 +64,7 @@ export class HostEvents {
   private constructor(options: HostEventsOptions, seen: Seen | undefined) {
     this.#options = options;
     this.#seen = seen;
-    this.#openedAtMs = options.now();
+    this.#openedAtMs = options.uptimeMs();
   }
 
   /** Reads what was seen last. */
@@ -108,7 +110,8 @@ export class HostEvents {
 
   /** The report without problems that are new and may pass with the start. */
   #settled(report: Report): SeenReport {
-    if (this.#options.now() - this.#openedAtMs >= CONTACT_MS) return report;
+    const startedMs = this.#options.uptimeMs() - this.#openedAtMs;
+    if (startedMs >= CONTACT_MS) return report;
     const known = new Set(this.#seen?.report.problems.map(problemKey));
     return {
       ...report,

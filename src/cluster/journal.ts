@@ -5,6 +5,8 @@ import type { HostEventKind, HostHappening } from "./plan/events.ts";
 
 /** Prefix of a host's events that wait for the registry, by number. */
 const PREFIX: Key = ["journal"];
+/** Key of the number of the last event, whether it waits or not. */
+const LAST_KEY: Key = ["journaled"];
 /** Events that wait at most: the oldest go first. */
 const MAX_WAITING = 500;
 /** Events that one heartbeat carries, which keeps it small. */
@@ -35,12 +37,15 @@ export class Journal {
 
   private constructor(
     { store, now }: JournalOptions,
-    waiting: JournalEvent[],
+    { waiting, last }: {
+      readonly waiting: JournalEvent[];
+      readonly last: number;
+    },
   ) {
     this.#store = store;
     this.#now = now;
     this.#waiting = waiting;
-    this.#last = waiting.at(-1)?.number ?? 0;
+    this.#last = last;
   }
 
   /** Reads the events that wait in the host's store. */
@@ -49,7 +54,12 @@ export class Journal {
     for await (const entry of options.store.list(PREFIX)) {
       waiting.push(readEvent(entry));
     }
-    return new Journal(options, waiting);
+    const entry = await options.store.get(LAST_KEY);
+    const last = Math.max(
+      waiting.at(-1)?.number ?? 0,
+      Number(entry?.value ?? 0),
+    );
+    return new Journal(options, { waiting, last });
   }
 
   /** Adds events. It neither waits for the store nor fails with it. */
@@ -61,10 +71,15 @@ export class Journal {
     this.#waiting.push(...added);
     const dropped = this.#waiting.splice(0, this.#waiting.length - MAX_WAITING);
     this.#write({
-      puts: added.map(({ number, ...event }) => ({
-        key: [...PREFIX, number],
-        value: { ...event },
-      })),
+      puts: [
+        ...added.map(({ number, ...event }) => ({
+          key: [...PREFIX, number],
+          value: { ...event },
+        })),
+        // A clock that was set back must not give a number again that the
+        // registry has: it would take the event for one that it knows.
+        { key: LAST_KEY, value: this.#last },
+      ],
       deletes: dropped.map(({ number }) => [...PREFIX, number]),
     });
   }

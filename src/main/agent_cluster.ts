@@ -79,6 +79,7 @@ export async function createAgentCluster(
     options;
   const { prober, ringKeys } = options;
   const now = Date.now;
+  const uptimeMs = performance.now.bind(performance);
   const samples = await Samples.open({ store: state.store, now });
   const source = new ReportSource({
     ...{ agent, samples, version, bootId },
@@ -124,7 +125,7 @@ export async function createAgentCluster(
   const record = (happened: readonly HostHappening[]) =>
     journal ? journal.add(happened) : events.add(happened);
   const hostEvents = await HostEvents.open({
-    ...{ node: agent.node, store: state.store, record, now },
+    ...{ node: agent.node, store: state.store, record, now, uptimeMs },
     observe: async () => ({
       report: await source.read(),
       repairs: countRepairs(controller.routes.repaired),
@@ -158,7 +159,7 @@ export async function createAgentCluster(
       }));
       if (!agent.isHost) return;
       recorder = new Recorder({
-        ...{ store, events, reports, requesters, isShared, now },
+        ...{ store, events, reports, requesters, isShared, now, uptimeMs },
         id: agent.instanceId,
         watch: (signal) => agent.requireHost().nodes.watch(signal),
         conflicts: async () => {
@@ -166,7 +167,6 @@ export async function createAgentCluster(
           counter.listed(subnets);
           return findConflicts(subnets);
         },
-        uptimeMs: performance.now.bind(performance),
       });
     },
     reportSoon() {

@@ -26,11 +26,12 @@ function problem(code: string) {
 Deno.test("HostEvents records each event once, also over a restart", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   let nowMs = NOW_MS;
+  let uptimeMs = 0;
   let observed = HEALTHY;
   const recorded: HostHappening[] = [];
   const open = () =>
     HostEvents.open({
-      ...{ node: "a", store, now: () => nowMs },
+      ...{ node: "a", store, now: () => nowMs, uptimeMs: () => uptimeMs },
       observe: () => Promise.resolve(observed),
       record: (events) => recorded.push(...events),
     });
@@ -43,9 +44,11 @@ Deno.test("HostEvents records each event once, also over a restart", async () =>
   const lost = { ...REPORT, problems: [problem("registry-unreachable")] };
   // It has just started, and looks for the registry.
   assert.deepEqual(await look({ report: lost }), []);
-  nowMs += 29_999;
+  uptimeMs += 29_999;
   assert.deepEqual(await look({ report: REPORT }), []);
-  nowMs += 1;
+  uptimeMs += 1;
+  // A clock that was set back lets no start last longer.
+  nowMs -= 3_600_000;
   assert.deepEqual(await look({ report: lost }), ["registry lost"]);
   assert.deepEqual(await look({ repairs: 3 }), ["route repaired"]);
   assert.deepEqual(await look(), []);
@@ -102,6 +105,15 @@ Deno.test("Journal keeps events until the registry has them, over a restart", as
   await again.stop();
   const last = await Journal.open(options);
   assert.deepEqual(subjects(last), ["three", "four"]);
+  // Also when none waits at the restart.
+  const { number } = last.oldest.at(-1)!;
+  last.acknowledge(number);
+  await last.stop();
+  nowMs -= 3_600_000;
+  const empty = await Journal.open(options);
+  empty.add([event("five")]);
+  assert.ok(empty.oldest[0]!.number > number);
+  await empty.stop();
   await store.close();
 });
 
@@ -125,7 +137,7 @@ Deno.test("HostEvents.look() records nothing of an observation that took longer 
   const recorded: string[] = [];
   let nowMs = NOW_MS;
   const host = await HostEvents.open({
-    ...{ node: "a", store, now: () => nowMs },
+    ...{ node: "a", store, now: () => nowMs, uptimeMs: () => nowMs },
     observe: () => new Promise((resolve) => answers.push(resolve)),
     record: (events) => recorded.push(...events.map(({ kind }) => kind)),
   });
