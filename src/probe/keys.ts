@@ -125,7 +125,7 @@ export class KnownProbeKeys {
     return this.#keys.at(-1)?.id ?? 0;
   }
 
-  /** Takes the keys that the registry hands out. @throws {NetError} as the store does */
+  /** Takes the keys that the registry hands out. They are lost with a restart if the store fails. */
   async update(keys: readonly ProbeKey[]): Promise<void> {
     const isSame = keys.length === this.#keys.length &&
       keys.every(({ secret }, i) =>
@@ -134,7 +134,15 @@ export class KnownProbeKeys {
     if (isSame) return;
     this.#keys = keys;
     const value = { keys: keys.map(keyValue) };
-    await this.#store.commit({ puts: [{ key: KNOWN_KEY, value }] });
+    try {
+      await this.#store.commit({ puts: [{ key: KNOWN_KEY, value }] });
+    } catch (error) {
+      // A heartbeat brought them, and must not fail with a full disk.
+      if (!(error instanceof NetError)) throw error;
+      log.warn("Cannot keep the keys of probes over a restart: {error}", {
+        error,
+      });
+    }
   }
 }
 

@@ -109,3 +109,14 @@ Deno.test("a damaged record of keys counts as none, and is made anew", async () 
     assert.deepEqual(idsOf(await createRing(store).ring.read()), [1]);
   }
 });
+
+Deno.test("KnownProbeKeys are used even if the store does not take them", async () => {
+  await using opened = await openStore();
+  const store = new FaultyStore(opened.store);
+  const known = await KnownProbeKeys.open(store);
+  const keys = await createRing(opened.store).ring.read();
+  store.isDown = true;
+  await known.update(keys);
+  assert.deepEqual(known.keys, keys);
+  assert.equal(known.latestId, 1);
+});
