@@ -1,6 +1,10 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
+import { sleep } from "../base/periodic_task.ts";
 import { PROBE_PORT, type ProbeDatagram, type ProbeSocket } from "./port.ts";
+
+/** Time to the next attempt to receive after one that failed, in ms. */
+const RETRY_MS = 1_000;
 
 const log = getLogger(["stellar-net", "agent", "probe"]);
 
@@ -10,8 +14,8 @@ export function openUdpSocket(
   onDatagram: (datagram: ProbeDatagram) => void,
 ): ProbeSocket {
   const conn = listen(address);
-  let isClosed = false;
-  void receive(conn, onDatagram, () => isClosed);
+  const closed = new AbortController();
+  void receive(conn, onDatagram, closed.signal);
   return {
     async send(payload, hostname) {
       const to = { transport: "udp", hostname, port: PROBE_PORT } as const;
@@ -20,12 +24,14 @@ export function openUdpSocket(
         return true;
       } catch (error) {
         // No route, no neighbour, or an address that is gone: the packet is lost.
-        if (!isClosed) log.debug("Cannot send a probe: {error}", { error });
+        if (!closed.signal.aborted) {
+          log.debug("Cannot send a probe: {error}", { error });
+        }
         return false;
       }
     },
     close() {
-      isClosed = true;
+      closed.abort();
       conn.close();
     },
   };
@@ -53,7 +59,7 @@ function listen(hostname: string): Deno.DatagramConn {
 async function receive(
   conn: Deno.DatagramConn,
   onDatagram: (datagram: ProbeDatagram) => void,
-  isClosed: () => boolean,
+  closed: AbortSignal,
 ): Promise<void> {
   for (;;) {
     try {
@@ -61,8 +67,9 @@ async function receive(
       if (from.transport !== "udp") continue;
       onDatagram({ payload, from: from.hostname, port: from.port });
     } catch (error) {
-      if (isClosed()) return;
+      if (closed.aborted) return;
       log.debug("Cannot receive a probe: {error}", { error });
+      await sleep(RETRY_MS, closed);
     }
   }
 }
