@@ -34,6 +34,7 @@ import {
   linkMessage,
   routeCountsMessage,
 } from "../messages/host.ts";
+import { callerOf, describeCaller } from "../access/call_context.ts";
 import { parseOptional } from "../messages/fields.ts";
 import {
   cutPage,
@@ -43,6 +44,7 @@ import {
 } from "../messages/pages.ts";
 import type { Peers } from "../client/peers.ts";
 import type { ClusterParts } from "./cluster_overview.ts";
+import { OpenCalls } from "../limits/open_calls.ts";
 import { examineAll } from "./examine_all.ts";
 import { contactWait } from "./first_contact.ts";
 
@@ -69,6 +71,9 @@ export interface ProcessInfo {
   readonly now: () => number;
 }
 
+/** Examinations of all hosts that one caller has open at once: each is work for every host. */
+const MAX_EXAMINATIONS = 4;
+
 /** The native service about an agent and its host. */
 export function createAgent(
   { agent, controller, doctor, process, cluster, peers }: {
@@ -83,6 +88,10 @@ export function createAgent(
     };
   },
 ): ServiceImpl<typeof AgentService> {
+  const examinations = new OpenCalls({
+    most: MAX_EXAMINATIONS,
+    action: "examine all hosts",
+  });
   return {
     async getStatus() {
       const status = await agent.status();
@@ -153,9 +162,13 @@ export function createAgent(
       const nodes = await agent.requireHost().nodes.list();
       const { signal } = context;
       const wait = contactWait(context);
-      yield* examineAll({
-        ...{ self: agent.node, doctor, peers, nodes, wait, signal },
-      });
+      yield* examinations.count(
+        describeCaller(callerOf(context)),
+        () =>
+          examineAll({
+            ...{ self: agent.node, doctor, peers, nodes, wait, signal },
+          }),
+      );
     },
 
     async leave({ force, validateOnly }) {

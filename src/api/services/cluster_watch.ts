@@ -9,6 +9,7 @@ import {
   HostSummarySchema,
 } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { eventMessage } from "../messages/cluster.ts";
+import { OpenCalls } from "../limits/open_calls.ts";
 import { fill, MAX_PAGE_BYTES } from "../messages/pages.ts";
 import {
   askForReport,
@@ -27,7 +28,10 @@ const MAX_WATCHES = 32;
 export class ClusterWatches {
   readonly #options: ClusterOptions;
   readonly #feed: ViewFeed;
-  readonly #open = new Map<string, number>();
+  readonly #open = new OpenCalls({
+    most: MAX_WATCHES,
+    action: "watch the cluster",
+  });
 
   constructor(options: ClusterOptions) {
     const { host, events, reports } = options;
@@ -58,30 +62,27 @@ export class ClusterWatches {
   ): AsyncGenerator<Message> {
     // Without the registry there is nothing to follow.
     this.#options.host();
-    const open = this.#open.get(caller) ?? 0;
-    if (open >= MAX_WATCHES) {
-      throw new NetError(
-        "exhausted",
-        `Cannot watch the cluster: ${caller} has ${open} such watches open, which is the limit`,
-        { reason: "CLIENT_LIMIT" },
-      );
-    }
-    this.#open.set(caller, open + 1);
-    try {
-      const changes = this.#feed.watch({ from: revision, signal });
-      for await (const change of changes) {
-        yield* this.#messages(eventsOnly ? withoutHosts(change) : change);
-      }
-    } finally {
-      const left = this.#open.get(caller)! - 1;
-      if (left > 0) this.#open.set(caller, left);
-      else this.#open.delete(caller);
-    }
+    yield* this.#open.count(
+      caller,
+      () => this.#follow({ revision, eventsOnly }, signal),
+    );
     signal.throwIfAborted();
     throw new NetError(
       "unavailable",
       "Cannot go on with the watch: the agent stops",
     );
+  }
+
+  async *#follow(
+    { revision, eventsOnly }: Pick<
+      ClusterServiceWatchRequest,
+      "revision" | "eventsOnly"
+    >,
+    signal: AbortSignal,
+  ): AsyncGenerator<Message> {
+    for await (const change of this.#feed.watch({ from: revision, signal })) {
+      yield* this.#messages(eventsOnly ? withoutHosts(change) : change);
+    }
   }
 
   /** Ends all watches. */

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import type { HandlerContext } from "@connectrpc/connect";
+import { createAgent } from "../../../src/api/services/agent.ts";
+
+type Options = Parameters<typeof createAgent>[0];
+
+Deno.test("a caller has four examinations of all hosts open at most, since each is work for every host", async () => {
+  const list = () => Promise.resolve([{ name: "a", state: "ready" }]);
+  const held = Promise.withResolvers<[]>();
+  let examined = 0;
+  const examine = () => {
+    examined++;
+    return held.promise;
+  };
+  const { examineAll } = createAgent(
+    {
+      agent: { node: "a", requireHost: () => ({ nodes: { list } }) },
+      doctor: { examine },
+    } as unknown as Options,
+  );
+  const call = (name: string) => {
+    const caller = { kind: "member", identity: { role: "node", name } };
+    const context = {
+      values: { get: () => caller },
+      signal: new AbortController().signal,
+      timeoutMs: () => undefined,
+    } as unknown as HandlerContext;
+    return Array.fromAsync(examineAll({} as never, context));
+  };
+  const running = ["a", "a", "a", "a", "b"].map(call);
+  await assert.rejects(
+    call("a"),
+    /Cannot examine all hosts: node "a" has 4 such calls open, which is the limit/,
+  );
+  held.resolve([]);
+  const found = await Promise.all(running);
+  assert.deepEqual(found.map(([first]) => first?.hosts), [1, 1, 1, 1, 1]);
+  assert.equal(examined, 5);
+  await call("a");
+});
