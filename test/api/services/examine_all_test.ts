@@ -4,7 +4,7 @@ import { createAgent } from "../../../src/api/services/agent.ts";
 
 type Options = Parameters<typeof createAgent>[0];
 
-Deno.test("a caller has four examinations of all hosts open at most, since each is work for every host", async () => {
+Deno.test("a caller has four examinations of all hosts open at most", async () => {
   const list = () => Promise.resolve([{ name: "a", state: "ready" }]);
   const held = Promise.withResolvers<[]>();
   let examined = 0;
