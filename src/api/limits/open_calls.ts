@@ -1,6 +1,6 @@
 import { NetError } from "../../base/error.ts";
 
-/** Bounds the streams of one kind that a caller has open at once. */
+/** Bounds the calls of one kind that a caller has open at once. */
 export class OpenCalls {
   readonly #most: number;
   readonly #action: string;
@@ -21,6 +21,30 @@ export class OpenCalls {
     caller: string,
     open: () => AsyncIterable<T>,
   ): AsyncGenerator<T> {
+    const end = this.#begin(caller);
+    try {
+      yield* open();
+    } finally {
+      end();
+    }
+  }
+
+  /**
+   * Makes a call, and counts it until it has its answer.
+   *
+   * @throws {NetError} `exhausted` when the caller has too many open
+   */
+  async run<T>(caller: string, call: () => Promise<T>): Promise<T> {
+    const end = this.#begin(caller);
+    try {
+      return await call();
+    } finally {
+      end();
+    }
+  }
+
+  /** Counts a call. @returns a function that ends it */
+  #begin(caller: string): () => void {
     const before = this.#open.get(caller) ?? 0;
     if (before >= this.#most) {
       throw new NetError(
@@ -30,12 +54,10 @@ export class OpenCalls {
       );
     }
     this.#open.set(caller, before + 1);
-    try {
-      yield* open();
-    } finally {
+    return () => {
       const left = this.#open.get(caller)! - 1;
       if (left > 0) this.#open.set(caller, left);
       else this.#open.delete(caller);
-    }
+    };
   }
 }

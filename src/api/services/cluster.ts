@@ -42,6 +42,7 @@ import {
 } from "../messages/fields.ts";
 import { fill, parsePageSize } from "../messages/pages.ts";
 import { callerOf, describeCaller } from "../access/call_context.ts";
+import { OpenCalls } from "../limits/open_calls.ts";
 import {
   type ClusterOptions,
   type ClusterParts,
@@ -53,6 +54,8 @@ import type { ClusterWatches } from "./cluster_watch.ts";
 
 type FoundMessage = MessageInitShape<typeof FoundSchema>;
 
+/** Calls of one caller at once that may ask every host of the cluster. */
+const MAX_ASKING = 32;
 /** Longest text of a match that another agent has found. */
 const MAX_FOUND_TEXT = 1_024;
 /** The text about a former holder, on one line, with its node. */
@@ -91,14 +94,21 @@ export function createCluster(
   part: ClusterOptions & Pick<ClusterServiceParts, "watches">,
 ): ServiceImpl<typeof ClusterService> {
   const { events, watches } = part;
+  const asking = new OpenCalls({ most: MAX_ASKING, action: "ask all hosts" });
   return {
     ...createClusterHere(part),
 
-    getOverview: (request) => readOverview(part, request),
+    getOverview: (request, context) =>
+      asking.run(
+        describeCaller(callerOf(context)),
+        () => readOverview(part, request),
+      ),
 
-    async find(request) {
-      return await findAnywhere(part, readSearch(request));
-    },
+    find: (request, context) =>
+      asking.run(
+        describeCaller(callerOf(context)),
+        () => findAnywhere(part, readSearch(request)),
+      ),
 
     async listEvents(request) {
       const size = parsePageSize(request.pageSize);

@@ -27,3 +27,14 @@ Deno.test("OpenCalls.count() refuses a caller that has too many calls open, and 
   assert.deepEqual(opened, ["a", "a", "b", "a", "a"]);
   await assert.rejects(open("a").next(), { code: "exhausted" });
 });
+
+Deno.test("OpenCalls.run() counts a call until it has its answer or has failed", async () => {
+  const calls = new OpenCalls({ most: 1, action: "ask all hosts" });
+  const held = Promise.withResolvers<string>();
+  const first = calls.run("a", () => held.promise);
+  const second = () => calls.run("a", () => Promise.resolve("again"));
+  await assert.rejects(second(), { code: "exhausted" });
+  held.reject(new Error("gone"));
+  await assert.rejects(first, /gone/);
+  assert.equal(await second(), "again");
+});
