@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { Buffer } from "node:buffer";
 import { NetError } from "../base/error.ts";
 import { isObject } from "../base/json_reader.ts";
-import type { JsonValue, Key, Store } from "../store/store.ts";
+import type { JsonValue, Key, Store, Version } from "../store/store.ts";
 import type { ProbeKey } from "./seal.ts";
 
 /** Key of the probe keys in the registry's store. */
@@ -47,6 +47,11 @@ export class ProbeKeyRing {
   readonly #options: ProbeKeyRingOptions;
   #keys: readonly ProbeKey[] = [];
   #readAtMs = -Infinity;
+  /** The version of the keys that was read last, and when it was first seen here. */
+  #seen: { readonly version: Version | null; readonly atMs: number } = {
+    version: null,
+    atMs: -Infinity,
+  };
 
   constructor(options: ProbeKeyRingOptions) {
     this.#options = options;
@@ -73,17 +78,23 @@ export class ProbeKeyRing {
   }
 
   async #readNow(): Promise<readonly ProbeKey[]> {
-    const { store, now } = this.#options;
+    const { store, now, uptimeMs } = this.#options;
     for (let i = 0; i < MAX_ATTEMPTS; i++) {
       const entry = await store.get(RING_KEY);
       const { keys, madeAtMs } = readRing(entry?.value);
-      // A clock that was set back must not stop the rotation.
-      const isDue = Math.abs(now() - madeAtMs) >= ROTATION_MS;
+      const version = entry?.version ?? null;
+      if (version !== this.#seen.version) {
+        this.#seen = { version, atMs: uptimeMs() };
+      }
+      // A clock that was set back must not stop the rotation, and agents whose
+      // clocks differ must not make one key after the other.
+      const isDue = now() - madeAtMs >= ROTATION_MS ||
+        uptimeMs() - this.#seen.atMs >= ROTATION_MS;
       if (keys.length > 0 && !isDue) return keys;
       const next = [...keys, this.#makeKey(keys)].slice(-MAX_KEYS);
       const value = { madeAtMs: now(), keys: next.map(keyValue) };
       const { committed } = await store.commit({
-        checks: [{ key: RING_KEY, version: entry?.version ?? null }],
+        checks: [{ key: RING_KEY, version }],
         puts: [{ key: RING_KEY, value }],
       });
       if (committed) return next;

@@ -49,10 +49,27 @@ Deno.test("ProbeKeyRing makes a key, and its successors in their time", async ()
   assert.deepEqual(idsOf(keys), [2, 3, 4]);
   assert.equal(new Set(keys.map(({ secret }) => secret[0])).size, 3);
   assert.ok(keys.every(({ secret }) => secret.length === 32));
-  // A clock that was set far back goes on with the rotation.
+  // With a clock that was set far back, the rotation goes on.
   world.nowMs -= 100 * ROTATION_MS;
+  assert.deepEqual(idsOf(await ring.read()), [2, 3, 4]);
+  world.uptimeMs += ROTATION_MS - 1;
+  assert.deepEqual(idsOf(await ring.read()), [2, 3, 4]);
+  world.uptimeMs += 1;
   assert.deepEqual(idsOf(await ring.read()), [3, 4, 5]);
   assert.deepEqual(idsOf(await ring.read()), [3, 4, 5]);
+});
+
+Deno.test("agents of one registry whose clocks differ by years make at most one key each in its time", async () => {
+  await using opened = await openStore();
+  const one = createRing(opened.store);
+  const two = createRing(opened.store);
+  two.world.nowMs += 1_000 * ROTATION_MS;
+  let last: readonly number[] = [];
+  for (let i = 0; i < 20; i++) {
+    await one.ring.read();
+    last = idsOf(await two.ring.read());
+  }
+  assert.deepEqual(last, [1, 2]);
 });
 
 Deno.test("two agents of one registry have the same keys", async () => {
