@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { NetError } from "../base/error.ts";
 import { isObject } from "../base/json_reader.ts";
 import type { JsonValue, Key, Store, Version } from "../store/store.ts";
-import type { ProbeKey } from "./seal.ts";
+import { digestKeys, type ProbeKey } from "./seal.ts";
 
 /** Key of the probe keys in the registry's store. */
 const RING_KEY: Key = ["probe", "ring"];
@@ -131,9 +131,9 @@ export class KnownProbeKeys {
     return this.#keys;
   }
 
-  /** Id of the latest key; 0 without keys. */
-  get latestId(): number {
-    return this.#keys.at(-1)?.id ?? 0;
+  /** See {@linkcode digestKeys}. */
+  get digest(): number {
+    return digestKeys(this.#keys);
   }
 
   /** Takes the keys that the registry hands out. They are lost with a restart if the store fails. */

@@ -34,6 +34,18 @@ export function sendingKey(keys: readonly ProbeKey[]): ProbeKey | undefined {
   return keys.at(-2) ?? keys.at(-1);
 }
 
+/**
+ * 4 bytes of a digest of keys, by which a registry knows whether a host has
+ * them; 0 for none. Ids do not tell: a registry that was restored makes keys
+ * with the ids of others that it had made before.
+ */
+export function digestKeys(keys: readonly ProbeKey[]): number {
+  if (keys.length === 0) return 0;
+  const hash = createHash("sha256");
+  for (const { id, secret } of keys) hash.update(`${id}\n`).update(secret);
+  return hash.digest().readUInt32BE();
+}
+
 /** Encodes a packet with its authentication code (HMAC-SHA-256, RFC 2104, cut to 16 bytes). */
 export function sealPacket(
   packet: Omit<ProbePacket, "keyId">,

@@ -409,7 +409,7 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "IpamService/Release attachment.boot_id": "it is compared, not parsed",
   "IpamService/Release attachment.netns_inode": "it is compared, not parsed",
   "RegistryService/Heartbeat report": "it is bytes, tested apart",
-  "RegistryService/Heartbeat probe_key_id": "it is a number, compared",
+  "RegistryService/Heartbeat probe_keys_digest": "it is a number, compared",
   ...Object.fromEntries(
     ["number", "at.seconds", "at.nanos", "kind", "subject", "text"].map((
       field,

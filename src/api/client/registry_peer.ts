@@ -59,7 +59,7 @@ export interface RpcRegistryPeerOptions {
   readonly report?: () => Promise<Uint8Array<ArrayBuffer>>;
   /** The keys of probes that this host knows, and takes from heartbeats. */
   readonly probeKeys?: {
-    readonly latestId: number;
+    readonly digest: number;
     update(keys: readonly ProbeKey[]): Promise<void>;
   };
   /** The events of this host that wait for the registry. */
@@ -157,7 +157,7 @@ export class RpcRegistryPeer implements RegistryPeer {
     const answer = await this.#client.heartbeat({
       ...{ node, instanceId, processId, events },
       report: isSame ? NO_BYTES : report,
-      probeKeyId: probeKeys?.latestId ?? 0,
+      probeKeysDigest: probeKeys?.digest ?? 0,
     }, { signal });
     const { intervalMs, time, wantsReport, eventsNumber } = answer;
     if (eventsNumber > 0n) journal?.acknowledge(Number(eventsNumber));

@@ -33,7 +33,7 @@ import type { ClusterEvent } from "../../registry/feed.ts";
 import type { RegistryHost } from "../../registry/host.ts";
 import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
 import type { JoinRequest } from "../../registry/plan/join_plan.ts";
-import type { ProbeKey } from "../../probe/seal.ts";
+import { digestKeys, type ProbeKey } from "../../probe/seal.ts";
 import { callerOf } from "../access/call_context.ts";
 import {
   allocationMessage,
@@ -200,7 +200,7 @@ export function createRegistry(
         hasReport = reports.receive(node, acceptReport(report, subnets));
       } else reports.confirm(node);
       const keys = probeKeys?.() ?? [];
-      const isKnown = keys.at(-1)?.id === request.probeKeyId;
+      const isKnown = digestKeys(keys) === request.probeKeysDigest;
       const taken = request.events.length === 0 ? 0 : await events.take(
         node,
         request.events.map((event) => ({

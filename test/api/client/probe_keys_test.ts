@@ -12,18 +12,21 @@ Deno.test("RpcRegistryPeer takes the keys of probes with a heartbeat, and says w
   const asked: number[] = [];
   const transport = createRouterTransport((router) => {
     router.service(RegistryService, {
-      heartbeat({ probeKeyId }) {
-        asked.push(probeKeyId);
-        return { intervalMs: 5_000, probeKeys: probeKeyId === 7 ? [] : [KEY] };
+      heartbeat({ probeKeysDigest }) {
+        asked.push(probeKeysDigest);
+        return {
+          intervalMs: 5_000,
+          probeKeys: probeKeysDigest === 7 ? [] : [KEY],
+        };
       },
     });
   });
   const updates: (readonly ProbeKey[])[] = [];
   const probeKeys = {
-    latestId: 0,
+    digest: 0,
     update(keys: readonly ProbeKey[]) {
       updates.push(keys);
-      probeKeys.latestId = keys.at(-1)!.id;
+      probeKeys.digest = keys.at(-1)!.id;
       return Promise.resolve();
     },
   };
