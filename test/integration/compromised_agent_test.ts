@@ -194,60 +194,89 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
       }
     });
 
-    await t.step("its report shows it alone, and no escapes", async () => {
-      const use = (cidr: string) => ({
-        ...{ cidr, capacity: 1e300, held: 1e15, cooling: -1 },
-        ...{ perDay: NaN, fullAtMs: 8e15 },
-      });
-      const report = encodeReport({
-        ...{ version: "lie\u001b[2J", startedAtMs: 1, bootId: "lie\n" },
-        subnets: ["lie", "172.16.0.0/22", "172.16.4.0/22"].map(use),
-        ...{ leaked: -1, queued: -1 },
-        routes: { wanted: -1, installed: -1, conflicts: -1, unresolved: -1 },
-        problems: [
-          {
-            ...{
-              code: "lie\n",
-              severity: "error",
-              text: "lie\u001b[2J\nhost1",
-            },
-            fix: "true\nrm -rf lie",
-          } as const,
-          ...Array.from({ length: 200 }, (_, i) => ({
-            ...{
-              code: `z${i}`,
-              severity: "error",
-              text: "x",
-              fix: "",
+    await t.step(
+      "its report and its events show it alone, and no escapes",
+      async () => {
+        const use = (cidr: string) => ({
+          ...{ cidr, capacity: 1e300, held: 1e15, cooling: -1 },
+          ...{ perDay: NaN, fullAtMs: 8e15 },
+        });
+        const report = encodeReport({
+          ...{ version: "lie\u001b[2J", startedAtMs: 1, bootId: "lie\n" },
+          subnets: ["lie", "172.16.0.0/22", "172.16.4.0/22"].map(use),
+          ...{ leaked: -1, queued: -1 },
+          routes: { wanted: -1, installed: -1, conflicts: -1, unresolved: -1 },
+          problems: [
+            {
+              ...{
+                code: "lie\n",
+                severity: "error",
+                text: "lie\u001b[2J\nhost1",
+              },
+              fix: "true\nrm -rf lie",
             } as const,
+            ...Array.from({ length: 200 }, (_, i) => ({
+              ...{
+                code: `z${i}`,
+                severity: "error",
+                text: "x",
+                fix: "",
+              } as const,
+            })),
+          ],
+        });
+        const answer = await callAsStolen("RegistryService/Heartbeat", {
+          ...{ node: "node2", instanceId },
+          report: Buffer.from(report).toString("base64"),
+          events: [
+            // A kind that only the registry records, and a time to come.
+            ...[["left", "lie"], ["problem", "lie\u001b[2J\nhost1 left"]],
+            ["fenced", "lie"],
+          ].map(([kind, text], i) => ({
+            ...{ kind, text, subject: "node1\n", number: i + 1 },
+            at: new Date(Date.now() + 3_600_000).toISOString(),
           })),
-        ],
-      });
-      const answer = await callAsStolen("RegistryService/Heartbeat", {
-        ...{ node: "node2", instanceId },
-        report: Buffer.from(report).toString("base64"),
-      });
-      assert.match(answer, /"intervalMs"/);
-      const overview = JSON.parse(await must(...socket, "cluster", "--json"));
-      const host = overview.hosts.find((
-        { node }: { readonly node: { readonly name: string } },
-      ) => node.name === "node2");
-      assert.deepEqual(
-        host.report.subnets.map(({ cidr, capacity, held }: typeof host) => ({
-          ...{ cidr, capacity, held },
-        })),
-        [{ cidr: "172.16.4.0/22", capacity: 1024, held: 1024 }],
-      );
-      assert.equal(host.report.problems.length, 12);
-      // Three hosts of one subnet each.
-      assert.ok(overview.networks[0].held <= 3 * 1024);
-      for (const words of [["cluster"], ["events"], ["events", "--json"]]) {
-        const stdout = await must(...socket, ...words);
-        assert.match(stdout, /lie/);
-        // deno-lint-ignore no-control-regex
-        assert.doesNotMatch(stdout, /\u001b|\\u001b|rm -rf/);
-      }
-    });
+        });
+        assert.match(answer, /"intervalMs"/);
+        const overview = JSON.parse(await must(...socket, "cluster", "--json"));
+        const host = overview.hosts.find((
+          { node }: { readonly node: { readonly name: string } },
+        ) => node.name === "node2");
+        assert.deepEqual(
+          host.report.subnets.map(({ cidr, capacity, held }: typeof host) => ({
+            ...{ cidr, capacity, held },
+          })),
+          [{ cidr: "172.16.4.0/22", capacity: 1024, held: 1024 }],
+        );
+        assert.equal(host.report.problems.length, 12);
+        // Three hosts of one subnet each.
+        assert.ok(overview.networks[0].held <= 3 * 1024);
+        for (const words of [["cluster"], ["events"], ["events", "--json"]]) {
+          const stdout = await must(...socket, ...words);
+          assert.match(stdout, /lie/);
+          // deno-lint-ignore no-control-regex
+          assert.doesNotMatch(stdout, /\u001b|\\u001b|rm -rf/);
+        }
+      },
+    );
+
+    await t.step(
+      "its events are of its own kinds, and not of the future",
+      async () => {
+        const shown = await must(...socket, "events", "--json");
+        const { events } = JSON.parse(shown) as {
+          readonly events: readonly Record<
+            "kind" | "node" | "text" | "at",
+            string
+          >[];
+        };
+        const lies = events.filter(({ text }) => text.includes("lie"));
+        assert.deepEqual(lies.map(({ kind, node }) => `${kind} ${node}`), [
+          "problem node2",
+        ]);
+        assert.ok(Date.parse(lies[0]!.at) < Date.now() + 120_000);
+      },
+    );
 
     await t.step("a changed backup is not restored", async () => {
       const backup = `${dir}/backup`;
