@@ -36,6 +36,8 @@ Deno.test("with etcd, no alert fires while all parts restart, and each fires und
   const watchWith = (divisor: number) =>
     Prometheus.start({
       ...{ dir: join(lab.dir, `prometheus-${divisor}`), divisor },
+      // What reads etcd may wait for it briefly.
+      scrapeMs: 1_000,
       targets: { "stellar-net": hosts.map(scrapedAt) },
       within: ["ip", ...execArgs(watcher.netns, [])],
     });
