@@ -71,6 +71,8 @@ export interface ProcessInfo {
   readonly now: () => number;
 }
 
+/** Paths that are examined for one caller at once: each takes several programs. */
+const MAX_PATH_CHECKS = 16;
 /** Examinations of all hosts that one caller has open at once: each is work for every host. */
 const MAX_EXAMINATIONS = 4;
 
@@ -88,6 +90,10 @@ export function createAgent(
     };
   },
 ): ServiceImpl<typeof AgentService> {
+  const pathChecks = new OpenCalls({
+    most: MAX_PATH_CHECKS,
+    action: "examine a path",
+  });
   const examinations = new OpenCalls({
     most: MAX_EXAMINATIONS,
     action: "examine all hosts",
@@ -154,7 +160,11 @@ export function createAgent(
 
     async examine(request, context) {
       const peer = parseOptional("peer", request.peer, parseNodeName);
-      const checks = await doctor.examine(peer, contactWait(context));
+      const examine = () => doctor.examine(peer, contactWait(context));
+      // Examinations without a peer share one; those of peers do not.
+      const checks = peer === undefined
+        ? await examine()
+        : await pathChecks.run(describeCaller(callerOf(context)), examine);
       return { checks: checks.map(checkMessage) };
     },
 

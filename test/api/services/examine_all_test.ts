@@ -38,3 +38,26 @@ Deno.test("a caller has four examinations of all hosts open at most", async () =
   assert.equal(examined, 5);
   await call("a");
 });
+
+Deno.test("a caller has the paths to sixteen peers examined at once at most", async () => {
+  const held = Promise.withResolvers<[]>();
+  const { examine } = createAgent(
+    { doctor: { examine: () => held.promise } } as unknown as Options,
+  );
+  const context = {
+    values: { get: () => ({ kind: "socket" }) },
+    timeoutMs: () => undefined,
+  } as unknown as HandlerContext;
+  const call = async (peer: string) =>
+    await examine({ peer } as never, context);
+  const running = Array.from({ length: 16 }, (_, i) => call(`host${i}`));
+  await assert.rejects(
+    call("host16"),
+    /Cannot examine a path: socket has 16 such calls open, which is the limit/,
+  );
+  const own = call("");
+  held.resolve([]);
+  const answers = await Promise.all([...running, own]);
+  assert.equal(answers.length, 17);
+  await call("host16");
+});
