@@ -1,7 +1,8 @@
 import { formatAddress, parseAddress } from "../../src/net/address.ts";
 import { parsePrefix } from "../../src/net/prefix.ts";
 import { PROBE_PORT, type ProbeDatagram } from "../../src/probe/port.ts";
-import { Prober, type ProberNode } from "../../src/probe/prober.ts";
+import type { ProberNode } from "../../src/probe/peer.ts";
+import { Prober } from "../../src/probe/prober.ts";
 import type { ProbeKey } from "../../src/probe/seal.ts";
 import type { FakeTimers } from "../support/fake_timers.ts";
 import { NetError } from "../../src/base/error.ts";
