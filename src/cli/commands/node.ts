@@ -49,7 +49,8 @@ const LIST = listCommand({
       return [page.nodes.map(viewOf), page.nextPageToken];
     });
     const { lost, faults } = await readMembership(clients);
-    const reports = await readReports(clients);
+    // Without the registry nobody has the reports, and to ask takes long.
+    const reports = lost ? new Map() : await readReports(clients);
     const rows = nodes.map((node) => ({
       ...node,
       report: reports.get(node.name)?.report ?? null,

@@ -220,3 +220,23 @@ Deno.test("node leave says why it is refused, with exit code 1", async () => {
     "stellar-net: Cannot leave the cluster: 3 addresses are held\n",
   ]);
 });
+
+Deno.test("node list asks for no reports while the registry is out of reach", async () => {
+  const agent: Handlers["agent"] = {
+    getStatus: () => ({
+      node: "n2",
+      registry: { state: RegistryLinkState.UNREACHABLE },
+    }),
+  };
+  let asked = 0;
+  const slow: Handlers["cluster"] = {
+    getOverview: () => {
+      asked++;
+      return {};
+    },
+  };
+  const options = { registry, agent, cluster: slow };
+  const { code, stdout } = await runFake(["node", "list"], options);
+  assert.deepEqual([code, asked], [0, 0]);
+  assert.match(stdout, /^n1 +was ready/m);
+});
