@@ -22,19 +22,31 @@ function nft(
     `nft 'add table ${family} fault; delete table ${family} fault; add table ${family} fault; ${chain}; add rule ${family} fault c ${rule}'`;
 }
 
-/** Calls the agent for 1,019 containers at once: with two more they hold the whole subnet. */
-function forMany(call: "BatchAllocate" | "BatchRelease"): string {
+/** Calls the agent for containers that are numbered. */
+function callForMany(
+  call: "BatchAllocate" | "BatchRelease",
+  first: string,
+  last: string,
+): string {
   const items = [
     'BEGIN { printf "{\\"items\\":[" }',
     '{ printf "%s{\\"owner\\":{\\"containerId\\":\\"c%d\\"}}", (NR > 1 ? "," : ""), $1 }',
     'END { printf "]}" }',
   ].join(" ");
-  const send =
-    `curl -sf --unix-socket "$STELLAR_NET_SOCKET" -H content-type:application/json --data @- http://agent/stellar.net.v1.IpamService/${call}`;
-  return [[1, 600], [601, 1019]].map(([first, last]) =>
-    `seq ${first} ${last} | awk '${items}' | ${send} >/dev/null`
-  ).join(" && ");
+  return `seq ${first} ${last} | awk '${items}' | curl -sf --unix-socket "$STELLAR_NET_SOCKET" -H content-type:application/json --data @- http://agent/stellar.net.v1.IpamService/${call} >/dev/null`;
 }
+
+/** Allocates a thousand addresses at once, and then one by one what is left of a `/22`. */
+const FILL_SUBNET = `${
+  callForMany("BatchAllocate", "1", "1000")
+} && for i in $(seq 1001 1022); do ${
+  callForMany("BatchAllocate", "$i", "$i")
+} || break; done`;
+
+/** Releases what {@linkcode FILL_SUBNET} has allocated. */
+const EMPTY_SUBNET = `${callForMany("BatchRelease", "1", "1000")} && ${
+  callForMany("BatchRelease", "1001", "1022")
+}`;
 
 /** The agent repairs these by itself. */
 export const REPAIRED: readonly {
@@ -468,13 +480,15 @@ export const HOST_FAULTS: readonly Fault[] = [
   },
   {
     name: "every address of the subnet is held",
-    cause: () =>
-      `stellar-net ip unreserve 172.16.4.9; ${forMany("BatchAllocate")}`,
-    here: "addresses: 1021 of 1021 in 172.16.4.0/22 are held",
-    there: "peer's report: all 1021 addresses of 172.16.4.0/22 are held",
+    // The address that had another user is in nobody's way once it is reserved.
+    cause: () => `stellar-net ip reserve 172.16.4.9; ${FILL_SUBNET}`,
+    here:
+      "addresses: 1020 of 1021 in 172.16.4.0/22 are held, and 1 more reserved",
+    there:
+      "peer's report: all 1021 addresses of 172.16.4.0/22 are held or reserved",
     undo: {
       text: "remove containers, or release what no container uses",
-      line: () => forMany("BatchRelease"),
+      line: () => EMPTY_SUBNET,
     },
     isHarmless: true,
   },
