@@ -231,7 +231,9 @@ export class Prober {
 
   /** Tells of a state that has changed. */
   #show(peer: Peer): void {
-    if (this.#isStopped) return;
+    // Pings may tell of a peer that has gone meanwhile.
+    const isGone = this.#peers.withId(peer.id) !== peer;
+    if (this.#isStopped || isGone) return;
     if (peer.show(this.#options.now())) this.#options.onChange();
   }
 

@@ -45,15 +45,24 @@ function listen(hostname: string): Deno.DatagramConn {
       port: PROBE_PORT,
     });
   } catch (cause) {
-    const why = cause instanceof Deno.errors.AddrInUse
-      ? "another program has the port"
-      : "this host does not have the address now";
     throw new NetError(
       "unavailable",
-      `Cannot use UDP port ${PROBE_PORT} of ${hostname} for probes: ${why}`,
+      `Cannot use UDP port ${PROBE_PORT} of ${hostname} for probes: ${
+        reasonOf(cause)
+      }`,
       { cause },
     );
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return "another program has the port";
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable) {
+    return "this host does not have the address now";
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function receive(

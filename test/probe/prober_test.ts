@@ -216,6 +216,32 @@ Deno.test("a ping that this host has held up decides nothing", async () => {
   });
 });
 
+Deno.test("a ping that ends after its peer was removed tells nothing", async () => {
+  await withHosts(3, async (fabric, timers) => {
+    const [a, , c] = fabric.hosts as [FakeHost, FakeHost, FakeHost];
+    let pings = 0;
+    let ended = 0;
+    const ping = fabric.ping.bind(fabric);
+    fabric.attemptMs = 280;
+    fabric.ping = async (from, ...rest) => {
+      if (!isOf(a)(from)) return await ping(from, ...rest);
+      pings++;
+      const found = await ping(from, ...rest);
+      ended++;
+      return found;
+    };
+    fabric.drops = (from, to) => isOf(c)(from) || isOf(c)(to);
+    await timeUntil(timers, () => pings > 0);
+    const { changes } = a;
+    c.prober.stop();
+    fabric.hosts.pop();
+    await timeUntil(timers, () => ended === pings);
+    await timers.advance(100);
+    assert.equal(a.changes, changes);
+    assert.deepEqual(a.prober.paths.map(({ peer }) => peer), ["h1"]);
+  });
+});
+
 Deno.test("a host without peers has no timer and no socket", async () => {
   await withHosts(1, async ({ addresses }) => {
     await Promise.resolve();

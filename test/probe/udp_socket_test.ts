@@ -37,3 +37,19 @@ Deno.test("openUdpSocket() refuses an address that this host does not have", () 
       /does not have the address now/.test(error.message),
   );
 });
+
+Deno.test("openUdpSocket() says the system's words where it knows no better ones", () => {
+  const { listenDatagram } = Deno;
+  const words = "Too many open files (os error 24)";
+  Deno.listenDatagram = () => {
+    throw new Error(words);
+  };
+  try {
+    assert.throws(
+      () => openUdpSocket("127.77.0.1", () => {}),
+      (error) => error instanceof NetError && error.message.endsWith(words),
+    );
+  } finally {
+    Deno.listenDatagram = listenDatagram;
+  }
+});

@@ -28,8 +28,10 @@ const BOOST_MS = 3_000;
 const BOOST_INTERVAL_MS = 15_000;
 /** Time after which another process of the peer may take the place of the one that was heard, in ms. */
 const SESSION_MS = 2_000;
-/** Earlier processes of a peer that are remembered, so that none of their packets counts twice. */
+/** Processes of a peer that are remembered, so that none of their packets counts twice. */
 const MAX_SESSIONS = 8;
+/** Numbers behind the largest one that may still arrive: the network may reorder packets. At most 31. */
+const LATE_NUMBERS = 16;
 /** Time from a beginning, and from the end of an outage, in which losses do not count, in ms. */
 const SETTLE_MS = { begin: 5_000, outage: 1_000 } as const;
 /** Time for which a peer has to be heard until it counts as heard, in ms. */
@@ -75,8 +77,8 @@ export class Path {
   #number = 0;
   #fullNumber = FIRST_FULL;
   #peerSession = 0n;
-  /** The largest numbers of small and of full packets from each process of the peer. */
-  readonly #lastOf = new Map<bigint, { small: number; full: number }>();
+  /** The numbers of small and of full packets from each process of the peer, the oldest process first. */
+  readonly #numbersOf = new Map<bigint, { small: Numbers; full: Numbers }>();
   /** Packets of the peer that count, see {@linkcode clearLoss}. */
   #received = 0;
   /** What the peer has said of this host's packets. */
@@ -157,7 +159,7 @@ export class Path {
     const isMet = kind === "answer" || this.#unanswered < MIN_UNANSWERED;
     return {
       number,
-      last: this.#lastOf.get(this.#peerSession)?.small ?? 0,
+      last: this.#numbersOf.get(this.#peerSession)?.small.last ?? 0,
       received: this.#received,
       // A peer that was started again does not take a packet for its old process.
       peerSession: isMet ? this.#peerSession : 0n,
@@ -178,16 +180,22 @@ export class Path {
     const isBound = packet.peerSession === session;
     if (!isBound && packet.peerSession !== 0n) return false;
     const kind = packet.number > FIRST_FULL ? "full" : "small";
-    const last = this.#lastOf.get(packet.session) ?? { small: 0, full: 0 };
-    if (packet.number <= last[kind]) return false;
+    const numbers = this.#numbersOf.get(packet.session) ??
+      { small: new Numbers(), full: new Numbers() };
+    const order = numbers[kind].orderOf(packet.number);
+    if (order === "seen") return false;
+    const isLate = order === "late";
     if (packet.session !== this.#peerSession) {
+      // It would bring back a process that has ended.
+      if (isLate) return false;
       const sinceMs = nowMs - (this.#heardAtMs ?? -Infinity);
       // Such a packet may be a copy of one to an earlier process of this host.
       if (!isBound && sinceMs < SESSION_MS) return false;
-      if (!this.#meet(packet.session, nowMs)) return false;
+      if (!this.#meet(packet, nowMs)) return false;
     }
-    const lost = packet.number - last.small - 1;
-    this.#lastOf.set(packet.session, { ...last, [kind]: packet.number });
+    const lost = isLate ? -1 : packet.number - numbers.small.last - 1;
+    numbers[kind].add(packet.number);
+    this.#numbersOf.set(packet.session, numbers);
     const isSettled = nowMs >= this.#lossFromMs;
     if (kind === "small") {
       if (isSettled && this.#received > 0) this.#in.add(1, lost);
@@ -198,7 +206,8 @@ export class Path {
     }
     this.#heardAtMs = nowMs;
     if (!isBound) return true;
-    this.#noteOut(packet, isSettled);
+    // What a late packet says was true before what is known.
+    if (!isLate) this.#noteOut(packet, isSettled);
     if (packet.kind === "answer") this.#noteAnswer(packet.echo, nowMs);
     return true;
   }
@@ -293,10 +302,20 @@ export class Path {
     this.#out.clear();
   }
 
-  /** Begins anew with another process of the peer. @returns false when there were too many */
-  #meet(session: bigint, nowMs: number): boolean {
-    const isFull = this.#lastOf.size >= MAX_SESSIONS;
-    if (isFull && !this.#lastOf.has(session)) return false;
+  /**
+   * Begins anew with another process of the peer.
+   *
+   * @returns false for a packet that may be a copy of one of a process that is forgotten
+   */
+  #meet({ session, kind, echo }: ProbePacket, nowMs: number): boolean {
+    const [oldest] = this.#numbersOf.keys();
+    const isFull = this.#numbersOf.size >= MAX_SESSIONS;
+    if (isFull && !this.#numbersOf.has(session)) {
+      // The answer to a request of just now is no copy, whatever is forgotten.
+      const isFresh = kind === "answer" && this.#waiting.has(echo);
+      if (oldest === undefined || !isFresh) return false;
+      this.#numbersOf.delete(oldest);
+    }
     this.#peerSession = session;
     this.clearLoss(nowMs);
     return true;
@@ -304,8 +323,8 @@ export class Path {
 
   /** Forgets earlier processes of the peer: no key authenticates their packets any more. */
   forgetSessions(): void {
-    for (const session of this.#lastOf.keys()) {
-      if (session !== this.#peerSession) this.#lastOf.delete(session);
+    for (const session of this.#numbersOf.keys()) {
+      if (session !== this.#peerSession) this.#numbersOf.delete(session);
     }
   }
 
@@ -342,6 +361,32 @@ export class Path {
   }
 }
 
+/** The numbers of packets that have arrived (RFC 4303, appendix A2). */
+class Numbers {
+  /** The largest one; 0 before the first. */
+  last = 0;
+  /** Bit n: whether the number `last - n` has arrived. */
+  #arrived = 0;
+
+  /** Whether a number is the largest, is missing behind it, or has arrived or may have. */
+  orderOf(number: number): "next" | "late" | "seen" {
+    if (number > this.last) return "next";
+    const behind = this.last - number;
+    const isMissing = behind <= LATE_NUMBERS && number > 0 &&
+      (this.#arrived & 2 ** behind) === 0;
+    return isMissing ? "late" : "seen";
+  }
+
+  add(number: number): void {
+    const ahead = number - this.last;
+    if (ahead <= 0) this.#arrived |= 2 ** -ahead;
+    else {
+      this.#arrived = ahead > LATE_NUMBERS ? 1 : this.#arrived << ahead | 1;
+      this.last = number;
+    }
+  }
+}
+
 /** Whether each of the last packets of one direction has arrived. */
 class Outcomes {
   /** The latest is the last. */
@@ -361,16 +406,29 @@ class Outcomes {
     return this.#arrived.slice(-LOSS_WINDOW).filter((a) => !a).length;
   }
 
+  /** @param lost negative: so many of those that counted as lost were only late */
   add(arrived: number, lost: number): void {
     if (lost > MAX_GAP) return this.clear();
-    if (lost < 0) return;
+    for (let i = lost; i < 0; i++) this.#takeLate();
     for (let i = 0; i < lost; i++) this.#arrived.push(false);
-    for (let i = 0; i < arrived; i++) this.#arrived.push(true);
+    for (let i = 0; i < arrived + Math.min(lost, 0); i++) {
+      this.#arrived.push(true);
+    }
     this.#arrived.splice(0, this.#arrived.length - MAX_OUTCOMES);
     if (this.recentLosses >= MIN_LOSSES) this.#isLossy = true;
     const run = this.#arrived.slice(-CLEAN_RUN);
     const isClean = run.length === CLEAN_RUN && run.every((a) => a);
     if (isClean) this.clear();
+  }
+
+  #takeLate(): void {
+    const late = this.#arrived.lastIndexOf(false);
+    if (late < 0) return;
+    this.#arrived[late] = true;
+    const lost = this.#arrived.flatMap((arrived, at) => arrived ? [] : [at]);
+    this.#isLossy &&= lost.some((at, i) =>
+      at - (lost[i - MIN_LOSSES + 1] ?? -Infinity) < LOSS_WINDOW
+    );
   }
 
   clear(): void {

@@ -285,7 +285,8 @@ Deno.test("no packet counts twice, nor one for an earlier process", async (t) =>
   const late = a.make("request", nowMs);
   const rows: [string, ProbePacket, boolean][] = [
     ["the second of two", late, true],
-    ["the first, behind it", packet, false],
+    ["the first, behind it", packet, true],
+    ["the first again", packet, false],
     ["the second again", late, false],
     [
       "for an earlier process",
@@ -309,7 +310,7 @@ Deno.test("no packet counts twice, nor one for an earlier process", async (t) =>
   }
 });
 
-Deno.test("no more than a few processes of a peer are met until its keys are forgotten", () => {
+Deno.test("of a few processes of a peer at most, packets count without a fresh answer until its keys are forgotten", () => {
   const b = new End(22n);
   const meet = (session: bigint) =>
     b.path.receive(
@@ -320,6 +321,76 @@ Deno.test("no more than a few processes of a peer are met until its keys are for
   assert.ok(!meet(9n));
   b.path.forgetSessions();
   assert.ok(meet(9n));
+});
+
+Deno.test("a peer is met after each of many restarts, and no packet of a forgotten process counts", () => {
+  const world = new World();
+  const { a } = world;
+  world.play(3);
+  const copies = Array.from({ length: 12 }, (_, i) => {
+    const copy = { ...world.b.make("request", world.nowMs), number: 1_000 };
+    world.b.path = new Path();
+    world.b.session = 100n + BigInt(i);
+    world.play(5);
+    assert.deepEqual(world.states(), ["alive", "alive"], `restart ${i + 1}`);
+    return copy;
+  });
+  for (const [i, copy] of copies.slice(0, 4).entries()) {
+    assert.equal(copy.peerSession, a.session);
+    const { session } = a;
+    const answer = { ...copy, kind: "answer" as const, echo: 1 };
+    for (const packet of [copy, answer]) {
+      assert.ok(
+        !a.path.receive(packet, { session, nowMs: world.nowMs }),
+        `process ${i}`,
+      );
+    }
+  }
+});
+
+Deno.test("packets that the network reorders are not lost", async (t) => {
+  const rows: readonly [name: string, order: readonly number[]][] = [
+    ["two swapped", [1, 0, 2, 3, 4]],
+    ["the first of three last", [1, 2, 0, 3, 4]],
+    ["two late at once", [2, 0, 1, 4, 3]],
+    ["backwards", [4, 3, 2, 1, 0]],
+  ];
+  for (const [name, order] of rows) {
+    await t.step(name, () => {
+      const world = new World();
+      const { a, b } = world;
+      world.play(10);
+      for (let round = 0; round < 10; round++) {
+        const train = order.map(() => a.make("request", world.nowMs));
+        for (const at of order) {
+          const { nowMs } = world;
+          assert.ok(b.path.receive(train[at]!, { session: b.session, nowMs }));
+          const echo = train[at]!.number;
+          const answer = b.make("answer", nowMs, { echo });
+          a.path.receive(answer, { session: a.session, nowMs });
+        }
+        world.play(1);
+      }
+      assert.deepEqual(world.states(), ["alive", "alive"]);
+      assert.deepEqual(b.path.loss, { out: 0, in: 0 });
+      assert.deepEqual(a.path.loss, { out: 0, in: 0 });
+    });
+  }
+});
+
+Deno.test("a packet that comes later than others may be is a lost one", () => {
+  const world = new World();
+  const { a, b } = world;
+  world.play(10);
+  const { nowMs } = world;
+  const receive = (packet: ProbePacket) =>
+    b.path.receive(packet, { session: b.session, nowMs });
+  const train = Array.from({ length: 18 }, () => a.make("request", nowMs));
+  for (const packet of train.slice(2)) assert.ok(receive(packet));
+  assert.ok(receive(train[1]!), "16 behind");
+  assert.ok(!receive(train[0]!), "17 behind");
+  assert.ok(b.path.loss.in > 0);
+  assert.ok(b.path.loss.in < 0.04, "one of about forty");
 });
 
 Deno.test("two ends meet again after one was started again", () => {
