@@ -76,12 +76,14 @@ export class Requesters {
   /** Removes what is out of date from the store of several agents. */
   async prune(): Promise<void> {
     const { store, now } = this.#options;
-    const deletes: Key[] = [];
-    for await (const { key, value } of store.list(PREFIX, { limit: 100 })) {
+    const old: Key[] = [];
+    for await (const { key, value } of store.list(PREFIX)) {
       const { atMs } = value as unknown as Request;
-      if (now() - atMs > VALID_MS) deletes.push(key);
+      if (now() - atMs > VALID_MS) old.push(key);
     }
-    if (deletes.length > 0) await store.commit({ deletes });
+    while (old.length > 0) {
+      await store.commit({ deletes: old.splice(0, store.limits.maxMutations) });
+    }
   }
 
   #validOf(request: Request | undefined): string {

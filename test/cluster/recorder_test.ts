@@ -153,6 +153,26 @@ Deno.test("Recorder names the caller of a change, at whatever agent it was made"
   await store.close();
 });
 
+Deno.test("Requesters.prune() removes every old request, however many there are", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  const requesters = new Requesters({
+    store,
+    isShared: true,
+    now: () => nowMs,
+  });
+  for (let i = 0; i < 250; i++) {
+    await requesters.note(`node host${i}`, "operator alice");
+  }
+  nowMs += 20_000;
+  await requesters.note("node a", "operator alice");
+  nowMs += 20_000;
+  await requesters.prune();
+  const left = await Array.fromAsync(store.list(["requester"]));
+  assert.deepEqual(left.map(({ key }) => key[1]), ["node a"]);
+  await store.close();
+});
+
 Deno.test("EventLog.take() takes each event of a host once, with its own time", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const open = () => new EventLog({ store, now: () => NOW_MS, sequence: 7 });
