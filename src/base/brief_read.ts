@@ -1,4 +1,4 @@
-/** How long a reader waits, in ms. */
+/** Time for which a reader waits, in ms. */
 const WAIT_MS = 200;
 
 /**

@@ -9,7 +9,7 @@ import {
 } from "./plan/events.ts";
 import type { Report } from "./plan/report.ts";
 
-/** Key of what the host was like when its last event was recorded. */
+/** Key of the host's state when its last event was recorded. */
 const KEY: Key = ["host", "seen"];
 /** Codes of problems that pass while a host starts: it looks for the registry, and has no certificate yet. */
 const STARTING: ReadonlySet<string> = new Set(["registry-unreachable", "host"]);
@@ -18,7 +18,7 @@ const CONTACT_MS = 30_000;
 /** The part of a certificate's time with less of which left it should have been renewed. */
 const EXPIRING_SHARE = 1 / 5;
 
-/** What a host observes of itself. */
+/** An observation of a host by itself. */
 export interface HostObservation {
   readonly report: Report;
   /** Corrections of routes that somebody else had changed, since the agent's start. */

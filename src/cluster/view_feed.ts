@@ -32,7 +32,7 @@ export interface HostEntry {
   readonly received: ReceivedReport | undefined;
 }
 
-/** What has changed for a watcher. */
+/** A change of the cluster for a watcher. */
 export interface ViewChange {
   /** Where a watcher can go on. Opaque. */
   readonly revision: string;

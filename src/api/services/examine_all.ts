@@ -24,7 +24,7 @@ const HOSTS_AT_ONCE = 16;
 const MAX_CHECKS = 200;
 const MAX_TEXT = 1_024;
 
-/** What the examination of all hosts works with. */
+/** Parts that the examination of all hosts works with. */
 export interface ExamineAllOptions {
   /** Name of this agent's node. */
   readonly self: string;
@@ -85,8 +85,7 @@ async function examineOne(
 }
 
 /**
- * What counts of a check that another host has made: short texts on one line,
- * and no command with hidden characters.
+ * Accepts a check that another host has made: short texts on one line, and no command with hidden characters.
  */
 function acceptCheck(check: Check): Check {
   const { name, status, found, means, mend, command, harm } = check;

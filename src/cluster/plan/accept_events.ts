@@ -4,7 +4,7 @@ import { cleanText } from "./accept_report.ts";
 /** Longest text of an event, and of its subject. */
 const MAX_TEXT = 240;
 const MAX_SUBJECT = 64;
-/** How far ahead a host's clock may be, in ms. */
+/** Time by which a host's clock may be ahead, in ms. */
 const MAX_AHEAD_MS = 60_000;
 /** Events that one heartbeat may carry. */
 const MAX_EVENTS = 32;
@@ -20,9 +20,9 @@ export interface SentEvent {
 }
 
 /**
- * What a registry believes of the events of a host, as of its reports: known
- * kinds, short texts on one line, and no time in the future or before the events
- * that are kept.
+ * Accepts events of a host as far as a registry believes them: known kinds,
+ * short texts on one line, and no time in the future or before the events that
+ * are kept.
  */
 export function acceptEvents<E extends SentEvent>(
   events: readonly E[],

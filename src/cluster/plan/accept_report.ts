@@ -17,8 +17,8 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 const MAX_TIME_MS = 8.64e15;
 
 /**
- * What a registry believes of a report: a host that was broken into sends what
- * it likes, and all operators see it. Only the host's own subnets count, with
+ * Accepts a report as far as a registry believes it: a host that was broken into
+ * sends what it likes, and all operators see it. Only the host's own subnets count, with
  * numbers that are possible; texts are short, on one line, and without control
  * characters.
  *

@@ -1,7 +1,7 @@
 import { formatPrefix } from "../../net/prefix.ts";
 import type { ClusterSummary, HostView, NetworkUse } from "./overview.ts";
 
-/** What a registry counts of all hosts, for its metrics. */
+/** Counts of all hosts, for the metrics of a registry. */
 export interface ClusterCounts {
   readonly hosts: Readonly<Record<HostView["state"], number>>;
   /** Hosts with an agent that is alive, whose report is not known. */
