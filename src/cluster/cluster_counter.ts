@@ -12,7 +12,7 @@ export interface ClusterCounterOptions {
   /** The nodes that this agent knows at the moment. */
   readonly nodes: () => Iterable<Pick<HostView, "name" | "state">>;
   readonly networks: () => readonly Carve[];
-  readonly reports: Pick<Reports, "get">;
+  readonly reports: Pick<Reports, "fresh">;
   /** The trend of the subnets of a network that are taken. */
   readonly forecast: (counted: {
     readonly subject: string;
@@ -38,12 +38,15 @@ export class ClusterCounter {
     this.#subnets = subnets;
   }
 
-  /** Counts what is known; undefined before any node is. */
+  /**
+   * Counts what is known at present; undefined before any node is. A report that
+   * no heartbeat confirms any more does not count.
+   */
   count(): ClusterCounts | undefined {
     const { nodes, networks, reports, forecast } = this.#options;
     const hosts = [...nodes()].map(({ name, state }) => ({
       ...{ name, state },
-      report: reports.get(name)?.report,
+      report: reports.fresh(name)?.report,
     }));
     if (hosts.length === 0) return undefined;
     const subnets = this.#subnets;

@@ -3,6 +3,7 @@ import { encodeReport } from "../api/messages/cluster.ts";
 import type { Peers } from "../api/client/peers.ts";
 import type { HeartbeatJournal } from "../api/client/registry_peer.ts";
 import type { ClusterServiceParts } from "../api/services/cluster.ts";
+import { refreshReports } from "../api/services/cluster_overview.ts";
 import { ClusterWatches } from "../api/services/cluster_watch.ts";
 import { NetError } from "../base/error.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
@@ -158,6 +159,13 @@ export async function createAgentCluster(
         run: () => agent.isHost ? own.send() : hostEvents.look(),
       }));
       if (!agent.isHost) return;
+      if (isShared) {
+        tasks.push(startPeriodicTask("ask hosts for their reports", {
+          intervalMs: LOOK_INTERVAL_MS,
+          run: () =>
+            refreshReports(clusterOptions, agent.member.view.nodes.values()),
+        }));
+      }
       recorder = new Recorder({
         ...{ store, events, reports, requesters, isShared, now, uptimeMs },
         id: agent.instanceId,

@@ -35,6 +35,10 @@ import { cutPage, fill, MAX_PAGE_BYTES } from "../messages/pages.ts";
 
 /** Time for the answer of one host, in ms. */
 export const HOST_TIMEOUT_MS = 2_000;
+/** Age at which a report of a host that sends its heartbeats elsewhere is asked for again, in ms. */
+const ASK_AGE_MS = 7_500;
+/** Hosts that are asked for their reports in one round. */
+const MAX_ASKED = 64;
 /** Hosts that are asked at once. */
 const HOSTS_AT_ONCE = 32;
 
@@ -126,6 +130,25 @@ async function reportOf(
   if (!answered) return reports.get(node.name);
   reports.receive(node.name, answered.report);
   return answered;
+}
+
+/**
+ * Asks hosts for their reports, those with the oldest first, where other agents
+ * of the registry hear the heartbeats: metrics count what is in memory.
+ */
+export async function refreshReports(
+  part: Pick<ClusterOptions, "agent" | "peers" | "reports" | "now">,
+  nodes: Iterable<ClusterNode>,
+): Promise<void> {
+  const { agent, reports, now } = part;
+  const asOf = ({ name }: ClusterNode) => reports.get(name)?.asOfMs ?? 0;
+  const old = [...nodes].filter((node) =>
+    node.name !== agent.node && now() - asOf(node) >= ASK_AGE_MS
+  ).sort((a, b) => asOf(a) - asOf(b)).slice(0, MAX_ASKED);
+  await mapBounded(old, async (node) => {
+    const answered = await askForReport(part, node);
+    if (answered) reports.receive(node.name, answered.report);
+  });
 }
 
 /** The report that a host answers with; undefined if it does not. */
