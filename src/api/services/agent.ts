@@ -74,7 +74,7 @@ export interface ProcessInfo {
 /** Paths that are examined for one caller at once: each takes several programs. */
 const MAX_PATH_CHECKS = 16;
 /** Examinations of all hosts that one caller has open at once: each is work for every host. */
-const MAX_EXAMINATIONS = 4;
+const MAX_EXAMINATIONS = 16;
 
 /** The native service about an agent and its host. */
 export function createAgent(

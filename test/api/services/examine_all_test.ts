@@ -4,7 +4,7 @@ import { createAgent } from "../../../src/api/services/agent.ts";
 
 type Options = Parameters<typeof createAgent>[0];
 
-Deno.test("a caller has four examinations of all hosts open at most", async () => {
+Deno.test("a caller has sixteen examinations of all hosts open at most", async () => {
   const list = () => Promise.resolve([{ name: "a", state: "ready" }]);
   const held = Promise.withResolvers<[]>();
   let examined = 0;
@@ -27,15 +27,15 @@ Deno.test("a caller has four examinations of all hosts open at most", async () =
     } as unknown as HandlerContext;
     return Array.fromAsync(examineAll({} as never, context));
   };
-  const running = ["a", "a", "a", "a", "b"].map(call);
+  const running = [...Array<string>(16).fill("a"), "b"].map(call);
   await assert.rejects(
     call("a"),
-    /Cannot examine all hosts: node "a" has 4 such calls open, which is the limit/,
+    /Cannot examine all hosts: node "a" has 16 such calls open, which is the limit/,
   );
   held.resolve([]);
   const found = await Promise.all(running);
-  assert.deepEqual(found.map(([first]) => first?.hosts), [1, 1, 1, 1, 1]);
-  assert.equal(examined, 5);
+  assert(found.every(([first]) => first?.hosts === 1));
+  assert.equal(examined, 17);
   await call("a");
 });
 
