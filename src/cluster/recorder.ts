@@ -18,6 +18,8 @@ const BEAT_INTERVAL_MS = 5_000;
 const SILENT_MS = 15_000;
 /** Interval between looks for subnets in conflict, in ms. */
 const LOOK_INTERVAL_MS = 10_000;
+/** Time by which clocks of agents, and their watches, may differ for one event, in ms. */
+const SAME_EVENT_MS = 15_000;
 /** Observed events that an agent keeps while another one records. */
 const MAX_PENDING = 1_000;
 /** Time to the next watch after one that failed, in ms. */
@@ -43,6 +45,14 @@ export interface RecorderOptions {
   readonly now: () => number;
   /** A clock in ms that nobody sets. */
   readonly uptimeMs: () => number;
+  /** Interval of the sign of life, in ms. Default: 5,000. */
+  readonly beatIntervalMs?: number;
+}
+
+/** An event that this agent observed. */
+interface Observed extends StoredEvent {
+  /** Uptime in ms. */
+  readonly seenAtMs: number;
 }
 
 /**
@@ -61,7 +71,7 @@ export class Recorder {
   #conflicts: Observation["conflicts"] = new Map();
   #isFollowing = false;
   #observation: Observation | undefined;
-  #pending: StoredEvent[] = [];
+  #pending: Observed[] = [];
   #isRecording: boolean;
   #recording: Promise<void> = Promise.resolve();
   /** The last sign of life, and when it was first seen here. */
@@ -73,7 +83,7 @@ export class Recorder {
     this.#isRecording = !options.isShared;
     this.#beating = options.isShared
       ? startPeriodicTask("say that this agent records events", {
-        intervalMs: BEAT_INTERVAL_MS,
+        intervalMs: options.beatIntervalMs ?? BEAT_INTERVAL_MS,
         run: () => this.#beat(),
       })
       : undefined;
@@ -119,7 +129,7 @@ export class Recorder {
     // Without a snapshot of the registry everything would seem to be new.
     if (!this.#isFollowing) return;
     const view = this.#view;
-    const { reports, events, now } = this.#options;
+    const { reports, events, now, uptimeMs } = this.#options;
     const before = this.#observation;
     const after: Observation = {
       nodes: new Map(view.nodes),
@@ -139,23 +149,47 @@ export class Recorder {
     }
     // The first observation after a start shows the present, not a change.
     if (!before) return;
-    const atMs = now();
+    const times = { atMs: now(), seenAtMs: uptimeMs() };
     const found = diffObservations(before, after);
-    this.#pending.push(...found.map((event) => ({ ...event, atMs, by: "" })));
+    this.#pending.push(
+      ...found.map((event) => ({ ...event, ...times, by: "" })),
+    );
     this.#pending.splice(0, this.#pending.length - MAX_PENDING);
     if (this.#isRecording) this.#record();
   }
 
-  #record(): void {
+  /** @param isTakeover the agent that recorded until now may have recorded some of them */
+  #record({ isTakeover = false } = {}): void {
     const { events, requesters } = this.#options;
     const pending = this.#pending;
     this.#pending = [];
     this.#recording = this.#recording.then(async () => {
-      for (const { atMs, by: _, ...event } of pending) {
+      const left = isTakeover ? await this.#unrecorded(pending) : pending;
+      for (const { atMs, by: _, seenAtMs: __, ...event } of left) {
         const by = await requesters.find(event);
         events.add([by === "" ? event : { ...event, by }], atMs);
       }
     });
+  }
+
+  /** The events that another agent has not recorded. */
+  async #unrecorded(pending: readonly Observed[]): Promise<Observed[]> {
+    if (pending.length === 0) return [];
+    const { events } = this.#options;
+    const sinceMs = Math.max(0, pending[0]!.atMs - SAME_EVENT_MS);
+    try {
+      const query = { node: "", limit: MAX_PENDING, sinceMs };
+      const recorded = [...(await events.list(query)).events].reverse();
+      return pending.filter((event) => {
+        const at = recorded.findIndex((other) => isSame(event, other));
+        // Each stands for one of them: a route may come, go and come again.
+        if (at >= 0) recorded.splice(at, 1);
+        return at < 0;
+      });
+    } catch (error) {
+      log.debug("Cannot read recorded events: {error}", { error });
+      return [...pending];
+    }
   }
 
   /** Records on, takes over, or sees that another agent records. */
@@ -164,11 +198,15 @@ export class Recorder {
     const entry = await store.get(RECORDER_KEY);
     const version = entry?.version ?? null;
     if (version !== this.#seen.version) {
+      const before = this.#seen;
       this.#seen = { version, atMs: uptimeMs() };
       if (entry && entry.value !== id) {
         this.#isRecording = false;
-        // The recording agent was alive until now: it has recorded these.
-        this.#pending = [];
+        // The recording agent was alive after the sign before, and recorded what
+        // came until then. It may have ended since.
+        this.#pending = this.#pending.filter(({ seenAtMs }) =>
+          seenAtMs >= before.atMs
+        );
         return;
       }
     }
@@ -179,8 +217,14 @@ export class Recorder {
       puts: [{ key: RECORDER_KEY, value: id }],
     });
     if (!committed) return;
+    const isTakeover = !this.#isRecording;
     this.#isRecording = true;
-    this.#record();
+    this.#record({ isTakeover });
     await this.#options.requesters.prune();
   }
+}
+
+function isSame(a: StoredEvent, b: StoredEvent): boolean {
+  return a.kind === b.kind && a.node === b.node && a.subject === b.subject &&
+    Math.abs(a.atMs - b.atMs) <= SAME_EVENT_MS;
 }

@@ -8,7 +8,7 @@ import { Samples } from "../../src/cluster/samples.ts";
 import { DAY_MS, HOUR_MS } from "../../src/cluster/plan/forecast.ts";
 import type { ClusterHappening } from "../../src/cluster/plan/events.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Key, Store } from "../../src/store/store.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { change, FakeFeed, node } from "./fake_feed.ts";
 import { waitFor } from "../support/wait_for.ts";
@@ -20,8 +20,9 @@ function startRecorder(
   store: Store,
   feed: FakeFeed,
   id: string,
-  { isShared = true, conflicts = new Map() }: {
+  { isShared = true, beatIntervalMs = 5_000, conflicts = new Map() }: {
     readonly isShared?: boolean;
+    readonly beatIntervalMs?: number;
     readonly conflicts?: Observation["conflicts"];
   } = {},
 ) {
@@ -36,10 +37,11 @@ function startRecorder(
     ...{ id, store, isShared, events, reports, requesters, now },
     conflicts: () => Promise.resolve(new Map(conflicts)),
     watch: (signal) => feed.watch(signal),
-    uptimeMs: () => performance.now(),
+    uptimeMs: () => performance.now() + nowMs - NOW_MS,
+    beatIntervalMs,
   });
   return {
-    ...{ reports, requesters },
+    ...{ reports, requesters, events },
     /** Lets time pass. */
     pass(ms: number): void {
       nowMs += ms;
@@ -123,6 +125,70 @@ Deno.test("of two recorders on one store, one records what both observe", async 
   await one.stop();
   await two.stop();
   await store.close();
+});
+
+/** Counts the looks for the sign of life of the recording agent. */
+class LookedAtStore extends FaultyStore {
+  looks = 0;
+
+  override get(key: Key): ReturnType<Store["get"]> {
+    if (key[0] === "recorder") this.looks++;
+    return super.get(key);
+  }
+}
+
+Deno.test("Recorder takes over with the events since the last but one sign of life, each once", async (t) => {
+  const LEFT = { kind: "left" as const, node: "a", subject: "a", text: "" };
+  const rows: readonly [
+    name: string,
+    recorded: readonly (typeof LEFT)[],
+    recordedAtMs: number,
+    events: readonly string[],
+  ][] = [
+    ["the other recorded none", [], 0, ["left a", "subnet returned a"]],
+    ["it recorded one", [LEFT], 0, ["left a", "subnet returned a"]],
+    ["one of long before", [LEFT], -60_000, [
+      "left a",
+      "left a",
+      "subnet returned a",
+    ]],
+  ];
+  for (const [name, recorded, recordedAtMs, expected] of rows) {
+    await t.step(name, async () => {
+      const store = new LookedAtStore(await openDenoKv({ path: ":memory:" }));
+      const beat = () =>
+        store.commit({ puts: [{ key: ["recorder"], value: "other" }] });
+      const looked = async () => {
+        const from = store.looks;
+        await waitFor("two looks", () => store.looks >= from + 2);
+      };
+      await beat();
+      const feed = new FakeFeed();
+      const standby = startRecorder(store, feed, "two", {
+        beatIntervalMs: 20,
+      });
+      await waitFor("a watcher", () => feed.watchers === 1);
+      await looked();
+      standby.reports.receive("a", REPORT);
+      feed.send(change({ removedNodes: ["a"] }));
+      await waitFor(
+        "the change to be observed",
+        () => standby.reports.get("a") === undefined,
+      );
+      standby.events.add(recorded, NOW_MS + recordedAtMs);
+      // Its last sign of life: it has died before it saw the change.
+      await beat();
+      await looked();
+      standby.pass(20_000);
+      await waitFor(
+        "the events",
+        async () => (await standby.kinds()).length >= expected.length,
+      );
+      await standby.stop();
+      assert.deepEqual((await standby.kinds()).sort(), expected);
+      await store.close();
+    });
+  }
 });
 
 Deno.test("Recorder names the caller of a change, at whatever agent it was made", async () => {
