@@ -1,11 +1,16 @@
 /**
- * One executable, three faces. This file picks the face, and src/main/ builds
+ * One executable, several faces. This file picks the face, and src/main/ builds
  * its adapters. Each face is imported only when it is picked, so that it does
  * not pay for the imports of the others.
  */
 import { BUILD } from "./src/build/build_info.ts";
 
 if (import.meta.main) {
+  if (Deno.args[0] === "station-process") {
+    // The agent starts it in a network namespace, for a test of a path.
+    const { runStation } = await import("./src/main/station.ts");
+    Deno.exit(await runStation());
+  }
   if (Deno.env.get("CNI_COMMAND") === undefined) {
     const [{ default: { version } }, { runCommandLine }] = await Promise.all([
       import("./deno.json", { with: { type: "json" } }),

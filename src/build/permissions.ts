@@ -37,6 +37,11 @@ export const GRANTS: readonly Grant[] = [
   },
   {
     kind: "run",
+    values: ["unshare"],
+    why: "network namespaces of path tests, which the agent removes",
+  },
+  {
+    kind: "run",
     values: ["grep", "stat"],
     why: "to read /proc, which the runtime refuses to read itself",
   },

@@ -31,6 +31,7 @@ import { SUBNET } from "./commands/subnet.ts";
 import { createSupportBundle } from "./commands/support_bundle.ts";
 import { formatTarget, SOCKET, TARGET_FLAGS } from "./framework/target.ts";
 import { escapeText } from "./framework/text.ts";
+import { TEST } from "./commands/test.ts";
 import { TOKEN } from "./commands/token.ts";
 import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERSION } from "./commands/version.ts";
@@ -82,6 +83,7 @@ export function createProgram(
     FIND,
     EVENTS,
     DOCTOR,
+    TEST,
     IP,
     SUBNET,
     NODE,

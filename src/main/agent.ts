@@ -36,6 +36,7 @@ import { type AgentState, openAgentState } from "./agent_state.ts";
 import { ENVIRONMENT, type Program, writeError } from "./process.ts";
 import { readThisMachine } from "./machine.ts";
 import type { Machine } from "../state/machine.ts";
+import { stationProgram } from "./station.ts";
 import { openSecurity, type Security } from "./security.ts";
 
 /** A new id with every boot of the host (random(4)). */
@@ -78,6 +79,7 @@ export async function runAgent(
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, {
     ...parts,
+    stationProgram: stationProgram(options.program),
     paths: () => late.parts?.paths?.(),
   });
   const listeners: string[] = [];

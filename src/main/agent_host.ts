@@ -13,6 +13,8 @@ import { LinuxHostNetwork } from "../host/linux_network.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
 import { findUnit } from "../system/sd_notify.ts";
 import { statSocket } from "../system/files.ts";
+import { LinuxStations } from "../station/linux_stations.ts";
+import { Stations } from "../station/stations.ts";
 import type { PathView } from "../probe/plan/verdict.ts";
 import { askAgent, Peers } from "../api/client/peers.ts";
 import type { AgentState } from "./agent_state.ts";
@@ -24,6 +26,7 @@ export interface AgentHost {
   readonly controller: HostController;
   readonly peers: Peers;
   readonly doctor: Doctor;
+  readonly stations: Stations;
   /** Sentences for the operator. */
   readonly warnings: readonly string[];
 }
@@ -36,6 +39,8 @@ export async function createAgentHost(
     readonly state: AgentState;
     readonly security: Security;
     readonly version: string;
+    /** The program that serves the namespace of a station. */
+    readonly stationProgram: readonly string[];
     readonly paths: () => readonly PathView[] | undefined;
   },
 ): Promise<AgentHost> {
@@ -70,12 +75,21 @@ export async function createAgentHost(
   });
   const { connect } = security;
   const peers = new Peers({ agent, connect });
+  const probe = new LinuxPathProbe({ runner });
+  const stations = new Stations({
+    ...{ agent, controller, probe },
+    maker: new LinuxStations({
+      ...{ runner, probe },
+      program: options.stationProgram,
+    }),
+    randomId: () => crypto.randomUUID(),
+  });
   const doctor = new Doctor({
     agent,
     controller,
     store,
     registryStore: state.registryStore,
-    probe: new LinuxPathProbe({ runner }),
+    probe,
     protocol: config.routeProtocol,
     version,
     statSocket: async () => ({
@@ -87,7 +101,8 @@ export async function createAgentHost(
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });
-  return { controller, peers, doctor, warnings: warning ? [warning] : [] };
+  const warnings = warning ? [warning] : [];
+  return { controller, peers, doctor, stations, warnings };
 }
 
 /** The unit of systemd that this process runs in. */

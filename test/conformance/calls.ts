@@ -88,6 +88,9 @@ const CALLS: Readonly<Record<string, readonly CallRow[]>> = {
     ["ListHostRoutes", {}, "OK"],
     ["Examine", {}, "OK"],
     ["ExamineAll", {}, "OK", STREAM],
+    ["TestPaths", { peers: ["nobody"] }, "NOT_FOUND", STREAM],
+    // Its bridge and privileges decide what it is, and it lasts a minute.
+    ["HoldStation", {}, "OK", STREAM],
     // The node would leave the other clients.
     ["Leave", {}, "PERMISSION_DENIED", BY_OTHERS],
     ["Backup", {}, "OK", ALL],

@@ -27,6 +27,7 @@ export const PURE: readonly string[] = paths(
     "host/plan/",
     "cluster/plan/",
     "probe/plan/",
+    "station/plan/",
   ],
   ["cni/text/", "install/plan/", "bundle/"],
 );
@@ -41,7 +42,8 @@ const ENGINES = ["system/", "store/", "ledger/", "state/"];
 const FEATURES = [
   ...["build/", "install/", "audit/", "docker/", "cni/", "security/"],
   ...["addresses/", "registry/", "member/", "probe/", "routes/", "host/"],
-  ...["backup/", "agent/", "cluster/", "doctor/", "ui/", "metrics/"],
+  ...["backup/", "agent/", "cluster/", "doctor/", "station/"],
+  ...["ui/", "metrics/"],
 ];
 
 /** Files that carry out a port on a real system. Only `main` builds them. */
@@ -55,6 +57,7 @@ const ADAPTERS = paths(
     "host/linux_path_probe.ts",
     "host/bridge_neighbours.ts",
     "probe/udp_socket.ts",
+    "station/linux_stations.ts",
   ],
   ["host/forward_filters.ts", "api/server/otel_tracing.ts"],
   [

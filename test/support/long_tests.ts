@@ -12,6 +12,10 @@ export const LONG_TESTS: ReadonlyMap<string, string> = new Map(
     ["alerts_etcd", "8 alerts fire and clear, seconds after their faults"],
     ["alerts_healthy", "alerts have time to fire, and do not"],
     ["insecure_tls", "every host changes four times, with each store"],
+    [
+      "path_test",
+      "lost packets are sent again, and a killed agent's are missed",
+    ],
     ["etcd_quorum", "hosts notice an outage after a few heartbeats"],
     ["etcd_faults", "changes go on before, during and after 9 faults"],
     ["cluster_expiry", "agents back off between attempts to renew"],

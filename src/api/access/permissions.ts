@@ -60,6 +60,8 @@ const LOOK: Rules = { ...OPERATE, readonly: "yes" };
 const KNOW: Rules = { ...LOOK, node: "yes" };
 /** Reads that a node may make about itself. */
 const LOOK_OWN: Rules = { ...LOOK, node: "own" };
+/** Work of a short time that nodes do for each other. It changes nothing that lasts. */
+const HELP: Rules = { ...OPERATE, node: "yes" };
 /** Changes that a node makes for itself. */
 const OWN: Rules = { ...OPERATE, node: "own" };
 const LEAVE: Rules = { ...OPERATE, node: "own instance" };
@@ -133,6 +135,9 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     // Agents that host the registry make it for ExamineAll.
     ["Examine", KNOW],
     ["ExamineAll", KNOW],
+    ["TestPaths", OPERATE, []],
+    // Agents make it for TestPaths.
+    ["HoldStation", HELP],
     ["Leave", OPERATE, []],
     // A backup contains the cluster's keys.
     ["Backup", OPERATE, []],

@@ -11,6 +11,7 @@ import type { AuditRecord } from "../../audit/audit.ts";
 import type { AuditQuery } from "../../audit/audit_store.ts";
 import type { AgentSecurity } from "../../config/config.ts";
 import type { Doctor } from "../../doctor/doctor.ts";
+import type { Stations } from "../../station/stations.ts";
 import { SCHEMA_VERSION } from "../../state/schema.ts";
 import { type BackupEntry, writeBackup } from "../../backup/format/format.ts";
 import { formatCheck } from "../../host/checks/check.ts";
@@ -35,7 +36,7 @@ import {
   routeCountsMessage,
 } from "../messages/host.ts";
 import { callerOf, describeCaller } from "../access/call_context.ts";
-import { parseOptional } from "../messages/fields.ts";
+import { parseField, parseOptional } from "../messages/fields.ts";
 import {
   cutPage,
   cutTimePage,
@@ -47,6 +48,7 @@ import type { ClusterParts } from "./cluster_overview.ts";
 import { OpenCalls } from "../limits/open_calls.ts";
 import { examineAll } from "./examine_all.ts";
 import { contactWait } from "./first_contact.ts";
+import { choosePeers, holdStation, testPaths } from "./path_tests.ts";
 
 /** The facts of the process around an agent. */
 export interface ProcessInfo {
@@ -75,14 +77,19 @@ export interface ProcessInfo {
 const MAX_PATH_CHECKS = 16;
 /** Examinations of all hosts that one caller has open at once: each is work for every host. */
 const MAX_EXAMINATIONS = 16;
+/** Tests of paths that one caller has open at once. */
+const MAX_TESTS = 2;
+/** Stations that one caller holds at once: others need some, too. */
+const MAX_HELD = 4;
 
 /** The native service about an agent and its host. */
 export function createAgent(
-  { agent, controller, doctor, process, cluster, peers }: {
+  { agent, controller, doctor, stations, process, cluster, peers }: {
     readonly agent: Agent;
     readonly peers: Pick<Peers, "at">;
     readonly controller: HostController;
     readonly doctor: Doctor;
+    readonly stations: Pick<Stations, "open">;
     readonly process: ProcessInfo;
     /** The host's problems. */
     readonly cluster: Pick<ClusterParts, "paths"> & {
@@ -94,6 +101,9 @@ export function createAgent(
     most: MAX_PATH_CHECKS,
     action: "examine a path",
   });
+  const connect = (url: string) => peers.at(url);
+  const tests = new OpenCalls({ most: MAX_TESTS, action: "test paths" });
+  const held = new OpenCalls({ most: MAX_HELD, action: "hold a station" });
   const examinations = new OpenCalls({
     most: MAX_EXAMINATIONS,
     action: "examine all hosts",
@@ -178,6 +188,27 @@ export function createAgent(
           examineAll({
             ...{ self: agent.node, doctor, peers, nodes, wait, signal },
           }),
+      );
+    },
+
+    async *testPaths(request, context) {
+      const peers = request.peers.map((name, i) =>
+        parseField(`peers[${i}]`, name, parseNodeName)
+      );
+      await agent.member.contacted(contactWait(context));
+      const { nodes } = await agent.member.current();
+      const chosen = choosePeers(nodes, { self: agent.node, peers });
+      const { signal } = context;
+      yield* tests.count(
+        describeCaller(callerOf(context)),
+        () => testPaths(chosen, { stations, connect, signal }),
+      );
+    },
+
+    async *holdStation(_, context) {
+      yield* held.count(
+        describeCaller(callerOf(context)),
+        () => holdStation(stations, context.signal),
       );
     },
 

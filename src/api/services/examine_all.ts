@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
+import { asCompleted } from "../../base/as_completed.ts";
 import { cleanText } from "../../cluster/plan/accept_report.ts";
 import type { Doctor } from "../../doctor/doctor.ts";
 import {
@@ -41,24 +42,9 @@ export async function* examineAll(
 ): AsyncGenerator<Message> {
   const { nodes, signal } = options;
   const hosts = nodes.filter(({ state }) => state !== "no agent");
-  const rest = hosts.values();
-  const running = new Set<Promise<Message>>();
-  const start = () => {
-    const { value: node, done } = rest.next();
-    if (done) return;
-    const one = examineOne(options, node).then((message) => {
-      running.delete(one);
-      return message;
-    });
-    running.add(one);
-  };
-  for (let i = 0; i < HOSTS_AT_ONCE; i++) start();
-  while (running.size > 0 && !signal.aborted) {
-    const message = await Promise.race(running);
-    start();
-    yield { ...message, hosts: hosts.length };
-  }
-  signal.throwIfAborted();
+  const work = (node: ClusterNode) => examineOne(options, node);
+  const found = asCompleted(hosts, work, { atOnce: HOSTS_AT_ONCE, signal });
+  for await (const message of found) yield { ...message, hosts: hosts.length };
 }
 
 async function examineOne(

@@ -22,6 +22,7 @@ import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../gen/stellar/services/network/v1/network_pb.ts";
 import type { HostController } from "../../host/controller.ts";
 import { quote } from "../../net/address.ts";
+import type { Stations } from "../../station/stations.ts";
 import { authorizing } from "../access/authorize.ts";
 import { callerOf, describeCaller } from "../access/call_context.ts";
 import { allowsNode } from "../access/authorize.ts";
@@ -48,6 +49,7 @@ export interface RoutesOptions {
   readonly agent: Agent;
   readonly controller: HostController;
   readonly doctor: Doctor;
+  readonly stations: Pick<Stations, "open">;
   readonly peers: Peers;
   readonly process: ProcessInfo;
   readonly cluster: ClusterServiceParts;

@@ -41,6 +41,7 @@ const NULLABLE = {
   "stellar.net.v1.Problem": ["fix"],
   "stellar.net.v1.RegistryLink": ["problem", "url"],
   "stellar.net.v1.Subnet": ["node", "reason"],
+  "stellar.net.v1.TestPathsResponse": ["problem"],
   "stellar.net.v1.Token": ["name"],
 } as const;
 

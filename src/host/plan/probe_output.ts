@@ -207,6 +207,8 @@ export interface PingAnswer {
    * packet's hops; undefined for none.
    */
   readonly errorFrom?: string;
+  /** Round-trip time of the answer in ms; undefined without one. */
+  readonly roundTripMs?: number;
 }
 
 /** Bytes of the headers of an echo request (RFC 792, RFC 4443). */
@@ -236,7 +238,9 @@ export function parsePing(text: string): PingAnswer | undefined {
   const errorFrom =
     /^From ([0-9a-f.:]+).*(?:Unreachable|Time(?: to live)? exceeded)/im
       .exec(text)?.[1];
+  const time = / time[=<](\d{1,10}(?:\.\d{1,6})?) ms/.exec(text)?.[1];
   return {
+    ...time !== undefined && { roundTripMs: Number(time) },
     ...errorFrom !== undefined && {
       errorFrom: errorFrom.replace(/:$/, ""),
     },

@@ -101,6 +101,8 @@ const TABLE: readonly (readonly [
     ListHostRoutes: "yyy yy- ---",
     Examine: "yyy yyy ---",
     ExamineAll: "yyy yyy ---",
+    TestPaths: "yyy y-- ---",
+    HoldStation: "yyy y-y ---",
     Leave: "yyy y-- ---",
     Backup: "yyy y-- ---",
     ListLog: "yyy yy- ---",

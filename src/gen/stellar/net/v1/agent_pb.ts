@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/agent.proto.
  */
 export const file_stellar_net_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCK6AQoLU3VibmV0VXNhZ2USDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGNhcGFjaXR5GAMgASgJEgwKBGhlbGQYBCABKAMSDwoHY29vbGluZxgFIAEoAxIbCg5ncm93dGhfcGVyX2RheRgGIAEoAUgAiAEBEisKB2Z1bGxfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhEKD19ncm93dGhfcGVyX2RheSKbBgoRR2V0U3RhdHVzUmVzcG9uc2USDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNsdXN0ZXJfaWQYBSABKAkSKQoIbmV0d29ya3MYBiADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEiwKB3N1Ym5ldHMYByADKAsyGy5zdGVsbGFyLm5ldC52MS5TdWJuZXRVc2FnZRINCgVub2RlcxgIIAEoBRIOCgZyb3V0ZXMYCSABKAUSDQoFc3RvcmUYCiABKAkSEQoJbGlzdGVuZXJzGAsgAygJEhAKCHdhcm5pbmdzGAwgAygJEg4KBnF1ZXVlZBgNIAEoBRIOCgZsZWFrZWQYDiABKAUSLgoIcmVnaXN0cnkYDyABKAsyHC5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmsSKQoFcGVlcnMYECABKAsyGi5zdGVsbGFyLm5ldC52MS5QZWVyQ291bnRzEjQKC2hvc3Rfcm91dGVzGBEgASgLMh8uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlQ291bnRzEhIKCmFkdmVydGlzZWQYEiADKAkSJwoDbm93GBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVub3RlcxgUIAMoCRIqCghzZWN1cml0eRgVIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNlY3VyaXR5EjUKEWNlcnRpZmljYXRlX3VudGlsGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCghwcm9ibGVtcxgXIAMoCzIXLnN0ZWxsYXIubmV0LnYxLlByb2JsZW0SLAoGcHJvYmVzGBggASgLMhwuc3RlbGxhci5uZXQudjEuUHJvYmVTdW1tYXJ5EikKBXBhdGhzGBkgAygLMhouc3RlbGxhci5uZXQudjEuUHJvYmVkUGF0aCKpAQoMUmVnaXN0cnlMaW5rEjAKBXN0YXRlGAEgASgOMiEuc3RlbGxhci5uZXQudjEuUmVnaXN0cnlMaW5rU3RhdGUSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YAyABKAkSCwoDdXJsGAQgASgJEgwKBHVybHMYBSADKAkSEAoIcmV2aXNpb24YBiABKAMiQgoKUGVlckNvdW50cxINCgVyZWFkeRgBIAEoBRITCgt1bnJlYWNoYWJsZRgCIAEoBRIQCghub19hZ2VudBgDIAEoBSKlAQoPSG9zdFJvdXRlQ291bnRzEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSDgoGd2FudGVkGAIgASgFEhEKCWluc3RhbGxlZBgDIAEoBRIRCgljb25mbGljdHMYBCABKAUSEgoKdW5yZXNvbHZlZBgFIAEoBRIQCghyZXBhaXJlZBgGIAEoAxINCgVlcnJvchgHIAEoCSI+ChVMaXN0SG9zdFJvdXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkigwEKCUhvc3RSb3V0ZRIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIMCgRub2RlGAMgASgJEi0KBXN0YXRlGAQgASgOMh4uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlU3RhdGUSCwoDd2h5GAUgASgJEg4KBmFjdHVhbBgGIAMoCSLpAQoWTGlzdEhvc3RSb3V0ZXNSZXNwb25zZRInCgRtb2RlGAEgASgOMhkuc3RlbGxhci5uZXQudjEuUm91dGVNb2RlEikKBnJvdXRlcxgCIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkhvc3RSb3V0ZRIQCghjb21tYW5kcxgDIAMoCRItCglsb29rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAUgASgJEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCRISCgp0b3RhbF9zaXplGAcgASgFIh4KDkV4YW1pbmVSZXF1ZXN0EgwKBHBlZXIYASABKAkijQEKBUNoZWNrEgwKBG5hbWUYASABKAkSKwoGc3RhdHVzGAIgASgOMhsuc3RlbGxhci5uZXQudjEuQ2hlY2tTdGF0dXMSDQoFZm91bmQYAyABKAkSDQoFbWVhbnMYBCABKAkSDAoEbWVuZBgFIAEoCRIPCgdjb21tYW5kGAYgASgJEgwKBGhhcm0YByABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIhMKEUV4YW1pbmVBbGxSZXF1ZXN0ImkKEkV4YW1pbmVBbGxSZXNwb25zZRIMCgRub2RlGAEgASgJEiUKBmNoZWNrcxgCIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrEg8KB3Byb2JsZW0YAyABKAkSDQoFaG9zdHMYBCABKAUiNAoMTGVhdmVSZXF1ZXN0Eg0KBWZvcmNlGAEgASgIEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiIAoNTGVhdmVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIg8KDUJhY2t1cFJlcXVlc3QiHgoOQmFja3VwUmVzcG9uc2USDAoEZGF0YRgBIAEoDCI3Cg5MaXN0TG9nUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJNCg9MaXN0TG9nUmVzcG9uc2USDQoFbGluZXMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUivQEKEExpc3RBdWRpdFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAyABKAkSDAoEY2FsbBgEIAEoCRIOCgZmYWlsZWQYBSABKAgSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkilAEKC0F1ZGl0UmVjb3JkEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAiABKAkSDAoEZnJvbRgDIAEoCRIMCgRjYWxsGAQgASgJEg8KB3N1YmplY3QYBSABKAkSDwoHb3V0Y29tZRgGIAEoCRIPCgdtZXNzYWdlGAcgASgJIloKEUxpc3RBdWRpdFJlc3BvbnNlEiwKB3JlY29yZHMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5BdWRpdFJlY29yZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqYQoIU2VjdXJpdHkSGAoUU0VDVVJJVFlfVU5TUEVDSUZJRUQQABIUChBTRUNVUklUWV9DTFVTVEVSEAESEgoOU0VDVVJJVFlfR0lWRU4QAhIRCg1TRUNVUklUWV9OT05FEAMq2wEKEVJlZ2lzdHJ5TGlua1N0YXRlEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0hPU1RFRBABEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSk9JTkVEEAISIwofUkVHSVNUUllfTElOS19TVEFURV9VTlJFQUNIQUJMRRADEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfRkVOQ0VEEAQSHAoYUkVHSVNUUllfTElOS19TVEFURV9MRUZUEAUqZgoJUm91dGVNb2RlEhoKFlJPVVRFX01PREVfVU5TUEVDSUZJRUQQABIUChBST1VURV9NT0RFX0FQUExZEAESEwoPUk9VVEVfTU9ERV9QTEFOEAISEgoOUk9VVEVfTU9ERV9PRkYQAyqJAgoOSG9zdFJvdXRlU3RhdGUSIAocSE9TVF9ST1VURV9TVEFURV9VTlNQRUNJRklFRBAAEh4KGkhPU1RfUk9VVEVfU1RBVEVfSU5TVEFMTEVEEAESHAoYSE9TVF9ST1VURV9TVEFURV9QRU5ESU5HEAISHQoZSE9TVF9ST1VURV9TVEFURV9DT05GTElDVBADEhwKGEhPU1RfUk9VVEVfU1RBVEVfV0FJVElORxAEEh8KG0hPU1RfUk9VVEVfU1RBVEVfTk9UX05FRURFRBAFEhsKF0hPU1RfUk9VVEVfU1RBVEVfRkFJTEVEEAYSHAoYSE9TVF9ST1VURV9TVEFURV9VTktOT1dOEAcqcwoLQ2hlY2tTdGF0dXMSHAoYQ0hFQ0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEwoPQ0hFQ0tfU1RBVFVTX09LEAESGAoUQ0hFQ0tfU1RBVFVTX1dBUk5JTkcQAhIXChNDSEVDS19TVEFUVVNfRkFJTEVEEAMypwUKDEFnZW50U2VydmljZRJVCglHZXRTdGF0dXMSIC5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVzcG9uc2UiA5ACARJkCg5MaXN0SG9zdFJvdXRlcxIlLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVzcG9uc2UiA5ACARJKCgdFeGFtaW5lEh4uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5FeGFtaW5lUmVzcG9uc2USVQoKRXhhbWluZUFsbBIhLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVBbGxSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuRXhhbWluZUFsbFJlc3BvbnNlMAESRAoFTGVhdmUSHC5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlc3BvbnNlEkkKBkJhY2t1cBIdLnN0ZWxsYXIubmV0LnYxLkJhY2t1cFJlcXVlc3QaHi5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXNwb25zZTABEk8KB0xpc3RMb2cSHi5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLkxpc3RMb2dSZXNwb25zZSIDkAIBElUKCUxpc3RBdWRpdBIgLnN0ZWxsYXIubmV0LnYxLkxpc3RBdWRpdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0QXVkaXRSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_cluster, file_stellar_net_v1_registry]);
+  fileDesc("ChpzdGVsbGFyL25ldC92MS9hZ2VudC5wcm90bxIOc3RlbGxhci5uZXQudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCK6AQoLU3VibmV0VXNhZ2USDAoEY2lkchgBIAEoCRIPCgdnYXRld2F5GAIgASgJEhAKCGNhcGFjaXR5GAMgASgJEgwKBGhlbGQYBCABKAMSDwoHY29vbGluZxgFIAEoAxIbCg5ncm93dGhfcGVyX2RheRgGIAEoAUgAiAEBEisKB2Z1bGxfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhEKD19ncm93dGhfcGVyX2RheSKbBgoRR2V0U3RhdHVzUmVzcG9uc2USDAoEbm9kZRgBIAEoCRITCgtpbnN0YW5jZV9pZBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNsdXN0ZXJfaWQYBSABKAkSKQoIbmV0d29ya3MYBiADKAsyFy5zdGVsbGFyLm5ldC52MS5OZXR3b3JrEiwKB3N1Ym5ldHMYByADKAsyGy5zdGVsbGFyLm5ldC52MS5TdWJuZXRVc2FnZRINCgVub2RlcxgIIAEoBRIOCgZyb3V0ZXMYCSABKAUSDQoFc3RvcmUYCiABKAkSEQoJbGlzdGVuZXJzGAsgAygJEhAKCHdhcm5pbmdzGAwgAygJEg4KBnF1ZXVlZBgNIAEoBRIOCgZsZWFrZWQYDiABKAUSLgoIcmVnaXN0cnkYDyABKAsyHC5zdGVsbGFyLm5ldC52MS5SZWdpc3RyeUxpbmsSKQoFcGVlcnMYECABKAsyGi5zdGVsbGFyLm5ldC52MS5QZWVyQ291bnRzEjQKC2hvc3Rfcm91dGVzGBEgASgLMh8uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlQ291bnRzEhIKCmFkdmVydGlzZWQYEiADKAkSJwoDbm93GBMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVub3RlcxgUIAMoCRIqCghzZWN1cml0eRgVIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNlY3VyaXR5EjUKEWNlcnRpZmljYXRlX3VudGlsGBYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCghwcm9ibGVtcxgXIAMoCzIXLnN0ZWxsYXIubmV0LnYxLlByb2JsZW0SLAoGcHJvYmVzGBggASgLMhwuc3RlbGxhci5uZXQudjEuUHJvYmVTdW1tYXJ5EikKBXBhdGhzGBkgAygLMhouc3RlbGxhci5uZXQudjEuUHJvYmVkUGF0aCKpAQoMUmVnaXN0cnlMaW5rEjAKBXN0YXRlGAEgASgOMiEuc3RlbGxhci5uZXQudjEuUmVnaXN0cnlMaW5rU3RhdGUSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YAyABKAkSCwoDdXJsGAQgASgJEgwKBHVybHMYBSADKAkSEAoIcmV2aXNpb24YBiABKAMiQgoKUGVlckNvdW50cxINCgVyZWFkeRgBIAEoBRITCgt1bnJlYWNoYWJsZRgCIAEoBRIQCghub19hZ2VudBgDIAEoBSKlAQoPSG9zdFJvdXRlQ291bnRzEicKBG1vZGUYASABKA4yGS5zdGVsbGFyLm5ldC52MS5Sb3V0ZU1vZGUSDgoGd2FudGVkGAIgASgFEhEKCWluc3RhbGxlZBgDIAEoBRIRCgljb25mbGljdHMYBCABKAUSEgoKdW5yZXNvbHZlZBgFIAEoBRIQCghyZXBhaXJlZBgGIAEoAxINCgVlcnJvchgHIAEoCSI+ChVMaXN0SG9zdFJvdXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkigwEKCUhvc3RSb3V0ZRIMCgRjaWRyGAEgASgJEg4KBnRhcmdldBgCIAEoCRIMCgRub2RlGAMgASgJEi0KBXN0YXRlGAQgASgOMh4uc3RlbGxhci5uZXQudjEuSG9zdFJvdXRlU3RhdGUSCwoDd2h5GAUgASgJEg4KBmFjdHVhbBgGIAMoCSLpAQoWTGlzdEhvc3RSb3V0ZXNSZXNwb25zZRInCgRtb2RlGAEgASgOMhkuc3RlbGxhci5uZXQudjEuUm91dGVNb2RlEikKBnJvdXRlcxgCIAMoCzIZLnN0ZWxsYXIubmV0LnYxLkhvc3RSb3V0ZRIQCghjb21tYW5kcxgDIAMoCRItCglsb29rZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWVycm9yGAUgASgJEhcKD25leHRfcGFnZV90b2tlbhgGIAEoCRISCgp0b3RhbF9zaXplGAcgASgFIh4KDkV4YW1pbmVSZXF1ZXN0EgwKBHBlZXIYASABKAkijQEKBUNoZWNrEgwKBG5hbWUYASABKAkSKwoGc3RhdHVzGAIgASgOMhsuc3RlbGxhci5uZXQudjEuQ2hlY2tTdGF0dXMSDQoFZm91bmQYAyABKAkSDQoFbWVhbnMYBCABKAkSDAoEbWVuZBgFIAEoCRIPCgdjb21tYW5kGAYgASgJEgwKBGhhcm0YByABKAkiOAoPRXhhbWluZVJlc3BvbnNlEiUKBmNoZWNrcxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrIhMKEUV4YW1pbmVBbGxSZXF1ZXN0ImkKEkV4YW1pbmVBbGxSZXNwb25zZRIMCgRub2RlGAEgASgJEiUKBmNoZWNrcxgCIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkNoZWNrEg8KB3Byb2JsZW0YAyABKAkSDQoFaG9zdHMYBCABKAUiIQoQVGVzdFBhdGhzUmVxdWVzdBINCgVwZWVycxgBIAMoCSJ/ChFUZXN0UGF0aHNSZXNwb25zZRIMCgRub2RlGAEgASgJEiwKCGZhbWlsaWVzGAIgAygLMhouc3RlbGxhci5uZXQudjEuRmFtaWx5VGVzdBIPCgdwcm9ibGVtGAMgASgJEg0KBXBlZXJzGAQgASgFEg4KBmxpbWl0cxgFIAMoCSKfAQoKRmFtaWx5VGVzdBIOCgZmYW1pbHkYASABKAUSDAoEZnJvbRgCIAEoCRIKCgJ0bxgDIAEoCRIUCgxwYWNrZXRfYnl0ZXMYBCABKAUSGgoNcm91bmRfdHJpcF9tcxgFIAEoAUgAiAEBEhEKCXRyaWVkX3RjcBgGIAEoCBIQCghwcm9ibGVtcxgHIAMoCUIQCg5fcm91bmRfdHJpcF9tcyIUChJIb2xkU3RhdGlvblJlcXVlc3QinAEKE0hvbGRTdGF0aW9uUmVzcG9uc2USEQoJYWRkcmVzc2VzGAEgAygJEhEKCW10dV9ieXRlcxgCIAEoBRIMCgRwb3J0GAMgASgFEg0KBWxpbWl0GAQgASgJEhQKB2VjaG9lczQYBSABKANIAIgBARIUCgdlY2hvZXM2GAYgASgDSAGIAQFCCgoIX2VjaG9lczRCCgoIX2VjaG9lczYiNAoMTGVhdmVSZXF1ZXN0Eg0KBWZvcmNlGAEgASgIEhUKDXZhbGlkYXRlX29ubHkYDyABKAgiIAoNTGVhdmVSZXNwb25zZRIPCgdzdWJuZXRzGAEgAygJIg8KDUJhY2t1cFJlcXVlc3QiHgoOQmFja3VwUmVzcG9uc2USDAoEZGF0YRgBIAEoDCI3Cg5MaXN0TG9nUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJNCg9MaXN0TG9nUmVzcG9uc2USDQoFbGluZXMYASADKAkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnRvdGFsX3NpemUYAyABKAUivQEKEExpc3RBdWRpdFJlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAyABKAkSDAoEY2FsbBgEIAEoCRIOCgZmYWlsZWQYBSABKAgSKQoFdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhZ2VfdG9rZW4YByABKAkilAEKC0F1ZGl0UmVjb3JkEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZjYWxsZXIYAiABKAkSDAoEZnJvbRgDIAEoCRIMCgRjYWxsGAQgASgJEg8KB3N1YmplY3QYBSABKAkSDwoHb3V0Y29tZRgGIAEoCRIPCgdtZXNzYWdlGAcgASgJIloKEUxpc3RBdWRpdFJlc3BvbnNlEiwKB3JlY29yZHMYASADKAsyGy5zdGVsbGFyLm5ldC52MS5BdWRpdFJlY29yZBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqYQoIU2VjdXJpdHkSGAoUU0VDVVJJVFlfVU5TUEVDSUZJRUQQABIUChBTRUNVUklUWV9DTFVTVEVSEAESEgoOU0VDVVJJVFlfR0lWRU4QAhIRCg1TRUNVUklUWV9OT05FEAMq2wEKEVJlZ2lzdHJ5TGlua1N0YXRlEiMKH1JFR0lTVFJZX0xJTktfU1RBVEVfVU5TUEVDSUZJRUQQABIeChpSRUdJU1RSWV9MSU5LX1NUQVRFX0hPU1RFRBABEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfSk9JTkVEEAISIwofUkVHSVNUUllfTElOS19TVEFURV9VTlJFQUNIQUJMRRADEh4KGlJFR0lTVFJZX0xJTktfU1RBVEVfRkVOQ0VEEAQSHAoYUkVHSVNUUllfTElOS19TVEFURV9MRUZUEAUqZgoJUm91dGVNb2RlEhoKFlJPVVRFX01PREVfVU5TUEVDSUZJRUQQABIUChBST1VURV9NT0RFX0FQUExZEAESEwoPUk9VVEVfTU9ERV9QTEFOEAISEgoOUk9VVEVfTU9ERV9PRkYQAyqJAgoOSG9zdFJvdXRlU3RhdGUSIAocSE9TVF9ST1VURV9TVEFURV9VTlNQRUNJRklFRBAAEh4KGkhPU1RfUk9VVEVfU1RBVEVfSU5TVEFMTEVEEAESHAoYSE9TVF9ST1VURV9TVEFURV9QRU5ESU5HEAISHQoZSE9TVF9ST1VURV9TVEFURV9DT05GTElDVBADEhwKGEhPU1RfUk9VVEVfU1RBVEVfV0FJVElORxAEEh8KG0hPU1RfUk9VVEVfU1RBVEVfTk9UX05FRURFRBAFEhsKF0hPU1RfUk9VVEVfU1RBVEVfRkFJTEVEEAYSHAoYSE9TVF9ST1VURV9TVEFURV9VTktOT1dOEAcqcwoLQ2hlY2tTdGF0dXMSHAoYQ0hFQ0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASEwoPQ0hFQ0tfU1RBVFVTX09LEAESGAoUQ0hFQ0tfU1RBVFVTX1dBUk5JTkcQAhIXChNDSEVDS19TVEFUVVNfRkFJTEVEEAMy1QYKDEFnZW50U2VydmljZRJVCglHZXRTdGF0dXMSIC5zdGVsbGFyLm5ldC52MS5HZXRTdGF0dXNSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0U3RhdHVzUmVzcG9uc2UiA5ACARJkCg5MaXN0SG9zdFJvdXRlcxIlLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVxdWVzdBomLnN0ZWxsYXIubmV0LnYxLkxpc3RIb3N0Um91dGVzUmVzcG9uc2UiA5ACARJKCgdFeGFtaW5lEh4uc3RlbGxhci5uZXQudjEuRXhhbWluZVJlcXVlc3QaHy5zdGVsbGFyLm5ldC52MS5FeGFtaW5lUmVzcG9uc2USVQoKRXhhbWluZUFsbBIhLnN0ZWxsYXIubmV0LnYxLkV4YW1pbmVBbGxSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuRXhhbWluZUFsbFJlc3BvbnNlMAESUgoJVGVzdFBhdGhzEiAuc3RlbGxhci5uZXQudjEuVGVzdFBhdGhzUmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLlRlc3RQYXRoc1Jlc3BvbnNlMAESWAoLSG9sZFN0YXRpb24SIi5zdGVsbGFyLm5ldC52MS5Ib2xkU3RhdGlvblJlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5Ib2xkU3RhdGlvblJlc3BvbnNlMAESRAoFTGVhdmUSHC5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlcXVlc3QaHS5zdGVsbGFyLm5ldC52MS5MZWF2ZVJlc3BvbnNlEkkKBkJhY2t1cBIdLnN0ZWxsYXIubmV0LnYxLkJhY2t1cFJlcXVlc3QaHi5zdGVsbGFyLm5ldC52MS5CYWNrdXBSZXNwb25zZTABEk8KB0xpc3RMb2cSHi5zdGVsbGFyLm5ldC52MS5MaXN0TG9nUmVxdWVzdBofLnN0ZWxsYXIubmV0LnYxLkxpc3RMb2dSZXNwb25zZSIDkAIBElUKCUxpc3RBdWRpdBIgLnN0ZWxsYXIubmV0LnYxLkxpc3RBdWRpdFJlcXVlc3QaIS5zdGVsbGFyLm5ldC52MS5MaXN0QXVkaXRSZXNwb25zZSIDkAIBQiRQAVogc3RlbGxhci1uZXQvc3RlbGxhci9uZXQvdjE7bmV0djFiBnByb3RvMw", [file_google_protobuf_timestamp, file_stellar_net_v1_cluster, file_stellar_net_v1_registry]);
 
 /**
  * GetStatusRequest has no fields.
@@ -759,6 +759,212 @@ export const ExamineAllResponseSchema: GenMessage<ExamineAllResponse> = /*@__PUR
   messageDesc(file_stellar_net_v1_agent, 13);
 
 /**
+ * TestPathsRequest selects peers.
+ *
+ * @generated from message stellar.net.v1.TestPathsRequest
+ */
+export type TestPathsRequest = Message<"stellar.net.v1.TestPathsRequest"> & {
+  /**
+   * Names of the nodes to test the paths to. Empty: all others.
+   *
+   * @generated from field: repeated string peers = 1;
+   */
+  peers: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.TestPathsRequest.
+ * Use `create(TestPathsRequestSchema)` to create a new message.
+ */
+export const TestPathsRequestSchema: GenMessage<TestPathsRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 14);
+
+/**
+ * TestPathsResponse is the test of the path to one peer.
+ *
+ * @generated from message stellar.net.v1.TestPathsResponse
+ */
+export type TestPathsResponse = Message<"stellar.net.v1.TestPathsResponse"> & {
+  /**
+   * Name of the peer's node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * One test for each family that both ends have.
+   *
+   * @generated from field: repeated stellar.net.v1.FamilyTest families = 2;
+   */
+  families: FamilyTest[];
+
+  /**
+   * Why the peer was not tested. Empty: it was.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+
+  /**
+   * Peers in all, this one included.
+   *
+   * @generated from field: int32 peers = 4;
+   */
+  peers: number;
+
+  /**
+   * What an end has in place of a station, and why; TCP is not tested then.
+   * Empty: both ends are stations.
+   *
+   * @generated from field: repeated string limits = 5;
+   */
+  limits: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.TestPathsResponse.
+ * Use `create(TestPathsResponseSchema)` to create a new message.
+ */
+export const TestPathsResponseSchema: GenMessage<TestPathsResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 15);
+
+/**
+ * FamilyTest is the test of a path over one family.
+ *
+ * @generated from message stellar.net.v1.FamilyTest
+ */
+export type FamilyTest = Message<"stellar.net.v1.FamilyTest"> & {
+  /**
+   * 4 or 6.
+   *
+   * @generated from field: int32 family = 1;
+   */
+  family: number;
+
+  /**
+   * The address of the end on the called agent's host.
+   *
+   * @generated from field: string from = 2;
+   */
+  from: string;
+
+  /**
+   * The address of the end on the peer.
+   *
+   * @generated from field: string to = 3;
+   */
+  to: string;
+
+  /**
+   * Size in bytes of the full packets, with their headers.
+   *
+   * @generated from field: int32 packet_bytes = 4;
+   */
+  packetBytes: number;
+
+  /**
+   * Round-trip time of a small packet in ms. Unset: none came back.
+   *
+   * @generated from field: optional double round_trip_ms = 5;
+   */
+  roundTripMs?: number | undefined;
+
+  /**
+   * Whether a TCP connection was tried.
+   *
+   * @generated from field: bool tried_tcp = 6;
+   */
+  triedTcp: boolean;
+
+  /**
+   * The faults, one sentence each. Empty: none.
+   *
+   * @generated from field: repeated string problems = 7;
+   */
+  problems: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.FamilyTest.
+ * Use `create(FamilyTestSchema)` to create a new message.
+ */
+export const FamilyTestSchema: GenMessage<FamilyTest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 16);
+
+/**
+ * HoldStationRequest has no fields.
+ *
+ * @generated from message stellar.net.v1.HoldStationRequest
+ */
+export type HoldStationRequest = Message<"stellar.net.v1.HoldStationRequest"> & {
+};
+
+/**
+ * Describes the message stellar.net.v1.HoldStationRequest.
+ * Use `create(HoldStationRequestSchema)` to create a new message.
+ */
+export const HoldStationRequestSchema: GenMessage<HoldStationRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 17);
+
+/**
+ * HoldStationResponse is a station, and what has got to it so far.
+ *
+ * @generated from message stellar.net.v1.HoldStationResponse
+ */
+export type HoldStationResponse = Message<"stellar.net.v1.HoldStationResponse"> & {
+  /**
+   * Its addresses, at most one of each family.
+   *
+   * @generated from field: repeated string addresses = 1;
+   */
+  addresses: string[];
+
+  /**
+   * The largest packet that fits its link, in bytes.
+   *
+   * @generated from field: int32 mtu_bytes = 2;
+   */
+  mtuBytes: number;
+
+  /**
+   * The port on which it echoes what TCP connections send. 0: none, since it is
+   * no namespace.
+   *
+   * @generated from field: int32 port = 3;
+   */
+  port: number;
+
+  /**
+   * What it is in place of a namespace, and why. Empty: it is one.
+   *
+   * @generated from field: string limit = 4;
+   */
+  limit: string;
+
+  /**
+   * Echo requests that it has received over IPv4. Unset: not known.
+   *
+   * @generated from field: optional int64 echoes4 = 5;
+   */
+  echoes4?: bigint | undefined;
+
+  /**
+   * Echo requests that it has received over IPv6. Unset: not known.
+   *
+   * @generated from field: optional int64 echoes6 = 6;
+   */
+  echoes6?: bigint | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.HoldStationResponse.
+ * Use `create(HoldStationResponseSchema)` to create a new message.
+ */
+export const HoldStationResponseSchema: GenMessage<HoldStationResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_agent, 18);
+
+/**
  * LeaveRequest asks a node to leave.
  *
  * @generated from message stellar.net.v1.LeaveRequest
@@ -784,7 +990,7 @@ export type LeaveRequest = Message<"stellar.net.v1.LeaveRequest"> & {
  * Use `create(LeaveRequestSchema)` to create a new message.
  */
 export const LeaveRequestSchema: GenMessage<LeaveRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 14);
+  messageDesc(file_stellar_net_v1_agent, 19);
 
 /**
  * LeaveResponse lists the freed subnets.
@@ -805,7 +1011,7 @@ export type LeaveResponse = Message<"stellar.net.v1.LeaveResponse"> & {
  * Use `create(LeaveResponseSchema)` to create a new message.
  */
 export const LeaveResponseSchema: GenMessage<LeaveResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 15);
+  messageDesc(file_stellar_net_v1_agent, 20);
 
 /**
  * BackupRequest has no fields.
@@ -820,7 +1026,7 @@ export type BackupRequest = Message<"stellar.net.v1.BackupRequest"> & {
  * Use `create(BackupRequestSchema)` to create a new message.
  */
 export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 16);
+  messageDesc(file_stellar_net_v1_agent, 21);
 
 /**
  * BackupResponse is a piece of a backup.
@@ -841,7 +1047,7 @@ export type BackupResponse = Message<"stellar.net.v1.BackupResponse"> & {
  * Use `create(BackupResponseSchema)` to create a new message.
  */
 export const BackupResponseSchema: GenMessage<BackupResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 17);
+  messageDesc(file_stellar_net_v1_agent, 22);
 
 /**
  * ListLogRequest names a page.
@@ -870,7 +1076,7 @@ export type ListLogRequest = Message<"stellar.net.v1.ListLogRequest"> & {
  * Use `create(ListLogRequestSchema)` to create a new message.
  */
 export const ListLogRequestSchema: GenMessage<ListLogRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 18);
+  messageDesc(file_stellar_net_v1_agent, 23);
 
 /**
  * ListLogResponse is a page of the log.
@@ -905,7 +1111,7 @@ export type ListLogResponse = Message<"stellar.net.v1.ListLogResponse"> & {
  * Use `create(ListLogResponseSchema)` to create a new message.
  */
 export const ListLogResponseSchema: GenMessage<ListLogResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 19);
+  messageDesc(file_stellar_net_v1_agent, 24);
 
 /**
  * ListAuditRequest selects records.
@@ -969,7 +1175,7 @@ export type ListAuditRequest = Message<"stellar.net.v1.ListAuditRequest"> & {
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 20);
+  messageDesc(file_stellar_net_v1_agent, 25);
 
 /**
  * AuditRecord is one call that would change something.
@@ -1032,7 +1238,7 @@ export type AuditRecord = Message<"stellar.net.v1.AuditRecord"> & {
  * Use `create(AuditRecordSchema)` to create a new message.
  */
 export const AuditRecordSchema: GenMessage<AuditRecord> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 21);
+  messageDesc(file_stellar_net_v1_agent, 26);
 
 /**
  * ListAuditResponse lists records.
@@ -1060,7 +1266,7 @@ export type ListAuditResponse = Message<"stellar.net.v1.ListAuditResponse"> & {
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_agent, 22);
+  messageDesc(file_stellar_net_v1_agent, 27);
 
 /**
  * Security says how agents authenticate each other over the network.
@@ -1360,6 +1566,36 @@ export const AgentService: GenService<{
     methodKind: "server_streaming";
     input: typeof ExamineAllRequestSchema;
     output: typeof ExamineAllResponseSchema;
+  },
+  /**
+   * TestPaths sends packets from a station on this host to one on each of some
+   * other hosts: small and full ones, and a TCP connection, over each family
+   * that both have. A station is a network namespace that is attached to the
+   * bridge like a container, and that is removed when the call ends. A message
+   * comes for each peer as soon as it has been tested.
+   * NOT_FOUND when no node has a name, UNAVAILABLE when the agent has not heard
+   * of the others yet, RESOURCE_EXHAUSTED while this host has as many stations
+   * as it may have.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.TestPaths
+   */
+  testPaths: {
+    methodKind: "server_streaming";
+    input: typeof TestPathsRequestSchema;
+    output: typeof TestPathsResponseSchema;
+  },
+  /**
+   * HoldStation makes a station on this host for another agent, and holds it
+   * until the call ends, for a minute at most. The first message comes when it
+   * answers, then two each second.
+   * RESOURCE_EXHAUSTED while this host has as many stations as it may have.
+   *
+   * @generated from rpc stellar.net.v1.AgentService.HoldStation
+   */
+  holdStation: {
+    methodKind: "server_streaming";
+    input: typeof HoldStationRequestSchema;
+    output: typeof HoldStationResponseSchema;
   },
   /**
    * Leave takes this node out of the cluster: its subnets are free and its
