@@ -61,7 +61,10 @@ export async function openMember(
 }
 
 export interface AgentOptions
-  extends ContainersOptions, RegistryOptions, Pick<MemberOptions, "onTrust"> {
+  extends
+    ContainersOptions,
+    RegistryOptions,
+    Pick<MemberOptions, "onTrust" | "onLeft"> {
   /** Undefined: the agent does not look for addresses in use on this host. */
   readonly neighbours?: NeighbourLookup;
   /** The store of a registry that several agents host; undefined: this agent hosts none, or in its own store. */

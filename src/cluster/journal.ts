@@ -33,6 +33,7 @@ export class Journal {
   readonly #now: () => number;
   #waiting: JournalEvent[];
   #last: number;
+  #hasLeft = false;
   #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -64,6 +65,7 @@ export class Journal {
 
   /** Adds events. It neither waits for the store nor fails with it. */
   add(events: readonly HostHappening[], atMs: number = this.#now()): void {
+    if (this.#hasLeft) return;
     const added = events.map((event) => {
       this.#last = Math.max(this.#last + 1, this.#now() * PER_MS);
       return { ...event, atMs, number: this.#last };
@@ -95,6 +97,12 @@ export class Journal {
     if (sent.length === 0) return;
     this.#waiting = this.#waiting.filter((event) => event.number > number);
     this.#write({ deletes: sent.map(({ number }) => [...PREFIX, number]) });
+  }
+
+  /** Forgets the events that wait, and those to come: the host has left the registry. */
+  forget(): void {
+    this.#hasLeft = true;
+    this.acknowledge(Infinity);
   }
 
   /** Waits until the store has what was added. */

@@ -182,6 +182,7 @@ async function startAgent(
     machine,
     metrics: metrics.agent,
     onTrust: security.onTrust,
+    onLeft: late.onLeft,
     onRemoval: late.onRemoval,
     onLeak: late.onLeak,
     hasGivenCertificates: config.security.kind === "given",

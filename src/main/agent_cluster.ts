@@ -258,6 +258,9 @@ export class LateCluster {
     parts.record([{ kind: "leaks released", node, subject, text }]);
   };
 
+  /** Forgets the events of this host: they are none of the next registry's. */
+  readonly onLeft = (): void => this.parts?.journal?.forget();
+
   /** Records that a silent node is removed, or is about to be. */
   readonly onRemoval = (node: string, text: string): void =>
     this.parts?.events.add([{ kind: "removal", node, subject: node, text }]);

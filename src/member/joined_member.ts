@@ -241,6 +241,7 @@ export class JoinedMember implements Member, JoinLoopListener {
     await this.allocators.drop(node);
     this.view.clear();
     await this.#snapshot.clear();
+    this.#options.onLeft?.();
     this.#onChange();
     return freed;
   }

@@ -24,6 +24,8 @@ export interface MemberOptions extends AgentIdentity {
   readonly metrics?: AgentMetrics;
   /** Called with what nodes verify each other with, at first and after each change. */
   readonly onTrust?: (trust: Trust) => void;
+  /** Called when this node has left a registry that it had joined. */
+  readonly onLeft?: () => void;
 }
 
 /**

@@ -4,10 +4,12 @@ import { allocate, networks, request, startAgent } from "./agents.ts";
 
 Deno.test("Agent counts each allocation and release by cause", async (t) => {
   const metrics = new FakeMetrics();
+  const leaks: string[] = [];
   await using started = await startAgent({
     metrics,
     networks: networks(["10.0.0.0/24", 29]),
     leakGraceMs: 0,
+    onLeak: (text, container) => leaks.push(`${container}: ${text}`),
   });
   const { agent, netns, queue, clock } = started;
   const attached = (id: string, path: string) =>
@@ -91,4 +93,9 @@ Deno.test("Agent counts each allocation and release by cause", async (t) => {
       assert.deepEqual(metrics.told, told);
     });
   }
+  assert.equal(leaks.length, 1);
+  assert.match(
+    leaks[0]!,
+    /^c5: The leaked addresses of .*c5.* were released: /,
+  );
 });

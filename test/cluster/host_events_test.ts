@@ -3,6 +3,10 @@ import {
   HostEvents,
   type HostObservation,
 } from "../../src/cluster/host_events.ts";
+import {
+  type AgentCluster,
+  LateCluster,
+} from "../../src/main/agent_cluster.ts";
 import { Journal } from "../../src/cluster/journal.ts";
 import type { HostHappening } from "../../src/cluster/plan/events.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
@@ -114,6 +118,54 @@ Deno.test("Journal keeps events until the registry has them, over a restart", as
   empty.add([event("five")]);
   assert.ok(empty.oldest[0]!.number > number);
   await empty.stop();
+  await store.close();
+});
+
+Deno.test("Journal.forget() leaves no event to the next registry, and goes on with its numbers", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  let nowMs = NOW_MS;
+  const options = { store, now: () => nowMs };
+  const event: HostHappening = {
+    ...{ kind: "problem", node: "a", subject: "x", text: "x is broken" },
+  };
+  const journal = await Journal.open(options);
+  for (let i = 0; i < 20; i++) journal.add([event]);
+  const { number } = journal.oldest[0]!;
+  journal.forget();
+  assert.deepEqual(journal.oldest, []);
+  journal.add([event]);
+  assert.deepEqual(journal.oldest, []);
+  await journal.stop();
+  const next = await Journal.open(options);
+  assert.equal(next.oldest.length, 0);
+  nowMs -= 3_600_000;
+  next.add([event]);
+  assert.ok(next.oldest[0]!.number >= number + 20);
+  await next.stop();
+  await store.close();
+});
+
+Deno.test("LateCluster.onLeft() forgets the events that wait, and onLeak() records an event of the host", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const journal = await Journal.open({ store, now: () => NOW_MS });
+  const late = new LateCluster();
+  // Before the agent has its parts nobody can record.
+  late.onLeak("too early", "c0");
+  late.onLeft();
+  late.parts = {
+    ...{ node: "a", journal },
+    record: (events) => journal.add(events),
+  } as AgentCluster;
+  late.onLeak("The leaked addresses of c1 were released", "c1");
+  assert.deepEqual(
+    journal.oldest.map(({ kind, node, subject, text }) =>
+      [kind, node, subject, text].join(" | ")
+    ),
+    ["leaks released | a | c1 | The leaked addresses of c1 were released"],
+  );
+  late.onLeft();
+  assert.deepEqual(late.journal.oldest, []);
+  await journal.stop();
   await store.close();
 });
 

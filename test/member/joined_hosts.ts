@@ -21,6 +21,8 @@ export const FACTS = {
 export interface JoinedHost {
   readonly test: TestAgent;
   readonly agent: Agent;
+  /** Number of times that it told that it has left. */
+  readonly lefts: number;
   /** Ends this agent and starts the next with the same state. */
   restart(options?: Partial<AgentOptions>): Promise<Agent>;
 }
@@ -39,7 +41,11 @@ export async function withHost(
     new FakeRegistryPeer(registry.agent, { url: "http://x", heartbeatMs: 20 }),
     new FakeRegistryPeer(registry.agent, { url: "http://y", heartbeatMs: 20 }),
   ] as const;
-  await using test = await startAgent({ node: "b", peers });
+  let lefts = 0;
+  await using test = await startAgent({
+    ...{ node: "b", peers },
+    onLeft: () => lefts++,
+  });
   let { agent } = test;
   const begin = async () => {
     await agent.member.report(FACTS);
@@ -50,6 +56,9 @@ export async function withHost(
     test,
     get agent() {
       return agent;
+    },
+    get lefts() {
+      return lefts;
     },
     async restart(options = {}) {
       await agent.member.stop();

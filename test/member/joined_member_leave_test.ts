@@ -68,6 +68,7 @@ for (const [what, before, { force, stays, freed = true }] of LEAVES) {
           /node "b": this node has left the cluster since .*; start the agent again/,
       });
       assert.deepEqual(await agent.leave({ force: false }), []);
+      assert.equal(host.lefts, 1);
       const nodes = await registry.agent.host!.nodes.list();
       assert.equal(nodes.some(({ name }) => name === "b"), stays);
       for (const peer of peers) {
