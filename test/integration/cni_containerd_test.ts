@@ -6,6 +6,7 @@ import { must } from "../support/cni_plugin.ts";
 import { Containerd } from "../support/containerd.ts";
 import { createIpamClient, type IpamClient } from "../support/ipam_client.ts";
 import { spawnAgent } from "../support/spawn_agent.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const IDS = ["a", "b"];
 /** A container that was ended with SIGKILL: 128 and 9. */
@@ -80,6 +81,10 @@ Deno.test("containers of containerd reach each other and their gateway, and give
     const ended = await Promise.all(runs);
     assert.deepEqual(ended.map(({ code }) => code), [KILLED, KILLED]);
     assert.deepEqual(await client.list(), []);
-    assert.deepEqual((await host.links()).sort(), ["lo", "stellar0"]);
+    // The kernel removes the interfaces of a namespace after it has ended.
+    await waitFor("the end of the containers' links", async () => {
+      assert.deepEqual((await host.links()).sort(), ["lo", "stellar0"]);
+      return true;
+    });
   });
 });
