@@ -261,6 +261,9 @@ export class ViewFeed {
     this.#asked.clear();
     this.#removed.clear();
     this.#dirty.clear();
+    this.#newEvents.length = 0;
+    this.#hasLostEvents = false;
+    this.#isFlushing = false;
     this.#view.clear();
     this.#summary = undefined;
     this.#events = [];
@@ -286,7 +289,7 @@ export class ViewFeed {
   }
 
   #flushLater(): void {
-    if (this.#isFlushing) return;
+    if (this.#isFlushing || !this.#running) return;
     this.#timer ??= setTimeout(() => void this.#flush(), GATHER_MS);
   }
 
@@ -299,8 +302,9 @@ export class ViewFeed {
     for (const name of this.#dirty) this.#refresh(name, version);
     this.#dirty.clear();
     await this.#sumUp(version);
-    this.#isFlushing = false;
+    // It rested meanwhile, and may be flushing for another watcher.
     if (running !== this.#running) return;
+    this.#isFlushing = false;
     for (const value of this.#newEvents.splice(0)) {
       this.#events.push({ value, version });
     }

@@ -1,15 +1,24 @@
 import assert from "node:assert/strict";
 import { EventLog } from "../../src/cluster/event_log.ts";
 import { Reports } from "../../src/cluster/reports.ts";
-import { type ViewChange, ViewFeed } from "../../src/cluster/view_feed.ts";
+import {
+  GATHER_MS,
+  type ViewChange,
+  ViewFeed,
+} from "../../src/cluster/view_feed.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { change, FakeFeed, node } from "./fake_feed.ts";
+import { waitFor } from "../support/wait_for.ts";
 import { REPORT } from "./plan/reports.ts";
 
 const NOW_MS = 1_800_000_000_000;
 
 /** A feed for views of a registry that tests play, and the one who watches it. */
-async function openFeed() {
+async function openFeed(
+  { beforeSum = () => Promise.resolve() }: {
+    readonly beforeSum?: () => Promise<void>;
+  } = {},
+) {
   const registry = new FakeFeed();
   const store = await openDenoKv({ path: ":memory:" });
   const now = () => NOW_MS;
@@ -23,11 +32,13 @@ async function openFeed() {
       asked.push(name);
       return Promise.resolve(undefined);
     },
-    summarize: (hosts) =>
-      Promise.resolve({
+    async summarize(hosts) {
+      await beforeSum();
+      return {
         verdict: hosts.map(({ node: { name } }) => name).sort().join(" "),
         ...{ problems: [], networks: [] },
-      }),
+      };
+    },
   });
   return {
     ...{ feed, registry, events, reports, asked },
@@ -143,6 +154,40 @@ Deno.test("ViewFeed keeps nothing for a slow watcher, which gets the latest stat
   assert.deepEqual(hosts.map(({ node: { state } }) => state), ["ready"]);
   await slow.stop();
   await fast.stop();
+});
+
+Deno.test("ViewFeed gathers one change at a time, also when it rested during one", async () => {
+  const sums: PromiseWithResolvers<void>[] = [];
+  const beforeSum = () => {
+    sums.push(Promise.withResolvers());
+    return sums.at(-1)!.promise;
+  };
+  await using opened = await openFeed({ beforeSum });
+  const { feed, registry } = opened;
+  const first = watch(feed);
+  const snapshot = first.next();
+  await waitFor("the first change", () => sums.length === 1);
+  sums[0]!.resolve();
+  await snapshot;
+  registry.send(change({ nodes: [node("b")] }));
+  await waitFor("the second", () => sums.length === 2);
+  feed.stop();
+  await first.stop();
+  const again = watch(feed);
+  const back = again.next();
+  await waitFor("the first for the other watcher", () => sums.length === 3);
+  sums[1]!.resolve();
+  await waitFor("its watch", () => registry.watchers === 1);
+  registry.send(change({ nodes: [node("c")] }));
+  await new Promise((resolve) => setTimeout(resolve, 2 * GATHER_MS));
+  assert.equal(sums.length, 3, "the third is not over");
+  sums[2]!.resolve();
+  assert.ok((await back).isSnapshot);
+  const next = again.next();
+  await waitFor("the change after it", () => sums.length === 4);
+  sums[3]!.resolve();
+  assert.deepEqual(names(await next), ["c"]);
+  await again.stop();
 });
 
 Deno.test("ViewFeed sends the events that are recorded from then on", async () => {
