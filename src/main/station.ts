@@ -1,15 +1,26 @@
 import { BUILD } from "../build/build_info.ts";
 import { dropPrograms } from "../build/permissions.ts";
 import { runEchoProcess } from "../station/echo_process.ts";
-import { executable, type Program, writeTo } from "./process.ts";
+import { ENVIRONMENT, executable, type Program, writeTo } from "./process.ts";
 
 /** The command that runs this program as {@linkcode runStation} does. */
 export function stationProgram({ main, dir }: Program): string[] {
   const own = BUILD.kind === "sources"
     ? [Deno.execPath(), "run", "--quiet", "-A"]
       .concat("--config", `${dir}/deno.json`, main)
-    : [executable()];
+    : [...unpackedThere(), executable()];
   return [...own, "station-process"];
+}
+
+/**
+ * Words before a self-extracting program that make it find what it has unpacked
+ * where this process's variable says: programs get no other variable than PATH.
+ */
+function unpackedThere(): string[] {
+  const folder = ENVIRONMENT.STELLAR_NET_UNPACK;
+  return folder === undefined
+    ? []
+    : ["sh", "-c", 'export STELLAR_NET_UNPACK="$0"; exec "$@"', folder];
 }
 
 /** Serves the network namespace of a test until the agent ends it. @returns the exit code */

@@ -22,3 +22,14 @@ Deno.test("hosts that have an executable alone have neither a runtime nor the so
   assert.ok(!maps.includes(Deno.execPath()), maps);
   assert.ok(!maps.includes(ROOT), maps);
 });
+
+Deno.test("hosts that have an executable alone test the path between them", async () => {
+  const { path } = await builtProgram();
+  await using lab = await Lab.create({ hosts: 2, executable: path });
+  for (const host of lab.hosts) await host.addContainer("web");
+  const tested = await lab.host(2).must("stellar-net", ["test", "host1"]);
+  assert.match(
+    tested,
+    /^ok {2}host1 {2}IPv4 {2}.* bytes and TCP; [\d.]+ ms\n$/,
+  );
+});

@@ -100,3 +100,12 @@ Deno.test("pingPayloadBytes() leaves room for the headers", () => {
   assert.equal(pingPayloadBytes(1500, 6), 1452);
   assert.equal(pingPayloadBytes(20, 4), 0);
 });
+
+Deno.test("parsePing() reads the round-trip time of an answer", () => {
+  const text = `64 bytes from 172.16.4.2: icmp_seq=1 ttl=62 time=0.052 ms
+
+--- 172.16.4.2 ping statistics ---
+1 packets transmitted, 1 received, 0% packet loss, time 0ms
+`;
+  assert.equal(parsePing(text)?.roundTripMs, 0.052);
+});
