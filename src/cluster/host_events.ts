@@ -1,6 +1,7 @@
 import { readEntry } from "../state/read_entry.ts";
 import type { Entry, Key, Store } from "../store/store.ts";
 import { formatUtcMs } from "../base/duration.ts";
+import type { EntryBeside } from "./journal.ts";
 import {
   diffReports,
   type HostHappening,
@@ -35,8 +36,14 @@ export interface HostEventsOptions {
   /** The host's own store. */
   readonly store: Store;
   readonly observe: () => Promise<HostObservation>;
-  /** Records events at the present time. */
-  readonly record: (events: readonly HostHappening[]) => void;
+  /**
+   * Records events at the present time, together with an entry of the host's own
+   * store: in one commit if it keeps the events there, too.
+   */
+  readonly record: (
+    events: readonly HostHappening[],
+    seen: EntryBeside,
+  ) => void | Promise<unknown>;
   /** The time in ms since 1970. */
   readonly now: () => number;
   /** A clock in ms that nobody sets. */
@@ -84,7 +91,7 @@ export class HostEvents {
   }
 
   async #look(): Promise<Report> {
-    const { node, observe, record, now, store } = this.#options;
+    const { node, observe, record, now } = this.#options;
     const { report, repairs, certificate } = await observe();
     const before = this.#seen;
     const isExpiring = certificate !== undefined &&
@@ -103,8 +110,7 @@ export class HostEvents {
     this.#seen = seen;
     this.#repairs = repairs;
     if (events.length === 0 && before) return report;
-    record(events);
-    await store.commit({ puts: [{ key: KEY, value: writeSeen(seen) }] });
+    await record(events, { key: KEY, value: writeSeen(seen) });
     return report;
   }
 

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { readEntry } from "../state/read_entry.ts";
-import type { Entry, Key, Store } from "../store/store.ts";
+import type { Commit, Entry, Key, Store } from "../store/store.ts";
 import type { HostEventKind, HostHappening } from "./plan/events.ts";
 
 /** Prefix of a host's events that wait for the registry, by number. */
@@ -15,6 +15,9 @@ const MAX_SENT = 16;
 const PER_MS = 1_024;
 
 const log = getLogger(["stellar-net", "cluster", "journal"]);
+
+/** An entry of the host's own store that is written together with events. */
+export type EntryBeside = NonNullable<Commit["puts"]>[number];
 
 /** An event of a host, with its time and number. */
 export interface JournalEvent extends HostHappening {
@@ -63,9 +66,17 @@ export class Journal {
     return new Journal(options, { waiting, last });
   }
 
-  /** Adds events. It neither waits for the store nor fails with it. */
-  add(events: readonly HostHappening[], atMs: number = this.#now()): void {
-    if (this.#hasLeft) return;
+  /**
+   * Adds events, and an entry of the same store in one commit. It neither waits
+   * for the store nor fails with it.
+   */
+  add(events: readonly HostHappening[], entry?: EntryBeside): void {
+    const puts = entry ? [entry] : [];
+    if (this.#hasLeft) {
+      if (entry) this.#write({ puts });
+      return;
+    }
+    const atMs = this.#now();
     const added = events.map((event) => {
       this.#last = Math.max(this.#last + 1, this.#now() * PER_MS);
       return { ...event, atMs, number: this.#last };
@@ -74,6 +85,7 @@ export class Journal {
     const dropped = this.#waiting.splice(0, this.#waiting.length - MAX_WAITING);
     this.#write({
       puts: [
+        ...puts,
         ...added.map(({ number, ...event }) => ({
           key: [...PREFIX, number],
           value: { ...event },

@@ -126,7 +126,12 @@ export async function createAgentCluster(
   const record = (happened: readonly HostHappening[]) =>
     journal ? journal.add(happened) : events.add(happened);
   const hostEvents = await HostEvents.open({
-    ...{ node: agent.node, store: state.store, record, now, uptimeMs },
+    ...{ node: agent.node, store: state.store, now, uptimeMs },
+    record(happened, seen) {
+      if (journal) return journal.add(happened, seen);
+      events.add(happened);
+      return state.store.commit({ puts: [seen] });
+    },
     observe: async () => ({
       report: await source.read(),
       repairs: countRepairs(controller.routes.repaired),

@@ -37,7 +37,10 @@ Deno.test("HostEvents records each event once, also over a restart", async () =>
     HostEvents.open({
       ...{ node: "a", store, now: () => nowMs, uptimeMs: () => uptimeMs },
       observe: () => Promise.resolve(observed),
-      record: (events) => recorded.push(...events),
+      record(events, seen) {
+        recorded.push(...events);
+        return store.commit({ puts: [seen] });
+      },
     });
   let host = await open();
   const look = async (change: Partial<HostObservation> = {}) => {
@@ -78,6 +81,47 @@ Deno.test("HostEvents records each event once, also over a restart", async () =>
     "certificate renewed",
   ]);
   await store.close();
+});
+
+Deno.test("HostEvents and Journal record an event once, wherever the agent crashes", async (t) => {
+  const broken = {
+    ...HEALTHY,
+    report: { ...REPORT, problems: [problem("bridge-down")] },
+  };
+  for (let passed = 0; passed < 3; passed++) {
+    await t.step(`after ${passed} commits`, async () => {
+      const store = new FaultyStore(await openDenoKv({ path: ":memory:" }));
+      const options = { store, now: () => NOW_MS };
+      let observed = HEALTHY;
+      const open = async () => {
+        const journal = await Journal.open(options);
+        const host = await HostEvents.open({
+          ...{ node: "a", uptimeMs: () => NOW_MS, ...options },
+          observe: () => Promise.resolve(observed),
+          record: (events, seen) => journal.add(events, seen),
+        });
+        return { journal, host };
+      };
+      const first = await open();
+      await first.host.look();
+      await first.journal.stop();
+      observed = broken;
+      store.failAfter(passed, "refuse before");
+      await first.host.look().catch(() => {});
+      await first.journal.stop();
+      store.mend();
+      const next = await open();
+      await next.host.look();
+      await next.journal.stop();
+      assert.deepEqual(
+        (await Journal.open(options)).oldest.map(({ kind, subject }) =>
+          `${kind} ${subject}`
+        ),
+        ["problem bridge-down"],
+      );
+      await store.close();
+    });
+  }
 });
 
 Deno.test("Journal keeps events until the registry has them, over a restart", async () => {
@@ -191,7 +235,7 @@ Deno.test("HostEvents.look() records nothing of an observation that took longer 
   const host = await HostEvents.open({
     ...{ node: "a", store, now: () => nowMs, uptimeMs: () => nowMs },
     observe: () => new Promise((resolve) => answers.push(resolve)),
-    record: (events) => recorded.push(...events.map(({ kind }) => kind)),
+    record: (events) => void recorded.push(...events.map(({ kind }) => kind)),
   });
   nowMs += 60_000;
   const first = host.look();
