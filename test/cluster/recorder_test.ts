@@ -11,6 +11,7 @@ import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import type { Key, Store } from "../../src/store/store.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
 import { change, FakeFeed, node } from "./fake_feed.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { REPORT } from "./plan/reports.ts";
 
@@ -50,6 +51,10 @@ function startRecorder(
       const { events: found } = await events.list({ node: "", limit: 100 });
       return found.map(({ kind, by }) => `${kind} ${by}`);
     },
+    async texts(): Promise<string[]> {
+      const { events: found } = await events.list({ node: "", limit: 100 });
+      return found.map(({ text }) => text);
+    },
     async kinds(): Promise<string[]> {
       const { events: found } = await events.list({ node: "", limit: 100 });
       return found.map(({ kind, node }) => `${kind} ${node}`);
@@ -85,6 +90,31 @@ Deno.test("Recorder turns changes into events, and the first snapshot into none"
     "the report of a node that left to be forgotten",
     () => recorder.reports.get("b") === undefined,
   );
+  await recorder.stop();
+  await store.close();
+});
+
+Deno.test("Recorder records that a node has grown and that its host is refused", async () => {
+  const store = await openDenoKv({ path: ":memory:" });
+  const feed = new FakeFeed();
+  const recorder = startRecorder(store, feed, "one", { isShared: false });
+  await waitFor("a watcher", () => feed.watchers === 1);
+  const a = node("a");
+  const grown = {
+    ...a,
+    subnets: [...a.subnets, parsePrefix("172.16.4.0/22")],
+  };
+  feed.send(change({ nodes: [grown] }));
+  feed.send(change({ nodes: [{ ...grown, problem: "it is a copy" }] }));
+  await waitFor(
+    "two events",
+    async () => (await recorder.kinds()).length === 2,
+  );
+  assert.deepEqual(await recorder.texts(), [
+    "a is refused: it is a copy",
+    "a also has the subnet 172.16.4.0/22",
+  ]);
+  assert.deepEqual(await recorder.kinds(), ["fenced a", "subnet grown a"]);
   await recorder.stop();
   await store.close();
 });
