@@ -13,6 +13,8 @@ import type { StationMaker, StationProcess } from "./port.ts";
 const START_MS = 20_000;
 /** Most time for its end, in ms, before it is killed. */
 const END_MS = 2_000;
+/** The result of an order that nobody carries out any more. */
+const GONE = "the network namespace is gone";
 
 /** What stations are made with. */
 export interface LinuxStationsOptions {
@@ -66,6 +68,7 @@ class LinuxStation implements StationProcess {
   readonly #ready = Promise.withResolvers<void>();
   readonly #errors: Promise<string>;
   #orderId = 0;
+  #hasEnded = false;
   #linkName: string | undefined;
 
   constructor(child: Deno.ChildProcess, options: LinuxStationsOptions) {
@@ -121,6 +124,7 @@ class LinuxStation implements StationProcess {
   }
 
   async exchange(to: Address, port: number): Promise<string> {
+    if (this.#hasEnded) return GONE;
     const id = this.#orderId++;
     const { promise, resolve } = Promise.withResolvers<string>();
     this.#orders.set(id, resolve);
@@ -177,9 +181,8 @@ class LinuxStation implements StationProcess {
       rest = lines.pop()!;
       for (const line of lines) this.#take(line);
     }
-    for (const resolve of this.#orders.values()) {
-      resolve("the network namespace is gone");
-    }
+    this.#hasEnded = true;
+    for (const resolve of this.#orders.values()) resolve(GONE);
     const text = await this.#errors;
     const isRefused = /^unshare: .*not permitted/m.test(text);
     this.#ready.reject(

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { LinuxPathProbe } from "../../src/host/linux_path_probe.ts";
+import { parseAddress } from "../../src/net/address.ts";
+import { LinuxStations } from "../../src/station/linux_stations.ts";
+import { DenoCommandRunner } from "../../src/system/deno_command.ts";
 import { Lab, secureFlags } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 
@@ -92,6 +96,20 @@ async function dropForwarded(
     },
   };
 }
+
+Deno.test("an exchange of a station whose process has ended fails, and does not wait", async () => {
+  const runner = new DenoCommandRunner();
+  const stations = new LinuxStations({
+    ...{ runner, probe: new LinuxPathProbe({ runner }) },
+    program: ["sh", "-c", "echo '{\"port\":1}'; read -r _"],
+  });
+  await using station = await stations.start();
+  const to = parseAddress("192.0.2.1");
+  const waiting = station.exchange(to, 1);
+  // The process reads the order, and ends.
+  assert.equal(await waiting, "the network namespace is gone");
+  assert.equal(await station.exchange(to, 1), "the network namespace is gone");
+});
 
 Deno.test("test sends packets between throw-away namespaces, finds faults of the path, and leaves nothing", async (t) => {
   await using lab = await Lab.create({
