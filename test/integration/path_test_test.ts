@@ -14,6 +14,8 @@ interface Tested {
     readonly problem: string | null;
     readonly families: readonly {
       readonly family: number;
+      readonly from: string;
+      readonly to: string;
       readonly triedTcp: boolean;
       readonly problems: readonly string[];
     }[];
@@ -32,14 +34,15 @@ async function test(
   return { code, ...JSON.parse(stdout) };
 }
 
-/** The faults that a test has found, with addresses as the letters of their hosts. */
+/** The faults that a test has found, with B for the near end's address and C for the far end's. */
 function faultsOf({ peers }: Tested): string[] {
   return peers.flatMap(({ families }) =>
-    families.flatMap(({ family, problems }) =>
+    families.flatMap(({ family, from, to, problems }) =>
       problems.map((text) =>
-        `${family} ${text}`
-          .replaceAll(/172\.16\.4\.\d+|fd00:5e11:0:1::[0-9a-f]+/g, "B")
-          .replaceAll(/172\.16\.8\.\d+|fd00:5e11:0:2::[0-9a-f]+/g, "C")
+        `${family} ` + text.replaceAll(`from ${from}`, "from B")
+          .replaceAll(`to ${from}`, "to B")
+          .replaceAll(`from ${to}`, "from C")
+          .replaceAll(`to ${to}`, "to C")
       )
     )
   );
