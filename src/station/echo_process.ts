@@ -4,6 +4,8 @@ import type { JsonObject } from "../base/json_reader.ts";
 export const EXCHANGE_BYTES = 256 * 1024;
 /** Most time for an exchange, in ms. */
 const EXCHANGE_MS = 5_000;
+/** Most time for a connection that is served, in ms: its client gives up first, and says so. */
+const SERVE_MS = 4 * EXCHANGE_MS;
 /** Time without a line after which the process ends, in ms. */
 const SILENCE_MS = 60_000;
 /** Connections that are served at once. */
@@ -89,7 +91,7 @@ async function serve(listener: Deno.TcpListener): Promise<void> {
     }
     open++;
     // A client that goes away, or sends without end, harms nobody else.
-    const limit = setTimeout(() => connection.close(), EXCHANGE_MS);
+    const limit = setTimeout(() => connection.close(), SERVE_MS);
     void connection.readable.pipeTo(connection.writable).catch(() => {})
       .finally(() => {
         clearTimeout(limit);
