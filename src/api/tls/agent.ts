@@ -41,7 +41,9 @@ class TlsAgent extends Agent {
   readonly #credentials: TlsCredentials;
   /** The certificate of the server of each connection. */
   readonly #servers = new Map<TLSSocket, Uint8Array>();
-  readonly #stale = new WeakSet<object>();
+  /** The number of changes before each connection was begun. */
+  readonly #begun = new WeakMap<object, number>();
+  #changes = 0;
 
   constructor(credentials: TlsCredentials) {
     super({ keepAlive: true, maxCachedSessions: 0 });
@@ -67,6 +69,8 @@ class TlsAgent extends Agent {
       { ...options, ...settings },
       done,
     ) as TLSSocket;
+    // A change may come before its handshake is over.
+    this.#begun.set(socket, this.#changes);
     socket.once("close", () => this.#servers.delete(socket));
     leaveOutEmptyWrites(socket);
     uncorkSoon(socket);
@@ -76,7 +80,7 @@ class TlsAgent extends Agent {
   override keepSocketAlive(
     ...args: Parameters<Agent["keepSocketAlive"]>
   ): ReturnType<Agent["keepSocketAlive"]> {
-    if (this.#stale.has(args[0])) return false as never;
+    if (this.#begun.get(args[0]) !== this.#changes) return false as never;
     return super.keepSocketAlive(...args);
   }
 
@@ -94,11 +98,11 @@ class TlsAgent extends Agent {
   }
 
   #renew(): void {
+    this.#changes++;
     const free = Object.values(this.freeSockets)
       .flatMap((sockets) => sockets ?? []);
     for (const socket of free) socket.destroy();
     for (const [socket, der] of this.#servers) {
-      this.#stale.add(socket);
       const recognition = this.#recognize(der);
       if (recognition.kind === "refused") {
         socket.destroy(notRecognized(recognition.why));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { createClient } from "@connectrpc/connect";
 import type { TlsPaths } from "../../../src/config/config.ts";
 import {
@@ -25,6 +25,18 @@ async function info(url: string, paths?: TlsPaths): Promise<string> {
   const tls = paths && await GivenCertificate.open(paths);
   const transport = createRpcTransport({ url }, { tls, timeoutMs: 60_000 });
   return (await createClient(Network, transport).info({})).id;
+}
+
+/** A trust without authorities that revokes a node. */
+function revocationOf(name: string) {
+  const nowMs = Date.now();
+  const times = { revokedAtMs: nowMs, issuedUpToMs: nowMs, untilMs: nowMs };
+  return {
+    authorities: [],
+    revocations: [
+      { kind: "name", role: "node", name, reason: "", ...times },
+    ],
+  } as const;
 }
 
 /** Serves with certificates for a function. */
@@ -213,19 +225,44 @@ Deno.test("createRpcTransport() ends connections to a revoked server, also those
     const watch = client.watch({})[Symbol.asyncIterator]();
     assert.equal((await watch.next()).value?.status, SERVING);
     const next = watch.next();
-    const nowMs = Date.now();
-    const times = { revokedAtMs: nowMs, issuedUpToMs: nowMs, untilMs: nowMs };
-    tls.takeTrust({
-      authorities: [],
-      revocations: [
-        { kind: "name", role: "node", name: "host", reason: "", ...times },
-      ],
-    });
+    tls.takeTrust(revocationOf("host"));
     await assert.rejects(next, { code: "unavailable" });
     await assert.rejects(client.check({}), {
       code: "unavailable",
       message: /its certificate is not accepted: .* it was revoked at \S+$/,
     });
+  }));
+
+Deno.test("createRpcTransport() uses no connection again that was being opened while its certificates changed", () =>
+  withTlsServer({ routes }, async ({ port, paths }) => {
+    const tls = await GivenCertificate.open(paths);
+    let opened = 0;
+    const sockets: Socket[] = [];
+    const between = createServer((socket) => {
+      // The client has not said its first word yet.
+      if (opened++ === 0) tls.takeTrust(revocationOf("other"));
+      const onward = connect(port, "127.0.0.1");
+      sockets.push(socket, onward);
+      for (const end of [socket, onward]) end.on("error", () => {});
+      socket.pipe(onward).pipe(socket);
+    });
+    await new Promise<void>((resolve) =>
+      between.listen(0, "127.0.0.1", resolve)
+    );
+    try {
+      const url = `https://127.0.0.1:${
+        (between.address() as AddressInfo).port
+      }`;
+      const transport = createRpcTransport({ url }, { tls, timeoutMs: 60_000 });
+      const client = createClient(Network, transport);
+      for (const connections of [1, 2, 2]) {
+        await client.info({});
+        assert.equal(opened, connections);
+      }
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      between.close();
+    }
   }));
 
 Deno.test("createRpcTransport() speaks plain text with other hosts only if it may", async () => {
