@@ -90,6 +90,8 @@ Deno.test("a conflist holds the name of a bridge as it is", async () => {
 const SHELLS: Readonly<Record<string, string>> = {
   "src/system/deno_command.ts":
     "a fixed script, with the number of a process as its argument",
+  "src/main/station.ts":
+    "a fixed script, with a folder of the program's own as its argument",
   "src/build/permissions.ts": "a list of what the executable may run",
   "src/cli/framework/completion.ts": "names of shells to make a script for",
 };
