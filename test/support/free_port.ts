@@ -1,5 +1,8 @@
-/** The first port, and the number of ports, below those that the kernel gives to clients. */
-const FIRST = 10_000;
+/**
+ * The first port, and the number of ports: below those that the kernel gives to
+ * clients, and above 10080, which fetch blocks.
+ */
+const FIRST = 11_000;
 const COUNT = 20_000;
 
 /**
