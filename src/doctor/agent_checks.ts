@@ -3,7 +3,11 @@ import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import { formatUtcMs } from "../base/duration.ts";
 import type { ClusterNode } from "../registry/feed.ts";
-import { FENCED_WAY_OUT, findMembershipFault } from "../member/link.ts";
+import {
+  CHECK_ETCD,
+  FENCED_WAY_OUT,
+  findMembershipFault,
+} from "../member/link.ts";
 
 /** Largest accepted difference of two clocks, in ms. */
 const MAX_CLOCK_OFFSET_MS = 2_000;
@@ -142,8 +146,7 @@ export function checkRegistryStore({ url, problem }: StoreFacts): Check {
     found: `${url}: ${problem}`,
     means:
       "containers get addresses of the subnets that nodes have; joins, new subnets, and changes of routes and reservations wait",
-    fix:
-      "check etcd's members: etcdctl endpoint status --cluster, and etcdctl alarm list",
+    fix: CHECK_ETCD,
   };
 }
 

@@ -52,6 +52,10 @@ const COPY_WAY_OUT =
 export const FENCED_WAY_OUT =
   'stop its containers, run "stellar-net node leave --force", which forgets their addresses, and start the agent again';
 
+/** The fix for the store of a registry that several agents host. */
+export const CHECK_ETCD =
+  "check etcd's members: etcdctl endpoint status --cluster, and etcdctl alarm list";
+
 /** The causes that lie between the two hosts, or with the agent there not running. */
 const NETWORK =
   /nothing (?:listens|answers)|does not answer|timed out|no route to|no host of that name|closed the connection|not answered yet/;
@@ -101,12 +105,12 @@ const UNREACHABLE_MEANS = {
  */
 export function findMembershipFault(
   link:
-    & Pick<RegistryLink, "state" | "problem" | "reason" | "url" | "isCopy">
-    & Pick<RegistryLink, "restoreGrace">
+    & Pick<RegistryLink, "state" | "problem" | "reason" | "url" | "urls">
+    & Pick<RegistryLink, "isCopy" | "restoreGrace">
     & { readonly sinceMs: number | undefined },
   hasSubnets: boolean,
 ): MembershipFault | undefined {
-  const { state, problem, reason, url, sinceMs, restoreGrace } = link;
+  const { state, problem, reason, sinceMs, restoreGrace } = link;
   const since = sinceMs === undefined ? "" : ` since ${formatUtcMs(sinceMs)}`;
   const why = problem === "" ? "" : `: ${problem}`;
   if (link.isCopy) {
@@ -156,10 +160,7 @@ export function findMembershipFault(
         severity: hasSubnets ? "warning" : "error",
         text: `the registry has been unreachable${since}${why}`,
         means: UNREACHABLE_MEANS[hasSubnets ? "member" : "newcomer"],
-        advice: wayOutOf(problem) ??
-          `check that ${
-            url === "" ? "an agent of --join" : `the agent at ${url}`
-          } runs, and that no firewall blocks its port`,
+        advice: wayOutOf(problem) ?? checkRegistryRuns(link),
       };
     case "fenced":
       return hasSubnets
@@ -188,4 +189,12 @@ export function findMembershipFault(
         advice: "start the agent again to join",
       };
   }
+}
+
+function checkRegistryRuns({ url, urls }: Pick<RegistryLink, "url" | "urls">) {
+  // The registry is in etcd, and this agent is one of its hosts.
+  if (urls.length === 0) return CHECK_ETCD;
+  return `check that ${
+    url === "" ? "an agent of --join" : `the agent at ${url}`
+  } runs, and that no firewall blocks its port`;
 }

@@ -413,12 +413,8 @@ export class SharedRegistry {
     this.#host = await retry(() => RegistryHost.open(this.#options), {
       signal: this.#stop.signal,
       backOff: new BackOff({ firstMs: REOPEN_MS }),
+      // The member, which cannot join meanwhile, logs the cause.
       onFailure: ({ message, details }) => {
-        if (message !== this.#problem) {
-          log.warn("Cannot open the registry, trying again: {error}", {
-            error: message,
-          });
-        }
         this.#problem = message;
         this.#reason = details.reason;
         this.#tried.resolve();

@@ -27,6 +27,7 @@ function link(changes: Partial<RegistryLinkFacts>): RegistryLinkFacts {
     sinceMs: undefined,
     problem: "",
     url: "",
+    urls: [REGISTRY_URL],
     ...changes,
   };
 }
@@ -62,6 +63,11 @@ const ROWS: readonly Row[] = [
     "a registry that was never reached",
     checkRegistry(link({ state: "unreachable" }), false),
     /^failed registry: the registry has been unreachable; .* no addresses; to \w+ it: check that an agent of --join runs/,
+  ],
+  [
+    "a registry in an etcd that does not answer",
+    checkRegistry(link({ state: "unreachable", urls: [] }), false),
+    /^failed registry: .* unreachable; .* no addresses; to \w+ it: check etcd's members: etcdctl/,
   ],
   [
     "a registry that refuses the certificate",

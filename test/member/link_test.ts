@@ -8,12 +8,13 @@ import { refuseMarked } from "../../src/state/migration_marks.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 
 const SINCE_MS = Date.parse("2026-01-02T03:04:05Z");
+const REGISTRY_URL = "https://198.18.0.11:9000";
 const SINCE = "since 2026-01-02 03:04:05Z";
 
 function link(fields: Partial<RegistryLink>): RegistryLink {
   return {
     ...{ state: "unreachable", sinceMs: SINCE_MS, problem: "" },
-    ...{ url: "https://198.18.0.11:9000", urls: [] },
+    ...{ url: REGISTRY_URL, urls: [REGISTRY_URL] },
     ...fields,
   };
 }
@@ -41,6 +42,22 @@ Deno.test("findMembershipFault() says for each fault what is wrong, since when, 
       "warning",
       /unreachable since .*: nothing listens$/,
       /check that the agent at https:\/\/198\.18\.0\.11:9000 runs/,
+    ],
+    [
+      "registry-unreachable",
+      { url: "" },
+      false,
+      "error",
+      /unreachable since/,
+      /^check that an agent of --join runs/,
+    ],
+    [
+      "registry-unreachable",
+      { url: "", urls: [], problem: "Cannot read from etcd: nothing listens" },
+      false,
+      "error",
+      /unreachable since .*: Cannot read from etcd: nothing listens$/,
+      /^check etcd's members: etcdctl endpoint status --cluster/,
     ],
     [
       "registry-unreachable",

@@ -6,6 +6,7 @@ import { formatPrefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openDenoKv } from "../../src/store/deno_kv/deno_kv.ts";
 import { FakeReleaseQueue } from "../fake/fake_release_queue.ts";
 import { FaultyStore } from "../fake/faulty_store.ts";
+import { collectLogs } from "../support/collect_logs.ts";
 import { waitFor } from "../support/wait_for.ts";
 import { owner } from "../addresses/plan/pools.ts";
 import { held, request } from "../agent/agents.ts";
@@ -171,6 +172,22 @@ Deno.test("a host of a shared registry goes on without its store, and joins when
   hosts.registryStore.isDown = false;
   await hosts.joined();
   assert.equal(await allocate(b, "b", "c1"), "172.16.4.2");
+});
+
+Deno.test("a host of a shared registry logs once why it cannot join", async () => {
+  await using hosts = await SharedHosts.create("a");
+  await hosts.joined();
+  hosts.registryStore.isDown = true;
+  const lines = await collectLogs(async () => {
+    const { member } = await hosts.add("b");
+    await waitFor(
+      "the cause",
+      () => member.link.problem.includes("out of reach"),
+    );
+  });
+  const causes = lines.filter((line) => line.includes("out of reach"));
+  assert.equal(causes.length, 1, causes.join("\n"));
+  assert.match(causes[0]!, /^Cannot follow the registry at this agent, /);
 });
 
 Deno.test("agents that host one registry share the history of nodes without an agent", async () => {
