@@ -16,7 +16,7 @@ import { DAY_MS } from "./plan/forecast.ts";
 const EVENT_PREFIX: Key = ["event"];
 /** Events of hosts that the store keeps, beside those of the cluster as a whole. */
 const MAX_EVENTS = 10_000;
-/** No host pushes out the events of others: what it does and reports makes them. */
+/** Shares of these, so that no host crowds out the events of others. */
 const LIMITS = {
   cluster: { all: 1 / 2, each: 1 / 2 },
   host: { all: 1, each: 1 / 10 },
@@ -41,7 +41,7 @@ const NONE_TAKEN: Taken = { number: 0, fromMs: -Infinity, count: 0 };
 export interface StoredEvent extends ClusterHappening {
   /** In ms since 1970. */
   readonly atMs: number;
-  /** The caller whose request it follows from; empty: nobody's that is known. */
+  /** The caller whose request caused it; empty: unknown, or not caused by a request. */
   readonly by: string;
 }
 

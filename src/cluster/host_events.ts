@@ -46,7 +46,7 @@ export interface HostEventsOptions {
   ) => void | Promise<unknown>;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** A clock in ms that nobody sets. */
+  /** A monotonic clock, in ms. */
   readonly uptimeMs: () => number;
 }
 

@@ -43,7 +43,7 @@ export interface RecorderOptions {
   readonly conflicts: () => Promise<Observation["conflicts"]>;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** A clock in ms that nobody sets. */
+  /** A monotonic clock, in ms. */
   readonly uptimeMs: () => number;
   /** Interval of the sign of life, in ms. Default: 5,000. */
   readonly beatIntervalMs?: number;

@@ -46,7 +46,7 @@ export class Reports {
    * Keeps the report of a node in place of the one before.
    *
    * @returns false if the one before came less than a second ago: a host that
-   * sends reports without end keeps nobody busy, and sends the last one again
+   * floods the registry with reports costs little, and sends the last one again
    */
   receive(node: string, report: Report): boolean {
     const before = this.#received.get(node);

@@ -36,7 +36,7 @@ export interface HostEntry {
 export interface ViewChange {
   /** Where a watcher can go on. Opaque. */
   readonly revision: string;
-  /** Whether there are no hosts but these. */
+  /** Whether `hosts` lists all hosts. */
   readonly isSnapshot: boolean;
   readonly hosts: readonly HostEntry[];
   readonly removedHosts: readonly string[];
@@ -251,7 +251,7 @@ export class ViewFeed {
     });
   }
 
-  /** Nobody watches: forgets the cluster. */
+  /** Forgets the cluster after the last watcher has left. */
   #rest(): void {
     this.#running?.stop.abort();
     this.#running = undefined;

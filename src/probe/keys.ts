@@ -33,7 +33,7 @@ export interface ProbeKeyRingOptions {
   readonly store: Store;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** A clock in ms that nobody sets. */
+  /** A monotonic clock, in ms. */
   readonly uptimeMs: () => number;
   readonly randomBytes: (count: number) => Uint8Array<ArrayBuffer>;
 }

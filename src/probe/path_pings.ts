@@ -18,7 +18,7 @@ const log = getLogger(["stellar-net", "agent", "probe"]);
 
 export interface PathPingsOptions {
   readonly pings: ProbePings;
-  /** A clock in ms that nobody sets. */
+  /** A monotonic clock, in ms. */
   readonly uptimeMs: () => number;
   /** Called when pings have told something of the path to a peer. */
   readonly onFound: (peer: Peer) => void;

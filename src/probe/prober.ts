@@ -21,7 +21,7 @@ import { openPacket, type ProbeKey, sealPacket, sendingKey } from "./seal.ts";
 
 /** Time between two looks at a path that is in doubt, in ms. */
 const LOOK_MS = 250;
-/** A timer that is late by so many ms finds answers that nobody has read yet. */
+/** Lateness of a timer from which answers may still wait to be read, in ms. */
 const STALL_MS = 500;
 /** Requests to a path in doubt in each look. */
 const DOUBT_REQUESTS = 2;
@@ -46,7 +46,7 @@ export interface ProberOptions {
   readonly session: bigint;
   /** The time in ms since 1970. */
   readonly now: () => number;
-  /** A clock in ms that nobody sets. */
+  /** A monotonic clock, in ms. */
   readonly uptimeMs: () => number;
   /** Called when the state of a path has changed. */
   readonly onChange: () => void;
@@ -56,13 +56,13 @@ export interface ProberOptions {
 export interface ProbeCounts {
   readonly requests: number;
   readonly answers: number;
-  /** Packets that got no answer: not authentic, not of a member, or not fresh. */
+  /** Packets that got no answer: they were not authentic, not from a member, or not fresh. */
   readonly refused: number;
 }
 
 /**
  * Measures the paths to the other nodes, and answers their probes. One timer
- * runs a round a second, and none where there is no peer. A second one runs
+ * runs a round a second as long as there is a peer. A second one runs
  * only while an answer is out.
  */
 export class Prober {
@@ -138,7 +138,7 @@ export class Prober {
     this.#readView(nowMs);
     if (this.#peers.all.length === 0) return this.#sockets.close();
     if (this.#round++ % KEY_ROUNDS === 0) void this.#refreshKeys();
-    // Answers may wait to be read: they come first, and nothing was silent.
+    // Unread answers may wait in the sockets, so the peers were not silent.
     if (nowMs - this.#dueAtMs > STALL_MS) {
       for (const { path } of this.#peers.all) path.restartSilence(nowMs);
     }
@@ -214,7 +214,7 @@ export class Prober {
     if (this.#watched.size > 0) this.#lookIn(LOOK_MS);
   }
 
-  /** Draws what follows from what has come in, or has not. */
+  /** Updates the state of a path after an answer, or after the lack of one. */
   #examine(peer: Peer, nowMs: number): void {
     const { path } = peer;
     if (path.takeWidthDoubt()) {
@@ -229,9 +229,9 @@ export class Prober {
     this.#lookTimer = undefined;
   }
 
-  /** Tells of a state that has changed. */
+  /** Reports a state that has changed. */
   #show(peer: Peer): void {
-    // Pings may tell of a peer that has gone meanwhile.
+    // A ping may end after its peer was removed.
     const isGone = this.#peers.withId(peer.id) !== peer;
     if (this.#isStopped || isGone) return;
     if (peer.show(this.#options.now())) this.#options.onChange();

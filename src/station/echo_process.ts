@@ -90,7 +90,7 @@ async function serve(listener: Deno.TcpListener): Promise<void> {
       continue;
     }
     open++;
-    // A client that goes away, or sends without end, harms nobody else.
+    // Bounds clients that vanish or never stop sending.
     const limit = setTimeout(() => connection.close(), SERVE_MS);
     void connection.readable.pipeTo(connection.writable).catch(() => {})
       .finally(() => {

@@ -13,7 +13,7 @@ import type { StationMaker, StationProcess } from "./port.ts";
 const START_MS = 20_000;
 /** Most time for its end, in ms, before it is killed. */
 const END_MS = 2_000;
-/** The result of an order that nobody carries out any more. */
+/** The result of an order to a process that has ended. */
 const GONE = "the network namespace is gone";
 
 /** What stations are made with. */
@@ -158,8 +158,7 @@ class LinuxStation implements StationProcess {
     await this.#child.status;
     clearTimeout(limit);
     if (this.#linkName === undefined) return;
-    // The kernel removes it a moment after the namespace: whoever looks now
-    // should see nothing.
+    // The kernel removes it only a moment after the namespace.
     const args = ["link", "delete", this.#linkName];
     await this.#options.runner.run({ program: "ip", args }).catch(() => {});
   }

@@ -160,7 +160,7 @@ export class Stations {
     };
     const signs = setInterval(() => {
       process.keepAlive();
-      // Without it the addresses are released, and cool down: nobody gets them soon.
+      // On failure the addresses are released and cool down, so they are not reused soon.
       addresses.keepAlive(node, [{ owner }]).catch(() => {});
     }, KEEP_ALIVE_MS);
     try {

@@ -21,7 +21,7 @@ Deno.test("ClusterCounter counts at once what is known, whatever the store and o
   const early = counter.count();
   assert.deepEqual(early?.hosts, { ready: 2, unreachable: 0, "no agent": 0 });
   assert.equal(early?.withoutReport, 1);
-  // The store has not answered yet: nobody knows which subnets are taken.
+  // The store has not answered yet, so the owned subnets are unknown.
   assert.deepEqual(early?.networks, []);
   counter.listed([{ subnet: parsePrefix("172.16.0.0/22"), state: "owned" }]);
   assert.equal(counter.count()?.networks[0]?.owned, 1);

@@ -193,7 +193,7 @@ Deno.test("LateCluster.onLeft() forgets the events that wait, and onLeak() recor
   const store = await openDenoKv({ path: ":memory:" });
   const journal = await Journal.open({ store, now: () => NOW_MS });
   const late = new LateCluster();
-  // Before the agent has its parts nobody can record.
+  // The agent cannot record anything before all its parts exist.
   late.onLeak("too early", "c0");
   late.onLeft();
   late.parts = {

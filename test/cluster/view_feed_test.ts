@@ -13,7 +13,7 @@ import { REPORT } from "./plan/reports.ts";
 
 const NOW_MS = 1_800_000_000_000;
 
-/** A feed for views of a registry that tests play, and the one who watches it. */
+/** Opens a ViewFeed over a fake registry feed. */
 async function openFeed(
   { beforeSum = () => Promise.resolve() }: {
     readonly beforeSum?: () => Promise<void>;
@@ -95,7 +95,7 @@ Deno.test("ViewFeed sends a snapshot, then what has changed, gathered", async ()
   await watcher.stop();
 });
 
-Deno.test("ViewFeed sends a watcher that comes back what it has missed", async () => {
+Deno.test("ViewFeed sends a returning watcher the changes that it missed", async () => {
   await using opened = await openFeed();
   const { feed, registry } = opened;
   const other = watch(feed);
@@ -156,7 +156,7 @@ Deno.test("ViewFeed keeps nothing for a slow watcher, which gets the latest stat
   await fast.stop();
 });
 
-Deno.test("ViewFeed gathers one change at a time, also when it rested during one", async () => {
+Deno.test("ViewFeed gathers one change at a time, even if it stops and starts again meanwhile", async () => {
   const sums: PromiseWithResolvers<void>[] = [];
   const beforeSum = () => {
     sums.push(Promise.withResolvers());

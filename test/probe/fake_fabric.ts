@@ -14,7 +14,7 @@ export interface Sent {
   readonly payload: Uint8Array;
 }
 
-/** Hosts whose probers send each other packets: each arrives at once, or never. */
+/** Hosts whose probers exchange packets: each arrives at once or is lost. */
 export class FakeFabric {
   readonly hosts: FakeHost[] = [];
   readonly sent: Sent[] = [];
@@ -64,7 +64,7 @@ export class FakeFabric {
     };
   }
 
-  /** Gives a datagram to whoever has an address, later in this moment. */
+  /** Delivers a datagram to the socket on an address, in a microtask. */
   deliver(to: string, datagram: ProbeDatagram): void {
     queueMicrotask(() => this.#sockets.get(to)?.(datagram));
   }

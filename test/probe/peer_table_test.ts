@@ -80,7 +80,7 @@ Deno.test("PeerTable keeps a peer for as long as its node is in the same cluster
   }
 });
 
-Deno.test("PeerTable samples those that are no neighbours, and a silent one three times in a row", () => {
+Deno.test("PeerTable samples the peers that are not neighbours, and a silent one three times in a row", () => {
   const table = new PeerTable();
   const names = Array.from({ length: 12 }, (_, i) => `h${10 + i}`);
   table.update(

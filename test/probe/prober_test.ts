@@ -32,7 +32,10 @@ async function timeUntil(
 ): Promise<number> {
   const startMs = timers.nowMs;
   while (!condition()) {
-    assert.ok(timers.nowMs - startMs < 60_000, "it never holds");
+    assert.ok(
+      timers.nowMs - startMs < 60_000,
+      "the condition does not hold within 60 s",
+    );
     await timers.advance(10);
   }
   return timers.nowMs - startMs;
@@ -145,11 +148,11 @@ Deno.test("both ends see a fault within 3 s, and its end", async (t) => {
           () => a.stateTo(b) === atA && b.stateTo(a) === atB,
         );
         assert.ok(tookMs <= 3_000, `${tookMs} ms`);
-        assert.ok(a.changes > changes, "it was told");
+        assert.ok(a.changes > changes, "onChange() was called");
         await timers.advance(8_000);
         assert.deepEqual([a.stateTo(b), b.stateTo(a)], [atA, atB]);
         const path = a.prober.paths.find(({ peer }) => peer === "h1")!;
-        if (atA === "narrow") assert.equal(path.narrowBytes, 1400);
+        assert.equal(path.narrowBytes, atA === "narrow" ? 1400 : undefined);
         fabric.drops = () => false;
         await timers.advance(25_000);
         assert.deepEqual([a.stateTo(b), b.stateTo(a)], ["alive", "alive"]);
@@ -192,7 +195,7 @@ Deno.test("a peer that answers pings, and no probes, is not dead", async () => {
   });
 });
 
-Deno.test("a pause of this host is no silence of its peers", async () => {
+Deno.test("Prober does not take a pause of its own host for silence of its peers", async () => {
   await withHosts(2, async ({ hosts: [a, b] }, timers) => {
     const { changes } = a!;
     // Time passes, and no timer runs.
@@ -203,7 +206,7 @@ Deno.test("a pause of this host is no silence of its peers", async () => {
   });
 });
 
-Deno.test("a ping that this host has held up decides nothing", async () => {
+Deno.test("Prober ignores a ping that its own host has delayed", async () => {
   await withHosts(2, async (fabric, timers) => {
     const [a, b] = fabric.hosts as [FakeHost, FakeHost];
     fabric.drops = () => true;
@@ -216,7 +219,7 @@ Deno.test("a ping that this host has held up decides nothing", async () => {
   });
 });
 
-Deno.test("a ping that ends after its peer was removed tells nothing", async () => {
+Deno.test("Prober ignores a ping that ends after its peer was removed", async () => {
   await withHosts(3, async (fabric, timers) => {
     const [a, , c] = fabric.hosts as [FakeHost, FakeHost, FakeHost];
     let pings = 0;
@@ -391,6 +394,9 @@ Deno.test("a member that sends without end gets no more than its share of answer
     }
     await timers.advance(900);
     const answers = sent.filter(({ from }) => from === b!.gateway);
-    assert.ok(answers.length <= 60, String(answers.length));
+    assert.ok(
+      answers.length > 0 && answers.length <= 60,
+      String(answers.length),
+    );
   });
 });

@@ -1,6 +1,6 @@
 /** Bytes of a packet without padding, and of every answer. */
 export const PACKET_BYTES = 72;
-/** The part that the code behind it authenticates. */
+/** Leading bytes of a packet that its authentication code covers. */
 export const SIGNED_BYTES = 56;
 /** Largest payload that a packet's length field holds, in bytes. */
 const MAX_BYTES = 0xffff;
@@ -9,8 +9,8 @@ const MAGIC = 0x534e5031;
 const KINDS = ["request", "answer"] as const;
 
 /**
- * A packet of a probe. Each packet says what its sender has received, so that
- * both ends know which direction loses packets.
+ * A probe packet. Each one states what its sender has received, so that both
+ * ends know which direction loses packets.
  */
 export interface ProbePacket {
   /** An answer goes out at once for each request, and never for an answer. */
@@ -19,7 +19,7 @@ export interface ProbePacket {
   readonly keyId: number;
   /** Random id of the sender's process, not 0. */
   readonly session: bigint;
-  /** That of the receiver, as far as the sender knows it; 0: not known. */
+  /** Session of the receiver; 0: the sender does not know it. */
   readonly peerSession: bigint;
   /** Number of this packet among all from this sender to this receiver, from 1. */
   readonly number: number;
@@ -66,7 +66,7 @@ export function encodePacket(
   return payload;
 }
 
-/** Decodes a payload; undefined if it is no packet of a probe. */
+/** Decodes a payload; undefined if it is not a probe packet. */
 export function decodePacket(payload: Uint8Array): ProbePacket | undefined {
   if (payload.length < PACKET_BYTES) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);

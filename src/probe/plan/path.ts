@@ -16,37 +16,37 @@ const MIN_ANSWERS = 2;
 const LOSS_WINDOW = 20;
 /** Losses among them that make a path lossy: one may be chance. */
 const MIN_LOSSES = 2;
-/** Packets in a row that arrive until the path is not lossy any more. */
+/** Packets that must arrive in a row before a path stops being lossy. */
 const CLEAN_RUN = 40;
-/** Packets of one direction that are remembered, for the share that is lost. */
+/** Packets of one direction from which the share of loss is computed. */
 const MAX_OUTCOMES = 100;
 /** A longer gap is an outage, not loss. */
 const MAX_GAP = 16;
-/** Time for which one loss is looked into with more packets, in ms. */
+/** Time for which a loss raises the rate of requests, in ms. */
 const BOOST_MS = 3_000;
-/** Time from the beginning of one such look to that of the next, in ms. */
+/** Shortest time between the starts of two such bursts, in ms. */
 const BOOST_INTERVAL_MS = 15_000;
-/** Time after which another process of the peer may take the place of the one that was heard, in ms. */
+/** Silence of a peer's process after which another process may replace it, in ms. */
 const SESSION_MS = 2_000;
-/** Processes of a peer that are remembered, so that none of their packets counts twice. */
+/** Processes of a peer whose packet numbers are kept, so that no packet counts twice. */
 const MAX_SESSIONS = 8;
 /** Numbers behind the largest one that may still arrive: the network may reorder packets. At most 31. */
 const LATE_NUMBERS = 16;
-/** Time from a beginning, and from the end of an outage, in which losses do not count, in ms. */
+/** Time after the start of a path, and after an outage, in which losses do not count, in ms. */
 const SETTLE_MS = { begin: 5_000, outage: 1_000 } as const;
-/** Time for which a peer has to be heard until it counts as heard, in ms. */
+/** Time for which packets of a peer must arrive before it counts as heard, in ms. */
 const HEARD_MS = 1_500;
-/** Time between two packets of a peer that is heard, in ms, once its path has been dead for as long. */
+/** Longest gap between two packets of a peer that counts as heard, in ms, once its path has been dead for as long. */
 const HEARD_GAP_MS = 2_500;
 /**
- * First of the numbers of packets of full MTU. They count for themselves: a
- * narrow path loses them all, and no others.
+ * Numbers of packets of full MTU start behind this one. They are counted
+ * separately, because a narrow path loses all of them and no others.
  */
 export const FIRST_FULL = 2 ** 31;
 /** Requests that wait for their answers, at most. */
 const MAX_WAITING = 64;
 
-/** How a path is. */
+/** State of a path. */
 export type PathState =
   /** The peer has answered no probe yet. */
   | "unmeasured"
@@ -60,7 +60,7 @@ export type PathState =
   /** No packet gets there and back. */
   | "dead";
 
-/** What pings have found. */
+/** Result of pings. */
 export type PingOutcome = "answered" | "lost";
 
 /** A request that waits for its answer. */
@@ -71,7 +71,7 @@ interface Waiting {
 
 /**
  * The path between this host and one peer, judged by the packets of probes. Time
- * comes in with each call, in ms of a clock that nobody sets.
+ * comes in with each call, in ms of a monotonic clock.
  */
 export class Path {
   #number = 0;
@@ -311,7 +311,7 @@ export class Path {
     const [oldest] = this.#numbersOf.keys();
     const isFull = this.#numbersOf.size >= MAX_SESSIONS;
     if (isFull && !this.#numbersOf.has(session)) {
-      // The answer to a request of just now is no copy, whatever is forgotten.
+      // The answer to an open request cannot be a copy, whichever process is forgotten.
       const isFresh = kind === "answer" && this.#waiting.has(echo);
       if (oldest === undefined || !isFresh) return false;
       this.#numbersOf.delete(oldest);
@@ -406,7 +406,7 @@ class Outcomes {
     return this.#arrived.slice(-LOSS_WINDOW).filter((a) => !a).length;
   }
 
-  /** @param lost negative: so many of those that counted as lost were only late */
+  /** @param lost if negative, the number of packets counted as lost that were only late */
   add(arrived: number, lost: number): void {
     if (lost > MAX_GAP) return this.clear();
     for (let i = lost; i < 0; i++) this.#takeLate();

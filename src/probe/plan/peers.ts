@@ -43,7 +43,7 @@ export interface OwnEnd {
   readonly source: Address;
   /** Its own address. */
   readonly host: Address;
-  /** Size of the largest packet that containers send, or the host where there is no bridge, in bytes. */
+  /** Size of the largest packet that containers send (without a bridge: that the host sends), in bytes. */
   readonly mtuBytes: number;
 }
 

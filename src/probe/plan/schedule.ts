@@ -2,13 +2,12 @@
 export const MAX_NEIGHBOURS = 8;
 /** Requests a second that a host sends on average, at most. Each may be answered: 16 packets. */
 export const REQUESTS_PER_SECOND = 8;
-/** Requests that a host has saved up for a suspicion, at most. */
+/** Most requests that a host saves up for a path in doubt. */
 const MAX_SAVED = 12;
 
 /**
  * The neighbours of a node on the ring of all names in order: as many before it
- * as behind it. If one node is a neighbour of another, so is the other of it,
- * and both ends measure the path.
+ * as behind it. The relation is mutual, so that both ends measure the path.
  *
  * @returns all others if there are no more than {@linkcode MAX_NEIGHBOURS}
  */
@@ -47,7 +46,7 @@ export function roundMs(neighbours: number, hasSample: boolean): number {
  * that every path has its turn after as many rounds as there are peers.
  *
  * @param neighbours that need no sample
- * @returns undefined if there is nobody else
+ * @returns undefined if all peers are neighbours
  */
 export function nextSample(
   last: string,
@@ -86,7 +85,7 @@ export class Allowance {
     this.#atMs = nowMs;
   }
 
-  /** Takes up to a number of packets. @returns those that may be sent */
+  /** Takes up to `wanted` packets. @returns how many may be sent */
   take(wanted: number, nowMs: number): number {
     const gained = Math.max(0, nowMs - this.#atMs) * this.#perSecond / 1000;
     this.#saved = Math.min(this.#most, this.#saved + gained);

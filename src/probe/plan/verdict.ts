@@ -1,6 +1,6 @@
 import type { PathState } from "./path.ts";
 
-/** Shares of loss are told in such steps, so that a report does not change all the time. */
+/** Step in which loss is shown, in percent, so that a report does not change all the time. */
 const LOSS_STEP = 5;
 
 /** A path as it is shown. */
@@ -9,7 +9,7 @@ export interface PathView {
   readonly state: PathState;
   /** Since when it has been in that state, in ms since 1970. */
   readonly sinceMs: number;
-  /** Whether it is measured every second; a sample is measured in its turn. */
+  /** Whether it is measured every second, rather than in turn with others. */
   readonly isNeighbour: boolean;
   /** Round-trip time in ms; undefined before the first answer. */
   readonly rttMs: number | undefined;

@@ -117,7 +117,11 @@ Deno.test("a path is dead if probes and pings are lost, and alive after two answ
   world.play(1);
   assert.deepEqual(world.states(), ["alive", "alive"]);
   world.play(3);
-  assert.deepEqual(world.states(), ["alive", "alive"], "an outage is no loss");
+  assert.deepEqual(
+    world.states(),
+    ["alive", "alive"],
+    "an outage does not count as loss",
+  );
 });
 
 Deno.test("a path on which pings are answered is not dead", () => {
@@ -145,7 +149,7 @@ Deno.test("a ping that ends after an answer has come decides nothing", () => {
   assert.equal(world.a.path.state, "lossy", "and not dead");
 });
 
-Deno.test("the end that is heard by nobody still hears the other", () => {
+Deno.test("the end whose packets are lost still hears the other", () => {
   const world = new World();
   world.play(3);
   world.toB = () => true;
@@ -158,7 +162,7 @@ Deno.test("the end that is heard by nobody still hears the other", () => {
   assert.ok(!world.b.path.hearsPeer(world.nowMs));
 });
 
-Deno.test("both ends see loss in one direction, and which it is", () => {
+Deno.test("both ends see loss in one direction, and know which one", () => {
   const world = new World();
   world.play(10);
   world.toB = oneInFive();
@@ -177,7 +181,7 @@ Deno.test("both ends see loss in one direction, and which it is", () => {
   assert.deepEqual(world.states(), ["alive", "alive"]);
 });
 
-Deno.test("one lost packet asks for more, and is no lossy path", () => {
+Deno.test("one lost packet raises the rate of requests, and does not make a path lossy", () => {
   const world = new World();
   world.play(10);
   let lost = 0;

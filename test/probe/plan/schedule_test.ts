@@ -46,7 +46,7 @@ Deno.test("a round takes a second, or as long as its requests may take", () => {
   }
 });
 
-Deno.test("nextSample() comes to every peer that is no neighbour, each once in as many rounds", () => {
+Deno.test("nextSample() visits each peer that is not a neighbour once per cycle", () => {
   for (const size of [10, 100, 1000]) {
     const all = names(size);
     const self = all[size >> 1]!;
@@ -64,7 +64,7 @@ Deno.test("nextSample() comes to every peer that is no neighbour, each once in a
   }
 });
 
-Deno.test("nextSample() has nobody where all peers are neighbours", () => {
+Deno.test("nextSample() returns undefined if all peers are neighbours", () => {
   const peers = names(3);
   const neighbours = new Set(peers);
   assert.equal(nextSample("", { peers, neighbours }), undefined);
