@@ -36,6 +36,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     "a node",
   ],
   "cluster: resident memory": ["idle", "all have joined", "all watch"],
+  "probes: ": ["3 nodes", "64 nodes", "64 nodes, 10 changes a second"],
   "etcd: ": [
     "Deno KV",
     "etcd, one member",
@@ -108,7 +109,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|etcd|throughput|startup|before|soak|hammer|healthy|reclaim|kinds): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|view|probes|etcd|throughput|startup|before|soak|hammer|healthy|reclaim|kinds): /m,
   );
 });
 

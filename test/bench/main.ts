@@ -22,6 +22,7 @@ import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchInterrupted } from "./interrupted.ts";
 import { benchJoin } from "./join.ts";
+import { benchProbes } from "./probes.ts";
 import { benchReclaim } from "./reclaim.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
 import { benchKinds } from "./kinds.ts";
@@ -42,6 +43,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   join: benchJoin,
   cluster: benchCluster,
   view: benchView,
+  probes: benchProbes,
   etcd: benchEtcd,
   throughput: benchThroughput,
   startup: benchStartup,
