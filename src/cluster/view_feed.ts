@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { mapBounded } from "../base/map_bounded.ts";
 import { type PeriodicTask, startPeriodicTask } from "../base/periodic_task.ts";
 import { BackOff, followWatch } from "../base/retry.ts";
 import {
@@ -237,16 +238,13 @@ export class ViewFeed {
       run: async () => {
         const silent = [...this.#view.nodes.values()].filter((
           { name, state },
-        ) => state === "ready" && reports.fresh(name) === undefined).values();
-        const work = async () => {
-          for (const node of silent) {
-            const received = await ask(node);
-            if (!received) continue;
-            this.#asked.set(node.name, received);
-            this.#mark(node.name);
-          }
-        };
-        await Promise.all(Array.from({ length: ASKED_AT_ONCE }, work));
+        ) => state === "ready" && reports.fresh(name) === undefined);
+        await mapBounded(silent, async (node) => {
+          const received = await ask(node);
+          if (!received) return;
+          this.#asked.set(node.name, received);
+          this.#mark(node.name);
+        }, { atOnce: ASKED_AT_ONCE });
       },
     });
   }

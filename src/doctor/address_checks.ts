@@ -1,5 +1,6 @@
 import { type AddressUser, formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
+import { mapBounded } from "../base/map_bounded.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { exclusionOf, formatPrefix, type Prefix } from "../net/prefix.ts";
@@ -10,7 +11,7 @@ import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import { type Check, command, passed, shell } from "../host/checks/check.ts";
 
 /** Addresses probed at once. */
-const PING_BATCH = 16;
+const PINGS_AT_ONCE = 16;
 /** Most addresses probed: more would tell nothing new. */
 const MAX_PINGS = 64;
 
@@ -113,16 +114,12 @@ async function findAnswering(
   neighbours: readonly Neighbour[],
 ): Promise<Set<Address>> {
   const answering = new Set<Address>();
-  for (let at = 0; at < neighbours.length; at += PING_BATCH) {
-    const batch = neighbours.slice(at, at + PING_BATCH);
-    try {
-      await Promise.all(batch.map(async ({ address }) => {
-        if ((await probe.ping(address)).isAnswered) answering.add(address);
-      }));
-    } catch (error) {
-      if (error instanceof NetError) return answering;
-      throw error;
-    }
+  try {
+    await mapBounded(neighbours, async ({ address }) => {
+      if ((await probe.ping(address)).isAnswered) answering.add(address);
+    }, { atOnce: PINGS_AT_ONCE });
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
   }
   return answering;
 }

@@ -1,5 +1,6 @@
 import { formatUser } from "../addresses/neighbours.ts";
 import { NetError } from "../base/error.ts";
+import { mapBounded } from "../base/map_bounded.ts";
 import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import type { ContainerView } from "../host/plan/container_view.ts";
@@ -20,8 +21,8 @@ import type { HostLink } from "../routes/plan/ip_json.ts";
 import { isSameAddress } from "../routes/plan/kernel_route.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 
-/** Containers or peers examined at once: each takes a few processes. */
-const BATCH = 32;
+/** Containers or peers that are examined at once: each takes a few processes. */
+export const EXAMINED = { atOnce: 32 } as const;
 /** Most containers that one finding names. */
 const MAX_NAMED = 5;
 
@@ -59,9 +60,10 @@ export async function checkContainers(
 ): Promise<
   { readonly checks: Check[]; readonly sound: readonly SeenContainer[] }
 > {
-  const found = await inBatches(
+  const found = await mapBounded(
     seen,
     (container) => checkContainer(probe, facts, { container, seen }),
+    EXAMINED,
   );
   const wrong = found.flat();
   const sound = seen.filter((_, at) => found[at]!.length === 0);
@@ -82,7 +84,7 @@ export async function checkHidden(
   hidden: readonly AttachedContainer[],
 ): Promise<Check[]> {
   if (hidden.length === 0) return [];
-  const answers = await inBatches(hidden, async ({ id, addresses }) => {
+  const answers = await mapBounded(hidden, async ({ id, addresses }) => {
     try {
       return await Promise.all(
         addresses.map((address) => pingHidden(probe, facts, { id, address })),
@@ -91,7 +93,7 @@ export async function checkHidden(
       if (!(error instanceof NetError)) throw error;
       return [{ id, address: "", answer: "unknown" as const }];
     }
-  });
+  }, EXAMINED);
   const found = answers.flat();
   const silent = found.filter(({ answer }) => answer === "none");
   const fix =
@@ -317,19 +319,6 @@ function hasAddress({ links }: ContainerView, address: Address): boolean {
   return links.some(({ addresses }) =>
     addresses.some((held) => isSameAddress(held.address, address))
   );
-}
-
-/** Runs a function for each item, a few at a time. */
-export async function inBatches<T, U>(
-  items: readonly T[],
-  work: (item: T) => Promise<U>,
-): Promise<U[]> {
-  const results: U[] = [];
-  for (let at = 0; at < items.length; at += BATCH) {
-    const batch = items.slice(at, at + BATCH);
-    results.push(...await Promise.all(batch.map(work)));
-  }
-  return results;
 }
 
 function countOf(containers: number): string {

@@ -1,4 +1,5 @@
 import { NetError } from "../base/error.ts";
+import { mapBounded } from "../base/map_bounded.ts";
 import { type Check, command, passed, shell } from "../host/checks/check.ts";
 import { describeDrop } from "../host/checks/drop_checks.ts";
 import type { PathProbe, PingOptions } from "../host/path_probe.ts";
@@ -22,7 +23,7 @@ import {
   checkContainers,
   checkHidden,
   type ContainerFacts,
-  inBatches,
+  EXAMINED,
   type SeenContainer,
 } from "./container_checks.ts";
 import { checkPeerState } from "./peer_checks.ts";
@@ -63,7 +64,7 @@ export async function checkPackets(
   const links = facts.interfaces?.links ?? [];
   const containers = facts.containers.slice(0, MAX_CONTAINERS);
   const hidden: AttachedContainer[] = [];
-  const seen = (await inBatches(containers, async (container) => {
+  const seen = (await mapBounded(containers, async (container) => {
     const view = await probe.readContainer(container.netns);
     if (view === "not permitted") hidden.push(container);
     if (view === "not permitted" || !view) return [];
@@ -72,7 +73,7 @@ export async function checkPackets(
       index !== undefined && index === end
     );
     return [{ ...container, view, hostEnd }];
-  })).flat();
+  }, EXAMINED)).flat();
   const bridges = checkBridges(facts, seen);
   const entering = checkContainers(probe, facts, seen);
   const [inside, outside, ways, drops] = await Promise.all([
@@ -173,10 +174,11 @@ async function checkPeers(
   const paths = facts.peers.slice(0, MAX_PEERS).flatMap((peer) =>
     peer.subnets.map((subnet) => ({ peer, subnet }))
   );
-  const checks = await inBatches(
+  const checks = await mapBounded(
     paths,
     ({ peer, subnet }) =>
       checkPeerPackets(probe, facts, { peer, subnet, seen }),
+    EXAMINED,
   );
   const untried = facts.peers.slice(MAX_PEERS);
   return [

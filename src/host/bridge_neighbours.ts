@@ -5,6 +5,7 @@ import type {
   MacUser,
   NeighbourLookup,
 } from "../addresses/neighbours.ts";
+import { mapBounded } from "../base/map_bounded.ts";
 import { type Address, formatAddress, parseAddress } from "../net/address.ts";
 import { containsAddress, exclusionOf, type Prefix } from "../net/prefix.ts";
 import { parseLinks } from "../routes/plan/ip_json.ts";
@@ -143,18 +144,14 @@ export class BridgeNeighbours implements NeighbourLookup {
     // The table has no container that the host has never talked to.
     if (addresses.size > 0) return { addresses, containers: new Set() };
     const found = new Set<C>();
-    const rest = containers.slice(0, MAX_READ_NETNS).values();
-    const read = async () => {
-      for (const container of rest) {
-        const { netns, interfaceName } = container;
-        const view = await this.#options.probe.readContainer(netns);
-        if (view === "not permitted" || !view) continue;
-        if (view.macAddresses.get(interfaceName) === macAddress) {
-          found.add(container);
-        }
+    await mapBounded(containers.slice(0, MAX_READ_NETNS), async (container) => {
+      const { netns, interfaceName } = container;
+      const view = await this.#options.probe.readContainer(netns);
+      if (view === "not permitted" || !view) return;
+      if (view.macAddresses.get(interfaceName) === macAddress) {
+        found.add(container);
       }
-    };
-    await Promise.all(Array.from({ length: READ_NETNS_AT_ONCE }, read));
+    }, { atOnce: READ_NETNS_AT_ONCE });
     return { addresses, containers: found };
   }
 

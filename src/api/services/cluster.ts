@@ -4,6 +4,7 @@ import { createClient, type ServiceImpl } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import type { HistoryRecord } from "../../addresses/history.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
+import { mapBounded } from "../../base/map_bounded.ts";
 import {
   formatOwner,
   type Owner,
@@ -47,7 +48,7 @@ import {
   type ClusterOptions,
   type ClusterParts,
   HOST_TIMEOUT_MS,
-  mapBounded,
+  HOSTS_AT_ONCE,
   readOverview,
 } from "./cluster_overview.ts";
 import type { ClusterWatches } from "./cluster_watch.ts";
@@ -188,7 +189,7 @@ async function findAnywhere(part: ClusterOptions, search: Search) {
       silentNodes.push(name);
       return [];
     }
-  })).flat();
+  }, { atOnce: HOSTS_AT_ONCE })).flat();
   const isFormer = ({ kind }: { readonly kind?: FoundKind }) =>
     kind === FoundKind.HISTORY;
   return {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
+import { mapBounded } from "../../base/map_bounded.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { EventLog } from "../../cluster/event_log.ts";
 import { acceptReport } from "../../cluster/plan/accept_report.ts";
@@ -40,7 +41,7 @@ const ASK_AGE_MS = 7_500;
 /** Hosts that are asked for their reports in one round. */
 const MAX_ASKED = 64;
 /** Hosts that are asked at once. */
-const HOSTS_AT_ONCE = 32;
+export const HOSTS_AT_ONCE = 32;
 
 /** An agent's view of its own host and, if it hosts the registry, of all hosts. */
 export interface ClusterParts {
@@ -74,7 +75,7 @@ export async function readOverview(
   const hosts = await mapBounded(nodes, async (node) => ({
     node,
     received: await reportOf(part, node),
-  }));
+  }), { atOnce: HOSTS_AT_ONCE });
   const { page, nextPageToken } = cutPage(hosts, request, {
     schema: HostSummarySchema,
     message: hostSummary,
@@ -148,7 +149,7 @@ export async function refreshReports(
   await mapBounded(old, async (node) => {
     const answered = await askForReport(part, node);
     if (answered) reports.receive(node.name, answered.report);
-  });
+  }, { atOnce: HOSTS_AT_ONCE });
 }
 
 /** The report that a host answers with; undefined if it does not. */
@@ -211,21 +212,4 @@ export function summaryMessage(
       held: BigInt(held),
     })),
   };
-}
-
-/** Runs a function for each item, some of them at once, in the order of the items. */
-export async function mapBounded<T, R>(
-  items: readonly T[],
-  run: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const work = async () => {
-    while (next < items.length) {
-      const i = next++;
-      results[i] = await run(items[i]!);
-    }
-  };
-  await Promise.all(Array.from({ length: HOSTS_AT_ONCE }, work));
-  return results;
 }
