@@ -155,11 +155,12 @@ export class JoinedMember implements Member, JoinLoopListener {
     return this.#contact.wait(wait);
   }
 
-  // deno-lint-ignore require-await -- its errors reject the promise
-  async claim(): Promise<readonly Prefix[]> {
-    this.checkPresent();
-    if (this.#subnets.length > 0) return this.#subnets;
-    throw this.#refusal();
+  claim(): Promise<readonly Prefix[]> {
+    return Promise.try(() => {
+      this.checkPresent();
+      if (this.#subnets.length > 0) return this.#subnets;
+      throw this.#refusal();
+    });
   }
 
   #refusal(): NetError {

@@ -254,8 +254,9 @@ Deno.test("an agent with a stolen key changes neither an operator's trust nor an
         for (const words of [["cluster"], ["events"], ["events", "--json"]]) {
           const stdout = await must(...socket, ...words);
           assert.match(stdout, /lie/);
-          // deno-lint-ignore no-control-regex
-          assert.doesNotMatch(stdout, /\u001b|\\u001b|rm -rf/);
+          for (const text of ["\u001b", "\\u001b", "rm -rf"]) {
+            assert.ok(!stdout.includes(text), stdout);
+          }
         }
       },
     );

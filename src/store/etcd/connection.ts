@@ -271,20 +271,21 @@ class EtcdSession {
     return this.#streams === 0 && this.#isIdle;
   }
 
-  // deno-lint-ignore require-await -- its errors reject the promise
-  async request(
+  request(
     method: string,
     path: string,
     headers: OutgoingHttpHeaders,
     options: ClientSessionRequestOptions,
   ): Promise<ClientHttp2Stream> {
-    const stream = this.#open(
-      { ...headers, ":method": method, ":path": path },
-      options,
-    );
-    if (this.#streams++ === 0) this.#lastByteAt = performance.now();
-    stream.once("close", () => this.#streams--);
-    return stream;
+    return Promise.try(() => {
+      const stream = this.#open(
+        { ...headers, ":method": method, ":path": path },
+        options,
+      );
+      if (this.#streams++ === 0) this.#lastByteAt = performance.now();
+      stream.once("close", () => this.#streams--);
+      return stream;
+    });
   }
 
   notifyResponseByteRead(): void {

@@ -264,7 +264,7 @@ function replaceable() {
 for (const isReplaced of [false, true]) {
   Deno.test(`createRpcTransport() notes ${isReplaced ? "no refusal of a certificate that was replaced during the call" : "a refusal of its certificate"}`, async (t) => {
     const { tls, refusals, replace } = replaceable();
-    const refuse = () => {
+    const refuse = (): never => {
       if (isReplaced) replace();
       throw new ConnectError("It was valid until today", Code.Unauthenticated);
     };
@@ -272,10 +272,7 @@ for (const isReplaced of [false, true]) {
       routes: (router) =>
         router.service(Network, { info: refuse })
           .service(RegistryService, {
-            // deno-lint-ignore require-yield -- it throws before the first message
-            async *watch() {
-              refuse();
-            },
+            watch: refuse,
           }),
     }, async ({ url }) => {
       const transport = createRpcTransport({ url }, { tls });
