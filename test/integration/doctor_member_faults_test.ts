@@ -52,9 +52,10 @@ async function watch(
   }, PATIENCE);
   for (const check of own) {
     await assertFix(check);
-    assert.doesNotMatch(check.mend!, /node remove/);
-    const mayLeave = fault === "fenced";
-    if (!mayLeave) assert.doesNotMatch(check.mend!, /node leave --force/);
+    assert.doesNotMatch(
+      check.mend!,
+      fault === "fenced" ? /node remove/ : /node remove|node leave --force/,
+    );
   }
   const named = own.find((check) => isLike(sentenceOf(check), words.here));
   const command = named?.command ?? null;

@@ -113,7 +113,7 @@ export async function assertFix(check: PrintedCheck): Promise<void> {
     return;
   }
   assert.equal(mend, command, text);
-  if (/\bdelete\b| -D |--force/.test(command)) assert.ok(harm, text);
+  assert.ok(harm || !/\bdelete\b| -D |--force/.test(command), text);
   await assertPasteable(command);
 }
 
