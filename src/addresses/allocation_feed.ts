@@ -77,8 +77,8 @@ export class AllocationFeed {
   }
 
   /**
-   * Follows the allocations: a snapshot, or what has changed since a revision
-   * that is still known; then what changes. Ends with the signal.
+   * Follows the allocations: first a snapshot, or the changes since a revision
+   * that is still known; then each change. Ends with the signal.
    */
   async *follow(
     { from, isShared, signal, read }: FollowOptions,

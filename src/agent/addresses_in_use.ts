@@ -44,7 +44,7 @@ export class AddressesInUse {
   }
 
   /**
-   * Allocates without the addresses in use.
+   * Allocates, and avoids the addresses in use.
    *
    * @param owner whose container is about to start: its own address is in use
    * only if it stays so

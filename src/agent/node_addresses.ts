@@ -113,7 +113,8 @@ export class NodeAddresses {
   }
 
   /**
-   * Gives an owner one address of each network on a node, or what it holds.
+   * Gives an owner one address of each network on a node, or the addresses that
+   * it holds.
    * This node claims its subnets with its first allocation.
    */
   async allocate(
@@ -162,7 +163,7 @@ export class NodeAddresses {
     );
   }
 
-  /** Releases what several owners hold on a node: all or nothing. Undefined for each that held nothing. */
+  /** Releases the allocations of several owners on a node: all or none. Undefined for each owner without one. */
   async releaseBatch(
     node: string,
     owners: readonly OwnedBy[],
@@ -185,9 +186,9 @@ export class NodeAddresses {
   }
 
   /**
-   * What is known of an allocation of a node: why it seems to be leaked, empty
-   * when it does not; when it expires without a keep-alive, in ms since 1970,
-   * undefined for never.
+   * The state of an allocation of a node. `leak`: why it seems to be leaked;
+   * empty when it does not. `expiresAtMs`: when it expires without a keep-alive,
+   * in ms since 1970; undefined for never.
    */
   stateOf(
     node: string,
@@ -228,8 +229,8 @@ export class NodeAddresses {
   }
 
   /**
-   * The allocator of a node. This node claims its subnets where it has none;
-   * undefined: it would, in a dry run.
+   * The allocator of a node. If this node has no subnets, it claims them; in a
+   * dry run it does not, and the result is undefined.
    */
   async #claimed(
     node: string,
@@ -293,8 +294,8 @@ export class NodeAddresses {
   }
 
   /**
-   * Takes back what a container network's other owners hold on a node, of what
-   * a CNI runtime asked for (CNI specification, GC).
+   * Releases the allocations of a container network on a node for which a CNI
+   * runtime asked, except those of some owners (CNI specification, GC).
    *
    * @param keep the owners that keep their addresses
    */
@@ -371,11 +372,11 @@ export class NodeAddresses {
   }
 
   /**
-   * What is held on a node, in order of address, from behind an address on.
+   * The allocations of a node behind an address, in order of address.
    *
-   * @param page `leaked`: only what seems to be leaked. `containerId`: only
-   * this container, in every container network. `labels`: only what has all of
-   * them. `isListed`: only the allocations that it selects
+   * @param page `leaked`: only those that seem to be leaked. `containerId`: only
+   * those of this container, in every container network. `labels`: only those
+   * with all of them. `isListed`: only those that it selects
    */
   async list(
     node: string,
@@ -478,7 +479,7 @@ export class NodeAddresses {
     return await (await this.#find(node))?.reservations() ?? [];
   }
 
-  /** Removes what is older than the history is kept, and returns how many records that were. */
+  /** Removes the records that are older than the history is kept. @returns their number */
   pruneHistory(): Promise<number> {
     const { now, keepHistoryMs } = this.#options;
     return pruneHistory(this.#options, now() - keepHistoryMs);

@@ -23,7 +23,7 @@ export type ReleaseCause =
   /** The node has left the cluster, or was removed. */
   | "node gone";
 
-/** The reason of a release, in words. Words alone: somebody asked for it. */
+/** The reason of a release, in words; a text without a cause counts as `requested`. */
 export type ReleaseReason =
   | string
   | { readonly cause: ReleaseCause; readonly text: string };

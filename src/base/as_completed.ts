@@ -1,4 +1,4 @@
-/** How {@linkcode asCompleted} works. */
+/** Options of {@linkcode asCompleted}. */
 export interface AsCompletedOptions {
   /** Most items in work at once. */
   readonly atOnce: number;

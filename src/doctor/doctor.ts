@@ -365,7 +365,7 @@ function portsOf(urls: readonly string[]): number[] {
   return [...new Set(ports)];
 }
 
-/** The registry's subnets where it is here; none while its store does not answer, which another check reports. */
+/** The subnets of the registry that this agent hosts; none while its store does not answer, which another check reports. */
 async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   try {
     return await host?.registry.subnets() ?? [];
@@ -375,7 +375,7 @@ async function listSubnets({ host }: Agent): Promise<readonly SubnetListing[]> {
   }
 }
 
-/** The nodes with those that the registry refuses, where it is here and its store answers. */
+/** All nodes, those that the registry refuses too; undefined unless this agent hosts it and its store answers. */
 async function listNodes(
   { host }: Agent,
 ): Promise<readonly ClusterNode[] | undefined> {

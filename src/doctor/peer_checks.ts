@@ -6,7 +6,7 @@ import { checkClock } from "./agent_checks.ts";
 import { type Check, passed } from "../host/checks/check.ts";
 import type { ClusterNode } from "../registry/feed.ts";
 
-/** What bears on the state of a peer. */
+/** The facts that decide the state of a peer. */
 export interface PeerStateFacts {
   /** Whether its host or its agent has answered this host. */
   readonly isAlive: boolean;
@@ -194,7 +194,7 @@ export interface PeerProblem {
   /** A name that stays the same, such as `route-conflict`. */
   readonly code: string;
   readonly isError: boolean;
-  /** What is true there. */
+  /** The fault in one sentence. */
   readonly text: string;
   /** The command that fixes it there; empty for none. */
   readonly fix: string;

@@ -3,7 +3,7 @@ import { PROBE_PORT } from "../probe/port.ts";
 import { pathProblems, type PathView } from "../probe/plan/verdict.ts";
 
 /**
- * What probes have found on the paths from this host: a finding for each path
+ * The results of the probes on the paths from this host: a finding for each path
  * with a fault, or one for all.
  *
  * @param paths undefined if the agent does not probe

@@ -82,7 +82,7 @@ export function checkRouteStatus(
   options: {
     readonly mode: RouteMode;
     readonly protocol: number;
-    /** What is left to change. */
+    /** The changes that the kernel still lacks. */
     readonly operations: readonly RouteOperation[];
   },
 ): Check {

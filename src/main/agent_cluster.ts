@@ -52,7 +52,7 @@ export interface AgentClusterOptions {
   readonly prober: Prober | undefined;
   /** The keys of probes that the registry hands out; undefined where this agent hosts none. */
   readonly ringKeys: (() => readonly ProbeKey[]) | undefined;
-  /** When this host's certificate is valid; undefined without one. */
+  /** The validity of this host's certificate; undefined without one. */
   readonly certificate: () => HostObservation["certificate"];
 }
 
@@ -61,7 +61,7 @@ export interface AgentCluster extends ClusterServiceParts {
   readonly node: string;
   /** The events of this host that wait for the registry; undefined where it is hosted here. */
   readonly journal: Journal | undefined;
-  /** What the registry counts of all hosts, from memory; undefined where it is not hosted here. */
+  /** The registry's counts of all hosts, from memory; undefined where it is not hosted here. */
   counts(): ClusterCounts | undefined;
   /** Records what has happened on this host, at the present time. */
   record(events: readonly HostHappening[]): void;

@@ -13,8 +13,8 @@ export function stationProgram({ main, dir }: Program): string[] {
 }
 
 /**
- * Words before a self-extracting program that make it find what it has unpacked
- * where this process's variable says: programs get no other variable than PATH.
+ * The words to put before a self-extracting program, so that it finds its
+ * unpacked files in the same folder: the agent's programs get only PATH.
  */
 function unpackedThere(): string[] {
   const folder = ENVIRONMENT.STELLAR_NET_UNPACK;

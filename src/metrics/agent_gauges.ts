@@ -27,7 +27,7 @@ export interface AgentReading {
       readonly waiting: number;
     }
     | undefined;
-  /** What the registry counts of all hosts; undefined where this agent hosts none. */
+  /** The registry's counts of all hosts; undefined where this agent hosts none. */
   readonly cluster: ClusterCounts | undefined;
   /** The trends of this host's subnets, by subnet. */
   readonly forecasts: ReadonlyMap<string, Forecast>;

@@ -29,7 +29,7 @@ export type RefuseEarly = (
   claim: SubnetClaim,
 ) => Refusal | undefined;
 
-/** The way in which a claim waits. */
+/** The wait of a claim. */
 export interface ClaimWait {
   /** The most time, in ms; 0: it is refused at once. Default: until it need not wait any longer. */
   readonly maxWaitMs?: number;

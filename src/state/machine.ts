@@ -9,7 +9,7 @@ const INSTANCE_KEY: Key = ["agent", "instance"];
 /** Key of the random id that a copy on another machine joins with. */
 const COPY_KEY: Key = ["agent", "copy"];
 
-/** The ids that tell a machine from another. Empty: not known. */
+/** The ids that tell machines apart. Empty: not known. */
 export interface Machine {
   /** Of `/etc/machine-id` (machine-id(5)). */
   readonly machineId: string;

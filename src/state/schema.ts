@@ -38,7 +38,7 @@ export const MIGRATIONS: readonly Migration[] = [
 /** The version that this program writes. */
 export const SCHEMA_VERSION: number = MIGRATIONS.length + 1;
 
-/** Failed commits in a row after which the state is still as it was. */
+/** Most failed commits in a row without progress. */
 const MAX_CONFLICTS = 8;
 
 const log = getLogger(["stellar-net", "agent", "schema"]);

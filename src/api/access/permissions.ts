@@ -60,7 +60,7 @@ const LOOK: Rules = { ...OPERATE, readonly: "yes" };
 const KNOW: Rules = { ...LOOK, node: "yes" };
 /** Reads that a node may make about itself. */
 const LOOK_OWN: Rules = { ...LOOK, node: "own" };
-/** Work of a short time that nodes do for each other. It changes nothing that lasts. */
+/** Short work that nodes do for each other. It changes nothing that lasts. */
 const HELP: Rules = { ...OPERATE, node: "yes" };
 /** Changes that a node makes for itself. */
 const OWN: Rules = { ...OPERATE, node: "own" };

@@ -145,7 +145,7 @@ function formatReportAge(reportedAt: string | null, nowMs: number): string {
   return isStale ? `${age} (stale)` : age;
 }
 
-/** When the first subnet of a host will be full. */
+/** The time at which the first subnet of a host will be full; null without a forecast. */
 function firstFull({ subnets }: NonNullable<Host["report"]>): string | null {
   return subnets.flatMap(({ fullAt }) => fullAt ?? []).sort()[0] ?? null;
 }

@@ -67,7 +67,7 @@ export const DOCTOR: CommandSpec = {
   },
 };
 
-/** What one host has found, as `--json` prints it. */
+/** The findings of one host, as `--json` prints them. */
 interface Examined {
   readonly node: string;
   readonly problem: string | null;

@@ -39,7 +39,7 @@ const FOLLOW: Flag<boolean> = {
 const RETRY_MS = 2_000;
 /** Events of this time before a gap are read again: those of a host that was cut off are late. */
 const OVERLAP_MS = 3_600_000;
-/** Events that an answer of the agent holds at most, and that are told apart from new ones. */
+/** Most events in one answer; twice as many printed ones are remembered, so that none is printed twice. */
 const MAX_EVENTS = 1_000;
 
 const COLUMNS = {

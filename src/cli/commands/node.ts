@@ -49,7 +49,7 @@ const LIST = listCommand({
       return [page.nodes.map(viewOf), page.nextPageToken];
     });
     const { lost, faults } = await readMembership(clients);
-    // Without the registry nobody has the reports, and to ask takes long.
+    // Without the registry nobody has the reports, and asking takes long.
     const reports = lost ? new Map() : await readReports(clients);
     const rows = nodes.map((node) => ({
       ...node,
@@ -168,7 +168,7 @@ export const NODE: GroupSpec = {
   commands: [LIST, LEAVE, REMOVE, ACCEPT],
 };
 
-/** The hosts with their reports; none where the agent does not tell, or has no registry to ask. */
+/** The reports of the hosts by node; none if the agent may not or cannot answer. */
 async function readReports(
   clients: AgentClients,
 ): Promise<ReadonlyMap<string, View<HostSummary>>> {

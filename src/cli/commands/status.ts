@@ -172,7 +172,7 @@ function formatPeers(peers: StatusView["peers"]): string {
     (noAgent === 0 ? "" : `, ${noAgent} without an agent`);
 }
 
-/** What probes measure, and what they have found. */
+/** The numbers of paths by state, and the longest round trip. */
 function formatPaths({ probes, paths }: StatusView): string {
   if (!probes) return "not probed";
   const { unmeasured, ...measured } = probes;

@@ -16,7 +16,7 @@ const PEERS: OptionalOperand<string> = {
 
 const ALL = switchFlag("all", "test the paths to all other nodes");
 
-/** What one peer's test has found, as `--json` prints it. */
+/** The result of the test of one peer, as `--json` prints it. */
 interface Tested {
   readonly node: string;
   readonly problem: string | null;

@@ -139,7 +139,7 @@ export function answerList(call: Call, listing: Listing): void {
 /** The forms of a printed list. */
 export type Output = "table" | typeof OUTPUTS[number];
 
-/** Reads how a list is to be printed. */
+/** Reads the form of a list from the flags. */
 export function readOutput(call: Call): Output {
   const output = call.value(OUTPUT);
   const isJson = call.value(JSON_OUTPUT) ?? false;

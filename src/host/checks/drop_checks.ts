@@ -43,7 +43,7 @@ export function describeDrop(
 
 /**
  * The rules that certainly drop packets of containers, in the tables that filter
- * what this host forwards. Only faults: no check that passed.
+ * forwarded packets. Returns only faults.
  */
 export function checkForwardDrops(
   { subnets, networks }: HostDesired,

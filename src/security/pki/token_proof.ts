@@ -40,7 +40,7 @@ export interface TokenVerifier {
   readonly storedKey: string;
 }
 
-/** The values to which a proof is bound. Both sides know all of them beforehand. */
+/** The values that a proof covers. Both sides know them before it is made. */
 export interface TokenTranscript {
   readonly tokenId: string;
   /** The name that the joining host asks for. */
