@@ -1,3 +1,4 @@
+import { run } from "../support/run.ts";
 import { listNetns, removeNetns } from "./netns.ts";
 
 /** Each lab has a folder here, named by its id. */
@@ -50,13 +51,14 @@ export async function claimLab(given?: string): Promise<string> {
 
 /**
  * Removes a lab however much of it is there: processes, network namespaces
- * with their links, folder.
+ * with their links, mounts, folder.
  *
  * @returns whether there was anything
  */
 export async function removeLab(id: string): Promise<boolean> {
   const names = await listNetns(labNetns(id, ""));
   await removeNetns(names);
+  await unmountUnder(labDir(id));
   try {
     await Deno.remove(labDir(id), { recursive: true });
     return true;
@@ -79,6 +81,15 @@ export async function removeLeftovers(): Promise<void> {
   for (const id of ids) {
     if (!await isAlive(Number(OWNED_ID.exec(id)![1]))) await removeLab(id);
   }
+}
+
+/** Unmounts what is mounted below a folder: the last one first (proc(5), the fifth field of mountinfo). */
+async function unmountUnder(dir: string): Promise<void> {
+  const mounts = (await Deno.readTextFile("/proc/self/mountinfo")).split("\n")
+    .map((line) => line.split(" ")[4])
+    .filter((path) => path?.startsWith(`${dir}/`));
+  // Another process may do so at the same time. The removal fails on what stays.
+  for (const path of mounts.reverse()) await run("umount", ["--lazy", path!]);
 }
 
 async function readLabsDir(): Promise<Deno.DirEntry[]> {
