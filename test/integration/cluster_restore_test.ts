@@ -29,6 +29,19 @@ Deno.test("a registry that is restored from an old backup gives no subnet twice"
   for (const host of [registry, second, third]) await begin(host);
   const file = join(registry.dir, "backup.jsonl");
   await registry.must("stellar-net", ["backup", file]);
+  await t.step("no restore beside the living registry", async () => {
+    const state = join(second.dir, "beside");
+    const { code, stderr } = await second.exec("stellar-net", [
+      ...["restore", file, "--state", state],
+    ]);
+    assert.equal(code, 1, stderr);
+    assert.match(
+      stderr,
+      /^stellar-net: Cannot restore the registry: an agent answers at http:\/\/198\.18\.0\.11:9000, .*stop that agent first/,
+    );
+    const left = await Array.fromAsync(Deno.readDir(state));
+    assert.deepEqual(left, []);
+  });
   // What the backup does not know.
   for (const host of [fourth, away]) await begin(host);
   const before: Members = new Map(members);
