@@ -58,6 +58,8 @@ export class EtcdWatch {
     maxMs: MAX_BACK_OFF_MS,
     random: Math.random,
   });
+  /** Why it cannot follow; undefined while it follows. */
+  #problem: string | undefined;
 
   constructor(options: EtcdWatchOptions, backlog: WatchBacklog) {
     this.#options = options;
@@ -85,11 +87,19 @@ export class EtcdWatch {
         } else if (!hasBegun || !(error instanceof EtcdFailure)) {
           throw error;
         } else {
-          log.warning("{problem}; trying again", { problem: error.message });
+          this.#warn(error.message);
           await sleep(this.#backOff.next(), signal);
         }
       }
     }
+  }
+
+  /** Logs why it cannot follow: once, since etcd may be away for days. */
+  #warn(problem: string): void {
+    if (problem !== this.#problem) {
+      log.warning("{problem}; trying again", { problem });
+    }
+    this.#problem = problem;
   }
 
   async #begin(): Promise<void> {
@@ -149,6 +159,8 @@ export class EtcdWatch {
     if (response.compactRevision > 0n) throw new CompactedError();
     if (response.canceled) throw new ConnectError(response.cancelReason);
     this.#backOff.reset();
+    if (this.#problem !== undefined) log.info("Following etcd again");
+    this.#problem = undefined;
     const { keyspace } = this.#options;
     const changes = response.events.map((event) =>
       decodeChange(event, keyspace)
