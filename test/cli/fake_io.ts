@@ -56,6 +56,8 @@ export interface FakeIoOptions extends Handlers {
   readonly build?: BuildInfo;
   readonly env?: Readonly<Record<string, string>>;
   readonly hostname?: string;
+  /** The time, in ms. Default: {@linkcode NOW_MS}. */
+  readonly nowMs?: number;
   readonly isTerminal?: boolean;
   readonly isOutputTerminal?: boolean;
   /** Called for each wait; whether to go on. Default: not. */
@@ -246,7 +248,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     isOutputTerminal: options.isOutputTerminal ?? false,
     wait: () => Promise.resolve(options.waits?.() ?? false),
     columns: options.columns,
-    now: () => NOW_MS,
+    now: () => options.nowMs ?? NOW_MS,
     hostname: () => options.hostname ?? "host1",
     connect: (target, { timeoutMs }) => {
       targets.push({ ...target, timeoutMs });

@@ -68,6 +68,21 @@ Deno.test("identity create, renew and show print the holder and the expiry", asy
   });
 });
 
+Deno.test("identity show says when an identity has expired", async (t) => {
+  const rows: readonly [days: number, expires: string][] = [
+    [28, "2026-01-31 03:04:05Z, in 1d 0h"],
+    [29, "2026-01-31 03:04:05Z, it has expired"],
+    [400, "2026-01-31 03:04:05Z, it has expired"],
+  ];
+  for (const [days, expires] of rows) {
+    await t.step(`after ${days} days`, async () => {
+      const nowMs = NOW_MS + days * DAY_MS;
+      const run = await runFake(["identity", "show", "d"], { nowMs });
+      assert.ok(run.stdout.includes(`  Expires  ${expires}\n`), run.stdout);
+    });
+  }
+});
+
 Deno.test("identity names missing arguments, with exit code 2", async (t) => {
   const join = "--join https://h1:9000";
   const rows: readonly [args: string, said: string][] = [
