@@ -105,7 +105,9 @@ export interface DaemonOptions {
   readonly server: ApiServer;
   /** Ends the daemon. */
   readonly stop: AbortSignal;
-  /** Called with the listeners once all of them serve. */
+  /** Called with each listener of the API, also with those whose address comes after the start. */
+  readonly onListening: (listener: string) => void;
+  /** Called with the listeners once all that can serve do. */
   readonly onReady: (listeners: readonly string[]) => void;
   /** Called when the socket's file was gone and is there again. */
   readonly onSocketRestored: () => void;
@@ -159,17 +161,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const addresses = bound.map(formatListener);
     const listeners = [config.socketPath, ...addresses];
     log.info("Serving on {listeners}", { listeners: listeners.join(" and ") });
-    for (const { hostname, port } of bound) {
-      if (isLoopback(hostname) || !speaksPlainText(config.security)) continue;
-      const address = formatListener({ hostname, port });
-      const flag = isSecure(config, hostname)
-        ? "--accept-insecure"
-        : "--insecure";
-      const warning =
-        `${flag}: anyone who reaches ${address} can read, use and change this cluster: it is plain text, without authentication`;
-      log.warn("{warning}", { warning });
-      options.warn(warning);
-    }
+    options.onListening(config.socketPath);
+    for (const address of bound) announce(address, options);
     for (const { warning } of waiting) {
       log.warn("{warning}", { warning });
     }
@@ -193,9 +186,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     if (waiting.length > 0) {
       tasks.push(startPeriodicTask("listen on addresses that this host gets", {
         intervalMs: LISTEN_RETRY_MS,
-        run: async () => {
-          listeners.push(...await retryListening(waiting));
-        },
+        run: () => retryListening(waiting, options),
       }));
     }
     agent.follow(controller.update.bind(controller));
@@ -249,7 +240,7 @@ async function claim(agent: Agent): Promise<void> {
 
 /** A listener whose address no interface of this host has yet. */
 interface WaitingListener {
-  readonly start: () => Promise<string>;
+  readonly start: () => Promise<ListenAddress>;
   readonly warning: string;
   /** The address, if it serves the API. */
   readonly listen?: ListenAddress;
@@ -278,8 +269,8 @@ async function listen(
       }
       waiting.push({
         start: async () => {
-          const at = formatListener(await start());
-          log.info("Serving on {listener}", { listener: at });
+          const at = await start();
+          log.info("Serving on {listener}", { listener: formatListener(at) });
           return at;
         },
         warning:
@@ -315,20 +306,37 @@ async function listen(
   return { bound, waiting };
 }
 
-/** Starts the listeners whose addresses this host has by now, removes them from the list, and returns them. */
-async function retryListening(waiting: WaitingListener[]): Promise<string[]> {
-  const started: string[] = [];
+/** Starts the listeners whose addresses this host has by now, and removes them from the list. */
+async function retryListening(
+  waiting: WaitingListener[],
+  options: DaemonOptions,
+): Promise<void> {
   for (const listener of [...waiting]) {
     try {
-      started.push(await listener.start());
+      const at = await listener.start();
       waiting.splice(waiting.indexOf(listener), 1);
+      if (listener.listen) announce(at, options);
     } catch (error) {
       if (!(error instanceof NetError) || error.code !== "unavailable") {
         throw error;
       }
     }
   }
-  return started;
+}
+
+/** Tells of a listener of the API, and warns if other hosts may use it in plain text. */
+function announce(
+  { hostname, port }: ListenAddress,
+  { config, onListening, warn }: DaemonOptions,
+): void {
+  const address = formatListener({ hostname, port });
+  onListening(address);
+  if (isLoopback(hostname) || !speaksPlainText(config.security)) return;
+  const flag = isSecure(config, hostname) ? "--accept-insecure" : "--insecure";
+  const warning =
+    `${flag}: anyone who reaches ${address} can read, use and change this cluster: it is plain text, without authentication`;
+  log.warn("{warning}", { warning });
+  warn(warning);
 }
 
 function formatListener({ hostname, port }: ListenAddress): string {

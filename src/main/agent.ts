@@ -133,12 +133,12 @@ export async function runAgent(
       probe: () => state.store.get(["alive"]),
     },
     onSocketRestored: () => state.queue.link(),
+    onListening: (listener) => listeners.push(listener),
     onReady(at) {
       cluster.start();
       // The peers of the last run, until the registry is heard.
       prober?.update();
       state.queue.link();
-      listeners.push(...at);
       if (options.log.format !== "json") {
         greet(config, at, options.program.main);
       }
