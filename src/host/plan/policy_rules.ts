@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../../net/address.ts";
+import { type Address, addressBits, parseAddress } from "../../net/address.ts";
 import { containsAddress, type Prefix, prefixOf } from "../../net/prefix.ts";
 import {
   isNumber,
@@ -39,8 +39,7 @@ export function parsePolicyRules(text: string): PolicyRule[] {
   const prefix = (address: string | undefined, length: number | undefined) => {
     if (address === undefined || address === "all") return undefined;
     const parsed = parseAddress(address);
-    const bits = parsed.family === 4 ? 32 : 128;
-    return prefixOf(parsed, length ?? bits);
+    return prefixOf(parsed, length ?? addressBits(parsed.family));
   };
   return readStrictly(
     "ip",
