@@ -15,8 +15,8 @@ export interface SilentNode {
 }
 
 /**
- * The allocations of all nodes in order of address: the snapshots of a watch. It
- * waits for each node that is alive, at most for the timeout of a call.
+ * The allocations of all nodes in order of address: the last snapshot of each in
+ * a watch. It waits for each node that is alive, at most for the timeout of a call.
  */
 export async function readAllAllocations(
   call: Call,
@@ -41,7 +41,9 @@ export async function readAllAllocations(
     nodes.filter(({ state }) => state !== "unreachable")
       .map(({ name }) => name),
   );
-  const allocations: AllocationView[] = [];
+  const found = new Map<string, readonly AllocationView[]>();
+  /** The first pages of snapshots. */
+  const partial = new Map<string, readonly AllocationView[]>();
   const stop = new AbortController();
   try {
     const messages = ipam.watchAllocations(
@@ -49,11 +51,19 @@ export async function readAllAllocations(
       { signal: stop.signal },
     );
     for await (const message of messages) {
-      const { node, problem, more, snapshot } = message;
+      const { node, problem, more, snapshot, gone } = message;
+      const before = partial.get(node) ?? [];
+      partial.delete(node);
       if (problem !== "") silent.set(node, problem);
       else {
-        if (snapshot) allocations.push(...message.allocations.map(viewOf));
-        if (more) continue;
+        const pages = [...before, ...message.allocations.map(viewOf)];
+        if (more) {
+          partial.set(node, pages);
+          continue;
+        }
+        // An agent that is asked again begins with another snapshot.
+        if (snapshot) found.set(node, pages);
+        if (gone) found.delete(node);
         silent.delete(node);
       }
       isAwaited.delete(node);
@@ -67,7 +77,7 @@ export async function readAllAllocations(
     stop.abort();
   }
   return {
-    allocations: allocations
+    allocations: [...found.values()].flat()
       .filter(({ node }) => !silent.has(node))
       .sort((a, b) => compareAddresses(firstOf(a), firstOf(b))),
     silentNodes: [...silent].map(([node, problem]) => ({ node, problem })),

@@ -169,3 +169,39 @@ Deno.test("ip list --all-nodes prints the addresses of all nodes in order", asyn
     assert.match(run.stderr, /--node does not go with --all-nodes/);
   });
 });
+
+Deno.test("ip list --all-nodes lists the last snapshot of each node, and none of a node that is gone", async () => {
+  const allocationOf = (node: string, ...texts: string[]) => ({
+    ...{ node, owner: OWNER },
+    addresses: texts.map((address) => ({ address })),
+  });
+  const nodes = ["node0", "node1", "node2"]
+    .map((name) => ({ name, state: NodeState.READY }));
+  const one = { node: "node1", snapshot: true };
+  const run = await runFake(["ip", "list", "--all-nodes", "-o", "csv"], {
+    registry: { listNodes: () => ({ nodes }) },
+    ipam: {
+      async *watchAllocations() {
+        yield {
+          ...{ node: "node0", snapshot: true },
+          allocations: [allocationOf("node0", "172.16.0.9")],
+        };
+        const first = [allocationOf("node1", "172.16.4.9")];
+        yield { ...one, more: true, allocations: first };
+        yield { node: "node1", problem: "it has ended the watch" };
+        yield { ...one, more: true, allocations: first };
+        yield { ...one, allocations: [allocationOf("node1", "172.16.4.10")] };
+        yield { node: "node1", problem: "it restarts" };
+        yield { ...one, allocations: first };
+        yield { node: "node0", gone: true };
+        yield { node: "node2", snapshot: true };
+        await new Promise(() => {});
+      },
+    },
+  });
+  assert.deepEqual(
+    run.stdout.split("\r\n").slice(1, -1).map((row) => row.split(",")[0]),
+    ["172.16.4.9"],
+  );
+  assert.equal(run.stderr, "");
+});
