@@ -6,7 +6,11 @@
 import { parseAddress } from "../../src/net/address.ts";
 import type { ProberNode } from "../../src/probe/peer.ts";
 import { Path } from "../../src/probe/plan/path.ts";
-import { ringNeighbours, trainLength } from "../../src/probe/plan/schedule.ts";
+import {
+  ringNeighbours,
+  roundMs,
+  trainLength,
+} from "../../src/probe/plan/schedule.ts";
 import type { ProbeSocket } from "../../src/probe/port.ts";
 import { Prober } from "../../src/probe/prober.ts";
 import { nodeId, openPacket, sealPacket } from "../../src/probe/seal.ts";
@@ -86,7 +90,7 @@ function startHost({ nodes: count, changes }: ProbeRole): () => ProbeTraffic {
   });
 }
 
-/** Peers of the host: each answers it, its neighbours probe it every second, and one of the others does. */
+/** Peers of the host: each answers it, its neighbours probe it in every round, and one of the others does. */
 function startPeers({ nodes: count }: ProbeRole): () => ProbeTraffic {
   const hostIndex = count >> 1;
   const host = nodeId(CLUSTER, nameOf(hostIndex));
@@ -130,7 +134,7 @@ function startPeers({ nodes: count }: ProbeRole): () => ProbeTraffic {
     }
     const other = others[round++ % others.length];
     if (other !== undefined) request.get(other)!(false);
-  }, 1_000);
+  }, roundMs(neighbours.length, others.length > 0));
   return () => ({ packets: 0, bytes: 0, alive: 0 });
 }
 

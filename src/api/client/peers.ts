@@ -5,6 +5,7 @@ import { NetError } from "../../base/error.ts";
 import type { PeerAnswer } from "../../doctor/peer_checks.ts";
 import { Severity } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
+import type { ClusterNode } from "../../registry/feed.ts";
 
 /** Limit on the agents to which connections are kept. */
 const MAX_KEPT = 256;
@@ -20,6 +21,16 @@ export interface PeersOptions {
 export interface Peer {
   readonly url: string;
   readonly transport: Transport;
+}
+
+/** Why the agent of a node cannot be called; undefined if it can. */
+export function whyNotCalled(
+  { state, apiUrl }: Pick<ClusterNode, "state" | "apiUrl">,
+): string | undefined {
+  if (state === "unreachable") return "it sends no heartbeats";
+  return apiUrl === ""
+    ? "its agent listens on no address of its host"
+    : undefined;
 }
 
 /** The other agents of the cluster, for calls that they answer. */

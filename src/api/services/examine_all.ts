@@ -11,7 +11,7 @@ import {
 } from "../../gen/stellar/net/v1/agent_pb.ts";
 import type { ContactWait } from "../../member/first_contact.ts";
 import type { ClusterNode } from "../../registry/feed.ts";
-import type { Peers } from "../client/peers.ts";
+import { type Peers, whyNotCalled } from "../client/peers.ts";
 import { fromConnectError } from "../messages/errors.ts";
 import { checkMessage } from "../messages/host.ts";
 
@@ -49,20 +49,17 @@ export async function* examineAll(
 
 async function examineOne(
   { self, doctor, peers, wait, signal }: ExamineAllOptions,
-  { name: node, state, apiUrl }: ClusterNode,
+  host: ClusterNode,
 ): Promise<Message> {
+  const { name: node } = host;
   try {
     if (node === self) {
       const checks = await doctor.examine(undefined, wait);
       return { node, checks: checks.map(checkMessage) };
     }
-    if (state === "unreachable") {
-      return { node, problem: "it sends no heartbeats" };
-    }
-    if (apiUrl === "") {
-      return { node, problem: "its agent listens on no address of its host" };
-    }
-    const { checks } = await createClient(AgentService, peers.at(apiUrl))
+    const problem = whyNotCalled(host);
+    if (problem !== undefined) return { node, problem };
+    const { checks } = await createClient(AgentService, peers.at(host.apiUrl))
       .examine({}, { signal, timeoutMs: HOST_TIMEOUT_MS });
     return { node, checks: checks.slice(0, MAX_CHECKS).map(acceptCheck) };
   } catch (error) {

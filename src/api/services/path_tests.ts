@@ -20,6 +20,7 @@ import type { ClusterNode } from "../../registry/feed.ts";
 import { type FarEnd, testPath } from "../../station/path_test.ts";
 import type { EchoCounts } from "../../station/plan/echo_counts.ts";
 import type { Station, Stations } from "../../station/stations.ts";
+import { whyNotCalled } from "../client/peers.ts";
 import { fromConnectError } from "../messages/errors.ts";
 
 type TestMessage = MessageInitShape<typeof TestPathsResponseSchema>;
@@ -107,13 +108,9 @@ async function testPeer(
   own: Station,
   { connect, signal }: Omit<PathTestsOptions, "stations">,
 ): Promise<TestMessage> {
-  const { name: node, state, apiUrl } = peer;
-  if (state === "unreachable") {
-    return { node, problem: "it sends no heartbeats" };
-  }
-  if (apiUrl === "") {
-    return { node, problem: "its agent listens on no address of its host" };
-  }
+  const { name: node, apiUrl } = peer;
+  const refusal = whyNotCalled(peer);
+  if (refusal !== undefined) return { node, problem: refusal };
   try {
     await using far = await HeldStation.open(connect(apiUrl), { peer, signal });
     const families = await testPath(own, far);

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
-import type { HandlerContext } from "@connectrpc/connect";
+import {
+  createRouterTransport,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import { createAgent } from "../../../src/api/services/agent.ts";
+import {
+  examineAll,
+  type ExamineAllOptions,
+} from "../../../src/api/services/examine_all.ts";
+import { AgentService } from "../../../src/gen/stellar/net/v1/agent_pb.ts";
 
 type Options = Parameters<typeof createAgent>[0];
 
@@ -60,4 +68,54 @@ Deno.test("a caller has the paths to sixteen peers examined at once at most", as
   const answers = await Promise.all([...running, own]);
   assert.equal(answers.length, 17);
   await call("host16");
+});
+
+Deno.test("examineAll() says why a host was not examined, and passes on no command with hidden characters", async () => {
+  const hidden = { name: "b", command: "ip route\u{202e}delete" };
+  const transport = createRouterTransport(({ service }) =>
+    service(AgentService, {
+      examine: () => ({
+        checks: [
+          { ...hidden, found: "a\nb", mend: "do it" },
+          { name: "c", command: "ip route show", mend: "look\u{7}" },
+          { name: "d", command: "ip route show", mend: "look" },
+          ...Array.from({ length: 200 }, () => ({ name: "e" })),
+        ],
+      }),
+    })
+  );
+  const host = (name: string, state: string, apiUrl = `https://${name}:1`) => ({
+    ...{ name, state, apiUrl },
+  });
+  const options = {
+    self: "a",
+    doctor: { examine: () => Promise.resolve([]) },
+    peers: { at: () => transport },
+    nodes: [
+      host("a", "ready", ""),
+      host("b", "ready"),
+      host("c", "unreachable"),
+      host("d", "ready", ""),
+      host("e", "no agent"),
+    ],
+    signal: new AbortController().signal,
+  } as unknown as ExamineAllOptions;
+  const messages = await Array.fromAsync(examineAll(options));
+  assert.ok(messages.every(({ hosts }) => hosts === 4));
+  assert.deepEqual(
+    messages.map(({ node, problem = "" }) => [node, problem]).sort(),
+    [
+      ["a", ""],
+      ["b", ""],
+      ["c", "it sends no heartbeats"],
+      ["d", "its agent listens on no address of its host"],
+    ],
+  );
+  const { checks } = messages.find(({ node }) => node === "b")!;
+  assert.equal(checks?.length, 200);
+  assert.deepEqual(
+    checks.slice(0, 3).map(({ command }) => command),
+    ["", "", "ip route show"],
+  );
+  assert.equal(checks[0]?.found, "a\u{fffd}b");
 });
