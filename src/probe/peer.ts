@@ -76,7 +76,7 @@ export class Peer {
     this.answers = new Allowance({ ...ANSWERS, nowMs });
     this.#node = node;
     this.#sinceMs = sinceMs;
-    this.update(node);
+    this.#take(node);
   }
 
   get name(): string {
@@ -85,6 +85,10 @@ export class Peer {
 
   /** Takes the addresses and the state that its node has now. */
   update(node: ProberNode): void {
+    if (node !== this.#node) this.#take(node);
+  }
+
+  #take(node: ProberNode): void {
     this.#node = node;
     this.#ends = pathEnds(node);
     this.#addresses = new Set(addressesOf(node).map(formatAddress));

@@ -84,8 +84,8 @@ export class PeerTable {
     for (const node of nodes) {
       const known = this.#byName.get(node.name);
       known?.update(node);
-      const id = nodeId(clusterId, node.name);
-      const peer = known ?? new Peer(node, { id, ...times });
+      const peer = known ??
+        new Peer(node, { id: nodeId(clusterId, node.name), ...times });
       peer.isNeighbour = neighbours.has(node.name);
       this.#byName.set(node.name, peer);
       this.#byId.set(peer.id, peer);
