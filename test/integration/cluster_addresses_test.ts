@@ -107,7 +107,7 @@ Deno.test("a host that boots before its uplink has an address serves containers,
   });
   const shown = await waitFor("status to show the listener", async () => {
     const { stdout } = await host.exec("stellar-net", ["status"]);
-    return /^ +198\.18\.0\.12:9000$/m.test(stdout) && stdout;
+    return /^ +198\.18\.0\.12:9000$/m.test(stdout) ? stdout : "";
   });
   assert.doesNotMatch(shown, /--listen: no interface/);
   assert.match(shown, /--insecure: anyone who reaches 198\.18\.0\.12:9000/);
