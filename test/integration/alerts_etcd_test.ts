@@ -63,6 +63,15 @@ Deno.test("with etcd, no alert fires while all parts restart, and each fires und
       }
       watch.check();
     });
+    await t.step("etcd is restored from a snapshot", async () => {
+      const snapshot = join(lab.dir, "snapshot.db");
+      await etcd.members[0]!.ctl(["snapshot", "save", snapshot]);
+      for (const member of etcd.members) await member.kill();
+      await etcd.restore(snapshot);
+      for (const { agent } of hosts.slice(0, 2)) await agent.restart();
+      await allJoined();
+      watch.check();
+    });
     await t.step("Prometheus restarts", async () => {
       await prometheus.restart();
       watch.check();
