@@ -7,6 +7,7 @@ import {
 } from "../lab/alert_faults.ts";
 import { EtcdRegistryLab } from "../lab/etcd_registry_lab.ts";
 import type { LabClock } from "../lab/lab_clock.ts";
+import { copyAsVersion } from "../lab/lab_image.ts";
 import type { LabEtcdMember } from "../lab/lab_etcd.ts";
 import type { LabHost } from "../lab/lab_host.ts";
 import { execArgs } from "../lab/netns.ts";
@@ -56,8 +57,10 @@ Deno.test("with etcd, no alert fires while all parts restart, and each fires und
       }
       watch.check();
     });
-    await t.step("each agent restarts", async () => {
+    await t.step("each agent is upgraded", async () => {
+      const next = await copyAsVersion(join(lab.dir, "next"), "9.9.9");
       for (const { agent } of hosts) {
+        agent.program = next;
         await agent.restart();
         await allJoined();
       }
