@@ -43,7 +43,7 @@ const FEATURES = [
   ...["build/", "install/", "audit/", "docker/", "cni/", "security/"],
   ...["addresses/", "registry/", "member/", "probe/", "routes/", "host/"],
   ...["backup/", "agent/", "cluster/", "doctor/", "station/"],
-  ...["ui/", "metrics/"],
+  "metrics/",
 ];
 
 /** Files that carry out a port on a real system. Only `main` builds them. */
@@ -195,6 +195,14 @@ export const LAYERS: readonly Layer[] = [
     ours: ["src/base/", "src/api/"],
     others: ["npm:@opentelemetry/api", ...CONNECT],
     why: "it is loaded only where spans are wanted",
+  },
+  {
+    at: "src/ui/",
+    ours: ["src/base/", "src/net/", "src/gen/"]
+      .concat("src/api/access/reads.ts", "src/api/messages/errors.ts")
+      .concat("src/api/server/call.ts"),
+    others: [...CONNECT_NODE, "node:"],
+    why: "it passes calls of a page on, and decides none",
   },
   {
     at: "src/cli/framework/client.ts",
