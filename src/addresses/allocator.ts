@@ -18,7 +18,8 @@ import {
 } from "./allocation_feed.ts";
 import { KeepAlives } from "./keep_alives.ts";
 import type { Presence } from "./plan/attachment.ts";
-import type { NodePool, PoolChange, SubnetUsage } from "./plan/node_pool.ts";
+import type { NodePool, PoolChange } from "./plan/node_pool.ts";
+import type { SubnetUsage } from "./plan/subnet_pool.ts";
 import {
   type Allocated,
   type AllocationRequest,
@@ -80,7 +81,8 @@ export type AllocatorRequest = Omit<AllocationRequest, "holder"> & {
 export class Allocator {
   readonly #ledger: Ledger<NodePool, PoolChange>;
   readonly #node: string;
-  readonly #coolDownMs: number;
+  /** Time for which a released address is not reused while others are free, in ms. */
+  readonly coolDownMs: number;
   readonly #metrics: AgentMetrics;
   readonly #isShared: boolean;
   readonly #keepAlives: KeepAlives;
@@ -92,7 +94,7 @@ export class Allocator {
       options.runningMs ?? (() => performance.now()),
     );
     this.#node = options.node;
-    this.#coolDownMs = options.coolDownMs;
+    this.coolDownMs = options.coolDownMs;
     this.#metrics = options.metrics ?? NO_METRICS;
     this.#ledger = new Ledger(new AddressModel(options.node, options), {
       ...options,
@@ -163,7 +165,7 @@ export class Allocator {
   ): Promise<ReturnType<typeof planAllocation>> {
     return this.#ledger.submit(
       (pool, nowMs) => {
-        const thaw = isDryRun ? [] : planThaw(pool, nowMs, this.#coolDownMs);
+        const thaw = isDryRun ? [] : planThaw(pool, nowMs, this.coolDownMs);
         for (const change of thaw) pool.apply(change);
         const answer = pool.subnets.length === 0
           ? refuseNoSubnet(this.#node)
@@ -458,6 +460,11 @@ export class Allocator {
       pool.subnets.flatMap((subnetPool) => [...subnetPool.reservations])
     );
     return all.sort((a, b) => compareAddresses(a.address, b.address));
+  }
+
+  /** Looks at the addresses as they are after all changes so far. */
+  read<T>(see: (pool: NodePool) => T): Promise<T> {
+    return this.#ledger.read(see);
   }
 
   /** The use of the node's subnets; empty when it has none. */

@@ -1,6 +1,7 @@
 import { NetError } from "../base/error.ts";
 import type { Allocation } from "./plan/allocation.ts";
-import { NodePool, SubnetPool } from "./plan/node_pool.ts";
+import { NodePool } from "./plan/node_pool.ts";
+import { SubnetPool } from "./plan/subnet_pool.ts";
 import type { Address } from "../net/address.ts";
 import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { deleteAll, type Store } from "../store/store.ts";

@@ -102,6 +102,18 @@ export async function readHistory(
     .slice(0, query.limit);
 }
 
+/** When the oldest release was made that a node's store still has, in ms since 1970; undefined: it has none. */
+export async function oldestReleaseMs(
+  { node, store, registryStore = store }: HistoryStores,
+  of: string,
+): Promise<number | undefined> {
+  const from = of === node ? store : registryStore;
+  for await (const { key } of from.list(HISTORY_TIME_PREFIX, { limit: 1 })) {
+    return Number(key[2]);
+  }
+  return undefined;
+}
+
 /** The time by which records are ordered: of the release, or of the allocation while it is held. */
 export function eventTimeMs(record: HistoryRecord): number {
   return record.releasedAtMs ?? record.allocatedAtMs;

@@ -1,4 +1,5 @@
-import { NodePool, type PoolChange, SubnetPool } from "./plan/node_pool.ts";
+import { NodePool, type PoolChange } from "./plan/node_pool.ts";
+import { SubnetPool } from "./plan/subnet_pool.ts";
 import type {
   Check,
   Entry,

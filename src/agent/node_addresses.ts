@@ -1,4 +1,9 @@
 import { getLogger } from "@logtape/logtape";
+import {
+  readRuns,
+  type RunsAt,
+  type RunsQuery,
+} from "../addresses/address_runs.ts";
 import type { AllocationEvent } from "../addresses/allocation_feed.ts";
 import type {
   Allocator,
@@ -452,6 +457,14 @@ export class NodeAddresses {
   async history(query: HistoryQuery): Promise<HistoryRecord[]> {
     const held = await this.list(query.node, { limit: Infinity });
     return await readHistory(this.#options, query, held);
+  }
+
+  /** The runs of a node's addresses that share a state, see {@linkcode readRuns}. */
+  async runs(query: RunsQuery): Promise<RunsAt> {
+    const { node } = query;
+    const isLeaked = (held: Allocation) => this.leakOf(node, held) !== "";
+    const allocator = await this.#find(node);
+    return await readRuns(allocator, query, { ...this.#options, isLeaked });
   }
 
   /** Reserves an address of a node. @throws {NetError} as {@linkcode Allocator.reserve} */

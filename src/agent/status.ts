@@ -4,7 +4,7 @@ import { formatPrefix } from "../net/prefix.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { Member } from "../member/member.ts";
 import type { ClusterConfig } from "../registry/plan/cluster_state.ts";
-import type { SubnetUsage } from "../addresses/plan/node_pool.ts";
+import type { SubnetUsage } from "../addresses/plan/subnet_pool.ts";
 import type { ClusterNode, ClusterView } from "../registry/feed.ts";
 
 /** A condition of an agent's health. */

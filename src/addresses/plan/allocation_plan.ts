@@ -14,7 +14,8 @@ import {
   ownerKey,
 } from "../../base/names.ts";
 import { type Attachment, CONSEQUENCES, type Presence } from "./attachment.ts";
-import type { NodePool, PoolChange, SubnetPool } from "./node_pool.ts";
+import type { NodePool, PoolChange } from "./node_pool.ts";
+import type { SubnetPool } from "./subnet_pool.ts";
 
 /** A request for addresses. */
 export interface AllocationRequest {

@@ -107,6 +107,8 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["Reserve", OWN, ["node", "address"]],
     ["Unreserve", OWN, ["node", "address"]],
     ["ListReservations", LOOK_OWN],
+    // It tells states of addresses, not their holders.
+    ["ListAddressRuns", KNOW],
     ["ListHistory", LOOK_OWN],
   ],
   "stellar.net.v1.RegistryService": [
@@ -149,6 +151,7 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["Find", KNOW],
     ["FindHere", KNOW],
     ["GetReport", KNOW],
+    ["GetPaths", KNOW],
     ["ListEvents", KNOW],
     ["Watch", KNOW],
   ],

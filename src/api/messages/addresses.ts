@@ -9,6 +9,8 @@ import type { HistoryRecord } from "../../addresses/history.ts";
 import type { SubnetListing } from "../../registry/plan/subnet_listing.ts";
 import type { RouteRecord } from "../../registry/plan/cluster_state.ts";
 import {
+  type AddressRunSchema,
+  AddressState,
   type Allocation as AllocationMessage,
   AllocationSchema,
   type HistoryRecord as HistoryRecordMessage,
@@ -23,6 +25,7 @@ import {
   type SubnetSchema,
   SubnetState,
 } from "../../gen/stellar/net/v1/registry_pb.ts";
+import type { AddressRun } from "../../addresses/plan/address_runs.ts";
 import type {
   Allocation,
   Reservation,
@@ -31,6 +34,12 @@ import { formatAddress } from "../../net/address.ts";
 import type { Carve } from "../../net/carve.ts";
 import { formatPrefix, gatewayOf } from "../../net/prefix.ts";
 
+const ADDRESS_STATES: Readonly<Record<AddressRun["state"], AddressState>> = {
+  held: AddressState.HELD,
+  cooling: AddressState.COOLING,
+  reserved: AddressState.RESERVED,
+  leaked: AddressState.LEAKED,
+};
 const SUBNET_STATES: Record<SubnetListing["state"], SubnetState> = {
   owned: SubnetState.OWNED,
   reserved: SubnetState.RESERVED,
@@ -88,6 +97,17 @@ export function historyMessage(record: HistoryRecord): HistoryRecordMessage {
     reason: record.reason,
     allocationId: record.id,
   });
+}
+
+/** A run of addresses that share a state. */
+export function addressRunMessage(
+  { first, last, state }: AddressRun,
+): MessageInitShape<typeof AddressRunSchema> {
+  return {
+    first: formatAddress(first),
+    last: formatAddress(last),
+    state: ADDRESS_STATES[state],
+  };
 }
 
 export function reservationMessage(

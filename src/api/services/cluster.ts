@@ -51,6 +51,7 @@ import {
   HOSTS_AT_ONCE,
   readOverview,
 } from "./cluster_overview.ts";
+import { getPaths } from "./cluster_paths.ts";
 import type { ClusterWatches } from "./cluster_watch.ts";
 
 type FoundMessage = MessageInitShape<typeof FoundSchema>;
@@ -109,6 +110,12 @@ export function createCluster(
       asking.run(
         describeCaller(callerOf(context)),
         () => findAnywhere(part, readSearch(request)),
+      ),
+
+    getPaths: (request, context) =>
+      asking.run(
+        describeCaller(callerOf(context)),
+        () => getPaths(part, request),
       ),
 
     async listEvents(request) {

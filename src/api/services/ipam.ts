@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
 import type { OwnedBy } from "../../addresses/allocator.ts";
@@ -8,11 +8,9 @@ import {
   type AllocateRequest,
   AllocationSchema,
   type BatchReleaseItem,
-  HistoryRecordSchema,
   type IpamService,
   type KeepAliveItem,
   type ReleaseResponseSchema,
-  ReservationSchema,
 } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
 import {
@@ -26,14 +24,9 @@ import {
   parsePath,
   parseText,
 } from "../../base/names.ts";
-import {
-  compareAddresses,
-  formatAddress,
-  parseAddress,
-} from "../../net/address.ts";
+import { formatAddress, parseAddress } from "../../net/address.ts";
 import {
   allocationMessage,
-  historyMessage,
   reservationMessage,
 } from "../messages/addresses.ts";
 import {
@@ -41,8 +34,8 @@ import {
   watchAllNodes,
   watchNode,
 } from "./allocation_watch.ts";
+import { createAddressLists } from "./address_lists.ts";
 import type { OwnerCalls } from "./owner_calls.ts";
-import { eventTimeMs } from "../../addresses/history.ts";
 import {
   blaming,
   invalidField,
@@ -52,13 +45,7 @@ import {
   parseOptional,
   parseOwner,
 } from "../messages/fields.ts";
-import {
-  cutPage,
-  cutTimePage,
-  fill,
-  parsePageSize,
-  parseTimePage,
-} from "../messages/pages.ts";
+import { fill, parsePageSize } from "../messages/pages.ts";
 
 /** The native service of addresses: of this node, and of nodes without an agent where the registry is. */
 export function createIpam(
@@ -324,52 +311,7 @@ export function createIpam(
         : {};
     },
 
-    async listReservations(request) {
-      const node = parseNode(request.node);
-      const { page, ...rest } = cutPage(
-        await agent.addresses.reservations(node),
-        request,
-        {
-          schema: ReservationSchema,
-          message: (reservation) => reservationMessage(node, reservation),
-          keyOf: ({ address }) => formatAddress(address),
-          behind: (key) => {
-            const last = parseAddress(key);
-            return ({ address }) => compareAddresses(address, last) > 0;
-          },
-        },
-      );
-      return { reservations: page, ...rest };
-    },
-
-    async listHistory(request) {
-      const page = parseTimePage(request);
-      const { untilMs } = page;
-      const address = parseOptional("address", request.address, parseAddress);
-      const containerId = parseOptional(
-        "container_id",
-        request.containerId,
-        parseContainerId,
-      );
-      const records = await agent.addresses.history({
-        node: parseNode(request.node),
-        limit: page.limit,
-        ...(address && { address: formatAddress(address) }),
-        ...(containerId !== undefined && { containerId }),
-        ...(request.since && { sinceMs: timestampMs(request.since) }),
-        ...(untilMs !== undefined && { untilMs }),
-      });
-      const cut = cutTimePage(records, page, {
-        schema: HistoryRecordSchema,
-        message: historyMessage,
-        timeOf: eventTimeMs,
-      });
-      return {
-        records: [...cut.page],
-        truncated: cut.nextPageToken !== "",
-        nextPageToken: cut.nextPageToken,
-      };
-    },
+    ...createAddressLists(agent, parseNode),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Owner } from "../../../src/base/names.ts";
-import { NodePool, SubnetPool } from "../../../src/addresses/plan/node_pool.ts";
+import { NodePool } from "../../../src/addresses/plan/node_pool.ts";
+import { SubnetPool } from "../../../src/addresses/plan/subnet_pool.ts";
 import {
   planAllocation,
   planRelease,

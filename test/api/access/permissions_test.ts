@@ -75,6 +75,7 @@ const TABLE: readonly (readonly [
     Reserve: "yyy y-o ---",
     Unreserve: "yyy y-o ---",
     ListReservations: "yyy yyo ---",
+    ListAddressRuns: "yyy yyy ---",
     ListHistory: "yyy yyo ---",
   }],
   [RegistryService, {
@@ -113,6 +114,7 @@ const TABLE: readonly (readonly [
     Find: "yyy yyy ---",
     FindHere: "yyy yyy ---",
     GetReport: "yyy yyy ---",
+    GetPaths: "yyy yyy ---",
     ListEvents: "yyy yyy ---",
     Watch: "yyy yyy ---",
   }],

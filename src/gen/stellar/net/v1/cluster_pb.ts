@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stellar/net/v1/cluster.proto.
  */
 export const file_stellar_net_v1_cluster: GenFile = /*@__PURE__*/
-  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJ9CgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJEg8KB3N1YmplY3QYBiABKAkicgoMUHJvYmVTdW1tYXJ5Eg0KBWFsaXZlGAEgASgFEg0KBWxvc3N5GAIgASgFEg4KBm5hcnJvdxgDIAEoBRIMCgRkZWFkGAQgASgFEhIKCnVuYW5zd2VyZWQYBSABKAUSEgoKdW5tZWFzdXJlZBgGIAEoBSK0AQoKUHJvYmVkUGF0aBIMCgRwZWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgtydHRfc2Vjb25kcxgEIAEoAUgAiAEBEhAKCGxvc3Nfb3V0GAUgASgBEg8KB2xvc3NfaW4YBiABKAESEQoJbXR1X2J5dGVzGAcgASgFQg4KDF9ydHRfc2Vjb25kcyKnAQoJU3VibmV0VXNlEgwKBGNpZHIYASABKAkSEAoIY2FwYWNpdHkYAiABKAESDAoEaGVsZBgDIAEoAxIPCgdjb29saW5nGAQgASgDEhsKDmdyb3d0aF9wZXJfZGF5GAUgASgBSACIAQESKwoHZnVsbF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEQoPX2dyb3d0aF9wZXJfZGF5IucCCgZSZXBvcnQSDwoHdmVyc2lvbhgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X2lkGAMgASgJEioKB3N1Ym5ldHMYBCADKAsyGS5zdGVsbGFyLm5ldC52MS5TdWJuZXRVc2USDgoGbGVha2VkGAUgASgFEg4KBnF1ZXVlZBgGIAEoBRIVCg1yb3V0ZXNfd2FudGVkGAcgASgFEhgKEHJvdXRlc19pbnN0YWxsZWQYCCABKAUSGgoScm91dGVzX2NvbmZsaWN0aW5nGAkgASgFEhkKEXJvdXRlc191bnJlc29sdmVkGAogASgFEikKCHByb2JsZW1zGAsgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCgZwcm9iZXMYDCABKAsyHC5zdGVsbGFyLm5ldC52MS5Qcm9iZVN1bW1hcnkiigEKC0hvc3RTdW1tYXJ5EiIKBG5vZGUYASABKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiYKBnJlcG9ydBgCIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlJlcG9ydBIvCgtyZXBvcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKCk5ldHdvcmtVc2USKAoHbmV0d29yaxgBIAEoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgCIAEoARINCgVvd25lZBgDIAEoAxIPCgdibG9ja2VkGAQgASgDEhAKCGNhcGFjaXR5GAUgASgBEgwKBGhlbGQYBiABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYByABKAFIAIgBARIrCgdmdWxsX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxmYXN0ZXN0X25vZGUYCSABKAkSFwoPZmFzdGVzdF9wZXJfZGF5GAogASgBQhEKD19ncm93dGhfcGVyX2RheSI7ChJHZXRPdmVydmlld1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAki7QEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDwoHdmVyZGljdBgBIAEoCRIpCghwcm9ibGVtcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLlByb2JsZW0SLAoIbmV0d29ya3MYAyADKAsyGi5zdGVsbGFyLm5ldC52MS5OZXR3b3JrVXNlEioKBWhvc3RzGAQgAygLMhsuc3RlbGxhci5uZXQudjEuSG9zdFN1bW1hcnkSJwoDbm93GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiLAoLRmluZFJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFItIBCgVGb3VuZBInCgRraW5kGAEgASgOMhkuc3RlbGxhci5uZXQudjEuRm91bmRLaW5kEgwKBG5vZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmFsbG9jYXRpb24YBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uIl0KDEZpbmRSZXNwb25zZRIkCgVmb3VuZBgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkZvdW5kEhQKDHNpbGVudF9ub2RlcxgCIAMoCRIRCgl0cnVuY2F0ZWQYAyABKAgiMAoPRmluZEhlcmVSZXF1ZXN0EgwKBHdoYXQYASABKAkSDwoHaGlzdG9yeRgCIAEoBSJLChBGaW5kSGVyZVJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSEQoJdHJ1bmNhdGVkGAIgASgIIhIKEEdldFJlcG9ydFJlcXVlc3QiOwoRR2V0UmVwb3J0UmVzcG9uc2USJgoGcmVwb3J0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuUmVwb3J0Ip4BChFMaXN0RXZlbnRzUmVxdWVzdBIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG5vZGUYAyABKAkSEQoJcGFnZV9zaXplGAQgASgFEhIKCnBhZ2VfdG9rZW4YBSABKAkidgoFRXZlbnQSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGtpbmQYAiABKAkSDAoEbm9kZRgDIAEoCRIPCgdzdWJqZWN0GAQgASgJEgwKBHRleHQYBSABKAkSCgoCYnkYBiABKAkiVAoSTGlzdEV2ZW50c1Jlc3BvbnNlEiUKBmV2ZW50cxgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJDChpDbHVzdGVyU2VydmljZVdhdGNoUmVxdWVzdBIQCghyZXZpc2lvbhgBIAEoCRITCgtldmVudHNfb25seRgCIAEoCCJ6Cg5DbHVzdGVyU3VtbWFyeRIPCgd2ZXJkaWN0GAEgASgJEikKCHByb2JsZW1zGAIgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCghuZXR3b3JrcxgDIAMoCzIaLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmtVc2UirAIKG0NsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoCRIQCghzbmFwc2hvdBgCIAEoCBIMCgRtb3JlGAMgASgIEi8KB3N1bW1hcnkYBCABKAsyHi5zdGVsbGFyLm5ldC52MS5DbHVzdGVyU3VtbWFyeRIqCgVob3N0cxgFIAMoCzIbLnN0ZWxsYXIubmV0LnYxLkhvc3RTdW1tYXJ5EhUKDXJlbW92ZWRfaG9zdHMYBiADKAkSJQoGZXZlbnRzGAcgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFQoNZXZlbnRzX21pc3NlZBgIIAEoCBIpCgVhc19vZhgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqTgoIU2V2ZXJpdHkSGAoUU0VWRVJJVFlfVU5TUEVDSUZJRUQQABISCg5TRVZFUklUWV9FUlJPUhABEhQKEFNFVkVSSVRZX1dBUk5JTkcQAiqcAQoJRm91bmRLaW5kEhoKFkZPVU5EX0tJTkRfVU5TUEVDSUZJRUQQABIZChVGT1VORF9LSU5EX0FMTE9DQVRJT04QARIWChJGT1VORF9LSU5EX0hJU1RPUlkQAhIVChFGT1VORF9LSU5EX1NVQk5FVBADEhMKD0ZPVU5EX0tJTkRfTk9ERRAEEhQKEEZPVU5EX0tJTkRfUk9VVEUQBTKjBAoOQ2x1c3RlclNlcnZpY2USWwoLR2V0T3ZlcnZpZXcSIi5zdGVsbGFyLm5ldC52MS5HZXRPdmVydmlld1JlcXVlc3QaIy5zdGVsbGFyLm5ldC52MS5HZXRPdmVydmlld1Jlc3BvbnNlIgOQAgESRgoERmluZBIbLnN0ZWxsYXIubmV0LnYxLkZpbmRSZXF1ZXN0Ghwuc3RlbGxhci5uZXQudjEuRmluZFJlc3BvbnNlIgOQAgESUgoIRmluZEhlcmUSHy5zdGVsbGFyLm5ldC52MS5GaW5kSGVyZVJlcXVlc3QaIC5zdGVsbGFyLm5ldC52MS5GaW5kSGVyZVJlc3BvbnNlIgOQAgESVQoJR2V0UmVwb3J0EiAuc3RlbGxhci5uZXQudjEuR2V0UmVwb3J0UmVxdWVzdBohLnN0ZWxsYXIubmV0LnYxLkdldFJlcG9ydFJlc3BvbnNlIgOQAgESWAoKTGlzdEV2ZW50cxIhLnN0ZWxsYXIubmV0LnYxLkxpc3RFdmVudHNSZXF1ZXN0GiIuc3RlbGxhci5uZXQudjEuTGlzdEV2ZW50c1Jlc3BvbnNlIgOQAgESZwoFV2F0Y2gSKi5zdGVsbGFyLm5ldC52MS5DbHVzdGVyU2VydmljZVdhdGNoUmVxdWVzdBorLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXNwb25zZSIDkAIBMAFCJFABWiBzdGVsbGFyLW5ldC9zdGVsbGFyL25ldC92MTtuZXR2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
+  fileDesc("ChxzdGVsbGFyL25ldC92MS9jbHVzdGVyLnByb3RvEg5zdGVsbGFyLm5ldC52MSJ9CgdQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEY29kZRgCIAEoCRIqCghzZXZlcml0eRgDIAEoDjIYLnN0ZWxsYXIubmV0LnYxLlNldmVyaXR5EgwKBHRleHQYBCABKAkSCwoDZml4GAUgASgJEg8KB3N1YmplY3QYBiABKAkicgoMUHJvYmVTdW1tYXJ5Eg0KBWFsaXZlGAEgASgFEg0KBWxvc3N5GAIgASgFEg4KBm5hcnJvdxgDIAEoBRIMCgRkZWFkGAQgASgFEhIKCnVuYW5zd2VyZWQYBSABKAUSEgoKdW5tZWFzdXJlZBgGIAEoBSK0AQoKUHJvYmVkUGF0aBIMCgRwZWVyGAEgASgJEg0KBXN0YXRlGAIgASgJEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgtydHRfc2Vjb25kcxgEIAEoAUgAiAEBEhAKCGxvc3Nfb3V0GAUgASgBEg8KB2xvc3NfaW4YBiABKAESEQoJbXR1X2J5dGVzGAcgASgFQg4KDF9ydHRfc2Vjb25kcyKnAQoJU3VibmV0VXNlEgwKBGNpZHIYASABKAkSEAoIY2FwYWNpdHkYAiABKAESDAoEaGVsZBgDIAEoAxIPCgdjb29saW5nGAQgASgDEhsKDmdyb3d0aF9wZXJfZGF5GAUgASgBSACIAQESKwoHZnVsbF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEQoPX2dyb3d0aF9wZXJfZGF5IucCCgZSZXBvcnQSDwoHdmVyc2lvbhgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X2lkGAMgASgJEioKB3N1Ym5ldHMYBCADKAsyGS5zdGVsbGFyLm5ldC52MS5TdWJuZXRVc2USDgoGbGVha2VkGAUgASgFEg4KBnF1ZXVlZBgGIAEoBRIVCg1yb3V0ZXNfd2FudGVkGAcgASgFEhgKEHJvdXRlc19pbnN0YWxsZWQYCCABKAUSGgoScm91dGVzX2NvbmZsaWN0aW5nGAkgASgFEhkKEXJvdXRlc191bnJlc29sdmVkGAogASgFEikKCHByb2JsZW1zGAsgAygLMhcuc3RlbGxhci5uZXQudjEuUHJvYmxlbRIsCgZwcm9iZXMYDCABKAsyHC5zdGVsbGFyLm5ldC52MS5Qcm9iZVN1bW1hcnkiigEKC0hvc3RTdW1tYXJ5EiIKBG5vZGUYASABKAsyFC5zdGVsbGFyLm5ldC52MS5Ob2RlEiYKBnJlcG9ydBgCIAEoCzIWLnN0ZWxsYXIubmV0LnYxLlJlcG9ydBIvCgtyZXBvcnRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKCk5ldHdvcmtVc2USKAoHbmV0d29yaxgBIAEoCzIXLnN0ZWxsYXIubmV0LnYxLk5ldHdvcmsSDwoHc3VibmV0cxgCIAEoARINCgVvd25lZBgDIAEoAxIPCgdibG9ja2VkGAQgASgDEhAKCGNhcGFjaXR5GAUgASgBEgwKBGhlbGQYBiABKAMSGwoOZ3Jvd3RoX3Blcl9kYXkYByABKAFIAIgBARIrCgdmdWxsX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxmYXN0ZXN0X25vZGUYCSABKAkSFwoPZmFzdGVzdF9wZXJfZGF5GAogASgBQhEKD19ncm93dGhfcGVyX2RheSI7ChJHZXRPdmVydmlld1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAki7QEKE0dldE92ZXJ2aWV3UmVzcG9uc2USDwoHdmVyZGljdBgBIAEoCRIpCghwcm9ibGVtcxgCIAMoCzIXLnN0ZWxsYXIubmV0LnYxLlByb2JsZW0SLAoIbmV0d29ya3MYAyADKAsyGi5zdGVsbGFyLm5ldC52MS5OZXR3b3JrVXNlEioKBWhvc3RzGAQgAygLMhsuc3RlbGxhci5uZXQudjEuSG9zdFN1bW1hcnkSJwoDbm93GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiLAoLRmluZFJlcXVlc3QSDAoEd2hhdBgBIAEoCRIPCgdoaXN0b3J5GAIgASgFItIBCgVGb3VuZBInCgRraW5kGAEgASgOMhkuc3RlbGxhci5uZXQudjEuRm91bmRLaW5kEgwKBG5vZGUYAiABKAkSDAoEdGV4dBgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmFsbG9jYXRpb24YBiABKAsyGi5zdGVsbGFyLm5ldC52MS5BbGxvY2F0aW9uIl0KDEZpbmRSZXNwb25zZRIkCgVmb3VuZBgBIAMoCzIVLnN0ZWxsYXIubmV0LnYxLkZvdW5kEhQKDHNpbGVudF9ub2RlcxgCIAMoCRIRCgl0cnVuY2F0ZWQYAyABKAgiMAoPRmluZEhlcmVSZXF1ZXN0EgwKBHdoYXQYASABKAkSDwoHaGlzdG9yeRgCIAEoBSJLChBGaW5kSGVyZVJlc3BvbnNlEiQKBWZvdW5kGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRm91bmQSEQoJdHJ1bmNhdGVkGAIgASgIIhIKEEdldFJlcG9ydFJlcXVlc3QiOwoRR2V0UmVwb3J0UmVzcG9uc2USJgoGcmVwb3J0GAEgASgLMhYuc3RlbGxhci5uZXQudjEuUmVwb3J0IiAKD0dldFBhdGhzUmVxdWVzdBINCgVub2RlcxgBIAMoCSJCCghIb3N0UGF0aBIMCgRub2RlGAEgASgJEigKBHBhdGgYAiABKAsyGi5zdGVsbGFyLm5ldC52MS5Qcm9iZWRQYXRoIm8KEEdldFBhdGhzUmVzcG9uc2USJwoFcGF0aHMYASADKAsyGC5zdGVsbGFyLm5ldC52MS5Ib3N0UGF0aBIUCgxzaWxlbnRfbm9kZXMYAiADKAkSDQoFYXNrZWQYAyABKAUSDQoFaG9zdHMYBCABKAUingEKEUxpc3RFdmVudHNSZXF1ZXN0EikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbm9kZRgDIAEoCRIRCglwYWdlX3NpemUYBCABKAUSEgoKcGFnZV90b2tlbhgFIAEoCSJ2CgVFdmVudBImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEa2luZBgCIAEoCRIMCgRub2RlGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDAoEdGV4dBgFIAEoCRIKCgJieRgGIAEoCSJUChJMaXN0RXZlbnRzUmVzcG9uc2USJQoGZXZlbnRzGAEgAygLMhUuc3RlbGxhci5uZXQudjEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkMKGkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0EhAKCHJldmlzaW9uGAEgASgJEhMKC2V2ZW50c19vbmx5GAIgASgIInoKDkNsdXN0ZXJTdW1tYXJ5Eg8KB3ZlcmRpY3QYASABKAkSKQoIcHJvYmxlbXMYAiADKAsyFy5zdGVsbGFyLm5ldC52MS5Qcm9ibGVtEiwKCG5ldHdvcmtzGAMgAygLMhouc3RlbGxhci5uZXQudjEuTmV0d29ya1VzZSKsAgobQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgJEhAKCHNuYXBzaG90GAIgASgIEgwKBG1vcmUYAyABKAgSLwoHc3VtbWFyeRgEIAEoCzIeLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTdW1tYXJ5EioKBWhvc3RzGAUgAygLMhsuc3RlbGxhci5uZXQudjEuSG9zdFN1bW1hcnkSFQoNcmVtb3ZlZF9ob3N0cxgGIAMoCRIlCgZldmVudHMYByADKAsyFS5zdGVsbGFyLm5ldC52MS5FdmVudBIVCg1ldmVudHNfbWlzc2VkGAggASgIEikKBWFzX29mGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpOCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhIKDlNFVkVSSVRZX0VSUk9SEAESFAoQU0VWRVJJVFlfV0FSTklORxACKpwBCglGb3VuZEtpbmQSGgoWRk9VTkRfS0lORF9VTlNQRUNJRklFRBAAEhkKFUZPVU5EX0tJTkRfQUxMT0NBVElPThABEhYKEkZPVU5EX0tJTkRfSElTVE9SWRACEhUKEUZPVU5EX0tJTkRfU1VCTkVUEAMSEwoPRk9VTkRfS0lORF9OT0RFEAQSFAoQRk9VTkRfS0lORF9ST1VURRAFMvcECg5DbHVzdGVyU2VydmljZRJbCgtHZXRPdmVydmlldxIiLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVxdWVzdBojLnN0ZWxsYXIubmV0LnYxLkdldE92ZXJ2aWV3UmVzcG9uc2UiA5ACARJGCgRGaW5kEhsuc3RlbGxhci5uZXQudjEuRmluZFJlcXVlc3QaHC5zdGVsbGFyLm5ldC52MS5GaW5kUmVzcG9uc2UiA5ACARJSCghGaW5kSGVyZRIfLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkZpbmRIZXJlUmVzcG9uc2UiA5ACARJVCglHZXRSZXBvcnQSIC5zdGVsbGFyLm5ldC52MS5HZXRSZXBvcnRSZXF1ZXN0GiEuc3RlbGxhci5uZXQudjEuR2V0UmVwb3J0UmVzcG9uc2UiA5ACARJSCghHZXRQYXRocxIfLnN0ZWxsYXIubmV0LnYxLkdldFBhdGhzUmVxdWVzdBogLnN0ZWxsYXIubmV0LnYxLkdldFBhdGhzUmVzcG9uc2UiA5ACARJYCgpMaXN0RXZlbnRzEiEuc3RlbGxhci5uZXQudjEuTGlzdEV2ZW50c1JlcXVlc3QaIi5zdGVsbGFyLm5ldC52MS5MaXN0RXZlbnRzUmVzcG9uc2UiA5ACARJnCgVXYXRjaBIqLnN0ZWxsYXIubmV0LnYxLkNsdXN0ZXJTZXJ2aWNlV2F0Y2hSZXF1ZXN0Gisuc3RlbGxhci5uZXQudjEuQ2x1c3RlclNlcnZpY2VXYXRjaFJlc3BvbnNlIgOQAgEwAUIkUAFaIHN0ZWxsYXItbmV0L3N0ZWxsYXIvbmV0L3YxO25ldHYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_stellar_net_v1_ipam, file_stellar_net_v1_registry]);
 
 /**
  * Problem is a fault of a host.
@@ -766,6 +766,99 @@ export const GetReportResponseSchema: GenMessage<GetReportResponse> = /*@__PURE_
   messageDesc(file_stellar_net_v1_cluster, 15);
 
 /**
+ * GetPathsRequest selects hosts.
+ *
+ * @generated from message stellar.net.v1.GetPathsRequest
+ */
+export type GetPathsRequest = Message<"stellar.net.v1.GetPathsRequest"> & {
+  /**
+   * Names of the nodes whose paths to list, at most 64. Empty: those whose
+   * reports count the most faulty paths, then the others by name.
+   *
+   * @generated from field: repeated string nodes = 1;
+   */
+  nodes: string[];
+};
+
+/**
+ * Describes the message stellar.net.v1.GetPathsRequest.
+ * Use `create(GetPathsRequestSchema)` to create a new message.
+ */
+export const GetPathsRequestSchema: GenMessage<GetPathsRequest> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 16);
+
+/**
+ * HostPath is a path between two hosts.
+ *
+ * @generated from message stellar.net.v1.HostPath
+ */
+export type HostPath = Message<"stellar.net.v1.HostPath"> & {
+  /**
+   * Name of the node of the host that measures it.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * The path from there.
+   *
+   * @generated from field: stellar.net.v1.ProbedPath path = 2;
+   */
+  path?: ProbedPath | undefined;
+};
+
+/**
+ * Describes the message stellar.net.v1.HostPath.
+ * Use `create(HostPathSchema)` to create a new message.
+ */
+export const HostPathSchema: GenMessage<HostPath> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 17);
+
+/**
+ * GetPathsResponse lists paths.
+ *
+ * @generated from message stellar.net.v1.GetPathsResponse
+ */
+export type GetPathsResponse = Message<"stellar.net.v1.GetPathsResponse"> & {
+  /**
+   * The dead ones first, then narrow, lossy, unanswered, unmeasured and alive
+   * ones; those of one state by loss and round-trip time.
+   *
+   * @generated from field: repeated stellar.net.v1.HostPath paths = 1;
+   */
+  paths: HostPath[];
+
+  /**
+   * Nodes that were asked and did not answer, so that paths are missing.
+   *
+   * @generated from field: repeated string silent_nodes = 2;
+   */
+  silentNodes: string[];
+
+  /**
+   * Number of hosts that were asked.
+   *
+   * @generated from field: int32 asked = 3;
+   */
+  asked: number;
+
+  /**
+   * Number of hosts of the cluster.
+   *
+   * @generated from field: int32 hosts = 4;
+   */
+  hosts: number;
+};
+
+/**
+ * Describes the message stellar.net.v1.GetPathsResponse.
+ * Use `create(GetPathsResponseSchema)` to create a new message.
+ */
+export const GetPathsResponseSchema: GenMessage<GetPathsResponse> = /*@__PURE__*/
+  messageDesc(file_stellar_net_v1_cluster, 18);
+
+/**
  * ListEventsRequest selects events.
  *
  * @generated from message stellar.net.v1.ListEventsRequest
@@ -812,7 +905,7 @@ export type ListEventsRequest = Message<"stellar.net.v1.ListEventsRequest"> & {
  * Use `create(ListEventsRequestSchema)` to create a new message.
  */
 export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 16);
+  messageDesc(file_stellar_net_v1_cluster, 19);
 
 /**
  * Event is something that happened to the cluster.
@@ -869,7 +962,7 @@ export type Event = Message<"stellar.net.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 17);
+  messageDesc(file_stellar_net_v1_cluster, 20);
 
 /**
  * ListEventsResponse is a page of events.
@@ -897,7 +990,7 @@ export type ListEventsResponse = Message<"stellar.net.v1.ListEventsResponse"> & 
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 18);
+  messageDesc(file_stellar_net_v1_cluster, 21);
 
 /**
  * ClusterServiceWatchRequest selects the messages of a watch.
@@ -927,7 +1020,7 @@ export type ClusterServiceWatchRequest = Message<"stellar.net.v1.ClusterServiceW
  * Use `create(ClusterServiceWatchRequestSchema)` to create a new message.
  */
 export const ClusterServiceWatchRequestSchema: GenMessage<ClusterServiceWatchRequest> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 19);
+  messageDesc(file_stellar_net_v1_cluster, 22);
 
 /**
  * ClusterSummary is the cluster without its hosts.
@@ -962,7 +1055,7 @@ export type ClusterSummary = Message<"stellar.net.v1.ClusterSummary"> & {
  * Use `create(ClusterSummarySchema)` to create a new message.
  */
 export const ClusterSummarySchema: GenMessage<ClusterSummary> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 20);
+  messageDesc(file_stellar_net_v1_cluster, 23);
 
 /**
  * ClusterServiceWatchResponse is a snapshot, a part of one, or changes.
@@ -1047,7 +1140,7 @@ export type ClusterServiceWatchResponse = Message<"stellar.net.v1.ClusterService
  * Use `create(ClusterServiceWatchResponseSchema)` to create a new message.
  */
 export const ClusterServiceWatchResponseSchema: GenMessage<ClusterServiceWatchResponse> = /*@__PURE__*/
-  messageDesc(file_stellar_net_v1_cluster, 21);
+  messageDesc(file_stellar_net_v1_cluster, 24);
 
 /**
  * Severity says how severe a problem is.
@@ -1188,6 +1281,17 @@ export const ClusterService: GenService<{
     methodKind: "unary";
     input: typeof GetReportRequestSchema;
     output: typeof GetReportResponseSchema;
+  },
+  /**
+   * GetPaths returns paths between hosts, the worst first, as the hosts at their
+   * starts measure them. The registry asks at most 64 hosts for one answer.
+   *
+   * @generated from rpc stellar.net.v1.ClusterService.GetPaths
+   */
+  getPaths: {
+    methodKind: "unary";
+    input: typeof GetPathsRequestSchema;
+    output: typeof GetPathsResponseSchema;
   },
   /**
    * ListEvents lists the events of the cluster, the latest first.
