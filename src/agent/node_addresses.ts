@@ -37,7 +37,7 @@ import {
   type Owner,
   ownerKey,
 } from "../base/names.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { formatPrefix } from "../net/prefix.ts";

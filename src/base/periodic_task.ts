@@ -1,19 +1,5 @@
 import { getLogger } from "@logtape/logtape";
 
-/** Waits for some milliseconds, or until a signal ends the wait. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
-}
-
 const log = getLogger(["stellar-net", "agent"]);
 
 /** Something that is done again and again. */

@@ -1,5 +1,18 @@
 import { NetError } from "./error.ts";
-import { sleep } from "./periodic_task.ts";
+
+/** Waits for some milliseconds, or until a signal ends the wait. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}
 
 export interface BackOffOptions {
   /** The first wait, in ms. */

@@ -1,7 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import { type AgentConfig, speaksPlainText } from "../config/config.ts";
 import { type Address, isLoopback } from "../net/address.ts";
-import { sleep, startPeriodicTask } from "../base/periodic_task.ts";
+import { startPeriodicTask } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 import { DenoIdentityFiles } from "../security/files/deno_identity_files.ts";
 import { checkSecretFile } from "../system/secret_file.ts";
 import type {

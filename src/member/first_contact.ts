@@ -1,4 +1,4 @@
-import { sleep } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 
 /** Time after the start of an agent in which its calls wait for the registry, in ms. */
 export const START_MS = 10_000;

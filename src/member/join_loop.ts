@@ -1,7 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type ErrorCode, NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
-import { BackOff } from "../base/retry.ts";
+import { BackOff, sleep } from "../base/retry.ts";
 import type { JoinAnswer, RegistryPeer } from "../registry/peer.ts";
 import type { JoinRequest } from "../registry/plan/join_plan.ts";
 import type { SubnetOwner } from "../registry/plan/restore_grace.ts";

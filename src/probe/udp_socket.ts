@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 import { PROBE_PORT, type ProbeDatagram, type ProbeSocket } from "./port.ts";
 
 /** Time to the next attempt to receive after one that failed, in ms. */

@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { Allocators } from "../addresses/allocators.ts";
 import type { AgentMetrics } from "../base/agent_metrics.ts";
 import { type ErrorReason, NetError } from "../base/error.ts";
-import type { sleep } from "../base/periodic_task.ts";
+import type { sleep } from "../base/retry.ts";
 import { BackOff, followWatch, retry } from "../base/retry.ts";
 import type { Carve } from "../net/carve.ts";
 import { formatPrefix } from "../net/prefix.ts";

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 import { type Refusal, refuse } from "../base/plan.ts";
 import type { ClusterState } from "./plan/cluster_state.ts";
 import { hasNewSubnets, type SubnetClaim } from "./plan/restore_grace.ts";

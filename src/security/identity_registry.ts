@@ -1,7 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
-import { BackOff, followWatch } from "../base/retry.ts";
+import { BackOff, followWatch, sleep } from "../base/retry.ts";
 import { type Address, formatAddress } from "../net/address.ts";
 import { IDENTITY_PREFIX } from "../state/identity_records.ts";
 import type { Store } from "../store/store.ts";

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../base/error.ts";
-import { sleep } from "../base/periodic_task.ts";
+import { sleep } from "../base/retry.ts";
 import type { Command, CommandFollower } from "./command.ts";
 
 /** The longest time that a monitor needs from its start until it listens. */

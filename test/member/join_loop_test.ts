@@ -3,7 +3,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import { type ClusterEvent, ClusterView } from "../../src/registry/feed.ts";
 import { JoinLoop, type JoinLoopListener } from "../../src/member/join_loop.ts";
 import { announceLeave, type RegistryPeer } from "../../src/registry/peer.ts";
-import { sleep } from "../../src/base/periodic_task.ts";
+import { sleep } from "../../src/base/retry.ts";
 import { type ErrorCode, NetError } from "../../src/base/error.ts";
 import { FakeRegistryPeer } from "../fake/fake_registry_peer.ts";
 import { waitFor } from "../support/wait_for.ts";

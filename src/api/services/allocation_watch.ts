@@ -4,7 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import type { AllocationEvent } from "../../addresses/allocation_feed.ts";
 import type { Allocation } from "../../addresses/plan/allocation.ts";
 import type { Agent } from "../../agent/agent.ts";
-import { sleep } from "../../base/periodic_task.ts";
+import { sleep } from "../../base/retry.ts";
 import {
   AllocationSchema,
   IpamService,

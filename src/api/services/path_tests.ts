@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { asCompleted } from "../../base/as_completed.ts";
 import { NetError } from "../../base/error.ts";
-import { sleep } from "../../base/periodic_task.ts";
+import { sleep } from "../../base/retry.ts";
 import { cleanText } from "../../cluster/plan/accept_report.ts";
 import {
   AgentService,

@@ -1,6 +1,5 @@
 import { NetError } from "../../base/error.ts";
-import { sleep } from "../../base/periodic_task.ts";
-import { BackOff } from "../../base/retry.ts";
+import { BackOff, sleep } from "../../base/retry.ts";
 import {
   EtcdConnection,
   type EtcdConnectionOptions,

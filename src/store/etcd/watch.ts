@@ -2,8 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { getLogger } from "@logtape/logtape";
 import { NetError } from "../../base/error.ts";
-import { sleep } from "../../base/periodic_task.ts";
-import { BackOff } from "../../base/retry.ts";
+import { BackOff, sleep } from "../../base/retry.ts";
 import type {
   WatchCreateRequestSchema,
   WatchRequestSchema,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { createServer } from "node:tls";
 import type { RegistryHost } from "../../../src/registry/host.ts";
-import { sleep } from "../../../src/base/periodic_task.ts";
+import { sleep } from "../../../src/base/retry.ts";
 import { IdentityService } from "../../../src/gen/stellar/net/v1/identity_pb.ts";
 import type { EnrolmentRequest } from "../../../src/security/certificate_source.ts";
 import { IdentityRegistry } from "../../../src/security/identity_registry.ts";

@@ -6,7 +6,7 @@ import {
   type ServiceImpl,
   type Transport,
 } from "@connectrpc/connect";
-import { sleep } from "../../../src/base/periodic_task.ts";
+import { sleep } from "../../../src/base/retry.ts";
 import { NetError } from "../../../src/base/error.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Network } from "../../../src/gen/stellar/services/network/v1/network_pb.ts";
