@@ -1,5 +1,12 @@
 import { join, relative } from "node:path";
-import { CONFIG, generate, RELEASE_IMAGE, ROOT, runBuf } from "./generate.ts";
+import {
+  CONFIG,
+  generate,
+  PAGE_CONFIG,
+  RELEASE_IMAGE,
+  ROOT,
+  runBuf,
+} from "./generate.ts";
 import { run, type RunResult } from "./support/run.ts";
 import { walkFiles } from "./support/files.ts";
 import { withTempDir } from "./support/temp_dir.ts";
@@ -20,6 +27,11 @@ const CHECKS: readonly {
   {
     name: "types",
     run: () => deno("check", ...CONFIG, "main.ts", "src/", "test/"),
+    remedy: "see above",
+  },
+  {
+    name: "types of the page",
+    run: () => deno("check", "--config", PAGE_CONFIG, "src/ui/page/"),
     remedy: "see above",
   },
   {

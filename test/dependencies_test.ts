@@ -59,3 +59,18 @@ Deno.test("the program's lock file has only the packages that it loads, in the t
     assert.equal(tests.npm[id]?.integrity, integrity, id);
   }
 });
+
+Deno.test("the page has the program's versions of its packages, and its compiler options", async () => {
+  const program = await readJson<Config>("deno.json");
+  const tests = await readJson<Config>("test/deno.json");
+  const page = await readJson<Config>("src/ui/page/deno.json");
+  for (const [name, version] of Object.entries(page.imports)) {
+    const known = program.imports[name] ?? tests.imports[name];
+    if (known === undefined) assert.match(version, /^npm:.*@\d+\.\d+\.\d+$/);
+    else assert.equal(version, known);
+  }
+  const { jsx, jsxImportSource, lib, ...options } = page.compilerOptions;
+  assert.deepEqual(options, program.compilerOptions);
+  assert.deepEqual([jsx, jsxImportSource], ["react-jsx", "preact"]);
+  assert.deepEqual(lib, ["dom", "dom.iterable", "esnext"]);
+});

@@ -29,7 +29,7 @@ export const PURE: readonly string[] = paths(
     "probe/plan/",
     "station/plan/",
   ],
-  ["cni/text/", "install/plan/", "bundle/"],
+  ["cni/text/", "install/plan/", "bundle/", "ui/page/plan/"],
 );
 
 /** Pure but for cryptography and its randomness. */
@@ -77,6 +77,9 @@ const PLUGIN = ["main", "agent_call", "agent_source", "queue"]
   .concat("source", "stellar_source")
   .map((part) => `src/cni/${part}.ts`);
 
+/** The pure part of the page works on the messages of the API. */
+const PAGE_PLAN = "src/ui/page/plan/";
+
 const LOG = "npm:@logtape/logtape";
 const CONNECT = ["npm:@bufbuild/protobuf", "npm:@connectrpc/connect"];
 const CONNECT_NODE = [...CONNECT, "npm:@connectrpc/connect-node"];
@@ -121,8 +124,9 @@ export const LAYERS: readonly Layer[] = [
   ...PURE.filter((at) => !/^src\/(?:net|base)\//.test(at)).map((at): Layer => ({
     at,
     ours: ["src/base/", "src/net/"]
-      .concat(at === "src/host/plan/" ? "src/routes/plan/" : []),
-    others: [],
+      .concat(at === "src/host/plan/" ? "src/routes/plan/" : [])
+      .concat(at === PAGE_PLAN ? "src/gen/" : []),
+    others: at === PAGE_PLAN ? ["npm:@bufbuild/protobuf/wkt"] : [],
     why: "it is pure: state, request and time come in, a plan goes out",
   })),
   {
@@ -155,6 +159,13 @@ export const LAYERS: readonly Layer[] = [
     ours: ["src/base/", "src/store/store.ts"],
     others: ["node:buffer", "node:crypto"],
     why: "it is a format: it knows no state",
+  },
+  {
+    at: "src/ui/page/",
+    ours: [...PURE, "src/base/retry.ts", "src/gen/stellar/"],
+    others: [...CONNECT, "npm:@connectrpc/connect-web"]
+      .concat("npm:preact", "npm:@preact/signals", "npm:uplot"),
+    why: "it runs in a browser and knows the agent by its API",
   },
   {
     at: "src/metrics/",

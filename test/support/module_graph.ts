@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { ROOT } from "../generate.ts";
+import { PAGE_CONFIG, ROOT } from "../generate.ts";
 import { run } from "./run.ts";
 import { withTempDir } from "./temp_dir.ts";
 
@@ -20,6 +20,21 @@ export interface GraphEdge {
 export async function readGraph(
   files: readonly string[],
 ): Promise<GraphEdge[]> {
+  const isPage = (file: string) => file.startsWith("src/ui/page/");
+  const edges = [
+    ...await readWith("deno.json", files.filter((file) => !isPage(file))),
+    ...await readWith(PAGE_CONFIG, files.filter(isPage)),
+  ];
+  return [
+    ...new Map(edges.map((edge) => [JSON.stringify(edge), edge])).values(),
+  ];
+}
+
+/** The same for files of one configuration, which has their import map. */
+async function readWith(
+  configFile: string,
+  files: readonly string[],
+): Promise<GraphEdge[]> {
   return await withTempDir(async (dir) => {
     const entry = join(dir, "all.ts");
     await Deno.writeTextFile(
@@ -27,7 +42,7 @@ export async function readGraph(
       files.map((file) => `import "${pathToFileURL(join(ROOT, file))}";\n`)
         .join(""),
     );
-    const config = join(ROOT, "deno.json");
+    const config = join(ROOT, configFile);
     const { code, stdout, stderr } = await run(
       Deno.execPath(),
       ["info", "--json", "--no-lock", "--config", config, entry],

@@ -1,0 +1,5 @@
+import type { JSX } from "preact";
+
+export function EventsView(): JSX.Element {
+  return <h1>Events</h1>;
+}

@@ -1,0 +1,5 @@
+import type { JSX } from "preact";
+
+export function HostView(): JSX.Element {
+  return <h1>Host</h1>;
+}

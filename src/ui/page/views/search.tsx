@@ -1,0 +1,5 @@
+import type { JSX } from "preact";
+
+export function SearchView(): JSX.Element {
+  return <h1>Search</h1>;
+}
