@@ -13,7 +13,9 @@ const ONLY_TESTS = [
   "@connectrpc/connect-web",
   "@grpc/grpc-js",
   "@grpc/proto-loader",
+  "axe-core",
   "fast-check",
+  "playwright-core",
 ];
 
 async function readJson<T>(path: string): Promise<T> {

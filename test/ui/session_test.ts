@@ -49,7 +49,7 @@ Deno.test("a session admits the browser with its cookie, and calls only with the
     [name, token, false, false],
   ];
   for (const [cookie, token, page, calls] of rows) {
-    assert.equal(session.hasCookie({ cookie }), page, cookie);
-    assert.equal(session.mayCall({ cookie, token }), calls, cookie);
+    assert.equal(session.hasCookie({ cookie }), page, `${cookie}`);
+    assert.equal(session.mayCall({ cookie, token }), calls, `${cookie}`);
   }
 });
