@@ -1,3 +1,4 @@
+import { RecentMap } from "../base/recent_map.ts";
 import type { Key, Store } from "../store/store.ts";
 import type { ClusterHappening } from "./plan/events.ts";
 
@@ -27,7 +28,7 @@ export class Requesters {
     readonly isShared: boolean;
     readonly now: () => number;
   };
-  readonly #requests = new Map<string, Request>();
+  readonly #requests = new RecentMap<string, Request>(MAX_REQUESTS);
 
   constructor(
     options: {
@@ -44,12 +45,7 @@ export class Requesters {
   async note(what: Requested, by: string): Promise<void> {
     const { store, isShared, now } = this.#options;
     const atMs = now();
-    this.#requests.delete(what);
     this.#requests.set(what, { by, atMs });
-    for (const oldest of this.#requests.keys()) {
-      if (this.#requests.size <= MAX_REQUESTS) break;
-      this.#requests.delete(oldest);
-    }
     if (!isShared) return;
     try {
       const key = [...PREFIX, what];

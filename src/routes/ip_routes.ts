@@ -1,4 +1,5 @@
 import { NetError } from "../base/error.ts";
+import { RecentMap } from "../base/recent_map.ts";
 import type { CommandFollower, CommandRunner } from "../system/command.ts";
 import { followEvents } from "../system/follow_events.ts";
 import type {
@@ -52,10 +53,10 @@ export class IpRoutes implements KernelRoutes {
   readonly #follower: CommandFollower;
   readonly #clock: () => number;
   /** The last output of `ip` for each command, and the state in it. */
-  readonly #last = new Map<
+  readonly #last = new RecentMap<
     string,
     { readonly text: string; readonly state: KernelState }
-  >();
+  >(MAX_QUERIES);
   /** The events that the agent's own changes cause, by key. */
   readonly #expected = new Map<string, { count: number; untilMs: number }>();
 
@@ -79,10 +80,7 @@ export class IpRoutes implements KernelRoutes {
     // Mostly nothing has changed, and neither parsing nor planning is repeated.
     if (last?.text === text) return last.state;
     const state = parse(lines, text);
-    this.#last.delete(key);
     this.#last.set(key, { text, state });
-    const [oldest] = this.#last.keys();
-    if (this.#last.size > MAX_QUERIES) this.#last.delete(oldest!);
     return state;
   }
 

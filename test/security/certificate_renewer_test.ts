@@ -6,6 +6,8 @@ import {
 import { parseAddress } from "../../src/net/address.ts";
 import type { TrustRecord } from "../../src/security/pki/authority.ts";
 import type { PeerIdentity } from "../../src/security/pki/identity.ts";
+import { NetError } from "../../src/base/error.ts";
+import { withNode } from "./node_identity_world.ts";
 
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -99,4 +101,34 @@ Deno.test("renewalDueMs() is", async (t) => {
       assert.equal(Math.round(due), dueMs);
     });
   }
+});
+
+Deno.test("CertificateRenewer doubles its wait with each failure, up to 15 s, or a minute with a certificate", () => {
+  const waits: number[] = [];
+  const refusal = new NetError("unavailable", "Cannot reach it: off");
+  return withNode(async (node, world) => {
+    await world.time.pass(60_000);
+    // Three quarters each, as it draws 0.5.
+    const first = [375, 750, 1_500, 3_000, 6_000, 11_250, 11_250];
+    assert.deepEqual(waits.slice(0, first.length), first);
+    world.refusal = undefined;
+    await world.time.pass(15_000);
+    world.refusal = refusal;
+    waits.length = 0;
+    node.renewNow();
+    await world.time.pass(600_000);
+    assert.deepEqual(waits.slice(0, first.length), [
+      ...[375, 750, 1_500, 3_000, 6_000],
+      ...[12_000, 24_000],
+    ]);
+    assert.equal(Math.max(...waits), 45_000);
+  }, {
+    prepare: (world) => world.refusal = refusal,
+    node: ({ time }) => ({
+      wait: (ms, signal) => {
+        waits.push(ms);
+        return time.wait(ms, signal);
+      },
+    }),
+  });
 });

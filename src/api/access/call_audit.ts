@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
 import type { AuditLog, AuditRecord } from "../../audit/audit.ts";
 import type { NetError } from "../../base/error.ts";
+import { RecentMap } from "../../base/recent_map.ts";
 import { quote } from "../../net/address.ts";
 import { fromConnectError, toConnectError } from "../messages/errors.ts";
 import { type Caller, formatCaller, textOf } from "./call_context.ts";
@@ -57,9 +58,9 @@ interface Allowance {
 export class CallAudit {
   readonly #audit: AuditLog;
   readonly #now: () => number;
-  readonly #allowances = new Map<string, Allowance>();
+  readonly #allowances = new RecentMap<string, Allowance>(MAX_COUNTED);
   /** When a repeated call was recorded last, by caller, call and subject. */
-  readonly #repeated = new Map<string, number>();
+  readonly #repeated = new RecentMap<string, number>(MAX_COUNTED);
 
   constructor({ audit, now }: {
     readonly audit: AuditLog;
@@ -93,12 +94,7 @@ export class CallAudit {
     ].join(" ");
     const before = this.#repeated.get(key);
     if (before !== undefined && nowMs - before < REPEATED_MS) return true;
-    this.#repeated.delete(key);
     this.#repeated.set(key, nowMs);
-    for (const oldest of this.#repeated.keys()) {
-      if (this.#repeated.size <= MAX_COUNTED) break;
-      this.#repeated.delete(oldest);
-    }
     return false;
   }
 
@@ -147,12 +143,7 @@ export class CallAudit {
     const gained = Math.max(0, nowMs - known.atMs) / REFILL_MS;
     known.left = Math.min(BURST, known.left + gained);
     known.atMs = nowMs;
-    this.#allowances.delete(name);
     this.#allowances.set(name, known);
-    for (const oldest of this.#allowances.keys()) {
-      if (this.#allowances.size <= MAX_COUNTED) break;
-      this.#allowances.delete(oldest);
-    }
     return known;
   }
 

@@ -2,6 +2,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
+import { RecentMap } from "../../base/recent_map.ts";
 import type { PeerAnswer } from "../../doctor/peer_checks.ts";
 import { Severity } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
@@ -36,7 +37,7 @@ export function whyNotCalled(
 /** The other agents of the cluster, for calls that they answer. */
 export class Peers {
   readonly #options: PeersOptions;
-  readonly #transports = new Map<string, Transport>();
+  readonly #transports = new RecentMap<string, Transport>(MAX_KEPT);
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -90,10 +91,6 @@ export class Peers {
   at(url: string): Transport {
     const known = this.#transports.get(url);
     if (known) return known;
-    for (const oldest of this.#transports.keys()) {
-      if (this.#transports.size < MAX_KEPT) break;
-      this.#transports.delete(oldest);
-    }
     const transport = this.#options.connect(url);
     this.#transports.set(url, transport);
     return transport;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { X509Certificate } from "node:crypto";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { getLogger } from "@logtape/logtape";
+import { RecentMap } from "../../base/recent_map.ts";
 import { fingerprintOf } from "../../security/pki/pem.ts";
 import type { Caller, Connection } from "../access/call_context.ts";
 import type { ClientKind, ClientLimits, Refusals } from "../limits/clients.ts";
@@ -64,7 +65,7 @@ export class TlsHandshakes {
   /** Connections in their handshake, by their two ends. */
   readonly #pending = new Map<string, Arrival>();
   /** Certificates that were verified in full, by fingerprint, with the authorities at that time. */
-  readonly #verified = new Map<string, string>();
+  readonly #verified = new RecentMap<string, string>(MAX_VERIFIED);
   /** By the TCP connection. */
   readonly #arrivals = new WeakMap<object, Arrival>();
 
@@ -244,12 +245,7 @@ export class TlsHandshakes {
       return this.#verified.get(fingerprint256) === ca &&
         Date.now() <= Date.parse(validTo);
     }
-    this.#verified.delete(fingerprint256);
     this.#verified.set(fingerprint256, ca);
-    for (const oldest of this.#verified.keys()) {
-      if (this.#verified.size <= MAX_VERIFIED) break;
-      this.#verified.delete(oldest);
-    }
     return true;
   }
 }

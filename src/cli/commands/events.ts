@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
+import { RecentMap } from "../../base/recent_map.ts";
 import type { Call, CommandSpec } from "../framework/call.ts";
 import type { ClusterEvent } from "../framework/client.ts";
 import { type Flag, refuseTogether, switchFlag } from "../framework/flag.ts";
@@ -161,7 +162,7 @@ async function follow(call: Call): Promise<void> {
 class Printed {
   readonly #call: Call;
   readonly #output: Output;
-  readonly #known = new Set<string>();
+  readonly #known = new RecentMap<string, true>(2 * MAX_EVENTS);
   /** Time of the latest event, in ms since 1970. */
   latestMs: number;
 
@@ -175,11 +176,7 @@ class Printed {
     for (const event of events) {
       const key = JSON.stringify(event);
       if (this.#known.has(key)) continue;
-      this.#known.add(key);
-      for (const oldest of this.#known) {
-        if (this.#known.size <= 2 * MAX_EVENTS) break;
-        this.#known.delete(oldest);
-      }
+      this.#known.set(key, true);
       this.latestMs = Math.max(this.latestMs, Date.parse(event.at ?? ""));
       const listing = createListing({
         body: { ...event },
