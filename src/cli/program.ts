@@ -33,6 +33,7 @@ import { formatTarget, SOCKET, TARGET_FLAGS } from "./framework/target.ts";
 import { escapeText } from "./framework/text.ts";
 import { TEST } from "./commands/test.ts";
 import { TOKEN } from "./commands/token.ts";
+import { UI } from "./commands/ui.ts";
 import { UNINSTALL } from "./commands/uninstall.ts";
 import { VERSION } from "./commands/version.ts";
 
@@ -82,6 +83,7 @@ export function createProgram(
     CLUSTER,
     FIND,
     EVENTS,
+    UI,
     DOCTOR,
     TEST,
     IP,

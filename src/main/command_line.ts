@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { queueLink } from "../cni/text/queue_entry.ts";
 import { BUILD, type BuildInfo } from "../build/build_info.ts";
 import { createClients } from "../cli/framework/client.ts";
+import type { AgentTarget, ConnectOptions } from "../cli/framework/io.ts";
 import { runCli } from "../cli/program.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { DenoWholeFiles } from "../system/deno_whole_files.ts";
@@ -41,15 +42,10 @@ export async function runCommandLine(program: Program): Promise<number> {
     columns: columns(),
     now: Date.now,
     hostname,
-    connect: (target, options) =>
-      createClients(
-        "identity" in target && target.identity !== undefined
-          ? lazyTransport(async () =>
-            await (await import("./operators.ts"))
-              .openTransportAs(target, options)
-          )
-          : createRpcTransport(target, options),
-      ),
+    connect: (target, options) => createClients(openTransport(target, options)),
+    serveMap: async (target, { port, ...options }) =>
+      await (await import("./map.ts"))
+        .serveMap(openTransport(target, options), port),
     identities: {
       create: async (order) => await (await openOperators()).create(order),
       renew: async (...args) => await (await openOperators()).renew(...args),
@@ -94,6 +90,17 @@ export async function runCommandLine(program: Program): Promise<number> {
     runAgent: async (config, log) =>
       (await import("./agent.ts")).runAgent(config, { log, program }),
   });
+}
+
+function openTransport(
+  target: AgentTarget,
+  options: ConnectOptions,
+): ReturnType<typeof createRpcTransport> {
+  return "identity" in target && target.identity !== undefined
+    ? lazyTransport(async () =>
+      await (await import("./operators.ts")).openTransportAs(target, options)
+    )
+    : createRpcTransport(target, options);
 }
 
 async function openOperators(): Promise<Operators> {

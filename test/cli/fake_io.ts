@@ -106,6 +106,11 @@ export interface CliRun {
   readonly written: ReadonlyMap<string, Uint8Array>;
   /** What was connected to. */
   readonly targets: readonly (AgentTarget & { readonly timeoutMs: number })[];
+  /** The maps that were served. */
+  readonly maps: readonly (AgentTarget & {
+    readonly timeoutMs: number;
+    readonly port: number | undefined;
+  })[];
   /** What was asked of identities in folders. */
   readonly identityCalls: readonly (
     | ["create", IdentityOrder]
@@ -202,6 +207,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
   const agents: CliRun["agents"][number][] = [];
   const installs: InstallOptions[] = [];
   const targets: CliRun["targets"][number][] = [];
+  const maps: CliRun["maps"][number][] = [];
   const identityCalls: CliRun["identityCalls"][number][] = [];
   const restores: RestoreRequest[] = [];
   const accepts: AcceptRequest[] = [];
@@ -253,6 +259,14 @@ export function createFakeIo(options: FakeIoOptions = {}): {
     connect: (target, { timeoutMs }) => {
       targets.push({ ...target, timeoutMs });
       return createClients(transport);
+    },
+    serveMap: (target, { timeoutMs, port }) => {
+      maps.push({ ...target, timeoutMs, port });
+      return Promise.resolve({
+        link: `http://127.0.0.1:${port ?? 40_000}/?key=secret`,
+        port: port ?? 40_000,
+        ended: Promise.resolve(),
+      });
     },
     identities: {
       create: (order) => {
@@ -361,6 +375,7 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       stderr,
       agents,
       targets,
+      maps,
       identityCalls,
       installs,
       restores,

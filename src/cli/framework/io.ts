@@ -44,6 +44,20 @@ export interface ConnectOptions {
   readonly note: (line: string) => void;
 }
 
+export interface MapOptions extends ConnectOptions {
+  /** Port on 127.0.0.1. Undefined: a free one. */
+  readonly port: number | undefined;
+}
+
+/** A map that is served. */
+export interface ServedMap {
+  /** Opens the map, once. It has a secret. */
+  readonly link: string;
+  readonly port: number;
+  /** Resolves when a signal has ended the map. */
+  readonly ended: Promise<void>;
+}
+
 /** The effects of the command line, and its view of the system. */
 export interface CliIo {
   /** Version of the program. */
@@ -75,6 +89,11 @@ export interface CliIo {
     target: AgentTarget,
     options: ConnectOptions,
   ) => AgentClients;
+  /** Serves the map of the cluster. @throws {NetError} when the agent does not answer, or the port is in use */
+  readonly serveMap: (
+    target: AgentTarget,
+    options: MapOptions,
+  ) => Promise<ServedMap>;
   readonly identities: Identities;
   /** Sets up the CNI plugin. */
   readonly cni: CniSetup;

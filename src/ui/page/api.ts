@@ -4,6 +4,7 @@ import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { ClusterService } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { IpamService } from "../../gen/stellar/net/v1/ipam_pb.ts";
 import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
+import { withToken } from "./token.ts";
 
 /**
  * The services of the agent behind the page. The server of the page passes on
@@ -12,6 +13,7 @@ import { RegistryService } from "../../gen/stellar/net/v1/registry_pb.ts";
 const transport = createConnectTransport({
   baseUrl: location.origin,
   useBinaryFormat: true,
+  interceptors: [withToken],
 });
 
 export const agentApi: Client<typeof AgentService> = createClient(

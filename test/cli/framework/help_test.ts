@@ -80,6 +80,7 @@ Deno.test("these are the commands", () => {
     "stellar-net cluster",
     "stellar-net find",
     "stellar-net events",
+    "stellar-net ui",
     "stellar-net doctor",
     "stellar-net test",
     "stellar-net ip",
