@@ -100,12 +100,12 @@ export function checkIdentities(nodes: readonly ClusterNode[]): Check[] {
  * Whether another clock and this host's agree.
  *
  * @param clock such as `the clock of "b"`
- * @param offsetMs its time minus ours
+ * @param offsetMs our time minus its own
  */
 export function checkClock(clock: string, offsetMs: number): Check {
   const apart = (Math.abs(offsetMs) / 1_000).toFixed(1);
   const found = `${clock} is ${apart} s ${
-    offsetMs < 0 ? "behind" : "ahead of"
+    offsetMs > 0 ? "behind" : "ahead of"
   } this host's`;
   if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return passed("clock", found);
   return {

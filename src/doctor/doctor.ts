@@ -1,3 +1,4 @@
+import { provenClockOffsetMs } from "../base/clock_offset.ts";
 import { NetError } from "../base/error.ts";
 import type { PathProbe } from "../host/path_probe.ts";
 import type { Address } from "../net/address.ts";
@@ -216,8 +217,9 @@ export class Doctor {
     try {
       const askedMs = now();
       const { nowMs } = await callPeer(url);
+      const ours = { askedMs, answeredMs: now() };
       return [
-        checkClock("the registry's clock", nowMs - (askedMs + now()) / 2),
+        checkClock("the registry's clock", provenClockOffsetMs(ours, nowMs)),
       ];
     } catch (error) {
       if (!(error instanceof NetError)) throw error;

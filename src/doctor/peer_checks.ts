@@ -1,3 +1,4 @@
+import { provenClockOffsetMs } from "../base/clock_offset.ts";
 import { formatPrefix, overlaps, type Prefix } from "../net/prefix.ts";
 import type { HostInterfaces } from "../routes/plan/uplink.ts";
 import type { RouteReport } from "../routes/report.ts";
@@ -144,14 +145,16 @@ export async function checkPeerAgent(
         `give "${name}" an address of its own, and run its agent with --listen and that`,
     })];
   }
-  // The question is assumed to take as long as the answer.
-  const offsetMs = answer.nowMs - (startedAtMs + endedAtMs) / 2;
+  const ours = { askedMs: startedAtMs, answeredMs: endedAtMs };
   return [
     passed(
       "peer's agent",
       `${apiUrl} answers in ${Math.round(endedAtMs - startedAtMs)} ms`,
     ),
-    checkClock(`the clock of "${name}"`, offsetMs),
+    checkClock(
+      `the clock of "${name}"`,
+      provenClockOffsetMs(ours, answer.nowMs),
+    ),
     answer.version === facts.version
       ? passed("version", `both run ${answer.version}`)
       : {

@@ -111,7 +111,7 @@ export class AgentCounters implements AgentMetrics {
     this.#clockOffset = new Gauge({
       name: "stellar_net_clock_offset_seconds",
       help:
-        "How far this host's clock is ahead of the registry's, at the last heartbeat.",
+        "How far this host's clock is ahead of the registry's at least, at the last heartbeat.",
       registers,
     });
     // Without a heartbeat there is no offset, rather than 0.

@@ -100,12 +100,12 @@ const ROWS: readonly Row[] = [
   ],
   [
     "clocks that agree",
-    checkClock("the registry's clock", -2_000),
+    checkClock("the registry's clock", 2_000),
     /^ok clock: the registry's clock is 2.0 s behind this host's$/,
   ],
   [
     "clocks that do not",
-    checkClock("the registry's clock", 2_001),
+    checkClock("the registry's clock", -2_001),
     /^warning clock: the registry's clock is 2.0 s ahead of this host's; .*: set the clocks with chrony or systemd-timesyncd$/,
   ],
   [

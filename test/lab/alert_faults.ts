@@ -40,7 +40,7 @@ export async function causeAlerts(
       await prometheus.waitForQuiet(always);
       const own = alerts.map(([alert]) => alert);
       const known = [...own, ...always, ...PASSING];
-      watch.check((fired) => known.includes(fired));
+      watch.check((fired) => known.includes(fired), `after "${name}"`);
     });
     // The next one would be caused on top of it.
     if (!isDone) return;
@@ -102,11 +102,36 @@ function broken(host: LabHost): string {
   return join(host.dir, "broken");
 }
 
+/** A store that does not take a change now, such as etcd while it elects a leader. */
+const PASSES = /did not decide in time|does not answer|timed out|try again/;
+/** A change that is made already: the answer to an earlier attempt was lost. */
+const IS_MADE = /it is not known|no such route|is not reserved/;
+
+/**
+ * Runs changes on the host of the registry. On a busy machine etcd may elect a
+ * leader at any moment, and then a change fails that would succeed later.
+ */
+function settler({ lab, registry }: FaultyHosts) {
+  return async (...args: readonly string[]): Promise<void> => {
+    let attempts = 0;
+    let refusal: string | undefined;
+    await lab.waitFor(`stellar-net ${args.join(" ")}`, async () => {
+      const { code, stderr } = await registry.exec("stellar-net", args);
+      if (code === 0 || attempts++ > 0 && IS_MADE.test(stderr)) return true;
+      if (PASSES.test(stderr)) throw new Error(stderr);
+      refusal = stderr;
+      return true;
+    });
+    if (refusal !== undefined) {
+      throw new Error(`Cannot run stellar-net ${args.join(" ")}: ${refusal}`);
+    }
+  };
+}
+
 /** Faults that are seen through the registry, whatever store it has. */
 export async function registryFaults(hosts: FaultyHosts): Promise<AlertFaults> {
-  const { lab, registry, second, third, clock, readmit } = hosts;
-  const cli = (...args: readonly string[]) =>
-    registry.must("stellar-net", args);
+  const { lab, second, third, clock, readmit, registry } = hosts;
+  const cli = settler(hosts);
   const [subnet] = await third.joined();
   return {
     "all peers are down": {
@@ -154,8 +179,7 @@ export async function registryFaults(hosts: FaultyHosts): Promise<AlertFaults> {
 /** Faults of the routes of hosts. */
 export async function routeFaults(hosts: FaultyHosts): Promise<AlertFaults> {
   const { lab, registry, second, third } = hosts;
-  const cli = (...args: readonly string[]) =>
-    registry.must("stellar-net", args);
+  const cli = settler(hosts);
   const [subnet] = await third.joined();
   return {
     "another route is in the way": {

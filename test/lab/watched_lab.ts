@@ -40,7 +40,8 @@ export interface WatchedLab extends AsyncDisposable {
 
 /** Collects the alerts that fire, until it is disposed of. */
 export class AlertWatch implements AsyncDisposable {
-  readonly #fired = new Set<string>();
+  /** The summary of each, and when it fired first. */
+  readonly #fired = new Map<string, string>();
   readonly #stop = new AbortController();
   readonly #watching: Promise<void>;
 
@@ -53,11 +54,15 @@ export class AlertWatch implements AsyncDisposable {
   }
 
   /** @throws {AssertionError} naming each alert that has fired with its instance, but for those that may */
-  check(mayFire: (alert: string) => boolean = () => false): void {
-    const wrong = [...this.#fired].filter((each) =>
+  check(mayFire: (alert: string) => boolean = () => false, when = ""): void {
+    const wrong = [...this.#fired].filter(([each]) =>
       !mayFire(each.split(" ")[0]!)
+    ).map((parts) => parts.join(": "));
+    assert.deepEqual(
+      wrong,
+      [],
+      `no alert may fire ${when}: ${wrong.join("; ")}`,
     );
-    assert.deepEqual(wrong, []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -73,8 +78,10 @@ export class AlertWatch implements AsyncDisposable {
       await work(turn);
       // It may be restarting.
       const alerts = await prometheus.alerts().catch(() => []);
-      for (const { name, instance, isFiring } of alerts) {
-        if (isFiring) this.#fired.add(`${name} ${instance}`);
+      for (const { name, instance, isFiring, summary } of alerts) {
+        const key = `${name} ${instance}`;
+        if (!isFiring || this.#fired.has(key)) continue;
+        this.#fired.set(key, `${summary}, at ${new Date().toISOString()}`);
       }
       await delay(500);
     }

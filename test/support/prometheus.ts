@@ -24,6 +24,8 @@ export interface ActiveAlert {
   readonly name: string;
   readonly instance: string;
   readonly isFiring: boolean;
+  /** What it tells the person on call. */
+  readonly summary: string;
 }
 
 /** A sample of an instant query. */
@@ -164,10 +166,12 @@ export class Prometheus implements AsyncDisposable {
     const { alerts } = await this.#get<{
       readonly alerts: readonly {
         readonly labels: Readonly<Record<string, string>>;
+        readonly annotations: Readonly<Record<string, string>>;
         readonly state: string;
       }[];
     }>("alerts");
-    return alerts.map(({ labels, state }) => ({
+    return alerts.map(({ labels, annotations, state }) => ({
+      summary: annotations.summary ?? "",
       name: labels.alertname!,
       instance: labels.instance ?? "",
       isFiring: state === "firing",
@@ -182,17 +186,42 @@ export class Prometheus implements AsyncDisposable {
       readonly fires?: boolean;
     },
   ): Promise<void> {
-    await waitFor(
-      `${name} of ${instance} to ${fires ? "fire" : "clear"}`,
-      async () => {
+    const what = `${name} of ${instance} to ${fires ? "fire" : "clear"}`;
+    try {
+      await waitFor(what, async () => {
         const alerts = await this.alerts();
         const has = alerts.some((alert) =>
           alert.isFiring && alert.name === name && alert.instance === instance
         );
         return has === fires;
-      },
-      { everyMs: 250, ...options },
-    );
+      }, { everyMs: 250, ...options });
+    } catch (cause) {
+      throw new Error(`Cannot see ${what}: ${await this.#situation()}`, {
+        cause,
+      });
+    }
+  }
+
+  /** What Prometheus has seen of late, for the message of a failure. */
+  async #situation(): Promise<string> {
+    try {
+      const alerts = await this.alerts();
+      const scrapes = await this.query("avg_over_time(up[1m])");
+      return [
+        ...alerts.map(({ name, instance, isFiring, summary }) =>
+          `${name} of ${instance} ${
+            isFiring ? "fires" : "is pending"
+          }: ${summary}`
+        ),
+        ...scrapes.map(({ labels, value }) =>
+          `${
+            (value * 100).toFixed(0)
+          } % of the scrapes of ${labels.instance} in a minute were answered`
+        ),
+      ].join("; ");
+    } catch (error) {
+      return `Prometheus does not say: ${error}`;
+    }
   }
 
   /** Waits until no alert fires but those that may. */
@@ -208,7 +237,10 @@ export class Prometheus implements AsyncDisposable {
         return alerts.length === 0;
       }, { everyMs: 250 });
     } catch (cause) {
-      throw new Error(`Alerts do not clear: ${firing}`, { cause });
+      throw new Error(
+        `Alerts do not clear: ${firing}: ${await this.#situation()}`,
+        { cause },
+      );
     }
   }
 

@@ -6,6 +6,7 @@ import {
   timestampFromMs,
   timestampMs,
 } from "@bufbuild/protobuf/wkt";
+import { provenClockOffsetMs } from "../../base/clock_offset.ts";
 import type { ClusterEvent, ClusterNode } from "../../registry/feed.ts";
 import type {
   AgentIdentity,
@@ -51,8 +52,7 @@ const NO_BYTES = new Uint8Array(0);
 export interface RpcRegistryPeerOptions {
   /**
    * Called after each heartbeat with how far this host's clock is ahead of the
-   * registry's, in ms: negative when it is behind. It is wrong by at most half
-   * of the round trip.
+   * registry's at least, in ms: negative when it is behind.
    */
   readonly onClockOffset?: (offsetMs: number) => void;
   /** Encodes this host's present report, which heartbeats carry when it has changed. */
@@ -145,7 +145,6 @@ export class RpcRegistryPeer implements RegistryPeer {
     const report = await this.#options.report?.() ?? NO_BYTES;
     const isSame = this.#sentReport !== undefined &&
       Buffer.compare(this.#sentReport, report) === 0;
-    const before = Date.now();
     const { probeKeys, journal } = this.#options;
     const events = (journal?.oldest ?? []).map(
       ({ number, atMs, kind, subject, text }) => ({
@@ -154,11 +153,13 @@ export class RpcRegistryPeer implements RegistryPeer {
         at: timestampFromMs(atMs),
       }),
     );
+    const askedMs = Date.now();
     const answer = await this.#client.heartbeat({
       ...{ node, instanceId, processId, events },
       report: isSame ? NO_BYTES : report,
       probeKeysDigest: probeKeys?.digest ?? 0,
     }, { signal });
+    const answeredMs = Date.now();
     const { intervalMs, time, wantsReport, eventsNumber } = answer;
     if (eventsNumber > 0n) journal?.acknowledge(Number(eventsNumber));
     if (answer.probeKeys.length > 0) {
@@ -166,8 +167,9 @@ export class RpcRegistryPeer implements RegistryPeer {
     }
     this.#sentReport = wantsReport ? undefined : report;
     if (time) {
-      const middle = (before + Date.now()) / 2;
-      this.#options.onClockOffset?.(middle - timestampMs(time));
+      const ours = { askedMs, answeredMs };
+      const offsetMs = provenClockOffsetMs(ours, timestampMs(time));
+      this.#options.onClockOffset?.(offsetMs);
     }
     // A report that came too soon after the one before is not lost.
     return wantsReport && report.length > 0

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport } from "@connectrpc/connect";
 import { RpcRegistryPeer } from "../../../src/api/client/registry_peer.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
@@ -58,4 +60,22 @@ Deno.test("RpcRegistryPeer sends a report again soon that the registry did not t
   assert.ok(waits[0]! > 1_000 && waits[0]! < 2_000, `${waits[0]}`);
   assert.deepEqual(waits.slice(1), [5_000, 5_000]);
   assert.deepEqual(sent, [3, 3, 0]);
+});
+
+Deno.test("RpcRegistryPeer takes no slow answer for a clock that is off", async () => {
+  const transport = createRouterTransport((router) => {
+    router.service(RegistryService, {
+      async heartbeat() {
+        const time = timestampFromMs(Date.now());
+        await delay(30);
+        return { intervalMs: 5_000, time };
+      },
+    });
+  });
+  const offsets: number[] = [];
+  const peer = new RpcRegistryPeer("http://x", transport, {
+    onClockOffset: (offsetMs) => offsets.push(offsetMs),
+  });
+  await peer.heartbeat(AGENT, signal);
+  assert.deepEqual(offsets, [0]);
 });
