@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Report } from "./plan/report.ts";
 
 /** Time between two reports of a host that count, in ms. */
@@ -11,6 +12,13 @@ export interface ReceivedReport {
   readonly report: Report;
   /** When it was received, or confirmed by a later heartbeat, in ms since 1970. */
   readonly asOfMs: number;
+}
+
+/** 4 bytes of a digest of an encoded report; 0 for none. */
+export function digestReport(bytes: Uint8Array): number {
+  return bytes.length === 0
+    ? 0
+    : createHash("sha256").update(bytes).digest().readUInt32BE();
 }
 
 /** A listener for reports. */
@@ -28,7 +36,7 @@ export class Reports {
   readonly #now: () => number;
   readonly #received = new Map<
     string,
-    ReceivedReport & { readonly receivedAtMs: number }
+    ReceivedReport & { readonly receivedAtMs: number; readonly digest: number }
   >();
   readonly #listeners = new Set<OnReport>();
 
@@ -45,27 +53,35 @@ export class Reports {
   /**
    * Keeps the report of a node in place of the one before.
    *
+   * @param digest by which the node's heartbeats name it; 0: by none
    * @returns false if the one before came less than a second ago: a host that
    * floods the registry with reports costs little, and sends the last one again
    */
-  receive(node: string, report: Report): boolean {
+  receive(node: string, report: Report, digest = 0): boolean {
     const before = this.#received.get(node);
     const receivedAtMs = this.#now();
     const sinceMs = receivedAtMs - (before?.receivedAtMs ?? -Infinity);
     // A clock that was set back does not count.
     if (sinceMs >= 0 && sinceMs < MIN_REPORT_INTERVAL_MS) return false;
-    this.#received.set(node, { report, receivedAtMs, asOfMs: receivedAtMs });
+    const times = { receivedAtMs, asOfMs: receivedAtMs };
+    this.#received.set(node, { report, digest, ...times });
     for (const listener of this.#listeners) {
       listener(node, before?.report, report);
     }
     return true;
   }
 
-  /** A node's heartbeat without a report says that the last one still holds. */
-  confirm(node: string): void {
+  /**
+   * A node's heartbeat without a report says that the last one still holds.
+   *
+   * @param digest of the present report; 0: the node does not say
+   * @returns false if that is not the one that is here
+   */
+  confirm(node: string, digest = 0): boolean {
     const received = this.#received.get(node);
-    if (!received) return;
+    if (!received || digest !== 0 && digest !== received.digest) return false;
     this.#received.set(node, { ...received, asOfMs: this.#now() });
+    return true;
   }
 
   /** The last report of a node; undefined if there is none. */

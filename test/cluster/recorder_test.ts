@@ -141,6 +141,22 @@ Deno.test("Reports.receive() counts one report of a host a second", () => {
   assert.equal(reports.get("b")?.report.version, "4");
 });
 
+Deno.test("Reports.confirm() confirms no other report than the present one", () => {
+  let nowMs = NOW_MS;
+  const reports = new Reports({ now: () => nowMs });
+  assert.equal(reports.confirm("b", 7), false);
+  reports.receive("b", REPORT, 7);
+  nowMs += 20_000;
+  assert.equal(reports.confirm("b", 8), false);
+  assert.equal(reports.fresh("b"), undefined);
+  // An older program does not say.
+  for (const digest of [7, 0]) {
+    nowMs += 20_000;
+    assert.equal(reports.confirm("b", digest), true);
+    assert.equal(reports.fresh("b")?.asOfMs, nowMs);
+  }
+});
+
 Deno.test("of two recorders on one store, one records what both observe", async () => {
   const store = await openDenoKv({ path: ":memory:" });
   const feed = new FakeFeed();

@@ -30,6 +30,7 @@ import { formatAddress, parseAddress } from "../../net/address.ts";
 import { createCarve } from "../../net/carve.ts";
 import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
 import type { ProbeKey } from "../../probe/seal.ts";
+import { digestReport } from "../../cluster/reports.ts";
 import { readTrust } from "../messages/identity.ts";
 
 const log = getLogger(["stellar-net", "rpc"]);
@@ -157,6 +158,7 @@ export class RpcRegistryPeer implements RegistryPeer {
     const answer = await this.#client.heartbeat({
       ...{ node, instanceId, processId, events },
       report: isSame ? NO_BYTES : report,
+      reportDigest: digestReport(report),
       probeKeysDigest: probeKeys?.digest ?? 0,
     }, { signal });
     const answeredMs = Date.now();

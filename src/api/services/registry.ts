@@ -41,6 +41,7 @@ import {
   routeMessage,
   subnetMessage,
 } from "../messages/addresses.ts";
+import { digestReport } from "../../cluster/reports.ts";
 import { decodeReport } from "../messages/cluster.ts";
 import { blaming, parseField, parseOptional } from "../messages/fields.ts";
 import {
@@ -194,11 +195,13 @@ export function createRegistry(
         parseField("instance_id", request.instanceId, parseId),
         parseOptional("process_id", request.processId, parseId),
       );
-      let hasReport = reports.get(node) !== undefined;
-      if (request.report.length > 0) {
-        const report = decodeReport(request.report);
-        hasReport = reports.receive(node, acceptReport(report, subnets));
-      } else reports.confirm(node);
+      const hasReport = request.report.length > 0
+        ? reports.receive(
+          node,
+          acceptReport(decodeReport(request.report), subnets),
+          digestReport(request.report),
+        )
+        : reports.confirm(node, request.reportDigest);
       const keys = probeKeys?.() ?? [];
       const isKnown = digestKeys(keys) === request.probeKeysDigest;
       const taken = request.events.length === 0 ? 0 : await events.take(

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { createRouterTransport } from "@connectrpc/connect";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { RpcRegistryPeer } from "../../../src/api/client/registry_peer.ts";
 import { RegistryService } from "../../../src/gen/stellar/net/v1/registry_pb.ts";
+import { encodeReport } from "../../../src/api/messages/cluster.ts";
+import { answerCalls } from "../../../src/api/server/call.ts";
+import { createRegistry } from "../../../src/api/services/registry.ts";
+import { Reports } from "../../../src/cluster/reports.ts";
+import { startAgent } from "../../agent/agents.ts";
+import { REPORT } from "../../cluster/plan/reports.ts";
 import type { ProbeKey } from "../../../src/probe/seal.ts";
 
 const AGENT = { node: "host2", instanceId: "i2" };
@@ -78,4 +84,36 @@ Deno.test("RpcRegistryPeer takes no slow answer for a clock that is off", async 
   });
   await peer.heartbeat(AGENT, signal);
   assert.deepEqual(offsets, [0]);
+});
+
+Deno.test("a heartbeat that was given up, and arrives after later ones, leaves no old report behind", async () => {
+  await using started = await startAgent();
+  const { agent } = started;
+  let nowMs = 1_000_000;
+  const reports = new Reports({ now: () => nowMs });
+  const transport = createRouterTransport((router) => {
+    router.service(
+      RegistryService,
+      createRegistry(() => agent.requireHost(), {
+        ...{ self: "a", reports },
+        events: { take: () => Promise.resolve(0) },
+      }),
+    );
+  }, { router: { interceptors: [answerCalls({})] } });
+  const client = createClient(RegistryService, transport);
+  await client.join(AGENT);
+  const encode = (version: string) => encodeReport({ ...REPORT, version });
+  const present = encode("1.0.0");
+  const peer = new RpcRegistryPeer("http://x", transport, {
+    report: () => Promise.resolve(present),
+  });
+  await peer.heartbeat(AGENT, signal);
+  nowMs += 5_000;
+  // The host has given up on this one, and does not know what became of it.
+  await client.heartbeat({ ...AGENT, report: encode("2.0.0") });
+  for (let i = 0; i < 2; i++) {
+    nowMs += 5_000;
+    await peer.heartbeat(AGENT, signal);
+  }
+  assert.equal(reports.fresh("host2")?.report.version, "1.0.0");
 });
