@@ -264,6 +264,7 @@ export const FIELDS: readonly FieldRow[] = [
   ["IpamService/KeepAlive", "items[].id", "id", "optional"],
   ["IpamService/BatchAllocate", "items[].addresses[]", "address", "required"],
   ["AgentService/ListHostRoutes", "page_size", "limit", "optional"],
+  ["AgentService/ListHostRoutes", "node", "node", "optional"],
   ["AgentService/ListLog", "page_size", "limit", "optional"],
   ["ClusterService/GetOverview", "page_size", "limit", "optional"],
   ["IdentityService/ListTokens", "page_size", "limit", "optional"],

@@ -153,6 +153,27 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
       await watched;
     },
   );
+  await t.step(
+    "a host's own agent lists its routes, whoever is asked",
+    async () => {
+      for (const asked of started) {
+        for (const { name } of started) {
+          const { node, routes } = await clientsOf(asked).agent
+            .listHostRoutes({ node: name });
+          assert.equal(node, name);
+          const others = started.map((other) => other.name)
+            .filter((other) => other !== name);
+          assert.deepEqual(routes.map((route) => route.node), others);
+        }
+        const { node } = await clientsOf(asked).agent.listHostRoutes({});
+        assert.equal(node, asked.name);
+      }
+      await assert.rejects(
+        clientsOf(third).agent.listHostRoutes({ node: "nobody" }),
+        { code: "not_found" },
+      );
+    },
+  );
   await t.step("errors come through as they are", async () => {
     await assert.rejects(
       clientsOf(third).ipam.allocate({
@@ -181,6 +202,12 @@ Deno.test("whichever agent is asked, the one whose addresses they are answers", 
       "172.16.12.4",
     );
     await network.releaseIP({ node: late.name, id: "c1" });
+    for (const asked of started) {
+      await assert.rejects(
+        clientsOf(asked).agent.listHostRoutes({ node: late.name }),
+        { code: "failed_precondition", message: /"host4": it runs no agent/ },
+      );
+    }
   });
   await t.step("a call that was sent on is not sent on again", async () => {
     const [answer] = await callRaw(third, ["stellar-net-forwarded-by: host1"]);

@@ -133,7 +133,7 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
   ],
   "stellar.net.v1.AgentService": [
     ["GetStatus", KNOW],
-    ["ListHostRoutes", LOOK],
+    ["ListHostRoutes", KNOW],
     // Agents that host the registry make it for ExamineAll.
     ["Examine", KNOW],
     ["ExamineAll", KNOW],

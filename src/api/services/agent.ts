@@ -14,6 +14,7 @@ import type { Doctor } from "../../doctor/doctor.ts";
 import type { Stations } from "../../station/stations.ts";
 import { SCHEMA_VERSION } from "../../state/schema.ts";
 import { type BackupEntry, writeBackup } from "../../backup/format/format.ts";
+import { NetError } from "../../base/error.ts";
 import { formatCheck } from "../../host/checks/check.ts";
 import type { HostController } from "../../host/controller.ts";
 import {
@@ -152,6 +153,10 @@ export function createAgent(
     },
 
     async listHostRoutes(request) {
+      const node = parseOptional("node", request.node, parseNodeName) ??
+        agent.node;
+      // A call about a node without an agent ends at the registry's host.
+      if (node !== agent.node) throw refuseHost(agent, node);
       const report = await controller.reconcileRoutes();
       const { page, ...rest } = cutPage(report.routes, request, {
         schema: HostRouteSchema,
@@ -162,6 +167,7 @@ export function createAgent(
       const isFirst = request.pageToken === "";
       return {
         ...hostRoutesMessage(report),
+        node,
         routes: page,
         commands: isFirst ? hostRouteCommands(report) : [],
         ...rest,
@@ -263,6 +269,13 @@ export function createAgent(
       return { records: [...cut.page], nextPageToken: cut.nextPageToken };
     },
   };
+}
+
+function refuseHost({ member }: Agent, node: string): NetError {
+  const action = `Cannot list the routes of node "${node}"`;
+  return member.view.nodes.has(node)
+    ? new NetError("failed_precondition", `${action}: it runs no agent`)
+    : new NetError("not_found", `${action}: there is no such node`);
 }
 
 const SECURITIES: Readonly<Record<AgentSecurity["kind"], Security>> = {

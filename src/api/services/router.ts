@@ -197,7 +197,9 @@ export function createRoutes(
       forwarding(AgentService, createAgent(options), {
         node,
         to: async (call) =>
-          call.method === AgentService.method.examineAll && !agent.isHost
+          call.method === AgentService.method.listHostRoutes
+            ? await ownerOf(call, options)
+            : call.method === AgentService.method.examineAll && !agent.isHost
             ? await atRegistry(call)
             : undefined,
       }),
@@ -223,7 +225,7 @@ async function stellarPlace(
   return agent.isHost ? undefined : peers.registry();
 }
 
-/** The agent that answers for the addresses of a node; undefined for this one. */
+/** The agent of the node that a request names; undefined for this one. */
 async function ownerOf(
   call: ForwardedCall,
   { agent, peers }: Pick<RoutesOptions, "agent" | "peers">,

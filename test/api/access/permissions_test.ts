@@ -99,7 +99,7 @@ const TABLE: readonly (readonly [
   }],
   [AgentService, {
     GetStatus: "yyy yyy ---",
-    ListHostRoutes: "yyy yy- ---",
+    ListHostRoutes: "yyy yyy ---",
     Examine: "yyy yyy ---",
     ExamineAll: "yyy yyy ---",
     TestPaths: "yyy y-- ---",
