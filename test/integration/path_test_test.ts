@@ -66,17 +66,28 @@ async function held(host: LabHost): Promise<string[]> {
     .filter((id) => id.startsWith("stellar-test-"));
 }
 
-/** Starts a test that takes a while, and waits until both ends have a station. */
+/**
+ * Starts a test that takes a while, and waits until both ends have a station. A
+ * test that is over before that was seen is started again.
+ */
 async function startTest(lab: Lab, from: LabHost, to: LabHost) {
   const pidPath = join(from.dir, "client.pid");
   const command = `echo $$ >'${pidPath}'; exec stellar-net test ${to.name}`;
-  const ended = from.exec("sh", ["-c", command]);
-  await lab.waitFor(
-    "stations on both hosts",
-    async () =>
-      (await links(from)).length === 1 && (await links(to)).length === 1 &&
-      (await held(from)).length === 1 && (await held(to)).length === 1,
-  );
+  const start = () => {
+    const run = { isOver: false };
+    const ended = from.exec("sh", ["-c", command])
+      .finally(() => run.isOver = true);
+    return { run, ended };
+  };
+  let { run, ended } = start();
+  await lab.waitFor("stations on both hosts", async () => {
+    if (run.isOver) ({ run, ended } = start());
+    const counts = await Promise.all([from, to].flatMap((host) => [
+      links(host).then(({ length }) => length),
+      held(host).then(({ length }) => length),
+    ]));
+    return counts.every((count) => count === 1);
+  });
   return { ended, pid: Number(await Deno.readTextFile(pidPath)) };
 }
 
