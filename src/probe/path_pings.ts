@@ -5,8 +5,12 @@ import type { Peer, Way } from "./peer.ts";
 import { findMtu, likelyMtu } from "./plan/mtu_search.ts";
 import type { ProbePings } from "./port.ts";
 
-/** A ping of a second that takes longer was itself held up, and decides nothing, in ms. */
-const MAX_PING_MS = 1_500;
+/**
+ * Requests of a ping without an answer that decide. Up to five go out in its
+ * second: fewer mean that this host held it up, and it may not have read an
+ * answer that is there. An answer waits to be read before each later request.
+ */
+const MIN_REQUESTS = 3;
 /** Time between two pings of a path whose fault is known, and of one in doubt, in ms. */
 const PING_INTERVAL_MS = { known: 10_000, doubt: 2_000 } as const;
 /** Peers that are pinged at once. */
@@ -110,11 +114,9 @@ export class PathPings {
     address: Address,
     options: Parameters<ProbePings["ping"]>[1],
   ): Promise<Awaited<ReturnType<ProbePings["ping"]>> | undefined> {
-    const { pings, uptimeMs } = this.#options;
-    const startedAtMs = uptimeMs();
-    const found = await pings.ping(address, options);
-    const isLate = uptimeMs() - startedAtMs > MAX_PING_MS;
-    return isLate && !found.isAnswered ? undefined : found;
+    const found = await this.#options.pings.ping(address, options);
+    const { silentRequests = MIN_REQUESTS } = found;
+    return silentRequests >= MIN_REQUESTS ? found : undefined;
   }
 }
 

@@ -43,6 +43,8 @@ export interface ProbePings {
     readonly source?: Address;
   }): Promise<{
     readonly isAnswered: boolean;
+    /** Requests that were sent if neither an answer nor an error came. */
+    readonly silentRequests?: number;
     /** MTU that this host or a router reported, in bytes. */
     readonly mtuBytes?: number | undefined;
   }>;

@@ -139,8 +139,9 @@ export class Prober {
     if (this.#peers.all.length === 0) return this.#sockets.close();
     if (this.#round++ % KEY_ROUNDS === 0) void this.#refreshKeys();
     // Unread answers may wait in the sockets, so the peers were not silent.
-    if (nowMs - this.#dueAtMs > STALL_MS) {
-      for (const { path } of this.#peers.all) path.restartSilence(nowMs);
+    const lateMs = nowMs - this.#dueAtMs;
+    if (lateMs > STALL_MS) {
+      for (const { path } of this.#peers.all) path.skipSilence(lateMs, nowMs);
     }
     const hasSample = this.#sendTrains(nowMs);
     const intervalMs = roundMs(this.#peers.neighbours.length, hasSample);

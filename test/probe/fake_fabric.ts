@@ -20,7 +20,7 @@ export class FakeFabric {
   readonly sent: Sent[] = [];
   /** Which packets, and pings, are lost. Sizes are of whole packets. */
   drops: (from: string, to: string, bytes: number) => boolean = () => false;
-  /** Time of one of five attempts of a ping. */
+  /** Time of an attempt of a ping. */
   attemptMs = 200;
   readonly #sockets = new Map<string, (datagram: ProbeDatagram) => void>();
 
@@ -73,19 +73,22 @@ export class FakeFabric {
     return [...this.#sockets.keys()].sort();
   }
 
-  /** As `ping` does: five attempts, and an answer to one of them is enough. */
+  /** As `ping` does: attempts for a second, and an answer to one of them is enough. */
   async ping(
     from: string,
     to: string,
     bytes: number,
-  ): Promise<{ readonly isAnswered: boolean }> {
+  ): Promise<
+    { readonly isAnswered: boolean; readonly silentRequests?: number }
+  > {
     const { attemptMs } = this;
-    for (let i = 0; i < 5; i++) {
+    const most = Math.ceil(1_000 / attemptMs);
+    for (let i = 0; i < most; i++) {
       const isLost = this.drops(from, to, bytes) || this.drops(to, from, bytes);
       if (!isLost) return { isAnswered: true };
       await this.timers.wait(attemptMs);
     }
-    return { isAnswered: false };
+    return { isAnswered: false, silentRequests: most };
   }
 
   stop(): void {

@@ -200,6 +200,8 @@ const FORWARDING = objectOf({ mac: isText, ifname: isText, state: isText });
 /** The result of an echo request. */
 export interface PingAnswer {
   readonly isAnswered: boolean;
+  /** Requests that were sent if neither an answer nor an error came. */
+  readonly silentRequests?: number;
   /** The MTU that a router or this host reported; undefined for none. */
   readonly mtuBytes: number | undefined;
   /**
@@ -223,8 +225,8 @@ export function pingPayloadBytes(packetBytes: number, family: Family): number {
  * Reads both outputs of `ping` from iputils; undefined when it could not try.
  */
 export function parsePing(text: string): PingAnswer | undefined {
-  const received = /\b\d{1,10} packets transmitted, (\d{1,10}) received/
-    .exec(text)?.[1];
+  const [, requests, received] =
+    /\b(\d{1,10}) packets transmitted, (\d{1,10}) received/.exec(text) ?? [];
   if (received === undefined) {
     // No route: it sent nothing, and nothing would have got anywhere.
     return /^ping: (?:connect|sendmsg): (?:Network is unreachable|No route to host)/m
@@ -238,6 +240,7 @@ export function parsePing(text: string): PingAnswer | undefined {
   const errorFrom =
     /^From ([0-9a-f.:]+).*(?:Unreachable|Time(?: to live)? exceeded)/im
       .exec(text)?.[1];
+  const isSilent = received === "0" && !/ \+\d{1,10} errors/.test(text);
   const time = / time[=<](\d{1,10}(?:\.\d{1,6})?) ms/.exec(text)?.[1];
   return {
     ...time !== undefined && { roundTripMs: Number(time) },
@@ -245,6 +248,7 @@ export function parsePing(text: string): PingAnswer | undefined {
       errorFrom: errorFrom.replace(/:$/, ""),
     },
     isAnswered: received !== "0",
+    ...isSilent && { silentRequests: Number(requests) },
     mtuBytes: mtu === undefined ? undefined : Number(mtu),
   };
 }

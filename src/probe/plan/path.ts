@@ -283,12 +283,17 @@ export class Path {
     this.#narrowBytes = bytes;
   }
 
-  /** Counts silence from now on: this host could not hear until now. */
-  restartSilence(nowMs: number): void {
-    this.#waiting.clear();
-    this.#unanswered = 0;
-    if (this.#answeredAtMs !== undefined && !this.#isDead) {
-      this.#answeredAtMs = nowMs;
+  /**
+   * Does not count a time as silence in which this host could not hear. Answers
+   * of that time may still wait to be read.
+   */
+  skipSilence(stalledMs: number, nowMs: number): void {
+    const shift = (atMs: number) => Math.min(nowMs, atMs + stalledMs);
+    for (const [number, { sentAtMs, isFull }] of this.#waiting) {
+      this.#waiting.set(number, { sentAtMs: shift(sentAtMs), isFull });
+    }
+    if (this.#answeredAtMs !== undefined) {
+      this.#answeredAtMs = shift(this.#answeredAtMs);
     }
   }
 

@@ -12,6 +12,7 @@ Deno.test("parsePing() tells an answer from none, and an MTU that was told", asy
     text: string,
     isAnswered: boolean,
     mtuBytes: number | undefined,
+    silentRequests?: number,
   ][] = [
     [
       "answered",
@@ -24,6 +25,7 @@ Deno.test("parsePing() tells an answer from none, and an MTU that was told", asy
       `${END}5 packets transmitted, 0 received, 100% packet loss`,
       false,
       undefined,
+      5,
     ],
     [
       "too large for this host",
@@ -50,9 +52,12 @@ Deno.test("parsePing() tells an answer from none, and an MTU that was told", asy
       1400,
     ],
   ];
-  for (const [name, text, isAnswered, mtuBytes] of rows) {
+  for (const [name, text, isAnswered, mtuBytes, silentRequests] of rows) {
     await t.step(name, () => {
-      assert.deepEqual(parsePing(text), { isAnswered, mtuBytes });
+      assert.deepEqual(parsePing(text), {
+        ...{ isAnswered, mtuBytes },
+        ...silentRequests !== undefined && { silentRequests },
+      });
     });
   }
 });

@@ -415,8 +415,11 @@ Deno.test("silence counts only while this host could hear", () => {
   world.toB = () => true;
   world.play(1);
   assert.ok(path.isSilent(world.nowMs));
-  path.restartSilence(world.nowMs);
+  // For most of the two seconds since the last answer it could not.
+  path.skipSilence(1_500, world.nowMs);
   assert.ok(!path.isSilent(world.nowMs));
-  path.notePing("lost", world.nowMs + 500);
+  path.notePing("lost", world.nowMs + 600);
   assert.equal(path.state, "alive");
+  path.notePing("lost", world.nowMs + 700);
+  assert.equal(path.state, "dead");
 });
