@@ -13,8 +13,11 @@ export const PROGRAM: string = Deno.env.get("npm_command") === "exec"
   ? "npx -y deno@2.9.6 task lab"
   : "deno task lab";
 
+/** How a person opens the map. */
+const UI = PROGRAM.replace(/lab$/, "ui");
+
 /** The id of its lab. Tests have one of their own beside the newcomer's. */
-const ID = Deno.env.get("STELLAR_NET_LAB") ?? SHOWN_LAB;
+export const LAB_ID: string = Deno.env.get("STELLAR_NET_LAB") ?? SHOWN_LAB;
 
 /** A command line that cannot be understood. */
 export class UsageError extends Error {}
@@ -66,6 +69,7 @@ Look around:
   ${PROGRAM} exec host1 stellar-net status
   ${PROGRAM} exec host1 stellar-net node list
   ${PROGRAM} exec host1 ip route
+  ${UI}                           (a live map, in a browser)
   ${PROGRAM} exec host1               (a shell on host1)
   ${PROGRAM} ping host1/c1 ${
     hosts > 1 ? "host2/c1" : "host1   "
@@ -99,14 +103,14 @@ export async function ping(from: string, to: string): Promise<number> {
 /** Takes the lab down, however much of it is there. */
 export async function down(): Promise<number> {
   await removeLeftovers();
-  const found = await removeLab(ID);
+  const found = await removeLab(LAB_ID);
   console.log(found ? "The lab is gone" : "There is no lab");
   return 0;
 }
 
 async function create({ hosts, isInsecure }: UpOptions): Promise<Lab> {
   try {
-    return await Lab.create({ hosts, secure: !isInsecure, id: ID });
+    return await Lab.create({ hosts, secure: !isInsecure, id: LAB_ID });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     throw new Error(
@@ -116,7 +120,7 @@ async function create({ hosts, isInsecure }: UpOptions): Promise<Lab> {
 }
 
 async function theLab(): Promise<Lab> {
-  const lab = await openLab(ID);
+  const lab = await openLab(LAB_ID);
   if (lab) return lab;
   throw new Error(`There is no lab: build one with \`${PROGRAM} up\``);
 }
