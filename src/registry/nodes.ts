@@ -90,6 +90,8 @@ export class Nodes {
   readonly refusals: Refusals;
   /** The known problem of each node, for people. */
   readonly #problems = new Map<string, string>();
+  /** The state of each node that watchers know. */
+  readonly #told = new Map<string, ClusterNode["state"]>();
   /** The findings of other agents that host the registry, by the id of each. */
   readonly #foundByOthers = new Map<
     string,
@@ -306,6 +308,7 @@ export class Nodes {
       return { ...plan, changes: [...plan.changes, ...change] };
     });
     this.#liveness.forget(node);
+    this.#told.delete(node);
     this.#processes.forget(node);
     this.refusals.forget(node);
     this.#returning.remove(node);
@@ -355,6 +358,7 @@ export class Nodes {
       });
       this.#feed.nodeChanged(node);
     }
+    for (const name of names) this.#tell(name, this.#stateOfAgent(name));
     for (const node of this.#processes.takeSolved()) this.#reportProblem(node);
     for (const [id, { untilMs }] of this.#foundByOthers) {
       const isOver = this.#options.uptimeMs() >= untilMs;
@@ -417,9 +421,13 @@ export class Nodes {
 
   #stateOf(node: NodeRecord | undefined): ClusterNode["state"] {
     if (!node || node.instanceId === "") return "no agent";
-    return node.name === this.#options.self || this.#liveness.isAlive(node.name)
+    return node.name === this.#options.self
       ? "ready"
-      : "unreachable";
+      : this.#stateOfAgent(node.name);
+  }
+
+  #stateOfAgent(node: string): ClusterNode["state"] {
+    return this.#liveness.isAlive(node) ? "ready" : "unreachable";
   }
 
   #view(nodes: Iterable<NodeRecord>): ClusterNode[] {
@@ -438,7 +446,21 @@ export class Nodes {
       .sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
+  /**
+   * Has all watchers told of a node's state if they know another one. A state
+   * depends on the time: a snapshot may be made between a node's silence and the
+   * report of it, and nothing reports that the node was back before.
+   */
+  #tell(node: string, state: ClusterNode["state"]): void {
+    const told = this.#told.get(node);
+    if (told === undefined) this.#told.set(node, state);
+    else if (told !== state) this.#feed.nodeChanged(node);
+  }
+
   #snapshot(state: ClusterState): ClusterEvent {
+    for (const node of state.nodes.values()) {
+      this.#tell(node.name, this.#stateOf(node));
+    }
     return {
       revision: state.revision,
       isSnapshot: true,
@@ -452,6 +474,11 @@ export class Nodes {
 
   #changes(state: ClusterState, changed: Changed): ClusterEvent {
     const nodes = [...changed.nodes];
+    for (const name of nodes) {
+      const node = state.nodes.get(name);
+      if (node) this.#told.set(name, this.#stateOf(node));
+      else this.#told.delete(name);
+    }
     const routes = [...changed.routes];
     return {
       revision: state.revision,

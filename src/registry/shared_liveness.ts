@@ -117,13 +117,15 @@ export class SharedLiveness implements Liveness {
   }
 
   recordHeartbeat(node: string, processId = ""): boolean {
+    const report = this.#reports.get(node);
+    // Another agent may have found it silent before this one was started.
+    const wasSilent = report !== undefined && !this.isAlive(node);
     this.#own.recordHeartbeat(node);
     this.#processes.set(node, processId);
-    const report = this.#reports.get(node);
     const isKnown = report?.by === this.#options.id && report.isAlive &&
       report.process === processId;
     if (!isKnown) this.#report(node);
-    return this.#silent.delete(node);
+    return this.#silent.delete(node) || wasSilent;
   }
 
   seenAtMs(node: string): number | undefined {

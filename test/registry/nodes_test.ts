@@ -176,6 +176,23 @@ Deno.test("Nodes.checkLiveness() reports silent nodes, and a heartbeat reports t
   ]);
 });
 
+Deno.test("Nodes tells watchers that a node is back whose silence only a snapshot showed", async () => {
+  await using t = await startAgent();
+  await join(t.agent, "b");
+  const { nodes: members } = t.agent.host!;
+  t.clock.nowMs += UNREACHABLE_AFTER_MS;
+  const events = await watch(t, [
+    async () => {
+      await members.heartbeat("b", "id-of-b");
+      await members.checkLiveness();
+    },
+  ]);
+  assert.deepEqual(events, [
+    ["snapshot", "+a no agent 172.16.0.0/22", "+b unreachable 172.16.4.0/22"],
+    ["changes", "+b ready 172.16.4.0/22"],
+  ]);
+});
+
 /** Lets time pass while the registry runs and checks its nodes: node "z" is alive, if it has joined. */
 async function pass(
   { agent, clock }: TestAgent,

@@ -67,6 +67,23 @@ Deno.test("SharedLiveness tells others of a node that is heard of, and of its si
     assert.deepEqual(y.takeNewlySilent(["n"]), []);
   }));
 
+Deno.test("SharedLiveness says that a node is back that was silent before this agent was started", () =>
+  withTwo(async ({ clock, store, x, y }) => {
+    clock.nowMs += UNREACHABLE_AFTER_MS;
+    x.recordHeartbeat("n");
+    await waitFor("y to be told", () => y.isAlive("n"));
+    clock.nowMs += UNREACHABLE_AFTER_MS;
+    assert.deepEqual(x.takeNewlySilent(["n"]), ["n"]);
+    await waitFor("y to be told", () => !y.isAlive("n"));
+    assert.equal(y.recordHeartbeat("n"), true);
+    assert.equal(y.recordHeartbeat("n"), false);
+    assert.equal(y.recordHeartbeat("new"), false);
+    await waitFor(
+      "the record",
+      async () => (await told(store, "n")) !== undefined,
+    );
+  }));
+
 Deno.test("SharedLiveness writes when a node comes, not at every heartbeat", () =>
   withTwo(async ({ clock, store, x, y }) => {
     x.recordHeartbeat("n");
