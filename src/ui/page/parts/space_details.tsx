@@ -1,0 +1,125 @@
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { ConnectError } from "@connectrpc/connect";
+import {
+  type FindResponse,
+  FoundKind,
+} from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import { formatAddress } from "../../../net/address.ts";
+import { formatPrefix, lastAddress, type Prefix } from "../../../net/prefix.ts";
+import { clusterApi } from "../api.ts";
+import { linkTo } from "../router.ts";
+import type { Slice } from "../plan/slices.ts";
+import { formatTime } from "./time_slider.tsx";
+
+/** Former holders of an address to show. */
+const HISTORY = 10;
+/** A walk with the arrow keys asks nobody. */
+const PAUSE_MS = 250;
+
+/** What is known of the chosen cell. */
+export function SpaceDetails(
+  { text, prefix, slice }: {
+    readonly text: string | undefined;
+    readonly prefix: Prefix | undefined;
+    readonly slice: Slice | undefined;
+  },
+): JSX.Element {
+  const isAddress = prefix && lastAddress(prefix).value === prefix.value;
+  return (
+    <aside class="space-details" aria-label="Details">
+      {!prefix
+        ? (
+          <p class="hint">
+            Choose a cell. Enter or a double click goes into it, Backspace goes
+            out.
+          </p>
+        )
+        : (
+          <>
+            <h2>{isAddress ? formatAddress(prefix) : formatPrefix(prefix)}</h2>
+            <p>{text}</p>
+            {!isAddress && (
+              <p>
+                <a href={linkTo("space", { prefix: formatPrefix(prefix) })}>
+                  Look inside
+                </a>
+              </p>
+            )}
+            {slice?.node && (
+              <p>
+                {"Host "}
+                <a href={linkTo("host", { name: slice.node })}>{slice.node}</a>
+              </p>
+            )}
+            {slice?.sinceMs !== undefined && (
+              <p>{`Since ${formatTime(slice.sinceMs)}`}</p>
+            )}
+            {isAddress && <Holders address={formatAddress(prefix)} />}
+          </>
+        )}
+    </aside>
+  );
+}
+
+/** The present and former holders of an address. */
+function Holders({ address }: { readonly address: string }): JSX.Element {
+  const [answer, setAnswer] = useState<FindResponse | string | undefined>();
+  useEffect(() => {
+    setAnswer(undefined);
+    const stop = new AbortController();
+    const timer = setTimeout(async () => {
+      const { signal } = stop;
+      try {
+        const request = { what: address, history: HISTORY };
+        const found = await clusterApi.find(request, { signal });
+        if (!signal.aborted) setAnswer(found);
+      } catch (error) {
+        if (!signal.aborted) setAnswer(ConnectError.from(error).rawMessage);
+      }
+    }, PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [address]);
+  if (answer === undefined) return <p class="hint">Looking for holders…</p>;
+  if (typeof answer === "string") {
+    return <p class="stale">{`Its holders are not known: ${answer}`}</p>;
+  }
+  const found = answer.found.filter(({ kind }) =>
+    kind === FoundKind.ALLOCATION || kind === FoundKind.HISTORY
+  );
+  return (
+    <>
+      <h3>Holders</h3>
+      {found.length === 0 && <p>Nobody has held it, as far as is known.</p>}
+      <ol class="holders">
+        {found.map(({ text, since, until, allocation }) => (
+          <li key={text + since?.seconds}>
+            <p>{text}</p>
+            {allocation?.leak && (
+              <p class="problem">
+                {`It seems to be leaked: ${allocation.leak}`}
+              </p>
+            )}
+            <small>
+              {[
+                since && `from ${formatTime(timestampMs(since))}`,
+                until && `to ${formatTime(timestampMs(until))}`,
+              ].filter((part) =>
+                part
+              ).join(" ")}
+            </small>
+          </li>
+        ))}
+      </ol>
+      {answer.silentNodes.length > 0 && (
+        <p class="stale">
+          {`No answer from ${answer.silentNodes.join(", ")}.`}
+        </p>
+      )}
+    </>
+  );
+}
