@@ -19,7 +19,7 @@ export interface Edge {
 /** Plans and texts: no `Deno`, network, clock, console or randomness. */
 export const PURE: readonly string[] = paths(
   ["net/", "base/duration.ts", "base/error.ts", "base/names.ts"],
-  ["base/plan.ts", "base/tar.ts"],
+  ["base/plan.ts", "base/share.ts", "base/tar.ts"],
   [
     "addresses/plan/",
     "registry/plan/",
