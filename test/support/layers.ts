@@ -125,7 +125,7 @@ export const LAYERS: readonly Layer[] = [
     at,
     ours: ["src/base/", "src/net/"]
       .concat(at === "src/host/plan/" ? "src/routes/plan/" : [])
-      .concat(at === PAGE_PLAN ? "src/gen/" : []),
+      .concat(at === PAGE_PLAN ? ["src/gen/", "src/cluster/plan/"] : []),
     others: at === PAGE_PLAN ? ["npm:@bufbuild/protobuf/wkt"] : [],
     why: "it is pure: state, request and time come in, a plan goes out",
   })),
