@@ -22,14 +22,16 @@ export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "cross-origin-resource-policy": "same-origin",
 };
 
+const NO_SCRIPT =
+  "<noscript>The map needs JavaScript: allow it for this address.</noscript>";
+
 /** The document that stores the token and goes on to the map. */
 export function openingDocument(token: string): string {
   return documentOf({
     title: "stellar-net",
     head: `<meta name="token" content="${token}">` +
       '<script type="module" src="/open.js"></script>',
-    body: "<p>Opening the map\u2026</p>" +
-      "<noscript>The map needs JavaScript: allow it for this address.</noscript>",
+    body: "<p>Opening the map\u2026</p>" + NO_SCRIPT,
   });
 }
 
@@ -38,6 +40,21 @@ export const OPEN_SCRIPT = `"use strict";
 const token = document.querySelector("meta[name=token]").content;
 localStorage.setItem(${JSON.stringify(TOKEN_NAME)}, token);
 location.replace("/" + location.hash);
+`;
+
+/**
+ * The document for a link in a page of another site: the browser keeps the
+ * cookie back then (SameSite=Strict), and sends it with the next request, which
+ * is this document's own.
+ */
+export const AGAIN_DOCUMENT: string = documentOf({
+  title: "stellar-net",
+  head: '<script type="module" src="/again.js"></script>',
+  body: "<p>Opening the map\u2026</p>" + NO_SCRIPT,
+});
+
+export const AGAIN_SCRIPT = `"use strict";
+location.replace("/?again" + location.hash);
 `;
 
 /** A document that says why there is no map, and the way to it. */

@@ -13,6 +13,8 @@ import { answerCalls } from "../api/server/call.ts";
 import { NetError } from "../base/error.ts";
 import { ClusterService } from "../gen/stellar/net/v1/cluster_pb.ts";
 import {
+  AGAIN_DOCUMENT,
+  AGAIN_SCRIPT,
   OPEN_SCRIPT,
   openingDocument,
   refusalDocument,
@@ -45,6 +47,8 @@ const MAX_CONNECTIONS = 128;
 const MAX_REQUEST_BYTES = 64 * 1024;
 /** Time for a request to arrive whole, in ms. */
 const REQUEST_TIMEOUT_MS = 10_000;
+
+const HTML = "text/html";
 
 const RUN_AGAIN =
   'Run "stellar-net ui" again, and open the link that it prints';
@@ -124,6 +128,7 @@ function createAnswer(
       ["/page.js", ["text/javascript", page.script]],
       ["/page.css", ["text/css", page.style]],
       ["/open.js", ["text/javascript", OPEN_SCRIPT]],
+      ["/again.js", ["text/javascript", AGAIN_SCRIPT]],
     ] as const,
   );
   return (request, response) => {
@@ -170,18 +175,20 @@ function answerDocument(
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const key = new URLSearchParams(query).get("key");
-  const isKnown = session.hasCookie(shown);
-  if (key === null || isKnown) {
-    if (!isKnown) {
-      refuse(response, { status: 401, why: NO_SECRET });
-    } else if (key === null) {
-      send(response, { type: "text/html", body: page.html });
-    } else {
-      // The browser that has used the link opens it again.
-      response.writeHead(303, { location: "/" });
-      response.end();
-    }
+  const params = new URLSearchParams(query);
+  const key = params.get("key");
+  if (session.hasCookie(shown)) {
+    if (query === "") return send(response, { type: HTML, body: page.html });
+    // The browser that has used the link opens it again, or has been told to ask again.
+    response.writeHead(303, { location: "/" });
+    response.end();
+    return;
+  }
+  if (key === null) {
+    const site = request.headers["sec-fetch-site"] ?? "none";
+    const isLink = site === "cross-site" && !params.has("again");
+    if (isLink) send(response, { type: HTML, body: AGAIN_DOCUMENT });
+    else refuse(response, { status: 401, why: NO_SECRET });
     return;
   }
   // A browser that loads ahead would use the key up.
@@ -189,7 +196,7 @@ function answerDocument(
   const grant = isAhead ? undefined : session.open(key);
   if (grant) {
     response.setHeader("set-cookie", grant.cookie);
-    send(response, { type: "text/html", body: openingDocument(grant.token) });
+    send(response, { type: HTML, body: openingDocument(grant.token) });
   } else {
     const why =
       "This link has been used, or belongs to a command that has ended";
@@ -214,7 +221,7 @@ function refuse(
   { status, why }: { readonly status: number; readonly why: string },
 ): void {
   const body = refusalDocument(why, RUN_AGAIN);
-  send(response, { status, type: "text/html", body });
+  send(response, { status, type: HTML, body });
 }
 
 function noSession(): NetError {

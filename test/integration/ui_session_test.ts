@@ -60,6 +60,17 @@ Deno.test("a browser opens the map by its link, once, and no other page gets any
     await other.close();
   });
   await t.step(
+    "a link in a page of another site leads to the map",
+    async () => {
+      const other = await page.context().newPage();
+      await other.goto(`http://localhost:${port}/`);
+      await other.getByText("the map").click();
+      await other.waitForURL(`${map.origin}/#/events`);
+      await other.getByRole("heading", { name: "Events" }).waitFor();
+      await other.close();
+    },
+  );
+  await t.step(
     "its server gets the cookie, which alone opens nothing",
     async () => {
       // Browsers send cookies to every port of a host (RFC 6265 section 8.5).

@@ -6,7 +6,7 @@
 const [target = ""] = Deno.args;
 
 const PAGE = `<!doctype html><html lang="en"><title>other</title>
-<pre id="log"></pre><script type="module">
+<a href="${target}/#/events">the map</a><pre id="log"></pre><script type="module">
 const target = ${JSON.stringify(target)};
 const call = target + "/stellar.net.v1.ClusterService/GetOverview";
 const lines = [];

@@ -152,6 +152,23 @@ Deno.test("the link opens the map once, and the cookie keeps it", async () => {
   assert.deepEqual([own.status, own.headers.location], [303, "/"]);
 });
 
+Deno.test("a link in a page of another site asks again, once", async () => {
+  await using server = await serve();
+  const link = {
+    "sec-fetch-site": "cross-site",
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-dest": "document",
+  };
+  const first = await ask(server, { path: "/", headers: link });
+  assert.equal(first.status, 200);
+  assert.match(first.body, /src="\/again\.js"/);
+  const again = await ask(server, { path: "/?again", headers: link });
+  assert.equal(again.status, 401);
+  const { cookie } = await open(server);
+  const own = await ask(server, { path: "/?again", headers: { cookie } });
+  assert.deepEqual([own.status, own.headers.location], [303, "/"]);
+});
+
 Deno.test("the link and the session of a command open no map of another", async () => {
   await using first = await serve();
   const browser = await open(first);
@@ -179,6 +196,7 @@ Deno.test("every answer loads nothing from elsewhere, and is not kept", async (t
     ["/page.js", 200, {}],
     ["/page.css", 200, {}],
     ["/open.js", 200, {}],
+    ["/again.js", 200, {}],
     ["/missing", 404, {}],
     ["//", 404, {}],
     ["/", 403, { host: "rebind.example" }],
