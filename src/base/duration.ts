@@ -29,3 +29,35 @@ export function formatDuration(ms: number): string {
 export function formatUtcMs(ms: number): string {
   return new Date(ms).toISOString().replace("T", " ").replace(/\.\d+/, "");
 }
+
+/** Formats the time since a moment by its largest unit: `3m ago`. */
+export function formatAgo(ms: number): string {
+  const [largest] = units(ms);
+  return largest === undefined ? "just now" : `${largest} ago`;
+}
+
+/** Formats the time until something that is days away: `in 3 d`, `within a day`, `now`. */
+export function formatTimeLeft(ms: number): string {
+  const days = ms / 86_400_000;
+  return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
+}
+
+/** Formats a duration by its two largest units: `3h 12m`. */
+export function formatSpan(ms: number): string {
+  const parts = units(ms).slice(0, 2);
+  return parts.length === 0 ? "0s" : parts.join(" ");
+}
+
+function units(ms: number): string[] {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  const counts: readonly (readonly [number, string])[] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3_600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ];
+  const first = counts.findIndex(([count]) => count > 0);
+  return first < 0
+    ? []
+    : counts.slice(first).map(([count, unit]) => `${count}${unit}`);
+}

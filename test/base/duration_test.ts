@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { formatDuration, readDurationMs } from "../../src/base/duration.ts";
+import {
+  formatAgo,
+  formatDuration,
+  formatSpan,
+  formatTimeLeft,
+  readDurationMs,
+} from "../../src/base/duration.ts";
 
 Deno.test("readDurationMs() reads a whole number and a unit, and nothing else", async (t) => {
   const rows: readonly (readonly [string, number | undefined])[] = [
@@ -26,4 +32,25 @@ Deno.test("formatDuration() takes the unit in which a person would say it, round
     ...["0 s", "1 s", "60 s", "120 s", "3 min", "120 min", "3 h", "72 h"],
     "4 d",
   ]);
+});
+
+Deno.test("formatSpan() gives the two largest units", () => {
+  const spans = [-1, 0, 59_000, 61_000, 3_600_000, 90_061_000].map(formatSpan);
+  assert.deepEqual(spans, ["0s", "0s", "59s", "1m 1s", "1h 0m", "1d 1h"]);
+});
+
+Deno.test("formatAgo() gives the largest unit", () => {
+  const ages = [-5_000, 999, 1_000, 3_700_000, 200_000_000].map(formatAgo);
+  assert.deepEqual(ages, [
+    "just now",
+    "just now",
+    "1s ago",
+    "1h ago",
+    "2d ago",
+  ]);
+});
+
+Deno.test("formatTimeLeft() promises no more days than there are", () => {
+  const left = [0, 1, 86_400_000, 3.9 * 86_400_000].map(formatTimeLeft);
+  assert.deepEqual(left, ["now", "within a day", "in 1 d", "in 3 d"]);
 });

@@ -1,3 +1,4 @@
+import { formatShare } from "../../base/share.ts";
 import type { AgentClients, HostSummary } from "../framework/client.ts";
 import { readPages } from "../framework/list.ts";
 import { type View, viewOf } from "../framework/view.ts";
@@ -20,9 +21,7 @@ export async function readHosts(
 export function formatUsed({ subnets }: HostReport): string {
   const held = subnets.reduce((sum, { held }) => sum + held, 0);
   const capacity = subnets.reduce((sum, { capacity }) => sum + capacity, 0);
-  if (capacity <= 0) return "";
-  const percent = Math.floor(100 * held / capacity);
-  return percent === 0 && held > 0 ? "<1%" : `${percent}%`;
+  return formatShare(held, capacity);
 }
 
 /** The routes that a host's kernel has, of those that it should have. */

@@ -25,7 +25,8 @@ import {
   TIMEOUT,
   URL_FLAG,
 } from "../framework/target.ts";
-import { formatColumns, formatSpan, formatUtc } from "../framework/text.ts";
+import { formatSpan } from "../../base/duration.ts";
+import { formatColumns, formatUtc } from "../framework/text.ts";
 import { TOKEN_FILE } from "../framework/tls_flags.ts";
 import { viewOf, viewTime } from "../framework/view.ts";
 import { roleFlag, ROLES } from "./token.ts";

@@ -1,11 +1,11 @@
 import type { Call, CommandSpec } from "../framework/call.ts";
 import type { GetStatusResponse, RegistryLink } from "../framework/client.ts";
 import { CLIENT_FLAGS } from "../framework/target.ts";
+import { formatSpan } from "../../base/duration.ts";
+import { formatPercent } from "../../base/share.ts";
 import {
   formatColumns,
   formatFull,
-  formatPercent,
-  formatSpan,
   formatTable,
   formatUtc,
 } from "../framework/text.ts";

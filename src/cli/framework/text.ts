@@ -1,3 +1,4 @@
+import { formatAgo, formatTimeLeft } from "../../base/duration.ts";
 // Text from outside may hold escape sequences, line breaks, or marks that change
 // the direction of text: none of them reaches a terminal.
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
@@ -43,43 +44,12 @@ export function formatUtc(rfc3339: string | null): string {
 
 /** Formats the time since a moment by its largest unit: `3m ago`. Null gives `-`. */
 export function formatAge(rfc3339: string | null, nowMs: number): string {
-  if (rfc3339 === null) return "-";
-  const [largest] = units(nowMs - Date.parse(rfc3339));
-  return largest === undefined ? "just now" : `${largest} ago`;
+  return rfc3339 === null ? "-" : formatAgo(nowMs - Date.parse(rfc3339));
 }
 
 /** Formats when something will be full: `in 3 d`. Null gives an empty text. */
 export function formatFull(rfc3339: string | null, nowMs: number): string {
-  if (rfc3339 === null) return "";
-  const days = (Date.parse(rfc3339) - nowMs) / 86_400_000;
-  return days <= 0 ? "now" : days < 1 ? "within a day" : `in ${days | 0} d`;
-}
-
-/** Formats a duration by its two largest units: `3h 12m`. */
-export function formatSpan(ms: number): string {
-  const parts = units(ms).slice(0, 2);
-  return parts.length === 0 ? "0s" : parts.join(" ");
-}
-
-/** Formats a part of a whole in percent, rounded down; only nothing is `0%`. */
-export function formatPercent(part: bigint, whole: bigint): string {
-  if (whole <= 0n) return "-";
-  const percent = part * 100n / whole;
-  return percent === 0n && part > 0n ? "<1%" : `${percent}%`;
-}
-
-function units(ms: number): string[] {
-  const seconds = Math.max(0, Math.floor(ms / 1_000));
-  const counts: readonly (readonly [number, string])[] = [
-    [Math.floor(seconds / 86_400), "d"],
-    [Math.floor(seconds / 3_600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "m"],
-    [seconds % 60, "s"],
-  ];
-  const first = counts.findIndex(([count]) => count > 0);
-  return first < 0
-    ? []
-    : counts.slice(first).map(([count, unit]) => `${count}${unit}`);
+  return rfc3339 === null ? "" : formatTimeLeft(Date.parse(rfc3339) - nowMs);
 }
 
 function escapeUnit(char: string): string {

@@ -1,7 +1,15 @@
 import type { JSX } from "preact";
-import { cluster, clusterLink } from "./cluster.ts";
-import { type ViewName, VIEWS } from "./plan/place.ts";
+import { formatUtcMs } from "../../base/duration.ts";
+import { cluster, clusterLink, reconnect } from "./cluster.ts";
+import { Help } from "./help.tsx";
+import { Command } from "./parts/command.tsx";
+import { Mark } from "./parts/marks.tsx";
+import { AgoMs } from "./parts/time.tsx";
+import { verdictOf } from "./parts/verdict.tsx";
+import { CONDITION_LOOKS } from "./plan/host_status.ts";
+import { TITLES, type ViewName, VIEWS } from "./plan/place.ts";
 import { linkTo, place } from "./router.ts";
+import { SearchBox } from "./search_box.tsx";
 import { EventsView } from "./views/events.tsx";
 import { HostView } from "./views/host.tsx";
 import { OverviewView } from "./views/overview.tsx";
@@ -18,38 +26,101 @@ const COMPONENTS: Readonly<Record<ViewName, () => JSX.Element>> = {
   search: SearchView,
 };
 
-const TITLES: Readonly<Record<ViewName, string>> = {
-  overview: "Overview",
-  space: "Space",
-  host: "Hosts",
-  paths: "Paths",
-  events: "Events",
-  search: "Search",
-};
-
 export function App(): JSX.Element {
-  const View = COMPONENTS[place.value.view];
+  const { view } = place.value;
+  const View = COMPONENTS[view];
+  const { kind } = clusterLink.value;
+  const isPast = kind === "lost" || kind === "ended";
   return (
     <>
+      <a class="skip" href="#main" onClick={skipToMain}>Skip to the view</a>
       <header>
+        <Brand />
         <nav aria-label="Views">
-          {VIEWS.map((view) => (
+          {VIEWS.filter((each) => each !== "search").map((each) => (
             <a
-              key={view}
-              href={linkTo(view)}
-              aria-current={view === place.value.view ? "page" : undefined}
+              key={each}
+              href={linkTo(each)}
+              aria-current={each === view ? "page" : undefined}
             >
-              {TITLES[view]}
+              {TITLES[each]}
             </a>
           ))}
         </nav>
-        <p role="status">
-          {cluster.value?.verdict ?? clusterLink.value.kind}
-        </p>
+        <SearchBox />
+        <Help />
       </header>
-      <main>
+      <LinkBanner />
+      <main
+        id="main"
+        tabIndex={-1}
+        class={`view-${view}${isPast ? " is-past" : ""}`}
+      >
         <View />
       </main>
     </>
   );
+}
+
+/** The name of the program and the condition of the cluster, in each view. */
+function Brand(): JSX.Element {
+  const view = cluster.value;
+  const condition = verdictOf(view);
+  return (
+    <a
+      class="brand"
+      href={linkTo("overview")}
+      title={view?.verdict}
+    >
+      <Mark
+        kind={condition}
+        sign={CONDITION_LOOKS[condition].sign}
+        label={view?.verdict ?? "not known yet"}
+        isShort
+      />
+      stellar-net
+    </a>
+  );
+}
+
+/** Says that the view is not live, why, and what to do. Nothing while it is. */
+function LinkBanner(): JSX.Element | null {
+  const link = clusterLink.value;
+  const asOfMs = cluster.value?.asOfMs;
+  switch (link.kind) {
+    case "live":
+    case "connecting":
+      return null;
+    case "lost":
+      return (
+        <div class="banner is-warning" role="status">
+          <p>
+            <b>The connection to the agent is lost</b> (
+            <AgoMs ms={link.sinceMs} />): {link.why}.
+            {asOfMs !== undefined &&
+              ` What you see is the state of ${formatUtcMs(asOfMs)}.`}{" "}
+            The page tries again by itself.
+          </p>
+          <button type="button" onClick={reconnect}>Try now</button>
+        </div>
+      );
+    case "ended":
+      return (
+        <div class="banner is-error" role="alert">
+          <p>
+            <b>This page has no access any more:</b> {link.why}.
+            {asOfMs !== undefined &&
+              ` What you see is the state of ${formatUtcMs(asOfMs)}.`}{" "}
+            Run the command again, and open its new link:
+          </p>
+          <Command text="stellar-net ui" />
+        </div>
+      );
+  }
+}
+
+/** The fragment names the view: the link moves the focus by itself. */
+function skipToMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
 }

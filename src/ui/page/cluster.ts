@@ -31,11 +31,14 @@ const FIRST_EVENTS = 200;
 
 const view = signal<ClusterView | undefined>(undefined);
 const link = signal<Link>({ kind: "connecting" });
+const back = signal(0);
 
 /** The cluster; undefined until the first snapshot has come. */
 export const cluster: ReadonlySignal<ClusterView | undefined> = view;
 /** The state of the stream that keeps it up to date. */
 export const clusterLink: ReadonlySignal<Link> = link;
+/** How many times the stream was lost and is back: what was loaded beside it may be old. */
+export const comebacks: ReadonlySignal<number> = back;
 
 let state: WatchState = NO_WATCH;
 /** Ends the present wait or the present stream, so that the next one starts at once. */
@@ -89,7 +92,7 @@ async function readStream(
       onMessage();
       setAgentTime(state.view.asOfMs);
       show(state.view);
-      link.value = { kind: "live" };
+      setLive();
       if (wasEmpty || message.eventsMissed) void readEvents(signal);
     }
   } finally {
@@ -112,6 +115,12 @@ async function readEvents(signal: AbortSignal): Promise<void> {
 
 function show(next: ClusterView): void {
   view.value = next;
+}
+
+function setLive(): void {
+  if (link.value.kind === "live") return;
+  if (link.value.kind === "lost") back.value++;
+  link.value = { kind: "live" };
 }
 
 function setLost(why: string): void {

@@ -4,8 +4,6 @@ import {
   escapeText,
   formatAge,
   formatJson,
-  formatPercent,
-  formatSpan,
   formatUtc,
 } from "../../../src/cli/framework/text.ts";
 
@@ -54,28 +52,6 @@ Deno.test("formatUtc() and formatAge() give times for people", async (t) => {
   ];
   for (const [ms, age] of rows) {
     await t.step(age, () => assert.equal(formatAge(AT, AT_MS + ms), age));
-  }
-});
-
-Deno.test("formatSpan() gives the two largest units", () => {
-  const spans = [-1, 0, 59_000, 61_000, 3_600_000, 90_061_000].map(formatSpan);
-  assert.deepEqual(spans, ["0s", "0s", "59s", "1m 1s", "1h 0m", "1d 1h"]);
-});
-
-Deno.test("formatPercent() never rounds up to full or down to empty", async (t) => {
-  const rows: readonly [part: bigint, whole: bigint, text: string][] = [
-    [0n, 1021n, "0%"],
-    [1n, 1021n, "<1%"],
-    [11n, 1021n, "1%"],
-    [1020n, 1021n, "99%"],
-    [1021n, 1021n, "100%"],
-    [3n, 1n << 64n, "<1%"],
-    [0n, 0n, "-"],
-  ];
-  for (const [part, whole, text] of rows) {
-    await t.step(`${part} of ${whole}`, () => {
-      assert.equal(formatPercent(part, whole), text);
-    });
   }
 });
 

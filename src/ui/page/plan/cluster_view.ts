@@ -129,14 +129,16 @@ function changeHosts(
     : new Map([...after].sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0));
 }
 
-function mergeEvents(
+/** Events of two lists, each once, the latest first. */
+export function mergeEvents(
   before: readonly Event[],
   added: readonly Event[],
+  most = MAX_EVENTS,
 ): readonly Event[] {
   const byKey = new Map([...before, ...added]
     .map((event) => [eventKey(event), event]));
   return [...byKey.values()].sort((a, b) => atMs(b) - atMs(a))
-    .slice(0, MAX_EVENTS);
+    .slice(0, most);
 }
 
 function atMs({ at }: Event): number {

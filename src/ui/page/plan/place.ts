@@ -10,6 +10,16 @@ export const VIEWS = [
 
 export type ViewName = typeof VIEWS[number];
 
+/** The names of the views for people. */
+export const TITLES: Readonly<Record<ViewName, string>> = {
+  overview: "Overview",
+  space: "Space",
+  host: "Hosts",
+  paths: "Paths",
+  events: "Events",
+  search: "Search",
+};
+
 /** A place in the page: a view, and what it shows. It can be sent to others. */
 export interface Place {
   readonly view: ViewName;

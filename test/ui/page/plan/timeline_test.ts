@@ -37,10 +37,16 @@ Deno.test("eventMoment() goes from event to event, and to now", () => {
 });
 
 Deno.test("formatAge() uses two units at most", async (t) => {
-  const rows: readonly [seconds: number, text: string][] = [
-    ...[[0, "0 s"], [59, "59 s"], [60, "1 min"], [61, "1 min"]] as const,
-    ...[[3_600, "1 h"], [3_660, "1 h 1 min"]] as const,
-    ...[[86_400, "1 d"], [180_000, "2 d 2 h"], [-5, "0 s"]] as const,
+  const rows: readonly (readonly [seconds: number, text: string])[] = [
+    [0, "0 s"],
+    [59, "59 s"],
+    [60, "1 min"],
+    [61, "1 min"],
+    [3_600, "1 h"],
+    [3_660, "1 h 1 min"],
+    [86_400, "1 d"],
+    [180_000, "2 d 2 h"],
+    [-5, "0 s"],
   ];
   for (const [seconds, text] of rows) {
     await t.step(text, () => assert.equal(formatAge(seconds * 1_000), text));

@@ -1,0 +1,62 @@
+import { ConnectError } from "@connectrpc/connect";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { comebacks } from "../cluster.ts";
+
+/** What a call has answered so far. */
+export interface Loaded<T> {
+  /** Undefined: nothing yet. */
+  readonly value: T | undefined;
+  /** Why the last attempt failed. */
+  readonly why: string | undefined;
+}
+
+const NOTHING = { value: undefined, why: undefined };
+
+/**
+ * Loads something, again at an interval, and again when the agent is back.
+ *
+ * @param key what is loaded: another key forgets the answer of before
+ * @param version loads again and keeps the answer of before meanwhile
+ */
+export function useLoad<T>(
+  key: string,
+  load: (signal: AbortSignal) => Promise<T>,
+  { version = "", intervalMs }: {
+    readonly version?: string;
+    readonly intervalMs?: number;
+  } = {},
+): Loaded<T> {
+  const [state, setState] = useState<Loaded<T> & { readonly key: string }>({
+    ...NOTHING,
+    key,
+  });
+  const latest = useRef(load);
+  latest.current = load;
+  const session = comebacks.value;
+  useEffect(() => {
+    const ending = new AbortController();
+    const run = async () => {
+      try {
+        const value = await latest.current(ending.signal);
+        if (!ending.signal.aborted) setState({ value, why: undefined, key });
+      } catch (error) {
+        if (ending.signal.aborted) return;
+        const why = ConnectError.from(error).rawMessage;
+        setState((before) => ({
+          value: before.key === key ? before.value : undefined,
+          why,
+          key,
+        }));
+      }
+    };
+    void run();
+    const timer = intervalMs === undefined
+      ? undefined
+      : setInterval(() => document.hidden || void run(), intervalMs);
+    return () => {
+      ending.abort();
+      clearInterval(timer);
+    };
+  }, [key, version, intervalMs, session]);
+  return state.key === key ? state : NOTHING;
+}

@@ -1,0 +1,54 @@
+import type { HostSummary } from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import {
+  type Condition,
+  CONDITIONS,
+  type HostStatus,
+  statusOf,
+} from "./host_status.ts";
+
+/** A host of the list. */
+export interface HostRow extends HostStatus {
+  readonly host: HostSummary;
+}
+
+/** The columns by which the list can be sorted. */
+export const SORTS = ["name", "condition", "used", "problems"] as const;
+
+export type Sort = typeof SORTS[number];
+
+const COMPARE: Readonly<Record<Sort, (a: HostRow, b: HostRow) => number>> = {
+  name: (a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+  condition: (a, b) =>
+    CONDITIONS.indexOf(a.condition) - CONDITIONS.indexOf(b.condition),
+  // The fullest first; those without addresses last.
+  used: (a, b) => shareOf(b) - shareOf(a),
+  problems: (a, b) => b.problems - a.problems,
+};
+
+/** The hosts to list. Those that are equal stay in the order of their names. */
+export function listHosts(
+  hosts: Iterable<HostSummary>,
+  { text, condition, sort }: {
+    /** A part of the name, an address or a subnet; empty: all. */
+    readonly text: string;
+    /** Undefined: all. */
+    readonly condition: Condition | undefined;
+    readonly sort: Sort;
+  },
+): HostRow[] {
+  const wanted = text.trim().toLowerCase();
+  return [...hosts].map((host) => ({ host, ...statusOf(host) }))
+    .filter((row) =>
+      (condition === undefined || row.condition === condition) &&
+      textsOf(row).some((each) => each.toLowerCase().includes(wanted))
+    )
+    .sort((a, b) => COMPARE[sort](a, b) || COMPARE.name(a, b));
+}
+
+function textsOf({ name, host: { node } }: HostRow): readonly string[] {
+  return [name, ...node?.advertised ?? [], ...node?.subnets ?? []];
+}
+
+function shareOf({ held, cooling, capacity }: HostStatus): number {
+  return capacity > 0 ? (held + cooling) / capacity : -1;
+}

@@ -1,0 +1,92 @@
+import {
+  type HostSummary,
+  type Problem,
+  Severity,
+} from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import { NodeState } from "../../../gen/stellar/net/v1/registry_pb.ts";
+
+/** The condition of a host, the worst first. */
+export const CONDITIONS = [
+  "silent",
+  "error",
+  "warning",
+  "unknown",
+  "no-agent",
+  "well",
+] as const;
+
+export type Condition = typeof CONDITIONS[number];
+
+/** Conditions in words, with the sign that stands for each beside its colour. */
+export const CONDITION_LOOKS: Readonly<
+  Record<Condition, { readonly label: string; readonly sign: string }>
+> = {
+  silent: { label: "unreachable", sign: "\u2298" },
+  error: { label: "error", sign: "\u2715" },
+  warning: { label: "warning", sign: "!" },
+  unknown: { label: "no report", sign: "?" },
+  "no-agent": { label: "no agent", sign: "\u2013" },
+  well: { label: "no problem", sign: "\u2713" },
+};
+
+/** A host in short. */
+export interface HostStatus {
+  readonly name: string;
+  readonly condition: Condition;
+  /** Addresses for containers in all its subnets. */
+  readonly capacity: number;
+  readonly held: number;
+  readonly cooling: number;
+  readonly problems: number;
+}
+
+/** Sums a host up. */
+export function statusOf({ node, report }: HostSummary): HostStatus {
+  const subnets = report?.subnets ?? [];
+  const problems = report?.problems ?? [];
+  return {
+    name: node?.name ?? "",
+    condition: conditionOf(node?.state, report && problems, node?.problem),
+    capacity: subnets.reduce((sum, { capacity }) => sum + capacity, 0),
+    held: subnets.reduce((sum, { held }) => sum + Number(held), 0),
+    cooling: subnets.reduce((sum, { cooling }) => sum + Number(cooling), 0),
+    problems: problems.length,
+  };
+}
+
+/**
+ * The condition of a host. The last report of one that is silent describes the
+ * past; one that has never reported may have any problem.
+ */
+function conditionOf(
+  state: NodeState | undefined,
+  problems: readonly Problem[] | undefined,
+  identityProblem = "",
+): Condition {
+  if (state === NodeState.UNREACHABLE) return "silent";
+  if (identityProblem !== "") return "error";
+  if (state === NodeState.NO_AGENT) return "no-agent";
+  if (!problems) return "unknown";
+  if (problems.some(({ severity }) => severity === Severity.ERROR)) {
+    return "error";
+  }
+  return problems.length > 0 ? "warning" : "well";
+}
+
+/** Steps of use, in percent of a host's addresses: where each begins. */
+export const USE_STEPS = [0, 25, 50, 75, 90] as const;
+
+/** The step of use of a host, 0 to 4; undefined: its addresses are not known. */
+export function useStep(
+  { capacity, held, cooling }: HostStatus,
+): number | undefined {
+  if (capacity <= 0) return undefined;
+  const percent = 100 * (held + cooling) / capacity;
+  return USE_STEPS.findLastIndex((from) => percent >= from);
+}
+
+/** The worst condition of some; "well" of none. */
+export function worstOf(conditions: Iterable<Condition>): Condition {
+  const ranks = [...conditions].map((each) => CONDITIONS.indexOf(each));
+  return CONDITIONS[Math.min(CONDITIONS.length - 1, ...ranks)]!;
+}
