@@ -12,7 +12,8 @@ export function stepOf(
   { beginMs, endMs }: Timeline,
   atMs: number | undefined,
 ): number {
-  const share = ((atMs ?? endMs) - beginMs) / Math.max(1, endMs - beginMs);
+  if (atMs === undefined) return SLIDER_STEPS;
+  const share = (atMs - beginMs) / Math.max(1, endMs - beginMs);
   return Math.round(Math.min(1, Math.max(0, share)) * SLIDER_STEPS);
 }
 
