@@ -237,6 +237,7 @@ export function checkAdvertised(
 export function checkConflicts(
   subnets: readonly Prefix[],
   conflicts: readonly SubnetConflict[],
+  { state, isCopy = false }: Pick<RegistryLinkFacts, "state" | "isCopy">,
 ): Check[] {
   if (conflicts.length > 0) {
     return conflicts.map(({ subnet, reason }): Check => ({
@@ -248,6 +249,8 @@ export function checkConflicts(
         "if the other prefix is a mistake, take it away where it is. If it has to stay, move this node to another subnet: stop its containers, stellar-net node leave, and start the agent again",
     }));
   }
+  // The registry does not say so, or has said the opposite.
+  if (state === "fenced" || isCopy) return [];
   return subnets.map((subnet) =>
     passed("subnet", `${formatPrefix(subnet)} is this node's alone`)
   );

@@ -197,7 +197,11 @@ export class Doctor {
       ...checkIdentities(await listNodes(agent) ?? nodes),
       ...checkAdvertised(missing, advertised),
       ...await this.#checkClock(),
-      ...checkConflicts(subnets, await this.#findConflicts(subnets, nodes)),
+      ...checkConflicts(
+        subnets,
+        await this.#findConflicts(subnets, nodes),
+        link,
+      ),
       ...checkCapacity(
         usage.map((use) => ({
           ...use,

@@ -17,7 +17,11 @@ export function checkProbes(
     return [passed("path", "this agent sends no probes")];
   }
   const seen = paths.filter((path) => peer === undefined || path.peer === peer);
-  const measured = seen.filter(({ state }) => state !== "unmeasured");
+  // A dead path to a host that the registry does not hear is no fault of the
+  // path, and another check reports that host.
+  const measured = seen.filter(({ state }) =>
+    state !== "unmeasured" && state !== "dead"
+  );
   const faults = seen.flatMap((path) => checkProbed(path) ?? []);
   if (faults.length > 0) return faults;
   if (measured.length === 0) return [];

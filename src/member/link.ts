@@ -85,6 +85,8 @@ const WAYS_OUT: readonly (readonly [cause: RegExp, wayOut: string])[] = [
  * network, or an agent that does not run, is the cause.
  */
 export function wayOutOf(problem: string): string | undefined {
+  // The other agent answers, and says what is wrong with its store.
+  if (/\betcd:\/\//.test(problem)) return CHECK_ETCD;
   if (problem === "" || NETWORK.test(problem)) return undefined;
   const known = WAYS_OUT.find(([cause]) => cause.test(problem));
   return known?.[1] ?? "remove this cause; the agent tries again by itself";

@@ -181,16 +181,23 @@ Deno.test("checks of the agent give the finding, its meaning and its fix", async
 Deno.test("checkConflicts() names each subnet that others use too", () => {
   const subnets = [SUBNET, parsePrefix("fd00:16::/64")];
   const reason = 'overlaps 172.16.1.0/24 on docker0 of node "c"';
-  assert.deepEqual(checkConflicts(subnets, []).map(formatCheck), [
+  assert.deepEqual(checkConflicts(subnets, [], link({})).map(formatCheck), [
     "subnet: 172.16.0.0/22 is this node's alone",
     "subnet: fd00:16::/64 is this node's alone",
   ]);
-  const checks = checkConflicts(subnets, [{ subnet: SUBNET, reason }]);
+  const checks = checkConflicts(
+    subnets,
+    [{ subnet: SUBNET, reason }],
+    link({}),
+  );
   assert.deepEqual(checks.map(({ status }) => status), ["failed"]);
   assert.match(
     formatCheck(checks[0]!),
     /^subnet: 172.16.0.0\/22 overlaps 172.16.1.0\/24 on docker0 of node "c"; what is sent .*stellar-net node leave/,
   );
+  for (const unsure of [link({ state: "fenced" }), link({ isCopy: true })]) {
+    assert.deepEqual(checkConflicts(subnets, [], unsure), []);
+  }
 });
 
 Deno.test("checkCapacity() warns of a subnet that is nearly full", async (t) => {

@@ -91,6 +91,13 @@ Deno.test("checkProbes() claims nothing that is not measured", () => {
   const unmeasured = pathView({ state: "unmeasured" });
   assert.deepEqual(checkProbes([], undefined), []);
   assert.deepEqual(checkProbes([unmeasured], undefined), []);
+  const gone = pathView({ state: "dead", isReady: false });
+  assert.deepEqual(checkProbes([gone], undefined), []);
+  assert.equal(
+    checkProbes([gone, pathView({ peer: "host3", rttMs: 1 })], undefined)[0]!
+      .found,
+    "probes of host3 are answered, in up to 1.0 ms",
+  );
   const [off] = checkProbes(undefined, undefined);
   assert.equal(off!.found, "this agent sends no probes");
   const many = Array.from(

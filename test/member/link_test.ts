@@ -61,6 +61,17 @@ Deno.test("findMembershipFault() says for each fault what is wrong, since when, 
     ],
     [
       "registry-unreachable",
+      {
+        problem:
+          "Cannot read from etcd://a:2379/x: a:2379: nothing listens there; start etcd",
+      },
+      true,
+      "warning",
+      /start etcd$/,
+      /^check etcd's members: etcdctl endpoint status --cluster/,
+    ],
+    [
+      "registry-unreachable",
       { problem: "its certificate was revoked" },
       false,
       "error",

@@ -101,9 +101,11 @@ export async function summarizeHosts(
   hosts: readonly HostEntry[],
 ): Promise<ClusterSummary> {
   return summarize(
-    hosts.map(({ node: { name, state }, received }) => ({
+    hosts.map(({ node: { name, state, problem, joinedAtMs }, received }) => ({
       ...{ name, state },
       report: received?.report,
+      ...problem !== undefined && { identityProblem: problem },
+      isRefused: joinedAtMs === 0,
     })),
     {
       networks: host().cluster.networks,

@@ -13,6 +13,10 @@ export interface HostView {
   readonly state: "ready" | "unreachable" | "no agent";
   /** Undefined if the registry has none. */
   readonly report: Report | undefined;
+  /** What the registry finds wrong with its identity. Absent: nothing. */
+  readonly identityProblem?: string;
+  /** Whether the registry refuses it, and it owns nothing. Default false. */
+  readonly isRefused?: boolean;
 }
 
 export interface HostProblem extends Problem {
@@ -25,10 +29,15 @@ export interface HostProblem extends Problem {
  */
 export function collectProblems(hosts: readonly HostView[]): HostProblem[] {
   return sortProblems(hosts.flatMap((host) => {
-    const { name: node, state, report } = host;
+    const { name: node, state, report, identityProblem } = host;
+    const identity = identityProblem === undefined ? [] : [{
+      ...{ node, code: "identity", severity: "error" as const },
+      ...{ text: identityProblem, fix: "stellar-net doctor" },
+    }];
+    if (host.isRefused) return identity;
     // The last report of a host that is silent describes the past.
     if (state === "unreachable") {
-      return [{
+      return [...identity, {
         node,
         code: "unreachable",
         severity: "error" as const,
@@ -37,7 +46,11 @@ export function collectProblems(hosts: readonly HostView[]): HostProblem[] {
         fix: `stellar-net doctor ${node}`,
       }];
     }
-    return (report?.problems ?? []).map((problem) => ({ node, ...problem }));
+    const own = (report?.problems ?? []).map((problem) => ({
+      node,
+      ...problem,
+    }));
+    return [...identity, ...own];
   }));
 }
 

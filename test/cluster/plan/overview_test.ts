@@ -35,6 +35,27 @@ Deno.test("collectProblems() puts errors first, and distrusts the report of a si
   );
 });
 
+Deno.test("collectProblems() does not say of a host that the registry refuses that it keeps anything", () => {
+  const identityProblem = "the registry has fenced it";
+  const silent = host("a", { state: "unreachable" });
+  const found = collectProblems([
+    { ...silent, name: "refused", identityProblem, isRefused: true },
+    { ...silent, name: "silent", identityProblem },
+    { ...host("b", { problems: [LOW] }), identityProblem },
+  ]);
+  assert.deepEqual(
+    found.map(({ node, code }) => `${node} ${code}`).sort(),
+    [
+      "b b",
+      "b identity",
+      "refused identity",
+      "silent identity",
+      "silent unreachable",
+    ],
+  );
+  assert.equal(found[0]!.text, identityProblem);
+});
+
 Deno.test("describeVerdict() counts problems and the hosts that have them", async (t) => {
   const on = (...nodes: readonly string[]) =>
     nodes.map((node) => ({ node, ...LOW }));
