@@ -8,6 +8,7 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/ctr", "containerd"],
   ["/usr/bin/crun", "crun"],
   ["/usr/bin/curl", "curl"],
+  ["/usr/bin/docker", "docker.io"],
   ["/usr/bin/etcd", "etcd-server"],
   ["/usr/bin/etcdctl", "etcd-client"],
   ["/usr/bin/faketime", "faketime"],

@@ -116,7 +116,10 @@ export class AllocationFeed {
   record(changes: readonly PoolChange[]): void {
     for (const change of changes) {
       if (change.kind === "hold" || change.kind === "renew") {
-        this.#add(change.allocation);
+        const { allocation } = change;
+        const former = change.kind === "renew" && change.formerOwner;
+        if (former) this.#remove({ ...allocation, owner: former });
+        this.#add(allocation);
       } else if (change.kind === "release") {
         this.#remove(change.allocation);
       }

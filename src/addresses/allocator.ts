@@ -10,7 +10,7 @@ import { Ledger } from "../ledger/ledger.ts";
 import { type Address, compareAddresses } from "../net/address.ts";
 import type { Store, Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
-import { formatOwner, type Owner } from "../base/names.ts";
+import { formatOwner, type Owner, ownerKey } from "../base/names.ts";
 import {
   type AllocationEvent,
   AllocationFeed,
@@ -336,6 +336,34 @@ export class Allocator {
     );
     if (released && !isDryRun) this.#metrics.released(cause);
     return released;
+  }
+
+  /**
+   * Replaces an allocation by one with the same id and addresses: another
+   * attachment, or another name of its owner.
+   *
+   * @returns undefined when the owner does not hold it any more, or another
+   * allocation has the new name
+   */
+  async amend(
+    held: Allocation,
+    next: Allocation,
+  ): Promise<Allocation | undefined> {
+    const isRenamed = ownerKey(held.owner) !== ownerKey(next.owner);
+    return await this.#ledger.submit((pool) => {
+      const isHeld = pool.get(held.owner)?.id === held.id &&
+        !(isRenamed && pool.get(next.owner));
+      const change = {
+        kind: "renew" as const,
+        allocation: next,
+        ...isRenamed && { formerOwner: held.owner },
+      };
+      return {
+        kind: "planned",
+        answer: isHeld ? next : undefined,
+        changes: isHeld ? [change] : [],
+      };
+    });
   }
 
   /** Releases every selected allocation, and returns them. */

@@ -23,6 +23,8 @@ const log = getLogger(["stellar-net", "agent", "containers"]);
 
 export interface ContainersOptions {
   readonly netns: NetnsLookup;
+  /** What Docker has. Default: the agent does not know. */
+  readonly dockerEndpoints?: EndpointLookup;
   /** Releases that CNI plugins queued while they did not reach the agent. */
   readonly queue: ReleaseQueue;
   /** Id of this boot of the host (`/proc/sys/kernel/random/boot_id`). */
@@ -33,6 +35,12 @@ export interface ContainersOptions {
   readonly onLeak?: (text: string, containerId: string) => void;
   /** Monotonic time, in ms: no change of the clock shortens the grace period. */
   readonly uptimeMs: () => number;
+}
+
+/** Looks for the endpoints of Docker on this host. */
+export interface EndpointLookup {
+  /** By evidence of now; "unknown" where Docker does not answer. Never throws. */
+  presenceOf(allocation: Allocation): Promise<Presence>;
 }
 
 /** A request of a CNI runtime. */
@@ -260,7 +268,10 @@ export class Containers {
   async #presenceOf(allocation: Allocation): Promise<Presence> {
     const { id, attachment } = allocation;
     if (!attachment) return "unknown";
-    const { bootId } = this.#options;
+    const { bootId, dockerEndpoints } = this.#options;
+    if (attachment.docker && attachment.bootId === bootId) {
+      return await dockerEndpoints?.presenceOf(allocation) ?? "unknown";
+    }
     const found = await this.#find(attachment.netns);
     const appeared = this.#appeared.get(id);
     if (!attachment.namespace && !appeared && found.kind === "there") {

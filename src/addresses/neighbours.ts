@@ -58,6 +58,8 @@ export interface NeighbourLookup {
    * goes within moments.
    */
   staysInUse(address: Address, subnet: Prefix): Promise<boolean>;
+  /** Whether an address of a subnet answers now, to a ping or to ARP. Never throws. */
+  isInUse(address: Address, subnet: Prefix): Promise<boolean>;
   /**
    * The addresses of subnets that a link-layer address answers for, and the
    * containers that have it. Never throws: it leaves out what it cannot read.

@@ -14,6 +14,7 @@ import {
   allocationKeys,
   allocationPuts,
   createAllocationReader,
+  ownerRecordKey,
   pendingKey,
   pendingPuts,
   poolKey,
@@ -82,7 +83,12 @@ export class AddressModel implements LedgerModel<NodePool, PoolChange> {
           ],
         };
       case "renew":
-        return { puts: allocationPuts(node, change.allocation) };
+        return {
+          puts: allocationPuts(node, change.allocation),
+          deletes: change.formerOwner
+            ? [ownerRecordKey(node, change.formerOwner)]
+            : [],
+        };
       case "thaw":
         return { deletes: [releasedKey(node, change.address)] };
       case "reserve":

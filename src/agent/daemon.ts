@@ -108,7 +108,7 @@ export interface DaemonOptions {
   /** Called with each listener of the API, also with those whose address comes after the start. */
   readonly onListening: (listener: string) => void;
   /** Called with the listeners once all that can serve do. */
-  readonly onReady: (listeners: readonly string[]) => void;
+  readonly onReady: (listeners: readonly string[]) => Promise<void>;
   /** Called when the socket's file was gone and is there again. */
   readonly onSocketRestored: () => void;
   /** Shows a warning to the operator. */
@@ -166,7 +166,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     for (const { warning } of waiting) {
       log.warn("{warning}", { warning });
     }
-    options.onReady(listeners);
+    await options.onReady(listeners);
     const { manager } = options.service;
     const status = formatStatus(config.node, agent.member);
     await manager.notify({ state: "ready", status });

@@ -29,6 +29,10 @@ import {
   type Allocated,
   planUnclaimed,
 } from "../addresses/plan/allocation_plan.ts";
+import type {
+  Attachment,
+  DockerEndpoint,
+} from "../addresses/plan/attachment.ts";
 import { SecondUsers } from "../addresses/second_users.ts";
 import { NetError } from "../base/error.ts";
 import {
@@ -40,7 +44,7 @@ import {
 import { sleep } from "../base/retry.ts";
 import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
-import { formatPrefix } from "../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../net/prefix.ts";
 import { AddressesInUse, MAX_AGE_MS } from "./addresses_in_use.ts";
 import type { AgentOptions, HostedRegistry } from "./open_member.ts";
 
@@ -58,6 +62,13 @@ export interface AddressRequest {
   readonly addresses: readonly Address[];
   /** Path of the network namespace, empty when not known. Undefined unless a CNI runtime asks. */
   readonly netns?: string;
+  /** Undefined unless Docker asks. */
+  readonly docker?: DockerEndpoint & {
+    /** Whether it has the address already, so that its container may answer. */
+    readonly isAttached: boolean;
+  };
+  /** The subnet of the only address to give. Undefined: one of each network. */
+  readonly within?: Prefix;
   /** Labels; undefined: those that the allocation has. */
   readonly labels?: Labels;
   /** Time to live in ms; undefined: the one that the allocation has, or none. */
@@ -128,21 +139,48 @@ export class NodeAddresses {
     options: ChangeOptions = {},
   ): Promise<Allocated> {
     const { randomId, now } = this.#options;
-    const { netns, id = randomId(), ...asked } = request;
+    const { netns, docker, id = randomId(), ...asked } = request;
     const allocator = await this.#claimed(node, options);
     if (!allocator) return planUnclaimed({ ...asked, id }, now());
     const allocate = (answering?: ReadonlyMap<string, string>) => {
-      const avoiding = { ...asked, id, ...(answering && { answering }) };
+      const avoiding = {
+        ...{ ...asked, id },
+        ...(answering && { answering }),
+        ...(docker && { attachment: this.#dockerAttachment(docker) }),
+      };
       return netns === undefined
         ? allocator.allocate(avoiding, options)
         : this.#containers.add(allocator, { ...avoiding, netns }, options);
     };
+    if (docker?.isAttached) return await allocate();
     // In most cases there are none.
     const users = node === this.#node &&
       await this.#options.neighbours?.find(this.#member.subnets, MAX_AGE_MS);
     if (!users || users.size === 0) return await allocate();
     const starting = netns === undefined ? undefined : request.owner;
     return await this.#inUse.avoid(starting, allocate);
+  }
+
+  #dockerAttachment({ poolId, macAddress }: DockerEndpoint): Attachment {
+    const { bootId } = this.#options;
+    const docker = { poolId, macAddress };
+    return { netns: "", netnsSeen: false, bootId, docker };
+  }
+
+  /**
+   * Gives an allocation of this node to an endpoint of Docker that has its
+   * address, under another name if one is given.
+   *
+   * @returns undefined when it is not held any more, or the name is taken
+   */
+  async attachDocker(
+    held: Allocation,
+    docker: DockerEndpoint,
+    owner = held.owner,
+  ): Promise<Allocation | undefined> {
+    const attachment = this.#dockerAttachment(docker);
+    const next = { ...held, owner, attachment };
+    return (await this.#find(this.#node))?.amend(held, next);
   }
 
   /**
@@ -314,7 +352,8 @@ export class NodeAddresses {
     const allocator = await this.#find(node);
     return await allocator?.releaseAll(
       ({ owner, attachment }) =>
-        attachment !== undefined && owner.network === network &&
+        attachment !== undefined && !attachment.docker &&
+        owner.network === network &&
         !kept.has(ownerKey(owner)),
       { cause: "gc", text: "CNI GC: its container is not attached" },
       options,
@@ -436,6 +475,7 @@ export class NodeAddresses {
     );
     return held.filter((allocation) =>
       attached.has(allocation) ||
+      allocation.attachment?.docker?.macAddress === macAddress ||
       allocation.addresses.some(({ address }) =>
         user.addresses.has(formatAddress(address))
       )

@@ -39,6 +39,8 @@ export interface AgentConfig {
   readonly forwardRules: boolean;
   /** Whether the agent probes the paths to its peers, and answers their probes. */
   readonly probe: boolean;
+  /** The IPAM driver for Docker; undefined: none. */
+  readonly docker: DockerChoice | undefined;
   /** Silence after which a node is removed, in ms; undefined: never. */
   readonly reclaimAfterMs: number | undefined;
   /** Time for which a released address is not given again while others are free, in ms. */
@@ -49,6 +51,14 @@ export interface AgentConfig {
   readonly leakIntervalMs: number;
   /** Time for which an address that seems to be leaked is kept after the first look, in ms. */
   readonly leakGraceMs: number;
+}
+
+/** How an agent serves Docker. */
+export interface DockerChoice {
+  /** Path of the driver's socket: `NAME.sock` in a folder where Docker looks for plugins. */
+  readonly pluginPath: string;
+  /** Path of Docker's own socket; undefined: the agent does not ask Docker. */
+  readonly apiPath: string | undefined;
 }
 
 /** A TCP address. Port 0 takes a free one. */

@@ -129,6 +129,13 @@ export class BridgeNeighbours implements NeighbourLookup {
     }
   }
 
+  async isInUse(address: Address, subnet: Prefix): Promise<boolean> {
+    if (await this.#answers(address)) return true;
+    // A container may drop pings; the kernel has asked for its link-layer address.
+    const users = await this.find([subnet], 1);
+    return users.has(formatAddress(address));
+  }
+
   async findMac<C extends ContainerInterface>(
     macAddress: string,
     { subnets, containers }: {

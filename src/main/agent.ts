@@ -1,5 +1,6 @@
 import { BridgeNeighbours } from "../host/bridge_neighbours.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
+import type { EndpointLookup } from "../addresses/containers.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { Agent } from "../agent/agent.ts";
 import { dirname } from "node:path";
@@ -29,6 +30,11 @@ import { makeStateDir } from "../system/state_dir.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { RpcRegistryPeer } from "../api/client/registry_peer.ts";
 import { createAgentCluster, LateCluster } from "./agent_cluster.ts";
+import {
+  type AgentDocker,
+  createAgentDocker,
+  makePluginFolder,
+} from "./agent_docker.ts";
 import { createAgentHost } from "./agent_host.ts";
 import { createAgentProbes } from "./agent_prober.ts";
 import { createAgentServer } from "./agent_server.ts";
@@ -61,6 +67,7 @@ export async function runAgent(
   const machine = await readThisMachine();
   // It looks at the folders above, which the agent then may not read any more.
   makeStateDir(config.stateDir);
+  if (config.docker) makePluginFolder(config.docker);
   if (BUILD.kind !== "sources") await keepAgentFolders(config, dir);
   const metrics = new Metrics({
     version,
@@ -75,7 +82,14 @@ export async function runAgent(
   const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
   const late = new LateCluster();
   const shared = { state, security, metrics, bootId, late, machine, probeKeys };
-  const agent = await startAgent(config, shared);
+  let docker: AgentDocker | undefined;
+  const agent = await startAgent(config, {
+    ...shared,
+    presenceOf: async (allocation) =>
+      await docker?.presenceOf(allocation) ?? "unknown",
+  });
+  docker = createAgentDocker(config, agent);
+  opened.defer(() => docker?.stop());
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, {
     ...parts,
@@ -87,6 +101,7 @@ export async function runAgent(
   const { credentials } = security;
   const allWarnings = () => [
     ...warnings,
+    ...docker?.warnings ?? [],
     ...credentials?.warnings(Date.now()) ?? [],
     ...authorityWarnings(credentials?.material, {
       nowMs: Date.now(),
@@ -134,7 +149,8 @@ export async function runAgent(
     },
     onSocketRestored: () => state.queue.link(),
     onListening: (listener) => listeners.push(listener),
-    onReady(at) {
+    async onReady(at) {
+      await docker?.start();
       cluster.start();
       // The peers of the last run, until the registry is heard.
       prober?.update();
@@ -154,7 +170,7 @@ async function startLog(options: LogOptions): Promise<LogRing> {
 
 async function startAgent(
   config: AgentConfig,
-  { state, security, metrics, bootId, late, machine, probeKeys }: {
+  { state, security, metrics, bootId, late, machine, probeKeys, presenceOf }: {
     readonly state: AgentState;
     readonly security: Security;
     readonly metrics: Metrics;
@@ -162,6 +178,7 @@ async function startAgent(
     readonly late: LateCluster;
     readonly machine: Machine;
     readonly probeKeys: KnownProbeKeys;
+    readonly presenceOf: EndpointLookup["presenceOf"];
   },
 ): Promise<Agent> {
   const { store, registryStore, queue } = state;
@@ -196,6 +213,7 @@ async function startAgent(
       uptimeMs,
     }),
     queue,
+    dockerEndpoints: { presenceOf },
     bootId,
     randomId: crypto.randomUUID.bind(crypto),
   });
@@ -226,7 +244,7 @@ function greet(
  * @param programDir folder of the agent's modules
  */
 async function keepAgentFolders(
-  { stateDir, socketPath, store, security }: AgentConfig,
+  { stateDir, socketPath, store, security, docker }: AgentConfig,
   programDir: string,
 ): Promise<void> {
   await keepFolders({
@@ -235,6 +253,8 @@ async function keepAgentFolders(
       .concat(typeof store === "object" ? filesOf(store) : [])
       .concat(securityFiles(security)),
     write: [stateDir, dirname(socketPath)]
+      .concat(docker ? dirname(docker.pluginPath) : [])
+      .concat(docker?.apiPath ?? [])
       .concat(Deno.env.get("NOTIFY_SOCKET")?.match(/^\/.*/) ?? []),
   });
 }

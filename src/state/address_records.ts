@@ -23,6 +23,7 @@ interface AddressRecord {
   readonly namespace?: { readonly inode: number; readonly since: string };
   readonly bootId?: string;
   readonly supersedes?: readonly string[];
+  readonly docker?: { readonly poolId: string; readonly macAddress: string };
   /** Each as `key=value`. */
   readonly labels?: readonly string[];
   readonly ttlMs?: number;
@@ -261,6 +262,7 @@ function readAttachment(record: JsonReader): Attachment | undefined {
   if (netns === undefined) return undefined;
   const namespace = record.optionalObject("namespace");
   const supersedes = record.optionalTexts("supersedes");
+  const docker = record.optionalObject("docker");
   return {
     netns,
     netnsSeen: record.optionalFlag("netnsSeen") === true,
@@ -272,6 +274,12 @@ function readAttachment(record: JsonReader): Attachment | undefined {
       },
     }),
     ...(supersedes && { supersedes }),
+    ...(docker && {
+      docker: {
+        poolId: docker.text("poolId"),
+        macAddress: docker.text("macAddress"),
+      },
+    }),
   };
 }
 

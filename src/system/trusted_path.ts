@@ -77,13 +77,14 @@ export function faultOfPrivate(
  * component of its path counts, and so do those behind a link.
  *
  * @param entries names in the folder that are private too; a missing one is fine
+ * @param what names the folder in errors
  * @throws {NetError} `failed_precondition` naming the component, its owner or mode
  */
 export function checkPrivateFolder(
   path: string,
   entries: readonly string[],
+  what = `the state folder "${path}"`,
 ): void {
-  const what = `the state folder "${path}"`;
   const real = checkParents(path, what);
   checkPrivate([real, ...entries.map((name) => `${real}/${name}`)], what);
 }

@@ -12,6 +12,7 @@ Deno.test("SecondUsers.check() wakes neighbours, and reads none where no address
       portOf: fail,
       findMac: fail,
       staysInUse: fail,
+      isInUse: fail,
       remember: () => {},
     },
   });

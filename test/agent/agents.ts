@@ -55,6 +55,8 @@ export async function startAgent(
         wake: () => Promise.resolve(),
         staysInUse: (address) =>
           Promise.resolve(inUse.has(formatAddress(address))),
+        isInUse: (address) =>
+          Promise.resolve(inUse.has(formatAddress(address))),
         findMac: (mac) =>
           Promise.resolve({
             addresses: new Set(

@@ -28,6 +28,7 @@ export const PURE: readonly string[] = paths(
     "cluster/plan/",
     "probe/plan/",
     "station/plan/",
+    "docker/plan/",
   ],
   ["cni/text/", "install/plan/", "bundle/", "ui/page/plan/"],
 );
@@ -49,7 +50,12 @@ const FEATURES = [
 /** Files that carry out a port on a real system. Only `main` builds them. */
 const ADAPTERS = paths(
   ["store/deno_kv/", "store/etcd/", "security/files/deno_identity_files.ts"],
-  ["cni/deno_io.ts", "cni/file_setup.ts", "cni/file_release_queue.ts"],
+  [
+    "docker/engine.ts",
+    "cni/deno_io.ts",
+    "cni/file_setup.ts",
+    "cni/file_release_queue.ts",
+  ],
   ["install/deno_host_files.ts", "install/systemd.ts"],
   [
     "routes/ip_routes.ts",
@@ -125,6 +131,7 @@ export const LAYERS: readonly Layer[] = [
     at,
     ours: ["src/base/", "src/net/"]
       .concat(at === "src/host/plan/" ? "src/routes/plan/" : [])
+      .concat(at === "src/docker/plan/" ? "src/addresses/plan/" : [])
       .concat(at === PAGE_PLAN ? ["src/gen/", "src/cluster/plan/"] : []),
     others: at === PAGE_PLAN ? ["npm:@bufbuild/protobuf/wkt"] : [],
     why: "it is pure: state, request and time come in, a plan goes out",

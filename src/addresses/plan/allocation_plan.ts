@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "../../base/plan.ts";
 import { type Address, formatAddress } from "../../net/address.ts";
-import { exclusionOf, formatPrefix } from "../../net/prefix.ts";
+import { exclusionOf, formatPrefix, type Prefix } from "../../net/prefix.ts";
 import {
   type AllocatedAddress,
   type Allocation,
@@ -37,6 +37,8 @@ export interface AllocationRequest {
    * NeighbourLookup.
    */
   readonly answering?: ReadonlyMap<string, string>;
+  /** The subnet of the only address to give. Undefined: one of each subnet. */
+  readonly within?: Prefix;
 }
 
 /** The answer to a request. */
@@ -80,6 +82,10 @@ export function planAllocation(
 ): AllocationPlan | Refusal | HolderChanged {
   const held = pool.get(request.owner);
   if (!held) return planNew(pool, request, nowMs);
+  // Docker asks once for each endpoint: another request is for another one.
+  if (
+    request.attachment?.docker || held.attachment?.docker && request.attachment
+  ) return refuseHeld(held);
   if (!held.attachment || !request.attachment) return planSame(held, request);
   if (request.holder?.id !== held.id) return { kind: "holder changed" };
   const { presence } = request.holder;
@@ -187,8 +193,10 @@ function planNew(
     return isUsed;
   };
   // Not pushed one by one: arrays that grow keep room for 17 elements.
-  const addresses = new Array<AllocatedAddress>(pool.subnets.length);
-  for (const [i, subnetPool] of pool.subnets.entries()) {
+  const pools = poolsWithin(pool, request);
+  if ("kind" in pools) return pools;
+  const addresses = new Array<AllocatedAddress>(pools.length);
+  for (const [i, subnetPool] of pools.entries()) {
     const reserved = pool.reservedFor(request.owner, subnetPool);
     const address = chosen.get(subnetPool) ??
       (reserved && !isAvoided(reserved) ? reserved : undefined) ??
@@ -270,6 +278,23 @@ function planSame(
     avoided: [],
     changes: allocation === held ? [] : [{ kind: "renew", allocation }],
   };
+}
+
+/** The pools that a request gets an address of. */
+function poolsWithin(
+  { subnets }: NodePool,
+  { within }: AllocationRequest,
+): readonly SubnetPool[] | Refusal {
+  if (!within) return subnets;
+  const text = formatPrefix(within);
+  const found = subnets.filter(({ subnet }) => formatPrefix(subnet) === text);
+  if (found.length > 0) return found;
+  return refuse(
+    "failed_precondition",
+    `Cannot allocate an address of ${text}: the node's subnet is ${
+      subnets.map(({ subnet }) => formatPrefix(subnet)).join(" and ")
+    }`,
+  );
 }
 
 function chooseRequested(
@@ -381,6 +406,15 @@ function refuseRunning({ owner, attachment }: Allocation): Refusal {
     `Cannot allocate to ${formatOwner(owner)}: a container with this id is ` +
       `running in the network namespace ${attachment?.netns}; delete it first, ` +
       "or give the new one another id",
+  );
+}
+
+function refuseHeld({ owner, addresses }: Allocation): Refusal {
+  return refuse(
+    "already_exists",
+    `Cannot allocate to ${formatOwner(owner)}: it holds ${
+      addresses.map(({ address }) => formatAddress(address)).join(" and ")
+    } already`,
   );
 }
 

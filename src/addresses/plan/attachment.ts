@@ -22,6 +22,19 @@ export interface Attachment {
    * They belong to an earlier container.
    */
   readonly supersedes?: readonly string[];
+  /** Undefined: a CNI runtime asked. */
+  readonly docker?: DockerEndpoint;
+}
+
+/**
+ * What Docker said of an endpoint. It names no container, and no network
+ * namespace.
+ */
+export interface DockerEndpoint {
+  /** The PoolID of the request. A release counts only with the same one. */
+  readonly poolId: string;
+  /** In lower case, with colons; empty: Docker named none. */
+  readonly macAddress: string;
 }
 
 /** The state of a container, by evidence. */

@@ -56,7 +56,8 @@ export function planLeaks(
 }
 
 function reasonOf({ attachment }: Allocation, presence: Presence): string {
-  return presence === "other boot"
-    ? "the host was booted again since"
+  if (presence === "other boot") return "the host was booted again since";
+  return attachment?.docker
+    ? "Docker has no endpoint with its address"
     : `its network namespace ${attachment?.netns} is gone`;
 }

@@ -11,7 +11,12 @@ import type { SubnetPool } from "./subnet_pool.ts";
 export type PoolChange =
   | { readonly kind: "hold"; readonly allocation: Allocation }
   /** Replaces the allocation of its owner, which has the same addresses. */
-  | { readonly kind: "renew"; readonly allocation: Allocation }
+  | {
+    readonly kind: "renew";
+    readonly allocation: Allocation;
+    /** The owner that had them, where it gets another name. */
+    readonly formerOwner?: Owner;
+  }
   | {
     readonly kind: "release";
     readonly allocation: Allocation;
@@ -55,16 +60,26 @@ export class NodePool {
   }
 
   /**
-   * The allocations in order of address in the first network, after an address.
-   * The cost of a page depends only on its length.
+   * The allocations in order of their first address, after an address. The
+   * subnets follow each other in the order of the networks. The cost of a page
+   * depends only on its length.
    */
   *allocations(behind?: Address): Generator<Allocation> {
-    const pool = this.subnets[0];
-    if (!pool) return;
-    let address: Address | undefined = behind ?? pool.subnet;
-    while ((address = pool.heldBehind(address))) {
-      const allocation = this.get(pool.holderOf(address)!);
-      if (allocation) yield allocation;
+    const from = behind ? this.subnets.findIndex((p) => p.contains(behind)) : 0;
+    for (const [i, pool] of this.subnets.entries()) {
+      if (i < from) continue;
+      const isBehind = i === from ||
+        from < 0 && behind?.family === pool.subnet.family;
+      let address = isBehind ? behind : undefined;
+      address ??= pool.subnet;
+      while ((address = pool.heldBehind(address))) {
+        const allocation = this.get(pool.holderOf(address)!);
+        const [first] = allocation?.addresses ?? [];
+        // One that has addresses in several subnets comes once.
+        if (allocation && first && pool.contains(first.address)) {
+          yield allocation;
+        }
+      }
     }
   }
 
@@ -134,7 +149,10 @@ export class NodePool {
         }
         break;
       case "renew":
-        this.#set(change.allocation);
+        if (change.formerOwner) {
+          this.#forget(change.formerOwner);
+          this.restore(change.allocation);
+        } else this.#set(change.allocation);
         break;
       case "release": {
         this.#forget(change.allocation.owner);
@@ -213,9 +231,12 @@ export class NodePool {
       }
       case "renew":
       case "release": {
-        const held = this.get(change.allocation.owner);
+        const { owner } = change.allocation;
+        const isRenamed = change.kind === "renew" && change.formerOwner;
+        const held = this.get(isRenamed || owner);
         return () => {
           if (!held) return;
+          this.#forget(owner);
           this.#forget(held.owner);
           this.restore(held);
         };

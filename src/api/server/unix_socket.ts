@@ -40,6 +40,8 @@ export interface SocketFile {
 export interface SocketAccess {
   /** Number of a group. Undefined: nobody. */
   readonly groupId?: number | undefined;
+  /** The flag that names the path, for errors. Default `--socket`. */
+  readonly flag?: string;
 }
 
 /** Makes a socket file with mode 0600 from the first moment, or with a group and
@@ -53,9 +55,9 @@ export interface SocketAccess {
 export async function bindSocketFile(
   path: string,
   listen: (path: string) => Promise<unknown>,
-  { groupId }: SocketAccess = {},
+  { groupId, flag = "--socket" }: SocketAccess = {},
 ): Promise<SocketFile> {
-  checkLength(path);
+  checkLength(path, flag);
   const temporary = join(dirname(path), temporaryName());
   try {
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o755 });
@@ -63,15 +65,15 @@ export async function bindSocketFile(
     try {
       if (groupId !== undefined) giveToGroup(temporary, groupId);
       // Only now: the new file must never be taken for the stale one.
-      await removeStale(path);
-      nameSocket(temporary, path);
+      await removeStale(path, flag);
+      nameSocket(temporary, path, flag);
     } finally {
       Deno.removeSync(temporary);
     }
     const { dev, ino } = Deno.lstatSync(path);
     return { path, device: dev, inode: ino };
   } catch (error) {
-    throw toNetError(error, path);
+    throw toNetError(error, path, flag);
   }
 }
 
@@ -85,7 +87,7 @@ export function removeSocketFile(file: SocketFile): void {
   removeIfSame(file.path, { dev: file.device, ino: file.inode });
 }
 
-function checkLength(path: string): void {
+function checkLength(path: string, flag: string): void {
   const bytes = new TextEncoder().encode(path).length;
   const temporary = new TextEncoder().encode(join(dirname(path), "")).length +
     1 + TEMPORARY_NAME_LENGTH;
@@ -96,11 +98,11 @@ function checkLength(path: string): void {
     `Cannot listen on ${
       JSON.stringify(path)
     }: the path has ${bytes} bytes, a socket's ` +
-      `has at most ${most}; name a shorter one with --socket`,
+      `has at most ${most}; name a shorter one with ${flag}`,
   );
 }
 
-async function removeStale(path: string): Promise<void> {
+async function removeStale(path: string, flag: string): Promise<void> {
   const before = await lstat(path);
   if (before === undefined) return;
   if (!before.isSocket) {
@@ -109,10 +111,10 @@ async function removeStale(path: string): Promise<void> {
       `Cannot listen on ${
         JSON.stringify(path)
       }: it exists and is not a socket; ` +
-        "move it away, or name another path with --socket",
+        `move it away, or name another path with ${flag}`,
     );
   }
-  if (await staysServed(path)) throw servedByAnother(path);
+  if (await staysServed(path)) throw servedByAnother(path, flag);
   removeIfSame(path, before);
 }
 
@@ -187,20 +189,22 @@ function giveToGroup(path: string, groupId: number): void {
 }
 
 /** Gives a socket file its name. A rename would replace another agent's. */
-function nameSocket(temporary: string, path: string): void {
+function nameSocket(temporary: string, path: string, flag: string): void {
   try {
     Deno.linkSync(temporary, path);
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) throw servedByAnother(path);
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw servedByAnother(path, flag);
+    }
     throw error;
   }
 }
 
-function servedByAnother(path: string): NetError {
+function servedByAnother(path: string, flag: string): NetError {
   return new NetError(
     "failed_precondition",
     `Cannot listen: another agent listens on ${JSON.stringify(path)}; ` +
-      "stop it, or name another path with --socket",
+      `stop it, or name another path with ${flag}`,
   );
 }
 
@@ -218,7 +222,7 @@ async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-function toNetError(error: unknown, path: string): NetError {
+function toNetError(error: unknown, path: string, flag: string): NetError {
   if (error instanceof NetError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   const [kind, what] = OBSTACLES[code ?? ""] ??
@@ -226,7 +230,7 @@ function toNetError(error: unknown, path: string): NetError {
   return new NetError(
     kind,
     `Cannot listen on ${JSON.stringify(path)}: ${what}; ` +
-      "name another path with --socket",
+      `name another path with ${flag}`,
     { cause: error },
   );
 }

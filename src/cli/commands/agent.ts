@@ -217,6 +217,30 @@ export const PROBE: FlagWithDefault<typeof ON_OFF[number]> = {
   parse: parseChoice(ON_OFF),
 };
 
+export const DOCKER: Flag<boolean> = switchFlag(
+  "docker",
+  "give Docker's containers addresses, as an IPAM driver",
+);
+
+export const DOCKER_PLUGIN: FlagWithDefault<string> = {
+  name: "docker-plugin",
+  value: "PATH",
+  description: "socket of the IPAM driver, where Docker looks for plugins",
+  default: "/run/docker/plugins/stellar-net.sock",
+  completion: "file",
+  parse: parsePluginPath,
+};
+
+export const DOCKER_API: FlagWithDefault<string> = {
+  name: "docker-api",
+  value: "PATH|off",
+  description:
+    "Docker's socket, to name containers and to find addresses that Docker forgot; off asks nothing",
+  default: "/run/docker.sock",
+  completion: "file",
+  parse: (text) => text === "off" ? text : parsePath(text),
+};
+
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
@@ -309,6 +333,9 @@ export const AGENT: CommandSpec = {
     NO_BLACKHOLE,
     FORWARD_RULES,
     PROBE,
+    DOCKER,
+    DOCKER_PLUGIN,
+    DOCKER_API,
     COOL_DOWN,
     RECLAIM_AFTER,
     KEEP_HISTORY,
@@ -356,6 +383,7 @@ export function readConfig(call: Call): AgentConfig {
     blackhole: !(call.value(NO_BLACKHOLE) ?? false),
     forwardRules: call.value(FORWARD_RULES) === "on",
     probe: call.value(PROBE) === "on",
+    docker: readDocker(call),
     reclaimAfterMs: call.value(RECLAIM_AFTER),
     coolDownMs: call.value(COOL_DOWN),
     keepHistoryMs: call.value(KEEP_HISTORY),
@@ -368,6 +396,24 @@ function readLog(call: Call): LogOptions {
   const format = call.value(LOG_FORMAT) ??
     (call.io.isTerminal ? "text" : "json");
   return { format, level: call.value(LOG_LEVEL) };
+}
+
+function readDocker(call: Call): AgentConfig["docker"] {
+  // A wrong value is an error also where it has no effect.
+  const pluginPath = call.value(DOCKER_PLUGIN);
+  const api = call.value(DOCKER_API);
+  if (!call.value(DOCKER)) return undefined;
+  return { pluginPath, apiPath: api === "off" ? undefined : api };
+}
+
+/** Docker names a driver by the file of its socket. */
+function parsePluginPath(text: string): string {
+  if (/\/[a-z][a-z0-9-]{0,62}\.sock$/.test(text)) return parsePath(text);
+  throw new RangeError(
+    `${
+      JSON.stringify(text)
+    } is not valid: it has to end with the driver's name and ".sock", such as "/run/docker/plugins/stellar-net.sock"`,
+  );
 }
 
 function readNode(call: Call): string {

@@ -83,3 +83,48 @@ Deno.test("NodePool.allocations() goes on behind an address", () => {
     addresses.pool.allocations(parseAddress(behind)).toArray().length;
   assert.deepEqual([count("9.0.0.0"), count("11.0.0.0")], [5, 0]);
 });
+
+Deno.test("NodePool.allocations() lists each allocation once, also those without an address of the first subnet", () => {
+  const { pool } = new Addresses(["10.0.0.0/28", "fd00::/64"]);
+  const hold = (containerId: string, ...texts: string[]) => {
+    const addresses = texts.map(parseAddress)
+      .map((address) => ({ address, subnet: pool.poolOf(address)!.subnet }));
+    const terms = { id: containerId, allocatedAtMs: 0, requested: true };
+    const allocation = { ...terms, owner: owner(containerId), addresses };
+    pool.apply({ kind: "hold", allocation });
+  };
+  hold("six", "fd00::5");
+  hold("both", "10.0.0.3", "fd00::2");
+  hold("four", "10.0.0.2");
+  const list = (behind?: string) =>
+    pool.allocations(behind === undefined ? undefined : parseAddress(behind))
+      .map((a) => a.owner.containerId).toArray();
+  assert.deepEqual(list(), ["four", "both", "six"]);
+  assert.deepEqual(list("10.0.0.2"), ["both", "six"]);
+  assert.deepEqual(list("10.0.0.3"), ["six"]);
+  assert.deepEqual(list("fd00::5"), []);
+});
+
+Deno.test("NodePool takes back that an owner got another name", () => {
+  const addresses = new Addresses(["10.0.0.0/28"]);
+  addresses.allocate("before");
+  const { pool } = addresses;
+  const held = pool.get(owner("before"))!;
+  const change = {
+    kind: "renew" as const,
+    allocation: { ...held, owner: owner("after") },
+    formerOwner: held.owner,
+  };
+  const revert = pool.reverter(change);
+  const names = () => pool.values().map((a) => a.owner.containerId).toArray();
+  pool.apply(change);
+  assert.deepEqual(names(), ["after"]);
+  assert.deepEqual(
+    pool.poolOf(held.addresses[0]!.address)?.holderOf(
+      held.addresses[0]!.address,
+    ),
+    owner("after"),
+  );
+  revert();
+  assert.deepEqual(names(), ["before"]);
+});

@@ -25,6 +25,7 @@ const DEFAULTS: AgentConfig = {
   blackhole: true,
   forwardRules: true,
   probe: true,
+  docker: undefined,
   reclaimAfterMs: undefined,
   coolDownMs: 60_000,
   keepHistoryMs: 2_592_000_000,
@@ -248,6 +249,18 @@ Deno.test("agent makes unused addresses unreachable except with --no-blackhole",
     assert.equal(run.stderr, "");
     assert.equal(run.agents[0]!.config.blackhole, blackhole);
   }
+});
+
+Deno.test("agent serves Docker with --docker, and asks it nothing with --docker-api off", async () => {
+  const [, none, given] = [
+    await runFake(["agent", "--docker-api", "off"]),
+    await runFake(["agent", "--docker", "--docker-api", "off"]),
+    await runFake(["agent", "--docker", "--docker-plugin", "/p/net.sock"]),
+  ].map((run) => run.agents[0]!.config.docker);
+  const pluginPath = "/run/docker/plugins/stellar-net.sock";
+  assert.deepEqual(none, { pluginPath, apiPath: undefined });
+  const apiPath = "/run/docker.sock";
+  assert.deepEqual(given, { pluginPath: "/p/net.sock", apiPath });
 });
 
 Deno.test("agent probes its paths except with --probe off", async () => {

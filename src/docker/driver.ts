@@ -1,0 +1,229 @@
+import { getLogger } from "@logtape/logtape";
+import type { Allocation } from "../addresses/plan/allocation.ts";
+import { NetError } from "../base/error.ts";
+import { formatOwner, type Owner } from "../base/names.ts";
+import { type Address, formatAddress } from "../net/address.ts";
+import { gatewayOf } from "../net/prefix.ts";
+import {
+  addressAnswer,
+  constantAnswer,
+  parseCall,
+  poolAnswer,
+  type RequestAddress,
+} from "./plan/call.ts";
+import { formatPool, planPool, type Pool } from "./plan/pool.ts";
+import type { EndpointAddresses } from "./port.ts";
+
+const log = getLogger(["stellar-net", "agent", "docker"]);
+
+/** Endpoints with one MAC address, and attempts of a release. */
+const MAX_ATTEMPTS = 64;
+
+/** Options of {@linkcode IpamDriver}. */
+export interface IpamDriverOptions {
+  readonly addresses: EndpointAddresses;
+  readonly randomId: () => string;
+  /** Whether Docker has forgotten the endpoint of an allocation. */
+  readonly isForgotten: (allocation: Allocation) => Promise<boolean>;
+  /** Called after each change that Docker asked for. */
+  readonly onChange: (allocation: Allocation) => void;
+}
+
+/** An answer to Docker. */
+export interface DriverAnswer {
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Takes the change back when Docker does not get the answer. */
+  readonly undo?: () => Promise<void>;
+}
+
+/**
+ * The IPAM driver of Docker on this node. Pools have no state: a PoolID says
+ * which subnet it is. Each address is an allocation of its own.
+ */
+export class IpamDriver {
+  readonly #options: IpamDriverOptions;
+  /**
+   * The allocations that Docker asked for, or named again, since it started.
+   * Undefined: all, for Docker was there before the agent.
+   */
+  #named: Set<string> | undefined;
+
+  constructor(options: IpamDriverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Carries out a call.
+   *
+   * @param path of the request, such as `/IpamDriver.RequestPool`
+   * @throws {NetError} naming what Docker asked for, and the way out
+   */
+  async answer(path: string, body: string): Promise<DriverAnswer> {
+    const call = parseCall(path, body);
+    switch (call.kind) {
+      case "activate":
+        // A started Docker names what it has, once.
+        this.#named = new Set();
+        return { body: constantAnswer(call) };
+      case "capabilities":
+      case "address spaces":
+        return { body: constantAnswer(call) };
+      case "request pool": {
+        const { addresses, randomId } = this.#options;
+        const pool = planPool(
+          await addresses.subnets(),
+          call.wanted,
+          randomId(),
+        );
+        return { body: poolAnswer(pool) };
+      }
+      case "release pool":
+        return { body: {} };
+      case "request gateway":
+        // The bridge has it; no container ever gets it.
+        return { body: addressAnswer(call.pool, gatewayOf(call.pool.subnet)) };
+      case "request address":
+        return call.isReplay && call.address
+          ? await this.#replay(call, call.address)
+          : await this.#allocate(call);
+      case "release address":
+        await this.#release(call.pool, call.address);
+        return { body: {} };
+    }
+  }
+
+  /** Gives a new endpoint an address. */
+  async #allocate(call: RequestAddress): Promise<DriverAnswer> {
+    const { pool, address, macAddress } = call;
+    if (address) await this.#releaseForgotten(address);
+    const id = this.#options.randomId();
+    const allocation = await this.#allocateAs({
+      ...{ id, address, macAddress, pool },
+      name: macAddress === "" ? id : macAddress,
+      isAttached: false,
+    });
+    return this.#given(pool, allocation, async () => {
+      await this.#options.addresses.release(
+        allocation,
+        "Docker did not wait for the answer to its request",
+      );
+    });
+  }
+
+  /**
+   * Docker names an address that an endpoint has, or that a new network is to
+   * keep from its containers.
+   */
+  async #replay(
+    { pool, macAddress }: RequestAddress,
+    address: Address,
+  ): Promise<DriverAnswer> {
+    const { addresses, randomId } = this.#options;
+    const held = await addresses.heldAt(address);
+    if (!held) {
+      const allocation = await this.#allocateAs({
+        ...{ id: randomId(), address, macAddress, pool },
+        name: formatAddress(address),
+        isAttached: true,
+      });
+      return this.#given(pool, allocation);
+    }
+    const { docker } = held.attachment ?? {};
+    const isNamed = this.#named?.has(held.id) ?? true;
+    const endpoint = docker && { ...docker, poolId: formatPool(pool) };
+    const attached = endpoint && !isNamed
+      ? await addresses.attach(held, endpoint)
+      : undefined;
+    if (attached) return this.#given(pool, attached);
+    throw new NetError(
+      "already_exists",
+      `Cannot give "${formatAddress(address)}" to network "${pool.network}": ${
+        formatOwner(held.owner)
+      } holds it`,
+    );
+  }
+
+  #given(
+    pool: Pool,
+    allocation: Allocation,
+    undo?: () => Promise<void>,
+  ): DriverAnswer {
+    this.#named?.add(allocation.id);
+    this.#options.onChange(allocation);
+    const { address } = allocation.addresses[0]!;
+    return { body: addressAnswer(pool, address), ...undo && { undo } };
+  }
+
+  /** Allocates under the first name that is free: two endpoints may have one MAC address. */
+  async #allocateAs(
+    { id, name, pool, macAddress, address, isAttached }: {
+      readonly id: string;
+      readonly name: string;
+      readonly pool: Pool;
+      readonly macAddress: string;
+      readonly address: Address | undefined;
+      readonly isAttached: boolean;
+    },
+  ): Promise<Allocation> {
+    const { addresses } = this.#options;
+    const docker = { poolId: formatPool(pool), macAddress };
+    for (let attempt = 1;; attempt++) {
+      const owner: Owner = {
+        network: pool.network,
+        containerId: attempt === 1 ? name : `${name}~${attempt}`,
+        interfaceName: interfaceOf(pool),
+      };
+      try {
+        return await addresses.allocate({
+          ...{ id, owner, docker, address, isAttached },
+          within: pool.subnet,
+        });
+      } catch (error) {
+        const isTaken = error instanceof NetError &&
+          error.code === "already_exists" &&
+          await addresses.get(owner) !== undefined;
+        if (!isTaken || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** A container that was stopped while the agent was down may ask for its address again. */
+  async #releaseForgotten(address: Address): Promise<void> {
+    const { addresses, isForgotten } = this.#options;
+    const held = await addresses.heldAt(address);
+    if (!held?.attachment?.docker || !await isForgotten(held)) return;
+    await addresses.release(
+      held,
+      "Docker has no endpoint with its address, and another one requested it",
+    );
+  }
+
+  async #release(pool: Pool, address: Address): Promise<void> {
+    const { addresses } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const held = await addresses.heldAt(address);
+      const { poolId } = held?.attachment?.docker ?? {};
+      // The agent does not know the pool of what it found in Docker's list.
+      if (!held || poolId !== "" && poolId !== formatPool(pool)) {
+        if (held) {
+          log.info(
+            "Keeping {address} of {owner}: Docker released it for another network, {network}",
+            {
+              address: formatAddress(address),
+              owner: formatOwner(held.owner),
+              network: pool.network,
+            },
+          );
+        }
+        return;
+      }
+      // Its owner may get another name meanwhile.
+      if (await addresses.release(held, "Docker released it")) return;
+    }
+  }
+}
+
+/** The interface in the name of an owner: Docker asks for each family by itself. */
+export function interfaceOf({ subnet }: Pick<Pool, "subnet">): string {
+  return `ipv${subnet.family}`;
+}

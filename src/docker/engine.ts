@@ -1,0 +1,119 @@
+import { request } from "node:http";
+import { NetError } from "../base/error.ts";
+import { type DockerNetwork, parseNetwork } from "./plan/networks.ts";
+import type { DockerList } from "./port.ts";
+
+/** Docker's default socket. */
+export const DOCKER_SOCKET = "/run/docker.sock";
+
+/** Timeout of each answer: a busy Docker takes a while. */
+const TIMEOUT_MS = 20_000;
+/** Of a network with many endpoints. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** An answer of Docker. */
+export interface EngineAnswer {
+  readonly status: number;
+  /** What its JSON says; undefined where there is none. */
+  readonly value: unknown;
+}
+
+/** Docker's Engine API over its unix socket. Version 1.40 and later answer alike. */
+export class DockerEngine implements DockerList {
+  readonly #socketPath: string;
+  readonly #driver: string;
+
+  /** @param driver the IPAM driver whose networks count */
+  constructor(socketPath: string, driver: string) {
+    this.#socketPath = socketPath;
+    this.#driver = driver;
+  }
+
+  async networks(): Promise<readonly DockerNetwork[]> {
+    const found: DockerNetwork[] = [];
+    for (const { id, ipamDriver } of await this.#list()) {
+      if (ipamDriver !== this.#driver) continue;
+      const { status, value } = await this.call("GET", `/networks/${id}`);
+      // It was removed meanwhile.
+      if (status === 404) continue;
+      found.push(parseNetwork(expect(status, value)));
+    }
+    return found;
+  }
+
+  async #list(): Promise<readonly DockerNetwork[]> {
+    const { status, value } = await this.call("GET", "/networks");
+    const list = expect(status, value);
+    if (Array.isArray(list)) return list.map(parseNetwork);
+    throw new NetError(
+      "unavailable",
+      "Cannot read the networks of Docker: the answer is not a list",
+    );
+  }
+
+  /**
+   * Calls Docker.
+   *
+   * @throws {NetError} `unavailable` when it does not answer
+   */
+  async call(
+    method: "GET" | "POST" | "DELETE",
+    path: string,
+    body?: unknown,
+  ): Promise<EngineAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
+    const sent = request({
+      ...{ socketPath: this.#socketPath, method, path },
+      headers: { host: "docker", "content-type": "application/json" },
+      timeout: TIMEOUT_MS,
+      agent: false,
+    }, async (response) => {
+      try {
+        const chunks: Uint8Array[] = [];
+        let length = 0;
+        for await (const chunk of response as AsyncIterable<Uint8Array>) {
+          length += chunk.length;
+          if (length > MAX_ANSWER_BYTES) {
+            throw new Error(`it has more than ${MAX_ANSWER_BYTES} bytes`);
+          }
+          chunks.push(chunk);
+        }
+        const text = new TextDecoder().decode(
+          await new Blob(chunks as BlobPart[]).arrayBuffer(),
+        );
+        const value = text.trim() === "" ? undefined : JSON.parse(text);
+        resolve({ status: response.statusCode ?? 0, value });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    sent.on("timeout", () => sent.destroy(new Error("it does not answer")));
+    sent.on("error", reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    try {
+      return await promise;
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new NetError(
+        "unavailable",
+        `Cannot call Docker on "${this.#socketPath}": ${why}; start it, or name its socket`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** The value of an answer. @throws {NetError} `unavailable` where Docker refuses */
+function expect(status: number, value: unknown): unknown {
+  if (status >= 200 && status < 300) return value;
+  throw new NetError(
+    "unavailable",
+    `Cannot read the networks of Docker: ${refusalOf({ status, value })}`,
+  );
+}
+
+/** The reason in a refusal of Docker. */
+export function refusalOf({ status, value }: EngineAnswer): string {
+  const { message } = (value ?? {}) as { readonly message?: unknown };
+  return typeof message === "string" ? message : `it answers ${status}`;
+}
