@@ -95,13 +95,12 @@ class FakeDocker {
 }
 
 async function start(options: Parameters<typeof startAgent>[0] = {}) {
-  let docker: FakeDocker | undefined;
   const dockerEndpoints = {
-    presenceOf: async (allocation: Allocation): Promise<Presence> =>
-      await docker?.endpoints.presenceOf(allocation) ?? "unknown",
+    presenceOf: (allocation: Allocation): Promise<Presence> =>
+      docker.endpoints.presenceOf(allocation),
   };
   const t = await startAgent({ networks: DUAL, dockerEndpoints, ...options });
-  docker = new FakeDocker(t);
+  const docker: FakeDocker = new FakeDocker(t);
   return { t, docker, [Symbol.asyncDispose]: () => t[Symbol.asyncDispose]() };
 }
 
