@@ -82,13 +82,12 @@ export async function runAgent(
   const bootId = (await readKernelFile(BOOT_ID_PATH)).trim();
   const late = new LateCluster();
   const shared = { state, security, metrics, bootId, late, machine, probeKeys };
-  let docker: AgentDocker | undefined;
   const agent = await startAgent(config, {
     ...shared,
     presenceOf: async (allocation) =>
       await docker?.presenceOf(allocation) ?? "unknown",
   });
-  docker = createAgentDocker(config, agent);
+  const docker: AgentDocker | undefined = createAgentDocker(config, agent);
   opened.defer(() => docker?.stop());
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, {

@@ -1,4 +1,7 @@
-import { parseNetwork } from "../../src/docker/plan/networks.ts";
+import {
+  type DockerNetwork,
+  parseNetwork,
+} from "../../src/docker/plan/networks.ts";
 
 /** A network as Docker's API describes it, with containers by name: addresses and MAC address. */
 export function describeNetwork(
@@ -10,7 +13,7 @@ export function describeNetwork(
     >
   >,
   aux: Readonly<Record<string, string>> = {},
-) {
+): Readonly<Record<string, unknown>> {
   return {
     Name: name,
     Id: `id-${name}`,
@@ -42,6 +45,8 @@ export function describeNetwork(
 }
 
 /** The same, read. */
-export function network(...args: Parameters<typeof describeNetwork>) {
+export function network(
+  ...args: Parameters<typeof describeNetwork>
+): DockerNetwork {
   return parseNetwork(describeNetwork(...args));
 }
