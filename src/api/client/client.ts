@@ -36,6 +36,10 @@ export interface RpcTransportOptions {
 const START =
   'start it with "stellar-net agent", or name its socket with --socket';
 
+/** Within SOCKET_INTERVAL_MS of the agent. */
+const NO_SOCKET =
+  `there is no such socket, so no agent serves there: ${START}; an agent whose socket was deleted makes it again within 5 s`;
+
 const NO_CERTIFICATE =
   "it asks for a certificate, and this agent speaks plain text: start both of them with --insecure, or none";
 const NO_HTTP =
@@ -54,8 +58,8 @@ const MAX_ATTEMPTS = 4;
 
 /** Why a client does not reach an agent, by code of connect(2). */
 const OBSTACLES: Readonly<Record<string, string>> = {
-  ENOENT: `there is no such socket, so no agent serves there: ${START}`,
-  ENOTDIR: `there is no such socket, so no agent serves there: ${START}`,
+  ENOENT: NO_SOCKET,
+  ENOTDIR: NO_SOCKET,
   ECONNREFUSED: `nothing listens there, so it is not running: ${START}`,
   EINVAL: "this is not the path of a socket: name the agent's with --socket",
   ETIMEDOUT: "nothing answers there",

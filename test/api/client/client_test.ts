@@ -100,17 +100,17 @@ Deno.test("createRpcTransport() says why an agent cannot be reached", async (t) 
       [
         "no socket",
         `${dir}/none.sock`,
-        `there is no such socket, so no agent serves there: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}; an agent whose socket was deleted makes it again within 5 s`,
       ],
       [
         "no folder",
         `${dir}/none/a.sock`,
-        `there is no such socket, so no agent serves there: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}; an agent whose socket was deleted makes it again within 5 s`,
       ],
       [
         "a file as a folder",
         `${dir}/file/a.sock`,
-        `there is no such socket, so no agent serves there: ${START}`,
+        `there is no such socket, so no agent serves there: ${START}; an agent whose socket was deleted makes it again within 5 s`,
       ],
       [
         "a stale socket",

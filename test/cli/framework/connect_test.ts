@@ -54,7 +54,7 @@ Deno.test("doctor explains why it cannot reach the agent, and how to fix that", 
       [
         "none",
         "there is no such socket, so no agent serves there",
-        'start it with "stellar-net agent", or name its socket with --socket',
+        'start it with "stellar-net agent", or name its socket with --socket; an agent whose socket was deleted makes it again within 5 s',
       ],
       [
         "file",
