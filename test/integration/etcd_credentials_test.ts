@@ -124,7 +124,7 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
       },
     );
 
-    await t.step(
+    const isRenewed = await t.step(
       "another password: refused until the file has it",
       async () => {
         for (
@@ -134,10 +134,16 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
             ["user", "grant-role", "stellar-net", "stellar-net"],
           ]
         ) await etcd.ctl([ROOT_USER, ...step]);
+        // On a busy machine, another attempt may end without an answer.
         for (const host of hosts) {
-          await assert.rejects(
-            change(host),
-            /refuses the user or the password/,
+          await waitFor(
+            "etcd to refuse",
+            () =>
+              change(host).then(
+                () => false,
+                (error) =>
+                  /refuses the user or the password/.test(String(error)),
+              ),
           );
         }
         // A node's addresses are its own affair.
@@ -150,6 +156,8 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
       },
     );
 
+    // Each step needs the one before it.
+    if (!isRenewed) return;
     const steps: readonly (readonly [string, () => Promise<unknown>])[] = [
       [
         "new certificates of the same authority",
@@ -170,11 +178,12 @@ Deno.test("agents keep their registry in etcd through changes of password, certi
       ["only the next authority is trusted", () => trust(next)],
     ];
     for (const [name, replace] of steps) {
-      await t.step(name, async () => {
+      const isDone = await t.step(name, async () => {
         await replace();
         await restartEtcd();
         await allChange();
       });
+      if (!isDone) return;
     }
     await t.step("and what was held is held", async () => {
       await Promise.all(hosts.map((host) => host.restart()));

@@ -39,7 +39,9 @@ def attempt(channel, call):
                        compression=grpc.Compression.Gzip if call.get("gzip") else None)
         return {"answer": json_format.MessageToDict(answer)}
     except grpc.RpcError as error:
-        return {"code": error.code().name, "details": error.details()}
+        # The client's clock and the server's race: the words are of either.
+        late = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        return {"code": error.code().name, "details": "late" if late else error.details()}
 
 results = {}
 for target in given["targets"]:
@@ -92,7 +94,7 @@ Deno.test("Python's grpcio calls over TCP and the socket", async () => {
         details:
           "stellar.services.network.v1.Network.Routes is not implemented",
       },
-      { code: "DEADLINE_EXCEEDED", details: "Deadline Exceeded" },
+      { code: "DEADLINE_EXCEEDED", details: "late" },
     ];
     const { code, stdout, stderr } = await run(
       "/usr/bin/python3",

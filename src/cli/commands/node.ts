@@ -1,3 +1,4 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { NetError } from "../../base/error.ts";
 import { parseNodeName } from "../../base/names.ts";
 import type { CommandSpec, GroupSpec } from "../framework/call.ts";
@@ -44,8 +45,10 @@ const LIST = listCommand({
   examples: ["stellar-net node list", "stellar-net node list --json"],
   read: async (call) => {
     const clients = call.clients();
+    let asOf: string | undefined;
     const nodes = await readPages(async (pageToken) => {
       const page = await clients.registry.listNodes({ pageToken });
+      asOf = page.asOf && timestampDate(page.asOf).toISOString();
       return [page.nodes.map(viewOf), page.nextPageToken];
     });
     const { lost, faults } = await readMembership(clients);
@@ -61,7 +64,7 @@ const LIST = listCommand({
       columns: {
         NODE: ({ name }) => name,
         STATE: ({ state, name }) =>
-          lost && name !== lost.node ? `was ${state}` : state,
+          lost && name !== lost.node ? lastKnown(state) : state,
         SUBNETS: ({ subnets }) => subnets.join(" "),
         ADVERTISED: ({ advertised }) => advertised.join(" "),
         USED: ({ report }) => report ? formatUsed(report) : "",
@@ -84,7 +87,7 @@ const LIST = listCommand({
         ...faults,
         lost !== undefined &&
         `This is the list as of ${
-          formatUtc(lost.since)
+          formatAsOf(asOf ?? lost.since)
         }: the link to the registry is ${lost.state}${
           faults.length > 0 || lost.problem === null ? "" : `: ${lost.problem}`
         }`,
@@ -92,6 +95,19 @@ const LIST = listCommand({
     });
   },
 });
+
+/** A state that was heard before the registry was lost: who was silent then, or was never heard, may be alive. */
+function lastKnown(state: NodeView["state"]): string {
+  if (state === "unreachable") return "unknown";
+  return state === "ready" ? "was ready" : state;
+}
+
+/** The time of a list; the epoch: the agent has not heard the registry since its start. */
+function formatAsOf(asOf: string | null): string {
+  return asOf !== null && Date.parse(asOf) === 0
+    ? "a time before this agent's start"
+    : formatUtc(asOf);
+}
 
 const LEAVE: CommandSpec = {
   name: "leave",

@@ -104,6 +104,22 @@ Deno.test("node list marks a list that the registry does not keep up to date", a
     run.stderr,
     "This is the list as of 2026-01-02 03:03:05Z: the link to the registry is unreachable: nothing answers there\n",
   );
+  for (
+    const [asOfMs, says] of [
+      [NOW_MS - 90_000, "as of 2026-01-02 03:02:35Z: "],
+      [0, "as of a time before this agent's start: "],
+    ] as const
+  ) {
+    const silent = {
+      listNodes: () => ({
+        nodes: [{ name: "n1", state: NodeState.UNREACHABLE }],
+        asOf: timestampFromMs(asOfMs),
+      }),
+    };
+    const old = await runFake(["node", "list"], { registry: silent, agent });
+    assert.match(old.stdout, /^n1 +unknown /m);
+    assert.ok(old.stderr.includes(says), old.stderr);
+  }
   const json = await runFake(["node", "list", "--json"], { registry, agent });
   assert.equal(JSON.parse(json.stdout).staleSince, "2026-01-02T03:03:05.000Z");
 });
