@@ -61,27 +61,33 @@ const runs = signal<Polled<KnownRuns>>(NOT_POLLED);
 export const addressRuns: ReadonlySignal<Polled<KnownRuns>> = runs;
 
 /** Reads the addresses of a part of a subnet until the returned function is called. */
-export function followRuns({ node, prefix, atMs }: PartOfSubnet): () => void {
+export function followRuns(part: PartOfSubnet): () => void {
   runs.value = NOT_POLLED;
+  return startPoll(
+    (signal) => loadRuns(part, signal),
+    {
+      // The past does not change.
+      intervalMs: part.atMs === undefined ? RUNS_INTERVAL_MS : 60_000,
+      onRead: (read) => keep(runs, read),
+    },
+  );
+}
+
+/** Reads the addresses of a part of a subnet once. */
+export async function loadRuns(
+  { node, prefix, atMs }: PartOfSubnet,
+  signal: AbortSignal,
+): Promise<KnownRuns> {
   const request = {
     ...{ node, prefix: formatPrefix(prefix) },
     ...atMs !== undefined && { at: timestampFromMs(atMs) },
   };
-  return startPoll(
-    async (signal) => {
-      const pages = await readPages(
-        (pageToken) =>
-          ipamApi.listAddressRuns({ ...request, pageToken }, { signal }),
-        MAX_RUN_PAGES,
-      );
-      return readRuns(pages);
-    },
-    {
-      // The past does not change.
-      intervalMs: atMs === undefined ? RUNS_INTERVAL_MS : 60_000,
-      onRead: (read) => keep(runs, read),
-    },
+  const pages = await readPages(
+    (pageToken) =>
+      ipamApi.listAddressRuns({ ...request, pageToken }, { signal }),
+    MAX_RUN_PAGES,
   );
+  return readRuns(pages);
 }
 
 function readRuns(pages: readonly ListAddressRunsResponse[]): KnownRuns {

@@ -39,16 +39,23 @@ export function HostGrid({ names, by }: {
       onKeyDown={moveWithArrows}
     >
       {names.map((name, i) => (
-        <HostCell key={`${by} ${name}`} name={name} by={by} isFirst={i === 0} />
+        <HostCell
+          key={`${by} ${name}`}
+          name={name}
+          by={by}
+          isFirst={i === 0}
+          isLarge={size === "is-large"}
+        />
       ))}
     </div>
   );
 }
 
-function HostCell({ name, by, isFirst }: {
+function HostCell({ name, by, isFirst, isLarge }: {
   readonly name: string;
   readonly by: Colouring;
   readonly isFirst: boolean;
+  readonly isLarge: boolean;
 }): JSX.Element {
   const status = useComputed(() => statusNamed(name));
   // Texts, so that a report that changes nothing here changes nothing.
@@ -56,18 +63,25 @@ function HostCell({ name, by, isFirst }: {
   const look = useComputed(() => lookOf(status.value, by));
   const sign = useComputed(() => signOf(status.value, by));
   const used = useComputed(() => shareOf(status.value));
+  const rest = useComputed(() => describeRest(status.value));
   return (
     <a
       data-item
+      data-sign={sign as ReadonlySignal<string>}
       href={linkTo("host", { name })}
       class={look as ReadonlySignal<string>}
       title={text as ReadonlySignal<string>}
-      aria-label={text as ReadonlySignal<string>}
       tabIndex={isFirst ? 0 : -1}
+      // Where there is no room for a name.
+      aria-label={isLarge ? undefined : text as ReadonlySignal<string>}
     >
-      <span class="sign" aria-hidden="true">{sign}</span>
-      <span class="name" aria-hidden="true">{name}</span>
-      <span class="used" aria-hidden="true">{used}</span>
+      {isLarge && (
+        <>
+          <span class="name">{name}</span>
+          <span class="used">{used}</span>
+          <span class="unseen">{rest}</span>
+        </>
+      )}
     </a>
   );
 }
@@ -103,12 +117,18 @@ function shareOf(status: HostStatus | undefined): string {
 
 function describe(status: HostStatus | undefined): string {
   if (!status) return "";
-  const { name, condition, problems } = status;
-  const { label } = CONDITION_LOOKS[condition];
   const share = shareOf(status);
+  return `${status.name}: ${describeRest(status)}${
+    share === "" ? "" : `, ${share} of its addresses held`
+  }`;
+}
+
+/** What a cell does not say in letters. */
+function describeRest(status: HostStatus | undefined): string {
+  if (!status) return "";
+  const { condition, problems } = status;
   return [
-    `${name}: ${label}`,
+    CONDITION_LOOKS[condition].label,
     ...problems > 0 ? [`${problems} problem${problems === 1 ? "" : "s"}`] : [],
-    ...share === "" ? [] : [`${share} of its addresses held`],
   ].join(", ");
 }

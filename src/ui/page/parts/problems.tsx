@@ -4,62 +4,113 @@ import {
   type Problem,
   Severity,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import {
+  groupProblems,
+  hostsOf,
+  type ProblemGroup,
+} from "../plan/problem_groups.ts";
 import { linkTo } from "../router.ts";
 import { moveWithArrows } from "./arrows.ts";
 import { Command } from "./command.tsx";
 import { ConditionMark } from "./marks.tsx";
 
+/** From how many problems of one kind on they are one line, which opens. */
+const MANY = 4;
 /** Problems that are shown at first. */
 const FIRST = 20;
 
-/** Problems with their fixes, in the given order. */
+/** Problems with their fixes, in the given order; those of one kind together. */
 export function Problems({ problems, isOfOneHost = false }: {
   readonly problems: readonly Problem[];
   /** Whether they are those of one host, which then is not named. */
   readonly isOfOneHost?: boolean;
 }): JSX.Element {
-  const shown = useSignal(FIRST);
-  const rest = problems.length - shown.value;
   return (
-    <>
-      <ul class="problems" onKeyDown={moveWithArrows}>
-        {problems.slice(0, shown.value).map((problem) => (
-          <li
-            key={`${problem.node} ${problem.code} ${problem.subject}`}
-            class={isError(problem) ? "is-error" : "is-warning"}
-          >
-            <p>
-              <ConditionMark
-                condition={isError(problem) ? "error" : "warning"}
-              />
-              {!isOfOneHost && (
-                <a data-item href={linkTo("host", { name: problem.node })}>
-                  {problem.node}
-                </a>
-              )}
-              <span class="text">{problem.text}</span>
-            </p>
-            {problem.fix !== "" && (
-              <p class="fix">
-                <span>Fix</span> <Command text={problem.fix} />
-              </p>
-            )}
-          </li>
-        ))}
-      </ul>
-      {rest > 0 && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => shown.value += 10 * FIRST}
-        >
-          Show {Math.min(rest, 10 * FIRST)} more of {problems.length} problems
-        </button>
+    <ul class="problems" onKeyDown={moveWithArrows}>
+      {groupProblems(problems).map((group) =>
+        group.problems.length >= MANY
+          ? <Group key={keyOf(group.problems[0]!)} group={group} />
+          : group.problems.map((problem) => (
+            <Item
+              key={keyOf(problem)}
+              problem={problem}
+              hasName={!isOfOneHost}
+            />
+          ))
       )}
-    </>
+    </ul>
   );
 }
 
-function isError({ severity }: Problem): boolean {
-  return severity === Severity.ERROR;
+/** Many problems of one kind: the first stands for all. */
+function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
+  const shown = useSignal(FIRST);
+  const { problems } = group;
+  const hosts = hostsOf(problems).length;
+  const rest = problems.length - shown.value;
+  return (
+    <li class={classOf(problems[0]!)}>
+      <details>
+        <summary data-item>
+          <ConditionMark condition={conditionOf(problems[0]!)} />
+          <b>
+            {problems.length} times on{" "}
+            {hosts === 1 ? "1 host" : `${hosts} hosts`}
+          </b>
+          <span class="text">
+            {problems[0]!.node}: {problems[0]!.text}
+          </span>
+        </summary>
+        <ul class="problems">
+          {problems.slice(0, shown.value).map((problem) => (
+            <Item key={keyOf(problem)} problem={problem} hasName />
+          ))}
+        </ul>
+        {rest > 0 && (
+          <button
+            type="button"
+            class="more"
+            onClick={() => shown.value += 10 * FIRST}
+          >
+            Show {Math.min(rest, 10 * FIRST)} more of {problems.length}
+          </button>
+        )}
+      </details>
+    </li>
+  );
+}
+
+function Item({ problem, hasName }: {
+  readonly problem: Problem;
+  readonly hasName: boolean;
+}): JSX.Element {
+  const { node, text, fix } = problem;
+  return (
+    <li class={classOf(problem)}>
+      <p>
+        <ConditionMark condition={conditionOf(problem)} />
+        {hasName && (
+          <a data-item href={linkTo("host", { name: node })}>{node}</a>
+        )}
+        <span class="text">{text}</span>
+      </p>
+      {fix !== "" && (
+        <p class="fix">
+          <span>Fix</span> <Command text={fix} />
+        </p>
+      )}
+    </li>
+  );
+}
+
+function conditionOf({ severity }: Problem): "error" | "warning" {
+  return severity === Severity.ERROR ? "error" : "warning";
+}
+
+function classOf(problem: Problem): string {
+  return `is-${conditionOf(problem)}`;
+}
+
+function keyOf({ node, code, subject, text }: Problem): string {
+  return [node, code, subject, text].join("\n");
 }

@@ -6,12 +6,12 @@ import {
   type FindResponse,
   FoundKind,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import { formatUtcMs } from "../../../base/duration.ts";
 import { formatAddress } from "../../../net/address.ts";
 import { formatPrefix, lastAddress, type Prefix } from "../../../net/prefix.ts";
 import { clusterApi } from "../api.ts";
 import { linkTo } from "../router.ts";
 import type { Slice } from "../plan/slices.ts";
-import { formatTime } from "./time_slider.tsx";
 
 /** Former holders of an address to show. */
 const HISTORY = 10;
@@ -54,7 +54,7 @@ export function SpaceDetails(
               </p>
             )}
             {slice?.sinceMs !== undefined && (
-              <p>{`Since ${formatTime(slice.sinceMs)}`}</p>
+              <p>{`Since ${formatUtcMs(slice.sinceMs)}`}</p>
             )}
             {isAddress && <Holders address={formatAddress(prefix)} />}
           </>
@@ -106,8 +106,8 @@ function Holders({ address }: { readonly address: string }): JSX.Element {
             )}
             <small>
               {[
-                since && `from ${formatTime(timestampMs(since))}`,
-                until && `to ${formatTime(timestampMs(until))}`,
+                since && `from ${formatUtcMs(timestampMs(since))}`,
+                until && `to ${formatUtcMs(timestampMs(until))}`,
               ].filter((part) =>
                 part
               ).join(" ")}

@@ -1,9 +1,9 @@
+import { formatUtcMs } from "../../../base/duration.ts";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Look } from "../plan/palette.ts";
 import { linkTo, place } from "../router.ts";
 import { Sample } from "./legend.tsx";
-import { formatTime } from "./time_slider.tsx";
 
 /** Rows that are shown at first, and more at a click. */
 const STEP = 100;
@@ -78,7 +78,7 @@ export function SpaceTable(
                 </td>
                 <td>{row.use}</td>
                 <td>
-                  {row.sinceMs === undefined ? "" : formatTime(row.sinceMs)}
+                  {row.sinceMs === undefined ? "" : formatUtcMs(row.sinceMs)}
                 </td>
                 <td>{row.note}</td>
               </tr>

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { formatUtcMs } from "../../../base/duration.ts";
 import { nowMs } from "../clock.ts";
 import { cluster } from "../cluster.ts";
 import { past, readPast } from "../past.ts";
@@ -36,7 +37,7 @@ export function TimeSlider(): JSX.Element {
   const before = eventMoment(times, atMs, "back");
   const words = atMs === undefined
     ? "now"
-    : `${formatTime(atMs)}, ${formatAge(endMs - atMs)} ago`;
+    : `${formatUtcMs(atMs)}, ${formatAge(endMs - atMs)} ago`;
   return (
     <section class="time-slider" aria-label="Time">
       <button
@@ -86,17 +87,9 @@ export function TimeSlider(): JSX.Element {
           : oldestMs === undefined
           ? "No events are recorded yet"
           : known
-          ? `Events go back to ${formatTime(oldestMs)}`
+          ? `Events go back to ${formatUtcMs(oldestMs)}`
           : ""}
       </small>
     </section>
   );
-}
-
-/** A time in the reader's own time zone, to the second. */
-export function formatTime(ms: number): string {
-  return new Date(ms).toLocaleString(undefined, {
-    ...{ year: "numeric", month: "short", day: "numeric" },
-    ...{ hour: "2-digit", minute: "2-digit", second: "2-digit" },
-  });
 }

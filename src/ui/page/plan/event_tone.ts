@@ -40,7 +40,8 @@ const TONES: Readonly<Record<EventKind, Tone>> = {
   "path lossy": "warning",
   "path narrow": "warning",
   "path alive": "good",
-  problem: "bad",
+  // Its severity is not recorded: the problem itself has it while it lasts.
+  problem: "warning",
   solved: "good",
 };
 

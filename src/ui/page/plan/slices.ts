@@ -2,11 +2,13 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type {
   Event,
   HostSummary,
+  NetworkUse,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import {
   type Subnet,
   SubnetState,
 } from "../../../gen/stellar/net/v1/registry_pb.ts";
+import { type Carve, createCarve } from "../../../net/carve.ts";
 import {
   comparePrefixes,
   containsPrefix,
@@ -15,6 +17,18 @@ import {
   type Prefix,
 } from "../../../net/prefix.ts";
 import type { StateRun } from "./cell_use.ts";
+
+/** How a network is divided; nothing for one that this program cannot read. */
+export function carvesOf({ network }: NetworkUse): Carve[] {
+  if (!network) return [];
+  try {
+    return [
+      createCarve(parsePrefix(network.cidr), network.subnetPrefixLength),
+    ];
+  } catch {
+    return [];
+  }
+}
 
 /** The states of a subnet that is not free, those first that an operator has to see. */
 export const SLICE_STATES = [

@@ -7,6 +7,7 @@ import type { Event } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { clusterApi } from "../api.ts";
 import { cluster, comebacks } from "../cluster.ts";
 import { EventList } from "../parts/event_list.tsx";
+import { TimeSlider } from "../parts/time_slider.tsx";
 import { mergeEvents } from "../plan/cluster_view.ts";
 import { type Tone, TONE_LOOKS, toneOf } from "../plan/event_tone.ts";
 import { linkTo, moment, place, setParams } from "../router.ts";
@@ -51,6 +52,7 @@ export function EventsView(): JSX.Element {
       <h1>
         Events{node !== "" && <>{" "}of {node}</>}
       </h1>
+      <TimeSlider />
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         <label>
           Host{" "}

@@ -63,7 +63,7 @@ function Results({ what }: { readonly what: string }): JSX.Element {
     ...{ text: what, condition: undefined, sort: "name" },
   });
   return (
-    <div onKeyDown={moveWithArrows}>
+    <div class="stack" onKeyDown={moveWithArrows}>
       <h1>
         Search for <q>{what}</q>
       </h1>

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import type { NetworkUse } from "../../../gen/stellar/net/v1/cluster_pb.ts";
-import { type Carve, createCarve } from "../../../net/carve.ts";
+import type { Carve } from "../../../net/carve.ts";
+import { formatUtcMs } from "../../../base/duration.ts";
 import { formatAddress, parseAddress } from "../../../net/address.ts";
 import {
   capacityOf,
@@ -17,7 +17,7 @@ import { CellMap } from "../parts/cell_map.tsx";
 import { Legend } from "../parts/legend.tsx";
 import { SpaceDetails } from "../parts/space_details.tsx";
 import { SpaceTable } from "../parts/space_table.tsx";
-import { formatTime, TimeSlider } from "../parts/time_slider.tsx";
+import { TimeSlider } from "../parts/time_slider.tsx";
 import { past, readPast } from "../past.ts";
 import { type CellUse, useOfCells } from "../plan/cell_use.ts";
 import {
@@ -37,6 +37,7 @@ import {
   SLICE_LOOKS,
 } from "../plan/palette.ts";
 import {
+  carvesOf,
   rewindSlices,
   runsOfSlices,
   type Slice,
@@ -56,7 +57,7 @@ import {
 export function SpaceView(): JSX.Element {
   useEffect(followSubnets, []);
   const view = cluster.value;
-  const networks = (view?.networks ?? []).flatMap(readNetwork);
+  const networks = (view?.networks ?? []).flatMap(carvesOf);
   const { prefix: text, cell: cellText } = place.value.params;
   const wanted = readWanted(text) ?? networks[0]?.network;
   const carve = networks.find(({ network }) =>
@@ -321,7 +322,7 @@ function Addresses(
               ? `${node} has recorded no release: addresses that are held now were held since they were given.`
               : atMs < value.knownSinceMs
               ? `The history of ${node} goes back to ${
-                formatTime(value.knownSinceMs)
+                formatUtcMs(value.knownSinceMs)
               }: before that, addresses that were released are missing.`
               : "Reservations that have ended since are missing, and leaks are shown as held."}
           </p>
@@ -461,17 +462,6 @@ function useSlices(): readonly Slice[] {
     () => atMs === undefined ? now : rewindSlices(now, events ?? [], atMs),
     [now, events, atMs],
   );
-}
-
-function readNetwork({ network }: NetworkUse): Carve[] {
-  if (!network) return [];
-  try {
-    return [
-      createCarve(parsePrefix(network.cidr), network.subnetPrefixLength),
-    ];
-  } catch {
-    return [];
-  }
 }
 
 /** Reads an address or a prefix; undefined: it is neither. */
