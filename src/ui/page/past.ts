@@ -3,7 +3,7 @@ import { type ReadonlySignal, signal } from "@preact/signals";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Event } from "../../gen/stellar/net/v1/cluster_pb.ts";
 import { clusterApi } from "./api.ts";
-import { readPages } from "./poll.ts";
+import { readPages } from "./pages.ts";
 
 /** Most pages of events to read: the agent keeps 10,000 events. */
 const MAX_PAGES = 12;

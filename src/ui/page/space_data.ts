@@ -1,16 +1,18 @@
-import { type ReadonlySignal, signal } from "@preact/signals";
-import {
-  AddressState,
-  type ListAddressRunsResponse,
-} from "../../gen/stellar/net/v1/ipam_pb.ts";
-import type { Subnet } from "../../gen/stellar/net/v1/registry_pb.ts";
+import { useEffect, useMemo } from "preact/hooks";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { AddressState } from "../../gen/stellar/net/v1/ipam_pb.ts";
+import type { Subnet } from "../../gen/stellar/net/v1/registry_pb.ts";
 import { parseAddress } from "../../net/address.ts";
 import { formatPrefix, type Prefix } from "../../net/prefix.ts";
 import { ipamApi, registryApi } from "./api.ts";
+import { cluster } from "./cluster.ts";
+import { readPages } from "./pages.ts";
+import { type Loaded, useLoad } from "./parts/use_load.ts";
+import { past, readPast } from "./past.ts";
 import type { ShownAddressState } from "./plan/palette.ts";
 import type { StateRun } from "./plan/cell_use.ts";
-import { NOT_POLLED, type Polled, readPages, startPoll } from "./poll.ts";
+import { rewindSlices, type Slice, slicesOf } from "./plan/slices.ts";
+import { moment } from "./router.ts";
 
 /** The watch tells the owners; what else changes is rare. */
 const LIST_INTERVAL_MS = 5_000;
@@ -26,27 +28,34 @@ const STATES: Readonly<Partial<Record<AddressState, ShownAddressState>>> = {
   [AddressState.LEAKED]: "leaked",
 };
 
-const listed = signal<Polled<readonly Subnet[]>>(NOT_POLLED);
-/** The subnets that the registry lists. */
-export const subnetList: ReadonlySignal<Polled<readonly Subnet[]>> = listed;
-
-/** Reads the list of subnets until the returned function is called. */
-export function followSubnets(): () => void {
-  return startPoll(
-    async (signal) =>
-      (await readPages((pageToken) =>
-        registryApi.listSubnets({ pageToken }, { signal })
-      )).flatMap(({ subnets }) => subnets),
-    { intervalMs: LIST_INTERVAL_MS, onRead: (read) => keep(listed, read) },
+/** The subnets that are not free, at the moment that the page shows, and why they may be out of date. */
+export function useSlices(): Loaded<readonly Slice[]> {
+  const { value: listed, why } = useLoad("subnets", listSubnets, {
+    intervalMs: LIST_INTERVAL_MS,
+  });
+  const hosts = cluster.value?.hosts;
+  const atMs = moment.value;
+  const isPast = atMs !== undefined;
+  useEffect(() => {
+    if (isPast) void readPast();
+  }, [isPast]);
+  const now = useMemo(
+    () => slicesOf(listed ?? [], hosts?.values() ?? []),
+    [listed, hosts],
   );
+  const events = past.value?.events;
+  const value = useMemo(
+    () => atMs === undefined ? now : rewindSlices(now, events ?? [], atMs),
+    [now, events, atMs],
+  );
+  return { value, why };
 }
 
-/** The addresses of a part of a subnet. */
-export interface PartOfSubnet {
-  readonly node: string;
-  readonly prefix: Prefix;
-  /** In ms since 1970; undefined: now. */
-  readonly atMs: number | undefined;
+async function listSubnets(signal: AbortSignal): Promise<Subnet[]> {
+  const pages = await readPages((pageToken) =>
+    registryApi.listSubnets({ pageToken }, { signal })
+  );
+  return pages.flatMap(({ subnets }) => subnets);
 }
 
 /** The addresses that are not free, and how far the history goes. */
@@ -56,26 +65,35 @@ export interface KnownRuns {
   readonly knownSinceMs: number | undefined;
 }
 
-const runs = signal<Polled<KnownRuns>>(NOT_POLLED);
-/** The addresses of the followed part of a subnet. */
-export const addressRuns: ReadonlySignal<Polled<KnownRuns>> = runs;
-
-/** Reads the addresses of a part of a subnet until the returned function is called. */
-export function followRuns(part: PartOfSubnet): () => void {
-  runs.value = NOT_POLLED;
-  return startPoll(
-    (signal) => loadRuns(part, signal),
-    {
-      // The past does not change.
-      intervalMs: part.atMs === undefined ? RUNS_INTERVAL_MS : 60_000,
-      onRead: (read) => keep(runs, read),
-    },
+/**
+ * The addresses of a part of a subnet, at the moment that the page shows.
+ *
+ * @param node its owner; undefined: nobody, so that nobody is asked
+ */
+export function useRuns(
+  node: string | undefined,
+  prefix: Prefix,
+): Loaded<KnownRuns> {
+  const atMs = moment.value;
+  return useLoad(
+    `${node} ${formatPrefix(prefix)} ${atMs}`,
+    async (signal) =>
+      node === undefined
+        ? { runs: [], knownSinceMs: undefined }
+        : await loadRuns({ node, prefix, atMs }, signal),
+    // The past does not change.
+    atMs === undefined ? { intervalMs: RUNS_INTERVAL_MS } : {},
   );
 }
 
 /** Reads the addresses of a part of a subnet once. */
 export async function loadRuns(
-  { node, prefix, atMs }: PartOfSubnet,
+  { node, prefix, atMs }: {
+    readonly node: string;
+    readonly prefix: Prefix;
+    /** In ms since 1970; undefined: now. */
+    readonly atMs: number | undefined;
+  },
   signal: AbortSignal,
 ): Promise<KnownRuns> {
   const request = {
@@ -87,32 +105,22 @@ export async function loadRuns(
       ipamApi.listAddressRuns({ ...request, pageToken }, { signal }),
     MAX_RUN_PAGES,
   );
-  return readRuns(pages);
-}
-
-function readRuns(pages: readonly ListAddressRunsResponse[]): KnownRuns {
   const knownSince = pages[0]?.knownSince;
   return {
+    runs: pages.flatMap((page) => page.runs.flatMap(readRun)),
     knownSinceMs: knownSince && timestampMs(knownSince),
-    runs: pages.flatMap((page) =>
-      page.runs.flatMap(({ first, last, state }) => {
-        const shown = STATES[state];
-        return shown
-          ? [{
-            first: parseAddress(first).value,
-            last: parseAddress(last).value,
-            state: shown,
-          }]
-          : [];
-      })
-    ),
   };
 }
 
-/** After a failure, what was known stays. */
-function keep<T>(
-  at: { value: Polled<T> },
-  { value, error }: Polled<T>,
-): void {
-  at.value = { value: value ?? at.value.value, error };
+function readRun(
+  { first, last, state }: {
+    readonly first: string;
+    readonly last: string;
+    readonly state: AddressState;
+  },
+): StateRun<ShownAddressState>[] {
+  const shown = STATES[state];
+  if (!shown) return [];
+  const [from, to] = [first, last].map((text) => parseAddress(text).value);
+  return [{ first: from!, last: to!, state: shown }];
 }

@@ -327,8 +327,12 @@ export class CellMap extends Component<CellMapProps> {
             ⤢
           </button>
         </div>
-        <p ref={this.#hintLine} class="cell-map-hint" aria-hidden="true" />
-        <p class="visually-hidden" role="status">
+        <p
+          ref={this.#hintLine}
+          class="cell-map-hint aside"
+          aria-hidden="true"
+        />
+        <p class="unseen" role="status">
           {selected === undefined ? "" : describe(selected)}
         </p>
       </div>

@@ -8,7 +8,7 @@ import {
 } from "../../../gen/stellar/net/v1/agent_pb.ts";
 import type { HostSummary } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { agentApi } from "../api.ts";
-import { readPages } from "../poll.ts";
+import { readPages } from "../pages.ts";
 import { linkTo } from "../router.ts";
 import { Command } from "./command.tsx";
 import { Mark } from "./marks.tsx";

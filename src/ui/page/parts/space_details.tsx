@@ -1,17 +1,18 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import {
   type FindResponse,
   FoundKind,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
-import { formatUtcMs } from "../../../base/duration.ts";
 import { formatAddress } from "../../../net/address.ts";
-import { formatPrefix, lastAddress, type Prefix } from "../../../net/prefix.ts";
+import { formatPrefix, type Prefix } from "../../../net/prefix.ts";
 import { clusterApi } from "../api.ts";
 import { linkTo } from "../router.ts";
+import { SLICE_LOOKS } from "../plan/palette.ts";
 import type { Slice } from "../plan/slices.ts";
+import { isAddress, nameOf } from "../plan/space_text.ts";
+import { AgoMs, At } from "./time.tsx";
 
 /** Former holders of an address to show. */
 const HISTORY = 10;
@@ -26,21 +27,20 @@ export function SpaceDetails(
     readonly slice: Slice | undefined;
   },
 ): JSX.Element {
-  const isAddress = prefix && lastAddress(prefix).value === prefix.value;
   return (
     <aside class="space-details" aria-label="Details">
       {!prefix
         ? (
-          <p class="hint">
+          <p class="aside">
             Choose a cell. Enter or a double click goes into it, Backspace goes
             out.
           </p>
         )
         : (
           <>
-            <h2>{isAddress ? formatAddress(prefix) : formatPrefix(prefix)}</h2>
+            <h2>{nameOf(prefix)}</h2>
             <p>{text}</p>
-            {!isAddress && (
+            {!isAddress(prefix) && (
               <p>
                 <a href={linkTo("space", { prefix: formatPrefix(prefix) })}>
                   Look inside
@@ -54,9 +54,12 @@ export function SpaceDetails(
               </p>
             )}
             {slice?.sinceMs !== undefined && (
-              <p>{`Since ${formatUtcMs(slice.sinceMs)}`}</p>
+              <p>
+                {SLICE_LOOKS[slice.state].label} since{" "}
+                <AgoMs ms={slice.sinceMs} />
+              </p>
             )}
-            {isAddress && <Holders address={formatAddress(prefix)} />}
+            {isAddress(prefix) && <Holders address={formatAddress(prefix)} />}
           </>
         )}
     </aside>
@@ -84,9 +87,11 @@ function Holders({ address }: { readonly address: string }): JSX.Element {
       stop.abort();
     };
   }, [address]);
-  if (answer === undefined) return <p class="hint">Looking for holders…</p>;
+  if (answer === undefined) return <p class="aside">Looking for holders…</p>;
   if (typeof answer === "string") {
-    return <p class="stale">{`Its holders are not known: ${answer}`}</p>;
+    return (
+      <p class="aside is-warning">{`Its holders are not known: ${answer}`}</p>
+    );
   }
   const found = answer.found.filter(({ kind }) =>
     kind === FoundKind.ALLOCATION || kind === FoundKind.HISTORY
@@ -104,19 +109,22 @@ function Holders({ address }: { readonly address: string }): JSX.Element {
                 {`It seems to be leaked: ${allocation.leak}`}
               </p>
             )}
-            <small>
-              {[
-                since && `from ${formatUtcMs(timestampMs(since))}`,
-                until && `to ${formatUtcMs(timestampMs(until))}`,
-              ].filter((part) =>
-                part
-              ).join(" ")}
-            </small>
+            <p class="aside">
+              {since && (
+                <>
+                  from <At at={since} />
+                </>
+              )} {until && (
+                <>
+                  to <At at={until} />
+                </>
+              )}
+            </p>
           </li>
         ))}
       </ol>
       {answer.silentNodes.length > 0 && (
-        <p class="stale">
+        <p class="aside is-warning">
           {`No answer from ${answer.silentNodes.join(", ")}.`}
         </p>
       )}

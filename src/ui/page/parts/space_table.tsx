@@ -1,16 +1,15 @@
-import { formatUtcMs } from "../../../base/duration.ts";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Look } from "../plan/palette.ts";
 import { linkTo, place } from "../router.ts";
 import { Sample } from "./legend.tsx";
+import { AgoMs } from "./time.tsx";
 
 /** Rows that are shown at first, and more at a click. */
 const STEP = 100;
 
 /** One item of a map. */
 export interface SpaceRow {
-  readonly key: string;
   readonly name: string;
   /** The item on the map. */
   readonly href: string;
@@ -47,8 +46,8 @@ export function SpaceTable(
           </a>
         </p>
       )}
-      <div class="scroll" tabIndex={0} role="region" aria-label={label}>
-        <table>
+      <div class="wide scroll" tabIndex={0} role="region" aria-label={label}>
+        <table class="list">
           <thead>
             <tr>
               <th scope="col">{label}</th>
@@ -61,8 +60,8 @@ export function SpaceTable(
           </thead>
           <tbody>
             {chosen.slice(0, most).map((row) => (
-              <tr key={row.key}>
-                <th scope="row">
+              <tr key={row.name}>
+                <th scope="row" class="address">
                   <a href={row.href}>{row.name}</a>
                 </th>
                 <td>
@@ -78,7 +77,7 @@ export function SpaceTable(
                 </td>
                 <td>{row.use}</td>
                 <td>
-                  {row.sinceMs === undefined ? "" : formatUtcMs(row.sinceMs)}
+                  {row.sinceMs !== undefined && <AgoMs ms={row.sinceMs} />}
                 </td>
                 <td>{row.note}</td>
               </tr>

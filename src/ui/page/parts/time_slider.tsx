@@ -1,13 +1,12 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { formatUtcMs } from "../../../base/duration.ts";
 import { nowMs } from "../clock.ts";
 import { cluster } from "../cluster.ts";
 import { past, readPast } from "../past.ts";
+import { formatAgo, formatUtcMs } from "../../../base/duration.ts";
 import {
   eventMoment,
-  formatAge,
   momentAt,
   SLIDER_STEPS,
   stepOf,
@@ -37,9 +36,9 @@ export function TimeSlider(): JSX.Element {
   const before = eventMoment(times, atMs, "back");
   const words = atMs === undefined
     ? "now"
-    : `${formatUtcMs(atMs)}, ${formatAge(endMs - atMs)} ago`;
+    : `${formatUtcMs(atMs)}, ${formatAgo(endMs - atMs)}`;
   return (
-    <section class="time-slider" aria-label="Time">
+    <div class="time-slider" role="group" aria-label="Time">
       <button
         type="button"
         disabled={before === undefined}
@@ -81,7 +80,7 @@ export function TimeSlider(): JSX.Element {
       <output>
         {atMs === undefined ? "Live" : `As of ${words}`}
       </output>
-      <small>
+      <span class="aside">
         {known?.error !== undefined
           ? `Cannot read older events: ${known.error}`
           : oldestMs === undefined
@@ -89,7 +88,7 @@ export function TimeSlider(): JSX.Element {
           : known
           ? `Events go back to ${formatUtcMs(oldestMs)}`
           : ""}
-      </small>
-    </section>
+      </span>
+    </div>
   );
 }

@@ -46,19 +46,6 @@ export function eventMoment(
     : moments.findLast((moment) => moment > from);
 }
 
-/** An age in words, such as "3 min" or "2 d 4 h". */
-export function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const units = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]] as const;
-  const at = units.findIndex(([size]) => seconds >= size);
-  if (at === -1) return "0 s";
-  const [size, unit] = units[at]!;
-  const whole = `${Math.floor(seconds / size)} ${unit}`;
-  const next = units[at + 1];
-  const rest = next ? Math.floor(seconds % size / next[0]) : 0;
-  return at < 2 && rest > 0 ? `${whole} ${rest} ${next![1]}` : whole;
-}
-
 function endOfSecond(ms: number): number {
   return Math.floor(ms / 1000) * 1000 + 999;
 }

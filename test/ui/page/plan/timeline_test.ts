@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   eventMoment,
-  formatAge,
   momentAt,
   SLIDER_STEPS,
   stepOf,
@@ -34,21 +33,4 @@ Deno.test("eventMoment() goes from event to event, and to now", () => {
   assert.equal(eventMoment(times, 3_999, "forward"), 7_999);
   assert.equal(eventMoment(times, 9_999, "forward"), undefined);
   assert.equal(eventMoment([], undefined, "back"), undefined);
-});
-
-Deno.test("formatAge() uses two units at most", async (t) => {
-  const rows: readonly (readonly [seconds: number, text: string])[] = [
-    [0, "0 s"],
-    [59, "59 s"],
-    [60, "1 min"],
-    [61, "1 min"],
-    [3_600, "1 h"],
-    [3_660, "1 h 1 min"],
-    [86_400, "1 d"],
-    [180_000, "2 d 2 h"],
-    [-5, "0 s"],
-  ];
-  for (const [seconds, text] of rows) {
-    await t.step(text, () => assert.equal(formatAge(seconds * 1_000), text));
-  }
 });
