@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import type { LabHost } from "../lab/lab_host.ts";
+import { createMapLab } from "../lab/map_lab.ts";
+import { MapTab, VIEWS } from "../lab/map_tab.ts";
+import type { Tab } from "../support/chromium.ts";
+
+interface Overview {
+  readonly verdict: string;
+  readonly problems: readonly {
+    readonly text: string;
+    readonly fix: string | null;
+  }[];
+  readonly networks: readonly { readonly network: { readonly cidr: string } }[];
+}
+
+interface Found {
+  readonly found: readonly { readonly text: string }[];
+}
+
+interface Allocations {
+  readonly allocations: readonly {
+    readonly owner: { readonly containerId: string };
+    readonly addresses: readonly { readonly address: string }[];
+  }[];
+}
+
+interface Routes {
+  readonly routes: readonly {
+    readonly cidr: string;
+    readonly nextHop: string;
+  }[];
+}
+
+interface Events {
+  readonly events: readonly { readonly kind: string; readonly text: string }[];
+}
+
+const overviewOf = (host: LabHost) => host.ask<Overview>("cluster");
+
+/** Asserts that the page asked nobody else, and has no fault in the console. */
+function assertClean({ strangers, problems }: Tab): void {
+  assert.deepEqual(strangers, []);
+  assert.deepEqual(problems, []);
+}
+
+for (const size of [3, 8]) {
+  Deno.test(`the map of ${size} hosts shows the same as the command line`, async (t) => {
+    await using lab = await createMapLab(size);
+    const asked = lab.host(1);
+    const last = lab.hosts.at(-1)!;
+    const names = lab.hosts.map(({ name }) => name);
+    await using map = await MapTab.open(asked);
+    const { tab } = map;
+    const { page } = tab;
+    await lab.waitFor("a cluster without problems", async () => {
+      const { verdict } = await overviewOf(asked);
+      return verdict === `No problems on ${size} hosts`;
+    });
+
+    await t.step("overview: the verdict, networks and hosts", async () => {
+      const { verdict, networks } = await overviewOf(asked);
+      await map.shows([
+        ...[verdict, ...names],
+        ...networks.map(({ network }) => network.cidr),
+      ]);
+    });
+    await t.step("overview: problems, with the fixes of doctor", async () => {
+      const [subnet] = await asked.joined();
+      // Somebody takes a route over, which the agent does not touch.
+      await last.ip(`route replace blackhole ${subnet}`);
+      const texts = await lab.waitFor("the problem", async () => {
+        const { verdict, problems } = await overviewOf(asked);
+        const lines = problems.flatMap(({ text, fix }) => [text, fix ?? ""]);
+        return lines.length > 0 ? [verdict, ...lines] : undefined;
+      });
+      await map.shows(texts ?? []);
+      await last.ip(`route del blackhole ${subnet}`);
+      await map.shows([`No problems on ${size} hosts`]);
+    });
+    await t.step("host: its subnets, containers and routes", async () => {
+      for (const host of new Set([asked, last])) {
+        await map.goTo(`host?name=${host.name}`);
+        const { routes } = await host.ask<Routes>("route list");
+        const { addresses } = host.container("web-1");
+        await map.shows([
+          ...await host.joined(),
+          ...[...addresses, "web-1"],
+          ...routes.map(({ cidr }) => cidr),
+        ]);
+      }
+    });
+    await t.step("events: the same, the latest first", async () => {
+      await map.goTo("events");
+      const { events } = await asked.ask<Events>("events --limit 20");
+      await map.shows(events.map(({ text }) => text));
+      const text = await tab.text();
+      const places = events.map((event) => text.indexOf(event.text));
+      assert.deepEqual(places.toSorted((a, b) => a - b), places);
+    });
+    await t.step("space: the network, and down to an address", async () => {
+      const { networks } = await overviewOf(asked);
+      await map.goTo(`space?prefix=${networks[0]!.network.cidr}`);
+      await map.shows([networks[0]!.network.cidr]);
+      const [subnet] = await last.joined();
+      await map.goTo(`space?prefix=${subnet}`);
+      await map.shows([subnet!, last.name]);
+      const { address } = last.container("web-1");
+      await map.goTo(`space?prefix=${address}`);
+      await map.shows([address, last.name]);
+    });
+    await t.step("search: from anywhere, by the key /", async () => {
+      const { allocations } = await last.ask<Allocations>("ip list");
+      const { owner, addresses } = allocations[0]!;
+      const words = [addresses[0]!.address, owner.containerId, last.name];
+      for (const what of words) {
+        await map.goTo("overview");
+        await page.getByRole("heading", { level: 1 }).first().waitFor();
+        await page.keyboard.press("/");
+        await page.keyboard.type(what);
+        await page.keyboard.press("Enter");
+        const { found } = await asked.ask<Found>(`find ${what}`);
+        await map.shows(found.map(({ text }) => text));
+      }
+    });
+    assertClean(tab);
+    // The number of hosts makes no difference to the rest.
+    if (size > 3) return;
+    await t.step("axe finds nothing serious in any view", async () => {
+      const found: string[] = [];
+      const places = [...VIEWS, `host?name=${last.name}`, "search?q=web-1"];
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        for (const width of [360, 1280]) {
+          await page.setViewportSize({ width, height: 800 });
+          for (const place of places) {
+            await map.goTo(place);
+            await page.getByRole("heading", { level: 1 }).first().waitFor();
+            for (const { rule, elements } of await tab.seriousViolations()) {
+              found.push(
+                `${place} ${colorScheme} ${width}: ${rule}: ${elements[0]}`,
+              );
+            }
+          }
+        }
+      }
+      assert.deepEqual(found, []);
+    });
+    await t.step("no view is wider than a telephone", async () => {
+      await page.setViewportSize({ width: 360, height: 800 });
+      for (const place of [...VIEWS, `host?name=${last.name}`]) {
+        await map.goTo(place);
+        await page.getByRole("heading", { level: 1 }).first().waitFor();
+        const width = await page.evaluate(
+          "document.documentElement.scrollWidth",
+        );
+        assert.equal(width, 360, place);
+      }
+    });
+    assertClean(tab);
+  });
+}
