@@ -15,6 +15,7 @@ import {
   type StellarCommand,
 } from "./framework/command.ts";
 import { createCompletion } from "./framework/completion.ts";
+import { DOCKER } from "./commands/docker.ts";
 import { DOCTOR } from "./commands/doctor.ts";
 import { EVENTS } from "./commands/events.ts";
 import { describeFailure, EXIT, exitCodeOf } from "./framework/exit.ts";
@@ -94,6 +95,7 @@ export function createProgram(
     IDENTITY_GROUP,
     AUDIT,
     CNI,
+    DOCKER,
     INSTALL,
     UNINSTALL,
     BACKUP,

@@ -1,10 +1,8 @@
 import { request } from "node:http";
 import { NetError } from "../base/error.ts";
 import { type DockerNetwork, parseNetwork } from "./plan/networks.ts";
-import type { DockerList } from "./port.ts";
-
-/** Docker's default socket. */
-export const DOCKER_SOCKET = "/run/docker.sock";
+import { DRIVER } from "./plan/order.ts";
+import type { DockerControl, DockerList } from "./port.ts";
 
 /** Timeout of each answer: a busy Docker takes a while. */
 const TIMEOUT_MS = 20_000;
@@ -19,12 +17,12 @@ export interface EngineAnswer {
 }
 
 /** Docker's Engine API over its unix socket. Version 1.40 and later answer alike. */
-export class DockerEngine implements DockerList {
+export class DockerEngine implements DockerList, DockerControl {
   readonly #socketPath: string;
   readonly #driver: string;
 
   /** @param driver the IPAM driver whose networks count */
-  constructor(socketPath: string, driver: string) {
+  constructor(socketPath: string, driver = DRIVER) {
     this.#socketPath = socketPath;
     this.#driver = driver;
   }
@@ -48,6 +46,35 @@ export class DockerEngine implements DockerList {
     throw new NetError(
       "unavailable",
       "Cannot read the networks of Docker: the answer is not a list",
+    );
+  }
+
+  async find(name: string): Promise<DockerNetwork | undefined> {
+    const found = (await this.#list()).find((each) => each.name === name);
+    if (!found) return undefined;
+    const { status, value } = await this.call("GET", `/networks/${found.id}`);
+    return status === 404 ? undefined : parseNetwork(expect(status, value));
+  }
+
+  async create(body: unknown): Promise<void> {
+    const answer = await this.call("POST", "/networks/create", body);
+    if (answer.status === 201) return;
+    const why = refusalOf(answer);
+    const isUnknown = why.includes(this.#driver) && /not found/.test(why);
+    throw new NetError(
+      "failed_precondition",
+      `Cannot make the network in Docker: ${why}${
+        isUnknown ? "; run the agent of this node with --docker" : ""
+      }`,
+    );
+  }
+
+  async remove(id: string): Promise<void> {
+    const answer = await this.call("DELETE", `/networks/${id}`);
+    if (answer.status === 204 || answer.status === 404) return;
+    throw new NetError(
+      "failed_precondition",
+      `Cannot remove the network from Docker: ${refusalOf(answer)}`,
     );
   }
 

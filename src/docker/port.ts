@@ -57,6 +57,21 @@ export interface EndpointAddresses {
   isInUse(address: Address): Promise<boolean>;
 }
 
+/** Makes and removes networks in Docker. */
+export interface DockerControl {
+  /** The network of a name; undefined when there is none. @throws {NetError} `unavailable` */
+  find(name: string): Promise<DockerNetwork | undefined>;
+  /**
+   * Makes a network.
+   *
+   * @param body as Docker's Engine API takes it
+   * @throws {NetError} `failed_precondition` with Docker's reason
+   */
+  create(body: unknown): Promise<void>;
+  /** Removes a network. @throws {NetError} `failed_precondition` with Docker's reason */
+  remove(id: string): Promise<void>;
+}
+
 /** Reads from Docker's own API. */
 export interface DockerList {
   /**

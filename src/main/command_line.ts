@@ -8,6 +8,7 @@ import type { AgentTarget, ConnectOptions } from "../cli/framework/io.ts";
 import { runCli } from "../cli/program.ts";
 import { DenoCommandRunner } from "../system/deno_command.ts";
 import { DenoWholeFiles } from "../system/deno_whole_files.ts";
+import { DockerEngine } from "../docker/engine.ts";
 import { FileCniSetup } from "../cni/file_setup.ts";
 import type { Operators } from "../security/operators.ts";
 import { createRpcTransport, lazyTransport } from "../api/client/client.ts";
@@ -68,6 +69,7 @@ export async function runCommandLine(program: Program): Promise<number> {
       // It bundles the sources, which takes a busy machine a while.
       new DenoCommandRunner({ timeoutMs: BUNDLE_TIMEOUT_MS }),
     ),
+    docker: (socketPath) => new DockerEngine(socketPath),
     installer: async () => (await import("./installer.ts")).createInstaller(),
     files: new DenoWholeFiles(),
     writeProtos: async (dir) => (await import("./protos.ts")).writeProtos(dir),

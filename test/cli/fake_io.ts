@@ -66,6 +66,8 @@ export interface FakeIoOptions extends Handlers {
   /** Paths of the CNI plugins that are there. */
   readonly plugins?: readonly string[];
   readonly uplinkMtu?: number;
+  /** Docker, by the path of its socket. Default: one without networks. */
+  readonly docker?: CliIo["docker"];
   /** What installing finds. Default: a host with nothing, and no systemd. */
   readonly installer?: InstallIo;
   /** State folders of agents, by their sockets. */
@@ -294,6 +296,11 @@ export function createFakeIo(options: FakeIoOptions = {}): {
       },
       uplinkMtu: () => Promise.resolve(options.uplinkMtu),
     },
+    docker: options.docker ?? (() => ({
+      find: () => Promise.resolve(undefined),
+      create: () => Promise.resolve(),
+      remove: () => Promise.resolve(),
+    })),
     installer: () =>
       Promise.resolve(options.installer ?? createFakeInstaller()),
     files: fakeFiles(written, options),

@@ -238,7 +238,11 @@ export const LAYERS: readonly Layer[] = [
     at: "src/cli/",
     ours: [...PURE, ...CRYPTO, "src/base/", "src/config/"]
       .concat("src/build/build_info.ts", "src/system/command.ts")
-      .concat("src/system/deno_whole_files.ts", "src/cni/setup.ts")
+      .concat(
+        "src/system/deno_whole_files.ts",
+        "src/cni/setup.ts",
+        "src/docker/port.ts",
+      )
       .concat("src/install/port.ts", "src/backup/port.ts")
       .concat("src/backup/format/"),
     others: ["npm:@bufbuild/protobuf/wkt", "npm:commander"],

@@ -19,7 +19,7 @@ export interface Flag<T> {
   /** Whether it may be given several times; the variable's values are separated by commas. */
   readonly repeatable?: boolean;
   readonly completion?: Completion;
-  /** Whether it has no environment variable: it destroys or forces something, or changes how a command runs. */
+  /** Whether it has no environment variable: it destroys or forces something, changes how a command runs, or shares its name with another flag. */
   readonly isTypedOnly?: boolean;
   /** @throws {RangeError} quoting the text and saying what is valid */
   readonly parse: (text: string) => T;

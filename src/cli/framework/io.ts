@@ -12,6 +12,7 @@ import type {
 } from "../../backup/port.ts";
 import type { BuildInfo } from "../../build/build_info.ts";
 import type { CniSetup } from "../../cni/setup.ts";
+import type { DockerControl } from "../../docker/port.ts";
 import type { CommandRunner } from "../../system/command.ts";
 import type { WholeFiles } from "../../system/deno_whole_files.ts";
 import type { AgentClients } from "./client.ts";
@@ -97,6 +98,8 @@ export interface CliIo {
   readonly identities: Identities;
   /** Sets up the CNI plugin. */
   readonly cni: CniSetup;
+  /** Docker behind a socket. */
+  readonly docker: (socketPath: string) => DockerControl;
   /** Opens the ports of install and uninstall. */
   readonly installer: () => Promise<InstallIo>;
   readonly files: WholeFiles;

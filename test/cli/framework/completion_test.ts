@@ -4,7 +4,7 @@ import { run } from "../../support/run.ts";
 import { createFakeIo, runFake } from "../fake_io.ts";
 
 const COMMANDS =
-  "agent status cluster find events ui doctor test ip subnet node route token identity audit cni install uninstall backup restore registry store support-bundle proto version completion help";
+  "agent status cluster find events ui doctor test ip subnet node route token identity audit cni docker install uninstall backup restore registry store support-bundle proto version completion help";
 const CLIENT = "--socket --url --identity --json --timeout --help";
 
 // What bash passes, and what it is offered. Bash splits words at "=" and ":".

@@ -55,6 +55,7 @@ const ROWS: readonly [
   ["docker-plugin", "agent", "/run/x", '"/run/x" is not valid: it has to end'],
   ["docker-plugin", "agent", "x.sock", "is not valid"],
   ["docker-api", "agent", "a\0", '"a\\u0000" is not a path'],
+  ["docker-api", "docker uninstall", "a\0", '"a\\u0000" is not a path'],
   ["sign", "backup x", "a\0", '"a\\u0000" is not a path'],
   ["verify", "restore x", "a\0", '"a\\u0000" is not a path'],
   ["cool-down", "agent", "60", '"60" is not a duration'],
