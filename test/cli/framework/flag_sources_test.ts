@@ -56,6 +56,7 @@ const ROWS: readonly [
   ["docker-plugin", "agent", "x.sock", "is not valid"],
   ["docker-api", "agent", "a\0", '"a\\u0000" is not a path'],
   ["docker-api", "docker uninstall", "a\0", '"a\\u0000" is not a path'],
+  ["port", "ui", "x", '"x" is not a whole number'],
   ["sign", "backup x", "a\0", '"a\\u0000" is not a path'],
   ["verify", "restore x", "a\0", '"a\\u0000" is not a path'],
   ["cool-down", "agent", "60", '"60" is not a duration'],
