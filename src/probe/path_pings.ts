@@ -5,10 +5,11 @@ import type { Peer, Way } from "./peer.ts";
 import { findMtu, likelyMtu } from "./plan/mtu_search.ts";
 import type { ProbePings } from "./port.ts";
 
+/** A ping of a second that takes longer was itself held up, in ms. */
+const MAX_PING_MS = 1_500;
 /**
- * Requests of a ping without an answer that decide. Up to five go out in its
- * second: fewer mean that this host held it up, and it may not have read an
- * answer that is there. An answer waits to be read before each later request.
+ * Requests without an answer that decide even so. Up to five go out, and before
+ * each of them the ping reads the answers that are there.
  */
 const MIN_REQUESTS = 3;
 /** Time between two pings of a path whose fault is known, and of one in doubt, in ms. */
@@ -114,9 +115,12 @@ export class PathPings {
     address: Address,
     options: Parameters<ProbePings["ping"]>[1],
   ): Promise<Awaited<ReturnType<ProbePings["ping"]>> | undefined> {
-    const found = await this.#options.pings.ping(address, options);
+    const { pings, uptimeMs } = this.#options;
+    const startedAtMs = uptimeMs();
+    const found = await pings.ping(address, options);
+    const isLate = uptimeMs() - startedAtMs > MAX_PING_MS;
     const { silentRequests = MIN_REQUESTS } = found;
-    return silentRequests >= MIN_REQUESTS ? found : undefined;
+    return isLate && silentRequests < MIN_REQUESTS ? undefined : found;
   }
 }
 

@@ -22,6 +22,8 @@ export class FakeFabric {
   drops: (from: string, to: string, bytes: number) => boolean = () => false;
   /** Time of an attempt of a ping. */
   attemptMs = 200;
+  /** Time that the start of a ping takes. */
+  startMs = 0;
   readonly #sockets = new Map<string, (datagram: ProbeDatagram) => void>();
 
   constructor(
@@ -81,7 +83,8 @@ export class FakeFabric {
   ): Promise<
     { readonly isAnswered: boolean; readonly silentRequests?: number }
   > {
-    const { attemptMs } = this;
+    const { attemptMs, startMs } = this;
+    if (startMs > 0) await this.timers.wait(startMs);
     const most = Math.ceil(1_000 / attemptMs);
     for (let i = 0; i < most; i++) {
       const isLost = this.drops(from, to, bytes) || this.drops(to, from, bytes);

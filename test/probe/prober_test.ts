@@ -220,11 +220,21 @@ Deno.test("a host that stalls again and again finds a path dead within 3 s of th
   });
 });
 
+Deno.test("Prober takes a ping that was delayed and yet sent enough requests", async () => {
+  await withHosts(2, async (fabric, timers) => {
+    const [a, b] = fabric.hosts as [FakeHost, FakeHost];
+    fabric.drops = () => true;
+    fabric.startMs = 600;
+    const tookMs = await timeUntil(timers, () => a.stateTo(b) === "dead");
+    assert.ok(tookMs <= 3_000, `${tookMs} ms`);
+  });
+});
+
 Deno.test("Prober ignores a ping that its own host has delayed", async () => {
   await withHosts(2, async (fabric, timers) => {
     const [a, b] = fabric.hosts as [FakeHost, FakeHost];
     fabric.drops = () => true;
-    fabric.attemptMs = 600;
+    fabric.attemptMs = 900;
     await timers.advance(10_000);
     assert.equal(a.stateTo(b), "alive");
     fabric.attemptMs = 200;
