@@ -1,4 +1,4 @@
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { AgentService } from "../../gen/stellar/net/v1/agent_pb.ts";
 import { ClusterService } from "../../gen/stellar/net/v1/cluster_pb.ts";
@@ -32,3 +32,11 @@ export const registryApi: Client<typeof RegistryService> = createClient(
   RegistryService,
   transport,
 );
+
+/** Why a call failed, for people. A browser says of a server that is gone only that it is. */
+export function explainError(error: unknown): string {
+  const { rawMessage, cause } = ConnectError.from(error);
+  return cause instanceof TypeError
+    ? "the command stellar-net ui that serves this page does not answer: it has ended, or the connection to its host is cut"
+    : rawMessage;
+}

@@ -8,7 +8,7 @@ import { AgoMs } from "./parts/time.tsx";
 import { verdictOf } from "./parts/verdict.tsx";
 import { CONDITION_LOOKS } from "./plan/host_status.ts";
 import { TITLES, type ViewName, VIEWS } from "./plan/place.ts";
-import { linkTo, place } from "./router.ts";
+import { linkTo, moment, place, setParams } from "./router.ts";
 import { SearchBox } from "./search_box.tsx";
 import { EventsView } from "./views/events.tsx";
 import { HostView } from "./views/host.tsx";
@@ -56,6 +56,7 @@ export function App(): JSX.Element {
         tabIndex={-1}
         class={`view-${view}${isPast ? " is-past" : ""}`}
       >
+        <MomentNote />
         <View />
       </main>
     </>
@@ -80,6 +81,28 @@ function Brand(): JSX.Element {
       />
       stellar-net
     </a>
+  );
+}
+
+/** Says in a view that knows only the present that it does not show the moment. */
+function MomentNote(): JSX.Element | null {
+  const { view, params } = place.value;
+  const at = moment.value;
+  const isFollowing = view === "space" || view === "events" ||
+    view === "host" && params.name !== undefined;
+  if (at === undefined || isFollowing) return null;
+  return (
+    <p class="past" role="status">
+      This view shows the present. Space, the view of one host and Events show
+      {" "}
+      {formatUtcMs(at)}.{" "}
+      <button
+        type="button"
+        onClick={() => setParams({ at: undefined })}
+      >
+        Back to now
+      </button>
+    </p>
   );
 }
 

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { BackOff, sleep } from "../../base/retry.ts";
-import { clusterApi } from "./api.ts";
+import { clusterApi, explainError } from "./api.ts";
 import { setAgentTime } from "./clock.ts";
 import {
   addEvents,
@@ -25,7 +25,7 @@ export type Link =
 /** Time without a message after which a stream counts as dead: it sends one every 10 s. */
 const SILENCE_MS = 25_000;
 const FIRST_RETRY_MS = 250;
-const MAX_RETRY_MS = 5_000;
+const MAX_RETRY_MS = 2_000;
 /** Events to read at the start. */
 const FIRST_EVENTS = 200;
 
@@ -62,12 +62,14 @@ export async function followCluster(): Promise<void> {
       await readStream(current, () => backOff.reset());
       setLost("the agent has ended the stream");
     } catch (error) {
-      const { code, rawMessage } = ConnectError.from(error);
+      const { code } = ConnectError.from(error);
       if (code === Code.Unauthenticated || code === Code.PermissionDenied) {
-        link.value = { kind: "ended", why: rawMessage };
+        link.value = { kind: "ended", why: explainError(error) };
         return;
       }
-      setLost(current.signal.aborted ? "the agent is silent" : rawMessage);
+      setLost(
+        current.signal.aborted ? "the agent is silent" : explainError(error),
+      );
     }
     state = dropParts(state);
     current = new AbortController();

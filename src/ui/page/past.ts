@@ -1,8 +1,7 @@
-import { ConnectError } from "@connectrpc/connect";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Event } from "../../gen/stellar/net/v1/cluster_pb.ts";
-import { clusterApi } from "./api.ts";
+import { clusterApi, explainError } from "./api.ts";
 import { readPages } from "./pages.ts";
 
 /** Most pages of events to read: the agent keeps 10,000 events. */
@@ -41,7 +40,7 @@ async function read(): Promise<void> {
     const beginMs = oldest && timestampMs(oldest);
     current.value = { events, beginMs, error: undefined };
   } catch (cause) {
-    const error = ConnectError.from(cause).rawMessage;
+    const error = explainError(cause);
     const { events = [], beginMs } = current.value ?? {};
     current.value = { events, beginMs, error };
   }

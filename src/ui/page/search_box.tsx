@@ -5,7 +5,7 @@ import { go, place } from "./router.ts";
 export const SEARCH_ID = "search";
 
 /** Time after the last key press until the search begins, in ms. */
-const PAUSE_MS = 200;
+const PAUSE_MS = 300;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -1,5 +1,4 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { ConnectError } from "@connectrpc/connect";
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import type {
@@ -7,7 +6,11 @@ import type {
   HistoryRecord,
 } from "../../../gen/stellar/net/v1/ipam_pb.ts";
 import { ipamApi } from "../api.ts";
-import { type ContainerRow, listContainers } from "../plan/containers.ts";
+import {
+  type ContainerRow,
+  listContainers,
+  sortByAddress,
+} from "../plan/containers.ts";
 import { linkTo } from "../router.ts";
 import { Command } from "./command.tsx";
 import { Mark } from "./marks.tsx";
@@ -142,15 +145,11 @@ function PastContainers({ node, at }: {
   readonly at: number;
 }): JSX.Element {
   const loaded = useLoad(`${node} ${at}`, async (signal) => {
-    try {
-      const moment = timestampFromMs(at);
-      const { records, truncated } = await ipamApi.listHistory({
-        ...{ node, since: moment, until: moment, pageSize: MOST_PAST },
-      }, { signal });
-      return { records, truncated };
-    } catch (error) {
-      throw new Error(ConnectError.from(error).rawMessage, { cause: error });
-    }
+    const moment = timestampFromMs(at);
+    const { records, truncated } = await ipamApi.listHistory({
+      ...{ node, since: moment, until: moment, pageSize: MOST_PAST },
+    }, { signal });
+    return { records: sortByAddress(records), truncated };
   });
   return (
     <Loading loaded={loaded} what="the holders of that moment">

@@ -54,8 +54,11 @@ function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
         <summary data-item>
           <ConditionMark condition={conditionOf(problems[0]!)} />
           <b>
-            {problems.length} times on{" "}
-            {hosts === 1 ? "1 host" : `${hosts} hosts`}
+            {hosts === problems.length
+              ? `${hosts} hosts`
+              : `${problems.length} problems on ${
+                hosts === 1 ? "1 host" : `${hosts} hosts`
+              }`}
           </b>
           <span class="text">
             {problems[0]!.node}: {problems[0]!.text}

@@ -1,13 +1,12 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ConnectError } from "@connectrpc/connect";
 import {
   type FindResponse,
   FoundKind,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { formatAddress } from "../../../net/address.ts";
 import { formatPrefix, type Prefix } from "../../../net/prefix.ts";
-import { clusterApi } from "../api.ts";
+import { clusterApi, explainError } from "../api.ts";
 import { linkTo } from "../router.ts";
 import { SLICE_LOOKS } from "../plan/palette.ts";
 import type { Slice } from "../plan/slices.ts";
@@ -79,7 +78,7 @@ function Holders({ address }: { readonly address: string }): JSX.Element {
         const found = await clusterApi.find(request, { signal });
         if (!signal.aborted) setAnswer(found);
       } catch (error) {
-        if (!signal.aborted) setAnswer(ConnectError.from(error).rawMessage);
+        if (!signal.aborted) setAnswer(explainError(error));
       }
     }, PAUSE_MS);
     return () => {

@@ -1,8 +1,7 @@
-import { ConnectError } from "@connectrpc/connect";
 import { useEffect, useState } from "preact/hooks";
 import { BackOff, sleep } from "../../../base/retry.ts";
 import type { Allocation } from "../../../gen/stellar/net/v1/ipam_pb.ts";
-import { ipamApi } from "../api.ts";
+import { explainError, ipamApi } from "../api.ts";
 import {
   type AllocationsState,
   applyAllocations,
@@ -59,7 +58,7 @@ async function follow(
         show({ value: state.byOwner, why: undefined });
       }
     } catch (error) {
-      why = ConnectError.from(error).rawMessage;
+      why = explainError(error);
     }
     state = { ...state, parts: [] };
     if (!signal.aborted) show({ value: state.byOwner, why });

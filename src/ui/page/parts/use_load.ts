@@ -1,6 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { comebacks } from "../cluster.ts";
+import { clusterLink, comebacks } from "../cluster.ts";
+import { explainError } from "../api.ts";
 
 /** What a call has answered so far. */
 export interface Loaded<T> {
@@ -41,7 +41,7 @@ export function useLoad<T>(
         if (!ending.signal.aborted) setState({ value, why: undefined, key });
       } catch (error) {
         if (ending.signal.aborted) return;
-        const why = ConnectError.from(error).rawMessage;
+        const why = explainError(error);
         setState((before) => ({
           value: before.key === key ? before.value : undefined,
           why,
@@ -49,13 +49,21 @@ export function useLoad<T>(
         }));
       }
     };
-    void run();
-    const timer = intervalMs === undefined
-      ? undefined
-      : setInterval(() => document.hidden || void run(), intervalMs);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    // One call at a time; none while nobody looks or nobody would answer.
+    const runAgain = async () => {
+      const isLive = clusterLink.peek().kind === "live";
+      if (!document.hidden && isLive) await run();
+      if (!ending.signal.aborted) timer = setTimeout(runAgain, intervalMs);
+    };
+    void run().then(() => {
+      if (intervalMs !== undefined && !ending.signal.aborted) {
+        timer = setTimeout(runAgain, intervalMs);
+      }
+    });
     return () => {
       ending.abort();
-      clearInterval(timer);
+      clearTimeout(timer);
     };
   }, [key, version, intervalMs, session]);
   return state.key === key ? state : NOTHING;

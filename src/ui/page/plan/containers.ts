@@ -41,6 +41,14 @@ export function listContainers(
   ).map(({ row }) => row);
 }
 
+/** Sorts what has an address in order of address. */
+export function sortByAddress<T extends { readonly address: string }>(
+  items: readonly T[],
+): T[] {
+  return items.map((item) => ({ item, at: parseAddress(item.address) }))
+    .sort((a, b) => compareAddresses(a.at, b.at)).map(({ item }) => item);
+}
+
 function rowOf(allocation: Allocation): ContainerRow {
   const { owner, addresses, allocatedAt, leak, labels } = allocation;
   return {

@@ -84,9 +84,3 @@ export function useStep(
   const percent = 100 * (held + cooling) / capacity;
   return USE_STEPS.findLastIndex((from) => percent >= from);
 }
-
-/** The worst condition of some; "well" of none. */
-export function worstOf(conditions: Iterable<Condition>): Condition {
-  const ranks = [...conditions].map((each) => CONDITIONS.indexOf(each));
-  return CONDITIONS[Math.min(CONDITIONS.length - 1, ...ranks)]!;
-}

@@ -1,10 +1,9 @@
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { ConnectError } from "@connectrpc/connect";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { formatUtcMs } from "../../../base/duration.ts";
 import type { Event } from "../../../gen/stellar/net/v1/cluster_pb.ts";
-import { clusterApi } from "../api.ts";
+import { clusterApi, explainError } from "../api.ts";
 import { cluster, comebacks } from "../cluster.ts";
 import { EventList } from "../parts/event_list.tsx";
 import { TimeSlider } from "../parts/time_slider.tsx";
@@ -163,7 +162,7 @@ function useEventPages(
       });
     } catch (error) {
       if (signal?.aborted) return;
-      const why = ConnectError.from(error).rawMessage;
+      const why = explainError(error);
       setState({ ...from, isLoading: false, why });
     }
   };

@@ -156,7 +156,8 @@ function NetworkCard({ use }: { readonly use: NetworkUse }): JSX.Element {
         <a href={space()}>
           <b>{count(Number(held))}</b> addresses held
         </a>{" "}
-        of {count(capacity)} ({formatShare(Number(held), capacity) || "0%"})
+        of {count(capacity)}{" "}
+        that hosts report ({formatShare(Number(held), capacity) || "0%"})
       </p>
       <Forecast use={use} />
     </article>

@@ -97,7 +97,9 @@ function Results({ what }: { readonly what: string }): JSX.Element {
                   did not answer.
                 </p>
               )}
-              {found.length === 0
+              {found.length === 0 && hosts.length > 0
+                ? <p class="aside">Nothing else by exactly this name.</p>
+                : found.length === 0
                 ? (
                   <Notice title={`No record of ${what}`}>
                     <p class="aside">

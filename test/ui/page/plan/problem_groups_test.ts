@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { create } from "@bufbuild/protobuf";
+import {
+  ProblemSchema,
+  Severity,
+} from "../../../../src/gen/stellar/net/v1/cluster_pb.ts";
+import {
+  groupProblems,
+  hostsOf,
+} from "../../../../src/ui/page/plan/problem_groups.ts";
+
+function problem(node: string, code: string, severity = Severity.WARNING) {
+  return create(ProblemSchema, { node, code, severity });
+}
+
+Deno.test("groupProblems() gathers one code and severity, in the order of the first", () => {
+  const groups = groupProblems([
+    problem("a", "path", Severity.ERROR),
+    problem("b", "path", Severity.ERROR),
+    problem("b", "path", Severity.ERROR),
+    problem("a", "path"),
+    problem("a", "insecure"),
+    problem("c", "path"),
+  ]);
+  assert.deepEqual(
+    groups.map(({ code, severity, problems }) => [
+      ...[code, severity, hostsOf(problems).join(" "), problems.length],
+    ]),
+    [
+      ["path", Severity.ERROR, "a b", 3],
+      ["path", Severity.WARNING, "a c", 2],
+      ["insecure", Severity.WARNING, "a", 1],
+    ],
+  );
+});
