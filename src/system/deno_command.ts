@@ -117,7 +117,7 @@ function guard({ pid }: Deno.ChildProcess): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       if (!guard) return;
-      guard.kill("SIGKILL");
+      kill(guard, "SIGKILL");
       await guard.status;
       await guard.stdin.close();
     },
@@ -140,11 +140,14 @@ function spawnGuard(pid: number): Deno.ChildProcess | undefined {
   }
 }
 
-function kill(child: Deno.ChildProcess): void {
+function kill(
+  child: Deno.ChildProcess,
+  signal: Deno.Signal = "SIGTERM",
+): void {
   try {
-    child.kill("SIGTERM");
+    child.kill(signal);
   } catch {
-    // It has ended already.
+    // It has ended already: Ctrl-C in a terminal reaches all programs of a group.
   }
 }
 

@@ -68,6 +68,24 @@ Deno.test("DenoCommandFollower ends a program, and the sequence, by its signal",
   for await (const _ of follow(ENDLESS, abort.signal)) assert.fail();
 });
 
+Deno.test("DenoCommandFollower ends in peace when a signal has ended all programs of the group", async () => {
+  const abort = new AbortController();
+  let lines = 0;
+  for await (const text of follow(ENDLESS, abort.signal)) {
+    const program = Number(text.trim());
+    // The program, and the one that guards it.
+    const pids = await childrenOf(Deno.pid);
+    assert.ok(pids.includes(program) && pids.length >= 2, `${pids}`);
+    for (const pid of pids) Deno.kill(pid, "SIGTERM");
+    for (const pid of pids) {
+      await waitFor("it to end", async () => await hasEnded(pid));
+    }
+    lines++;
+    abort.abort();
+  }
+  assert.equal(lines, 1);
+});
+
 Deno.test("DenoCommandFollower ends a program with this process, however that ends", async () => {
   const module = import.meta.resolve(
     "../../src/system/deno_command.ts",
@@ -103,6 +121,18 @@ Deno.test("DenoCommandFollower names a program that is not installed", async () 
     },
   );
 });
+
+/** The processes that a process has started, and that run (proc(5)). */
+async function childrenOf(parent: number): Promise<number[]> {
+  const pids: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
+    const [, state, ppid] = /\) (\S) (\d+) /.exec(stat) ?? [];
+    if (Number(ppid) === parent && state !== "Z") pids.push(Number(name));
+  }
+  return pids;
+}
 
 /** Whether a process is gone, or waits for its parent to hear of its end (proc(5)). */
 async function hasEnded(pid: number): Promise<boolean> {
