@@ -54,7 +54,10 @@ export class AlertWatch implements AsyncDisposable {
   }
 
   /** @throws {AssertionError} naming each alert that has fired with its instance, but for those that may */
-  check(mayFire: (alert: string) => boolean = () => false, when = ""): void {
+  check(
+    mayFire: (alert: string) => boolean = () => false,
+    when = "here",
+  ): void {
     const wrong = [...this.#fired].filter(([each]) =>
       !mayFire(each.split(" ")[0]!)
     ).map((parts) => parts.join(": "));
