@@ -37,6 +37,14 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "cluster: resident memory": ["idle", "all have joined", "all watch"],
   "probes: ": ["3 nodes", "64 nodes", "64 nodes, 10 changes a second"],
+  "page: frames": ["rests, and shows changes", "is dragged and zoomed"],
+  "page: memory": [
+    "heap of the page, MiB",
+    "elements of the page",
+    "browser, MiB",
+    "stellar-net ui, MiB",
+    "agent, MiB",
+  ],
   "etcd: ": [
     "Deno KV",
     "etcd, one member",
@@ -92,8 +100,10 @@ Deno.test("bench --quick measures everything and prints its tables", async () =>
     const start = lines.findIndex((line) => line.startsWith(title)) + 3;
     assert(start > 3, `${title} is missing:\n${stdout}`);
     const table = lines.slice(start, start + rows.length);
-    // Memory has a budget in MiB; all else is compared with something.
-    const value = title.startsWith("cni: memory") ? "\\d" : "\\d\\.\\d\\dx";
+    // Memory and frames have budgets; all else is compared with something.
+    const value = /^(?:cni: memory|page: )/.test(title)
+      ? "\\d"
+      : "\\d\\.\\d\\dx";
     for (const [i, row] of rows.entries()) {
       // Few calls may take less than the step in which the kernel counts.
       const isProcessor = /\bus$|µs of processor/.test(row);
@@ -109,7 +119,7 @@ Deno.test("bench runs the benchmarks that are named", async () => {
   assert.match(stdout, /^subnet: /m);
   assert.doesNotMatch(
     stdout,
-    /^(rpc|host-local|cni|routes|join|cluster|view|probes|etcd|throughput|startup|before|soak|hammer|healthy|reclaim|kinds): /m,
+    /^(rpc|host-local|cni|routes|join|cluster|view|page|probes|etcd|throughput|startup|before|soak|hammer|healthy|reclaim|kinds): /m,
   );
 });
 

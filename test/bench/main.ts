@@ -3,8 +3,8 @@
  * there is to compare with, and prints tables. Arguments: `--quick` to see only
  * that it works, `--minutes N` for how long those that last do, `--ops N` and `--seed S`
  * for the random ones, `--before DIR` to compare with the sources in another folder,
- * and the names of benchmarks; without a name, all but those that last: the soak,
- * the hammer, the healthy hours, reclaim, the interrupted calls, and the comparison.
+ * and the names of benchmarks; without a name, all but those that last: the page,
+ * the soak, the hammer, the healthy hours, reclaim, the interrupted calls, and the comparison.
  */
 import {
   availableParallelism,
@@ -22,6 +22,7 @@ import { benchHealthy } from "./healthy.ts";
 import { benchHostLocal } from "./host_local.ts";
 import { benchInterrupted } from "./interrupted.ts";
 import { benchJoin } from "./join.ts";
+import { benchPage } from "./page.ts";
 import { benchProbes } from "./probes.ts";
 import { benchReclaim } from "./reclaim.ts";
 import { type Bench, type BenchOptions, formatReport } from "./report.ts";
@@ -43,6 +44,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   join: benchJoin,
   cluster: benchCluster,
   view: benchView,
+  page: benchPage,
   probes: benchProbes,
   etcd: benchEtcd,
   throughput: benchThroughput,
@@ -58,7 +60,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 /** Drills, which find faults and measure nothing: run where they are named. */
 const DRILLS = ["hammer", "healthy", "kinds", "interrupted", "reclaim"];
 /** Run where they are named, or quick. */
-const LONG = ["before", "soak"];
+const LONG = ["page", "before", "soak"];
 const NUMBER = /^[1-9]\d{0,8}$/;
 
 /** What the figures depend on. */

@@ -14,16 +14,14 @@ import { run } from "../support/run.ts";
 import { startRegistry } from "./agent.ts";
 import { processorMs, residentMiB } from "./proc_stat.ts";
 import type { BenchOptions, BenchReport } from "./report.ts";
+import {
+  each,
+  joinHosts,
+  reportOf,
+  type SimulatedHost,
+} from "./simulated_hosts.ts";
 
-/** Calls of hosts at once. */
-const AT_ONCE = 64;
 const HEARTBEAT_SECONDS = 5;
-
-/** A simulated host. */
-interface Host {
-  readonly node: string;
-  readonly subnet: string;
-}
 
 /**
  * One registry and thousands of hosts that report: bytes and processor time of
@@ -38,10 +36,10 @@ export async function benchView(
   const transport = createRpcTransport({ url: agent.url });
   const registry = createClient(RegistryService, transport);
   const cluster = createClient(ClusterService, transport);
-  const hosts = await join(registry, count);
+  const hosts = await joinHosts(registry, count);
   const memory = [residentMiB(agent.pid)];
   let reportBytes = 0;
-  const beat = async (report?: (host: Host, i: number) => Report) => {
+  const beat = async (report?: (host: SimulatedHost, i: number) => Report) => {
     const before = processorMs(agent.pid);
     await each(hosts, async (host, i) => {
       const bytes = report ? encodeReport(report(host, i)) : new Uint8Array(0);
@@ -135,49 +133,6 @@ export async function benchView(
   }];
 }
 
-/** Has hosts join, some at once. */
-async function join(
-  registry: Client<typeof RegistryService>,
-  count: number,
-): Promise<Host[]> {
-  const hosts: Host[] = [];
-  await each(Array.from({ length: count }, (_, i) => i), async (i) => {
-    const node = `h${i}`;
-    const { subnets: [subnet] } = await registry.join({
-      ...{ node, instanceId: node },
-      advertised: [`198.18.${i >> 8}.${i & 255}`],
-    });
-    hosts.push({ node, subnet: subnet! });
-  });
-  return hosts;
-}
-
-/** The report of a host with some problems. */
-function reportOf({ subnet }: Host, problems: number): Report {
-  return {
-    version: "0.1.0",
-    startedAtMs: 1_800_000_000_000,
-    bootId: "3b1f7c52-6d0e-4b8a-9d55-0c6f0b0f3a11",
-    subnets: [{
-      ...{ cidr: subnet, capacity: 2045, held: 700, cooling: 12 },
-      ...{ perDay: 3.5, fullAtMs: 1_830_000_000_000 },
-    }],
-    ...{ leaked: 0, queued: 0 },
-    routes: { wanted: 4095, installed: 4094, conflicts: 1, unresolved: 0 },
-    problems: Array.from({ length: problems }, (_, i) => ({
-      code: `problem-${i}`,
-      severity: i === 0 ? "error" : "warning",
-      text:
-        `the route to ${subnet} via 198.18.0.${i} is not installed: another program has one to the same destination`,
-      fix: `ip route del ${subnet}`,
-    })),
-    probes: {
-      ...{ alive: 4_080, lossy: 4, narrow: 3 },
-      ...{ dead: problems, unanswered: 5, unmeasured: 3 },
-    },
-  };
-}
-
 function owner(containerId: string) {
   return { network: "default", containerId, interfaceName: "eth0" };
 }
@@ -196,18 +151,6 @@ async function snapshot(cluster: Client<typeof ClusterService>) {
     stop.abort();
   }
   return { ms: performance.now() - startedMs, bytes };
-}
-
-/** Does something for each item, some at once. */
-async function each<T>(
-  items: readonly T[],
-  run: (item: T, i: number) => Promise<unknown>,
-): Promise<void> {
-  let next = 0;
-  const work = async () => {
-    for (let i = next++; i < items.length; i = next++) await run(items[i]!, i);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
 function pause(ms: number): Promise<void> {

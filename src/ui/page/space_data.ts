@@ -18,8 +18,8 @@ import { moment } from "./router.ts";
 const LIST_INTERVAL_MS = 5_000;
 /** A new container is to be seen within a second. */
 const RUNS_INTERVAL_MS = 700;
-/** Most pages of runs of one level: 4,096 cells have no more than 4,096 runs. */
-const MAX_RUN_PAGES = 5;
+/** Most pages of runs of one level: 8,192 cells have no more than 8,192 runs. */
+const MAX_RUN_PAGES = 9;
 
 const STATES: Readonly<Partial<Record<AddressState, ShownAddressState>>> = {
   [AddressState.HELD]: "held",

@@ -2,8 +2,8 @@ import { type Address, addressBits } from "../../../net/address.ts";
 import type { Carve } from "../../../net/carve.ts";
 import { containsPrefix, type Prefix } from "../../../net/prefix.ts";
 
-/** Most bits by which one level divides a prefix: 4,096 cells. */
-const MAX_BITS = 12;
+/** Most bits by which one level divides a prefix: 8,192 cells. */
+const MAX_BITS = 13;
 
 /**
  * One level of the address map: a prefix, and the equal parts of it that the map
@@ -25,7 +25,7 @@ export interface CellRect {
 
 /**
  * The prefix lengths at which the map of a network stops on its way down: from
- * the network over its subnets to single addresses. No step is larger than 4,096
+ * the network over its subnets to single addresses. No step is larger than 8,192
  * parts, so that nothing is enumerated in a /64.
  */
 export function stopsOf({ network, subnetPrefixLength }: Carve): number[] {
