@@ -21,6 +21,7 @@ import {
   PREFACE,
 } from "../support/raw_client.ts";
 import { http1Call, STUB_PATH } from "../support/stub_network.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 /** What the server may have taken in addition at the end, garbage included. */
 const MAX_GROWTH_MIB = 300;
@@ -79,6 +80,8 @@ async function withAttackedServer(
   } finally {
     await child.stdin.close().catch(() => {});
     await lines.cancel();
+    await child.status;
+    await stderr;
   }
   assert.equal((await child.status).code, 0, await stderr);
   assert.doesNotMatch(await stderr, /Uncaught|panicked/);
@@ -121,7 +124,12 @@ class GoodClient {
       // A new connection now and then: those have to be let in, too.
       if (n % 10 === 0) {
         session?.destroy();
-        session = await opened(connect(`https://127.0.0.1:${ports.tls}`, good));
+        // On a busy machine a handshake may take longer than the server waits.
+        session = await waitFor(
+          "the good client to be let in",
+          () => opened(connect(`https://127.0.0.1:${ports.tls}`, good)),
+          { timeoutMs: MAX_ANSWER_MS },
+        );
       }
       const { code, message } = await callGrpc(
         session!,
