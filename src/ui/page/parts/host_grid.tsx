@@ -1,20 +1,22 @@
 import { type ReadonlySignal, useComputed } from "@preact/signals";
 import type { JSX } from "preact";
-import type { HostSummary } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { cluster } from "../cluster.ts";
 import {
   CONDITION_LOOKS,
+  describeCondition,
+  describeHost,
   type HostStatus,
+  shareText,
   statusOf,
   useStep,
 } from "../plan/host_status.ts";
-import { formatShare } from "../../../base/share.ts";
 import { linkTo } from "../router.ts";
 import { moveWithArrows } from "./arrows.ts";
 
-/** From which number of hosts on a cell is too small for a name, and for a sign. */
+/** From which number of hosts on a cell is too small for a name. */
 const MANY = 120;
-const VERY_MANY = 1_200;
+/** From which number on there is a map in place of a grid: the browser would be slow. */
+export const VERY_MANY = 500;
 
 export type Colouring = "state" | "use";
 
@@ -26,14 +28,10 @@ export function HostGrid({ names, by }: {
   readonly names: readonly string[];
   readonly by: Colouring;
 }): JSX.Element {
-  const size = names.length > VERY_MANY
-    ? "is-tiny"
-    : names.length > MANY
-    ? "is-small"
-    : "is-large";
+  const isLarge = names.length <= MANY;
   return (
     <div
-      class={`host-grid ${size}`}
+      class={`host-grid ${isLarge ? "is-large" : "is-small"}`}
       role="group"
       aria-label={`Hosts, by ${by}: arrow keys move, Enter opens one`}
       onKeyDown={moveWithArrows}
@@ -44,7 +42,7 @@ export function HostGrid({ names, by }: {
           name={name}
           by={by}
           isFirst={i === 0}
-          isLarge={size === "is-large"}
+          isLarge={isLarge}
         />
       ))}
     </div>
@@ -59,11 +57,15 @@ function HostCell({ name, by, isFirst, isLarge }: {
 }): JSX.Element {
   const status = useComputed(() => statusNamed(name));
   // Texts, so that a report that changes nothing here changes nothing.
-  const text = useComputed(() => describe(status.value));
+  const text = useComputed(() =>
+    status.value ? describeHost(status.value) : ""
+  );
   const look = useComputed(() => lookOf(status.value, by));
   const sign = useComputed(() => signOf(status.value, by));
-  const used = useComputed(() => shareOf(status.value));
-  const rest = useComputed(() => describeRest(status.value));
+  const used = useComputed(() => status.value ? shareText(status.value) : "");
+  const rest = useComputed(() =>
+    status.value ? describeCondition(status.value) : ""
+  );
   return (
     <a
       data-item
@@ -86,15 +88,9 @@ function HostCell({ name, by, isFirst, isLarge }: {
   );
 }
 
-const statuses = new WeakMap<HostSummary, HostStatus>();
-
-/** The status of a host: the same object for as long as nothing of it changes. */
 function statusNamed(name: string): HostStatus | undefined {
   const host = cluster.value?.hosts.get(name);
-  if (!host) return undefined;
-  const status = statuses.get(host) ?? statusOf(host);
-  statuses.set(host, status);
-  return status;
+  return host && statusOf(host);
 }
 
 function lookOf(status: HostStatus | undefined, by: Colouring): string {
@@ -109,26 +105,4 @@ function signOf(status: HostStatus | undefined, by: Colouring): string {
   if (by === "state") return CONDITION_LOOKS[status.condition].sign;
   const step = useStep(status);
   return step === undefined ? "?" : String(step);
-}
-
-function shareOf(status: HostStatus | undefined): string {
-  return status ? formatShare(status.held, status.capacity) : "";
-}
-
-function describe(status: HostStatus | undefined): string {
-  if (!status) return "";
-  const share = shareOf(status);
-  return `${status.name}: ${describeRest(status)}${
-    share === "" ? "" : `, ${share} of its addresses held`
-  }`;
-}
-
-/** What a cell does not say in letters. */
-function describeRest(status: HostStatus | undefined): string {
-  if (!status) return "";
-  const { condition, problems } = status;
-  return [
-    CONDITION_LOOKS[condition].label,
-    ...problems > 0 ? [`${problems} problem${problems === 1 ? "" : "s"}`] : [],
-  ].join(", ");
 }

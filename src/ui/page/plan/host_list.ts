@@ -6,17 +6,14 @@ import {
   statusOf,
 } from "./host_status.ts";
 
-/** A host of the list. */
-export interface HostRow extends HostStatus {
-  readonly host: HostSummary;
-}
-
 /** The columns by which the list can be sorted. */
 export const SORTS = ["name", "condition", "used", "problems"] as const;
 
 export type Sort = typeof SORTS[number];
 
-const COMPARE: Readonly<Record<Sort, (a: HostRow, b: HostRow) => number>> = {
+const COMPARE: Readonly<
+  Record<Sort, (a: HostStatus, b: HostStatus) => number>
+> = {
   name: (a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
   condition: (a, b) =>
     CONDITIONS.indexOf(a.condition) - CONDITIONS.indexOf(b.condition),
@@ -35,18 +32,21 @@ export function listHosts(
     readonly condition: Condition | undefined;
     readonly sort: Sort;
   },
-): HostRow[] {
+): HostSummary[] {
   const wanted = text.trim().toLowerCase();
-  return [...hosts].map((host) => ({ host, ...statusOf(host) }))
-    .filter((row) =>
-      (condition === undefined || row.condition === condition) &&
-      textsOf(row).some((each) => each.toLowerCase().includes(wanted))
+  return [...hosts].map((host) => ({ host, status: statusOf(host) }))
+    .filter(({ host, status }) =>
+      (condition === undefined || status.condition === condition) &&
+      (wanted === "" ||
+        textsOf(host).some((each) => each.toLowerCase().includes(wanted)))
     )
-    .sort((a, b) => COMPARE[sort](a, b) || COMPARE.name(a, b));
+    .sort((a, b) =>
+      COMPARE[sort](a.status, b.status) || COMPARE.name(a.status, b.status)
+    ).map(({ host }) => host);
 }
 
-function textsOf({ name, host: { node } }: HostRow): readonly string[] {
-  return [name, ...node?.advertised ?? [], ...node?.subnets ?? []];
+function textsOf({ node }: HostSummary): readonly string[] {
+  return node ? [node.name, ...node.advertised, ...node.subnets] : [];
 }
 
 function shareOf({ held, cooling, capacity }: HostStatus): number {

@@ -1,3 +1,4 @@
+import { formatShare } from "../../../base/share.ts";
 import {
   type HostSummary,
   type Problem,
@@ -40,8 +41,16 @@ export interface HostStatus {
   readonly problems: number;
 }
 
-/** Sums a host up. */
-export function statusOf({ node, report }: HostSummary): HostStatus {
+const known = new WeakMap<HostSummary, HostStatus>();
+
+/** Sums a host up: to the same object as long as it is the same message. */
+export function statusOf(host: HostSummary): HostStatus {
+  let status = known.get(host);
+  if (!status) known.set(host, status = sumUp(host));
+  return status;
+}
+
+function sumUp({ node, report }: HostSummary): HostStatus {
   const subnets = report?.subnets ?? [];
   const problems = report?.problems ?? [];
   return {
@@ -83,4 +92,25 @@ export function useStep(
   if (capacity <= 0) return undefined;
   const percent = 100 * (held + cooling) / capacity;
   return USE_STEPS.findLastIndex((from) => percent >= from);
+}
+
+/** The share of a host's addresses that are held; empty: not known. */
+export function shareText({ held, capacity }: HostStatus): string {
+  return formatShare(held, capacity);
+}
+
+/** A host in one sentence: "web-1: warning, 1 problem, 12% of its addresses held". */
+export function describeHost(status: HostStatus): string {
+  const share = shareText(status);
+  return `${status.name}: ${describeCondition(status)}${
+    share === "" ? "" : `, ${share} of its addresses held`
+  }`;
+}
+
+/** The condition in words: "warning, 1 problem". */
+export function describeCondition({ condition, problems }: HostStatus): string {
+  const { label } = CONDITION_LOOKS[condition];
+  return problems === 0
+    ? label
+    : `${label}, ${problems} problem${problems === 1 ? "" : "s"}`;
 }

@@ -3,7 +3,10 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { formatTimeLeft } from "../../../base/duration.ts";
 import { formatShare } from "../../../base/share.ts";
-import type { Report } from "../../../gen/stellar/net/v1/cluster_pb.ts";
+import type {
+  HostSummary,
+  Report,
+} from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { nowMs } from "../clock.ts";
 import { cluster } from "../cluster.ts";
 import { moveWithArrows } from "../parts/arrows.ts";
@@ -11,13 +14,8 @@ import { ConditionMark } from "../parts/marks.tsx";
 import { Meter } from "../parts/meter.tsx";
 import { Notice } from "../parts/notice.tsx";
 import { Ago } from "../parts/time.tsx";
-import {
-  type HostRow,
-  listHosts,
-  type Sort,
-  SORTS,
-} from "../plan/host_list.ts";
-import { CONDITION_LOOKS, CONDITIONS } from "../plan/host_status.ts";
+import { listHosts, type Sort, SORTS } from "../plan/host_list.ts";
+import { CONDITION_LOOKS, CONDITIONS, statusOf } from "../plan/host_status.ts";
 import { linkTo, place, setParams } from "../router.ts";
 
 /** Rows that are shown at first. */
@@ -111,8 +109,8 @@ export function HostList(): JSX.Element {
                 </tr>
               </thead>
               <tbody>
-                {rows.slice(0, shown.value).map((row) => (
-                  <Row key={row.name} row={row} />
+                {rows.slice(0, shown.value).map((host) => (
+                  <Row key={host.node?.name} host={host} />
                 ))}
               </tbody>
             </table>
@@ -131,8 +129,10 @@ export function HostList(): JSX.Element {
   );
 }
 
-function Row({ row }: { readonly row: HostRow }): JSX.Element {
-  const { name, condition, host: { report }, held, cooling, capacity } = row;
+/** A host that has not changed is the same object, and is not rendered again. */
+function Row({ host }: { readonly host: HostSummary }): JSX.Element {
+  const { report } = host;
+  const { name, condition, held, cooling, capacity, problems } = statusOf(host);
   const link = linkTo("host", { name });
   return (
     <tr>
@@ -157,7 +157,7 @@ function Row({ row }: { readonly row: HostRow }): JSX.Element {
           </>
         )}
       </td>
-      <td>{row.problems > 0 ? <a href={link}>{row.problems}</a> : "0"}</td>
+      <td>{problems > 0 ? <a href={link}>{problems}</a> : "0"}</td>
       {report
         ? (
           <>

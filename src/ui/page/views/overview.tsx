@@ -8,7 +8,8 @@ import { nowMs } from "../clock.ts";
 import { cluster } from "../cluster.ts";
 import { Command } from "../parts/command.tsx";
 import { EventList } from "../parts/event_list.tsx";
-import { HostGrid } from "../parts/host_grid.tsx";
+import { HostGrid, VERY_MANY } from "../parts/host_grid.tsx";
+import { HostMap } from "../parts/host_map.tsx";
 import { ConditionMark } from "../parts/marks.tsx";
 import { Meter } from "../parts/meter.tsx";
 import { Notice } from "../parts/notice.tsx";
@@ -209,8 +210,13 @@ function Hosts(): JSX.Element {
           ))}
         </span>
       </h2>
-      {by === "state" ? <StateLegend /> : <UseLegend />}
-      <HostGrid names={names.value} by={by} />
+      {by === "state" && <StateLegend />}
+      {names.value.length > VERY_MANY ? <HostMap by={by} /> : (
+        <>
+          {by === "use" && <UseLegend />}
+          <HostGrid names={names.value} by={by} />
+        </>
+      )}
     </section>
   );
 }

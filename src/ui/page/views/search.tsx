@@ -11,6 +11,7 @@ import { Loading, Notice } from "../parts/notice.tsx";
 import { At } from "../parts/time.tsx";
 import { useLoad } from "../parts/use_load.ts";
 import { listHosts } from "../plan/host_list.ts";
+import { statusOf } from "../plan/host_status.ts";
 import { linkTo, place } from "../router.ts";
 
 /** Hosts that are listed at most. */
@@ -71,13 +72,16 @@ function Results({ what }: { readonly what: string }): JSX.Element {
         <section aria-labelledby="hosts-found">
           <h2 id="hosts-found">Hosts</h2>
           <ul class="found">
-            {hosts.slice(0, MOST_HOSTS).map(({ name, condition, host }) => (
-              <li key={name}>
-                <a data-item href={linkTo("host", { name })}>{name}</a>
-                <ConditionMark condition={condition} />
-                <span class="aside">{host.node?.subnets.join(", ")}</span>
-              </li>
-            ))}
+            {hosts.slice(0, MOST_HOSTS).map((host) => {
+              const { name, condition } = statusOf(host);
+              return (
+                <li key={name}>
+                  <a data-item href={linkTo("host", { name })}>{name}</a>
+                  <ConditionMark condition={condition} />
+                  <span class="aside">{host.node?.subnets.join(", ")}</span>
+                </li>
+              );
+            })}
           </ul>
           {hosts.length > MOST_HOSTS && (
             <a data-item href={linkTo("host", { text: what })}>

@@ -30,7 +30,7 @@ function list(options: Partial<Parameters<typeof listHosts>[1]>): string {
   return listHosts(HOSTS, {
     ...{ text: "", condition: undefined, sort: "name" },
     ...options,
-  }).map(({ name }) => name).join(" ");
+  }).map(({ node }) => node?.name).join(" ");
 }
 
 Deno.test("listHosts() filters and sorts", async (t) => {
