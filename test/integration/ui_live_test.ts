@@ -101,6 +101,8 @@ Deno.test("the map shows what happens as soon as its agent knows", async (t) => 
     });
     await lab.partition(near, far);
     await following;
+    await map.goTo("paths");
+    await map.shows(["2 dead"]);
     await lab.heal();
   });
   await t.step("a killed agent", async () => {

@@ -13,7 +13,7 @@ export async function createMapLab(hosts: number): Promise<Lab> {
     agentFlags: (host) => [
       ...secureFlags(host),
       ...host.number === 1
-        ? ["--network", "172.16.0.0/18", "--subnet-prefix", "26"]
+        ? ["--network", "172.16.0.0/20", "--subnet-prefix", "26"]
         : [],
     ],
   });
