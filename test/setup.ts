@@ -27,6 +27,8 @@ const NEEDED: readonly [file: string, debianPackage: string][] = [
   ["/usr/bin/qemu-aarch64-static", "qemu-user-static"],
   ["/usr/bin/script", "bsdutils"],
   ["/usr/bin/setpriv", "util-linux"],
+  // The browser's: without one, its pages have boxes for letters.
+  ["/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "fonts-dejavu-core"],
   // It is installed and not started: there is another init, or none.
   ["/usr/bin/systemd-analyze", "systemd"],
   ["/usr/bin/unshare", "util-linux"],

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { PAGE } from "../../src/gen/page.ts";
 import { ROOT } from "../generate.ts";
 import { builtProgram } from "../support/built_program.ts";
 import { callPlugin } from "../support/cni_plugin.ts";
 import { freePort } from "../support/free_port.ts";
 import { ProgramAgent } from "../support/program_agent.ts";
 import { run } from "../support/run.ts";
+import { RunningProcess } from "../support/running_process.ts";
 import { withTempDir } from "../support/temp_dir.ts";
 
 // Whichever kind the build has made: both have to pass this.
@@ -141,6 +143,13 @@ Deno.test("the executable serves, answers runtimes, installs itself and stops", 
       const { code, stdout, stderr } = await run(path, args, { env });
       assert.equal(code, 0, stderr);
       assert.match(stdout, /^stn1\./);
+    });
+    await t.step("the page of the live map", async () => {
+      await using map = new RunningProcess([path, "ui"], env);
+      const link = await map.find(/^http:\S+(?=\n)/);
+      assert.match(await (await fetch(link)).text(), /Opening the map/);
+      const script = await fetch(new URL("/page.js", link));
+      assert.equal(await script.text(), PAGE.script);
     });
     await t.step("its kept rights are enough to start again", async () => {
       assert.equal(await agent.stop(), 0);

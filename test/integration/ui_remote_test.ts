@@ -3,7 +3,6 @@ import { TOKEN_NAME } from "../../src/ui/page/token.ts";
 import { ROOT } from "../generate.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabHost } from "../lab/lab_host.ts";
-import { LabProcess } from "../lab/lab_process.ts";
 import { LabUi } from "../lab/lab_ui.ts";
 import { Chromium, type Tab } from "../support/chromium.ts";
 
@@ -84,7 +83,7 @@ Deno.test("the map works on a host without an agent", async (t) => {
     const { port, search } = new URL(map.link);
     const socket = `${server.dir}/tunnel.sock`;
     const end = (host: LabHost, from: string, to: string) =>
-      new LabProcess(host, [
+      host.start([
         ...[Deno.execPath(), "run", "-A", "--cached-only"],
         ...[`${ROOT}/test/support/tunnel_main.ts`, from, to],
       ]);

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { TOKEN_NAME } from "../../src/ui/page/token.ts";
 import { ROOT } from "../generate.ts";
 import { Lab } from "../lab/lab.ts";
-import { LabProcess } from "../lab/lab_process.ts";
 import { LabUi } from "../lab/lab_ui.ts";
 import { Chromium } from "../support/chromium.ts";
 
@@ -41,7 +40,7 @@ Deno.test("a browser opens the map by its link, once, and no other page gets any
     await page.getByText("Overview").first().waitFor();
   });
 
-  const server = new LabProcess(host, [
+  const server = host.start([
     ...[Deno.execPath(), "run", "-A", "--cached-only"],
     ...[`${ROOT}/test/support/other_origin_main.ts`, map.origin],
   ]);

@@ -1,13 +1,13 @@
-import { LabProcess } from "./lab_process.ts";
+import type { RunningProcess } from "../support/running_process.ts";
 import type { LabHost } from "./lab_host.ts";
 
 /** `stellar-net ui` on a host of a lab. Disposing of it ends it. */
 export class LabUi implements AsyncDisposable {
   /** The link that it has printed, with its secret. */
   readonly link: string;
-  readonly process: LabProcess;
+  readonly process: RunningProcess;
 
-  private constructor(process: LabProcess, link: string) {
+  private constructor(process: RunningProcess, link: string) {
     this.process = process;
     this.link = link;
   }
@@ -16,7 +16,7 @@ export class LabUi implements AsyncDisposable {
     host: LabHost,
     flags: readonly string[] = [],
   ): Promise<LabUi> {
-    const process = new LabProcess(host, ["stellar-net", "ui", ...flags]);
+    const process = host.start(["stellar-net", "ui", ...flags]);
     return new LabUi(process, await process.find(/^http:\S+(?=\n)/));
   }
 

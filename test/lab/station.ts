@@ -1,3 +1,4 @@
+import { RunningProcess } from "../support/running_process.ts";
 import { run, type RunOptions, type RunResult } from "../support/run.ts";
 import { execArgs } from "./netns.ts";
 import { Pinger, type PingerOptions } from "./pinger.ts";
@@ -47,6 +48,11 @@ export class Station {
       `Cannot run ${[command, ...args].join(" ")} on ${this.name}: ` +
         `exit code ${code}\n${stderr}${stdout}`.trim(),
     );
+  }
+
+  /** Starts a program here, which runs until it is ended. */
+  start(line: readonly string[]): RunningProcess {
+    return new RunningProcess(["ip", ...execArgs(this.netns, line)], this.env);
   }
 
   /** Runs `ip` here. Words are separated by spaces. Returns what it wrote. */

@@ -1,10 +1,8 @@
-import { signalChild } from "../support/signal_child.ts";
-import { waitFor } from "../support/wait_for.ts";
-import { execArgs } from "./netns.ts";
-import type { Station } from "./station.ts";
+import { signalChild } from "./signal_child.ts";
+import { waitFor } from "./wait_for.ts";
 
-/** A program that goes on on a host. Disposing of it interrupts it, as Ctrl-C does, and waits for its end. */
-export class LabProcess implements AsyncDisposable {
+/** A program that runs until it is ended. Disposing of it interrupts it, as Ctrl-C does, and waits for its end. */
+export class RunningProcess implements AsyncDisposable {
   /** What it has written so far. */
   stdout = "";
   stderr = "";
@@ -12,10 +10,13 @@ export class LabProcess implements AsyncDisposable {
   readonly #ended: Promise<void>;
   #hasEnded = false;
 
-  constructor(station: Station, [command = "", ...args]: readonly string[]) {
-    this.#child = new Deno.Command("ip", {
-      args: execArgs(station.netns, [command, ...args]),
-      env: { ...station.env },
+  /** @param env added to this process's environment */
+  constructor(
+    [command = "", ...args]: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ) {
+    this.#child = new Deno.Command(command, {
+      ...{ args, env: { ...env } },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
