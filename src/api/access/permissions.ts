@@ -109,7 +109,8 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
     ["ListReservations", LOOK_OWN],
     // It tells states of addresses, not their holders.
     ["ListAddressRuns", KNOW],
-    ["ListHistory", LOOK_OWN],
+    // Find tells it, too.
+    ["ListHistory", KNOW],
   ],
   "stellar.net.v1.RegistryService": [
     ["ListNetworks", KNOW],

@@ -118,8 +118,12 @@ function LinkBanner(): JSX.Element | null {
       return (
         <div class="banner is-warning" role="status">
           <p>
-            <b>The connection to the agent is lost</b> (
-            <AgoMs ms={link.sinceMs} />): {link.why}.
+            <b>
+              {asOfMs === undefined
+                ? "There is no connection to the agent"
+                : "The connection to the agent is lost"}
+            </b>{" "}
+            (<AgoMs ms={link.sinceMs} />): {link.why}.
             {asOfMs !== undefined &&
               ` What you see is the state of ${formatUtcMs(asOfMs)}.`}{" "}
             The page tries again by itself.

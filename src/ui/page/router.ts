@@ -1,4 +1,4 @@
-import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 import { formatPlace, parsePlace, type Place } from "./plan/place.ts";
 
 const current = signal(parsePlace(location.hash));
@@ -17,6 +17,24 @@ export function startRouter(): void {
   addEventListener("hashchange", () => {
     current.value = parsePlace(location.hash);
   });
+  const shown = computed(() => {
+    const { view, params } = current.value;
+    return `${view} ${params.name ?? ""}`;
+  });
+  let isFirst = true;
+  effect(() => {
+    void shown.value;
+    if (!isFirst) requestAnimationFrame(beginView);
+    isFirst = false;
+  });
+}
+
+/** A new view begins at its top. The link that led to it may be gone with the focus. */
+function beginView(): void {
+  scrollTo(0, 0);
+  if (document.activeElement === document.body) {
+    document.getElementById("main")?.focus();
+  }
 }
 
 /** A link to a place, at the moment that the views show now. */

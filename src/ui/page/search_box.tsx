@@ -25,7 +25,7 @@ export function SearchBox(): JSX.Element {
         event.preventDefault();
         const field = event.currentTarget.elements.namedItem("q");
         if (field instanceof HTMLInputElement) search(field.value);
-        document.getElementById("main")?.focus();
+        requestAnimationFrame(focusFirst);
       }}
     >
       <label class="unseen" for={SEARCH_ID}>
@@ -47,4 +47,10 @@ export function SearchBox(): JSX.Element {
       <kbd aria-hidden="true">/</kbd>
     </form>
   );
+}
+
+/** Goes on to the first match that is there, or to where matches will be. */
+function focusFirst(): void {
+  const main = document.getElementById("main");
+  (main?.querySelector<HTMLElement>("[data-item]") ?? main)?.focus();
 }

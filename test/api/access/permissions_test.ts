@@ -76,7 +76,7 @@ const TABLE: readonly (readonly [
     Unreserve: "yyy y-o ---",
     ListReservations: "yyy yyo ---",
     ListAddressRuns: "yyy yyy ---",
-    ListHistory: "yyy yyo ---",
+    ListHistory: "yyy yyy ---",
   }],
   [RegistryService, {
     ListNetworks: "yyy yyy ---",

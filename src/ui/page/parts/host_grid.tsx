@@ -6,8 +6,10 @@ import {
   describeCondition,
   describeHost,
   type HostStatus,
+  isNearlyFull,
   shareText,
   statusOf,
+  usedShareOf,
   useStep,
 } from "../plan/host_status.ts";
 import { linkTo } from "../router.ts";
@@ -63,6 +65,13 @@ function HostCell({ name, by, isFirst, isLarge }: {
   const look = useComputed(() => lookOf(status.value, by));
   const sign = useComputed(() => signOf(status.value, by));
   const used = useComputed(() => status.value ? shareText(status.value) : "");
+  const usedLook = useComputed(() =>
+    status.value && isNearlyFull(status.value) ? "used is-warning" : "used"
+  );
+  const fill = useComputed(() => {
+    const share = status.value && usedShareOf(status.value);
+    return `width: ${(100 * (share ?? 0)).toFixed(1)}%`;
+  });
   const rest = useComputed(() =>
     status.value ? describeCondition(status.value) : ""
   );
@@ -80,7 +89,12 @@ function HostCell({ name, by, isFirst, isLarge }: {
       {isLarge && (
         <>
           <span class="name">{name}</span>
-          <span class="used">{used}</span>
+          <span class={usedLook as ReadonlySignal<string>}>{used}</span>
+          <span
+            class="fill"
+            aria-hidden="true"
+            style={fill as ReadonlySignal<string>}
+          />
           <span class="unseen">{rest}</span>
         </>
       )}

@@ -19,7 +19,12 @@ export function AgoMs({ ms }: { readonly ms: number }): JSX.Element {
 function AgeOf({ ms }: { readonly ms: number }): JSX.Element {
   const text = useComputed(() => formatAgo(nowMs.value - ms));
   return (
-    <time dateTime={new Date(ms).toISOString()} title={formatUtcMs(ms)}>
+    <time
+      dateTime={new Date(ms).toISOString()}
+      title={formatUtcMs(ms)}
+      // No screen reader reads a second that has passed.
+      aria-live="off"
+    >
       {text}
     </time>
   );

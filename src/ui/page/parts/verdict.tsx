@@ -15,9 +15,10 @@ export function Verdict(): JSX.Element {
   const { sign } = CONDITION_LOOKS[condition];
   const isLive = clusterLink.value.kind === "live";
   return (
-    <div class={`verdict is-${condition}`} role="status">
+    <div class={`verdict is-${condition}`}>
       <Mark kind={condition} sign={sign} label="" />
       <h1>{view?.verdict ?? "…"}</h1>
+      <span class="unseen" role="status">{view?.verdict}</span>
       <p>
         {isLive ? "now, " : "as of "}
         {formatUtcMs(isLive ? nowMs.value : view?.asOfMs ?? 0)}

@@ -4,6 +4,7 @@ import {
   CONDITIONS,
   type HostStatus,
   statusOf,
+  usedShareOf,
 } from "./host_status.ts";
 
 /** The columns by which the list can be sorted. */
@@ -18,7 +19,7 @@ const COMPARE: Readonly<
   condition: (a, b) =>
     CONDITIONS.indexOf(a.condition) - CONDITIONS.indexOf(b.condition),
   // The fullest first; those without addresses last.
-  used: (a, b) => shareOf(b) - shareOf(a),
+  used: (a, b) => (usedShareOf(b) ?? -1) - (usedShareOf(a) ?? -1),
   problems: (a, b) => b.problems - a.problems,
 };
 
@@ -47,8 +48,4 @@ export function listHosts(
 
 function textsOf({ node }: HostSummary): readonly string[] {
   return node ? [node.name, ...node.advertised, ...node.subnets] : [];
-}
-
-function shareOf({ held, cooling, capacity }: HostStatus): number {
-  return capacity > 0 ? (held + cooling) / capacity : -1;
 }

@@ -3,7 +3,9 @@ import { FREE, GROUND, type Look } from "./palette.ts";
 import {
   type Condition,
   CONDITION_LOOKS,
+  FULL_SHARE,
   type HostStatus,
+  usedShareOf,
 } from "./host_status.ts";
 
 /** A map of hosts, one cell each, in the order of names, row by row. */
@@ -50,9 +52,6 @@ export const CONDITION_CELLS: Readonly<
   "no-agent": lookOf("no-agent", { mark: "stripes", colours: DULL }),
 };
 
-/** From which share of its addresses on a host counts as full. */
-export const FULL_SHARE = 0.9;
-
 /** The looks of a map by use: the height of a bar is the share of a host's addresses. */
 export const USE_CELLS: Readonly<Record<"full" | "used" | "unknown", Look>> = {
   full: {
@@ -92,7 +91,7 @@ export function mapHosts(
   for (const [cell, status] of statuses.entries()) {
     const look = by === "state" ? stateCell(status) : useCell(status);
     states[cell] = look ? looks.indexOf(look) + 1 : 0;
-    if (by === "use") bars[cell] = shareOf(status) ?? 1;
+    if (by === "use") bars[cell] = usedShareOf(status) ?? 1;
   }
   return { columns, rows, paint: { states, bars }, looks };
 }
@@ -102,14 +101,8 @@ function stateCell({ condition }: HostStatus): Look | undefined {
 }
 
 function useCell(status: HostStatus): Look | undefined {
-  const share = shareOf(status);
+  const share = usedShareOf(status);
   if (share === undefined) return USE_CELLS.unknown;
   if (share === 0) return undefined;
   return share >= FULL_SHARE ? USE_CELLS.full : USE_CELLS.used;
-}
-
-function shareOf(
-  { held, cooling, capacity }: HostStatus,
-): number | undefined {
-  return capacity > 0 ? Math.min(1, (held + cooling) / capacity) : undefined;
 }

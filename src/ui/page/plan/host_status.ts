@@ -86,12 +86,26 @@ function conditionOf(
 export const USE_STEPS = [0, 25, 50, 75, 90] as const;
 
 /** The step of use of a host, 0 to 4; undefined: its addresses are not known. */
-export function useStep(
-  { capacity, held, cooling }: HostStatus,
+export function useStep(status: HostStatus): number | undefined {
+  const share = usedShareOf(status);
+  return share === undefined
+    ? undefined
+    : USE_STEPS.findLastIndex((from) => 100 * share >= from);
+}
+
+/** From which share of its addresses on a host is nearly full. */
+export const FULL_SHARE = 0.9;
+
+/** The share of a host's addresses that it cannot give out now, 0 to 1; undefined: not known. */
+export function usedShareOf(
+  { held, cooling, capacity }: HostStatus,
 ): number | undefined {
-  if (capacity <= 0) return undefined;
-  const percent = 100 * (held + cooling) / capacity;
-  return USE_STEPS.findLastIndex((from) => percent >= from);
+  return capacity > 0 ? Math.min(1, (held + cooling) / capacity) : undefined;
+}
+
+/** Whether a host has few addresses left. */
+export function isNearlyFull(status: HostStatus): boolean {
+  return (usedShareOf(status) ?? 0) >= FULL_SHARE;
 }
 
 /** The share of a host's addresses that are held; empty: not known. */

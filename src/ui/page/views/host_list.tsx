@@ -167,7 +167,9 @@ function Row({ host }: { readonly host: HostSummary }): JSX.Element {
                 ? "is-warning"
                 : undefined}
             >
-              {report.routesInstalled} of {report.routesWanted}
+              <a href={link}>
+                {report.routesInstalled} of {report.routesWanted}
+              </a>
             </td>
             <td>{report.version}</td>
             <td>

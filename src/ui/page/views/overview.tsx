@@ -18,6 +18,7 @@ import { Verdict } from "../parts/verdict.tsx";
 import {
   type Condition,
   CONDITIONS,
+  isNearlyFull,
   statusOf,
   USE_STEPS,
 } from "../plan/host_status.ts";
@@ -25,6 +26,11 @@ import { linkTo, place, setParams } from "../router.ts";
 
 /** Events that the overview shows. */
 const LAST_EVENTS = 8;
+
+const nearlyFull = computed(() =>
+  [...cluster.value?.hosts.values() ?? []].map(statusOf).filter(isNearlyFull)
+    .length
+);
 
 /** The names of the hosts; it changes only when a host comes or goes. */
 const names = computed(() => {
@@ -211,6 +217,15 @@ function Hosts(): JSX.Element {
         </span>
       </h2>
       {by === "state" && <StateLegend />}
+      {nearlyFull.value > 0 && (
+        <p class="is-warning">
+          <a href={linkTo("host", { sort: "used" })}>
+            <b>{nearlyFull.value}</b>{" "}
+            {nearlyFull.value === 1 ? "host has" : "hosts have"}{" "}
+            less than a tenth of the addresses left
+          </a>
+        </p>
+      )}
       {names.value.length > VERY_MANY ? <HostMap by={by} /> : (
         <>
           {by === "use" && <UseLegend />}
