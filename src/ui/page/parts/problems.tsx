@@ -5,6 +5,7 @@ import {
   Severity,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import {
+  describeGroup,
   groupProblems,
   hostsOf,
   type ProblemGroup,
@@ -16,6 +17,8 @@ import { ConditionMark } from "./marks.tsx";
 
 /** From how many problems of one kind on they are one line, which opens. */
 const MANY = 4;
+/** Hosts that a line of problems names. */
+const MOST_NAMES = 8;
 /** Problems that are shown at first. */
 const FIRST = 20;
 
@@ -42,27 +45,18 @@ export function Problems({ problems, isOfOneHost = false }: {
   );
 }
 
-/** Many problems of one kind: the first stands for all. */
+/** Many problems of one kind: what they are and where, and each when it is opened. */
 function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
   const shown = useSignal(FIRST);
   const { problems } = group;
-  const hosts = hostsOf(problems).length;
+  const hosts = hostsOf(problems);
   const rest = problems.length - shown.value;
   return (
     <li class={classOf(problems[0]!)}>
       <details>
         <summary data-item>
           <ConditionMark condition={conditionOf(problems[0]!)} />
-          <b>
-            {hosts === problems.length
-              ? `${hosts} hosts`
-              : `${problems.length} problems on ${
-                hosts === 1 ? "1 host" : `${hosts} hosts`
-              }`}
-          </b>
-          <span class="text">
-            {problems[0]!.node}: {problems[0]!.text}
-          </span>
+          <b>{describeGroup(group)}</b>
         </summary>
         <ul class="problems">
           {problems.slice(0, shown.value).map((problem) => (
@@ -79,6 +73,14 @@ function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
           </button>
         )}
       </details>
+      <p class="hosts">
+        {hosts.slice(0, MOST_NAMES).map((name) => (
+          <a key={name} data-item href={linkTo("host", { name })}>{name}</a>
+        ))}
+        {hosts.length > MOST_NAMES && (
+          <span class="aside">and {hosts.length - MOST_NAMES} more hosts</span>
+        )}
+      </p>
     </li>
   );
 }

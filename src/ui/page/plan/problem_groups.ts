@@ -31,3 +31,34 @@ export function groupProblems(problems: readonly Problem[]): ProblemGroup[] {
 export function hostsOf(problems: readonly Problem[]): string[] {
   return [...new Set(problems.map(({ node }) => node))];
 }
+
+/** Problems of a code, in words for several of them. */
+const NOUNS: Readonly<Record<string, string>> = {
+  "path-dead": "dead paths",
+  "path-narrow": "paths that lose large packets",
+  "path-lossy": "paths that lose packets",
+  unreachable: "unreachable hosts",
+  identity: "hosts with a doubtful identity",
+  "registry-unreachable": "hosts that do not reach the registry",
+  fenced: "fenced hosts",
+  refused: "refused hosts",
+  left: "hosts that have left",
+  cloned: "copies of hosts",
+  migrating: "hosts that wait for the migration of the store",
+  "restore-grace": "hosts that wait for the grace period after a restore",
+  "subnet-full": "full subnets",
+  leaks: "hosts with leaked addresses",
+  "queued-releases": "hosts with queued releases",
+  "route-conflict": "hosts with routes in conflict",
+  "route-missing": "hosts with missing routes",
+  routes: "hosts whose kernel does not take routes",
+  "host-network": "faults of host networks",
+  host: "warnings of hosts",
+  "more-problems": "hosts with more problems than a report holds",
+};
+
+/** What a group of several problems is: "42 dead paths". */
+export function describeGroup({ code, problems }: ProblemGroup): string {
+  const noun = Object.hasOwn(NOUNS, code) ? NOUNS[code] : `problems "${code}"`;
+  return `${problems.length} ${noun}`;
+}

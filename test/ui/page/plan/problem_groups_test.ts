@@ -5,6 +5,7 @@ import {
   Severity,
 } from "../../../../src/gen/stellar/net/v1/cluster_pb.ts";
 import {
+  describeGroup,
   groupProblems,
   hostsOf,
 } from "../../../../src/ui/page/plan/problem_groups.ts";
@@ -32,4 +33,15 @@ Deno.test("groupProblems() gathers one code and severity, in the order of the fi
       ["insecure", Severity.WARNING, "a", 1],
     ],
   );
+});
+
+Deno.test("describeGroup() names the kind, known or not", () => {
+  const texts = ["path-dead", "of-tomorrow", "constructor"].map((code) =>
+    describeGroup(groupProblems([problem("a", code), problem("b", code)])[0]!)
+  );
+  assert.deepEqual(texts, [
+    "2 dead paths",
+    '2 problems "of-tomorrow"',
+    '2 problems "constructor"',
+  ]);
 });
