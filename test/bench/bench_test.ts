@@ -37,7 +37,7 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "cluster: resident memory": ["idle", "all have joined", "all watch"],
   "probes: ": ["3 nodes", "64 nodes", "64 nodes, 10 changes a second"],
-  "page: frames": ["rests, and shows changes", "is dragged and zoomed"],
+  "page: frames": ["is dragged and zoomed"],
   "page: memory": [
     "heap of the page, MiB",
     "elements of the page",

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Look } from "../plan/palette.ts";
 import { linkTo, place } from "../router.ts";
 import { Sample } from "./legend.tsx";
@@ -14,7 +14,6 @@ export interface SpaceRow {
   /** The item on the map. */
   readonly href: string;
   readonly look: Look;
-  readonly state: string;
   readonly node: string;
   readonly use: string;
   readonly note: string;
@@ -22,30 +21,51 @@ export interface SpaceRow {
 }
 
 /** What a map shows, as a table. `show` in the URL chooses one state. */
-export function SpaceTable(
-  { label, rows }: {
-    readonly label: string;
-    readonly rows: readonly SpaceRow[];
+export function SpaceTable<T extends { readonly state: string }>(
+  { label, items, rowOf }: {
+    readonly label: "Subnets" | "Addresses";
+    readonly items: readonly T[];
+    /** Called for the items that are shown, and no others. */
+    readonly rowOf: (item: T) => SpaceRow;
   },
 ): JSX.Element {
-  const { show } = place.value.params;
-  const [most, setMost] = useState(STEP);
-  const chosen = rows.filter(({ state }) => !show || state === show);
-  const isOpen = show !== undefined;
+  const { params } = place.value;
+  const { show } = params;
+  const [isOpen, setOpen] = useState(show !== undefined);
+  useEffect(() => {
+    if (show !== undefined) setOpen(true);
+  }, [show]);
+  const chosen = show === undefined
+    ? items
+    : items.filter(({ state }) => state === show);
   return (
-    <details class="space-table" open={isOpen}>
+    <details
+      class="space-table"
+      open={isOpen}
+      onToggle={({ currentTarget }) => setOpen(currentTarget.open)}
+    >
       <summary>
-        {`${label} as a table: ${chosen.length.toLocaleString()}${
-          show ? ` ${show}` : ""
-        }`}
+        {label} as a table: {chosen.length.toLocaleString("en")} {show}
       </summary>
-      {show && (
+      {show !== undefined && (
         <p>
-          <a href={linkTo("space", { ...place.value.params, show: undefined })}>
+          <a href={linkTo("space", { ...params, show: undefined })}>
             Show all states
           </a>
         </p>
       )}
+      {isOpen && <Rows label={label} items={chosen} rowOf={rowOf} />}
+    </details>
+  );
+}
+
+function Rows<T extends { readonly state: string }>(
+  { label, items, rowOf }: Parameters<typeof SpaceTable<T>>[0],
+): JSX.Element {
+  const [most, setMost] = useState(STEP);
+  const isSubnets = label === "Subnets";
+  return (
+    <>
       <div class="wide scroll" tabIndex={0} role="region" aria-label={label}>
         <table class="list">
           <thead>
@@ -53,13 +73,13 @@ export function SpaceTable(
               <th scope="col">{label}</th>
               <th scope="col">State</th>
               <th scope="col">Host</th>
-              <th scope="col">{label === "Subnets" ? "In use" : "Number"}</th>
-              <th scope="col">Since</th>
-              <th scope="col">Reason</th>
+              <th scope="col">{isSubnets ? "In use" : "Number"}</th>
+              {isSubnets && <th scope="col">Since</th>}
+              {isSubnets && <th scope="col">Reason</th>}
             </tr>
           </thead>
           <tbody>
-            {chosen.slice(0, most).map((row) => (
+            {items.slice(0, most).map(rowOf).map((row) => (
               <tr key={row.name}>
                 <th scope="row" class="address">
                   <a href={row.href}>{row.name}</a>
@@ -68,31 +88,31 @@ export function SpaceTable(
                   <Sample look={row.look} /> {row.look.label}
                 </td>
                 <td>
-                  {row.node &&
-                    (
-                      <a href={linkTo("host", { name: row.node })}>
-                        {row.node}
-                      </a>
-                    )}
+                  {row.node !== "" && (
+                    <a href={linkTo("host", { name: row.node })}>{row.node}</a>
+                  )}
                 </td>
                 <td>{row.use}</td>
-                <td>
-                  {row.sinceMs !== undefined && <AgoMs ms={row.sinceMs} />}
-                </td>
-                <td>{row.note}</td>
+                {isSubnets && (
+                  <td>
+                    {row.sinceMs !== undefined && <AgoMs ms={row.sinceMs} />}
+                  </td>
+                )}
+                {isSubnets && <td>{row.note}</td>}
               </tr>
             ))}
           </tbody>
         </table>
       </div>
-      {chosen.length > most && (
+      {items.length > most && (
         <button
           type="button"
+          class="more"
           onClick={() => setMost(most + STEP)}
         >
-          {`Show ${STEP} more of ${(chosen.length - most).toLocaleString()}`}
+          Show {STEP} more of {(items.length - most).toLocaleString("en")}
         </button>
       )}
-    </details>
+    </>
   );
 }

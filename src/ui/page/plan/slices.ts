@@ -82,27 +82,47 @@ export function slicesOf(
       ...{ sinceMs: since && timestampMs(since), used: undefined },
     });
   }
-  const owned = new Map(
+  const listedOwned = new Map(
     listed.filter(({ state }) => state === SubnetState.OWNED)
       .map((subnet) => [`${subnet.cidr} ${subnet.node}`, subnet]),
   );
-  for (const { node, report } of hosts) {
-    if (!node) continue;
-    for (const cidr of node.subnets) {
-      const use = report?.subnets.find((each) => each.cidr === cidr);
-      const subnet = owned.get(`${cidr} ${node.name}`);
-      slices.set(cidr, {
-        ...{ cidr, prefix: parsePrefix(cidr), state: "owned" },
-        ...{ node: node.name, reason: subnet?.reason ?? "" },
-        sinceMs: subnet?.since && timestampMs(subnet.since),
-        used: use && use.capacity > 0
-          ? Math.min(1, Number(use.held + use.cooling) / use.capacity)
-          : undefined,
-      });
+  for (const host of hosts) {
+    for (const slice of ownedBy(host)) {
+      const subnet = listedOwned.get(`${slice.cidr} ${slice.node}`);
+      slices.set(
+        slice.cidr,
+        subnet
+          ? {
+            ...{ ...slice, reason: subnet.reason },
+            sinceMs: subnet.since && timestampMs(subnet.since),
+          }
+          : slice,
+      );
     }
   }
   return [...slices.values()]
     .sort((a, b) => comparePrefixes(a.prefix, b.prefix));
+}
+
+/** The subnets of hosts: most hosts of a view are those of the view before. */
+const owned = new WeakMap<HostSummary, readonly Slice[]>();
+
+function ownedBy(host: HostSummary): readonly Slice[] {
+  const known = owned.get(host);
+  if (known) return known;
+  const { node, report } = host;
+  const slices = (node?.subnets ?? []).map((cidr): Slice => {
+    const use = report?.subnets.find((each) => each.cidr === cidr);
+    return {
+      ...{ cidr, prefix: parsePrefix(cidr), state: "owned" },
+      ...{ node: node!.name, reason: "", sinceMs: undefined },
+      used: use && use.capacity > 0
+        ? Math.min(1, Number(use.held + use.cooling) / use.capacity)
+        : undefined,
+    };
+  });
+  owned.set(host, slices);
+  return slices;
 }
 
 /**

@@ -97,7 +97,8 @@ export function AddressLevel(
       </div>
       <SpaceTable
         label="Addresses"
-        rows={runs.map(({ first, last, state }) => {
+        items={runs}
+        rowOf={({ first, last, state }) => {
           const from = formatAddress({ family, value: first });
           const to = formatAddress({ family, value: last });
           return {
@@ -107,13 +108,12 @@ export function AddressLevel(
               cell: `${from}/${addressBits(family)}`,
             }),
             look: ADDRESS_LOOKS[state],
-            state,
             node: owner ?? "",
             use: formatCount(Number(last - first) + 1),
             note: "",
             sinceMs: undefined,
           };
-        })}
+        }}
       />
     </>
   );

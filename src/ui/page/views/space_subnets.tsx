@@ -100,16 +100,16 @@ export function SubnetLevel(
       </div>
       <SpaceTable
         label="Subnets"
-        rows={inside.map((slice) => ({
+        items={inside}
+        rowOf={(slice) => ({
           name: slice.cidr,
           href: linkTo("space", { prefix: slice.cidr }),
           look: SLICE_LOOKS[slice.state],
-          state: slice.state,
           node: slice.node,
           use: slice.used === undefined ? "" : formatUse(slice.used),
           note: slice.reason,
           sinceMs: slice.sinceMs,
-        }))}
+        })}
       />
     </>
   );
