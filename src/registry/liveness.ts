@@ -1,5 +1,7 @@
 /** Interval between a node's heartbeats, in ms. */
 export const HEARTBEAT_INTERVAL_MS = 5_000;
+/** Time to the next heartbeat of a process that has to show that it still runs, in ms. */
+export const DOUBT_INTERVAL_MS = 250;
 /** Silence after which a node counts as unreachable, in ms. */
 export const UNREACHABLE_AFTER_MS = 15_000;
 

@@ -196,6 +196,8 @@ export class Nodes {
     { guard, ...pool }: PoolState & Guarded = NO_POOL,
   ): Promise<readonly Prefix[]> {
     const { node, instanceId, processId = "", revision = 0 } = request;
+    const { marker } = request;
+    let isLate = false;
     const { known, current } = await this.#ledger.read((state) => ({
       known: state.nodes.get(node),
       current: state.revision,
@@ -203,7 +205,7 @@ export class Nodes {
     const isOther = known !== undefined && known.instanceId !== "" &&
       known.instanceId !== instanceId;
     if (isOther) this.#processes.recordStranger(node);
-    else this.#checkProcess(node, processId);
+    else isLate = this.#checkProcess(node, { processId, marker });
     if (revision > current) await this.#options.onBehind?.(revision, current);
     await this.#options.followGrace?.();
     let isNews = true;
@@ -242,7 +244,7 @@ export class Nodes {
       throw error;
     });
     this.#returning.remove(node);
-    this.#recordHeartbeat(node, processId);
+    if (!isLate) this.#recordHeartbeat(node, processId);
     if (isNews) {
       log.info("Node {node} joined with {subnets}", {
         node,
@@ -255,7 +257,9 @@ export class Nodes {
   /**
    * Records a heartbeat.
    *
-   * @returns the subnets of the node
+   * @param marker of the last answer to the process; 0: none
+   * @returns the subnets of the node, and whether the heartbeat may be of a time
+   * before its latest process came: it counts for nothing then
    * @throws {NetError} `not_found` when the node is not known,
    * `already_exists` when another host has its name, or another process its state
    */
@@ -263,7 +267,10 @@ export class Nodes {
     node: string,
     instanceId: string,
     processId = "",
-  ): Promise<readonly Prefix[]> {
+    marker = 0,
+  ): Promise<
+    { readonly subnets: readonly Prefix[]; readonly isLate: boolean }
+  > {
     const known = await this.#ledger.read((state) => state.nodes.get(node));
     if (!known || known.instanceId === "") {
       throw new NetError(
@@ -277,9 +284,14 @@ export class Nodes {
         `Cannot take a heartbeat of node "${node}": another host has that name now`,
       );
     }
-    this.#checkProcess(node, processId);
-    this.#recordHeartbeat(node, processId);
-    return known.subnets;
+    const isLate = this.#checkProcess(node, { processId, marker });
+    if (!isLate) this.#recordHeartbeat(node, processId);
+    return { subnets: known.subnets, isLate };
+  }
+
+  /** The marker for answers to a node's joins and heartbeats; 0: none. */
+  markerOf(node: string): number {
+    return this.#processes.markerOf(node);
   }
 
   /** Returns when {@linkcode Nodes.remove} would succeed, and throws what it would throw. */
@@ -382,8 +394,15 @@ export class Nodes {
   }
 
   /** @throws {NetError} `already_exists` when it is the second process with the node's state */
-  #checkProcess(node: string, processId: string): void {
-    if (this.#processes.record(node, processId)) return;
+  #checkProcess(
+    node: string,
+    { processId, marker }: {
+      readonly processId: string;
+      readonly marker: number | undefined;
+    },
+  ): boolean {
+    const finding = this.#processes.record(node, processId, marker);
+    if (finding !== "refused") return finding === "late";
     throw new NetError(
       "already_exists",
       `Cannot use the state of node "${node}" here: another process runs with it, so that one of them is a copy; ` +

@@ -1,4 +1,7 @@
-/** Time after a join in which a heartbeat of the process before it may still be in flight, in ms. */
+/**
+ * Time after a join in which a call of the process before it may still be in
+ * flight if the call has no marker, in ms.
+ */
 const IN_FLIGHT_MS = 1_000;
 /** Silence after which a process is over if another one has joined since, in ms: two heartbeats. */
 const OVER_AFTER_MS = 10_000;
@@ -14,7 +17,17 @@ interface NodeProcesses {
   readonly known: Map<string, { readonly joinedMs: number; seenMs: number }>;
   /** Ids of second processes. */
   readonly refused: Set<string>;
+  /** Those of them that were heard again: they run. */
+  readonly copies: Set<string>;
+  /** Repeated by what is sent after the last process came. */
+  marker: number;
 }
+
+/**
+ * What a call shows of the process that it comes from. `late`: the call may have
+ * been given up before a later process came, and shows nothing.
+ */
+export type ProcessFinding = "accepted" | "late" | "refused";
 
 export interface ProcessesOptions {
   /** Ms since some moment. */
@@ -30,6 +43,11 @@ export interface ProcessesOptions {
  * restart, unless the earlier one sends heartbeats after that. Then the later
  * one is refused for good. It takes the ids of processes as they arrive here,
  * or as another agent that hosts the registry reports them.
+ *
+ * A host that was cut off gives up calls, and its kernel goes on to deliver them
+ * for a minute and more, also after the end of the process. So each answer has
+ * a marker, which changes when another process comes, and a call of an earlier
+ * process counts only if it repeats the present one.
  */
 export class Processes {
   readonly #options: ProcessesOptions;
@@ -45,38 +63,54 @@ export class Processes {
    * Records a heartbeat or a join.
    *
    * @param id random id of the process; empty: an older program, which is not checked
-   * @returns false when the process is the second one
+   * @param marker of the last answer to the process; 0: none
    */
-  record(node: string, id: string): boolean {
-    if (id === "") return true;
+  record(node: string, id: string, marker = 0): ProcessFinding {
+    if (id === "") return "accepted";
     const nowMs = this.#options.uptimeMs();
-    const { known, refused } = this.#nodes.get(node) ??
-      { known: new Map(), refused: new Set() };
-    this.#nodes.set(node, { known, refused });
+    const processes = this.#nodes.get(node) ?? {
+      ...{ known: new Map(), refused: new Set<string>() },
+      ...{ copies: new Set<string>(), marker: firstMarker() },
+    };
+    this.#nodes.set(node, processes);
+    const { known, refused, copies } = processes;
     const last = [...known.keys()].at(-1);
     for (const [other, { seenMs }] of known) {
       const isOver = nowMs - seenMs >= OVER_AFTER_MS;
       if (isOver && other !== last && other !== id) known.delete(other);
     }
-    if (refused.has(id)) return false;
+    if (refused.has(id)) {
+      copies.add(id);
+      forgetFirst(copies);
+      this.#options.onProblem(node);
+      return "refused";
+    }
+    const isLatest = last === undefined || last === id;
+    if (!isLatest && marker !== 0 && marker !== processes.marker) return "late";
     const own = known.get(id);
     if (!own) {
       known.set(id, { joinedMs: nowMs, seenMs: nowMs });
       forgetFirst(known);
-      return true;
+      processes.marker = nextMarker(processes.marker);
+      return "accepted";
     }
     own.seenMs = nowMs;
     let isLater = false;
     for (const [other, { joinedMs }] of known) {
-      if (isLater && nowMs - joinedMs > IN_FLIGHT_MS) {
+      const isCertain = marker !== 0 || nowMs - joinedMs > IN_FLIGHT_MS;
+      if (isLater && isCertain) {
         known.delete(other);
         refused.add(other);
         forgetFirst(refused);
-        this.#options.onProblem(node);
       }
       isLater ||= other === id;
     }
-    return true;
+    return "accepted";
+  }
+
+  /** The marker for answers to the processes of a node; 0 for a node without one. */
+  markerOf(node: string): number {
+    return this.#nodes.get(node)?.marker ?? 0;
   }
 
   /** Records that a host with the name of a node, but another state, was refused. */
@@ -93,7 +127,7 @@ export class Processes {
 
   /** The problem with a node's identity, for people; empty: none. */
   problemOf(node: string): string {
-    if ((this.#nodes.get(node)?.refused.size ?? 0) > 0) {
+    if ((this.#nodes.get(node)?.copies.size ?? 0) > 0) {
       return "two processes run with its state, which was copied: the second one is fenced";
     }
     const strangerMs = this.#strangers.get(node) ?? -Infinity;
@@ -111,6 +145,16 @@ export class Processes {
     for (const node of solved) this.#strangers.delete(node);
     return solved;
   }
+}
+
+/** Random, so that a marker of the registry before a restart is none of this one. */
+function firstMarker(): number {
+  return nextMarker(crypto.getRandomValues(new Uint32Array(1))[0]!);
+}
+
+/** The next of 32 bits that is not 0. */
+function nextMarker(marker: number): number {
+  return (marker + 1) >>> 0 || 1;
 }
 
 /** Keeps a node that sends new ids all the time from filling the memory. */

@@ -359,6 +359,24 @@ Deno.test("Nodes refuses the second of two processes with one state, and shows i
   );
 });
 
+Deno.test("Nodes takes no late heartbeat for a sign of life", async () => {
+  await using t = await startAgent();
+  const { nodes } = t.agent.host!;
+  await join(t.agent, "b");
+  await nodes.heartbeat("b", "id-of-b", "p1");
+  const marker = nodes.markerOf("b");
+  await nodes.heartbeat("b", "id-of-b", "p2");
+  await pass(t, UNREACHABLE_AFTER_MS);
+  const late = await nodes.heartbeat("b", "id-of-b", "p1", marker);
+  assert.equal(late.isLate, true);
+  assert.match(await states(t), /b unreachable/);
+  const { isLate } = await nodes.heartbeat(
+    ...["b", "id-of-b", "p2", nodes.markerOf("b")] as const,
+  );
+  assert.equal(isLate, false);
+  assert.match(await states(t), /b ready/);
+});
+
 Deno.test("Nodes shows for a minute that a host with another state was refused", async () => {
   await using t = await startAgent();
   const { nodes, pools } = t.agent.host!;

@@ -68,7 +68,7 @@ Deno.test("Processes refuses the second of two processes with one state, within 
         nowMs += afterS * 1_000;
         assert.equal(
           processes.record("n", id),
-          isAccepted,
+          isAccepted ? "accepted" : "refused",
           `${id} at ${nowMs}`,
         );
       }
@@ -78,6 +78,50 @@ Deno.test("Processes refuses the second of two processes with one state, within 
       assert.equal(processes.problemOf("n"), "");
     });
   }
+});
+
+Deno.test("Processes takes no late call for a process that still runs", () => {
+  let nowMs = 0;
+  const problems: string[] = [];
+  const processes = new Processes({
+    uptimeMs: () => nowMs,
+    onProblem: (node) => problems.push(node),
+  });
+  const after = (ms: number, id: string, marker?: number) => {
+    nowMs += ms;
+    return processes.record("n", id, marker);
+  };
+  assert.equal(processes.markerOf("n"), 0);
+  assert.equal(after(0, "a"), "accepted");
+  const first = processes.markerOf("n");
+  assert.equal(after(5_000, "a", first), "accepted");
+  assert.equal(processes.markerOf("n"), first);
+  // It is cut off, and started again.
+  assert.equal(after(9_000, "b"), "accepted");
+  const second = processes.markerOf("n");
+  assert.notEqual(second, first);
+  for (const waitMs of [2_000, 100, 60_000]) {
+    assert.equal(after(waitMs, "a", first), "late");
+    assert.equal(after(1_000, "b", second), "accepted");
+  }
+  assert.deepEqual([problems, processes.problemOf("n")], [[], ""]);
+  assert.equal(processes.markerOf("n"), second);
+});
+
+Deno.test("Processes refuses the second of two processes as soon as the first repeats the marker", () => {
+  let nowMs = 0;
+  const processes = new Processes({ uptimeMs: () => nowMs, onProblem() {} });
+  processes.record("n", "a");
+  const first = processes.markerOf("n");
+  nowMs += 3_000;
+  processes.record("n", "b");
+  nowMs += 2_000;
+  assert.equal(processes.record("n", "a", first), "late");
+  nowMs += 250;
+  const marker = processes.markerOf("n");
+  assert.equal(processes.record("n", "a", marker), "accepted");
+  assert.equal(processes.record("n", "b", marker), "refused");
+  assert.equal(processes.problemOf("n"), COPIED);
 });
 
 Deno.test("Processes shows a refused host for a minute after its last attempt", () => {
@@ -102,7 +146,7 @@ Deno.test("Processes remembers few ids of a node that sends new ones all the tim
   processes.record("n", "first 4");
   const refused = Array.from(
     { length: 20 },
-    (_, i) => processes.record("n", `first ${i}`) ? 0 : 1,
+    (_, i) => processes.record("n", `first ${i}`) === "refused" ? 1 : 0,
   ).reduce((sum: number, one) => sum + one, 0);
   assert.equal(refused, 15);
 });

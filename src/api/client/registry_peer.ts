@@ -88,6 +88,8 @@ export class RpcRegistryPeer implements RegistryPeer {
   readonly #options: RpcRegistryPeerOptions;
   /** The last report that the registry has; undefined if it has none. */
   #sentReport: Uint8Array | undefined;
+  /** The marker of the registry's last answer; 0: none. */
+  #marker = 0;
 
   constructor(
     url: string,
@@ -113,7 +115,9 @@ export class RpcRegistryPeer implements RegistryPeer {
       clusterId: request.clusterId,
       processId: request.processId ?? "",
       revision: BigInt(request.revision ?? 0),
+      marker: this.#marker,
     }, { signal });
+    this.#marker = answer.marker;
     return {
       clusterId: answer.clusterId,
       networks: answer.networks.map(({ cidr, subnetPrefixLength }) =>
@@ -159,9 +163,11 @@ export class RpcRegistryPeer implements RegistryPeer {
       ...{ node, instanceId, processId, events },
       report: isSame ? NO_BYTES : report,
       reportDigest: digestReport(report),
+      marker: this.#marker,
       probeKeysDigest: probeKeys?.digest ?? 0,
     }, { signal });
     const answeredMs = Date.now();
+    this.#marker = answer.marker;
     const { intervalMs, time, wantsReport, eventsNumber } = answer;
     if (eventsNumber > 0n) journal?.acknowledge(Number(eventsNumber));
     if (answer.probeKeys.length > 0) {

@@ -31,7 +31,10 @@ import {
 import type { ChangeGuard } from "../../registry/change_limit.ts";
 import type { ClusterEvent } from "../../registry/feed.ts";
 import type { RegistryHost } from "../../registry/host.ts";
-import { HEARTBEAT_INTERVAL_MS } from "../../registry/liveness.ts";
+import {
+  DOUBT_INTERVAL_MS,
+  HEARTBEAT_INTERVAL_MS,
+} from "../../registry/liveness.ts";
 import type { JoinRequest } from "../../registry/plan/join_plan.ts";
 import { digestKeys, type ProbeKey } from "../../probe/seal.ts";
 import { callerOf } from "../access/call_context.ts";
@@ -144,6 +147,7 @@ export function createRegistry(
         subnets: subnets.map(formatPrefix),
         handover: hasHandover,
         settling: host().restoreGrace.wantsReports,
+        marker: host().nodes.markerOf(node),
       };
     },
 
@@ -190,12 +194,15 @@ export function createRegistry(
 
     async heartbeat(request) {
       const node = parseField("node", request.node, parseNodeName);
-      const subnets = await host().nodes.heartbeat(
+      const { subnets, isLate } = await host().nodes.heartbeat(
         node,
         parseField("instance_id", request.instanceId, parseId),
         parseOptional("process_id", request.processId, parseId),
+        request.marker,
       );
-      const hasReport = request.report.length > 0
+      const hasReport = isLate
+        ? false
+        : request.report.length > 0
         ? reports.receive(
           node,
           acceptReport(decodeReport(request.report), subnets),
@@ -214,7 +221,8 @@ export function createRegistry(
       );
       return {
         probeKeys: isKnown ? [] : [...keys],
-        intervalMs: HEARTBEAT_INTERVAL_MS,
+        intervalMs: isLate ? DOUBT_INTERVAL_MS : HEARTBEAT_INTERVAL_MS,
+        marker: host().nodes.markerOf(node),
         time: timestampFromMs(Date.now()),
         wantsReport: !hasReport,
         eventsNumber: BigInt(taken),
@@ -385,6 +393,7 @@ function parseJoin(
     ),
     clusterId: parseOptional("cluster_id", request.clusterId, parseId) ??
       "",
+    marker: request.marker,
     processId: parseOptional("process_id", request.processId, parseId) ??
       "",
     revision: Number(request.revision),

@@ -24,6 +24,8 @@ export interface JoinRequest extends HostReport {
   readonly clusterId: string;
   /** Random id of its process. Empty or absent: an older program. */
   readonly processId?: string;
+  /** The marker of the registry's last answer to that process; 0 or absent: none. */
+  readonly marker?: number;
   /** The registry's last revision that it knows; 0 or absent: none. */
   readonly revision?: number;
 }

@@ -68,6 +68,30 @@ Deno.test("RpcRegistryPeer sends a report again soon that the registry did not t
   assert.deepEqual(sent, [3, 3, 0]);
 });
 
+Deno.test("RpcRegistryPeer repeats the marker of the registry's last answer", async () => {
+  const asked: number[] = [];
+  const transport = createRouterTransport((router) => {
+    router.service(RegistryService, {
+      join({ marker }) {
+        asked.push(marker);
+        return { marker: 7 };
+      },
+      heartbeat({ marker }) {
+        asked.push(marker);
+        return { intervalMs: 5_000, marker: marker + 1 };
+      },
+    });
+  });
+  const peer = new RpcRegistryPeer("http://x", transport);
+  await peer.join({
+    ...{ ...AGENT, advertised: [], apiUrl: "", localPrefixes: [] },
+    ...{ heldSubnets: [], clusterId: "" },
+  }, signal);
+  await peer.heartbeat(AGENT, signal);
+  await peer.heartbeat(AGENT, signal);
+  assert.deepEqual(asked, [0, 7, 8]);
+});
+
 Deno.test("RpcRegistryPeer takes no slow answer for a clock that is off", async () => {
   const transport = createRouterTransport((router) => {
     router.service(RegistryService, {
