@@ -127,7 +127,7 @@ export class Nodes {
 
   /** Records the process of a node whose heartbeat another agent received. */
   onProcess(node: string, processId: string): void {
-    this.#processes.record(node, processId);
+    this.#processes.record(node, processId, 0, true);
   }
 
   /** The problems that this agent itself has found, by node, for people. */

@@ -11,13 +11,20 @@ const PROBLEM_MS = 60_000;
 /** Most processes of a node that are remembered. */
 const MAX_PROCESSES = 16;
 
+interface KnownProcess {
+  readonly joinedMs: number;
+  seenMs: number;
+  /** Whether it was heard after it had come: its first call may have been given up. */
+  isCertain: boolean;
+}
+
 /** The processes that run with the state of a node. */
 interface NodeProcesses {
   /** By id, in the order in which they joined. */
-  readonly known: Map<string, { readonly joinedMs: number; seenMs: number }>;
+  readonly known: Map<string, KnownProcess>;
   /** Ids of second processes. */
   readonly refused: Set<string>;
-  /** Those of them that were heard again: they run. */
+  /** Those of them that have certainly run. */
   readonly copies: Set<string>;
   /** Repeated by what is sent after the last process came. */
   marker: number;
@@ -64,8 +71,14 @@ export class Processes {
    *
    * @param id random id of the process; empty: an older program, which is not checked
    * @param marker of the last answer to the process; 0: none
+   * @param isReported whether another agent that hosts the registry has accepted it
    */
-  record(node: string, id: string, marker = 0): ProcessFinding {
+  record(
+    node: string,
+    id: string,
+    marker = 0,
+    isReported = false,
+  ): ProcessFinding {
     if (id === "") return "accepted";
     const nowMs = this.#options.uptimeMs();
     const processes = this.#nodes.get(node) ?? {
@@ -73,39 +86,47 @@ export class Processes {
       ...{ copies: new Set<string>(), marker: firstMarker() },
     };
     this.#nodes.set(node, processes);
-    const { known, refused, copies } = processes;
+    const { known, refused } = processes;
     const last = [...known.keys()].at(-1);
     for (const [other, { seenMs }] of known) {
       const isOver = nowMs - seenMs >= OVER_AFTER_MS;
       if (isOver && other !== last && other !== id) known.delete(other);
     }
     if (refused.has(id)) {
-      copies.add(id);
-      forgetFirst(copies);
-      this.#options.onProblem(node);
+      this.#noteCopy(node, id);
       return "refused";
     }
     const isLatest = last === undefined || last === id;
     if (!isLatest && marker !== 0 && marker !== processes.marker) return "late";
     const own = known.get(id);
     if (!own) {
-      known.set(id, { joinedMs: nowMs, seenMs: nowMs });
+      const times = { joinedMs: nowMs, seenMs: nowMs };
+      known.set(id, { ...times, isCertain: isReported });
       forgetFirst(known);
       processes.marker = nextMarker(processes.marker);
       return "accepted";
     }
     own.seenMs = nowMs;
+    own.isCertain = true;
     let isLater = false;
-    for (const [other, { joinedMs }] of known) {
-      const isCertain = marker !== 0 || nowMs - joinedMs > IN_FLIGHT_MS;
-      if (isLater && isCertain) {
+    for (const [other, { joinedMs, isCertain }] of known) {
+      const isOver = marker !== 0 || nowMs - joinedMs > IN_FLIGHT_MS;
+      if (isLater && isOver) {
         known.delete(other);
         refused.add(other);
         forgetFirst(refused);
+        if (isCertain) this.#noteCopy(node, other);
       }
       isLater ||= other === id;
     }
     return "accepted";
+  }
+
+  #noteCopy(node: string, id: string): void {
+    const { copies } = this.#nodes.get(node)!;
+    copies.add(id);
+    forgetFirst(copies);
+    this.#options.onProblem(node);
   }
 
   /** The marker for answers to the processes of a node; 0 for a node without one. */

@@ -120,8 +120,30 @@ Deno.test("Processes refuses the second of two processes as soon as the first re
   nowMs += 250;
   const marker = processes.markerOf("n");
   assert.equal(processes.record("n", "a", marker), "accepted");
+  // Its first call may have been given up long ago.
+  assert.equal(processes.problemOf("n"), "");
   assert.equal(processes.record("n", "b", marker), "refused");
   assert.equal(processes.problemOf("n"), COPIED);
+});
+
+Deno.test("Processes shows at once that a process is a copy which has certainly run", async (t) => {
+  for (const isReported of [true, false]) {
+    await t.step(isReported ? "reported" : "heard here", () => {
+      let nowMs = 0;
+      const processes = new Processes({
+        uptimeMs: () => nowMs,
+        onProblem() {},
+      });
+      processes.record("n", "a");
+      nowMs += 3_000;
+      processes.record("n", "b", 0, isReported);
+      const marker = processes.markerOf("n");
+      if (!isReported) processes.record("n", "b", marker);
+      nowMs += 2_000;
+      assert.equal(processes.record("n", "a", marker), "accepted");
+      assert.equal(processes.problemOf("n"), COPIED);
+    });
+  }
 });
 
 Deno.test("Processes shows a refused host for a minute after its last attempt", () => {
