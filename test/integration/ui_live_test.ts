@@ -75,8 +75,25 @@ Deno.test("the map shows what happens as soon as its agent knows", async (t) => 
       },
       page: ["web-2"],
     });
+    const before = new Date().toISOString();
     await near.addContainer("web-2");
     await following;
+    await map.goTo(`host?name=${near.name}&at=${before}`);
+    await map.shows(["Addresses, containers and events as of", "web-1"]);
+    assert.deepEqual(await map.missing(["web-2"]), ["web-2"]);
+    const [subnet] = await near.joined();
+    await map.goTo(`space?prefix=${subnet}&at=${before}`);
+    await map.shows(["1 held"]);
+    await map.goTo(`space?prefix=${subnet}`);
+    await map.shows(["2 held"]);
+  });
+  await t.step("the past, and where its records end", async () => {
+    await map.goTo("events?at=2026-01-01T00:00:00Z");
+    await map.shows(["Nothing has happened that is recorded"]);
+    await map.goTo("space?at=2026-01-01T00:00:00Z");
+    await map.shows(["The events go back to"]);
+    await tab.page.keyboard.press("n");
+    await map.shows(["Live"]);
   });
   await t.step("a full subnet", async () => {
     await map.goTo("overview");
@@ -113,6 +130,17 @@ Deno.test("the map shows what happens as soon as its agent knows", async (t) => 
     });
     await far.agent.kill();
     await following;
+    const { page } = tab;
+    const fix = `stellar-net doctor ${far.name}`;
+    await page.context().grantPermissions([
+      "clipboard-read",
+      "clipboard-write",
+    ]);
+    await page.getByRole("button", { name: `Copy: ${fix}` }).first().click();
+    await waitFor(
+      "the copied command",
+      async () => await page.evaluate("navigator.clipboard.readText()") === fix,
+    );
   });
   await t.step("without a request to anybody else, or a fault", () => {
     assert.deepEqual(tab.strangers, []);

@@ -140,6 +140,48 @@ for (const size of [3, 8]) {
         await map.shows(found.map(({ text }) => text));
       }
     });
+    await t.step(
+      "the keyboard does everything that a pointer does",
+      async () => {
+        await map.goTo("overview");
+        await page.getByRole("link", { name: /^host1/ }).first().waitFor();
+        await page.keyboard.press("?");
+        const help = page.getByRole("dialog");
+        await help.getByText("move in a map").waitFor();
+        await page.keyboard.press("Escape");
+        await help.waitFor({ state: "hidden" });
+        await page.keyboard.press("2");
+        await page.waitForURL(/#\/space/);
+        await page.keyboard.press("1");
+        await page.waitForURL(/#\/overview/);
+        // From the first host to the last, and into it.
+        await page.getByRole("group", { name: /^Hosts/ }).getByRole("link")
+          .first().focus();
+        await page.keyboard.press("End");
+        await page.keyboard.press("Enter");
+        await page.waitForURL(`**/#/host?name=${last.name}`);
+        await map.shows(await last.joined());
+      },
+    );
+    await t.step("the map of addresses opens and closes by keys", async () => {
+      const [network] = (await overviewOf(asked)).networks;
+      const { cidr } = network!.network;
+      await map.goTo(`space?prefix=${cidr}`);
+      await page.getByRole("application").or(page.getByRole("grid")).first()
+        .focus();
+      await page.keyboard.press("Home");
+      await page.keyboard.press("Enter");
+      const [first] = (await Promise.all(lab.hosts.map((host) =>
+        host.joined()
+      )))
+        .flat().sort();
+      await page.waitForURL((url) => url.hash === `#/space?prefix=${first}`);
+      await page.keyboard.press("Backspace");
+      // The cell that it comes from is selected.
+      await page.waitForURL((url) =>
+        url.hash === `#/space?prefix=${cidr}&cell=${first}`
+      );
+    });
     assertClean(tab);
     // The number of hosts makes no difference to the rest.
     if (size > 3) return;

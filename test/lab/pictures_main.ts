@@ -79,21 +79,17 @@ function addressAt(subnet: string, offset: number): string {
   return formatAddress({ family, value: value + BigInt(offset) });
 }
 
-/** The pictures of docs/: each view once, and the overview in the dark and on a telephone. */
+/** The pictures of docs/: most views, and the overview in the dark on a telephone. */
 function picturesOfDocs({ places }: Scene): Picture[] {
   const light = { colours: "light", size: WIDE } as const;
   return [
-    ...Object.entries(places).filter(([name]) => name !== "hosts")
+    ...Object.entries(places)
+      .filter(([name]) => name !== "hosts" && name !== "search")
       .map(([name, place]) => ({ ...light, name, place })),
-    {
-      name: "overview-dark",
-      place: places.overview!,
-      ...{ ...light, colours: "dark" },
-    },
     {
       name: "overview-narrow",
       place: places.overview!,
-      ...{ ...light, size: NARROW },
+      ...{ colours: "dark" as const, size: NARROW },
     },
   ];
 }

@@ -41,6 +41,9 @@ export interface CellMapProps {
   readonly onLeave?: (() => void) | undefined;
 }
 
+/** Whether the map that was just removed had the focus: the one that takes its place gets it. */
+let passesFocus = false;
+
 /**
  * A map of equal cells on a canvas: drag, wheel, pinch or keys move and zoom it.
  * Everything that it shows is in a table beside it, too.
@@ -74,6 +77,8 @@ export class CellMap extends Component<CellMapProps> {
       }),
     ];
     this.#resize();
+    if (passesFocus) box.focus({ preventScroll: true });
+    passesFocus = false;
   }
 
   override componentDidUpdate(before: CellMapProps): void {
@@ -89,6 +94,9 @@ export class CellMap extends Component<CellMapProps> {
   override componentWillUnmount(): void {
     for (const stop of this.#stop) stop();
     cancelAnimationFrame(this.#frame);
+    passesFocus = document.activeElement === this.#box.current;
+    // A map in place of this one is there before this task ends.
+    queueMicrotask(() => passesFocus = false);
   }
 
   get #stage(): Stage {
