@@ -13,12 +13,14 @@ import {
 } from "../plan/camera.ts";
 import { nextUsed, type Paint } from "../plan/paint.ts";
 import type { Look } from "../plan/palette.ts";
-import { drawMap } from "./draw_map.ts";
+import { drawMap, type Inset, insetOf } from "./draw_map.ts";
 import { theme } from "./theme.ts";
 
 /** Distance by which a pointer moves before a click becomes a drag, in pixels. */
 const DRAG_PX = 4;
 const KEY_ZOOM = 1.5;
+/** Width of a map without room for long names, in pixels. */
+const NARROW_PX = 480;
 
 export interface CellMapProps {
   /** Names the map for screen readers. */
@@ -31,7 +33,9 @@ export interface CellMapProps {
   readonly looks: readonly Look[];
   readonly selected: number | undefined;
   readonly wordsOf: (cell: number) => readonly string[];
-  readonly rowName: (row: number) => string;
+  /** Names of rows and columns; a short one for a narrow screen, empty for none. */
+  readonly rowName: (row: number, isNarrow: boolean) => string;
+  readonly columnName?: (column: number, isNarrow: boolean) => string;
   /** What a screen reader says about a cell. */
   readonly describe: (cell: number) => string;
   readonly onSelect: (cell: number) => void;
@@ -55,6 +59,7 @@ export class CellMap extends Component<CellMapProps> {
   readonly #pointers = new Map<number, Point>();
   #camera: Camera = { cellPx: 1, x: 0, y: 0 };
   #size = { widthPx: 0, heightPx: 0 };
+  #inset: Inset = { leftPx: 0, topPx: 0 };
   /** Whether somebody has zoomed or moved. */
   #isMoved = false;
   #isDragging = false;
@@ -83,7 +88,10 @@ export class CellMap extends Component<CellMapProps> {
 
   override componentDidUpdate(before: CellMapProps): void {
     const { of, columns, rows, selected } = this.props;
-    if (before.of !== of) this.#isMoved = false;
+    if (before.of !== of) {
+      this.#isMoved = false;
+      this.#measure();
+    }
     if (!this.#isMoved) this.#camera = fitCamera(this.#stage);
     const isOther = before.columns !== columns || before.rows !== rows;
     if (isOther) this.#camera = clampCamera(this.#stage, this.#camera);
@@ -107,11 +115,36 @@ export class CellMap extends Component<CellMapProps> {
   #resize(): void {
     const box = this.#box.current;
     if (!box) return;
-    this.#size = { widthPx: box.clientWidth, heightPx: box.clientHeight };
+    this.#measure();
     this.#camera = this.#isMoved
       ? clampCamera(this.#stage, this.#camera)
       : fitCamera(this.#stage);
     this.#drawSoon();
+  }
+
+  get #isNarrow(): boolean {
+    return this.#box.current!.clientWidth < NARROW_PX;
+  }
+
+  /** Divides the box into the map and the names beside it. */
+  #measure(): void {
+    const box = this.#box.current!;
+    const context = this.#canvas.current!.getContext("2d", { alpha: false });
+    if (!context) return;
+    const { rows, columns, rowName, columnName } = this.props;
+    const isNarrow = this.#isNarrow;
+    const names = (count: number, nameOf: typeof columnName) =>
+      nameOf
+        ? Array.from({ length: count }, (_, i) => nameOf(i, isNarrow))
+        : [];
+    this.#inset = insetOf(context, {
+      rows: names(rows, rowName),
+      columns: names(columns, columnName),
+    });
+    this.#size = {
+      widthPx: Math.max(1, box.clientWidth - this.#inset.leftPx),
+      heightPx: Math.max(1, box.clientHeight - this.#inset.topPx),
+    };
   }
 
   #drawSoon(): void {
@@ -121,23 +154,27 @@ export class CellMap extends Component<CellMapProps> {
 
   #draw(): void {
     const canvas = this.#canvas.current;
-    const { widthPx, heightPx } = this.#size;
-    if (!canvas || widthPx === 0 || heightPx === 0) return;
+    if (!canvas) return;
+    const { clientWidth, clientHeight } = this.#box.current!;
+    if (clientWidth === 0 || clientHeight === 0) return;
     const scale = devicePixelRatio;
-    const [width, height] = [
-      Math.round(widthPx * scale),
-      Math.round(heightPx * scale),
-    ];
+    const [width, height] = [clientWidth, clientHeight]
+      .map((px) => Math.round(px * scale)) as [number, number];
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width;
       canvas.height = height;
     }
     const context = canvas.getContext("2d", { alpha: false });
     if (!context) return;
-    const { paint, looks, selected, wordsOf, rowName } = this.props;
+    const { paint, looks, selected, wordsOf } = this.props;
+    const { rowName, columnName } = this.props;
+    const isNarrow = this.#isNarrow;
     drawMap(context, {
       ...{ stage: this.#stage, camera: this.#camera, theme: theme.value },
-      ...{ paint, looks, selected, wordsOf, rowName },
+      ...{ inset: this.#inset, paint, looks, selected, wordsOf },
+      rowName: (row) => rowName(row, isNarrow),
+      ...columnName &&
+        { columnName: (column) => columnName(column, isNarrow) },
     }, scale);
   }
 
@@ -180,7 +217,11 @@ export class CellMap extends Component<CellMapProps> {
 
   #pointOf(event: MouseEvent): Point {
     const { left, top } = this.#box.current!.getBoundingClientRect();
-    return { x: event.clientX - left, y: event.clientY - top };
+    const { leftPx, topPx } = this.#inset;
+    return {
+      x: event.clientX - left - leftPx,
+      y: event.clientY - top - topPx,
+    };
   }
 
   #onWheel(event: WheelEvent): void {
@@ -280,7 +321,7 @@ export class CellMap extends Component<CellMapProps> {
   }
 
   override render(): JSX.Element {
-    const { label, selected, describe, onLeave } = this.props;
+    const { label, columns, rows, selected, describe, onLeave } = this.props;
     return (
       <div class="cell-map">
         <div
@@ -290,6 +331,7 @@ export class CellMap extends Component<CellMapProps> {
           aria-roledescription="map"
           aria-label={`${label}. Arrow keys move, Enter goes in, Backspace goes out, N and P go to the next and previous one in use, plus and minus zoom.`}
           tabIndex={0}
+          style={{ aspectRatio: `${columns} / ${rows}` }}
           onKeyDown={(event) => this.#onKeyDown(event)}
           onPointerDown={(event) => this.#onPointerDown(event)}
           onPointerMove={(event) => this.#onPointerMove(event)}

@@ -13,14 +13,23 @@ import {
 const MARK_PX = 7;
 const LETTER_PX = 18;
 const WORDS_PX = 84;
-/** Room and height that the name of a row takes. */
-const ROW_NAME = { widthPx: 90, heightPx: 14 };
+/** Room that the name of a row or a column takes, its font, and the slant of long ones. */
+const NAME_PX = 14;
+const NAME_FONT = "11px system-ui, sans-serif";
+const SLANT = Math.PI / 3;
+const NO_INSET = { leftPx: 0, topPx: 0 };
 const TEXT: Readonly<Record<Theme, string>> = {
   light: "#3d4653",
   dark: "#b9c2ce",
 };
 /** Strength of a state's colour behind its bar, 0 to 1. */
 const TINT = 0.4;
+
+/** Room at the left of a map, and above it. */
+export interface Inset {
+  readonly leftPx: number;
+  readonly topPx: number;
+}
 
 /** One picture of a map. */
 export interface Picture {
@@ -31,8 +40,12 @@ export interface Picture {
   readonly theme: Theme;
   /** The cell with the cursor; undefined: none. */
   readonly selected: number | undefined;
-  /** Name of a row, beside it where there is room. */
+  /** Room for the names of rows and columns, in pixels. Default: none. */
+  readonly inset?: Inset;
+  /** Name of a row, beside it. */
   readonly rowName: (row: number) => string;
+  /** Name of a column, above it. Default: columns have none. */
+  readonly columnName?: (column: number) => string;
   /** The words of a large cell, a line each. */
   readonly wordsOf: (cell: number) => readonly string[];
 }
@@ -50,9 +63,19 @@ export function drawMap(
   const snap = (px: number) => Math.round(px * scale) / scale;
   const xs = edges(left, right, (i) => snap(camera.x + i * cellPx));
   const ys = edges(top, bottom, (i) => snap(camera.y + i * cellPx));
-  context.setTransform(scale, 0, 0, scale, 0, 0);
+  const { leftPx, topPx } = picture.inset ?? NO_INSET;
+  context.setTransform(scale, 0, 0, scale, leftPx * scale, topPx * scale);
   context.fillStyle = GROUND[theme];
-  context.fillRect(0, 0, stage.widthPx, stage.heightPx);
+  context.fillRect(
+    -leftPx,
+    -topPx,
+    stage.widthPx + leftPx,
+    stage.heightPx + topPx,
+  );
+  context.save();
+  context.beginPath();
+  context.rect(0, 0, stage.widthPx, stage.heightPx);
+  context.clip();
   context.fillStyle = FREE[theme];
   const [x0, y0] = [xs[0]!, ys[0]!];
   context.fillRect(x0, y0, xs.at(-1)! - x0, ys.at(-1)! - y0);
@@ -119,9 +142,30 @@ export function drawMap(
       context.fillRect(x0, y - gap / 2, xs.at(-1)! - x0, gap);
     }
   }
-  drawRowNames(context, picture, { ys, top });
   if (cellPx >= WORDS_PX) drawWords(context, picture, { xs, ys, left, top });
   drawCursor(context, picture, cellPx);
+  context.restore();
+  drawNames(context, picture, { xs, ys, left, top });
+}
+
+/** The room that names take: those of columns are slanted unless they are short. */
+export function insetOf(
+  context: CanvasRenderingContext2D,
+  { rows, columns }: {
+    readonly rows: readonly string[];
+    readonly columns: readonly string[];
+  },
+): Inset {
+  context.font = NAME_FONT;
+  const widest = (names: readonly string[]) =>
+    Math.max(0, ...names.map((name) => context.measureText(name).width));
+  const [rowPx, columnPx] = [widest(rows), widest(columns)];
+  return {
+    leftPx: rowPx === 0 ? 0 : Math.ceil(rowPx) + 10,
+    topPx: columnPx === 0 ? 0 : isShort(columnPx) ? 18 : Math.ceil(
+      columnPx * Math.sin(SLANT) + 14,
+    ),
+  };
 }
 
 /** Draws one cell with a look, for a legend. */
@@ -185,26 +229,47 @@ function addMark(
   }
 }
 
-/** Names rows in the margin: as many as there is room for. */
-function drawRowNames(
+/** Names rows and columns: as many as there is room for. */
+function drawNames(
   context: CanvasRenderingContext2D,
-  { camera, theme, rowName }: Picture,
-  { ys, top }: { readonly ys: readonly number[]; readonly top: number },
+  { stage, camera: { cellPx }, inset, theme, rowName, columnName }: Picture,
+  { xs, ys, left, top }: {
+    readonly xs: readonly number[];
+    readonly ys: readonly number[];
+    readonly left: number;
+    readonly top: number;
+  },
 ): void {
-  if (camera.x < ROW_NAME.widthPx) return;
-  const step = 2 ** Math.max(
-    0,
-    Math.ceil(Math.log2(ROW_NAME.heightPx / camera.cellPx)),
-  );
-  context.font = "11px system-ui, sans-serif";
+  if (!inset) return;
+  const step = 2 ** Math.max(0, Math.ceil(Math.log2(NAME_PX / cellPx)));
+  context.font = NAME_FONT;
+  context.fillStyle = TEXT[theme];
   context.textAlign = "right";
   context.textBaseline = "middle";
-  context.fillStyle = TEXT[theme];
   for (let i = 0; i < ys.length - 1; i++) {
-    if ((top + i) % step !== 0) continue;
     const y = (ys[i]! + ys[i + 1]!) / 2;
-    context.fillText(rowName(top + i), camera.x - 8, y, camera.x - 12);
+    const isOn = y >= 0 && y <= stage.heightPx;
+    if (!isOn || (top + i) % step !== 0) continue;
+    context.fillText(rowName(top + i), Math.max(0, xs[0]!) - 6, y);
   }
+  if (!columnName) return;
+  for (let i = 0; i < xs.length - 1; i++) {
+    const x = (xs[i]! + xs[i + 1]!) / 2;
+    const isOn = x >= 0 && x <= stage.widthPx;
+    if (!isOn || (left + i) % step !== 0) continue;
+    const name = columnName(left + i);
+    const isLevel = isShort(context.measureText(name).width);
+    context.save();
+    context.translate(x, Math.max(0, ys[0]!) - 6);
+    if (!isLevel) context.rotate(-SLANT);
+    context.textAlign = isLevel ? "center" : "left";
+    context.fillText(name, 0, isLevel ? -2 : 0);
+    context.restore();
+  }
+}
+
+function isShort(widthPx: number): boolean {
+  return widthPx <= 18;
 }
 
 function drawWords(

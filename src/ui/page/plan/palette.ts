@@ -32,7 +32,7 @@ export interface Look {
 /** The colour of a map behind its cells, and of free ones. */
 export const GROUND: Readonly<Record<Theme, Colour>> = {
   light: "#ffffff",
-  dark: "#14181f",
+  dark: "#171c24",
 };
 export const FREE: Readonly<Record<Theme, Colour>> = {
   light: "#e9edf2",

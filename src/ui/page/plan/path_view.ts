@@ -155,6 +155,22 @@ export function compareNames(a: string, b: string): number {
   return COLLATOR.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 }
 
+/**
+ * Names without what all of them begin with, for where there is little room:
+ * "1" and "12" for host1 and host12. Digits that belong together stay together.
+ */
+export function shortNames(names: readonly string[]): string[] {
+  const [first = ""] = names;
+  let shared = names.reduce((length, name) => {
+    let same = 0;
+    while (same < length && name[same] === first[same]) same++;
+    return same;
+  }, first.length);
+  while (shared > 0 && /\d/.test(first[shared - 1]!)) shared--;
+  const isWhole = names.some((name) => name.length === shared);
+  return names.map((name) => isWhole ? name : name.slice(shared));
+}
+
 const COLLATOR = new Intl.Collator("en", { numeric: true });
 
 function append<T>(before: readonly T[] | undefined, value: T): T[] {

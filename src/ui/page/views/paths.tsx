@@ -20,6 +20,7 @@ import {
   pathKey,
   type PathSamples,
   readPaths,
+  shortNames,
   type ShownPath,
 } from "../plan/path_view.ts";
 import { linkTo, moment, place, setParams } from "../router.ts";
@@ -126,6 +127,12 @@ function Paths({ answer, node }: {
                 isChosen: show === state,
               }))}
             />
+            {matrix && (
+              <p class="aside">
+                Rows: the hosts that measure. Columns: their peers. The fuller a
+                cell, the longer the round trip.
+              </p>
+            )}
             <div class={matrix ? "space-body" : undefined}>
               {matrix && <Square matrix={matrix} chosen={chosen} />}
               {chosen
@@ -142,10 +149,7 @@ function Paths({ answer, node }: {
                   </p>
                 )
                 : matrix && (
-                  <p class="aside">
-                    Choose a path: rows are the hosts that measure, columns
-                    their peers. The fuller a cell, the longer the round trip.
-                  </p>
+                  <p class="aside">Choose a path to see its curves.</p>
                 )}
             </div>
           </section>
@@ -191,6 +195,7 @@ function Square({ matrix, chosen }: {
     () => new Map(names.map((name, i) => [name, i])),
     [names],
   );
+  const short = useMemo(() => shortNames(names), [names]);
   const ends = (cell: number) => ({
     from: names[Math.floor(cell / names.length)]!,
     to: names[cell % names.length]!,
@@ -210,7 +215,8 @@ function Square({ matrix, chosen }: {
         const path = paths.get(cell);
         return path ? [path.from, `→ ${path.to}`, formatRtt(path.rttMs)] : [];
       }}
-      rowName={(row) => names[row]!}
+      rowName={(row, isNarrow) => (isNarrow ? short : names)[row]!}
+      columnName={(column, isNarrow) => (isNarrow ? short : names)[column]!}
       describe={(cell) => {
         const { from, to } = ends(cell);
         const path = paths.get(cell);

@@ -83,7 +83,8 @@ export function AddressLevel(
           looks={LOOKS}
           selected={cell}
           wordsOf={(at) => [nameOf(prefixOf(at))]}
-          rowName={(row) => formatAddress(prefixOf(row * level.columns))}
+          rowName={(row, isNarrow) =>
+            isNarrow ? "" : formatAddress(prefixOf(row * level.columns))}
           describe={describe}
           onSelect={(at) => selectCell(level, at)}
           onEnter={isDeepest(level) ? undefined : (at) => enterCell(level, at)}

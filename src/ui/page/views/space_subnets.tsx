@@ -86,7 +86,8 @@ export function SubnetLevel(
             const what = slice ? SLICE_LOOKS[slice.state].label : "free";
             return [formatPrefix(prefixOf(at)), slice?.node || what];
           }}
-          rowName={(row) => formatAddress(prefixOf(row * level.columns))}
+          rowName={(row, isNarrow) =>
+            isNarrow ? "" : formatAddress(prefixOf(row * level.columns))}
           describe={describe}
           onSelect={(at) => selectCell(level, at)}
           onEnter={(at) => enterCell(level, at)}

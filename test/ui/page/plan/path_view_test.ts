@@ -12,6 +12,7 @@ import {
   layoutMatrix,
   type PathSamples,
   readPaths,
+  shortNames,
 } from "../../../../src/ui/page/plan/path_view.ts";
 
 function pathsOf(
@@ -104,4 +105,21 @@ Deno.test("formatRtt() shows what differs", () => {
   assert.deepEqual([0.4213, 12.34, 123.4, undefined].map(formatRtt), [
     ...["0.42 ms", "12.3 ms", "123 ms", "–"],
   ]);
+});
+
+Deno.test("shortNames() leaves out what all names begin with", async (t) => {
+  const rows: readonly [names: string[], short: string[]][] = [
+    [["host1", "host12"], ["1", "12"]],
+    [["host10", "host12"], ["10", "12"]],
+    [["rack1-a", "rack1-b"], ["a", "b"]],
+    [["web", "db"], ["web", "db"]],
+    [["host", "host1"], ["host", "host1"]],
+    [["host1"], ["1"]],
+    [[], []],
+  ];
+  for (const [names, short] of rows) {
+    await t.step(names.join(), () => {
+      assert.deepEqual(shortNames(names), short);
+    });
+  }
 });
