@@ -6,10 +6,12 @@ import { signalChild } from "./signal_child.ts";
 import { waitFor } from "./wait_for.ts";
 
 /** The image that containers run: busybox alone. */
-export const IMAGE = "busybox:test";
+export const IMAGE = "busybox";
+/** Programs of the image, besides busybox itself. */
+const APPLETS = ["sleep", "ping"];
 
 /** The client of the package, whatever else is in the PATH. */
-const DOCKER = "/usr/bin/docker";
+export const DOCKER = "/usr/bin/docker";
 
 /** A folder of its own for running programs, in which Docker sees the given ones. */
 function prepareScript(
@@ -195,6 +197,17 @@ address = "${this.#containerdSocket}.ttrpc"
     await Deno.remove(join(this.#dir, "data/network"), { recursive: true });
   }
 
+  /** Removes the network namespaces of containers that dockerd has forgotten. */
+  async endNamespaces(): Promise<void> {
+    const script = `umount -l '${this.#dir}'/exec/netns/* 2>/dev/null || true`;
+    await must("bash", [
+      ...this.#namespace.within.slice(1),
+      "sh",
+      "-c",
+      script,
+    ]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#dockerd) {
       const ids = (await this.docker(["ps", "-aq"])).stdout.trim();
@@ -234,6 +247,9 @@ address = "${this.#containerdSocket}.ttrpc"
     }
     await Deno.copyFile("/usr/bin/busybox", `${rootfs}/bin/busybox`);
     await must("chmod", ["+x", `${rootfs}/bin/busybox`]);
+    for (const applet of APPLETS) {
+      await Deno.symlink("busybox", `${rootfs}/bin/${applet}`);
+    }
     const archive = join(this.#dir, "image.tar");
     await must("tar", ["-C", rootfs, "-cf", archive, "."]);
     await this.must("import", archive, IMAGE);

@@ -10,6 +10,7 @@ export const LONG_TESTS: ReadonlyMap<string, string> = new Map(
     ["doctor_faults", "each of 20 faults is found, fixed and looked for again"],
     ["alerts_cluster", "9 alerts fire and clear, seconds after their faults"],
     ["alerts_etcd", "8 alerts fire and clear, seconds after their faults"],
+    ["docker", "Docker waits 15 s for an agent that is down, three times"],
     ["alerts_healthy", "alerts have time to fire, and do not"],
     ["insecure_tls", "every host changes four times, with each store"],
     [

@@ -7,7 +7,7 @@ import {
   networkBody,
   subnetsForDocker,
 } from "../../docker/plan/order.ts";
-import { formatPrefix, parsePrefix } from "../../net/prefix.ts";
+import { formatPrefix, parsePrefix, type Prefix } from "../../net/prefix.ts";
 import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { Flag, FlagWithDefault } from "../framework/flag.ts";
 import { parsePath } from "../framework/parsers.ts";
@@ -31,6 +31,10 @@ const API: FlagWithDefault<string> = {
   description: "Docker's socket",
   parse: parsePath,
 };
+
+/** An agent that joins has its subnets moments after its start. */
+const SUBNET_LOOKS = 60;
+const SUBNET_LOOK_MS = 500;
 
 const API_FLAGS: readonly Flag<unknown>[] = [DOCKER_NETWORK, API];
 
@@ -90,9 +94,13 @@ export const DOCKER: GroupSpec = {
   commands: [INSTALL, UNINSTALL],
 };
 
-async function readSubnets(call: Call) {
-  const { subnets } = await call.clients().agent.getStatus({});
-  if (subnets.length > 0) return subnets.map(({ cidr }) => parsePrefix(cidr));
+/** The node's subnets. An agent that has just started may have none yet. */
+async function readSubnets(call: Call): Promise<Prefix[]> {
+  for (let look = 1;; look++) {
+    const { subnets } = await call.clients().agent.getStatus({});
+    if (subnets.length > 0) return subnets.map(({ cidr }) => parsePrefix(cidr));
+    if (look === SUBNET_LOOKS || !await call.io.wait(SUBNET_LOOK_MS)) break;
+  }
   throw new NetError(
     "failed_precondition",
     "Cannot make the network in Docker: this node has no subnet yet; see: stellar-net status",

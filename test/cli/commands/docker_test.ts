@@ -90,6 +90,16 @@ Deno.test("docker install refuses a network of that name with faults, and names 
   assert.deepEqual(calls, []);
 });
 
+Deno.test("docker install waits for the subnet of a node that is joining", async () => {
+  let looks = 0;
+  const run = await runFake(["docker", "install"], {
+    docker: fakeDocker().docker,
+    waits: () => true,
+    agent: { getStatus: () => ++looks < 3 ? {} : STATUS.getStatus() },
+  });
+  assert.equal(run.code, 0, run.stderr);
+});
+
 Deno.test("docker install needs a subnet", async () => {
   const run = await runFake(["docker", "install"], {
     docker: fakeDocker().docker,
