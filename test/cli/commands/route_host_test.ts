@@ -12,6 +12,7 @@ type Routes = MessageInitShape<typeof ListHostRoutesResponseSchema>;
 
 const ROUTES: Routes = {
   mode: RouteMode.APPLY,
+  node: "host1",
   routes: [
     {
       cidr: "172.16.4.0/22",
@@ -107,6 +108,7 @@ Deno.test("route list --json has the same", async () => {
     commands,
     lookedAt: "2026-01-02T03:04:04.000Z",
     error,
+    node: "host1",
   });
 });
 
