@@ -7,7 +7,7 @@ import {
 import {
   describeGroup,
   groupProblems,
-  hostsOf,
+  countByHost,
   type ProblemGroup,
 } from "../plan/problem_groups.ts";
 import { linkTo } from "../router.ts";
@@ -49,7 +49,7 @@ export function Problems({ problems, isOfOneHost = false }: {
 function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
   const shown = useSignal(FIRST);
   const { problems } = group;
-  const hosts = hostsOf(problems);
+  const hosts = countByHost(problems);
   const rest = problems.length - shown.value;
   return (
     <li class={classOf(problems[0]!)}>
@@ -74,8 +74,11 @@ function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
         )}
       </details>
       <p class="hosts">
-        {hosts.slice(0, MOST_NAMES).map((name) => (
-          <a key={name} data-item href={linkTo("host", { name })}>{name}</a>
+        {hosts.slice(0, MOST_NAMES).map(([name, count]) => (
+          <a key={name} data-item href={linkTo("host", { name })}>
+            {name}
+            {count > 1 && ` (${count})`}
+          </a>
         ))}
         {hosts.length > MOST_NAMES && (
           <span class="aside">and {hosts.length - MOST_NAMES} more hosts</span>

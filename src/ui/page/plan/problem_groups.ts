@@ -27,9 +27,18 @@ export function groupProblems(problems: readonly Problem[]): ProblemGroup[] {
   });
 }
 
-/** The hosts of problems, each once. */
-export function hostsOf(problems: readonly Problem[]): string[] {
-  return [...new Set(problems.map(({ node }) => node))];
+/**
+ * The hosts of problems with the number of each, those with most first: a host
+ * that several others complain of is often the cause.
+ */
+export function countByHost(
+  problems: readonly Problem[],
+): (readonly [name: string, count: number])[] {
+  const counts = new Map<string, number>();
+  for (const { node } of problems) {
+    counts.set(node, (counts.get(node) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a);
 }
 
 /** Problems of a code, in words for several of them. */
