@@ -3,12 +3,14 @@ import { Severity } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { NodeState } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Chromium, type Tab } from "../support/chromium.ts";
 import { scriptedHost, ScriptedMap } from "../support/scripted_map.ts";
+import { waitFor } from "../support/wait_for.ts";
 
 const DEAD = ["web-1", "web-1", "web-2", "web-3"].map((node, i) => ({
   ...{ node, code: "path-dead", severity: Severity.ERROR },
   ...{ subject: `peer-${i}`, text: `no packet gets to peer-${i}` },
   fix: `stellar-net doctor peer-${i}`,
 }));
+const PATIENT = { timeoutMs: 60_000 };
 const THREE = ["web-1", "web-2", "web-3"].map(scriptedHost);
 
 /** The name of what has the focus. */
@@ -33,6 +35,13 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
   const { page } = tab;
   const seen = (text: string | RegExp) =>
     page.getByText(text).first().waitFor();
+  // Not page.waitForFunction(): the page's policy forbids what it does.
+  const focused = (name: string) =>
+    waitFor(
+      `the focus on ${name}`,
+      async () => await focus(tab) === name,
+      PATIENT,
+    );
   const at = (fragment: string | RegExp) =>
     page.waitForURL((url) =>
       typeof fragment === "string"
@@ -87,7 +96,7 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
       await page.keyboard.press("Enter");
       await at("#/host?name=web-2");
       await page.getByRole("heading", { name: /web-2/ }).waitFor();
-      await page.waitForFunction("document.activeElement.id === 'main'");
+      await focused("main");
     },
   );
   await t.step(
@@ -99,9 +108,7 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
       await at("#/search?q=B-3");
       await page.locator(".found").getByText("web-3").waitFor();
       await page.keyboard.press("Enter");
-      await page.waitForFunction(
-        "document.activeElement.textContent === 'web-3'",
-      );
+      await focused("web-3");
       await page.keyboard.press("Enter");
       await at("#/host?name=web-3");
       // Text in the field is no command.
@@ -153,6 +160,20 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
       assert.match(await page.title(), /^✕ /);
     },
   );
+  await t.step("what is typed stays while the cluster changes", async () => {
+    await page.goto(`${map.origin}/#/events`);
+    const field = page.getByRole("combobox", { name: "Host" });
+    await field.pressSequentially("web");
+    map.send({
+      revision: "2",
+      events: [{ kind: "joined", text: "somebody has joined" }],
+    });
+    await seen("somebody has joined");
+    assert.equal(await field.inputValue(), "web");
+    await field.pressSequentially("-1");
+    await page.keyboard.press("Enter");
+    await at("#/events?node=web-1");
+  });
   await t.step("a silent host is asked for nothing", async () => {
     await page.goto(`${map.origin}/#/host?name=web-1`);
     map.send({
@@ -198,8 +219,10 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
         (_, i) => scriptedHost(`n-${String(i).padStart(3, "0")}`),
       );
       map.send({ snapshot: true, revision: "6", hosts: many.slice(0, 500) });
-      await page.waitForFunction(
-        "document.querySelectorAll('.cell').length === 500",
+      await waitFor(
+        "500 cells",
+        async () => await page.locator(".cell").count() === 500,
+        PATIENT,
       );
       map.send({ revision: "7", hosts: many });
       const box = page.getByRole("application", { name: /Map of 600 hosts/ });

@@ -7,7 +7,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   ClusterService,
   ClusterServiceWatchResponseSchema,
-  HostSummarySchema,
+  type HostSummarySchema,
 } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { NodeState } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { PAGE } from "../../src/gen/page.ts";

@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { go, place } from "./router.ts";
 
 /** Id of the field, which the key `/` goes to. */
@@ -13,6 +14,12 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export function SearchBox(): JSX.Element {
   const { view, params } = place.value;
   const text = view === "search" ? params.q ?? "" : "";
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    // Whoever is typing is ahead of the place.
+    const { current } = field;
+    if (current && document.activeElement !== current) current.value = text;
+  }, [text]);
   const search = (q: string) => {
     clearTimeout(timer);
     // One entry of the browser's history for a whole search.
@@ -23,8 +30,7 @@ export function SearchBox(): JSX.Element {
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
-        const field = event.currentTarget.elements.namedItem("q");
-        if (field instanceof HTMLInputElement) search(field.value);
+        search(field.current?.value ?? "");
         requestAnimationFrame(focusFirst);
       }}
     >
@@ -38,7 +44,8 @@ export function SearchBox(): JSX.Element {
         placeholder="Search: address, container, host …"
         autocomplete="off"
         spellcheck={false}
-        value={text}
+        ref={field}
+        defaultValue={text}
         onInput={({ currentTarget: { value } }) => {
           clearTimeout(timer);
           timer = setTimeout(() => search(value), PAUSE_MS);

@@ -5,9 +5,9 @@ import {
   Severity,
 } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import {
+  countByHost,
   describeGroup,
   groupProblems,
-  countByHost,
   type ProblemGroup,
 } from "../plan/problem_groups.ts";
 import { linkTo } from "../router.ts";

@@ -6,6 +6,7 @@ import type { Event } from "../../../gen/stellar/net/v1/cluster_pb.ts";
 import { clusterApi, explainError } from "../api.ts";
 import { cluster, comebacks } from "../cluster.ts";
 import { EventList } from "../parts/event_list.tsx";
+import { Field } from "../parts/field.tsx";
 import { TimeSlider } from "../parts/time_slider.tsx";
 import { mergeEvents } from "../plan/cluster_view.ts";
 import { type Tone, TONE_LOOKS, toneOf } from "../plan/event_tone.ts";
@@ -55,12 +56,11 @@ export function EventsView(): JSX.Element {
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         <label>
           Host{" "}
-          <input
+          <Field
             type="search"
             list="event-hosts"
             value={node}
-            onChange={({ currentTarget }) =>
-              setParams({ node: currentTarget.value.trim() })}
+            onCommit={(text) => setParams({ node: text })}
           />
           <datalist id="event-hosts">
             {[...cluster.value?.hosts.keys() ?? []].slice(0, 500)
@@ -82,14 +82,14 @@ export function EventsView(): JSX.Element {
         </label>
         <label>
           Up to (UTC){" "}
-          <input
+          <Field
             type="datetime-local"
             step="1"
             value={at === undefined
               ? ""
               : new Date(at).toISOString().slice(0, 19)}
-            onChange={({ currentTarget: { value } }) =>
-              setParams({ at: value === "" ? undefined : `${value}Z` })}
+            onCommit={(text) =>
+              setParams({ at: text === "" ? undefined : `${text}Z` })}
           />
         </label>
         {(node !== "" || tone !== undefined || at !== undefined) && (

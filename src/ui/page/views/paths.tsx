@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { clusterApi } from "../api.ts";
 import { nowMs } from "../clock.ts";
 import { cluster } from "../cluster.ts";
+import { Field } from "../parts/field.tsx";
 import { CellMap } from "../parts/cell_map.tsx";
 import { Legend, Sample } from "../parts/legend.tsx";
 import { Loading, Notice } from "../parts/notice.tsx";
@@ -320,16 +321,12 @@ function Filter({ node }: { readonly node: string }): JSX.Element {
     <form class="filters" onSubmit={(event) => event.preventDefault()}>
       <label>
         Host{" "}
-        <input
+        <Field
           type="search"
           list="path-hosts"
           value={node}
-          onChange={({ currentTarget }) =>
-            setParams({
-              node: currentTarget.value.trim(),
-              from: undefined,
-              to: undefined,
-            })}
+          onCommit={(text) =>
+            setParams({ node: text, from: undefined, to: undefined })}
         />
         <datalist id="path-hosts">
           {[...cluster.value?.hosts.keys() ?? []].slice(0, 500)
