@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { KEYS } from "./keyboard.ts";
 
 /** Id of the dialog, which the key `?` opens. */
-export const HELP_ID = "help";
+const HELP_ID = "help";
 
 /** A button and the dialog that it opens: the keys, and what the signs mean. */
 export function Help(): JSX.Element {

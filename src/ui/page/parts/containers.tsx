@@ -20,7 +20,7 @@ import { useAllocations } from "./use_allocations.ts";
 import { useLoad } from "./use_load.ts";
 
 /** Rows that are shown at first. */
-const FIRST = 50;
+const FIRST = 20;
 /** Time for which a row is marked as new, in ms. */
 const NEW_MS = 10_000;
 /** Holders of a moment that are read at most. */
