@@ -108,6 +108,11 @@ for (const size of [3, 8]) {
           `${size * (size - 1)} alive`,
           ...paths.map(({ peer }) => peer),
         ]);
+        // One of them, with its curves since the page saw it.
+        const peer = paths[0]!.peer;
+        await map.goTo(`paths?from=${asked.name}&to=${peer}`);
+        await map.shows([asked.name, peer, "Round trip", "Loss"]);
+        await page.locator(".uplot canvas").first().waitFor();
       },
     );
     await t.step("events: the same, the latest first", async () => {

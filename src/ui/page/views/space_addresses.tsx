@@ -146,7 +146,7 @@ function State({ owner, loaded }: {
         : atMs < knownSinceMs
         ? `The history of ${owner} goes back to ${
           formatUtcMs(knownSinceMs)
-        }: addresses that were released before then are missing.`
+        }: addresses that were released before then may be missing.`
         : "Reservations that have ended since are missing, and leaked addresses count as held."}
     </p>
   );
