@@ -177,7 +177,8 @@ export class History {
 
   /**
    * Mends the network, starts what was ended, and waits until every agent is
-   * in the cluster or fenced.
+   * in the cluster with the subnets that the registry lists, or fenced. A node
+   * that was removed hears of it with its next heartbeat.
    *
    * @returns the hosts that are in it
    */
@@ -186,13 +187,22 @@ export class History {
     for (const { agent } of this.hosts) if (!agent.isRunning) agent.spawn();
     const hosts = await allDone(this.hosts.map(async (host) => {
       let last: AgentState | undefined;
+      let listed: readonly string[] | undefined;
       try {
         await waitFor(`${host.name} to come to rest`, async () => {
           last = await this.stateOf(host);
-          return ["hosted", "joined", "fenced"].includes(last.state);
+          if (last.state === "fenced") return true;
+          const nodes = await this.nodes();
+          listed = nodes.find(({ name }) => name === host.name)?.subnets;
+          return ["hosted", "joined"].includes(last.state) &&
+            listed?.join() === last.subnets.join();
         }, { everyMs: 50 });
       } catch (cause) {
-        throw new Error(`${host.name} is ${JSON.stringify(last)}`, { cause });
+        const is = JSON.stringify(last);
+        throw new Error(
+          `${host.name} is ${is}, and the registry lists ${listed}`,
+          { cause },
+        );
       }
       return last!.state === "fenced" ? [] : [host];
     }));

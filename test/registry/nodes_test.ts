@@ -131,22 +131,29 @@ Deno.test("NodeAddresses.allocate() leaves the addresses of a host to its own ag
 Deno.test("Nodes.watch() sends a snapshot, then changes", async () => {
   await using t = await startAgent();
   await join(t.agent, "b");
-  const events = await watch(t, [async () => {
-    await join(t.agent, "c");
-    await t.agent.host!.pools.remove({
-      node: "b",
-      instanceId: "",
-      force: true,
-    });
-    await t.agent.host!.registry.addRoute({
-      destination: parsePrefix("192.0.2.0/24"),
-      target: parseAddress("198.18.0.9"),
-    });
-  }]);
-  assert.deepEqual(events, [
-    ["snapshot", "+a no agent 172.16.0.0/22", "+b ready 172.16.4.0/22"],
-    ["changes", "+c ready 172.16.8.0/22", "-b", "+192.0.2.0/24"],
-  ]);
+  const end = new AbortController();
+  const told: string[] = [];
+  for await (const event of t.agent.host!.nodes.watch(end.signal)) {
+    const [kind, ...lines] = format(event);
+    if (kind === "snapshot") {
+      assert.deepEqual(lines, [
+        ...["+a no agent 172.16.0.0/22", "+b ready 172.16.4.0/22"],
+      ]);
+      await join(t.agent, "c");
+      await t.agent.host!.pools.remove({
+        ...{ node: "b", instanceId: "", force: true },
+      });
+      await t.agent.host!.registry.addRoute({
+        destination: parsePrefix("192.0.2.0/24"),
+        target: parseAddress("198.18.0.9"),
+      });
+      continue;
+    }
+    // One event, or several on a busy machine.
+    told.push(...lines);
+    if (told.includes("+192.0.2.0/24")) end.abort();
+  }
+  assert.deepEqual(told, ["+c ready 172.16.8.0/22", "-b", "+192.0.2.0/24"]);
 });
 
 Deno.test("Nodes.watch() ends at once when it is given up", async () => {
