@@ -117,9 +117,12 @@ export function EventsView(): JSX.Element {
         )
         : !pages.isLoading && all.length > 0 && (
           <p class="aside">
-            The record of events begins here, on{" "}
-            {formatUtcMs(atMs(all.at(-1)) ?? 0)}. The cluster keeps the last
-            10,000 of 30 days.
+            {node === ""
+              ? `The record of events begins here, on ${
+                formatUtcMs(atMs(all.at(-1)) ?? 0)
+              }.`
+              : `There are no older events of ${node} in the record.`}{" "}
+            The cluster keeps the last 10,000 of 30 days.
           </p>
         )}
       {node !== "" && (
