@@ -92,8 +92,12 @@ Deno.test("README.md has a reason for every package", async () => {
     .flatMap(([, cell]) =>
       [...cell!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!)
     );
-  const config = await Deno.readTextFile(join(ROOT, "test/deno.json"));
-  const used = Object.values(JSON.parse(config).imports as object)
+  const configs = await Promise.all(
+    ["test/deno.json", "src/ui/page/deno.json"]
+      .map((path) => Deno.readTextFile(join(ROOT, path))),
+  );
+  const used = configs
+    .flatMap((text) => Object.values(JSON.parse(text).imports as object))
     .map((to: string) => /^npm:(.+)@[^@]+$/.exec(to)![1]!);
   // Programs of development are run by their names, and are in no import.
   const run = ["@bufbuild/buf", "@bufbuild/protoc-gen-es"];
