@@ -25,7 +25,7 @@ const NAME_LOOKS = 8;
 export interface DockerEndpointsOptions {
   readonly addresses: EndpointAddresses;
   /** Undefined: the agent may not ask Docker. */
-  readonly list: DockerList | undefined;
+  readonly list: Pick<DockerList, "networks"> | undefined;
   /**
    * Time from Docker's request until its list counts, in ms: Docker asks for an
    * address before it lists the endpoint.
@@ -130,7 +130,7 @@ export class DockerEndpoints {
 
   async #adopt(
     adopt: ReturnType<typeof planNames>["adopt"],
-    list: DockerList,
+    list: Pick<DockerList, "networks">,
   ): Promise<void> {
     const { addresses, randomId } = this.#options;
     // Docker may have released it between the list and the look at the ledger.

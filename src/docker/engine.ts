@@ -18,19 +18,26 @@ export interface EngineAnswer {
 
 /** Docker's Engine API over its unix socket. Version 1.40 and later answer alike. */
 export class DockerEngine implements DockerList, DockerControl {
-  readonly #socketPath: string;
+  readonly socketPath: string;
   readonly #driver: string;
 
   /** @param driver the IPAM driver whose networks count */
   constructor(socketPath: string, driver = DRIVER) {
-    this.#socketPath = socketPath;
+    this.socketPath = socketPath;
     this.#driver = driver;
   }
 
-  async networks(): Promise<readonly DockerNetwork[]> {
+  networks(): Promise<readonly DockerNetwork[]> {
+    return this.select(({ ipamDriver }) => ipamDriver === this.#driver);
+  }
+
+  async select(
+    isWanted: (network: DockerNetwork) => boolean,
+  ): Promise<readonly DockerNetwork[]> {
     const found: DockerNetwork[] = [];
-    for (const { id, ipamDriver } of await this.#list()) {
-      if (ipamDriver !== this.#driver) continue;
+    for (const listed of await this.#list()) {
+      const { id } = listed;
+      if (!isWanted(listed)) continue;
       const { status, value } = await this.call("GET", `/networks/${id}`);
       // It was removed meanwhile.
       if (status === 404) continue;
@@ -90,7 +97,7 @@ export class DockerEngine implements DockerList, DockerControl {
   ): Promise<EngineAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
     const sent = request({
-      ...{ socketPath: this.#socketPath, method, path },
+      ...{ socketPath: this.socketPath, method, path },
       headers: { host: "docker", "content-type": "application/json" },
       timeout: TIMEOUT_MS,
       agent: false,
@@ -123,7 +130,7 @@ export class DockerEngine implements DockerList, DockerControl {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new NetError(
         "unavailable",
-        `Cannot call Docker on "${this.#socketPath}": ${why}; start it, or name its socket`,
+        `Cannot call Docker on "${this.socketPath}": ${why}; start it, or name its socket`,
         { cause },
       );
     }

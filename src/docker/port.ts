@@ -80,4 +80,8 @@ export interface DockerList {
    * @throws when Docker does not answer
    */
   networks(): Promise<readonly DockerNetwork[]>;
+  /** Some networks, with their endpoints. @throws when Docker does not answer */
+  select(
+    isWanted: (network: DockerNetwork) => boolean,
+  ): Promise<readonly DockerNetwork[]>;
 }

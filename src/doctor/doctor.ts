@@ -29,6 +29,7 @@ import type { Check } from "../host/checks/check.ts";
 import type { SubnetListing } from "../registry/plan/subnet_listing.ts";
 import type { ClusterNode } from "../registry/feed.ts";
 import type { HostController } from "../host/controller.ts";
+import { checkDocker, type DockerFacts } from "./docker_checks.ts";
 import { checkPackets } from "./packet_checks.ts";
 import { checkPath } from "./path_checks.ts";
 import type { PathFacts, PeerAnswer } from "./peer_checks.ts";
@@ -53,6 +54,8 @@ export interface DoctorOptions {
   readonly callPeer: (url: string) => Promise<PeerAnswer>;
   /** The paths that probes measure; undefined if the agent does not probe. */
   readonly paths?: () => readonly PathView[] | undefined;
+  /** What the agent knows of Docker; undefined without `--docker`, and where it may not ask. */
+  readonly docker?: (() => Promise<DockerFacts>) | undefined;
   /** The unit of systemd that the agent runs in; undefined for none. */
   readonly unit: string | undefined;
   /** The time in ms since 1970. */
@@ -121,11 +124,12 @@ export class Doctor {
     const all = [...nodes.values()];
     const interfaces = await controller.readInterfaces();
     const report = await controller.reconcileRoutes();
-    const [own, host, addresses, packets, path] = await Promise.all([
+    const [own, host, addresses, packets, docker, path] = await Promise.all([
       this.#checkAgent(all, interfaces),
       controller.examine(),
       this.#checkAddresses(interfaces),
       this.#checkPackets(all, interfaces),
+      this.#checkDocker(),
       node
         ? checkPath(node, probe, this.#pathFacts({ all, interfaces, report }))
         : [],
@@ -138,8 +142,14 @@ export class Doctor {
       ...addresses,
       ...paths ? checkProbes(paths(), peer) : [],
       ...packets,
+      ...docker,
       ...path,
     ];
+  }
+
+  async #checkDocker(): Promise<Check[]> {
+    const { docker } = this.#options;
+    return docker ? checkDocker(await docker()) : [];
   }
 
   async #find(peer: string): Promise<ClusterNode> {

@@ -94,6 +94,7 @@ export async function runAgent(
     ...parts,
     stationProgram: stationProgram(options.program),
     paths: () => late.parts?.paths?.(),
+    docker: docker?.facts,
   });
   const listeners: string[] = [];
   const warnings = [...host.warnings];

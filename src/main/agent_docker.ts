@@ -1,5 +1,6 @@
 import { basename, dirname } from "node:path";
 import { DockerAddresses } from "../agent/docker_addresses.ts";
+import type { DockerFacts } from "../doctor/docker_checks.ts";
 import type { Agent } from "../agent/agent.ts";
 import {
   bindSocketFile,
@@ -11,6 +12,7 @@ import type { AgentConfig, DockerChoice } from "../config/config.ts";
 import { IpamDriver } from "../docker/driver.ts";
 import { DockerEndpoints } from "../docker/endpoints.ts";
 import { DockerEngine } from "../docker/engine.ts";
+import { concerns, subnetsForDocker } from "../docker/plan/order.ts";
 import { PluginServer } from "../docker/server.ts";
 import { BridgeNeighbours } from "../host/bridge_neighbours.ts";
 import { LinuxPathProbe } from "../host/linux_path_probe.ts";
@@ -32,6 +34,8 @@ export interface AgentDocker extends Pick<DockerEndpoints, "presenceOf"> {
   /** Begins to serve. @throws {NetError} when it cannot make the socket */
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** For the doctor; undefined where the agent may not ask Docker. */
+  readonly facts: (() => Promise<DockerFacts>) | undefined;
 }
 
 /**
@@ -48,7 +52,7 @@ export function makePluginFolder({ pluginPath }: DockerChoice): void {
 
 /** Makes the driver; undefined without `--docker`. */
 export function createAgentDocker(
-  { docker, leakIntervalMs, leakGraceMs }: AgentConfig,
+  { docker, leakIntervalMs, leakGraceMs, bridge }: AgentConfig,
   agent: Agent,
 ): AgentDocker | undefined {
   if (!docker) return undefined;
@@ -62,11 +66,11 @@ export function createAgentDocker(
     }),
   );
   const randomId = () => crypto.randomUUID();
+  const engine = apiPath === undefined
+    ? undefined
+    : new DockerEngine(apiPath, basename(pluginPath, ".sock"));
   const endpoints = new DockerEndpoints({
-    ...{ addresses, uptimeMs, randomId },
-    list: apiPath === undefined
-      ? undefined
-      : new DockerEngine(apiPath, basename(pluginPath, ".sock")),
+    ...{ addresses, uptimeMs, randomId, list: engine },
     settleMs: Math.min(SETTLE_MS, leakGraceMs),
   });
   const server = new PluginServer({
@@ -90,6 +94,14 @@ export function createAgentDocker(
       return endpoints.warnings;
     },
     presenceOf: (allocation) => endpoints.presenceOf(allocation),
+    facts: engine && (async () => ({
+      apiPath: engine.socketPath,
+      bridge,
+      networks: await engine.select((network) => concerns(network, bridge))
+        .catch(() => undefined),
+      subnets: subnetsForDocker(await addresses.subnets()),
+      conflicts: endpoints.warnings,
+    })),
     async start() {
       await server.start();
       const kept = startPeriodicTask("keep the socket of the Docker driver", {

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { AgentConfig } from "../config/config.ts";
+import type { DockerFacts } from "../doctor/docker_checks.ts";
 import { Doctor } from "../doctor/doctor.ts";
 import { HostController, resolveRouteMode } from "../host/controller.ts";
 import {
@@ -42,6 +43,7 @@ export async function createAgentHost(
     /** The program that serves the namespace of a station. */
     readonly stationProgram: readonly string[];
     readonly paths: () => readonly PathView[] | undefined;
+    readonly docker: (() => Promise<DockerFacts>) | undefined;
   },
 ): Promise<AgentHost> {
   const { agent, state, security, version } = options;
@@ -98,6 +100,7 @@ export async function createAgentHost(
     }),
     unit: await readUnit(),
     paths: options.paths,
+    docker: options.docker,
     callPeer: (url) => askAgent(peers.at(url)),
     now: Date.now,
   });

@@ -322,6 +322,40 @@ Deno.test("containers of Docker on two hosts share one ledger with containerd, a
   );
 
   await t.step(
+    "doctor finds a network that masquerades, and its command makes it again",
+    async () => {
+      await b.cli("uninstall");
+      await b.docker.must(
+        ...["network", "create", "--ipam-driver", "stellar-net", NETWORK],
+        ...["-o", "com.docker.network.bridge.name=stellar0"],
+      );
+      const found = async () => {
+        const { stdout } = await second.exec("stellar-net", [
+          "doctor",
+          "--json",
+        ]);
+        const { checks } = JSON.parse(stdout) as {
+          readonly checks: readonly {
+            readonly name: string;
+            readonly found: string;
+            readonly command: string | null;
+          }[];
+        };
+        return checks.filter(({ name }) => name === "docker");
+      };
+      const [fault] = await found();
+      assert.equal(fault?.found, "network stellar: it masquerades");
+      const api = b.docker.socketPath;
+      const line = fault.command!
+        .replace(/^docker /, `${DOCKER} -H unix://${api} `);
+      await second.must("sh", ["-ec", line]);
+      assert.deepEqual((await found()).map((check) => check.found), [
+        "network stellar is as this node needs it",
+      ]);
+    },
+  );
+
+  await t.step(
     "docker uninstall removes the network once it is empty",
     async () => {
       await assert.rejects(

@@ -67,7 +67,11 @@ export interface NetworkFault {
 /** The faults of a network of Docker; none when it is as this node needs it. */
 export function faultsOf(
   network: DockerNetwork,
-  wanted: Pick<WantedNetwork, "bridge" | "subnets">,
+  wanted: {
+    /** Undefined: any. */
+    readonly bridge: string | undefined;
+    readonly subnets: readonly Prefix[];
+  },
 ): NetworkFault[] {
   const { driver, ipamDriver, options, pools } = network;
   const faults: NetworkFault[] = [];
@@ -83,7 +87,7 @@ export function faultsOf(
     );
   }
   const bridge = options[BRIDGE_NAME] ?? "a bridge of its own";
-  if (bridge !== wanted.bridge) {
+  if (wanted.bridge !== undefined && bridge !== wanted.bridge) {
     add(
       `its bridge is ${bridge}, not ${wanted.bridge}`,
       "its containers do not reach those of other runtimes",
@@ -110,6 +114,15 @@ export function faultsOf(
     }
   }
   return faults;
+}
+
+/** Whether a network of Docker concerns this node: its addresses, or its bridge. */
+export function concerns(
+  { ipamDriver, options }: DockerNetwork,
+  bridge: string | undefined,
+): boolean {
+  return ipamDriver === DRIVER ||
+    bridge !== undefined && options[BRIDGE_NAME] === bridge;
 }
 
 /** The networks that share a bridge with another one: Docker lets only one work. */

@@ -77,7 +77,7 @@ export interface PrintedCheck {
 export const PROGRAMS: ReadonlySet<string> = new Set(
   ["ip", "nft", "iptables-nft", "ip6tables-nft", "iptables-legacy"]
     .concat("ip6tables-legacy", "sysctl", "nsenter", "chmod", "systemctl")
-    .concat("stellar-net"),
+    .concat("stellar-net", "docker"),
 );
 
 /** A value that is missing, or a place that the reader has to fill in. */
