@@ -3,7 +3,7 @@ import type { Allocation } from "../addresses/plan/allocation.ts";
 import { NetError } from "../base/error.ts";
 import { formatOwner, type Owner } from "../base/names.ts";
 import { type Address, formatAddress } from "../net/address.ts";
-import { gatewayOf } from "../net/prefix.ts";
+import { formatPrefix, gatewayOf } from "../net/prefix.ts";
 import {
   addressAnswer,
   constantAnswer,
@@ -11,7 +11,12 @@ import {
   poolAnswer,
   type RequestAddress,
 } from "./plan/call.ts";
-import { formatPool, planPool, type Pool } from "./plan/pool.ts";
+import {
+  formatPool,
+  planPool,
+  type Pool,
+  type WantedPool,
+} from "./plan/pool.ts";
 import type { EndpointAddresses } from "./port.ts";
 
 const log = getLogger(["stellar-net", "agent", "docker"]);
@@ -48,6 +53,9 @@ export class IpamDriver {
    */
   #named: Set<string> | undefined;
 
+  /** Pools without `--subnet` whose gateway Docker has not requested yet. */
+  readonly #offered = new Set<string>();
+
   constructor(options: IpamDriverOptions) {
     this.#options = options;
   }
@@ -64,22 +72,18 @@ export class IpamDriver {
       case "activate":
         // A started Docker names what it has, once.
         this.#named = new Set();
+        this.#offered.clear();
         return { body: constantAnswer(call) };
       case "capabilities":
       case "address spaces":
         return { body: constantAnswer(call) };
-      case "request pool": {
-        const { addresses, randomId } = this.#options;
-        const pool = planPool(
-          await addresses.subnets(),
-          call.wanted,
-          randomId(),
-        );
-        return { body: poolAnswer(pool) };
-      }
+      case "request pool":
+        return { body: poolAnswer(await this.#pool(call.wanted)) };
       case "release pool":
+        this.#offered.delete(offerOf(call.pool));
         return { body: {} };
       case "request gateway":
+        this.#offered.delete(offerOf(call.pool));
         // The bridge has it; no container ever gets it.
         return { body: addressAnswer(call.pool, gatewayOf(call.pool.subnet)) };
       case "request address":
@@ -90,6 +94,28 @@ export class IpamDriver {
         await this.#release(call.pool, call.address);
         return { body: {} };
     }
+  }
+
+  /**
+   * Docker asks for another pool, without end, while the host uses the subnet of
+   * the one that it got, as it does where the bridge is there already. It
+   * checks only subnets that it has not named itself.
+   */
+  async #pool(wanted: WantedPool): Promise<Pool> {
+    const { addresses, randomId } = this.#options;
+    const pool = planPool(await addresses.subnets(), wanted, randomId());
+    if (wanted.subnet) return pool;
+    const offer = offerOf(pool);
+    // The next attempt of an operator starts afresh.
+    if (!this.#offered.delete(offer)) {
+      this.#offered.add(offer);
+      return pool;
+    }
+    const subnet = formatPrefix(pool.subnet);
+    throw new NetError(
+      "failed_precondition",
+      `Cannot choose a subnet for Docker: this node's is ${subnet}, and this host uses it already, on the bridge; give --subnet ${subnet}`,
+    );
   }
 
   /** Gives a new endpoint an address. */
@@ -221,6 +247,10 @@ export class IpamDriver {
       if (await addresses.release(held, "Docker released it")) return;
     }
   }
+}
+
+function offerOf({ network, subnet }: Pool): string {
+  return `${network} ${formatPrefix(subnet)}`;
 }
 
 /** The interface in the name of an owner: Docker asks for each family by itself. */

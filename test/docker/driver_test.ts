@@ -68,8 +68,9 @@ class FakeDocker {
 
   async pool(options: { V6?: boolean; network?: string } = {}) {
     const { V6 = false, network: name = "web" } = options;
+    const Pool = V6 ? "fd00::/64" : "172.16.0.0/22";
     const { PoolID } = await this.call("/IpamDriver.RequestPool", {
-      ...{ Pool: "", SubPool: "", V6 },
+      ...{ Pool, SubPool: "", V6 },
       Options: { "stellar-net.network": name },
     });
     return PoolID!;
@@ -167,6 +168,29 @@ Deno.test("IpamDriver never gives the gateway, and keeps it when Docker releases
   await assert.rejects(docker.run(pool, "172.16.0.1"), /it is the gateway/);
   await docker.release(pool, "172.16.0.1");
   await docker.call("/IpamDriver.ReleasePool", { PoolID: pool });
+});
+
+Deno.test("IpamDriver ends Docker's search for a subnet that the host does not use, and says which to name", async () => {
+  await using t = await start();
+  const { docker } = t;
+  const ask = () => docker.call("/IpamDriver.RequestPool", { Pool: "" });
+  const gateway = (PoolID: string) =>
+    docker.call("/IpamDriver.RequestAddress", {
+      ...{ PoolID },
+      Options: { RequestAddressType: "com.docker.network.gateway" },
+    });
+  assert.equal((await ask()).Pool, "172.16.0.0/22");
+  await assert.rejects(ask(), {
+    code: "failed_precondition",
+    message: /give --subnet 172\.16\.0\.0\/22$/,
+  });
+  for (let network = 0; network < 3; network++) {
+    const { PoolID } = await ask();
+    await gateway(PoolID!);
+  }
+  const { PoolID: last } = await ask();
+  await docker.call("/IpamDriver.ReleasePool", { PoolID: last });
+  await ask();
 });
 
 Deno.test("IpamDriver: the end of a failed network takes nothing from the live one", async () => {

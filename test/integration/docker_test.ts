@@ -325,10 +325,14 @@ Deno.test("containers of Docker on two hosts share one ledger with containerd, a
     "doctor finds a network that masquerades, and its command makes it again",
     async () => {
       await b.cli("uninstall");
-      await b.docker.must(
-        ...["network", "create", "--ipam-driver", "stellar-net", NETWORK],
+      const create = [
+        ...["network", "create", "--ipam-driver", "stellar-net"],
         ...["-o", "com.docker.network.bridge.name=stellar0"],
-      );
+      ];
+      const { code, stderr } = await b.docker.docker([...create, NETWORK]);
+      assert.notEqual(code, 0);
+      const [, subnet] = /give (--subnet \S+)$/m.exec(stderr)!;
+      await b.docker.must(...create, ...subnet!.split(" "), NETWORK);
       const found = async () => {
         const { stdout } = await second.exec("stellar-net", [
           "doctor",
