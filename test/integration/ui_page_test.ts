@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Severity } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
 import { NodeState } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { Chromium, type Tab } from "../support/chromium.ts";
@@ -174,6 +175,32 @@ Deno.test("the page of the map, with an agent that says what a test wants", asyn
     await page.keyboard.press("Enter");
     await at("#/events?node=web-1");
   });
+  await t.step(
+    "a host shows what it has released, once it is wanted",
+    async () => {
+      map.history = [
+        {
+          node: "web-1",
+          address: "172.16.0.8",
+          owner: { containerId: "held" },
+        },
+        {
+          ...{
+            node: "web-1",
+            address: "172.16.0.9",
+            reason: "its boot is over",
+          },
+          owner: { containerId: "gone" },
+          releasedAt: timestampFromMs(Date.now()),
+        },
+      ];
+      await page.goto(`${map.origin}/#/host?name=web-1`);
+      await page.getByText("Released lately").click();
+      const row = page.getByRole("row", { name: /172\.16\.0\.9 gone/ });
+      assert.match(await row.innerText(), /its boot is over/);
+      assert.equal(await page.getByText("172.16.0.8").count(), 0);
+    },
+  );
   await t.step("a silent host is asked for nothing", async () => {
     await page.goto(`${map.origin}/#/host?name=web-1`);
     map.send({

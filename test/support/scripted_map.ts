@@ -9,6 +9,10 @@ import {
   ClusterServiceWatchResponseSchema,
   type HostSummarySchema,
 } from "../../src/gen/stellar/net/v1/cluster_pb.ts";
+import {
+  type HistoryRecordSchema,
+  IpamService,
+} from "../../src/gen/stellar/net/v1/ipam_pb.ts";
 import { NodeState } from "../../src/gen/stellar/net/v1/registry_pb.ts";
 import { PAGE } from "../../src/gen/page.ts";
 import { SECURITY_HEADERS } from "../../src/ui/documents.ts";
@@ -42,6 +46,8 @@ export class ScriptedMap implements AsyncDisposable {
   state: Message | undefined;
   /** Refuses each call, as the command does whose page has no access. */
   isRefusing = false;
+  /** The history of all hosts. */
+  history: MessageInitShape<typeof HistoryRecordSchema>[] = [];
   /** The revisions from which watches went on. */
   readonly resumed: string[] = [];
 
@@ -135,6 +141,11 @@ export class ScriptedMap implements AsyncDisposable {
       }.bind(this),
       listEvents: () => ({ events: [] }),
       find: () => ({ found: [] }),
+    });
+    router.service(IpamService, {
+      listHistory: ({ node }) => ({
+        records: this.history.filter((record) => record.node === node),
+      }),
     });
   }
 

@@ -1,5 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Allocation } from "../../../gen/stellar/net/v1/ipam_pb.ts";
+import type {
+  Allocation,
+  HistoryRecord,
+} from "../../../gen/stellar/net/v1/ipam_pb.ts";
 import { compareAddresses, parseAddress } from "../../../net/address.ts";
 import { ownerKey } from "./allocation_view.ts";
 
@@ -47,6 +50,17 @@ export function sortByAddress<T extends { readonly address: string }>(
 ): T[] {
   return items.map((item) => ({ item, at: parseAddress(item.address) }))
     .sort((a, b) => compareAddresses(a.at, b.at)).map(({ item }) => item);
+}
+
+/** The last releases of a history, the latest first. */
+export function lastReleased(
+  records: readonly HistoryRecord[],
+  most: number,
+): HistoryRecord[] {
+  const atMs = ({ releasedAt }: HistoryRecord) =>
+    releasedAt ? timestampMs(releasedAt) : 0;
+  return records.filter(({ releasedAt }) => releasedAt)
+    .sort((a, b) => atMs(b) - atMs(a)).slice(0, most);
 }
 
 function rowOf(allocation: Allocation): ContainerRow {

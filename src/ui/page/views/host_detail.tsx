@@ -14,6 +14,7 @@ import { HostSubnets } from "../parts/host_subnets.tsx";
 import { ConditionMark } from "../parts/marks.tsx";
 import { Loading, Notice } from "../parts/notice.tsx";
 import { Problems } from "../parts/problems.tsx";
+import { Released } from "../parts/released.tsx";
 import { Ago, At } from "../parts/time.tsx";
 import { TimeSlider } from "../parts/time_slider.tsx";
 import { useLoad } from "../parts/use_load.ts";
@@ -108,6 +109,7 @@ function Present({ name, host, at }: {
         <section aria-labelledby="containers-title">
           <h2 id="containers-title">Containers</h2>
           <Containers node={name} at={at} />
+          {at === undefined && <Released node={name} />}
         </section>
       )}
       {at === undefined && hasAgent && !isSilent && (

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { AllocationSchema } from "../../../../src/gen/stellar/net/v1/ipam_pb.ts";
 import {
+  AllocationSchema,
+  HistoryRecordSchema,
+} from "../../../../src/gen/stellar/net/v1/ipam_pb.ts";
+import {
+  lastReleased,
   listContainers,
   sortByAddress,
 } from "../../../../src/ui/page/plan/containers.ts";
@@ -67,4 +71,18 @@ Deno.test("sortByAddress() compares numbers, not texts", () => {
     sortByAddress(sorted).map(({ address }) => address),
     ["172.16.0.9", "172.16.0.9", "172.16.0.10", "fd00::1"],
   );
+});
+
+Deno.test("lastReleased() leaves out present holders, and gives the latest first", () => {
+  const records = [undefined, 1, 3, 2].map((second, i) =>
+    create(HistoryRecordSchema, {
+      address: `172.16.0.${i}`,
+      ...second !== undefined &&
+        { releasedAt: timestampFromMs(1_000 * second) },
+    })
+  );
+  const addresses = (most: number) =>
+    lastReleased(records, most).map(({ address }) => address);
+  assert.deepEqual(addresses(9), ["172.16.0.2", "172.16.0.3", "172.16.0.1"]);
+  assert.deepEqual(addresses(1), ["172.16.0.2"]);
 });
