@@ -23,7 +23,7 @@ import {
 
 const CHANGES_A_SECOND = 200;
 /** Heartbeats at once. */
-const AT_ONCE = 64;
+const AT_ONCE = 256;
 /** Hosts without a heartbeat for 15 s are unreachable. */
 const HEARTBEAT_MS = 10_000;
 const DEFAULT_MINUTES = 10;

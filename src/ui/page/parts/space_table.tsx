@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Look } from "../plan/palette.ts";
 import { linkTo, place } from "../router.ts";
 import { Sample } from "./legend.tsx";
@@ -32,14 +32,20 @@ export function SpaceTable<T extends { readonly state: string }>(
   const { params } = place.value;
   const { show } = params;
   const [isOpen, setOpen] = useState(show !== undefined);
+  const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     if (show !== undefined) setOpen(true);
   }, [show]);
+  useEffect(() => {
+    if (show === undefined || !isOpen) return;
+    box.current!.scrollIntoView({ block: "nearest" });
+  }, [show, isOpen]);
   const chosen = show === undefined
     ? items
     : items.filter(({ state }) => state === show);
   return (
     <details
+      ref={box}
       class="space-table"
       open={isOpen}
       onToggle={({ currentTarget }) => setOpen(currentTarget.open)}
