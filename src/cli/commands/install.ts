@@ -250,6 +250,7 @@ async function serviceItems(target: Target): Promise<Item[]> {
   const unit = formatUnit({
     ...config,
     program,
+    pluginDir: config.docker && folderOf(config.docker.pluginPath),
     ports: [...config.listen, ...config.metrics].map(({ port }) => port),
   });
   const text = async (path: string, mode: number, source: string) => ({

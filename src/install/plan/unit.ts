@@ -8,6 +8,8 @@ export interface UnitOptions {
   readonly socketPath: string;
   /** Group of the socket. Undefined: none. */
   readonly socketGroup: string | undefined;
+  /** Folder of the socket of the IPAM driver for Docker. Undefined: none. */
+  readonly pluginDir?: string | undefined;
   /** TCP ports that the agent listens on. */
   readonly ports: readonly number[];
 }
@@ -53,6 +55,7 @@ export function extraFolders(
 /** The unit of systemd that runs the agent (systemd.service(5), systemd.exec(5)). */
 export function formatUnit(options: UnitOptions): string {
   const { program, stateDir, socketPath, socketGroup, ports } = options;
+  const { pluginDir } = options;
   const state = below("/var/lib", stateDir);
   const runtime = below("/run", folderOf(socketPath));
   const extra = extraFolders(options);
@@ -65,7 +68,7 @@ export function formatUnit(options: UnitOptions): string {
 Description=Subnets, addresses and routes for the containers of a cluster
 After=network.target nftables.service
 # The network is there before container runtimes start.
-Before=containerd.service crio.service
+Before=containerd.service crio.service docker.service
 # systemd retries a start that fails at once a hundred times, a slow one forever.
 StartLimitIntervalSec=10min
 StartLimitBurst=100
@@ -78,7 +81,13 @@ WatchdogSec=30s
 EnvironmentFile=-${escape(ENV_PATH)}
 # The lock of iptables-legacy has to exist for ReadWritePaths below.
 ExecStartPre=-+touch /run/xtables.lock
-ExecStart=${escape(program)} agent
+${
+    pluginDir === undefined
+      ? ""
+      : `# So has the folder where Docker looks for plugins.
+ExecStartPre=-+mkdir -p -m 0700 ${escape(pluginDir)}
+`
+  }ExecStart=${escape(program)} agent
 Restart=always
 RestartSec=1s
 # Restarting does not help against a wrong flag.
@@ -111,6 +120,9 @@ ${
       "CacheDirectoryMode=0700",
       ...extra.map((folder) => `ReadWritePaths=${escape(folder)}`),
       "ReadWritePaths=-/run/xtables.lock",
+      ...pluginDir === undefined
+        ? []
+        : [`ReadWritePaths=-${escape(pluginDir)}`],
     ].join("\n")
   }
 UMask=0077

@@ -55,6 +55,17 @@ Deno.test("formatUnit() lets the agent write where its flags say, and nowhere el
   }
 });
 
+Deno.test("formatUnit() makes the folder of the driver for Docker, and lets the agent write there, only where it is wanted", () => {
+  const made = (unit: string) =>
+    unit.split("\n").filter((line) => line.includes("docker/plugins"));
+  assert.deepEqual(made(formatUnit(OPTIONS)), []);
+  const pluginDir = "/run/docker/plugins";
+  assert.deepEqual(made(formatUnit({ ...OPTIONS, pluginDir })), [
+    "ExecStartPre=-+mkdir -p -m 0700 /run/docker/plugins",
+    "ReadWritePaths=-/run/docker/plugins",
+  ]);
+});
+
 Deno.test("formatUnit() lets root's first start unpack the program", () => {
   assert.match(
     formatUnit(OPTIONS),
