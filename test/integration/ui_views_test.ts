@@ -35,7 +35,9 @@ interface Paths {
 interface Routes {
   readonly routes: readonly {
     readonly cidr: string;
-    readonly nextHop: string;
+    readonly target: string;
+    readonly state: string;
+    readonly why: string | null;
   }[];
 }
 
@@ -56,7 +58,8 @@ function assertClean({ strangers, problems }: Tab): void {
 for (const size of [3, 8]) {
   Deno.test(`the map of ${size} hosts shows the same as the command line`, async (t) => {
     await using lab = await createMapLab(size);
-    const asked = lab.host(1);
+    // The first host has the registry, the second has joined it.
+    const asked = lab.host(size === 3 ? 1 : 2);
     const last = lab.hosts.at(-1)!;
     const names = lab.hosts.map(({ name }) => name);
     await using map = await MapTab.open(asked);
@@ -84,6 +87,16 @@ for (const size of [3, 8]) {
         const isSeen = problems.some(({ code }) => code === "route-conflict");
         return isSeen ? [verdict, ...texts] : [];
       });
+      // The host's own view has the reason for the missing route.
+      await map.goTo(`host?name=${last.name}`);
+      await map.agrees(async () => {
+        const { routes } = await last.ask<Routes>("route list");
+        const blocked = routes.filter(({ state }) => state !== "installed");
+        return blocked.flatMap(({ cidr, target, why }) => [
+          ...[cidr, target, why ?? ""],
+        ]);
+      });
+      await map.goTo("overview");
       await last.ip(`route del blackhole ${subnet}`);
       const conflict = `blackhole ${subnet}; ours comes when it is removed`;
       // The events below keep it.
@@ -167,6 +180,9 @@ for (const size of [3, 8]) {
         await map.shows(found.map(({ text }) => text));
       }
     });
+    assertClean(tab);
+    // The number of hosts makes no difference to the rest.
+    if (size > 3) return;
     await t.step(
       "the keyboard does everything that a pointer does",
       async () => {
@@ -209,13 +225,9 @@ for (const size of [3, 8]) {
         url.hash === `#/space?prefix=${cidr}&cell=${first}`
       );
     });
-    assertClean(tab);
-    // The number of hosts makes no difference to the rest.
-    if (size > 3) return;
-    await t.step("axe finds nothing serious in any view", async () => {
+    /** What axe finds, in light and in dark colours, on a wide and on a narrow screen. */
+    const examine = async (places: readonly string[]) => {
       const found: string[] = [];
-      const places = [...VIEWS, `host?name=${last.name}`, "search?q=web-1"];
-      // Each view in each colours and each width: one does not depend on the other.
       for (const [colorScheme, width] of LOOKS) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await page.setViewportSize({ width, height: 800 });
@@ -227,7 +239,16 @@ for (const size of [3, 8]) {
           }
         }
       }
-      assert.deepEqual(found, []);
+      return found;
+    };
+    await t.step("axe finds nothing serious in any view", async () => {
+      const [subnet] = await asked.joined();
+      await last.ip(`route replace blackhole ${subnet}`);
+      await map.goTo("overview");
+      await map.shows(["ours comes when it is removed"]);
+      const places = [...VIEWS, `host?name=${last.name}`, "search?q=web-1"]
+        .concat(`space?prefix=${subnet}`, "host?at=2026-01-01T00:00:00Z");
+      assert.deepEqual(await examine(places), []);
     });
     await t.step("no view is wider than a telephone", async () => {
       await page.setViewportSize({ width: 360, height: 800 });
@@ -241,5 +262,13 @@ for (const size of [3, 8]) {
       }
     });
     assertClean(tab);
+    await t.step(
+      "axe finds nothing serious without the agent, either",
+      async () => {
+        await asked.agent.kill();
+        await map.shows(["The connection to the agent is lost"]);
+        assert.deepEqual(await examine(["overview", "host"]), []);
+      },
+    );
   });
 }
