@@ -8,7 +8,7 @@ import { NetError } from "../base/error.ts";
 import { type Refusal, refusalError, refuse } from "../base/plan.ts";
 import { Ledger } from "../ledger/ledger.ts";
 import { type Address, compareAddresses } from "../net/address.ts";
-import type { Store, Version } from "../store/store.ts";
+import type { Version } from "../store/store.ts";
 import type { Allocation, Reservation } from "./plan/allocation.ts";
 import { formatOwner, type Owner, ownerKey } from "../base/names.ts";
 import {
@@ -28,43 +28,13 @@ import {
   planReservation,
   planThaw,
 } from "./plan/allocation_plan.ts";
+import type {
+  AllocatorOptions,
+  ChangeOptions,
+  OwnedBy,
+  ReleaseOptions,
+} from "./allocator_options.ts";
 import { AddressModel } from "./pool_model.ts";
-
-export interface AllocatorOptions {
-  readonly store: Store;
-  /** Whether others write to the store as well. Default false. */
-  readonly isShared?: boolean;
-  /** Name of the node. */
-  readonly node: string;
-  /** Boot id of the host, where the containers run; undefined: they run elsewhere. */
-  readonly bootId?: string;
-  /** Time for which a released address is not reused while others are free, in ms. */
-  readonly coolDownMs: number;
-  /** The time in ms since 1970. */
-  readonly now: () => number;
-  /** The time for which this agent has been running, in ms. Default: the process's. */
-  readonly runningMs?: () => number;
-  /** Default: none. */
-  readonly metrics?: AgentMetrics;
-}
-
-/** Options of a change. */
-export interface ChangeOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Whether it only tells what it would do. */
-  readonly isDryRun?: boolean | undefined;
-}
-
-/** An owner, and which allocation of it: undefined means any. */
-export interface OwnedBy {
-  readonly owner: Owner;
-  readonly id?: string | undefined;
-}
-
-/** Options of {@linkcode Allocator.release}. */
-export interface ReleaseOptions extends Pick<ChangeOptions, "isDryRun"> {
-  readonly onlyIf?: (allocation: Allocation) => boolean;
-}
 
 /** Number of releases that `releaseAll` submits at once. */
 const RELEASES_AT_ONCE = 256;

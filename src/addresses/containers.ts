@@ -1,7 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import type { QueuedRelease, ReleaseQueue } from "../cni/queue.ts";
 import type { NetnsLookup } from "../system/netns.ts";
-import type { Allocator, ChangeOptions } from "./allocator.ts";
+import type { Allocator } from "./allocator.ts";
+import type { ChangeOptions } from "./allocator_options.ts";
 import type { Allocation } from "./plan/allocation.ts";
 import { formatOwner, type Owner, ownerKey } from "../base/names.ts";
 import type { Allocated, AllocationRequest } from "./plan/allocation_plan.ts";

@@ -1,4 +1,4 @@
-import type { ChangeOptions } from "../addresses/allocator.ts";
+import type { ChangeOptions } from "../addresses/allocator_options.ts";
 import { RunningClock } from "../addresses/keep_alives.ts";
 import { NetError } from "../base/error.ts";
 import type { RegistryLink } from "../member/link.ts";

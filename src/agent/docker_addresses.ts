@@ -1,5 +1,8 @@
 import type { Allocation } from "../addresses/plan/allocation.ts";
-import type { DockerEndpoint } from "../addresses/plan/attachment.ts";
+import type {
+  Attachment,
+  DockerEndpoint,
+} from "../addresses/plan/attachment.ts";
 import type { NeighbourLookup } from "../addresses/neighbours.ts";
 import type { Owner } from "../base/names.ts";
 import type { EndpointAddresses, EndpointRequest } from "../docker/port.ts";
@@ -12,12 +15,19 @@ export class DockerAddresses implements EndpointAddresses {
   readonly #agent: Agent;
   readonly #neighbours: Pick<NeighbourLookup, "isInUse">;
 
+  readonly #bootId: string;
+
+  /** @param bootId of this boot of the host */
   constructor(
     agent: Agent,
-    neighbours: Pick<NeighbourLookup, "isInUse">,
+    { neighbours, bootId }: {
+      readonly neighbours: Pick<NeighbourLookup, "isInUse">;
+      readonly bootId: string;
+    },
   ) {
     this.#agent = agent;
     this.#neighbours = neighbours;
+    this.#bootId = bootId;
   }
 
   async subnets(): Promise<readonly Prefix[]> {
@@ -39,7 +49,7 @@ export class DockerAddresses implements EndpointAddresses {
     const { allocation } = await addresses.allocate(node, {
       ...{ id, owner, within },
       addresses: address ? [address] : [],
-      docker: { ...docker, isAttached },
+      ...{ attachment: this.#attachment(docker), isAttached },
     });
     return allocation;
   }
@@ -65,9 +75,16 @@ export class DockerAddresses implements EndpointAddresses {
   attach(
     held: Allocation,
     docker: DockerEndpoint,
-    owner?: Owner,
+    owner: Owner = held.owner,
   ): Promise<Allocation | undefined> {
-    return this.#agent.addresses.attachDocker(held, docker, owner);
+    const attachment = this.#attachment(docker);
+    const next = { ...held, owner, attachment };
+    return this.#agent.addresses.amend(held, next);
+  }
+
+  #attachment({ poolId, macAddress }: DockerEndpoint): Attachment {
+    const docker = { poolId, macAddress };
+    return { netns: "", netnsSeen: false, bootId: this.#bootId, docker };
   }
 
   async release({ owner, id }: Allocation, reason: string): Promise<boolean> {

@@ -5,11 +5,8 @@ import {
   type RunsQuery,
 } from "../addresses/address_runs.ts";
 import type { AllocationEvent } from "../addresses/allocation_feed.ts";
-import type {
-  Allocator,
-  ChangeOptions,
-  OwnedBy,
-} from "../addresses/allocator.ts";
+import type { Allocator } from "../addresses/allocator.ts";
+import type { ChangeOptions, OwnedBy } from "../addresses/allocator_options.ts";
 import type { Allocators } from "../addresses/allocators.ts";
 import { Containers } from "../addresses/containers.ts";
 import {
@@ -29,61 +26,21 @@ import {
   type Allocated,
   planUnclaimed,
 } from "../addresses/plan/allocation_plan.ts";
-import type {
-  Attachment,
-  DockerEndpoint,
-} from "../addresses/plan/attachment.ts";
 import { SecondUsers } from "../addresses/second_users.ts";
 import { NetError } from "../base/error.ts";
-import {
-  formatOwner,
-  type Labels,
-  type Owner,
-  ownerKey,
-} from "../base/names.ts";
+import { formatOwner, type Owner, ownerKey } from "../base/names.ts";
 import { sleep } from "../base/retry.ts";
 import type { Member } from "../member/member.ts";
 import { type Address, formatAddress } from "../net/address.ts";
-import { formatPrefix, type Prefix } from "../net/prefix.ts";
+import { formatPrefix } from "../net/prefix.ts";
 import { AddressesInUse, MAX_AGE_MS } from "./addresses_in_use.ts";
+import type { AddressRelease, AddressRequest } from "./address_request.ts";
 import type { AgentOptions, HostedRegistry } from "./open_member.ts";
 
 const log = getLogger(["stellar-net", "agent"]);
 
 /** Interval between looks whether a node that is watched has a subnet, in ms. */
 const SUBNET_LOOK_MS = 1_000;
-
-/** A request for addresses over the API or by a CNI runtime. */
-export interface AddressRequest {
-  /** Id of the new allocation or ADD. Default: a random one. */
-  readonly id?: string;
-  readonly owner: Owner;
-  /** Specific addresses, at most one of each network. */
-  readonly addresses: readonly Address[];
-  /** Path of the network namespace, empty when not known. Undefined unless a CNI runtime asks. */
-  readonly netns?: string;
-  /** Undefined unless Docker asks. */
-  readonly docker?: DockerEndpoint & {
-    /** Whether it has the address already, so that its container may answer. */
-    readonly isAttached: boolean;
-  };
-  /** The subnet of the only address to give. Undefined: one of each network. */
-  readonly within?: Prefix;
-  /** Labels; undefined: those that the allocation has. */
-  readonly labels?: Labels;
-  /** Time to live in ms; undefined: the one that the allocation has, or none. */
-  readonly ttlMs?: number;
-}
-
-/** A release over the API or by a CNI runtime. */
-export interface AddressRelease {
-  readonly owner: Owner;
-  readonly reason: string;
-  /** Only the allocation with this id. Default: any. */
-  readonly id?: string;
-  /** Path of the network namespace that a DEL names; empty when it names none. */
-  readonly netns?: string;
-}
 
 /**
  * The addresses of the nodes that keep them with this agent: of its own node,
@@ -139,20 +96,19 @@ export class NodeAddresses {
     options: ChangeOptions = {},
   ): Promise<Allocated> {
     const { randomId, now } = this.#options;
-    const { netns, docker, id = randomId(), ...asked } = request;
+    const { netns, isAttached, id = randomId(), ...asked } = request;
     const allocator = await this.#claimed(node, options);
     if (!allocator) return planUnclaimed({ ...asked, id }, now());
     const allocate = (answering?: ReadonlyMap<string, string>) => {
       const avoiding = {
         ...{ ...asked, id },
         ...(answering && { answering }),
-        ...(docker && { attachment: this.#dockerAttachment(docker) }),
       };
       return netns === undefined
         ? allocator.allocate(avoiding, options)
         : this.#containers.add(allocator, { ...avoiding, netns }, options);
     };
-    if (docker?.isAttached) return await allocate();
+    if (isAttached) return await allocate();
     // In most cases there are none.
     const users = node === this.#node &&
       await this.#options.neighbours?.find(this.#member.subnets, MAX_AGE_MS);
@@ -161,26 +117,16 @@ export class NodeAddresses {
     return await this.#inUse.avoid(starting, allocate);
   }
 
-  #dockerAttachment({ poolId, macAddress }: DockerEndpoint): Attachment {
-    const { bootId } = this.#options;
-    const docker = { poolId, macAddress };
-    return { netns: "", netnsSeen: false, bootId, docker };
-  }
-
   /**
-   * Gives an allocation of this node to an endpoint of Docker that has its
-   * address, under another name if one is given.
+   * Replaces an allocation of this node, see {@linkcode Allocator.amend}.
    *
-   * @returns undefined when it is not held any more, or the name is taken
+   * @returns undefined when it is not held any more, or the new name is taken
    */
-  async attachDocker(
+  async amend(
     held: Allocation,
-    docker: DockerEndpoint,
-    owner = held.owner,
+    next: Allocation,
   ): Promise<Allocation | undefined> {
-    const attachment = this.#dockerAttachment(docker);
-    const next = { ...held, owner, attachment };
-    return (await this.#find(this.#node))?.amend(held, next);
+    return await (await this.#find(this.#node))?.amend(held, next);
   }
 
   /**

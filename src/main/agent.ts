@@ -87,7 +87,9 @@ export async function runAgent(
     presenceOf: async (allocation) =>
       await docker?.presenceOf(allocation) ?? "unknown",
   });
-  const docker: AgentDocker | undefined = createAgentDocker(config, agent);
+  const docker: AgentDocker | undefined = createAgentDocker(config, {
+    ...{ agent, bootId },
+  });
   opened.defer(() => docker?.stop());
   const parts = { agent, state, security, version };
   const host = await createAgentHost(config, {

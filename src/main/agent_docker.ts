@@ -53,17 +53,20 @@ export function makePluginFolder({ pluginPath }: DockerChoice): void {
 /** Makes the driver; undefined without `--docker`. */
 export function createAgentDocker(
   { docker, leakIntervalMs, leakGraceMs, bridge }: AgentConfig,
-  agent: Agent,
+  { agent, bootId }: { readonly agent: Agent; readonly bootId: string },
 ): AgentDocker | undefined {
   if (!docker) return undefined;
   const { pluginPath, apiPath } = docker;
   const runner = new DenoCommandRunner();
   const addresses = new DockerAddresses(
     agent,
-    new BridgeNeighbours({
-      ...{ runner, uptimeMs },
-      probe: new LinuxPathProbe({ runner }),
-    }),
+    {
+      bootId,
+      neighbours: new BridgeNeighbours({
+        ...{ runner, uptimeMs },
+        probe: new LinuxPathProbe({ runner }),
+      }),
+    },
   );
   const randomId = () => crypto.randomUUID();
   const engine = apiPath === undefined

@@ -6,7 +6,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import { IpamDriver } from "../../src/docker/driver.ts";
 import { DockerEndpoints } from "../../src/docker/endpoints.ts";
 import type { DockerNetwork } from "../../src/docker/plan/networks.ts";
-import { parseAddress } from "../../src/net/address.ts";
+import { type Address, parseAddress } from "../../src/net/address.ts";
 import {
   allocate,
   held,
@@ -29,15 +29,16 @@ class FakeDocker {
   /** What Docker lists; undefined: it does not answer. */
   listed: readonly DockerNetwork[] | undefined = [];
 
-  constructor(t: TestAgent, agent = t.agent) {
+  constructor(t: TestAgent, agent = t.agent, bootId = "boot-1") {
     this.agent = agent;
-    const addresses = new DockerAddresses(agent, {
-      isInUse: (address) =>
-        Promise.resolve(
-          [...t.inUse.keys()].some((text) =>
-            parseAddress(text).value === address.value
-          ),
+    const isInUse = (address: Address) =>
+      Promise.resolve(
+        [...t.inUse.keys()].some((text) =>
+          parseAddress(text).value === address.value
         ),
+      );
+    const addresses = new DockerAddresses(agent, {
+      ...{ neighbours: { isInUse }, bootId },
     });
     const randomId = () => crypto.randomUUID();
     this.endpoints = new DockerEndpoints({
@@ -381,7 +382,7 @@ Deno.test("IpamDriver: what Docker names again after a reboot belongs to the new
   await using t = await start();
   await t.docker.run(await t.docker.pool(), "172.16.0.9");
   const agent = await t.t.restart({ bootId: "boot-2" });
-  const docker = new FakeDocker(t.t, agent);
+  const docker = new FakeDocker(t.t, agent, "boot-2");
   await docker.call("/Plugin.Activate");
   await docker.replay(await docker.pool(), "172.16.0.9");
   await agent.addresses.collectLeaks();

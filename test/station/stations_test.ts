@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { NetError } from "../../src/base/error.ts";
 import { parseAddress } from "../../src/net/address.ts";
 import { parsePrefix, prefixOf } from "../../src/net/prefix.ts";
-import type { AddressRequest } from "../../src/agent/node_addresses.ts";
+import type { AddressRequest } from "../../src/agent/address_request.ts";
 import type { StationProcess } from "../../src/station/port.ts";
 import {
   MAX_STATIONS,

@@ -3,7 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Agent } from "../../agent/agent.ts";
 import { NetError } from "../../base/error.ts";
-import type { OwnedBy } from "../../addresses/allocator.ts";
+import type { OwnedBy } from "../../addresses/allocator_options.ts";
 import {
   type AllocateRequest,
   AllocationSchema,

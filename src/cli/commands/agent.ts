@@ -40,6 +40,7 @@ import {
   readSecurity,
   SECURITY_FLAGS,
 } from "../framework/tls_flags.ts";
+import { DOCKER_FLAGS, readDocker } from "./docker_flags.ts";
 import { readStore, STORE, STORE_FLAGS } from "./store_flags.ts";
 
 // The agent's flags, in the order of its help.
@@ -217,30 +218,6 @@ export const PROBE: FlagWithDefault<typeof ON_OFF[number]> = {
   parse: parseChoice(ON_OFF),
 };
 
-export const DOCKER: Flag<boolean> = switchFlag(
-  "docker",
-  "give Docker's containers addresses, as an IPAM driver",
-);
-
-export const DOCKER_PLUGIN: FlagWithDefault<string> = {
-  name: "docker-plugin",
-  value: "PATH",
-  description: "socket of the IPAM driver, where Docker looks for plugins",
-  default: "/run/docker/plugins/stellar-net.sock",
-  completion: "file",
-  parse: parsePluginPath,
-};
-
-export const DOCKER_API: FlagWithDefault<string> = {
-  name: "docker-api",
-  value: "PATH|off",
-  description:
-    "Docker's socket, to name containers and to find addresses that Docker forgot; off asks nothing",
-  default: "/run/docker.sock",
-  completion: "file",
-  parse: (text) => text === "off" ? text : parsePath(text),
-};
-
 export const COOL_DOWN: FlagWithDefault<number> = {
   name: "cool-down",
   value: "DURATION",
@@ -333,9 +310,7 @@ export const AGENT: CommandSpec = {
     NO_BLACKHOLE,
     FORWARD_RULES,
     PROBE,
-    DOCKER,
-    DOCKER_PLUGIN,
-    DOCKER_API,
+    ...DOCKER_FLAGS,
     COOL_DOWN,
     RECLAIM_AFTER,
     KEEP_HISTORY,
@@ -396,24 +371,6 @@ function readLog(call: Call): LogOptions {
   const format = call.value(LOG_FORMAT) ??
     (call.io.isTerminal ? "text" : "json");
   return { format, level: call.value(LOG_LEVEL) };
-}
-
-function readDocker(call: Call): AgentConfig["docker"] {
-  // A wrong value is an error also where it has no effect.
-  const pluginPath = call.value(DOCKER_PLUGIN);
-  const api = call.value(DOCKER_API);
-  if (!call.value(DOCKER)) return undefined;
-  return { pluginPath, apiPath: api === "off" ? undefined : api };
-}
-
-/** Docker names a driver by the file of its socket. */
-function parsePluginPath(text: string): string {
-  if (/\/[a-z][a-z0-9-]{0,62}\.sock$/.test(text)) return parsePath(text);
-  throw new RangeError(
-    `${
-      JSON.stringify(text)
-    } is not valid: it has to end with the driver's name and ".sock", such as "/run/docker/plugins/stellar-net.sock"`,
-  );
 }
 
 function readNode(call: Call): string {

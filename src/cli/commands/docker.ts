@@ -12,7 +12,7 @@ import type { Call, CommandSpec, GroupSpec } from "../framework/call.ts";
 import type { Flag, FlagWithDefault } from "../framework/flag.ts";
 import { parsePath } from "../framework/parsers.ts";
 import { CLIENT_FLAGS, JSON_OUTPUT } from "../framework/target.ts";
-import { DOCKER_API } from "./agent.ts";
+import { DOCKER_API } from "./docker_flags.ts";
 import { BRIDGE } from "./cni.ts";
 
 /** The variable of that name holds the cluster's networks. */
