@@ -202,11 +202,11 @@ export class RegistryHost {
         onChange: (name) => nodes.onLivenessChanged(name),
         onProcess: (name, processId) => nodes.onProcess(name, processId),
         findings: () => ({
-          problems: nodes.ownProblems,
+          problems: nodes.problems.own,
           refused: nodes.refusals.own,
         }),
         onFindings: (id, { problems, refused }) => {
-          nodes.onProblems(id, problems);
+          nodes.problems.onFound(id, problems);
           nodes.refusals.receive(id, refused);
         },
       })

@@ -26,6 +26,7 @@ import {
 } from "./plan/restore_grace.ts";
 import { checkOnly, type ClusterPlan } from "./plan/cluster_plan.ts";
 import type { WatchedNode } from "./plan/reclaim_plan.ts";
+import { NodeProblems } from "./node_problems.ts";
 import { Processes } from "./processes.ts";
 import { Refusals } from "./refusals.ts";
 import {
@@ -43,9 +44,6 @@ export interface PoolState {
   /** Whether it holds addresses. */
   readonly isHolding: boolean;
 }
-
-/** Time for which a problem holds that another agent has found and does not repeat, in ms. */
-const FOUND_BY_OTHERS_MS = 60_000;
 
 /**
  * Most time for which a join waits for other nodes to come back, in ms: less
@@ -88,23 +86,23 @@ export class Nodes {
   readonly #processes: Processes;
   /** The nodes whose joins are refused. */
   readonly refusals: Refusals;
-  /** The known problem of each node, for people. */
-  readonly #problems = new Map<string, string>();
+  /** The problems with the identities of nodes. */
+  readonly problems: NodeProblems;
   /** The state of each node that watchers know. */
   readonly #told = new Map<string, ClusterNode["state"]>();
-  /** The findings of other agents that host the registry, by the id of each. */
-  readonly #foundByOthers = new Map<
-    string,
-    { readonly problems: ReadonlyMap<string, string>; readonly untilMs: number }
-  >();
 
   constructor(ledger: ClusterLedger, options: NodesOptions) {
     this.#ledger = ledger;
     this.#options = options;
     this.#liveness = options.liveness;
+    const { uptimeMs } = options;
     this.#processes = new Processes({
-      uptimeMs: options.uptimeMs,
-      onProblem: (node) => this.#reportProblem(node),
+      uptimeMs,
+      onProblem: (node) => this.problems.report(node),
+    });
+    this.problems = new NodeProblems({
+      ...{ processes: this.#processes, uptimeMs },
+      onChanged: (node) => this.#feed.nodeChanged(node),
     });
     this.refusals = new Refusals(options.uptimeMs);
     this.#feed = new ClusterFeed({
@@ -128,25 +126,6 @@ export class Nodes {
   /** Records the process of a node whose heartbeat another agent received. */
   onProcess(node: string, processId: string): void {
     this.#processes.record(node, processId, 0, true);
-  }
-
-  /** The problems that this agent itself has found, by node, for people. */
-  get ownProblems(): ReadonlyMap<string, string> {
-    return new Map(
-      [...this.#problems.keys()]
-        .map((node) => [node, this.#processes.problemOf(node)] as const)
-        .filter(([, problem]) => problem !== ""),
-    );
-  }
-
-  /** Records the problems that another agent finds, for as long as it repeats them. */
-  onProblems(id: string, problems: ReadonlyMap<string, string>): void {
-    const before = this.#foundByOthers.get(id)?.problems.keys() ?? [];
-    const nodes = new Set([...before, ...problems.keys()]);
-    const untilMs = this.#options.uptimeMs() + FOUND_BY_OTHERS_MS;
-    if (problems.size === 0) this.#foundByOthers.delete(id);
-    else this.#foundByOthers.set(id, { problems, untilMs });
-    for (const node of nodes) this.#reportProblem(node);
   }
 
   /** Makes every watcher restart from a snapshot: changes were missed. */
@@ -371,11 +350,7 @@ export class Nodes {
       this.#feed.nodeChanged(node);
     }
     for (const name of names) this.#tell(name, this.#stateOfAgent(name));
-    for (const node of this.#processes.takeSolved()) this.#reportProblem(node);
-    for (const [id, { untilMs }] of this.#foundByOthers) {
-      const isOver = this.#options.uptimeMs() >= untilMs;
-      if (isOver) this.onProblems(id, new Map());
-    }
+    this.problems.endOld();
     return names.filter((name) => name !== this.#options.ownNode)
       .map((name) => ({
         name,
@@ -414,23 +389,6 @@ export class Nodes {
     return this.#options.returning ?? NO_RETURNING_NODES;
   }
 
-  #problemByOthers(node: string): string {
-    return [...this.#foundByOthers.values()]
-      .flatMap(({ problems }) => problems.get(node) ?? [])[0] ?? "";
-  }
-
-  #reportProblem(node: string): void {
-    const problem = this.#processes.problemOf(node) ||
-      this.#problemByOthers(node);
-    if (problem === (this.#problems.get(node) ?? "")) return;
-    if (problem === "") this.#problems.delete(node);
-    else {
-      this.#problems.set(node, problem);
-      log.error("Node {node}: {problem}", { node, problem });
-    }
-    this.#feed.nodeChanged(node);
-  }
-
   #recordHeartbeat(node: string, processId: string): void {
     this.refusals.forget(node);
     if (!this.#liveness.recordHeartbeat(node, processId)) return;
@@ -451,7 +409,8 @@ export class Nodes {
 
   #view(nodes: Iterable<NodeRecord>): ClusterNode[] {
     return [...nodes]
-      .map((node): ClusterNode => ({
+      .map((node) => ({ node, problem: this.problems.of(node.name) }))
+      .map(({ node, problem }): ClusterNode => ({
         name: node.name,
         subnets: node.subnets,
         advertised: node.advertised,
@@ -459,8 +418,7 @@ export class Nodes {
         state: this.#stateOf(node),
         joinedAtMs: node.joinedAtMs,
         seenAtMs: this.#liveness.seenAtMs(node.name),
-        ...this.#problems.has(node.name) &&
-          { problem: this.#problems.get(node.name)! },
+        ...problem !== undefined && { problem },
       }))
       .sort((a, b) => a.name < b.name ? -1 : 1);
   }

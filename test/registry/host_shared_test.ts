@@ -257,8 +257,8 @@ Deno.test("agents that host one registry tell each other which nodes have a copy
     async () => /another host tries to join/.test(await problemAt(b)),
   );
   // What another has found is not its own: it would never end.
-  assert.equal(b.requireHost().nodes.ownProblems.size, 0);
-  b.requireHost().nodes.onProblems(a.instanceId, new Map());
+  assert.equal(b.requireHost().nodes.problems.own.size, 0);
+  b.requireHost().nodes.problems.onFound(a.instanceId, new Map());
   assert.equal(await problemAt(b), "");
 });
 
