@@ -417,7 +417,9 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
   "IpamService/Release attachment.boot_id": "it is compared, not parsed",
   "IpamService/Release attachment.netns_inode": "it is compared, not parsed",
   "RegistryService/Heartbeat report": "it is bytes, tested apart",
+  "RegistryService/Heartbeat marker": "it is a number, compared",
   "RegistryService/Heartbeat probe_keys_digest": "it is a number, compared",
+  "RegistryService/Heartbeat report_digest": "it is a number, compared",
   ...Object.fromEntries(
     ["number", "at.seconds", "at.nanos", "kind", "subject", "text"].map((
       field,
@@ -426,6 +428,7 @@ export const NOT_PARSED: Readonly<Record<string, string>> = {
       "an event that is not believed is left out, tested apart",
     ]),
   ),
+  "RegistryService/Join marker": "it is a number, compared",
   "RegistryService/Join revision": "it is a number, compared",
   "IpamService/ListAddressRuns at.seconds": "JSON has a text, tested apart",
   "IpamService/ListAddressRuns at.nanos": "JSON has a text, tested apart",
