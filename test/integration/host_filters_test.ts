@@ -245,6 +245,38 @@ Deno.test("HostReconciler copes with filters that drop forwarded packets", async
   }
 });
 
+Deno.test("HostReconciler lets containers on one bridge find each other where bridged packets are filtered", async (t) => {
+  await using host = await NetnsHost.create();
+  await using one = await NetnsHost.create();
+  await using other = await NetnsHost.create();
+  const reconciler = new HostReconciler({
+    network: new LinuxHostNetwork(host),
+    apply: true,
+  });
+  await reconciler.setDesired(DESIRED);
+  await attachContainer(host, one, BRIDGE);
+  await attachContainer(host, other, BRIDGE, 3);
+  await other.serveSource();
+  await host.sh("sysctl -qw net.bridge.bridge-nf-call-ip6tables=1");
+  const drops = {
+    "iptables": "ip6tables-nft -P FORWARD DROP",
+    "iptables-legacy": "ip6tables-legacy -P FORWARD DROP",
+    "nftables":
+      "nft 'table inet filter { chain forward { type filter hook forward priority 0; policy drop; }; }'",
+  };
+  for (const [name, drop] of Object.entries(drops)) {
+    await t.step(name, async () => {
+      await host.sh(...RESET, drop);
+      await one.sh("ip -6 neigh flush dev eth0");
+      await other.sh("ip -6 neigh flush dev eth0");
+      await assertNothing(one, "fd00:16::3");
+      await reconciler.reconcile();
+      await assertSource(one, "fd00:16::3", CONTAINER[6]);
+      assert.deepEqual((await reconciler.reconcile()).changes, []);
+    });
+  }
+});
+
 Deno.test("HostReconciler adds no rules to filters that drop nothing of its own accord", async (t) => {
   const rows: readonly [name: string, setUp: readonly string[]][] = [
     ["a policy of accept", ["iptables-nft -P FORWARD ACCEPT"]],

@@ -156,19 +156,21 @@ export async function connectOutside(
   );
 }
 
-/** Puts a container on a host's bridge: 172.16.0.2 and fd00:16::2. */
+/** Puts a container on a host's bridge, with the last part of its addresses: 172.16.0.2 and fd00:16::2. */
 export async function attachContainer(
   host: NetnsHost,
   container: NetnsHost,
   bridge: string,
+  last = 2,
 ): Promise<void> {
+  const veth = `veth${last - 2}`;
   await host.sh(
-    `ip link add veth0 type veth peer name eth0 netns ${container.name}`,
-    `ip link set veth0 master ${bridge} up`,
+    `ip link add ${veth} type veth peer name eth0 netns ${container.name}`,
+    `ip link set ${veth} master ${bridge} up`,
   );
   await container.sh(
-    "ip address add 172.16.0.2/22 dev eth0",
-    "ip address add fd00:16::2/64 dev eth0 nodad",
+    `ip address add 172.16.0.${last}/22 dev eth0`,
+    `ip address add fd00:16::${last}/64 dev eth0 nodad`,
     "ip link set eth0 up",
     "ip route add default via 172.16.0.1",
     "ip route add default via fd00:16::1",

@@ -36,9 +36,18 @@ export interface AcceptRule {
   readonly family: Family;
   readonly from?: Prefix;
   readonly to?: Prefix;
-  /** `reply`: only packets of connections that were accepted in the other direction. */
-  readonly direction: "in" | "out" | "reply";
+  /**
+   * `reply`: only packets of connections that were accepted in the other
+   * direction. `solicit`, `advert`: neighbour discovery (RFC 4861).
+   */
+  readonly direction: "in" | "out" | "reply" | keyof typeof DISCOVERY;
 }
+
+/** The types of ICMPv6 by which containers on one bridge find each other. */
+const DISCOVERY = {
+  solicit: { name: "nd-neighbor-solicit", type: 135 },
+  advert: { name: "nd-neighbor-advert", type: 136 },
+} as const;
 
 /** Options of {@linkcode acceptRules}. */
 export interface AcceptOptions {
@@ -70,11 +79,11 @@ export type ForwardChange =
 /**
  * The rules for packets of this node's subnets: to and from the cluster's
  * networks; with `masquerade` to everywhere, with the replies, but never
- * connections from outside.
+ * connections from outside. For IPv6 also neighbour discovery.
  */
 export function acceptRules(options: AcceptOptions): AcceptRule[] {
   const { subnets, networks, masquerade } = options;
-  return subnets.flatMap((subnet) => {
+  const rules = subnets.flatMap((subnet): AcceptRule[] => {
     const { family } = subnet;
     const near = networks.filter((network) => network.family === family);
     const inward = near.map((from) => ({
@@ -96,7 +105,16 @@ export function acceptRules(options: AcceptOptions): AcceptRule[] {
       }));
     return [...inward, ...outward];
   });
+  // Where bridged packets are filtered, too (br_netfilter), as Docker has it.
+  return subnets.some(({ family }) => family === 6)
+    ? [...rules, ...DISCOVERY_RULES]
+    : rules;
 }
+
+const DISCOVERY_RULES: readonly AcceptRule[] = [
+  { family: 6, direction: "solicit" },
+  { family: 6, direction: "advert" },
+];
 
 /** Why a filter drops packets that match no condition; undefined when it does not. */
 export function dropReason(filter: ForwardFilter): string | undefined {
@@ -158,6 +176,12 @@ export function planForward(
 export function formatAcceptRule(tool: FilterTool, rule: AcceptRule): string {
   const { family, from, to, direction } = rule;
   const isReply = direction === "reply";
+  if (direction === "solicit" || direction === "advert") {
+    const { name, type } = DISCOVERY[direction];
+    return tool === "nft"
+      ? `icmpv6 type ${name} accept`
+      : `-p ipv6-icmp -m icmp6 --icmpv6-type ${type} -j ACCEPT`;
+  }
   if (tool === "nft") {
     const ip = family === 4 ? "ip" : "ip6";
     return [

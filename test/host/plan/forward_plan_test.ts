@@ -67,6 +67,8 @@ Deno.test("acceptRules() opens only the needed paths", async (t) => {
         "ip saddr 172.16.0.0/22 ip daddr 172.16.0.0/12 accept",
         "ip6 saddr fd00:16::/48 ip6 daddr fd00:16::/64 accept",
         "ip6 saddr fd00:16::/64 ip6 daddr fd00:16::/48 accept",
+        "icmpv6 type nd-neighbor-solicit accept",
+        "icmpv6 type nd-neighbor-advert accept",
       ]],
     ];
   for (const [name, options, texts] of rows) {
