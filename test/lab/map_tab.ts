@@ -42,6 +42,12 @@ export class MapTab implements AsyncDisposable {
     const chromium = await Chromium.start({ netns, ...options });
     const tab = await chromium.open();
     await tab.page.goto(map.link);
+    // Chromium gives up what it loads when routes of its host change.
+    await waitFor("the map", async () => {
+      if ((await tab.text()).includes("Overview")) return true;
+      await tab.page.goto(`${map.origin}/`);
+      return false;
+    }, { everyMs: 2_000 });
     return new MapTab({ map, chromium, tab });
   }
 

@@ -96,7 +96,9 @@ export class Tab {
       if (!request.url().startsWith("data:")) this.requests.push(request.url());
     });
     page.on("console", (message) => {
-      if (/^(?:error|warning)$/.test(message.type())) {
+      // Chromium gives up what it loads when routes of its host change.
+      const isOfHost = message.text().includes("ERR_NETWORK_CHANGED");
+      if (!isOfHost && /^(?:error|warning)$/.test(message.type())) {
         this.problems.push(`${message.type()}: ${message.text()}`);
       }
     });
