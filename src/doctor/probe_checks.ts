@@ -17,8 +17,8 @@ export function checkProbes(
     return [passed("path", "this agent sends no probes")];
   }
   const seen = paths.filter((path) => peer === undefined || path.peer === peer);
-  // A dead path to a host that the registry does not hear is no fault of the
-  // path, and another check reports that host.
+  // Where the registry does not hear a host either, the fault is the host's, and
+  // another check reports it.
   const measured = seen.filter(({ state }) =>
     state !== "unmeasured" && state !== "dead"
   );

@@ -117,7 +117,7 @@ function createAnswer(
     interceptors: [answerCalls({})],
     ...{ connect: true, grpc: false, grpcWeb: false },
     readMaxBytes: MAX_REQUEST_BYTES,
-    // Loopback is fast; ssh compresses if it is told to.
+    // Loopback needs no compression, and a tunnel can have that of ssh (-C).
     acceptCompression: [],
     shutdownSignal: stop,
     fallback: (request, response) =>

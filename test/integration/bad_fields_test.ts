@@ -195,7 +195,7 @@ const BODIES: readonly (readonly [
     /id/,
   ],
   [
-    "a time that is none",
+    "an invalid time",
     LIST_HISTORY,
     '{"since":"yesterday"}',
     /Timestamp from JSON: /,

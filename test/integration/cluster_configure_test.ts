@@ -66,8 +66,8 @@ Deno.test("Configure makes the bridge of a host's own subnet", async (t) => {
       /"subnet\.gateway".*"172\.16\.4\.2".*"172\.16\.4\.1"/,
     ],
     ["no gateway", { cidr: SUBNET.cidr }, /"subnet\.gateway"/],
-    ["a gateway that is none", { ...SUBNET, gateway: "x" }, /"x"/],
-    ["a subnet that is none", { ...SUBNET, cidr: "172.16.4.9/22" }, /cidr/],
+    ["an invalid gateway", { ...SUBNET, gateway: "x" }, /"x"/],
+    ["an invalid subnet", { ...SUBNET, cidr: "172.16.4.9/22" }, /cidr/],
     ["no subnet", undefined, /"subnet/],
   ];
   for (const [what, subnet, message] of refused) {

@@ -62,7 +62,7 @@ function foundIn(
   });
 }
 
-/** A private key that is none, and names the public key of a certificate: TLS takes it for that one's (RFC 5915). */
+/** An invalid private key that names the public key of a certificate: TLS takes it for the key of that (RFC 5915). */
 function pretendKey(certificate: X509Certificate): string {
   const point = certificate.publicKey.export({ format: "der", type: "spki" })
     .subarray(-65);

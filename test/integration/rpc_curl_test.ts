@@ -141,7 +141,7 @@ Deno.test("curl: what is no call is refused", async (t) => {
         400,
       ],
       [
-        "a deadline that is none",
+        "an invalid deadline",
         `/${SERVICE}/Info`,
         json(
           "{}",

@@ -77,7 +77,7 @@ export const STEPS: readonly Step[] = [
     code: "not_found",
     says: /^subnet not found: node "b"/,
   }],
-  ["with an id that is none", "AllocateIP", { id: "a b", node: "a" }, {
+  ["with an invalid id", "AllocateIP", { id: "a b", node: "a" }, {
     code: "invalid_argument",
     says: /^Invalid field "id": "a b" is not valid/,
   }],

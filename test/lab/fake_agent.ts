@@ -51,7 +51,7 @@ const agent: Partial<ServiceImpl<typeof AgentService>> = {
   },
 };
 
-/** Matches that are none of its business, the last one its own. */
+/** Matches that belong to others, and last one of its own. */
 const LIES = [
   { kind: FoundKind.SUBNET, node: "node2", text: "lie: a subnet" },
   { kind: FoundKind.NODE, node: "node2", text: "lie: a node" },

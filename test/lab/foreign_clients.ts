@@ -39,7 +39,7 @@ const GRPC_JS = fileURLToPath(
   new URL("grpc_js_calls_main.ts", import.meta.url),
 );
 
-/** Clients of the API that are none of ours, as they run on a host. */
+/** Clients of the API by others, as they run on a host. */
 export const FOREIGN_CLIENTS: Readonly<Record<string, ForeignClient>> = {
   "grpc-js": callWithGrpcJs,
   "Python's grpcio": callWithPython,

@@ -7,7 +7,7 @@ export interface Series {
 
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"(?:,|$)/g;
 
-/** Reads Prometheus' text format (version 0.0.4). @throws {Error} naming a line that is none */
+/** Reads Prometheus' text format (version 0.0.4). @throws {Error} naming an invalid line */
 export function parseExposition(text: string): Series[] {
   return text.split("\n").filter((line) => line !== "" && line[0] !== "#")
     .map((line) => {

@@ -92,7 +92,7 @@ export function parseCall(path: string, body: string): DockerCall {
   }
   throw new NetError(
     "not_found",
-    `Cannot answer ${JSON.stringify(path)}: it is no call of an IPAM driver`,
+    `Cannot answer ${JSON.stringify(path)}: IPAM drivers have no such call`,
   );
 }
 

@@ -105,7 +105,7 @@ function readTexts(value: unknown): Readonly<Record<string, string>> {
   if (isObject(fields) && Object.values(fields).every(isText)) {
     return fields as Readonly<Record<string, string>>;
   }
-  throw new RangeError("it is no object of texts");
+  throw new RangeError("it must be an object whose values are strings");
 }
 
 function readObjects(
@@ -115,7 +115,7 @@ function readObjects(
   if (isObject(fields) && Object.values(fields).every(isObject)) {
     return fields as Readonly<Record<string, Record<string, unknown>>>;
   }
-  throw new RangeError("it is no object of objects");
+  throw new RangeError("it must be an object whose values are objects");
 }
 
 function isText(value: unknown): value is string {

@@ -207,7 +207,7 @@ Deno.test("authorized() records changes with their callers and outcomes", async 
       true,
     ],
     [
-      "a name that is none",
+      "an invalid name",
       OPERATOR,
       ({ registry }) => registry.removeNode({ node: "a\u001b[31m b" }),
       { call: "RemoveNode", subject: '"a\\u001b[31m b"' },

@@ -50,7 +50,7 @@ Deno.test("a listener answers or closes malformed requests, and serves on", asyn
       /^HTTP\/1\.1 400 /,
     ],
     [
-      "a host that is none",
+      "an invalid host",
       [http1Call("Info").replace("Host: localhost", "Host: [::")],
       /^HTTP\/1\.1 400 /,
     ],

@@ -157,7 +157,7 @@ Deno.test("batches, labels and times to live name the field that is wrong", asyn
       "invalid_argument labels",
     ],
     [
-      "a filter that is none",
+      "an invalid filter",
       () => client.listAllocations({ labels: { "a b": "" } }),
       "invalid_argument labels",
     ],

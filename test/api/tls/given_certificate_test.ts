@@ -52,7 +52,7 @@ const BAD: readonly [
     /host.key": it is not the key of the certificate in ".*host.pem"/,
   ],
   [
-    "an authority that is none",
+    "an invalid authority",
     ({ certPath, caPath }) => Deno.copyFile(certPath, caPath),
     /ca.pem": the certificate of "OU=node, CN=host" in it is not that of an authority/,
   ],
@@ -208,7 +208,7 @@ const SUBJECTS: readonly [
   ["no name", { subject: "/OU=node" }, "has 0 common names; give it"],
   ["two names", { subject: "/OU=node/CN=a/CN=b" }, "has 2 common names"],
   [
-    "a name that is none",
+    "an invalid name",
     { subject: "/OU=node/CN=a b" },
     'its name as node, "a b" is not valid',
   ],
@@ -218,7 +218,7 @@ const SUBJECTS: readonly [
     "it names several",
   ],
   [
-    "a URI that is none",
+    "an invalid URI",
     { names: "URI:stellar-net://c1/root/a" },
     '"root" is not a role',
   ],

@@ -33,7 +33,7 @@ const LOST = [
     code: 5,
   },
   {
-    name: "answered with an error that is none",
+    name: "answered with an invalid error",
     fault: { kind: "bytes", text: "HTTP/1.1 502 x\r\n\r\n{}" },
     code: 5,
   },

@@ -174,7 +174,7 @@ Deno.test("cniMain() in Stellar's mode undoes a failed ADD, and only its own all
       }));
   }
   await t.step(
-    "a subnet that is none",
+    "an invalid subnet",
     () =>
       withStellar(async ({ stellar, call }) => {
         stellar.subnet = "172.16.4.0";

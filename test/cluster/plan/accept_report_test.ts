@@ -58,7 +58,7 @@ Deno.test("acceptReport() believes nothing that is not possible", async (t) => {
     }],
     ["a boot id with a line break", { bootId: "a\nb" }, { bootId: "" }],
     [
-      "a code that is none",
+      "an invalid code",
       problem({ code: "a b" }),
       problem({
         code: "unknown",
@@ -81,7 +81,7 @@ Deno.test("acceptReport() believes nothing that is not possible", async (t) => {
       problems: [PROBLEM],
     }],
     [
-      "counts of paths that are none",
+      "invalid counts of paths",
       { probes: { ...PROBES, alive: 1.5, dead: -1, lossy: NaN } },
       { probes: { ...PROBES, alive: 1, dead: 0, lossy: 0 } },
     ],

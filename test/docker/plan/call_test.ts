@@ -160,7 +160,7 @@ const REFUSED: readonly [name: string, call: () => unknown, RegExp][] = [
     /Pool is not valid: "172\.16\.4\.0\/22" is IPv4, and V6 is true/,
   ],
   [
-    "a subnet that is none",
+    "an invalid subnet",
     () => parse("RequestPool", { Pool: "172.16.4.0/33" }),
     /Pool is not valid: "172\.16\.4\.0\/33"/,
   ],
@@ -185,7 +185,7 @@ const REFUSED: readonly [name: string, call: () => unknown, RegExp][] = [
     /"172\.16\.4\.9" is not the gateway 172\.16\.4\.1 .*leave --gateway out/,
   ],
   [
-    "a MAC address that is none",
+    "an invalid MAC address",
     () => parse("RequestAddress", { PoolID: ID, Options: { [MAC]: "x" } }),
     /macaddress is not valid: "x" is no MAC address/,
   ],
@@ -207,7 +207,7 @@ const REFUSED: readonly [name: string, call: () => unknown, RegExp][] = [
   [
     "another call",
     () => parseCall("/NetworkDriver.CreateNetwork", "{}"),
-    /"\/NetworkDriver\.CreateNetwork": it is no call of an IPAM driver/,
+    /"\/NetworkDriver\.CreateNetwork": IPAM drivers have no such call/,
   ],
 ];
 

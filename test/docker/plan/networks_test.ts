@@ -44,7 +44,7 @@ Deno.test("parseNetwork() refuses another answer, naming the field", () => {
     message: /Name: .*a string/,
   });
   assert.throws(() => parseNetwork({ ...described, Options: { a: 1 } }), {
-    message: /Options: it is no object of texts/,
+    message: /Options: it must be an object whose values are strings/,
   });
 });
 

@@ -135,7 +135,7 @@ Deno.test("checkHost() gives the finding, its meaning and its fix", async (t) =>
       /^bridge: there is no interface "br0"; .*; to fix it: ip link add name br0 .* && ip link set dev br0 up\ngateway: 172.16.0.1 is on no interface; .*ip address add 172.16.0.1\/22 dev br0$/,
     ],
     [
-      "a bridge that is none",
+      "an invalid bridge",
       DESIRED,
       host([{ ...BR0, kind: "" }]),
       /^bridge: "br0" is a device, not a bridge; .*; to fix it: give --bridge another name$/,

@@ -5,7 +5,7 @@ import { parseOnePem } from "../../../src/security/pki/pem.ts";
 import { createIdentity, createTestAuthority, NOW_MS } from "./identities.ts";
 import { openssl } from "./openssl.ts";
 
-Deno.test("verifyFirstContact() refuses chains that are none", async (t) => {
+Deno.test("verifyFirstContact() refuses invalid chains", async (t) => {
   const authority = createTestAuthority();
   const { der } = createIdentity(authority);
   const root = parseOnePem("CERTIFICATE", authority.record.certificate);

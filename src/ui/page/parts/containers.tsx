@@ -18,6 +18,7 @@ import { Loading, Notice } from "./notice.tsx";
 import { Ago, AgoMs } from "./time.tsx";
 import { useAllocations } from "./use_allocations.ts";
 import { useLoad } from "./use_load.ts";
+import { More, Table } from "./table.tsx";
 
 /** Rows that are shown at first. */
 const FIRST = 20;
@@ -79,33 +80,28 @@ function Present({ allocations }: {
           {leaked > 0 && `, ${leaked} leaked`}
         </span>
       </form>
-      <div class="wide" role="region" aria-label="Containers" tabIndex={0}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">Address</th>
-              <th scope="col">Container</th>
-              <th scope="col">Network</th>
-              <th scope="col">Interface</th>
-              <th scope="col">Since</th>
-              <th scope="col">State</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, shown.value).map((row) => (
-              <Row key={row.key} row={row} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label="Containers"
+        columns={[
+          "Address",
+          "Container",
+          "Network",
+          "Interface",
+          "Since",
+          "State",
+        ]}
+      >
+        {rows.slice(0, shown.value).map((row) => (
+          <Row
+            key={row.key}
+            row={row}
+          />
+        ))}
+      </Table>
       {rows.length > shown.value && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => shown.value += 10 * FIRST}
-        >
+        <More onClick={() => shown.value += 10 * FIRST}>
           Show more of {rows.length} containers
-        </button>
+        </More>
       )}
     </>
   );
@@ -180,44 +176,34 @@ function PastTable({ records }: {
   readonly records: readonly HistoryRecord[];
 }): JSX.Element {
   return (
-    <div class="wide" role="region" aria-label="Containers" tabIndex={0}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">Address</th>
-            <th scope="col">Container</th>
-            <th scope="col">Network</th>
-            <th scope="col">Since</th>
-            <th scope="col">Released</th>
-          </tr>
-        </thead>
-        <tbody>
-          {records.map((record) => (
-            <tr key={`${record.address} ${record.allocatedAt?.seconds}`}>
-              <th scope="row" class="address">
-                <a href={linkTo("space", { prefix: record.address })}>
-                  {record.address}
-                </a>
-              </th>
-              <td class="name">{record.owner?.containerId}</td>
-              <td>{record.owner?.network}</td>
-              <td>
-                <Ago at={record.allocatedAt} />
-              </td>
-              <td>
-                {record.releasedAt
-                  ? (
-                    <>
-                      <Ago at={record.releasedAt} />{" "}
-                      <span class="aside">{record.reason}</span>
-                    </>
-                  )
-                  : "still held"}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label="Containers"
+      columns={["Address", "Container", "Network", "Since", "Released"]}
+    >
+      {records.map((record) => (
+        <tr key={`${record.address} ${record.allocatedAt?.seconds}`}>
+          <th scope="row" class="address">
+            <a href={linkTo("space", { prefix: record.address })}>
+              {record.address}
+            </a>
+          </th>
+          <td class="name">{record.owner?.containerId}</td>
+          <td>{record.owner?.network}</td>
+          <td>
+            <Ago at={record.allocatedAt} />
+          </td>
+          <td>
+            {record.releasedAt
+              ? (
+                <>
+                  <Ago at={record.releasedAt} />{" "}
+                  <span class="aside">{record.reason}</span>
+                </>
+              )
+              : "still held"}
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -5,6 +5,7 @@ import { Mark } from "./marks.tsx";
 import { Loading } from "./notice.tsx";
 import { Ago } from "./time.tsx";
 import { useLoad } from "./use_load.ts";
+import { Table } from "./table.tsx";
 
 /** Interval at which the paths are read again, in ms. */
 const READ_AGAIN_MS = 3_000;
@@ -42,56 +43,52 @@ export function HostPaths({ name }: { readonly name: string }): JSX.Element {
             </p>
           )
           : (
-            <div class="wide" role="region" aria-label="Paths" tabIndex={0}>
-              <table class="list">
-                <thead>
-                  <tr>
-                    <th scope="col">To</th>
-                    <th scope="col">State</th>
-                    <th scope="col">Since</th>
-                    <th scope="col">Round trip</th>
-                    <th scope="col">Lost out</th>
-                    <th scope="col">Lost in</th>
-                    <th scope="col">Largest packet</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {paths.flatMap(({ path }) => path ?? []).map((path) => (
-                    <tr key={path.peer}>
-                      <th scope="row">
-                        <a href={linkTo("host", { name: path.peer })}>
-                          {path.peer}
-                        </a>
-                      </th>
-                      <td>
-                        <Mark
-                          {...PATH_LOOKS[path.state] ??
-                            PATH_LOOKS.unmeasured!}
-                          label={path.state}
-                        />
+            <Table
+              label="Paths"
+              columns={[
+                "To",
+                "State",
+                "Since",
+                "Round trip",
+                "Lost out",
+                "Lost in",
+                "Largest packet",
+              ]}
+            >
+              {paths.flatMap(({ path }) => path ?? []).map((path) => (
+                <tr key={path.peer}>
+                  <th scope="row">
+                    <a href={linkTo("host", { name: path.peer })}>
+                      {path.peer}
+                    </a>
+                  </th>
+                  <td>
+                    <Mark
+                      {...PATH_LOOKS[path.state] ??
+                        PATH_LOOKS.unmeasured!}
+                      label={path.state}
+                    />
+                  </td>
+                  <td>
+                    <Ago at={path.since} />
+                  </td>
+                  {ANSWERED.has(path.state)
+                    ? (
+                      <>
+                        <td>{formatRtt(path.rttSeconds)}</td>
+                        <td>{formatLoss(path.lossOut)}</td>
+                        <td>{formatLoss(path.lossIn)}</td>
+                        <td>{path.mtuBytes || "–"} bytes</td>
+                      </>
+                    )
+                    : (
+                      <td colSpan={4} class="aside">
+                        no probe is answered
                       </td>
-                      <td>
-                        <Ago at={path.since} />
-                      </td>
-                      {ANSWERED.has(path.state)
-                        ? (
-                          <>
-                            <td>{formatRtt(path.rttSeconds)}</td>
-                            <td>{formatLoss(path.lossOut)}</td>
-                            <td>{formatLoss(path.lossIn)}</td>
-                            <td>{path.mtuBytes || "–"} bytes</td>
-                          </>
-                        )
-                        : (
-                          <td colSpan={4} class="aside">
-                            no probe is answered
-                          </td>
-                        )}
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+                    )}
+                </tr>
+              ))}
+            </Table>
           )}
     </Loading>
   );

@@ -15,6 +15,7 @@ import { Mark } from "./marks.tsx";
 import { Loading } from "./notice.tsx";
 import { Ago } from "./time.tsx";
 import { useLoad } from "./use_load.ts";
+import { More, Table } from "./table.tsx";
 
 /** Interval at which the kernel's routes are read again, in ms. */
 const READ_AGAIN_MS = 5_000;
@@ -129,60 +130,43 @@ function RouteTable({ first, routes }: Routes): JSX.Element {
           </span>
         )}
       </p>
-      <div class="wide" role="region" aria-label="Routes" tabIndex={0}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">To</th>
-              <th scope="col">Via</th>
-              <th scope="col">Of</th>
-              <th scope="col">State</th>
-              <th scope="col">Why</th>
-            </tr>
-          </thead>
-          <tbody>
-            {[...wrong, ...right.slice(0, shown.value)].map((route) => (
-              <tr key={`${route.cidr} ${route.target}`}>
-                <th scope="row">
-                  <a href={linkTo("space", { prefix: route.cidr })}>
-                    {route.cidr}
+      <Table label="Routes" columns={["To", "Via", "Of", "State", "Why"]}>
+        {[...wrong, ...right.slice(0, shown.value)].map((route) => (
+          <tr key={`${route.cidr} ${route.target}`}>
+            <th scope="row">
+              <a href={linkTo("space", { prefix: route.cidr })}>
+                {route.cidr}
+              </a>
+            </th>
+            <td class="address">{route.target}</td>
+            <td>
+              {route.node !== ""
+                ? (
+                  <a href={linkTo("host", { name: route.node })}>
+                    {route.node}
                   </a>
-                </th>
-                <td class="address">{route.target}</td>
-                <td>
-                  {route.node !== ""
-                    ? (
-                      <a href={linkTo("host", { name: route.node })}>
-                        {route.node}
-                      </a>
-                    )
-                    : <span class="aside">extra route</span>}
-                </td>
-                <td>
-                  <Mark {...ROUTE_LOOKS[route.state]} />
-                </td>
-                <td>
-                  {route.why}
-                  {!isInOrder(route.state) &&
-                    route.actual.map((line) => (
-                      <div key={line}>
-                        in the kernel: <code>{line}</code>
-                      </div>
-                    ))}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+                )
+                : <span class="aside">extra route</span>}
+            </td>
+            <td>
+              <Mark {...ROUTE_LOOKS[route.state]} />
+            </td>
+            <td>
+              {route.why}
+              {!isInOrder(route.state) &&
+                route.actual.map((line) => (
+                  <div key={line}>
+                    in the kernel: <code>{line}</code>
+                  </div>
+                ))}
+            </td>
+          </tr>
+        ))}
+      </Table>
       {right.length > shown.value && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => shown.value = right.length}
-        >
+        <More onClick={() => shown.value = right.length}>
           Show all {routes.length} routes
-        </button>
+        </More>
       )}
       {wrong.length > 0 && first.commands.length > 0 && (
         <details>

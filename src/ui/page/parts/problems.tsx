@@ -14,6 +14,7 @@ import { linkTo } from "../router.ts";
 import { moveWithArrows } from "./arrows.ts";
 import { Command } from "./command.tsx";
 import { ConditionMark } from "./marks.tsx";
+import { More } from "./table.tsx";
 
 /** From how many problems of one kind on they are one line, which opens. */
 const MANY = 4;
@@ -64,13 +65,9 @@ function Group({ group }: { readonly group: ProblemGroup }): JSX.Element {
           ))}
         </ul>
         {rest > 0 && (
-          <button
-            type="button"
-            class="more"
-            onClick={() => shown.value += 10 * FIRST}
-          >
+          <More onClick={() => shown.value += 10 * FIRST}>
             Show {Math.min(rest, 10 * FIRST)} more of {problems.length}
-          </button>
+          </More>
         )}
       </details>
       <p class="hosts">

@@ -7,6 +7,7 @@ import { linkTo } from "../router.ts";
 import { Loading } from "./notice.tsx";
 import { Ago } from "./time.tsx";
 import { useLoad } from "./use_load.ts";
+import { Table } from "./table.tsx";
 
 /** Releases that are shown. */
 const MOST = 30;
@@ -33,7 +34,7 @@ function List({ node }: { readonly node: string }): JSX.Element {
       {(records) =>
         records.length === 0
           ? <p class="aside">The host has recorded no release.</p>
-          : <Table records={records} />}
+          : <Rows records={records} />}
     </Loading>
   );
 }
@@ -54,45 +55,35 @@ async function readReleased(
   return lastReleased(records, MOST);
 }
 
-function Table(
+function Rows(
   { records }: { readonly records: readonly HistoryRecord[] },
 ): JSX.Element {
   return (
-    <div class="wide" role="region" aria-label="Released lately" tabIndex={0}>
-      <table class="list">
-        <thead>
-          <tr>
-            <th scope="col">Address</th>
-            <th scope="col">Container</th>
-            <th scope="col">Held since</th>
-            <th scope="col">Released</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {records.map((record) => (
-            <tr key={`${record.address} ${record.releasedAt?.seconds}`}>
-              <th scope="row" class="address">
-                <a href={linkTo("space", { prefix: record.address })}>
-                  {record.address}
-                </a>
-              </th>
-              <td class="name">
-                <a href={linkTo("search", { q: record.owner?.containerId })}>
-                  {record.owner?.containerId}
-                </a>
-              </td>
-              <td>
-                <Ago at={record.allocatedAt} />
-              </td>
-              <td>
-                <Ago at={record.releasedAt} />
-              </td>
-              <td>{record.reason}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label="Released lately"
+      columns={["Address", "Container", "Held since", "Released", "Why"]}
+    >
+      {records.map((record) => (
+        <tr key={`${record.address} ${record.releasedAt?.seconds}`}>
+          <th scope="row" class="address">
+            <a href={linkTo("space", { prefix: record.address })}>
+              {record.address}
+            </a>
+          </th>
+          <td class="name">
+            <a href={linkTo("search", { q: record.owner?.containerId })}>
+              {record.owner?.containerId}
+            </a>
+          </td>
+          <td>
+            <Ago at={record.allocatedAt} />
+          </td>
+          <td>
+            <Ago at={record.releasedAt} />
+          </td>
+          <td>{record.reason}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }

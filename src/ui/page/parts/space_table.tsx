@@ -4,6 +4,7 @@ import type { Look } from "../plan/palette.ts";
 import { linkTo, place } from "../router.ts";
 import { Sample } from "./legend.tsx";
 import { AgoMs } from "./time.tsx";
+import { More, Table } from "./table.tsx";
 
 /** Rows that are shown at first, and more at a click. */
 const STEP = 100;
@@ -72,52 +73,41 @@ function Rows<T extends { readonly state: string }>(
   const isSubnets = label === "Subnets";
   return (
     <>
-      <div class="wide scroll" tabIndex={0} role="region" aria-label={label}>
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">{label}</th>
-              <th scope="col">State</th>
-              <th scope="col">Host</th>
-              <th scope="col">{isSubnets ? "In use" : "Number"}</th>
-              {isSubnets && <th scope="col">Since</th>}
-              {isSubnets && <th scope="col">Reason</th>}
-            </tr>
-          </thead>
-          <tbody>
-            {items.slice(0, most).map(rowOf).map((row) => (
-              <tr key={row.name}>
-                <th scope="row" class="address">
-                  <a href={row.href}>{row.name}</a>
-                </th>
-                <td>
-                  <Sample look={row.look} /> {row.look.label}
-                </td>
-                <td>
-                  {row.node !== "" && (
-                    <a href={linkTo("host", { name: row.node })}>{row.node}</a>
-                  )}
-                </td>
-                <td>{row.use}</td>
-                {isSubnets && (
-                  <td>
-                    {row.sinceMs !== undefined && <AgoMs ms={row.sinceMs} />}
-                  </td>
-                )}
-                {isSubnets && <td>{row.note}</td>}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label={label}
+        columns={[
+          ...[label, "State", "Host"],
+          ...(isSubnets ? ["In use", "Since", "Reason"] : ["Number"]),
+        ]}
+        isFramed
+      >
+        {items.slice(0, most).map(rowOf).map((row) => (
+          <tr key={row.name}>
+            <th scope="row" class="address">
+              <a href={row.href}>{row.name}</a>
+            </th>
+            <td>
+              <Sample look={row.look} /> {row.look.label}
+            </td>
+            <td>
+              {row.node !== "" && (
+                <a href={linkTo("host", { name: row.node })}>{row.node}</a>
+              )}
+            </td>
+            <td>{row.use}</td>
+            {isSubnets && (
+              <td>
+                {row.sinceMs !== undefined && <AgoMs ms={row.sinceMs} />}
+              </td>
+            )}
+            {isSubnets && <td>{row.note}</td>}
+          </tr>
+        ))}
+      </Table>
       {items.length > most && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => setMost(most + STEP)}
-        >
+        <More onClick={() => setMost(most + STEP)}>
           Show {STEP} more of {(items.length - most).toLocaleString("en")}
-        </button>
+        </More>
       )}
     </>
   );

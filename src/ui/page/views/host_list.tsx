@@ -17,6 +17,7 @@ import { Ago } from "../parts/time.tsx";
 import { listHosts, type Sort, SORTS } from "../plan/host_list.ts";
 import { CONDITION_LOOKS, CONDITIONS, statusOf } from "../plan/host_status.ts";
 import { linkTo, place, setParams } from "../router.ts";
+import { More } from "../parts/table.tsx";
 
 /** Rows that are shown at first. */
 const FIRST = 200;
@@ -117,13 +118,9 @@ export function HostList(): JSX.Element {
           </div>
         )}
       {rows.length > shown.value && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => shown.value += 5 * FIRST}
-        >
+        <More onClick={() => shown.value += 5 * FIRST}>
           Show more of {rows.length} hosts
-        </button>
+        </More>
       )}
     </>
   );

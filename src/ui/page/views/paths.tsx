@@ -25,6 +25,7 @@ import {
   type ShownPath,
 } from "../plan/path_view.ts";
 import { linkTo, moment, place, setParams } from "../router.ts";
+import { More, Table } from "../parts/table.tsx";
 
 const INTERVAL_MS = 2_000;
 /** Rows that are shown at first, and more at a click. */
@@ -252,35 +253,28 @@ function List({ paths }: {
   return (
     <section>
       <h2>The worst first</h2>
-      <div class="wide scroll" tabIndex={0} role="region" aria-label="Paths">
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">From</th>
-              <th scope="col">To</th>
-              <th scope="col">State</th>
-              <th scope="col">Since</th>
-              <th scope="col">Lost there</th>
-              <th scope="col">Lost back</th>
-              <th scope="col">Round trip</th>
-              <th scope="col">Largest packet</th>
-            </tr>
-          </thead>
-          <tbody>
-            {paths.slice(0, most).map((path) => (
-              <Row key={pathKey(path)} path={path} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label="Paths"
+        columns={[
+          "From",
+          "To",
+          "State",
+          "Since",
+          "Lost there",
+          "Lost back",
+          "Round trip",
+          "Largest packet",
+        ]}
+        isFramed
+      >
+        {paths.slice(0, most).map((path) => (
+          <Row key={pathKey(path)} path={path} />
+        ))}
+      </Table>
       {paths.length > most && (
-        <button
-          type="button"
-          class="more"
-          onClick={() => setMost(most + STEP)}
-        >
+        <More onClick={() => setMost(most + STEP)}>
           Show {Math.min(STEP, paths.length - most)} more of {paths.length}
-        </button>
+        </More>
       )}
     </section>
   );
