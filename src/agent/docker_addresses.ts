@@ -96,7 +96,8 @@ export class DockerAddresses implements EndpointAddresses {
   async isInUse(address: Address): Promise<boolean> {
     const subnets = await this.#subnets();
     const subnet = subnets.find((each) => containsAddress(each, address));
-    return subnet !== undefined &&
+    // What cannot be probed may be in use.
+    return subnet === undefined ||
       await this.#neighbours.isInUse(address, subnet);
   }
 }

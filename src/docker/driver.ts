@@ -11,6 +11,7 @@ import {
   poolAnswer,
   type RequestAddress,
 } from "./plan/call.ts";
+import { interfaceOf } from "./plan/names.ts";
 import {
   formatPool,
   planPool,
@@ -21,8 +22,10 @@ import type { EndpointAddresses } from "./port.ts";
 
 const log = getLogger(["stellar-net", "agent", "docker"]);
 
-/** Endpoints with one MAC address, and attempts of a release. */
-const MAX_ATTEMPTS = 64;
+/** Endpoints with one MAC address. */
+const MAX_NAMESAKES = 64;
+/** Attempts of a release, while others change the allocation. */
+const MAX_RELEASES = 64;
 
 /** Options of {@linkcode IpamDriver}. */
 export interface IpamDriverOptions {
@@ -42,8 +45,8 @@ export interface DriverAnswer {
 }
 
 /**
- * The IPAM driver of Docker on this node. Pools have no state: a PoolID says
- * which subnet it is. Each address is an allocation of its own.
+ * The IPAM driver of Docker on this node. A PoolID says which subnet it is, so
+ * that pools need no records. Each address is an allocation of its own.
  */
 export class IpamDriver {
   readonly #options: IpamDriverOptions;
@@ -129,10 +132,8 @@ export class IpamDriver {
       isAttached: false,
     });
     return this.#given(pool, allocation, async () => {
-      await this.#options.addresses.release(
-        allocation,
-        "Docker did not wait for the answer to its request",
-      );
+      const reason = "Docker did not wait for the answer to its request";
+      await this.#releaseHeld(allocation, reason);
     });
   }
 
@@ -197,7 +198,7 @@ export class IpamDriver {
       const owner: Owner = {
         network: pool.network,
         containerId: attempt === 1 ? name : `${name}~${attempt}`,
-        interfaceName: interfaceOf(pool),
+        interfaceName: interfaceOf(pool.subnet),
       };
       try {
         return await addresses.allocate({
@@ -208,7 +209,7 @@ export class IpamDriver {
         const isTaken = error instanceof NetError &&
           error.code === "already_exists" &&
           await addresses.get(owner) !== undefined;
-        if (!isTaken || attempt === MAX_ATTEMPTS) throw error;
+        if (!isTaken || attempt === MAX_NAMESAKES) throw error;
       }
     }
   }
@@ -218,7 +219,7 @@ export class IpamDriver {
     const { addresses, isForgotten } = this.#options;
     const held = await addresses.heldAt(address);
     if (!held?.attachment?.docker || !await isForgotten(held)) return;
-    await addresses.release(
+    await this.#releaseHeld(
       held,
       "Docker has no endpoint with its address, and another one requested it",
     );
@@ -226,34 +227,46 @@ export class IpamDriver {
 
   async #release(pool: Pool, address: Address): Promise<void> {
     const { addresses } = this.#options;
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    for (let attempt = 1; attempt <= MAX_RELEASES; attempt++) {
       const held = await addresses.heldAt(address);
-      const { poolId } = held?.attachment?.docker ?? {};
-      // The agent does not know the pool of what it found in Docker's list.
-      if (!held || poolId !== "" && poolId !== formatPool(pool)) {
-        if (held) {
-          log.info(
-            "Keeping {address} of {owner}: Docker released it for another network, {network}",
-            {
-              address: formatAddress(address),
-              owner: formatOwner(held.owner),
-              network: pool.network,
-            },
-          );
-        }
+      if (!held) return;
+      if (!await this.#isOf(pool, held)) {
+        log.info(
+          "Keeping {address} of {owner}: Docker released it for another network, {network}, or still lists it",
+          {
+            address: formatAddress(address),
+            owner: formatOwner(held.owner),
+            network: pool.network,
+          },
+        );
         return;
       }
       // Its owner may get another name meanwhile.
-      if (await addresses.release(held, "Docker released it")) return;
+      if (await this.#releaseHeld(held, "Docker released it")) return;
     }
+    throw new NetError(
+      "unavailable",
+      `Cannot release "${
+        formatAddress(address)
+      }": its allocation changes all the time; the agent releases it when Docker does not list it`,
+    );
+  }
+
+  /** Whether a pool's release of an address may end an allocation. */
+  async #isOf(pool: Pool, held: Allocation): Promise<boolean> {
+    const { poolId } = held.attachment?.docker ?? {};
+    // The pool of what the agent found in Docker's list is not known.
+    return poolId === ""
+      ? await this.#options.isForgotten(held)
+      : poolId === formatPool(pool);
+  }
+
+  async #releaseHeld(held: Allocation, reason: string): Promise<boolean> {
+    this.#named?.delete(held.id);
+    return await this.#options.addresses.release(held, reason);
   }
 }
 
 function offerOf({ network, subnet }: Pool): string {
   return `${network} ${formatPrefix(subnet)}`;
-}
-
-/** The interface in the name of an owner: Docker asks for each family by itself. */
-export function interfaceOf({ subnet }: Pick<Pool, "subnet">): string {
-  return `ipv${subnet.family}`;
 }

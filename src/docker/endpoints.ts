@@ -33,6 +33,8 @@ export interface DockerEndpointsOptions {
   readonly settleMs: number;
   /** Monotonic time, in ms. */
   readonly uptimeMs: () => number;
+  /** The time in ms since 1970. */
+  readonly now: () => number;
   readonly randomId: () => string;
 }
 
@@ -52,8 +54,10 @@ export class DockerEndpoints {
       readonly endpoints: Promise<ReadonlyMap<string, NamedEndpoint>>;
     }
     | undefined;
+  #looking: Promise<boolean> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looks = 0;
+  #isStopped = false;
 
   constructor(options: DockerEndpointsOptions) {
     this.#options = options;
@@ -73,8 +77,8 @@ export class DockerEndpoints {
 
   /** Stops looking. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#looks = NAME_LOOKS;
   }
 
   /**
@@ -87,11 +91,8 @@ export class DockerEndpoints {
     const endpoints = await this.#read();
     if (!endpoints) return "unknown";
     if (endpoints.has(formatAddress(address))) return "running";
-    const askedMs = this.#asked.get(allocation.id);
-    const { uptimeMs, settleMs, addresses } = this.#options;
-    if (askedMs !== undefined && uptimeMs() - askedMs < settleMs) {
-      return "unknown";
-    }
+    const { settleMs, addresses } = this.#options;
+    if (this.#sinceAskedMs(allocation) < settleMs) return "unknown";
     return await addresses.isInUse(address) ? "unknown" : "gone";
   }
 
@@ -106,10 +107,17 @@ export class DockerEndpoints {
    * Gives owners the names of their containers, and allocates the addresses
    * that Docker has and the ledger does not.
    *
-   * @returns whether each allocation has the name of a container
+   * Calls that come meanwhile share one look: two would both record an address.
+   *
+   * @returns whether Docker lists the address of each allocation
    * @throws when Docker does not answer
    */
-  async look(): Promise<boolean> {
+  look(): Promise<boolean> {
+    this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+    return this.#looking;
+  }
+
+  async #look(): Promise<boolean> {
     const { addresses, list } = this.#options;
     if (!list) return true;
     const networks = await list.networks();
@@ -125,7 +133,7 @@ export class DockerEndpoints {
     }
     if (plan.adopt.length > 0) await this.#adopt(plan.adopt, list);
     else this.#conflicts.clear();
-    return isNamed(held, networks);
+    return areListed(held, networks);
   }
 
   async #adopt(
@@ -163,7 +171,8 @@ export class DockerEndpoints {
   }
 
   #lookSoon(): void {
-    if (this.#timer !== undefined || this.#looks >= NAME_LOOKS) return;
+    if (this.#isStopped || this.#timer !== undefined) return;
+    if (this.#looks >= NAME_LOOKS) return;
     const delayMs = NAME_DELAY_MS * 2 ** this.#looks++;
     this.#timer = setTimeout(async () => {
       this.#timer = undefined;
@@ -174,6 +183,13 @@ export class DockerEndpoints {
         this.#lookSoon();
       }
     }, delayMs);
+  }
+
+  /** The time since Docker asked for an allocation, in ms; the agent may have started since. */
+  #sinceAskedMs({ id, allocatedAtMs }: Allocation): number {
+    const { uptimeMs, now } = this.#options;
+    const askedMs = this.#asked.get(id);
+    return askedMs === undefined ? now() - allocatedAtMs : uptimeMs() - askedMs;
   }
 
   /** Docker's endpoints by address; undefined where it does not answer. */
@@ -193,7 +209,7 @@ export class DockerEndpoints {
   }
 }
 
-function isNamed(
+function areListed(
   held: readonly Allocation[],
   networks: readonly DockerNetwork[],
 ): boolean {

@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import { NetError } from "../base/error.ts";
+import { listen } from "../system/listen.ts";
 import type { DriverAnswer, IpamDriver } from "./driver.ts";
 import { MEDIA_TYPE } from "./plan/call.ts";
 
@@ -80,12 +81,7 @@ export class PluginServer {
 
   async #listen(server: Server): Promise<void> {
     const { path, bind } = this.#options;
-    this.#file = await bind(path, (path) => {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      server.once("error", reject);
-      server.listen({ path }, () => resolve());
-      return promise;
-    });
+    this.#file = await bind(path, (path) => listen(server, { path }));
     this.#servers.add(server);
   }
 

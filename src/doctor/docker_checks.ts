@@ -9,8 +9,8 @@ const NAME = "docker";
 export interface DockerFacts {
   /** Path of Docker's socket. */
   readonly apiPath: string;
-  /** The networks of this driver, and those on the bridge; undefined where Docker does not answer. */
-  readonly networks: readonly DockerNetwork[] | undefined;
+  /** The networks of this driver, and those on the bridge, or why they cannot be read. */
+  readonly networks: readonly DockerNetwork[] | { readonly problem: string };
   /** The bridge that the agent manages; undefined for none. */
   readonly bridge: string | undefined;
   /** The node's subnets: one of each family. */
@@ -21,12 +21,12 @@ export interface DockerFacts {
 
 /** Whether Docker's networks are as this node needs them. */
 export function checkDocker(facts: DockerFacts): Check[] {
-  const { apiPath, networks, conflicts } = facts;
-  if (!networks) {
+  const { networks, conflicts } = facts;
+  if ("problem" in networks) {
     return [{
       name: NAME,
       status: "warning",
-      found: `Docker does not answer on "${apiPath}"`,
+      found: networks.problem,
       means:
         "containers have no names in the ledger, and addresses that Docker forgot stay held",
       fix: "start Docker, or run the agent without --docker",

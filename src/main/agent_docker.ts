@@ -52,7 +52,7 @@ export function makePluginFolder({ pluginPath }: DockerChoice): void {
 
 /** Makes the driver; undefined without `--docker`. */
 export function createAgentDocker(
-  { docker, leakIntervalMs, leakGraceMs, bridge }: AgentConfig,
+  { docker, leakIntervalMs, bridge }: AgentConfig,
   { agent, bootId }: { readonly agent: Agent; readonly bootId: string },
 ): AgentDocker | undefined {
   if (!docker) return undefined;
@@ -74,7 +74,8 @@ export function createAgentDocker(
     : new DockerEngine(apiPath, basename(pluginPath, ".sock"));
   const endpoints = new DockerEndpoints({
     ...{ addresses, uptimeMs, randomId, list: engine },
-    settleMs: Math.min(SETTLE_MS, leakGraceMs),
+    now: Date.now,
+    settleMs: SETTLE_MS,
   });
   const server = new PluginServer({
     path: pluginPath,
@@ -101,7 +102,7 @@ export function createAgentDocker(
       apiPath: engine.socketPath,
       bridge,
       networks: await engine.select((network) => concerns(network, bridge))
-        .catch(() => undefined),
+        .catch((error) => ({ problem: String(error?.message ?? error) })),
       subnets: subnetsForDocker(await addresses.subnets()),
       conflicts: endpoints.warnings,
     })),
@@ -119,9 +120,9 @@ export function createAgentDocker(
       tasks.defer(() => looks.stop());
     },
     async stop() {
+      server.stop();
       endpoints.stop();
       await tasks.disposeAsync();
-      server.stop();
     },
   };
 }

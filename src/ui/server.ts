@@ -12,6 +12,7 @@ import { toConnectError } from "../api/messages/errors.ts";
 import { answerCalls } from "../api/server/call.ts";
 import { NetError } from "../base/error.ts";
 import { ClusterService } from "../gen/stellar/net/v1/cluster_pb.ts";
+import { listen } from "../system/listen.ts";
 import {
   AGAIN_DOCUMENT,
   AGAIN_SCRIPT,
@@ -93,7 +94,7 @@ export class UiServer implements AsyncDisposable {
       createAnswer(options, { session, stop: stop.signal }),
     );
     server.maxConnections = MAX_CONNECTIONS;
-    await listen(server, port);
+    await listenOn(server, port);
     return new UiServer(server, { key: session.key, stop });
   }
 
@@ -242,25 +243,21 @@ function sendError(
   response.end(JSON.stringify(errorToJson(converted, undefined)));
 }
 
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === "EADDRINUSE" || error.code === "EACCES"
-          ? new NetError(
-            "failed_precondition",
-            `Cannot open the map on port ${port}: ${
-              error.code === "EACCES"
-                ? "this user may not listen there"
-                : "another program listens there"
-            }; choose another with --port, or leave it out for a free one`,
-            { cause: error },
-          )
-          : error,
-      );
-    });
-    server.listen(port, ADDRESS, () => resolve());
-  });
+async function listenOn(server: Server, port: number): Promise<void> {
+  try {
+    await listen(server, { port, host: ADDRESS });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
+    const why = code === "EACCES"
+      ? "this user may not listen there"
+      : "another program listens there";
+    throw new NetError(
+      "failed_precondition",
+      `Cannot open the map on port ${port}: ${why}; choose another with --port, or leave it out for a free one`,
+      { cause: error },
+    );
+  }
 }
 
 function textOf(value: string | string[] | undefined): string | undefined {

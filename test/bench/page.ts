@@ -87,6 +87,7 @@ export async function benchPage(
   const before = {
     bytes: bytes(),
     changes: load.changes,
+    failures: load.failures,
     ms: performance.now(),
   };
   const steps = quick ? 1 : Math.max(1, minutes * SAMPLES_A_MINUTE);
@@ -116,7 +117,9 @@ export async function benchPage(
   }, {
     title: `page: memory with ${count} hosts, ${
       ((load.changes - before.changes) / seconds).toFixed(0)
-    } changes a second for ${(seconds / 60).toFixed(1)} min`,
+    } changes a second for ${(seconds / 60).toFixed(1)} min, ${
+      load.failures - before.failures
+    } heartbeats failed`,
     columns: ["", "first", "half way", "last", "most"],
     rows: [
       row("heap of the page, MiB", samples, ({ heapMiB }) => heapMiB),
@@ -138,8 +141,10 @@ export async function benchPage(
 
 /** The heartbeats of all hosts, some with a change, until it is disposed of. */
 class Load implements AsyncDisposable {
-  /** Reports with a change so far. */
+  /** Reports with a change that the registry has taken so far. */
   changes = 0;
+  /** Heartbeats that failed so far. */
+  failures = 0;
   readonly #registry: Parameters<typeof beat>[0];
   readonly #held: number[];
   readonly #pinned = new Map<SimulatedHost, number>();
@@ -181,14 +186,14 @@ class Load implements AsyncDisposable {
       const isChange = (i * CHANGES_A_SECOND) % aSecond < CHANGES_A_SECOND;
       if (isChange) {
         this.#held[at] = (this.#held[at]! + 37) % 2_000;
-        this.changes++;
       }
       const held = isChange
         ? this.#pinned.get(host) ?? this.#held[at]!
         : undefined;
       // One that fails comes again with the next round.
-      const sent = beat(this.#registry, host, held).catch(() => {})
-        .finally(() => underWay.delete(sent));
+      const sent = beat(this.#registry, host, held).then(() => {
+        if (isChange) this.changes++;
+      }, () => void this.failures++).finally(() => underWay.delete(sent));
       underWay.add(sent);
       if (underWay.size >= AT_ONCE) await Promise.race(underWay);
     }

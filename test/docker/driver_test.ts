@@ -44,6 +44,7 @@ class FakeDocker {
     this.endpoints = new DockerEndpoints({
       ...{ addresses, randomId, settleMs: SETTLE_MS },
       uptimeMs: () => t.clock.nowMs,
+      now: () => t.clock.nowMs,
       list: {
         networks: () =>
           this.listed
@@ -247,6 +248,11 @@ Deno.test("IpamDriver: an address that Docker forgot goes at once to the endpoin
   const pool = await docker.pool();
   await docker.run(pool, "172.16.0.9");
   docker.listed = [];
+  // Docker had no time yet to list it, which a start of the agent does not change.
+  await assert.rejects(docker.run(pool, "172.16.0.9"), {
+    code: "already_exists",
+  });
+  t.t.clock.nowMs += SETTLE_MS;
   assert.equal(await docker.run(pool, "172.16.0.9"), "172.16.0.9/22");
   const { addresses, node } = docker.agent;
   const [, former] = await addresses.history({ node, limit: 2 });
@@ -309,12 +315,36 @@ Deno.test("DockerEndpoints.look() records what Docker has, and says where somebo
     docker.endpoints.warnings.join(),
     /172\.16\.0\.8 .*held by "cni"/,
   );
-  // Docker releases it with a PoolID that the agent does not know.
-  await docker.release(await docker.pool(), "172.16.0.9");
+  // The agent does not know the pool of what it found: only Docker's list counts.
+  const pool = await docker.pool();
+  await docker.release(pool, "172.16.0.9");
+  assert.equal("web1" in await held(docker.agent), true);
   docker.listed = [];
+  t.t.clock.nowMs += SETTLE_MS;
+  await docker.release(pool, "172.16.0.9");
   await docker.endpoints.look();
   assert.deepEqual(docker.endpoints.warnings, []);
   assert.deepEqual(Object.keys(await held(docker.agent)), ["cni"]);
+});
+
+Deno.test("DockerEndpoints.look() records an address once when two look at once", async () => {
+  await using t = await start();
+  const { docker } = t;
+  docker.listed = [network("web", { web1: { v4: "172.16.0.9" } })];
+  await Promise.all([docker.endpoints.look(), docker.endpoints.look()]);
+  assert.deepEqual(docker.endpoints.warnings, []);
+  assert.deepEqual(await held(docker.agent), { web1: "172.16.0.9" });
+});
+
+Deno.test("DockerAddresses.isInUse() counts what cannot be probed as in use", async () => {
+  await using t = await startAgent({ networks: DUAL });
+  const neighbours = { isInUse: () => Promise.resolve(false) };
+  const addresses = new DockerAddresses(t.agent, {
+    ...{ neighbours, bootId: "boot-1" },
+  });
+  assert.equal(await addresses.isInUse(parseAddress("192.0.2.9")), true);
+  await allocate(t.agent, "c1");
+  assert.equal(await addresses.isInUse(parseAddress("172.16.0.9")), false);
 });
 
 /** Evidence, and whether the address is released in the end. */

@@ -160,7 +160,7 @@ Deno.test("the map of addresses shows what the API tells, now and before", async
   });
   await t.step("paths of a cluster of one host", async () => {
     await goTo("paths");
-    await shows("There is one host: no path");
+    await shows("There is one host, so there are no paths");
   });
   assert.deepEqual(tab.problems, []);
   assert.deepEqual(tab.strangers, []);

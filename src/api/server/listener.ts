@@ -14,6 +14,7 @@ import {
   LOST_CONNECTION,
   SOCKET_CONNECTION,
 } from "../access/call_context.ts";
+import { listen } from "../../system/listen.ts";
 import type { ClientLimits, ClientShare, Refusals } from "../limits/clients.ts";
 import type { RpcLimits } from "../limits/limits.ts";
 import type { TlsCredentials } from "../tls/credentials.ts";
@@ -112,17 +113,9 @@ export class Listener {
   }
 
   /** Starts to listen. Resolves with the address and the port in use. */
-  listen(options: ListenOptions): Promise<AddressInfo | string | null> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(options, () => {
-        this.#server.off("error", reject);
-        this.#server.on("error", (error) => {
-          log.warn("Cannot accept a connection: {error}", { error });
-        });
-        resolve(this.#server.address());
-      });
-    });
+  async listen(options: ListenOptions): Promise<AddressInfo | string | null> {
+    await listen(this.#server, options);
+    return this.#server.address();
   }
 
   /** Stops listening, and closes connections without a request; the others go on. */

@@ -214,7 +214,7 @@ function readRequest(fields: JsonReader): DockerCall {
   }
   const mac = options?.optionalText(MAC_OPTION)?.toLowerCase() ?? "";
   if (mac !== "" && !MAC.test(mac)) {
-    throw invalid(`Options.${MAC_OPTION}`, `"${mac}" is no MAC address`);
+    throw invalid(`Options.${MAC_OPTION}`, `"${mac}" is not a MAC address`);
   }
   return {
     kind: "request address",

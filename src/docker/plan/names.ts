@@ -70,7 +70,12 @@ function ownerOf(
 ): Owner {
   const containerId = [name, macAddress].find(isContainerId) ??
     formatAddress(address);
-  return { network, containerId, interfaceName: `ipv${address.family}` };
+  return { network, containerId, interfaceName: interfaceOf(address) };
+}
+
+/** The interface in the name of an owner: Docker asks for each family by itself. */
+export function interfaceOf({ family }: Pick<Address, "family">): string {
+  return `ipv${family}`;
 }
 
 function isContainerId(text: string): boolean {

@@ -37,7 +37,7 @@ export function parsePool(text: string): Pool {
   const [, subnet, network, nonce] = ID.exec(text) ?? [];
   if (subnet === undefined || network === undefined || nonce === undefined) {
     throw new RangeError(
-      `${JSON.stringify(text)} is not valid: it is no PoolID of this driver`,
+      `${JSON.stringify(text)} is not valid: it is not a PoolID of this driver`,
     );
   }
   return {

@@ -34,8 +34,8 @@ export function Help(): JSX.Element {
           <p>
             The page only reads: it shows commands to copy, and runs none. Its
             address after <code>#</code>{" "}
-            names what you see; a colleague opens the same view by putting it
-            behind the address of an own <code>stellar-net ui</code>.
+            names what you see; a colleague opens the same view by adding it to
+            the address of their own <code>stellar-net ui</code>.
           </p>
           <button type="submit">Close</button>
         </form>

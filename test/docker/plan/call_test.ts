@@ -187,7 +187,7 @@ const REFUSED: readonly [name: string, call: () => unknown, RegExp][] = [
   [
     "an invalid MAC address",
     () => parse("RequestAddress", { PoolID: ID, Options: { [MAC]: "x" } }),
-    /macaddress is not valid: "x" is no MAC address/,
+    /macaddress is not valid: "x" is not a MAC address/,
   ],
   [
     "a release of no address",

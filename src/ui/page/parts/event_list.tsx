@@ -13,7 +13,7 @@ export function EventList({ events }: {
   readonly events: readonly Event[];
 }): JSX.Element {
   if (events.length === 0) {
-    return <p class="aside">Nothing has happened that is recorded.</p>;
+    return <p class="aside">No events are recorded.</p>;
   }
   return (
     <ol class="events" onKeyDown={moveWithArrows}>

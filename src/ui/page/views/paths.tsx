@@ -105,7 +105,7 @@ function Paths({ answer, node }: {
         ? (
           <Notice
             title={hosts <= 1
-              ? "There is one host: no path"
+              ? "There is one host, so there are no paths"
               : "No path is measured"}
           >
             <p>
