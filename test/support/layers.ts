@@ -218,7 +218,7 @@ export const LAYERS: readonly Layer[] = [
     at: "src/ui/",
     ours: ["src/base/", "src/net/", "src/gen/"]
       .concat("src/api/access/reads.ts", "src/api/messages/errors.ts")
-      .concat("src/api/server/call.ts"),
+      .concat("src/api/server/call.ts", "src/system/listen.ts"),
     others: [...CONNECT_NODE, "node:"],
     why: "it passes calls of a page on, and decides none",
   },
